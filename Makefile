@@ -1,0 +1,61 @@
+# Everything is set up in .venv; each target may be run again at any time.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+REQUIREMENTS := requirements-dev.txt examples/posttrain/requirements.txt
+NODE := tests/workflows/node
+NODE_STAMP := $(NODE)/node_modules/.package-lock.json
+
+.PHONY: help demo test check unit lint install benchmarks schema prerequisites
+
+help:
+	@echo "make demo        real training through the whole path, on a host with no GPU"
+	@echo "make test        every test"
+	@echo "make check       linters, types, the laws of the house and the fast tests"
+	@echo "make benchmarks  the tables in benchmarks/results"
+
+demo: $(STAMP)
+	@echo "Running trainci run run-ci-short in examples/posttrain on virtual devices (no GPU is needed)."
+	cd examples/posttrain && ../../$(BIN)/trainci run run-ci-short --devices cpu:8
+
+test: $(STAMP) $(NODE_STAMP)
+	$(BIN)/python -m pytest
+
+check: lint unit
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: $(STAMP)
+	$(BIN)/python -m pytest -m "not slow" -q
+
+benchmarks: $(STAMP)
+	$(BIN)/python -m benchmarks.startup
+	$(BIN)/python -m benchmarks.selection
+	$(BIN)/python -m benchmarks.lease
+
+schema: $(STAMP)
+	$(BIN)/python -m trainci.config > docs/trainci.schema.json
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt $(REQUIREMENTS) | prerequisites
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . $(addprefix --requirement ,$(REQUIREMENTS))
+	@touch $(STAMP)
+
+# GitHub's own parser and evaluator of workflows. Without npm the tests that ask them are skipped, and fail in CI.
+$(NODE_STAMP): $(NODE)/package.json $(NODE)/package-lock.json
+	@if command -v npm >/dev/null; then echo "Installing GitHub's workflow parser into $(NODE)"; \
+	  npm ci --silent --no-audit --no-fund --prefix $(NODE) && touch $@; \
+	else echo "npm is missing: the tests that ask GitHub's own workflow parser will be skipped."; fi
+
+prerequisites:
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is missing. Install Python 3.10 or newer, or run make PYTHON=/path/to/python3."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "make: $$($(PYTHON) --version) is too old; trainci needs Python 3.10 or newer. Try make PYTHON=python3.11."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "make: $(PYTHON) cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv."; exit 1; }
+	@command -v git >/dev/null || { echo "make: git is missing. Install git."; exit 1; }

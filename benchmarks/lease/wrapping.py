@@ -1,0 +1,40 @@
+"""What a lease costs when nobody else wants the device: around ``true``, against ``python -c pass``."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.lease.tools import Bench, summary
+
+DIRECT = "import sys; from trainci.__main__ import main; sys.exit(main())"
+
+
+def rows(bench: Bench, trials: int) -> list[tuple[str, str, str]]:
+    """One row for the console script, and one for the same without what pip writes around it."""
+    script = bench.lease(8, "--", "true")
+    cases = {
+        "python -c pass": [sys.executable, "-c", "pass"],
+        "trainci lease -- true, console script": script,
+        "trainci lease -- true, without pip's wrapper": [sys.executable, "-c", DIRECT, *script[1:]],
+    }
+    times: dict[str, list[float]] = {name: [] for name in cases}
+    for _ in range(trials + 2):
+        # By turns, so that a busy moment meets all alike.
+        for name, command in cases.items():
+            begun = time.perf_counter()
+            subprocess.run(command, env=bench.environment, check=True)
+            times[name].append(time.perf_counter() - begun)
+    reference = summary(times["python -c pass"][2:])[0]
+    medians = {name: summary(found[2:])[0] for name, found in times.items()}
+    wrapper = "imports re" if "import re" in Path(script[0]).read_text() else "does not import re"
+    return [
+        (
+            name + (f" ({wrapper})" if "console" in name else ""),
+            f"{median * 1e3:.1f} ms",
+            f"{median / reference:.2f}",
+        )
+        for name, median in medians.items()
+    ]

@@ -1,0 +1,1 @@
+"""A small, real reinforcement-learning post-training package: GRPO on torch.distributed."""

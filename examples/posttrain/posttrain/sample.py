@@ -1,0 +1,37 @@
+"""One completion of one prompt, on its way from the data to the trainer. Hooks read and change it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+
+@dataclass
+class Sample:
+    """Filled in this order: the data source (prompt, label), the engine (tokens to status), the reward."""
+
+    class Status(Enum):
+        """COMPLETED: the response ended by itself; TRUNCATED: it ran out of tokens."""
+
+        PENDING = "pending"
+        COMPLETED = "completed"
+        TRUNCATED = "truncated"
+
+    group_index: int
+    """Samples of one prompt have it in common."""
+    index: int
+    prompt: str
+    label: str
+    """The right answer, in gsm8k's format."""
+    tokens: list[int] = field(default_factory=list)
+    """Prompt and response."""
+    response: str = ""
+    response_length: int = 0
+    loss_mask: list[int] | None = None
+    """1 for each token of the response that learns; None: all of them."""
+    rollout_log_probs: list[float] | None = None
+    """Of the response's tokens, by the policy that sampled them."""
+    status: Status = Status.PENDING
+    reward: float | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)

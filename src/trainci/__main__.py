@@ -1,0 +1,22 @@
+"""The console script. ``trainci lease`` is taken aside before anything is imported: its start-up is on the path
+of every hand-over of a GPU."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> int:
+    """Run the command of ``sys.argv`` and return its exit code."""
+    arguments = sys.argv[1:]
+    if arguments[:1] == ["lease"]:
+        from trainci.lease.command import main as lease
+
+        return lease(arguments[1:])
+    from trainci.cli import main as cli
+
+    return cli(arguments, sys.stdout, sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,256 @@
+"""Finds test files and reads what they declare from their syntax trees. No test file is ever imported."""
+
+from __future__ import annotations
+
+import ast
+import operator
+import os
+import re
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+
+from trainci.errors import UsageError
+from trainci.globs import literal_directory, matches
+from trainci.model import Declarations, printable
+
+_OPERATORS: dict[type[ast.AST], Callable[[int, int], int]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.Pow: operator.pow,
+    ast.LShift: operator.lshift,
+}
+# Enough for any host, and small enough that no expression can take memory or time.
+_LARGEST = 10**9
+
+
+def test_files(root: Path, globs: Iterable[str]) -> tuple[str, ...]:
+    """The files that match ``globs``, as sorted POSIX paths relative to ``root``.
+
+    Links to directories are not followed.
+    """
+    patterns = tuple(globs)
+    tops = {literal_directory(pattern) for pattern in patterns}
+    found = {
+        path
+        for top in tops
+        for path in _walk(root, top)
+        if path.endswith(".py") and any(matches(path, pattern) for pattern in patterns)
+    }
+    return tuple(sorted(found))
+
+
+def declarations(root: Path, file: str) -> Declarations:
+    """What ``file`` declares. A file that cannot be read or parsed gives Declarations with a ``fault``."""
+    shown = printable(file)
+    try:
+        tree = _parse(root / file)
+    except SyntaxError as error:
+        return Declarations(fault=f"{shown}:{error.lineno or 1}: does not parse: {printable(error.msg)}")
+    except (ValueError, RecursionError, MemoryError) as error:
+        return Declarations(fault=f"{shown}:1: does not parse: {printable(str(error)) or type(error).__name__}")
+    except OSError as error:
+        return Declarations(fault=f"{shown}:1: cannot be read: {error.strerror}")
+    has_main = any(_is_main_block(node) for node in tree.body)
+    found = list(_bindings(tree.body, "NUM_GPUS"))
+    if not found:
+        return Declarations(has_main=has_main)
+    line = found[-1][0]
+    place = f"{shown}:{line}: NUM_GPUS"
+    try:
+        values = {_constant(value) for _, value in found}
+        if len(values) > 1:
+            raise _NotConstant(f"is set on several lines ({', '.join(str(at) for at, _ in found)}); keep one")
+        return Declarations(num_gpus=values.pop(), line=line, has_main=has_main)
+    except _NotConstant as error:
+        return Declarations(line=line, has_main=has_main, fault=f"{place} {error}")
+    except RecursionError:
+        return Declarations(line=line, has_main=has_main, fault=f"{place} is too long a sum; write the number")
+
+
+def importers(root: Path, helpers: Iterable[str], globs: Iterable[str], tests: Iterable[str]) -> dict[str, str]:
+    """Which of ``tests`` depend on one of the changed ``helpers``, and on which.
+
+    A test depends on what it imports, directly or through other files of the test directories, and on every
+    ``conftest.py`` at or above it. A helper may be deleted already: who still imports it is found.
+    """
+    directories = {literal_directory(pattern) for pattern in globs}
+    tree = sorted({path for top in directories for path in _walk(root, top) if path.endswith(".py")} | set(tests))
+    reached = {helper: helper for helper in sorted(helpers)}
+    frontier = list(reached)
+    while frontier:
+        names = {part for path in frontier for part in (PurePosixPath(path).stem, PurePosixPath(path).parent.name)}
+        wanted, frontier = set(frontier), []
+        for file in tree:
+            if file in reached or names.isdisjoint(_words(root, file)):
+                continue
+            if hit := next((path for path in _imports(root, file) if path in wanted), None):
+                reached[file] = reached[hit]
+                frontier.append(file)
+    result = {test: reached[test] for test in tests if test in reached and reached[test] != test}
+    for helper in reached:
+        if PurePosixPath(helper).name == "conftest.py":
+            scope = PurePosixPath(helper).parent
+            result.update({test: helper for test in tests if PurePosixPath(test).is_relative_to(scope)})
+    return result
+
+
+class _NotConstant(Exception):
+    pass
+
+
+def _parse(path: Path) -> ast.Module:
+    with warnings.catch_warnings():
+        # An invalid escape in somebody's test is not worth a line on our standard error.
+        warnings.simplefilter("ignore")
+        # Bytes, so that Python itself applies the file's coding line and byte-order mark.
+        return ast.parse(path.read_bytes())
+
+
+def _bindings(body: list[ast.stmt], name: str) -> Iterator[tuple[int, ast.expr | str]]:
+    """Each binding of ``name`` at the top level: its line, and its value or why it has none."""
+    for node in body:
+        if isinstance(node, (ast.Assign, ast.AnnAssign)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if any(_is_name(target, name) for target in targets) and node.value is not None:
+                yield node.lineno, node.value
+            elif node.value is not None and any(_is_name(inner, name) for t in targets for inner in ast.walk(t)):
+                yield node.lineno, "is unpacked from a tuple; give it a line of its own"
+        elif isinstance(node, ast.AugAssign) and _is_name(node.target, name):
+            yield node.lineno, "is changed after its declaration; write the final number"
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            if any((alias.asname or alias.name) == name for alias in node.names):
+                yield node.lineno, "is imported; write the number in this file, which is read and never run"
+        elif isinstance(node, (ast.If, ast.Try, ast.With, ast.For, ast.While)):
+            for inner in ast.walk(node):
+                if _is_name(inner, name) and isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store):
+                    kind = type(node).__name__.lower()
+                    yield inner.lineno, f"is set inside a `{kind}` block; write one constant at the top level"
+
+
+def _is_name(node: ast.AST, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name
+
+
+def _constant(node: ast.expr | str) -> int:
+    if isinstance(node, str):
+        raise _NotConstant(node)
+    value = _evaluate(node)
+    if value < 0:
+        raise _NotConstant(f"is {value}; it cannot be negative")
+    return value
+
+
+def _evaluate(node: ast.expr) -> int:
+    if isinstance(node, ast.Constant) and type(node.value) is int:
+        if node.value <= _LARGEST:
+            return node.value
+        raise _NotConstant(f"is out of range: {_source(node)}")
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
+        operand = _evaluate(node.operand)
+        return -operand if isinstance(node.op, ast.USub) else operand
+    if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
+        left, right = _evaluate(node.left), _evaluate(node.right)
+        powerful = isinstance(node.op, (ast.Pow, ast.LShift))
+        if not powerful or 0 <= right <= 30:
+            try:
+                value = _OPERATORS[type(node.op)](left, right)
+            except ZeroDivisionError:
+                raise _NotConstant(f"divides by zero: {_source(node)}") from None
+            if abs(value) <= _LARGEST:
+                return value
+        raise _NotConstant(f"is out of range: {_source(node)}")
+    raise _NotConstant(
+        f"must be a whole number or arithmetic on whole numbers (2 * 4), and {_source(node)} is not: "
+        "this file is read, not run, to know it"
+    )
+
+
+def _source(node: ast.expr) -> str:
+    try:
+        text = printable(ast.unparse(node))
+    except ValueError:  # Python writes no integer of more than some thousand digits.
+        return "the number"
+    return f"`{text if len(text) <= 60 else text[:57] + '...'}`"
+
+
+def _is_main_block(node: ast.stmt) -> bool:
+    if not isinstance(node, ast.If):
+        return False
+    for part in ast.walk(node.test):
+        if isinstance(part, ast.Compare) and len(part.ops) == 1 and isinstance(part.ops[0], ast.Eq):
+            sides = (part.left, part.comparators[0])
+            names = {side.id for side in sides if isinstance(side, ast.Name)}
+            values = {side.value for side in sides if isinstance(side, ast.Constant)}
+            if names == {"__name__"} and values == {"__main__"}:
+                return True
+    return False
+
+
+def _walk(root: Path, top: str) -> Iterator[str]:
+    """Files below ``root/top`` as POSIX paths relative to ``root``; hidden directories are left out."""
+    try:
+        with os.scandir(root / top) as entries:
+            listed = list(entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise UsageError(f"{printable(top)} cannot be searched for tests: {error.strerror}") from None
+    for entry in listed:
+        path = f"{top}/{entry.name}" if top else entry.name
+        if entry.is_dir(follow_symlinks=False):
+            if not entry.name.startswith(".") and entry.name != "__pycache__":
+                yield from _walk(root, path)
+        elif _is_file(entry):
+            yield path
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link that leads back to itself
+        return False
+
+
+def _words(root: Path, file: str) -> set[str]:
+    """Every word of the file: far cheaper than parsing each file of a large tree for its imports."""
+    try:
+        return set(re.findall(r"\w+", (root / file).read_bytes().decode("utf-8", "surrogateescape")))
+    except OSError:
+        return set()
+
+
+@lru_cache(maxsize=65536)
+def _imports(root: Path, file: str) -> frozenset[str]:
+    """Every path that an import in ``file`` could mean, seen from its own directory and from the root."""
+    try:
+        tree = _parse(root / file)
+    except (SyntaxError, ValueError, RecursionError, MemoryError, OSError):
+        return frozenset()
+    own = PurePosixPath(file).parent
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                found.update(_candidates((own, PurePosixPath()), alias.name.split(".")))
+        elif isinstance(node, ast.ImportFrom):
+            bases = (own, PurePosixPath())
+            if node.level:
+                parents = (own, *own.parents)
+                bases = (parents[min(node.level, len(parents)) - 1],) * 2
+            parts = node.module.split(".") if node.module else []
+            for alias in node.names:
+                found.update(_candidates(bases, [*parts, alias.name]))
+    return frozenset(found)
+
+
+def _candidates(bases: tuple[PurePosixPath, PurePosixPath], parts: list[str]) -> Iterator[str]:
+    for base in set(bases):
+        for length in range(1, len(parts) + 1):
+            stem = base.joinpath(*parts[:length])
+            yield f"{stem}.py"
+            yield f"{stem}/__init__.py"

@@ -1,0 +1,101 @@
+"""The command line: streams, exit codes, and which command is where. Nothing else.
+
+Every command returns its exit code, or raises; here, and nowhere else, an error becomes one. The commands' parser
+(click) is imported with the first command: ``trainci --help`` answers before that.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TextIO
+
+from trainci import __version__
+from trainci.errors import EXIT_INTERRUPTED, EXIT_MACHINE, EXIT_OK, EXIT_USAGE, PlacedFaults, TrainciError
+
+# Each command is `command` in `commands/<module>.py`.
+_COMMANDS = {
+    "init": ("init", "Write a commented trainci.toml and a first test that runs."),
+    "list": ("list_tests", "Show suites and tests."),
+    "run": ("run", "Run the tests of a label, suite, file, id or glob."),
+    "check": ("check", "Find what is wrong with the repository's tests and suites."),
+    "generate": ("generate", "Render the workflows from their templates, or check that they match."),
+    "plan": ("plan", "Say which suites an event of GitHub would start, and why."),
+    "gpus": ("gpus", "Show each device, who holds it since when, and who waits."),
+    "contracts": ("contracts", "Hold hooks loaded from function paths to their contracts."),
+    "lease": ("lease", "Run a command on leased GPUs of this host."),
+}
+_HELP = """\
+Usage: trainci COMMAND [ARGUMENT]...
+
+Continuous integration for model-training repositories.
+
+Commands (each knows --help):
+{commands}
+
+Exit codes: 0 all passed, 1 a test failed, 2 your command or configuration is wrong,
+3 the machine's fault or our bug, 130 interrupted.
+"""
+
+
+def main(arguments: Sequence[str], stdout: TextIO, stderr: TextIO) -> int:
+    """Run one command line with these streams and return its exit code; nothing is raised."""
+    name = arguments[0] if arguments else "--help"
+    if name in ("-h", "--help"):
+        stdout.write(_HELP.format(commands="\n".join(f"  {key:<9} {text}" for key, (_, text) in _COMMANDS.items())))
+        return EXIT_OK
+    if name == "--version":
+        stdout.write(f"trainci {__version__}\n")
+        return EXIT_OK
+    if name not in _COMMANDS:
+        stderr.write(_encodable(f"trainci: there is no command {name!r}. See `trainci --help`.\n", stderr))
+        return EXIT_USAGE
+    return _run_command(name, list(arguments[1:]), stdout, stderr)
+
+
+def _run_command(name: str, arguments: list[str], stdout: TextIO, stderr: TextIO) -> int:
+    import importlib
+    from contextlib import redirect_stderr, redirect_stdout
+
+    import click
+
+    settings = {"help_option_names": ["-h", "--help"]}
+    with redirect_stdout(stdout), redirect_stderr(stderr):
+        try:
+            command: click.Command = importlib.import_module(f"trainci.commands.{_COMMANDS[name][0]}").command
+            command.context_settings = {**settings, **command.context_settings}
+            # Not command.main, which has an error door of its own.
+            with command.make_context(f"trainci {name}", arguments) as context:
+                code = command.invoke(context)
+            stdout.flush()
+            return code if isinstance(code, int) else EXIT_OK
+        except click.exceptions.Exit as request:
+            return request.exit_code
+        except click.ClickException as error:
+            error.show(stderr)
+            return error.exit_code
+        except TrainciError as error:
+            said = f"{error}\n" if isinstance(error, PlacedFaults) else f"trainci: {error}\n"
+            stderr.write(_encodable(said, stderr))
+            return error.exit_code
+        except (KeyboardInterrupt, click.Abort):
+            stderr.write("trainci: interrupted\n")
+            return EXIT_INTERRUPTED
+        except BrokenPipeError:
+            # The reader has had enough (`trainci list | head`). Python must not complain about it at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
+            return EXIT_OK
+        except Exception:
+            import traceback
+
+            stderr.write(_encodable(traceback.format_exc(), stderr))
+            stderr.write(
+                "trainci: this is a bug of trainci, not of your tests. Please report it with the lines above.\n"
+            )
+            return EXIT_MACHINE
+
+
+def _encodable(text: str, stream: TextIO) -> str:
+    encoding = stream.encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)

@@ -1,0 +1,54 @@
+"""What several commands need first: the repository's root, its project, its test files, what has changed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainci import catalog, config, git, github, selection
+from trainci.model import Declarations, Project
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A repository with trainci's file in it. ``files`` are its test files, registered ones included."""
+
+    root: Path
+    project: Project
+    files: tuple[str, ...]
+
+    def declarations(self, files: Iterable[str]) -> dict[str, Declarations]:
+        """What each of ``files`` declares."""
+        return {file: catalog.declarations(self.root, file) for file in files}
+
+    def changed(self, base: str) -> dict[str, str]:
+        """The changed test files and why each counts as changed; ``base`` is empty for the project's own.
+
+        By hand, what is not committed counts too; in a job, only what the commit holds.
+        """
+        in_job = github.in_actions(os.environ)
+        changes = git.changes(self.root, base or f"origin/{self.project.base}", uncommitted=not in_job)
+        touched = {path for change in changes for path in (change.path, change.old_path) if path.endswith(".py")}
+        importers = catalog.importers(self.root, touched, self.project.test_globs, self.files)
+        return selection.changed_tests(changes, importers, self.files)
+
+    def from_root(self, selectors: Sequence[str]) -> list[str]:
+        """Selectors with each path that exists below the current directory made relative to the root."""
+        here = Path.cwd().resolve()
+        if here == self.root.resolve() or not here.is_relative_to(self.root.resolve()):
+            return list(selectors)
+        prefix = here.relative_to(self.root.resolve())
+        return [(prefix / text).as_posix() if (here / text).is_file() else text for text in selectors]
+
+
+def open_repository() -> Repository:
+    """The repository around the current directory.
+
+    :raises UsageError: there is none, or its trainci.toml has faults.
+    """
+    root = config.find_root(Path.cwd())
+    project = config.load(root)
+    found = set(catalog.test_files(root, project.test_globs))
+    return Repository(root, project, tuple(sorted(found | {entry.file for entry in project.registered})))

@@ -1,0 +1,51 @@
+"""``trainci check``: what is wrong with the repository, before a label finds out."""
+
+from __future__ import annotations
+
+import click
+
+from trainci import findings, github
+from trainci.commands._repository import open_repository
+from trainci.config import CONFIG_FILE
+from trainci.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, PlacedFaults
+from trainci.model import printable
+
+
+@click.command("check")
+@click.option(
+    "--format", "form", type=click.Choice(["text", "github"]), default="text", help="How to print findings."
+)
+def command(form: str) -> int:
+    """Find what is wrong with suites and test files.
+
+    Exit code 1 when something is, 2 when trainci.toml itself cannot be used.
+    """
+    try:
+        repository = open_repository()
+    except PlacedFaults as error:
+        if form == "text":
+            raise
+        places = [findings.parse_place(fault, CONFIG_FILE) for fault in str(error).splitlines()]
+        _show([place for place in places if place is not None], form)
+        return EXIT_USAGE
+    declared = repository.declarations(repository.files)
+    found = findings.find(repository.project, repository.files, declared)
+    _show(found, form)
+    if found:
+        click.echo(_count(len(found), "finding") + ".")
+        return EXIT_FAILED
+    files, suites = len(repository.files), len(repository.project.suites)
+    click.echo(f"{_count(files, 'test file')} and {_count(suites, 'suite')}: nothing is wrong.")
+    return EXIT_OK
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def _show(found: list[findings.Finding], form: str) -> None:
+    for finding in found:
+        if form == "github":
+            click.echo(github.annotation(finding.sentence, printable(finding.file), finding.line))
+        else:
+            click.echo(str(finding))

@@ -1,0 +1,68 @@
+"""``trainci generate``: the workflows of the repository, from their templates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from trainci import config, selection
+from trainci.commands._repository import open_repository
+from trainci.errors import EXIT_FAILED, EXIT_OK, UsageError
+from trainci.model import Selection, Suite
+from trainci.workflows import jobs, render
+
+
+@click.command("generate")
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 with a diff when a committed file has drifted.")
+def command(check: bool) -> int:
+    """Render every .github/workflows/*.yml.j2 into the .yml beside it."""
+    root = _root(Path.cwd())
+    rendered = render_workflows(root)
+    drifted = [one for one in rendered if one.drifted]
+    if check:
+        for one in drifted:
+            click.echo(one.diff().encode("utf-8", "replace").decode())
+        if drifted:
+            click.echo(
+                f"{_names(drifted)}: not what the template gives. Run `trainci generate` and commit.", err=True
+            )
+            return EXIT_FAILED
+        click.echo(f"{_names(rendered)}: as the template gives it.")
+        return EXIT_OK
+    for one in rendered:
+        if one.drifted:
+            render.write(root, one)
+        click.echo(f"{'wrote' if one.drifted else 'unchanged'} {one.path}")
+    return EXIT_OK
+
+
+def render_workflows(root: Path) -> list[render.Rendered]:
+    """What each template of the repository around the current directory gives."""
+    return render.render_all(root, _context)
+
+
+def _root(start: Path) -> Path:
+    """The repository's root; a template that needs no trainci.toml is rendered without one."""
+    try:
+        return config.find_root(start)
+    except UsageError:
+        for directory in (start, *start.parents):
+            if (directory / render.FOLDER).is_dir():
+                return directory
+        raise
+
+
+def _context() -> jobs.Context:
+    repository = open_repository()
+
+    def resolve(suite: Suite) -> Selection:
+        choices = selection.suite_choices(repository.project, suite, f"suite {suite.name}")
+        declared = repository.declarations({choice.entry.file for choice in choices})
+        return selection.resolve(repository.project, choices, declared)
+
+    return jobs.context(repository.project, resolve)
+
+
+def _names(rendered: list[render.Rendered]) -> str:
+    return ", ".join(one.path for one in rendered)

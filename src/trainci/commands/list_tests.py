@@ -1,0 +1,98 @@
+"""``trainci list``: the suites and tests of the repository, and how long each took."""
+
+from __future__ import annotations
+
+import click
+
+from trainci import selection
+from trainci.commands._repository import Repository, open_repository
+from trainci.history import History, Past
+from trainci.model import Entry, Selected, Suite, printable
+from trainci.paths import StatePaths
+
+
+@click.command("list")
+@click.argument("selectors", nargs=-1, metavar="[SELECTOR]...")
+def command(selectors: tuple[str, ...]) -> int:
+    """Show suites and tests: label, GPUs, time limit, last and median duration, where registered."""
+    repository = open_repository()
+    state = StatePaths(repository.root)
+    history = History(state) if state.history.exists() else None
+    groups = _named(repository, selectors) if selectors else _everything(repository)
+    for title, selected, notes in groups:
+        click.echo(title)
+        past = history.past(item.test.id for item in selected) if history else {}
+        for line in _rows(selected, past):
+            click.echo(f"  {line}")
+        for note in notes:
+            click.echo(f"  {note}")
+    return 0
+
+
+_Group = tuple[str, tuple[Selected, ...], list[str]]
+
+
+def _everything(repository: Repository) -> list[_Group]:
+    project = repository.project
+    groups = [_group(repository, suite) for suite in project.suites]
+    registered = {entry.file for entry in project.registered}
+    loose = [file for file in repository.files if file not in registered]
+    if loose:
+        choices = tuple(selection.Choice(Entry(file), None, "") for file in loose)
+        groups.append(_resolved(repository, "not registered in any suite", choices))
+    return groups or [("no suite and no test file yet; `trainci check` says where it looks", (), [])]
+
+
+def _named(repository: Repository, selectors: tuple[str, ...]) -> list[_Group]:
+    wanted = repository.from_root(selectors)
+    suites = [s for s in repository.project.suites if {s.name, s.label} & set(wanted)]
+    groups = [_group(repository, suite) for suite in suites]
+    names = {name for suite in suites for name in (suite.name, suite.label)}
+    rest = [selector for selector in wanted if selector not in names]
+    if rest:
+        choices = selection.choose(repository.project, rest, (), repository.files, {})
+        groups.append(_resolved(repository, "selected", choices))
+    return groups
+
+
+def _group(repository: Repository, suite: Suite) -> _Group:
+    starts = "always" if suite.always else f"label {suite.label}"
+    title = printable(f"{suite.name}: {starts}" + (f" — {suite.description}" if suite.description else ""))
+    if suite.changed:
+        return title, (), ["the tests that differ from the base branch; see `trainci run --changed --dry-run`"]
+    choices = tuple(selection.suite_choices(repository.project, suite, ""))
+    return _resolved(repository, title, choices) if choices else (title, (), ["no test yet"])
+
+
+def _resolved(repository: Repository, title: str, choices: tuple[selection.Choice, ...]) -> _Group:
+    declared = repository.declarations({choice.entry.file for choice in choices})
+    resolved = selection.resolve(repository.project, choices, declared)
+    return title, resolved.tests, [f"refused: {refused.sentence}" for refused in resolved.refused]
+
+
+def _rows(selected: tuple[Selected, ...], past: dict[str, Past]) -> list[str]:
+    if not selected:
+        return []
+    header = ("TEST", "GPUS", "LIMIT", "LAST", "MEDIAN", "OUTCOME", "REGISTERED")
+    rows = [header]
+    for item in selected:
+        test, known = item.test, past.get(item.test.id, Past())
+        where = test.where or "no"
+        limit = f"{test.timeout / 60:g} min"
+        rows.append(
+            (
+                test.id,
+                str(test.num_gpus),
+                limit,
+                _seconds(known.last),
+                _seconds(known.median),
+                known.outcome or "-",
+                where,
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _seconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f} s"

@@ -1,0 +1,70 @@
+"""``trainci plan``: what an event of GitHub would start and why, or the changed tests as a job's matrix."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import click
+
+from trainci import github, selection, triggers
+from trainci.commands._repository import open_repository
+from trainci.errors import EXIT_OK, UsageError
+from trainci.workflows import matrix
+
+
+@click.command("plan")
+@click.option("--event", type=click.Path(path_type=Path), metavar="FILE", help="The payload of an event, as JSON.")
+@click.option(
+    "--event-name", default="", metavar="NAME", help="pull_request, push, …; told from the payload if not given."
+)
+@click.option("--changed", is_flag=True, help="The tests that differ from the base branch.")
+@click.option("--base", default="", metavar="REF", help="What --changed compares with; origin/<base> by default.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "github"]),
+    default="text",
+    help="github: write matrix= and has_tests= to $GITHUB_OUTPUT, or to standard output without one.",
+)
+def command(event: Path | None, event_name: str, changed: bool, base: str, form: str) -> int:
+    """Say which suites an event would start and why, or list the changed tests. Starts nothing."""
+    if (event is None) == (not changed):
+        raise UsageError("say either --event FILE or --changed.")
+    return _plan_changed(base, form) if event is None else _plan_event(event, event_name)
+
+
+def _plan_event(event: Path, event_name: str) -> int:
+    decisions = triggers.decide(open_repository().project, github.read_trigger(event, event_name))
+    width = max((len(decision.suite.name) for decision in decisions), default=0)
+    for decision in decisions:
+        click.echo(f"{'run ' if decision.runs else 'skip'}  {decision.suite.name:<{width}}  {decision.reason}")
+    click.echo(f"{sum(decision.runs for decision in decisions)} of {len(decisions)} suites would run.")
+    return EXIT_OK
+
+
+def _plan_changed(base: str, form: str) -> int:
+    repository = open_repository()
+    project = repository.project
+    suite = next((suite for suite in project.suites if suite.changed), None)
+    chosen = selection.choose(
+        project, [suite.name] if suite else [], (), repository.files, repository.changed(base)
+    )
+    declared = repository.declarations({choice.entry.file for choice in chosen})
+    selected = selection.resolve(project, chosen, declared)
+    for item in selected.tests:
+        # No line begins with the name itself, which could be one that GitHub takes for a command.
+        click.echo(f"changed {item.test.id}: {item.reason}", err=form == "github")
+    for refused in selected.refused:
+        click.echo(f"refused {refused.test_id}: {refused.sentence}", err=form == "github")
+    entries = matrix.entries(selected, project.workflow.queue)
+    if not entries:
+        click.echo(
+            f"No changed tests relative to {base or 'origin/' + project.base}: nothing to run.",
+            err=form == "github",
+        )
+    if form == "github":
+        outputs = {"matrix": json.dumps({"include": entries}), "has_tests": json.dumps(bool(entries))}
+        github.write_outputs(outputs, os.environ)
+    return EXIT_OK

@@ -1,0 +1,117 @@
+"""Faults of ``trainci.toml`` as sentences for people: what pydantic found, and what no single value can say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from trainci.config.tables import CONFIG_FILE, EntryTable, FileTable, ProjectTable, SuiteTable, Table, WorkflowTable
+from trainci.model import printable
+
+Path = tuple[str | int, ...]
+
+
+def default_label(name: str) -> str:
+    """The label of a suite that names none."""
+    return f"run-ci-{name}"
+
+
+def breadcrumb(path: Path) -> str:
+    """``suites.ckpt → tests[1] → path``."""
+    crumbs: list[str] = []
+    for part in path:
+        if isinstance(part, int) and crumbs:
+            crumbs[-1] += f"[{part}]"
+        elif crumbs == ["suites"]:
+            crumbs[-1] += f".{printable(str(part))}"
+        else:
+            crumbs.append(printable(str(part)))
+    return " → ".join(crumbs) or CONFIG_FILE
+
+
+def syntax_fault(source: str, message: str) -> str:
+    """The whole fault, with its line, of a document that tomllib refused with ``message``."""
+    found = re.search(r"\s*\(at (?:line (\d+), column \d+|end of document)\)", message)
+    if found is None:
+        return f"{CONFIG_FILE}:1: cannot be read: {printable(message)}"
+    line = found.group(1) or source.rstrip().count("\n") + 1
+    where = "" if found.group(1) else " at the end of the file"
+    return f"{CONFIG_FILE}:{line}: not valid TOML: {printable(message[: found.start()])}{where}"
+
+
+_ADVICE = {
+    "missing": "required, but missing",
+    "string_type": "must be a string",
+    "string_too_short": "must not be empty",
+    "list_type": "must be a list",
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+    "bool_type": "must be true or false",
+    "dict_type": "must be a table",
+    "model_type": "must be a table",
+    "string_pattern_mismatch": "must be letters, digits and '_', with no digit first",
+}
+# The table that each key belongs to, by the start and the length of its path: suites → NAME → tests → 0 → KEY.
+_TABLES: dict[tuple[str | int, int], type[Table]] = {
+    ("project", 2): ProjectTable,
+    ("workflow", 2): WorkflowTable,
+    ("suites", 3): SuiteTable,
+    ("suites", 5): EntryTable,
+}
+
+
+def shape_faults(item: Any) -> Iterator[tuple[Path, str]]:
+    """Where one of pydantic's errors is in the file, and its sentence; none where another error says it."""
+    kind = item["type"]
+    path = _path_in_file(item["loc"], is_key_fault=kind != "extra_forbidden")
+    if len(path) == 3 and path[0] == "suites" and path[2] == "tests":
+        # Both members of the union complain; one sentence says it.
+        if kind == "literal_error" and not isinstance(item["input"], list):
+            yield path, 'must be a list of tests, or "all"'
+    elif kind == "extra_forbidden":
+        table = _TABLES.get((path[0], len(path)), FileTable)
+        yield path, f"unknown key; known are {', '.join(table.model_fields)}"
+    elif kind == "model_type" and len(path) == 4:
+        yield path, 'must be a path, or a table such as { path = "tests/test_x.py" }'
+    elif kind == "string_type" and path[4:5] == ("env",):
+        yield path, 'must be a string; for a switch write what the test reads, such as "1" or "true"'
+    elif kind == "list_type" and path[4:5] == ("args",):
+        yield path, 'must be a list of strings, such as ["--async-save"]: splitting a string would go wrong'
+    elif item["msg"].startswith("Value error, "):
+        yield path, item["msg"].removeprefix("Value error, ")
+    else:
+        yield path, _ADVICE.get(kind) or item["msg"].replace("Input should be", "must be").replace("'", '"')
+
+
+def _path_in_file(loc: Path, *, is_key_fault: bool) -> Path:
+    """pydantic's path of a fault, without the member of a union and "[key]": the file has no such thing."""
+    if loc[:1] == ("suites",) and loc[2:3] == ("tests",):
+        loc = loc[:3] + loc[4:]
+    return loc[:-1] if is_key_fault and loc[-1:] == ("[key]",) else loc
+
+
+def clash_faults(document: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+    """What no single value can say: labels used twice, keys that exclude each other.
+
+    Reads the raw document, so that these faults are reported together with faults of shape.
+    """
+    written = document.get("suites")
+    suites: dict[str, Any] = written if isinstance(written, dict) else {}
+    labels: dict[str, str] = {}
+    for name, suite in suites.items():
+        if not isinstance(suite, dict):
+            continue
+        label = str(suite.get("label") or default_label(name))
+        # GitHub tells no two labels apart by their case.
+        if label.upper() in labels:
+            other = printable(labels[label.upper()])
+            yield (
+                ("suites", name, "label"),
+                f"{printable(label)} already starts suite {other}; give each its own",
+            )
+        labels.setdefault(label.upper(), name)
+        if label != name and label in suites:
+            yield ("suites", name, "label"), f"{printable(label)} is the name of another suite; give each its own"
+        if suite.get("select") and suite.get("tests"):
+            yield ("suites", name, "select"), 'select = "changed" finds its tests itself; remove `tests`'

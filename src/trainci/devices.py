@@ -1,0 +1,185 @@
+"""The host's accelerators through NVML, or virtual CPU devices. The one room that knows NVML."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from trainci.errors import MachineError, UsageError
+from trainci.model import Device, Pool, printable
+
+
+def pool(spec: str) -> Pool:
+    """The devices that ``--devices SPEC`` means: ``auto``, ``cpu:N``, or indices such as ``0,1``.
+
+    :raises UsageError: the specification is malformed or names a device that does not exist.
+    :raises MachineError: NVML is there and fails.
+    """
+    if spec == "auto":
+        return Pool(_inherited(discover()), virtual=False)
+    kind, _, count = spec.partition(":")
+    if kind == "cpu" and count.isdecimal() and 0 < int(count) <= 1024:
+        return Pool(virtual_devices(int(count)), virtual=True)
+    wanted = spec.split(",")
+    if not all(part.isdecimal() for part in wanted):
+        raise UsageError(
+            f"--devices {printable(spec)}: write auto, cpu:N (N virtual devices), or indices such as 0,1."
+        )
+    seen = {device.index: device for device in _inherited(discover())}
+    missing = [part for part in wanted if int(part) not in seen]
+    if missing:
+        has = ", ".join(str(index) for index in seen) or "none"
+        raise UsageError(f"--devices {printable(spec)}: no device {', '.join(missing)} here; this host has: {has}.")
+    return Pool(tuple(seen[index] for index in sorted({int(part) for part in wanted})), virtual=False)
+
+
+def virtual_devices(count: int) -> tuple[Device, ...]:
+    """``count`` stand-ins for accelerators, on a host with none."""
+    return tuple(Device(index, f"cpu-{index}", "virtual CPU device", virtual=True) for index in range(count))
+
+
+def discover() -> tuple[Device, ...]:
+    """Every NVIDIA GPU that NVML shows, in PCI bus order; a GPU split by MIG gives its instances instead.
+
+    Empty where there is no driver. What CUDA_VISIBLE_DEVICES says is not looked at.
+
+    :raises MachineError: a driver is there and NVML fails.
+    """
+    with _nvml() as nvml:
+        if nvml is None:
+            return ()
+        found: list[Device] = []
+        for position in range(nvml.nvmlDeviceGetCount()):
+            handle = nvml.nvmlDeviceGetHandleByIndex(position)
+            found.extend(_device(nvml, part, len(found) + i) for i, part in enumerate(_mig_parts(nvml, handle)))
+        return tuple(found)
+
+
+def visible(devices: Sequence[Device], variable: str) -> tuple[Device, ...]:
+    """The devices that a ``CUDA_VISIBLE_DEVICES`` of this value leaves, in its order.
+
+    Entries are indices, UUIDs or unique beginnings of UUIDs; CUDA ignores everything after the first entry
+    that it does not know (CUDA C++ Programming Guide, "CUDA Environment Variables").
+    """
+    found: list[Device] = []
+    for part in variable.split(","):
+        text = part.strip()
+        if text.isdecimal():
+            hits = [device for device in devices if device.index == int(text)]
+        else:
+            hits = [device for device in devices if text and device.uuid.startswith(text)]
+        if len(hits) != 1:
+            break
+        found.append(hits[0])
+    return tuple(found)
+
+
+def memory_used(uuid: str) -> int:
+    """Bytes of the device's memory that are in use, by whatever process.
+
+    :raises MachineError: NVML fails or does not know the device.
+    """
+    with _nvml() as nvml:
+        return int(_required(nvml).nvmlDeviceGetMemoryInfo(_handle(nvml, uuid)).used)
+
+
+def faults(uuid: str) -> str:
+    """One sentence when the device reports uncorrectable memory errors or pending row remaps, else empty.
+
+    :raises MachineError: NVML fails or does not know the device.
+    """
+    with _nvml() as nvml:
+        handle = _handle(_required(nvml), uuid)
+        try:
+            count = nvml.nvmlDeviceGetTotalEccErrors(
+                handle, nvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, nvml.NVML_VOLATILE_ECC
+            )
+        except nvml.NVMLError:
+            return ""
+        return f"{count} uncorrectable ECC errors since the driver was loaded" if count else ""
+
+
+def topology() -> tuple[tuple[str, str, int], ...]:
+    """Pairs of devices that NVLink joins, directly or through switches; the number is 1 for each pair."""
+    with _nvml() as nvml:
+        if nvml is None:
+            return ()
+        handles = [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount())]
+        pairs: list[tuple[str, str, int]] = []
+        for i, first in enumerate(handles):
+            for second in handles[i + 1 :]:
+                try:
+                    state = nvml.nvmlDeviceGetP2PStatus(first, second, nvml.NVML_P2P_CAPS_INDEX_NVLINK)
+                except nvml.NVMLError:
+                    continue
+                if state == nvml.NVML_P2P_STATUS_OK:
+                    pairs.append((nvml.nvmlDeviceGetUUID(first), nvml.nvmlDeviceGetUUID(second), 1))
+        return tuple(pairs)
+
+
+def numa_node(uuid: str) -> int:
+    """The NUMA node that the device hangs on, -1 where the kernel does not say."""
+    with _nvml() as nvml:
+        bus = str(_required(nvml).nvmlDeviceGetPciInfo(_handle(nvml, uuid)).busId)
+    try:
+        # NVML writes the PCI domain with eight digits, the kernel with four.
+        return int(Path(f"/sys/bus/pci/devices/{bus.lower()[-12:]}/numa_node").read_text())
+    except (OSError, ValueError):
+        return -1
+
+
+def _inherited(devices: tuple[Device, ...]) -> tuple[Device, ...]:
+    variable = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return devices if variable is None else visible(devices, variable)
+
+
+@contextmanager
+def _nvml() -> Iterator[Any]:
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except (pynvml.NVMLError_LibraryNotFound, pynvml.NVMLError_DriverNotLoaded):
+        yield None
+        return
+    except pynvml.NVMLError as error:
+        raise MachineError(f"the NVIDIA driver is there, but NVML fails: {error}. Look at `nvidia-smi`.") from None
+    try:
+        yield pynvml
+    except pynvml.NVMLError as error:
+        raise MachineError(f"NVML fails: {error}. Look at `nvidia-smi`.") from None
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _required(nvml: Any) -> Any:
+    if nvml is None:
+        raise MachineError("there is no NVIDIA driver on this host, so a GPU cannot be asked about.")
+    return nvml
+
+
+def _handle(nvml: Any, uuid: str) -> Any:
+    return _required(nvml).nvmlDeviceGetHandleByUUID(uuid)
+
+
+def _mig_parts(nvml: Any, handle: Any) -> list[Any]:
+    try:
+        if not nvml.nvmlDeviceGetMigMode(handle)[0]:
+            return [handle]
+    except nvml.NVMLError:
+        return [handle]
+    parts = []
+    for position in range(nvml.nvmlDeviceGetMaxMigDeviceCount(handle)):
+        try:
+            parts.append(nvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, position))
+        except nvml.NVMLError:
+            continue
+    return parts
+
+
+def _device(nvml: Any, handle: Any, index: int) -> Device:
+    memory = int(nvml.nvmlDeviceGetMemoryInfo(handle).total)
+    return Device(index, str(nvml.nvmlDeviceGetUUID(handle)), str(nvml.nvmlDeviceGetName(handle)), memory)

@@ -1,0 +1,1 @@
+"""What starts a test and ends all of it. ``base`` says what an executor promises."""

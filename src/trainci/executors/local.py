@@ -1,0 +1,194 @@
+"""Runs tests on this host, each under a lease: one ``trainci.lease`` process per attempt does the holding.
+
+That process takes the devices, starts the test, enforces its time limit and ends its whole process tree. It does
+so when the runner is killed, too: the descriptor that it reports on then closes, which is its order to stop.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from trainci.executors.base import Emit, Job
+from trainci.model import Event, Pool, Test
+
+GRACE_SECONDS = 5.0
+# How long output may still trickle in after the lease process has gone, before the log is closed regardless.
+_DRAIN_SECONDS = 2.0
+_CHUNK = 65536
+
+
+class LocalExecutor:
+    """Starts each test as ``python FILE ARGS…`` from the repository's root."""
+
+    def __init__(self, root: Path, pool: Pool, clock: Callable[[], float] = time.time) -> None:
+        self._root = root
+        self._pool = pool
+        self._clock = clock
+        self._processes: dict[tuple[str, int], subprocess.Popen[bytes]] = {}
+
+    def command(self, test: Test) -> str:
+        """See Executor."""
+        variables = [f"{name}={_shell_word(value)}" for name, value in test.env]
+        return " ".join([*variables, *map(_shell_word, _test_command(test))])
+
+    def start(self, job: Job, emit: Emit) -> None:
+        """See Executor."""
+        job.log.parent.mkdir(parents=True, exist_ok=True)
+        log = job.log.open("wb")
+        read_end, write_end = os.pipe()
+        environment = {
+            **os.environ,
+            **dict(job.test.env),
+            "PYTHONUNBUFFERED": "1",
+            "TRAINCI_TEST_ID": job.test.id,
+        }
+        try:
+            process = subprocess.Popen(
+                self._lease_command(job.test, write_end),
+                cwd=self._root,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=(write_end,),
+                # Its own session, so that a ^C at the terminal reaches only the runner, which then ends it.
+                start_new_session=True,
+            )
+        finally:
+            os.close(write_end)
+        self._processes[job.test.id, job.attempt] = process
+        watcher = _Watcher(job, process, read_end, log, emit, self._clock)
+        threading.Thread(target=watcher.run, name=job.test.id, daemon=True).start()
+
+    def stop(self, job: Job) -> None:
+        """See Executor."""
+        process = self._processes.get((job.test.id, job.attempt))
+        if process is not None and process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+
+    def _lease_command(self, test: Test, status: int) -> list[str]:
+        devices = self._pool.devices
+        where = (
+            ["--virtual", str(len(devices))]
+            if self._pool.virtual
+            else ["--devices-allowed", ",".join(device.uuid for device in devices)]
+        )
+        return [
+            *(sys.executable, "-m", "trainci.lease"),
+            *("--count", str(test.num_gpus), *(where if test.num_gpus else [])),
+            *("--time-limit", f"{test.timeout:g}", "--grace", f"{GRACE_SECONDS:g}"),
+            *("--name", test.id, "--status-fd", str(status)),
+            *("--", *_test_command(test)),
+        ]
+
+
+def _test_command(test: Test) -> list[str]:
+    return [sys.executable, test.file, *test.args]
+
+
+def _shell_word(text: str) -> str:
+    """``text`` quoted for a shell, on one line whatever it holds (``$'…'`` is POSIX.1-2024, and older in bash)."""
+    if text.isprintable():
+        return shlex.quote(text)
+    plain = [
+        chr(byte) if 32 <= byte < 127 and byte not in b"'\\" else f"\\x{byte:02x}" for byte in os.fsencode(text)
+    ]
+    return f"$'{''.join(plain)}'"
+
+
+class _Watcher:
+    """Follows one lease process: its output into the log and the events, its reports into events."""
+
+    def __init__(
+        self,
+        job: Job,
+        process: subprocess.Popen[bytes],
+        status: int,
+        log: Any,
+        emit: Emit,
+        clock: Callable[[], float],
+    ) -> None:
+        self._job = job
+        self._process = process
+        self._status = status
+        self._log = log
+        self._emit = emit
+        self._clock = clock
+        self._pending = b""
+        self._tail = b""
+        self._ending: dict[str, Any] | None = None
+
+    def run(self) -> None:
+        try:
+            self._follow()
+        finally:
+            self._process.wait()
+            os.close(self._status)
+            self._log.close()
+            assert self._process.stdout is not None
+            self._process.stdout.close()
+            self._send("ended", **self._outcome())
+
+    def _follow(self) -> None:
+        assert self._process.stdout is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ, self._on_output)
+            selector.register(self._status, selectors.EVENT_READ, self._on_status)
+            # The status descriptor closes with the lease process; output may be held open a moment longer.
+            while selector.get_map():
+                gone = self._status not in selector.get_map()
+                ready = selector.select(_DRAIN_SECONDS if gone else None)
+                if gone and not ready:
+                    return
+                for key, _ in ready:
+                    data = os.read(key.fd, _CHUNK)
+                    if data:
+                        key.data(data)
+                    else:
+                        selector.unregister(key.fileobj)
+
+    def _on_output(self, data: bytes) -> None:
+        self._log.write(data)
+        self._log.flush()
+        self._tail = (self._tail + data)[-4096:]
+        self._send("output", text=data.decode("utf-8", "replace"))
+
+    def _on_status(self, data: bytes) -> None:
+        for report in self._reports(data):
+            kind = report.pop("event")
+            if kind == "ended":
+                self._ending = report
+            else:
+                self._send(kind, **report)
+
+    def _reports(self, data: bytes) -> Iterator[dict[str, Any]]:
+        *lines, self._pending = (self._pending + data).split(b"\n")
+        for line in lines:
+            yield json.loads(line)
+
+    def _outcome(self) -> dict[str, Any]:
+        if self._ending is None:
+            last = self._tail.decode("utf-8", "replace").strip().splitlines()
+            said = f": {last[-1]}" if last else ""
+            lost = f"the process that held the lease ended with {self._process.returncode} and no report{said}"
+            return {"exit_code": None, "timed_out": False, "lost": lost}
+        signal_number = self._ending.get("signal")
+        return {
+            "exit_code": -signal_number if signal_number else self._ending.get("code"),
+            "timed_out": bool(self._ending.get("time_limit")),
+            "lost": self._ending.get("lost") or "",
+        }
+
+    def _send(self, kind: str, **data: Any) -> None:
+        self._emit(Event(kind, self._clock(), self._job.test.id, self._job.attempt, data))

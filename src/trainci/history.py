@@ -1,0 +1,246 @@
+"""What happened, kept as it happens: a JSONL file per run, and SQLite over all runs. The one room that knows SQL.
+
+Each event is written before the next is looked at, so a runner that is killed leaves both readable; which of its
+attempts were cut off is then told by rows without an end, and by the lock that died with the runner.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sqlite3
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from trainci.errors import MachineError
+from trainci.model import Event
+from trainci.paths import RunPaths, StatePaths
+
+# Each entry brings the schema from the version of its position to the next; `user_version` counts them.
+_MIGRATIONS = (
+    """
+    CREATE TABLE runs (
+        id TEXT PRIMARY KEY, commit_id TEXT NOT NULL, devices TEXT NOT NULL,
+        started REAL NOT NULL, ended REAL, exit_code INTEGER, cut_off INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE TABLE attempts (
+        run_id TEXT NOT NULL REFERENCES runs (id), test_id TEXT NOT NULL, number INTEGER NOT NULL,
+        gpus INTEGER NOT NULL, log TEXT NOT NULL, devices TEXT NOT NULL DEFAULT '[]',
+        queued REAL NOT NULL, started REAL, ended REAL,
+        exit_code INTEGER, timed_out INTEGER NOT NULL DEFAULT 0, lost TEXT NOT NULL DEFAULT '',
+        PRIMARY KEY (run_id, test_id, number)
+    ) STRICT;
+    CREATE INDEX attempts_of_test ON attempts (test_id, ended);
+    CREATE TABLE verdicts (
+        run_id TEXT NOT NULL REFERENCES runs (id), test_id TEXT NOT NULL,
+        outcome TEXT NOT NULL, sentence TEXT NOT NULL, at REAL NOT NULL,
+        PRIMARY KEY (run_id, test_id)
+    ) STRICT;
+    """,
+)
+_REMEMBERED = 20
+
+
+@dataclass(frozen=True)
+class Past:
+    """What is known of a test: durations in seconds of passed attempts, and what became of it last."""
+
+    last: float | None = None
+    median: float | None = None
+    outcome: str = ""
+
+
+@dataclass(frozen=True)
+class CutOff:
+    """An attempt that was under way when its runner was killed."""
+
+    run_id: str
+    test_id: str
+    number: int
+    log: str
+
+
+class EventLog:
+    """Appends each event, but for the output (which is in the logs), as one line of JSON."""
+
+    def __init__(self, paths: RunPaths) -> None:
+        paths.directory.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(paths.events, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        # Held for the runner's life: whoever can take it knows that the runner is gone.
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def __call__(self, event: Event) -> None:
+        """Listen to the run."""
+        if event.kind == "output":
+            return
+        line = {
+            "at": event.at,
+            "kind": event.kind,
+            "test": event.test_id,
+            "attempt": event.attempt,
+            **event.data,
+        }
+        os.write(self._file, json.dumps(line).encode() + b"\n")
+
+    def close(self) -> None:
+        """Let the lock go."""
+        os.close(self._file)
+
+
+class History:
+    """The runs, attempts and verdicts of a repository.
+
+    :raises MachineError: the database cannot be opened, or a newer trainci wrote it.
+    """
+
+    def __init__(self, state: StatePaths) -> None:
+        self._state = state
+        try:
+            state.create()
+            self._db = sqlite3.connect(state.history, timeout=30, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._migrate()
+        except (sqlite3.Error, OSError) as error:
+            raise MachineError(
+                f"{state.history}: the history cannot be opened: {error}. Move the file away to begin a new one."
+            ) from None
+
+    def close(self) -> None:
+        """Close the database."""
+        self._db.close()
+
+    def listener(self, run_id: str) -> _Recorder:
+        """What writes the events of run ``run_id``."""
+        return _Recorder(self._db, run_id)
+
+    def past(self, test_ids: Iterable[str]) -> dict[str, Past]:
+        """What is known of each of ``test_ids``; tests without a past are left out."""
+        found: dict[str, Past] = {}
+        for test_id in test_ids:
+            rows = self._db.execute(
+                "SELECT ended - started FROM attempts WHERE test_id = ? AND exit_code = 0 AND started IS NOT NULL"
+                " AND ended IS NOT NULL ORDER BY ended DESC LIMIT ?",
+                (test_id, _REMEMBERED),
+            ).fetchall()
+            seconds = [float(row[0]) for row in rows]
+            outcome = self._last_outcome(test_id)
+            if seconds or outcome:
+                last = seconds[0] if seconds else None
+                found[test_id] = Past(last, statistics.median(seconds) if seconds else None, outcome)
+        return found
+
+    def take_cut_off(self) -> list[CutOff]:
+        """The attempts of runs whose runner was killed, each told once."""
+        found: list[CutOff] = []
+        unended = self._db.execute("SELECT id FROM runs WHERE ended IS NULL AND cut_off = 0").fetchall()
+        for (run_id,) in unended:
+            if _is_alive(RunPaths(self._state, run_id)):
+                continue
+            rows = self._db.execute(
+                "SELECT test_id, number, log FROM attempts WHERE run_id = ? AND ended IS NULL ORDER BY queued",
+                (run_id,),
+            )
+            found += [CutOff(run_id, *row) for row in rows]
+            self._db.execute("UPDATE runs SET cut_off = 1 WHERE id = ?", (run_id,))
+        return found
+
+    def _last_outcome(self, test_id: str) -> str:
+        row = self._db.execute(
+            "SELECT coalesce(v.outcome, CASE WHEN r.cut_off THEN 'cut off' ELSE 'running' END)"
+            " FROM attempts a JOIN runs r ON r.id = a.run_id"
+            " LEFT JOIN verdicts v ON v.run_id = a.run_id AND v.test_id = a.test_id"
+            " WHERE a.test_id = ? ORDER BY a.queued DESC LIMIT 1",
+            (test_id,),
+        ).fetchone()
+        return str(row[0]) if row else ""
+
+    def _migrate(self) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+        version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
+        if version > len(_MIGRATIONS):
+            self._db.execute("ROLLBACK")
+            raise sqlite3.DatabaseError(
+                f"a newer trainci wrote it (version {version}, this one knows {len(_MIGRATIONS)})"
+            )
+        for number, script in enumerate(_MIGRATIONS[version:], start=version + 1):
+            # Not executescript, which would commit the transaction that guards against a second migrator.
+            for statement in script.split(";"):
+                self._db.execute(statement)
+            self._db.execute(f"PRAGMA user_version = {number}")
+        self._db.execute("COMMIT")
+
+
+class _Recorder:
+    """Writes the events of one run into the history, each in a transaction of its own."""
+
+    def __init__(self, db: sqlite3.Connection, run_id: str) -> None:
+        self._db = db
+        self._run = run_id
+
+    def __call__(self, event: Event) -> None:
+        write = getattr(self, f"_on_{event.kind}", None)
+        if write is not None:
+            write(event, event.data)
+
+    def _on_run_started(self, event: Event, data: Any) -> None:
+        self._db.execute(
+            "INSERT INTO runs (id, commit_id, devices, started) VALUES (?, ?, ?, ?)",
+            (self._run, data["commit"], data["devices"], event.at),
+        )
+
+    def _on_queued(self, event: Event, data: Any) -> None:
+        self._db.execute(
+            "INSERT INTO attempts (run_id, test_id, number, gpus, log, queued) VALUES (?, ?, ?, ?, ?, ?)",
+            (self._run, event.test_id, event.attempt, data["gpus"], data["log"], event.at),
+        )
+
+    def _on_granted(self, event: Event, data: Any) -> None:
+        self._update(event, devices=json.dumps(data["devices"]))
+
+    def _on_started(self, event: Event, _data: Any) -> None:
+        self._update(event, started=event.at)
+
+    def _on_ended(self, event: Event, data: Any) -> None:
+        self._update(
+            event,
+            ended=event.at,
+            exit_code=data["exit_code"],
+            timed_out=int(data["timed_out"]),
+            lost=data["lost"],
+        )
+
+    def _on_verdict(self, event: Event, data: Any) -> None:
+        self._db.execute(
+            "INSERT INTO verdicts (run_id, test_id, outcome, sentence, at) VALUES (?, ?, ?, ?, ?)",
+            (self._run, event.test_id, data["outcome"], data["sentence"], event.at),
+        )
+
+    def _on_run_ended(self, event: Event, data: Any) -> None:
+        self._db.execute(
+            "UPDATE runs SET ended = ?, exit_code = ? WHERE id = ?", (event.at, data["exit_code"], self._run)
+        )
+
+    def _update(self, event: Event, **columns: Any) -> None:
+        assignments = ", ".join(f"{name} = ?" for name in columns)
+        self._db.execute(
+            f"UPDATE attempts SET {assignments} WHERE run_id = ? AND test_id = ? AND number = ?",
+            (*columns.values(), self._run, event.test_id, event.attempt),
+        )
+
+
+def _is_alive(paths: RunPaths) -> bool:
+    try:
+        file = os.open(paths.events, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(file)
+    return False

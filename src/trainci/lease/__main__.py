@@ -1,0 +1,10 @@
+"""``python -m trainci.lease``: what an executor starts, one process for each test. See ``command``."""
+
+from __future__ import annotations
+
+import sys
+
+from trainci.lease.command import internal_main
+
+if __name__ == "__main__":
+    sys.exit(internal_main(sys.argv[1:]))

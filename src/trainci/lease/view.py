@@ -1,0 +1,137 @@
+"""What ``trainci gpus`` shows: who holds each device since when, who waits, and what is quarantined.
+
+It only looks, and takes no part in the queue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainci.lease import health
+from trainci.lease.directory import Directory, locate, open_directory, read_text
+from trainci.lease.locks import is_held
+from trainci.lease.queue import lease_of, read_plan, ring_sentinel
+from trainci.lease.records import FOREVER, load_request
+from trainci.model import Device
+
+
+@dataclass(frozen=True)
+class DeviceStatus:
+    """One device. ``state`` is ``free``, ``held``, ``foreign`` (locked by something that is no lease of ours) or
+    ``quarantined``. Times are Unix timestamps; ``until`` is when it is free at the latest, None when nobody said.
+    """
+
+    uuid: str
+    index: int
+    name: str
+    state: str
+    holder: str = ""
+    pid: int = 0
+    user: str = ""
+    since: float | None = None
+    until: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A request in the queue. ``expected_start`` is None when nobody can know.
+
+    ``devices`` are ids where it asked for certain ones.
+    """
+
+    name: str
+    user: str
+    pid: int
+    count: int
+    devices: tuple[str, ...]
+    since: float
+    expected_start: float | None
+
+
+@dataclass(frozen=True)
+class Status:
+    """The devices by index, and the requests in order of arrival."""
+
+    devices: tuple[DeviceStatus, ...]
+    waiting: tuple[Waiting, ...]
+
+
+def read(lock_dir: str | None, devices: Sequence[Device] = ()) -> Status:
+    """The state of ``devices``, and of whatever else was ever leased in this lock directory.
+
+    :raises UsageError: the lock directory cannot be used.
+    """
+    if not Path(locate(lock_dir)).is_dir():
+        return Status(tuple(DeviceStatus(d.uuid, d.index, d.name, "free") for d in devices), ())
+    directory = open_directory(lock_dir, may_be_private=True)
+    known = {device.uuid: device for device in devices}
+    leased = [name.removesuffix(".lock") for name in directory.names("devices")]
+    quarantined = health.quarantined(directory)
+    for position, uuid in enumerate([*leased, *quarantined]):
+        known.setdefault(uuid, _unknown(uuid, len(devices) + position))
+    found = (_device(directory, device, quarantined.get(device.uuid)) for device in known.values())
+    return Status(tuple(sorted(found, key=lambda device: (device.index, device.uuid))), _waiting(directory))
+
+
+def release(uuid: str, lock_dir: str | None) -> bool:
+    """Clear a quarantine, and let the queue know; False when there was none.
+
+    :raises UsageError: the lock directory cannot be used.
+    """
+    directory = open_directory(lock_dir)
+    cleared = health.release(directory, uuid)
+    ring_sentinel(directory)
+    return cleared
+
+
+def _unknown(uuid: str, position: int) -> Device:
+    """A device that was leased here, and that the caller does not know of."""
+    kind, _, number = uuid.partition("-")
+    virtual = kind == "cpu" and number.isdecimal()
+    index = int(number) if kind in ("cpu", "gpu") and number.isdecimal() else position
+    return Device(index, uuid, "virtual CPU device" if virtual else "", virtual=virtual)
+
+
+def _device(directory: Directory, device: Device, bad: health.Quarantine | None) -> DeviceStatus:
+    basic = (device.uuid, device.index, device.name)
+    if is_held(directory.join("devices", f"{device.uuid}.lock")):
+        record = lease_of(directory, device.uuid)
+        if record is None:
+            return DeviceStatus(*basic, "foreign")
+        until = None if record.until == FOREVER else record.until
+        reason = bad.reason if bad else ""
+        return DeviceStatus(*basic, "held", record.name, record.pid, _user(record.uid), record.since, until, reason)
+    if bad is not None:
+        return DeviceStatus(*basic, "quarantined", since=bad.since, reason=bad.reason)
+    return DeviceStatus(*basic, "free")
+
+
+def _waiting(directory: Directory) -> tuple[Waiting, ...]:
+    plan = read_plan(directory)
+    found = []
+    for name in directory.names("tickets"):
+        path = directory.join("tickets", name)
+        if name.startswith(".") or name.endswith(".fifo") or not is_held(path):
+            continue
+        request = load_request(read_text(path) or "")
+        if request is None:
+            continue
+        named = tuple(p.uuid for p in request.places) if len(request.places) == request.count else ()
+        turn = plan.get(request.id)
+        start = None if turn is None or turn.start == FOREVER else turn.start
+        found.append(
+            Waiting(request.name, _user(request.uid), request.pid, request.count, named, request.since, start)
+        )
+    return tuple(found)
+
+
+def _user(uid: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

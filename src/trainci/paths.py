@@ -1,0 +1,41 @@
+"""Every path that trainci writes below a repository, named in one place."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+
+class StatePaths:
+    """What trainci keeps of a repository between runs: ``.trainci/``, which git is told to ignore."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.directory = root / ".trainci"
+        self.history = self.directory / "history.db"
+        self.runs = self.directory / "runs"
+
+    def create(self) -> None:
+        """Make the directory, with a ``.gitignore`` of its own so that no commit ever holds it."""
+        self.runs.mkdir(parents=True, exist_ok=True)
+        ignore = self.directory / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n")
+
+
+class RunPaths:
+    """The files of one run, below ``.trainci/runs/<run id>/``."""
+
+    def __init__(self, state: StatePaths, run_id: str) -> None:
+        self.root = state.root
+        self.directory = state.runs / run_id
+        self.events = self.directory / "events.jsonl"
+
+    def log(self, position: int, test_id: str, attempt: int) -> Path:
+        """The output of one attempt. ``position`` counts the tests of the run, so that no two names meet."""
+        slug = re.sub(r"[^A-Za-z0-9._-]+", "-", test_id).strip("-.")[:80]
+        return self.directory / f"{position:03d}-{slug}-{attempt}.log"
+
+    def shown(self, path: Path) -> str:
+        """``path`` as it is printed: relative to the repository's root."""
+        return str(path.relative_to(self.root))

@@ -1,0 +1,22 @@
+"""A finished Run, rendered. Reports are made from the Run and the logs, and never stored."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def last_lines(log: Path, count: int, limit: int = 16384) -> list[str]:
+    """The last ``count`` lines of a log, from its last ``limit`` bytes; empty when there is no log.
+
+    What a progress bar overwrote with carriage returns is left out.
+    """
+    try:
+        with log.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - limit))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return []
+    lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]
+    return [line for line in lines if line.strip()][-count:]

@@ -1,0 +1,61 @@
+"""JUnit XML, for whatever reads it: GitHub's and GitLab's test tabs, dashboards."""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import datetime, timezone
+from pathlib import Path
+
+from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
+
+from trainci.model import Outcome, Result, Run
+from trainci.reports import last_lines
+
+_LOG_BYTES = 65536
+# XML 1.0 has no way to write these characters, not even escaped (https://www.w3.org/TR/xml/#charsets).
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def write_junit(run: Run, root: Path, target: Path) -> None:
+    """Write ``run`` to ``target``, whole or not at all. Logs are read below ``root``."""
+    suite = TestSuite("trainci")
+    suite.timestamp = datetime.fromtimestamp(run.started_at, timezone.utc).isoformat(timespec="seconds")
+    suite.add_property("commit", run.commit or "none")
+    suite.add_property("devices", _text(run.devices))
+    for result in run.results:
+        suite.add_testcase(_case(run, result, root))
+    suite.update_statistics()
+    document = JUnitXml("trainci")
+    document.add_testsuite(suite)
+    document.update_statistics()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        document.write(str(temporary))
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _case(run: Run, result: Result, root: Path) -> TestCase:
+    name = _text(result.test_id)
+    case = TestCase(name, classname=_text(result.test_id.partition("[")[0]))
+    case.time = round(sum(attempt.duration for attempt in result.attempts), 3)
+    outcome, sentence = result.verdict.outcome, _text(result.verdict.sentence)
+    output = "\n".join(last_lines(root / result.attempts[-1].log, 1000, _LOG_BYTES)) if result.attempts else ""
+    if outcome in (Outcome.FAILED, Outcome.TIMED_OUT):
+        case.result = [Failure(sentence, outcome.value)]
+    elif outcome is Outcome.SKIPPED:
+        case.result = [Skipped(sentence)]
+    elif outcome is not Outcome.PASSED:
+        case.result = [Error(sentence, outcome.value)]
+    if output:
+        case.system_out = _text(output)
+    if replay := run.replay.get(result.test_id):
+        case.system_err = _text(f"replay: {replay}")
+    return case
+
+
+def _text(text: str) -> str:
+    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)

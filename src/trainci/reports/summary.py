@@ -1,0 +1,48 @@
+"""A finished Run as Markdown, for the page of a job of GitHub Actions."""
+
+from __future__ import annotations
+
+import html
+
+from trainci.model import Outcome, Result, Run, printable
+
+_SIGNS = {Outcome.PASSED: "✅", Outcome.SKIPPED: "⏭️"}
+
+
+def markdown(run: Run) -> str:
+    """Verdict, duration and devices of each test, and how to replay each that did not pass."""
+    rows = "\n".join(_row(result) for result in run.results)
+    details = "".join(_details(run, result) for result in run.results if result.verdict.outcome not in _SIGNS)
+    return (
+        f"### trainci · {_text(run.devices)} · {_text(run.commit[:12]) or 'no commit'}\n\n"
+        f"| verdict | test | duration | devices |\n|---|---|---|---|\n{rows}\n\n{details}"
+    )
+
+
+def _row(result: Result) -> str:
+    outcome = result.verdict.outcome
+    seconds = sum(attempt.duration for attempt in result.attempts)
+    devices = ", ".join(result.attempts[-1].devices) if result.attempts else ""
+    cells = (
+        f"{_SIGNS.get(outcome, '❌')} {outcome.value}",
+        _code(result.test_id),
+        f"{seconds:.1f} s",
+        _text(devices),
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _details(run: Run, result: Result) -> str:
+    replay = run.replay.get(result.test_id)
+    command = f"<pre>{_text(replay)}</pre>\n" if replay else ""
+    return f"{_code(result.test_id)}: {_text(result.verdict.sentence)}\n{command}\n"
+
+
+def _code(text: str) -> str:
+    return f"<code>{_text(text)}</code>"
+
+
+def _text(text: str) -> str:
+    """``text`` on one line with nothing left in it that Markdown or HTML would take for its own."""
+    escaped = html.escape(printable(text))
+    return "".join(f"&#{ord(character)};" if character in "|`*_[]~\\@:" else character for character in escaped)

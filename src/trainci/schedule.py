@@ -1,0 +1,72 @@
+"""Pure: which of the waiting tests start now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from trainci.model import Refused, Selection, Test
+
+
+def refuse_too_large(selection: Selection, devices: int, found: str) -> tuple[Selection, tuple[Refused, ...]]:
+    """Take out the tests that need more devices than there are, each with the ways out.
+
+    ``found`` describes the devices, as in "no GPU".
+    """
+    kept = [selected for selected in selection.tests if selected.test.num_gpus <= devices]
+    too_large = [selected.test for selected in selection.tests if selected.test.num_gpus > devices]
+    refused = tuple(
+        Refused(
+            test.id,
+            f"needs {test.num_gpus} devices, and this host has {found}. Run it on a larger host, or pass "
+            f"--devices cpu:{test.num_gpus} to run on virtual devices.",
+        )
+        for test in too_large
+    )
+    return Selection(tuple(kept), selection.refused, selection.note), refused
+
+
+def start_now(
+    waiting: Sequence[Test],
+    running: Iterable[Test],
+    devices: int,
+    cpu_slots: int,
+    expected: Mapping[str, float],
+) -> list[Test]:
+    """The tests to start, longest expected first, so that no long one is left for the end.
+
+    ``expected`` maps test ids to seconds; a test without one is expected to take its whole timeout.
+    A test of 0 devices takes one of ``cpu_slots`` instead.
+    """
+    running = tuple(running)
+    free_devices = devices - sum(test.num_gpus for test in running)
+    free_slots = cpu_slots - sum(1 for test in running if test.num_gpus == 0)
+    started: list[Test] = []
+    for test in sorted(waiting, key=lambda test: -expected.get(test.id, test.timeout)):
+        if test.num_gpus == 0:
+            if free_slots > 0:
+                free_slots -= 1
+                started.append(test)
+        elif test.num_gpus <= free_devices:
+            free_devices -= test.num_gpus
+            started.append(test)
+    return started
+
+
+def estimated_end(
+    now: float,
+    waiting: Iterable[Test],
+    running: Iterable[tuple[Test, float]],
+    devices: int,
+    expected: Mapping[str, float],
+) -> float | None:
+    """When the last test should end (Unix time), or None while some test has no expected duration.
+
+    The larger of two bounds: the longest test left, and all the work left spread evenly over the devices.
+    ``running`` pairs each running test with the time at which it started.
+    """
+    left = [(test, 0.0) for test in waiting] + [(test, now - started) for test, started in running]
+    if any(test.id not in expected for test, _ in left):
+        return None
+    seconds = [(test, max(0.0, expected[test.id] - elapsed)) for test, elapsed in left]
+    work = sum(remaining * max(1, test.num_gpus) for test, remaining in seconds)
+    return now + max([work / max(1, devices), *(remaining for _, remaining in seconds)])

@@ -1,0 +1,235 @@
+"""Pure: turns labels, suites, paths, ids, globs and changed files into Tests, each with its reason."""
+
+from __future__ import annotations
+
+import difflib
+import posixpath
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+
+from trainci.errors import UsageError
+from trainci.globs import is_glob, matches
+from trainci.model import (
+    Change,
+    Declarations,
+    Entry,
+    Project,
+    Refused,
+    Selected,
+    Selection,
+    Suite,
+    Test,
+    printable,
+)
+
+_CHANGE_WORDS = {"A": "added", "M": "modified", "T": "modified", "C": "copied"}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An entry that was chosen, the suite that it was chosen from (if any), and why."""
+
+    entry: Entry
+    suite: Suite | None
+    reason: str
+
+
+def changed_tests(changes: Iterable[Change], importers: Mapping[str, str], exists: Iterable[str]) -> dict[str, str]:
+    """The changed test files and why each counts as changed, in the order of ``changes``.
+
+    ``importers`` maps test files to the changed helper that they depend on. Only files in ``exists`` are given:
+    what was deleted drops out.
+    """
+    present = set(exists)
+    reasons: dict[str, str] = {}
+    for change in changes:
+        if change.path in present:
+            word = _CHANGE_WORDS.get(change.status, "changed")
+            if change.status == "R":
+                word = f"renamed from {printable(change.old_path)}"
+            reasons.setdefault(change.path, word)
+    for test, helper in importers.items():
+        reasons.setdefault(test, f"depends on changed {printable(helper)}")
+    return reasons
+
+
+def choose(
+    project: Project,
+    selectors: Sequence[str],
+    ids: Sequence[str],
+    files: Sequence[str],
+    changed: Mapping[str, str],
+    *,
+    only_changed: bool = False,
+) -> tuple[Choice, ...]:
+    """The entries that ``selectors`` and ``ids`` name.
+
+    A selector is a label, a suite, a file (all its variants), a test id or a glob; an id names one variant.
+    ``files`` are the test files that exist. ``changed`` maps changed test files to the reason; with
+    ``only_changed`` it narrows what the selectors name, or chooses alone when there are none.
+
+    :raises UsageError: a selector that names nothing, with what it may have meant.
+    """
+    registered = _registered(project)
+    if not selectors and not ids:
+        return tuple(_changed_choices(registered, changed))
+    known = set(files)
+    chosen = [
+        choice for selector in selectors for choice in _choose_one(project, registered, selector, known, changed)
+    ]
+    chosen += [choice for test_id in ids for choice in _choose_id(project, registered, test_id, known)]
+    if only_changed:
+        chosen = [
+            replace(choice, reason=_both(choice.reason, changed[choice.entry.file]))
+            for choice in chosen
+            if choice.entry.file in changed
+        ]
+    return tuple(chosen)
+
+
+def wants_changes(project: Project, selectors: Iterable[str]) -> bool:
+    """Whether a selector names the suite whose tests are those that a change touches."""
+    wanted = set(selectors)
+    return any(suite.changed and wanted & {suite.name, suite.label} for suite in project.suites)
+
+
+def suite_choices(project: Project, suite: Suite, reason: str) -> list[Choice]:
+    """The entries of ``suite``: its own, or every registered one."""
+    if not suite.all_tests:
+        return [Choice(entry, suite, reason) for entry in suite.entries]
+    everything = (Choice(entry, other, reason) for other in project.suites for entry in other.entries)
+    return [_taken_over(choice, suite, reason) for choice in everything]
+
+
+# The registrations of each file, in the order of trainci.toml.
+_Registered = Mapping[str, Sequence[Choice]]
+
+
+def _registered(project: Project) -> _Registered:
+    found: dict[str, list[Choice]] = {}
+    for suite in project.suites:
+        for entry in suite.entries:
+            found.setdefault(entry.file, []).append(Choice(entry, suite, ""))
+    return found
+
+
+def _choose_one(
+    project: Project, registered: _Registered, selector: str, files: Set[str], changed: Mapping[str, str]
+) -> list[Choice]:
+    for suite in project.suites:
+        if selector in (suite.label, suite.name):
+            if suite.changed:
+                found = _changed_choices(registered, changed)
+                return [_taken_over(choice, suite, choice.reason) for choice in found]
+            return suite_choices(project, suite, f"{'label' if selector == suite.label else 'suite'} {selector}")
+    path = posixpath.normpath(selector)
+    if by_file := _variants(registered, path, files, "file"):
+        return by_file
+    if by_id := _by_id(registered, selector):
+        return by_id
+    if is_glob(selector):
+        reason = f"glob {printable(selector)}"
+        named = sorted(file for file in {*files, *registered} if matches(file, path))
+        by_glob = [choice for file in named for choice in _variants(registered, file, files, reason)]
+        by_glob = by_glob or [
+            replace(choice, reason=reason)
+            for choices in registered.values()
+            for choice in choices
+            if matches(choice.entry.id, selector)
+        ]
+        if by_glob:
+            return by_glob
+    raise UsageError(_unknown(project, selector, files, "label, suite, test file, test id or glob of a test"))
+
+
+def _choose_id(project: Project, registered: _Registered, test_id: str, files: Set[str]) -> list[Choice]:
+    if by_id := _by_id(registered, test_id):
+        return by_id
+    for file in sorted(files):
+        if Entry(file).id == test_id:
+            return [Choice(Entry(file), None, "test id, not registered")]
+    raise UsageError(_unknown(project, test_id, files, "test's id"))
+
+
+def _by_id(registered: _Registered, test_id: str) -> list[Choice]:
+    choices = (choice for choices in registered.values() for choice in choices)
+    return [replace(choice, reason="test id") for choice in choices if choice.entry.id == test_id]
+
+
+def _variants(registered: _Registered, file: str, files: Set[str], reason: str) -> list[Choice]:
+    """Every registered variant of ``file``, or the bare file when none is."""
+    if found := registered.get(file):
+        return [replace(choice, reason=reason) for choice in found]
+    return [Choice(Entry(file), None, f"{reason}, not registered")] if file in files else []
+
+
+def _changed_choices(registered: _Registered, changed: Mapping[str, str]) -> list[Choice]:
+    return [choice for file, why in changed.items() for choice in _variants(registered, file, {file}, why)]
+
+
+def _taken_over(choice: Choice, suite: Suite, reason: str) -> Choice:
+    """``choice`` as a test of ``suite``, with the time limit of its own suite where the new one sets none."""
+    if suite.timeout is None and choice.suite is not None:
+        suite = replace(suite, timeout=choice.suite.timeout)
+    return replace(choice, suite=suite, reason=reason)
+
+
+def _both(first: str, second: str) -> str:
+    """Two reasons, the second left out when it is said already."""
+    said = first.split("; ")
+    return "; ".join([first, *(part for part in second.split("; ") if part not in said)])
+
+
+def _unknown(project: Project, selector: str, files: Iterable[str], expected: str) -> str:
+    names = [name for suite in project.suites for name in (suite.label, suite.name)]
+    known = dict.fromkeys([*names, *(entry.id for entry in project.registered), *sorted(files)])
+    close = difflib.get_close_matches(selector, known, n=3, cutoff=0.5)
+    hint = f" Did you mean {', '.join(printable(name) for name in close)}?" if close else ""
+    return f"{printable(selector)} is no {expected}.{hint} See `trainci list`."
+
+
+def resolve(
+    project: Project,
+    choices: Iterable[Choice],
+    declared: Mapping[str, Declarations],
+    *,
+    timeout: float | None = None,
+    note: str = "",
+) -> Selection:
+    """Fill in every default, and refuse what cannot be run as it is declared.
+
+    A test that several choices name appears once, with the longest of its timeouts and all reasons.
+    ``timeout`` (seconds) overrides every other.
+    """
+    tests: dict[str, Selected] = {}
+    refused: dict[str, Refused] = {}
+    for choice in choices:
+        entry = choice.entry
+        says = declared[entry.file]
+        if says.fault:
+            refused[entry.id] = Refused(entry.id, says.fault)
+            continue
+        test = _test(project, choice, says, timeout)
+        if known := tests.get(entry.id):
+            longest = max(known.test.timeout, test.timeout)
+            reason = _both(known.reason, choice.reason)
+            tests[entry.id] = Selected(replace(known.test, timeout=longest), reason)
+        else:
+            tests[entry.id] = Selected(test, choice.reason)
+    return Selection(tuple(tests.values()), tuple(refused.values()), note)
+
+
+def _test(project: Project, choice: Choice, says: Declarations, timeout: float | None) -> Test:
+    entry, suite = choice.entry, choice.suite
+    gpus = next((n for n in (entry.num_gpus, says.num_gpus) if n is not None), project.default_gpus)
+    limits = (timeout, entry.timeout, suite.timeout if suite else None)
+    return Test(
+        id=entry.id,
+        file=entry.file,
+        args=entry.args,
+        env=entry.env,
+        num_gpus=gpus,
+        timeout=next((limit for limit in limits if limit is not None), project.timeout),
+        image=(suite.image if suite else "") or project.image,
+        where=entry.where,
+    )

@@ -1,0 +1,16 @@
+"""What a test file of a training repository imports: plain Python, no torch, nothing of trainci's CI side.
+
+A test file defines ``NUM_GPUS``, ``prepare()`` (downloads and conversions) and ``execute()`` (the training and
+its assertions), and ends in::
+
+    if __name__ == "__main__":
+        main(prepare, execute)
+"""
+
+from __future__ import annotations
+
+from trainci.testing.commands import CommandError, exec_command
+from trainci.testing.phases import main
+from trainci.testing.train import execute_train
+
+__all__ = ["CommandError", "exec_command", "execute_train", "main"]

@@ -1,0 +1,109 @@
+"""Starts a training script on the devices of the lease."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from trainci.errors import UsageError
+from trainci.testing.commands import CommandError, exec_command
+from trainci.testing.redaction import redact
+
+# torchrun's report: "Root Cause (first observed failure):", then "rank : 2 (local_rank: 2)" and "exitcode : 1".
+_ROOT_CAUSE = re.compile(
+    r"Root Cause \(first observed failure\).*?rank\s*: (?P<rank>\d+).*?exitcode\s*: (?P<code>-?\d+)", re.DOTALL
+)
+_KEPT_BYTES = 1 << 16
+
+
+def execute_train(
+    script: str | Path,
+    args: Sequence[str],
+    *,
+    num_gpus_per_node: int,
+    launcher: str = "torchrun",
+    env: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+    secret: Iterable[str] = (),
+) -> str:
+    """Run ``script`` with ``args`` as ``num_gpus_per_node`` ranks of this host; returns what they printed.
+
+    ``torchrun`` is that of the running interpreter. Its port comes from the lease (``MASTER_PORT``), or is a
+    free one outside trainci. ``env``, ``timeout`` and ``secret`` are those of ``exec_command``.
+
+    :raises CommandError: a rank failed; the message shows that rank's own last lines.
+    :raises UsageError: an unknown launcher, ``args`` as one string, or more ranks than leased devices.
+    """
+    if isinstance(args, str):
+        raise UsageError("execute_train: args must be a list, one string an argument; a string is never split")
+    if launcher not in LAUNCHERS:
+        raise UsageError(f"execute_train: no launcher {launcher!r}; there are: {', '.join(LAUNCHERS)}")
+    leased = os.environ.get("TRAINCI_DEVICES")
+    if leased and len(leased.split(",")) < num_gpus_per_node:
+        raise UsageError(
+            f"execute_train: num_gpus_per_node={num_gpus_per_node}, but this test leased {leased}. "
+            "Raise NUM_GPUS at the top of the test file."
+        )
+    start = LAUNCHERS[launcher]
+    return start([str(script), *args], num_gpus_per_node, env or {}, timeout, list(secret))
+
+
+def _torchrun(
+    script: list[str], ranks: int, env: Mapping[str, str], timeout: float | None, secret: list[str]
+) -> str:
+    with tempfile.TemporaryDirectory(prefix="trainci-ranks-") as logs:
+        launch = ["--nnodes", "1", "--nproc-per-node", str(ranks)]
+        launch += ["--master-addr", "127.0.0.1", "--master-port", str(_master_port())]
+        launch += ["--log-dir", logs, "--tee", "3"]
+        command = [sys.executable, "-m", "torch.distributed.run", *launch, *script]
+        try:
+            return exec_command(
+                command,
+                timeout=timeout,
+                secret=secret,
+                env={"TORCHELASTIC_LOG_LINE_PREFIX_TEMPLATE": "[rank${rank}]:", **env},
+            )
+        except CommandError as error:
+            failed = _ROOT_CAUSE.search(error.output)
+            if failed is None:
+                raise
+            rank, code = int(failed["rank"]), int(failed["code"])
+            what = f"rank {rank} of {ranks} failed first, with exit code {code}"
+            output = redact(_rank_output(Path(logs), rank), secret)
+            raise CommandError(what, command=error.command, code=code, output=output) from None
+
+
+LAUNCHERS: dict[str, Callable[[list[str], int, Mapping[str, str], float | None, list[str]], str]] = {
+    "torchrun": _torchrun,
+}
+
+
+def _rank_output(logs: Path, rank: int) -> str:
+    """The end of a rank's stdout, then of its stderr, where a traceback is."""
+    # torchrun writes RUN_ID/attempt_N/RANK/{stdout,stderr}.log.
+    files = sorted(logs.glob(f"*/*/{rank}/*.log"), key=lambda path: path.name == "stderr.log")
+    return "".join(map(_end, files))
+
+
+def _end(log: Path) -> str:
+    with log.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - _KEPT_BYTES))
+        if size > _KEPT_BYTES:
+            file.readline()  # its beginning is cut off, perhaps in the middle of a secret
+        return file.read().decode(errors="replace")
+
+
+def _master_port() -> int:
+    leased = os.environ.get("MASTER_PORT")
+    if leased:
+        return int(leased)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,51 @@
+"""Pure: what the attempts of a test mean, and whose fault it was."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterable, Sequence
+
+from trainci.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_MACHINE, EXIT_OK, EXIT_USAGE
+from trainci.model import Attempt, Outcome, Result, Verdict
+
+MACHINE_TRIES = 2
+
+
+def decide(attempts: Sequence[Attempt]) -> Verdict | None:
+    """The verdict after ``attempts`` (at least one), or None for *again*.
+
+    Only the machine's fault is tried again: a red test is red.
+    """
+    last = attempts[-1]
+    if last.interrupted:
+        return Verdict(Outcome.INTERRUPTED, "interrupted before it ended")
+    if last.timed_out:
+        return Verdict(Outcome.TIMED_OUT, f"ended by its time limit of {last.test.timeout:g} s")
+    if last.lost:
+        return None if len(attempts) < MACHINE_TRIES else Verdict(Outcome.MACHINE, last.lost)
+    if last.exit_code == 0:
+        return Verdict(Outcome.PASSED, f"in {last.duration:.1f} s")
+    return Verdict(Outcome.FAILED, _ending(last.exit_code))
+
+
+def exit_code(results: Iterable[Result], *, interrupted: bool = False) -> int:
+    """The exit code of a run: a failed test outweighs a refused one, and that the machine's fault."""
+    outcomes = {result.verdict.outcome for result in results}
+    if interrupted:
+        return EXIT_INTERRUPTED
+    if outcomes & {Outcome.FAILED, Outcome.TIMED_OUT}:
+        return EXIT_FAILED
+    if Outcome.REFUSED in outcomes:
+        return EXIT_USAGE
+    return EXIT_OK if outcomes <= {Outcome.PASSED} else EXIT_MACHINE
+
+
+def _ending(code: int | None) -> str:
+    if code is None:
+        return "never started"
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"killed by {signal.Signals(-code).name} (signal {-code})"
+    except ValueError:
+        return f"killed by signal {-code}"

@@ -1,0 +1,5 @@
+from _shared import STEPS
+NUM_GPUS = 1
+
+if __name__ == "__main__":
+    print("ran")

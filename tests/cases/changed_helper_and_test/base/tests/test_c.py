@@ -1,0 +1,5 @@
+# _shared is not imported here
+NUM_GPUS = 1
+
+if __name__ == "__main__":
+    print("ran")

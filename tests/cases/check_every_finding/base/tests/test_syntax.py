@@ -1,0 +1,3 @@
+NUM_GPUS = 1
+def broken(:
+    pass

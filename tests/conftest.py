@@ -1,0 +1,114 @@
+"""A repository to try things in, for every test that needs a real one."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from trainci.cli import main
+
+# The repositories below are input, not tests of this one.
+collect_ignore = ["cases"]
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command line of trainci answered."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Repository:
+    """A directory, and what a user does in it. It is a git repository from ``init`` on."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def write(self, name: str | bytes, text: str | bytes = "") -> Path:
+        path = self.root / os.fsdecode(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    def git(self, *arguments: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(self.root), *arguments],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            env=_surroundings(self.root, {}),
+            check=False,
+        )
+        assert done.returncode == 0, f"git {arguments}: {done.stderr}"
+        return done.stdout.strip()
+
+    def init(self) -> None:
+        """A repository on branch main; whatever is there already becomes its first commit, and origin/main."""
+        self.git("init", "--quiet", "--initial-branch=main")
+        self.commit("base")
+        self.git("update-ref", "refs/remotes/origin/main", "HEAD")
+
+    def commit(self, message: str = "change") -> None:
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "--message", message)
+
+    def trainci(self, *arguments: str, directory: str = ".", environment: Mapping[str, str] | None = None) -> Said:
+        """Run a command line in this process, from ``directory`` below the root, with ``environment`` added.
+
+        The streams refuse what UTF-8 cannot hold, as a terminal's do.
+        """
+        out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", newline="") for _ in range(2))
+        before = Path.cwd()
+        os.chdir(self.root / directory)
+        try:
+            with mock.patch.dict(os.environ, _surroundings(self.root, environment or {}), clear=True):
+                code = main(arguments, out, err)
+        finally:
+            os.chdir(before)
+        return Said(code, *(_written(stream) for stream in (out, err)))
+
+
+def _written(stream: io.TextIOWrapper) -> str:
+    stream.seek(0)
+    return stream.read()
+
+
+def _surroundings(root: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """No setting of this machine's git, no job of GitHub around us, no GPU: the same answers everywhere."""
+    return {
+        **{
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("GIT_", "GITHUB_", "TRAINCI_"))
+        },
+        "CUDA_VISIBLE_DEVICES": "",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        # A temporary directory may lie inside somebody's repository.
+        "GIT_CEILING_DIRECTORIES": str(root.parent),
+        "GIT_AUTHOR_NAME": "Someone",
+        "GIT_AUTHOR_EMAIL": "someone@example.org",
+        "GIT_COMMITTER_NAME": "Someone",
+        "GIT_COMMITTER_EMAIL": "someone@example.org",
+        **environment,
+    }
+
+
+@pytest.fixture(scope="session")
+def new_repository(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Repository]:
+    """Makes an empty directory each time it is called, so that every example of a property has its own."""
+    return lambda: Repository(tmp_path_factory.mktemp("repo"))
+
+
+@pytest.fixture
+def repository(new_repository: Callable[[], Repository]) -> Repository:
+    return new_repository()

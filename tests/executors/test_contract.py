@@ -1,0 +1,120 @@
+"""The contract of an executor (trainci.executors.base), kept by each of them."""
+
+from __future__ import annotations
+
+import queue
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from trainci.devices import virtual_devices
+from trainci.executors.base import Executor, Job
+from trainci.executors.fake import FakeExecutor, Scripted
+from trainci.executors.local import LocalExecutor
+from trainci.model import Event, Pool, Test
+
+DEADLINE = 60.0
+PROGRAMS = {
+    "passes": "print('out')\n",
+    "fails": "import sys\nprint('out')\nsys.exit(7)\n",
+    "hangs": "import time\nprint('out', flush=True)\ntime.sleep(1000)\n",
+}
+SCRIPT = {
+    "passes": [Scripted(output="out\n")],
+    "fails": [Scripted(exit_code=7, output="out\n")],
+    "hangs": [Scripted(output="out\n", hangs=True)],
+}
+
+
+@pytest.fixture(params=["fake", "local"])
+def executor(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Executor:
+    if request.param == "fake":
+        return FakeExecutor(SCRIPT, time.time)
+    monkeypatch.setenv("TRAINCI_LOCK_DIR", str(tmp_path / "locks"))
+    for name, program in PROGRAMS.items():
+        (tmp_path / name).write_text(program)
+    return LocalExecutor(tmp_path, Pool(virtual_devices(4), virtual=True))
+
+
+class Attempt:
+    def __init__(self, executor: Executor, tmp_path: Path, name: str, gpus: int = 2) -> None:
+        self.job = Job(Test(name, name, num_gpus=gpus, timeout=DEADLINE), 1, tmp_path / "logs" / f"{name}.log")
+        self.executor = executor
+        self.events: list[Event] = []
+        self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        executor.start(self.job, self._queue.put)
+
+    def until(self, condition: Callable[[Event], bool]) -> Event:
+        while True:
+            event = self._queue.get(timeout=DEADLINE)
+            self.events.append(event)
+            if condition(event):
+                return event
+
+    def end(self) -> Event:
+        return self.until(lambda event: event.kind == "ended")
+
+
+@pytest.mark.parametrize(("name", "code"), [("passes", 0), ("fails", 7)])
+def test_an_attempt_is_granted_started_and_ended_in_this_order(executor, tmp_path, name, code):
+    attempt = Attempt(executor, tmp_path, name)
+    ended = attempt.end()
+    assert (ended.data["exit_code"], ended.data["timed_out"], ended.data["lost"]) == (code, False, "")
+    kinds = [event.kind for event in attempt.events if event.kind not in ("output", "waiting")]
+    assert kinds == ["granted", "started", "ended"]
+    assert {(event.test_id, event.attempt) for event in attempt.events} == {(name, 1)}
+
+
+def test_the_grant_names_as_many_devices_as_the_test_needs(executor, tmp_path):
+    attempt = Attempt(executor, tmp_path, "passes", gpus=3)
+    attempt.end()
+    devices = next(event.data["devices"] for event in attempt.events if event.kind == "granted")
+    assert len(set(devices)) == 3
+
+
+def test_the_log_is_complete_when_the_attempt_has_ended(executor, tmp_path):
+    attempt = Attempt(executor, tmp_path, "fails")
+    attempt.end()
+    assert attempt.job.log.read_text() == "out\n"
+    assert "".join(event.data["text"] for event in attempt.events if event.kind == "output") == "out\n"
+
+
+def test_a_stopped_attempt_ends(executor, tmp_path):
+    attempt = Attempt(executor, tmp_path, "hangs")
+    attempt.until(lambda event: event.kind == "output")
+    executor.stop(attempt.job)
+    assert attempt.end().data["exit_code"] != 0
+
+
+def test_ended_comes_exactly_once(executor, tmp_path):
+    attempt = Attempt(executor, tmp_path, "hangs")
+    attempt.until(lambda event: event.kind == "output")
+    executor.stop(attempt.job)
+    executor.stop(attempt.job)
+    attempt.end()
+    executor.stop(attempt.job)
+    with pytest.raises(queue.Empty):
+        attempt._queue.get(timeout=0.2)
+
+
+def test_stopping_an_unknown_job_is_no_error(executor, tmp_path):
+    executor.stop(Job(Test("never", "never"), 1, tmp_path / "never.log"))
+
+
+def test_the_command_names_the_test(executor):
+    assert "passes" in executor.command(Test("passes", "passes"))
+
+
+@pytest.mark.parametrize("text", ["plain", "a b", "it's", "$(id)", "a\nb", "\t", "\udcff", "é", "é\n\\x41", "'\r'"])
+def test_the_command_is_one_line_that_a_shell_reads_back(tmp_path, text):
+    """What bash makes of the printed arguments and variables is what the test is given."""
+    script = "import os, sys; print(ascii([sys.argv[2:], os.environ['NOTE']]))"
+    test = Test("t", "-c", args=(script, text), env=(("NOTE", text),))
+    line = LocalExecutor(tmp_path, Pool((), virtual=True)).command(replace(test, args=(script, "x", text)))
+    assert line.isprintable()
+    done = subprocess.run(["bash", "-c", line], capture_output=True, check=True)
+    assert done.stdout.decode().strip() == ascii([[text], text])

@@ -1,0 +1,249 @@
+"""The command line: what a job sees, and the exit codes. Promise 9 too: a CPU test is given no GPU."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import trainci
+from trainci.errors import UsageError
+from trainci.lease.environment import inherited, pick
+from trainci.lease.options import LOCK_EXEC_PATTERN, parse, parse_lock_exec
+from trainci.lease.records import Place
+from trainci.lease.reporter import _json
+
+GPUS = (
+    Place("GPU-8a56aaaa", 0),
+    Place("GPU-8a56bbbb", 1),
+    Place("GPU-1c5b0000", 2),
+    Place("MIG-77", 3),
+)
+
+
+def variables(text):
+    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+
+
+def test_the_job_sees_its_devices_and_ports(host):
+    seen = variables(host.run("--devices", "1,2", "--", "env").stdout)
+    assert seen["TRAINCI_DEVICES"] == "cpu-1,cpu-2"
+    assert seen["CUDA_VISIBLE_DEVICES"] == ""
+    assert seen["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
+    base, count = int(seen["TRAINCI_PORT_BASE"]), int(seen["TRAINCI_PORT_COUNT"])
+    assert base <= int(seen["MASTER_PORT"]) < base + count
+
+
+def test_a_cpu_test_is_given_no_gpu(host):
+    done = subprocess.run(
+        [sys.executable, "-m", "trainci.lease", "--lock-dir", host.path, "--count", "0", "--", "env"],
+        env={**host.environment, "CUDA_VISIBLE_DEVICES": "0,1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert variables(done.stdout)["CUDA_VISIBLE_DEVICES"] == ""
+
+
+def test_gpus_by_number_where_there_is_no_driver(host):
+    command = [sys.executable, "-m", "trainci.lease", "--lock-dir", host.path, "--total-gpus", "4"]
+    outer = {**host.environment, "CUDA_VISIBLE_DEVICES": "2,3"}
+    done = subprocess.run(
+        [*command, "--count", "1", "--", "env"], env=outer, capture_output=True, text=True, check=True
+    )
+    assert variables(done.stdout)["CUDA_VISIBLE_DEVICES"] == "2"
+    outside = subprocess.run([*command, "--devices", "0", "--", "true"], env=outer, capture_output=True, text=True)
+    assert outside.returncode == 2
+    assert "'0' is not one of those that can be used here (2,3)" in outside.stderr
+    named = subprocess.run(
+        [*command, "--target-env-name", "HIP_VISIBLE_DEVICES", "--devices", "3,0", "--", "env"],
+        env=host.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert variables(named.stdout)["HIP_VISIBLE_DEVICES"] == "3,0"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, [0, 1, 2, 3]),
+        ("", []),
+        ("2,0", [2, 0]),
+        ("GPU-1c5b", [2]),
+        ("GPU-8a56,2", []),  # Not unique: CUDA stops there.
+        ("1,9,2", [1]),
+        ("MIG-77", [3]),
+        ("MIG-not-listed", [-1]),
+        ("NoDevFiles", []),
+    ],
+)
+def test_an_inherited_device_variable_is_translated(value, expected):
+    assert [place.index for place in inherited(GPUS, value)] == expected
+
+
+def test_devices_are_named_by_number_or_uuid():
+    assert [place.index for place in pick(GPUS, "GPU-1c5b0000, 0,2")] == [2, 0]
+    with pytest.raises(UsageError):
+        pick(GPUS, "7")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--count", "9", "--", "true"),
+        ("--devices", "8", "--", "true"),
+        ("--devices", "0", "--count", "1", "--", "true"),
+        ("--count", "-1", "--", "true"),
+        ("--count", "two", "--", "true"),
+        ("--timeout", "nan", "--", "true"),
+        ("--time-limit", "0", "--", "true"),
+        ("--nonsense", "--", "true"),
+        ("--count",),
+        (),
+    ],
+)
+def test_a_request_that_can_never_be_met_is_refused_at_once(host, arguments):
+    host.holder("--count", "8")
+    done = host.run(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith("trainci lease: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_count_0_is_for_the_runner_only(host):
+    program = "import sys; from trainci.lease.command import main; sys.exit(main(sys.argv[1:]))"
+    flags = ["--lock-dir", host.path, "--virtual", "2", "--count", "0", "--", "true"]
+    done = subprocess.run([sys.executable, "-c", program, *flags], capture_output=True, text=True)
+    assert done.returncode == 2
+
+
+def test_a_lease_within_a_lease_for_its_own_devices_is_refused(host):
+    inner = host.command("--count", "1", "--", "true")
+    done = host.run("--count", "8", "--", *inner)
+    assert done.returncode == 2
+    assert "already runs inside lease" in done.stderr
+
+
+def test_exit_codes_are_the_commands_own(host):
+    assert host.run("--", "sh", "-c", "exit 37").returncode == 37
+    assert host.run("--", "sh", "-c", "kill -KILL $$").returncode == 128 + signal.SIGKILL
+    assert host.run("--", "no-such-command").returncode == 127
+    assert host.run("--", "/dev/null").returncode == 126
+
+
+def test_75_when_the_devices_did_not_come_in_time(host):
+    host.holder("--count", "8")
+    assert host.run("--count", "1", "--timeout", "0.1", "--", "true").returncode == 75
+    assert host.tickets() == []
+
+
+def test_reports_are_json(host):
+    job = host.start("--count", "2", "--", "true")
+    assert job.wait() == 0
+    granted, started, ended = job.event("granted"), job.event("started"), job.event("ended")
+    assert (granted["devices"], granted["indices"]) == (["cpu-0", "cpu-1"], [0, 1])
+    assert started["pid"] > 0
+    assert (ended["code"], ended["time_limit"]) == (0, False)
+
+
+@pytest.mark.parametrize("value", [True, 3, 1.5, 'a "quoted" \\ \n é 🙂 \x00', ["x", "y"], []])
+def test_the_hand_written_json_is_json(value):
+    assert json.loads(_json(value)) == value
+
+
+def test_ports_are_no_other_leases_and_no_strangers(host):
+    jobs = [host.holder("--devices", str(i)) for i in range(8)]
+    bases = [job.event("granted")["port_base"] for job in jobs]
+    assert len(set(bases)) == 8
+
+
+def test_a_block_whose_first_port_is_taken_is_passed_over(tmp_path):
+    from trainci.lease.directory import open_directory
+    from trainci.lease.ports import take_block
+
+    directory = open_directory(str(tmp_path / "locks"))
+    base, _ = take_block(directory, 7)
+    with socket.socket() as server:
+        server.bind(("", base + 100))
+        assert take_block(directory, 8)[0] != base + 100
+
+
+def test_the_light_path_imports_nothing_heavy(host):
+    """Each of these costs more than the lease itself; `trainci lease` is on the path of every hand-over."""
+    source = str(Path(trainci.__file__).parents[1])
+    code = f"import sys; sys.path.insert(0, {source!r}); import trainci.lease.command, trainci.lease.sentinel"
+    code += "; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
+    heavy = {
+        "click",
+        "pydantic",
+        "rich",
+        "dataclasses",
+        "typing",
+        "enum",
+        "argparse",
+        "json",
+        "re",
+        "subprocess",
+        "socket",
+        "ctypes",
+        "signal",
+        "threading",
+        "pathlib",
+        "contextlib",
+        "psutil",
+        "pynvml",
+        "logging",
+    }
+    assert heavy & set(done.stdout.split()) == set()
+
+
+def test_the_flags_and_defaults_of_the_original(host):
+    options = parse_lock_exec(["--count", "4", "--", "python", "x.py", "--count", "9"])
+    assert (options.count, options.total_gpus, options.timeout) == (4, 8, 86400.0)
+    assert options.lock_path_pattern == LOCK_EXEC_PATTERN == "/dev/shm/custom_gpu_lock_{gpu_id}.lock"
+    assert options.command == ["python", "x.py", "--count", "9"]
+    assert parse(["--count=2", "true"]).command == ["true"]
+
+
+@pytest.fixture
+def lock_exec(host, tmp_path):
+    """`gpu-lock-exec` as its console script starts it, and its lock files."""
+    pattern = str(tmp_path / "gpu_{gpu_id}.lock")
+    program = "import sys; from trainci.lease.command import gpu_lock_exec; sys.exit(gpu_lock_exec())"
+    flags = [sys.executable, "-c", program, "--lock-path-pattern", pattern]
+    environment = {**host.environment, "TRAINCI_LOCK_DIR": str(host.path), "container": ""}
+
+    def run(*arguments):
+        return subprocess.run([*flags, *arguments], env=environment, capture_output=True, text=True, timeout=40)
+
+    host.path.mkdir()
+    return run
+
+
+def test_gpu_lock_exec_and_the_original_exclude_each_other(lock_exec, tmp_path):
+    """The original takes an exclusive flock on the same files; flock(1) does just that."""
+    stranger = subprocess.Popen(
+        ["flock", tmp_path / "gpu_0.lock", "sh", "-c", "echo; exec cat"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    stranger.stdout.readline()
+    done = lock_exec("--count", "1", "--", "sh", "-c", "echo $CUDA_VISIBLE_DEVICES")
+    assert done.stdout == "[gpu_lock_exec] Acquired GPUs: 1\n1\n"
+    assert lock_exec("--print-only").stdout == "Free GPUs: 1,2,3,4,5,6,7\n"
+    assert lock_exec("--devices", "0", "--timeout", "0", "--", "true").returncode == 75
+    stranger.communicate()
+    probe = f"flock --nonblock {tmp_path}/gpu_0.lock true || echo held"
+    assert lock_exec("--devices", "0", "--", "sh", "-c", probe).stdout.endswith("held\n")
+
+
+def test_gpu_lock_exec_needs_to_be_told_how_many(lock_exec):
+    assert lock_exec("--", "true").returncode == 2

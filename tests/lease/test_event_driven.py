@@ -1,0 +1,124 @@
+"""Promise 4: whoever dies, stops or freezes, the queue goes on.
+
+The tests of events run without the watchdog, which would hide that one was lost.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.fixture
+def events_only(host):
+    host.watchdog = False
+    return host
+
+
+def test_a_killed_holder_is_noticed_by_the_sentinel(events_only):
+    job = events_only.holder("--count", "8")
+    waiters = [events_only.waiter("--count", "8") for _ in range(3)]
+    for pid in (job.pid, job.guardian, job.event("started")["pid"]):
+        os.kill(pid, signal.SIGKILL)
+    waiters[0].event("granted")
+    assert [waiter.wait() for waiter in waiters] == [0, 0, 0]
+
+
+def test_a_foreign_lock_that_is_let_go_is_noticed(events_only):
+    events_only.run("--count", "8", "--", "true")
+    stranger = subprocess.Popen(
+        ["flock", str(events_only.path / "devices" / "cpu-0.lock"), "sh", "-c", "echo; exec cat"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    stranger.stdout.readline()
+    waiter = events_only.waiter("--devices", "0")
+    stranger.communicate()
+    assert waiter.wait() == 0
+
+
+def test_a_killed_waiter_does_not_hold_up_those_behind_it(events_only):
+    holder = events_only.holder("--devices", "0")
+    head = events_only.waiter("--devices", "0,1")
+    behind = events_only.waiter("--devices", "1")
+    assert not behind.has("granted")
+    head.process.kill()
+    behind.event("granted")
+    holder.process.terminate()
+
+
+def test_a_killed_sentinel_has_a_successor(events_only, until):
+    job = events_only.holder("--count", "8")
+    waiters = [events_only.waiter("--count", "8") for _ in range(2)]
+    killed = events_only.sentinel()
+    os.kill(killed, signal.SIGKILL)
+    until(lambda: events_only.sentinel() != killed, "a new sentinel")
+    for pid in (job.pid, job.guardian, job.event("started")["pid"]):
+        os.kill(pid, signal.SIGKILL)
+    assert [waiter.wait() for waiter in waiters] == [0, 0]
+
+
+def test_a_stopped_sentinel_does_not_stall_a_clean_hand_over(events_only):
+    job = events_only.holder("--count", "8")
+    waiters = [events_only.waiter("--count", "8") for _ in range(3)]
+    stopped = events_only.sentinel()
+    os.kill(stopped, signal.SIGSTOP)
+    job.process.terminate()
+    assert [waiter.wait() for waiter in waiters] == [0, 0, 0]
+
+
+def test_a_stopped_sentinel_does_not_stall_the_queue_when_a_holder_is_killed(host):
+    job = host.holder("--count", "8")
+    waiters = [host.waiter("--count", "8") for _ in range(2)]
+    os.kill(host.sentinel(), signal.SIGSTOP)
+    for pid in (job.pid, job.guardian, job.event("started")["pid"]):
+        os.kill(pid, signal.SIGKILL)
+    assert [waiter.wait() for waiter in waiters] == [0, 0]
+
+
+def test_a_stopped_waiter_that_was_granted_does_not_stall_those_behind_it(events_only):
+    job = events_only.holder("--count", "8")
+    stopped, other = events_only.waiter("--count", "8"), events_only.waiter("--count", "8")
+    os.kill(stopped.pid, signal.SIGSTOP)
+    job.process.terminate()
+    assert other.wait() == 0
+    os.kill(stopped.pid, signal.SIGCONT)
+    assert stopped.wait() == 0
+
+
+def test_a_process_stopped_with_the_mutex_does_not_stall_the_queue(host):
+    host.run("--", "true")
+    with (host.path / "queue" / "lock").open() as stuck:
+        fcntl.flock(stuck, fcntl.LOCK_EX)
+        assert host.run("--count", "8", "--", "true").returncode == 0
+        assert host.run("--count", "8", "--", "true").returncode == 0
+
+
+# Prints the path of every file that a pass locks.
+PASS_AND_TELL = """
+import os, sys, time
+from trainci.lease.directory import open_directory
+from trainci.lease.queue import Pass, waiting
+directory = open_directory(sys.argv[1])
+sys.addaudithook(
+    lambda event, given: event == "fcntl.flock" and print(os.readlink(f"/proc/self/fd/{given[0]}"))
+)
+look = Pass(directory, time.time(), waiting(directory))
+assert len(look.queue) == 1 and len(look.busy) == 8
+"""
+
+
+def test_a_process_stopped_while_it_looks_keeps_no_device(host):
+    """A pass reads records and lets the locks of devices alone, so it cannot be stopped with one in its hands."""
+    host.holder("--count", "8")
+    host.waiter("--count", "8")
+    told = subprocess.run(
+        [sys.executable, "-c", PASS_AND_TELL, host.path], capture_output=True, text=True, check=True
+    )
+    assert "/tickets/" in told.stdout and "/leases/" in told.stdout
+    assert "/devices/" not in told.stdout

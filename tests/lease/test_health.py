@@ -1,0 +1,113 @@
+"""Promise 6: a dirty device is not handed over. The probe reads files that the tests write; NVML is not asked."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from trainci.lease import health, release, status
+from trainci.lease.directory import open_directory
+
+# A lease whose devices are asked by files: DIR/<uuid> holds the bytes in use, DIR/<uuid>.fault a sentence.
+LEASE_WITH_PROBE = """
+import pathlib, sys
+from trainci.lease import command, health
+from trainci.lease.health import Probe
+folder = pathlib.Path(sys.argv[1])
+def read(name, default):
+    path = folder / name
+    return path.read_text() if path.exists() else default
+health.IDLE_WITHIN_S = float(sys.argv[2])
+command._known_to_nvml = lambda places: True
+command.nvml_probe = lambda: Probe(lambda uuid: int(read(uuid, "0")), lambda uuid: read(uuid + ".fault", ""))
+health.unfit.__defaults__ = (float(sys.argv[2]),)
+sys.exit(command.main(sys.argv[3:]))
+"""
+
+
+@pytest.fixture
+def probed(host, tmp_path):
+    """Start a lease behind the gate."""
+    started = []
+    tmp_path.joinpath("memory").mkdir()
+
+    def start(*arguments, within="0.3"):
+        flags = host.command(*arguments)[3:]
+        command = [sys.executable, "-c", LEASE_WITH_PROBE, str(tmp_path / "memory"), within, *flags]
+        process = subprocess.Popen(command, env=host.environment, stdout=subprocess.PIPE, text=True)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.terminate()
+        process.communicate(timeout=40)
+
+
+def states(host):
+    return {device.uuid: device for device in status(str(host.path)).devices}
+
+
+def test_a_device_that_stays_dirty_is_quarantined_and_another_serves(host, probed, tmp_path):
+    (tmp_path / "memory" / "cpu-0").write_text(str(2 << 30))
+    before = time.time()
+    job = probed("--count", "1", "--", "sh", "-c", "echo $TRAINCI_DEVICES")
+    assert job.communicate(timeout=40)[0] == "cpu-1\n"
+    bad = states(host)["cpu-0"]
+    assert bad.state == "quarantined"
+    assert bad.reason == "2048 MiB were still in use 0.3 s after the last job had ended"
+    assert before <= bad.since <= time.time()
+
+
+def test_memory_that_returns_in_time_is_waited_for(host, probed, tmp_path, until):
+    used = tmp_path / "memory" / "cpu-0"
+    used.write_text(str(2 << 30))
+    job = probed("--devices", "0", "--", "echo", "clean", within="30")
+    until(lambda: states(host).get("cpu-0") and states(host)["cpu-0"].state == "held", "the gate")
+    assert job.poll() is None
+    used.write_text("0")
+    assert job.communicate(timeout=40)[0] == "clean\n"
+    assert states(host)["cpu-0"].state == "free"
+
+
+def test_a_device_with_errors_is_quarantined(host, probed, tmp_path):
+    (tmp_path / "memory" / "cpu-0.fault").write_text("3 uncorrectable ECC errors")
+    assert probed("--count", "1", "--", "sh", "-c", "echo $TRAINCI_DEVICES").communicate(timeout=40)[0] == "cpu-1\n"
+    assert states(host)["cpu-0"].reason == "3 uncorrectable ECC errors"
+
+
+def test_a_request_that_needs_a_quarantined_device_waits_and_says_so_until_it_is_released(host):
+    host.run("--", "true")
+    directory = open_directory(str(host.path))
+    health.quarantine(directory, "cpu-7", "an Xid", time.time())
+    waiter = host.waiter("--count", "8")
+    assert host.run("--count", "7", "--", "true").returncode == 0
+    assert not waiter.has("granted")
+    assert release("cpu-7", str(host.path)) is True
+    code, _, err = waiter.end()
+    assert code == 0
+    assert "only 7 of its 8 devices are not quarantined" in err
+    assert release("cpu-7", str(host.path)) is False
+
+
+def test_the_ledger_outlives_every_process(host):
+    host.run("--", "true")
+    health.quarantine(open_directory(str(host.path)), "cpu-3", "an Xid", 12.5)
+    found = health.quarantined(open_directory(str(host.path)))
+    assert (found["cpu-3"].reason, found["cpu-3"].since) == ("an Xid", 12.5)
+    assert host.run("--devices", "3", "--timeout", "0.2", "--", "true").returncode == 75
+
+
+def test_a_signal_ends_a_wait_at_the_gate(host, probed, tmp_path, until):
+    (tmp_path / "memory" / "cpu-0").write_text(str(2 << 30))
+    job = probed("--devices", "0", "--", "true", within="1000")
+    until(lambda: states(host).get("cpu-0") and states(host)["cpu-0"].state == "held", "the gate")
+    os.kill(job.pid, signal.SIGTERM)
+    assert job.wait(40) == 128 + signal.SIGTERM
+    assert states(host)["cpu-0"].state == "free"

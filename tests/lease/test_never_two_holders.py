@@ -1,0 +1,103 @@
+"""Promise 1: a device has one holder, for as long as any process of its job lives."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+# A job whose child has neither the lock's descriptor (Popen closes it) nor a parent that waits for it, and which
+# ends slowly when asked to.
+SLOW_CHILD = """
+import subprocess, sys, pathlib
+child = subprocess.Popen([sys.executable, "-c", '''
+import os, pathlib, signal, time, sys
+def slow(*_):
+    time.sleep(0.4)
+    pathlib.Path(sys.argv[2]).write_text("gone")
+    os._exit(0)
+signal.signal(signal.SIGTERM, slow)
+pathlib.Path(sys.argv[1]).write_text(str(os.getpid()))
+while True: time.sleep(1)
+''', *sys.argv[1:]], close_fds=True)
+child.wait()
+"""
+
+
+def slow_job(host, tmp_path):
+    born, gone = tmp_path / "born", tmp_path / "gone"
+    job = host.holder("--count", "8", command=(sys.executable, "-c", SLOW_CHILD, str(born), str(gone)))
+    return job, born, gone
+
+
+def test_a_device_that_is_held_is_not_given_to_a_second(host, is_alive):
+    first = host.holder("--devices", "3")
+    second = host.waiter("--devices", "3")
+    assert not second.has("granted")
+    os.kill(first.event("started")["pid"], signal.SIGTERM)
+    second.event("granted")
+    assert not is_alive(first.event("started")["pid"])
+    assert first.wait() == 128 + signal.SIGTERM
+
+
+def test_sigkill_of_the_wrapper_never_frees_a_device_that_is_still_used(host, tmp_path, until, is_alive):
+    job, born, gone = slow_job(host, tmp_path)
+    child = int(until(lambda: born.exists() and born.read_text(), "the child"))
+    next_one = host.waiter("--count", "8", command=("cat", str(gone)))
+    job.process.kill()
+    assert next_one.end()[:2] == (0, "gone"), "the next job started before the last process of the first had ended"
+    assert not is_alive(child)
+
+
+def test_sigkill_of_the_guardian_ends_the_job_and_is_the_machines_fault(host, tmp_path, until, is_alive):
+    job, born, gone = slow_job(host, tmp_path)
+    child = int(until(lambda: born.exists() and born.read_text(), "the child"))
+    next_one = host.waiter("--count", "8", command=("cat", str(gone)))
+    os.kill(job.guardian, signal.SIGKILL)
+    assert next_one.end()[:2] == (0, "gone")
+    assert job.wait() == 3
+    assert "killed" in job.event("ended")["lost"]
+    assert not is_alive(child)
+
+
+def test_sigkill_of_both_guardians_at_once_leaves_no_survivor_beside_the_next_job(host, tmp_path, until, is_alive):
+    job, born, gone = slow_job(host, tmp_path)
+    child = int(until(lambda: born.exists() and born.read_text(), "the child"))
+    next_one = host.waiter("--count", "8", command=("cat", str(gone)))
+    for pid in (job.guardian, job.pid, job.event("started")["pid"]):
+        os.kill(pid, signal.SIGKILL)
+    assert next_one.end()[:2] == (0, "gone"), "what was left of the first job was not ended before the next began"
+    assert not is_alive(child)
+
+
+def test_survivors_of_both_guardians_are_ended_while_they_hold_the_lock(host, until, is_alive):
+    """The command has the descriptor: the lock stays held, and only the sentinel sees that it is orphaned."""
+    job = host.holder("--count", "8")
+    next_one = host.waiter("--count", "8")
+    guardian, command = job.guardian, job.event("started")["pid"]
+    os.kill(guardian, signal.SIGSTOP)
+    job.process.kill()
+    os.kill(guardian, signal.SIGKILL)
+    assert next_one.end()[0] == 0
+    assert not is_alive(command)
+
+
+def test_every_process_of_the_job_holds_the_lock(host):
+    job = host.holder("--devices", "2")
+    lock = (host.path / "devices" / "cpu-2.lock").resolve()
+    for pid in (job.pid, job.guardian, job.event("started")["pid"]):
+        held = [str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()]
+        assert str(lock) in held
+
+
+def test_a_stopped_sentinel_holds_no_device(host):
+    job = host.holder("--devices", "2")
+    host.waiter("--devices", "2,3")
+    os.kill(host.sentinel(), signal.SIGSTOP)
+    for pid in (job.pid, job.guardian, job.event("started")["pid"]):
+        os.kill(pid, signal.SIGKILL)
+    assert (
+        subprocess.run(["flock", "--timeout", "20", host.path / "devices" / "cpu-2.lock", "true"]).returncode == 0
+    )

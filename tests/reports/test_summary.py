@@ -1,0 +1,36 @@
+"""The summary on a job's page: complete, and nothing in it is taken for Markdown or HTML."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from trainci.model import Attempt, Outcome, Result, Run, Test, Verdict
+from trainci.reports.summary import markdown
+
+HOSTILE = "tests/test_|`x`<img src=x onerror=y>**b**[a](http://evil)\n| passed | @team $(x).py"
+TEST = Test("tests/test_a.py", "tests/test_a.py", num_gpus=2)
+ATTEMPT = Attempt(TEST, 1, 0.0, 10.0, 72.5, 1, "log", ("cpu-0", "cpu-1"))
+RESULT = Result(TEST.id, Verdict(Outcome.FAILED, "exit code 1"), (ATTEMPT,))
+REPLAY = "trainci run --id tests/test_a.py --devices cpu:2"
+RUN = Run("1", "0123456789abcdef", 0, 80, (RESULT,), "2 virtual devices, no GPU", 1, {TEST.id: REPLAY})
+
+
+def test_it_holds_verdict_duration_devices_and_replay():
+    text = markdown(RUN)
+    assert "### trainci · 2 virtual devices, no GPU · 0123456789ab\n" in text
+    assert "| ❌ failed | <code>tests/test&#95;a.py</code> | 62.5 s | cpu-0, cpu-1 |\n" in text
+    assert "<pre>trainci run --id tests/test&#95;a.py --devices cpu&#58;2</pre>" in text
+
+
+def test_what_passed_needs_no_replay():
+    text = markdown(replace(RUN, results=(replace(RESULT, verdict=Verdict(Outcome.PASSED, "in 1 s")),)))
+    assert "| ✅ passed |" in text
+    assert "<pre>" not in text
+
+
+def test_a_hostile_name_stays_one_cell():
+    result = replace(RESULT, test_id=HOSTILE)
+    text = markdown(replace(RUN, results=(result,), replay={HOSTILE: f"trainci run --id {HOSTILE}"}))
+    (row,) = (line for line in text.splitlines() if line.startswith("| ❌"))
+    assert row.count("|") == 5
+    assert not any(piece in text for piece in ("<img", "`", "**b**", "[a]", "@team"))

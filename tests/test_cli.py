@@ -1,0 +1,90 @@
+"""The one error door: what becomes of expected errors, bugs, ^C and closed pipes."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from trainci import cli
+from trainci.commands import list_tests
+from trainci.errors import MachineError, UsageError
+
+TRAINCI = str(Path(sys.executable).with_name("trainci"))
+
+
+def run(*arguments: str) -> tuple[int, str, str]:
+    stdout, stderr = io.StringIO(), io.StringIO()
+    return cli.main(arguments, stdout, stderr), stdout.getvalue(), stderr.getvalue()
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """Makes `trainci list` raise."""
+
+    def install(error: BaseException) -> None:
+        @click.command("list")
+        def command() -> int:
+            raise error
+
+        monkeypatch.setattr(list_tests, "command", command)
+
+    return install
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (UsageError("no such suite"), 2, "trainci: no such suite\n"),
+        (MachineError("the disk is full"), 3, "trainci: the disk is full\n"),
+        (KeyboardInterrupt(), 130, "trainci: interrupted\n"),
+        (UsageError("a name \udcff"), 2, "trainci: a name"),
+    ],
+)
+def test_an_expected_error_is_its_sentence_and_its_exit_code(failing, error, code, said):
+    failing(error)
+    assert run("list")[0] == code
+    assert run("list")[2].startswith(said)
+    assert "Traceback" not in run("list")[2]
+
+
+def test_a_bug_is_exit_3_and_says_that_it_is_ours(failing):
+    failing(ZeroDivisionError("oops"))
+    code, _, said = run("list")
+    assert code == 3
+    assert "ZeroDivisionError: oops" in said
+    assert "a bug of trainci, not of your tests" in said
+
+
+def test_an_unknown_command_or_option_is_exit_2():
+    assert run("lst")[0] == 2
+    assert run("run", "--no-such-option")[0] == 2
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",)])
+def test_help_lists_every_command(arguments):
+    code, said, _ = run(*arguments)
+    assert code == 0
+    for name in cli._COMMANDS:
+        assert f"\n  {name} " in said
+
+
+@pytest.mark.parametrize("name", [name for name in cli._COMMANDS if name != "lease"])
+def test_every_command_knows_help(name):
+    code, said, _ = run(name, "--help")
+    assert code == 0
+    assert said.startswith(f"Usage: trainci {name}")
+
+
+def test_a_reader_that_has_had_enough_is_no_error(tmp_path):
+    (tmp_path / "trainci.toml").write_text("[project]\n")
+    (tmp_path / "tests").mkdir()
+    for number in range(3000):
+        (tmp_path / f"tests/test_{number:04d}.py").write_text("NUM_GPUS = 0\n")
+    line = f"set -o pipefail; {TRAINCI} list | head -1"
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trainci import config
+from trainci.errors import UsageError
+from trainci.model import Entry, Project
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_SCHEMA = Path(__file__).parent.parent / "docs" / "trainci.schema.json"
+
+
+def _load(repository: Any, text: str | bytes) -> Project:
+    repository.write("trainci.toml", text)
+    return config.load(repository.root)
+
+
+def _faults(repository: Any, text: str | bytes) -> list[str]:
+    with pytest.raises(UsageError) as caught:
+        _load(repository, text)
+    return str(caught.value).split("\n")
+
+
+def test_everything_has_a_default(repository: Any) -> None:
+    project = _load(repository, "")
+    assert project.test_globs == ("tests/test_*.py", "tests/plugin_contracts/test_*.py")
+    assert (project.base, project.default_gpus, project.max_gpus, project.timeout) == ("main", 8, 8, 3600.0)
+    assert (project.image, project.install, project.suites, project.config_file) == ("", "", (), "trainci.toml")
+
+
+def test_every_key_of_a_suite_and_an_entry_arrives(repository: Any) -> None:
+    repository.write("tests/test_a.py")
+    project = _load(
+        repository,
+        """
+        [project]
+        tests = ["./tests//*.py"]
+        base = "trunk"
+        default_gpus = 1
+        max_gpus = 16
+        image = "one"
+        install = "pip install -e ."
+        timeout_minutes = 1.5
+        [suites.short]
+        label = "go"
+        description = "words"
+        always = true
+        image = "two"
+        timeout_minutes = 2
+        tests = [
+          "tests/test_a.py",
+          { path = "tests//test_a.py", args = ["-x", "a b"], env = {A="1", B=2}, num_gpus = 3, timeout_minutes = 4},
+        ]
+        [suites.every]
+        tests = "all"
+        [suites.changed]
+        select = "changed"
+        """,
+    )
+    assert (project.test_globs, project.base, project.default_gpus, project.max_gpus) == (
+        ("tests/*.py",),
+        "trunk",
+        1,
+        16,
+    )
+    assert (project.image, project.install, project.timeout) == ("one", "pip install -e .", 90.0)
+    short, every, changed = project.suites
+    assert (short.label, short.description, short.always, short.image) == ("go", "words", True, "two")
+    assert (short.timeout, short.where) == (120.0, "trainci.toml:10")
+    assert short.entries == (
+        Entry("tests/test_a.py", where="trainci.toml:17"),
+        Entry("tests/test_a.py", ("-x", "a b"), (("A", "1"), ("B", "2")), 3, 240.0, "trainci.toml:18"),
+    )
+    assert every.all_tests and not every.changed and every.label == "run-ci-every"
+    assert changed.changed and not changed.all_tests
+
+
+def test_all_faults_are_reported_at_once_each_with_its_line_and_sorted_by_it(repository: Any) -> None:
+    faults = _faults(
+        repository,
+        '[project]\nmax_gpus = "8"\nbase = 1\n[suites.a]\ntests = [\n "x.py",\n "y.py",\n]\nlabel = true\n',
+    )
+    assert faults == [
+        "trainci.toml:2: project → max_gpus: must be a whole number",
+        "trainci.toml:3: project → base: must be a string",
+        "trainci.toml:6: suites.a → tests[0] → path: x.py does not exist",
+        "trainci.toml:7: suites.a → tests[1] → path: y.py does not exist",
+        "trainci.toml:9: suites.a → label: must be a string",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("[suites]\ntests = 5", "trainci.toml:2: suites.tests: must be a table"),
+        ('[suites."list[x"]\nfoo = 1', "trainci.toml:1: suites.list[x: a suite's name may hold"),
+        ("a = 1", "trainci.toml:1: a: unknown key; known are project, "),
+        ('[project]\n"[key]" = 1', "trainci.toml:2: project → [key]: unknown key; known are tests, "),
+        ("a = " + "1" * 5000, "trainci.toml:1: cannot be read: Exceeds the limit"),
+        (
+            "[project]\nmax_gpus = 0x" + "f" * 5000,
+            "trainci.toml:2: project → max_gpus: must be less than or equal to 1024",
+        ),
+        ("[project]\nmax_gpus = true", "trainci.toml:2: project → max_gpus: must be a whole number"),
+        ("[project]\ntimeout_minutes = true", "trainci.toml:2: project → timeout_minutes: must be a number"),
+        ("[project]\ntimeout_minutes = nan", "trainci.toml:2: project → timeout_minutes: must be a finite number"),
+        ("[project]\ntimeout_minutes = inf", "trainci.toml:2: project → timeout_minutes: must be a finite number"),
+        ('[project]\nbase = "a\\u0000b"', "trainci.toml:2: project → base: cannot hold a NUL character"),
+        ("a = " + "[" * 3000 + "]" * 3000, "trainci.toml:1: "),
+        ('[suites.a]\ntests = ["' + "x" * 300 + '"]', "trainci.toml:2: suites.a → tests[0] → path: xxx"),
+        ('[suites.a]\ntests = [""]', "trainci.toml:2: suites.a → tests[0] → path: an empty string is not inside"),
+        ('[suites.a]\ntests = ["tests"]', "trainci.toml:2: suites.a → tests[0] → path: tests does not exist"),
+        ('[suites.a]\ntests = ["a\\nb.py"]', "trainci.toml:2: suites.a → tests[0] → path: a\\nb.py does not exist"),
+        (
+            '[suites.a]\ntests = [{ path = "x", args = [["y"]] }]',
+            "trainci.toml:2: suites.a → tests[0] → args[0]: must",
+        ),
+        (
+            '[suites.a]\nlabel = "x"\n[suites.b]\nlabel = "x"',
+            "trainci.toml:4: suites.b → label: x already starts suite a",
+        ),
+        (
+            '[suites.a]\nlabel = "run-ci-b"\n[suites.b]',
+            "trainci.toml:3: suites.b → label: run-ci-b already starts suite a",
+        ),
+        ('[suites.a]\nlabel = "b"\n[suites.b]', "trainci.toml:2: suites.a → label: b is the name of another suite"),
+        (b'x = "\xff"', "trainci.toml:1: not UTF-8"),
+        (b"\xff\xfex\x00", "trainci.toml:1: not UTF-8"),
+    ],
+)
+def test_a_fault_has_its_line_its_breadcrumb_and_its_sentence(
+    repository: Any, text: str | bytes, fault: str
+) -> None:
+    (repository.root / "tests").mkdir()
+    assert _faults(repository, text)[0].startswith(fault)
+
+
+def test_a_link_that_leads_outside_is_refused(repository: Any, new_repository: Callable[[], Any]) -> None:
+    outside = new_repository().write("secret.py")
+    (repository.root / "link.py").symlink_to(outside)
+    (repository.root / "loop.py").symlink_to("loop.py")
+    first, second = _faults(repository, '[suites.a]\ntests = [\n"link.py",\n"loop.py"]')
+    assert first.endswith("link.py is a link that leads outside the repository")
+    assert second.endswith("loop.py does not exist")
+
+
+def test_the_root_is_the_nearest_directory_with_a_file(repository: Any) -> None:
+    repository.write("trainci.toml")
+    below = repository.write("a/b/c.py").parent
+    assert config.find_root(below) == repository.root
+    repository.write("a/trainci.toml")
+    assert config.find_root(below) == repository.root / "a"
+
+
+def _only_usage_errors(repository: Any, text: str | bytes) -> None:
+    try:
+        project = _load(repository, text)
+    except UsageError as error:
+        assert str(error)
+        for fault in str(error).split("\n"):
+            place, _, sentence = fault.partition(": ")
+            assert place.startswith("trainci.toml:") and place.rpartition(":")[2].isdecimal()
+            assert sentence.isprintable() and sentence
+    else:
+        assert isinstance(project, Project)
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    text=st.one_of(
+        st.binary(max_size=80), st.text(max_size=80), st.text("[]{}\"'\n\\=.,#ab1 \r\0\ufeff", max_size=60)
+    )
+)
+def test_any_text_gives_a_project_or_faults_with_places(
+    new_repository: Callable[[], Any], text: str | bytes
+) -> None:
+    encoded = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+    _only_usage_errors(new_repository(), encoded)
+
+
+_KEYS = ["project", "suites", "tests", "path", "args", "env", "num_gpus", "timeout_minutes", "label", "always"]
+_KEYS += ["select", "image", "base", "default_gpus", "max_gpus", "description", "install", "a", "b", "[key]"]
+_VALUES = st.recursive(
+    st.one_of(
+        st.sampled_from(["all", "changed", "tests/test_a.py", "", "x/../y", "/", "\0", "\n", "*", "[", "é"]),
+        st.booleans(),
+        st.integers(-(10**25), 10**25),
+        st.floats(),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(_KEYS), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+_ENTRIES = st.lists(
+    st.one_of(
+        st.just("tests/test_a.py"),
+        st.dictionaries(st.sampled_from(_KEYS), _VALUES, max_size=3).map(
+            lambda d: {"path": "tests/test_a.py", **d}
+        ),
+    ),
+    max_size=3,
+)
+_SUITE = st.dictionaries(st.sampled_from(_KEYS), _VALUES, max_size=3).flatmap(
+    lambda d: _ENTRIES.map(lambda entries: {"tests": entries, **d})
+)
+_DOCUMENTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "project": st.one_of(_VALUES, st.dictionaries(st.sampled_from(_KEYS), _VALUES, max_size=3)),
+        "suites": st.one_of(
+            _VALUES, st.dictionaries(st.sampled_from(_KEYS), st.one_of(_SUITE, _VALUES), max_size=3)
+        ),
+        "b": _VALUES,
+    },
+)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_toml(key)} = {_toml(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, (str, bool)) else repr(value)
+
+
+@settings(deadline=None, max_examples=150)
+@given(document=_DOCUMENTS)
+def test_any_values_in_any_place_give_a_project_or_faults_with_places(
+    new_repository: Callable[[], Any], document: dict[str, Any]
+) -> None:
+    text = "\n".join(f"{key} = {_toml(value)}" for key, value in document.items())
+    assert tomllib.loads(text).keys() == document.keys()
+    repository = new_repository()
+    repository.write("tests/test_a.py")
+    _only_usage_errors(repository, text)
+
+
+def test_the_published_schema_is_the_one_of_this_version() -> None:
+    assert json.loads(_SCHEMA.read_text()) == config.json_schema(), (
+        "python -m trainci.config > docs/trainci.schema.json"
+    )
+
+
+def test_the_schema_takes_what_is_right_and_refuses_what_is_wrong() -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    validator = jsonschema.Draft202012Validator(json.loads(_SCHEMA.read_text()))
+    starter = (resources.files("trainci") / "starter" / "trainci.toml").read_text()
+    right = [
+        tomllib.loads(starter),
+        {"project": {}},
+        {"suites": {"a": {"tests": ["x.py", {"path": "x.py", "args": ["a"], "env": {"A": "1"}, "num_gpus": 2}]}}},
+        {"suites": {"a": {"tests": "all"}, "b": {"select": "changed"}}},
+    ]
+    wrong: list[dict[str, Any]] = [
+        {"projects": {}},
+        {"suites": {"a": {"tests": "some"}}},
+        {"suites": {"a": {"tests": [{"args": []}]}}},
+        {"suites": {"a": {"tests": [{"path": "x", "args": "--a b"}]}}},
+        {"suites": {"a": {"select": "all"}}},
+    ]
+    assert [document for document in right if not validator.is_valid(document)] == []
+    assert [document for document in wrong if validator.is_valid(document)] == []

@@ -1,0 +1,157 @@
+"""What a run looks like: plain lines, GitHub's groups, a terminal."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from trainci.console import Console, GithubConsole, LiveConsole
+from trainci.model import (
+    Attempt,
+    Device,
+    Event,
+    Outcome,
+    Pool,
+    Result,
+    Run,
+    Selected,
+    Selection,
+    Test,
+    Verdict,
+)
+
+POOL = Pool((Device(0, "cpu-0", "virtual", virtual=True),) * 8, virtual=True)
+
+
+def finished(tmp_path: Path, output: str = "line 1\nassert 1 == 2\n") -> Run:
+    (tmp_path / "b.log").write_text(output)
+    test = Test("tests/b.py", "tests/b.py", num_gpus=4)
+    attempt = Attempt(test, 1, 0.0, 1.0, 3.0, 1, "b.log")
+    results = (
+        Result("tests/a.py", Verdict(Outcome.PASSED, "in 2.0 s")),
+        Result("tests/b.py", Verdict(Outcome.FAILED, "exit code 1"), (attempt,)),
+    )
+    replay = {"tests/b.py": "trainci run --id tests/b.py --devices cpu:8"}
+    return Run("run-1", "c", 0.0, 75.0, results, POOL.sentence, 1, replay)
+
+
+def test_a_failure_shows_its_last_lines_its_log_and_one_replay_command(tmp_path):
+    stream = io.StringIO()
+    Console(stream, lambda: 0.0).summary(finished(tmp_path), tmp_path)
+    text = stream.getvalue()
+    assert "    | assert 1 == 2\n" in text
+    assert "    log:    b.log\n" in text
+    assert "    replay: trainci run --id tests/b.py --devices cpu:8\n" in text
+    assert text.count("replay:") == 1
+
+
+def test_every_summary_says_virtual_devices_no_gpu(tmp_path):
+    stream = io.StringIO()
+    Console(stream, lambda: 0.0).summary(finished(tmp_path), tmp_path)
+    last = stream.getvalue().splitlines()[-1]
+    assert last == "1 passed, 1 failed in 1 min 15 s · 8 virtual devices, no GPU"
+
+
+def test_plain_output_is_whole_lines_with_the_tests_name(tmp_path):
+    stream = io.StringIO()
+    console = Console(stream, lambda: 0.0)
+    for text in ("par", "tial\nprogress 1%\rprogress", " 99%\nlast without an end"):
+        console(Event("output", 0.0, "a.py", 1, {"text": text}))
+    ended = {"exit_code": 0, "timed_out": False, "lost": ""}
+    console(Event("ended", 0.0, "a.py", 1, ended))
+    assert stream.getvalue().splitlines()[:3] == [
+        "a.py | partial",
+        "a.py | progress 99%",
+        "a.py | last without an end",
+    ]
+
+
+def test_a_stream_that_cannot_encode_a_character_still_gets_the_line():
+    raw = io.BytesIO()
+    console = Console(io.TextIOWrapper(raw, encoding="ascii"), lambda: 0.0)
+    console(Event("output", 0.0, "a.py", 1, {"text": "loss → 0 \udcff\n"}))
+    assert raw.getvalue() == b"a.py | loss \\u2192 0 \\udcff\n"
+
+
+def run_in_actions(
+    tmp_path: Path, output: str, tests: tuple[str, ...] = ("a.py",), ends: tuple[str, ...] = ()
+) -> list[str]:
+    stream = io.StringIO()
+    console = GithubConsole(stream, lambda: 0.0, tmp_path, "token")
+    for test in tests:
+        (tmp_path / f"{test}.log").write_text(output)
+        console(Event("queued", 0.0, test, 1, {"log": f"{test}.log", "gpus": 1}))
+        console(Event("started", 0.0, test, 1, {"pid": 1}))
+    for test in tests:
+        console(Event("output", 0.0, test, 1, {"text": output}))
+    for test in ends or tests:
+        console(Event("ended", 0.0, test, 1, {"exit_code": 0, "timed_out": False, "lost": ""}))
+        console(Event("verdict", 0.0, test, 1, {"outcome": "passed", "sentence": "in 1.0 s"}))
+    return stream.getvalue().splitlines()
+
+
+def test_under_actions_a_tests_output_is_one_group(tmp_path):
+    lines = run_in_actions(tmp_path, "hello\n")
+    assert lines[0] == "::group::a.py"
+    assert "a.py | hello" in lines
+    assert lines.index("::endgroup::") > lines.index("a.py | hello")
+
+
+@pytest.mark.parametrize("ends", [("a.py", "b.py"), ("b.py", "a.py")])
+def test_under_actions_groups_of_concurrent_tests_never_mix(tmp_path, ends):
+    lines = run_in_actions(tmp_path, "hello\n", ("a.py", "b.py"), ends)
+    assert commands_taken(lines) == ["::group::a.py", "::endgroup::", "::group::b.py", "::endgroup::"]
+    bounds = [i for i, line in enumerate(lines) if line.startswith(("::group::", "::endgroup::"))]
+    inside = [lines[start:end] for start, end in zip(bounds[::2], bounds[1::2], strict=True)]
+    for part, own, other in zip(inside, ("a.py", "b.py"), ("b.py", "a.py"), strict=True):
+        assert f"{own} | hello" in part
+        assert not any(other in line for line in part)
+    assert sum("passed, in 1.0 s" in line for line in lines) == 2
+
+
+def commands_taken(lines: list[str]) -> list[str]:
+    """The workflow commands that the runner would obey (the stop-commands rule of GitHub's documentation)."""
+    taken, stopped = [], ""
+    for line in lines:
+        if stopped:
+            stopped = "" if line == f"::{stopped}::" else stopped
+        elif line.startswith("::stop-commands::"):
+            stopped = line.removeprefix("::stop-commands::")
+        elif line.startswith("::"):
+            taken.append(line)
+    return taken
+
+
+def test_under_actions_nothing_that_a_test_prints_is_a_command(tmp_path):
+    lines = run_in_actions(tmp_path, "::error::boo\n::set-output name=x::y\n")
+    assert commands_taken(lines) == ["::group::a.py", "::endgroup::"]
+
+
+def test_under_actions_a_failure_is_an_annotation_and_its_lines_are_no_commands(tmp_path):
+    stream = io.StringIO()
+    run = finished(tmp_path, output="::error::from the test\n")
+    GithubConsole(stream, lambda: 0.0, tmp_path, "token").summary(run, tmp_path)
+    assert commands_taken(stream.getvalue().splitlines()) == [
+        "::error file=tests/b.py,line=1,title=tests/b.py::exit code 1"
+    ]
+
+
+def test_a_terminal_shows_what_runs_against_what_was_expected(tmp_path):
+    stream = io.StringIO()
+    tests = [Test("a.py", "a.py", num_gpus=4, timeout=60), Test("b.py", "b.py", num_gpus=8, timeout=60)]
+    selection = Selection(tuple(Selected(test, "") for test in tests))
+    console = LiveConsole(stream, lambda: 10.0, selection, POOL, {"a.py": 30.0, "b.py": 20.0})
+    with console:
+        console(Event("queued", 0.0, "a.py", 1, {"log": "l", "gpus": 4}))
+        console(Event("started", 5.0, "a.py", 1, {"pid": 1}))
+        import rich.console
+
+        painted = rich.console.Console(file=io.StringIO(), width=160)
+        painted.print(console._render())
+        text = painted.file.getvalue()  # type: ignore[attr-defined]
+    assert "5.0 s of about 30.0 s" in text
+    assert "4 of 8 virtual devices, no GPU in use" in text
+    assert "1 waiting" in text
+    assert "ends about" in text

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainci.findings import Finding, find, parse_place
+from trainci.model import Declarations, Entry, Project, Suite, printable
+
+_GOOD = Declarations(num_gpus=1, line=3, has_main=True)
+
+
+def _project(*entries: Entry, max_gpus: int = 8) -> Project:
+    return Project(("tests/*.py",), "main", 8, max_gpus, 3600.0, "", "", (Suite("short", "go", entries=entries),))
+
+
+def _entry(file: str = "a.py", line: int = 5, gpus: int | None = None, *args: str) -> Entry:
+    return Entry(file, args, num_gpus=gpus, where=f"trainci.toml:{line}")
+
+
+def _find(project: Project, **declared: Declarations) -> list[str]:
+    says = {f"{name}.py": value for name, value in declared.items()}
+    return [str(finding) for finding in find(project, tuple(says), says)]
+
+
+def test_nothing_is_found_where_nothing_is_wrong() -> None:
+    assert _find(_project(_entry()), a=_GOOD) == []
+
+
+@pytest.mark.parametrize(
+    ("entries", "says", "finding"),
+    [
+        ([], _GOOD, "a.py:1: not registered"),
+        ([_entry()], Declarations(has_main=True), "a.py:1: no NUM_GPUS, so it takes 8 devices"),
+        ([_entry(gpus=2), _entry(line=6)], Declarations(has_main=True), "a.py:1: no NUM_GPUS"),
+        ([_entry()], Declarations(num_gpus=1), 'a.py:1: no `if __name__ == "__main__":` block'),
+        (
+            [_entry()],
+            Declarations(num_gpus=9, line=4, has_main=True),
+            "a.py:4: needs 9 devices, and the largest host has 8",
+        ),
+        ([_entry()], Declarations(fault="a.py:7: does not parse: x: y"), "a.py:7: does not parse: x: y"),
+        ([_entry(gpus=2)], _GOOD, "trainci.toml:5: num_gpus = 2 contradicts NUM_GPUS = 1 of a.py:3."),
+        ([_entry(gpus=9)], Declarations(has_main=True), "trainci.toml:5: needs 9 devices"),
+        ([_entry(), _entry(line=6)], _GOOD, "trainci.toml:6: a.py is already in suite short (trainci.toml:5)."),
+    ],
+)
+def test_what_is_wrong_is_found_with_its_place(entries: list[Entry], says: Declarations, finding: str) -> None:
+    found = _find(_project(*entries), a=says)
+    assert len(found) == 1 and found[0].startswith(finding), found
+
+
+@pytest.mark.parametrize(
+    ("entries", "says"),
+    [
+        ([_entry(gpus=2)], Declarations(has_main=True)),
+        ([_entry(gpus=1)], _GOOD),
+        ([_entry(), _entry("a.py", 6, None, "--x")], _GOOD),
+        ([_entry()], Declarations(num_gpus=8, has_main=True)),
+    ],
+)
+def test_what_is_right_is_not_found(entries: list[Entry], says: Declarations) -> None:
+    assert _find(_project(*entries), a=says) == []
+
+
+def test_the_same_test_in_two_suites_is_no_fault() -> None:
+    suites = tuple(Suite(name, name, entries=(_entry(),)) for name in ("short", "long"))
+    project = Project(("*.py",), "main", 8, 8, 1.0, "", "", suites)
+    assert _find(project, a=_GOOD) == []
+
+
+def test_a_repository_without_tests_is_a_finding() -> None:
+    assert _find(_project()) == ["trainci.toml:1: there is no test file; project → tests looks for: tests/*.py."]
+
+
+def test_findings_come_sorted_by_place_and_each_once() -> None:
+    found = find(_project(), ("b.py", "a.py"), {"a.py": Declarations(), "b.py": Declarations()})
+    assert [(finding.file, finding.line) for finding in found] == [("a.py", 1)] * 3 + [("b.py", 1)] * 3
+    assert len(set(found)) == len(found)
+
+
+@given(
+    st.one_of(st.text(min_size=1), st.text(":1 a", min_size=1)),
+    st.integers(0, 10**6),
+    st.one_of(st.text(), st.text(":1 a")),
+)
+def test_a_place_is_read_back_whatever_the_files_name_holds(file: str, line: int, sentence: str) -> None:
+    assert parse_place(f"{printable(file)}:{line}: {sentence}", file) == Finding(file, line, sentence)
+
+
+@pytest.mark.parametrize("text", ["", "a.py", "a.py: no", "a.py:x: no", "b.py:1: no", "no trainci.toml in /a:1: b"])
+def test_what_has_no_place_is_none(text: str) -> None:
+    assert parse_place(text, "a.py") is None

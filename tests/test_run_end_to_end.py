@@ -1,0 +1,320 @@
+"""`trainci run` as its users see it: the console script in a repository, with real processes and real leases."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from junitparser import JUnitXml
+
+pytestmark = pytest.mark.slow
+
+TRAINCI = str(Path(sys.executable).with_name("trainci"))
+DEADLINE = 60.0
+HEADER = "import os, sys, time, json, subprocess\nfrom pathlib import Path\nNUM_GPUS = {gpus}\n"
+FOOTER = '\nif __name__ == "__main__":\n    execute()\n'
+
+
+class Repository:
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        (root / "tests").mkdir(parents=True)
+        self.write("trainci.toml", "[project]\n")
+        self.environment = {
+            **{
+                k: v for k, v in os.environ.items() if not k.startswith(("GITHUB_", "TRAINCI_", "PYTHONUNBUFFERED"))
+            },
+            "TRAINCI_LOCK_DIR": str(root.parent / "locks"),
+            "COLUMNS": "200",
+        }
+
+    def write(self, name: str, text: str) -> None:
+        (self.root / name).write_text(text)
+
+    def test(self, name: str, body: str, gpus: int = 0) -> str:
+        """A test file whose execute() is ``body``."""
+        lines = textwrap.indent(textwrap.dedent(body), "    ")
+        self.write(f"tests/test_{name}.py", f"{HEADER.format(gpus=gpus)}\ndef execute():\n{lines}\n{FOOTER}")
+        return f"tests/test_{name}.py"
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [TRAINCI, *arguments],
+            cwd=self.root,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *arguments: str) -> tuple[int, str]:
+        process = self.start(*arguments)
+        output, _ = process.communicate(timeout=DEADLINE)
+        return process.returncode, output
+
+    def path(self, name: str) -> Path:
+        return self.root / name
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    return Repository(tmp_path / "repo")
+
+
+def eventually(condition: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {DEADLINE:g} s: {what}"
+        time.sleep(0.02)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+# A child in a session of its own, deaf to SIGTERM, and the test itself: both must be gone at the end.
+STUBBORN = """
+    code = "import os,signal,time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+    code += "print(os.getpid(), flush=True); time.sleep(1000)"
+    child = subprocess.Popen(["setsid", sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    daemon = int(child.stdout.readline())
+    Path("pids.new").write_text(json.dumps([os.getpid(), daemon]))
+    os.rename("pids.new", "pids")
+    time.sleep(1000)
+"""
+
+
+def pids(repository: Repository) -> list[int]:
+    eventually(lambda: repository.path("pids").exists(), "the test started its children")
+    return json.loads(repository.path("pids").read_text())
+
+
+def test_green_is_exit_0_with_a_summary_that_says_virtual(repository):
+    repository.test("a", "print('hello')", gpus=2)
+    code, output = repository.run("run", "tests/test_a.py", "--devices", "cpu:8")
+    assert code == 0, output
+    assert "tests/test_a.py | hello" in output
+    assert output.splitlines()[-1].endswith("8 virtual devices, no GPU")
+
+
+def test_red_is_exit_1_and_shows_how_to_replay(repository):
+    repository.test("a", "print('about to fail'); sys.exit(7)")
+    code, output = repository.run("run", "tests/test_a.py")
+    assert code == 1
+    assert "exit code 7" in output
+    assert "    | about to fail" in output
+    log = re.search(r"log:    (\S+)", output)
+    assert log
+    assert repository.path(log.group(1)).read_text() == "about to fail\n"
+
+
+def test_the_replay_command_repeats_arguments_environment_and_devices(repository):
+    repository.test(
+        "a",
+        """
+        seen = [sys.argv[1:], os.environ["MODE"], os.environ["TRAINCI_DEVICES"].count("cpu-")]
+        with open("seen", "a") as file:
+            file.write(json.dumps(seen) + "\\n")
+        sys.exit(1)
+        """,
+        gpus=2,
+    )
+    entry = '{ path = "tests/test_a.py", args = ["--x", "a b", "$(id)", "\'\\""], env = { MODE = "slow; ls" } }'
+    repository.write("trainci.toml", f'[project]\n[suites.short]\ntests = ["tests/test_a.py", {entry}]\n')
+    code, output = repository.run("run", "tests/test_a.py[[]*", "--devices", "cpu:4")
+    assert code == 1, output
+    replay = re.search(r"replay: (trainci .*)", output)
+    assert replay
+    again, _ = repository.run(*shlex.split(replay.group(1))[1:])
+    assert again == 1
+    first, second = repository.path("seen").read_text().splitlines()
+    assert first == second == json.dumps([["--x", "a b", "$(id)", "'\""], "slow; ls", 2])
+
+
+def test_without_a_gpu_a_gpu_test_is_exit_3_with_both_ways_out_and_cpu_tests_still_run(repository):
+    repository.environment["CUDA_VISIBLE_DEVICES"] = ""
+    repository.test("gpu", "Path('never').touch()", gpus=4)
+    repository.test("cpu", "Path('ran').touch()")
+    code, output = repository.run("run", "tests/test_*.py")
+    assert code == 3, output
+    assert "needs 4 devices, and this host has no GPU" in output
+    assert "--devices cpu:4" in output
+    assert "larger host" in output
+    assert repository.path("ran").exists()
+    assert not repository.path("never").exists()
+
+
+def test_a_test_that_needs_more_devices_than_exist_is_refused_at_once_with_the_rest_still_run(repository):
+    repository.test("big", "Path('never').touch()", gpus=9)
+    repository.test("small", "Path('ran').touch()", gpus=1)
+    code, output = repository.run("run", "tests/test_*.py", "--devices", "cpu:8")
+    assert code == 3, output
+    assert "needs 9 devices" in output
+    assert repository.path("ran").exists()
+    assert not repository.path("never").exists()
+
+
+def test_a_cpu_test_is_given_no_gpu(repository):
+    repository.environment["CUDA_VISIBLE_DEVICES"] = "0,1"
+    repository.test("a", "assert os.environ['CUDA_VISIBLE_DEVICES'] == '', os.environ['CUDA_VISIBLE_DEVICES']")
+    code, output = repository.run("run", "tests/test_a.py", "--devices", "cpu:1")
+    assert code == 0, output
+
+
+def test_several_at_once_as_devices_allow(repository):
+    """Each waits for the other to have started; run one after the other they would never end."""
+    for name, other in (("a", "b"), ("b", "a")):
+        body = f"Path('{name}').touch()\nwhile not Path('{other}').exists():\n    time.sleep(0.01)"
+        repository.test(name, body, gpus=4)
+    code, output = repository.run("run", "tests/test_*.py", "--devices", "cpu:8", "--timeout", "50")
+    assert code == 0, output
+
+
+def test_output_is_live(repository):
+    repository.test("a", "print('before')\nwhile not Path('go').exists():\n    time.sleep(0.01)")
+    process = repository.start("run", "tests/test_a.py")
+    assert process.stdout is not None
+    while "tests/test_a.py | before" not in process.stdout.readline():
+        assert process.poll() is None, "the run ended before its output was shown"
+    repository.path("go").touch()
+    process.communicate(timeout=DEADLINE)
+    assert process.returncode == 0
+
+
+def test_a_time_limit_ends_the_whole_tree_also_children_that_called_setsid(repository):
+    repository.test("a", STUBBORN, gpus=1)
+    code, output = repository.run("run", "tests/test_a.py", "--devices", "cpu:1", "--timeout", "2")
+    assert code == 1
+    assert "timed out" in output
+    assert "time limit of 2 s" in output
+    assert [pid for pid in pids(repository) if alive(pid)] == []
+
+
+def to_the_runner(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGTERM)
+
+
+def as_a_terminal_does(process: subprocess.Popen[str]) -> None:
+    os.killpg(process.pid, signal.SIGINT)
+
+
+@pytest.mark.parametrize("interrupt", [to_the_runner, as_a_terminal_does])
+def test_an_interrupt_ends_everything_within_10_s_and_still_writes_the_reports(repository, interrupt):
+    repository.test("a", STUBBORN, gpus=1)
+    process = repository.start("run", "tests/test_a.py", "--devices", "cpu:1", "--junit", "report.xml")
+    started = pids(repository)
+    begin = time.monotonic()
+    interrupt(process)
+    output, _ = process.communicate(timeout=DEADLINE)
+    took = time.monotonic() - begin
+    assert process.returncode == 130, output
+    assert [pid for pid in started if alive(pid)] == []
+    assert took < 10, f"{took:.1f} s"
+    assert "interrupted     tests/test_a.py" in output
+    assert "replay: trainci run" in output
+    assert JUnitXml.fromfile(str(repository.path("report.xml"))).errors == 1
+
+
+def test_a_killed_lease_process_is_the_machines_fault_and_the_test_runs_again(repository):
+    repository.test(
+        "a", f"if not Path('pids').exists():\n{textwrap.indent(textwrap.dedent(STUBBORN), '    ')}", gpus=1
+    )
+    process = repository.start("run", "tests/test_a.py", "--devices", "cpu:1")
+    started = pids(repository)
+    leases = [child for child in psutil.Process(process.pid).children() if "trainci.lease" in child.cmdline()]
+    leases[0].kill()
+    output, _ = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 0, output
+    assert "attempt 1 was lost: the process that held the lease" in output
+    assert [pid for pid in started if alive(pid)] == []
+
+
+def test_a_killed_runner_leaves_no_process_and_the_next_run_says_what_was_cut_off(repository):
+    repository.test("a", STUBBORN, gpus=1)
+    repository.test("b", "pass")
+    process = repository.start("run", "tests/test_a.py", "--devices", "cpu:1")
+    started = pids(repository)
+    process.kill()
+    process.communicate()
+    eventually(lambda: not any(alive(pid) for pid in started), "the test's tree ended with its runner")
+    code, output = repository.run("run", "tests/test_b.py")
+    assert code == 0
+    assert "an earlier run was killed during tests/test_a.py" in output
+    _, listed = repository.run("list", "tests/test_a.py")
+    assert "cut off" in listed
+
+
+def test_junit_tells_passed_failed_and_refused_apart(repository):
+    repository.test("good", "pass")
+    repository.test("bad", r"sys.stdout.buffer.write(b'\x00\x1b[31m]]>\xff'); sys.exit(1)")
+    repository.write("tests/test_odd.py", "NUM_GPUS = 4 if X else 8\n")
+    code, output = repository.run("run", "tests/test_*.py", "--junit", "out/report.xml")
+    assert code == 1, output
+    report = JUnitXml.fromfile(str(repository.path("out/report.xml")))
+    assert (report.tests, report.failures, report.errors) == (3, 1, 1)
+
+
+def test_a_report_that_cannot_be_written_is_said_after_what_became_of_the_tests(repository):
+    repository.test("a", "pass")
+    code, output = repository.run("run", "tests/test_a.py", "--junit", "trainci.toml/report.xml")
+    assert code == 3
+    assert "1 passed" in output
+    assert "trainci.toml/report.xml: the report cannot be written" in output
+    assert "Traceback" not in output
+
+
+def test_a_declaration_that_is_no_constant_is_refused_and_never_green(repository):
+    repository.write("tests/test_odd.py", "NUM_GPUS = 4 if X else 8\n")
+    code, output = repository.run("run", "tests/test_odd.py")
+    assert code == 2
+    assert "tests/test_odd.py:1: NUM_GPUS must be a whole number" in output
+
+
+def test_durations_are_remembered(repository):
+    repository.test("a", "pass")
+    repository.run("run", "tests/test_a.py")
+    _, output = repository.run("list")
+    assert re.search(r"tests/test_a\.py +0 +60 min +\d+\.\d s +\d+\.\d s +passed +no", output), output
+
+
+def test_init_then_run_short_is_green(repository):
+    for file in (repository.path("trainci.toml"),):
+        file.unlink()
+    assert repository.run("init")[0] == 0
+    code, output = repository.run("run", "short")
+    assert code == 0, output
+
+
+def test_two_runs_on_one_host_never_share_a_device(repository):
+    """Both runs want all 4 devices; each notes when it holds them."""
+    body = """
+        with open("spans", "a") as file:
+            begin = time.time()
+            time.sleep(0.5)
+            file.write(json.dumps([begin, time.time()]) + "\\n")
+    """
+    repository.test("a", body, gpus=4)
+    runs = [repository.start("run", "tests/test_a.py", "--devices", "cpu:4") for _ in range(3)]
+    for process in runs:
+        output, _ = process.communicate(timeout=DEADLINE)
+        assert process.returncode == 0, output
+    spans = sorted(json.loads(line) for line in repository.path("spans").read_text().splitlines())
+    assert len(spans) == 3
+    for (_, end), (begin, _) in itertools.pairwise(spans):
+        assert end <= begin

@@ -1,0 +1,245 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from trainci.errors import UsageError
+from trainci.model import Change, Declarations, Entry, Project, Refused, Selection, Suite, printable
+from trainci.selection import Choice, changed_tests, choose, resolve, suite_choices, wants_changes
+
+_A, _ASYNC, _FP8 = Entry("tests/a.py"), Entry("tests/a.py", ("--async",)), Entry("tests/a.py", env=(("FP8", "1"),))
+_B = Entry("tests/b.py", where="trainci.toml:9")
+_SHORT = Suite("short", "run-ci-short", entries=(_A, _B))
+_LONG = Suite("long", "slow", entries=(_ASYNC, _FP8, _B), timeout=7200.0, image="old")
+_ALL = Suite("image", "run-ci-image", all_tests=True, image="new")
+_CHANGED = Suite("changed", "run-ci-changed", changed=True)
+_FILES = ("tests/a.py", "tests/b.py", "tests/loose.py")
+
+
+def _project(*suites: Suite) -> Project:
+    return Project(("tests/*.py",), "main", 8, 8, 3600.0, "base", "", suites or (_SHORT, _LONG, _ALL, _CHANGED))
+
+
+def _ids(
+    selectors: list[str], ids: tuple[str, ...] = (), changed: dict[str, str] | None = None, **more: Any
+) -> list[str]:
+    return [choice.entry.id for choice in choose(_project(), selectors, ids, _FILES, changed or {}, **more)]
+
+
+def _resolve(choices: Any, declared: dict[str, Declarations] | None = None, **more: Any) -> Selection:
+    says = {file: Declarations(num_gpus=1) for file in _FILES} | (declared or {})
+    return resolve(_project(), choices, says, **more)
+
+
+@pytest.mark.parametrize(
+    ("selector", "ids", "reason"),
+    [
+        ("run-ci-short", [_A, _B], "label run-ci-short"),
+        ("short", [_A, _B], "suite short"),
+        ("slow", [_ASYNC, _FP8, _B], "label slow"),
+        ("tests/a.py", [_A, _ASYNC, _FP8], "file"),
+        ("./tests//a.py", [_A, _ASYNC, _FP8], "file"),
+        ("tests/loose.py", [Entry("tests/loose.py")], "file, not registered"),
+        ("tests/a.py[--async]", [_ASYNC], "test id"),
+        ("tests/?.py", [_A, _ASYNC, _FP8, _B, _B], "glob tests/?.py"),
+        ("tests/l*.py", [Entry("tests/loose.py")], "glob tests/l*.py, not registered"),
+        ("tests/a.py[FP*", [_FP8], "glob tests/a.py[FP*"),
+        ("image", [_A, _B, _ASYNC, _FP8, _B], "suite image"),
+    ],
+)
+def test_a_selector_names_its_tests_in_the_order_of_the_file_with_the_reason(
+    selector: str, ids: list[Entry], reason: str
+) -> None:
+    chosen = choose(_project(), [selector], (), _FILES, {})
+    assert [choice.entry for choice in chosen] == ids
+    assert {choice.reason for choice in chosen} == {reason}
+
+
+def test_tests_come_in_the_order_in_which_they_were_asked_for() -> None:
+    assert _ids(["tests/b.py", "tests/loose.py", "short"])[:3] == ["tests/b.py", "tests/b.py", "tests/loose.py"]
+    found = _resolve(choose(_project(), ["tests/b.py", "short"], (_ASYNC.id,), _FILES, {}))
+    assert [selected.test.id for selected in found.tests] == ["tests/b.py", "tests/a.py", "tests/a.py[--async]"]
+
+
+def test_an_id_names_one_variant_and_never_a_file_or_a_suite() -> None:
+    assert _ids([], ("tests/a.py",)) == ["tests/a.py"]
+    assert _ids([], ("tests/loose.py",)) == ["tests/loose.py"]
+    for wrong in ("short", "tests/*.py", "./tests/a.py", "tests/a.py[]"):
+        with pytest.raises(UsageError, match="is no test's id"):
+            _ids([], (wrong,))
+
+
+@pytest.mark.parametrize(("selector", "meant"), [("shrot", "short"), ("tests/lose.py", "tests/loose.py")])
+def test_a_selector_that_names_nothing_says_what_it_may_have_meant(selector: str, meant: str) -> None:
+    with pytest.raises(UsageError, match=f"Did you mean .*{meant}") as caught:
+        _ids([selector])
+    guesses = str(caught.value).partition("Did you mean ")[2].partition("?")[0].split(", ")
+    assert len(guesses) == len(set(guesses))
+
+
+@given(st.text(max_size=12))
+def test_any_selector_chooses_tests_or_is_refused_in_one_line(selector: str) -> None:
+    try:
+        assert _ids([selector])
+    except UsageError as error:
+        assert str(error).isprintable()
+
+
+def test_changed_alone_takes_every_variant_of_each_changed_file() -> None:
+    changed = {"tests/a.py": "modified", "tests/loose.py": "added"}
+    chosen = choose(_project(), [], (), _FILES, changed, only_changed=True)
+    assert [(choice.entry.id, choice.reason) for choice in chosen] == [
+        ("tests/a.py", "modified"),
+        ("tests/a.py[--async]", "modified"),
+        ("tests/a.py[FP8=1]", "modified"),
+        ("tests/loose.py", "added, not registered"),
+    ]
+
+
+def test_changed_narrows_what_the_selectors_name() -> None:
+    chosen = choose(_project(), ["short"], (), _FILES, {"tests/b.py": "modified"}, only_changed=True)
+    assert [(choice.entry.id, choice.reason) for choice in chosen] == [("tests/b.py", "suite short; modified")]
+    assert choose(_project(), ["short"], (), _FILES, {}, only_changed=True) == ()
+
+
+def test_the_changed_suite_takes_the_changed_tests_and_only_it_needs_git() -> None:
+    chosen = choose(_project(), ["changed"], (), _FILES, {"tests/b.py": "modified"})
+    assert {(choice.entry.id, choice.suite and choice.suite.name) for choice in chosen} == {
+        ("tests/b.py", "changed")
+    }
+    assert wants_changes(_project(), ["run-ci-changed"]) and wants_changes(_project(), ["x", "changed"])
+    assert not wants_changes(_project(), ["short", "tests/b.py"])
+
+
+def test_what_several_choices_name_runs_once_with_the_longest_limit_and_all_reasons() -> None:
+    (only,) = _resolve(choose(_project(), ["short", "slow", "short"], (_B.id,), ("tests/b.py",), {})[1:2] * 2).tests
+    assert only.reason == "suite short"
+    found = _resolve(choose(_project(), ["short", "slow", "tests/b.py"], (), _FILES, {})).tests
+    by_id = {selected.test.id: selected for selected in found}
+    assert len(by_id) == len(found) == 4
+    assert by_id["tests/b.py"].reason == "suite short; label slow; file"
+    assert by_id["tests/b.py"].test.timeout == 7200.0
+    assert by_id["tests/a.py"].test.timeout == 3600.0
+
+
+def test_a_reason_is_kept_though_another_contains_its_words() -> None:
+    first, second = Choice(_A, None, "suite short2"), Choice(_A, None, "suite short")
+    assert _resolve([first, second]).tests[0].reason == "suite short2; suite short"
+
+
+def test_a_suite_that_takes_tests_over_keeps_their_own_limit_unless_it_sets_one() -> None:
+    project = _project()
+    limits = {s.test.id: s.test.timeout for s in _resolve(suite_choices(project, _ALL, "")).tests}
+    assert limits == {"tests/a.py": 3600.0, "tests/b.py": 7200.0, _ASYNC.id: 7200.0, _FP8.id: 7200.0}
+    hurried = replace(_ALL, timeout=60.0)
+    assert {s.test.timeout for s in _resolve(suite_choices(project, hurried, "")).tests} == {60.0}
+    (changed,) = _resolve(choose(project, ["changed"], (), _FILES, {"tests/b.py": "modified"})).tests
+    assert changed.test.timeout == 7200.0
+
+
+@pytest.mark.parametrize(
+    ("entry", "declared", "gpus"),
+    [(None, None, 8), (None, 2, 2), (0, 2, 0), (4, None, 4), (None, 0, 0)],
+)
+def test_devices_are_the_overrides_then_the_files_then_the_default(
+    entry: int | None, declared: int | None, gpus: int
+) -> None:
+    choice = Choice(replace(_A, num_gpus=entry), None, "")
+    assert _resolve([choice], {"tests/a.py": Declarations(num_gpus=declared)}).tests[0].test.num_gpus == gpus
+
+
+@pytest.mark.parametrize(
+    ("given_limit", "entry", "suite", "limit"),
+    [(None, None, None, 3600.0), (None, None, 60.0, 60.0), (None, 5.0, 60.0, 5.0), (1.0, 5.0, 60.0, 1.0)],
+)
+def test_a_limit_is_the_users_then_the_entrys_then_the_suites_then_the_projects(
+    given_limit: float | None, entry: float | None, suite: float | None, limit: float
+) -> None:
+    choice = Choice(replace(_A, timeout=entry), replace(_SHORT, timeout=suite), "")
+    assert _resolve([choice], timeout=given_limit).tests[0].test.timeout == limit
+
+
+def test_the_image_is_the_suites_or_the_projects() -> None:
+    images = [_resolve([Choice(_A, suite, "")]).tests[0].test.image for suite in (_SHORT, _ALL, None)]
+    assert images == ["base", "new", "base"]
+
+
+def test_a_file_with_a_fault_is_refused_and_the_others_go_on() -> None:
+    found = _resolve(
+        choose(_project(), ["short"], (), _FILES, {}), {"tests/a.py": Declarations(fault="a.py:3: no")}
+    )
+    assert found.refused == (Refused("tests/a.py", "a.py:3: no"),)
+    assert [selected.test.id for selected in found.tests] == ["tests/b.py"]
+
+
+def test_a_changed_file_has_the_reason_of_its_change_and_a_deleted_one_drops_out() -> None:
+    changes = [
+        Change("A", "a.py"),
+        Change("M", "b.py"),
+        Change("R", "c.py", "old\n.py"),
+        Change("D", "d.py"),
+        Change("T", "e.py"),
+        Change("C", "f.py", "a.py"),
+        Change("U", "g.py"),
+        Change("M", "helper.py"),
+    ]
+    reasons = changed_tests(
+        changes, {"b.py": "helper.py", "z.py": "helper.py"}, [f"{name}.py" for name in "abcefgz"]
+    )
+    assert list(reasons.items()) == [
+        ("a.py", "added"),
+        ("b.py", "modified"),
+        ("c.py", "renamed from old\\n.py"),
+        ("e.py", "modified"),
+        ("f.py", "copied"),
+        ("g.py", "changed"),
+        ("z.py", "depends on changed helper.py"),
+    ]
+
+
+_ENTRIES = st.builds(
+    Entry,
+    file=st.text(max_size=8).map(lambda text: f"{text}.py"),
+    args=st.lists(
+        st.one_of(st.text(max_size=5), st.sampled_from(["A=1", "--x", "a b", "", "\\n", "\n"])), max_size=3
+    ).map(tuple),
+    env=st.dictionaries(st.sampled_from("AB"), st.one_of(st.text(max_size=4), st.just("1")), max_size=2).map(
+        lambda variables: tuple(variables.items())
+    ),
+    num_gpus=st.one_of(st.none(), st.integers(0, 9)),
+)
+
+
+@given(_ENTRIES)
+def test_an_id_is_always_one_printable_line(entry: Entry) -> None:
+    assert entry.id and entry.id.isprintable()
+
+
+@given(_ENTRIES, _ENTRIES)
+def test_two_tests_never_share_an_id(first: Entry, second: Entry) -> None:
+    assume(first != second)
+    assert first.id != second.id
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (Entry("a.py", ("--lr 1",)), Entry("a.py", ("--lr", "1"))),
+        (Entry("a.py", ("",)), Entry("a.py")),
+        (Entry("a.py", ("A=1",)), Entry("a.py", env=(("A", "1"),))),
+        (Entry("a\n.py"), Entry("a\\n.py")),
+        (Entry("a.py", num_gpus=2), Entry("a.py", ("num_gpus=2",))),
+    ],
+)
+def test_what_looks_alike_has_two_ids(first: Entry, second: Entry) -> None:
+    assert first.id != second.id
+
+
+@given(st.text(), st.text())
+def test_printable_text_stays_as_it_is(text: str, other: str) -> None:
+    assert printable(text).isprintable()
+    assert not text.isprintable() or printable(text) == text
