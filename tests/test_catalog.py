@@ -121,6 +121,39 @@ def test_a_main_block_is_seen(repository: Any, source: str, has_main: bool) -> N
     assert _declared(repository, source).has_main is has_main
 
 
+_CALL = "\nif __name__ == '__main__':\n    "
+
+
+@pytest.mark.parametrize(
+    ("source", "phased"),
+    [
+        (f"from trainci.testing import main{_CALL}main(prepare, execute)", True),
+        (f"from trainci.testing import exec_command, main as go{_CALL}go(prepare, execute)", True),
+        (f"from trainci import testing{_CALL}testing.main(prepare, execute)", True),
+        (f"import trainci.testing{_CALL}trainci.testing.main(prepare, execute)", True),
+        (f"import trainci.testing as U{_CALL}U.main(prepare, execute=execute)", True),
+        (f"{_CALL}from trainci.testing import main\n    main(prepare, execute)", True),
+        (f"from trainci.testing import main{_CALL}main(prepare, execute)\n    more()", False),
+        (f"from trainci.testing import main{_CALL}prepare(); execute()", False),
+        (f"from trainci.testing import main{_CALL}check()\n    main(prepare, execute)", False),
+        (f"from trainci.testing import main{_CALL}main(prepare, execute)\nelse:\n    x()", False),
+        (f"from trainci.testing import main{_CALL}main(prepare, execute){_CALL}more()", False),
+        (f"from trainci.testing import main{_CALL}sys.exit(main(prepare, execute))", False),
+        (f"from trainci.testing import main\ndef main(*x): pass{_CALL}main(prepare, execute)", False),
+        (f"from trainci.testing import main\nmain = other{_CALL}main(prepare, execute)", False),
+        (f"from other import main{_CALL}main(prepare, execute)", False),
+        (f"from .trainci.testing import main{_CALL}main(prepare, execute)", False),
+        (f"import trainci{_CALL}trainci.main(prepare, execute)", False),
+        (f"def main(*x): pass{_CALL}main(prepare, execute)", False),
+        (f"{_CALL}main(prepare, execute)", False),
+        ("from trainci.testing import main\nmain(prepare, execute)", False),
+    ],
+)
+def test_only_a_main_block_that_is_one_call_of_ours_has_phases(repository: Any, source: str, phased: bool) -> None:
+    assert _declared(repository, source).phased is phased
+    assert _declared(repository, f"NUM_GPUS = 2\n{source}").phased is phased
+
+
 @settings(deadline=None, max_examples=150)
 @given(
     source=st.one_of(

@@ -155,3 +155,39 @@ def test_a_terminal_shows_what_runs_against_what_was_expected(tmp_path):
     assert "4 of 8 virtual devices, no GPU in use" in text
     assert "1 waiting" in text
     assert "ends about" in text
+
+
+def test_a_prepare_phase_is_said_and_its_last_line_is_not_glued_to_what_follows():
+    stream = io.StringIO()
+    console = Console(stream, lambda: 0.0)
+    console(Event("preparing", 0.0, "a.py", 1, {"pid": 1}))
+    console(Event("output", 0.0, "a.py", 1, {"text": "half"}))
+    console(Event("prepared", 0.0, "a.py", 1, {"exit_code": 0, "timed_out": False, "lost": ""}))
+    console(Event("output", 0.0, "a.py", 1, {"text": "whole\n"}))
+    lines = [line.partition("] ")[2] or line for line in stream.getvalue().splitlines()]
+    assert lines == [
+        "a.py: prepares, attempt 1; it holds no device yet",
+        "a.py | half",
+        "a.py: prepared",
+        "a.py | whole",
+    ]
+
+
+def test_the_group_of_a_test_holds_its_prepare_phase(tmp_path):
+    stream = io.StringIO()
+    console = GithubConsole(stream, lambda: 0.0, tmp_path, "token")
+    ended = {"exit_code": 0, "timed_out": False, "lost": ""}
+    for kind, data in (
+        ("queued", {"log": "a.log", "gpus": 1}),
+        ("preparing", {"pid": 1}),
+        ("output", {"text": "downloads\n"}),
+        ("prepared", ended),
+        ("started", {"pid": 2}),
+        ("output", {"text": "trains\n"}),
+        ("ended", ended),
+    ):
+        console(Event(kind, 0.0, "a.py", 1, data))
+    lines = stream.getvalue().splitlines()
+    begin, end = lines.index("::group::a.py"), lines.index("::endgroup::")
+    assert begin < lines.index("a.py | downloads") < lines.index("a.py | trains") < end
+    assert lines.count("::group::a.py") == 1

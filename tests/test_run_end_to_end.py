@@ -318,3 +318,61 @@ def test_two_runs_on_one_host_never_share_a_device(repository):
     assert len(spans) == 3
     for (_, end), (begin, _) in itertools.pairwise(spans):
         assert end <= begin
+
+
+def phased(repository: Repository, name: str, prepare: str, execute: str, gpus: int) -> None:
+    """A test file that ends in ``main(prepare, execute)``."""
+    bodies = [textwrap.indent(textwrap.dedent(body), "    ") for body in (prepare, execute)]
+    repository.write(
+        f"tests/test_{name}.py",
+        f"from trainci.errors import MachineError\nfrom trainci.testing import main\n{HEADER.format(gpus=gpus)}\n"
+        "def wait_for(path):\n    while not Path(path).exists():\n        time.sleep(0.02)\n\n"
+        f"def prepare():\n{bodies[0]}\n\ndef execute():\n{bodies[1]}\n\n"
+        'if __name__ == "__main__":\n    main(prepare, execute)\n',
+    )
+
+
+def test_a_test_is_prepared_while_another_holds_every_device(repository):
+    """Each waits for the other: one after the other, neither would end."""
+    phased(repository, "a", "pass", "Path('executing').touch(); wait_for('prepared')", gpus=4)
+    told = "print('devices:', repr(os.environ['TRAINCI_DEVICES']), repr(os.environ['CUDA_VISIBLE_DEVICES']))"
+    phased(
+        repository,
+        "b",
+        f"{told}; wait_for('executing'); Path('prepared').touch()",
+        "print(os.environ['TRAINCI_DEVICES'])",
+        gpus=4,
+    )
+    code, output = repository.run("run", "tests/test_a.py", "tests/test_b.py", "--devices", "cpu:4")
+    assert code == 0, output
+    assert "tests/test_b.py | devices: '' ''" in output
+    assert "tests/test_b.py | cpu-0,cpu-1,cpu-2,cpu-3" in output
+    assert "2 passed" in output
+
+
+def test_a_failed_prepare_phase_is_red_with_its_log_and_leases_nothing(repository):
+    phased(repository, "a", "raise KeyError('no such model')", "Path('executed').touch()", gpus=2)
+    code, output = repository.run("run", "tests/test_a.py", "--devices", "cpu:2", "--junit", "report.xml")
+    assert code == 1, output
+    assert "failed          tests/test_a.py: in its prepare phase: exit code 1" in output
+    assert "    | KeyError: 'no such model'" in output
+    assert "granted" not in output
+    assert not repository.path("executed").exists()
+    assert JUnitXml.fromfile(str(repository.path("report.xml"))).failures == 1
+    _, listed = repository.run("list", "tests/test_a.py")
+    assert "failed" in listed
+
+
+def test_a_machine_error_of_the_prepare_phase_is_not_the_tests_fault(repository):
+    phased(repository, "a", "raise MachineError('the hub is down')", "pass", gpus=2)
+    code, output = repository.run("run", "tests/test_a.py", "--devices", "cpu:2")
+    assert code == 3, output
+    assert "machine's fault tests/test_a.py: in its prepare phase" in output
+    assert "    | trainci.errors.MachineError: the hub is down" in output
+
+
+def test_the_time_limit_covers_both_phases(repository):
+    phased(repository, "a", "time.sleep(1000)", "pass", gpus=2)
+    code, output = repository.run("run", "tests/test_a.py", "--devices", "cpu:2", "--timeout", "1")
+    assert code == 1, output
+    assert "timed out       tests/test_a.py: in its prepare phase: ended by its time limit of 1 s" in output

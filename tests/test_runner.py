@@ -15,8 +15,8 @@ from trainci.paths import RunPaths, StatePaths
 from trainci.runner import Plan, Runner
 
 
-def make_test(name: str, gpus: int = 1, timeout: float = 60.0) -> Test:
-    return Test(id=name, file=name, num_gpus=gpus, timeout=timeout)
+def make_test(name: str, gpus: int = 1, timeout: float = 60.0, phased: bool = False) -> Test:
+    return Test(id=name, file=name, num_gpus=gpus, timeout=timeout, phased=phased)
 
 
 class Bench:
@@ -161,6 +161,19 @@ def test_a_test_that_passed_before_the_stop_reached_it_has_passed(tmp_path):
     assert outcomes(bench.run()) == {"a.py": Outcome.PASSED.value}
 
 
+def test_a_test_whose_prepare_phase_passed_before_the_stop_reached_it_has_not_passed(tmp_path):
+    class PassesWhenStopped(FakeExecutor):
+        def stop(self, job: Job) -> None:
+            if emit := self._hanging.pop(job, None):
+                self._end(job, emit, Scripted(exit_code=0))
+
+    bench = Bench(tmp_path, [make_test("a.py", phased=True)], {"a.py prepare": [Scripted(hangs=True)]})
+    bench.executor.__class__ = PassesWhenStopped
+    bench.runner.interrupt()
+    assert outcomes(bench.run()) == {"a.py": Outcome.INTERRUPTED.value}
+    assert bench.executor.started == ["a.py prepare"]
+
+
 def test_events_may_come_from_any_thread(tmp_path):
     class Threaded(FakeExecutor):
         def start(self, job: Job, emit: Emit) -> None:
@@ -178,3 +191,112 @@ def test_events_may_come_from_any_thread(tmp_path):
 def test_an_empty_plan_ends_at_once(tmp_path, count):
     run = Bench(tmp_path, [make_test("a.py")][:count], {}).run()
     assert len(run.results) == count
+
+
+def test_a_test_with_phases_is_prepared_before_it_takes_devices(tmp_path):
+    bench = Bench(tmp_path, [make_test("a.py", phased=True)], {})
+    run = bench.run()
+    assert bench.executor.started == ["a.py prepare", "a.py"]
+    assert bench.kinds("a.py") == [
+        *("queued", "preparing", "prepared"),
+        *("granted", "started", "ended", "verdict"),
+    ]
+    assert outcomes(run) == {"a.py": "passed"}
+    (attempt,) = run.results[0].attempts
+    assert attempt.devices == ("fake-0",)
+    started = next(event.at for event in bench.events if event.kind == "started")
+    assert attempt.started_at == started, "what is remembered is how long it holds its devices"
+
+
+def test_a_cpu_test_has_nothing_to_gain_from_a_process_more(tmp_path):
+    bench = Bench(tmp_path, [make_test("a.py", gpus=0, phased=True)], {})
+    bench.run()
+    assert bench.executor.started == ["a.py"]
+
+
+def test_the_prepare_phase_of_one_test_overlaps_with_the_execution_of_another(tmp_path):
+    """The devices are all taken by a test that hangs, and the other one is prepared all the same."""
+    tests = [make_test("hangs.py", 8), make_test("next.py", 8, phased=True, timeout=1)]
+    bench = Bench(tmp_path, tests, {"hangs.py": [Scripted(hangs=True)]}, fail_fast=True)
+    bench.executor._script["next.py prepare"] = [Scripted(exit_code=1)]
+    run = bench.run()
+    assert set(bench.executor.started) == {"hangs.py", "next.py prepare"}
+    assert outcomes(run) == {"next.py": "failed", "hangs.py": "interrupted"}
+
+
+def test_no_more_tests_are_prepared_at_once_than_there_are_cores(tmp_path):
+    tests = [make_test(f"t{i}.py", phased=True) for i in range(5)]
+    hangs = {f"{test.id} prepare": [Scripted(hangs=True)] for test in tests}
+    bench = Bench(tmp_path, tests, hangs)
+    bench.runner.interrupt()
+    run = bench.run()
+    assert len(bench.executor.started) == 2
+    assert sorted(outcomes(run).values()) == ["interrupted"] * 2 + ["skipped"] * 3
+
+
+@pytest.mark.parametrize(
+    ("ending", "outcome", "sentence"),
+    [
+        (Scripted(exit_code=1), "failed", "in its prepare phase: exit code 1"),
+        (Scripted(exit_code=-9), "failed", "in its prepare phase: killed by SIGKILL (signal 9)"),
+        (
+            Scripted(exit_code=-15, timed_out=True),
+            "timed out",
+            "in its prepare phase: ended by its time limit of 60 s",
+        ),
+        (
+            Scripted(exit_code=3),
+            "machine's fault",
+            "in its prepare phase: the test found the machine at fault (exit code 3)",
+        ),
+        (Scripted(exit_code=None, lost="gone"), "machine's fault", "in its prepare phase: gone"),
+    ],
+)
+def test_a_failed_prepare_phase_is_told_as_such_and_nothing_is_executed(tmp_path, ending, outcome, sentence):
+    bench = Bench(tmp_path, [make_test("a.py", phased=True)], {"a.py prepare": [ending] * 2})
+    run = bench.run()
+    assert "a.py" not in bench.executor.started
+    assert outcomes(run) == {"a.py": outcome}
+    assert run.results[0].verdict.sentence == sentence
+    assert bench.kinds("a.py")[-3:] == ["prepared", "ended", "verdict"]
+    assert run.results[0].attempts[-1].log.endswith(".log")
+
+
+def test_a_machine_fault_in_the_prepare_phase_is_tried_again_with_both_phases(tmp_path):
+    bench = Bench(tmp_path, [make_test("a.py", phased=True)], {"a.py prepare": [Scripted(exit_code=3), Scripted()]})
+    run = bench.run()
+    assert bench.executor.started == ["a.py prepare", "a.py prepare", "a.py"]
+    assert outcomes(run) == {"a.py": "passed"}
+    assert [attempt.in_prepare for attempt in run.results[0].attempts] == [True, False]
+
+
+def test_what_the_prepare_phase_took_is_taken_off_the_time_limit(tmp_path):
+    jobs: list[Job] = []
+
+    class Recording(FakeExecutor):
+        def start(self, job: Job, emit: Emit) -> None:
+            jobs.append(job)
+            super().start(job, emit)
+
+    bench = Bench(tmp_path, [make_test("a.py", timeout=60, phased=True)], {})
+    bench.executor.__class__ = Recording
+    bench.run()
+    at = {event.kind: event.at for event in bench.events}
+    assert [job.time_limit for job in jobs] == [60, 60 - (at["prepared"] - at["preparing"])]
+
+
+def test_a_test_that_waits_prepared_for_devices_is_interrupted_with_the_rest(tmp_path):
+    tests = [make_test("hangs.py", 8), make_test("next.py", 8, phased=True, timeout=1)]
+    bench = Bench(tmp_path, tests, {"hangs.py": [Scripted(hangs=True)]})
+
+    class InterruptedOncePrepared(type(bench.runner)):
+        def _handle(self, event: Event) -> None:
+            super()._handle(event)
+            if event.kind == "prepared":
+                self.interrupt()
+
+    bench.runner.__class__ = InterruptedOncePrepared
+    run = bench.run()
+    assert "next.py" not in bench.executor.started
+    assert outcomes(run) == {"hangs.py": "interrupted", "next.py": "interrupted"}
+    assert bench.kinds("next.py")[-2:] == ["ended", "verdict"]

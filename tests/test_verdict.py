@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -14,6 +15,13 @@ def _attempt(
     code: int | None = 0, *, timed_out: bool = False, interrupted: bool = False, lost: str = ""
 ) -> Attempt:
     return Attempt(_TEST, 1, 0.0, 10.0, 12.5, code, "log", (), timed_out, interrupted, lost)
+
+
+def test_the_machine_is_at_fault_when_a_test_with_phases_says_so_twice() -> None:
+    said = replace(_attempt(3), test=replace(_attempt(3).test, phased=True))
+    assert decide([said]) is None
+    assert decide([said, said]) == Verdict(Outcome.MACHINE, "the test found the machine at fault (exit code 3)")
+    assert decide([_attempt(3)]) == Verdict(Outcome.FAILED, "exit code 3"), "a number like any other"
 
 
 @pytest.mark.parametrize("code", [0, 1, -9, None])

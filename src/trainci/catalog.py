@@ -8,11 +8,13 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from trainci.errors import UsageError
 from trainci.globs import literal_directory, matches
+from trainci.main_block import has_main_block, is_phased
 from trainci.model import Declarations, printable
 
 _OPERATORS: dict[type[ast.AST], Callable[[int, int], int]] = {
@@ -55,21 +57,21 @@ def declarations(root: Path, file: str) -> Declarations:
         return Declarations(fault=f"{shown}:1: does not parse: {printable(str(error)) or type(error).__name__}")
     except OSError as error:
         return Declarations(fault=f"{shown}:1: cannot be read: {error.strerror}")
-    has_main = any(_is_main_block(node) for node in tree.body)
+    says = Declarations(has_main=has_main_block(tree), phased=is_phased(tree))
     found = list(_bindings(tree.body, "NUM_GPUS"))
     if not found:
-        return Declarations(has_main=has_main)
+        return says
     line = found[-1][0]
     place = f"{shown}:{line}: NUM_GPUS"
     try:
         values = {_constant(value) for _, value in found}
         if len(values) > 1:
             raise _NotConstant(f"is set on several lines ({', '.join(str(at) for at, _ in found)}); keep one")
-        return Declarations(num_gpus=values.pop(), line=line, has_main=has_main)
+        return replace(says, num_gpus=values.pop(), line=line)
     except _NotConstant as error:
-        return Declarations(line=line, has_main=has_main, fault=f"{place} {error}")
+        return replace(says, line=line, fault=f"{place} {error}")
     except RecursionError:
-        return Declarations(line=line, has_main=has_main, fault=f"{place} is too long a sum; write the number")
+        return replace(says, line=line, fault=f"{place} is too long a sum; write the number")
 
 
 def importers(root: Path, helpers: Iterable[str], globs: Iterable[str], tests: Iterable[str]) -> dict[str, str]:
@@ -176,19 +178,6 @@ def _source(node: ast.expr) -> str:
     except ValueError:  # Python writes no integer of more than some thousand digits.
         return "the number"
     return f"`{text if len(text) <= 60 else text[:57] + '...'}`"
-
-
-def _is_main_block(node: ast.stmt) -> bool:
-    if not isinstance(node, ast.If):
-        return False
-    for part in ast.walk(node.test):
-        if isinstance(part, ast.Compare) and len(part.ops) == 1 and isinstance(part.ops[0], ast.Eq):
-            sides = (part.left, part.comparators[0])
-            names = {side.id for side in sides if isinstance(side, ast.Name)}
-            values = {side.value for side in sides if isinstance(side, ast.Constant)}
-            if names == {"__name__"} and values == {"__main__"}:
-                return True
-    return False
 
 
 def _walk(root: Path, top: str) -> Iterator[str]:

@@ -36,7 +36,7 @@ class Console:
         if event.kind == "output":
             self._output(event.test_id, event.data["text"])
             return
-        if event.kind == "ended":
+        if event.kind in ("prepared", "ended"):
             self._flush_partial(event.test_id)
         if text := _sentence(event):
             self._say(event, text)
@@ -106,7 +106,7 @@ class GithubConsole(Console):
         own = event.test_id == self._open
         if event.kind == "queued":
             self._logs[event.test_id] = self._root / event.data["log"]
-        if event.kind == "started" and not self._open:
+        if event.kind in ("preparing", "started") and not self._open:
             self._open_group(event.test_id)
         if event.kind == "output" and not own:
             return
@@ -196,6 +196,10 @@ class LiveConsole(Console):
         if event.kind == "queued":
             self._waiting.pop(event.test_id, None)
             self._running[event.test_id] = (self._tests[event.test_id], event.at, "waiting for devices")
+        elif event.kind == "preparing":
+            self._running[event.test_id] = (self._tests[event.test_id], event.at, "prepares")
+        elif event.kind == "prepared":
+            self._running[event.test_id] = (self._tests[event.test_id], event.at, "waiting for devices")
         elif event.kind == "started":
             self._running[event.test_id] = (self._tests[event.test_id], event.at, "")
         elif event.kind == "ended":
@@ -269,6 +273,10 @@ def _sentence(event: Event) -> str:
         return f"{event.test_id}: waits for its devices, {data['ahead']} ahead in the host's queue"
     if event.kind == "granted" and data["devices"]:
         return f"{event.test_id}: granted {', '.join(data['devices'])}"
+    if event.kind == "preparing":
+        return f"{event.test_id}: prepares, attempt {event.attempt}; it holds no device yet"
+    if event.kind == "prepared" and data["exit_code"] == 0:
+        return f"{event.test_id}: prepared"
     if event.kind == "started":
         return f"{event.test_id}: started, attempt {event.attempt}"
     if event.kind == "ended" and data["lost"]:

@@ -89,19 +89,24 @@ class Entry:
 class Declarations:
     """What a test file says about itself, read from its syntax tree.
 
-    ``num_gpus`` is None when the file declares none; ``line`` is where it does. ``fault`` is one sentence
+    ``num_gpus`` is None when the file declares none; ``line`` is where it does. ``phased``: its ``__main__`` block
+    is one call of ``trainci.testing.main``, so that its phases can be run one at a time. ``fault`` is one sentence
     (``tests/test_x.py:3: …``) when the file cannot be read or declares something that is no constant.
     """
 
     num_gpus: int | None = None
     line: int = 1
     has_main: bool = False
+    phased: bool = False
     fault: str = ""
 
 
 @dataclass(frozen=True)
 class Test:
-    """One runnable thing: an Entry with every default filled in. ``timeout`` is in seconds."""
+    """One runnable thing: an Entry with every default filled in. ``timeout`` is in seconds.
+
+    ``phased`` is that of its file's Declarations.
+    """
 
     id: str
     file: str
@@ -111,6 +116,12 @@ class Test:
     timeout: float = 3600.0
     image: str = ""
     where: str = ""
+    phased: bool = False
+
+    @property
+    def prepares_first(self) -> bool:
+        """Its prepare phase is run by itself, before devices are taken for the other one."""
+        return self.phased and self.num_gpus > 0
 
 
 @dataclass(frozen=True)
@@ -242,7 +253,8 @@ class Attempt:
 
     ``exit_code`` is the process's own (negative: the signal that ended it; None: it never started).
     ``lost`` says what the machine did wrong; ``timed_out``: the time limit ended it; ``interrupted``: the
-    user did. ``log`` is a path relative to the project's root, ``devices`` are ids of Devices.
+    user did; ``in_prepare``: it got no further than its prepare phase. ``log`` is a path relative to the
+    project's root, ``devices`` are ids of Devices.
     """
 
     test: Test
@@ -256,10 +268,11 @@ class Attempt:
     timed_out: bool = False
     interrupted: bool = False
     lost: str = ""
+    in_prepare: bool = False
 
     @property
     def duration(self) -> float:
-        """Seconds from the process's start to its end, 0 when it never started."""
+        """Seconds from the process's start to its end, a prepare phase not counted; 0 when it never started."""
         return 0.0 if self.started_at is None else self.ended_at - self.started_at
 
 
@@ -301,8 +314,8 @@ class Run:
 class Event:
     """What happened, when, to which test.
 
-    ``kind`` is run_started, queued, waiting, granted, started, output, ended, verdict, interrupted or run_ended;
-    ``data`` holds what that kind adds, as values that JSON can hold.
+    ``kind`` is run_started, queued, preparing, prepared, waiting, granted, started, output, ended, verdict,
+    interrupted or run_ended; ``data`` holds what that kind adds, as values that JSON can hold.
     """
 
     kind: str

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from trainci import schedule, verdict
-from trainci.executors.base import Executor, Job
+from trainci.executors.base import Executor, Job, Phase
 from trainci.model import Attempt, Event, Outcome, Pool, Refused, Result, Run, Selection, Test, Verdict
 from trainci.paths import RunPaths
 
@@ -35,14 +35,13 @@ class Plan:
 
 @dataclass
 class _Trying:
-    """A test on its way: the attempt in flight and those that have ended."""
+    """The attempt of a test that is under way."""
 
     test: Test
     job: Job
     queued_at: float
     started_at: float | None = None
     devices: tuple[str, ...] = ()
-    ended: list[Attempt] = field(default_factory=list)
 
 
 class Runner:
@@ -65,7 +64,10 @@ class Runner:
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._waiting = [selected.test for selected in plan.selection.tests]
         self._position = {test.id: number for number, test in enumerate(self._waiting, start=1)}
+        self._preparing: dict[str, _Trying] = {}
+        self._prepared: dict[str, _Trying] = {}
         self._running: dict[str, _Trying] = {}
+        self._ended: dict[str, list[Attempt]] = {test.id: [] for test in self._waiting}
         self._results: dict[str, Result] = {}
         self._stopping = False
         self._interrupted = False
@@ -79,12 +81,12 @@ class Runner:
         started_at = self._clock()
         self._announce()
         self._start_what_fits()
-        while self._running:
+        while self._preparing or self._running:
             self._handle(self._events.get())
             self._start_what_fits()
         for test in self._waiting:
             word = "interrupted before it was started" if self._interrupted else "not started: --fail-fast"
-            self._conclude(test.id, Verdict(Outcome.SKIPPED, word), ())
+            self._conclude(test.id, Verdict(Outcome.SKIPPED, word))
         results = tuple(self._results.values())
         code = verdict.exit_code(results, interrupted=self._interrupted)
         ended_at = self._clock()
@@ -106,77 +108,111 @@ class Runner:
         data = {"run": plan.run_id, "commit": plan.commit, "tests": tests, "devices": plan.pool.sentence}
         self._tell(Event("run_started", self._clock(), data=data))
         for refused in plan.selection.refused:
-            self._conclude(refused.test_id, Verdict(Outcome.REFUSED, refused.sentence), ())
+            self._conclude(refused.test_id, Verdict(Outcome.REFUSED, refused.sentence))
         for refused in plan.too_large:
-            self._conclude(refused.test_id, Verdict(Outcome.MACHINE, refused.sentence), ())
+            self._conclude(refused.test_id, Verdict(Outcome.MACHINE, refused.sentence))
 
     def _start_what_fits(self) -> None:
         if self._stopping:
             return
         plan = self._plan
-        devices = len(plan.pool.devices)
+        first = [test for test in self._waiting if test.prepares_first]
+        for test in schedule.prepare_now(first, len(self._preparing), plan.cpu_slots, plan.expected):
+            self._preparing[test.id] = trying = self._begin(test, Phase.PREPARE)
+            self._executor.start(trying.job, self._put_of_prepare)
+        ready = [test for test in self._waiting if not test.prepares_first]
+        ready += [trying.test for trying in self._prepared.values()]
         running = [trying.test for trying in self._running.values()]
-        for test in schedule.start_now(self._waiting, running, devices, plan.cpu_slots, plan.expected):
-            self._waiting.remove(test)
-            self._attempt(test, [])
+        devices = len(plan.pool.devices)
+        for test in schedule.start_now(ready, running, devices, plan.cpu_slots, plan.expected):
+            prepared = self._prepared.pop(test.id) if test.id in self._prepared else None
+            self._running[test.id] = trying = prepared or self._begin(test, Phase.BOTH)
+            self._executor.start(trying.job, self._events.put)
 
-    def _attempt(self, test: Test, ended: list[Attempt]) -> None:
-        number = len(ended) + 1
-        job = Job(test, number, self._paths.log(self._position[test.id], test.id, number))
+    def _begin(self, test: Test, phase: Phase) -> _Trying:
+        self._waiting.remove(test)
+        number = len(self._ended[test.id]) + 1
+        job = Job(test, number, self._paths.log(self._position[test.id], test.id, number), phase)
         now = self._clock()
-        self._running[test.id] = _Trying(test, job, now, ended=ended)
         log = self._paths.shown(job.log)
         self._tell(Event("queued", now, test.id, number, {"log": log, "gpus": test.num_gpus}))
-        self._executor.start(job, self._events.put)
+        return _Trying(test, job, now)
+
+    def _put_of_prepare(self, event: Event) -> None:
+        """Put an event of a prepare phase, which to everybody else is a part of an attempt that goes on."""
+        kind = {"started": "preparing", "output": "output", "ended": "prepared"}.get(event.kind)
+        if kind is not None:
+            self._events.put(replace(event, kind=kind))
 
     def _handle(self, event: Event) -> None:
         self._tell(event)
         if event.kind == "interrupted":
             self._interrupted = True
             self._stop()
-            return
-        trying = self._running[event.test_id]
-        if event.kind == "granted":
-            trying.devices = tuple(event.data["devices"])
+        elif event.kind == "preparing":
+            self._preparing[event.test_id].started_at = event.at
+        elif event.kind == "prepared":
+            self._end_prepare(self._preparing.pop(event.test_id), event)
+        elif event.kind == "granted":
+            self._running[event.test_id].devices = tuple(event.data["devices"])
         elif event.kind == "started":
-            trying.started_at = event.at
+            self._running[event.test_id].started_at = event.at
         elif event.kind == "ended":
-            self._end(trying, event)
+            self._end(self._running.pop(event.test_id), event)
+
+    def _end_prepare(self, trying: _Trying, event: Event) -> None:
+        data = event.data
+        if self._stopping or data["exit_code"] != 0 or data["timed_out"] or data["lost"]:
+            ended = replace(event, kind="ended")
+            self._tell(ended)
+            self._end(trying, ended)
+            return
+        spent = 0.0 if trying.started_at is None else event.at - trying.started_at
+        job = replace(trying.job, phase=Phase.EXECUTE, spent=spent)
+        self._prepared[trying.test.id] = replace(trying, job=job, started_at=None)
 
     def _end(self, trying: _Trying, event: Event) -> None:
-        attempt = self._ended_attempt(trying, event.at, event.data)
-        attempts = [*trying.ended, attempt]
-        del self._running[trying.test.id]
+        attempts = self._ended[trying.test.id]
+        attempts.append(self._ended_attempt(trying, event.at, event.data))
         decided = verdict.decide(attempts)
         if decided is None:
-            self._attempt(trying.test, attempts)
+            self._waiting.append(trying.test)
             return
-        self._conclude(trying.test.id, decided, tuple(attempts))
+        self._conclude(trying.test.id, decided)
         if decided.outcome is not Outcome.PASSED and self._plan.fail_fast:
             self._stop()
 
     def _ended_attempt(self, trying: _Trying, at: float, data: Mapping[str, Any]) -> Attempt:
-        attempt = Attempt(
+        in_prepare = trying.job.phase is Phase.PREPARE
+        return Attempt(
             test=trying.test,
             number=trying.job.attempt,
             queued_at=trying.queued_at,
-            started_at=trying.started_at,
+            started_at=None if in_prepare else trying.started_at,
             ended_at=at,
             exit_code=data["exit_code"],
             log=self._paths.shown(trying.job.log),
             devices=trying.devices,
             timed_out=data["timed_out"],
+            # A test that passed before the order to stop reached it has passed.
+            interrupted=self._stopping and (in_prepare or data["exit_code"] != 0),
+            in_prepare=in_prepare,
             lost=data["lost"],
         )
-        # A test that passed before the order to stop reached it has passed.
-        return replace(attempt, interrupted=self._stopping and attempt.exit_code != 0)
 
     def _stop(self) -> None:
         self._stopping = True
-        for trying in self._running.values():
+        for trying in (*self._preparing.values(), *self._running.values()):
             self._executor.stop(trying.job)
+        for trying in self._prepared.values():
+            # No executor has it, so nobody else will say that it has ended.
+            data = {"exit_code": None, "timed_out": False, "lost": ""}
+            self._events.put(Event("ended", self._clock(), trying.test.id, trying.job.attempt, data))
+        self._running.update(self._prepared)
+        self._prepared.clear()
 
-    def _conclude(self, test_id: str, decided: Verdict, attempts: tuple[Attempt, ...]) -> None:
+    def _conclude(self, test_id: str, decided: Verdict) -> None:
+        attempts = tuple(self._ended.get(test_id, ()))
         self._results[test_id] = Result(test_id, decided, attempts)
         data = {"outcome": decided.outcome.value, "sentence": decided.sentence}
         self._tell(Event("verdict", self._clock(), test_id, len(attempts), data))

@@ -41,7 +41,7 @@ def start_now(
     free_devices = devices - sum(test.num_gpus for test in running)
     free_slots = cpu_slots - sum(1 for test in running if test.num_gpus == 0)
     started: list[Test] = []
-    for test in sorted(waiting, key=lambda test: -expected.get(test.id, test.timeout)):
+    for test in _longest_first(waiting, expected):
         if test.num_gpus == 0:
             if free_slots > 0:
                 free_slots -= 1
@@ -50,6 +50,11 @@ def start_now(
             free_devices -= test.num_gpus
             started.append(test)
     return started
+
+
+def prepare_now(waiting: Sequence[Test], preparing: int, slots: int, expected: Mapping[str, float]) -> list[Test]:
+    """The tests whose prepare phase starts now, at most ``slots`` at once: in the order of ``start_now``."""
+    return _longest_first(waiting, expected)[: max(0, slots - preparing)]
 
 
 def estimated_end(
@@ -70,3 +75,7 @@ def estimated_end(
     seconds = [(test, max(0.0, expected[test.id] - elapsed)) for test, elapsed in left]
     work = sum(remaining * max(1, test.num_gpus) for test, remaining in seconds)
     return now + max([work / max(1, devices), *(remaining for _, remaining in seconds)])
+
+
+def _longest_first(tests: Iterable[Test], expected: Mapping[str, float]) -> list[Test]:
+    return sorted(tests, key=lambda test: -expected.get(test.id, test.timeout))

@@ -232,4 +232,5 @@ def _test(project: Project, choice: Choice, says: Declarations, timeout: float |
         timeout=next((limit for limit in limits if limit is not None), project.timeout),
         image=(suite.image if suite else "") or project.image,
         where=entry.where,
+        phased=says.phased,
     )

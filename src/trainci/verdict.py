@@ -17,15 +17,16 @@ def decide(attempts: Sequence[Attempt]) -> Verdict | None:
     Only the machine's fault is tried again: a red test is red.
     """
     last = attempts[-1]
+    phase = "in its prepare phase: " if last.in_prepare else ""
     if last.interrupted:
         return Verdict(Outcome.INTERRUPTED, "interrupted before it ended")
     if last.timed_out:
-        return Verdict(Outcome.TIMED_OUT, f"ended by its time limit of {last.test.timeout:g} s")
-    if last.lost:
-        return None if len(attempts) < MACHINE_TRIES else Verdict(Outcome.MACHINE, last.lost)
+        return Verdict(Outcome.TIMED_OUT, f"{phase}ended by its time limit of {last.test.timeout:g} s")
+    if fault := _machine_fault(last):
+        return None if len(attempts) < MACHINE_TRIES else Verdict(Outcome.MACHINE, phase + fault)
     if last.exit_code == 0:
         return Verdict(Outcome.PASSED, f"in {last.duration:.1f} s")
-    return Verdict(Outcome.FAILED, _ending(last.exit_code))
+    return Verdict(Outcome.FAILED, phase + _ending(last.exit_code))
 
 
 def exit_code(results: Iterable[Result], *, interrupted: bool = False) -> int:
@@ -38,6 +39,14 @@ def exit_code(results: Iterable[Result], *, interrupted: bool = False) -> int:
     if Outcome.REFUSED in outcomes:
         return EXIT_USAGE
     return EXIT_OK if outcomes <= {Outcome.PASSED} else EXIT_MACHINE
+
+
+def _machine_fault(attempt: Attempt) -> str:
+    if attempt.lost:
+        return attempt.lost
+    # The code's meaning is that of `trainci.testing.main`; to another file 3 is a number like any other.
+    told = attempt.test.phased and attempt.exit_code == EXIT_MACHINE
+    return f"the test found the machine at fault (exit code {EXIT_MACHINE})" if told else ""
 
 
 def _ending(code: int | None) -> str:

@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from trainci.devices import virtual_devices
-from trainci.executors.base import Executor, Job
+from trainci.executors.base import Executor, Job, Phase
 from trainci.executors.fake import FakeExecutor, Scripted
 from trainci.executors.local import LocalExecutor
 from trainci.model import Event, Pool, Test
 
 DEADLINE = 60.0
+TOLD = "import os; print(*map(os.environ.get, ('TRAINCI_PHASE', 'TRAINCI_DEVICES', 'CUDA_VISIBLE_DEVICES')))\n"
 PROGRAMS = {
     "passes": "print('out')\n",
     "fails": "import sys\nprint('out')\nsys.exit(7)\n",
@@ -41,8 +42,11 @@ def executor(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest
 
 
 class Attempt:
-    def __init__(self, executor: Executor, tmp_path: Path, name: str, gpus: int = 2) -> None:
-        self.job = Job(Test(name, name, num_gpus=gpus, timeout=DEADLINE), 1, tmp_path / "logs" / f"{name}.log")
+    def __init__(
+        self, executor: Executor, tmp_path: Path, name: str, gpus: int = 2, phase: Phase = Phase.BOTH
+    ) -> None:
+        test = Test(name, name, num_gpus=gpus, timeout=DEADLINE)
+        self.job = Job(test, 1, tmp_path / "logs" / f"{name}.log", phase)
         self.executor = executor
         self.events: list[Event] = []
         self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()
@@ -74,6 +78,32 @@ def test_the_grant_names_as_many_devices_as_the_test_needs(executor, tmp_path):
     attempt.end()
     devices = next(event.data["devices"] for event in attempt.events if event.kind == "granted")
     assert len(set(devices)) == 3
+
+
+def test_the_prepare_phase_holds_no_device_and_its_output_comes_first_in_the_log(executor, tmp_path):
+    granted = []
+    for phase in (Phase.PREPARE, Phase.EXECUTE):
+        attempt = Attempt(executor, tmp_path, "passes", phase=phase)
+        assert attempt.end().data["exit_code"] == 0
+        granted += [len(event.data["devices"]) for event in attempt.events if event.kind == "granted"]
+    assert granted == [0, 2]
+    if isinstance(executor, LocalExecutor):
+        assert attempt.job.log.read_text() == "out\nout\n"
+
+
+@pytest.mark.parametrize(
+    ("phase", "told"),
+    [(Phase.BOTH, " cpu-0,cpu-1 "), (Phase.PREPARE, "prepare  "), (Phase.EXECUTE, "execute cpu-0,cpu-1 ")],
+)
+def test_a_local_test_is_told_its_phase_and_its_devices(tmp_path, monkeypatch, phase, told):
+    monkeypatch.setenv("TRAINCI_LOCK_DIR", str(tmp_path / "locks"))
+    monkeypatch.setenv("TRAINCI_PHASE", "execute")  # that of a test which this one is a part of
+    (tmp_path / "tells").write_text(TOLD)
+    attempt = Attempt(
+        LocalExecutor(tmp_path, Pool(virtual_devices(2), virtual=True)), tmp_path, "tells", phase=phase
+    )
+    attempt.end()
+    assert attempt.job.log.read_text() == f"{told}\n"
 
 
 def test_the_log_is_complete_when_the_attempt_has_ended(executor, tmp_path):

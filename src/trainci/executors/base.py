@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
@@ -12,13 +13,36 @@ from trainci.model import Event, Test
 Emit = Callable[[Event], None]
 
 
+class Phase(Enum):
+    """How much of a test a job runs. The value is what the test finds in ``TRAINCI_PHASE`` (none for both)."""
+
+    BOTH = ""
+    PREPARE = "prepare"
+    EXECUTE = "execute"
+
+
 @dataclass(frozen=True)
 class Job:
-    """One attempt that is to be made: the test, its number (from 1) and the file that takes its output."""
+    """One attempt, or one phase of it, that is to be made: the test, its number (from 1), its log.
+
+    Output is appended to the log. ``spent`` is how many seconds of the test's time limit its prepare phase used.
+    """
 
     test: Test
     attempt: int
     log: Path
+    phase: Phase = Phase.BOTH
+    spent: float = 0.0
+
+    @property
+    def num_gpus(self) -> int:
+        """How many devices it holds: none to prepare."""
+        return 0 if self.phase is Phase.PREPARE else self.test.num_gpus
+
+    @property
+    def time_limit(self) -> float:
+        """What is left of the test's time limit in seconds, and a moment if nothing is."""
+        return max(self.test.timeout - self.spent, min(1.0, self.test.timeout))
 
 
 class Executor(Protocol):

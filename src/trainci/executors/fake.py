@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from trainci.executors.base import Emit, Job
+from trainci.executors.base import Emit, Job, Phase
 from trainci.model import Event, Test
 
 
@@ -22,7 +22,10 @@ class Scripted:
 
 
 class FakeExecutor:
-    """Plays ``script[test id][attempt - 1]``; attempts beyond the script pass."""
+    """Plays ``script[test id][attempt - 1]``; attempts beyond the script pass.
+
+    A prepare phase has a script of its own, under ``"<test id> prepare"``, and is so named in ``started``.
+    """
 
     def __init__(self, script: Mapping[str, Sequence[Scripted]], clock: Callable[[], float]) -> None:
         self._script = script
@@ -38,11 +41,12 @@ class FakeExecutor:
     def start(self, job: Job, emit: Emit) -> None:
         """See Executor."""
         scripted = self._scripted(job)
-        self.started.append(job.test.id)
-        self._send(job, emit, "granted", devices=[f"fake-{i}" for i in range(job.test.num_gpus)])
+        self.started.append(_name(job))
+        self._send(job, emit, "granted", devices=[f"fake-{i}" for i in range(job.num_gpus)])
         self._send(job, emit, "started", pid=next(self._pids))
         job.log.parent.mkdir(parents=True, exist_ok=True)
-        job.log.write_text(scripted.output)
+        with job.log.open("a") as log:
+            log.write(scripted.output)
         if scripted.output:
             self._send(job, emit, "output", text=scripted.output)
         if scripted.hangs:
@@ -56,7 +60,7 @@ class FakeExecutor:
             self._end(job, emit, Scripted(exit_code=-15))
 
     def _scripted(self, job: Job) -> Scripted:
-        attempts = self._script.get(job.test.id, ())
+        attempts = self._script.get(_name(job), ())
         return attempts[job.attempt - 1] if job.attempt <= len(attempts) else Scripted()
 
     def _end(self, job: Job, emit: Emit, how: Scripted) -> None:
@@ -64,3 +68,7 @@ class FakeExecutor:
 
     def _send(self, job: Job, emit: Emit, kind: str, **data: object) -> None:
         emit(Event(kind, self._clock(), job.test.id, job.attempt, data))
+
+
+def _name(job: Job) -> str:
+    return f"{job.test.id} prepare" if job.phase is Phase.PREPARE else job.test.id

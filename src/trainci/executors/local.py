@@ -45,17 +45,18 @@ class LocalExecutor:
     def start(self, job: Job, emit: Emit) -> None:
         """See Executor."""
         job.log.parent.mkdir(parents=True, exist_ok=True)
-        log = job.log.open("wb")
+        log = job.log.open("ab")
         read_end, write_end = os.pipe()
         environment = {
             **os.environ,
             **dict(job.test.env),
             "PYTHONUNBUFFERED": "1",
             "TRAINCI_TEST_ID": job.test.id,
+            "TRAINCI_PHASE": job.phase.value,
         }
         try:
             process = subprocess.Popen(
-                self._lease_command(job.test, write_end),
+                self._lease_command(job, write_end),
                 cwd=self._root,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -77,7 +78,7 @@ class LocalExecutor:
         if process is not None and process.poll() is None:
             process.send_signal(signal.SIGTERM)
 
-    def _lease_command(self, test: Test, status: int) -> list[str]:
+    def _lease_command(self, job: Job, status: int) -> list[str]:
         devices = self._pool.devices
         where = (
             ["--virtual", str(len(devices))]
@@ -86,10 +87,10 @@ class LocalExecutor:
         )
         return [
             *(sys.executable, "-m", "trainci.lease"),
-            *("--count", str(test.num_gpus), *(where if test.num_gpus else [])),
-            *("--time-limit", f"{test.timeout:g}", "--grace", f"{GRACE_SECONDS:g}"),
-            *("--name", test.id, "--status-fd", str(status)),
-            *("--", *_test_command(test)),
+            *("--count", str(job.num_gpus), *(where if job.num_gpus else [])),
+            *("--time-limit", f"{job.time_limit:g}", "--grace", f"{GRACE_SECONDS:g}"),
+            *("--name", job.test.id, "--status-fd", str(status)),
+            *("--", *_test_command(job.test)),
         ]
 
 
