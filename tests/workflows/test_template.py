@@ -78,6 +78,28 @@ def test_a_template_that_leads_outside_is_refused(case, tmp_path):
     assert "name: secret" not in said.out + said.err
 
 
+def test_a_committed_file_that_leads_outside_is_not_shown(case, tmp_path):
+    """A pull request may bring the link, and the log of its job may be public."""
+    (tmp_path / "secret").write_text("s3cret")
+    (case.root / WORKFLOW).unlink()
+    (case.root / WORKFLOW).symlink_to(tmp_path / "secret")
+    said = case.trainci("generate", "--check")
+    assert said.code == 2
+    assert "pr-test.yml: leads outside the repository" in said.err
+    assert "s3cret" not in said.out + said.err
+
+
+@pytest.mark.parametrize("name", ["pr-test.yml", "other.yml.j2"])
+def test_links_in_a_circle_are_refused(case, name):
+    (case.root / FOLDER / name).unlink(missing_ok=True)
+    (case.root / FOLDER / name).symlink_to("circle")
+    (case.root / FOLDER / "circle").symlink_to(name)
+    said = case.trainci("generate")
+    assert (said.code, "Traceback" in said.err) == (2, False)
+    assert f"{FOLDER}/{name}" in said.err
+    assert "cannot be read" in said.err
+
+
 def test_a_template_that_is_not_utf8_is_refused(case):
     case.write(f"{FOLDER}/other.yml.j2", b"name: \xff\n")
     said = case.trainci("generate")

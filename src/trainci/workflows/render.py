@@ -105,9 +105,7 @@ def _environment(root: Path) -> SandboxedEnvironment:
 
 def _source(root: Path, name: str) -> tuple[str, str, Callable[[], bool]]:
     shown = f"{FOLDER}/{printable(name)}"
-    path = root / FOLDER / name
-    if not path.resolve().is_relative_to(root.resolve()):
-        raise UsageError(f"{shown}: leads outside the repository; a template must be a file inside it.")
+    path = _inside(root, name)
     try:
         return path.read_text(encoding="utf-8"), f"{FOLDER}/{name}", lambda: True
     except UnicodeDecodeError:
@@ -116,10 +114,20 @@ def _source(root: Path, name: str) -> tuple[str, str, Callable[[], bool]]:
         raise UsageError(f"{shown}: cannot be read: {error.strerror}.") from None
 
 
+def _inside(root: Path, name: str) -> Path:
+    """The file of that name in the folder. A pull request may bring a link to a file that only the machine has."""
+    path = root / FOLDER / name
+    # Not Path.resolve, which raises for links in a circle; reading those says what is wrong.
+    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
+        shown = f"{FOLDER}/{printable(name)}"
+        raise UsageError(f"{shown}: leads outside the repository. Put a file of the repository there.")
+    return path
+
+
 def _render(
     environment: SandboxedEnvironment, root: Path, name: str, context: Callable[[], Context], known: dict[str, Any]
 ) -> Rendered:
-    path = f"{FOLDER}/{name.removesuffix(_SUFFIX)}"
+    target = name.removesuffix(_SUFFIX)
     try:
         source, _, _ = _source(root, name)
         wanted = jinja2.meta.find_undeclared_variables(environment.parse(source, name))
@@ -134,7 +142,8 @@ def _render(
     except Exception as error:
         # Whatever a template does wrong while it runs (a missing name, a division by zero) is the template's fault.
         raise UsageError(f"{_place(error, name)}: {_sentence(error)}.") from None
-    return Rendered(path, _HEADER.format(template=printable(name)) + text, _committed(root / path))
+    header = _HEADER.format(template=printable(name))
+    return Rendered(f"{FOLDER}/{target}", header + text, _committed(_inside(root, target)))
 
 
 def _place(error: Exception, name: str) -> str:
