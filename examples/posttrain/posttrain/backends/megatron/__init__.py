@@ -1,0 +1,1 @@
+"""NVIDIA Megatron-Core: tensor, pipeline, context, expert and data parallelism."""

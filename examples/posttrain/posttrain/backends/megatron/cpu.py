@@ -1,0 +1,68 @@
+"""What lets Megatron-Core train on a host with no GPU, over gloo.
+
+Megatron-Core asks torch.cuda for its device, streams and random states even where none of them matters. ``install``
+answers for the CPU instead; on a host with a GPU it does nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+_CPU = torch.device("cpu")
+
+
+class _TensorsOnCpu(TorchFunctionMode):
+    """Makes on the CPU each tensor that is asked for on "cuda", and calls a CPU tensor's type a CUDA one.
+
+    The optimizer sorts parameters by ``Tensor.type()`` and knows CUDA types only. Pinned memory needs a GPU.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        kwargs = dict(kwargs or {})
+        if str(kwargs.get("device")).startswith("cuda"):
+            kwargs["device"] = _CPU
+        kwargs.pop("pin_memory", None)
+        result = func(*args, **kwargs)
+        if func is torch.Tensor.type and isinstance(result, str):
+            return result.replace("torch.", "torch.cuda.", 1)
+        return result
+
+
+def install() -> None:
+    """Put the shims in place for the rest of the process and of this thread; before any model is built."""
+    if torch.cuda.is_available():
+        return
+    torch.cuda.current_device = lambda: _CPU
+    torch.cuda.synchronize = lambda _device=None: None
+    torch.Tensor.cuda = lambda self, *_args, **_kwargs: self
+    _TensorsOnCpu().__enter__()
+    _without_random_states()
+    _without_streams()
+
+
+def _without_random_states() -> None:
+    """All dropout is zero, so that tensor-parallel ranks need no random states of their own."""
+    from megatron.core.tensor_parallel.random import CudaRNGStatesTracker
+
+    CudaRNGStatesTracker.add = lambda _self, _name, _seed: None
+    CudaRNGStatesTracker.fork = lambda _self, _name=None: contextlib.nullcontext()
+
+
+def _without_streams() -> None:
+    """The all-to-all dispatcher copies counts to the host on a side stream, unless that is the current stream."""
+    from megatron.core.transformer.moe.token_dispatcher import MoEAlltoAllTokenDispatcher
+
+    stream = "the only one"
+    torch.cuda.current_stream = lambda _device=None: stream
+    MoEAlltoAllTokenDispatcher.cuda_dtoh_stream = stream
