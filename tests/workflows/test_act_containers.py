@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import itertools
 import json
+import subprocess
 
 import containers
 import pytest
-from workflows.conftest import HANGS, assert_leases_are_free, cancelled, generated, pull_request
+from workflows.conftest import (
+    HANGS,
+    WORKFLOW,
+    assert_leases_are_free,
+    cancelled,
+    generated,
+    parsed,
+    pull_request,
+    wait_for,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -97,6 +107,50 @@ def test_a_cancelled_job_in_a_container_leaves_no_process_and_no_lease(case, con
     running = engine("ps", "--format", "{{.Mounts}}").stdout
     assert str(work) not in running
     assert_leases_are_free(work / "leases")
+
+
+def test_a_cancelled_test_in_a_container_reports_and_gives_its_devices_back(case, work, podman, wheels):
+    """A runner runs a step with `docker exec`, whose client dies alone; the step after it ends the test."""
+    engine, _ = podman
+    job = parsed((case.root / WORKFLOW).read_text())["jobs"]["e2e-test-hang"]
+    steps = {step["name"]: step for step in job["steps"]}
+    assert steps["End a cancelled test"]["if"] == "cancelled()"
+    variables = {"TEST_ID": "tests/test_hang.py", "DEVICES": "cpu:2", "TRAINCI_LOCK_DIR": f"{work}/leases"}
+    volumes = [f"{case.root}:/source", *job["container"]["volumes"][:3]]
+    name = f"trainci-cancel-{work.name}"
+    started = engine(
+        *("run", "--detach", "--rm", "--name", name, "--workdir", "/source"),
+        *(option for volume in volumes for option in ("--volume", volume)),
+        *(option for pair in {**variables, "RUNNER_TEMP": "/tmp"}.items() for option in ("--env", "=".join(pair))),
+        *(containers.IMAGE, "sleep", "300"),
+    )
+    assert started.returncode == 0, started.stderr
+    try:
+        installed = engine(
+            "exec", name, "pip", "install", "--quiet", "--no-index", "--find-links=/wheels", "trainci"
+        )
+        assert installed.returncode == 0, installed.stderr
+        shell = ("exec", "-i", name, "bash", "-e", "-c")
+        client = subprocess.Popen(
+            ["podman", *shell, steps["Run the test"]["run"]],
+            env=engine.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            wait_for(lambda: (work / "seen/started").exists() or client.poll() is not None, 60)
+        finally:
+            client.kill()
+            client.wait(30)
+        assert not (case.root / ".trainci/junit.xml").exists()
+        ended = engine(*shell, steps["End a cancelled test"]["run"])
+        assert ended.returncode == 0, ended.stderr
+        assert "interrupted" in (case.root / ".trainci/junit.xml").read_text()
+        assert_leases_are_free(work / "leases")
+        again = engine(*shell, steps["End a cancelled test"]["run"])
+        assert again.returncode == 0, again.stderr
+    finally:
+        engine("rm", "--force", "--time", "0", name)
 
 
 def test_a_changed_test_with_a_hostile_name_runs_and_nothing_else(case, container_act, work):

@@ -18,6 +18,8 @@ from workflows.conftest import (
     wait_for,
 )
 
+from trainci.executors.local import GRACE_SECONDS
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 CONFIG = """\
@@ -154,6 +156,13 @@ def test_the_signal_of_a_cancelling_runner_reaches_trainci_which_still_reports(c
             process.kill()
     assert "interrupted" in (case.root / ".trainci/junit.xml").read_text()
     assert_leases_are_free(work / "leases")
+
+
+def test_a_cancelled_test_has_ended_before_the_runner_would_kill_it():
+    """SIGINT, 7.5 s later SIGTERM, 2.5 s later the end of the step's processes:
+    https://docs.github.com/actions/reference/workflows-and-actions/workflow-cancellation
+    """
+    assert GRACE_SECONDS <= 5
 
 
 def test_a_cancelled_job_leaves_no_process_and_no_lease(case, host_act, work):

@@ -158,9 +158,12 @@ def test_hostile_texts_stay_texts(case, tmp_path):
     assert entry["test_id"].startswith("tests/test_first.py[")
     assert "\\u2028" in entry["test_id"]
     assert set(workflow["jobs"]) == {"e2e-test-a"}
-    assert len(job["steps"]) == 5
-    run = next(step for step in job["steps"] if step["name"] == "Run the test")
-    assert run["run"] == 'exec trainci run --id "$TEST_ID" --devices "$DEVICES" --junit .trainci/junit.xml'
+    assert len(job["steps"]) == 6
+    run = next(step["run"] for step in job["steps"] if step["name"] == "Run the test")
+    assert run.splitlines() == [
+        'echo $$ > "$RUNNER_TEMP/trainci.pid"',
+        'exec trainci run --id "$TEST_ID" --devices "$DEVICES" --junit .trainci/junit.xml',
+    ]
 
 
 def labelled(case, label):
