@@ -73,6 +73,13 @@ class SignalPipe:
         except BlockingIOError:
             return set()
 
+    def wait(self) -> None:
+        """Sleep until a signal comes."""
+        poller = select.poll()
+        poller.register(self.fd, select.POLLIN)
+        poller.poll()
+        self.take()
+
     def close(self) -> None:
         """Stop listening."""
         signal.set_wakeup_fd(-1)

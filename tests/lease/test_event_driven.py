@@ -122,3 +122,14 @@ def test_a_process_stopped_while_it_looks_keeps_no_device(host):
     )
     assert "/tickets/" in told.stdout and "/leases/" in told.stdout
     assert "/devices/" not in told.stdout
+
+
+def test_a_stopped_wrapper_does_not_keep_the_devices_of_a_job_that_has_ended(events_only):
+    """As ^Z at a terminal does it; the guardian gives the devices back in its place."""
+    job = events_only.holder("--count", "8")
+    waiters = [events_only.waiter("--count", "8") for _ in range(2)]
+    os.kill(job.pid, signal.SIGSTOP)
+    os.kill(job.event("started")["pid"], signal.SIGTERM)
+    assert [waiter.wait() for waiter in waiters] == [0, 0]
+    os.kill(job.pid, signal.SIGCONT)
+    assert job.wait() == 128 + signal.SIGTERM

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -94,10 +95,25 @@ class Queue(RuleBasedStateMachine):
 
     @invariant()
     def nothing_idles_while_the_first_in_line_could_run(self):
-        if self.waiting:
-            first = self.waiting[0]
-            free = [place for place in first.places if place.uuid not in self.busy()]
-            assert len(free) < first.count
+        """It could: it would move nobody's promised start."""
+        if not self.waiting:
+            return
+        first, *others = self.waiting
+        free = {place.uuid for place in first.places} - self.busy().keys()
+        promised = [ask for ask in others if ask.promised is not None]
+        reserved = {device for ask in promised for device in ask.promised[1]}
+        assert len(free - reserved) < first.count
+        if all(ask.places == DEVICES for ask in self.waiting):
+            assert len(free) < first.count or self.would_be_too_many(first, promised)
+
+    def would_be_too_many(self, first, promised):
+        """Where everybody takes any devices, counting tells whether all fit."""
+        spans = [(self.now, until) for until in self.busy().values()] + [
+            (self.now, self.now + first.bound)
+        ] * first.count
+        for ask in promised:
+            spans += [(ask.promised[0], ask.promised[0] + ask.bound)] * ask.count
+        return any(sum(begin <= moment < end for begin, end in spans) > len(DEVICES) for moment, _ in spans)
 
     @invariant()
     def no_device_has_two_holders(self):
@@ -112,8 +128,8 @@ class Queue(RuleBasedStateMachine):
         assert not self.waiting
 
 
-Queue.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
-TestQueue = Queue.TestCase
+Queue.TestCase.settings = settings(max_examples=2000, stateful_step_count=25, deadline=None)
+TestQueue = pytest.mark.slow(Queue.TestCase)
 
 
 def ask(id, count, bound=FOREVER, promised=None, places=DEVICES[:4]):
@@ -165,3 +181,20 @@ def test_broken_devices_are_not_used_and_who_needs_them_holds_nobody_back():
 def test_a_holder_that_outstays_its_bound_moves_the_promise_by_a_moment_only():
     slots = plan(100.0, {"d0": 50.0}, set(), [ask("a", 4, 1.0, (50.0, ("d0", "d1", "d2", "d3")))])
     assert 100.0 < slots["a"].start <= 102.0
+
+
+def test_a_promise_is_a_start_and_not_certain_devices():
+    """`second` was promised d3 among others; with d3 moved to `first` both keep their word, and nothing idles."""
+    now, soon = 0.0, 1.0
+    first = ask("first", 4, promised=(soon, ("d0", "d1", "d2", "d4")), places=DEVICES)
+    second = ask("second", 4, promised=(soon, ("d3", "d5", "d6", "d7")), places=DEVICES)
+    slots = plan(now, dict.fromkeys(("d4", "d5", "d6", "d7"), soon), set(), [first, second])
+    assert starts(slots) == {"first": now, "second": soon}
+    assert slots["first"].devices == ("d0", "d1", "d2", "d3")
+
+
+def test_devices_promised_to_those_who_need_just_them_are_not_given_away():
+    first = ask("first", 2, promised=(1.0, ("d0", "d1")), places=DEVICES[:3])
+    second = ask("second", 2, promised=(1.0, ("d2", "d3")), places=DEVICES[2:4])
+    slots = plan(0.0, {"d1": 1.0, "d3": 1.0}, set(), [first, second])
+    assert starts(slots) == {"first": 1.0, "second": 1.0}

@@ -13,6 +13,7 @@ from trainci.errors import EXIT_OK, TrainciError, UsageError
 from trainci.lease.acquire import StoppedWaiting, TooLate, Waiter
 from trainci.lease.directory import Directory, open_directory
 from trainci.lease.environment import inherited, job_variables, pick
+from trainci.lease.guardian import ENDING_SIGNALS
 from trainci.lease.health import nvml_probe
 from trainci.lease.hold import MARKER, Lease
 from trainci.lease.inventory import gpus, virtual
@@ -21,7 +22,7 @@ from trainci.lease.options import LOCK_EXEC_USAGE, USAGE, Options, parse, parse_
 from trainci.lease.queue import lock_paths
 from trainci.lease.records import Place, Request
 from trainci.lease.reporter import LOCK_EXEC, Reporter
-from trainci.lease.supervise import ENDING_SIGNALS, run
+from trainci.lease.supervise import run
 from trainci.processes import SignalPipe
 
 TYPE_CHECKING = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 
@@ -54,21 +55,26 @@ class Lease:
             look.publish()
         look.wake()
 
+    def is_given_back(self) -> bool:
+        """Has somebody, here or in the other process that watches over the job, given it back already?"""
+        return read_text(self._path) is None
+
     def drop(self) -> None:
         """Give everything back; the caller holds the mutex and sees to the others."""
-        remove(self.directory.join("leases", self.record.id))
+        remove(self._path)
+        for descriptor in (*self.locks, self.guard):
+            # Not by closing alone: the other process that watches over the job may be stopped, and has them open.
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
         self.abandon()
 
     def abandon(self) -> None:
         """Close our descriptors only; what other processes of the job hold stays held, and stays recorded."""
-        self.close_locks()
-        os.close(self.guard)
-
-    def close_locks(self) -> None:
-        """Close our descriptors of the devices and ports; we still watch over the job."""
-        for descriptor in self.locks:
+        for descriptor in (*self.locks, self.guard):
             os.close(descriptor)
-        self.locks = []
+
+    @property
+    def _path(self) -> str:
+        return self.directory.join("leases", self.record.id)
 
 
 class LockedError(Exception):

@@ -105,11 +105,44 @@ def _compress(
         slot = profile.earliest(ask, old.start if old else FOREVER, kept_back)
         if old is not None and slot.start >= old.start:
             slot = old
-        if slot.start < FOREVER:
+        moved = _rearranged(now, busy, broken | kept_back, ask, asks, slots) if slot.start > now else None
+        if moved is not None:
+            slots.update(moved)
+            profile = _Profile(now, busy, broken)
+            for id, moved_slot in slots.items():
+                profile.reserve(moved_slot, asks[id].bound)
+        elif slot.start < FOREVER:
             slots[ask.id] = slot
             profile.reserve(slot, ask.bound)
         else:
             unknown.append(ask)
+
+
+def _rearranged(
+    now: float, busy: dict[str, float], unusable: set[str], ask: Ask, asks: dict[str, Ask], slots: dict[str, Slot]
+) -> dict[str, Slot] | None:
+    """Slots with which ``ask`` starts now and all others when they were to, on other devices; None if not found.
+
+    A promise is a start, not certain devices. Where devices are alike, placing in order of start finds a way if
+    there is one (interval partitioning); those that want certain devices are placed before.
+    """
+    if sum(place.uuid not in unusable and place.uuid not in busy for place in ask.places) < ask.count:
+        return None
+    profile = _Profile(now, busy, unusable)
+    starts = {ask.id: now}
+    for id, slot in slots.items():
+        if slot.start <= now:
+            profile.reserve(slot, asks[id].bound)
+        elif id != ask.id:
+            starts[id] = slot.start
+    found = {}
+    for id in sorted(starts, key=lambda id: (len(asks[id].places) > asks[id].count, starts[id])):
+        slot = profile.at(asks[id], starts[id])
+        if slot is None:
+            return None
+        found[id] = slot
+        profile.reserve(slot, asks[id].bound)
+    return found
 
 
 class _Profile:
@@ -139,10 +172,20 @@ class _Profile:
         if len(usable) < ask.count:
             return Slot(FOREVER)
         for start in self._candidates(usable, before):
-            free = [place for place in usable if self._free(place.uuid, start, start + ask.bound)]
-            if len(free) >= ask.count:
-                return Slot(start, choose(ask.count, free, ask.places))
+            slot = self.at(ask, start, kept_back)
+            if slot is not None:
+                return slot
         return Slot(FOREVER)
+
+    def at(self, ask: Ask, start: float, kept_back: set[str] | frozenset[str] = frozenset()) -> Slot | None:
+        """A slot of ``ask`` that starts at ``start``, if there is one."""
+        unusable = self._broken | kept_back
+        free = [
+            place
+            for place in ask.places
+            if place.uuid not in unusable and self._free(place.uuid, start, start + ask.bound)
+        ]
+        return Slot(start, choose(ask.count, free, ask.places)) if len(free) >= ask.count else None
 
     def _candidates(self, places: list[Place], before: float) -> list[float]:
         """The moments at which one of the places becomes free: the only ones where a slot can begin."""

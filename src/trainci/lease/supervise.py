@@ -3,7 +3,7 @@
 Two processes watch over the job, and either can end it when the other is killed:
 
     wrapper W     what the user started; passes signals on, exits with the command's code, gives the lease back
-    guardian G    child of W, parent of the command; enforces the time limit, ends the tree
+    guardian G    child of W, parent of the command; enforces the time limit, ends the tree (``guardian``)
 
 Both are subreapers: whatever a job daemonises becomes a child of G, or of W once G is gone. So the kernel itself
 says when nothing is left: ``waitpid`` finds no child.
@@ -15,15 +15,9 @@ import os
 import select
 import time
 
+from trainci.lease.guardian import ENDING_SIGNALS, Guardian
 from trainci.lease.hold import Lease
-from trainci.processes import (
-    SignalPipe,
-    become_subreaper,
-    end_descendants,
-    hold_signals,
-    reap,
-    send,
-)
+from trainci.processes import SignalPipe, become_subreaper, end_descendants, hold_signals, reap, send
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,10 +26,6 @@ if TYPE_CHECKING:
 else:
     import _signal as signal
 
-# What ends a wrapper's job. The one that it listens to besides is SIGCHLD.
-ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-EXIT_CANNOT_RUN = 126
-EXIT_NOT_FOUND = 127
 EXIT_TIME_LIMIT = 124
 EXIT_LOST = 3
 # A guardian that has not ended the job this long after the grace period is stopped, or worse.
@@ -124,7 +114,7 @@ class _Wrapper:
                 for descriptor in (self._orders, self._reports, self._status_fd):
                     if descriptor >= 0:
                         os.close(descriptor)
-                _Guardian(lease, time_limit, self._grace, orders, reports).watch(command, environment, before)
+                Guardian(lease, time_limit, self._grace, orders, reports).watch(command, environment, before)
             finally:
                 os._exit(EXIT_LOST)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -210,115 +200,4 @@ class _Wrapper:
         if left:
             self._outcome.lost += f"; process {left[0]} cannot be killed and keeps its devices"
             while reap(note):
-                _wait(self._pipe)
-
-
-class _Guardian:
-    def __init__(self, lease: Lease, time_limit: float | None, grace: float, orders: int, reports: int) -> None:
-        self._lease = lease
-        self._time_limit = time_limit
-        self._grace = grace
-        self._orders = orders
-        self._reports = reports
-        self._command = 0
-        self._status: int | None = None
-
-    def watch(self, command: list[str], environment: dict[str, str], mask: set[int]) -> None:
-        """Start the command, end it, exit."""
-        wrapper_group = os.getpgrp()
-        at_terminal = os.isatty(0)
-        if at_terminal:
-            # The command stays in the wrapper's group, to which the terminal belongs; we leave it, so that what is
-            # sent to that group does not take both guardians.
-            os.setpgid(0, 0)
-        else:
-            os.setsid()
-        become_subreaper()
-        pipe = SignalPipe((signal.SIGCHLD, *ENDING_SIGNALS))
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        try:
-            self._command = os.posix_spawnp(
-                command[0],
-                command,
-                environment,
-                setpgroup=wrapper_group if at_terminal else 0,
-                setsigmask=mask,
-                setsigdef=[*_restored()],
-            )
-        except OSError as error:
-            self._fail(command[0], error)
-        self._tell(f"started {self._command}")
-        _leave_streams()
-        limited = self._wait(pipe)
-        left = end_descendants(self._grace, pipe, self._note)
-        status = self._status or 0
-        if not left and not self._wrapper_is_gone():
-            # From here on the wrapper alone holds the devices, and need not wait for our exit.
-            self._lease.close_locks()
-        self._tell(f"ended {status} {int(limited)} {left[0] if left else 0}")
-        while left and reap(self._note):
-            _wait(pipe)
-        if left or self._wrapper_is_gone():
-            self._lease.let_go()
-        os._exit(0)
-
-    def _wait(self, pipe: SignalPipe) -> bool:
-        """Until the command has exited or must be ended; is it the time limit that ends it?"""
-        deadline = None if self._time_limit is None else time.monotonic() + self._time_limit
-        poller = select.poll()
-        poller.register(pipe.fd, select.POLLIN)
-        poller.register(self._orders, select.POLLIN)
-        while True:
-            reap(self._note)
-            if self._status is not None:
-                return False
-            patience = None if deadline is None else max(0, int((deadline - time.monotonic()) * 1000)) + 1
-            ready = {descriptor for descriptor, _ in poller.poll(patience)}
-            # An order, or the end of all orders: the wrapper is gone.
-            if self._orders in ready or pipe.take() & set(ENDING_SIGNALS):
-                return False
-            if deadline is not None and time.monotonic() >= deadline:
-                reap(self._note)
-                return self._status is None
-
-    def _note(self, pid: int, status: int) -> None:
-        if pid == self._command:
-            self._status = status
-
-    def _tell(self, line: str) -> None:
-        try:
-            os.write(self._reports, f"{line}\n".encode())
-        except BrokenPipeError:
-            return
-
-    def _wrapper_is_gone(self) -> bool:
-        poller = select.poll()
-        poller.register(self._orders, 0)
-        return bool(poller.poll(0))
-
-    def _fail(self, name: str, error: OSError) -> None:
-        code = EXIT_NOT_FOUND if isinstance(error, FileNotFoundError) else EXIT_CANNOT_RUN
-        self._lease.close_locks()
-        self._tell(f"failed {code} {name!a}: {error.strerror}")
-        os._exit(0)
-
-
-def _restored() -> list[int]:
-    """Signals that Python or we treat in our own way, and that a command expects as it would find them."""
-    ours = [number for number in ENDING_SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
-    return [*ours, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD]
-
-
-def _leave_streams() -> None:
-    """Let go of the streams: whoever reads the command's output must see its end when the command ends."""
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(nowhere, descriptor)
-    os.close(nowhere)
-
-
-def _wait(pipe: SignalPipe) -> None:
-    poller = select.poll()
-    poller.register(pipe.fd, select.POLLIN)
-    poller.poll()
-    pipe.take()
+                self._pipe.wait()
