@@ -137,11 +137,11 @@ def _rearranged(
             starts[id] = slot.start
     found = {}
     for id in sorted(starts, key=lambda id: (len(asks[id].places) > asks[id].count, starts[id])):
-        slot = profile.at(asks[id], starts[id])
-        if slot is None:
+        moved = profile.at(asks[id], starts[id])
+        if moved is None:
             return None
-        found[id] = slot
-        profile.reserve(slot, asks[id].bound)
+        found[id] = moved
+        profile.reserve(moved, asks[id].bound)
     return found
 
 
