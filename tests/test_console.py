@@ -119,7 +119,7 @@ def commands_taken(lines: list[str]) -> list[str]:
             stopped = "" if line == f"::{stopped}::" else stopped
         elif line.startswith("::stop-commands::"):
             stopped = line.removeprefix("::stop-commands::")
-        elif line.startswith("::"):
+        elif line.lstrip().startswith("::") or "##[" in line:
             taken.append(line)
     return taken
 
@@ -136,6 +136,20 @@ def test_under_actions_a_failure_is_an_annotation_and_its_lines_are_no_commands(
     assert commands_taken(stream.getvalue().splitlines()) == [
         "::error file=tests/b.py,line=1,title=tests/b.py::exit code 1"
     ]
+
+
+def test_under_actions_a_tests_name_is_no_command(tmp_path):
+    """Runners obey ``##[command]`` in the middle of a line, too."""
+    stream = io.StringIO()
+    console = GithubConsole(stream, lambda: 0.0, tmp_path, "token")
+    hostile = Test("tests/test_##[stop-commands]x.py", "tests/test_##[stop-commands]x.py")
+    console(Event("waiting", 0.0, hostile.id, 1, {"ahead": 1}))
+    result = Result(hostile.id, Verdict(Outcome.REFUSED, "no"))
+    console.summary(Run("1", "", 0, 1, (result,), "no GPU", 1, {hostile.id: f"trainci {hostile.id}"}), tmp_path)
+    lines = stream.getvalue().splitlines()
+    assert "tests/test_#\\x23[stop-commands]x.py: waits for its devices" in lines[0]
+    (taken,) = commands_taken(lines)
+    assert taken.startswith("::error file=tests/test_##,line=1,title=tests/test_##[stop-commands]x.py::no")
 
 
 def test_a_terminal_shows_what_runs_against_what_was_expected(tmp_path):

@@ -5,7 +5,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainci.github import annotation, group, in_actions, resume_commands, stop_commands
+from trainci.github import annotated, annotation, group, in_actions, inert, resume_commands, stop_commands
 
 _HOSTILE = st.one_of(st.text(max_size=30), st.text("\r\n%:,; =error0ADa\u2028\x85", max_size=30))
 
@@ -43,6 +43,20 @@ def test_nothing_breaks_out_of_a_group(title: str) -> None:
 
 def test_an_annotation_without_a_place_is_one() -> None:
     assert annotation("a: b, 100%\nc") == "::error::a: b, 100%25%0Ac"
+
+
+def test_each_line_of_an_error_is_an_annotation_at_the_place_that_it_names() -> None:
+    assert annotated("trainci.toml:14: suites.a: no\ntrainci: no template: x:1: 100%") == (
+        "::error file=trainci.toml,line=14::suites.a: no\n::error::trainci: no template: x:1: 100%25"
+    )
+
+
+@given(st.text("# [:]error\t", max_size=12) | st.text(max_size=20))
+def test_an_inert_line_holds_no_command_of_either_form(line: str) -> None:
+    assert "##[" not in inert(line)
+    assert not inert(line).lstrip().startswith("::")
+    if "##[" not in line and not line.lstrip().startswith("::"):
+        assert inert(line) == line
 
 
 def test_commands_stop_until_the_same_token() -> None:

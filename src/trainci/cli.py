@@ -76,8 +76,8 @@ def _run_command(name: str, arguments: list[str], stdout: TextIO, stderr: TextIO
             error.show(stderr)
             return error.exit_code
         except TrainciError as error:
-            said = f"{error}\n" if isinstance(error, PlacedFaults) else f"trainci: {error}\n"
-            stderr.write(_encodable(said, stderr))
+            said = str(error) if isinstance(error, PlacedFaults) else f"trainci: {error}"
+            stderr.write(_encodable(f"{_shown(said)}\n", stderr))
             return error.exit_code
         except (KeyboardInterrupt, click.Abort):
             stderr.write("trainci: interrupted\n")
@@ -94,6 +94,13 @@ def _run_command(name: str, arguments: list[str], stdout: TextIO, stderr: TextIO
                 "trainci: this is a bug of trainci, not of your tests. Please report it with the lines above.\n"
             )
             return EXIT_MACHINE
+
+
+def _shown(said: str) -> str:
+    """An error's text; in a job of GitHub's an annotation for each of its lines, at the place that it names."""
+    from trainci import github
+
+    return github.annotated(said) if github.in_actions(os.environ) else said
 
 
 def _encodable(text: str, stream: TextIO) -> str:

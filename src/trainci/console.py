@@ -87,7 +87,7 @@ class Console:
 
 
 class GithubConsole(Console):
-    """One foldable group per test; nothing that a test prints is taken for a workflow command.
+    """One foldable group per test; nothing that a test prints or is called is taken for a workflow command.
 
     Groups cannot nest, so one test at a time streams into its group, and those that end meanwhile follow from
     their logs.
@@ -99,6 +99,7 @@ class GithubConsole(Console):
         self._token = token
         self._logs: dict[str, Path] = {}
         self._open = ""
+        self._stopped = False
         self._held_back: list[Event] = []
 
     def __call__(self, event: Event) -> None:
@@ -133,20 +134,34 @@ class GithubConsole(Console):
 
     def _details(self, run: Run, result: Result, root: Path) -> None:
         file = result.test_id.partition("[")[0]
-        self._write(github.annotation(result.verdict.sentence, file=file, line=1, title=result.test_id))
-        self._write(github.stop_commands(self._token))
+        self._command(github.annotation(result.verdict.sentence, file=file, line=1, title=result.test_id))
+        self._stop_commands()
         super()._details(run, result, root)
-        self._write(github.resume_commands(self._token))
+        self._resume_commands()
 
     def _open_group(self, test_id: str) -> None:
         self._open = test_id
-        self._write(github.group(test_id))
-        self._write(github.stop_commands(self._token))
+        self._command(github.group(test_id))
+        self._stop_commands()
 
     def _close_group(self) -> None:
         self._open = ""
-        self._write(github.resume_commands(self._token))
-        self._write(github.END_GROUP)
+        self._resume_commands()
+        self._command(github.END_GROUP)
+
+    def _stop_commands(self) -> None:
+        self._command(github.stop_commands(self._token))
+        self._stopped = True
+
+    def _resume_commands(self) -> None:
+        self._command(github.resume_commands(self._token))
+        self._stopped = False
+
+    def _command(self, command: str) -> None:
+        super()._write(command)
+
+    def _write(self, line: str) -> None:
+        super()._write(line if self._stopped else github.inert(line))
 
 
 class LiveConsole(Console):

@@ -6,6 +6,7 @@ Format: https://docs.github.com/actions/reference/workflow-commands-for-github-a
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,12 +31,28 @@ def annotation(message: str, file: str = "", line: int = 0, title: str = "") -> 
     return f"::error {properties}::{_data(message)}" if properties else f"::error::{_data(message)}"
 
 
+def annotated(text: str) -> str:
+    """An annotation for each line of ``text``, at its place where it begins with one (``trainci.toml:14: …``)."""
+    found = (re.fullmatch(r"(?:([^:]+):(\d+): )?(.*)", line) for line in text.splitlines())
+    return "\n".join(annotation(line[3], line[1] or "", int(line[2] or 0)) for line in found if line)
+
+
 def group(title: str) -> str:
     """Opens a foldable part of the log."""
     return f"::group::{_data(printable(title))}"
 
 
 END_GROUP = "::endgroup::"
+
+
+def inert(line: str) -> str:
+    """``line`` with nothing left that a runner takes for a command: ``::`` at its start, ``##[`` anywhere.
+
+    The second is an older form of which no page tells, and runners still obey it (``ActionCommand.TryParse`` of
+    https://github.com/actions/runner).
+    """
+    escaped = line.replace("##[", "#\\x23[")
+    return escaped.replace("::", "\\x3a:", 1) if escaped.lstrip().startswith("::") else escaped
 
 
 def stop_commands(token: str) -> str:

@@ -58,6 +58,17 @@ def test_no_base_branch_is_red_and_writes_no_output(case, tmp_path):
     assert not file.exists()
 
 
+def test_in_a_job_an_error_is_an_annotation(case):
+    """A job that ends before its test starts says why on the page of the pull request."""
+    case.git("update-ref", "-d", "refs/remotes/origin/main")
+    said = case.trainci("plan", "--changed", environment={"GITHUB_ACTIONS": "true"})
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith("::error::trainci: the base branch origin/main is not in this clone")
+    case.write("trainci.toml", "[project]\nbase = 3\n")
+    said = case.trainci("plan", "--changed", environment={"GITHUB_ACTIONS": "true"})
+    assert said.err.startswith("::error file=trainci.toml,line=2::project → base: ")
+
+
 def test_a_test_that_cannot_be_read_is_in_the_matrix_so_that_its_job_is_red(case):
     case.write("tests/test_bad.py", "NUM_GPUS = four\n" + MAIN)
     case.commit()
@@ -69,7 +80,7 @@ def test_a_test_that_cannot_be_read_is_in_the_matrix_so_that_its_job_is_red(case
 
 HOSTILE = [
     "$(touch hacked)", "`touch hacked`", "a'b\"c", "two\nlines", "::set-output name=x::y", "]]>", "a b", "-rf",
-    "%0A::error::x", "${{ github.token }}", "}}", "é🙂", b"\xff\xfe",
+    "%0A::error::x", "##[set-output name=matrix]x", "${{ github.token }}", "}}", "é🙂", b"\xff\xfe",
 ]  # fmt: skip
 
 
@@ -81,7 +92,7 @@ def test_a_hostile_file_name_is_one_entry_on_one_line_and_runs_by_its_id(case, n
     said = case.trainci("plan", "--changed", "--format", "github")
     assert said.code == 0
     assert len(said.out.splitlines()) == 2
-    assert not any(line.lstrip().startswith("::") for line in said.err.splitlines())
+    assert not any(line.lstrip().startswith("::") or "##[" in line for line in said.err.splitlines())
     (entry,) = json.loads(outputs(said.out)["matrix"])["include"]
     assert entry["test_id"].isprintable()
     dry = case.trainci("run", "--id", entry["test_id"], "--dry-run", "--devices", "cpu:1")

@@ -53,11 +53,10 @@ def _plan_changed(base: str, form: str) -> int:
     )
     declared = repository.declarations({choice.entry.file for choice in chosen})
     selected = selection.resolve(project, chosen, declared)
-    for item in selected.tests:
-        # No line begins with the name itself, which could be one that GitHub takes for a command.
-        click.echo(f"changed {item.test.id}: {item.reason}", err=form == "github")
-    for refused in selected.refused:
-        click.echo(f"refused {refused.test_id}: {refused.sentence}", err=form == "github")
+    found = [f"changed {item.test.id}: {item.reason}" for item in selected.tests]
+    found += [f"refused {refused.test_id}: {refused.sentence}" for refused in selected.refused]
+    for line in found:
+        click.echo(github.inert(line), err=form == "github")
     entries = matrix.entries(selected, project.workflow.queue)
     if not entries:
         click.echo(
