@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from posttrain import assets
+from posttrain.arguments import BadArguments, Config
 from posttrain.grpo import token_log_probs
+from posttrain.model import load_model
+from posttrain.rollout import RolloutEngine
 from posttrain.sample import Sample
 from posttrain.tokenizer import EOS
 from tokenizers import Tokenizer
@@ -25,21 +30,29 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def engine_of(made: Path, temperature: float = 0.7):  # type: ignore[no-untyped-def]
-    from posttrain.rollout import RolloutEngine
+def engine_of(made: Path, **options: Any) -> RolloutEngine:
+    config = Config(
+        made / "model",
+        made / "train.jsonl",
+        made / "metrics.jsonl",
+        **{"temperature": 0.7, "max_new_tokens": 6, **options},
+    )
+    return RolloutEngine(config, torch.device("cpu"))
 
-    return RolloutEngine(made / "model", temperature=temperature, max_new_tokens=6, device=torch.device("cpu"))
 
-
-def sampled(engine, prompts: list[str], count: int, seed: int):  # type: ignore[no-untyped-def]
-    """``count`` samples of each prompt, as the tensors that training gets."""
-    from posttrain.rollout import pack
-
-    samples = [
-        Sample(group, 0, text, "#### 3", reward=0.0) for group, text in enumerate(prompts) for _ in range(count)
-    ]
+def sampled(engine: RolloutEngine, prompts: list[str], count: int, seed: int) -> list[Sample]:
+    """``count`` samples of each prompt."""
+    samples = [Sample(group, 0, text, "#### 3") for group, text in enumerate(prompts) for _ in range(count)]
     engine.generate(samples, seed=seed)
-    return pack(samples, pad=engine.pad, version=engine.version, device=torch.device("cpu"))
+    return samples
+
+
+def tokens_of(samples: list[Sample]) -> list[list[int]]:
+    return [sample.tokens for sample in samples]
+
+
+def log_probs_of(samples: list[Sample]) -> list[Any]:
+    return [sample.rollout_log_probs for sample in samples]
 
 
 def test_assets_are_made_once_and_are_the_same_when_made_again(made: Path) -> None:
@@ -66,39 +79,37 @@ def test_the_checkpoint_is_one_that_transformers_loads(made: Path) -> None:
     assert theirs.eos_token == EOS
 
 
-def test_the_same_seed_gives_the_same_samples(made: Path) -> None:
-    engine = engine_of(made)
+@pytest.mark.parametrize("options", [{}, {"true_on_policy": True, "sequence_width": 24}])
+def test_the_same_seed_gives_the_same_samples(made: Path, options: dict[str, Any]) -> None:
+    engine = engine_of(made, **options)
     first, again, other = (sampled(engine, PROMPTS, 8, seed) for seed in (1, 1, 2))
-    assert torch.equal(first.tokens, again.tokens)
-    assert torch.equal(first.log_probs, again.log_probs)
-    assert not torch.equal(first.tokens, other.tokens)
+    assert tokens_of(first) == tokens_of(again)
+    assert log_probs_of(first) == log_probs_of(again)
+    assert tokens_of(first) != tokens_of(other)
 
 
-def test_log_probs_are_those_of_each_sample_alone(made: Path) -> None:
+@pytest.mark.parametrize("options", [{}, {"true_on_policy": True, "sequence_width": 24}])
+def test_log_probs_are_those_of_each_sample_alone(made: Path, options: dict[str, Any]) -> None:
     """Neither padding, nor the cache, nor the neighbours in the batch change them."""
-    from posttrain.model import load_model
-
-    rollout = sampled(engine_of(made), PROMPTS, 8, seed=3)
     model = load_model(made / "model", torch.device("cpu"))
     ended = 0
-    for row in range(len(rollout.tokens)):
-        length = int(rollout.completion_mask[row].sum())
-        ended += length < rollout.completion_mask.shape[1]
-        real = rollout.tokens[row][rollout.attention_mask[row].bool()]
+    for sample in sampled(engine_of(made, **options), PROMPTS, 8, seed=3):
+        length = sample.response_length
+        ended += length < 6
+        tokens = torch.tensor(sample.tokens)
         with torch.no_grad():
-            logits = model(real.unsqueeze(0)).logits[0, -length - 1 : -1]
-        alone = token_log_probs(logits, real[-length:], 0.7)
-        torch.testing.assert_close(rollout.log_probs[row, :length], alone, atol=1e-5, rtol=0)
-        assert rollout.log_probs[row, length:].abs().sum() == 0
+            logits = model(tokens.unsqueeze(0)).logits[0, -length - 1 : -1]
+        alone = token_log_probs(logits, tokens[-length:], 0.7)
+        torch.testing.assert_close(torch.tensor(sample.rollout_log_probs), alone, atol=1e-5, rtol=0)
     assert ended, "no sample ended early, so padding on the right was not tried"
 
 
 def test_samples_follow_the_probabilities(made: Path) -> None:
-    rollout = sampled(engine_of(made, temperature=1.0), PROMPTS[:1], 4096, seed=4)
-    first, log_prob = rollout.completions[:, 0], rollout.log_probs[:, 0]
-    token = int(first.mode().values)
-    probability = float(log_prob[first == token][0].exp())
-    share = float((first == token).float().mean())
+    samples = sampled(engine_of(made, temperature=1.0), PROMPTS[:1], 4096, seed=4)
+    first = [sample.tokens[-sample.response_length] for sample in samples]
+    token = max(set(first), key=first.count)
+    probability = math.exp(next(s.rollout_log_probs[0] for s, t in zip(samples, first, strict=True) if t == token))
+    share = first.count(token) / len(first)
     deviation = (probability * (1 - probability) / 4096) ** 0.5
     assert abs(share - probability) < 5 * deviation
 
@@ -109,7 +120,14 @@ def test_new_weights_are_taken_over(made: Path) -> None:
     weights = {name: value * 1.5 for name, value in engine._model.named_parameters()}
     engine.update_weights(weights, version=7)
     after = sampled(engine, PROMPTS, 8, seed=5)
-    assert (before.weights_version, after.weights_version) == (0, 7)
-    assert not torch.equal(before.log_probs, after.log_probs)
+    assert (before[0].weights_version, after[0].weights_version) == (0, 7)
+    assert log_probs_of(before) != log_probs_of(after)
     with pytest.raises(KeyError):
         engine.update_weights({}, version=8)
+
+
+def test_true_on_policy_says_what_it_needs(made: Path) -> None:
+    with pytest.raises(BadArguments, match="needs a --sequence-width"):
+        engine_of(made, true_on_policy=True)
+    with pytest.raises(BadArguments, match="--sequence-width 10 is too little"):
+        sampled(engine_of(made, true_on_policy=True, sequence_width=10), PROMPTS, 1, seed=1)

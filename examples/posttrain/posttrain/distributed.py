@@ -15,16 +15,19 @@ T = TypeVar("T")
 
 @contextmanager
 def process_group() -> Iterator[torch.device]:
-    """Join torchrun's process group: NCCL where there are GPUs, gloo where there are none.
+    """Join torchrun's process group: NCCL where each rank has a GPU, gloo elsewhere.
 
-    Gives this rank's device. From here on torch computes deterministically.
+    Gives this rank's device: several ranks may share one GPU, over gloo. From here on torch computes
+    deterministically.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
-    if torch.cuda.is_available():
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+    gpus = torch.cuda.device_count()
+    if gpus:
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]) % gpus)
         torch.cuda.set_device(device)
-        dist.init_process_group("nccl", device_id=device)
+        own_gpu = int(os.environ["LOCAL_WORLD_SIZE"]) <= gpus
+        dist.init_process_group("nccl" if own_gpu else "gloo", device_id=device if own_gpu else None)
     else:
         device = torch.device("cpu")
         dist.init_process_group("gloo")
@@ -39,3 +42,11 @@ def gather(value: T) -> list[T]:
     values: list[T | None] = [None] * dist.get_world_size()
     dist.all_gather_object(values, value)
     return values  # type: ignore[return-value]
+
+
+def share(value: T | None, group: dist.ProcessGroup | None, leader: int) -> T:
+    """The leader's ``value`` on every rank of ``group``; a group of None has the leader alone."""
+    values = [value]
+    if group is not None:
+        dist.broadcast_object_list(values, src=leader, group=group)
+    return values[0]  # type: ignore[return-value]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
@@ -25,32 +23,15 @@ def token_log_probs(logits: Tensor, tokens: Tensor, temperature: float) -> Tenso
     return log_probs.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
 
 
-@dataclass(frozen=True)
-class ClipLoss:
-    """``total`` is summed over tokens; ``clipped`` counts the tokens whose ratio was clipped."""
-
-    total: Tensor
-    clipped: Tensor
-
-
 def clip_loss(
-    log_probs: Tensor,
-    old_log_probs: Tensor,
-    advantages: Tensor,
-    mask: Tensor,
-    *,
-    clip_low: float,
-    clip_high: float,
-) -> ClipLoss:
-    """PPO's clipped surrogate, -min(r·A, clip(r)·A), over the tokens where ``mask`` is 1.
+    log_probs: Tensor, old_log_probs: Tensor, advantages: Tensor, *, clip_low: float, clip_high: float
+) -> tuple[Tensor, Tensor]:
+    """PPO's clipped surrogate of each token, -min(r·A, clip(r)·A), and 1 where the clip holds it back.
 
     Equation 7 of Schulman et al. 2017 (arXiv:1707.06347), with the two bounds apart as in DAPO
-    (arXiv:2503.14476). All four are [B, C].
+    (arXiv:2503.14476). All have one shape.
     """
     ratio = torch.exp(log_probs - old_log_probs)
     free = ratio * advantages
     clipped = ratio.clamp(1 - clip_low, 1 + clip_high) * advantages
-    return ClipLoss(
-        total=-(torch.minimum(free, clipped) * mask).sum(),
-        clipped=((clipped < free) * mask).sum(),
-    )
+    return -torch.minimum(free, clipped), (clipped < free).float()

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 
@@ -16,7 +17,7 @@ def digest(weights: Mapping[str, Tensor]) -> str:
     sha = hashlib.sha256()
     for name, value in sorted(weights.items()):
         sha.update(name.encode())
-        sha.update(value.cpu().contiguous().numpy().tobytes())
+        sha.update(value.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return sha.hexdigest()
 
 

@@ -8,12 +8,20 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging
 
+from posttrain.arguments import Config
 
-def load_model(model_path: Path, device: torch.device) -> PreTrainedModel:
-    """The checkpoint at ``model_path`` in float32, by transformers' own class for it.
+
+def dtype_of(config: Config, device: torch.device) -> torch.dtype:
+    """The type of the arithmetic; weights are kept in float32 beside it where an optimizer needs them."""
+    chosen = config.dtype if config.dtype != "auto" else "bfloat16" if device.type == "cuda" else "float32"
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[chosen]
+
+
+def load_model(model_path: Path, device: torch.device, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+    """The checkpoint at ``model_path``, by transformers' own class for it.
 
     Attention is eager: the same arithmetic for cached and whole sequences, deterministic on every device.
     """
     logging.disable_progress_bar()
-    model = AutoModelForCausalLM.from_pretrained(model_path, dtype=torch.float32, attn_implementation="eager")
+    model = AutoModelForCausalLM.from_pretrained(model_path, dtype=dtype, attn_implementation="eager")
     return model.to(device)

@@ -1,142 +1,198 @@
-"""Rollouts: samples of the current policy with their log-probabilities, and the tensors made of them."""
+"""The engine that samples: transformers' own model, whole on its rank."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from posttrain.arguments import BadArguments, Config
+from posttrain.fp8 import rounded
 from posttrain.grpo import token_log_probs
-from posttrain.model import load_model
+from posttrain.model import dtype_of, load_model
 from posttrain.sample import Sample
 
 
-@dataclass(frozen=True)
-class Rollout:
-    """B samples: prompts padded on the left to P tokens, completions padded on the right to C.
-
-    The samples of one prompt are neighbours.
-    """
-
-    tokens: Tensor
-    """[B, P + C], int64."""
-    attention_mask: Tensor
-    """[B, P + C], 1 where a token is no padding."""
-    completion_mask: Tensor
-    """[B, C], 1 for each sampled token that learns; 0 where it does not, or is padding."""
-    log_probs: Tensor
-    """[B, C], of the sampled tokens, by the policy that sampled them."""
-    rewards: Tensor
-    """[B]."""
-    weights_version: int
-    """How many updates the sampling policy had seen."""
-    samples: list[Sample]
-    """What the tensors were made of, in their order."""
-
-    @property
-    def completions(self) -> Tensor:
-        """[B, C], int64."""
-        return self.tokens[:, -self.completion_mask.shape[1] :]
-
-
-def pack(samples: list[Sample], *, pad: int, version: int, device: torch.device) -> Rollout:
-    """The tensors of ``samples``, which must have been generated and rewarded.
-
-    :raises ValueError: a sample lacks the log-probabilities that training compares with.
-    """
-    prompt = max(len(sample.tokens) - sample.response_length for sample in samples)
-    response = max(1, *(sample.response_length for sample in samples))
-    tokens, attention, masks, log_probs = [], [], [], []
-    for sample in samples:
-        length = sample.response_length
-        if sample.rollout_log_probs is None or len(sample.rollout_log_probs) != length:
-            raise ValueError(f"sample {sample.index} has no log-probability for each token of its response")
-        left, right = prompt - len(sample.tokens) + length, response - length
-        tokens.append([pad] * left + sample.tokens + [pad] * right)
-        attention.append([0] * left + [1] * len(sample.tokens) + [0] * right)
-        masks.append([*([1] * length if sample.loss_mask is None else sample.loss_mask), *[0] * right])
-        log_probs.append([*sample.rollout_log_probs, *[0.0] * right])
-    return Rollout(
-        tokens=torch.tensor(tokens, device=device),
-        attention_mask=torch.tensor(attention, device=device),
-        completion_mask=torch.tensor(masks, dtype=torch.float32, device=device),
-        log_probs=torch.tensor(log_probs, device=device),
-        rewards=torch.tensor([sample.reward for sample in samples], dtype=torch.float32, device=device),
-        weights_version=version,
-        samples=samples,
-    )
-
-
 class RolloutEngine:
-    """A whole copy of the policy on each rank, that only samples."""
+    """A whole copy of the policy, that only samples. A lock orders samples and new weights of several threads."""
 
-    def __init__(self, model_path: Path, *, temperature: float, max_new_tokens: int, device: torch.device):
-        self._model = load_model(model_path, device)
-        self._tokenizer = Tokenizer.from_file(str(model_path / "tokenizer.json"))
-        self._eos = self._model.config.eos_token_id
-        self.pad = self._model.config.pad_token_id
-        self._temperature = temperature
-        self._max_new_tokens = max_new_tokens
+    def __init__(self, config: Config, device: torch.device):
+        self._model = load_model(config.model_path, device, dtype_of(config, device))
+        self._tokenizer = Tokenizer.from_file(str(config.model_path / "tokenizer.json"))
+        self._eos = self._model.config.get_text_config().eos_token_id
+        self._pad = self._model.config.get_text_config().pad_token_id
+        self._config = config
         self._device = device
+        self._lock = threading.Lock()
+        self._choices = _ExpertChoices(self._model) if config.routing_replay else None
         self.version = 0
+        if config.true_on_policy and not config.sequence_width:
+            raise BadArguments("--true-on-policy needs a --sequence-width, the same for sampling and training")
 
     @torch.no_grad()
     def update_weights(self, weights: Mapping[str, Tensor], version: int) -> None:
         """Take over ``weights``, by the names of transformers' model."""
-        for name, parameter in self._model.named_parameters():
-            parameter.copy_(weights[name])
-        self.version = version
+        with self._lock:
+            for name, value in self._model.named_parameters():
+                value.copy_(rounded(name, weights[name]) if self._config.fp8_rollout else weights[name])
+            for name, value in self._model.named_buffers():
+                if name in weights:
+                    value.copy_(weights[name])
+            self.version = version
 
     @torch.no_grad()
     def generate(self, samples: list[Sample], *, seed: int) -> None:
         """Sample a response to each prompt, in place; the same seed gives the same responses."""
-        tokens, attention = self._pad_left([sample.prompt for sample in samples])
-        width = tokens.shape[1]
+        with self._lock:
+            self._generate(samples, seed)
+
+    def _generate(self, samples: list[Sample], seed: int) -> None:
+        prompts = [self._tokenizer.encode(sample.prompt).ids for sample in samples]
+        decoding = (_WholeSequences if self._config.true_on_policy else _Cached)(self, prompts)
         generator = torch.Generator(self._device).manual_seed(seed)
         alive = torch.ones(len(samples), dtype=torch.long, device=self._device)
-        log_probs, masks, cache, inputs = [], [], None, tokens
-        for _ in range(self._max_new_tokens):
-            positions = (attention.cumsum(dim=1) - 1).clamp(min=0)[:, -inputs.shape[1] :]
-            output = self._model(
-                inputs,
-                attention_mask=attention,
-                position_ids=positions,
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-            )
-            logits, cache = output.logits[:, -1], output.past_key_values
-            sampled = torch.where(alive.bool(), self._sample(logits, generator), self.pad)
-            log_probs.append(token_log_probs(logits, sampled, self._temperature))
-            masks.append(alive)
-            tokens = torch.cat([tokens, sampled.unsqueeze(1)], dim=1)
-            attention = torch.cat([attention, alive.unsqueeze(1)], dim=1)
+        responses, log_probs, lengths = [], [], torch.zeros_like(alive)
+        for _ in range(self._config.max_new_tokens):
+            logits = decoding.next_logits()
+            sampled = torch.where(alive.bool(), self._sample(logits, generator), self._pad)
+            log_probs.append(token_log_probs(logits, sampled, self._config.temperature))
+            responses.append(sampled)
+            decoding.append(sampled, alive)
+            lengths += alive
             alive = alive * (sampled != self._eos)
-            inputs = sampled.unsqueeze(1)
-        lengths = torch.stack(masks, dim=1).sum(dim=1).tolist()
-        starts = (width - attention[:, :width].sum(dim=1)).tolist()
-        rows = zip(samples, tokens.tolist(), torch.stack(log_probs, dim=1).tolist(), starts, lengths, strict=True)
-        for sample, row, probabilities, start, length in rows:
-            sample.tokens = row[start : width + length]
-            sample.response = self._tokenizer.decode(row[width : width + length])
+        columns = (torch.stack(values, dim=1).tolist() for values in (responses, log_probs))
+        for sample, prompt, response, probabilities, length in zip(
+            samples, prompts, *columns, lengths.tolist(), strict=True
+        ):
+            sample.tokens = prompt + response[:length]
+            sample.response = self._tokenizer.decode(response[:length])
             sample.response_length = length
             sample.rollout_log_probs = probabilities[:length]
             sample.loss_mask = [1] * length
-            ended = row[width + length - 1] == self._eos
+            sample.weights_version = self.version
+            ended = response[length - 1] == self._eos
             sample.status = Sample.Status.COMPLETED if ended else Sample.Status.TRUNCATED
-
-    def _pad_left(self, prompts: list[str]) -> tuple[Tensor, Tensor]:
-        encoded = [self._tokenizer.encode(prompt).ids for prompt in prompts]
-        width = max(map(len, encoded))
-        tokens = [[self.pad] * (width - len(ids)) + ids for ids in encoded]
-        mask = [[0] * (width - len(ids)) + [1] * len(ids) for ids in encoded]
-        return torch.tensor(tokens, device=self._device), torch.tensor(mask, device=self._device)
+        if self._choices:
+            for sample, choices in zip(samples, decoding.expert_choices(), strict=True):
+                sample.routed_experts = choices[:, : len(sample.tokens) - 1]
 
     def _sample(self, logits: Tensor, generator: torch.Generator) -> Tensor:
         # Exponential races: the arg max of p / Exp(1) is a draw from p (what torch.multinomial does inside).
+        logits = logits.float() / self._config.temperature
         noise = torch.empty_like(logits).exponential_(generator=generator)
-        return (torch.softmax(logits / self._temperature, dim=-1) / noise).argmax(dim=-1)
+        return (torch.softmax(logits, dim=-1) / noise).argmax(dim=-1)
+
+
+class _Decoding(Protocol):
+    """Sequences that grow by a token at a time."""
+
+    def next_logits(self) -> Tensor:
+        """[B, V], of the token that comes next."""
+
+    def append(self, tokens: Tensor, alive: Tensor) -> None:
+        """[B] each: the next tokens, and 1 for the sequences that they belong to."""
+
+    def expert_choices(self) -> list[Tensor]:
+        """For each sequence [layers, tokens so far, experts a token]."""
+
+
+class _Cached:
+    """Prompts padded on the left, and a cache of keys and values: as fast as it gets."""
+
+    def __init__(self, engine: RolloutEngine, prompts: list[list[int]]):
+        self._engine = engine
+        width = max(map(len, prompts))
+        self._starts = [width - len(prompt) for prompt in prompts]
+        rows = zip(self._starts, prompts, strict=True)
+        self._inputs = torch.tensor([[engine._pad] * left + prompt for left, prompt in rows], device=engine._device)
+        self._attention = torch.tensor(
+            [[0] * left + [1] * (width - left) for left in self._starts], device=engine._device
+        )
+        self._cache = None
+        self._chosen: list[Tensor] = []
+
+    def next_logits(self) -> Tensor:
+        positions = (self._attention.cumsum(dim=1) - 1).clamp(min=0)[:, -self._inputs.shape[1] :]
+        output = self._engine._model(
+            self._inputs,
+            attention_mask=self._attention,
+            position_ids=positions,
+            past_key_values=self._cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        self._cache = output.past_key_values
+        if self._engine._choices:
+            self._chosen.append(self._engine._choices.of_last_pass(len(self._inputs)))
+        return output.logits[:, -1]
+
+    def append(self, tokens: Tensor, alive: Tensor) -> None:
+        self._inputs = tokens.unsqueeze(1)
+        self._attention = torch.cat([self._attention, alive.unsqueeze(1)], dim=1)
+
+    def expert_choices(self) -> list[Tensor]:
+        chosen = torch.cat(self._chosen, dim=2)
+        return [chosen[:, row, start:].cpu() for row, start in enumerate(self._starts)]
+
+
+class _WholeSequences:
+    """Every pass takes whole sequences of the width, batch and padding that training has.
+
+    So each number comes out of the same arithmetic, to the last bit.
+    """
+
+    def __init__(self, engine: RolloutEngine, prompts: list[list[int]]):
+        self._engine = engine
+        width = engine._config.sequence_width
+        if max(map(len, prompts)) + engine._config.max_new_tokens > width:
+            raise BadArguments(f"--sequence-width {width} is too little for the longest prompt and its response")
+        rows = [prompt + [0] * (width - len(prompt)) for prompt in prompts]
+        self._tokens = torch.tensor(rows, device=engine._device)
+        self._lengths = torch.tensor(list(map(len, prompts)), device=engine._device)
+        self._chosen: list[Tensor] = []
+
+    def next_logits(self) -> Tensor:
+        size = self._engine._config.micro_batch_size or len(self._tokens)
+        positions = torch.arange(self._tokens.shape[1], device=self._tokens.device)
+        logits, self._chosen = [], []
+        for part in self._tokens.split(size):
+            passed = self._engine._model(part, position_ids=positions.expand_as(part), use_cache=False)
+            logits.append(passed.logits)
+            if self._engine._choices:
+                self._chosen.append(self._engine._choices.of_last_pass(len(part)))
+        rows = torch.arange(len(self._tokens), device=self._tokens.device)
+        return torch.cat(logits)[rows, self._lengths - 1]
+
+    def append(self, tokens: Tensor, alive: Tensor) -> None:
+        rows = torch.arange(len(tokens), device=tokens.device)[alive.bool()]
+        self._tokens[rows, self._lengths[rows]] = tokens[rows]
+        self._lengths[rows] += 1
+
+    def expert_choices(self) -> list[Tensor]:
+        return [row.cpu() for row in torch.cat(self._chosen, dim=1).unbind(1)]
+
+
+class _ExpertChoices:
+    """Listens to the routers of a mixture-of-experts model."""
+
+    def __init__(self, model: torch.nn.Module):
+        self._last: dict[int, Tensor] = {}
+        routers = [module for module in model.modules() if type(module).__name__.lower().endswith("topkrouter")]
+        if not routers:
+            raise BadArguments("--routing-replay needs a model with experts")
+        for number, router in enumerate(routers):
+            router.register_forward_hook(self._listener(number))
+
+    def of_last_pass(self, rows: int) -> Tensor:
+        """[layers, B, tokens of the pass, experts a token]."""
+        return torch.stack([self._last[number] for number in sorted(self._last)]).unflatten(1, (rows, -1))
+
+    def _listener(self, number: int) -> Any:
+        def listen(_module: torch.nn.Module, _inputs: Any, output: Any) -> None:
+            self._last[number] = output[2]  # transformers' routers return logits, weights and choices
+
+        return listen

@@ -24,6 +24,8 @@ class Sample:
     prompt: str
     label: str
     """The right answer, in gsm8k's format."""
+    image: str | None = None
+    """A picture that belongs to the prompt: a path."""
     tokens: list[int] = field(default_factory=list)
     """Prompt and response."""
     response: str = ""
@@ -32,6 +34,14 @@ class Sample:
     """1 for each token of the response that learns; None: all of them."""
     rollout_log_probs: list[float] | None = None
     """Of the response's tokens, by the policy that sampled them."""
+    routed_experts: Any = None
+    """[layers, tokens, experts a token]: where the rollout sent each token; None where it was not asked."""
+    teacher_log_probs: list[float] | None = None
+    """Of the response's tokens, by the teacher."""
+    weights_version: int = 0
+    """How many updates the policy that sampled it had seen."""
     status: Status = Status.PENDING
-    reward: float | None = None
+    reward: Any = None
+    remove_sample: bool = False
+    """It is counted, but does not learn."""
     metadata: dict[str, Any] = field(default_factory=dict)

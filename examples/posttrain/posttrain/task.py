@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from posttrain.sample import Sample
 
@@ -53,27 +54,32 @@ def read_problems(path: Path) -> list[Problem]:
 
 
 class DataSource:
-    """``--prompts-per-step`` prompts at a time, in groups of ``--samples-per-prompt``: the share of one rank."""
+    """Groups of ``args.n_samples_per_prompt`` samples, as many as asked for: the share of one replica."""
 
-    def __init__(self, problems: list[Problem], group_size: int, *, seed: int, rank: int, world_size: int):
-        self._problems = problems
-        self._group_size = group_size
-        self._seed = seed
-        self._rank = rank
-        self._world_size = world_size
+    def __init__(self, args: Any):
+        self._args = args
+        self._problems = read_problems(args.data_path)
         self._draws = 0
+        self._returned: list[list[Sample]] = []
 
     def get_samples(self, num_samples: int) -> list[list[Sample]]:
-        """``num_samples`` groups of new samples; a function of the number of the draw alone."""
+        """``num_samples`` groups: those that were given back, then new ones, which depend on the draw alone."""
+        again, self._returned = self._returned[:num_samples], self._returned[num_samples:]
         self._draws += 1
-        drawn = batch(self._problems, num_samples * self._world_size, seed=self._seed, step=self._draws)
-        return [
-            [
-                Sample(group, group * self._group_size + number, problem.question, problem.answer)
-                for number in range(self._group_size)
-            ]
-            for group, problem in enumerate(drawn[self._rank :: self._world_size])
+        args, size = self._args, self._args.n_samples_per_prompt
+        count = (num_samples - len(again)) * args.world_size
+        drawn = batch(self._problems, count, seed=args.seed, step=self._draws)
+        return again + [
+            [Sample(group, group * size + number, problem.question, problem.answer) for number in range(size)]
+            for group, problem in enumerate(drawn[args.rank :: args.world_size])
         ]
+
+    def add_samples(self, samples: list[list[Sample]]) -> None:
+        """Take groups back that were not used."""
+        self._returned += samples
+
+    def __len__(self) -> int:
+        return len(self._problems)
 
 
 def batch(problems: list[Problem], count: int, *, seed: int, step: int) -> list[Problem]:

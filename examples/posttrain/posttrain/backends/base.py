@@ -1,4 +1,4 @@
-"""What a training engine offers. Each rank holds one Backend."""
+"""What a training engine offers. Each rank holds one Backend for the policy, and one for a critic."""
 
 from __future__ import annotations
 
@@ -6,14 +6,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
+import torch.distributed as dist
 from torch import Tensor
 
-from posttrain.rollout import Rollout
+from posttrain.training_data import Data
+
+
+@dataclass(frozen=True)
+class Replica:
+    """The ranks that hold one copy of the model between them; they train on the same samples."""
+
+    index: int
+    count: int
+    """How many copies there are: each gets its share of the prompts."""
+    group: dist.ProcessGroup | None
+    """None: each rank holds a copy of its own, or a part of the one that all share."""
+    leader: int
+    """The rank that samples for the others."""
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """What one update reports; every number is over all ranks' tokens."""
+    """What one update reports; every number is over all ranks' samples."""
 
     loss: float
     grad_norm: float
@@ -22,13 +37,21 @@ class StepResult:
 
 
 class Backend(Protocol):
-    """A sharded policy with its optimizer. All ranks call each method together."""
+    """A sharded model with its optimizer. All ranks call each method together."""
 
-    def log_probs(self, rollout: Rollout) -> Tensor:
-        """Log-probabilities of the rollout's completions under the current weights, [B, C], no gradient."""
+    replica: Replica
+    model: list[torch.nn.Module]
+    """The modules of this rank, for hooks."""
+    optimizer: Any
 
-    def train_step(self, rollout: Rollout, data: dict[str, Any]) -> StepResult:
-        """One optimizer step on every rank's rollout and its ``training_data``."""
+    def log_probs(self, data: Data) -> list[Tensor]:
+        """Log-probabilities of each response's tokens under the current weights, without gradient."""
+
+    def values(self, data: Data) -> list[Tensor]:
+        """A critic's value before each token of each response, without gradient."""
+
+    def train_step(self, data: Data) -> StepResult:
+        """One optimizer step on every replica's data."""
 
     def weights_for_rollout(self) -> Mapping[str, Tensor]:
         """The whole weights on every rank, by the names of transformers' model."""

@@ -2,102 +2,87 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
-from posttrain.arguments import Config
-from posttrain.backends.base import StepResult
-from posttrain.grpo import clip_loss, token_log_probs
-from posttrain.hooks import hook_args, load_function
-from posttrain.model import load_model
-from posttrain.rollout import Rollout
-from posttrain.training_data import padded, sum_of_sample_mean
+from posttrain.arguments import BadArguments, Config
+from posttrain.backends.base import Replica, StepResult
+from posttrain.model import dtype_of, load_model
+from posttrain.objective import Objective
+from posttrain.training_data import Batch, Data, batches, from_places
+
+_ONLY_MEGATRON = ("tensor_parallel", "pipeline_parallel", "context_parallel", "expert_parallel")
 
 
-def init(config: Config, device: torch.device) -> FsdpBackend:
+def init(config: Config, device: torch.device, objective: Objective) -> FsdpBackend:
     """Load the checkpoint and shard it, layer by layer."""
+    for name in _ONLY_MEGATRON:
+        if getattr(config, name) > 1:
+            raise BadArguments(f"--{name.replace('_', '-')} goes with --backend megatron only")
+    if config.routing_replay or config.mtp_loss_weight:
+        raise BadArguments("--routing-replay and --mtp-loss-weight go with --backend megatron only")
     model = load_model(config.model_path, device)
-    for layer in model.model.layers:
-        fully_shard(layer)
-    fully_shard(model)
-    return FsdpBackend(model, config)
+    if objective.critic:
+        torch.manual_seed(config.seed)
+        model.set_output_embeddings(torch.nn.Linear(model.config.hidden_size, 1, bias=False, device=device))
+    precision = MixedPrecisionPolicy(param_dtype=dtype_of(config, device), reduce_dtype=torch.float32)
+    for layer in model.get_decoder().layers:
+        fully_shard(layer, mp_policy=precision)
+    fully_shard(model, mp_policy=precision)
+    return FsdpBackend(model, config, objective)
 
 
 class FsdpBackend:
     """See ``posttrain.backends.base.Backend``."""
 
-    def __init__(self, model: torch.nn.Module, config: Config):
-        self._model = model
+    def __init__(self, model: torch.nn.Module, config: Config, objective: Objective):
+        self.model = [model]
+        self.replica = Replica(dist.get_rank(), dist.get_world_size(), group=None, leader=dist.get_rank())
+        self.optimizer = torch.optim.AdamW(
+            model.parameters(), lr=objective.learning_rate, betas=(0.9, 0.95), weight_decay=0.0
+        )
         self._config = config
-        self._optimizer = torch.optim.AdamW(
-            model.parameters(), lr=config.learning_rate, betas=(0.9, 0.95), weight_decay=0.0
-        )
-        path = config.custom_loss_function_path
-        self._loss_function = load_function(path) if path else None
+        self._objective = objective
 
-    @torch.no_grad()
-    def log_probs(self, rollout: Rollout) -> Tensor:
-        return self._forward(rollout)
+    def log_probs(self, data: Data) -> list[Tensor]:
+        return self._scores(data)
 
-    def train_step(self, rollout: Rollout, data: dict[str, Any]) -> StepResult:
-        compute = self._clip_loss if self._loss_function is None else self._custom_loss
-        loss, sums, count = compute(rollout, data)
-        # FSDP averages gradients over the ranks; the mean over all tokens or samples needs their sum.
-        (loss / count * dist.get_world_size()).backward()
-        norm = torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._config.max_grad_norm)
-        self._optimizer.step()
-        self._optimizer.zero_grad()
-        totals = torch.stack([loss.detach(), *sums.values()])
-        dist.all_reduce(totals)
-        mean_loss, *means = (totals / count).tolist()
-        return StepResult(mean_loss, norm.full_tensor().item(), dict(zip(sums, means, strict=True)))
+    def values(self, data: Data) -> list[Tensor]:
+        return self._scores(data)
 
-    def _clip_loss(self, rollout: Rollout, data: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor], Tensor]:
-        """The loss and metrics summed over this rank's tokens, and the number of tokens of all ranks."""
-        mask = padded(data["loss_masks"], rollout.completion_mask.shape[1])
-        tokens = mask.sum()
-        dist.all_reduce(tokens)
-        loss = clip_loss(
-            self._forward(rollout),
-            rollout.log_probs,
-            padded(data["advantages"], mask.shape[1]),
-            mask,
-            clip_low=self._config.clip_low,
-            clip_high=self._config.clip_high,
-        )
-        return loss.total, {"clip_fraction": loss.clipped}, tokens.clamp(min=1)
-
-    def _custom_loss(self, rollout: Rollout, data: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor], Tensor]:
-        """The loss and metrics summed over this rank's samples, and the number of samples of all ranks."""
-        assert self._loss_function is not None
-        logits = self._logits(rollout, 0)[rollout.attention_mask.bool()].unsqueeze(0)
-        args = hook_args(self._config)
-        loss, metrics = self._loss_function(args, data, logits, partial(sum_of_sample_mean, data=data))
-        samples = torch.tensor(len(rollout.samples) * dist.get_world_size(), device=loss.device)
-        return loss, {name: torch.as_tensor(value).detach() for name, value in metrics.items()}, samples
+    def train_step(self, data: Data) -> StepResult:
+        totals: dict[str, Tensor] = {}
+        for batch in batches(data, self._config):
+            loss, metrics = self._objective.loss(self._forward(batch), batch)
+            # FSDP averages gradients over the ranks; shares of a loss want their sum.
+            (loss * dist.get_world_size()).backward()
+            for name, share in {"loss": loss.detach(), **metrics}.items():
+                totals[name] = totals.get(name, torch.zeros_like(share)) + share
+        norm = torch.nn.utils.clip_grad_norm_(self.model[0].parameters(), self._config.max_grad_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        sums = torch.stack(list(totals.values()))
+        dist.all_reduce(sums)
+        loss, *metrics = sums.tolist()
+        return StepResult(loss, norm.full_tensor().item(), dict(zip(list(totals)[1:], metrics, strict=True)))
 
     def weights_for_rollout(self) -> dict[str, Tensor]:
-        return {name: value.detach().full_tensor() for name, value in self._model.named_parameters()}
+        return {name: value.detach().full_tensor() for name, value in self.model[0].named_parameters()}
 
     def local_weights(self) -> dict[str, Tensor]:
-        return {name: value.detach().to_local() for name, value in self._model.named_parameters()}
+        return {name: value.detach().to_local() for name, value in self.model[0].named_parameters()}
 
-    def _forward(self, rollout: Rollout) -> Tensor:
-        logits = self._logits(rollout, rollout.completion_mask.shape[1] + 1)[:, :-1]
-        return token_log_probs(logits, rollout.completions, self._config.temperature)
+    @torch.no_grad()
+    def _scores(self, data: Data) -> list[Tensor]:
+        scores = []
+        for batch in batches(data, self._config):
+            scores += from_places(self._objective.scores(self._forward(batch), batch), batch.data)
+        return scores
 
-    def _logits(self, rollout: Rollout, to_keep: int) -> Tensor:
-        """[B, to_keep, V], of the last places; of all places for 0."""
-        logits: Tensor = self._model(
-            rollout.tokens,
-            attention_mask=rollout.attention_mask,
-            position_ids=(rollout.attention_mask.cumsum(dim=1) - 1).clamp(min=0),
-            use_cache=False,
-            logits_to_keep=to_keep,
-        ).logits
-        return logits
+    def _forward(self, batch: Batch) -> Any:
+        """[b, S, V]. Padding stands behind everything that learns, so causal attention needs no mask."""
+        return self.model[0](batch.tokens, position_ids=batch.positions, use_cache=False).logits

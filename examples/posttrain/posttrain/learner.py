@@ -1,0 +1,123 @@
+"""One update: from the samples of a rollout to new weights of the policy, and of a critic where there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from posttrain.advantages import at_the_end, discounted, towards_teacher, whitened
+from posttrain.arguments import Config
+from posttrain.backends import init_backend
+from posttrain.distributed import gather
+from posttrain.grpo import group_advantages
+from posttrain.hooks import hook_args, load_function
+from posttrain.metrics import digest
+from posttrain.objective import PolicyObjective, ValueObjective
+from posttrain.sample import Sample
+from posttrain.training_data import Data, add_loss_weights, convert_samples, to_tensors
+
+
+class Learner:
+    """The policy, a critic for ``--advantage-estimator ppo``, and what they learn from."""
+
+    def __init__(self, config: Config, device: torch.device):
+        self._config = config
+        self._device = device
+        self._args = hook_args(config)
+        self.policy = init_backend(config, device, PolicyObjective(config))
+        self.critic = (
+            init_backend(config, device, ValueObjective(config)) if config.advantage_estimator == "ppo" else None
+        )
+
+    def update(self, samples: list[Sample], step: int) -> dict[str, Any]:
+        """Learn from this replica's ``samples``; returns the metrics of the step."""
+        config = self._config
+        convert = config.custom_convert_samples_to_train_data_path
+        data = to_tensors(
+            load_function(convert)(self._args, samples) if convert else convert_samples(self._args, samples),
+            self._device,
+        )
+        data["log_probs"] = self.policy.log_probs(data)
+        gap = _largest_gap(data)
+        if self.critic:
+            data["values"] = self.critic.values(data)
+        self._credit(data, samples)
+        if config.rollout_data_postprocess_path:
+            load_function(config.rollout_data_postprocess_path)(self._args, step, data)
+        tokens = self._weigh(data)
+        row: dict[str, Any] = {}
+        if self.critic:
+            result = self.critic.train_step(data)
+            row |= {"critic_loss": result.loss, "critic_grad_norm": result.grad_norm, **result.metrics}
+        if step > config.critic_warmup_steps:
+            result = self.policy.train_step(data)
+            row |= {"loss": result.loss, "grad_norm": result.grad_norm, **result.metrics}
+        ranks = gather({"reward": _mean_reward(samples), "gap": gap})
+        return {
+            "reward": sum(rank["reward"] for rank in ranks) / len(ranks),
+            **row,
+            "log_prob_gap": max(rank["gap"] for rank in ranks),
+            "tokens": tokens,
+        }
+
+    def digests(self, weights: Mapping[str, Tensor]) -> dict[str, list[str]]:
+        """By rank: a digest of the whole weights as that rank received them, and of its own shard."""
+        shards = {"shards": digest(self.policy.local_weights())}
+        if self.critic:
+            shards["critic_shards"] = digest(self.critic.local_weights())
+        ranks = gather({"weights": digest(weights), **shards})
+        return {name: [rank[name] for rank in ranks] for name in ranks[0]}
+
+    def _credit(self, data: Data, samples: list[Sample]) -> None:
+        """Add advantages, and returns for a critic."""
+        config = self._config
+        rewards = self._rewards(data, samples)
+        if config.advantage_estimator == "ppo":
+            pairs = [
+                discounted(at_the_end(reward, values), values, gamma=config.gae_gamma, lam=config.gae_lambda)
+                for reward, values in zip(rewards, data["values"], strict=True)
+            ]
+            data["returns"] = [returns for _, returns in pairs]
+            data["advantages"] = whitened([advantages for advantages, _ in pairs], data["loss_masks"])
+        elif config.advantage_estimator == "opd":
+            data["advantages"] = [
+                towards_teacher(teacher, student)
+                for teacher, student in zip(data["teacher_log_probs"], data["log_probs"], strict=True)
+            ]
+        else:
+            data["advantages"] = [
+                torch.full_like(mask, reward) for mask, reward in zip(data["loss_masks"], rewards, strict=True)
+            ]
+
+    def _rewards(self, data: Data, samples: list[Sample]) -> list[float]:
+        """One number a sample: raw for a critic, else compared with its group."""
+        path = self._config.custom_reward_post_process_path
+        if path:
+            return load_function(path)(self._args, samples)[1]  # type: ignore[no-any-return]
+        if self._config.advantage_estimator != "grpo":
+            return data["rewards"]  # type: ignore[no-any-return]
+        rewards = torch.tensor(data["rewards"], dtype=torch.float32)
+        return group_advantages(rewards, self._config.samples_per_prompt).tolist()  # type: ignore[no-any-return]
+
+    def _weigh(self, data: Data) -> float:
+        """Add the weights of losses; returns how many tokens learn, over all replicas."""
+        own = (float(sum(mask.sum() for mask in data["loss_masks"])), len(data["loss_masks"]))
+        replicas = dict(gather((self.policy.replica.index, own))).values()
+        tokens, data["all_samples"] = sum(pair[0] for pair in replicas), sum(pair[1] for pair in replicas)
+        add_loss_weights(
+            data, tokens=max(tokens, 1), samples=data["all_samples"], per_token=self._config.per_token_loss
+        )
+        return tokens
+
+
+def _largest_gap(data: Data) -> float:
+    """The largest difference between the log-probabilities of rollout and training."""
+    pairs = zip(data["log_probs"], data["rollout_log_probs"], strict=True)
+    return max(float((train - rollout).abs().max()) for train, rollout in pairs if len(train))
+
+
+def _mean_reward(samples: list[Sample]) -> float:
+    return sum(sample.reward for sample in samples) / len(samples)  # type: ignore[no-any-return]
