@@ -9,8 +9,18 @@ its assertions), and ends in::
 
 from __future__ import annotations
 
+from trainci.testing.checkpoints import assert_checkpoints_equal, compare_checkpoints
 from trainci.testing.commands import CommandError, exec_command
+from trainci.testing.numerics import assert_close
 from trainci.testing.phases import main
 from trainci.testing.train import execute_train
 
-__all__ = ["CommandError", "exec_command", "execute_train", "main"]
+__all__ = [
+    "CommandError",
+    "assert_checkpoints_equal",
+    "assert_close",
+    "compare_checkpoints",
+    "exec_command",
+    "execute_train",
+    "main",
+]
