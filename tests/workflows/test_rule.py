@@ -194,18 +194,25 @@ def test_every_decision_has_its_reason(repository):
     assert "run   contracts  runs on every pull request" in said.out
 
 
-@pytest.mark.slow
-def test_a_second_label_cancels_nothing_and_a_push_cancels_its_own_suite(workflow, github):
-    """Only a run that starts a suite shares the group of that suite's older run."""
+@pytest.fixture
+def groups(workflow, github):
+    """The concurrency groups of an event's run: of each job by its name, of the run itself by none."""
 
-    def groups(event, run_id):
+    def evaluate(event, run_id):
         seen = contexts("pull_request", event)
         seen["github"]["run_id"] = run_id
         seen["strategy"] = {"job-index": 0}
-        rows = [[inner(job["concurrency"]["group"]), seen] for job in workflow["jobs"].values()]
-        assert all(job["concurrency"]["cancel-in-progress"] is True for job in workflow["jobs"].values())
-        return dict(zip(workflow["jobs"], github({"rows": rows})["values"], strict=True))
+        holders = {"": workflow, **workflow["jobs"]}
+        assert all(holder["concurrency"]["cancel-in-progress"] is True for holder in holders.values())
+        rows = [[inner(holder["concurrency"]["group"]), seen] for holder in holders.values()]
+        return dict(zip(holders, github({"rows": rows})["values"], strict=True))
 
+    return evaluate
+
+
+@pytest.mark.slow
+def test_a_second_label_cancels_nothing_and_a_push_cancels_its_own_suite(groups):
+    """Only a run that starts a suite shares the group of that suite's older run."""
     first = groups(pull_request("labeled", ["run-ci-short"], "run-ci-short"), "1")
     second = groups(pull_request("labeled", ["run-ci-short", "run-ci-hosted"], "run-ci-hosted"), "2")
     other = groups(pull_request("labeled", ["run-ci-short", "bug"], "bug"), "3")
@@ -213,9 +220,21 @@ def test_a_second_label_cancels_nothing_and_a_push_cancels_its_own_suite(workflo
     neighbour = groups(pull_request("synchronize", ["run-ci-short"], number=8), "5")
     assert len(set(first.values())) == len(first)
     for later in (second, other, neighbour):
-        assert not set(later.values()) & {first["e2e-test-short"]}
+        assert not set(later.values()) & {first["e2e-test-short"], first[""]}
     assert not set(other.values()) & (set(first.values()) | set(pushed.values()))
     assert pushed["e2e-test-short"] == first["e2e-test-short"]
+
+
+@pytest.mark.slow
+def test_a_push_cancels_the_whole_run_of_the_push_before_it_and_no_other(groups):
+    """A job's group has its place in the matrix, and the newer run may have fewer places."""
+    opened = groups(pull_request("opened", ["run-ci-short"]), "1")
+    pushed = groups(pull_request("synchronize", []), "2")
+    labeled = groups(pull_request("labeled", ["run-ci-short"], "run-ci-short"), "3")
+    neighbour = groups(pull_request("synchronize", [], number=8), "4")
+    assert pushed[""] == opened[""]
+    assert not {labeled[""], neighbour[""]} & set(pushed.values())
+    assert pushed[""] not in list(pushed.values())[1:]
 
 
 def inner(template):
