@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 
 import pytest
+import rich.console
 
 from trainci.console import Console, GithubConsole, LiveConsole
 from trainci.model import (
@@ -66,13 +67,6 @@ def test_plain_output_is_whole_lines_with_the_tests_name(tmp_path):
         "a.py | progress 99%",
         "a.py | last without an end",
     ]
-
-
-def test_a_stream_that_cannot_encode_a_character_still_gets_the_line():
-    raw = io.BytesIO()
-    console = Console(io.TextIOWrapper(raw, encoding="ascii"), lambda: 0.0)
-    console(Event("output", 0.0, "a.py", 1, {"text": "loss → 0 \udcff\n"}))
-    assert raw.getvalue() == b"a.py | loss \\u2192 0 \\udcff\n"
 
 
 def run_in_actions(
@@ -160,8 +154,6 @@ def test_a_terminal_shows_what_runs_against_what_was_expected(tmp_path):
     with console:
         console(Event("queued", 0.0, "a.py", 1, {"log": "l", "gpus": 4}))
         console(Event("started", 5.0, "a.py", 1, {"pid": 1}))
-        import rich.console
-
         painted = rich.console.Console(file=io.StringIO(), width=160)
         painted.print(console._render())
         text = painted.file.getvalue()  # type: ignore[attr-defined]
@@ -205,3 +197,14 @@ def test_the_group_of_a_test_holds_its_prepare_phase(tmp_path):
     begin, end = lines.index("::group::a.py"), lines.index("::endgroup::")
     assert begin < lines.index("a.py | downloads") < lines.index("a.py | trains") < end
     assert lines.count("::group::a.py") == 1
+
+
+@pytest.mark.parametrize("test_id", ["a.py[/data/model]", "a.py[slow]", "a.py[[bold]]"])
+def test_a_terminal_shows_an_id_as_it_is(test_id):
+    test = Test(test_id, "a.py", num_gpus=1)
+    console = LiveConsole(io.StringIO(), lambda: 0.0, Selection((Selected(test, ""),)), POOL, {})
+    with console:
+        console(Event("queued", 0.0, test_id, 1, {"log": "l", "gpus": 1}))
+        painted = rich.console.Console(file=io.StringIO(), width=160)
+        painted.print(console._render())
+    assert test_id in painted.file.getvalue()

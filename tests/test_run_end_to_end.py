@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import pty
 import re
 import shlex
 import signal
@@ -376,3 +377,55 @@ def test_the_time_limit_covers_both_phases(repository):
     code, output = repository.run("run", "tests/test_a.py", "--devices", "cpu:2", "--timeout", "1")
     assert code == 1, output
     assert "timed out       tests/test_a.py: in its prepare phase: ended by its time limit of 1 s" in output
+
+
+def test_a_reader_that_has_had_enough_leaves_the_run_and_its_exit_code_as_they_are(repository):
+    body = """
+        for _ in range(2000):
+            print("x" * 100)
+        Path("ended").touch()
+        sys.exit(1)
+    """
+    repository.test("a", body)
+    line = f"set -o pipefail; {shlex.quote(TRAINCI)} run tests/test_a.py --junit report.xml | head -1"
+    done = subprocess.run(
+        ["bash", "-c", line], cwd=repository.root, env=repository.environment, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    assert repository.path("ended").exists()
+    assert JUnitXml.fromfile(str(repository.path("report.xml"))).failures == 1
+
+
+def on_a_terminal(repository: Repository, *arguments: str) -> tuple[int, str]:
+    master, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [TRAINCI, *arguments],
+        cwd=repository.root,
+        env={**repository.environment, "TERM": "xterm"},
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+    )
+    os.close(terminal)
+    shown = b""
+    try:
+        while data := os.read(master, 65536):
+            shown += data
+    except OSError:  # EIO: nobody holds the terminal any more
+        pass
+    os.close(master)
+    return process.wait(timeout=DEADLINE), shown.decode()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_a_terminal_shows_any_id_in_any_encoding(repository, encoding):
+    repository.environment["PYTHONIOENCODING"] = encoding
+    repository.test("a", "os.write(1, 'loss → 0\\n'.encode()); time.sleep(0.5)", gpus=1)
+    entry = '{ path = "tests/test_a.py", args = ["/data/model"] }'
+    repository.write("trainci.toml", f"[project]\n[suites.short]\ntests = [{entry}]\n")
+    code, shown = on_a_terminal(repository, "run", "short", "--devices", "cpu:2")
+    assert code == 0, shown
+    assert "1 of 2 virtual devices, no GPU in use" in shown
+    assert "tests/test_a.py[/data/model] | " in shown
+    assert "Traceback" not in shown

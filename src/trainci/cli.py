@@ -7,12 +7,12 @@ Every command returns its exit code, or raises; here, and nowhere else, an error
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from typing import TextIO
 
 from trainci import __version__
 from trainci.errors import EXIT_INTERRUPTED, EXIT_MACHINE, EXIT_OK, EXIT_USAGE, PlacedFaults, TrainciError
+from trainci.streams import reliable
 
 # Each command is `command` in `commands/<module>.py`.
 _COMMANDS = {
@@ -41,6 +41,13 @@ Exit codes: 0 all passed, 1 a test failed, 2 your command or configuration is wr
 
 def main(arguments: Sequence[str], stdout: TextIO, stderr: TextIO) -> int:
     """Run one command line with these streams and return its exit code; nothing is raised."""
+    stdout, stderr = reliable(stdout), reliable(stderr)
+    code = _answer(arguments, stdout, stderr)
+    stdout.flush()
+    return code
+
+
+def _answer(arguments: Sequence[str], stdout: TextIO, stderr: TextIO) -> int:
     name = arguments[0] if arguments else "--help"
     if name in ("-h", "--help"):
         stdout.write(_HELP.format(commands="\n".join(f"  {key:<9} {text}" for key, (_, text) in _COMMANDS.items())))
@@ -49,7 +56,7 @@ def main(arguments: Sequence[str], stdout: TextIO, stderr: TextIO) -> int:
         stdout.write(f"trainci {__version__}\n")
         return EXIT_OK
     if name not in _COMMANDS:
-        stderr.write(_encodable(f"trainci: there is no command {name!r}. See `trainci --help`.\n", stderr))
+        stderr.write(f"trainci: there is no command {name!r}. See `trainci --help`.\n")
         return EXIT_USAGE
     return _run_command(name, list(arguments[1:]), stdout, stderr)
 
@@ -68,7 +75,6 @@ def _run_command(name: str, arguments: list[str], stdout: TextIO, stderr: TextIO
             # Not command.main, which has an error door of its own.
             with command.make_context(f"trainci {name}", arguments) as context:
                 code = command.invoke(context)
-            stdout.flush()
             return code if isinstance(code, int) else EXIT_OK
         except click.exceptions.Exit as request:
             return request.exit_code
@@ -77,19 +83,15 @@ def _run_command(name: str, arguments: list[str], stdout: TextIO, stderr: TextIO
             return error.exit_code
         except TrainciError as error:
             said = str(error) if isinstance(error, PlacedFaults) else f"trainci: {error}"
-            stderr.write(_encodable(f"{_shown(said)}\n", stderr))
+            stderr.write(f"{_shown(said)}\n")
             return error.exit_code
         except (KeyboardInterrupt, click.Abort):
             stderr.write("trainci: interrupted\n")
             return EXIT_INTERRUPTED
-        except BrokenPipeError:
-            # The reader has had enough (`trainci list | head`). Python must not complain about it at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
-            return EXIT_OK
         except Exception:
             import traceback
 
-            stderr.write(_encodable(traceback.format_exc(), stderr))
+            stderr.write(traceback.format_exc())
             stderr.write(
                 "trainci: this is a bug of trainci, not of your tests. Please report it with the lines above.\n"
             )
@@ -101,8 +103,3 @@ def _shown(said: str) -> str:
     from trainci import github
 
     return github.annotated(said) if github.in_actions(os.environ) else said
-
-
-def _encodable(text: str, stream: TextIO) -> str:
-    encoding = stream.encoding or "utf-8"
-    return text.encode(encoding, "backslashreplace").decode(encoding)

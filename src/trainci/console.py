@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from trainci import github, schedule
-from trainci.model import Event, Outcome, Pool, Result, Run, Selection, Test, printable
+from trainci.model import Event, Outcome, Pool, Result, Run, Selection, Test
 from trainci.reports import last_lines
 
 if TYPE_CHECKING:
@@ -80,9 +80,7 @@ class Console:
         self._write(f"[{_clock_time(event.at)}] {text}")
 
     def _write(self, line: str) -> None:
-        # Names and output may hold what the stream's encoding cannot.
-        encoding = self._stream.encoding or "utf-8"
-        self._stream.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+        self._stream.write(f"{line}\n")
         self._stream.flush()
 
 
@@ -224,6 +222,7 @@ class LiveConsole(Console):
 
     def _render(self) -> Table:
         from rich.table import Table
+        from rich.text import Text
 
         table = Table(box=None, show_header=False, pad_edge=False)
         now = self._clock()
@@ -231,10 +230,10 @@ class LiveConsole(Console):
         for test, since, state in list(self._running.values()):
             expected = self._expected.get(test.id)
             against = f" of about {_duration(expected)}" if expected else ""
-            table.add_row(
-                "▶", printable(test.id), f"{test.num_gpus} devices", state or _duration(now - since) + against
-            )
-        table.add_row("", self._footer(now))
+            cells = ("▶", test.id, f"{test.num_gpus} devices", state or _duration(now - since) + against)
+            # As Text: rich would take the brackets of an id for its markup.
+            table.add_row(*map(Text, cells))
+        table.add_row("", Text(self._footer(now)))
         return table
 
     def _footer(self, now: float) -> str:
@@ -270,7 +269,7 @@ class LiveConsole(Console):
             "machine's fault": "yellow",
         }
         style = next((color for word, color in words.items() if line.startswith(word)), "")
-        self._rich.print(Text(line.encode("utf-8", "backslashreplace").decode(), style=style))
+        self._rich.print(Text(line, style=style))
 
 
 def totals(run: Run) -> str:
