@@ -67,6 +67,7 @@ def tell(state: StatePaths, history: History, run: str, seconds: list[float], ou
 def test_a_killed_runner_leaves_a_history_that_opens_and_says_what_was_cut_off(tmp_path):
     killed_writer(tmp_path)
     history = History(StatePaths(tmp_path))
+    assert history.past(["cut.py"])["cut.py"].outcome == "cut off", "before any other run has told"
     cut = {item.test_id: item for item in history.take_cut_off()}
     assert cut["cut.py"].log == "cut.py.log"
     assert "done.py" not in cut
@@ -151,3 +152,41 @@ def test_two_processes_may_open_a_new_history_at_once(tmp_path):
     program += "from trainci.paths import StatePaths; History(StatePaths(Path(sys.argv[1]))).close()"
     openers = [subprocess.Popen([sys.executable, "-c", program, str(tmp_path)]) for _ in range(6)]
     assert [opener.wait() for opener in openers] == [0] * 6
+
+
+LIMITED = """
+    import resource, sys
+    from pathlib import Path
+    from trainci.errors import MachineError
+    from trainci.history import History
+    from trainci.model import Event
+    from trainci.paths import StatePaths
+
+    listen = History(StatePaths(Path(sys.argv[1]))).listener("run-1")
+    listen(Event("run_started", 0.0, data={"commit": "c0ffee", "devices": "no GPU", "tests": []}))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    try:
+        listen(Event("queued", 1.0, "a.py", 1, {"log": "a.log", "gpus": 1}))
+    except MachineError as error:
+        print(error)
+"""
+
+
+def test_a_disk_that_takes_no_more_is_the_machines_fault(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(LIMITED), tmp_path], capture_output=True, text=True, check=True
+    )
+    assert "history.db: what happened cannot be written: disk I/O error" in done.stdout
+    paths = RunPaths(StatePaths(tmp_path), "run-1")
+    paths.directory.mkdir()
+    paths.events.symlink_to("/dev/full")
+    with pytest.raises(MachineError, match=r"events\.jsonl: what happened cannot be written: No space left"):
+        EventLog(paths)(Event("run_ended", 1.0, data={"exit_code": 0}))
+
+
+def test_a_directory_of_runs_that_cannot_be_written_is_the_machines_fault(tmp_path):
+    paths = RunPaths(StatePaths(tmp_path), "run-1")
+    paths.directory.parent.parent.mkdir()
+    paths.directory.parent.write_text("a file where the runs should go")
+    with pytest.raises(MachineError, match=r"events\.jsonl: what happened cannot be written"):
+        EventLog(paths)

@@ -254,6 +254,7 @@ def test_a_killed_runner_leaves_no_process_and_the_next_run_says_what_was_cut_of
     process.kill()
     process.communicate()
     eventually(lambda: not any(alive(pid) for pid in started), "the test's tree ended with its runner")
+    assert "cut off" in repository.run("list", "tests/test_a.py")[1], "before any other run has told"
     code, output = repository.run("run", "tests/test_b.py")
     assert code == 0
     assert "an earlier run was killed during tests/test_a.py" in output

@@ -13,6 +13,7 @@ import sqlite3
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from trainci.errors import MachineError
@@ -64,11 +65,18 @@ class CutOff:
 
 
 class EventLog:
-    """Appends each event, but for the output (which is in the logs), as one line of JSON."""
+    """Appends each event, but for the output (which is in the logs), as one line of JSON.
+
+    :raises MachineError: an event cannot be written.
+    """
 
     def __init__(self, paths: RunPaths) -> None:
-        paths.directory.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(paths.events, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._path = paths.events
+        try:
+            paths.directory.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise _unwritable(self._path, error) from None
         # Held for the runner's life: whoever can take it knows that the runner is gone.
         fcntl.flock(self._file, fcntl.LOCK_EX)
 
@@ -83,7 +91,10 @@ class EventLog:
             "attempt": event.attempt,
             **event.data,
         }
-        os.write(self._file, json.dumps(line).encode() + b"\n")
+        try:
+            os.write(self._file, json.dumps(line).encode() + b"\n")
+        except OSError as error:
+            raise _unwritable(self._path, error) from None
 
     def close(self) -> None:
         """Let the lock go."""
@@ -115,7 +126,7 @@ class History:
 
     def listener(self, run_id: str) -> _Recorder:
         """What writes the events of run ``run_id``."""
-        return _Recorder(self._db, run_id)
+        return _Recorder(self._db, self._state.history, run_id)
 
     def past(self, test_ids: Iterable[str]) -> dict[str, Past]:
         """What is known of each of ``test_ids``; tests without a past are left out."""
@@ -150,13 +161,15 @@ class History:
 
     def _last_outcome(self, test_id: str) -> str:
         row = self._db.execute(
-            "SELECT coalesce(v.outcome, CASE WHEN r.cut_off THEN 'cut off' ELSE 'running' END)"
-            " FROM attempts a JOIN runs r ON r.id = a.run_id"
+            "SELECT a.run_id, v.outcome FROM attempts a"
             " LEFT JOIN verdicts v ON v.run_id = a.run_id AND v.test_id = a.test_id"
             " WHERE a.test_id = ? ORDER BY a.queued DESC LIMIT 1",
             (test_id,),
         ).fetchone()
-        return str(row[0]) if row else ""
+        if row is None:
+            return ""
+        run_id, outcome = row
+        return outcome or ("running" if _is_alive(RunPaths(self._state, run_id)) else "cut off")
 
     def _migrate(self) -> None:
         self._db.execute("BEGIN IMMEDIATE")
@@ -175,16 +188,23 @@ class History:
 
 
 class _Recorder:
-    """Writes the events of one run into the history, each in a transaction of its own."""
+    """Writes the events of one run into the history, each in a transaction of its own.
 
-    def __init__(self, db: sqlite3.Connection, run_id: str) -> None:
+    :raises MachineError: an event cannot be written.
+    """
+
+    def __init__(self, db: sqlite3.Connection, path: Path, run_id: str) -> None:
         self._db = db
+        self._path = path
         self._run = run_id
 
     def __call__(self, event: Event) -> None:
         write = getattr(self, f"_on_{event.kind}", None)
         if write is not None:
-            write(event, event.data)
+            try:
+                write(event, event.data)
+            except sqlite3.Error as error:
+                raise _unwritable(self._path, error) from None
 
     def _on_run_started(self, event: Event, data: Any) -> None:
         self._db.execute(
@@ -230,6 +250,14 @@ class _Recorder:
             f"UPDATE attempts SET {assignments} WHERE run_id = ? AND test_id = ? AND number = ?",
             (*columns.values(), self._run, event.test_id, event.attempt),
         )
+
+
+def _unwritable(path: Path, error: Exception) -> MachineError:
+    reason = error.strerror if isinstance(error, OSError) else error
+    return MachineError(
+        f"{path}: what happened cannot be written: {reason}. The tests that ran are ended; make room, or see who "
+        "may write there, and run again."
+    )
 
 
 def _is_alive(paths: RunPaths) -> bool:

@@ -96,12 +96,9 @@ def test_the_prepare_phase_holds_no_device_and_its_output_comes_first_in_the_log
     [(Phase.BOTH, " cpu-0,cpu-1 "), (Phase.PREPARE, "prepare  "), (Phase.EXECUTE, "execute cpu-0,cpu-1 ")],
 )
 def test_a_local_test_is_told_its_phase_and_its_devices(tmp_path, monkeypatch, phase, told):
-    monkeypatch.setenv("TRAINCI_LOCK_DIR", str(tmp_path / "locks"))
     monkeypatch.setenv("TRAINCI_PHASE", "execute")  # that of a test which this one is a part of
     (tmp_path / "tells").write_text(TOLD)
-    attempt = Attempt(
-        LocalExecutor(tmp_path, Pool(virtual_devices(2), virtual=True)), tmp_path, "tells", phase=phase
-    )
+    attempt = Attempt(local(tmp_path, monkeypatch), tmp_path, "tells", phase=phase)
     attempt.end()
     assert attempt.job.log.read_text() == f"{told}\n"
 
@@ -137,6 +134,28 @@ def test_stopping_an_unknown_job_is_no_error(executor, tmp_path):
 
 def test_the_command_names_the_test(executor):
     assert "passes" in executor.command(Test("passes", "passes"))
+
+
+def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalExecutor:
+    monkeypatch.setenv("TRAINCI_LOCK_DIR", str(tmp_path / "locks"))
+    return LocalExecutor(tmp_path, Pool(virtual_devices(2), virtual=True))
+
+
+def test_a_full_disk_loses_the_attempt_and_ends_its_tree(tmp_path, monkeypatch):
+    """More output than a pipe holds: a test that nobody reads from would wait for ever."""
+    (tmp_path / "talks").write_text("import time\nprint('x' * 10**6, flush=True)\ntime.sleep(1000)\n")
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs/talks.log").symlink_to("/dev/full")
+    attempt = Attempt(local(tmp_path, monkeypatch), tmp_path, "talks")
+    assert attempt.end().data["lost"] == "its log cannot be written: No space left on device"
+    pid = next(event.data["pid"] for event in attempt.events if event.kind == "started")
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_an_attempt_that_cannot_be_started_has_ended_and_is_lost(tmp_path, monkeypatch):
+    (tmp_path / "logs").write_text("a file where the logs should go")
+    attempt = Attempt(local(tmp_path, monkeypatch), tmp_path, "passes")
+    assert attempt.end().data["lost"] == "it could not be started: File exists"
 
 
 @pytest.mark.parametrize("text", ["plain", "a b", "it's", "$(id)", "a\nb", "\t", "\udcff", "é", "é\n\\x41", "'\r'"])

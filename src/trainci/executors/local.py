@@ -6,6 +6,7 @@ so when the runner is killed, too: the descriptor that it reports on then closes
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import selectors
@@ -44,9 +45,28 @@ class LocalExecutor:
 
     def start(self, job: Job, emit: Emit) -> None:
         """See Executor."""
-        job.log.parent.mkdir(parents=True, exist_ok=True)
-        log = job.log.open("ab")
-        read_end, write_end = os.pipe()
+        try:
+            job.log.parent.mkdir(parents=True, exist_ok=True)
+            # Without a buffer, which would hold on to what a full disk refused.
+            log = job.log.open("ab", buffering=0)
+            process, status = self._launch(job)
+        except OSError as error:
+            lost = f"it could not be started: {error.strerror}"
+            data = {"exit_code": None, "timed_out": False, "lost": lost}
+            emit(Event("ended", self._clock(), job.test.id, job.attempt, data))
+            return
+        self._processes[job.test.id, job.attempt] = process
+        watcher = _Watcher(job, process, status, log, emit, self._clock)
+        threading.Thread(target=watcher.run, name=job.test.id, daemon=True).start()
+
+    def stop(self, job: Job) -> None:
+        """See Executor."""
+        process = self._processes.get((job.test.id, job.attempt))
+        if process is not None and process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+
+    def _launch(self, job: Job) -> tuple[subprocess.Popen[bytes], int]:
+        """The lease process of ``job``, and the descriptor that it reports on."""
         environment = {
             **os.environ,
             **dict(job.test.env),
@@ -54,6 +74,7 @@ class LocalExecutor:
             "TRAINCI_TEST_ID": job.test.id,
             "TRAINCI_PHASE": job.phase.value,
         }
+        read_end, write_end = os.pipe()
         try:
             process = subprocess.Popen(
                 self._lease_command(job, write_end),
@@ -66,17 +87,12 @@ class LocalExecutor:
                 # Its own session, so that a ^C at the terminal reaches only the runner, which then ends it.
                 start_new_session=True,
             )
+        except OSError:
+            os.close(read_end)
+            raise
         finally:
             os.close(write_end)
-        self._processes[job.test.id, job.attempt] = process
-        watcher = _Watcher(job, process, read_end, log, emit, self._clock)
-        threading.Thread(target=watcher.run, name=job.test.id, daemon=True).start()
-
-    def stop(self, job: Job) -> None:
-        """See Executor."""
-        process = self._processes.get((job.test.id, job.attempt))
-        if process is not None and process.poll() is None:
-            process.send_signal(signal.SIGTERM)
+        return process, read_end
 
     def _lease_command(self, job: Job, status: int) -> list[str]:
         devices = self._pool.devices
@@ -116,7 +132,7 @@ class _Watcher:
         job: Job,
         process: subprocess.Popen[bytes],
         status: int,
-        log: Any,
+        log: io.FileIO,
         emit: Emit,
         clock: Callable[[], float],
     ) -> None:
@@ -129,6 +145,7 @@ class _Watcher:
         self._pending = b""
         self._tail = b""
         self._ending: dict[str, Any] | None = None
+        self._lost = ""
 
     def run(self) -> None:
         try:
@@ -160,10 +177,19 @@ class _Watcher:
                         selector.unregister(key.fileobj)
 
     def _on_output(self, data: bytes) -> None:
-        self._log.write(data)
-        self._log.flush()
+        if not self._lost:
+            self._write_log(data)
         self._tail = (self._tail + data)[-4096:]
         self._send("output", text=data.decode("utf-8", "replace"))
+
+    def _write_log(self, data: bytes) -> None:
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[self._log.write(rest) :]
+        except OSError as error:
+            self._lost = f"its log cannot be written: {error.strerror}"
+            self._process.send_signal(signal.SIGTERM)
 
     def _on_status(self, data: bytes) -> None:
         for report in self._reports(data):
@@ -179,6 +205,8 @@ class _Watcher:
             yield json.loads(line)
 
     def _outcome(self) -> dict[str, Any]:
+        if self._lost:
+            return {"exit_code": None, "timed_out": False, "lost": self._lost}
         if self._ending is None:
             last = self._tail.decode("utf-8", "replace").strip().splitlines()
             said = f": {last[-1]}" if last else ""
