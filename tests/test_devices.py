@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import pynvml
 import pytest
 
 from trainci import devices
@@ -66,3 +69,80 @@ def test_nvml_shows_each_gpu_with_its_uuid_and_memory(monkeypatch):
 )
 def test_an_inherited_cuda_visible_devices_is_read_as_cuda_reads_it(variable, left):
     assert [device.index for device in devices.visible(GPUS, variable)] == left
+
+
+class Driver:
+    """Stands in for the NVML library, which a host without a GPU has not: GPU-a, and its MIG instances 1 and 2."""
+
+    def __init__(self, monkeypatch):
+        self.lost = False
+        self.ecc = 0
+        self.remapped = (0, 0, 0, 0)
+        self.events = []
+        self.registered = []
+        answers = {
+            "nvmlInit": lambda: None,
+            "nvmlShutdown": lambda: None,
+            "nvmlDeviceGetHandleByUUID": str,
+            "nvmlDeviceGetUUID": str,
+            "nvmlDeviceGetMemoryInfo": lambda handle: self.fail() if self.lost else SimpleNamespace(used=0),
+            "nvmlDeviceIsMigDeviceHandle": lambda handle: handle.startswith("MIG-"),
+            "nvmlDeviceGetDeviceHandleFromMigDeviceHandle": lambda handle: "GPU-a",
+            "nvmlDeviceGetGpuInstanceId": lambda handle: int(handle[-1]),
+            "nvmlDeviceGetTotalEccErrors": lambda handle, *kinds: self.ecc,
+            "nvmlDeviceGetRemappedRows": lambda handle: self.remapped,
+            "nvmlEventSetCreate": lambda: "events",
+            "nvmlDeviceRegisterEvents": lambda handle, kinds, events: self.registered.append((handle, kinds)),
+            "nvmlEventSetWait_v2": self.next_event,
+        }
+        for name, answer in answers.items():
+            monkeypatch.setattr(pynvml, name, answer)
+
+    def fail(self):
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_GPU_IS_LOST)
+
+    def next_event(self, events, milliseconds):
+        if not self.events:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_TIMEOUT)
+        xid, instance = self.events.pop(0)
+        return SimpleNamespace(device="GPU-a", eventData=xid, gpuInstanceId=instance)
+
+
+@pytest.fixture
+def driver(monkeypatch):
+    return Driver(monkeypatch)
+
+
+@pytest.mark.parametrize("uuid", ["GPU-a", "MIG-1"])
+def test_faults_of_a_device_are_told_in_a_sentence(driver, uuid):
+    assert devices.faults(uuid) == ""
+    driver.remapped = (0, 1, 1, 0)
+    assert devices.faults(uuid) == "a broken row of its memory is replaced only by a reset of the GPU"
+    driver.remapped = (0, 1, 0, 1)
+    assert devices.faults(uuid) == "a broken row of its memory could not be replaced"
+    driver.ecc = 3
+    assert devices.faults(uuid) == "3 uncorrectable ECC errors since the driver was loaded"
+    driver.lost = True
+    assert devices.faults(uuid) == "NVML cannot reach it: GPU is lost"
+
+
+def test_xids_are_heard_once_for_the_devices_that_had_them(driver):
+    heard = devices.listen_for_xids(["GPU-a"])
+    assert driver.registered == [("GPU-a", pynvml.nvmlEventTypeXidCriticalError)]
+    assert heard() == ()
+    driver.events = [(31, 0xFFFFFFFF), (79, 2)]
+    assert heard() == (("GPU-a", 31), ("GPU-a", 79))
+    assert heard() == ()
+
+
+def test_an_xid_of_one_mig_instance_is_not_its_neighbours(driver):
+    heard = devices.listen_for_xids(["MIG-1", "MIG-2"])
+    driver.events = [(94, 2), (79, 0xFFFFFFFF)]
+    assert heard() == (("MIG-2", 94), ("MIG-1", 79), ("MIG-2", 79))
+
+
+def test_where_nvml_has_no_events_nothing_is_heard(driver, monkeypatch):
+    monkeypatch.setattr(pynvml, "nvmlDeviceRegisterEvents", lambda *_: driver.fail())
+    heard = devices.listen_for_xids(["GPU-a"])
+    driver.events = [(79, 0xFFFFFFFF)]
+    assert heard() == ()

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from trainci.errors import MachineError, UsageError
 from trainci.model import Device, Pool, printable
+
+# Long enough for NVML to look at what lies there already.
+_EVENT_WAIT_MS = 1
+# What NVML says where an event is of no single MIG instance (nvml.h, nvmlEventData_t).
+_ANY_INSTANCE = 0xFFFFFFFF
 
 
 def pool(spec: str) -> Pool:
@@ -87,19 +92,79 @@ def memory_used(uuid: str) -> int:
 
 
 def faults(uuid: str) -> str:
-    """One sentence when the device reports uncorrectable memory errors or pending row remaps, else empty.
+    """One sentence when the device cannot be reached any more, or reports uncorrectable memory errors, or rows of
+    memory that could not be replaced or are only after a reset; else empty.
 
-    :raises MachineError: NVML fails or does not know the device.
+    :raises MachineError: NVML as a whole fails.
     """
     with _nvml() as nvml:
-        handle = _handle(_required(nvml), uuid)
         try:
-            count = nvml.nvmlDeviceGetTotalEccErrors(
-                handle, nvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, nvml.NVML_VOLATILE_ECC
-            )
-        except nvml.NVMLError:
-            return ""
-        return f"{count} uncorrectable ECC errors since the driver was loaded" if count else ""
+            handle = _whole(_required(nvml), _handle(nvml, uuid))
+            # One that has fallen off the bus has a handle, and no answers.
+            nvml.nvmlDeviceGetMemoryInfo(handle)
+        except nvml.NVMLError as error:
+            return f"NVML cannot reach it: {error}"
+        return _memory_faults(nvml, handle)
+
+
+def _memory_faults(nvml: Any, handle: Any) -> str:
+    with suppress(nvml.NVMLError):
+        count = nvml.nvmlDeviceGetTotalEccErrors(
+            handle, nvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, nvml.NVML_VOLATILE_ECC
+        )
+        if count:
+            return f"{count} uncorrectable ECC errors since the driver was loaded"
+    with suppress(nvml.NVMLError):
+        _, _, pending, failed = nvml.nvmlDeviceGetRemappedRows(handle)
+        if failed:
+            return "a broken row of its memory could not be replaced"
+        if pending:
+            return "a broken row of its memory is replaced only by a reset of the GPU"
+    return ""
+
+
+def listen_for_xids(uuids: Sequence[str]) -> Callable[[], tuple[tuple[str, int], ...]]:
+    """Hear the Xid errors of these devices from now on, until this process ends.
+
+    Returns what gives, at each call, those that came since the call before: pairs of UUID and number. Where NVML
+    cannot tell (an old card, a virtual one), nothing is ever heard.
+    """
+    import pynvml as nvml
+
+    try:
+        nvml.nvmlInit()
+        events = nvml.nvmlEventSetCreate()
+    except nvml.NVMLError:
+        return tuple
+    listeners = [listener for uuid in uuids for listener in _registered(nvml, events, uuid)]
+
+    def heard() -> tuple[tuple[str, int], ...]:
+        found: list[tuple[str, int]] = []
+        while True:
+            try:
+                event = nvml.nvmlEventSetWait_v2(events, _EVENT_WAIT_MS)
+                physical = nvml.nvmlDeviceGetUUID(event.device)
+            except nvml.NVMLError:
+                # No more of them, mostly.
+                return tuple(found)
+            for uuid, of, instance in listeners:
+                everywhere = _ANY_INSTANCE in (instance, event.gpuInstanceId)
+                if of == physical and (everywhere or instance == event.gpuInstanceId):
+                    found.append((uuid, int(event.eventData)))
+
+    return heard
+
+
+def _registered(nvml: Any, events: Any, uuid: str) -> list[tuple[str, str, int]]:
+    """A device's UUID, that of its whole GPU, and its MIG instance; nothing where it has no such events."""
+    try:
+        handle = _handle(nvml, uuid)
+        whole = _whole(nvml, handle)
+        nvml.nvmlDeviceRegisterEvents(whole, nvml.nvmlEventTypeXidCriticalError, events)
+        instance = _ANY_INSTANCE if whole is handle else int(nvml.nvmlDeviceGetGpuInstanceId(handle))
+        return [(uuid, nvml.nvmlDeviceGetUUID(whole), instance)]
+    except nvml.NVMLError:
+        return []
 
 
 def topology() -> tuple[tuple[str, str, int], ...]:
@@ -163,6 +228,15 @@ def _required(nvml: Any) -> Any:
 
 def _handle(nvml: Any, uuid: str) -> Any:
     return _required(nvml).nvmlDeviceGetHandleByUUID(uuid)
+
+
+def _whole(nvml: Any, handle: Any) -> Any:
+    """The GPU that a MIG instance is a part of; a whole GPU's own handle."""
+    try:
+        is_part = nvml.nvmlDeviceIsMigDeviceHandle(handle)
+    except nvml.NVMLError:
+        return handle
+    return nvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(handle) if is_part else handle
 
 
 def _mig_parts(nvml: Any, handle: Any) -> list[Any]:

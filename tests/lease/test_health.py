@@ -13,7 +13,8 @@ import pytest
 from trainci.lease import health, release, status
 from trainci.lease.directory import open_directory
 
-# A lease whose devices are asked by files: DIR/<uuid> holds the bytes in use, DIR/<uuid>.fault a sentence.
+# A lease whose devices are asked by files: DIR/<uuid> holds the bytes in use, DIR/<uuid>.fault a sentence,
+# DIR/<uuid>.xid the number of an Xid that came.
 LEASE_WITH_PROBE = """
 import pathlib, sys
 from trainci.lease import command, health
@@ -24,7 +25,10 @@ def read(name, default):
     return path.read_text() if path.exists() else default
 health.IDLE_WITHIN_S = float(sys.argv[2])
 command._known_to_nvml = lambda places: True
-command.nvml_probe = lambda: Probe(lambda uuid: int(read(uuid, "0")), lambda uuid: read(uuid + ".fault", ""))
+def listen(uuids):
+    return lambda: [(uuid, int(read(uuid + ".xid", 0))) for uuid in uuids if read(uuid + ".xid", "")]
+used, faults = lambda uuid: int(read(uuid, "0")), lambda uuid: read(uuid + ".fault", "")
+command.nvml_probe = lambda: Probe(used, faults, listen)
 health.unfit.__defaults__ = (float(sys.argv[2]),)
 sys.exit(command.main(sys.argv[3:]))
 """
@@ -80,6 +84,42 @@ def test_a_device_with_errors_is_quarantined(host, probed, tmp_path):
     (tmp_path / "memory" / "cpu-0.fault").write_text("3 uncorrectable ECC errors")
     assert probed("--count", "1", "--", "sh", "-c", "echo $TRAINCI_DEVICES").communicate(timeout=40)[0] == "cpu-1\n"
     assert states(host)["cpu-0"].reason == "3 uncorrectable ECC errors"
+
+
+def test_a_device_that_reported_an_xid_while_a_job_ran_is_quarantined_and_another_serves(host, probed, tmp_path):
+    xid = tmp_path / "memory" / "cpu-0.xid"
+    before = time.time()
+    assert probed("--count", "1", "--", "sh", "-c", f"printf 79 >{xid}; exit 7").wait(40) == 7
+    bad = states(host)["cpu-0"]
+    assert (bad.state, bad.reason) == ("quarantined", "Xid 79 while a job ran on it")
+    assert before <= bad.since <= time.time()
+    assert probed("--count", "1", "--", "sh", "-c", "echo $TRAINCI_DEVICES").communicate(timeout=40)[0] == "cpu-1\n"
+
+
+@pytest.mark.parametrize("xid", [13, 31, 43])
+def test_an_xid_that_a_programs_own_fault_causes_takes_no_device_away(host, probed, tmp_path, xid):
+    probed("--count", "1", "--", "sh", "-c", f"printf {xid} >{tmp_path}/memory/cpu-0.xid").wait(40)
+    assert states(host)["cpu-0"].state == "free"
+
+
+def test_a_released_device_is_not_taken_away_again_for_the_errors_that_were_known(host, probed, tmp_path):
+    """NVML counts ECC errors until the driver is loaded anew."""
+    fault = tmp_path / "memory" / "cpu-0.fault"
+    fault.write_text("3 uncorrectable ECC errors")
+    probed("--count", "1", "--", "true").wait(40)
+    assert release("cpu-0", str(host.path))
+    assert probed("--devices", "0", "--", "true").wait(40) == 0
+    assert states(host)["cpu-0"].state == "free"
+    fault.write_text("4 uncorrectable ECC errors")
+    assert probed("--devices", "0", "--timeout", "0.2", "--", "true").wait(40) == 75
+    assert states(host)["cpu-0"].reason == "4 uncorrectable ECC errors"
+
+
+@pytest.mark.parametrize("name", ["../format", "../queue/plan", "cpu-9", ""])
+def test_what_is_not_quarantined_cannot_be_released(host, name):
+    host.run("--", "true")
+    assert release(name, str(host.path)) is False
+    assert (host.path / "format").exists()
 
 
 def test_a_request_that_needs_a_quarantined_device_waits_and_says_so_until_it_is_released(host):

@@ -7,7 +7,7 @@ import select
 import time
 
 from trainci.lease.directory import Directory
-from trainci.lease.health import Probe, quarantine, unfit
+from trainci.lease.health import Probe, forgiven, quarantine, unfit
 from trainci.lease.hold import Lease, LockedError, end_survivors, take_lease
 from trainci.lease.locks import Mutex
 from trainci.lease.queue import (
@@ -256,12 +256,13 @@ class Waiter:
         if reason:
             quarantine(self._directory, uuid, reason, time.time())
             self._give_back(lease)
+        lease.probe = self._probe
         return not reason
 
     def _unfit(self, lease: Lease) -> tuple[str, str]:
         if self._probe is not None:
             for place in lease.places:
-                reason = unfit(self._probe, place.uuid, self._pause)
+                reason = unfit(self._probe, place.uuid, forgiven(self._directory, place.uuid), self._pause)
                 if reason:
                     return place.uuid, reason
         return "", ""

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import time
 
-from trainci.lease.directory import Directory, read_text, remove
+from trainci.lease.directory import Directory, read_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
 # A driver keeps some memory of an idle GPU for itself (up to about 600 MiB was seen with persistence mode and MPS).
 IDLE_BYTES = 1 << 30
 # The memory of a killed CUDA job returns within a second or two.
 IDLE_WITHIN_S = 15.0
 _LOOK_AGAIN_S = 0.05
+# Xid errors that a program causes on a sound GPU: an exception or a page fault in its kernel, and what follows from
+# ending it (NVIDIA, "XID Errors"; its Kubernetes device plugin passes over the same ones).
+_OF_PROGRAMS = frozenset((13, 31, 43, 45, 68, 109))
+_RELEASED = "released"
 
 
 class Quarantine:
@@ -41,42 +45,75 @@ def quarantined(directory: Directory) -> dict[str, Quarantine]:
     """The quarantined devices, by id."""
     found = {}
     for uuid in directory.names("health"):
-        since, _, reason = (read_text(directory.join("health", uuid)) or "").strip().partition(" ")
-        if reason:
+        since, reason = _entry(directory, uuid)
+        if reason and since != _RELEASED:
             found[uuid] = Quarantine(uuid, reason, float(since))
     return found
 
 
 def release(directory: Directory, uuid: str) -> bool:
-    """Clear a quarantine; False when there was none."""
-    there = read_text(directory.join("health", uuid)) is not None
-    remove(directory.join("health", uuid))
-    return there
+    """Clear a quarantine; False when there was none.
+
+    The reason stays on record: a count of errors goes back to 0 only with the driver, and a device that somebody
+    has released is not taken away again for those that he knew of.
+    """
+    bad = quarantined(directory).get(uuid)
+    if bad is not None:
+        directory.replace(directory.join("health", uuid), f"{_RELEASED} {bad.reason}\n")
+    return bad is not None
+
+
+def forgiven(directory: Directory, uuid: str) -> str:
+    """The fault for which the device was quarantined before it was released; empty for none."""
+    since, reason = _entry(directory, uuid)
+    return reason if since == _RELEASED else ""
+
+
+def _entry(directory: Directory, uuid: str) -> tuple[str, str]:
+    since, _, reason = (read_text(directory.join("health", uuid)) or "").strip().partition(" ")
+    return since, reason
 
 
 class Probe:
-    """How a device is asked about itself: bytes of memory in use, and a sentence about faults or nothing."""
+    """How devices are asked about themselves.
 
-    def __init__(self, memory_used: Callable[[str], int], faults: Callable[[str], str]) -> None:
+    ``memory_used`` gives bytes, ``faults`` a sentence or nothing. ``listen`` begins to hear the Xid errors of
+    devices; what it returns gives those that came since, as pairs of id and number.
+    """
+
+    def __init__(
+        self,
+        memory_used: Callable[[str], int],
+        faults: Callable[[str], str],
+        listen: Callable[[Sequence[str]], Callable[[], Iterable[tuple[str, int]]]],
+    ) -> None:
         self.memory_used = memory_used
         self.faults = faults
+        self.listen = listen
 
 
 def nvml_probe() -> Probe:
     """Ask NVML."""
     from trainci import devices
 
-    return Probe(devices.memory_used, devices.faults)
+    return Probe(devices.memory_used, devices.faults, devices.listen_for_xids)
 
 
-def unfit(probe: Probe, uuid: str, pause: Callable[[float], None], within: float = IDLE_WITHIN_S) -> str:
+def broken_by(xids: Iterable[tuple[str, int]]) -> dict[str, str]:
+    """Why the devices that reported these Xid errors are to be quarantined, by id."""
+    return {uuid: f"Xid {xid} while a job ran on it" for uuid, xid in xids if xid not in _OF_PROGRAMS}
+
+
+def unfit(
+    probe: Probe, uuid: str, forgiven: str, pause: Callable[[float], None], within: float = IDLE_WITHIN_S
+) -> str:
     """Why this device cannot be handed over, in one sentence; empty when it can.
 
-    Memory that is still in use may take ``within`` seconds to return; between two looks ``pause`` is called with
-    seconds.
+    The fault that is ``forgiven`` does not count. Memory that is still in use may take ``within`` seconds to
+    return; between two looks ``pause`` is called with seconds.
     """
     fault = probe.faults(uuid)
-    if fault:
+    if fault and fault != forgiven:
         return fault
     until = time.monotonic() + within
     while True:

@@ -7,11 +7,16 @@ import os
 import time
 
 from trainci.lease.directory import Directory, read_text, remove
+from trainci.lease.health import Probe, broken_by, quarantine
 from trainci.lease.locks import Mutex, is_held, take, try_lock
 from trainci.lease.ports import take_block
 from trainci.lease.queue import Pass, lock_paths, ring_sentinel, waiting
 from trainci.lease.records import FOREVER, Place, Record, Request
 from trainci.processes import end_marked
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 # The environment variable that marks every process of a lease; a lease within a lease adds its id after a "/".
 MARKER = "TRAINCI_LEASE"
@@ -35,6 +40,9 @@ class Lease:
         self.guard = guard
         self.port_base = 0
         self.asked_at = record.since
+        # How its devices are asked about their health; None for those that need no asking.
+        self.probe: Probe | None = None
+        self._xids: Callable[[], Iterable[tuple[str, int]]] = tuple
 
     def take_ports(self) -> None:
         """Take a block of ports, held like the devices.
@@ -44,8 +52,18 @@ class Lease:
         self.port_base, descriptor = take_block(self.directory, int(self.record.id, 16))
         self.locks.append(descriptor)
 
+    def listen(self) -> None:
+        """Hear from now on what goes wrong with the devices; those that break are quarantined at the end.
+
+        Call it in one process, and not before a fork: NVML does not outlive one.
+        """
+        if self.probe is not None:
+            self._xids = self.probe.listen(self.record.devices)
+
     def let_go(self) -> None:
         """Give everything back and wake whoever is next. Call it when no process of the job is left."""
+        for uuid, reason in broken_by(self._xids()).items():
+            quarantine(self.directory, uuid, reason, time.time())
         with Mutex(self.directory):
             self.drop()
             queue = waiting(self.directory) if self.places else []

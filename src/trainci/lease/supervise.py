@@ -76,7 +76,9 @@ def run(
     become_subreaper()
     wrapper = _Wrapper(grace, pipe, status_fd, started)
     wrapper.start(lease, command, environment, time_limit)
-    outcome = wrapper.follow(None if time_limit is None else time.monotonic() + time_limit)
+    deadline = None if time_limit is None else time.monotonic() + time_limit
+    lease.listen()
+    outcome = wrapper.follow(deadline)
     if wrapper.stuck:
         # The guardian stays, and keeps the devices until the kernel lets go of that process.
         lease.abandon()
