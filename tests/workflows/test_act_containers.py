@@ -60,7 +60,7 @@ if __name__ == "__main__":
     time.sleep(0.3)
     (seen / f"{name}.json").write_text(json.dumps({
         "device": os.environ["TRAINCI_DEVICES"], "start": start, "end": time.time(),
-        "ipc": os.readlink("/proc/self/ns/ipc"),
+        "ipc": os.readlink("/proc/self/ns/ipc"), "proxy": os.environ.get("https_proxy"),
     }))
 """
 
@@ -80,12 +80,14 @@ def case(repository, work, wheels, podman):
     return repository
 
 
-def test_jobs_in_containers_share_one_lease_directory_and_never_a_device(case, container_act, work):
+def test_jobs_in_containers_share_one_lease_directory_and_never_a_device(case, container_act, work, monkeypatch):
+    monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
     ran = container_act.run(case.root, "pull_request", pull_request("labeled", ["run-ci-short"], "run-ci-short"))
     assert ran.code == 0, ran.output
     held = [json.loads(file.read_text()) for file in (work / "seen").glob("*.json")]
     assert len(held) == 3
     assert len({one["ipc"] for one in held}) == 3, "each job has an IPC namespace, and so a /dev/shm, of its own"
+    assert {one["proxy"] for one in held} == {"http://proxy.example:3128"}, "the workflow names it and holds no value"
     met = [(one, other) for one, other in itertools.combinations(held, 2) if overlap(one, other)]
     assert met, "no two jobs ran at the same time, so nothing was shown"
     assert all(one["device"] != other["device"] for one, other in met)

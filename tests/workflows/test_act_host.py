@@ -95,6 +95,18 @@ def test_another_label_starts_nothing(case, host_act):
     assert "Run Set up job" not in ran.output
 
 
+def test_a_run_by_hand_runs_the_chosen_suite_at_any_ref(case, host_act):
+    """Nobody opens a dummy pull request to test a branch."""
+    case.git("checkout", "--quiet", "-b", "release/1.0")
+    case.write("tests/test_ok.py", OK.replace('"args"', '"release", "args"'))
+    case.commit("release")
+    case.git("checkout", "--quiet", "main")
+    asked = {"inputs": {"suite": "short", "ref": "release/1.0"}, "ref": "refs/heads/main"}
+    ran = host_act.run(case.root, "workflow_dispatch", {**asked, "repository": labeled("x")["repository"]})
+    assert ran.code == 0, ran.output
+    assert ran.output.count("release args") == len(list(ran.artifacts.iterdir())) == 2
+
+
 def test_a_failing_test_fails_the_job_with_an_annotation_a_summary_and_its_logs(case, host_act):
     ran = host_act.run(case.root, "pull_request", labeled("run-ci-broken"))
     assert ran.code == 1, ran.output
