@@ -87,7 +87,7 @@ def test_jobs_in_containers_share_one_lease_directory_and_never_a_device(case, c
     held = [json.loads(file.read_text()) for file in (work / "seen").glob("*.json")]
     assert len(held) == 3
     assert len({one["ipc"] for one in held}) == 3, "each job has an IPC namespace, and so a /dev/shm, of its own"
-    assert {one["proxy"] for one in held} == {"http://proxy.example:3128"}, "the workflow names it and holds no value"
+    assert {one["proxy"] for one in held} == {"http://proxy.example:3128"}, "named in the workflow"
     met = [(one, other) for one, other in itertools.combinations(held, 2) if overlap(one, other)]
     assert met, "no two jobs ran at the same time, so nothing was shown"
     assert all(one["device"] != other["device"] for one, other in met)
