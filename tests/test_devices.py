@@ -64,6 +64,8 @@ def test_nvml_shows_each_gpu_with_its_uuid_and_memory(monkeypatch):
         ("GPU-", []),
         ("0,9,1", [0]),
         ("1,-1,2", [1]),
+        ("0,0", []),
+        ("1,0,GPU-b", []),
         ("NoDevFiles", []),
     ],
 )

@@ -67,7 +67,8 @@ def visible(devices: Sequence[Device], variable: str) -> tuple[Device, ...]:
     """The devices that a ``CUDA_VISIBLE_DEVICES`` of this value leaves, in its order.
 
     Entries are indices, UUIDs or unique beginnings of UUIDs; CUDA ignores everything after the first entry
-    that it does not know (CUDA C++ Programming Guide, "CUDA Environment Variables").
+    that it does not know (CUDA C++ Programming Guide, "CUDA Environment Variables"), and shows no device at all
+    when one is named twice.
     """
     found: list[Device] = []
     for part in variable.split(","):
@@ -78,6 +79,8 @@ def visible(devices: Sequence[Device], variable: str) -> tuple[Device, ...]:
             hits = [device for device in devices if text and device.uuid.startswith(text)]
         if len(hits) != 1:
             break
+        if hits[0] in found:
+            return ()
         found.append(hits[0])
     return tuple(found)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,12 +36,10 @@ class Repository:
         return selection.changed_tests(changes, importers, self.files)
 
     def from_root(self, selectors: Sequence[str]) -> list[str]:
-        """Selectors with each path that exists below the current directory made relative to the root."""
-        here = Path.cwd().resolve()
-        if here == self.root.resolve() or not here.is_relative_to(self.root.resolve()):
-            return list(selectors)
-        prefix = here.relative_to(self.root.resolve())
-        return [(prefix / text).as_posix() if (here / text).is_file() else text for text in selectors]
+        """Selectors with each test file, as the current directory names it, made relative to the root."""
+        here, files = Path.cwd().as_posix(), set(self.files)
+        placed = [posixpath.relpath(posixpath.join(here, text), self.root) for text in selectors]
+        return [path if path in files else text for path, text in zip(placed, selectors, strict=True)]
 
 
 def open_repository() -> Repository:

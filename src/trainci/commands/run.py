@@ -80,7 +80,7 @@ def command(
         selection=fitting,
         too_large=too_large,
         pool=pool,
-        cpu_slots=os.cpu_count() or 1,
+        cpu_slots=len(os.sched_getaffinity(0)),
         expected=expected,
         replay={test_id: _replay(test_id, spec, timeout) for test_id in _ids(fitting)},
         fail_fast=fail_fast,
