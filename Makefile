@@ -44,7 +44,7 @@ schema: $(STAMP)
 install: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt $(REQUIREMENTS) | prerequisites
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { echo "Making $(VENV)"; $(PYTHON) -m venv --clear $(VENV); }
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . $(addprefix --requirement ,$(REQUIREMENTS))
 	@touch $(STAMP)
 

@@ -72,3 +72,15 @@ def test_make_test_installs_githubs_own_parser():
     assert done.returncode == 0, done.stderr
     assert "npm ci" in done.stdout
     assert done.stdout.index("npm ci") < done.stdout.index("python -m pytest")
+
+
+def test_an_environment_that_was_left_half_made_is_made_anew(tmp_path):
+    """A ^C while pip itself is being installed leaves a Python without pip."""
+    half = tmp_path / "venv/bin"
+    half.mkdir(parents=True)
+    fake(half, "python", "exit 1")
+    whole = fake(tmp_path, "whole", "exit 0")
+    maker = fake(tmp_path, "maker", f'[ "$2" != venv ] || cp {whole} {half}/python')
+    done = make("install", f"VENV={half.parent}", f"PYTHON={maker}")
+    assert done.returncode == 0, done.stderr
+    assert (half.parent / "installed").exists()
