@@ -1,11 +1,13 @@
-"""The lease on one NVIDIA GPU: discovery, the idle gate, and memory that returns before a hand-over.
+"""The lease on one NVIDIA GPU: discovery, the idle gate, Xid errors, memory that returns before a hand-over.
 
-Run from the repository's root, with torch and nvidia-ml-py: ``PYTHONPATH=src python benchmarks/lease_gpu.py``.
-Prints a record, and exits with 1 when a statement in it is false. Nothing is left out silently.
+Run from the repository's root: ``PYTHONPATH=src python3 benchmarks/lease_gpu.py``. Needs torch and nvidia-ml-py,
+nothing else of trainci's, and about two minutes. Prints a record and writes it to benchmarks/results/lease_gpu.md;
+exits with 1 when a statement in it is false.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import platform
 import subprocess
@@ -34,15 +36,40 @@ while True:
     x = torch.tanh(x @ x)
     torch.cuda.synchronize()
 """
+# Writes far beyond its memory: a page fault of the GPU, and so an Xid.
+WILD = """
+import torch
+block = torch.zeros(1 << 20, dtype=torch.uint8, device="cuda")
+class Beyond:
+    __cuda_array_interface__ = {
+        "shape": (1 << 38,), "typestr": "|u1", "data": (block.data_ptr(), False), "version": 2
+    }
+torch.as_tensor(Beyond(), device="cuda")[-1:].fill_(1)
+torch.cuda.synchronize()
+"""
+# A lease to which no Xid counts as a program's own fault.
+STRICT_LEASE = """
+import sys
+from trainci.lease import command, health
+health._OF_PROGRAMS = frozenset()
+sys.exit(command.main(sys.argv[1:]))
+"""
 HELD_BYTES = 8 << 30
-PATIENCE_S = 120.0
+PATIENCE_S = 60.0
+RECORD = Path(__file__).parent / "results" / "lease_gpu.md"
 
+lines: list[str] = []
 failures: list[str] = []
 
 
-def record(what: str, holds: bool, seen: str) -> None:
-    sys.stdout.write(f"{'ok  ' if holds else 'FAIL'} {what}: {seen}\n")
+def say(line: str) -> None:
+    lines.append(line)
+    sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
+
+
+def record(what: str, holds: bool, seen: str) -> None:
+    say(f"{'ok  ' if holds else 'FAIL'} {what}: {seen}")
     if not holds:
         failures.append(what)
 
@@ -78,7 +105,7 @@ def clean_gate(uuid: str, folder: Path) -> None:
     stranger.stdout.readline()
     used = devices.memory_used(uuid)
     begun = time.monotonic()
-    done = run(lease(folder, "--devices", uuid, "--", "date", "+%s%N"))
+    done = run(lease(folder, "--devices", uuid, "--", "true"))
     waited = time.monotonic() - begun
     stranger.wait()
     record("the idle gate sees memory in use", used > IDLE_BYTES, f"{used >> 20} MiB")
@@ -106,6 +133,27 @@ def quarantine(uuid: str, folder: Path) -> None:
     record("it is handed out again once released", done.returncode == 0, f"exit {done.returncode}")
 
 
+def xid(uuid: str, folder: Path) -> None:
+    """An Xid that a program causes is heard, and takes no GPU away; one that counts does."""
+    heard = devices.listen_for_xids([uuid])
+    done = run(lease(folder, "--devices", uuid, "--", sys.executable, "-c", WILD))
+    numbers = sorted({number for _, number in heard()})
+    record("a job that writes beyond its memory fails", done.returncode == 1, f"exit {done.returncode}")
+    record("its Xid is heard", bool(numbers), f"Xid {numbers}")
+    state = state_of(uuid, folder)
+    record("it is a program's fault, so the GPU stays", state == "free ", repr(state))
+    strict = lease(folder, "--devices", uuid, "--", sys.executable, "-c", WILD)
+    run([sys.executable, "-c", STRICT_LEASE, *strict[3:]])
+    state = state_of(uuid, folder)
+    record("an Xid that counts quarantines it", state.startswith("quarantined Xid"), repr(state))
+    release(uuid, str(folder / "locks"))
+
+
+def state_of(uuid: str, folder: Path) -> str:
+    found = [device for device in status(str(folder / "locks")).devices if device.uuid == uuid]
+    return f"{found[0].state} {found[0].reason}" if found else "never leased"
+
+
 def time_limit(uuid: str, folder: Path) -> None:
     """A CUDA job ends at its time limit; the next one finds the memory returned."""
     look = (
@@ -113,7 +161,7 @@ def time_limit(uuid: str, folder: Path) -> None:
         "print(memory_used(sys.argv[1]) >> 20, time.time())"
     )
     first = subprocess.Popen(
-        lease(folder, "--devices", uuid, "--time-limit", "15", "--grace", "2", "--", sys.executable, "-c", BUSY),
+        lease(folder, "--devices", uuid, "--time-limit", "30", "--grace", "2", "--", sys.executable, "-c", BUSY),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -136,27 +184,34 @@ def wait_for_memory(uuid: str) -> None:
 
 
 def run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
-    if done.stderr:
-        sys.stdout.write("".join(f"     {line}\n" for line in done.stderr.splitlines()[-3:]))
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    except subprocess.TimeoutExpired:
+        done = subprocess.CompletedProcess(command, 124, "", f"no end within {PATIENCE_S:g} s")
+    for line in done.stderr.splitlines()[-1:]:
+        say(f"     {line}")
     return done
 
 
 def main() -> int:
+    missing = [name for name in ("torch", "pynvml") if importlib.util.find_spec(name) is None]
+    if missing:
+        sys.stderr.write(f"{sys.executable} has no {' and no '.join(missing)}: install torch and nvidia-ml-py.\n")
+        return 1
     found = devices.discover()
     if not found:
         sys.stderr.write("NVML shows no GPU here: there is nothing to measure.\n")
         return 1
     gpu = found[0]
-    sys.stdout.write(
-        f"# The lease on a GPU\n\n{gpu.name}, {gpu.memory_bytes >> 30} GiB; Linux {platform.release()}, "
-    )
-    sys.stdout.write(f"Python {platform.python_version()}, {os.cpu_count()} cores\n\n```\n")
+    host = f"Linux {platform.release()}, Python {platform.python_version()}, {os.cpu_count()} cores"
+    say(f"# The lease on a GPU\n\n{gpu.name}, {gpu.memory_bytes >> 30} GiB; {host}\n\n```")
+    begun = time.monotonic()
     record("NVML discovery", True, ", ".join(f"{device.index} {device.name}" for device in found))
     with tempfile.TemporaryDirectory(prefix="trainci-gpu-") as name:
-        for check in (discovery, clean_gate, quarantine, time_limit):
+        for check in (discovery, clean_gate, quarantine, xid, time_limit):
             check(gpu.uuid, Path(name))
-    sys.stdout.write(f"```\n\n{len(failures)} statements failed.\n")
+    say(f"```\n\n{len(failures)} statements failed. It took {time.monotonic() - begun:.0f} s.")
+    RECORD.write_text("\n".join(lines) + "\n")
     return 1 if failures else 0
 
 
