@@ -7,10 +7,11 @@ REQUIREMENTS := requirements-dev.txt examples/posttrain/requirements.txt
 NODE := tests/workflows/node
 NODE_STAMP := $(NODE)/node_modules/.package-lock.json
 
-.PHONY: help demo test check unit lint install benchmarks schema prerequisites
+.PHONY: help demo examples test check unit lint install benchmarks schema prerequisites
 
 help:
 	@echo "make demo        real training through the whole path, on a host with no GPU"
+	@echo "make examples    every test of examples/posttrain, on virtual devices"
 	@echo "make test        every test"
 	@echo "make check       linters, types, the laws of the house and the fast tests"
 	@echo "make benchmarks  the tables in benchmarks/results"
@@ -18,6 +19,9 @@ help:
 demo: $(STAMP)
 	@echo "Running trainci run run-ci-short in examples/posttrain on virtual devices (no GPU is needed)."
 	cd examples/posttrain && ../../$(BIN)/trainci run run-ci-short --devices cpu:8
+
+examples: $(STAMP)
+	cd examples/posttrain && ../../$(BIN)/trainci check && ../../$(BIN)/trainci run 'tests/**/test_*.py' --devices cpu:8
 
 test: $(STAMP) $(NODE_STAMP)
 	$(BIN)/python -m pytest

@@ -216,7 +216,7 @@ def test_this_repositorys_own_workflow_is_generated_from_the_starter():
     assert done.returncode == 0, done.stdout + done.stderr
     jobs = parsed(own_workflow())["jobs"]
     ran = " ".join(entry["test_id"] for entry in jobs["e2e-test-checks"]["strategy"]["matrix"]["include"])
-    assert all(command in ran for command in ("make check", "make demo", ".ci/run"))
+    assert all(command in ran for command in ("make check", "make demo", "make examples", ".ci/run"))
 
 
 def test_the_hooks_for_pre_commit_run_what_exists(full):
