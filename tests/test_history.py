@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import sqlite3
@@ -14,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from trainci.errors import MachineError
-from trainci.history import EventLog, History, Past
-from trainci.model import Event
+from trainci.history import EventLog, History, Past, Recorded
+from trainci.model import Event, Metric
 from trainci.paths import RunPaths, StatePaths
 
 WRITER = """
@@ -34,6 +35,8 @@ WRITER = """
         tell("queued", test, log=f"{test}.log", gpus=1)
         tell("granted", test, devices=["cpu-0"])
         tell("started", test, pid=1)
+        log = state.root / f"{test}.log"
+        RunPaths.metrics(log).write_text(f'{{"name": "loss", "value": 0.5, "step": 3, "at": 9.0}}\\n{{"name": "cut')
     tell("ended", "done.py", exit_code=0, timed_out=False, lost="")
     tell("verdict", "done.py", outcome="passed", sentence="passed")
     print("ready", flush=True)
@@ -82,6 +85,52 @@ def test_a_killed_runner_leaves_events_that_can_be_read_line_by_line(tmp_path):
     complete = events[: events.rindex(b"\n")].split(b"\n")
     kinds = [json.loads(line)["kind"] for line in complete]
     assert kinds[:2] == ["run_started", "queued"]
+
+
+def test_what_a_test_recorded_is_kept_also_of_a_runner_that_was_killed(tmp_path):
+    killed_writer(tmp_path)
+    history = History(StatePaths(tmp_path))
+    kept = [Recorded(Metric("loss", 0.5, 3, 9.0), "run-1", None)]
+    assert history.recorded("done.py") == kept, "it was taken in when its attempt ended"
+    assert history.recorded("cut.py") == []
+    history.take_cut_off()
+    assert history.recorded("cut.py") == kept
+    with sqlite3.connect(history._state.history) as db:
+        db.execute("UPDATE runs SET cut_off = 0")  # as if that had been killed half way, too
+    history.take_cut_off()
+    with sqlite3.connect(history._state.history) as db:
+        assert db.execute("SELECT count(*) FROM metrics WHERE test_id = 'cut.py'").fetchone() == (1,)
+
+
+def test_metrics_are_remembered_run_by_run_and_nan_is_one(tmp_path):
+    state = StatePaths(tmp_path)
+    history = History(state)
+    for run, values in (("run-1", [1.0, 0.25]), ("run-2", [math.inf]), ("run-3", [0.5, math.nan])):
+        lines = [{"name": "loss", "value": value, "step": n, "at": 1.0} for n, value in enumerate(values)]
+        lines += [{"name": "only-once", "value": 7.0, "step": None, "at": 1.0}] if run == "run-1" else []
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        RunPaths.metrics(tmp_path / "l").write_text(text)
+        tell(state, history, run, [1.0])
+    loss, once = history.recorded("a.py")
+    assert math.isnan(loss.last.value)
+    assert (loss.run_id, loss.last.step, loss.before) == ("run-3", 1, math.inf)
+    assert once == Recorded(Metric("only-once", 7.0, None, 1.0), "run-1", None)
+
+
+def test_a_history_without_metrics_learns_to_hold_them_and_forgets_nothing(tmp_path):
+    """What the first version of trainci wrote, brought to this one."""
+    state = StatePaths(tmp_path)
+    history = History(state)
+    tell(state, history, "run-1", [2.0])
+    history.close()
+    with sqlite3.connect(state.history) as db:
+        db.execute("DROP TABLE metrics")
+        db.execute("PRAGMA user_version = 1")
+    RunPaths.metrics(tmp_path / "l").write_text('{"name": "loss", "value": 0.5, "step": 1, "at": 1.0}\n')
+    history = History(state)
+    tell(state, history, "run-2", [3.0])
+    assert history.past(["a.py"]) == {"a.py": Past(3.0, 2.5, "passed")}
+    assert [item.last.value for item in history.recorded("a.py")] == [0.5]
 
 
 def test_a_run_that_is_alive_is_not_cut_off(tmp_path):

@@ -380,6 +380,31 @@ def test_the_time_limit_covers_both_phases(repository):
     assert "timed out       tests/test_a.py: in its prepare phase: ended by its time limit of 1 s" in output
 
 
+def test_what_a_test_records_is_shown_beside_the_run_before(repository):
+    """Also of a child, and also of a test that is killed right after it."""
+    repository.test(
+        "a",
+        """
+        from trainci.testing import record_metric
+        value = float(Path("value").read_text())
+        record_metric("grad_norm", value, step=10)
+        child = "from trainci.testing import record_metric; record_metric('of a child', 0.5)"
+        subprocess.run([sys.executable, "-c", child], check=True)
+        os.kill(os.getpid(), 9)
+        """,
+    )
+    for value in ("1.5", "nan"):
+        repository.write("value", value)
+        assert repository.run("run", "tests/test_a.py")[0] == 1
+    code, output = repository.run("metrics", "tests/test_a.py", "tests/test_never.py")
+    assert code == 0
+    lines = [re.sub(r" +", " ", line) for line in output.splitlines()]
+    assert lines[:2] == ["tests/test_a.py", " METRIC LAST STEP BEFORE RUN"]
+    assert lines[2].startswith(" grad_norm nan 10 1.5 20")
+    assert lines[3].startswith(" of a child 0.5 - 0.5 20")
+    assert lines[4:] == ["tests/test_never.py", " no metric recorded yet"]
+
+
 def test_a_reader_that_has_had_enough_leaves_the_run_and_its_exit_code_as_they_are(repository):
     body = """
         for _ in range(2000):

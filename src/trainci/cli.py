@@ -23,6 +23,7 @@ _COMMANDS = {
     "generate": ("generate", "Render the workflows from their templates, or check that they match."),
     "plan": ("plan", "Say which suites an event of GitHub would start, and why."),
     "gpus": ("gpus", "Show each device, who holds it since when, and who waits."),
+    "metrics": ("metrics", "Show what tests recorded of themselves, run by run."),
     "contracts": ("contracts", "Hold hooks loaded from function paths to their contracts."),
     "lease": ("lease", "Run a command on leased GPUs of this host."),
 }

@@ -7,7 +7,9 @@ attempts were cut off is then told by rows without an end, and by the lock that 
 from __future__ import annotations
 
 import fcntl
+import itertools
 import json
+import math
 import os
 import sqlite3
 import statistics
@@ -16,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainci import metric_files
 from trainci.errors import MachineError
-from trainci.model import Event
+from trainci.model import Event, Metric
 from trainci.paths import RunPaths, StatePaths
 
 # Each entry brings the schema from the version of its position to the next; `user_version` counts them.
@@ -41,6 +44,15 @@ _MIGRATIONS = (
         PRIMARY KEY (run_id, test_id)
     ) STRICT;
     """,
+    # A value of NULL is NaN, which SQLite does not hold.
+    """
+    CREATE TABLE metrics (
+        run_id TEXT NOT NULL, test_id TEXT NOT NULL, number INTEGER NOT NULL,
+        name TEXT NOT NULL, value REAL, step INTEGER, at REAL NOT NULL,
+        FOREIGN KEY (run_id, test_id, number) REFERENCES attempts (run_id, test_id, number)
+    ) STRICT;
+    CREATE INDEX metrics_of_test ON metrics (test_id, name, run_id);
+    """,
 )
 _REMEMBERED = 20
 
@@ -62,6 +74,15 @@ class CutOff:
     test_id: str
     number: int
     log: str
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The last that a test recorded of a metric, in which run, and the last value of the run before that."""
+
+    last: Metric
+    run_id: str
+    before: float | None
 
 
 class EventLog:
@@ -126,7 +147,7 @@ class History:
 
     def listener(self, run_id: str) -> _Recorder:
         """What writes the events of run ``run_id``."""
-        return _Recorder(self._db, self._state.history, run_id)
+        return _Recorder(self._db, self._state, run_id)
 
     def past(self, test_ids: Iterable[str]) -> dict[str, Past]:
         """What is known of each of ``test_ids``; tests without a past are left out."""
@@ -155,8 +176,26 @@ class History:
                 "SELECT test_id, number, log FROM attempts WHERE run_id = ? AND ended IS NULL ORDER BY queued",
                 (run_id,),
             )
-            found += [CutOff(run_id, *row) for row in rows]
+            cut_off = [CutOff(run_id, *row) for row in rows]
+            for item in cut_off:
+                _collect_metrics(self._db, self._state, run_id, item.test_id, item.number)
+            found += cut_off
             self._db.execute("UPDATE runs SET cut_off = 1 WHERE id = ?", (run_id,))
+        return found
+
+    def recorded(self, test_id: str) -> list[Recorded]:
+        """What the test recorded of each metric, by name."""
+        # In SQLite, columns beside max() are those of the row that has the maximum.
+        rows = self._db.execute(
+            "SELECT name, value, step, at, run_id, max(rowid) FROM metrics WHERE test_id = ?"
+            " GROUP BY name, run_id ORDER BY name, max(rowid) DESC",
+            (test_id,),
+        ).fetchall()
+        found = []
+        for _, group in itertools.groupby(rows, key=lambda row: row[0]):
+            (name, value, step, at, run_id, _), *earlier = group
+            before = _number(earlier[0][1]) if earlier else None
+            found.append(Recorded(Metric(name, _number(value), step, at), run_id, before))
         return found
 
     def _last_outcome(self, test_id: str) -> str:
@@ -193,9 +232,9 @@ class _Recorder:
     :raises MachineError: an event cannot be written.
     """
 
-    def __init__(self, db: sqlite3.Connection, path: Path, run_id: str) -> None:
+    def __init__(self, db: sqlite3.Connection, state: StatePaths, run_id: str) -> None:
         self._db = db
-        self._path = path
+        self._state = state
         self._run = run_id
 
     def __call__(self, event: Event) -> None:
@@ -204,7 +243,7 @@ class _Recorder:
             try:
                 write(event, event.data)
             except sqlite3.Error as error:
-                raise _unwritable(self._path, error) from None
+                raise _unwritable(self._state.history, error) from None
 
     def _on_run_started(self, event: Event, data: Any) -> None:
         self._db.execute(
@@ -232,6 +271,7 @@ class _Recorder:
             timed_out=int(data["timed_out"]),
             lost=data["lost"],
         )
+        _collect_metrics(self._db, self._state, self._run, event.test_id, event.attempt)
 
     def _on_verdict(self, event: Event, data: Any) -> None:
         self._db.execute(
@@ -258,6 +298,29 @@ def _unwritable(path: Path, error: Exception) -> MachineError:
         f"{path}: what happened cannot be written: {reason}. The tests that ran are ended; make room, or see who "
         "may write there, and run again."
     )
+
+
+def _collect_metrics(db: sqlite3.Connection, state: StatePaths, run_id: str, test_id: str, number: int) -> None:
+    """Take in what an attempt recorded in its file, once more if that was begun before."""
+    attempt = (run_id, test_id, number)
+    which = "WHERE run_id = ? AND test_id = ? AND number = ?"
+    (log,) = db.execute(f"SELECT log FROM attempts {which}", attempt).fetchone()
+    metrics = metric_files.read(RunPaths.metrics(state.root / log))
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        db.execute(f"DELETE FROM metrics {which}", attempt)
+        db.executemany(
+            "INSERT INTO metrics (run_id, test_id, number, name, value, step, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            ((*attempt, metric.name, metric.value, metric.step, metric.at) for metric in metrics),
+        )
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def _is_alive(paths: RunPaths) -> bool:

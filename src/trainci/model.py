@@ -326,6 +326,16 @@ class Event:
 
 
 @dataclass(frozen=True)
+class Metric:
+    """A number that a test recorded, at a training step if it has steps. ``value`` may be NaN or infinite."""
+
+    name: str
+    value: float
+    step: int | None
+    at: float
+
+
+@dataclass(frozen=True)
 class Change:
     """One changed file. ``status`` is git's letter; ``old_path`` is set for renames (R) and copies (C)."""
 

@@ -36,6 +36,11 @@ class RunPaths:
         slug = re.sub(r"[^A-Za-z0-9._-]+", "-", test_id).strip("-.")[:80]
         return self.directory / f"{position:03d}-{slug}-{attempt}.log"
 
+    @staticmethod
+    def metrics(log: Path) -> Path:
+        """What the attempt with this log recorded of itself."""
+        return log.with_suffix(".metrics.jsonl")
+
     def shown(self, path: Path) -> str:
         """``path`` as it is printed: relative to the repository's root."""
         return str(path.relative_to(self.root))

@@ -22,6 +22,7 @@ from typing import Any
 
 from trainci.executors.base import Emit, Job
 from trainci.model import Event, Pool, Test
+from trainci.paths import RunPaths
 
 GRACE_SECONDS = 5.0
 # How long output may still trickle in after the lease process has gone, before the log is closed regardless.
@@ -73,6 +74,7 @@ class LocalExecutor:
             "PYTHONUNBUFFERED": "1",
             "TRAINCI_TEST_ID": job.test.id,
             "TRAINCI_PHASE": job.phase.value,
+            "TRAINCI_METRICS_FILE": str(RunPaths.metrics(job.log)),
         }
         read_end, write_end = os.pipe()
         try:

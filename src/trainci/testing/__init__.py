@@ -11,8 +11,10 @@ from __future__ import annotations
 
 from trainci.testing.checkpoints import assert_checkpoints_equal, compare_checkpoints
 from trainci.testing.commands import CommandError, exec_command
+from trainci.testing.metrics import record_metric
 from trainci.testing.numerics import assert_close
 from trainci.testing.phases import main
+from trainci.testing.tracking import tracking_args
 from trainci.testing.train import execute_train
 
 __all__ = [
@@ -23,4 +25,6 @@ __all__ = [
     "exec_command",
     "execute_train",
     "main",
+    "record_metric",
+    "tracking_args",
 ]

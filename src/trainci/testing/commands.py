@@ -16,7 +16,7 @@ from typing import IO
 
 from trainci.errors import EXIT_FAILED, TrainciError
 from trainci.testing.marked import MarkedProcesses
-from trainci.testing.redaction import Redactor, redact
+from trainci.testing.redaction import Redactor, redact, with_environment
 
 KEPT_BYTES = 1 << 20
 """How much of a command's output is kept in memory, from its end."""
@@ -60,11 +60,12 @@ def exec_command(
     The output also goes to stdout as it comes. It ends with the command: a background process that keeps
     the pipe open is not waited for. ``timeout`` is in seconds; after it, every process of the command is ended,
     first with SIGTERM, then with SIGKILL. ``env`` is added to the environment. The strings of ``secret``
-    are shown as ``***`` wherever they occur in the command or its output, and in what is returned.
+    are shown as ``***`` wherever they occur in the command or its output, and in what is returned; so are
+    the values of ``WANDB_API_KEY`` and ``HF_TOKEN``.
 
     :raises CommandError: the command exits with another code than 0, cannot be started or runs too long.
     """
-    secrets = [secret] if isinstance(secret, str) else list(secret)
+    secrets = with_environment(secret, env)
     argv = ["bash", "-o", "pipefail", "-c", command] if isinstance(command, str) else list(command)
     shown = _show(command, secrets)
     _write(f"$ {shown}\n".encode())

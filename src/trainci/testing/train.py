@@ -12,7 +12,7 @@ from pathlib import Path
 
 from trainci.errors import UsageError
 from trainci.testing.commands import CommandError, exec_command
-from trainci.testing.redaction import redact
+from trainci.testing.redaction import redact, with_environment
 
 # torchrun's report: "Root Cause (first observed failure):", then "rank : 2 (local_rank: 2)" and "exitcode : 1".
 _ROOT_CAUSE = re.compile(
@@ -50,7 +50,7 @@ def execute_train(
             "Raise NUM_GPUS at the top of the test file."
         )
     start = LAUNCHERS[launcher]
-    return start([str(script), *args], num_gpus_per_node, env or {}, timeout, list(secret))
+    return start([str(script), *args], num_gpus_per_node, env or {}, timeout, with_environment(secret, env))
 
 
 def _torchrun(

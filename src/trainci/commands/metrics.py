@@ -1,0 +1,41 @@
+"""``trainci metrics``: what the tests recorded of themselves."""
+
+from __future__ import annotations
+
+import click
+
+from trainci.commands._repository import open_repository
+from trainci.history import History, Recorded
+from trainci.model import printable
+from trainci.paths import StatePaths
+
+_HEADER = ("METRIC", "LAST", "STEP", "BEFORE", "RUN")
+
+
+@click.command("metrics")
+@click.argument("ids", nargs=-1, required=True, metavar="TEST_ID...")
+def command(ids: tuple[str, ...]) -> int:
+    """Show the metrics of tests: the last value that each recorded, and that of the run before it.
+
+    A test records with trainci.testing.record_metric; TEST_ID is as `trainci list` shows it.
+    """
+    state = StatePaths(open_repository().root)
+    history = History(state) if state.history.exists() else None
+    for test_id in ids:
+        click.echo(printable(test_id))
+        recorded = history.recorded(test_id) if history else []
+        rows = [_HEADER, *map(_row, recorded)]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for row in rows if recorded else ():
+            click.echo(
+                "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            )
+        if not recorded:
+            click.echo("  no metric recorded yet")
+    return 0
+
+
+def _row(recorded: Recorded) -> tuple[str, ...]:
+    last = recorded.last
+    before = "-" if recorded.before is None else f"{recorded.before:.6g}"
+    return (last.name, f"{last.value:.6g}", "-" if last.step is None else str(last.step), before, recorded.run_id)

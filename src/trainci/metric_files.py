@@ -1,0 +1,50 @@
+"""The file in which ``trainci.testing.record_metric`` leaves what a test measured: one JSON object a line."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from trainci.model import Metric
+
+# A longer line is none of ours, and would have to fit into memory.
+_LONGEST_LINE = 1 << 16
+_LARGEST = 2**63
+
+
+def read(path: Path) -> Iterator[Metric]:
+    """The metrics of a file, none if there is no such file.
+
+    Lines that ``record_metric`` did not write are left out: the last one may be cut off, and a test can write
+    there whatever it likes.
+    """
+    try:
+        # Not a pipe, nor a link to one, which would block.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return
+    with os.fdopen(descriptor, "rb") as file:
+        while line := file.readline(_LONGEST_LINE):
+            metric = _metric(line)
+            if metric is not None:
+                yield metric
+
+
+def _metric(line: bytes) -> Metric | None:
+    try:
+        said = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(said, dict):
+        return None
+    name, value, step, at = (said.get(key) for key in ("name", "value", "step", "at"))
+    if not (isinstance(name, str) and name.isprintable() and name):
+        return None
+    if not (isinstance(value, float) and isinstance(at, float) and math.isfinite(at)):
+        return None
+    if step is not None and not (type(step) is int and -_LARGEST <= step < _LARGEST):
+        return None
+    return Metric(name, value, step, at)
