@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import stat
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
 from trainci.errors import UsageError
+from trainci.lease import directory
 from trainci.lease.directory import open_directory, refuse_unshared
 
 LINE = "36 35 98:0 {root} {point} rw,noatime master:1 - {kind} {source} rw"
@@ -45,41 +49,68 @@ def test_a_directory_of_a_group_stays_the_groups(host):
     assert {mode(path) for path in files} == {0o660}
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become two other users")
-def test_users_share_one_queue(host, tmp_path):
-    def lease(user, *arguments):
+@pytest.fixture
+def users(host):
+    """Leases as other users, in a lock directory that all of them can reach."""
+    if os.getuid() != 0:
+        pytest.skip("needs root, to become other users")
+    folder = tempfile.mkdtemp(prefix="trainci-users-")
+    os.chmod(folder, 0o1777)  # noqa: PTH101
+    host.path = type(host.path)(folder) / "locks"
+
+    def lease(user, *arguments, groups=""):
+        become = ["setpriv", f"--reuid={user}", f"--regid={user}"]
+        become.append(f"--groups={groups}" if groups else "--clear-groups")
         return subprocess.run(
-            ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *host.command(*arguments)],
+            [*become, *host.command(*arguments)],
             env={**host.environment, "PYTHONDONTWRITEBYTECODE": "1"},
             capture_output=True,
             text=True,
             timeout=40,
         )
 
-    readable = subprocess.run(["setpriv", "--reuid=1", "--regid=1", "--clear-groups", sys.executable, "-c", ""])
-    if readable.returncode:
+    probe = subprocess.run(["setpriv", "--reuid=1", "--regid=1", "--clear-groups", sys.executable, "-c", ""])
+    if probe.returncode:
         pytest.skip("this Python cannot be run by other users")
-    host.path = host.path.parent.parent / f"locks-{os.urandom(4).hex()}"
-    for part in host.path.parents:
-        if part != part.parent and not mode(part) & 0o001:
-            host.path = type(host.path)(f"/tmp/trainci-test-{os.urandom(4).hex()}")
+    yield lease
+    for job in host.jobs:
+        job.dispose()
+    host.jobs.clear()
+    shutil.rmtree(folder)
+
+
+def test_users_share_one_queue(host, users):
     for user in (65534, 1, 0, 65534):
-        done = lease(user, "--count", "8", "--", "true")
+        done = users(user, "--count", "8", "--", "true")
         assert done.returncode == 0, done.stderr
     holder = host.holder("--count", "8")
-    waiting = lease(1, "--count", "1", "--timeout", "0.2", "--", "true")
+    waiting = users(1, "--count", "1", "--timeout", "0.2", "--", "true")
     assert waiting.returncode == 75, waiting.stderr
     holder.process.terminate()
     holder.wait()
-    assert lease(65534, "--count", "8", "--", "true").returncode == 0
+    assert users(65534, "--count", "8", "--", "true").returncode == 0
 
 
-def test_a_directory_that_cannot_be_written_says_what_to_do(tmp_path):
-    if os.getuid() == 0:
-        pytest.skip("root may write everywhere")
-    (tmp_path / "locks").mkdir(mode=0o555)
-    with pytest.raises(UsageError, match="chmod 1777"):
-        open_directory(str(tmp_path / "locks"))
+def test_users_of_a_group_share_one_queue_and_others_are_told(host, users):
+    host.path.mkdir()
+    os.chown(host.path, -1, 7777)
+    host.path.chmod(0o2770)
+    for user in (1001, 1002, 0, 1001):
+        done = users(user, "--count", "8", "--", "true", groups="7777")
+        assert done.returncode == 0, done.stderr
+    assert {path.stat().st_gid for path in host.path.rglob("*")} == {7777}
+    host.holder("--devices", "0")
+    assert users(1002, "--devices", "0", "--timeout", "0.1", "--", "true", groups="7777").returncode == 75
+    stranger = users(1003, "--", "true")
+    assert stranger.returncode == 2
+    assert "cannot be written by this user" in stranger.stderr and "chmod 1777" in stranger.stderr
+
+
+def test_a_lease_of_one_user_is_ended_for_the_next_user_to_start(host, users):
+    """The waiting user may neither signal nor look into the job; that of its guardians is enough."""
+    job = host.holder("--count", "8", "--time-limit", "1", "--grace", "0.3")
+    assert users(1001, "--count", "8", "--", "true").returncode == 0
+    assert job.wait() == 128 + signal.SIGTERM
 
 
 def test_a_directory_of_another_format_is_refused(host):
@@ -94,6 +125,15 @@ def test_a_directory_of_another_format_is_refused(host):
 def test_a_network_file_system_is_refused(kind):
     with pytest.raises(UsageError, match="network file system"):
         refuse_unshared("/dev/shm/trainci", True, mounts(kind), container=False)
+
+
+def test_the_command_refuses_a_network_file_system(monkeypatch, tmp_path):
+    real = directory.read_text
+    mounted = mounts("nfs4", point=tmp_path)
+    monkeypatch.setattr(directory, "read_text", lambda path: mounted if "mountinfo" in path else real(path))
+    with pytest.raises(UsageError, match=r"is on a network file system \(nfs4\)"):
+        open_directory(str(tmp_path / "locks"))
+    assert not (tmp_path / "locks").exists()
 
 
 def test_in_a_container_a_private_directory_is_refused_unless_it_is_meant():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ import trainci
 from trainci.errors import UsageError
 from trainci.lease.environment import inherited, pick
 from trainci.lease.options import LOCK_EXEC_PATTERN, parse, parse_lock_exec
+from trainci.lease.ports import BLOCK, FIRST, take_block
 from trainci.lease.records import Place
 from trainci.lease.reporter import _json
 
@@ -158,21 +160,39 @@ def test_the_hand_written_json_is_json(value):
     assert json.loads(_json(value)) == value
 
 
-def test_ports_are_no_other_leases_and_no_strangers(host):
-    jobs = [host.holder("--devices", str(i)) for i in range(8)]
-    bases = [job.event("granted")["port_base"] for job in jobs]
-    assert len(set(bases)) == 8
+def can_be_taken(base):
+    """Is this block of ports free?"""
+    found, descriptor = take_block((base - FIRST) // BLOCK)
+    os.close(descriptor)
+    return found == base
 
 
-def test_a_block_whose_first_port_is_taken_is_passed_over(tmp_path):
-    from trainci.lease.directory import open_directory
-    from trainci.lease.ports import take_block
+def test_ports_are_no_other_leases_whatever_its_lock_directory(host, tmp_path):
+    for seed in range(8):
+        host.path = tmp_path / f"locks-{seed % 2}"
+        host.holder("--devices", str(seed))
+    taken = {job.event("granted")["port_base"] for job in host.jobs}
+    assert len(taken) == 8
+    assert not any(can_be_taken(base) for base in taken)
 
-    directory = open_directory(str(tmp_path / "locks"))
-    base, _ = take_block(directory, 7)
+
+def test_ports_are_held_by_every_process_of_the_job_and_free_with_the_last(host, until):
+    job = host.holder()
+    base = job.event("granted")["port_base"]
+    os.kill(job.guardian, signal.SIGSTOP)
+    job.process.kill()
+    assert not can_be_taken(base)
+    os.kill(job.guardian, signal.SIGCONT)
+    until(lambda: can_be_taken(base), "the ports")
+
+
+def test_a_block_whose_first_port_is_taken_is_passed_over():
+    base, descriptor = take_block(7)
+    os.close(descriptor)
     with socket.socket() as server:
-        server.bind(("", base + 100))
-        assert take_block(directory, 8)[0] != base + 100
+        server.bind(("", base + 1))
+        assert not can_be_taken(base)
+    assert can_be_taken(base)
 
 
 def test_the_light_path_imports_nothing_heavy(host):

@@ -7,7 +7,6 @@ queue/sentinel.lock, queue/sentinel.fifo    who watches for unclean deaths, and 
 devices/ID.lock the truth about a device: flocked while any process of the job lives; holds the lease's id
 leases/ID       the record of a running lease, flocked by its two guardians; removed at a clean end
 tickets/N-ID    a waiting request, flocked by its owner; N-ID.fifo wakes that owner
-ports/N.lock    a block of ports, flocked like a device
 health/ID       why a device is quarantined, and since when
 inventory/KEY   what NVML said about the devices, for one driver and one view of them
 """
@@ -21,8 +20,8 @@ from trainci.errors import MachineError, UsageError
 
 DEFAULT = "/dev/shm/trainci"
 FORMAT = 1
-# `devices` and `ports` are sticky: their files are never removed, and nobody may remove those of another user.
-_STICKY = ("devices", "ports")
+# Its files are never removed, and nobody may remove those of another user.
+_STICKY = ("devices",)
 _OPEN = ("queue", "leases", "tickets", "health", "inventory")
 _NETWORK_FILE_SYSTEMS = frozenset(
     (
@@ -168,6 +167,7 @@ def open_directory(given: str | None, *, may_be_private: bool = False) -> Direct
         container (unless --lock-dir or $TRAINCI_LOCK_DIR names it, or ``may_be_private``: no GPU is at stake).
     """
     path = locate(given)
+    refuse_unshared(path, may_be_private or bool(given or os.environ.get("TRAINCI_LOCK_DIR")))
     try:
         found = os.stat(path)
     except FileNotFoundError:
@@ -175,7 +175,6 @@ def open_directory(given: str | None, *, may_be_private: bool = False) -> Direct
         found = os.stat(path)
     mode = _shared_mode(path, found)
     directory = Directory(path, mode, found.st_gid)
-    refuse_unshared(path, may_be_private or bool(given or os.environ.get("TRAINCI_LOCK_DIR")))
     version = read_text(directory.join("format"))
     if version is None:
         _lay_out(directory)

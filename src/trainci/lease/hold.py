@@ -23,7 +23,7 @@ MARKER = "TRAINCI_LEASE"
 
 
 class Lease:
-    """Devices that are ours while ``locks`` are open, here or in any process that inherited them.
+    """Devices and ports that are ours while ``locks`` are open, here or in any process that inherited them.
 
     ``guard`` is the lock on the lease's own record: open in the two processes that watch over the job, and in no
     other, so that it comes free when nobody is left to clean up. ``unclean`` are the records of leases that held
@@ -49,7 +49,7 @@ class Lease:
 
         :raises MachineError: none is free.
         """
-        self.port_base, descriptor = take_block(self.directory, int(self.record.id, 16))
+        self.port_base, descriptor = take_block(int(self.record.id, 16))
         self.locks.append(descriptor)
 
     def listen(self) -> None:

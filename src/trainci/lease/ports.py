@@ -1,12 +1,13 @@
-"""Blocks of TCP ports that no other lease on the host has, each behind a lock like that of a device."""
+"""Blocks of TCP ports that no other lease has which could listen on the same ports.
+
+A block is an abstract Unix socket that is bound to its name (unix(7)): like a lock, the kernel frees it with the
+last process that has it open. Such names are, like ports, those of a network namespace: containers under a host
+network share them whatever their lock directories are, containers with a network of their own need not.
+"""
 
 from __future__ import annotations
 
-import os
-
 from trainci.errors import MachineError
-from trainci.lease.directory import Directory
-from trainci.lease.locks import take
 
 # Below the ports that Linux hands out by itself (32768-60999, /proc/sys/net/ipv4/ip_local_port_range).
 FIRST = 20000
@@ -16,33 +17,35 @@ BLOCKS = 120
 _CHECKED = 3
 
 
-def take_block(directory: Directory, seed: int) -> tuple[int, int]:
+def take_block(seed: int) -> tuple[int, int]:
     """Take a free block: its first port, and the descriptor that holds it. ``seed`` says where to look first.
 
     :raises MachineError: no block is free.
     """
     for attempt in range(BLOCKS):
         base = FIRST + BLOCK * ((seed + attempt) % BLOCKS)
-        descriptor = take(directory, directory.join("ports", f"{base}.lock"))
-        if descriptor is None:
-            continue
-        if all(_is_free(port) for port in range(base, base + _CHECKED)):
+        descriptor = _claim(base)
+        if descriptor is not None:
             return base, descriptor
-        os.close(descriptor)
     raise MachineError(
         f"no block of ports is free between {FIRST} and {FIRST + BLOCK * BLOCKS - 1}: {BLOCKS} leases run on this "
         "host, or other servers listen there."
     )
 
 
-def _is_free(port: int) -> bool:
+def _claim(base: int) -> int | None:
     import _socket  # `socket` itself imports enum and selectors, 10 ms.
 
-    probe = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
+    name = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM)
     try:
-        probe.bind(("", port))
+        name.bind(f"\0trainci-ports-{base}".encode())
+        for port in range(base, base + _CHECKED):
+            with_port = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
+            try:
+                with_port.bind(("", port))
+            finally:
+                with_port.close()
     except OSError:
-        return False
-    finally:
-        probe.close()
-    return True
+        name.close()
+        return None
+    return int(name.detach())
