@@ -74,6 +74,8 @@ def test_what_needs_more_devices_than_there_are_is_refused_and_the_rest_kept() -
     assert [item.test_id for item in refused] == ["t5", "t8"]
     assert refused[0].sentence.startswith("needs 5 devices, and this host has 4 × NVIDIA H100. ")
     assert "larger host" in refused[0].sentence and "--devices cpu:5" in refused[0].sentence
+    _, (alone,) = refuse_too_large(Selection((Selected(_test("t", 1), "why"),)), 0, "no GPU")
+    assert alone.sentence.startswith("needs 1 device, and this host has no GPU. ")
 
 
 @pytest.mark.parametrize(

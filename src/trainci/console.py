@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from trainci import github, schedule
-from trainci.model import Event, Outcome, Pool, Result, Run, Selection, Test
+from trainci.model import Event, Outcome, Pool, Result, Run, Selection, Test, counted
 from trainci.reports import last_lines
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ class LiveConsole(Console):
         for test, since, state in list(self._running.values()):
             expected = self._expected.get(test.id)
             against = f" of about {_duration(expected)}" if expected else ""
-            cells = ("▶", test.id, f"{test.num_gpus} devices", state or _duration(now - since) + against)
+            cells = ("▶", test.id, counted(test.num_gpus, "device"), state or _duration(now - since) + against)
             # As Text: rich would take the brackets of an id for its markup.
             table.add_row(*map(Text, cells))
         table.add_row("", Text(self._footer(now)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from trainci.model import Declarations, Entry, Project, Suite, printable
+from trainci.model import Declarations, Entry, Project, Suite, counted, printable
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ def _in_files(project: Project, files: Sequence[str], declared: Mapping[str, Dec
             yield Finding(
                 file,
                 1,
-                f"no NUM_GPUS, so it takes {project.default_gpus} devices. Write NUM_GPUS = N at the top level.",
+                f"no NUM_GPUS, so it takes {counted(project.default_gpus, 'device')}. "
+                "Write NUM_GPUS = N at the top level.",
             )
         if not says.has_main:
             yield Finding(
@@ -97,4 +98,4 @@ def _place(entry: Entry) -> tuple[str, int]:
 
 
 def _too_many(count: int, project: Project) -> str:
-    return f"needs {count} devices, and the largest host has {project.max_gpus} (project → max_gpus)."
+    return f"needs {counted(count, 'device')}, and the largest host has {project.max_gpus} (project → max_gpus)."

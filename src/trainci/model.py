@@ -47,6 +47,11 @@ def printable(text: str) -> str:
     return "".join(ch if ch.isprintable() else ascii(ch)[1:-1] for ch in text)
 
 
+def counted(number: int, thing: str) -> str:
+    """``1 device``, ``4 devices``."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 def _word(argument: str) -> str:
     """``argument`` as a shell takes it; one that reads like ``NAME=value`` is quoted to tell it from a variable."""
     quoted = shlex.quote(argument)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from trainci.model import Refused, Selection, Test
+from trainci.model import Refused, Selection, Test, counted
 
 
 def refuse_too_large(selection: Selection, devices: int, found: str) -> tuple[Selection, tuple[Refused, ...]]:
@@ -17,8 +17,8 @@ def refuse_too_large(selection: Selection, devices: int, found: str) -> tuple[Se
     refused = tuple(
         Refused(
             test.id,
-            f"needs {test.num_gpus} devices, and this host has {found}. Run it on a larger host, or pass "
-            f"--devices cpu:{test.num_gpus} to run on virtual devices.",
+            f"needs {counted(test.num_gpus, 'device')}, and this host has {found}. Run it on a larger host, or "
+            f"pass --devices cpu:{test.num_gpus} to run on virtual devices.",
         )
         for test in too_large
     )

@@ -8,7 +8,7 @@ from trainci import findings, github
 from trainci.commands._repository import open_repository
 from trainci.config import CONFIG_FILE
 from trainci.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, PlacedFaults
-from trainci.model import printable
+from trainci.model import counted, printable
 
 
 @click.command("check")
@@ -32,15 +32,11 @@ def command(form: str) -> int:
     found = findings.find(repository.project, repository.files, declared)
     _show(found, form)
     if found:
-        click.echo(_count(len(found), "finding") + ".")
+        click.echo(counted(len(found), "finding") + ".")
         return EXIT_FAILED
     files, suites = len(repository.files), len(repository.project.suites)
-    click.echo(f"{_count(files, 'test file')} and {_count(suites, 'suite')}: nothing is wrong.")
+    click.echo(f"{counted(files, 'test file')} and {counted(suites, 'suite')}: nothing is wrong.")
     return EXIT_OK
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def _show(found: list[findings.Finding], form: str) -> None:

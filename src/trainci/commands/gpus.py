@@ -10,7 +10,7 @@ from trainci import devices
 from trainci.errors import EXIT_OK, UsageError
 from trainci.lease import release, status
 from trainci.lease.view import DeviceStatus, Waiting
-from trainci.model import printable
+from trainci.model import counted, printable
 
 
 @click.command("gpus")
@@ -52,7 +52,7 @@ def _device_line(device: DeviceStatus, now: float) -> str:
 
 
 def _waiting_line(position: int, waiting: Waiting, now: float) -> str:
-    what = f"devices {', '.join(waiting.devices)}" if waiting.devices else f"{waiting.count} devices"
+    what = f"devices {', '.join(waiting.devices)}" if waiting.devices else counted(waiting.count, "device")
     start = "unknown" if waiting.expected_start is None else f"by {_clock(waiting.expected_start)}"
     who = f"{waiting.name} (user {waiting.user}, process {waiting.pid})"
     return f"waiting {position}: {what} for {who} since {_since(waiting.since, now)}; starts: {start}"

@@ -20,7 +20,7 @@ from trainci.console import Console, GithubConsole, LiveConsole
 from trainci.errors import EXIT_OK, EXIT_USAGE, MachineError, UsageError
 from trainci.executors.local import LocalExecutor
 from trainci.history import EventLog, History
-from trainci.model import Pool, Run, Selection, printable
+from trainci.model import Pool, Run, Selection, counted, printable
 from trainci.paths import RunPaths, StatePaths
 from trainci.reports import summary
 from trainci.runner import Plan, Runner
@@ -150,12 +150,8 @@ def _print_plan(selected: Selection, executor: LocalExecutor) -> int:
         )
     for refused in selected.refused:
         click.echo(f"{refused.test_id}\n    refused: {refused.sentence}")
-    click.echo(selected.note or f"{_count(len(selected.tests))} selected. Nothing was started.")
+    click.echo(selected.note or f"{counted(len(selected.tests), 'test')} selected. Nothing was started.")
     return EXIT_USAGE if selected.refused else EXIT_OK
-
-
-def _count(tests: int) -> str:
-    return f"{tests} test" if tests == 1 else f"{tests} tests"
 
 
 def _replay(test_id: str, spec: str, timeout: float | None) -> str:
