@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
@@ -16,6 +16,18 @@ from trainci.cli import main
 
 # The repositories below are input, not tests of this one.
 collect_ignore = ["cases"]
+# Variables of a job of GitHub, and of a test under trainci.
+_OURS = ("GITHUB_", "TRAINCI_")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_job_around_us() -> Iterator[None]:
+    """These tests may themselves be a job and a test of trainci's: nothing that they start may know."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(_OURS):
+                patch.delenv(name)
+        yield
 
 
 @dataclass(frozen=True)
@@ -85,11 +97,7 @@ def _written(stream: io.TextIOWrapper) -> str:
 def _surroundings(root: Path, environment: Mapping[str, str]) -> dict[str, str]:
     """No setting of this machine's git, no job of GitHub around us, no GPU: the same answers everywhere."""
     return {
-        **{
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("GIT_", "GITHUB_", "TRAINCI_"))
-        },
+        **{name: value for name, value in os.environ.items() if not name.startswith(("GIT_", *_OURS))},
         "CUDA_VISIBLE_DEVICES": "",
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_CONFIG_GLOBAL": os.devnull,

@@ -254,3 +254,16 @@ def test_any_base_is_a_branch_or_a_sentence(new_repository: Callable[[], Any], b
         git.changes(repository.root, base, uncommitted=False)
     except UsageError as error:
         assert str(error).isprintable()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a repository to another user")
+def test_the_commit_of_a_checkout_that_belongs_to_another_user_is_known(repository: Any, monkeypatch: Any) -> None:
+    """As in a job's container, where root finds a checkout of the runner's user."""
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    repository.write("a.txt", "a")
+    repository.init()
+    commit = repository.git("rev-parse", "HEAD")
+    for path in (repository.root, repository.root / ".git"):
+        os.chown(path, 65534, 65534)
+    assert git.head(repository.root) == commit
