@@ -108,7 +108,7 @@ def test_every_hook_is_called_and_its_answer_is_used(made: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("arguments", "ranks", "said"),
     [
-        (["--backend", "nemo"], 1, "train.py: error: there is no --backend 'nemo'; there are: fsdp"),
+        (["--backend", "nemo"], 1, "train.py: error: there is no --backend 'nemo'; there are: fsdp, megatron"),
         (["--prompts-per-step", "3"], 2, "train.py: error: --prompts-per-step 3 must divide by 2 replicas"),
         (
             ["--custom-loss-function-path", "no.such.hook"],

@@ -58,7 +58,6 @@ def _build(directory: Path, family: str) -> None:
     config = FAMILIES[family].config(
         vocab_size=tokenizer.get_vocab_size(),
         eos_token_id=tokenizer.token_to_id(EOS),
-        pad_token_id=tokenizer.token_to_id(PAD),
         bos_token_id=None,
     )
     logging.disable_progress_bar()

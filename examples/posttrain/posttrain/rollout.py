@@ -24,7 +24,6 @@ class RolloutEngine:
         self._model = load_model(config.model_path, device, dtype_of(config, device))
         self._tokenizer = Tokenizer.from_file(str(config.model_path / "tokenizer.json"))
         self._eos = self._model.config.get_text_config().eos_token_id
-        self._pad = self._model.config.get_text_config().pad_token_id
         self._config = config
         self._device = device
         self._lock = threading.Lock()
@@ -58,7 +57,7 @@ class RolloutEngine:
         responses, log_probs, lengths = [], [], torch.zeros_like(alive)
         for _ in range(self._config.max_new_tokens):
             logits = decoding.next_logits()
-            sampled = torch.where(alive.bool(), self._sample(logits, generator), self._pad)
+            sampled = torch.where(alive.bool(), self._sample(logits, generator), self._eos)
             log_probs.append(token_log_probs(logits, sampled, self._config.temperature))
             responses.append(sampled)
             decoding.append(sampled, alive)
@@ -108,7 +107,7 @@ class _Cached:
         width = max(map(len, prompts))
         self._starts = [width - len(prompt) for prompt in prompts]
         rows = zip(self._starts, prompts, strict=True)
-        self._inputs = torch.tensor([[engine._pad] * left + prompt for left, prompt in rows], device=engine._device)
+        self._inputs = torch.tensor([[engine._eos] * left + prompt for left, prompt in rows], device=engine._device)
         self._attention = torch.tensor(
             [[0] * left + [1] * (width - left) for left in self._starts], device=engine._device
         )

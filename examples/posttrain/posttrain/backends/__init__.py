@@ -12,6 +12,7 @@ from posttrain.objective import Objective
 
 BACKENDS = {
     "fsdp": "posttrain.backends.fsdp",
+    "megatron": "posttrain.backends.megatron",
 }
 
 

@@ -21,6 +21,8 @@ def zigzag_positions(length: int, rank: int, size: int, device: torch.device | N
 
     :raises ValueError: ``length`` does not divide into so many chunks.
     """
+    if size == 1:
+        return torch.arange(length, device=device)
     if length % (2 * size):
         raise ValueError(f"a sequence of {length} tokens does not divide into {2 * size} chunks: pad it")
     chunks = torch.arange(length, device=device).view(2 * size, -1)

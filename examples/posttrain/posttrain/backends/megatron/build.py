@@ -78,7 +78,6 @@ def _common(hf_config: PretrainedConfig) -> dict[str, Any]:
         "calculate_per_token_loss": True,
         # The weights come from a checkpoint.
         "use_cpu_initialization": True,
-        "perform_initialization": False,
         "init_method_std": hf_config.initializer_range,
     }
 
