@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
 import trainci
 from trainci.errors import UsageError
+from trainci.lease.command import gpu_lock_exec
 from trainci.lease.environment import inherited, pick
 from trainci.lease.options import LOCK_EXEC_PATTERN, parse, parse_lock_exec
 from trainci.lease.ports import BLOCK, FIRST, take_block
@@ -26,6 +29,18 @@ GPUS = (
     Place("GPU-1c5b0000", 2),
     Place("MIG-77", 3),
 )
+
+
+# A lease on a host that has GPUs, as NVML would list them.
+LEASE_OF_GPUS = """
+import sys
+from trainci.lease import command
+from trainci.lease.records import Place
+names = "GPU-8a56aaaa GPU-8a56bbbb GPU-1c5b0000 MIG-77".split()
+command.gpus = lambda directory, total: tuple(Place(name, index) for index, name in enumerate(names))
+command._known_to_nvml = lambda places: False
+sys.exit(command.main(sys.argv[1:]))
+"""
 
 
 def variables(text):
@@ -83,11 +98,47 @@ def test_gpus_by_number_where_there_is_no_driver(host):
         ("1,9,2", [1]),
         ("MIG-77", [3]),
         ("MIG-not-listed", [-1]),
+        ("MIG-1 2,0", []),
+        ("MIG-..,0", []),
         ("NoDevFiles", []),
     ],
 )
 def test_an_inherited_device_variable_is_translated(value, expected):
     assert [place.index for place in inherited(GPUS, value)] == expected
+
+
+def test_a_mig_instance_by_its_old_name_is_refused():
+    """Beside its UUID it would be a second name, and a second lock, of one device."""
+    with pytest.raises(UsageError, match=r"'MIG-GPU-8a56aaaa/7/0' .* write its UUID"):
+        inherited(GPUS, "MIG-GPU-8a56aaaa/7/0")
+
+
+@pytest.mark.parametrize(
+    ("outer", "arguments", "seen"),
+    [
+        ("GPU-8a56bbbb,GPU-8a56aaaa", ("--count", "1"), "GPU-8a56aaaa"),
+        ("GPU-8a56bb", ("--count", "1"), "GPU-8a56bbbb"),
+        ("3", ("--count", "1"), "MIG-77"),
+        ("MIG-77,MIG-88", ("--devices", "MIG-88"), "MIG-88"),
+        ("2,1", ("--devices", "1"), "1"),
+        (None, ("--devices", "GPU-1c5b0000"), "2"),
+    ],
+)
+def test_the_job_sees_its_devices_in_the_way_of_the_inherited_variable(host, outer, arguments, seen):
+    environment = host.environment if outer is None else {**host.environment, "CUDA_VISIBLE_DEVICES": outer}
+    command = [sys.executable, "-c", LEASE_OF_GPUS, "--lock-dir", host.path, *arguments, "--", "env"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert variables(done.stdout)["CUDA_VISIBLE_DEVICES"] == seen, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("outer", "arguments"),
+    [("GPU-8a56bbbb", ("--devices", "0")), ("MIG-88", ("--count", "2")), ("", ("--count", "1"))],
+)
+def test_a_device_outside_the_inherited_variable_can_never_be_had(host, outer, arguments):
+    command = [sys.executable, "-c", LEASE_OF_GPUS, "--lock-dir", host.path, *arguments, "--", "true"]
+    environment = {**host.environment, "CUDA_VISIBLE_DEVICES": outer}
+    assert subprocess.run(command, env=environment, capture_output=True).returncode == 2
 
 
 def test_devices_are_named_by_number_or_uuid():
@@ -263,6 +314,37 @@ def test_gpu_lock_exec_and_the_original_exclude_each_other(lock_exec, tmp_path):
     stranger.communicate()
     probe = f"flock --nonblock {tmp_path}/gpu_0.lock true || echo held"
     assert lock_exec("--devices", "0", "--", "sh", "-c", probe).stdout.endswith("held\n")
+
+
+def test_gpu_lock_exec_heeds_the_number_of_gpus_and_the_name_of_the_variable(lock_exec):
+    assert lock_exec("--count", "9", "--", "true").returncode == 2
+    assert lock_exec("--total-gpus", "2", "--count", "3", "--", "true").returncode == 2
+    assert lock_exec("--total-gpus", "2", "--print-only").stdout == "Free GPUs: 0,1\n"
+    seen = lock_exec("--devices", "9", "--target-env-name", "HIP_VISIBLE_DEVICES", "--", "env")
+    assert variables(seen.stdout)["HIP_VISIBLE_DEVICES"] == "9"
+    assert lock_exec("--count", "1", "--", "sh", "-c", "exit 7").returncode == 7
+
+
+def test_gpu_lock_exec_is_a_console_script():
+    (script,) = (entry for entry in entry_points(group="console_scripts") if entry.name == "gpu-lock-exec")
+    assert script.load() is gpu_lock_exec
+
+
+def test_trainci_lease_takes_the_locks_of_a_pattern_too(host, tmp_path):
+    """Whatever takes its flock on those files is waited for, and waits."""
+    pattern = str(tmp_path / "lock_{gpu_id}")
+    with (tmp_path / "lock_2").open("w") as stranger:
+        fcntl.flock(stranger, fcntl.LOCK_EX)
+        assert (
+            host.run("--lock-path-pattern", pattern, "--devices", "2", "--timeout", "0.2", "--", "true").returncode
+            == 75
+        )
+        assert host.run("--lock-path-pattern", pattern, "--count", "7", "--", "true").returncode == 0
+        waiter = host.waiter("--lock-path-pattern", pattern, "--count", "8")
+    assert waiter.wait() == 0
+    host.holder("--lock-path-pattern", pattern, "--devices", "5")
+    with (tmp_path / "lock_5").open("w") as stranger, pytest.raises(BlockingIOError):
+        fcntl.flock(stranger, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def test_gpu_lock_exec_needs_to_be_told_how_many(lock_exec):

@@ -52,6 +52,22 @@ def test_a_later_request_that_may_not_be_back_in_time_is_not_backfilled(host):
     assert [job.wait() for job in (large, long, unlimited)] == [0, 0, 0]
 
 
+def test_a_backfilled_job_that_would_outstay_its_time_limit_is_ended_and_delays_nobody(host, tmp_path):
+    """The reservation of the head holds because the limit is enforced."""
+    from trainci.lease import status
+
+    holder = host.holder("--count", "4", "--time-limit", "30")
+    large = host.waiter("--count", "8", command=("sh", "-c", f"date +%s.%N >{tmp_path}/begun"))
+    (promise,) = status(str(host.path)).waiting
+    deaf = ("sh", "-c", 'trap "" TERM; sleep 1000')
+    overrunning = host.holder("--count", "4", "--time-limit", "1", "--grace", "0.3", command=deaf)
+    end(holder)
+    assert overrunning.wait() == 128 + signal.SIGKILL
+    assert overrunning.event("ended")["time_limit"] is True
+    assert large.wait() == 0
+    assert float((tmp_path / "begun").read_text()) < promise.expected_start
+
+
 def test_a_later_request_for_other_devices_does_not_wait(host):
     host.holder("--devices", "0")
     host.waiter("--devices", "0,1")

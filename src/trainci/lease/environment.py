@@ -13,6 +13,8 @@ def inherited(places: tuple[Place, ...], value: str | None) -> tuple[Place, ...]
 
     Entries are indices, UUIDs, beginnings of UUIDs, or names of MIG instances; CUDA ignores everything after the
     first entry that it does not know (CUDA C++ Programming Guide, "CUDA Environment Variables").
+
+    :raises UsageError: a MIG instance by its old name, under which it would be another device than by its UUID.
     """
     if value is None:
         return places
@@ -33,8 +35,15 @@ def _named(places: tuple[Place, ...], entry: str) -> Place | None:
         hits = [place for place in places if entry and place.uuid.startswith(entry)]
     if len(hits) == 1:
         return hits[0]
+    if hits or not entry.startswith("MIG-"):
+        return None
+    if "/" in entry:
+        raise UsageError(
+            f"the inherited device variable names {entry!a} in the way of drivers before R470: write its UUID, as "
+            "`nvidia-smi -L` shows it."
+        )
     # A MIG instance that NVML does not list by itself is a device of its own all the same.
-    return Place(entry, -1) if not hits and entry.startswith("MIG-") else None
+    return Place(entry, -1) if entry.replace("-", "").isalnum() else None
 
 
 def pick(places: tuple[Place, ...], names: str) -> tuple[Place, ...]:
