@@ -6,7 +6,6 @@ import click
 
 from trainci import findings, github
 from trainci.commands._repository import open_repository
-from trainci.config import CONFIG_FILE
 from trainci.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, PlacedFaults
 from trainci.model import counted, printable
 
@@ -25,8 +24,7 @@ def command(form: str) -> int:
     except PlacedFaults as error:
         if form == "text":
             raise
-        places = [findings.parse_place(fault, CONFIG_FILE) for fault in str(error).splitlines()]
-        _show([place for place in places if place is not None], form)
+        click.echo(github.annotated(str(error)))
         return EXIT_USAGE
     declared = repository.declarations(repository.files)
     found = findings.find(repository.project, repository.files, declared)
