@@ -41,7 +41,7 @@ class Learner:
             self._device,
         )
         data["log_probs"] = self.policy.log_probs(data)
-        gap = _largest_gap(data)
+        gaps = _gaps(data)
         if self.critic:
             data["values"] = self.critic.values(data)
         self._credit(data, samples)
@@ -55,11 +55,12 @@ class Learner:
         if step > config.critic_warmup_steps:
             result = self.policy.train_step(data)
             row |= {"loss": result.loss, "grad_norm": result.grad_norm, **result.metrics}
-        ranks = gather({"reward": _mean_reward(samples), "gap": gap})
+        ranks = gather({"reward": _mean_reward(samples), "gap": gaps.max().item(), "mean_gap": gaps.mean().item()})
         return {
             "reward": sum(rank["reward"] for rank in ranks) / len(ranks),
             **row,
             "log_prob_gap": max(rank["gap"] for rank in ranks),
+            "mean_log_prob_gap": sum(rank["mean_gap"] for rank in ranks) / len(ranks),
             "tokens": tokens,
         }
 
@@ -113,10 +114,9 @@ class Learner:
         return tokens
 
 
-def _largest_gap(data: Data) -> float:
-    """The largest difference between the log-probabilities of rollout and training."""
-    pairs = zip(data["log_probs"], data["rollout_log_probs"], strict=True)
-    return max(float((train - rollout).abs().max()) for train, rollout in pairs if len(train))
+def _gaps(data: Data) -> Tensor:
+    """How far the log-probability of each token differs between rollout and training."""
+    return (torch.cat(data["log_probs"]) - torch.cat(data["rollout_log_probs"])).abs()
 
 
 def _mean_reward(samples: list[Sample]) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
 from posttrain.arguments import Config
@@ -25,3 +25,8 @@ def load_model(model_path: Path, device: torch.device, dtype: torch.dtype = torc
     logging.disable_progress_bar()
     model = AutoModelForCausalLM.from_pretrained(model_path, dtype=dtype, attn_implementation="eager")
     return model.to(device)
+
+
+def experts_of(model: PretrainedConfig) -> int:
+    """How many experts a layer has; 1 for a dense model."""
+    return getattr(model, "num_local_experts", None) or getattr(model, "num_experts", None) or 1

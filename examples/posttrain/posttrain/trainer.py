@@ -89,6 +89,6 @@ class Report:
     def __call__(self, step: int, row: dict[str, Any]) -> None:
         if self._file:
             self._file.write({"step": step, **row})
-            numbers = [f"{name} {value:.4g}" for name, value in row.items() if not isinstance(value, list)]
+            numbers = [f"{name} {value:.4g}" for name, value in row.items() if isinstance(value, float)]
             sys.stdout.write(" ".join([f"step {step}", *numbers]) + "\n")
             sys.stdout.flush()

@@ -12,26 +12,35 @@ from typing import Any
 
 from trainci.testing import exec_command, execute_train
 
-ASSETS = Path(".cache/qwen2.5-tiny")
 NUM_STEPS = 30
 Row = dict[str, Any]
 
 
-def prepare() -> None:
+def assets(family: str) -> Path:
+    return Path(".cache") / f"{family}-tiny"
+
+
+def prepare(family: str = "qwen2.5") -> None:
     """Build the model, the tokenizer and the data; nothing is downloaded."""
-    exec_command([sys.executable, "-m", "posttrain.assets", str(ASSETS)])
+    exec_command([sys.executable, "-m", "posttrain.assets", str(assets(family)), "--family", family])
 
 
-def train(*args: str, num_gpus: int) -> list[Row]:
+def train(*args: str, num_gpus: int, family: str = "qwen2.5", num_steps: int = NUM_STEPS) -> list[Row]:
     """Train and return the rows of the metrics; row 0 is the state before the first step."""
+    rows = run("train.py", "--num-steps", str(num_steps), *args, num_gpus=num_gpus, family=family)
+    assert [row["step"] for row in rows] == list(range(num_steps + 1)), "the metrics lack steps"
+    return rows
+
+
+def run(script: str, *args: str, num_gpus: int, family: str) -> list[Row]:
+    """The rows that a script of the package writes, on a family's model and the task's data."""
+    made = assets(family)
     with tempfile.TemporaryDirectory(prefix="posttrain-") as directory:
         metrics = Path(directory) / "metrics.jsonl"
-        command = ["--model-path", f"{ASSETS}/model", "--data-path", f"{ASSETS}/train.jsonl"]
-        command += ["--metrics-path", str(metrics), "--num-steps", str(NUM_STEPS), *args]
-        execute_train("train.py", command, num_gpus_per_node=num_gpus, env={"OMP_NUM_THREADS": "1"})
-        rows = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
-    assert [row["step"] for row in rows] == list(range(NUM_STEPS + 1)), "the metrics lack steps"
-    return rows
+        command = ["--model-path", f"{made}/model", "--data-path", f"{made}/train.jsonl"]
+        command += ["--metrics-path", str(metrics), *args]
+        execute_train(script, command, num_gpus_per_node=num_gpus, env={"OMP_NUM_THREADS": "1"})
+        return [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
 
 
 def assert_losses_finite(rows: list[Row]) -> None:
@@ -73,3 +82,28 @@ def assert_reward_rises(rows: list[Row], by: float) -> None:
     first = sum(row["reward"] for row in rows[1:4]) / 3
     last = sum(row["reward"] for row in rows[-5:]) / 5
     assert last >= first + by, f"mean reward went from {first:.3f} to {last:.3f}, not up by {by}"
+
+
+def assert_sound(rows: list[Row], num_gpus: int, tolerance: float = 1e-4) -> None:
+    """What every run must show, whatever it trains."""
+    assert_losses_finite(rows)
+    assert_weights_move_together(rows, num_gpus)
+    assert_log_probs_agree(rows[1:], tolerance)
+    assert_rollouts_lag(rows, updates=0)
+
+
+def assert_critic_learns(rows: list[Row]) -> None:
+    """Its weights move at every step, and its values come nearer to what is earned."""
+    for before, after in itertools.pairwise(rows):
+        still = [
+            rank for rank, shard in enumerate(before["critic_shards"]) if shard == after["critic_shards"][rank]
+        ]
+        assert not still, f"step {after['step']} left the critic of ranks {still} unchanged"
+    first, last = rows[1]["value_error"], rows[-1]["value_error"]
+    assert last < 0.7 * first, f"the critic's mean error went from {first:.3f} to {last:.3f}"
+
+
+def assert_experts_replayed(rows: list[Row]) -> None:
+    for row in rows[1:]:
+        share = row["replayed_share"]
+        assert share == 1, f"{share:.1%} of the tokens went where the rollout sent them at step {row['step']}"

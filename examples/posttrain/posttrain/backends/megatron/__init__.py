@@ -11,12 +11,12 @@ from posttrain.arguments import Config
 from posttrain.backends.megatron import cpu
 from posttrain.objective import Objective
 
-# Megatron says once a module that Transformer Engine and Apex are missing; nothing here needs them.
+# Megatron says once a module that it misses Transformer Engine and Apex; nothing here needs them.
 warnings.filterwarnings("ignore", message=".*(Transformer Engine|Apex).*")
 
 
 def init(config: Config, device: torch.device, objective: Objective):  # type: ignore[no-untyped-def]
-    """Build this rank's part of the model in the layout that ``config`` asks for, and load the checkpoint into it."""
+    """Build this rank's part of the model in the layout of ``config``, and load the checkpoint into it."""
     cpu.install()
     from posttrain.backends.megatron.backend import MegatronBackend
     from posttrain.backends.megatron.layout import start

@@ -26,6 +26,7 @@ from posttrain.backends.megatron import weights
 from posttrain.backends.megatron.attention import zigzag_positions
 from posttrain.backends.megatron.build import build_model, transformer_config
 from posttrain.backends.megatron.convert import to_megatron, to_transformers
+from posttrain.backends.megatron.replay import ExpertReplay
 from posttrain.distributed import gather
 from posttrain.model import dtype_of, load_model
 from posttrain.objective import Objective
@@ -75,6 +76,7 @@ class MegatronBackend:
         whole = to_megatron(state, hf_config)
         self._names = list(whole)
         weights.load(self._module, whole, critic=objective.critic)
+        self._replay = ExpertReplay(self._module) if config.routing_replay else None
         module = Float16Module(megatron, self._module) if megatron.bf16 else self._module
         settings = DistributedDataParallelConfig(use_distributed_optimizer=True, grad_reduce_in_fp32=True)
         self.model = [DistributedDataParallel(megatron, settings, module)]
@@ -152,6 +154,8 @@ class MegatronBackend:
 
         def forward(iterator: Iterator[Batch], model: torch.nn.Module) -> tuple[Tensor, Any]:
             batch = next(iterator)
+            if self._replay:
+                self._replay.prepare(batch)
             output = model(batch.tokens, batch.positions, None)
             if self._last_stage:
                 output = output[..., : self._outputs]  # the vocabulary was padded for tensor parallelism

@@ -7,6 +7,7 @@ answers for the CPU instead; on a host with a GPU it does nothing.
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -39,8 +40,9 @@ class _TensorsOnCpu(TorchFunctionMode):
         return result
 
 
+@functools.cache
 def install() -> None:
-    """Put the shims in place for the rest of the process and of this thread; before any model is built."""
+    """Put the shims in place, once, for the rest of the process and of this thread; before any model is built."""
     if torch.cuda.is_available():
         return
     torch.cuda.current_device = lambda: _CPU

@@ -9,6 +9,7 @@ from transformers import PretrainedConfig
 from posttrain.arguments import BadArguments, Config
 from posttrain.backends.base import Replica
 from posttrain.distributed import gather
+from posttrain.model import experts_of
 
 
 def start(config: Config, hf_config: PretrainedConfig) -> Replica:
@@ -41,11 +42,10 @@ def _check(config: Config, model: PretrainedConfig) -> None:
             f"{world} ranks do not divide into copies of {config.tensor_parallel} tensor x "
             f"{config.pipeline_parallel} pipeline x {config.context_parallel} context parallel ranks"
         )
-    experts = getattr(model, "num_local_experts", None) or getattr(model, "num_experts", None) or 1
     for flag, size, of, what in (
         ("tensor", config.tensor_parallel, model.num_key_value_heads, "key-value heads"),
         ("pipeline", config.pipeline_parallel, model.num_hidden_layers, "layers"),
-        ("expert", config.expert_parallel, experts, "experts"),
+        ("expert", config.expert_parallel, experts_of(model), "experts"),
         ("expert", config.expert_parallel, world // config.pipeline_parallel, "ranks of a pipeline stage"),
     ):
         if of % size:

@@ -1,0 +1,57 @@
+"""Routing replay: training sends each token to the experts that the rollout chose for it.
+
+Rollout and training round differently, and a token near the border between two experts would go to one here and to
+the other there (Ma et al. 2025, arXiv:2510.11370).
+"""
+
+from __future__ import annotations
+
+import torch
+from megatron.core import parallel_state
+from megatron.core.models.gpt import GPTModel
+from megatron.core.transformer.moe.router_replay import RouterReplayAction
+from torch import Tensor
+
+from posttrain.training_data import Batch
+
+
+class ExpertReplay:
+    """Tells this rank's routers where each token of a batch went."""
+
+    def __init__(self, model: GPTModel):
+        config = model.config
+        experts = [number for number, moe in enumerate(_has_experts(config)) if moe]
+        layers = {layer.layer_number - 1: layer for layer in model.decoder.layers}
+        self._routers = [(experts.index(number), layers[number].mlp.router) for number in layers if number in experts]
+        self._choices = config.moe_router_topk
+        self._sequence_parallel = config.sequence_parallel
+        for _, router in self._routers:
+            router.router_replay.set_router_replay_action(RouterReplayAction.REPLAY_FORWARD)
+
+    def prepare(self, batch: Batch) -> None:
+        """The next forward pass takes ``batch``."""
+        chosen = self._placed(batch)
+        if self._sequence_parallel:
+            size = parallel_state.get_tensor_model_parallel_world_size()
+            chosen = chosen.chunk(size, dim=2)[parallel_state.get_tensor_model_parallel_rank()]
+        # Megatron's layers have the sequence first: [layers, b, s, k] → [layers, s · b, k].
+        chosen = chosen.transpose(1, 2).flatten(1, 2)
+        for number, router in self._routers:
+            router.router_replay.clear_indices()
+            router.router_replay.set_target_indices(chosen[number])
+
+    def _placed(self, batch: Batch) -> Tensor:
+        """[layers, b, s, k]; what the rollout did not see, padding and the last token, goes to the first experts."""
+        given = batch.data["routed_experts"]
+        width = int(batch.positions.max()) + 1
+        chosen = torch.arange(self._choices).expand(len(given[0]), len(given), width, self._choices).clone()
+        for row, choices in enumerate(given):
+            seen = choices[:, :width]
+            chosen[:, row, : seen.shape[1]] = seen
+        return chosen.to(batch.tokens.device)[:, :, batch.positions[0]]
+
+
+def _has_experts(config: object) -> list[int]:
+    """1 for each layer of the whole model that has experts."""
+    pattern, layers = config.moe_layer_freq, config.num_layers  # type: ignore[attr-defined]
+    return pattern if isinstance(pattern, list) else [int(number % pattern == 0) for number in range(layers)]

@@ -1,0 +1,27 @@
+"""Debugging on Megatron: a rollout is saved, and a second run trains on it with no engine, to the same numbers."""
+
+import tempfile
+
+import _shared
+
+from trainci.testing import main
+
+NUM_GPUS = 2
+
+
+def prepare():
+    _shared.prepare()
+
+
+def execute():
+    run = {"num_gpus": NUM_GPUS, "num_steps": 4}
+    with tempfile.TemporaryDirectory(prefix="posttrain-rollouts-") as directory:
+        first = _shared.train("--backend", "megatron", "--save-rollout", directory, **run)
+        again = _shared.train("--backend", "megatron", "--load-rollout", directory, **run)
+    _shared.assert_sound(first, NUM_GPUS)
+    for row, same in zip(first, again, strict=True):
+        assert row == same, f"step {row['step']} differs when it is trained on the saved rollout"
+
+
+if __name__ == "__main__":
+    main(prepare, execute)
