@@ -22,7 +22,9 @@ class ExpertReplay:
         config = model.config
         experts = [number for number, moe in enumerate(_has_experts(config)) if moe]
         layers = {layer.layer_number - 1: layer for layer in model.decoder.layers}
-        self._routers = [(experts.index(number), layers[number].mlp.router) for number in layers if number in experts]
+        self._routers = [
+            (experts.index(number), layers[number].mlp.router) for number in layers if number in experts
+        ]
         self._choices = config.moe_router_topk
         self._sequence_parallel = config.sequence_parallel
         for _, router in self._routers:
@@ -41,7 +43,7 @@ class ExpertReplay:
             router.router_replay.set_target_indices(chosen[number])
 
     def _placed(self, batch: Batch) -> Tensor:
-        """[layers, b, s, k]; what the rollout did not see, padding and the last token, goes to the first experts."""
+        """[layers, b, s, k]; the rollout saw neither padding nor the last token: they go to the first experts."""
         given = batch.data["routed_experts"]
         width = int(batch.positions.max()) + 1
         chosen = torch.arange(self._choices).expand(len(given[0]), len(given), width, self._choices).clone()
