@@ -14,8 +14,9 @@ import torch
 import torch.distributed as dist
 from posttrain.backends.megatron import cpu
 from posttrain.families import FAMILIES
+from posttrain.model import model_class
 from torch import Tensor
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import PreTrainedModel
 
 cpu.install()
 
@@ -34,8 +35,8 @@ def whole_state(model: torch.nn.Module) -> dict[str, Tensor]:
 def random_model(family: str) -> PreTrainedModel:
     """With no weight left at a one or a zero of its initialisation, where mistakes would not show."""
     torch.manual_seed(0)
-    config = FAMILIES[family].config(vocab_size=61, eos_token_id=1, pad_token_id=0, bos_token_id=None)
-    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
+    config = FAMILIES[family].config(vocab_size=61, eos_token_id=1, bos_token_id=None)
+    model = model_class(config).from_config(config, attn_implementation="eager").eval()
     for tensor in whole_state(model).values():
         tensor.add_(torch.randn_like(tensor) * 0.05)
     return model
@@ -56,7 +57,8 @@ def probe(family: str) -> dict[str, Any]:
     critic = build_model(reference.config, transformer_config(reference.config), critic=True)
     return {
         "uncovered": sorted(parameters.keys() - converted.keys()),
-        "invented": unexpected,
+        # What makes images into embeddings has no part in Megatron's model; its weights pass through.
+        "invented": [name for name in unexpected if not name.startswith("model.visual.")],
         "unreturned": sorted(state.keys() ^ returned.keys()),
         "changed": [name for name in returned if not torch.equal(state[name], returned[name])],
         "logit_gap": (expected - logits).abs().max().item(),
@@ -65,7 +67,51 @@ def probe(family: str) -> dict[str, Any]:
     }
 
 
+def gradients(model: torch.nn.Module) -> dict[str, Tensor]:
+    return {name: value.grad.clone() for name, value in model.named_parameters() if value.grad is not None}
+
+
+def mtp_loss(reference: PreTrainedModel, tokens: Tensor, token_weights: Tensor) -> Tensor:
+    """Of guessing each token from two places before it; gradients reach the MTP layer alone."""
+    positions = torch.arange(tokens.shape[1]).expand_as(tokens)
+    with torch.no_grad():
+        hidden = reference.model(tokens).last_hidden_state
+        ahead = reference.model.embed_tokens(tokens.roll(-1, dims=1))
+        rotary = reference.model.rotary_emb(hidden, positions)
+    causal = (
+        torch.full((tokens.shape[1],) * 2, torch.finfo(torch.float32).min).triu(1).expand(len(tokens), 1, -1, -1)
+    )
+    guesses = reference.model.mtp_layers[0](ahead, hidden, attention_mask=causal, position_embeddings=rotary)
+    logits = torch.nn.functional.linear(guesses[:, :-2], reference.lm_head.weight.detach())
+    errors = torch.nn.functional.cross_entropy(logits.transpose(1, 2), tokens[:, 2:], reduction="none")
+    return (errors * token_weights[:, 2:]).sum()
+
+
+def probe_mtp() -> dict[str, Any]:
+    """What MiMo's MTP loss is, and what it trains."""
+    reference = random_model("mimo")
+    model = build_model(reference.config, transformer_config(reference.config))
+    model.load_state_dict(convert.to_megatron(whole_state(reference), reference.config), strict=False)
+    tokens, token_weights = torch.randint(61, (2, 12)), torch.rand(2, 12)
+    learned, losses = [], []
+    for mtp_weights in (None, token_weights):
+        model.zero_grad()
+        logits = model(tokens, torch.arange(12).expand_as(tokens), None, mtp_weights=mtp_weights)
+        logits.logsumexp(-1).sum().backward()
+        learned.append({name: value.grad for name, value in model.named_parameters() if value.grad is not None})
+        losses.append(model.mtp_loss)
+    alone, both = learned
+    return {
+        "loss_without_weights": losses[0],
+        "loss_gap": abs(losses[1].item() / mtp_loss(reference, tokens, token_weights).item() - 1),
+        "untrained": sorted({name for name, _ in model.named_parameters()} - both.keys()),
+        "trained_without_weights": [name for name in alone if name.startswith("mtp.")],
+        "policy_moved": [name for name in alone if not torch.equal(alone[name], both[name])],
+    }
+
+
 if __name__ == "__main__":
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
     parallel_state.initialize_model_parallel()
-    Path(sys.argv[1]).write_text(json.dumps({family: probe(family) for family in FAMILIES}))
+    probes = {family: probe(family) for family in FAMILIES}
+    Path(sys.argv[1]).write_text(json.dumps({**probes, "mtp": probe_mtp()}))

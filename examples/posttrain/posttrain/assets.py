@@ -17,7 +17,7 @@ from pathlib import Path
 from posttrain.families import FAMILIES
 
 SEED = 1234
-_SOURCES = ("assets.py", "families.py", "task.py", "tokenizer.py")
+_SOURCES = ("assets.py", "families.py", "mimo.py", "task.py", "tokenizer.py")
 
 
 def ensure(directory: Path, family: str = "qwen2.5") -> None:
@@ -48,9 +48,10 @@ def _stamp(family: str) -> str:
 def _build(directory: Path, family: str) -> None:
     # Imported here: finding the assets already made must not cost seconds.
     import torch
-    from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerFast
     from transformers.utils import logging
 
+    from posttrain.model import model_class
     from posttrain.task import all_problems, write_problems
     from posttrain.tokenizer import EOS, PAD, build_tokenizer
 
@@ -63,7 +64,7 @@ def _build(directory: Path, family: str) -> None:
     logging.disable_progress_bar()
     torch.manual_seed(SEED)
     model = directory / "model"
-    AutoModelForCausalLM.from_config(config).save_pretrained(model)
+    model_class(config).from_config(config).save_pretrained(model)
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=EOS, pad_token=PAD).save_pretrained(model)
     write_problems(directory / "train.jsonl", list(all_problems()))
 

@@ -5,9 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    PretrainedConfig,
+    PreTrainedModel,
+)
 from transformers.utils import logging
 
+import posttrain.mimo  # noqa: F401  transformers then knows it
 from posttrain.arguments import Config
 
 
@@ -17,13 +24,19 @@ def dtype_of(config: Config, device: torch.device) -> torch.dtype:
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[chosen]
 
 
+def model_class(config: PretrainedConfig) -> type:
+    """transformers' Auto class for a model of text, or of text and images."""
+    return AutoModelForImageTextToText if hasattr(config, "vision_config") else AutoModelForCausalLM
+
+
 def load_model(model_path: Path, device: torch.device, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
     """The checkpoint at ``model_path``, by transformers' own class for it.
 
     Attention is eager: the same arithmetic for cached and whole sequences, deterministic on every device.
     """
     logging.disable_progress_bar()
-    model = AutoModelForCausalLM.from_pretrained(model_path, dtype=dtype, attn_implementation="eager")
+    auto = model_class(AutoConfig.from_pretrained(model_path))
+    model = auto.from_pretrained(model_path, dtype=dtype, attn_implementation="eager")
     return model.to(device)
 
 

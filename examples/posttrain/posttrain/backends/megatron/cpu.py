@@ -62,9 +62,17 @@ def _without_random_states() -> None:
 
 
 def _without_streams() -> None:
-    """The all-to-all dispatcher copies counts to the host on a side stream, unless that is the current stream."""
+    """The all-to-all dispatcher copies its counts to the host on a side stream; here they are there already."""
     from megatron.core.transformer.moe.token_dispatcher import MoEAlltoAllTokenDispatcher
 
-    stream = "the only one"
-    torch.cuda.current_stream = lambda _device=None: stream
-    MoEAlltoAllTokenDispatcher.cuda_dtoh_stream = stream
+    def counts_on_host(
+        self: Any, _point: str, tokens_per_expert: torch.Tensor | None = None
+    ) -> torch.Tensor | None:
+        for name in ("input_splits", "output_splits", "output_splits_tp"):
+            splits = getattr(self, name)
+            if isinstance(splits, torch.Tensor):
+                setattr(self, name, splits.numpy())
+        return tokens_per_expert
+
+    MoEAlltoAllTokenDispatcher.cuda_dtoh_stream = "none"
+    MoEAlltoAllTokenDispatcher._maybe_dtoh_and_synchronize = counts_on_host

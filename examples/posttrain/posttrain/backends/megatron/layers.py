@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from megatron.core.tensor_parallel import gather_from_sequence_parallel_region
-from megatron.core.transformer import TransformerConfig
+from megatron.core.transformer import MLATransformerConfig, TransformerConfig
+from megatron.core.transformer import multi_latent_attention as mla
+from megatron.core.transformer.moe import moe_utils
 from torch import Tensor
+
+# Without Transformer Engine, Megatron-Core 0.16.1 leaves the first name undefined, and is wrong in the other.
+moe_utils.te_general_gemm = getattr(moe_utils, "te_general_gemm", None)
+mla.HAVE_TE = isinstance(mla.TELinear, type)
 
 
 class RMSNorm(torch.nn.Module):
@@ -38,6 +45,32 @@ class NormThenAdd(torch.nn.Module):
 
     def forward(self, training: bool, fused: bool) -> Callable[..., Tensor]:
         return lambda output, residual, _dropout: residual + self.norm(output[0])
+
+
+class LatentAttention(mla.MLASelfAttention):
+    """Multi-head latent attention (DeepSeek-V2, 2024) whose keys' rotary part learns from all heads.
+
+    Megatron's local layers split the projection to the latents among tensor-parallel ranks; the part of it that all
+    heads share then gets the gradient of one rank's heads alone. Here every rank has the whole projection.
+    """
+
+    def __init__(self, config: MLATransformerConfig, *args: Any, **kwargs: Any):
+        super().__init__(config, *args, **kwargs)
+        self.linear_kv_down_proj = ReplicatedLinear(
+            config, config.hidden_size, config.kv_lora_rank + config.qk_pos_emb_head_dim
+        )
+
+
+class ReplicatedLinear(torch.nn.Module):
+    """The same whole weight on every tensor-parallel rank, each of which applies it to a part of the sequence."""
+
+    def __init__(self, config: TransformerConfig, inputs: int, outputs: int):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.empty(outputs, inputs, dtype=config.params_dtype))
+        self.weight.sequence_parallel = config.sequence_parallel
+
+    def forward(self, hidden: Tensor) -> tuple[Tensor, None]:
+        return torch.nn.functional.linear(hidden, self.weight), None
 
 
 class ValueHead(torch.nn.Module):
