@@ -110,7 +110,7 @@ def test_however_many_ask_at_once_each_file_is_sent_once(hub: hubs.Hub, home: Ho
     assert [asker.wait(120) for asker in askers] == [0] * 4
     while lines.count(GOT) < 4:
         assert not deadline.wait(0.02)
-    # Nor does anybody but the one ask for a file: the library's own locks would only keep the bytes from coming twice.
+    # Nor does anybody else ask for a file: the library's own locks only keep its bytes from coming twice.
     assert {hub.requests[f"{method} {name}"] for name in FILES for method in ("HEAD", "GET")} == {1}
 
 

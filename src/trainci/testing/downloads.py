@@ -30,11 +30,11 @@ def download_model(
     """The directory of a model such as ``"Qwen/Qwen2.5-0.5B-Instruct"``, downloaded if it is not in the cache.
 
     However many tests ask at once, one process of the host downloads, and the others wait for it; when it is
-    killed, the next one goes on with the files that are left. They go to the cache of huggingface_hub (``HF_HOME``),
-    from ``HF_ENDPOINT`` if that is set, and each is compared with the hash that the Hub names it by.
+    killed, the next one goes on with the files that are left. They go to the cache of huggingface_hub, which
+    ``HF_HOME`` names, from ``HF_ENDPOINT`` if that is set; each is compared with the hash that the Hub names it by.
 
-    After 429, 5xx, a broken connection or a damaged file it is tried again, TRIES times in all, waiting as long as the
-    Hub asks, else 2, 4, 8, … seconds, at most LONGEST_WAIT_S; ``sleep`` is called with the seconds. With
+    After 429, 5xx, a broken connection or a damaged file it is tried again, TRIES times in all, waiting as long as
+    the Hub asks, else 2, 4, 8, … seconds, at most LONGEST_WAIT_S; ``sleep`` is called with the seconds. With
     ``HF_HUB_OFFLINE=1`` the cache has to hold it. ``allow_patterns`` are globs of the files that are wanted.
 
     :raises MachineError: it could not be had, which is no fault of the test: ``main`` then exits with 3.
