@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from trainci.testing.checkpoints import assert_checkpoints_equal, compare_checkpoints
 from trainci.testing.commands import CommandError, exec_command
+from trainci.testing.conversions import convert_checkpoint
 from trainci.testing.downloads import download_dataset, download_model
 from trainci.testing.metrics import record_metric
 from trainci.testing.numerics import assert_close
@@ -23,6 +24,7 @@ __all__ = [
     "assert_checkpoints_equal",
     "assert_close",
     "compare_checkpoints",
+    "convert_checkpoint",
     "download_dataset",
     "download_model",
     "exec_command",
