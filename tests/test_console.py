@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 import rich.console
 
-from trainci.console import Console, GithubConsole, LiveConsole
+from trainci.console.actions import GithubConsole
+from trainci.console.live import LiveConsole
+from trainci.console.plain import Console
 from trainci.model import (
     Attempt,
     Device,
@@ -116,6 +118,15 @@ def commands_taken(lines: list[str]) -> list[str]:
         elif line.lstrip().startswith("::") or "##[" in line:
             taken.append(line)
     return taken
+
+
+def test_under_actions_an_attempt_that_could_not_be_started_is_a_line(tmp_path):
+    stream = io.StringIO()
+    console = GithubConsole(stream, lambda: 0.0, tmp_path, "token")
+    console(Event("queued", 0.0, "a.py", 1, {"log": "never.log", "gpus": 1}))
+    lost = {"exit_code": None, "timed_out": False, "lost": "it could not be started: Too many open files"}
+    console(Event("ended", 0.0, "a.py", 1, lost))
+    assert "a.py: attempt 1 was lost: it could not be started: Too many open files" in stream.getvalue()
 
 
 def test_under_actions_nothing_that_a_test_prints_is_a_command(tmp_path):

@@ -16,7 +16,8 @@ import click
 
 from trainci import devices, git, github, schedule, selection
 from trainci.commands._repository import Repository, open_repository
-from trainci.console import Console, GithubConsole, LiveConsole
+from trainci.console.actions import GithubConsole
+from trainci.console.plain import Console
 from trainci.errors import EXIT_OK, EXIT_USAGE, MachineError, UsageError
 from trainci.executors.local import LocalExecutor
 from trainci.history import EventLog, History
@@ -163,6 +164,8 @@ def _console(root: Path, selected: Selection, pool: Pool, expected: Mapping[str,
     if github.in_actions(os.environ):
         return GithubConsole(sys.stdout, time.time, root, secrets.token_hex(16))
     if sys.stdout.isatty():
+        from trainci.console.live import LiveConsole
+
         return LiveConsole(sys.stdout, time.time, selected, pool, expected)
     return Console(sys.stdout, time.time)
 

@@ -1,0 +1,95 @@
+"""A job's log on GitHub: foldable groups, annotations, and nothing else that GitHub would obey."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TextIO
+
+from trainci import github
+from trainci.console.plain import Console
+from trainci.model import Event, Result, Run
+
+
+class GithubConsole(Console):
+    """One foldable group per test; nothing that a test prints or is called is taken for a workflow command.
+
+    Groups cannot nest, so one test at a time streams into its group, and those that end meanwhile follow from
+    their logs.
+    """
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float], root: Path, token: str) -> None:
+        super().__init__(stream, clock)
+        self._root = root
+        self._token = token
+        self._logs: dict[str, Path] = {}
+        self._open = ""
+        self._stopped = False
+        self._held_back: list[Event] = []
+
+    def __call__(self, event: Event) -> None:
+        """Listen to the run."""
+        own = event.test_id == self._open
+        if event.kind == "queued":
+            self._logs[event.test_id] = self._root / event.data["log"]
+        if event.kind in ("preparing", "started") and not self._open:
+            self._open_group(event.test_id)
+        if event.kind == "output" and not own:
+            return
+        if self._open and event.test_id and not own:
+            if event.kind in ("ended", "verdict"):
+                self._held_back.append(event)
+            return
+        super().__call__(event)
+        if event.kind == "ended":
+            self._end(event.test_id)
+
+    def _end(self, test_id: str) -> None:
+        if test_id == self._open:
+            self._close_group()
+        else:
+            self._open_group(test_id)
+            self._show_log(test_id)
+            self._close_group()
+        held_back, self._held_back = self._held_back, []
+        for event in held_back:
+            self(event)
+
+    def _show_log(self, test_id: str) -> None:
+        try:
+            with self._logs[test_id].open(encoding="utf-8", errors="replace") as log:
+                for line in log:
+                    self._output_line(test_id, line.rstrip("\n"))
+        except FileNotFoundError:  # The attempt could not be started.
+            return
+
+    def _details(self, run: Run, result: Result, root: Path) -> None:
+        file = result.test_id.partition("[")[0]
+        self._command(github.annotation(result.verdict.sentence, file=file, line=1, title=result.test_id))
+        self._stop_commands()
+        super()._details(run, result, root)
+        self._resume_commands()
+
+    def _open_group(self, test_id: str) -> None:
+        self._open = test_id
+        self._command(github.group(test_id))
+        self._stop_commands()
+
+    def _close_group(self) -> None:
+        self._open = ""
+        self._resume_commands()
+        self._command(github.END_GROUP)
+
+    def _stop_commands(self) -> None:
+        self._command(github.stop_commands(self._token))
+        self._stopped = True
+
+    def _resume_commands(self) -> None:
+        self._command(github.resume_commands(self._token))
+        self._stopped = False
+
+    def _command(self, command: str) -> None:
+        super()._write(command)
+
+    def _write(self, line: str) -> None:
+        super()._write(line if self._stopped else github.inert(line))

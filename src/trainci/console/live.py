@@ -1,0 +1,117 @@
+"""A terminal: output scrolls above a table of what runs, against what was expected of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TextIO
+
+import rich.console
+import rich.live
+from rich.table import Table
+from rich.text import Text
+
+from trainci import schedule
+from trainci.console.plain import Console, clock_time, duration
+from trainci.model import Event, Outcome, Pool, Run, Selection, Test, counted
+
+_COLORS = {
+    "passed": "green",
+    "failed": "red",
+    "timed out": "red",
+    "refused": "red",
+    "machine's fault": "yellow",
+}
+
+
+class LiveConsole(Console):
+    """The console of a person who watches. ``expected`` maps test ids to seconds."""
+
+    def __init__(
+        self,
+        stream: TextIO,
+        clock: Callable[[], float],
+        selection: Selection,
+        pool: Pool,
+        expected: Mapping[str, float],
+    ) -> None:
+        super().__init__(stream, clock)
+        self._tests = {selected.test.id: selected.test for selected in selection.tests}
+        self._pool = pool
+        self._expected = expected
+        self._waiting = dict(self._tests)
+        self._running: dict[str, tuple[Test, float, str]] = {}
+        self._outcomes: list[str] = []
+        self._rich = rich.console.Console(file=stream, highlight=False, soft_wrap=True)
+        self._live = rich.live.Live(
+            console=self._rich, get_renderable=self._render, refresh_per_second=4, transient=True
+        )
+
+    def __enter__(self) -> Console:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Listen to the run."""
+        self._track(event)
+        super().__call__(event)
+
+    def summary(self, run: Run, root: Path) -> None:
+        """See Console; the table of running tests is gone by then."""
+        self._live.stop()
+        super().summary(run, root)
+
+    def _track(self, event: Event) -> None:
+        if event.kind == "queued":
+            self._waiting.pop(event.test_id, None)
+            self._running[event.test_id] = (self._tests[event.test_id], event.at, "waiting for devices")
+        elif event.kind == "preparing":
+            self._running[event.test_id] = (self._tests[event.test_id], event.at, "prepares")
+        elif event.kind == "prepared":
+            self._running[event.test_id] = (self._tests[event.test_id], event.at, "waiting for devices")
+        elif event.kind == "started":
+            self._running[event.test_id] = (self._tests[event.test_id], event.at, "")
+        elif event.kind == "ended":
+            self._running.pop(event.test_id, None)
+        elif event.kind == "verdict":
+            self._outcomes.append(event.data["outcome"])
+
+    def _render(self) -> Table:
+        table = Table(box=None, show_header=False, pad_edge=False)
+        now = self._clock()
+        # The renderer has a thread of its own: it works on a copy.
+        for test, since, state in list(self._running.values()):
+            expected = self._expected.get(test.id)
+            against = f" of about {duration(expected)}" if expected else ""
+            cells = ("▶", test.id, counted(test.num_gpus, "device"), state or duration(now - since) + against)
+            # As Text: rich would take the brackets of an id for its markup.
+            table.add_row(*map(Text, cells))
+        table.add_row("", Text(self._footer(now)))
+        return table
+
+    def _footer(self, now: float) -> str:
+        running = [(test, since) for test, since, state in list(self._running.values()) if not state]
+        in_use = sum(test.num_gpus for test, _ in running)
+        passed = self._outcomes.count(Outcome.PASSED.value)
+        parts = [
+            f"{in_use} of {self._pool.sentence} in use",
+            f"{passed} passed",
+            f"{len(self._outcomes) - passed} not passed",
+            f"{len(self._waiting)} waiting",
+        ]
+        end = schedule.estimated_end(
+            now, list(self._waiting.values()), running, len(self._pool.devices), self._expected
+        )
+        if end is not None and running:
+            parts.append(f"ends about {clock_time(end)}")
+        return " · ".join(parts)
+
+    def _output_line(self, test_id: str, line: str) -> None:
+        self._rich.print(Text(f"{test_id} | ", style="dim") + Text.from_ansi(line))
+
+    def _write(self, line: str) -> None:
+        style = next((color for word, color in _COLORS.items() if line.startswith(word)), "")
+        self._rich.print(Text(line, style=style))

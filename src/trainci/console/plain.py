@@ -1,0 +1,127 @@
+"""Plain lines, each with its time: for logs and pipes. What the other consoles vary."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TextIO
+
+from trainci.model import Event, Outcome, Result, Run
+from trainci.reports import last_lines
+
+_SHOWN_LINES = 15
+
+
+class Console:
+    """A listener of the run, which sums it up at the end."""
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float]) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._partial: dict[str, str] = {}
+
+    def __enter__(self) -> Console:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.flush()
+
+    def __call__(self, event: Event) -> None:
+        """Listen to the run."""
+        if event.kind == "output":
+            self._output(event.test_id, event.data["text"])
+            return
+        if event.kind in ("prepared", "ended"):
+            self._flush_partial(event.test_id)
+        if text := _sentence(event):
+            self._say(event, text)
+
+    def note(self, text: str) -> None:
+        """Say something that no event says."""
+        self._write(text)
+
+    def summary(self, run: Run, root: Path) -> None:
+        """What became of each test, and for each that did not pass its last lines, its log and how to replay it."""
+        self._write("")
+        for result in run.results:
+            self._write(_result_line(result))
+            if result.verdict.outcome not in (Outcome.PASSED, Outcome.SKIPPED):
+                self._details(run, result, root)
+        self._write(totals(run))
+
+    def _details(self, run: Run, result: Result, root: Path) -> None:
+        if result.attempts:
+            log = result.attempts[-1].log
+            for line in last_lines(root / log, _SHOWN_LINES):
+                self._write(f"    | {line}")
+            self._write(f"    log:    {log}")
+        if replay := run.replay.get(result.test_id):
+            self._write(f"    replay: {replay}")
+
+    def _output(self, test_id: str, text: str) -> None:
+        *lines, rest = (self._partial.get(test_id, "") + text).split("\n")
+        self._partial[test_id] = rest.rpartition("\r")[2]
+        for line in lines:
+            self._output_line(test_id, line.rstrip("\r").rpartition("\r")[2])
+
+    def _flush_partial(self, test_id: str) -> None:
+        if rest := self._partial.pop(test_id, ""):
+            self._output_line(test_id, rest)
+
+    def _output_line(self, test_id: str, line: str) -> None:
+        self._write(f"{test_id} | {line}")
+
+    def _say(self, event: Event, text: str) -> None:
+        self._write(f"[{clock_time(event.at)}] {text}")
+
+    def _write(self, line: str) -> None:
+        self._stream.write(f"{line}\n")
+        self._stream.flush()
+
+
+def totals(run: Run) -> str:
+    """The last line of a run: how many tests ended how, in what time, on what."""
+    counts = dict.fromkeys(Outcome, 0)
+    for result in run.results:
+        counts[result.verdict.outcome] += 1
+    parts = [f"{count} {outcome.value}" for outcome, count in counts.items() if count] or ["no tests"]
+    return f"{', '.join(parts)} in {duration(run.ended_at - run.started_at)} · {run.devices}"
+
+
+def _sentence(event: Event) -> str:
+    data = event.data
+    if event.kind == "waiting":
+        return f"{event.test_id}: waits for its devices, {data['ahead']} ahead in the host's queue"
+    if event.kind == "granted" and data["devices"]:
+        return f"{event.test_id}: granted {', '.join(data['devices'])}"
+    if event.kind == "preparing":
+        return f"{event.test_id}: prepares, attempt {event.attempt}; it holds no device yet"
+    if event.kind == "prepared" and data["exit_code"] == 0:
+        return f"{event.test_id}: prepared"
+    if event.kind == "started":
+        return f"{event.test_id}: started, attempt {event.attempt}"
+    if event.kind == "ended" and data["lost"]:
+        return f"{event.test_id}: attempt {event.attempt} was lost: {data['lost']}"
+    if event.kind == "verdict":
+        return f"{event.test_id}: {data['outcome']}, {data['sentence']}"
+    if event.kind == "interrupted":
+        return "interrupted: ending every test; the reports are still written"
+    return ""
+
+
+def _result_line(result: Result) -> str:
+    return f"{result.verdict.outcome.value:<15} {result.test_id}: {result.verdict.sentence}"
+
+
+def clock_time(at: float) -> str:
+    """A Unix time as people read it on a clock, in the local zone."""
+    return time.strftime("%H:%M:%S", time.localtime(at))
+
+
+def duration(seconds: float) -> str:
+    """``5.4 s``, ``1 min 34 s``, ``2 h 05 min``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min {rest:02d} s"
