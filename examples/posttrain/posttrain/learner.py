@@ -69,6 +69,10 @@ class Learner:
         shards = {"shards": digest(self.policy.local_weights())}
         if self.critic:
             shards["critic_shards"] = digest(self.critic.local_weights())
+        mtp = {name: value for name, value in weights.items() if ".mtp_layers." in name}
+        if mtp:
+            shards["mtp_layers"] = digest(mtp)
+            shards["trunk"] = digest({name: value for name, value in weights.items() if name not in mtp})
         ranks = gather({"weights": digest(weights), **shards})
         return {name: [rank[name] for rank in ranks] for name in ranks[0]}
 

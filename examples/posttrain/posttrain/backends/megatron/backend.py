@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -49,7 +50,6 @@ class MegatronBackend:
         self._hf_config = hf_config
         self._objective = objective
         self._last_stage = parallel_state.is_pipeline_last_stage()
-        self._outputs = 1 if objective.critic else hf_config.get_text_config().vocab_size
         dtype = dtype_of(config, device)
         self._megatron = megatron = transformer_config(
             hf_config,
@@ -58,11 +58,17 @@ class MegatronBackend:
             cp=config.context_parallel,
             ep=config.expert_parallel,
             dtype=dtype,
+            dispatcher=config.moe_dispatcher,
+            routing_replay=config.routing_replay,
         )
         # Each token's weight in the loss is normalised already: gradients are summed and not divided again.
         megatron.finalize_model_grads_func = lambda model, _tokens, **groups: finalize_model_grads(
             model, None, **groups
         )
+        if config.mtp_loss_weight:
+            if not megatron.mtp_num_layers:
+                raise BadArguments(f"--mtp-loss-weight: {hf_config.model_type} has no MTP layers")
+            megatron.mtp_loss_scaling_factor = config.mtp_loss_weight
         self._module = build_model(
             hf_config,
             megatron,
@@ -109,10 +115,13 @@ class MegatronBackend:
         # The last stage has the losses, each tensor-parallel rank the same ones.
         alone = parallel_state.get_tensor_model_parallel_rank() == 0
         loss, metrics = _added(gather(shares if self._last_stage and alone else []))
+        if self._replay:
+            metrics["replayed_share"] = self._replay.followed()
         return StepResult(loss, float(norm), metrics)
 
     def weights_for_rollout(self) -> Mapping[str, Tensor]:
-        return to_transformers(weights.whole(self._module, self._names, self._outputs), self._hf_config)
+        vocabulary = self._hf_config.get_text_config().vocab_size
+        return to_transformers(weights.whole(self._module, self._names, vocabulary), self._hf_config)
 
     def local_weights(self) -> Mapping[str, Tensor]:
         return {name: value.detach() for name, value in self._module.named_parameters()}
@@ -140,6 +149,8 @@ class MegatronBackend:
 
     def _loss(self, batch: Batch, output: Tensor) -> tuple[Tensor, Tensor, dict[str, float]]:
         loss, metrics = self._objective.loss(output, batch)
+        if "mtp_weights" in batch.on_tokens:
+            metrics["mtp_loss"] = self._module.mtp_loss
         shares = {"loss": loss.item(), **{name: value.item() for name, value in metrics.items()}}
         return loss, torch.ones((), dtype=torch.int, device=loss.device), shares
 
@@ -156,10 +167,9 @@ class MegatronBackend:
             batch = next(iterator)
             if self._replay:
                 self._replay.prepare(batch)
-            output = model(batch.tokens, batch.positions, None)
-            if self._last_stage:
-                output = output[..., : self._outputs]  # the vocabulary was padded for tensor parallelism
-            return output, partial(after, batch)
+            weights = batch.on_tokens.get("mtp_weights")
+            options = {} if weights is None or forward_only else {"mtp_weights": weights}
+            return model(batch.tokens, batch.positions, None, **options), partial(after, batch)
 
         # Evaluation mode would change nothing: there is no dropout.
         with torch.set_grad_enabled(not forward_only):
@@ -176,6 +186,10 @@ class MegatronBackend:
 
     def _own_part(self, batch: Batch) -> Batch:
         """The places of this context-parallel rank."""
+        if self._config.mtp_loss_weight and not self._objective.critic and "loss_weights" in batch.on_tokens:
+            # A token's weight stands before it; the MTP layers want it at the token itself.
+            moved = torch.nn.functional.pad(batch.on_tokens["loss_weights"][:, :-1], (1, 0))
+            batch = replace(batch, on_tokens={**batch.on_tokens, "mtp_weights": moved})
         size = self._config.context_parallel
         if size == 1:
             return batch

@@ -6,12 +6,16 @@ the other there (Ma et al. 2025, arXiv:2510.11370).
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import torch
 from megatron.core import parallel_state
 from megatron.core.models.gpt import GPTModel
 from megatron.core.transformer.moe.router_replay import RouterReplayAction
 from torch import Tensor
 
+from posttrain.distributed import gather
 from posttrain.training_data import Batch
 
 
@@ -27,8 +31,11 @@ class ExpertReplay:
         ]
         self._choices = config.moe_router_topk
         self._sequence_parallel = config.sequence_parallel
-        for _, router in self._routers:
+        self._asked: dict[int, Tensor] = {}
+        self._counts = [0, 0]
+        for number, router in self._routers:
             router.router_replay.set_router_replay_action(RouterReplayAction.REPLAY_FORWARD)
+            router.register_forward_hook(partial(self._count, number))
 
     def prepare(self, batch: Batch) -> None:
         """The next forward pass takes ``batch``."""
@@ -41,6 +48,18 @@ class ExpertReplay:
         for number, router in self._routers:
             router.router_replay.clear_indices()
             router.router_replay.set_target_indices(chosen[number])
+            self._asked[number] = chosen[number]
+
+    def followed(self) -> float:
+        """The share of tokens that went where they were sent, over all ranks, layers and passes since the last call."""
+        pairs = gather(tuple(self._counts))
+        self._counts = [0, 0]
+        return sum(went for went, _ in pairs) / max(1, sum(tokens for _, tokens in pairs))
+
+    def _count(self, number: int, _router: torch.nn.Module, _inputs: Any, output: tuple[Tensor, Tensor]) -> None:
+        """``output`` holds the routing map that the dispatcher acts on, [tokens, experts]."""
+        went = output[1].gather(1, self._asked[number]).all(dim=1)
+        self._counts = [self._counts[0] + int(went.sum()), self._counts[1] + len(went)]
 
     def _placed(self, batch: Batch) -> Tensor:
         """[layers, b, s, k]; the rollout saw neither padding nor the last token: they go to the first experts."""
