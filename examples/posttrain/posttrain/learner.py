@@ -15,6 +15,7 @@ from posttrain.distributed import gather
 from posttrain.grpo import group_advantages
 from posttrain.hooks import hook_args, load_function
 from posttrain.metrics import digest
+from posttrain.model import dtype_of
 from posttrain.objective import PolicyObjective, ValueObjective
 from posttrain.sample import Sample
 from posttrain.training_data import Data, add_loss_weights, convert_samples, to_tensors
@@ -62,6 +63,7 @@ class Learner:
             "log_prob_gap": max(rank["gap"] for rank in ranks),
             "mean_log_prob_gap": sum(rank["mean_gap"] for rank in ranks) / len(ranks),
             "tokens": tokens,
+            "dtype": str(dtype_of(config, self._device)).removeprefix("torch."),
         }
 
     def digests(self, weights: Mapping[str, Tensor]) -> dict[str, list[str]]:

@@ -13,6 +13,7 @@ from typing import Any
 from trainci.testing import exec_command, execute_train
 
 NUM_STEPS = 30
+BFLOAT16_TOLERANCE = 0.1
 Row = dict[str, Any]
 
 
@@ -62,8 +63,14 @@ def assert_weights_move_together(rows: list[Row], num_gpus: int) -> None:
 
 
 def assert_log_probs_agree(rows: list[Row], tolerance: float) -> None:
-    """Rollout and trainer give the sampled tokens the same log-probabilities."""
+    """Rollout and trainer give the sampled tokens the same log-probabilities.
+
+    ``tolerance`` is for float32. Two ways to compute in bfloat16, with 8 bits of mantissa, differ by far more; 0 means
+    0 in any type.
+    """
     for row in rows:
+        if row["dtype"] == "bfloat16" and tolerance:
+            tolerance = max(tolerance, BFLOAT16_TOLERANCE)
         gap = row["log_prob_gap"]
         assert gap <= tolerance, (
             f"log-probabilities of rollout and training differ by {gap:.2e} at step {row['step']}"

@@ -6,7 +6,7 @@ import _shared
 
 from trainci.testing import main
 
-NUM_GPUS = 2
+NUM_GPUS = 1
 
 
 def prepare():

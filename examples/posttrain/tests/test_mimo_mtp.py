@@ -4,7 +4,7 @@ import _shared
 
 from trainci.testing import main
 
-NUM_GPUS = 2
+NUM_GPUS = 1
 
 
 def prepare():
@@ -13,8 +13,8 @@ def prepare():
 
 def execute():
     run = {"num_gpus": NUM_GPUS, "family": "mimo", "num_steps": 6}
-    without = _shared.train("--backend", "megatron", "--tensor-parallel", "2", **run)
-    rows = _shared.train("--backend", "megatron", "--tensor-parallel", "2", "--mtp-loss-weight", "0.5", **run)
+    without = _shared.train("--backend", "megatron", **run)
+    rows = _shared.train("--backend", "megatron", "--mtp-loss-weight", "0.5", **run)
     _shared.assert_losses_finite(rows)
     _shared.assert_log_probs_agree(rows[1:], tolerance=1e-4)
     assert rows[-1]["mtp_loss"] < rows[1]["mtp_loss"] - 0.1, (

@@ -7,7 +7,7 @@ import _shared
 
 from trainci.testing import main
 
-NUM_GPUS = 2
+NUM_GPUS = 1
 
 
 def prepare():
@@ -15,7 +15,7 @@ def prepare():
 
 
 def execute():
-    options = ["--backend", "megatron", "--expert-parallel", "2", "--fp8-rollout", "--use-tis"]
+    options = ["--backend", "megatron", "--fp8-rollout", "--use-tis"]
     run = {"num_gpus": NUM_GPUS, "family": "qwen3-moe", "num_steps": 4}
     own = _shared.train(*options, **run)
     replayed = _shared.train(*options, "--routing-replay", **run)

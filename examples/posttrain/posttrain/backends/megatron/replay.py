@@ -51,7 +51,7 @@ class ExpertReplay:
             self._asked[number] = chosen[number]
 
     def followed(self) -> float:
-        """The share of tokens that went where they were sent, over all ranks, layers and passes since the last call."""
+        """The share of tokens that went where they were sent, over all ranks and passes since the last call."""
         pairs = gather(tuple(self._counts))
         self._counts = [0, 0]
         return sum(went for went, _ in pairs) / max(1, sum(tokens for _, tokens in pairs))
