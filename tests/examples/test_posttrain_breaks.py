@@ -84,8 +84,8 @@ BREAKS = {
     ),
     "asynchronous rollout is not ahead": Break(
         "posttrain/trainer.py",
-        "config.async_rollout:",
-        "False:",
+        "ahead = config.async_rollout and",
+        "ahead = False and",
         "step 2 trained on version 1, not 0",
         test=ASYNC,
     ),

@@ -73,7 +73,9 @@ class Config:
     save: Path | None = _option(None, "write checkpoints into this directory")
     save_interval: int = _option(1, "steps between two checkpoints", at_least=1)
     async_save: bool = _option(False, "write them while training goes on")
-    load: Path | None = _option(None, "go on from the newest checkpoint of this directory, if it has one")
+    load: Path | None = _option(
+        None, "go on from this checkpoint, or from the newest in this directory if it holds any"
+    )
     optimizer_on_cpu: bool = _option(False, "keep the optimizer's state in host memory")
 
     # Function paths, package.module.function: see posttrain.hooks.

@@ -27,7 +27,7 @@ def process_group() -> Iterator[torch.device]:
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]) % gpus)
         torch.cuda.set_device(device)
         own_gpu = int(os.environ["LOCAL_WORLD_SIZE"]) <= gpus
-        dist.init_process_group("nccl" if own_gpu else "gloo", device_id=device if own_gpu else None)
+        dist.init_process_group("cpu:gloo,cuda:nccl" if own_gpu else "gloo", device_id=device if own_gpu else None)
     else:
         device = torch.device("cpu")
         dist.init_process_group("gloo")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
 
+from posttrain import checkpoint
 from posttrain.arguments import BadArguments, Config
 from posttrain.distributed import share
 from posttrain.hooks import hook_args, load_function
@@ -19,35 +21,40 @@ from posttrain.sample import Sample
 
 
 def train(config: Config, device: torch.device) -> None:
-    """Run ``config.num_steps`` updates. Row 0 of the metrics is the state before the first."""
+    """Run up to ``config.num_steps`` updates. The first row of the metrics is the state before the first."""
     learner = Learner(config, device)
     sampler = Sampler(config, device, learner)
+    models = {"policy": learner.policy} | ({"critic": learner.critic} if learner.critic else {})
+    start = checkpoint.load(config, models, sampler)
+    checkpoints = checkpoint.Checkpoints(config, models, sampler, start)
     report = Report(config)
     weights = learner.policy.weights_for_rollout()
-    sampler.update_weights(weights, version=0)
-    report(0, learner.digests(weights))
+    sampler.update_weights(weights, version=start.step)
+    report(start.step, learner.digests(weights))
+    steps = range(start.step + 1, config.num_steps + 1)
     with ThreadPoolExecutor(1, thread_name_prefix="rollout") as pool:
-        upcoming: Future[list[Sample]] = pool.submit(sampler.samples, 1)
-        for step in range(1, config.num_steps + 1):
-            samples = upcoming.result()
-            more = step < config.num_steps
-            if more and config.async_rollout:
-                upcoming = pool.submit(sampler.samples, step + 1)
+        upcoming: Future[Any] | None = pool.submit(lambda: start.samples) if start.samples else None
+        for step in steps:
+            samples = (upcoming or pool.submit(sampler.samples, step)).result()
+            ahead = config.async_rollout and step + 1 in steps
+            upcoming = pool.submit(sampler.samples, step + 1) if ahead else None
             row = learner.update(samples, step)
-            wait([upcoming])  # its samples must all come from one version of the weights
+            if upcoming:
+                wait([upcoming])  # its samples must all come from one version of the weights
             weights = learner.policy.weights_for_rollout()
             sampler.update_weights(weights, version=step)
-            if more and not config.async_rollout:
-                upcoming = pool.submit(sampler.samples, step + 1)
             versions = {"rollout_version": min(sample.weights_version for sample in samples)}
             report(step, {**row, **versions, **learner.digests(weights)})
+            if config.save and (step % config.save_interval == 0 or step + 1 not in steps):
+                checkpoints.save(step, upcoming.result() if upcoming else None)
+    checkpoints.finish()
 
 
 class Sampler:
     """The rollouts of this rank's replica: its leader samples, the others are handed what came out."""
 
     def __init__(self, config: Config, device: torch.device, learner: Learner):
-        self._replica = replica = learner.policy.replica
+        self.replica = replica = learner.policy.replica
         if config.prompts_per_step % replica.count:
             raise BadArguments(
                 f"--prompts-per-step {config.prompts_per_step} must divide by {replica.count} replicas"
@@ -71,13 +78,25 @@ class Sampler:
         if self._engine:
             self._engine.update_weights(weights, version)
 
+    def save(self, directory: Path, step: int) -> None:
+        """Write the place in the data after ``step`` into ``directory``."""
+        if self._engine:
+            self._args.save = directory
+            self._data_source.save(step)
+
+    def load(self, directory: Path, step: int) -> None:
+        """Go on from the place that ``save`` wrote."""
+        if self._engine:
+            self._args.load = directory
+            self._data_source.load(step)
+
     def samples(self, step: int) -> list[Sample]:
         """The samples that ``step`` trains on, the groups of a prompt side by side."""
         samples = None
         if self._engine:
             answer = self._rollout(self._args, step, self._data_source, evaluation=False)
             samples = [sample for group in getattr(answer, "samples", answer) for sample in group]
-        return share(samples, self._replica.group, self._replica.leader)
+        return share(samples, self.replica.group, self.replica.leader)
 
 
 class Report:

@@ -35,13 +35,23 @@ def train(*args: str, num_gpus: int, family: str = "qwen2.5", num_steps: int = N
 
 def run(script: str, *args: str, num_gpus: int, family: str) -> list[Row]:
     """The rows that a script of the package writes, on a family's model and the task's data."""
-    made = assets(family)
     with tempfile.TemporaryDirectory(prefix="posttrain-") as directory:
         metrics = Path(directory) / "metrics.jsonl"
-        command = ["--model-path", f"{made}/model", "--data-path", f"{made}/train.jsonl"]
-        command += ["--metrics-path", str(metrics), *args]
-        execute_train(script, command, num_gpus_per_node=num_gpus, env={"OMP_NUM_THREADS": "1"})
-        return [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
+        launch(script, metrics, *args, num_gpus=num_gpus, family=family)
+        return read(metrics)
+
+
+def launch(script: str, metrics: Path, *args: str, num_gpus: int, family: str = "qwen2.5") -> None:
+    """Let ``script`` write ``metrics``."""
+    made = assets(family)
+    command = ["--model-path", f"{made}/model", "--data-path", f"{made}/train.jsonl"]
+    command += ["--metrics-path", str(metrics), *args]
+    execute_train(script, command, num_gpus_per_node=num_gpus, env={"OMP_NUM_THREADS": "1"})
+
+
+def read(metrics: Path) -> list[Row]:
+    """The rows of a run."""
+    return [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
 
 
 def assert_losses_finite(rows: list[Row]) -> None:

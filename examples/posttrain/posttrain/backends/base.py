@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -58,3 +59,19 @@ class Backend(Protocol):
 
     def local_weights(self) -> Mapping[str, Tensor]:
         """This rank's own part of the weights."""
+
+    def save(self, directory: Path, *, asynchronous: bool) -> None:
+        """Write weights and optimizer into ``directory``, which is there and empty.
+
+        Asynchronous: this returns once they are copied, so that training may change them; at most one such save
+        goes on at a time.
+        """
+
+    def finish_save(self) -> None:
+        """Return when what this rank has to write is written.
+
+        :raises Exception: it could not be.
+        """
+
+    def load(self, directory: Path) -> None:
+        """Take over weights and optimizer from ``directory``, whatever layout of ranks saved them."""

@@ -1,0 +1,101 @@
+"""Checkpoints: a resumed run is the run that was not interrupted, to the last bit; in another layout, closely.
+
+A run of four steps saves each of them; with ``--async-save``, while the next one trains. Others begin after its
+step 2. Rollouts are asynchronous, so that samples wait while a checkpoint is written, and rewards are noise out of
+every random state.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import _shared
+
+from trainci.testing import assert_checkpoints_equal, assert_close, main
+
+NUM_GPUS = 2
+# Arguments, and ranks: the layout that saves, and another one to load in.
+LAYOUTS = {
+    "fsdp": (([], 2), ([], 1)),
+    "megatron": ((["--tensor-parallel", "2"], 2), ([], 2)),
+}
+SUMS_DIFFER = {"rtol": 1e-4, "atol": 1e-6}
+"""For a step in another layout, or with another optimizer: the same numbers, added up in another order."""
+
+
+def prepare():
+    _shared.prepare()
+
+
+def execute():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--backend", default="fsdp", choices=LAYOUTS)
+    parser.add_argument("--async-save", action="store_true")
+    parser.add_argument("--optimizer-on-cpu", choices=["save", "load"])
+    options = parser.parse_args()
+    layout, other_layout = LAYOUTS[options.backend]
+    on_cpu = {options.optimizer_on_cpu: ["--optimizer-on-cpu"]}
+    asynchronous = ["--async-save"] if options.async_save else []
+    with tempfile.TemporaryDirectory(prefix="posttrain-") as directory:
+        straight = Run(Path(directory, "straight"), options.backend, layout)
+        straight.train(*asynchronous, *on_cpu.get("save", []))
+        straight.assert_learned()
+        if options.optimizer_on_cpu:
+            resumed = Run(Path(directory, "resumed"), options.backend, layout)
+            resumed.train("--load", straight.step(2), *on_cpu.get("load", []))
+            resumed.assert_goes_on_closely(straight)
+            return
+        resumed = Run(Path(directory, "resumed"), options.backend, layout)
+        resumed.train("--load", straight.step(2))
+        resumed.assert_goes_on_exactly(straight)
+        elsewhere = Run(Path(directory, "elsewhere"), options.backend, other_layout)
+        elsewhere.train("--load", straight.step(2))
+        elsewhere.assert_goes_on_closely(straight)
+
+
+class Run:
+    """Trains up to step 4; what it writes is in a directory of its own."""
+
+    def __init__(self, directory, backend, layout):
+        directory.mkdir()
+        self._directory = directory
+        self._layout, self._ranks = layout
+        self._args = ["--num-steps", "4", "--async-rollout", "--backend", backend, "--save", str(directory)]
+        self._args += ["--custom-rm-path", "tests._noisy_reward.noisy_reward"]
+
+    def train(self, *args):
+        metrics = self._directory / "metrics.jsonl"
+        _shared.launch("train.py", metrics, *self._args, *self._layout, *args, num_gpus=self._ranks)
+        self.rows = {row["step"]: row for row in _shared.read(metrics)}
+
+    def step(self, number):
+        return str(self._directory / f"step_{number:06}")
+
+    def assert_learned(self):
+        for step in (1, 2, 3, 4):
+            assert self.rows[step]["grad_norm"] > 0, f"step {step} learned nothing, so that nothing was tried"
+
+    def assert_goes_on_exactly(self, straight):
+        self._assert_loaded(straight)
+        for step in (3, 4):
+            assert_close(self.rows[step], straight.rows[step], name=f"step {step}")
+        assert_checkpoints_equal(self._policy(4), straight._policy(4))
+
+    def assert_goes_on_closely(self, straight):
+        """Step 3 trains on the samples that waited; later ones are sampled anew, with other random numbers."""
+        self._assert_loaded(straight)
+        for name in ("reward", "loss", "grad_norm", "tokens"):
+            assert_close(self.rows[3][name], straight.rows[3][name], **SUMS_DIFFER, name=f"{name} of step 3")
+        assert_checkpoints_equal(self._policy(3), straight._policy(3), **SUMS_DIFFER)
+
+    def _assert_loaded(self, straight):
+        assert min(self.rows) == 2, f"training went on after step {min(self.rows)}, not 2"
+        ours, theirs = (set(run.rows[2]["weights"]) for run in (self, straight))
+        assert ours == theirs, "the weights of step 2 came back changed"
+
+    def _policy(self, step):
+        return self.step(step) + "/policy"
+
+
+if __name__ == "__main__":
+    main(prepare, execute)
