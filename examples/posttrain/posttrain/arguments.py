@@ -60,7 +60,7 @@ class Config:
     value_clip: float = _option(0.2, "ppo: how far a value may move from the rollout's")
     gae_gamma: float = _option(1.0)
     gae_lambda: float = _option(0.95)
-    teacher_url: str | None = _option(None, "opd: an endpoint that speaks sglang's /generate")
+    teacher_url: str | None = _option(None, "opd: http://HOST:PORT/generate of sglang or posttrain.teacher")
     mtp_loss_weight: float = _option(0.0, "above 0: multi-token-prediction layers learn, too")
 
     async_rollout: bool = _option(False, "sample the next rollout while this step trains, one update behind")
@@ -116,8 +116,8 @@ def parse_args(argv: Sequence[str] | None = None) -> Config:
     for path in (config.model_path, config.data_path, config.metrics_path.parent):
         if not path.exists():
             parser.error(f"{path} does not exist")
-    if config.advantage_estimator == "opd" and not config.teacher_url:
-        parser.error("--advantage-estimator opd needs a --teacher-url")
+    if (config.advantage_estimator == "opd") != bool(config.teacher_url):
+        parser.error("--advantage-estimator opd and --teacher-url go together")
     return config
 
 

@@ -1,7 +1,7 @@
 """Builds a tiny model, its tokenizer and the data set: fixed seeds, no download.
 
 ``python -m posttrain.assets DIRECTORY --family qwen3`` makes them once; a second call with the same sources finds
-them made.
+them made. ``--supervised-steps 50`` makes a model that knows the task: a teacher.
 """
 
 from __future__ import annotations
@@ -17,41 +17,42 @@ from pathlib import Path
 from posttrain.families import FAMILIES
 
 SEED = 1234
-_SOURCES = ("assets.py", "families.py", "mimo.py", "task.py", "tokenizer.py")
+_SOURCES = ("assets.py", "families.py", "mimo.py", "supervised.py", "task.py", "tokenizer.py")
 
 
-def ensure(directory: Path, family: str = "qwen2.5") -> None:
+def ensure(directory: Path, family: str = "qwen2.5", supervised_steps: int = 0) -> None:
     """Make ``directory/model`` and ``directory/train.jsonl``; several processes may call this at once."""
     directory.parent.mkdir(parents=True, exist_ok=True)
     with (directory.parent / f".{directory.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         stamp = directory / "stamp"
-        if stamp.is_file() and stamp.read_text() == _stamp(family):
+        if stamp.is_file() and stamp.read_text() == _stamp(family, supervised_steps):
             return
         scratch = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}."))
         try:
-            _build(scratch, family)
-            (scratch / stamp.name).write_text(_stamp(family))
+            _build(scratch, family, supervised_steps)
+            (scratch / stamp.name).write_text(_stamp(family, supervised_steps))
             shutil.rmtree(directory, ignore_errors=True)
             scratch.rename(directory)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _stamp(family: str) -> str:
-    sha = hashlib.sha256(f"{family} {importlib.metadata.version('transformers')}".encode())
+def _stamp(family: str, supervised_steps: int) -> str:
+    sha = hashlib.sha256(f"{family} {supervised_steps} {importlib.metadata.version('transformers')}".encode())
     for name in _SOURCES:
         sha.update(Path(__file__).with_name(name).read_bytes())
     return sha.hexdigest()
 
 
-def _build(directory: Path, family: str) -> None:
+def _build(directory: Path, family: str, supervised_steps: int) -> None:
     # Imported here: finding the assets already made must not cost seconds.
     import torch
     from transformers import PreTrainedTokenizerFast
     from transformers.utils import logging
 
     from posttrain.model import model_class
+    from posttrain.supervised import teach
     from posttrain.task import all_problems, write_problems
     from posttrain.tokenizer import EOS, PAD, build_tokenizer
 
@@ -63,9 +64,11 @@ def _build(directory: Path, family: str) -> None:
     )
     logging.disable_progress_bar()
     torch.manual_seed(SEED)
-    model = directory / "model"
-    model_class(config).from_config(config).save_pretrained(model)
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=EOS, pad_token=PAD).save_pretrained(model)
+    model = model_class(config).from_config(config)
+    teach(model, tokenizer, list(all_problems()), supervised_steps)
+    path = directory / "model"
+    model.save_pretrained(path)
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=EOS, pad_token=PAD).save_pretrained(path)
     write_problems(directory / "train.jsonl", list(all_problems()))
 
 
@@ -73,5 +76,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Build a tiny model, its tokenizer and the data set.")
     parser.add_argument("directory", type=Path)
     parser.add_argument("--family", choices=FAMILIES, default="qwen2.5")
+    parser.add_argument("--supervised-steps", type=int, default=0, help="train it on the answers for so long")
     options = parser.parse_args()
-    ensure(options.directory, options.family)
+    ensure(options.directory, options.family, options.supervised_steps)

@@ -56,7 +56,16 @@ class Learner:
         if step > config.critic_warmup_steps:
             result = self.policy.train_step(data)
             row |= {"loss": result.loss, "grad_norm": result.grad_norm, **result.metrics}
-        ranks = gather({"reward": _mean_reward(samples), "gap": gaps.max().item(), "mean_gap": gaps.mean().item()})
+        ranks = gather(
+            {
+                "reward": _mean_reward(samples),
+                "gap": gaps.max().item(),
+                "mean_gap": gaps.mean().item(),
+                "reverse_kl": _reverse_kl(data),
+            }
+        )
+        if config.teacher_url:
+            row["reverse_kl"] = [rank["reverse_kl"] for rank in ranks]
         return {
             "reward": sum(rank["reward"] for rank in ranks) / len(ranks),
             **row,
@@ -123,6 +132,15 @@ class Learner:
 def _gaps(data: Data) -> Tensor:
     """How far the log-probability of each token differs between rollout and training."""
     return (torch.cat(data["log_probs"]) - torch.cat(data["rollout_log_probs"])).abs()
+
+
+def _reverse_kl(data: Data) -> float | None:
+    """From the policy to the teacher: the mean over the tokens that learn; None without a teacher."""
+    if "teacher_log_probs" not in data:
+        return None
+    ratios = torch.cat(data["log_probs"]) - torch.cat(data["teacher_log_probs"])
+    masks = torch.cat(data["loss_masks"])
+    return float((ratios * masks).sum() / masks.sum().clamp(min=1))
 
 
 def _mean_reward(samples: list[Sample]) -> float:

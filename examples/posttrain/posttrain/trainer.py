@@ -12,6 +12,7 @@ import torch.distributed as dist
 
 from posttrain import checkpoint
 from posttrain.arguments import BadArguments, Config
+from posttrain.distillation import ask_teacher
 from posttrain.distributed import share
 from posttrain.hooks import hook_args, load_function
 from posttrain.learner import Learner
@@ -59,6 +60,7 @@ class Sampler:
             raise BadArguments(
                 f"--prompts-per-step {config.prompts_per_step} must divide by {replica.count} replicas"
             )
+        self._teacher_url = config.teacher_url
         self._engine: RolloutEngine | None = None
         if replica.leader != dist.get_rank():
             return
@@ -96,6 +98,8 @@ class Sampler:
         if self._engine:
             answer = self._rollout(self._args, step, self._data_source, evaluation=False)
             samples = [sample for group in getattr(answer, "samples", answer) for sample in group]
+            if self._teacher_url:
+                ask_teacher(self._teacher_url, samples)
         return share(samples, self.replica.group, self.replica.leader)
 
 
