@@ -26,6 +26,11 @@ _PR_SET_CHILD_SUBREAPER = 36
 UNKILLABLE_AFTER_S = 10.0
 
 
+def poll_timeout(seconds: float) -> int:
+    """Milliseconds for ``poll``, rounded up; at most the 24 days that it takes: who waits longer looks again."""
+    return min(2**31 - 1, max(0, int(seconds * 1000)) + 1)
+
+
 def become_subreaper() -> None:
     """Make every orphan among this process's descendants its own child, as init would (prctl(2))."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)

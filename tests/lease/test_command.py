@@ -5,10 +5,12 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -157,6 +159,14 @@ def test_devices_are_named_by_number_or_uuid():
         ("--count", "two", "--", "true"),
         ("--timeout", "nan", "--", "true"),
         ("--time-limit", "0", "--", "true"),
+        ("--lock-path-pattern", "/no/such/folder/{gpu_id}", "--", "true"),
+        ("--lock-path-pattern", "/tmp/one-for-all", "--", "true"),
+        ("--target-env-name", "A=B", "--", "true"),
+        ("--target-env-name", "", "--", "true"),
+        ("--status-fd", "99", "--", "true"),
+        ("--virtual", "1025", "--", "true"),
+        ("--total-gpus", "0", "--", "true"),
+        ("--devices", "", "--", "true"),
         ("--nonsense", "--", "true"),
         ("--count",),
         (),
@@ -189,6 +199,33 @@ def test_exit_codes_are_the_commands_own(host):
     assert host.run("--", "sh", "-c", "kill -KILL $$").returncode == 128 + signal.SIGKILL
     assert host.run("--", "no-such-command").returncode == 127
     assert host.run("--", "/dev/null").returncode == 126
+
+
+def test_a_time_limit_beyond_what_poll_takes_is_one(host):
+    assert host.run("--time-limit", "1e9", "--grace", "1e9", "--", "true").returncode == 0
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become another user")
+def test_a_foreign_lock_file_that_may_not_be_opened_is_named(host, tmp_path):
+    locked = Path(tempfile.mkdtemp(prefix="trainci-pattern-"))
+    locked.chmod(0o1777)
+    (locked / "gpu_0").touch(mode=0o600)
+    host.path = locked / "locks"
+    command = host.command("--lock-path-pattern", f"{locked}/gpu_{{gpu_id}}", "--devices", "0", "--", "true")
+    become = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    done = subprocess.run([*become, *command], env=host.environment, capture_output=True, text=True)
+    shutil.rmtree(locked)
+    assert done.returncode == 3
+    assert f"the lock file {locked}/gpu_0 may not be opened by this user" in done.stderr
+
+
+def test_a_full_or_broken_disk_is_the_machines_fault_in_one_line(host):
+    host.run("--", "true")
+    (host.path / "queue" / "lock").unlink()
+    (host.path / "queue" / "lock").mkdir()
+    done = host.run("--", "true")
+    assert done.returncode == 3
+    assert done.stderr == f"trainci lease: {host.path}/queue/lock: Is a directory.\n"
 
 
 def test_75_when_the_devices_did_not_come_in_time(host):

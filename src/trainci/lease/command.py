@@ -9,7 +9,7 @@ import os
 import sys
 import time
 
-from trainci.errors import EXIT_OK, TrainciError, UsageError
+from trainci.errors import EXIT_MACHINE, EXIT_OK, TrainciError, UsageError
 from trainci.lease.acquire import StoppedWaiting, TooLate, Waiter
 from trainci.lease.directory import Directory, open_directory
 from trainci.lease.environment import inherited, job_variables, pick
@@ -64,6 +64,9 @@ def _guarded(
     except TrainciError as error:
         sys.stderr.write(f"{program}: {error}\n")
         return error.exit_code
+    except OSError as error:
+        sys.stderr.write(f"{program}: {error.filename or 'the lock directory'}: {error.strerror}.\n")
+        return EXIT_MACHINE
 
 
 def _lease(program: str, options: Options, least: int) -> int:

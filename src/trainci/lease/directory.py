@@ -76,7 +76,7 @@ class Directory:
             except FileNotFoundError:
                 pass
             except PermissionError:
-                return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                return _open_unwritable(path)
             try:
                 descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, self.file_mode)
             except FileExistsError:
@@ -122,6 +122,15 @@ class Directory:
             return sorted(os.listdir(self.join(folder)))
         except FileNotFoundError:
             return []
+
+
+def _open_unwritable(path: str) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except PermissionError:
+        raise MachineError(
+            f"the lock file {path} may not be opened by this user: ask its owner for `chmod 666 {path}`."
+        ) from None
 
 
 def read_text(path: str) -> str | None:

@@ -7,7 +7,7 @@ import select
 import time
 
 from trainci.lease.hold import Lease
-from trainci.processes import SignalPipe, become_subreaper, end_descendants, reap
+from trainci.processes import SignalPipe, become_subreaper, end_descendants, poll_timeout, reap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Guardian:
             reap(self._note)
             if self._status is not None:
                 return False
-            patience = None if deadline is None else max(0, int((deadline - time.monotonic()) * 1000)) + 1
+            patience = None if deadline is None else poll_timeout(deadline - time.monotonic())
             ready = {descriptor for descriptor, _ in poller.poll(patience)}
             # An order, or the end of all orders: the wrapper is gone.
             if self._orders in ready or pipe.take() & set(ENDING_SIGNALS):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from trainci.errors import UsageError
 from trainci.lease.records import FOREVER
 
@@ -45,6 +47,8 @@ The flags of the script that it replaces; the same lock files, in a fair queue.
   --print-only           print the free devices, and lease nothing
 """
 
+# No host has so many; it bounds the work of choosing among them.
+_MOST_DEVICES = 1024
 LOCK_EXEC_PATTERN = "/dev/shm/custom_gpu_lock_{gpu_id}.lock"
 
 
@@ -83,8 +87,11 @@ def parse(arguments: list[str]) -> Options:
     _read(options, arguments, names)
     if options.count is not None and options.devices is not None:
         raise UsageError("--count and --devices exclude each other.")
-    if options.virtual is not None and options.virtual < 1:
-        raise UsageError("--virtual takes the number of virtual devices, at least 1.")
+    if options.status_fd >= 0:
+        try:
+            os.write(options.status_fd, b"")
+        except OSError:
+            raise UsageError(f"--status-fd {options.status_fd}: nothing can be written to it.") from None
     return options
 
 
@@ -133,10 +140,23 @@ def _read(options: Options, arguments: list[str], names: list[str] | tuple[str, 
                 raise UsageError(f"{flag} needs a value.")
             value = left.pop(0)
         setattr(options, name, _value(flag, name, value))
-    if options.lock_path_pattern and "{gpu_id}" not in options.lock_path_pattern:
-        raise UsageError("--lock-path-pattern needs {gpu_id} in it, where the GPU's number goes.")
+    _refuse_senseless(options)
     if not (options.command or options.print_only or options.help):
         raise UsageError("there is no command to run: put it after `--`.")
+
+
+def _refuse_senseless(options: Options) -> None:
+    pattern = options.lock_path_pattern
+    if pattern and "{gpu_id}" not in pattern:
+        raise UsageError("--lock-path-pattern needs {gpu_id} in it, where the GPU's number goes.")
+    folder = os.path.dirname(os.path.abspath(pattern))
+    if pattern and not os.path.isdir(folder):
+        raise UsageError(f"--lock-path-pattern: there is no directory {folder}.")
+    if not options.target_env_name or "=" in options.target_env_name:
+        raise UsageError(f"--target-env-name {options.target_env_name!a}: no variable can be called that.")
+    for flag, number in (("--virtual", options.virtual), ("--total-gpus", options.total_gpus)):
+        if number is not None and not 1 <= number <= _MOST_DEVICES:
+            raise UsageError(f"{flag} {number}: a host has 1 to {_MOST_DEVICES} devices.")
 
 
 def _value(flag: str, name: str, text: str) -> object:

@@ -17,7 +17,15 @@ import time
 
 from trainci.lease.guardian import ENDING_SIGNALS, Guardian
 from trainci.lease.hold import Lease
-from trainci.processes import SignalPipe, become_subreaper, end_descendants, hold_signals, reap, send
+from trainci.processes import (
+    SignalPipe,
+    become_subreaper,
+    end_descendants,
+    hold_signals,
+    poll_timeout,
+    reap,
+    send,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -133,7 +141,7 @@ class _Wrapper:
         if self._status_fd >= 0:
             poller.register(self._status_fd, 0)
         while not self._ended:
-            patience = None if overdue is None else max(0, int((overdue - time.monotonic()) * 1000)) + 1
+            patience = None if overdue is None else poll_timeout(overdue - time.monotonic())
             ready = {descriptor for descriptor, _ in poller.poll(patience)}
             if self._reports in ready and not self._read():
                 self._take_over()
