@@ -15,14 +15,16 @@ from posttrain.objective import importance_weights
 
 def test_advantages_are_normalised_within_their_group() -> None:
     groups = [[1.0, 0.0, 0.1, 0.0], [0.1, 0.1, 1.0, 1.0]]
-    advantages = group_advantages(torch.tensor(groups).flatten(), 4).view(2, 4)
-    for group, row in zip(groups, advantages.tolist(), strict=True):
+    groups.append([0.0, 1.0])  # generation made fewer samples of this prompt
+    numbers = torch.tensor([7] * 4 + [3] * 4 + [5] * 2)
+    advantages = group_advantages(torch.tensor([reward for group in groups for reward in group]), numbers)
+    for group, row in zip(groups, (part.tolist() for part in advantages.split([4, 4, 2])), strict=True):
         mean, deviation = statistics.fmean(group), statistics.pstdev(group)
         assert row == pytest.approx([(reward - mean) / deviation for reward in group], rel=1e-4)
 
 
 def test_equal_rewards_teach_nothing() -> None:
-    assert group_advantages(torch.full((4,), 0.1), 4).tolist() == [0, 0, 0, 0]
+    assert group_advantages(torch.full((4,), 0.1), torch.zeros(4)).tolist() == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])

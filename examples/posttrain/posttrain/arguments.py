@@ -85,7 +85,7 @@ class Config:
     custom_rm_path: str = _path("", "posttrain.hooks.rule_based_reward")
     group_rm: bool = _option(False, "custom-rm-path takes a whole group and returns a list")
     dynamic_sampling_filter_path: str | None = _path("")
-    buffer_filter_path: str | None = _path("")
+    buffer_filter_path: str = _path("", "posttrain.hooks.pop_first")
     data_source_path: str = _path("", "posttrain.task.DataSource")
     rollout_sample_filter_path: str | None = _path("")
     rollout_all_samples_process_path: str | None = _path("")
@@ -118,6 +118,8 @@ def parse_args(argv: Sequence[str] | None = None) -> Config:
             parser.error(f"{path} does not exist")
     if (config.advantage_estimator == "opd") != bool(config.teacher_url):
         parser.error("--advantage-estimator opd and --teacher-url go together")
+    if config.eval_function_path and config.load_rollout:
+        parser.error("--eval-function-path samples: it does not go with --load-rollout")
     return config
 
 

@@ -6,15 +6,17 @@ import torch
 from torch import Tensor
 
 
-def group_advantages(rewards: Tensor, group_size: int) -> Tensor:
-    """Rewards normalised within each group of samples of one prompt, shape [B] → [B].
+def group_advantages(rewards: Tensor, groups: Tensor) -> Tensor:
+    """Rewards normalised within each group of samples of one prompt, numbers and shape [B] each → [B].
 
     (r - mean) / (std + 1e-6), as equation 3 of DeepSeekMath (Shao et al. 2024, arXiv:2402.03300); a group
     of equal rewards teaches nothing and gets zeros.
     """
-    groups = rewards.view(-1, group_size)
-    centred = groups - groups.mean(dim=1, keepdim=True)
-    return (centred / (groups.std(dim=1, keepdim=True, correction=0) + 1e-6)).view(-1)
+    advantages = torch.zeros_like(rewards)
+    for group in groups.unique():
+        own = rewards[groups == group]
+        advantages[groups == group] = (own - own.mean()) / (own.std(correction=0) + 1e-6)
+    return advantages
 
 
 def token_log_probs(logits: Tensor, tokens: Tensor, temperature: float) -> Tensor:

@@ -7,6 +7,7 @@ What each is called with stands in trainci's table: ``trainci contracts list``. 
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -31,6 +32,21 @@ def load_function(path: str) -> Callable[..., Any]:
     return function  # type: ignore[no-any-return]
 
 
+def load_hook(path: str | None) -> Any:
+    """``load_function`` of an option that may be left out; None for None."""
+    return load_function(path) if path else None
+
+
+def check_paths(config: Config) -> None:
+    """Load every hook of the run, so that a wrong path is known before the first step.
+
+    :raises BadArguments: one of them cannot be loaded.
+    """
+    for field in dataclasses.fields(config):
+        if field.metadata.get("hook"):
+            load_hook(getattr(config, field.name))
+
+
 def hook_args(config: Config, **more: object) -> SimpleNamespace:
     """The ``args`` of a hook: the run's Config, once more under the names that hooks of other trainers read."""
     return SimpleNamespace(
@@ -38,6 +54,7 @@ def hook_args(config: Config, **more: object) -> SimpleNamespace:
         n_samples_per_prompt=config.samples_per_prompt,
         rollout_temperature=config.temperature,
         rollout_max_response_len=config.max_new_tokens,
+        calculate_per_token_loss=config.per_token_loss,
         **more,
     )
 
@@ -60,6 +77,12 @@ async def generate_with_retry(args: Any, sample: Any, sampling_params: dict[str,
 def keep_mixed_groups(args: Any, samples: list[Any]) -> bool:
     """dynamic-sampling-filter-path: drop groups of equal rewards, which teach nothing (DAPO, arXiv:2503.14476)."""
     return len({sample.reward for sample in samples}) > 1
+
+
+def pop_first(args: Any, rollout_id: int, buffer: list[Any], num_samples: int) -> list[Any]:
+    """buffer-filter-path: the groups that have waited longest, the default."""
+    taken, buffer[:] = buffer[:num_samples], buffer[num_samples:]
+    return taken
 
 
 def centred_rewards(args: Any, samples: list[Any]) -> tuple[list[float], list[float]]:

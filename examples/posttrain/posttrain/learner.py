@@ -11,9 +11,10 @@ from torch import Tensor
 from posttrain.advantages import at_the_end, discounted, towards_teacher, whitened
 from posttrain.arguments import Config
 from posttrain.backends import init_backend
+from posttrain.backends.base import Backend, StepResult
 from posttrain.distributed import gather
 from posttrain.grpo import group_advantages
-from posttrain.hooks import hook_args, load_function
+from posttrain.hooks import hook_args, load_hook
 from posttrain.metrics import digest
 from posttrain.model import dtype_of
 from posttrain.objective import PolicyObjective, ValueObjective
@@ -32,42 +33,35 @@ class Learner:
         self.critic = (
             init_backend(config, device, ValueObjective(config)) if config.advantage_estimator == "ppo" else None
         )
+        if init := load_hook(config.custom_megatron_init_path):
+            init(self._args)
 
     def update(self, samples: list[Sample], step: int) -> dict[str, Any]:
         """Learn from this replica's ``samples``; returns the metrics of the step."""
         config = self._config
-        convert = config.custom_convert_samples_to_train_data_path
-        data = to_tensors(
-            load_function(convert)(self._args, samples) if convert else convert_samples(self._args, samples),
-            self._device,
-        )
+        convert = load_hook(config.custom_convert_samples_to_train_data_path) or convert_samples
+        data = to_tensors(convert(self._args, samples), self._device)
+        if before_log_probs := load_hook(config.custom_megatron_before_log_prob_hook_path):
+            before_log_probs(self._args, self.policy.model, "")
         data["log_probs"] = self.policy.log_probs(data)
         gaps = _gaps(data)
         if self.critic:
             data["values"] = self.critic.values(data)
         self._credit(data, samples)
-        if config.rollout_data_postprocess_path:
-            load_function(config.rollout_data_postprocess_path)(self._args, step, data)
+        if postprocess := load_hook(config.rollout_data_postprocess_path):
+            postprocess(self._args, step, data)
         tokens = self._weigh(data)
         row: dict[str, Any] = {}
         if self.critic:
-            result = self.critic.train_step(data)
+            result = self._train_step(self.critic, data, step)
             row |= {"critic_loss": result.loss, "critic_grad_norm": result.grad_norm, **result.metrics}
         if step > config.critic_warmup_steps:
-            result = self.policy.train_step(data)
+            result = self._train_step(self.policy, data, step)
             row |= {"loss": result.loss, "grad_norm": result.grad_norm, **result.metrics}
-        ranks = gather(
-            {
-                "reward": _mean_reward(samples),
-                "gap": gaps.max().item(),
-                "mean_gap": gaps.mean().item(),
-                "reverse_kl": _reverse_kl(data),
-            }
-        )
+        ranks = gather({"gap": gaps.max().item(), "mean_gap": gaps.mean().item(), "reverse_kl": _reverse_kl(data)})
         if config.teacher_url:
             row["reverse_kl"] = [rank["reverse_kl"] for rank in ranks]
         return {
-            "reward": sum(rank["reward"] for rank in ranks) / len(ranks),
             **row,
             "log_prob_gap": max(rank["gap"] for rank in ranks),
             "mean_log_prob_gap": sum(rank["mean_gap"] for rank in ranks) / len(ranks),
@@ -86,6 +80,11 @@ class Learner:
             shards["trunk"] = digest({name: value for name, value in weights.items() if name not in mtp})
         ranks = gather({"weights": digest(weights), **shards})
         return {name: [rank[name] for rank in ranks] for name in ranks[0]}
+
+    def _train_step(self, backend: Backend, data: Data, step: int) -> StepResult:
+        if before := load_hook(self._config.custom_megatron_before_train_step_hook_path):
+            before(self._args, step, 0, backend.model, backend.optimizer, None)
+        return backend.train_step(data)
 
     def _credit(self, data: Data, samples: list[Sample]) -> None:
         """Add advantages, and returns for a critic."""
@@ -110,13 +109,14 @@ class Learner:
 
     def _rewards(self, data: Data, samples: list[Sample]) -> list[float]:
         """One number a sample: raw for a critic, else compared with its group."""
-        path = self._config.custom_reward_post_process_path
-        if path:
-            return load_function(path)(self._args, samples)[1]  # type: ignore[no-any-return]
+        if post_process := load_hook(self._config.custom_reward_post_process_path):
+            return post_process(self._args, samples)[1]  # type: ignore[no-any-return]
         if self._config.advantage_estimator != "grpo":
             return data["rewards"]  # type: ignore[no-any-return]
         rewards = torch.tensor(data["rewards"], dtype=torch.float32)
-        return group_advantages(rewards, self._config.samples_per_prompt).tolist()  # type: ignore[no-any-return]
+        group_of = {sample.index: sample.group_index for sample in samples}
+        groups = torch.tensor([group_of[index] for index in data["sample_indices"]])
+        return group_advantages(rewards, groups).tolist()  # type: ignore[no-any-return]
 
     def _weigh(self, data: Data) -> float:
         """Add the weights of losses; returns how many tokens learn, over all replicas."""
@@ -141,7 +141,3 @@ def _reverse_kl(data: Data) -> float | None:
     ratios = torch.cat(data["log_probs"]) - torch.cat(data["teacher_log_probs"])
     masks = torch.cat(data["loss_masks"])
     return float((ratios * masks).sum() / masks.sum().clamp(min=1))
-
-
-def _mean_reward(samples: list[Sample]) -> float:
-    return sum(sample.reward for sample in samples) / len(samples)  # type: ignore[no-any-return]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from posttrain.arguments import BadArguments, Config
 from posttrain.grpo import clip_loss, token_log_probs
-from posttrain.hooks import hook_args, load_function
+from posttrain.hooks import hook_args, load_hook
 from posttrain.training_data import Batch, from_places, sum_of_sample_mean
 
 Metrics = dict[str, Tensor]
@@ -38,9 +38,9 @@ class PolicyObjective:
         self.learning_rate = config.learning_rate
         self._config = config
         self._args = hook_args(config)
-        self._custom_loss = _hook(config.custom_loss_function_path)
-        self._custom_tis = _hook(config.custom_tis_function_path)
-        self._reducer = _hook(config.custom_pg_loss_reducer_function_path)
+        self._custom_loss = load_hook(config.custom_loss_function_path)
+        self._custom_tis = load_hook(config.custom_tis_function_path)
+        self._reducer = load_hook(config.custom_pg_loss_reducer_function_path)
         if config.context_parallel > 1 and (self._custom_loss or self._custom_tis or self._reducer):
             raise BadArguments("loss hooks see whole sequences: they do not go with --context-parallel")
 
@@ -134,10 +134,6 @@ class ValueObjective:
 def importance_weights(train: Tensor, rollout: Tensor, clip: float) -> Tensor:
     """exp(train - rollout), at most ``clip``: truncated importance sampling (Ionides 2008)."""
     return torch.exp(train - rollout).clamp(max=clip)
-
-
-def _hook(path: str | None) -> Any:
-    return load_function(path) if path else None
 
 
 def _share(metrics: dict[str, Any], data: dict[str, Any]) -> Metrics:

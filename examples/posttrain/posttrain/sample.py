@@ -1,4 +1,4 @@
-"""One completion of one prompt, on its way from the data to the trainer. Hooks read and change it."""
+"""A completion of a prompt, on its way from the data to the trainer. Hooks read and change it."""
 
 from __future__ import annotations
 
@@ -45,3 +45,18 @@ class Sample:
     remove_sample: bool = False
     """It is counted, but does not learn."""
     metadata: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Rollout:
+    """What one replica trains on in one step."""
+
+    samples: list[Sample]
+    metrics: dict[str, Any]
+    """What else the rollout function told."""
+    seconds: float
+
+
+def members(group: list[Any]) -> list[Any]:
+    """The samples of ``group``, where generation may have made several of one."""
+    return [sample for member in group for sample in (member if isinstance(member, list) else [member])]

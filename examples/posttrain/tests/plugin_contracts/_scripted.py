@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class ScriptedEngine:
     """Answers every prompt rightly, in three tokens."""
@@ -21,4 +23,10 @@ SETTINGS = {
     "custom_rm_path": "posttrain.hooks.rule_based_reward",
     "custom_generate_function_path": None,
     "dynamic_sampling_filter_path": None,
+    "rollout_sample_filter_path": None,
+    "rollout_all_samples_process_path": None,
+    "buffer_filter_path": "posttrain.hooks.pop_first",
+    "data_path": Path(__file__).with_name("problems.jsonl"),
+    "num_steps": 5,
+    "rollout_id": 3,
 }

@@ -9,11 +9,19 @@ from _scripted import SETTINGS
 from trainci.testing import contracts
 
 NUM_GPUS = 0
-HOOKS = {"rollout-function-path": "posttrain.rollout_function.generate_rollout"}
+HOOKS = {
+    "rollout-function-path": "posttrain.rollout_function.generate_rollout",
+    "eval-function-path": "posttrain.rollout_function.generate_rollout",
+}
+FULLY_ASYNC = dict.fromkeys(HOOKS, "posttrain.fully_async.generate_rollout")
 
 
 def test_hooks_keep_their_contracts():
     contracts.require(HOOKS, SETTINGS)
+
+
+def test_fully_asynchronous_hooks_keep_their_contracts():
+    contracts.require(FULLY_ASYNC, SETTINGS)
 
 
 def test_the_rollout_function_keeps_its_contract_with_hooks_of_its_own():
