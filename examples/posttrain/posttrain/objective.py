@@ -11,7 +11,7 @@ from torch import Tensor
 from posttrain.arguments import BadArguments, Config
 from posttrain.grpo import clip_loss, token_log_probs
 from posttrain.hooks import hook_args, load_hook
-from posttrain.training_data import Batch, from_places, sum_of_sample_mean
+from posttrain.training_data import Batch, from_places, on_places, sum_of_sample_mean
 
 Metrics = dict[str, Tensor]
 
@@ -101,11 +101,9 @@ class PolicyObjective:
             total_lengths=data["total_lengths"],
             response_lengths=data["response_lengths"],
         )
-        spread = losses.new_zeros(losses.shape)
-        parts = zip(from_places(spread, data), weighted.split(data["response_lengths"]), masks, strict=True)
-        for place, part, mask in parts:
-            place.copy_(part * mask)
-        return spread, _share(metrics, data)
+        parts = zip(weighted.split(data["response_lengths"]), masks, strict=True)
+        kept = [part * mask for part, mask in parts]
+        return on_places(kept, data, losses.shape[1]), _share(metrics, data)
 
 
 class ValueObjective:

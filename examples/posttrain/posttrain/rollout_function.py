@@ -21,7 +21,8 @@ def generate_rollout(args: Any, rollout_id: int, data_source: Any, evaluation: b
     seed = (args.seed * 1_000_003 + rollout_id) * args.world_size + args.rank
     size = args.rollout_batch_size
     if evaluation:
-        return {"problems": _evaluation(draw(args, data_source, size, seed))}
+        # A data source of its own: the same prompts each time, and none that was given back with its response.
+        return {"problems": _evaluation(draw(args, type(data_source)(args), size, seed))}
     kept: list[list[Any]] = []
     dropped: list[list[Any]] = []
     for number in range(MAX_DRAWS):
