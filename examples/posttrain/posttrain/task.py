@@ -102,26 +102,10 @@ class DataSource:
         if not saved:
             raise BadArguments(f"{self._args.load} has no place in the data after step {rollout_id}")
         places = [pickle.loads(path.read_bytes()) for path in saved]
-        self._draws, self._groups = (max(place[part] for place in places) for part in (0, 1))
         own = places[self._args.rank :: self._args.world_size]
+        alike = own if len(places) == self._args.world_size else places
+        self._draws, self._groups = (max(place[part] for place in alike) for part in (0, 1))
         self._buffer = [group for place in own for group in place[2]]
-
-    def save(self, rollout_id: int) -> None:
-        """Write this replica's place, after ``rollout_id``, into the directory ``args.save``."""
-        path = Path(self._args.save) / f"place_{rollout_id}_{self._args.rank:05}.pickle"
-        path.write_bytes(pickle.dumps((self._draws, self._returned)))
-
-    def load(self, rollout_id: int) -> None:
-        """Go on from what the replicas saved in ``args.load``: as many as now, or another number of them."""
-        paths = sorted(Path(self._args.load).glob(f"place_{rollout_id}_*.pickle"))
-        draws, returned = zip(*(pickle.loads(path.read_bytes()) for path in paths), strict=True)
-        self._draws = max(draws)
-        if len(paths) == self._args.world_size:
-            self._draws, self._returned = draws[self._args.rank], returned[self._args.rank]
-        else:
-            self._returned = [group for groups in returned for group in groups][
-                self._args.rank :: self._args.world_size
-            ]
 
     def __len__(self) -> int:
         return len(self._problems)
