@@ -28,7 +28,7 @@ def test_arguments_as_one_string_are_refused() -> None:
 
 
 def test_an_unknown_launcher_is_refused() -> None:
-    with pytest.raises(UsageError, match="no launcher 'mpi'; there are: torchrun"):
+    with pytest.raises(UsageError, match="no launcher 'mpi'; there are: torchrun, ray"):
         execute_train("train.py", [], num_gpus_per_node=1, launcher="mpi")
 
 

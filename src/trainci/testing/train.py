@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import socket
@@ -12,12 +13,14 @@ from pathlib import Path
 
 from trainci.errors import UsageError
 from trainci.testing.commands import CommandError, exec_command
+from trainci.testing.ray_cluster import ray_cluster, ray_command
 from trainci.testing.redaction import redact, with_environment
 
 # torchrun's report: "Root Cause (first observed failure):", then "rank : 2 (local_rank: 2)" and "exitcode : 1".
 _ROOT_CAUSE = re.compile(
     r"Root Cause \(first observed failure\).*?rank\s*: (?P<rank>\d+).*?exitcode\s*: (?P<code>-?\d+)", re.DOTALL
 )
+_FAILED_JOB = re.compile(r"Job entrypoint command failed with exit code (?P<code>-?\d+)")
 _KEPT_BYTES = 1 << 16
 
 
@@ -31,13 +34,18 @@ def execute_train(
     timeout: float | None = None,
     secret: Iterable[str] = (),
 ) -> str:
-    """Run ``script`` with ``args`` as ``num_gpus_per_node`` ranks of this host; returns what they printed.
+    """Run ``script`` with ``args`` on ``num_gpus_per_node`` devices of this host; returns what it printed.
 
-    ``torchrun`` is that of the running interpreter. Its port comes from the lease (``MASTER_PORT``), or is a
-    free one outside trainci. ``env``, ``timeout`` and ``secret`` are those of ``exec_command``.
+    ``launcher`` "torchrun" starts as many ranks by the torchrun of the running interpreter, on the port of the
+    lease (``MASTER_PORT``), or a free one outside trainci. "ray" starts a Ray head with as many GPUs, or none on a
+    host without, and submits the script to it as a job in the current directory; the cluster has the ports of the
+    lease and a directory to itself, and it alone is ended with the job. ``env``, ``timeout`` (of the training, not
+    of the cluster's start) and ``secret`` are those of ``exec_command``.
 
-    :raises CommandError: a rank failed; the message shows that rank's own last lines.
-    :raises UsageError: an unknown launcher, ``args`` as one string, or more ranks than leased devices.
+    :raises CommandError: a rank failed (the message shows its own last lines), or the job.
+    :raises UsageError: an unknown launcher or one that is not installed, ``args`` as one string, or more ranks than
+        leased devices.
+    :raises MachineError: no Ray head starts.
     """
     if isinstance(args, str):
         raise UsageError("execute_train: args must be a list, one string an argument; a string is never split")
@@ -78,8 +86,26 @@ def _torchrun(
             raise CommandError(what, command=error.command, code=code, output=output) from None
 
 
+def _ray(script: list[str], ranks: int, env: Mapping[str, str], timeout: float | None, secret: list[str]) -> str:
+    if importlib.util.find_spec("ray") is None:
+        raise UsageError("execute_train: ray is missing: pip install 'trainci[ray]'")
+    with ray_cluster(ranks, env) as address:
+        submit = ["job", "submit", "--log-color", "false", "--address", address, "--", sys.executable, *script]
+        try:
+            # What the job is to find in its environment, it inherits from the cluster.
+            return exec_command(ray_command(*submit), timeout=timeout, secret=secret)
+        except CommandError as error:
+            failed = _FAILED_JOB.search(error.output)
+            if failed is None:
+                raise
+            code = int(failed["code"])
+            what = f"the Ray job failed with exit code {code}"
+            raise CommandError(what, command=error.command, code=code, output=error.output) from None
+
+
 LAUNCHERS: dict[str, Callable[[list[str], int, Mapping[str, str], float | None, list[str]], str]] = {
     "torchrun": _torchrun,
+    "ray": _ray,
 }
 
 

@@ -1,0 +1,165 @@
+"""execute_train(launcher="ray") on real Ray clusters."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from trainci.errors import MachineError, UsageError
+from trainci.testing import CommandError, execute_train, ray_cluster
+
+pytestmark = pytest.mark.slow
+
+TRAIN = """
+import json, os, sys, time
+import ray
+
+ray.init()
+
+@ray.remote
+def task():
+    return os.environ.get("ADDED")
+
+def wait_for(path):
+    while not os.path.exists(path):
+        time.sleep(0.1)
+
+told = {"argv": sys.argv[1:], "cwd": os.getcwd(), "task": ray.get(task.remote()), "nodes": len(ray.nodes())}
+print("told " + json.dumps({**told, "gpus": ray.cluster_resources().get("GPU", 0)}), flush=True)
+name = os.environ.get("NAME")
+if name:
+    open(f"{name}-runs", "w").close()
+    wait_for(f"{name}-may-end")
+    print("still there:", ray.get(task.remote()))
+sys.exit(int(os.environ.get("CODE", "0")))
+"""
+TEST = """
+from trainci.testing import execute_train, main
+main(lambda: None, lambda: execute_train("train.py", [], num_gpus_per_node=1, launcher="ray", env={"ADDED": "yes"}))
+"""
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("TRAINCI_DEVICES", "TRAINCI_PORT_BASE", "TRAINCI_PORT_COUNT", "RAY_ADDRESS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train.py").write_text(TRAIN)
+    (tmp_path / "test_it.py").write_text(TEST)
+    return tmp_path
+
+
+def told(printed: str) -> dict[str, Any]:
+    return json.loads(next(line for line in printed.splitlines() if line.startswith("told "))[5:])  # type: ignore[no-any-return]
+
+
+def leased(project: Path, name: str) -> subprocess.Popen[bytes]:
+    """A test under a lease of no device, which has a block of ports all the same."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "trainci.lease", "--count", "0", "--", sys.executable, "test_it.py"],
+        cwd=project,
+        env={**os.environ, "TRAINCI_LOCK_DIR": str(project / "locks"), "NAME": name},
+    )
+
+
+def tree(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def listening(processes: list[psutil.Process]) -> set[int]:
+    ports = set()
+    for process in processes:
+        try:
+            ports |= {c.laddr.port for c in process.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
+        except psutil.NoSuchProcess:
+            continue
+    return ports
+
+
+def block(processes: list[psutil.Process]) -> range:
+    variables = next(p.environ() for p in processes if "TRAINCI_PORT_BASE" in p.environ())
+    base = int(variables["TRAINCI_PORT_BASE"])
+    return range(base, base + int(variables["TRAINCI_PORT_COUNT"]))
+
+
+def test_a_job_has_a_cluster_of_its_own_and_a_failed_one_shows_its_exit_code(project: Path) -> None:
+    args = ["--name", "a b", "$(id)"]
+    with pytest.raises(CommandError) as failure:
+        execute_train("train.py", args, num_gpus_per_node=2, launcher="ray", env={"ADDED": "yes", "CODE": "7"})
+    assert failure.value.code == 7
+    assert str(failure.value).startswith("the Ray job failed with exit code 7: ")
+    expected = {"argv": args, "cwd": str(project), "task": "yes", "nodes": 1, "gpus": 0}
+    assert told(failure.value.output) == expected
+
+
+def test_two_at_once_do_not_meet_and_the_end_of_one_leaves_the_other_alone(
+    project: Path, alive: Callable[[int], bool], wait_for: Callable[[Callable[[], object]], None]
+) -> None:
+    tests = {name: leased(project, name) for name in ("one", "other")}
+    wait_for(lambda: all((project / f"{name}-runs").exists() for name in tests))
+    trees = {name: tree(test) for name, test in tests.items()}
+    ports = {name: listening(processes) for name, processes in trees.items()}
+    assert ports["one"], "a cluster listens"
+    assert ports["one"] <= set(block(trees["one"]))
+    assert ports["other"] <= set(block(trees["other"]))
+    assert not set(block(trees["one"])) & set(block(trees["other"]))
+    tests["one"].send_signal(signal.SIGTERM)
+    tests["one"].wait(120)
+    assert [process.pid for process in trees["one"] if alive(process.pid)] == []
+    (project / "other-may-end").touch()
+    assert tests["other"].wait(120) == 0
+    wait_for(lambda: not any(alive(process.pid) for process in trees["other"]))
+
+
+def test_a_cluster_ends_with_its_job_outside_a_lease_too(
+    project: Path, alive: Callable[[int], bool], wait_for: Callable[[Callable[[], object]], None]
+) -> None:
+    test = subprocess.Popen([sys.executable, "test_it.py"], env={**os.environ, "NAME": "it"})
+    wait_for((project / "it-runs").exists)
+    processes = tree(test)
+    directories = [word for p in processes for word in p.cmdline() if word.startswith("/tmp/ray-")]
+    assert directories
+    assert any("raylet" in process.name() for process in processes)
+    test.terminate()
+    assert test.wait(120) == 128 + signal.SIGTERM
+    assert [process.pid for process in processes if alive(process.pid)] == []
+    assert [directory for directory in directories if Path(directory).exists()] == []
+
+
+def test_a_head_that_cannot_start_is_the_machines_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_cluster, "TRIES", 1)
+    with socket.socket() as stranger:
+        stranger.bind(("", 0))
+        stranger.listen()
+        port = stranger.getsockname()[1]
+        monkeypatch.setenv("TRAINCI_PORT_BASE", str(port - 1))
+        monkeypatch.setenv("TRAINCI_PORT_COUNT", "100")
+        with pytest.raises(MachineError, match="ray: no head started in 1 tries; what the last one said"):
+            execute_train("train.py", [], num_gpus_per_node=1, launcher="ray")
+
+
+def test_too_few_ports_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRAINCI_PORT_BASE", "20000")
+    monkeypatch.setenv("TRAINCI_PORT_COUNT", "10")
+    with pytest.raises(UsageError, match="needs 22 ports, and the lease has 10"):
+        execute_train("train.py", [], num_gpus_per_node=1, launcher="ray")
+
+
+def test_without_ray_the_way_to_it_is_said(tmp_path: Path) -> None:
+    program = "import sys; sys.path = [p for p in sys.path if 'site-packages' not in p] + [sys.argv[1]]\n"
+    program += "from trainci.testing import execute_train\n"
+    program += "execute_train('train.py', [], num_gpus_per_node=1, launcher='ray')"
+    source = Path(ray_cluster.__file__).parents[2]
+    done = subprocess.run([sys.executable, "-S", "-c", program, source], capture_output=True, text=True)
+    assert "UsageError: execute_train: ray is missing: pip install 'trainci[ray]'" in done.stderr
