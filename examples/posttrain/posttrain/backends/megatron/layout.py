@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch.distributed as dist
-from megatron.core import parallel_state
+from megatron.core import parallel_state, tensor_parallel
 from transformers import PretrainedConfig
 
 from posttrain.arguments import BadArguments, Config
@@ -26,6 +26,8 @@ def start(config: Config, hf_config: PretrainedConfig) -> Replica:
             expert_model_parallel_size=config.expert_parallel,
             expert_tensor_parallel_size=1,
         )
+        # On a GPU, sequence parallelism asks for random states of its own, even where nothing is drawn from them.
+        tensor_parallel.model_parallel_cuda_manual_seed(config.seed)
     replica = parallel_state.get_data_parallel_rank()
     ranks = gather(replica)
     members = [[rank for rank, index in enumerate(ranks) if index == number] for number in range(max(ranks) + 1)]
