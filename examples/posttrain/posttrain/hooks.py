@@ -64,6 +64,11 @@ async def rule_based_reward(args: Any, sample: Any) -> float:
     return reward(sample.response, sample.label)
 
 
+async def digit_share(args: Any, sample: Any) -> float:
+    """custom-rm-path: the share of digits in a full response; dense, so that a few steps show whether one learns."""
+    return sum(letter.isdigit() for letter in sample.response) / args.rollout_max_response_len
+
+
 async def generate_with_retry(args: Any, sample: Any, sampling_params: dict[str, Any]) -> Any:
     """custom-generate-function-path: sample a second time when the first response holds no answer at all."""
     for attempt in range(2):

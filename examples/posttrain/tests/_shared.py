@@ -14,6 +14,8 @@ from trainci.testing import exec_command, execute_train
 
 NUM_STEPS = 30
 BFLOAT16_TOLERANCE = 0.1
+# A reward that any model meets with from the first step on, and raises within a few.
+DENSE_REWARD = ("--custom-rm-path", "posttrain.hooks.digit_share")
 Row = dict[str, Any]
 
 
@@ -75,8 +77,8 @@ def assert_weights_move_together(rows: list[Row], num_gpus: int) -> None:
 def assert_log_probs_agree(rows: list[Row], tolerance: float) -> None:
     """Rollout and trainer give the sampled tokens the same log-probabilities.
 
-    ``tolerance`` is for float32. Two ways to compute in bfloat16, with 8 bits of mantissa, differ by far more; 0 means
-    0 in any type.
+    ``tolerance`` is for float32. Two ways to compute in bfloat16, with 8 bits of mantissa, differ by far more; 0
+    means 0 in any type.
     """
     for row in rows:
         if row["dtype"] == "bfloat16" and tolerance:

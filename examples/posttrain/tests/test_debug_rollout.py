@@ -15,9 +15,10 @@ def prepare():
 
 def execute():
     run = {"num_gpus": NUM_GPUS, "num_steps": 4}
+    common = ["--backend", "megatron", *_shared.DENSE_REWARD]
     with tempfile.TemporaryDirectory(prefix="posttrain-rollouts-") as directory:
-        first = _shared.train("--backend", "megatron", "--save-rollout", directory, **run)
-        again = _shared.train("--backend", "megatron", "--load-rollout", directory, **run)
+        first = _shared.train(*common, "--save-rollout", directory, **run)
+        again = _shared.train(*common, "--load-rollout", directory, **run)
     _shared.assert_sound(first, NUM_GPUS)
     for row, same in zip(first, again, strict=True):
         assert row == same, f"step {row['step']} differs when it is trained on the saved rollout"

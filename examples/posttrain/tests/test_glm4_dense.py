@@ -12,7 +12,15 @@ def prepare():
 
 
 def execute():
-    layout = ["--tensor-parallel", "2", "--pipeline-parallel", "2", "--micro-batch-size", "64"]
+    layout = [
+        "--tensor-parallel",
+        "2",
+        "--pipeline-parallel",
+        "2",
+        "--micro-batch-size",
+        "64",
+        *_shared.DENSE_REWARD,
+    ]
     rows = _shared.train("--backend", "megatron", *layout, num_gpus=NUM_GPUS, family="glm4", num_steps=12)
     _shared.assert_sound(rows, NUM_GPUS)
     _shared.assert_reward_rises(rows, by=0.1)

@@ -16,8 +16,9 @@ def prepare():
 
 def execute():
     options = {"num_gpus": NUM_GPUS, "family": "qwen3", "num_steps": NUM_STEPS}
-    fsdp = _shared.train("--dtype", "float32", **options)
-    megatron = _shared.train("--dtype", "float32", "--backend", "megatron", **options)
+    common = ["--dtype", "float32", *_shared.DENSE_REWARD]
+    fsdp = _shared.train(*common, **options)
+    megatron = _shared.train(*common, "--backend", "megatron", **options)
     assert max(row["grad_norm"] for row in fsdp[1:]) > 0.01, "nothing was learned, so nothing was compared"
     for theirs, ours in zip(fsdp[1:], megatron[1:], strict=True):
         what = f"megatron against FSDP at step {ours['step']}"

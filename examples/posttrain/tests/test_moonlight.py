@@ -17,9 +17,10 @@ def prepare():
 
 
 def execute():
-    layout = ["--tensor-parallel", "2", "--expert-parallel", "2", *sys.argv[1:]]
+    layout = ["--tensor-parallel", "2", "--expert-parallel", "2", *_shared.DENSE_REWARD, *sys.argv[1:]]
     rows = _shared.train("--backend", "megatron", *layout, num_gpus=NUM_GPUS, family="moonlight", num_steps=12)
     _shared.assert_sound(rows, NUM_GPUS)
+    _shared.assert_reward_rises(rows, by=0.1)
     if "--routing-replay" in sys.argv:
         _shared.assert_experts_replayed(rows)
 

@@ -20,13 +20,14 @@ def prepare():
 
 
 def execute():
-    options = ["--tensor-parallel", "2", "--expert-parallel", "4"]
+    options = ["--tensor-parallel", "2", "--expert-parallel", "4", *_shared.DENSE_REWARD]
     options += ["--moe-dispatcher", "alltoall" if ALLTOALL else "allgather"]
     if FP8:
         options += ["--fp8-rollout", "--use-tis"]
     rows = _shared.train("--backend", "megatron", *options, num_gpus=NUM_GPUS, family="qwen3-moe", num_steps=12)
     # An FP8 weight is off by up to 1/16 of itself, and a token may go to another expert.
     _shared.assert_sound(rows, NUM_GPUS, tolerance=1.0 if FP8 else 1e-4)
+    _shared.assert_reward_rises(rows, by=0.1)
     if FP8:
         assert max(row["log_prob_gap"] for row in rows[1:]) > 1e-3, "the rollout's weights were not rounded"
         assert all(0 < row["tis_weight"] <= 2 for row in rows[1:]), "importance weights are not within their bounds"

@@ -15,7 +15,7 @@ def prepare():
 
 
 def execute():
-    options = ["--backend", "megatron", "--fp8-rollout", "--use-tis"]
+    options = ["--backend", "megatron", "--fp8-rollout", "--use-tis", *_shared.DENSE_REWARD]
     run = {"num_gpus": NUM_GPUS, "family": "qwen3-moe", "num_steps": 4}
     own = _shared.train(*options, **run)
     replayed = _shared.train(*options, "--routing-replay", **run)

@@ -14,6 +14,7 @@ def prepare():
 
 def execute():
     options = ["--advantage-estimator", "ppo", "--critic-warmup-steps", str(NUM_STEPS), "--pipeline-parallel", "2"]
+    options += _shared.DENSE_REWARD
     rows = _shared.train("--backend", "megatron", *options, num_gpus=NUM_GPUS, family="qwen3", num_steps=NUM_STEPS)
     _shared.assert_critic_learns(rows)
     for row in rows[1:]:

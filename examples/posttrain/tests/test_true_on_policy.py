@@ -13,7 +13,13 @@ def prepare():
 
 def execute():
     rows = _shared.train(
-        "--true-on-policy", "--sequence-width", "16", num_gpus=NUM_GPUS, family="qwen3", num_steps=10
+        "--true-on-policy",
+        "--sequence-width",
+        "16",
+        *_shared.DENSE_REWARD,
+        num_gpus=NUM_GPUS,
+        family="qwen3",
+        num_steps=10,
     )
     _shared.assert_losses_finite(rows)
     _shared.assert_weights_move_together(rows, NUM_GPUS)
