@@ -38,13 +38,18 @@ def test_several_hooks_get_a_verdict_each(repository) -> None:
 def test_a_broken_contract_is_exit_1_with_what_was_expected_and_what_came(repository) -> None:
     said = repository.trainci("contracts", "check", "--custom-rm-path", "my_pkg.rollout.short", "--group-rm")
     assert (said.code, said.err) == (1, "")
-    assert said.out == (
-        "failed  --custom-rm-path my_pkg.rollout.short\n"
-        "          gave 0, not 4 rewards, one a sample\n"
-        "          expected: async (args, samples) -> a list of numbers, one a sample\n"
-        "          came:     async (args, samples)\n"
-        "0 of 1 hooks passed.\n"
+    *lines, sample, count = said.out.splitlines()
+    assert lines == [
+        "failed  --custom-rm-path my_pkg.rollout.short",
+        "          gave 0, not 4 rewards, one a sample",
+        "          expected: async (args, samples) -> a list of numbers, one a sample",
+        "          came:     async (args, samples)",
+    ]
+    assert sample.startswith(
+        "          sample:   [Sample(index=0, prompt='What is 1 + 0?', tokens=[1, 2, 3, 5, 6], "
     )
+    assert sample.count("Sample(") == 4
+    assert count == "0 of 1 hooks passed."
 
 
 def test_a_module_that_is_missing_is_exit_1(repository) -> None:

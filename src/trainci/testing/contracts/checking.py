@@ -65,6 +65,7 @@ def check(contract: Contract, path: str, settings: Mapping[str, object] | None =
     is searched for modules first.
     """
     came, not_called = "", ""
+    hook: Hook | None = None
     with loading.current_directory_on_path():
         try:
             try:
@@ -80,9 +81,12 @@ def check(contract: Contract, path: str, settings: Mapping[str, object] | None =
             elif contract.needs_torch and not not_called and not loading.torch_is_installed():
                 not_called = "its arguments are tensors, and torch is not installed here"
             elif not not_called:
-                contract.check(Hook(contract, function, settings or {}))
+                hook = Hook(contract, function, settings or {})
+                contract.check(hook)
         except Violation as violation:
-            return Verdict(contract, path, problem=str(violation), came=came, sample=describe(violation.sample))
+            # A violation that is about no sample of its own is about what the hook was given.
+            sample = violation.sample if violation.sample is not None or hook is None else hook.given
+            return Verdict(contract, path, problem=str(violation), came=came, sample=describe(sample))
     return Verdict(contract, path, came=came, not_called=not_called)
 
 

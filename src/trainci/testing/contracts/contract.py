@@ -58,6 +58,8 @@ class Hook:
     contract: Contract
     function: Callable[..., Any]
     settings: Mapping[str, object] = field(default_factory=dict)
+    given: object = None
+    """What it was last called about."""
 
     def args(self, **values: object) -> Args:
         """The trainer's arguments as the hook sees them."""
@@ -65,6 +67,7 @@ class Hook:
 
     def call(self, *positional: object, sample: object = None, **keywords: object) -> Any:
         """Call the hook as the trainer does; what goes wrong inside it becomes a Violation about ``sample``."""
+        self.given = sample
         return self.run(lambda: self.function(*positional, **keywords), sample)
 
     def run(self, action: Callable[[], Any], sample: object = None) -> Any:

@@ -27,7 +27,7 @@ def rollout(hook: Hook) -> None:
     args = hook.args()
     answer = hook.call(args, 3, DataSource(args), evaluation=False)
     groups = getattr(answer, "samples", answer)
-    _expect_list(groups, args.rollout_batch_size, "groups (args.rollout_batch_size)")
+    _expect_list(groups, args.rollout_batch_size, "groups (args.rollout_batch_size)", groups)
     for group in groups:
         _expect_list(group, args.n_samples_per_prompt, "samples in a group (args.n_samples_per_prompt)", group)
         for member in group:
