@@ -34,6 +34,16 @@ def cut_after(count: int) -> Fault:
     return answer
 
 
+def stall_after(count: int, go: threading.Event) -> Fault:
+    """Send so many bytes of the file, and the rest never."""
+
+    def answer(handler: Handler) -> bool:
+        handler.cut, handler.stall = count, go
+        return False
+
+    return answer
+
+
 def damaged(handler: Handler) -> bool:
     """Send as many bytes as announced, one of them wrong."""
     handler.damage = True
@@ -78,6 +88,7 @@ class Handler(BaseHTTPRequestHandler):
         super().setup()
         self.cut: int | None = None
         self.damage = False
+        self.stall: threading.Event | None = None
 
     def do_HEAD(self) -> None:
         self._answer()
@@ -97,7 +108,7 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def _answer(self) -> None:
-        self.cut, self.damage = None, False
+        self.cut, self.damage, self.stall = None, False, None
         path = self.path.partition("?")[0].strip("/")
         parts = path.removeprefix("datasets/").split("/")
         is_api = parts[0] == "api"
@@ -143,6 +154,8 @@ class Handler(BaseHTTPRequestHandler):
         self.reply(206 if start else 200, body if self.cut is None else body[: self.cut], headers)
         if self.cut is not None:
             self.wfile.flush()
+            if self.stall is not None:
+                self.stall.wait(300)
             self.close_connection = True
 
 

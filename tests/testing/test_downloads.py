@@ -170,31 +170,40 @@ def test_a_file_that_is_damaged_in_the_cache_is_fetched_again(hub: hubs.Hub, hom
     assert blob.read_bytes() == FILES["model-1.safetensors"]
 
 
-def test_a_killed_downloader_leaves_the_work_to_the_next_which_begins_no_whole_file_anew(
-    hub: hubs.Hub, home: Home, wait_for: Callable[[Callable[[], object]], None]
+@pytest.mark.parametrize("damage", [False, True])
+def test_a_killed_downloader_leaves_the_work_to_the_next_which_goes_on_where_it_was(
+    hub: hubs.Hub, home: Home, wait_for: Callable[[Callable[[], object]], None], damage: bool
 ) -> None:
-    never = threading.Event()
+    hub.files["model-2.safetensors"] = os.urandom(25 << 20)  # the library writes 10 MiB at a time
+    end = threading.Event()
+    hub.faults["GET model-2.safetensors"] = [hubs.stall_after(24 << 20, end)]
 
-    def stall(handler: Any) -> bool:
-        never.wait(60)
-        return True
+    def half_done() -> list[Path]:
+        return [path for path in home.cache.glob("*/blobs/*.incomplete") if path.stat().st_size == 20 << 20]
 
-    hub.faults["GET model-2.safetensors"] = [stall]
     first = home.start()
-    wait_for(lambda: hub.requests["GET model-2.safetensors"] and home.blob(hub, "model-1.safetensors").exists())
-    wait_for(lambda: list(home.cache.glob("*/blobs/*.incomplete")))
+    wait_for(lambda: half_done() and home.blob(hub, "model-1.safetensors").exists())
     second = home.start()
     assert second.stdout is not None
     assert "another process is at it" in second.stdout.readline()
+    (partial,) = half_done()
+    first.send_signal(signal.SIGSTOP)
+    if damage:
+        with partial.open("r+b") as file:
+            file.write(b"damaged")
     first.send_signal(signal.SIGKILL)
     out, err = second.communicate(timeout=120)
+    end.set()
+    first.communicate()
     assert second.returncode == 0, err
     assert out.endswith(GOT)
-    first.communicate()
-    never.set()
+    assert home.blob(hub, "model-2.safetensors").read_bytes() == hub.files["model-2.safetensors"]
     assert hub.requests["GET model-1.safetensors"] == 1
-    assert hub.requests["GET model-2.safetensors"] == 2
-    assert list(home.cache.glob("*/blobs/*.incomplete")) == [], "what it left half done"
+    assert hub.ranges == [f"model-2.safetensors bytes={20 << 20}-"]
+    assert hub.requests["GET model-2.safetensors"] == (3 if damage else 2), (
+        "all of it only if what was there is damaged"
+    )
+    assert list(home.cache.glob("*/blobs/*.incomplete")) == []
 
 
 @pytest.mark.parametrize(

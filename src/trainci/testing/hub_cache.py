@@ -6,10 +6,12 @@ link to ``blobs/<etag>``, where the etag is the SHA-256 of a large file, or the 
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -31,15 +33,21 @@ class RepoCache:
         self.lock = root / ".trainci" / f"{name}.lock"
         self._verified = root / ".trainci" / f"{name}.json"
 
-    def remove_leftovers(self) -> None:
-        """Remove what killed downloads left half done: huggingface_hub begins such files anew."""
-        for partial in self._directory.glob("blobs/*.incomplete"):
-            with open(self._hub_lock(partial.name.partition(".")[0]), "ab") as lock:  # noqa: PTH123
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    continue  # somebody downloads it without us
-                partial.unlink(missing_ok=True)
+    def leftovers(self) -> Iterator[tuple[str, Path]]:
+        """What killed downloads left half done: the file's name in ``blobs`` and what there is of it.
+
+        Not what somebody downloads without us, nor what the library itself goes on with.
+        """
+        for partial in sorted(self._directory.glob("blobs/*.*.incomplete")):
+            etag = partial.name.partition(".")[0]
+            with contextlib.suppress(OSError), self._hub_lock(etag).open("ab") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                yield etag, partial
+
+    def adopt(self, etag: str, whole: Path) -> None:
+        """Take a file in under its name, if that is what it is."""
+        if _hash(whole, whole.stat().st_size, etag) == etag:
+            whole.replace(whole.with_name(etag))
 
     def verify(self, snapshot: Path) -> None:
         """Compare every file of a snapshot with its hash; those that were compared before only with their size.
