@@ -65,7 +65,7 @@ async def rule_based_reward(args: Any, sample: Any) -> float:
 
 
 async def digit_share(args: Any, sample: Any) -> float:
-    """custom-rm-path: the share of digits in a full response; dense, so that a few steps show whether one learns."""
+    """custom-rm-path: the share of digits in a full response; dense, so that a few steps show what learns."""
     return sum(letter.isdigit() for letter in sample.response) / args.rollout_max_response_len
 
 

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from trainci.testing import exec_command, execute_train
+from trainci.testing import exec_command, execute_train, record_metric
 
 NUM_STEPS = 30
 BFLOAT16_TOLERANCE = 0.1
@@ -32,6 +32,8 @@ def train(*args: str, num_gpus: int, family: str = "qwen2.5", num_steps: int = N
     """Train and return the rows of the metrics; row 0 is the state before the first step."""
     rows = run("train.py", "--num-steps", str(num_steps), *args, num_gpus=num_gpus, family=family)
     assert [row["step"] for row in rows] == list(range(num_steps + 1)), "the metrics lack steps"
+    for row in rows[1:]:
+        record_metric("reward", row["reward"], row["step"])
     return rows
 
 
