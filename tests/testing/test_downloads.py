@@ -199,6 +199,7 @@ def test_a_killed_downloader_leaves_the_work_to_the_next_which_goes_on_where_it_
     assert out.endswith(GOT)
     assert home.blob(hub, "model-2.safetensors").read_bytes() == hub.files["model-2.safetensors"]
     assert hub.requests["GET model-1.safetensors"] == 1
+    assert "arrived damaged" not in out, "it never stood under its name"
     assert hub.ranges == [f"model-2.safetensors bytes={20 << 20}-"]
     assert hub.requests["GET model-2.safetensors"] == (3 if damage else 2), (
         "all of it only if what was there is damaged"
