@@ -15,14 +15,16 @@ from pathlib import Path
 import pytest
 
 from trainci.errors import MachineError
-from trainci.history import EventLog, History, Past, Recorded
+from trainci.event_log import EventLog
+from trainci.history import History, Past, Recorded
 from trainci.model import Event, Metric
 from trainci.paths import RunPaths, StatePaths
 
 WRITER = """
     import sys, time
     from pathlib import Path
-    from trainci.history import EventLog, History
+    from trainci.event_log import EventLog
+    from trainci.history import History
     from trainci.model import Event
     from trainci.paths import RunPaths, StatePaths
 

@@ -1,25 +1,23 @@
-"""What happened, kept as it happens: a JSONL file per run, and SQLite over all runs. The one room that knows SQL.
+"""All runs in SQLite, kept as they happen. The one room that knows SQL.
 
-Each event is written before the next is looked at, so a runner that is killed leaves both readable; which of its
-attempts were cut off is then told by rows without an end, and by the lock that died with the runner.
+Each event is written before the next is looked at, so a runner that is killed leaves a history that can be read;
+which of its attempts were cut off is then told by rows without an end, and by the lock that died with the runner.
 """
 
 from __future__ import annotations
 
-import fcntl
 import itertools
 import json
 import math
-import os
 import sqlite3
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from trainci import metric_files
 from trainci.errors import MachineError
+from trainci.event_log import is_alive, unwritable
 from trainci.model import Event, Metric
 from trainci.paths import RunPaths, StatePaths
 
@@ -85,43 +83,6 @@ class Recorded:
     before: float | None
 
 
-class EventLog:
-    """Appends each event, but for the output (which is in the logs), as one line of JSON.
-
-    :raises MachineError: an event cannot be written.
-    """
-
-    def __init__(self, paths: RunPaths) -> None:
-        self._path = paths.events
-        try:
-            paths.directory.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        except OSError as error:
-            raise _unwritable(self._path, error) from None
-        # Held for the runner's life: whoever can take it knows that the runner is gone.
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-
-    def __call__(self, event: Event) -> None:
-        """Listen to the run."""
-        if event.kind == "output":
-            return
-        line = {
-            "at": event.at,
-            "kind": event.kind,
-            "test": event.test_id,
-            "attempt": event.attempt,
-            **event.data,
-        }
-        try:
-            os.write(self._file, json.dumps(line).encode() + b"\n")
-        except OSError as error:
-            raise _unwritable(self._path, error) from None
-
-    def close(self) -> None:
-        """Let the lock go."""
-        os.close(self._file)
-
-
 class History:
     """The runs, attempts and verdicts of a repository.
 
@@ -170,7 +131,7 @@ class History:
         found: list[CutOff] = []
         unended = self._db.execute("SELECT id FROM runs WHERE ended IS NULL AND cut_off = 0").fetchall()
         for (run_id,) in unended:
-            if _is_alive(RunPaths(self._state, run_id)):
+            if is_alive(RunPaths(self._state, run_id)):
                 continue
             rows = self._db.execute(
                 "SELECT test_id, number, log FROM attempts WHERE run_id = ? AND ended IS NULL ORDER BY queued",
@@ -208,7 +169,7 @@ class History:
         if row is None:
             return ""
         run_id, outcome = row
-        return outcome or ("running" if _is_alive(RunPaths(self._state, run_id)) else "cut off")
+        return outcome or ("running" if is_alive(RunPaths(self._state, run_id)) else "cut off")
 
     def _migrate(self) -> None:
         self._db.execute("BEGIN IMMEDIATE")
@@ -243,7 +204,7 @@ class _Recorder:
             try:
                 write(event, event.data)
             except sqlite3.Error as error:
-                raise _unwritable(self._state.history, error) from None
+                raise unwritable(self._state.history, error) from None
 
     def _on_run_started(self, event: Event, data: Any) -> None:
         self._db.execute(
@@ -292,14 +253,6 @@ class _Recorder:
         )
 
 
-def _unwritable(path: Path, error: Exception) -> MachineError:
-    reason = error.strerror if isinstance(error, OSError) else error
-    return MachineError(
-        f"{path}: what happened cannot be written: {reason}. The tests that ran are ended; make room, or see who "
-        "may write there, and run again."
-    )
-
-
 def _collect_metrics(db: sqlite3.Connection, state: StatePaths, run_id: str, test_id: str, number: int) -> None:
     """Take in what an attempt recorded in its file, once more if that was begun before."""
     attempt = (run_id, test_id, number)
@@ -321,17 +274,3 @@ def _collect_metrics(db: sqlite3.Connection, state: StatePaths, run_id: str, tes
 
 def _number(value: float | None) -> float:
     return math.nan if value is None else value
-
-
-def _is_alive(paths: RunPaths) -> bool:
-    try:
-        file = os.open(paths.events, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(file)
-    return False

@@ -19,8 +19,9 @@ from trainci.commands._repository import Repository, open_repository
 from trainci.console.actions import GithubConsole
 from trainci.console.plain import Console
 from trainci.errors import EXIT_OK, EXIT_USAGE, MachineError, UsageError
+from trainci.event_log import EventLog
 from trainci.executors.local import LocalExecutor
-from trainci.history import EventLog, History
+from trainci.history import History
 from trainci.model import Pool, Run, Selection, counted, printable
 from trainci.paths import RunPaths, StatePaths
 from trainci.reports import summary
