@@ -2,11 +2,12 @@
 
 import sys
 
-from posttrain.arguments import BadArguments, parse_args
-from posttrain.distributed import process_group
-from posttrain.trainer import train
-
 if __name__ == "__main__":
+    # Down here, for the helper processes of Megatron's saves: each imports this file, and needs nothing of it.
+    from posttrain.arguments import BadArguments, parse_args
+    from posttrain.distributed import process_group
+    from posttrain.trainer import train
+
     config = parse_args()
     try:
         with process_group() as device:

@@ -76,7 +76,7 @@ class Config:
     load: Path | None = _option(
         None, "go on from this checkpoint, or from the newest in this directory if it holds any"
     )
-    optimizer_on_cpu: bool = _option(False, "keep the optimizer's state in host memory")
+    optimizer_on_cpu: bool = _option(False, "keep the optimizer's state in host memory, except during a step")
 
     # Function paths, package.module.function: see posttrain.hooks.
     rollout_function_path: str = _path("", "posttrain.rollout_function.generate_rollout")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import _shared
 
-from trainci.testing import assert_checkpoints_equal, assert_close, main
+from trainci.testing import assert_checkpoints_equal, assert_close, compare_checkpoints, main
 
 NUM_GPUS = 2
 # Arguments, and ranks: the layout that saves, and another one to load in.
@@ -20,7 +20,7 @@ LAYOUTS = {
     "megatron": ((["--tensor-parallel", "2"], 2), ([], 2)),
 }
 SUMS_DIFFER = {"rtol": 1e-4, "atol": 1e-6}
-"""For a step in another layout, or with another optimizer: the same numbers, added up in another order."""
+"""For a step in another layout: the same numbers, added up in another order."""
 
 
 def prepare():
@@ -40,17 +40,13 @@ def execute():
         straight = Run(Path(directory, "straight"), options.backend, layout)
         straight.train(*asynchronous, *on_cpu.get("save", []))
         straight.assert_learned()
-        if options.optimizer_on_cpu:
-            resumed = Run(Path(directory, "resumed"), options.backend, layout)
-            resumed.train("--load", straight.step(2), *on_cpu.get("load", []))
-            resumed.assert_goes_on_closely(straight)
-            return
         resumed = Run(Path(directory, "resumed"), options.backend, layout)
-        resumed.train("--load", straight.step(2))
+        resumed.train("--load", straight.step(2), *on_cpu.get("load", []))
         resumed.assert_goes_on_exactly(straight)
-        elsewhere = Run(Path(directory, "elsewhere"), options.backend, other_layout)
-        elsewhere.train("--load", straight.step(2))
-        elsewhere.assert_goes_on_closely(straight)
+        if not options.optimizer_on_cpu:
+            elsewhere = Run(Path(directory, "elsewhere"), options.backend, other_layout)
+            elsewhere.train("--load", straight.step(2))
+            elsewhere.assert_goes_on_closely(straight)
 
 
 class Run:
@@ -86,7 +82,10 @@ class Run:
         self._assert_loaded(straight)
         for name in ("reward", "loss", "grad_norm", "tokens"):
             assert_close(self.rows[3][name], straight.rows[3][name], **SUMS_DIFFER, name=f"{name} of step 3")
-        assert_checkpoints_equal(self._policy(3), straight._policy(3), **SUMS_DIFFER)
+        found = compare_checkpoints(self._policy(3), straight._policy(3), **SUMS_DIFFER)
+        # Megatron pads the vocabulary to a multiple of the tensor-parallel ranks.
+        found = [one for one in found if one.note != "shape" or "word_embeddings" not in one.where]
+        assert not found, f"the checkpoints of step 3 differ: {found}"
 
     def _assert_loaded(self, straight):
         assert min(self.rows) == 2, f"training went on after step {min(self.rows)}, not 2"

@@ -11,8 +11,9 @@ import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch import Tensor
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
-from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy, OffloadPolicy, fully_shard
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
+from posttrain.adam_state import AdamState
 from posttrain.arguments import BadArguments, Config
 from posttrain.backends.base import Replica, StepResult
 from posttrain.model import dtype_of, load_model
@@ -34,11 +35,9 @@ def init(config: Config, device: torch.device, objective: Objective) -> FsdpBack
         torch.manual_seed(config.seed)
         model.set_output_embeddings(torch.nn.Linear(model.config.hidden_size, 1, bias=False, device=device))
     precision = MixedPrecisionPolicy(param_dtype=dtype_of(config, device), reduce_dtype=torch.float32)
-    # FSDP2 keeps the optimizer's state where the shards of the weights are: both go into host memory.
-    offload = CPUOffloadPolicy() if config.optimizer_on_cpu and device.type != "cpu" else OffloadPolicy()
     for layer in model.get_decoder().layers:
-        fully_shard(layer, mp_policy=precision, offload_policy=offload)
-    fully_shard(model, mp_policy=precision, offload_policy=offload)
+        fully_shard(layer, mp_policy=precision)
+    fully_shard(model, mp_policy=precision)
     return FsdpBackend(model, config, objective)
 
 
@@ -51,7 +50,7 @@ class FsdpBackend:
         self.optimizer = torch.optim.AdamW(
             model.parameters(), lr=objective.learning_rate, betas=(0.9, 0.95), weight_decay=0.0
         )
-        _fill_state(self.optimizer)
+        self._adam_state = AdamState([self.optimizer], on_cpu=config.optimizer_on_cpu)
         self._config = config
         self._objective = objective
         # A save goes on in a thread, whose messages must not mix with those of training.
@@ -73,7 +72,8 @@ class FsdpBackend:
             for name, share in {"loss": loss.detach(), **metrics}.items():
                 totals[name] = totals.get(name, torch.zeros_like(share)) + share
         norm = torch.nn.utils.clip_grad_norm_(self.model[0].parameters(), self._config.max_grad_norm)
-        self.optimizer.step()
+        with self._adam_state.on_device():
+            self.optimizer.step()
         self.optimizer.zero_grad()
         sums = torch.stack(list(totals.values()))
         dist.all_reduce(sums)
@@ -88,7 +88,8 @@ class FsdpBackend:
 
     def save(self, directory: Path, *, asynchronous: bool) -> None:
         save = dcp.async_save if asynchronous else dcp.save
-        saving = save(self._state(), checkpoint_id=directory, process_group=self._saving_group)
+        with self._adam_state.on_device():
+            saving = save(self._state(), checkpoint_id=directory, process_group=self._saving_group)
         self._saving = saving if isinstance(saving, Future) else None
 
     def finish_save(self) -> None:
@@ -97,14 +98,11 @@ class FsdpBackend:
             self._saving = None
 
     def load(self, directory: Path) -> None:
-        state = self._state()
-        dcp.load(state, checkpoint_id=directory, process_group=self._saving_group)
-        set_state_dict(
-            self.model[0],
-            self.optimizer,
-            model_state_dict=state["model"],
-            optim_state_dict=state["optimizer"],
-        )
+        with self._adam_state.on_device():
+            state = self._state()
+            dcp.load(state, checkpoint_id=directory, process_group=self._saving_group)
+            model, optimizer = state["model"], state["optimizer"]
+            set_state_dict(self.model[0], self.optimizer, model_state_dict=model, optim_state_dict=optimizer)
 
     def _state(self) -> dict[str, Any]:
         model, optimizer = get_state_dict(self.model[0], self.optimizer)
@@ -120,11 +118,3 @@ class FsdpBackend:
     def _forward(self, batch: Batch) -> Any:
         """[b, S, V]. Padding stands behind everything that learns, so causal attention needs no mask."""
         return self.model[0](batch.tokens, position_ids=batch.positions, use_cache=False).logits
-
-
-def _fill_state(optimizer: torch.optim.AdamW) -> None:
-    """Give each parameter the state that AdamW makes at its first gradient: a checkpoint always holds all of it."""
-    for group in optimizer.param_groups:
-        for parameter in group["params"]:
-            moments = {name: torch.zeros_like(parameter) for name in ("exp_avg", "exp_avg_sq")}
-            optimizer.state[parameter] = {"step": torch.tensor(0.0), **moments}

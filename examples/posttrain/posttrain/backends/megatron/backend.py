@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,9 +22,10 @@ from megatron.core.transformer.module import Float16Module
 from torch import Tensor
 from transformers import PretrainedConfig
 
+from posttrain.adam_state import AdamState
 from posttrain.arguments import BadArguments, Config
 from posttrain.backends.base import Replica, StepResult
-from posttrain.backends.megatron import weights
+from posttrain.backends.megatron import checkpoint, weights
 from posttrain.backends.megatron.attention import zigzag_positions
 from posttrain.backends.megatron.build import build_model, transformer_config
 from posttrain.backends.megatron.convert import to_megatron, to_transformers
@@ -100,6 +102,9 @@ class MegatronBackend:
             ),
             self.model,
         )
+        parts = [part.optimizer for part in self.optimizer.chained_optimizers if part.optimizer]
+        self._adam_state = AdamState(parts, on_cpu=config.optimizer_on_cpu)
+        self._saves = checkpoint.Saves()
 
     def log_probs(self, data: Data) -> list[Tensor]:
         return self._scores(data)
@@ -111,7 +116,8 @@ class MegatronBackend:
         self.model[0].zero_grad_buffer()
         self.optimizer.zero_grad()
         shares = self._run(data, self._loss, forward_only=False)
-        _, norm, _ = self.optimizer.step()
+        with self._adam_state.on_device():
+            _, norm, _ = self.optimizer.step()
         # The last stage has the losses, each tensor-parallel rank the same ones.
         alone = parallel_state.get_tensor_model_parallel_rank() == 0
         loss, metrics = _added(gather(shares if self._last_stage and alone else []))
@@ -125,6 +131,17 @@ class MegatronBackend:
 
     def local_weights(self) -> Mapping[str, Tensor]:
         return {name: value.detach() for name, value in self._module.named_parameters()}
+
+    def save(self, directory: Path, *, asynchronous: bool) -> None:
+        with self._adam_state.on_device():
+            self._saves.start(self._module, self.optimizer, directory, asynchronous=asynchronous)
+
+    def finish_save(self) -> None:
+        self._saves.finish()
+
+    def load(self, directory: Path) -> None:
+        with self._adam_state.on_device():
+            checkpoint.load(self._module, self.optimizer, directory)
 
     def _scores(self, data: Data) -> list[Tensor]:
         spread = self._run(data, self._spread_scores, forward_only=True)
