@@ -152,8 +152,10 @@ def test_a_head_that_cannot_start_is_the_machines_fault(monkeypatch: pytest.Monk
 def test_too_few_ports_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRAINCI_PORT_BASE", "20000")
     monkeypatch.setenv("TRAINCI_PORT_COUNT", "10")
+    before = set(Path("/tmp").glob("ray-*"))
     with pytest.raises(UsageError, match="needs 22 ports, and the lease has 10"):
         execute_train("train.py", [], num_gpus_per_node=1, launcher="ray")
+    assert set(Path("/tmp").glob("ray-*")) <= before
 
 
 def test_without_ray_the_way_to_it_is_said(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ START_S = 180.0
 """How long a head may take to answer."""
 TRIES = 3
 """How often a head is started: Ray itself gives up after 30 s on a host that is busy."""
+GRACE_S = 3.0
+"""How long its processes have to end by themselves; Ray's own servers, waiting for each other, take longer."""
 _LOOK_AGAIN_S = 0.25
 _LAST_BYTES = 4000
 # The first port of a lease is MASTER_PORT, which the training itself uses.
@@ -56,21 +58,21 @@ def ray_cluster(num_gpus: int, env: Mapping[str, str]) -> Iterator[str]:
     :raises UsageError: the lease has too few ports.
     """
     for attempt in range(1, TRIES + 1):
+        flags = _ports()
         # Ray puts sockets there, whose whole path may have 107 bytes (unix(7)).
         directory = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
         processes = MarkedProcesses()
         # The descriptions of Ray's processes would otherwise be written over their environment, and the mark in it.
         marked = {**processes.mark, "SPT_NOENV": "1"}
         log = directory / "head.log"
-        flags, address = _ports()
         head = _start(num_gpus, {**env, **flags.variables, **marked}, flags.words, directory, log)
         try:
-            if _answers(head, address):
-                yield address
+            if all(_answers(head, url) for url in (f"{flags.dashboard}/api/jobs/", flags.agent_health)):
+                yield flags.dashboard
                 return
             said = log.read_bytes()[-_LAST_BYTES:].decode(errors="replace")
         finally:
-            processes.end(head)
+            processes.end(head, GRACE_S)
             shutil.rmtree(directory, ignore_errors=True)
         print(f"ray: the head did not start (try {attempt} of {TRIES})", flush=True)  # noqa: T201
     raise MachineError(f"ray: no head started in {TRIES} tries; what the last one said:\n{said}")
@@ -104,9 +106,13 @@ class _Flags:
         self.words = [word for flag, port in pairs for word in (flag, str(port))] + workers
         variables = zip(_VARIABLES, ports[len(_FLAGS) :], strict=True)
         self.variables = {name: str(port) for name, port in variables}
+        by_flag = dict(zip(_FLAGS, ports, strict=False))
+        self.dashboard = f"http://127.0.0.1:{by_flag['--dashboard-port']}"
+        # The dashboard refuses jobs until the agent, which starts them, has come up.
+        self.agent_health = f"http://127.0.0.1:{by_flag['--dashboard-agent-listen-port']}/api/local_raylet_healthz"
 
 
-def _ports() -> tuple[_Flags, str]:
+def _ports() -> _Flags:
     needed = len(_FLAGS) + len(_VARIABLES)
     base, count = (int(os.environ.get(f"TRAINCI_PORT_{what}") or 0) for what in ("BASE", "COUNT"))
     if base:
@@ -117,7 +123,7 @@ def _ports() -> tuple[_Flags, str]:
         workers = ["--min-worker-port", str(first), "--max-worker-port", str(base + count - 1)]
     else:
         ports, workers = _free_ports(needed), []
-    return _Flags(ports, workers), f"http://127.0.0.1:{ports[_FLAGS.index('--dashboard-port')]}"
+    return _Flags(ports, workers)
 
 
 def _free_ports(count: int) -> list[int]:
@@ -132,13 +138,13 @@ def _free_ports(count: int) -> list[int]:
             probe.close()
 
 
-def _answers(head: subprocess.Popen[bytes], address: str) -> bool:
-    """Wait until the head takes jobs; False if it ended before, or START_S have passed."""
+def _answers(head: subprocess.Popen[bytes], url: str) -> bool:
+    """Wait until a server of the head answers; False if the head ended before, or START_S have passed."""
     # A proxy has no business on this host.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     deadline = time.monotonic() + START_S
     while head.poll() is None and time.monotonic() < deadline:
-        with contextlib.suppress(urllib.error.URLError, OSError), opener.open(f"{address}/api/jobs/", timeout=10):
+        with contextlib.suppress(urllib.error.URLError, OSError), opener.open(url, timeout=10):
             return True
         time.sleep(_LOOK_AGAIN_S)
     return False
