@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from trainci.processes import descendants, end_marked, marked, wait_for_exit
+from trainci.processes import descendants, end_found, marked, wait_for_exit
 
 # Becomes a subreaper, lets a command start what it likes, ends it all, and says what was left.
 END = """
@@ -61,7 +61,7 @@ def test_marked_processes_are_found_and_ended_and_no_others():
     other = subprocess.Popen(["sleep", "1000"], env={**os.environ, "TRAINCI_TEST_MARK": "abcd", "X": "abc"})
     try:
         assert marked("TRAINCI_TEST_MARK", "abc") == [first.pid]
-        assert end_marked("TRAINCI_TEST_MARK", "abc", 5.0) == []
+        assert end_found(lambda: marked("TRAINCI_TEST_MARK", "abc"), 5.0) == []
         assert first.wait(20) == -signal.SIGTERM
         assert other.poll() is None
     finally:

@@ -197,8 +197,8 @@ def end_descendants(
         pipe.take()
 
 
-def end_marked(name: str, part: str, grace: float) -> list[int]:
-    """End every process that is ``marked``, descendants or not, in the way of ``end_descendants``.
+def end_found(find: Callable[[], list[int]], grace: float) -> list[int]:
+    """End every process that ``find`` finds, descendants or not, in the way of ``end_descendants``.
 
     Waits for processes that may not be signalled, too. Returns those that did not end.
     """
@@ -206,7 +206,7 @@ def end_marked(name: str, part: str, grace: float) -> list[int]:
     give_up_at = polite_until + UNKILLABLE_AFTER_S
     told: set[int] = set()
     while True:
-        found = marked(name, part)
+        found = find()
         now = time.monotonic()
         if not found or now >= give_up_at:
             return found

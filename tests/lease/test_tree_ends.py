@@ -6,8 +6,15 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from trainci.lease import cgroup
+
+needs_cgroup = pytest.mark.skipif(
+    not cgroup.path_for("0"), reason="no cgroup can be made here: that takes cgroup v2 and root, or a delegated one"
+)
 
 # A daemon as daemons are made: two forks and a session of its own, streams and descriptors closed.
 DAEMON = """
@@ -126,3 +133,93 @@ def test_the_streams_close_with_the_command(host):
         host.command("--", "echo", "hello"), env=host.environment, capture_output=True, timeout=40
     )
     assert done.stdout == b"hello\n"
+
+
+# Everything by which it could be found is gone but its cgroup: parents, session, environment, descriptors.
+NAMELESS = """
+import os, sys, time
+CODE = '''
+import os, pathlib, signal, sys, time
+def slow(*_):
+    time.sleep(0.4)
+    pathlib.Path(sys.argv[2]).write_text("gone")
+    os._exit(0)
+signal.signal(signal.SIGTERM, slow)
+pathlib.Path(sys.argv[1]).write_text(str(os.getpid()))
+while True: time.sleep(1)
+'''
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.closerange(3, 100)
+        os.execve(sys.executable, [sys.executable, "-c", CODE, *sys.argv[1:]], {})
+    os._exit(0)
+os.wait()
+time.sleep(1000)
+"""
+
+
+def cgroup_of(pid):
+    return Path(f"/proc/{pid}/cgroup").read_text().rpartition("0::")[2].strip()
+
+
+@needs_cgroup
+def test_a_nameless_orphan_of_killed_guardians_ends_before_the_device_is_handed_on(host, tmp_path, until, is_alive):
+    pid_file, gone = tmp_path / "pid", tmp_path / "gone"
+    job = host.holder("--count", "8", command=(sys.executable, "-c", NAMELESS, str(pid_file), str(gone)))
+    orphan = int(until(lambda: pid_file.exists() and pid_file.read_text(), "the orphan"))
+    until(lambda: "/trainci-" in cgroup_of(orphan), "the move into the job's cgroup")
+    group = Path(cgroup.path_for("0")).parent / cgroup_of(orphan).rpartition("/")[2]
+    next_one = host.waiter("--count", "8", command=("cat", str(gone)))
+    for pid in (job.guardian, job.pid, job.event("started")["pid"]):
+        os.kill(pid, signal.SIGKILL)
+    assert next_one.end()[:2] == (0, "gone"), "the next job started beside a process of the first"
+    assert not is_alive(orphan)
+    assert not group.exists()
+
+
+@needs_cgroup
+@pytest.mark.parametrize("killed", ["nobody", "the wrapper", "the guardian"])
+def test_the_cgroup_of_a_job_is_removed_after_it(host, until, killed):
+    job = host.holder("--grace", "0.3")
+    command = job.event("started")["pid"]
+    until(lambda: "/trainci-" in cgroup_of(command), "the move into the job's cgroup")
+    group = Path(cgroup.path_for("0")).parent / cgroup_of(command).rpartition("/")[2]
+    assert cgroup_of(job.pid) == cgroup_of(job.guardian) == cgroup_of(os.getpid())
+    os.kill({"nobody": command, "the wrapper": job.pid, "the guardian": job.guardian}[killed], signal.SIGKILL)
+    until(lambda: not group.exists(), "the end of the cgroup")
+
+
+@needs_cgroup
+def test_what_a_job_started_before_it_was_moved_is_moved_too():
+    id = os.urandom(6).hex()
+    path = cgroup.path_for(id)
+    started = subprocess.Popen(["sh", "-c", "sleep 1000 & sh -c 'sleep 1000 & echo; wait'"], stdout=subprocess.PIPE)
+    bystander = subprocess.Popen(["sleep", "1000"])
+    try:
+        started.stdout.readline()
+        assert cgroup.make(path)
+        cgroup.adopt(path, started.pid)
+        assert len(cgroup.members(path)) == 3
+        assert cgroup.end(path)
+        assert cgroup.members(path) == []
+        assert bystander.poll() is None
+    finally:
+        for process in (started, bystander):
+            process.kill()
+            process.wait()
+        cgroup.remove(path)
+    assert not Path(path).exists()
+
+
+def test_a_record_cannot_name_a_cgroup_of_others():
+    own = "/sys/fs/cgroup/user.slice/trainci-abc"
+    assert cgroup.checked(own, "abc") == own
+    for other in (
+        "/sys/fs/cgroup",
+        "/sys/fs/cgroup/system.slice",
+        "/tmp/trainci-abc",
+        f"{own}/..",
+        f"{own}/../trainci-abc",
+    ):
+        assert cgroup.checked(other, "abc") == ""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import select
 import time
 
+from trainci.lease import cgroup
 from trainci.lease.hold import Lease
 from trainci.processes import SignalPipe, become_subreaper, end_descendants, poll_timeout, reap
 
@@ -38,6 +40,7 @@ class Guardian:
         self._reports = reports
         self._command = 0
         self._status: int | None = None
+        self._group = lease.record.cgroup if cgroup.make(lease.record.cgroup) else ""
 
     def watch(self, command: list[str], environment: dict[str, str], mask: set[int]) -> None:
         """Start the command, end it, see that the lease is given back, exit."""
@@ -67,16 +70,29 @@ class Guardian:
         else:
             self._tell(f"started {self._command}")
             _leave_streams()
+            if self._group:
+                # In a thread: a command that is short must not wait for it.
+                _thread.start_new_thread(self._adopt, ())
             self._guard(pipe)
         self._see_it_given_back()
+        cgroup.remove(self._group)
         os._exit(0)
+
+    def _adopt(self) -> None:
+        # The mutex's alarm is for the main thread.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+        cgroup.adopt(self._group, os.getpid())
 
     def _guard(self, pipe: SignalPipe) -> None:
         limited = self._wait(pipe)
         left = end_descendants(self._grace, pipe, self._note)
+        if not left and not cgroup.end(self._group):
+            left = cgroup.members(self._group)
         self._tell(f"ended {self._status or 0} {int(limited)} {left[0] if left else 0}")
         while left and reap(self._note):
             pipe.wait()
+        while not cgroup.end(self._group):
+            continue
 
     def _wait(self, pipe: SignalPipe) -> bool:
         """Until the command has exited or must be ended; is it the time limit that ends it?"""

@@ -6,13 +6,14 @@ import fcntl
 import os
 import time
 
+from trainci.lease import cgroup
 from trainci.lease.directory import Directory, read_text, remove
 from trainci.lease.health import Probe, broken_by, quarantine
 from trainci.lease.locks import Mutex, is_held, take, try_lock
 from trainci.lease.ports import take_block
 from trainci.lease.queue import Pass, lock_paths, ring_sentinel, waiting
 from trainci.lease.records import FOREVER, Place, Record, Request
-from trainci.processes import end_marked
+from trainci.processes import end_found, marked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -121,7 +122,9 @@ def take_lease(directory: Directory, request: Request, places: tuple[Place, ...]
         raise
     until = FOREVER if request.bound is None else now + request.bound
     ids = tuple(place.uuid for place in places)
-    record = Record(request.id, ids, request.name, request.uid, request.pid, now, until)
+    record = Record(
+        request.id, ids, request.name, request.uid, request.pid, now, until, cgroup.path_for(request.id)
+    )
     # Locked before it is in its place: without a lock it would look as if its guardians were dead. Among the
     # tickets, a pass removes what somebody who was killed half way has left.
     unfinished = directory.join("tickets", f".lease-{record.id}")
@@ -150,8 +153,10 @@ def end_survivors(directory: Directory, record: Record, grace: float) -> list[in
     path = directory.join("leases", record.id)
     if read_text(path) is None or is_held(path):
         return []
-    left = end_marked(MARKER, record.id, grace)
-    if not left:
+    group = cgroup.checked(record.cgroup, record.id)
+    left = end_found(lambda: [*{*marked(MARKER, record.id), *cgroup.members(group)}], grace)
+    if not left and cgroup.end(group):
+        cgroup.remove(group)
         remove(path)
         ring_sentinel(directory)
     return left

@@ -91,12 +91,23 @@ def load_request(text: str) -> Request | None:
 
 
 class Record:
-    """A running lease: whose it is, since when, and until when at the latest (FOREVER: nobody said)."""
+    """A running lease: whose it is, since when, and until when at the latest (FOREVER: nobody said).
 
-    __slots__ = ("devices", "id", "name", "pid", "since", "uid", "until")
+    ``cgroup`` is the path of its job's own cgroup, empty where it has none.
+    """
+
+    __slots__ = ("cgroup", "devices", "id", "name", "pid", "since", "uid", "until")
 
     def __init__(
-        self, id: str, devices: tuple[str, ...], name: str, uid: int, pid: int, since: float, until: float
+        self,
+        id: str,
+        devices: tuple[str, ...],
+        name: str,
+        uid: int,
+        pid: int,
+        since: float,
+        until: float,
+        cgroup: str = "",
     ) -> None:
         self.id = id
         self.devices = devices
@@ -105,12 +116,13 @@ class Record:
         self.pid = pid
         self.since = since
         self.until = until
+        self.cgroup = cgroup
 
     def dump(self) -> str:
         """The text of its file."""
         return (
             f"id {self.id}\nname {self.name}\nuid {self.uid}\npid {self.pid}\nsince {self.since}\n"
-            f"until {self.until}\n" + "".join(f"device {device}\n" for device in self.devices)
+            f"until {self.until}\ncgroup {self.cgroup}\n" + "".join(f"device {device}\n" for device in self.devices)
         )
 
 
@@ -126,6 +138,8 @@ def load_record(text: str | None) -> Record | None:
             int(fields["pid"]),
             float(fields["since"]),
             float(fields["until"]),
+            # A lease of an earlier trainci may still run.
+            fields.get("cgroup", ""),
         )
     except (KeyError, ValueError):
         return None

@@ -15,6 +15,7 @@ import os
 import select
 import time
 
+from trainci.lease import cgroup
 from trainci.lease.guardian import ENDING_SIGNALS, Guardian
 from trainci.lease.hold import Lease
 from trainci.processes import (
@@ -103,6 +104,7 @@ class _Wrapper:
         self._started = started
         self._guardian = 0
         self._command = 0
+        self._group = ""
         self._orders = -1
         self._reports = -1
         self._text = b""
@@ -117,6 +119,7 @@ class _Wrapper:
         self._reports, reports = os.pipe2(os.O_CLOEXEC)
         for descriptor in lease.locks:
             os.set_inheritable(descriptor, True)
+        self._group = lease.record.cgroup
         before = hold_signals()
         self._guardian = os.fork()
         if self._guardian == 0:
@@ -207,6 +210,9 @@ class _Wrapper:
                 self._settle(status)
 
         left = end_descendants(self._grace, self._pipe, note)
+        if not left and not cgroup.end(self._group):
+            left = cgroup.members(self._group)
+        cgroup.remove(self._group)
         if left:
             self._outcome.lost += f"; process {left[0]} cannot be killed and keeps its devices"
             while reap(note):
