@@ -44,6 +44,24 @@ def test_a_constant_at_the_top_level_is_read(repository: Any, source: str, count
 
 
 @pytest.mark.parametrize(
+    ("source", "requires_gpu", "line"),
+    [
+        ("NUM_GPUS = 4", False, 1),
+        ("NUM_GPUS = 4\nREQUIRES_GPU = True", True, 2),
+        ("REQUIRES_GPU: bool = True", True, 1),
+        ("x = 1\nREQUIRES_GPU = False", False, 2),
+        ("def f():\n    REQUIRES_GPU = True", False, 1),
+    ],
+)
+def test_whether_virtual_devices_will_do_is_read(
+    repository: Any, source: str, requires_gpu: bool, line: int
+) -> None:
+    repository.write("tests/test_x.py", source)
+    says = catalog.declarations(repository.root, "tests/test_x.py")
+    assert (says.requires_gpu, says.requires_gpu_line, says.fault) == (requires_gpu, line, "")
+
+
+@pytest.mark.parametrize(
     ("source", "fault"),
     [
         (
@@ -69,10 +87,16 @@ def test_a_constant_at_the_top_level_is_read(repository: Any, source: str, count
         ("NUM_GPUS = 0x" + "f" * 5000, "1: NUM_GPUS is out of range: the number"),
         ("NUM_GPUS = " + "(" * 5000, "1: does not parse"),
         ("NUM_GPUS, X = 4, 5", "1: NUM_GPUS is unpacked from a tuple; give it a line of its own"),
-        ("NUM_GPUS = 4\nNUM_GPUS += 4", "2: NUM_GPUS is changed after its declaration; write the final number"),
+        ("NUM_GPUS = 4\nNUM_GPUS += 4", "2: NUM_GPUS is changed after its declaration; write the final value"),
         ("NUM_GPUS = 4\nNUM_GPUS = 8", "2: NUM_GPUS is set on several lines (1, 2); keep one"),
-        ("from shared import NUM_GPUS", "1: NUM_GPUS is imported; write the number in this file"),
+        ("from shared import NUM_GPUS", "1: NUM_GPUS is imported; write the value in this file"),
         ("import shared as NUM_GPUS", "1: NUM_GPUS is imported"),
+        ("REQUIRES_GPU = 1", "1: REQUIRES_GPU must be True or False, and `1` is neither"),
+        ("NUM_GPUS = 4\nREQUIRES_GPU = not X", "2: REQUIRES_GPU must be True or False, and `not X` is neither"),
+        ("REQUIRES_GPU = True\nREQUIRES_GPU = False", "2: REQUIRES_GPU is set on several lines (1, 2); keep one"),
+        ("if X:\n    REQUIRES_GPU = True", "2: REQUIRES_GPU is set inside a `if` block; write one constant"),
+        ("from shared import REQUIRES_GPU", "1: REQUIRES_GPU is imported; write the value in this file"),
+        ("NUM_GPUS = 0\nREQUIRES_GPU = True", "2: REQUIRES_GPU contradicts NUM_GPUS = 0; remove one of them"),
         ("if X:\n    NUM_GPUS = 4\nelse:\n    NUM_GPUS = 8", "4: NUM_GPUS is set inside a `if` block"),
         ("try:\n    NUM_GPUS = 4\nexcept E:\n    pass", "2: NUM_GPUS is set inside a `try` block"),
         ("for NUM_GPUS in x:\n    pass", "1: NUM_GPUS is set inside a `for` block"),

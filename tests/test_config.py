@@ -157,6 +157,21 @@ def test_a_link_that_leads_outside_is_refused(repository: Any, new_repository: C
     assert second.endswith("loop.py does not exist")
 
 
+def test_a_trainci_toml_that_is_a_link_leading_outside_is_refused(
+    repository: Any, new_repository: Callable[[], Any]
+) -> None:
+    (repository.root / "trainci.toml").symlink_to(new_repository().write("trainci.toml", "secret ="))
+    said = repository.trainci("list")
+    assert (said.code, said.out) == (2, "")
+    assert said.err == (
+        "trainci.toml:1: a link that leads outside the repository, so it is not read. Put the file here.\n"
+    )
+    (repository.root / "trainci.toml").unlink()
+    repository.write("ci/suites.toml", "[suites.a]\n")
+    (repository.root / "trainci.toml").symlink_to("ci/suites.toml")
+    assert repository.trainci("list").code == 0
+
+
 def test_the_root_is_the_nearest_directory_with_a_file(repository: Any) -> None:
     repository.write("trainci.toml")
     below = repository.write("a/b/c.py").parent

@@ -127,6 +127,7 @@ def test_a_history_without_metrics_learns_to_hold_them_and_forgets_nothing(tmp_p
     history.close()
     with sqlite3.connect(state.history) as db:
         db.execute("DROP TABLE metrics")
+        db.execute("DROP INDEX verdicts_of_test")
         db.execute("PRAGMA user_version = 1")
     RunPaths.metrics(tmp_path / "l").write_text('{"name": "loss", "value": 0.5, "step": 1, "at": 1.0}\n')
     history = History(state)

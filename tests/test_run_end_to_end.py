@@ -171,6 +171,36 @@ def test_a_test_that_needs_more_devices_than_exist_is_refused_at_once_with_the_r
     assert not repository.path("never").exists()
 
 
+def test_a_test_that_runs_on_gpus_only_is_skipped_on_virtual_devices_with_the_reason_in_every_report(repository):
+    repository.environment["GITHUB_STEP_SUMMARY"] = str(repository.path("summary.md"))
+    repository.test("cpu", "Path('ran').touch()")
+    gpu = repository.test("gpu", "Path('never').touch()", gpus=2)
+    repository.write(gpu, "REQUIRES_GPU = True\n" + repository.path(gpu).read_text())
+    code, output = repository.run("run", "tests/test_*.py", "--devices", "cpu:8", "--junit", "report.xml")
+    assert code == 0, output
+    why = (
+        "runs on GPUs only (REQUIRES_GPU), and this run has 8 virtual devices, no GPU. Run it on a host with 2 GPUs"
+    )
+    assert f"skipped         tests/test_gpu.py: {why}" in output
+    assert output.splitlines()[-1].startswith("1 passed, 1 skipped in ")
+    assert repository.path("ran").exists() and not repository.path("never").exists()
+    report = JUnitXml.fromfile(str(repository.path("report.xml")))
+    assert (report.tests, report.skipped, report.failures, report.errors) == (2, 1, 0, 0)
+    assert "runs on GPUs only (REQUIRES&#95;GPU)" in repository.path("summary.md").read_text()
+    _, listed = repository.run("list", gpu)
+    assert re.search(r"tests/test_gpu.py +2, GPUs only .* skipped ", listed), listed
+
+
+def test_a_run_that_skipped_everything_says_that_nothing_ran_and_is_green_on_virtual_devices_only(repository):
+    repository.environment["CUDA_VISIBLE_DEVICES"] = ""
+    gpu = repository.test("gpu", "pass", gpus=2)
+    repository.write(gpu, "REQUIRES_GPU = True\n" + repository.path(gpu).read_text())
+    code, output = repository.run("run", gpu, "--devices", "cpu:8")
+    assert (code, output.splitlines()[-1][:24]) == (0, "nothing ran: 1 skipped i"), output
+    code, output = repository.run("run", gpu)
+    assert (code, output.splitlines()[-1][:24]) == (3, "nothing ran: 1 skipped i"), output
+
+
 def test_a_cpu_test_is_given_no_gpu(repository):
     repository.environment["CUDA_VISIBLE_DEVICES"] = "0,1"
     repository.test("a", "assert os.environ['CUDA_VISIBLE_DEVICES'] == '', os.environ['CUDA_VISIBLE_DEVICES']")

@@ -13,6 +13,7 @@ from trainci.executors.fake import FakeExecutor, Scripted
 from trainci.model import Device, Event, Outcome, Pool, Refused, Run, Selected, Selection, Test
 from trainci.paths import RunPaths, StatePaths
 from trainci.runner import Plan, Runner
+from trainci.schedule import Fitting
 
 
 def make_test(name: str, gpus: int = 1, timeout: float = 60.0, phased: bool = False) -> Test:
@@ -33,8 +34,7 @@ class Bench:
         defaults: dict[str, object] = {
             "run_id": "run-1",
             "commit": "c0ffee",
-            "selection": Selection(tuple(Selected(test, "because") for test in tests)),
-            "too_large": (),
+            "fitting": Fitting(Selection(tuple(Selected(test, "because") for test in tests)), (), ()),
             "pool": Pool(devices, virtual=True),
             "cpu_slots": 2,
             "expected": {},
@@ -121,11 +121,13 @@ def test_a_time_limit_is_a_verdict_of_its_own(tmp_path):
     assert run.exit_code == 1
 
 
-def test_refused_and_too_large_tests_are_told_and_the_rest_still_runs(tmp_path):
+def test_refused_too_large_and_skipped_tests_are_told_and_the_rest_still_runs(tmp_path):
     selection = Selection((Selected(make_test("good.py"), "why"),), (Refused("bad.py", "bad.py:3: no constant"),))
-    bench = Bench(tmp_path, [], {}, selection=selection, too_large=(Refused("big.py", "needs 16 devices"),))
+    too_large, skipped = Refused("big.py", "needs 16 devices"), Refused("gpu.py", "runs on GPUs only")
+    bench = Bench(tmp_path, [], {}, fitting=Fitting(selection, (too_large,), (skipped,)))
     run = bench.run()
-    assert outcomes(run) == {"bad.py": "refused", "big.py": "machine's fault", "good.py": "passed"}
+    told = {"bad.py": "refused", "big.py": "machine's fault", "gpu.py": "skipped", "good.py": "passed"}
+    assert outcomes(run) == told
     assert run.exit_code == 2
     assert bench.executor.started == ["good.py"]
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainci.model import Selected, Selection, Test
-from trainci.schedule import estimated_end, refuse_too_large, start_now
+from trainci.model import Device, Pool, Refused, Selected, Selection, Test
+from trainci.schedule import estimated_end, fit, start_now
 
 
 def _test(name: str, gpus: int = 1, timeout: float = 100.0) -> Test:
@@ -67,15 +69,52 @@ def test_a_large_test_lets_smaller_ones_pass_until_it_fits() -> None:
     assert start_now([small, large], [], 8, 1, expected) == [large]
 
 
+_H100S = Pool(tuple(Device(i, f"GPU-{i}", "NVIDIA H100") for i in range(4)), virtual=False)
+_VIRTUAL = Pool(tuple(Device(i, f"cpu-{i}", "virtual", virtual=True) for i in range(4)), virtual=True)
+_NONE = Pool((), virtual=False)
+
+
+def _selected(*tests: Test) -> Selection:
+    return Selection(tuple(Selected(test, "why") for test in tests), note="note")
+
+
 def test_what_needs_more_devices_than_there_are_is_refused_and_the_rest_kept() -> None:
-    selection = Selection(tuple(Selected(_test(f"t{n}", n), "why") for n in (0, 4, 5, 8)), note="note")
-    kept, refused = refuse_too_large(selection, 4, "4 × NVIDIA H100")
+    fitting = fit(_selected(*(_test(f"t{n}", n) for n in (0, 4, 5, 8))), _H100S)
+    kept = fitting.selection
     assert [selected.test.id for selected in kept.tests] == ["t0", "t4"] and kept.note == "note"
-    assert [item.test_id for item in refused] == ["t5", "t8"]
-    assert refused[0].sentence.startswith("needs 5 devices, and this host has 4 × NVIDIA H100. ")
-    assert "larger host" in refused[0].sentence and "--devices cpu:5" in refused[0].sentence
-    _, (alone,) = refuse_too_large(Selection((Selected(_test("t", 1), "why"),)), 0, "no GPU")
+    assert [item.test_id for item in fitting.too_large] == ["t5", "t8"] and not fitting.skipped
+    sentence = fitting.too_large[0].sentence
+    assert sentence.startswith("needs 5 devices, and this host has 4 × NVIDIA H100. ")
+    assert "larger host" in sentence and "--devices cpu:5" in sentence
+    (alone,) = fit(_selected(_test("t", 1)), _NONE).too_large
     assert alone.sentence.startswith("needs 1 device, and this host has no GPU. ")
+
+
+@pytest.mark.parametrize(
+    ("pool", "sentence"),
+    [
+        (
+            _VIRTUAL,
+            "4 virtual devices, no GPU. Run it on a host with 8 GPUs, without --devices cpu:N.",
+        ),
+        (_NONE, "no GPU. Run it on a host with 8 GPUs."),
+    ],
+)
+def test_what_runs_on_gpus_only_is_skipped_where_there_is_none_and_says_how_to_run_it(
+    pool: Pool, sentence: str
+) -> None:
+    fitting = fit(_selected(_test("cpu", 0), replace(_test("t", 8), requires_gpu=True)), pool)
+    assert [selected.test.id for selected in fitting.selection.tests] == ["cpu"]
+    why = f"runs on GPUs only (REQUIRES_GPU), and this run has {sentence}"
+    assert fitting.skipped == (Refused("t", why),) and not fitting.too_large
+
+
+def test_what_runs_on_gpus_only_runs_on_gpus_and_too_few_of_them_are_the_machines_fault() -> None:
+    small, large = (replace(_test(f"t{n}", n), requires_gpu=True) for n in (4, 8))
+    fitting = fit(_selected(small, large), _H100S)
+    assert [selected.test for selected in fitting.selection.tests] == [small] and not fitting.skipped
+    sentence = "needs 8 devices, and this host has 4 × NVIDIA H100. Run it on a larger host."
+    assert fitting.too_large == (Refused("t8", sentence),)
 
 
 @pytest.mark.parametrize(

@@ -70,14 +70,14 @@ def _expected(outcomes: set[Outcome]) -> int:
     for members, code in (
         ({Outcome.FAILED, Outcome.TIMED_OUT}, 1),
         ({Outcome.REFUSED}, 2),
-        ({Outcome.MACHINE, Outcome.SKIPPED, Outcome.INTERRUPTED}, 3),
+        ({Outcome.MACHINE, Outcome.INTERRUPTED}, 3),
     ):
         if outcomes & members:
             return code
-    return 0
+    return 3 if outcomes == {Outcome.SKIPPED} else 0
 
 
-def test_every_combination_of_outcomes_has_the_code_of_the_worst_and_only_all_passed_is_green() -> None:
+def test_every_combination_of_outcomes_has_the_code_of_the_worst_and_what_is_skipped_changes_none() -> None:
     # Another outcome must find its place in this table before it can exist.
     assert len(Outcome) == 7
     for count in range(len(Outcome) + 1):
@@ -86,3 +86,12 @@ def test_every_combination_of_outcomes_has_the_code_of_the_worst_and_only_all_pa
             assert exit_code(results) == _expected(set(outcomes)), outcomes
             assert exit_code(reversed(results)) == _expected(set(outcomes))
             assert exit_code(results, interrupted=True) == 130
+
+
+def test_where_nothing_ran_it_is_green_only_on_virtual_devices_which_somebody_chose() -> None:
+    skipped = Result("t", Verdict(Outcome.SKIPPED, ""))
+    assert exit_code([skipped], virtual=True) == 0
+    assert exit_code([skipped], virtual=False) == 3
+    for outcome in (Outcome.FAILED, Outcome.REFUSED, Outcome.MACHINE):
+        results = [skipped, Result("t", Verdict(outcome, ""))]
+        assert exit_code(results, virtual=True) == exit_code(results[1:]) != 0

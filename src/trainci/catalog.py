@@ -58,20 +58,14 @@ def declarations(root: Path, file: str) -> Declarations:
     except OSError as error:
         return Declarations(fault=f"{shown}:1: cannot be read: {error.strerror}")
     says = Declarations(has_main=has_main_block(tree), phased=is_phased(tree))
-    found = list(_bindings(tree.body, "NUM_GPUS"))
-    if not found:
-        return says
-    line = found[-1][0]
-    place = f"{shown}:{line}: NUM_GPUS"
     try:
-        values = {_constant(value) for _, value in found}
-        if len(values) > 1:
-            raise _NotConstant(f"is set on several lines ({', '.join(str(at) for at, _ in found)}); keep one")
-        return replace(says, num_gpus=values.pop(), line=line)
-    except _NotConstant as error:
-        return replace(says, line=line, fault=f"{place} {error}")
-    except RecursionError:
-        return replace(says, line=line, fault=f"{place} is too long a sum; write the number")
+        count, line = _declared(tree.body, "NUM_GPUS", _count)
+        flag, flag_line = _declared(tree.body, "REQUIRES_GPU", _flag)
+        if flag and count == 0:
+            raise _Misdeclared("REQUIRES_GPU", flag_line, "contradicts NUM_GPUS = 0; remove one of them")
+    except _Misdeclared as error:
+        return replace(says, line=error.line, fault=f"{shown}:{error.line}: {error}")
+    return replace(says, num_gpus=count, line=line, requires_gpu=bool(flag), requires_gpu_line=flag_line)
 
 
 def importers(root: Path, helpers: Iterable[str], globs: Iterable[str], tests: Iterable[str]) -> dict[str, str]:
@@ -105,12 +99,39 @@ class _NotConstant(Exception):
     pass
 
 
+class _Misdeclared(Exception):
+    def __init__(self, name: str, line: int, reason: str) -> None:
+        super().__init__(f"{name} {reason}")
+        self.line = line
+
+
 def _parse(path: Path) -> ast.Module:
     with warnings.catch_warnings():
         # An invalid escape in somebody's test is not worth a line on our standard error.
         warnings.simplefilter("ignore")
         # Bytes, so that Python itself applies the file's coding line and byte-order mark.
         return ast.parse(path.read_bytes())
+
+
+def _declared(body: list[ast.stmt], name: str, read: Callable[[ast.expr], int]) -> tuple[int | None, int]:
+    """The value of ``name`` at the top level (None for none), and its line.
+
+    :raises _Misdeclared: it is no constant, or not the only one.
+    """
+    found = list(_bindings(body, name))
+    if not found:
+        return None, 1
+    line = found[-1][0]
+    try:
+        values = {_value(value, read) for _, value in found}
+        if len(values) == 1:
+            return values.pop(), line
+        reason = f"is set on several lines ({', '.join(str(at) for at, _ in found)}); keep one"
+    except _NotConstant as error:
+        reason = str(error)
+    except RecursionError:
+        reason = "is too long a sum; write the number"
+    raise _Misdeclared(name, line, reason)
 
 
 def _bindings(body: list[ast.stmt], name: str) -> Iterator[tuple[int, ast.expr | str]]:
@@ -123,10 +144,10 @@ def _bindings(body: list[ast.stmt], name: str) -> Iterator[tuple[int, ast.expr |
             elif node.value is not None and any(_is_name(inner, name) for t in targets for inner in ast.walk(t)):
                 yield node.lineno, "is unpacked from a tuple; give it a line of its own"
         elif isinstance(node, ast.AugAssign) and _is_name(node.target, name):
-            yield node.lineno, "is changed after its declaration; write the final number"
+            yield node.lineno, "is changed after its declaration; write the final value"
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
             if any((alias.asname or alias.name) == name for alias in node.names):
-                yield node.lineno, "is imported; write the number in this file, which is read and never run"
+                yield node.lineno, "is imported; write the value in this file, which is read and never run"
         elif isinstance(node, (ast.If, ast.Try, ast.With, ast.For, ast.While)):
             for inner in ast.walk(node):
                 if _is_name(inner, name) and isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store):
@@ -138,9 +159,21 @@ def _is_name(node: ast.AST, name: str) -> bool:
     return isinstance(node, ast.Name) and node.id == name
 
 
-def _constant(node: ast.expr | str) -> int:
+def _value(node: ast.expr | str, read: Callable[[ast.expr], int]) -> int:
     if isinstance(node, str):
         raise _NotConstant(node)
+    return read(node)
+
+
+def _flag(node: ast.expr) -> bool:
+    if isinstance(node, ast.Constant) and isinstance(node.value, bool):
+        return node.value
+    raise _NotConstant(
+        f"must be True or False, and {_source(node)} is neither: this file is read, not run, to know it"
+    )
+
+
+def _count(node: ast.expr) -> int:
     value = _evaluate(node)
     if value < 0:
         raise _NotConstant(f"is {value}; it cannot be negative")

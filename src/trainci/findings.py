@@ -31,6 +31,14 @@ def find(project: Project, files: Sequence[str], declared: Mapping[str, Declarat
     return sorted(found, key=lambda finding: (finding.file, finding.line, finding.sentence))
 
 
+def notes(files: Sequence[str], declared: Mapping[str, Declarations]) -> list[Finding]:
+    """What is not wrong, and leaves something out: the tests that virtual devices skip."""
+    sentence = "runs on GPUs only: where devices are virtual, it is skipped."
+    return [
+        Finding(file, declared[file].requires_gpu_line, sentence) for file in files if declared[file].requires_gpu
+    ]
+
+
 def parse_place(text: str, file: str) -> Finding | None:
     """Read back ``file:line: sentence``, the form of every fault; None when ``text`` does not begin with a place.
 

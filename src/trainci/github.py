@@ -24,11 +24,14 @@ def in_actions(environment: Mapping[str, str]) -> bool:
     return environment.get("GITHUB_ACTIONS") == "true"
 
 
-def annotation(message: str, file: str = "", line: int = 0, title: str = "") -> str:
-    """An error that GitHub shows at ``file:line`` of the change; no part of it can begin another command."""
+def annotation(message: str, file: str = "", line: int = 0, title: str = "", level: str = "error") -> str:
+    """An error that GitHub shows at ``file:line`` of the change; no part of it can begin another command.
+
+    ``level`` may be another of GitHub's, such as ``notice``.
+    """
     place = {"file": file, "line": str(line or ""), "title": title}
     properties = ",".join(f"{name}={_property(value)}" for name, value in place.items() if value)
-    return f"::error {properties}::{_data(message)}" if properties else f"::error::{_data(message)}"
+    return f"::{level} {properties}::{_data(message)}" if properties else f"::{level}::{_data(message)}"
 
 
 def annotated(text: str) -> str:

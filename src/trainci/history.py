@@ -51,6 +51,7 @@ _MIGRATIONS = (
     ) STRICT;
     CREATE INDEX metrics_of_test ON metrics (test_id, name, run_id);
     """,
+    "CREATE INDEX verdicts_of_test ON verdicts (test_id, at)",
 )
 _REMEMBERED = 20
 
@@ -161,9 +162,10 @@ class History:
 
     def _last_outcome(self, test_id: str) -> str:
         row = self._db.execute(
-            "SELECT a.run_id, v.outcome FROM attempts a"
-            " LEFT JOIN verdicts v ON v.run_id = a.run_id AND v.test_id = a.test_id"
-            " WHERE a.test_id = ? ORDER BY a.queued DESC LIMIT 1",
+            # A test that was skipped or refused has a verdict and no attempt.
+            "SELECT run_id, outcome FROM (SELECT run_id, test_id, outcome, at FROM verdicts"
+            " UNION ALL SELECT run_id, test_id, NULL, queued FROM attempts)"
+            " WHERE test_id = ? ORDER BY at DESC LIMIT 1",
             (test_id,),
         ).fetchone()
         if row is None:

@@ -94,13 +94,16 @@ class Entry:
 class Declarations:
     """What a test file says about itself, read from its syntax tree.
 
-    ``num_gpus`` is None when the file declares none; ``line`` is where it does. ``phased``: its ``__main__`` block
-    is one call of ``trainci.testing.main``, so that its phases can be run one at a time. ``fault`` is one sentence
+    ``num_gpus`` is None when the file declares none; ``line`` is where it does. ``requires_gpu``: virtual devices
+    will not do; ``requires_gpu_line`` is where that stands. ``phased``: its ``__main__`` block is one call of
+    ``trainci.testing.main``, so that its phases can be run one at a time. ``fault`` is one sentence
     (``tests/test_x.py:3: …``) when the file cannot be read or declares something that is no constant.
     """
 
     num_gpus: int | None = None
     line: int = 1
+    requires_gpu: bool = False
+    requires_gpu_line: int = 1
     has_main: bool = False
     phased: bool = False
     fault: str = ""
@@ -110,7 +113,7 @@ class Declarations:
 class Test:
     """One runnable thing: an Entry with every default filled in. ``timeout`` is in seconds.
 
-    ``phased`` is that of its file's Declarations.
+    ``phased`` and ``requires_gpu`` are those of its file's Declarations.
     """
 
     id: str
@@ -122,6 +125,7 @@ class Test:
     image: str = ""
     where: str = ""
     phased: bool = False
+    requires_gpu: bool = False
 
     @property
     def prepares_first(self) -> bool:

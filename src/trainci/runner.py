@@ -9,8 +9,9 @@ from typing import Any
 
 from trainci import schedule, verdict
 from trainci.executors.base import Executor, Job, Phase
-from trainci.model import Attempt, Event, Outcome, Pool, Refused, Result, Run, Selection, Test, Verdict
+from trainci.model import Attempt, Event, Outcome, Pool, Result, Run, Test, Verdict
 from trainci.paths import RunPaths
+from trainci.schedule import Fitting
 
 Listener = Callable[[Event], None]
 
@@ -24,8 +25,7 @@ class Plan:
 
     run_id: str
     commit: str
-    selection: Selection
-    too_large: tuple[Refused, ...]
+    fitting: Fitting
     pool: Pool
     cpu_slots: int
     expected: Mapping[str, float]
@@ -62,7 +62,7 @@ class Runner:
         self._clock = clock
         # SimpleQueue, because its put may be called from a signal handler.
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        self._waiting = [selected.test for selected in plan.selection.tests]
+        self._waiting = [selected.test for selected in plan.fitting.selection.tests]
         self._position = {test.id: number for number, test in enumerate(self._waiting, start=1)}
         self._preparing: dict[str, _Trying] = {}
         self._prepared: dict[str, _Trying] = {}
@@ -88,7 +88,7 @@ class Runner:
             word = "interrupted before it was started" if self._interrupted else "not started: --fail-fast"
             self._conclude(test.id, Verdict(Outcome.SKIPPED, word))
         results = tuple(self._results.values())
-        code = verdict.exit_code(results, interrupted=self._interrupted)
+        code = verdict.exit_code(results, interrupted=self._interrupted, virtual=self._plan.pool.virtual)
         ended_at = self._clock()
         self._tell(Event("run_ended", ended_at, data={"exit_code": code}))
         return Run(
@@ -104,13 +104,17 @@ class Runner:
 
     def _announce(self) -> None:
         plan = self._plan
-        tests = [{"id": s.test.id, "gpus": s.test.num_gpus, "reason": s.reason} for s in plan.selection.tests]
+        tests = [
+            {"id": s.test.id, "gpus": s.test.num_gpus, "reason": s.reason} for s in plan.fitting.selection.tests
+        ]
         data = {"run": plan.run_id, "commit": plan.commit, "tests": tests, "devices": plan.pool.sentence}
         self._tell(Event("run_started", self._clock(), data=data))
-        for refused in plan.selection.refused:
+        for refused in plan.fitting.selection.refused:
             self._conclude(refused.test_id, Verdict(Outcome.REFUSED, refused.sentence))
-        for refused in plan.too_large:
+        for refused in plan.fitting.too_large:
             self._conclude(refused.test_id, Verdict(Outcome.MACHINE, refused.sentence))
+        for skipped in plan.fitting.skipped:
+            self._conclude(skipped.test_id, Verdict(Outcome.SKIPPED, skipped.sentence))
 
     def _start_what_fits(self) -> None:
         if self._stopping:

@@ -3,26 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from trainci.model import Refused, Selection, Test, counted
+from trainci.model import Pool, Refused, Selected, Selection, Test, counted
 
 
-def refuse_too_large(selection: Selection, devices: int, found: str) -> tuple[Selection, tuple[Refused, ...]]:
-    """Take out the tests that need more devices than there are, each with the ways out.
+@dataclass(frozen=True)
+class Fitting:
+    """What of a Selection a host can run, and of what it cannot the tests and why.
 
-    ``found`` describes the devices, as in "no GPU".
+    ``too_large`` need more devices than there are; ``skipped`` run on GPUs only, and there is none.
     """
-    kept = [selected for selected in selection.tests if selected.test.num_gpus <= devices]
-    too_large = [selected.test for selected in selection.tests if selected.test.num_gpus > devices]
-    refused = tuple(
-        Refused(
-            test.id,
-            f"needs {counted(test.num_gpus, 'device')}, and this host has {found}. Run it on a larger host, or "
-            f"pass --devices cpu:{test.num_gpus} to run on virtual devices.",
-        )
-        for test in too_large
+
+    selection: Selection
+    too_large: tuple[Refused, ...]
+    skipped: tuple[Refused, ...]
+
+
+def fit(selection: Selection, pool: Pool) -> Fitting:
+    """Take out the tests that cannot run on ``pool``, each with the ways out."""
+    kept: list[Selected] = []
+    too_large: list[Refused] = []
+    skipped: list[Refused] = []
+    has_gpus = bool(pool.devices) and not pool.virtual
+    for selected in selection.tests:
+        test = selected.test
+        if test.requires_gpu and not has_gpus:
+            skipped.append(Refused(test.id, _no_gpu(test, pool)))
+        elif test.num_gpus > len(pool.devices):
+            too_large.append(Refused(test.id, _too_large(test, pool)))
+        else:
+            kept.append(selected)
+    return Fitting(replace(selection, tests=tuple(kept)), tuple(too_large), tuple(skipped))
+
+
+def _no_gpu(test: Test, pool: Pool) -> str:
+    virtual = ", without --devices cpu:N" if pool.virtual else ""
+    return (
+        f"runs on GPUs only (REQUIRES_GPU), and this run has {pool.sentence}. "
+        f"Run it on a host with {counted(test.num_gpus, 'GPU')}{virtual}."
     )
-    return Selection(tuple(kept), selection.refused, selection.note), refused
+
+
+def _too_large(test: Test, pool: Pool) -> str:
+    virtual = "" if test.requires_gpu else f", or pass --devices cpu:{test.num_gpus} to run on virtual devices"
+    return (
+        f"needs {counted(test.num_gpus, 'device')}, and this host has {pool.sentence}. "
+        f"Run it on a larger host{virtual}."
+    )
 
 
 def start_now(

@@ -233,4 +233,5 @@ def _test(project: Project, choice: Choice, says: Declarations, timeout: float |
         image=(suite.image if suite else "") or project.image,
         where=entry.where,
         phased=says.phased,
+        requires_gpu=says.requires_gpu,
     )

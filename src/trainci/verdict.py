@@ -29,8 +29,12 @@ def decide(attempts: Sequence[Attempt]) -> Verdict | None:
     return Verdict(Outcome.FAILED, phase + _ending(last.exit_code))
 
 
-def exit_code(results: Iterable[Result], *, interrupted: bool = False) -> int:
-    """The exit code of a run: a failed test outweighs a refused one, and that the machine's fault."""
+def exit_code(results: Iterable[Result], *, interrupted: bool = False, virtual: bool = False) -> int:
+    """The exit code of a run: a failed test outweighs a refused one, and that the machine's fault.
+
+    A skipped test changes nothing. Where there was nothing else, nothing ran: that is no failure on ``virtual``
+    devices, which somebody chose; a host that was asked for its GPUs may have lost them, which is the machine's.
+    """
     outcomes = {result.verdict.outcome for result in results}
     if interrupted:
         return EXIT_INTERRUPTED
@@ -38,7 +42,9 @@ def exit_code(results: Iterable[Result], *, interrupted: bool = False) -> int:
         return EXIT_FAILED
     if Outcome.REFUSED in outcomes:
         return EXIT_USAGE
-    return EXIT_OK if outcomes <= {Outcome.PASSED} else EXIT_MACHINE
+    if outcomes == {Outcome.SKIPPED}:
+        return EXIT_OK if virtual else EXIT_MACHINE
+    return EXIT_OK if outcomes <= {Outcome.PASSED, Outcome.SKIPPED} else EXIT_MACHINE
 
 
 def _machine_fault(attempt: Attempt) -> str:

@@ -28,6 +28,15 @@ def test_a_list_is_run_as_it_stands(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_path_may_stand_in_a_list(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text("import sys; print(sys.argv[1:])")
+    assert exec_command([Path(sys.executable), program, tmp_path]) == f"{[str(tmp_path)]}\n"
+    with pytest.raises(CommandError, match="failed with exit code 1") as failed:
+        exec_command(["false", tmp_path])
+    assert failed.value.command == f"false {tmp_path}"
+
+
 def test_a_string_is_run_by_bash() -> None:
     assert exec_command("for i in 1 2; do echo $((i * 2)); done") == "2\n4\n"
 

@@ -59,8 +59,8 @@ def test_every_rank_gets_the_arguments_and_the_port_of_the_lease(
     port = free_port()
     monkeypatch.setenv("MASTER_PORT", str(port))
     monkeypatch.setenv("TRAINCI_DEVICES", "cpu-0,cpu-1")
-    args = ["--name", "a b", "$(id)"]
-    printed = execute_train(tmp_path / "rank.py", args, num_gpus_per_node=2, env={"ADDED": "yes"})
+    args = ["--name", "a b", "$(id)", str(tmp_path)]
+    printed = execute_train(tmp_path / "rank.py", [*args[:-1], tmp_path], num_gpus_per_node=2, env={"ADDED": "yes"})
     told = [json.loads(line.partition("]:")[2]) for line in printed.splitlines() if line.startswith("[rank")]
     assert sorted(row["RANK"] for row in told) == ["0", "1"]
     expected = {"WORLD_SIZE": "2", "MASTER_PORT": str(port), "ADDED": "yes", "argv": args}

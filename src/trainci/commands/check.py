@@ -28,7 +28,8 @@ def command(form: str) -> int:
         return EXIT_USAGE
     declared = repository.declarations(repository.files)
     found = findings.find(repository.project, repository.files, declared)
-    _show(found, form)
+    _show(found, form, "error")
+    _show(findings.notes(repository.files, declared), form, "notice")
     if found:
         click.echo(counted(len(found), "finding") + ".")
         return EXIT_FAILED
@@ -37,9 +38,9 @@ def command(form: str) -> int:
     return EXIT_OK
 
 
-def _show(found: list[findings.Finding], form: str) -> None:
+def _show(found: list[findings.Finding], form: str, level: str) -> None:
     for finding in found:
         if form == "github":
-            click.echo(github.annotation(finding.sentence, printable(finding.file), finding.line))
+            click.echo(github.annotation(finding.sentence, printable(finding.file), finding.line, level=level))
         else:
             click.echo(str(finding))

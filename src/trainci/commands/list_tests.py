@@ -82,7 +82,7 @@ def _rows(selected: tuple[Selected, ...], past: dict[str, Past]) -> list[str]:
         rows.append(
             (
                 test.id,
-                str(test.num_gpus),
+                f"{test.num_gpus}, GPUs only" if test.requires_gpu else str(test.num_gpus),
                 limit,
                 _seconds(known.last),
                 _seconds(known.median),

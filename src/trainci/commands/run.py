@@ -26,6 +26,7 @@ from trainci.model import Pool, Run, Selection, counted, printable
 from trainci.paths import RunPaths, StatePaths
 from trainci.reports import summary
 from trainci.runner import Plan, Runner
+from trainci.schedule import Fitting
 
 
 @click.command("run")
@@ -67,29 +68,29 @@ def command(
     selected = _select(repository, selectors, ids, changed, base, timeout)
     pool = devices.pool(spec)
     executor = LocalExecutor(repository.root, pool)
+    fitting = schedule.fit(selected, pool)
     if dry_run:
-        return _print_plan(selected, executor)
+        return _print_plan(selected, fitting, executor)
     if not selected.tests and not selected.refused:
         click.echo(selected.note)
         return EXIT_OK
-    fitting, too_large = schedule.refuse_too_large(selected, len(pool.devices), pool.sentence)
+    ids_here = _ids(fitting.selection)
     state = StatePaths(repository.root)
     history = History(state)
-    expected = {key: past.median for key, past in history.past(_ids(fitting)).items() if past.median is not None}
+    expected = {key: past.median for key, past in history.past(ids_here).items() if past.median is not None}
     plan = Plan(
         run_id=time.strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(3),
         commit=git.head(repository.root),
-        selection=fitting,
-        too_large=too_large,
+        fitting=fitting,
         pool=pool,
         cpu_slots=len(os.sched_getaffinity(0)),
         expected=expected,
-        replay={test_id: _replay(test_id, spec, timeout) for test_id in _ids(fitting)},
+        replay={test_id: _replay(test_id, spec, timeout) for test_id in ids_here},
         fail_fast=fail_fast,
     )
     paths = RunPaths(state, plan.run_id)
     events = EventLog(paths)
-    with _console(repository.root, fitting, pool, expected) as console:
+    with _console(repository.root, fitting.selection, pool, expected) as console:
         for cut_off in history.take_cut_off():
             console.note(f"an earlier run was killed during {cut_off.test_id}; its log: {cut_off.log}")
         listeners = (events, history.listener(plan.run_id), console)
@@ -143,13 +144,17 @@ def _ids(selected: Selection) -> list[str]:
     return [item.test.id for item in selected.tests]
 
 
-def _print_plan(selected: Selection, executor: LocalExecutor) -> int:
+def _print_plan(selected: Selection, fitting: Fitting, executor: LocalExecutor) -> int:
+    elsewhere = {item.test_id: f"    not on this host: it {item.sentence}" for item in fitting.too_large}
+    elsewhere |= {item.test_id: f"    skipped on this host: it {item.sentence}" for item in fitting.skipped}
     for item in selected.tests:
         test = item.test
         click.echo(f"{test.id}\n    because: {item.reason}")
         click.echo(
             f"    devices: {test.num_gpus}, time limit {test.timeout:g} s\n    command: {executor.command(test)}"
         )
+        if test.id in elsewhere:
+            click.echo(elsewhere[test.id])
     for refused in selected.refused:
         click.echo(f"{refused.test_id}\n    refused: {refused.sentence}")
     click.echo(selected.note or f"{counted(len(selected.tests), 'test')} selected. Nothing was started.")

@@ -43,6 +43,11 @@ def load(root: Path) -> Project:
     :raises PlacedFaults: with every fault of the file, one a line.
     """
     path = root / CONFIG_FILE
+    # Not even read: a fault that is reported would show a line of it.
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise PlacedFaults(
+            f"{CONFIG_FILE}:1: a link that leads outside the repository, so it is not read. Put the file here."
+        )
     try:
         source = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -86,7 +86,8 @@ def totals(run: Run) -> str:
     for result in run.results:
         counts[result.verdict.outcome] += 1
     parts = [f"{count} {outcome.value}" for outcome, count in counts.items() if count] or ["no tests"]
-    return f"{', '.join(parts)} in {duration(run.ended_at - run.started_at)} · {run.devices}"
+    nothing_ran = "nothing ran: " if counts[Outcome.SKIPPED] == len(run.results) > 0 else ""
+    return f"{nothing_ran}{', '.join(parts)} in {duration(run.ended_at - run.started_at)} · {run.devices}"
 
 
 def _sentence(event: Event) -> str:

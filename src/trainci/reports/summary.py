@@ -10,12 +10,15 @@ _SIGNS = {Outcome.PASSED: "✅", Outcome.SKIPPED: "⏭️"}
 
 
 def markdown(run: Run) -> str:
-    """Verdict, duration and devices of each test, and how to replay each that did not pass."""
+    """Verdict, duration and devices of each test, and of each that did not pass why, and how to replay it."""
     rows = "\n".join(_row(result) for result in run.results)
-    details = "".join(_details(run, result) for result in run.results if result.verdict.outcome not in _SIGNS)
+    not_passed = [result for result in run.results if result.verdict.outcome is not Outcome.PASSED]
+    details = "".join(_details(run, result) for result in not_passed)
+    skipped = [result for result in not_passed if result.verdict.outcome is Outcome.SKIPPED]
+    nothing_ran = "**Nothing ran.**\n\n" if len(skipped) == len(run.results) else ""
     return (
         f"### trainci · {_text(run.devices)} · {_text(run.commit[:12]) or 'no commit'}\n\n"
-        f"| verdict | test | duration | devices |\n|---|---|---|---|\n{rows}\n\n{details}"
+        f"| verdict | test | duration | devices |\n|---|---|---|---|\n{rows}\n\n{nothing_ran}{details}"
     )
 
 

@@ -47,7 +47,7 @@ class CommandError(TrainciError):
 
 
 def exec_command(
-    command: str | Sequence[str],
+    command: str | Sequence[str | os.PathLike[str]],
     *,
     timeout: float | None = None,
     secret: Iterable[str] = (),
@@ -66,8 +66,9 @@ def exec_command(
     :raises CommandError: the command exits with another code than 0, cannot be started or runs too long.
     """
     secrets = with_environment(secret, env)
-    argv = ["bash", "-o", "pipefail", "-c", command] if isinstance(command, str) else list(command)
-    shown = _show(command, secrets)
+    words = command if isinstance(command, str) else [os.fspath(word) for word in command]
+    argv = ["bash", "-o", "pipefail", "-c", words] if isinstance(words, str) else words
+    shown = _show(words, secrets)
     _write(f"$ {shown}\n".encode())
     processes = MarkedProcesses()
     try:

@@ -26,7 +26,7 @@ _KEPT_BYTES = 1 << 16
 
 def execute_train(
     script: str | Path,
-    args: Sequence[str],
+    args: Sequence[str | os.PathLike[str]],
     *,
     num_gpus_per_node: int,
     launcher: str = "torchrun",
@@ -57,8 +57,8 @@ def execute_train(
             f"execute_train: num_gpus_per_node={num_gpus_per_node}, but this test leased {leased}. "
             "Raise NUM_GPUS at the top of the test file."
         )
-    start = LAUNCHERS[launcher]
-    return start([str(script), *args], num_gpus_per_node, env or {}, timeout, with_environment(secret, env))
+    command = [str(script), *(os.fspath(argument) for argument in args)]
+    return LAUNCHERS[launcher](command, num_gpus_per_node, env or {}, timeout, with_environment(secret, env))
 
 
 def _torchrun(
