@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ import pytest
 from trainci.errors import MachineError, UsageError
 from trainci.testing import CommandError, execute_train, ray_cluster
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 TRAIN = """
 import json, os, sys, time
@@ -64,13 +66,33 @@ def told(printed: str) -> dict[str, Any]:
     return json.loads(next(line for line in printed.splitlines() if line.startswith("told "))[5:])  # type: ignore[no-any-return]
 
 
-def leased(project: Path, name: str) -> subprocess.Popen[bytes]:
+@pytest.fixture
+def start(project: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Starts a process in the project, and ends it when the test is over, however that went."""
+    with contextlib.ExitStack() as stack:
+
+        def run(*command: str, **environment: str) -> subprocess.Popen[bytes]:
+            process = subprocess.Popen(command, cwd=project, env={**os.environ, **environment})
+            stack.callback(process.wait)
+            stack.callback(process.terminate)
+            return process
+
+        yield run
+
+
+def leased(project: Path) -> tuple[str, ...]:
     """A test under a lease of no device, which has a block of ports all the same."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "trainci.lease", "--count", "0", "--", sys.executable, "test_it.py"],
-        cwd=project,
-        env={**os.environ, "TRAINCI_LOCK_DIR": str(project / "locks"), "NAME": name},
-    )
+    lease = ("-m", "trainci.lease", "--lock-dir", str(project / "locks"), "--count", "0", "--")
+    return (sys.executable, *lease, sys.executable, "test_it.py")
+
+
+def wait_for(condition: Callable[[], object], *processes: subprocess.Popen[bytes]) -> None:
+    """Wait, as long as ``processes`` run: on a busy host a cluster takes minutes to come up."""
+    deadline = time.monotonic() + 600
+    while not condition():
+        assert [process.poll() for process in processes] == [None] * len(processes), "it ended before"
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.1)
 
 
 def tree(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
@@ -104,10 +126,10 @@ def test_a_job_has_a_cluster_of_its_own_and_a_failed_one_shows_its_exit_code(pro
 
 
 def test_two_at_once_do_not_meet_and_the_end_of_one_leaves_the_other_alone(
-    project: Path, alive: Callable[[int], bool], wait_for: Callable[[Callable[[], object]], None]
+    project: Path, alive: Callable[[int], bool], start: Callable[..., subprocess.Popen[bytes]]
 ) -> None:
-    tests = {name: leased(project, name) for name in ("one", "other")}
-    wait_for(lambda: all((project / f"{name}-runs").exists() for name in tests))
+    tests = {name: start(*leased(project), NAME=name) for name in ("one", "other")}
+    wait_for(lambda: all((project / f"{name}-runs").exists() for name in tests), *tests.values())
     trees = {name: tree(test) for name, test in tests.items()}
     ports = {name: listening(processes) for name, processes in trees.items()}
     assert ports["one"], "a cluster listens"
@@ -115,24 +137,24 @@ def test_two_at_once_do_not_meet_and_the_end_of_one_leaves_the_other_alone(
     assert ports["other"] <= set(block(trees["other"]))
     assert not set(block(trees["one"])) & set(block(trees["other"]))
     tests["one"].send_signal(signal.SIGTERM)
-    tests["one"].wait(120)
+    tests["one"].wait(300)
     assert [process.pid for process in trees["one"] if alive(process.pid)] == []
     (project / "other-may-end").touch()
-    assert tests["other"].wait(120) == 0
+    assert tests["other"].wait(300) == 0
     wait_for(lambda: not any(alive(process.pid) for process in trees["other"]))
 
 
 def test_a_cluster_ends_with_its_job_outside_a_lease_too(
-    project: Path, alive: Callable[[int], bool], wait_for: Callable[[Callable[[], object]], None]
+    project: Path, alive: Callable[[int], bool], start: Callable[..., subprocess.Popen[bytes]]
 ) -> None:
-    test = subprocess.Popen([sys.executable, "test_it.py"], env={**os.environ, "NAME": "it"})
-    wait_for((project / "it-runs").exists)
+    test = start(sys.executable, "test_it.py", NAME="it")
+    wait_for((project / "it-runs").exists, test)
     processes = tree(test)
     directories = [word for p in processes for word in p.cmdline() if word.startswith("/tmp/ray-")]
     assert directories
     assert any("raylet" in process.name() for process in processes)
     test.terminate()
-    assert test.wait(120) == 128 + signal.SIGTERM
+    assert test.wait(300) == 128 + signal.SIGTERM
     assert [process.pid for process in processes if alive(process.pid)] == []
     assert [directory for directory in directories if Path(directory).exists()] == []
 
