@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from posttrain.advantages import at_the_end, discounted, towards_teacher, whitened
@@ -54,7 +55,9 @@ class Learner:
         row: dict[str, Any] = {}
         if self.critic:
             result = self._train_step(self.critic, data, step)
-            row |= {"critic_loss": result.loss, "critic_grad_norm": result.grad_norm, **result.metrics}
+            value = sum(gather(torch.cat(data["values"]).mean().item())) / dist.get_world_size()
+            row |= {"critic_loss": result.loss, "critic_grad_norm": result.grad_norm, "value": value}
+            row |= result.metrics
         if step > config.critic_warmup_steps:
             result = self._train_step(self.policy, data, step)
             row |= {"loss": result.loss, "grad_norm": result.grad_norm, **result.metrics}

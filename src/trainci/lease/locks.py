@@ -86,7 +86,8 @@ class Mutex:
 
     An owner that does not let go within MUTEX_PATIENCE_S loses it: the file is replaced by a new one. What such
     an owner does when it wakes up is harmless, because nothing decided under the mutex is the truth: a device is
-    taken by its own lock, and a waiter looks for its grant again before it takes.
+    taken by its own lock, and a waiter looks for its grant again before it takes. Each owner signs the file, so that
+    a crowd in which one follows the other is not taken for one that is stuck.
     """
 
     def __init__(self, directory: Directory) -> None:
@@ -97,11 +98,14 @@ class Mutex:
     def __enter__(self) -> None:
         while True:
             descriptor = self._directory.open_lock(self._path)
-            if not (try_lock(descriptor) or _lock_in_time(descriptor)):
+            before = _signature(descriptor)
+            if try_lock(descriptor) or _lock_in_time(descriptor):
+                if is_current(descriptor, self._path):
+                    _sign(descriptor)
+                    self._descriptor = descriptor
+                    return
+            elif _signature(descriptor) == before:
                 self._replace(descriptor)
-            elif is_current(descriptor, self._path):
-                self._descriptor = descriptor
-                return
             os.close(descriptor)
 
     def __exit__(self, *exception: object) -> None:
@@ -110,6 +114,21 @@ class Mutex:
     def _replace(self, stuck: int) -> None:
         if is_current(stuck, self._path):
             self._directory.replace(self._path, "")
+
+
+_SIGNATURE_BYTES = 8
+
+
+def _signature(descriptor: int) -> bytes:
+    return os.pread(descriptor, _SIGNATURE_BYTES, 0)
+
+
+def _sign(descriptor: int) -> None:
+    try:
+        os.pwrite(descriptor, os.urandom(_SIGNATURE_BYTES), 0)
+    except OSError:
+        # Another user's file that may only be read: its owners are then told apart by nobody.
+        return
 
 
 def _lock_in_time(descriptor: int) -> bool:

@@ -46,15 +46,25 @@ class Ticket:
 
     def __init__(self, directory: Directory, request: Request, sequence: int) -> None:
         self._directory = directory
-        name = ticket_name(sequence, request.id)
-        self.path = directory.join("tickets", name)
-        make_fifo(directory, f"{self.path}.fifo")
-        # Opened for both, so that it never reads as closed when the last of those who ring has gone.
-        self.bell = os.open(f"{self.path}.fifo", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        unfinished = directory.join("tickets", f".{name}")
-        self.descriptor = directory.create(unfinished, request.dump())
-        try_lock(self.descriptor)
-        os.rename(unfinished, self.path)
+        self._name = ticket_name(sequence, request.id)
+        self.path = directory.join("tickets", self._name)
+        self.bell = self.descriptor = -1
+        while not self._make(request):
+            self.close()
+
+    def _make(self, request: Request) -> bool:
+        """False where a pass swept the half-made files: we were so slow that we had lost the mutex."""
+        make_fifo(self._directory, f"{self.path}.fifo")
+        unfinished = self._directory.join("tickets", f".{self._name}")
+        try:
+            # Opened for both, so that it never reads as closed when the last of those who ring has gone.
+            self.bell = os.open(f"{self.path}.fifo", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+            self.descriptor = self._directory.create(unfinished, request.dump())
+            try_lock(self.descriptor)
+            os.rename(unfinished, self.path)
+        except FileNotFoundError:
+            return False
+        return is_current(self.bell, f"{self.path}.fifo")
 
     def is_there(self) -> bool:
         """Is it still in the queue? It is not if somebody removed it while we were stopped half way here."""
@@ -75,8 +85,10 @@ class Ticket:
 
     def close(self) -> None:
         """Close the descriptors only: in a child that is not the owner."""
-        os.close(self.descriptor)
-        os.close(self.bell)
+        for descriptor in (self.descriptor, self.bell):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self.descriptor = self.bell = -1
 
 
 def waiting(directory: Directory) -> list[tuple[int, Request]]:

@@ -1,0 +1,74 @@
+"""Many at once: a crowd that waits its turn is not taken for an owner who is stuck."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+from trainci.lease import queue
+from trainci.lease.directory import make_fifo, open_directory
+from trainci.lease.locks import MUTEX_PATIENCE_S, Mutex
+from trainci.lease.queue import Ticket, waiting
+from trainci.lease.records import Place, Request
+
+# Each owner is in for a part of the patience; all of them together for far longer.
+OWNER = """
+import os, sys, time
+from trainci.lease.directory import open_directory
+from trainci.lease.locks import MUTEX_PATIENCE_S, Mutex
+directory, witness = open_directory(sys.argv[1]), sys.argv[2]
+print("ready", flush=True)
+sys.stdin.readline()
+with Mutex(directory):
+    os.close(os.open(witness, os.O_CREAT | os.O_EXCL))  # fails where somebody else is in
+    time.sleep(MUTEX_PATIENCE_S / 2)
+    os.unlink(witness)
+"""
+
+
+def test_waiting_behind_many_owners_takes_the_mutex_from_none_of_them(tmp_path):
+    locks, witness = str(tmp_path / "locks"), str(tmp_path / "witness")
+    open_directory(locks)
+    command = [sys.executable, "-c", OWNER, locks, witness]
+    crowd = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(6)
+    ]
+    for process in crowd:
+        process.stdout.readline()
+    for process in crowd:
+        process.stdin.close()
+    errors = [process.stderr.read() for process in crowd]
+    for process in crowd:
+        process.wait(60)
+    assert [process.returncode for process in crowd] == [0] * 6, errors
+
+
+def test_an_owner_that_does_not_let_go_still_loses_the_mutex(tmp_path):
+    directory = open_directory(str(tmp_path / "locks"))
+    stuck, late = Mutex(directory), Mutex(directory)
+    stuck.__enter__()
+    started = time.monotonic()
+    with late:
+        assert time.monotonic() - started >= MUTEX_PATIENCE_S * 0.9
+    stuck.__exit__()
+
+
+def test_a_ticket_that_is_swept_while_it_is_made_is_made_again(tmp_path, monkeypatch):
+    directory = open_directory(str(tmp_path / "locks"))
+    swept = []
+
+    def make_and_be_swept(directory, path):
+        make_fifo(directory, path)
+        if len(swept) < 2:  # somebody's pass, while we had lost the mutex
+            swept.append(path)
+            waiting(directory)
+
+    monkeypatch.setattr(queue, "make_fifo", make_and_be_swept)
+    ticket = Ticket(directory, Request("a", 1, (Place("cpu-0", 0),), None, "", "job", 0, os.getpid(), 1.5), 1)
+    assert len(swept) == 2
+    assert ticket.is_there()
+    assert [request.id for _, request in waiting(directory)] == ["a"]
+    ticket.remove()
