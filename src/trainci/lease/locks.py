@@ -86,8 +86,8 @@ class Mutex:
 
     An owner that does not let go within MUTEX_PATIENCE_S loses it: the file is replaced by a new one. What such
     an owner does when it wakes up is harmless, because nothing decided under the mutex is the truth: a device is
-    taken by its own lock, and a waiter looks for its grant again before it takes. Each owner signs the file, so that
-    a crowd in which one follows the other is not taken for one that is stuck.
+    taken by its own lock, and a waiter looks for its grant again before it takes. Each owner signs the file, so
+    that a crowd in which one follows the other is not taken for one that is stuck.
     """
 
     def __init__(self, directory: Directory) -> None:
