@@ -15,7 +15,7 @@ TOLERANCE = 1e-4
 
 
 def phases(num_gpus: int, least_rows: int) -> tuple[Callable[[], None], Callable[[], None]]:
-    """What prepares the check on ``num_gpus`` devices, and what runs it; the command line names the ``--family``."""
+    """What prepares the check on ``num_gpus`` devices, and what runs it; the command line names a ``--family``."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--family", default="qwen3")
     family = parser.parse_args().family
