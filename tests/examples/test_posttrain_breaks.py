@@ -20,6 +20,7 @@ pytestmark = pytest.mark.slow
 
 POSTTRAIN = Path(__file__).parents[2] / "examples" / "posttrain"
 SYNC, ASYNC = "tests/test_qwen2.5_tiny_short.py", "tests/test_qwen2.5_tiny_async_short.py"
+VISION = "tests/test_qwen2.5_vl_tiny.py"
 OPD = "tests/test_qwen2.5_tiny_opd_sglang.py"
 CKPT, KILLED = "tests/test_ckpt.py", "tests/test_ckpt_killed.py"
 STEPS_TO_LEARN = 16
@@ -141,6 +142,27 @@ BREAKS = {
         "writing.with_name('latest').write_text(writing.stem); self._data.save(",
         "step_000003 is the newest of a run killed while it wrote step 3",
         test=KILLED,
+    ),
+    "training sees the picture of another sample": Break(
+        "posttrain/backends/fsdp.py",
+        'batch.data.get("image", ())',
+        'batch.data.get("image", ())[::-1]',
+        r"log-probabilities of rollout and training differ by \S+ at step 1",
+        test=VISION,
+    ),
+    "the vision tower does not learn": Break(
+        "posttrain/backends/fsdp.py",
+        "model = load_model(config.model_path, device)",
+        "model = load_model(config.model_path, device); model.model.visual.requires_grad_(False)",
+        "step 1 left the vision tower as it was",
+        test=VISION,
+    ),
+    "the policy does not look": Break(
+        "posttrain/vision.py",
+        "_patches_of(path, model.config.vision_config) for path",
+        "_patches_of(pictures[0], model.config.vision_config) for _",
+        "mean reward went from",
+        test=VISION,
     ),
 }
 

@@ -48,7 +48,7 @@ def test_a_batch_depends_on_seed_and_step_alone() -> None:
 
 
 def test_every_word_of_the_task_is_one_token() -> None:
-    tokenizer = build_tokenizer()
+    tokenizer = build_tokenizer(all_problems())
     for problem in all_problems():
         a, b = problem.question[8], problem.question[12]
         assert tokenizer.encode(problem.question).tokens == ["What", "Ġis", "Ġ", a, "Ġ+", "Ġ", b, "?"]

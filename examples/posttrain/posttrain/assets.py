@@ -17,7 +17,7 @@ from pathlib import Path
 from posttrain.families import FAMILIES
 
 SEED = 1234
-_SOURCES = ("assets.py", "families.py", "mimo.py", "supervised.py", "task.py", "tokenizer.py")
+_SOURCES = ("assets.py", "families.py", "mimo.py", "pictures.py", "supervised.py", "task.py", "tokenizer.py")
 
 
 def ensure(directory: Path, family: str = "qwen2.5", supervised_steps: int = 0) -> None:
@@ -52,11 +52,14 @@ def _build(directory: Path, family: str, supervised_steps: int) -> None:
     from transformers.utils import logging
 
     from posttrain.model import model_class
+    from posttrain.pictures import draw_problems
     from posttrain.supervised import teach
     from posttrain.task import all_problems, write_problems
     from posttrain.tokenizer import EOS, PAD, build_tokenizer
 
-    tokenizer = build_tokenizer()
+    sees = FAMILIES[family].vision is not None
+    problems = draw_problems(directory / "pictures") if sees else list(all_problems())
+    tokenizer = build_tokenizer(problems)
     config = FAMILIES[family].config(
         vocab_size=tokenizer.get_vocab_size(),
         eos_token_id=tokenizer.token_to_id(EOS),
@@ -65,11 +68,11 @@ def _build(directory: Path, family: str, supervised_steps: int) -> None:
     logging.disable_progress_bar()
     torch.manual_seed(SEED)
     model = model_class(config).from_config(config)
-    teach(model, tokenizer, list(all_problems()), supervised_steps)
+    teach(model, tokenizer, problems, supervised_steps)
     path = directory / "model"
     model.save_pretrained(path)
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=EOS, pad_token=PAD).save_pretrained(path)
-    write_problems(directory / "train.jsonl", list(all_problems()))
+    write_problems(directory / "train.jsonl", problems)
 
 
 if __name__ == "__main__":

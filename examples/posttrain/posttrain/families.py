@@ -95,6 +95,7 @@ FAMILIES = {
             "intermediate_size": 64,
             "num_heads": 2,
             "fullatt_block_indexes": [1],
+            "initializer_range": 0.1,
         },
     ),
 }

@@ -81,6 +81,9 @@ class Learner:
         if mtp:
             shards["mtp_layers"] = digest(mtp)
             shards["trunk"] = digest({name: value for name, value in weights.items() if name not in mtp})
+        tower = {name: value for name, value in weights.items() if ".visual." in name}
+        if tower:
+            shards["vision_tower"] = digest(tower)
         ranks = gather({"weights": digest(weights), **shards})
         return {name: [rank[name] for rank in ranks] for name in ranks[0]}
 

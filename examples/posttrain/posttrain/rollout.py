@@ -15,6 +15,7 @@ from posttrain.fp8 import rounded
 from posttrain.grpo import token_log_probs
 from posttrain.model import dtype_of, load_model
 from posttrain.sample import Sample
+from posttrain.vision import answer_in_text, model_inputs, picture_tokens
 
 
 class RolloutEngine:
@@ -22,6 +23,7 @@ class RolloutEngine:
 
     def __init__(self, config: Config, device: torch.device):
         self._model = load_model(config.model_path, device, dtype_of(config, device))
+        answer_in_text(self._model)
         self._tokenizer = Tokenizer.from_file(str(config.model_path / "tokenizer.json"))
         self._eos = self._model.config.get_text_config().eos_token_id
         self._config = config
@@ -50,8 +52,11 @@ class RolloutEngine:
             self._generate(samples, seed)
 
     def _generate(self, samples: list[Sample], seed: int) -> None:
-        prompts = [self._tokenizer.encode(sample.prompt).ids for sample in samples]
-        decoding = (_WholeSequences if self._config.true_on_policy else _Cached)(self, prompts)
+        prompts = [self._prompt_tokens(sample) for sample in samples]
+        pictures = [sample.image for sample in samples if sample.image]
+        if pictures and len(pictures) < len(samples):
+            raise BadArguments("some samples have a picture, some have none: they cannot be sampled together")
+        decoding = (_WholeSequences if self._config.true_on_policy else _Cached)(self, prompts, pictures)
         generator = torch.Generator(self._device).manual_seed(seed)
         alive = torch.ones(len(samples), dtype=torch.long, device=self._device)
         responses, log_probs, lengths = [], [], torch.zeros_like(alive)
@@ -79,6 +84,10 @@ class RolloutEngine:
             for sample, choices in zip(samples, decoding.expert_choices(), strict=True):
                 sample.routed_experts = choices[:, : len(sample.tokens) - 1]
 
+    def _prompt_tokens(self, sample: Sample) -> list[int]:
+        text = self._tokenizer.encode(sample.prompt).ids
+        return [*picture_tokens(self._model.config, sample.image), *text] if sample.image else text
+
     def _sample(self, logits: Tensor, generator: torch.Generator) -> Tensor:
         # Exponential races: the arg max of p / Exp(1) is a draw from p (what torch.multinomial does inside).
         logits = logits.float() / self._config.temperature
@@ -102,7 +111,7 @@ class _Decoding(Protocol):
 class _Cached:
     """Prompts padded on the left, and a cache of keys and values: as fast as it gets."""
 
-    def __init__(self, engine: RolloutEngine, prompts: list[list[int]]):
+    def __init__(self, engine: RolloutEngine, prompts: list[list[int]], pictures: list[str]):
         self._engine = engine
         width = max(map(len, prompts))
         self._starts = [width - len(prompt) for prompt in prompts]
@@ -111,18 +120,18 @@ class _Cached:
         self._attention = torch.tensor(
             [[0] * left + [1] * (width - left) for left in self._starts], device=engine._device
         )
+        self._arguments = model_inputs(engine._model, self._inputs, pictures, self._attention)
         self._cache = None
         self._chosen: list[Tensor] = []
 
     def next_logits(self) -> Tensor:
-        positions = (self._attention.cumsum(dim=1) - 1).clamp(min=0)[:, -self._inputs.shape[1] :]
         output = self._engine._model(
             self._inputs,
             attention_mask=self._attention,
-            position_ids=positions,
             past_key_values=self._cache,
             use_cache=True,
             logits_to_keep=1,
+            **self._arguments,
         )
         self._cache = output.past_key_values
         if self._engine._choices:
@@ -132,6 +141,7 @@ class _Cached:
     def append(self, tokens: Tensor, alive: Tensor) -> None:
         self._inputs = tokens.unsqueeze(1)
         self._attention = torch.cat([self._attention, alive.unsqueeze(1)], dim=1)
+        self._arguments = {"position_ids": self._arguments["position_ids"][..., -1:] + 1}
 
     def expert_choices(self) -> list[Tensor]:
         chosen = torch.cat(self._chosen, dim=2)
@@ -144,8 +154,9 @@ class _WholeSequences:
     So each number comes out of the same arithmetic, to the last bit.
     """
 
-    def __init__(self, engine: RolloutEngine, prompts: list[list[int]]):
+    def __init__(self, engine: RolloutEngine, prompts: list[list[int]], pictures: list[str]):
         self._engine = engine
+        self._pictures = pictures
         width = engine._config.sequence_width
         if max(map(len, prompts)) + engine._config.max_new_tokens > width:
             raise BadArguments(f"--sequence-width {width} is too little for the longest prompt and its response")
@@ -156,10 +167,11 @@ class _WholeSequences:
 
     def next_logits(self) -> Tensor:
         size = self._engine._config.micro_batch_size or len(self._tokens)
-        positions = torch.arange(self._tokens.shape[1], device=self._tokens.device)
         logits, self._chosen = [], []
-        for part in self._tokens.split(size):
-            passed = self._engine._model(part, position_ids=positions.expand_as(part), use_cache=False)
+        for start in range(0, len(self._tokens), size):
+            part, pictures = self._tokens[start : start + size], self._pictures[start : start + size]
+            inputs = model_inputs(self._engine._model, part, pictures)
+            passed = self._engine._model(part, use_cache=False, **inputs)
             logits.append(passed.logits)
             if self._engine._choices:
                 self._chosen.append(self._engine._choices.of_last_pass(len(part)))

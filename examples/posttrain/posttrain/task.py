@@ -24,6 +24,8 @@ class Problem:
 
     question: str
     answer: str
+    image: str | None = None
+    """The path of a picture; in a file, as seen from the file."""
 
 
 def all_problems() -> Iterator[Problem]:
@@ -35,12 +37,13 @@ def all_problems() -> Iterator[Problem]:
 
 def write_problems(path: Path, problems: list[Problem]) -> None:
     """Write gsm8k's JSON lines."""
-    lines = (json.dumps({"question": problem.question, "answer": problem.answer}) for problem in problems)
+    rows = ({name: value for name, value in vars(problem).items() if value is not None} for problem in problems)
+    lines = map(json.dumps, rows)
     path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
 
 
 def read_problems(path: Path) -> list[Problem]:
-    """Read JSON lines with ``question`` and ``answer``; other keys are left alone.
+    """Read JSON lines with ``question``, ``answer`` and perhaps ``image``; other keys are left alone.
 
     :raises ValueError: naming the line that is not such an object, or a file that holds none.
     """
@@ -48,8 +51,9 @@ def read_problems(path: Path) -> list[Problem]:
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         try:
             row = json.loads(line)
-            problems.append(Problem(row["question"], row["answer"]))
-        except (ValueError, KeyError, TypeError):
+            image = str(path.parent / row["image"]) if row.get("image") else None
+            problems.append(Problem(row["question"], row["answer"], image))
+        except (ValueError, KeyError, TypeError, AttributeError):
             raise ValueError(f'{path}:{number}: not an object with "question" and "answer"') from None
     if not problems:
         raise ValueError(f"{path}: holds no problem")
@@ -80,7 +84,10 @@ class DataSource:
         first, self._groups = self._groups, self._groups + len(drawn)
         numbered = list(enumerate(drawn, first))[args.rank :: args.world_size]
         return again + [
-            [Sample(group, group * size + number, problem.question, problem.answer) for number in range(size)]
+            [
+                Sample(group, group * size + number, problem.question, problem.answer, problem.image)
+                for number in range(size)
+            ]
             for group, problem in numbered
         ]
 

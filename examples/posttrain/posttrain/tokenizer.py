@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from tokenizers import Regex, Tokenizer
 from tokenizers.decoders import ByteLevel as ByteLevelDecoder
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel, Sequence, Split
 from tokenizers.trainers import BpeTrainer
 
-from posttrain.task import all_problems
+from posttrain.task import Problem
 
 PAD, EOS = "<pad>", "<eos>"
 
@@ -19,8 +21,8 @@ _WORDS = (
 )
 
 
-def build_tokenizer() -> Tokenizer:
-    """Every word of the task becomes one token."""
+def build_tokenizer(problems: Iterable[Problem]) -> Tokenizer:
+    """Every word of the problems becomes one token."""
     tokenizer = Tokenizer(BPE())
     tokenizer.pre_tokenizer = Sequence(
         [
@@ -29,7 +31,7 @@ def build_tokenizer() -> Tokenizer:
         ]
     )
     tokenizer.decoder = ByteLevelDecoder()
-    texts = [f"{problem.question}\n{problem.answer}" for problem in all_problems()]
+    texts = [f"{problem.question}\n{problem.answer}" for problem in problems]
     trainer = BpeTrainer(vocab_size=1000, special_tokens=[PAD, EOS], show_progress=False)
     tokenizer.train_from_iterator(texts, trainer)
     return tokenizer

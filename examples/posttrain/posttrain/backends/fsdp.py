@@ -19,6 +19,7 @@ from posttrain.backends.base import Replica, StepResult
 from posttrain.model import dtype_of, load_model
 from posttrain.objective import Objective
 from posttrain.training_data import Batch, Data, batches, from_places
+from posttrain.vision import answer_in_text, model_inputs
 
 _ONLY_MEGATRON = ("tensor_parallel", "pipeline_parallel", "context_parallel", "expert_parallel")
 
@@ -31,6 +32,7 @@ def init(config: Config, device: torch.device, objective: Objective) -> FsdpBack
     if config.routing_replay or config.mtp_loss_weight:
         raise BadArguments("--routing-replay and --mtp-loss-weight go with --backend megatron only")
     model = load_model(config.model_path, device)
+    answer_in_text(model)
     if objective.critic:
         torch.manual_seed(config.seed)
         model.set_output_embeddings(torch.nn.Linear(model.config.hidden_size, 1, bias=False, device=device))
@@ -117,4 +119,6 @@ class FsdpBackend:
 
     def _forward(self, batch: Batch) -> Any:
         """[b, S, V]. Padding stands behind everything that learns, so causal attention needs no mask."""
-        return self.model[0](batch.tokens, position_ids=batch.positions, use_cache=False).logits
+        model = self.model[0]
+        inputs = model_inputs(model, batch.tokens, batch.data.get("image", ()))
+        return model(batch.tokens, use_cache=False, **inputs).logits
