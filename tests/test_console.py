@@ -169,9 +169,29 @@ def test_a_terminal_shows_what_runs_against_what_was_expected(tmp_path):
         painted.print(console._render())
         text = painted.file.getvalue()  # type: ignore[attr-defined]
     assert "5.0 s of about 30.0 s" in text
-    assert "4 of 8 virtual devices, no GPU in use" in text
+    assert "4 of 8 virtual devices in use" in text
     assert "1 waiting" in text
     assert "ends about" in text
+
+
+def test_what_a_terminal_shows_does_not_wrap_at_80_columns():
+    names = [f"tests/test_{'long_' * 15}{number}.py[--family qwen3-moe]" for number in range(12)]
+    selection = Selection(tuple(Selected(Test(name, name, num_gpus=1), "") for name in names))
+    console = LiveConsole(io.StringIO(), lambda: 10.0, selection, POOL, dict.fromkeys(names, 30.0))
+    for name in names[:2]:
+        console(Event("queued", 0.0, name, 1, {"log": "l", "gpus": 1}))
+        console(Event("started", 5.0, name, 1, {"pid": 1}))
+    for name in names[2:]:
+        console(Event("verdict", 6.0, name, 1, {"outcome": "passed", "sentence": ""}))
+    painted = rich.console.Console(file=io.StringIO(), width=80)
+    painted.print(console._render())
+    lines = painted.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert len(lines) == 3, lines
+    assert lines[0].startswith("▶  tests/test_long_") and "1 device" in lines[0]
+    assert "5.0 s of about 30.0 s" in lines[0]
+    assert (
+        lines[2].strip().startswith("2 of 8 virtual devices in use · 10 passed · 0 not passed · 10 waiting · ends ")
+    )
 
 
 def test_a_prepare_phase_is_said_and_its_last_line_is_not_glued_to_what_follows():

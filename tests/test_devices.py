@@ -8,7 +8,7 @@ import pynvml
 import pytest
 
 from trainci import devices
-from trainci.errors import UsageError
+from trainci.errors import MachineError, UsageError
 from trainci.model import Device
 
 GPUS = tuple(Device(i, f"GPU-{'abcd'[i]}{i}", "NVIDIA H100", 80 << 30) for i in range(4))
@@ -126,6 +126,53 @@ def test_faults_of_a_device_are_told_in_a_sentence(driver, uuid):
     assert devices.faults(uuid) == "3 uncorrectable ECC errors since the driver was loaded"
     driver.lost = True
     assert devices.faults(uuid) == "NVML cannot reach it: GPU is lost"
+
+
+class Host(Driver):
+    """Three GPUs: one that answers, one that has fallen off the bus, one whose memory is the host's own."""
+
+    def __init__(self, monkeypatch):
+        super().__init__(monkeypatch)
+        answers = {
+            "nvmlDeviceGetCount": lambda: 3,
+            "nvmlDeviceGetHandleByIndex": lambda index: f"GPU-{'abc'[index]}" if index != 1 else self.fail(),
+            "nvmlDeviceGetHandleByUUID": lambda uuid: self.fail() if uuid.startswith("unreachable") else uuid,
+            "nvmlDeviceGetMigMode": lambda handle: [0, 0],
+            "nvmlDeviceGetName": lambda handle: "NVIDIA H100",
+            "nvmlDeviceGetMemoryInfo": self.memory,
+            "nvmlDeviceGetP2PStatus": lambda *_: pynvml.NVML_P2P_STATUS_OK,
+            "nvmlDeviceGetPciInfo": lambda handle: SimpleNamespace(busId="00000000:FF:00.0"),
+        }
+        for name, answer in answers.items():
+            monkeypatch.setattr(pynvml, name, answer)
+
+    def memory(self, handle):
+        if handle == "GPU-c":
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+        return SimpleNamespace(used=5, total=80)
+
+
+def test_a_gpu_that_cannot_be_queried_is_told_with_its_reason_and_the_others_are_used(monkeypatch):
+    Host(monkeypatch)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    sound, lost, unified = devices.discover()
+    assert (sound.uuid, sound.fault, sound.memory_bytes) == ("GPU-a", "", 80)
+    assert (lost.uuid, lost.index, lost.fault) == ("unreachable-1", 1, "NVML cannot reach it: GPU is lost")
+    assert (unified.uuid, unified.index, unified.fault, unified.memory_bytes) == ("GPU-c", 2, "", 0)
+    assert devices.pool("auto").devices == (sound, unified)
+    assert devices.pool("2").devices == (unified,)
+    with pytest.raises(MachineError, match="device 1 cannot be used: NVML cannot reach it: GPU is lost"):
+        devices.pool("1,2")
+    assert devices.topology() == (("GPU-a", "GPU-c", 1),)
+    assert devices.numa_node("unreachable-1") == -1
+    assert devices.faults("unreachable-1") == "NVML cannot reach it: GPU is lost"
+
+
+def test_a_gpu_whose_memory_cannot_be_read_is_sound(monkeypatch):
+    Host(monkeypatch)
+    assert devices.faults("GPU-c") == ""
+    assert devices.memory_used("GPU-c") == 0
+    assert devices.memory_used("GPU-a") == 5
 
 
 def test_xids_are_heard_once_for_the_devices_that_had_them(driver):

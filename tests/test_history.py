@@ -199,6 +199,20 @@ def test_a_repository_that_cannot_be_written_is_an_error_with_its_place(tmp_path
         History(StatePaths(tmp_path))
 
 
+@pytest.mark.parametrize("state", ["missing", "no directory", "no history"])
+def test_the_list_is_shown_whatever_is_wrong_with_the_history(repository, state):
+    repository.write("trainci.toml", '[suites.short]\ntests = ["tests/test_a.py"]\n')
+    repository.write("tests/test_a.py", "NUM_GPUS = 1\n")
+    if state == "no directory":
+        repository.write(".trainci", "a file where a directory is to be")
+    elif state == "no history":
+        repository.write(".trainci/history.db", "not a database, and long enough to be taken for one" * 20)
+    said = repository.trainci("list")
+    assert said.code == 0, said.err
+    assert "tests/test_a.py  1     60 min  -" in said.out
+    assert ("without durations: " in said.err) == (state == "no history")
+
+
 def test_two_processes_may_open_a_new_history_at_once(tmp_path):
     program = "import sys; from pathlib import Path; from trainci.history import History; "
     program += "from trainci.paths import StatePaths; History(StatePaths(Path(sys.argv[1]))).close()"

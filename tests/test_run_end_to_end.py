@@ -482,6 +482,6 @@ def test_a_terminal_shows_any_id_in_any_encoding(repository, encoding):
     repository.write("trainci.toml", f"[project]\n[suites.short]\ntests = [{entry}]\n")
     code, shown = on_a_terminal(repository, "run", "short", "--devices", "cpu:2")
     assert code == 0, shown
-    assert "1 of 2 virtual devices, no GPU in use" in shown
+    assert "1 of 2 virtual devices in use" in shown
     assert "tests/test_a.py[/data/model] | " in shown
     assert "Traceback" not in shown

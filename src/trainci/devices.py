@@ -21,10 +21,10 @@ def pool(spec: str) -> Pool:
     """The devices that ``--devices SPEC`` means: ``auto``, ``cpu:N``, or indices such as ``0,1``.
 
     :raises UsageError: the specification is malformed or names a device that does not exist.
-    :raises MachineError: NVML is there and fails.
+    :raises MachineError: NVML is there and fails, or a device that is named cannot be used.
     """
     if spec == "auto":
-        return Pool(_inherited(discover()), virtual=False)
+        return Pool(tuple(device for device in _inherited(discover()) if not device.fault), virtual=False)
     kind, _, count = spec.partition(":")
     if kind == "cpu" and count.isdecimal() and 0 < int(count) <= 1024:
         return Pool(virtual_devices(int(count)), virtual=True)
@@ -38,7 +38,11 @@ def pool(spec: str) -> Pool:
     if missing:
         has = ", ".join(str(index) for index in seen) or "none"
         raise UsageError(f"--devices {printable(spec)}: no device {', '.join(missing)} here; this host has: {has}.")
-    return Pool(tuple(seen[index] for index in sorted({int(part) for part in wanted})), virtual=False)
+    chosen = tuple(seen[index] for index in sorted({int(part) for part in wanted}))
+    for device in chosen:
+        if device.fault:
+            raise MachineError(f"--devices {spec}: device {device.index} cannot be used: {device.fault}.")
+    return Pool(chosen, virtual=False)
 
 
 def virtual_devices(count: int) -> tuple[Device, ...]:
@@ -49,7 +53,8 @@ def virtual_devices(count: int) -> tuple[Device, ...]:
 def discover() -> tuple[Device, ...]:
     """Every NVIDIA GPU that NVML shows, in PCI bus order; a GPU split by MIG gives its instances instead.
 
-    Empty where there is no driver. What CUDA_VISIBLE_DEVICES says is not looked at.
+    Empty where there is no driver. One GPU that NVML cannot query is given with its ``fault``, and under a name of
+    its position, so that the others can be used. What CUDA_VISIBLE_DEVICES says is not looked at.
 
     :raises MachineError: a driver is there and NVML fails.
     """
@@ -58,8 +63,12 @@ def discover() -> tuple[Device, ...]:
             return ()
         found: list[Device] = []
         for position in range(nvml.nvmlDeviceGetCount()):
-            handle = nvml.nvmlDeviceGetHandleByIndex(position)
-            found.extend(_device(nvml, part, len(found) + i) for i, part in enumerate(_mig_parts(nvml, handle)))
+            try:
+                parts = _mig_parts(nvml, nvml.nvmlDeviceGetHandleByIndex(position))
+                found += [_device(nvml, part, len(found) + i) for i, part in enumerate(parts)]
+            except nvml.NVMLError as error:
+                fault = _unreachable(error)
+                found.append(Device(len(found), f"unreachable-{position}", "unreachable GPU", fault=fault))
         return tuple(found)
 
 
@@ -86,12 +95,13 @@ def visible(devices: Sequence[Device], variable: str) -> tuple[Device, ...]:
 
 
 def memory_used(uuid: str) -> int:
-    """Bytes of the device's memory that are in use, by whatever process.
+    """Bytes of the device's memory that are in use, by whatever process; 0 where it is the host's, not its own.
 
     :raises MachineError: NVML fails or does not know the device.
     """
     with _nvml() as nvml:
-        return int(_required(nvml).nvmlDeviceGetMemoryInfo(_handle(nvml, uuid)).used)
+        memory = _memory(nvml, _handle(nvml, uuid))
+        return int(memory.used) if memory else 0
 
 
 def faults(uuid: str) -> str:
@@ -104,10 +114,22 @@ def faults(uuid: str) -> str:
         try:
             handle = _whole(_required(nvml), _handle(nvml, uuid))
             # One that has fallen off the bus has a handle, and no answers.
-            nvml.nvmlDeviceGetMemoryInfo(handle)
+            _memory(nvml, handle)
         except nvml.NVMLError as error:
-            return f"NVML cannot reach it: {error}"
+            return _unreachable(error)
         return _memory_faults(nvml, handle)
+
+
+def _unreachable(error: Exception) -> str:
+    return f"NVML cannot reach it: {error}"
+
+
+def _memory(nvml: Any, handle: Any) -> Any:
+    """What NVML says of its memory, None for a GPU that shares the host's (NVML knows of none then)."""
+    try:
+        return nvml.nvmlDeviceGetMemoryInfo(handle)
+    except nvml.NVMLError_NotSupported:
+        return None
 
 
 def _memory_faults(nvml: Any, handle: Any) -> str:
@@ -175,7 +197,10 @@ def topology() -> tuple[tuple[str, str, int], ...]:
     with _nvml() as nvml:
         if nvml is None:
             return ()
-        handles = [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount())]
+        handles = []
+        for position in range(nvml.nvmlDeviceGetCount()):
+            with suppress(nvml.NVMLError):
+                handles.append(nvml.nvmlDeviceGetHandleByIndex(position))
         pairs: list[tuple[str, str, int]] = []
         for i, first in enumerate(handles):
             for second in handles[i + 1 :]:
@@ -191,7 +216,10 @@ def topology() -> tuple[tuple[str, str, int], ...]:
 def numa_node(uuid: str) -> int:
     """The NUMA node that the device hangs on, -1 where the kernel does not say."""
     with _nvml() as nvml:
-        bus = str(_required(nvml).nvmlDeviceGetPciInfo(_handle(nvml, uuid)).busId)
+        try:
+            bus = str(_required(nvml).nvmlDeviceGetPciInfo(_handle(nvml, uuid)).busId)
+        except nvml.NVMLError:
+            return -1
     try:
         # NVML writes the PCI domain with eight digits, the kernel with four.
         return int(Path(f"/sys/bus/pci/devices/{bus.lower()[-12:]}/numa_node").read_text())
@@ -258,5 +286,6 @@ def _mig_parts(nvml: Any, handle: Any) -> list[Any]:
 
 
 def _device(nvml: Any, handle: Any, index: int) -> Device:
-    memory = int(nvml.nvmlDeviceGetMemoryInfo(handle).total)
-    return Device(index, str(nvml.nvmlDeviceGetUUID(handle)), str(nvml.nvmlDeviceGetName(handle)), memory)
+    memory = _memory(nvml, handle)
+    total = int(memory.total) if memory else 0
+    return Device(index, str(nvml.nvmlDeviceGetUUID(handle)), str(nvml.nvmlDeviceGetName(handle)), total)

@@ -14,7 +14,8 @@ class Device:
     """One accelerator of this host, or one virtual CPU device.
 
     ``uuid`` is stable across reboots and containers (NVML's for a GPU, ``cpu-0`` for a virtual device);
-    ``index`` is the position in PCI bus order. ``memory_bytes`` is 0 for a virtual device.
+    ``index`` is the position in PCI bus order. ``memory_bytes`` is 0 for a virtual device, and where the driver
+    cannot tell. ``fault`` is a sentence that says why it cannot be used, empty for one that can.
     """
 
     index: int
@@ -22,6 +23,7 @@ class Device:
     name: str
     memory_bytes: int = 0
     virtual: bool = False
+    fault: str = ""
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def _device_line(device: DeviceStatus, now: float) -> str:
     if device.state == "quarantined":
         way_out = f"`trainci gpus --release {device.uuid}` clears it"
         return who + f"quarantined since {_since(device.since, now)}: {device.reason}; {way_out}"
-    return who + device.state
+    return who + device.state + (f": {device.reason}" if device.reason else "")
 
 
 def _waiting_line(position: int, waiting: Waiting, now: float) -> str:

@@ -6,6 +6,7 @@ import click
 
 from trainci import selection
 from trainci.commands._repository import Repository, open_repository
+from trainci.errors import MachineError
 from trainci.history import History, Past
 from trainci.model import Entry, Selected, Suite, printable
 from trainci.paths import StatePaths
@@ -16,8 +17,7 @@ from trainci.paths import StatePaths
 def command(selectors: tuple[str, ...]) -> int:
     """Show suites and tests: label, GPUs, time limit, last and median duration, where registered."""
     repository = open_repository()
-    state = StatePaths(repository.root)
-    history = History(state) if state.history.exists() else None
+    history = _history(repository)
     groups = _named(repository, selectors) if selectors else _everything(repository)
     for title, selected, notes in groups:
         click.echo(title)
@@ -27,6 +27,16 @@ def command(selectors: tuple[str, ...]) -> int:
         for note in notes:
             click.echo(f"  {note}")
     return 0
+
+
+def _history(repository: Repository) -> History | None:
+    """The durations are an extra: what there is to run is shown without them, too."""
+    state = StatePaths(repository.root)
+    try:
+        return History(state) if state.history.exists() else None
+    except (MachineError, OSError) as error:
+        click.echo(f"without durations: {error}", err=True)
+        return None
 
 
 _Group = tuple[str, tuple[Selected, ...], list[str]]

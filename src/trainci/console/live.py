@@ -8,6 +8,7 @@ from typing import TextIO
 
 import rich.console
 import rich.live
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -79,8 +80,12 @@ class LiveConsole(Console):
         elif event.kind == "verdict":
             self._outcomes.append(event.data["outcome"])
 
-    def _render(self) -> Table:
+    def _render(self) -> Group:
         table = Table(box=None, show_header=False, pad_edge=False)
+        # What does not fit is cut off: a second line would scroll with every repaint.
+        # Of the columns, rich narrows first those that might wrap: the ids.
+        for is_id in (False, True, False, False):
+            table.add_column(no_wrap=not is_id)
         now = self._clock()
         # The renderer has a thread of its own: it works on a copy.
         for test, since, state in list(self._running.values()):
@@ -88,16 +93,16 @@ class LiveConsole(Console):
             against = f" of about {duration(expected)}" if expected else ""
             cells = ("▶", test.id, counted(test.num_gpus, "device"), state or duration(now - since) + against)
             # As Text: rich would take the brackets of an id for its markup.
-            table.add_row(*map(Text, cells))
-        table.add_row("", Text(self._footer(now)))
-        return table
+            table.add_row(*(Text(cell, no_wrap=True, overflow="ellipsis") for cell in cells))
+        return Group(table, Text(self._footer(now), no_wrap=True, overflow="ellipsis"))
 
     def _footer(self, now: float) -> str:
         running = [(test, since) for test, since, state in list(self._running.values()) if not state]
         in_use = sum(test.num_gpus for test, _ in running)
         passed = self._outcomes.count(Outcome.PASSED.value)
+        kind = "virtual device" if self._pool.virtual else "device"
         parts = [
-            f"{in_use} of {self._pool.sentence} in use",
+            f"{in_use} of {counted(len(self._pool.devices), kind)} in use",
             f"{passed} passed",
             f"{len(self._outcomes) - passed} not passed",
             f"{len(self._waiting)} waiting",

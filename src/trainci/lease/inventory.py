@@ -51,6 +51,8 @@ def _kept(directory: Directory) -> tuple[Place, ...]:
         except ValueError:
             pass
     places = _asked()
+    if any(place.uuid.startswith("unreachable-") for place in places):
+        return places  # not kept, since it may come back before the next boot
     directory.replace(path, "\n".join([key, *map(_dump, places)]) + "\n")
     return places
 

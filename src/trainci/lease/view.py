@@ -19,8 +19,10 @@ from trainci.model import Device
 
 @dataclass(frozen=True)
 class DeviceStatus:
-    """One device. ``state`` is ``free``, ``held``, ``foreign`` (locked by something that is no lease of ours) or
-    ``quarantined``. Times are Unix timestamps; ``until`` is when it is free at the latest, None when nobody said.
+    """One device.
+
+    ``state`` is ``free``, ``held``, ``foreign`` (locked by something that is no lease of ours), ``quarantined`` or
+    ``unusable``. Times are Unix timestamps; ``until`` is when it is free at the latest, None when nobody said.
     """
 
     uuid: str
@@ -65,7 +67,7 @@ def read(lock_dir: str | None, devices: Sequence[Device] = ()) -> Status:
     :raises UsageError: the lock directory cannot be used.
     """
     if not Path(locate(lock_dir)).is_dir():
-        return Status(tuple(DeviceStatus(d.uuid, d.index, d.name, "free") for d in devices), ())
+        return Status(tuple(map(_unheld, devices)), ())
     directory = open_directory(lock_dir, may_be_private=True)
     known = {device.uuid: device for device in devices}
     leased = [name.removesuffix(".lock") for name in directory.names("devices")]
@@ -106,7 +108,12 @@ def _device(directory: Directory, device: Device, bad: health.Quarantine | None)
         return DeviceStatus(*basic, "held", record.name, record.pid, _user(record.uid), record.since, until, reason)
     if bad is not None:
         return DeviceStatus(*basic, "quarantined", since=bad.since, reason=bad.reason)
-    return DeviceStatus(*basic, "free")
+    return _unheld(device)
+
+
+def _unheld(device: Device) -> DeviceStatus:
+    state = "unusable" if device.fault else "free"
+    return DeviceStatus(device.uuid, device.index, device.name, state, reason=device.fault)
 
 
 def _waiting(directory: Directory) -> tuple[Waiting, ...]:
