@@ -55,7 +55,7 @@ class Config:
     clip_high: float = _option(0.28)
     use_tis: bool = _option(False, "truncated importance sampling between rollout and training")
     tis_clip: float = _option(2.0, "the largest importance weight")
-    critic_learning_rate: float = _option(1e-2)
+    critic_learning_rate: float = _option(2e-3)
     critic_warmup_steps: int = _option(0, "ppo: steps that train the critic only", at_least=0)
     value_clip: float = _option(0.2, "ppo: how far a value may move from the rollout's")
     gae_gamma: float = _option(1.0)

@@ -5,7 +5,7 @@ import _shared
 from trainci.testing import main
 
 NUM_GPUS = 2
-NUM_STEPS = 8
+NUM_STEPS = 16
 
 
 def prepare():
