@@ -104,7 +104,7 @@ def _dry_run(repository: Any, names: list[bytes]) -> None:
         repository.write(file, "NUM_GPUS = 1\n")
     repository.commit()
     repository.write(files[0], "NUM_GPUS = 1\n")
-    said = repository.trainci("run", "--changed", "--dry-run")
+    said = repository.trainci("run", "--changed", "--dry-run", "--devices", "cpu:8")
     assert (said.code, said.err) == (0, "")
     assert said.out.endswith(f"{len(files)} tests selected. Nothing was started.\n")
     lines = said.out.split("\n")
@@ -114,7 +114,7 @@ def _dry_run(repository: Any, names: list[bytes]) -> None:
     assert len(set(ids)) == len(files)
     # What it prints as a test's id names that test.
     for test_id in ids:
-        again = repository.trainci("run", "--id", test_id, "--dry-run")
+        again = repository.trainci("run", "--id", test_id, "--dry-run", "--devices", "cpu:8")
         assert again.code == 0 and again.out.startswith(f"{test_id}\n    because: test id")
 
 
