@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -84,12 +85,20 @@ def test_survivors_of_both_guardians_are_ended_while_they_hold_the_lock(host, un
     assert not is_alive(command)
 
 
+def open_files(pid):
+    """What its descriptors lead to; some may be closed while we look."""
+    found = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found.add(str(descriptor.readlink()))
+    return found
+
+
 def test_every_process_of_the_job_holds_the_lock(host):
     job = host.holder("--devices", "2")
     lock = (host.path / "devices" / "cpu-2.lock").resolve()
     for pid in (job.pid, job.guardian, job.event("started")["pid"]):
-        held = [str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()]
-        assert str(lock) in held
+        assert str(lock) in open_files(pid)
 
 
 def test_a_stopped_sentinel_holds_no_device(host):
