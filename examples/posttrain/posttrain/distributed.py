@@ -14,23 +14,26 @@ T = TypeVar("T")
 
 
 @contextmanager
-def process_group() -> Iterator[torch.device]:
-    """Join torchrun's process group: NCCL where each rank has a GPU, gloo elsewhere.
+def process_group(meet_at: str = "env://") -> Iterator[torch.device]:
+    """Join the process group of torchrun's ranks: NCCL where each rank has a GPU, gloo elsewhere.
 
     Gives this rank's device: several ranks may share one GPU, over gloo. From here on torch computes
-    deterministically.
+    deterministically. ``meet_at`` is where the ranks find each other, torch's ``init_method``.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
     gpus = torch.cuda.device_count()
+    own_gpu = 0 < int(os.environ["LOCAL_WORLD_SIZE"]) <= gpus
+    device = torch.device("cuda", int(os.environ["LOCAL_RANK"]) % gpus) if gpus else torch.device("cpu")
     if gpus:
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]) % gpus)
         torch.cuda.set_device(device)
-        own_gpu = int(os.environ["LOCAL_WORLD_SIZE"]) <= gpus
-        dist.init_process_group("cpu:gloo,cuda:nccl" if own_gpu else "gloo", device_id=device if own_gpu else None)
-    else:
-        device = torch.device("cpu")
-        dist.init_process_group("gloo")
+    dist.init_process_group(
+        "cpu:gloo,cuda:nccl" if own_gpu else "gloo",
+        init_method=meet_at,
+        rank=int(os.environ["RANK"]),
+        world_size=int(os.environ["WORLD_SIZE"]),
+        device_id=device if own_gpu else None,
+    )
     try:
         yield device
     finally:

@@ -30,5 +30,10 @@ class MetricsFile:
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Append one row; a reader sees it at once."""
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        append(self._path, row)
+
+
+def append(path: Path, row: Mapping[str, Any]) -> None:
+    """Write one more row at the end of the file at ``path``."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")

@@ -6,23 +6,29 @@ A row for each layout goes into the metrics; the first rows are FSDP's.
 from __future__ import annotations
 
 import dataclasses
+import importlib
+import os
 import random
-from collections.abc import Iterator
-from typing import Any
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
 
 import torch
 import torch.distributed as dist
-from transformers import AutoConfig, PretrainedConfig
+from transformers import PretrainedConfig
 
 from posttrain.arguments import Config
-from posttrain.distributed import share
+from posttrain.distributed import process_group, share
 from posttrain.hooks import hook_args
 from posttrain.learner import Learner
-from posttrain.model import experts_of
+from posttrain.metrics import append
+from posttrain.model import experts_of, load_model
 from posttrain.rollout import RolloutEngine
 from posttrain.sample import Sample
 from posttrain.task import DataSource
-from posttrain.trainer import Report
 
 AXES = ("tensor_parallel", "pipeline_parallel", "context_parallel", "expert_parallel")
 
@@ -38,25 +44,58 @@ def layouts(world: int, model: PretrainedConfig) -> Iterator[dict[str, int]]:
                         yield dict(zip(AXES, (tensor, pipeline, context, expert), strict=True))
 
 
-def check(config: Config, device: torch.device) -> None:
-    """Write a row for each layout and each way to average the loss."""
-    world = dist.get_world_size()
-    samples = share(_samples(config, device) if dist.get_rank() == 0 else None, dist.group.WORLD, leader=0)
-    report = Report(config)
-    model = AutoConfig.from_pretrained(config.model_path).get_text_config()
+def check(config: Config) -> None:
+    """Write a row for each layout and each way to average the loss.
+
+    Each row is made by a fork of this process, with the imports paid once: Megatron's groups cannot be undone, and
+    each keeps threads that wake all the time.
+
+    :raises SystemExit: a fork failed; it has said why.
+    """
+    importlib.import_module("posttrain.backends.megatron.backend")
+    model = load_model(config.model_path, torch.device("cpu")).config.get_text_config()
+    world = int(os.environ["WORLD_SIZE"])
     runs: list[dict[str, Any]] = [{"backend": "fsdp"}]
     runs += [{"backend": "megatron", **layout} for layout in layouts(world, model)]
+    config.metrics_path.unlink(missing_ok=True)
     for number, options in enumerate({**run, "per_token_loss": each} for run in runs for each in (False, True)):
+        child = os.fork()
+        if child == 0:
+            _run_in_fork(partial(_one_row, config, number, options))
+        _, status = os.waitpid(child, 0)
+        if os.environ["RANK"] == "0":
+            _meeting_point(config, number).unlink(missing_ok=True)
+        if status:
+            sys.exit(os.waitstatus_to_exitcode(status) or 1)
+
+
+def _meeting_point(config: Config, number: int) -> Path:
+    """torchrun's own store still names the ranks of the forks before."""
+    return config.metrics_path.absolute().with_suffix(f".ranks-{number}")
+
+
+def _run_in_fork(action: Callable[[], None]) -> NoReturn:
+    code = 1
+    try:
+        action()
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _one_row(config: Config, number: int, options: dict[str, Any]) -> None:
+    with process_group(f"file://{_meeting_point(config, number)}") as device:
         learner = Learner(dataclasses.replace(config, **options), device)
         replica = learner.policy.replica
+        samples = share(_samples(config, device) if dist.get_rank() == 0 else None, dist.group.WORLD, leader=0)
         own = [sample for group in samples[replica.index :: replica.count] for sample in group]
-        row = learner.update(own, 1)
-        data_parallel = replica.count
-        report(number, {**options, "data_parallel": data_parallel, **row})
-        if options["backend"] == "megatron":
-            from megatron.core import parallel_state
-
-            parallel_state.destroy_model_parallel()
+        row = {**options, "data_parallel": replica.count, **learner.update(own, 1)}
+        if dist.get_rank() == 0:
+            append(config.metrics_path, {"step": number, **row})
 
 
 def _samples(config: Config, device: torch.device) -> list[list[Sample]]:
