@@ -40,7 +40,7 @@ def layouts(world: int, model: PretrainedConfig) -> Iterator[dict[str, int]]:
         for pipeline in (size for size in sizes if model.num_hidden_layers % size == 0):
             for context in (size for size in sizes if world % (tensor * pipeline * size) == 0):
                 for expert in (size for size in sizes if experts_of(model) % size == 0):
-                    if world // pipeline % expert == 0 and world % (tensor * pipeline) == 0:
+                    if world // pipeline % expert == 0:
                         yield dict(zip(AXES, (tensor, pipeline, context, expert), strict=True))
 
 

@@ -98,10 +98,15 @@ class Batch:
         )
 
 
+def width_of(data: Data, config: Config, multiple: int = 1) -> int:
+    """How many places the sequences of ``data`` are padded to."""
+    width = max(config.sequence_width, *data["total_lengths"])
+    return width + -width % multiple
+
+
 def batches(data: Data, config: Config, multiple: int = 1) -> list[Batch]:
     """``data`` in micro batches of one width, which is a multiple of ``multiple``."""
-    width = max(config.sequence_width, *data["total_lengths"])
-    width += -width % multiple
+    width = width_of(data, config, multiple)
     count = len(data["tokens"])
     size = config.micro_batch_size or count
     return [_batch(data, range(start, min(start + size, count)), width) for start in range(0, count, size)]

@@ -33,7 +33,7 @@ from posttrain.backends.megatron.replay import ExpertReplay
 from posttrain.distributed import gather
 from posttrain.model import dtype_of, load_model
 from posttrain.objective import Objective
-from posttrain.training_data import Batch, Data, batches, from_places
+from posttrain.training_data import Batch, Data, batches, from_places, width_of
 
 
 class MegatronBackend:
@@ -220,8 +220,7 @@ class MegatronBackend:
         return self._config.tensor_parallel * (2 * context if context > 1 else 1)
 
     def _width(self, data: Data) -> int:
-        longest = max(self._config.sequence_width, *data["total_lengths"])
-        return longest + -longest % self._multiple
+        return width_of(data, self._config, self._multiple)
 
 
 def _added(ranks: list[list[dict[str, float]]]) -> tuple[float, dict[str, float]]:
