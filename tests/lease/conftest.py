@@ -108,6 +108,14 @@ class Job:
         command = self.event("started")["pid"]
         return int(Path(f"/proc/{command}/stat").read_text().rpartition(")")[2].split()[1])
 
+    @property
+    def prepared_guardian(self) -> int:
+        """That of a waiting job; the wrapper's other child is its candidate for the sentinel's office."""
+        return int(wait_until(lambda: len(self._children()) == 2 and self._children()[0], "a guardian"))
+
+    def _children(self) -> list[int]:
+        return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
+
     def wait(self) -> int:
         return self.process.wait(PATIENCE_S)
 

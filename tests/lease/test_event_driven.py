@@ -133,3 +133,42 @@ def test_a_stopped_wrapper_does_not_keep_the_devices_of_a_job_that_has_ended(eve
     assert [waiter.wait() for waiter in waiters] == [0, 0]
     os.kill(job.pid, signal.SIGCONT)
     assert job.wait() == 128 + signal.SIGTERM
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_job_starts_whatever_happened_to_its_guardian_while_it_waited(events_only, number):
+    holder = events_only.holder("--count", "8")
+    waiter = events_only.waiter("--count", "8", command=("echo", "ran"))
+    os.kill(waiter.prepared_guardian, number)
+    holder.process.terminate()
+    assert waiter.end()[:2] == (0, "ran\n")
+
+
+def test_the_stopped_guardian_of_a_killed_waiter_does_not_hold_up_those_behind_it(events_only):
+    holder = events_only.holder("--devices", "0")
+    head = events_only.waiter("--devices", "0,1")
+    guardian = head.prepared_guardian
+    behind = events_only.waiter("--devices", "1")
+    os.kill(guardian, signal.SIGSTOP)
+    head.process.kill()
+    behind.event("granted")
+    os.kill(guardian, signal.SIGCONT)
+    holder.process.terminate()
+
+
+def test_the_guardian_of_a_killed_waiter_ends(events_only, until, is_alive):
+    events_only.holder("--count", "8")
+    waiter = events_only.waiter("--count", "8")
+    guardian = waiter.prepared_guardian
+    waiter.process.kill()
+    until(lambda: not is_alive(guardian), "the end of a guardian that nobody needs")
+
+
+def test_a_waiter_that_gives_up_leaves_no_guardian(events_only, is_alive, until):
+    events_only.holder("--count", "8")
+    waiter = events_only.waiter("--count", "8", "--timeout", "1000")
+    guardian = waiter.prepared_guardian
+    os.kill(guardian, signal.SIGSTOP)
+    waiter.process.terminate()
+    assert waiter.end()[0] == 128 + signal.SIGTERM
+    until(lambda: not is_alive(guardian), "the end of a guardian that nobody needs")

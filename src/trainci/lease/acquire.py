@@ -21,7 +21,7 @@ from trainci.lease.queue import (
     waiting,
 )
 from trainci.lease.records import Request, Turn
-from trainci.processes import SignalPipe, become_subreaper
+from trainci.processes import SignalPipe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,18 +67,22 @@ class Waiter:
         request: Request,
         pipe: SignalPipe,
         tell: Callable[[Position], None],
+        prepare: Callable[[Ticket], None],
         probe: Probe | None = None,
         grace: float = 5.0,
         status_fd: int = -1,
     ) -> None:
         """``probe`` asks a device about its health, None for devices that need no asking.
 
-        ``tell`` is called when the wait begins. When the reader of ``status_fd`` goes away, so do we.
+        ``tell`` is called when the wait begins. ``prepare`` is called while we wait, to do what would else be part
+        of the hand-over; a child that it makes must close the ticket that it is called with. When the reader of
+        ``status_fd`` goes away, so do we.
         """
         self._directory = directory
         self._request = request
         self._pipe = pipe
         self._tell = tell
+        self._prepare = prepare
         self._probe = probe
         self._grace = grace
         self._status_fd = status_fd
@@ -187,11 +191,9 @@ class Waiter:
 
     def _wait(self, deadline: float) -> Lease:
         self._tell(self._told)
-        # What the hand-over will need is loaded now.
-        import _socket  # noqa: F401
-
-        become_subreaper()
         while True:
+            assert self._ticket is not None
+            self._prepare(self._ticket)
             self._keep_sentinel()
             self._sleep(deadline)
             lease = self._take_granted() or self._try()

@@ -13,7 +13,7 @@ from trainci.errors import EXIT_MACHINE, EXIT_OK, TrainciError, UsageError
 from trainci.lease.acquire import StoppedWaiting, TooLate, Waiter
 from trainci.lease.directory import Directory, open_directory
 from trainci.lease.environment import inherited, job_variables, pick
-from trainci.lease.guardian import ENDING_SIGNALS
+from trainci.lease.guardian import ENDING_SIGNALS, Job
 from trainci.lease.health import nvml_probe
 from trainci.lease.hold import MARKER, Lease
 from trainci.lease.inventory import gpus, virtual
@@ -22,7 +22,7 @@ from trainci.lease.options import LOCK_EXEC_USAGE, USAGE, Options, parse, parse_
 from trainci.lease.queue import lock_paths
 from trainci.lease.records import Place, Request
 from trainci.lease.reporter import LOCK_EXEC, Reporter
-from trainci.lease.supervise import run
+from trainci.lease.supervise import Wrapper
 from trainci.processes import SignalPipe
 
 TYPE_CHECKING = False
@@ -79,11 +79,22 @@ def _lease(program: str, options: Options, least: int) -> int:
     _refuse_impossible(places, count, least)
     reporter = Reporter(program, options.status_fd, count)
     pipe = SignalPipe((*ENDING_SIGNALS, signal.SIGCHLD))
+    request = _request(options, count, places)
+    job = Job(
+        directory,
+        request,
+        options.command,
+        lambda lease: _variables(options, lease),
+        options.time_limit,
+        options.grace,
+    )
+    wrapper = Wrapper(job, pipe, options.status_fd)
     waiter = Waiter(
         directory,
-        _request(options, count, places),
+        request,
         pipe,
         reporter.waiting,
+        wrapper.prepare,
         nvml_probe() if _known_to_nvml(places) else None,
         options.grace,
         options.status_fd,
@@ -91,30 +102,24 @@ def _lease(program: str, options: Options, least: int) -> int:
     try:
         lease = waiter.acquire(options.timeout)
     except TooLate:
+        wrapper.dismiss()
         reporter.say(f"the {count} devices did not come within {options.timeout:g} s.")
         return EXIT_TOO_LATE
     except StoppedWaiting as stopped:
+        wrapper.dismiss()
         return 128 + (stopped.signal or signal.SIGHUP)
-    return _run(lease, options, reporter, pipe)
+    return _run(lease, wrapper, reporter)
 
 
-def _run(lease: Lease, options: Options, reporter: Reporter, pipe: SignalPipe) -> int:
+def _run(lease: Lease, wrapper: Wrapper, reporter: Reporter) -> int:
     try:
         lease.take_ports()
     except BaseException:
+        wrapper.dismiss()
         lease.let_go()
         raise
     reporter.granted(lease)
-    outcome = run(
-        lease,
-        options.command,
-        _variables(options, lease),
-        options.time_limit,
-        options.grace,
-        pipe,
-        options.status_fd,
-        reporter.started,
-    )
+    outcome = wrapper.run(lease, reporter.started)
     reporter.ended(outcome)
     # Nothing is left to be finalised, and Python would take a tenth of the wrapper's life for it.
     sys.stdout.flush()

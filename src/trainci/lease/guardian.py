@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import _socket  # `socket` itself imports enum and selectors, 10 ms.
 import _thread
 import os
 import select
+import sys
 import time
 
 from trainci.lease import cgroup
 from trainci.lease.hold import Lease
+from trainci.lease.records import FOREVER, Record
 from trainci.processes import SignalPipe, become_subreaper, end_descendants, poll_timeout, reap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
+    from collections.abc import Callable
+
+    from trainci.lease.directory import Directory
+    from trainci.lease.records import Request
 else:
     import _signal as signal
 
@@ -21,29 +28,83 @@ else:
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 EXIT_CANNOT_RUN = 126
 EXIT_NOT_FOUND = 127
+# The kernel passes no more in one message (SCM_MAX_FD, unix(7)).
+_MOST_DESCRIPTORS = 253
 # A wrapper that has not given the lease back this long after the job's end is stopped, or worse.
 _WRAPPER_LATE_S = 1.0
+
+
+class Job:
+    """What a guardian is to do once there is a lease.
+
+    ``variables`` makes the command's environment; ``time_limit`` and ``grace`` are seconds.
+    """
+
+    def __init__(
+        self,
+        directory: Directory,
+        request: Request,
+        command: list[str],
+        variables: Callable[[Lease], dict[str, str]],
+        time_limit: float | None,
+        grace: float,
+    ) -> None:
+        self.directory = directory
+        self.request = request
+        self.command = command
+        self.variables = variables
+        self.time_limit = time_limit
+        self.grace = grace
+
+
+def grant(orders: _socket.socket, lease: Lease) -> None:
+    """Pass a lease on to the guardian that listens: what it has to know, and every lock (unix(7), SCM_RIGHTS).
+
+    :raises OSError: nobody listens any more.
+    """
+    chosen = ",".join(place.uuid for place in lease.places)
+    locks = b"".join(descriptor.to_bytes(4, sys.byteorder) for descriptor in (lease.guard, *lease.locks))
+    orders.sendmsg(
+        [f"{lease.port_base} {chosen} {lease.record.cgroup}".encode()],
+        [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, locks)],
+    )
+
+
+def _granted(orders: _socket.socket, job: Job) -> Lease | None:
+    """Wait for the lease; None when there will be none."""
+    text, passed, flags, _ = orders.recvmsg(1 << 16, _socket.CMSG_SPACE(4 * _MOST_DESCRIPTORS))
+    if not text or flags & _socket.MSG_CTRUNC:
+        return None
+    port_base, chosen, group = text.decode().split(" ", 2)
+    request = job.request
+    ids = tuple(chosen.split(",")) if chosen else ()
+    record = Record(request.id, ids, request.name, request.uid, request.pid, request.since, FOREVER, group)
+    guard, *locks = memoryview(passed[0][2]).cast("i")
+    os.set_inheritable(guard, False)
+    places = tuple(place for place in request.places if place.uuid in ids)
+    lease = Lease(job.directory, record, places, locks, guard)
+    lease.port_base = int(port_base)
+    return lease
 
 
 class Guardian:
     """Lives in a child of the wrapper; ``watch`` does not return.
 
-    An order, or the end of all orders, comes by the pipe ``orders``; what happens is told by ``reports``, in lines:
-    ``started PID``, ``failed CODE SENTENCE``, ``ended STATUS LIMITED STUCK``.
+    The lease, then perhaps an order to end, or the end of all orders, comes by ``orders``; what happens is told by
+    the pipe ``reports``, in lines: ``started PID``, ``failed CODE SENTENCE``, ``ended STATUS LIMITED STUCK``.
     """
 
-    def __init__(self, lease: Lease, time_limit: float | None, grace: float, orders: int, reports: int) -> None:
-        self._lease = lease
-        self._time_limit = time_limit
-        self._grace = grace
+    def __init__(self, job: Job, orders: _socket.socket, reports: int) -> None:
+        self._job = job
         self._orders = orders
         self._reports = reports
         self._command = 0
         self._status: int | None = None
-        self._group = lease.record.cgroup if cgroup.make(lease.record.cgroup) else ""
+        self._group = ""
+        self._moved = _thread.allocate_lock()
 
-    def watch(self, command: list[str], environment: dict[str, str], mask: set[int]) -> None:
-        """Start the command, end it, see that the lease is given back, exit."""
+    def watch(self, mask: set[int]) -> None:
+        """Wait for the lease, start the command, end it, see that the lease is given back, exit."""
         wrapper_group = os.getpgrp()
         at_terminal = os.isatty(0)
         if at_terminal:
@@ -55,11 +116,16 @@ class Guardian:
         become_subreaper()
         pipe = SignalPipe((signal.SIGCHLD, *ENDING_SIGNALS))
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        lease = _granted(self._orders, self._job)
+        if lease is None:
+            os._exit(0)
+        self._group = lease.record.cgroup
+        command = self._job.command
         try:
             self._command = os.posix_spawnp(
                 command[0],
                 command,
-                environment,
+                self._job.variables(lease),
                 setpgroup=wrapper_group if at_terminal else 0,
                 setsigmask=mask,
                 setsigdef=[*_restored()],
@@ -72,20 +138,27 @@ class Guardian:
             _leave_streams()
             if self._group:
                 # In a thread: a command that is short must not wait for it.
-                _thread.start_new_thread(self._adopt, ())
+                self._moved.acquire()
+                _thread.start_new_thread(self._move, ())
             self._guard(pipe)
-        self._see_it_given_back()
+        self._see_it_given_back(lease)
+        self._moved.acquire()
         cgroup.remove(self._group)
         os._exit(0)
 
-    def _adopt(self) -> None:
+    def _move(self) -> None:
+        """In a thread: move the job into a cgroup of its own."""
         # The mutex's alarm is for the main thread.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
-        cgroup.adopt(self._group, os.getpid())
+        try:
+            if cgroup.make(self._group):
+                cgroup.adopt(self._group, self._command, os.getpid())
+        finally:
+            self._moved.release()
 
     def _guard(self, pipe: SignalPipe) -> None:
         limited = self._wait(pipe)
-        left = end_descendants(self._grace, pipe, self._note)
+        left = end_descendants(self._job.grace, pipe, self._note)
         if not left and not cgroup.end(self._group):
             left = cgroup.members(self._group)
         self._tell(f"ended {self._status or 0} {int(limited)} {left[0] if left else 0}")
@@ -96,10 +169,11 @@ class Guardian:
 
     def _wait(self, pipe: SignalPipe) -> bool:
         """Until the command has exited or must be ended; is it the time limit that ends it?"""
-        deadline = None if self._time_limit is None else time.monotonic() + self._time_limit
+        limit = self._job.time_limit
+        deadline = None if limit is None else time.monotonic() + limit
         poller = select.poll()
         poller.register(pipe.fd, select.POLLIN)
-        poller.register(self._orders, select.POLLIN)
+        poller.register(self._orders.fileno(), select.POLLIN)
         while True:
             reap(self._note)
             if self._status is not None:
@@ -107,7 +181,7 @@ class Guardian:
             patience = None if deadline is None else poll_timeout(deadline - time.monotonic())
             ready = {descriptor for descriptor, _ in poller.poll(patience)}
             # An order, or the end of all orders: the wrapper is gone.
-            if self._orders in ready or pipe.take() & set(ENDING_SIGNALS):
+            if self._orders.fileno() in ready or pipe.take() & set(ENDING_SIGNALS):
                 return False
             if deadline is not None and time.monotonic() >= deadline:
                 reap(self._note)
@@ -123,13 +197,13 @@ class Guardian:
         except BrokenPipeError:
             return
 
-    def _see_it_given_back(self) -> None:
+    def _see_it_given_back(self, lease: Lease) -> None:
         """The wrapper gives the lease back and exits; where it was killed, or is stopped, we do so."""
         poller = select.poll()
         poller.register(self._orders, 0)
         poller.poll(int(_WRAPPER_LATE_S * 1000))
-        if not self._lease.is_given_back():
-            self._lease.let_go()
+        if not lease.is_given_back():
+            lease.let_go()
 
 
 def _restored() -> list[int]:

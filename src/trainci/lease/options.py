@@ -47,8 +47,8 @@ The flags of the script that it replaces; the same lock files, in a fair queue.
   --print-only           print the free devices, and lease nothing
 """
 
-# No host has so many; it bounds the work of choosing among them.
-_MOST_DEVICES = 1024
+# No host has so many. Their locks, two for each, must fit into one message to the guardian (253, unix(7)).
+_MOST_DEVICES = 120
 LOCK_EXEC_PATTERN = "/dev/shm/custom_gpu_lock_{gpu_id}.lock"
 
 

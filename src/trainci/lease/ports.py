@@ -7,6 +7,8 @@ network share them whatever their lock directories are, containers with a networ
 
 from __future__ import annotations
 
+import _socket  # `socket` itself imports enum and selectors, 10 ms.
+
 from trainci.errors import MachineError
 
 # Below the ports that Linux hands out by itself (32768-60999, /proc/sys/net/ipv4/ip_local_port_range).
@@ -34,8 +36,6 @@ def take_block(seed: int) -> tuple[int, int]:
 
 
 def _claim(base: int) -> int | None:
-    import _socket  # `socket` itself imports enum and selectors, 10 ms.
-
     name = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM)
     try:
         name.bind(f"\0trainci-ports-{base}".encode())

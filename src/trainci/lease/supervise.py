@@ -5,18 +5,21 @@ Two processes watch over the job, and either can end it when the other is killed
     wrapper W     what the user started; passes signals on, exits with the command's code, gives the lease back
     guardian G    child of W, parent of the command; enforces the time limit, ends the tree (``guardian``)
 
+Whoever has to wait for the lease makes G meanwhile: its start would be part of the hand-over of the devices.
+
 Both are subreapers: whatever a job daemonises becomes a child of G, or of W once G is gone. So the kernel itself
 says when nothing is left: ``waitpid`` finds no child.
 """
 
 from __future__ import annotations
 
+import _socket  # `socket` itself imports enum and selectors, 10 ms.
 import os
 import select
 import time
 
 from trainci.lease import cgroup
-from trainci.lease.guardian import ENDING_SIGNALS, Guardian
+from trainci.lease.guardian import ENDING_SIGNALS, Guardian, Job, grant
 from trainci.lease.hold import Lease
 from trainci.processes import (
     SignalPipe,
@@ -32,6 +35,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
     from collections.abc import Callable
+
+    from trainci.lease.queue import Ticket
 else:
     import _signal as signal
 
@@ -68,76 +73,82 @@ class Outcome:
         return code or (EXIT_TIME_LIMIT if self.time_limit else 0)
 
 
-def run(
-    lease: Lease,
-    command: list[str],
-    environment: dict[str, str],
-    time_limit: float | None,
-    grace: float,
-    pipe: SignalPipe,
-    status_fd: int,
-    started: Callable[[int], None],
-) -> Outcome:
-    """Run the command to its end, and the end of all that it started; then give the lease back.
+class Wrapper:
+    """Runs one command, to its end and the end of all that it started, once there is a lease for it.
 
-    ``pipe`` listens to SIGCHLD and ENDING_SIGNALS. ``started`` is called with the command's process id.
+    ``pipe`` listens to SIGCHLD and ENDING_SIGNALS; when the reader of ``status_fd`` (-1: none) goes away, the
+    command is ended.
     """
-    become_subreaper()
-    wrapper = _Wrapper(grace, pipe, status_fd, started)
-    wrapper.start(lease, command, environment, time_limit)
-    deadline = None if time_limit is None else time.monotonic() + time_limit
-    lease.listen()
-    outcome = wrapper.follow(deadline)
-    if wrapper.stuck:
-        # The guardian stays, and keeps the devices until the kernel lets go of that process.
-        lease.abandon()
-    else:
-        lease.let_go()
-    return outcome
 
-
-class _Wrapper:
-    def __init__(self, grace: float, pipe: SignalPipe, status_fd: int, started: Callable[[int], None]) -> None:
-        self._grace = grace
+    def __init__(self, job: Job, pipe: SignalPipe, status_fd: int) -> None:
+        self._job = job
         self._pipe = pipe
         self._status_fd = status_fd
-        self._started = started
         self._guardian = 0
-        self._command = 0
-        self._group = ""
-        self._orders = -1
-        self._reports = -1
         self._text = b""
         self._outcome = Outcome()
+        self._command = 0
+        self._group = ""
         self._ended = False
-        self.stuck = False
+        self._stuck = False
 
-    def start(
-        self, lease: Lease, command: list[str], environment: dict[str, str], time_limit: float | None
-    ) -> None:
-        orders, self._orders = os.pipe2(os.O_CLOEXEC)
+    def prepare(self, ticket: Ticket | None = None) -> None:
+        """Do what can be done before there is a lease. ``ticket`` is that of a waiting request."""
+        if self._guardian and os.waitpid(self._guardian, os.WNOHANG) == (0, 0):
+            return
+        become_subreaper()
+        self._orders, orders = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         self._reports, reports = os.pipe2(os.O_CLOEXEC)
-        for descriptor in lease.locks:
-            os.set_inheritable(descriptor, True)
-        self._group = lease.record.cgroup
         before = hold_signals()
         self._guardian = os.fork()
         if self._guardian == 0:
             try:
-                for descriptor in (self._orders, self._reports, self._status_fd):
+                if ticket is not None:
+                    ticket.close()
+                self._orders.close()
+                for descriptor in (self._reports, self._status_fd):
                     if descriptor >= 0:
                         os.close(descriptor)
-                Guardian(lease, time_limit, self._grace, orders, reports).watch(command, environment, before)
+                Guardian(self._job, orders, reports).watch(before)
             finally:
                 os._exit(EXIT_LOST)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        os.close(orders)
+        orders.close()
         os.close(reports)
 
-    def follow(self, deadline: float | None) -> Outcome:
+    def dismiss(self) -> None:
+        """There will be no lease."""
+        if self._guardian:
+            send(self._guardian, signal.SIGKILL)
+
+    def run(self, lease: Lease, started: Callable[[int], None]) -> Outcome:
+        """Run the command, then give the lease back. ``started`` is called with the command's process id."""
+        self.prepare()
+        self._group = lease.record.cgroup
+        limit = self._job.time_limit
+        deadline = None if limit is None else time.monotonic() + limit
+        self._grant(lease)
+        lease.listen()
+        outcome = self._follow(deadline, started)
+        if self._stuck:
+            # The guardian stays, and keeps the devices until the kernel lets go of that process.
+            lease.abandon()
+        else:
+            lease.let_go()
+        return outcome
+
+    def _grant(self, lease: Lease) -> None:
+        try:
+            grant(self._orders, lease)
+        except (BrokenPipeError, ConnectionResetError):
+            # It was killed just now; its reports end, too.
+            return
+        send(self._guardian, signal.SIGCONT)
+
+    def _follow(self, deadline: float | None, started: Callable[[int], None]) -> Outcome:
         """Until the guardian has reported the end, or has died."""
         # A guardian that does not do its work (it may be stopped) is replaced by ourselves.
-        overdue = None if deadline is None else deadline + self._grace + _GUARDIAN_LATE_S
+        overdue = None if deadline is None else deadline + self._job.grace + _GUARDIAN_LATE_S
         poller = select.poll()
         poller.register(self._reports, select.POLLIN)
         poller.register(self._pipe.fd, select.POLLIN)
@@ -146,7 +157,7 @@ class _Wrapper:
         while not self._ended:
             patience = None if overdue is None else poll_timeout(overdue - time.monotonic())
             ready = {descriptor for descriptor, _ in poller.poll(patience)}
-            if self._reports in ready and not self._read():
+            if self._reports in ready and not self._read(started):
                 self._take_over()
             if self._status_fd in ready and self._status_fd >= 0:
                 poller.unregister(self._status_fd)
@@ -163,13 +174,13 @@ class _Wrapper:
     def _order_end(self) -> float:
         """Tell the guardian to end the job; the time by which it must have."""
         try:
-            os.write(self._orders, b"!")
-        except BrokenPipeError:
+            self._orders.send(b"!")
+        except (BrokenPipeError, ConnectionResetError):
             pass
         send(self._guardian, signal.SIGCONT)
-        return time.monotonic() + self._grace + _GUARDIAN_LATE_S
+        return time.monotonic() + self._job.grace + _GUARDIAN_LATE_S
 
-    def _read(self) -> bool:
+    def _read(self, started: Callable[[int], None]) -> bool:
         """Take in what the guardian reports; False when it is gone."""
         more = os.read(self._reports, 4096)
         *lines, self._text = (self._text + more).split(b"\n")
@@ -177,7 +188,7 @@ class _Wrapper:
             what, _, rest = line.decode("utf-8", "replace").partition(" ")
             if what == "started":
                 self._command = int(rest)
-                self._started(self._command)
+                started(self._command)
             elif what == "failed":
                 code, _, self._outcome.complaint = rest.partition(" ")
                 self._outcome.code = int(code)
@@ -187,7 +198,7 @@ class _Wrapper:
                 self._settle(status)
                 self._outcome.time_limit = limit == 1
                 if stuck:
-                    self.stuck = True
+                    self._stuck = True
                     self._outcome.lost = (
                         f"process {stuck} cannot be killed (it waits inside the kernel); its devices stay taken"
                     )
@@ -209,7 +220,7 @@ class _Wrapper:
             if pid == self._command:
                 self._settle(status)
 
-        left = end_descendants(self._grace, self._pipe, note)
+        left = end_descendants(self._job.grace, self._pipe, note)
         if not left and not cgroup.end(self._group):
             left = cgroup.members(self._group)
         cgroup.remove(self._group)
