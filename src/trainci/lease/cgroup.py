@@ -50,23 +50,24 @@ def make(path: str) -> bool:
     return False
 
 
-def adopt(path: str, first: int, root: int) -> None:
-    """Move ``first``, then every other descendant of ``root``, into the cgroup, until none is outside.
+def adopt(path: str, root: int) -> None:
+    """Move every descendant of ``root`` into the cgroup, until none is outside.
 
     A child is born where its parent is, so this ends. A move can take the kernel 20 ms, which is why a job is not
     started inside: that would be part of every hand-over of a device.
     """
     inside: set[int] = set()
-    outside = {first}
-    while outside:
+    while True:
+        outside = set(descendants(root)) - inside
+        if not outside:
+            return
+        inside |= outside
         for pid in outside:
             try:
                 _write(f"{path}/cgroup.procs", str(pid))
             except OSError:
                 # It has ended, or it has become another user's: then the others still are ours to move.
                 continue
-        inside |= outside
-        outside = set(descendants(root)) - inside
 
 
 def members(path: str) -> list[int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import _socket  # `socket` itself imports enum and selectors, 10 ms.
-import _thread
 import os
 import select
 import sys
@@ -28,6 +27,8 @@ else:
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 EXIT_CANNOT_RUN = 126
 EXIT_NOT_FOUND = 127
+# A command that ends within this time is not moved into a cgroup of its own: it would wait for that.
+_BRIEF_S = 0.05
 # The kernel passes no more in one message (SCM_MAX_FD, unix(7)).
 _MOST_DESCRIPTORS = 253
 # A wrapper that has not given the lease back this long after the job's end is stopped, or worse.
@@ -101,7 +102,6 @@ class Guardian:
         self._command = 0
         self._status: int | None = None
         self._group = ""
-        self._moved = _thread.allocate_lock()
 
     def watch(self, mask: set[int]) -> None:
         """Wait for the lease, start the command, end it, see that the lease is given back, exit."""
@@ -136,28 +136,19 @@ class Guardian:
         else:
             self._tell(f"started {self._command}")
             _leave_streams()
-            if self._group:
-                # In a thread: a command that is short must not wait for it.
-                self._moved.acquire()
-                _thread.start_new_thread(self._move, ())
             self._guard(pipe)
         self._see_it_given_back(lease)
-        self._moved.acquire()
         cgroup.remove(self._group)
         os._exit(0)
 
-    def _move(self) -> None:
-        """In a thread: move the job into a cgroup of its own."""
-        # The mutex's alarm is for the main thread.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
-        try:
-            if cgroup.make(self._group):
-                cgroup.adopt(self._group, self._command, os.getpid())
-        finally:
-            self._moved.release()
-
     def _guard(self, pipe: SignalPipe) -> None:
-        limited = self._wait(pipe)
+        begun = time.monotonic()
+        limit = FOREVER if self._job.time_limit is None else self._job.time_limit
+        limited = not self._wait(pipe, begun + min(limit, _BRIEF_S))
+        if limited and limit > _BRIEF_S:
+            if self._group and cgroup.make(self._group):
+                cgroup.adopt(self._group, os.getpid())
+            limited = not self._wait(pipe, begun + limit)
         left = end_descendants(self._job.grace, pipe, self._note)
         if not left and not cgroup.end(self._group):
             left = cgroup.members(self._group)
@@ -167,25 +158,22 @@ class Guardian:
         while not cgroup.end(self._group):
             continue
 
-    def _wait(self, pipe: SignalPipe) -> bool:
-        """Until the command has exited or must be ended; is it the time limit that ends it?"""
-        limit = self._job.time_limit
-        deadline = None if limit is None else time.monotonic() + limit
+    def _wait(self, pipe: SignalPipe, deadline: float) -> bool:
+        """Until the command has exited or is ordered to end; False when it is the deadline that comes first."""
         poller = select.poll()
         poller.register(pipe.fd, select.POLLIN)
         poller.register(self._orders.fileno(), select.POLLIN)
         while True:
             reap(self._note)
             if self._status is not None:
+                return True
+            left = deadline - time.monotonic()
+            if left <= 0:
                 return False
-            patience = None if deadline is None else poll_timeout(deadline - time.monotonic())
-            ready = {descriptor for descriptor, _ in poller.poll(patience)}
+            ready = {descriptor for descriptor, _ in poller.poll(None if left == FOREVER else poll_timeout(left))}
             # An order, or the end of all orders: the wrapper is gone.
             if self._orders.fileno() in ready or pipe.take() & set(ENDING_SIGNALS):
-                return False
-            if deadline is not None and time.monotonic() >= deadline:
-                reap(self._note)
-                return self._status is None
+                return True
 
     def _note(self, pid: int, status: int) -> None:
         if pid == self._command:
