@@ -49,6 +49,7 @@ install: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt $(REQUIREMENTS) | prerequisites
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { echo "Making $(VENV)"; $(PYTHON) -m venv --clear $(VENV); }
+	$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . $(addprefix --requirement ,$(REQUIREMENTS))
 	@touch $(STAMP)
 

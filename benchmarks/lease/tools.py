@@ -15,7 +15,6 @@ class Bench:
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="trainci-bench-"))
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith(("TRAINCI_", "PYTHON"))}
-        self.environment["PYTHONPYCACHEPREFIX"] = str(self.folder / "bytecode")
 
     def lease(self, devices: int, *arguments: str) -> list[str]:
         """A lease by the installed console script."""
