@@ -119,7 +119,6 @@ class Guardian:
         lease = _granted(self._orders, self._job)
         if lease is None:
             os._exit(0)
-        self._group = lease.record.cgroup
         command = self._job.command
         try:
             self._command = os.posix_spawnp(
@@ -136,18 +135,19 @@ class Guardian:
         else:
             self._tell(f"started {self._command}")
             _leave_streams()
-            self._guard(pipe)
+            self._guard(pipe, lease.record.cgroup)
         self._see_it_given_back(lease)
         cgroup.remove(self._group)
         os._exit(0)
 
-    def _guard(self, pipe: SignalPipe) -> None:
+    def _guard(self, pipe: SignalPipe, group: str) -> None:
         begun = time.monotonic()
         limit = FOREVER if self._job.time_limit is None else self._job.time_limit
         limited = not self._wait(pipe, begun + min(limit, _BRIEF_S))
         if limited and limit > _BRIEF_S:
-            if self._group and cgroup.make(self._group):
-                cgroup.adopt(self._group, os.getpid())
+            if cgroup.make(group):
+                self._group = group
+                cgroup.adopt(group, os.getpid())
             limited = not self._wait(pipe, begun + limit)
         left = end_descendants(self._job.grace, pipe, self._note)
         if not left and not cgroup.end(self._group):
