@@ -1,6 +1,6 @@
 """The lease on one NVIDIA GPU: discovery, the idle gate, Xid errors, memory that returns before a hand-over.
 
-Run from the repository's root: ``PYTHONPATH=src python3 benchmarks/lease_gpu.py``. Needs torch and nvidia-ml-py,
+Run from the repository's root: ``PYTHONPATH=src python3 -m benchmarks.lease_gpu``. Needs torch and nvidia-ml-py,
 nothing else of trainci's, and about two minutes. Prints a record and writes it to benchmarks/results/lease_gpu.md;
 exits with 1 when a statement in it is false.
 """
@@ -10,12 +10,15 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.lease import handover
+from benchmarks.lease.tools import Bench, summary
 from trainci import devices
 from trainci.lease import release, status
 from trainci.lease.health import IDLE_BYTES, IDLE_WITHIN_S
@@ -56,6 +59,9 @@ sys.exit(command.main(sys.argv[1:]))
 """
 HELD_BYTES = 8 << 30
 PATIENCE_S = 60.0
+TRIALS = 25
+# The gate is asked once for each device; more than this would be a loop that polls.
+LONGEST_HAND_OVER_S = 0.25
 RECORD = Path(__file__).parent / "results" / "lease_gpu.md"
 
 lines: list[str] = []
@@ -94,6 +100,25 @@ def discovery(uuid: str, folder: Path) -> None:
         run(lease(folder, "--devices", uuid, "--", "true"))
         times.append(time.perf_counter() - begun)
     record("a lease of a GPU, uncontended", True, f"{min(times) * 1e3:.0f} ms with the NVML gate")
+
+
+def hand_over(uuid: str, folder: Path) -> None:
+    """As benchmarks/lease measures it. No CUDA job: its memory takes its own time to return."""
+    bench = Bench()
+    bench.environment = dict(os.environ)
+    prefixes = {"flock(1)": handover.flock(bench, 1), "ours": lease(folder, "--devices", uuid, "--")}
+    times: dict[str, list[float]] = {name: [] for name in prefixes}
+    for number in range(TRIALS):
+        for name, prefix in prefixes.items():
+            times[name].append(handover.one(bench, prefix, number))
+    shutil.rmtree(bench.folder)
+    (flock, flock_p95), (ours, ours_p95) = summary(times["flock(1)"]), summary(times["ours"])
+    record(
+        "a hand-over of a GPU",
+        ours < LONGEST_HAND_OVER_S,
+        f"{ours * 1e3:.0f} ms with the NVML gate, p95 {ours_p95 * 1e3:.0f} ms; flock(1) {flock * 1e3:.1f} ms, "
+        f"p95 {flock_p95 * 1e3:.1f} ms; {TRIALS} trials",
+    )
 
 
 def clean_gate(uuid: str, folder: Path) -> None:
@@ -208,7 +233,7 @@ def main() -> int:
     begun = time.monotonic()
     record("NVML discovery", True, ", ".join(f"{device.index} {device.name}" for device in found))
     with tempfile.TemporaryDirectory(prefix="trainci-gpu-") as name:
-        for check in (discovery, clean_gate, quarantine, xid, time_limit):
+        for check in (discovery, hand_over, clean_gate, quarantine, xid, time_limit):
             check(gpu.uuid, Path(name))
     say(f"```\n\n{len(failures)} statements failed. It took {time.monotonic() - begun:.0f} s.")
     RECORD.write_text("\n".join(lines) + "\n")

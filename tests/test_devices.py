@@ -78,13 +78,15 @@ class Driver:
 
     def __init__(self, monkeypatch):
         self.lost = False
+        # As NVML counts: it is closed by the last one who shuts it down.
+        self.users = self.openings = 0
         self.ecc = 0
         self.remapped = (0, 0, 0, 0)
         self.events = []
         self.registered = []
         answers = {
-            "nvmlInit": lambda: None,
-            "nvmlShutdown": lambda: None,
+            "nvmlInit": lambda: self.opened(1),
+            "nvmlShutdown": lambda: self.opened(-1),
             "nvmlDeviceGetHandleByUUID": str,
             "nvmlDeviceGetUUID": str,
             "nvmlDeviceGetMemoryInfo": lambda handle: self.fail() if self.lost else SimpleNamespace(used=0),
@@ -99,6 +101,10 @@ class Driver:
         }
         for name, answer in answers.items():
             monkeypatch.setattr(pynvml, name, answer)
+
+    def opened(self, change):
+        self.openings += self.users == 0
+        self.users += change
 
     def fail(self):
         raise pynvml.NVMLError(pynvml.NVML_ERROR_GPU_IS_LOST)
@@ -126,6 +132,15 @@ def test_faults_of_a_device_are_told_in_a_sentence(driver, uuid):
     assert devices.faults(uuid) == "3 uncorrectable ECC errors since the driver was loaded"
     driver.lost = True
     assert devices.faults(uuid) == "NVML cannot reach it: GPU is lost"
+
+
+def test_questions_of_one_session_open_nvml_once(driver):
+    with devices.session():
+        assert devices.faults("GPU-a") == ""
+        assert devices.memory_used("GPU-a") == 0
+    assert (driver.openings, driver.users) == (1, 0)
+    devices.memory_used("GPU-a")
+    assert (driver.openings, driver.users) == (2, 0)
 
 
 class Host(Driver):

@@ -94,6 +94,21 @@ def visible(devices: Sequence[Device], variable: str) -> tuple[Device, ...]:
     return tuple(found)
 
 
+def load() -> None:
+    """Load the binding of NVML now, which takes longer than its answers; nothing is opened."""
+    import pynvml  # noqa: F401
+
+
+@contextmanager
+def session() -> Iterator[None]:
+    """Questions that are asked within it share one opening of NVML, which else takes each of them 10 ms and more.
+
+    :raises MachineError: NVML fails.
+    """
+    with _nvml():
+        yield
+
+
 def memory_used(uuid: str) -> int:
     """Bytes of the device's memory that are in use, by whatever process; 0 where it is the host's, not its own.
 

@@ -16,7 +16,7 @@ from trainci.lease.directory import open_directory
 # A lease whose devices are asked by files: DIR/<uuid> holds the bytes in use, DIR/<uuid>.fault a sentence,
 # DIR/<uuid>.xid the number of an Xid that came.
 LEASE_WITH_PROBE = """
-import pathlib, sys
+import contextlib, pathlib, sys
 from trainci.lease import command, health
 from trainci.lease.health import Probe
 folder = pathlib.Path(sys.argv[1])
@@ -27,8 +27,16 @@ health.IDLE_WITHIN_S = float(sys.argv[2])
 command._known_to_nvml = lambda places: True
 def listen(uuids):
     return lambda: [(uuid, int(read(uuid + ".xid", 0))) for uuid in uuids if read(uuid + ".xid", "")]
-used, faults = lambda uuid: int(read(uuid, "0")), lambda uuid: read(uuid + ".fault", "")
-command.nvml_probe = lambda: Probe(used, faults, listen)
+@contextlib.contextmanager
+def session():
+    with (folder / "sessions").open("a") as file:
+        file.write("opened ")
+        yield
+def used(uuid):
+    return int(read(uuid, "0"))
+def faults(uuid):
+    return read(uuid + ".fault", "")
+command.nvml_probe = lambda: Probe(session, used, faults, listen)
 health.unfit.__defaults__ = (float(sys.argv[2]),)
 sys.exit(command.main(sys.argv[3:]))
 """
@@ -56,6 +64,11 @@ def probed(host, tmp_path):
 
 def states(host):
     return {device.uuid: device for device in status(str(host.path)).devices}
+
+
+def test_all_devices_of_a_lease_are_asked_in_one_session(probed, tmp_path):
+    assert probed("--count", "8", "--", "true").wait(40) == 0
+    assert (tmp_path / "memory" / "sessions").read_text().split() == ["opened"]
 
 
 def test_a_device_that_stays_dirty_is_quarantined_and_another_serves(host, probed, tmp_path):

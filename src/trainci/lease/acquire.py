@@ -262,7 +262,9 @@ class Waiter:
         return not reason
 
     def _unfit(self, lease: Lease) -> tuple[str, str]:
-        if self._probe is not None:
+        if self._probe is None:
+            return "", ""
+        with self._probe.session():
             for place in lease.places:
                 reason = unfit(self._probe, place.uuid, forgiven(self._directory, place.uuid), self._pause)
                 if reason:

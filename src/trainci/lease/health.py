@@ -13,6 +13,7 @@ from trainci.lease.directory import Directory, read_text
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from contextlib import AbstractContextManager
 
 # A driver keeps some memory of an idle GPU for itself (up to about 600 MiB was seen with persistence mode and MPS).
 IDLE_BYTES = 1 << 30
@@ -77,26 +78,30 @@ def _entry(directory: Directory, uuid: str) -> tuple[str, str]:
 class Probe:
     """How devices are asked about themselves.
 
-    ``memory_used`` gives bytes, ``faults`` a sentence or nothing. ``listen`` begins to hear the Xid errors of
-    devices; what it returns gives those that came since, as pairs of id and number.
+    ``memory_used`` gives bytes, ``faults`` a sentence or nothing; both are asked within a ``session``. ``listen``
+    begins to hear the Xid errors of devices; what it returns gives those that came since, as pairs of id and
+    number.
     """
 
     def __init__(
         self,
+        session: Callable[[], AbstractContextManager[None]],
         memory_used: Callable[[str], int],
         faults: Callable[[str], str],
         listen: Callable[[Sequence[str]], Callable[[], Iterable[tuple[str, int]]]],
     ) -> None:
+        self.session = session
         self.memory_used = memory_used
         self.faults = faults
         self.listen = listen
 
 
 def nvml_probe() -> Probe:
-    """Ask NVML."""
+    """Ask NVML. It is not opened before it is asked: who waits must not look as if he used a GPU."""
     from trainci import devices
 
-    return Probe(devices.memory_used, devices.faults, devices.listen_for_xids)
+    devices.load()
+    return Probe(devices.session, devices.memory_used, devices.faults, devices.listen_for_xids)
 
 
 def broken_by(xids: Iterable[tuple[str, int]]) -> dict[str, str]:
