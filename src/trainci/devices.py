@@ -11,6 +11,8 @@ from typing import Any
 from trainci.errors import MachineError, UsageError
 from trainci.model import Device, Pool, printable
 
+# What one lease can hold (``trainci.lease.options``).
+_MOST_VIRTUAL = 120
 # Long enough for NVML to look at what lies there already.
 _EVENT_WAIT_MS = 1
 # What NVML says where an event is of no single MIG instance (nvml.h, nvmlEventData_t).
@@ -26,12 +28,13 @@ def pool(spec: str) -> Pool:
     if spec == "auto":
         return Pool(tuple(device for device in _inherited(discover()) if not device.fault), virtual=False)
     kind, _, count = spec.partition(":")
-    if kind == "cpu" and count.isdecimal() and 0 < int(count) <= 1024:
+    if kind == "cpu" and count.isdecimal() and 0 < int(count) <= _MOST_VIRTUAL:
         return Pool(virtual_devices(int(count)), virtual=True)
     wanted = spec.split(",")
     if not all(part.isdecimal() for part in wanted):
         raise UsageError(
-            f"--devices {printable(spec)}: write auto, cpu:N (N virtual devices), or indices such as 0,1."
+            f"--devices {printable(spec)}: write auto, cpu:N (N virtual devices, up to {_MOST_VIRTUAL}), "
+            "or indices such as 0,1."
         )
     seen = {device.index: device for device in _inherited(discover())}
     missing = [part for part in wanted if int(part) not in seen]

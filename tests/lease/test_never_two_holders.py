@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from trainci.devices import pool
+
 # A job whose child has neither the lock's descriptor (Popen closes it) nor a parent that waits for it, and which
 # ends slowly when asked to.
 SLOW_CHILD = """
@@ -110,3 +112,19 @@ def test_a_stopped_sentinel_holds_no_device(host):
     assert (
         subprocess.run(["flock", "--timeout", "20", host.path / "devices" / "cpu-2.lock", "true"]).returncode == 0
     )
+
+
+def test_the_guardian_of_a_job_that_waited_holds_every_lock_too(host, tmp_path):
+    """They are passed to it in one message, two for each of as many devices as can be asked for."""
+    host.devices = len(pool("cpu:120").devices)
+    holder = host.holder("--count", "120")
+    pattern = ("--lock-path-pattern", str(tmp_path / "gpu_{gpu_id}"))
+    waiter = host.waiter("--count", "120", *pattern, command=("sleep", "1000"))
+    guardian = waiter.prepared_guardian
+    holder.process.terminate()
+    assert waiter.guardian == guardian
+    held = {str(path.readlink()) for path in Path(f"/proc/{guardian}/fd").iterdir()}
+    assert held >= {str(tmp_path / f"gpu_{i}") for i in range(120)}
+    assert held >= {str(host.path / "devices" / f"cpu-{i}.lock") for i in range(120)}
+    host.devices += 1
+    assert host.run("--", "true").returncode == 2
