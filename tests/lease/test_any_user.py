@@ -149,3 +149,11 @@ def test_in_a_container_a_mounted_directory_is_accepted():
         root="/trainci", point="/dev/shm/trainci", kind="tmpfs", source="tmpfs"
     )
     refuse_unshared("/dev/shm/trainci", False, shared, container=True)
+
+
+def test_a_foreign_lock_file_that_may_not_be_opened_is_named(host, users):
+    folder = host.path.parent
+    (folder / "gpu_0").touch(mode=0o600)
+    done = users(65534, "--lock-path-pattern", f"{folder}/gpu_{{gpu_id}}", "--devices", "0", "--", "true")
+    assert done.returncode == 3
+    assert f"the lock file {folder}/gpu_0 may not be opened by this user" in done.stderr

@@ -5,12 +5,10 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -203,20 +201,6 @@ def test_exit_codes_are_the_commands_own(host):
 
 def test_a_time_limit_beyond_what_poll_takes_is_one(host):
     assert host.run("--time-limit", "1e9", "--grace", "1e9", "--", "true").returncode == 0
-
-
-@pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become another user")
-def test_a_foreign_lock_file_that_may_not_be_opened_is_named(host, tmp_path):
-    locked = Path(tempfile.mkdtemp(prefix="trainci-pattern-"))
-    locked.chmod(0o1777)
-    (locked / "gpu_0").touch(mode=0o600)
-    host.path = locked / "locks"
-    command = host.command("--lock-path-pattern", f"{locked}/gpu_{{gpu_id}}", "--devices", "0", "--", "true")
-    become = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    done = subprocess.run([*become, *command], env=host.environment, capture_output=True, text=True)
-    shutil.rmtree(locked)
-    assert done.returncode == 3
-    assert f"the lock file {locked}/gpu_0 may not be opened by this user" in done.stderr
 
 
 def test_a_full_or_broken_disk_is_the_machines_fault_in_one_line(host):
