@@ -73,7 +73,9 @@ def grant(orders: _socket.socket, lease: Lease) -> None:
 
 def _granted(orders: _socket.socket, job: Job) -> Lease | None:
     """Wait for the lease; None when there will be none."""
-    text, passed, flags, _ = orders.recvmsg(1 << 16, _socket.CMSG_SPACE(4 * _MOST_DESCRIPTORS))
+    text, passed, flags, _ = orders.recvmsg(
+        1 << 16, _socket.CMSG_SPACE(4 * _MOST_DESCRIPTORS), _socket.MSG_CMSG_CLOEXEC
+    )
     if not text or flags & _socket.MSG_CTRUNC:
         return None
     port_base, chosen, group = text.decode().split(" ", 2)
@@ -81,7 +83,6 @@ def _granted(orders: _socket.socket, job: Job) -> Lease | None:
     ids = tuple(chosen.split(",")) if chosen else ()
     record = Record(request.id, ids, request.name, request.uid, request.pid, request.since, FOREVER, group)
     guard, *locks = memoryview(passed[0][2]).cast("i")
-    os.set_inheritable(guard, False)
     places = tuple(place for place in request.places if place.uuid in ids)
     lease = Lease(job.directory, record, places, locks, guard)
     lease.port_base = int(port_base)
@@ -103,8 +104,8 @@ class Guardian:
         self._status: int | None = None
         self._group = ""
 
-    def watch(self, mask: set[int]) -> None:
-        """Wait for the lease, start the command, end it, see that the lease is given back, exit."""
+    def watch(self, mask: set[int], lease: Lease | None) -> None:
+        """Wait for the lease, if it is not there yet; run the command; see that the lease is given back; exit."""
         wrapper_group = os.getpgrp()
         at_terminal = os.isatty(0)
         if at_terminal:
@@ -116,9 +117,11 @@ class Guardian:
         become_subreaper()
         pipe = SignalPipe((signal.SIGCHLD, *ENDING_SIGNALS))
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        lease = _granted(self._orders, self._job)
+        lease = lease or _granted(self._orders, self._job)
         if lease is None:
             os._exit(0)
+        for descriptor in lease.locks:
+            os.set_inheritable(descriptor, True)
         command = self._job.command
         try:
             self._command = os.posix_spawnp(

@@ -92,10 +92,16 @@ class Wrapper:
         self._ended = False
         self._stuck = False
 
-    def prepare(self, ticket: Ticket | None = None) -> None:
-        """Do what can be done before there is a lease. ``ticket`` is that of a waiting request."""
-        if self._guardian and os.waitpid(self._guardian, os.WNOHANG) == (0, 0):
-            return
+    def prepare(self, ticket: Ticket) -> None:
+        """Do what can be done before there is a lease. ``ticket`` is that of the waiting request."""
+        if not self._has_guardian():
+            self._fork(None, ticket)
+
+    def _has_guardian(self) -> bool:
+        """It may have been killed while we waited."""
+        return self._guardian > 0 and os.waitpid(self._guardian, os.WNOHANG) == (0, 0)
+
+    def _fork(self, lease: Lease | None, ticket: Ticket | None = None) -> None:
         become_subreaper()
         self._orders, orders = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         self._reports, reports = os.pipe2(os.O_CLOEXEC)
@@ -109,7 +115,7 @@ class Wrapper:
                 for descriptor in (self._reports, self._status_fd):
                     if descriptor >= 0:
                         os.close(descriptor)
-                Guardian(self._job, orders, reports).watch(before)
+                Guardian(self._job, orders, reports).watch(before, lease)
             finally:
                 os._exit(EXIT_LOST)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -123,11 +129,13 @@ class Wrapper:
 
     def run(self, lease: Lease, started: Callable[[int], None]) -> Outcome:
         """Run the command, then give the lease back. ``started`` is called with the command's process id."""
-        self.prepare()
         self._group = lease.record.cgroup
         limit = self._job.time_limit
         deadline = None if limit is None else time.monotonic() + limit
-        self._grant(lease)
+        if self._has_guardian():
+            self._grant(lease)
+        else:
+            self._fork(lease)
         lease.listen()
         outcome = self._follow(deadline, started)
         if self._stuck:
