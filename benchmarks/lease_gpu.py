@@ -107,10 +107,7 @@ def hand_over(uuid: str, folder: Path) -> None:
     bench = Bench()
     bench.environment = dict(os.environ)
     prefixes = {"flock(1)": handover.flock(bench, 1), "ours": lease(folder, "--devices", uuid, "--")}
-    times: dict[str, list[float]] = {name: [] for name in prefixes}
-    for number in range(TRIALS):
-        for name, prefix in prefixes.items():
-            times[name].append(handover.one(bench, prefix, number))
+    times = handover.by_turns(bench, prefixes, TRIALS)
     shutil.rmtree(bench.folder)
     (flock, flock_p95), (ours, ours_p95) = summary(times["flock(1)"]), summary(times["ours"])
     record(

@@ -24,12 +24,7 @@ def rows(bench: Bench, trials: int) -> list[tuple[str, str, str]]:
     """Median and p95 for each tool, with the ratio to flock(1)."""
     found = []
     for devices in (1, 8):
-        prefixes = tools(bench, devices)
-        times: dict[str, list[float]] = {name: [] for name in prefixes}
-        for number in range(trials):
-            # By turns, so that a busy moment meets all alike.
-            for name, prefix in prefixes.items():
-                times[name].append(one(bench, prefix, number))
+        times = by_turns(bench, tools(bench, devices), trials)
         reference = summary(times["flock(1)"])
         for name, seconds in times.items():
             median, p95 = summary(seconds)
@@ -41,6 +36,15 @@ def rows(bench: Bench, trials: int) -> list[tuple[str, str, str]]:
                 )
             )
     return found
+
+
+def by_turns(bench: Bench, prefixes: dict[str, list[str]], trials: int) -> dict[str, list[float]]:
+    """Seconds of each hand-over; by turns, so that a busy moment meets all alike."""
+    times: dict[str, list[float]] = {name: [] for name in prefixes}
+    for number in range(trials):
+        for name, prefix in prefixes.items():
+            times[name].append(one(bench, prefix, number))
+    return times
 
 
 def tools(bench: Bench, devices: int) -> dict[str, list[str]]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jobs import children_of
 
 # Generous: a test waits for a condition, and only a broken lease waits this long.
 PATIENCE_S = 40.0
@@ -111,10 +112,8 @@ class Job:
     @property
     def prepared_guardian(self) -> int:
         """That of a waiting job; the wrapper's other child is its candidate for the sentinel's office."""
-        return int(wait_until(lambda: len(self._children()) == 2 and self._children()[0], "a guardian"))
-
-    def _children(self) -> list[int]:
-        return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
+        children = wait_until(lambda: len(found := children_of(self.pid)) == 2 and found, "a guardian")
+        return int(children[0])
 
     def wait(self) -> int:
         return self.process.wait(PATIENCE_S)

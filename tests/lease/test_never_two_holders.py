@@ -9,22 +9,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+from jobs import ENDS_SLOWLY
+
 from trainci.devices import pool
 
 # A job whose child has neither the lock's descriptor (Popen closes it) nor a parent that waits for it, and which
 # ends slowly when asked to.
-SLOW_CHILD = """
-import subprocess, sys, pathlib
-child = subprocess.Popen([sys.executable, "-c", '''
-import os, pathlib, signal, time, sys
-def slow(*_):
-    time.sleep(0.4)
-    pathlib.Path(sys.argv[2]).write_text("gone")
-    os._exit(0)
-signal.signal(signal.SIGTERM, slow)
-pathlib.Path(sys.argv[1]).write_text(str(os.getpid()))
-while True: time.sleep(1)
-''', *sys.argv[1:]], close_fds=True)
+SLOW_CHILD = f"""
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", {ENDS_SLOWLY!r}, *sys.argv[1:]], close_fds=True)
 child.wait()
 """
 

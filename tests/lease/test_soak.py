@@ -12,9 +12,9 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
+from jobs import children_of
 
 REQUESTS = 520
 AT_ONCE = 20
@@ -45,13 +45,6 @@ for path in mine:
         (folder / f"overlap-{path.name}-{me}").touch()
     path.unlink()
 """
-
-
-def children_of(pid: int) -> list[int]:
-    try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
 
 
 def victims(wrapper: int) -> list[int]:

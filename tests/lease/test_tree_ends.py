@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from jobs import ENDS_SLOWLY
 
 from trainci.lease import cgroup
 
@@ -136,23 +137,13 @@ def test_the_streams_close_with_the_command(host):
 
 
 # Everything by which it could be found is gone but its cgroup: parents, session, environment, descriptors.
-NAMELESS = """
+NAMELESS = f"""
 import os, sys, time
-CODE = '''
-import os, pathlib, signal, sys, time
-def slow(*_):
-    time.sleep(0.4)
-    pathlib.Path(sys.argv[2]).write_text("gone")
-    os._exit(0)
-signal.signal(signal.SIGTERM, slow)
-pathlib.Path(sys.argv[1]).write_text(str(os.getpid()))
-while True: time.sleep(1)
-'''
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
         os.closerange(3, 100)
-        os.execve(sys.executable, [sys.executable, "-c", CODE, *sys.argv[1:]], {})
+        os.execve(sys.executable, [sys.executable, "-c", {ENDS_SLOWLY!r}, *sys.argv[1:]], {{}})
     os._exit(0)
 os.wait()
 time.sleep(1000)

@@ -1,0 +1,25 @@
+"""What jobs of several tests run, and a look at their processes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ENDS_SLOWLY = """
+import os, pathlib, signal, sys, time
+def slow(*_):
+    time.sleep(0.4)
+    pathlib.Path(sys.argv[2]).write_text("gone")
+    os._exit(0)
+signal.signal(signal.SIGTERM, slow)
+pathlib.Path(sys.argv[1]).write_text(str(os.getpid()))
+while True: time.sleep(1)
+"""
+"""Writes its process id to the first file; asked to end, it takes its time, and then writes to the second one."""
+
+
+def children_of(pid: int) -> list[int]:
+    """In the order in which they were born; none of a process that is gone."""
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
