@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 REQUIREMENTS := requirements-dev.txt examples/posttrain/requirements.txt
-NODE := tests/workflows/node
+NODE := tests/github/workflows/node
 NODE_STAMP := $(NODE)/node_modules/.package-lock.json
 
 .PHONY: help demo examples test check unit lint install benchmarks schema prerequisites

@@ -19,9 +19,9 @@ from pathlib import Path
 
 from benchmarks.lease import handover
 from benchmarks.lease.tools import Bench, summary
-from trainci import devices
+from trainci.host import devices
 from trainci.lease import release, status
-from trainci.lease.health import IDLE_BYTES, IDLE_WITHIN_S
+from trainci.lease.store.health import IDLE_BYTES, IDLE_WITHIN_S
 
 HOLD_MEMORY = """
 import sys, time, torch
@@ -53,7 +53,8 @@ torch.cuda.synchronize()
 # A lease to which no Xid counts as a program's own fault.
 STRICT_LEASE = """
 import sys
-from trainci.lease import command, health
+from trainci.lease import command
+from trainci.lease.store import health
 health._OF_PROGRAMS = frozenset()
 sys.exit(command.main(sys.argv[1:]))
 """
@@ -179,7 +180,7 @@ def state_of(uuid: str, folder: Path) -> str:
 def time_limit(uuid: str, folder: Path) -> None:
     """A CUDA job ends at its time limit; the next one finds the memory returned."""
     look = (
-        "import sys, time; from trainci.devices import memory_used; "
+        "import sys, time; from trainci.host.devices import memory_used; "
         "print(memory_used(sys.argv[1]) >> 20, time.time())"
     )
     first = subprocess.Popen(

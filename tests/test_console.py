@@ -11,19 +11,7 @@ import rich.console
 from trainci.console.actions import GithubConsole
 from trainci.console.live import LiveConsole
 from trainci.console.plain import Console
-from trainci.model import (
-    Attempt,
-    Device,
-    Event,
-    Outcome,
-    Pool,
-    Result,
-    Run,
-    Selected,
-    Selection,
-    Test,
-    Verdict,
-)
+from trainci.model import Attempt, Device, Event, Outcome, Pool, Result, Run, Selected, Selection, Test, Verdict
 
 POOL = Pool((Device(0, "cpu-0", "virtual", virtual=True),) * 8, virtual=True)
 

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainci.findings import Finding, find, parse_place
-from trainci.model import Declarations, Entry, Project, Suite, printable
+from trainci.model import Declarations, Entry, Project, Suite
+from trainci.text import printable
 
 _GOOD = Declarations(num_gpus=1, line=3, has_main=True)
 

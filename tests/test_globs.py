@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -61,7 +62,7 @@ def test_a_glob_means_what_pathlib_means_by_it(
 
 @given(st.text("ab[]!-+9*?^./\\", max_size=8))
 def test_no_wildcard_within_a_component_crosses_a_slash(pattern: str) -> None:
-    one = pattern.replace("/", "").replace("**", "*")
+    one = re.sub(r"\*+", "*", pattern.replace("/", ""))
     assume(one)
     for path in ("a/b", "/", "a/", "/b", "+/9"):
         assert not matches(path, one)

@@ -68,7 +68,7 @@ def test_a_missing_git_is_a_clear_sentence(bare):
 
 
 def test_make_test_installs_githubs_own_parser():
-    done = make("--dry-run", "--what-if=tests/workflows/node/package.json", "test")
+    done = make("--dry-run", "--what-if=tests/github/workflows/node/package.json", "test")
     assert done.returncode == 0, done.stderr
     assert "npm ci" in done.stdout
     assert done.stdout.index("npm ci") < done.stdout.index("python -m pytest")

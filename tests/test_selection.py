@@ -8,8 +8,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from trainci.errors import UsageError
-from trainci.model import Change, Declarations, Entry, Project, Refused, Selection, Suite, printable
+from trainci.model import Change, Declarations, Entry, Project, Refused, Selection, Suite
 from trainci.selection import Choice, changed_tests, choose, resolve, suite_choices, wants_changes
+from trainci.text import printable
 
 _A, _ASYNC, _FP8 = Entry("tests/a.py"), Entry("tests/a.py", ("--async",)), Entry("tests/a.py", env=(("FP8", "1"),))
 _B = Entry("tests/b.py", where="trainci.toml:9")

@@ -6,8 +6,8 @@ import heapq
 import random
 from collections.abc import Callable
 
-from trainci.lease.policy import Ask, plan
-from trainci.lease.records import Place
+from trainci.lease.queue.policy import Ask, plan
+from trainci.lease.store.records import Place
 
 DEVICES = tuple(Place(f"g{i}", i) for i in range(8))
 FORTNIGHT_S = 14 * 86400.0

@@ -101,6 +101,6 @@ def _run_command(name: str, arguments: list[str], stdout: TextIO, stderr: TextIO
 
 def _shown(said: str) -> str:
     """An error's text; in a job of GitHub's an annotation for each of its lines, at the place that it names."""
-    from trainci import github
+    from trainci.github import actions as github
 
     return github.annotated(said) if github.in_actions(os.environ) else said

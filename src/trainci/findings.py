@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from trainci.model import Declarations, Entry, Project, Suite, counted, printable
+from trainci.model import Declarations, Entry, Project, Suite
+from trainci.text import counted, printable
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import subprocess
 from pathlib import Path
 
 from trainci.errors import UsageError
-from trainci.model import Change, printable
+from trainci.model import Change
+from trainci.text import printable
 
 
 def changes(root: Path, base: str, *, uncommitted: bool) -> tuple[Change, ...]:

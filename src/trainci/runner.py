@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from trainci import schedule, verdict
+from trainci import schedule
 from trainci.executors.base import Executor, Job, Phase
 from trainci.model import Attempt, Event, Outcome, Pool, Result, Run, Test, Verdict
 from trainci.paths import RunPaths
 from trainci.schedule import Fitting
+from trainci.verdict import decide as verdict
 
 Listener = Callable[[Event], None]
 

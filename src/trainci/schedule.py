@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from trainci.model import Pool, Refused, Selected, Selection, Test, counted
+from trainci.model import Pool, Refused, Selected, Selection, Test
+from trainci.text import counted
 
 
 @dataclass(frozen=True)

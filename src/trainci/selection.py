@@ -9,18 +9,8 @@ from dataclasses import dataclass, replace
 
 from trainci.errors import UsageError
 from trainci.globs import is_glob, matches
-from trainci.model import (
-    Change,
-    Declarations,
-    Entry,
-    Project,
-    Refused,
-    Selected,
-    Selection,
-    Suite,
-    Test,
-    printable,
-)
+from trainci.model import Change, Declarations, Entry, Project, Refused, Selected, Selection, Suite, Test
+from trainci.text import printable
 
 _CHANGE_WORDS = {"A": "added", "M": "modified", "T": "modified", "C": "copied"}
 

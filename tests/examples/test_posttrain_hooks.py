@@ -16,7 +16,7 @@ from posttrain.arguments import BadArguments
 from posttrain.backends.base import Replica
 from posttrain.sample import Rollout, Sample
 
-from trainci.testing.contracts.table import OPTIONS
+from trainci.contracts.slime.table import OPTIONS
 
 pytestmark = pytest.mark.slow
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from trainci.devices import virtual_devices
 from trainci.executors.base import Executor, Job, Phase
 from trainci.executors.fake import FakeExecutor, Scripted
 from trainci.executors.local import LocalExecutor
+from trainci.host.devices import virtual_devices
 from trainci.model import Event, Pool, Test
 
 DEADLINE = 60.0

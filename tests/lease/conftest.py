@@ -21,7 +21,8 @@ PATIENCE_S = 40.0
 
 WITHOUT_WATCHDOG = """
 import sys
-from trainci.lease import acquire, command
+from trainci.lease import command
+from trainci.lease.queue import acquire
 acquire._WATCHDOG_S = 1000.0
 sys.exit(command.internal_main(sys.argv[1:]))
 """

@@ -13,8 +13,8 @@ import tempfile
 import pytest
 
 from trainci.errors import UsageError
-from trainci.lease import directory
-from trainci.lease.directory import open_directory, refuse_unshared
+from trainci.lease.store import directory
+from trainci.lease.store.directory import open_directory, refuse_unshared
 
 LINE = "36 35 98:0 {root} {point} rw,noatime master:1 - {kind} {source} rw"
 ROOT = LINE.format(root="/", point="/", kind="overlay", source="overlay")

@@ -17,11 +17,11 @@ import pytest
 import trainci
 from trainci.errors import UsageError
 from trainci.lease.command import gpu_lock_exec
-from trainci.lease.environment import inherited, pick
 from trainci.lease.options import LOCK_EXEC_PATTERN, parse, parse_lock_exec
-from trainci.lease.ports import BLOCK, FIRST, take_block
-from trainci.lease.records import Place
 from trainci.lease.reporter import _json
+from trainci.lease.store.ports import BLOCK, FIRST, take_block
+from trainci.lease.store.records import Place
+from trainci.lease.supervise.environment import inherited, pick
 
 GPUS = (
     Place("GPU-8a56aaaa", 0),
@@ -35,7 +35,7 @@ GPUS = (
 LEASE_OF_GPUS = """
 import sys
 from trainci.lease import command
-from trainci.lease.records import Place
+from trainci.lease.store.records import Place
 names = "GPU-8a56aaaa GPU-8a56bbbb GPU-1c5b0000 MIG-77".split()
 command.gpus = lambda directory, total: tuple(Place(name, index) for index, name in enumerate(names))
 command._known_to_nvml = lambda places: False
@@ -270,7 +270,7 @@ def test_a_block_whose_first_port_is_taken_is_passed_over():
 def test_the_light_path_imports_nothing_heavy(host):
     """Each of these costs more than the lease itself; `trainci lease` is on the path of every hand-over."""
     source = str(Path(trainci.__file__).parents[1])
-    code = f"import sys; sys.path.insert(0, {source!r}); import trainci.lease.command, trainci.lease.sentinel"
+    code = f"import sys; sys.path.insert(0, {source!r}); import trainci.lease.command, trainci.lease.queue.watcher"
     code += "; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
     heavy = {

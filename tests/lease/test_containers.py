@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import trainci
-from trainci.lease.ports import BLOCK, FIRST, take_block
+from trainci.lease.store.ports import BLOCK, FIRST, take_block
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
 

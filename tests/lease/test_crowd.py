@@ -7,17 +7,17 @@ import subprocess
 import sys
 import time
 
-from trainci.lease import queue
-from trainci.lease.directory import make_fifo, open_directory
-from trainci.lease.locks import MUTEX_PATIENCE_S, Mutex
-from trainci.lease.queue import Ticket, waiting
-from trainci.lease.records import Place, Request
+from trainci.lease.queue import cycle as queue
+from trainci.lease.queue.cycle import Ticket, waiting
+from trainci.lease.store.directory import make_fifo, open_directory
+from trainci.lease.store.locks import MUTEX_PATIENCE_S, Mutex
+from trainci.lease.store.records import Place, Request
 
 # Each owner is in for a part of the patience; all of them together for far longer.
 OWNER = """
 import os, sys, time
-from trainci.lease.directory import open_directory
-from trainci.lease.locks import MUTEX_PATIENCE_S, Mutex
+from trainci.lease.store.directory import open_directory
+from trainci.lease.store.locks import MUTEX_PATIENCE_S, Mutex
 directory, witness = open_directory(sys.argv[1]), sys.argv[2]
 print("ready", flush=True)
 sys.stdin.readline()

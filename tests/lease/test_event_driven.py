@@ -102,8 +102,8 @@ def test_a_process_stopped_with_the_mutex_does_not_stall_the_queue(host):
 # Prints the path of every file that a pass locks.
 PASS_AND_TELL = """
 import os, sys, time
-from trainci.lease.directory import open_directory
-from trainci.lease.queue import Pass, waiting
+from trainci.lease.store.directory import open_directory
+from trainci.lease.queue.cycle import Pass, waiting
 directory = open_directory(sys.argv[1])
 sys.addaudithook(
     lambda event, given: event == "fcntl.flock" and print(os.readlink(f"/proc/self/fd/{given[0]}"))

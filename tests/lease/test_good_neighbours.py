@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from trainci.lease.placement import choose
-from trainci.lease.records import Place
+from trainci.lease.queue.placement import choose
+from trainci.lease.store.records import Place
 
 
 def places(count, groups=None, numa=None):

@@ -9,8 +9,8 @@ import re
 import time
 
 from trainci.cli import main
-from trainci.lease.directory import open_directory
-from trainci.lease.health import quarantine
+from trainci.lease.store.directory import open_directory
+from trainci.lease.store.health import quarantine
 
 TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
 

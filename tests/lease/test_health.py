@@ -10,15 +10,17 @@ import time
 
 import pytest
 
-from trainci.lease import health, release, status
-from trainci.lease.directory import open_directory
+from trainci.lease import release, status
+from trainci.lease.store import health
+from trainci.lease.store.directory import open_directory
 
 # A lease whose devices are asked by files: DIR/<uuid> holds the bytes in use, DIR/<uuid>.fault a sentence,
 # DIR/<uuid>.xid the number of an Xid that came.
 LEASE_WITH_PROBE = """
 import contextlib, pathlib, sys
-from trainci.lease import command, health
-from trainci.lease.health import Probe
+from trainci.lease import command
+from trainci.lease.store import health
+from trainci.lease.store.health import Probe
 folder = pathlib.Path(sys.argv[1])
 def read(name, default):
     path = folder / name

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from jobs import ENDS_SLOWLY
 
-from trainci.devices import pool
+from trainci.host.devices import pool
 
 # A job whose child has neither the lock's descriptor (Popen closes it) nor a parent that waits for it, and which
 # ends slowly when asked to.

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from trainci.lease.policy import Ask, plan
-from trainci.lease.records import FOREVER, Place
+from trainci.lease.queue.policy import Ask, plan
+from trainci.lease.store.records import FOREVER, Place
 
 DEVICES = tuple(Place(f"d{i}", i) for i in range(8))
 BOUNDS = st.one_of(st.just(FOREVER), st.integers(1, 50).map(float))

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from trainci.lease.directory import open_directory, read_text, remove
-from trainci.lease.hold import LockedError, take_lease
-from trainci.lease.locks import take
-from trainci.lease.queue import GRANT_LASTS_S, Pass, Ticket, note_strangers, read_plan, waiting
-from trainci.lease.records import (
+from trainci.host.files import read_text, remove
+from trainci.lease.queue.cycle import GRANT_LASTS_S, Pass, Ticket, note_strangers, read_plan, waiting
+from trainci.lease.queue.hold import LockedError, take_lease
+from trainci.lease.store.directory import open_directory
+from trainci.lease.store.locks import take
+from trainci.lease.store.records import (
     FOREVER,
     Place,
     Record,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from jobs import ENDS_SLOWLY
 
-from trainci.lease import cgroup
+from trainci.host import cgroup
 
 needs_cgroup = pytest.mark.skipif(
     not cgroup.path_for("0"), reason="no cgroup can be made here: that takes cgroup v2 and root, or a delegated one"

@@ -16,8 +16,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainci import metric_files
 from trainci.errors import MachineError, UsageError
+from trainci.history import metric_files
 from trainci.testing import record_metric
 
 

@@ -8,7 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainci import catalog, config, git, github, selection
+from trainci import config, git, selection
+from trainci.affected.imports import importers
+from trainci.catalog.declarations import declarations
+from trainci.catalog.files import find_test_files
+from trainci.github import actions as github
 from trainci.model import Declarations, Project
 
 
@@ -22,7 +26,7 @@ class Repository:
 
     def declarations(self, files: Iterable[str]) -> dict[str, Declarations]:
         """What each of ``files`` declares."""
-        return {file: catalog.declarations(self.root, file) for file in files}
+        return {file: declarations(self.root, file) for file in files}
 
     def changed(self, base: str) -> dict[str, str]:
         """The changed test files and why each counts as changed; ``base`` is empty for the project's own.
@@ -32,8 +36,8 @@ class Repository:
         in_job = github.in_actions(os.environ)
         changes = git.changes(self.root, base or f"origin/{self.project.base}", uncommitted=not in_job)
         touched = {path for change in changes for path in (change.path, change.old_path) if path.endswith(".py")}
-        importers = catalog.importers(self.root, touched, self.project.test_globs, self.files)
-        return selection.changed_tests(changes, importers, self.files)
+        dependents = importers(self.root, touched, self.project.test_globs, self.files)
+        return selection.changed_tests(changes, dependents, self.files)
 
     def from_root(self, selectors: Sequence[str]) -> list[str]:
         """Selectors with each test file, as the current directory names it, made relative to the root."""
@@ -49,5 +53,5 @@ def open_repository() -> Repository:
     """
     root = config.find_root(Path.cwd())
     project = config.load(root)
-    found = set(catalog.test_files(root, project.test_globs))
+    found = set(find_test_files(root, project.test_globs))
     return Repository(root, project, tuple(sorted(found | {entry.file for entry in project.registered})))

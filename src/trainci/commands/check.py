@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
-from trainci import findings, github
+from trainci import findings
 from trainci.commands._repository import open_repository
 from trainci.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, PlacedFaults
-from trainci.model import counted, printable
+from trainci.github import actions as github
+from trainci.text import counted, printable
 
 
 @click.command("check")

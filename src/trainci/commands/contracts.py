@@ -6,9 +6,9 @@ import sys
 
 import click
 
+from trainci.contracts.files import parse_settings, report, verdicts
+from trainci.contracts.slime.table import CONTRACTS, OPTIONS
 from trainci.errors import EXIT_OK, UsageError
-from trainci.testing.contracts.files import parse_settings, report, verdicts
-from trainci.testing.contracts.table import CONTRACTS, OPTIONS
 
 
 @click.group("contracts")

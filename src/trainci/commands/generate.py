@@ -9,8 +9,8 @@ import click
 from trainci import config, selection
 from trainci.commands._repository import open_repository
 from trainci.errors import EXIT_FAILED, EXIT_OK, UsageError
+from trainci.github.workflows import jobs, render
 from trainci.model import Selection, Suite
-from trainci.workflows import jobs, render
 
 
 @click.command("generate")

@@ -6,11 +6,11 @@ import time
 
 import click
 
-from trainci import devices
 from trainci.errors import EXIT_OK, UsageError
+from trainci.host import devices
 from trainci.lease import release, status
 from trainci.lease.view import DeviceStatus, Waiting
-from trainci.model import counted, printable
+from trainci.text import counted, printable
 
 
 @click.command("gpus")

@@ -10,7 +10,7 @@ import click
 from trainci.commands.generate import render_workflows
 from trainci.config import CONFIG_FILE
 from trainci.errors import EXIT_OK, UsageError
-from trainci.workflows.render import FOLDER, write
+from trainci.github.workflows.render import FOLDER, write
 
 # What is written, and from which file of ours.
 _FILES = {

@@ -7,9 +7,10 @@ import click
 from trainci import selection
 from trainci.commands._repository import Repository, open_repository
 from trainci.errors import MachineError
-from trainci.history import History, Past
-from trainci.model import Entry, Selected, Suite, printable
+from trainci.history.sqlite import History, Past
+from trainci.model import Entry, Selected, Suite
 from trainci.paths import StatePaths
+from trainci.text import printable
 
 
 @click.command("list")

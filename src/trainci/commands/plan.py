@@ -8,10 +8,12 @@ from pathlib import Path
 
 import click
 
-from trainci import github, selection, triggers
+from trainci import selection
 from trainci.commands._repository import open_repository
 from trainci.errors import EXIT_OK, UsageError
-from trainci.workflows import matrix
+from trainci.github import actions as github
+from trainci.github import triggers
+from trainci.github.workflows import matrix
 
 
 @click.command("plan")

@@ -14,19 +14,22 @@ from pathlib import Path
 
 import click
 
-from trainci import devices, git, github, schedule, selection
+from trainci import git, schedule, selection
 from trainci.commands._repository import Repository, open_repository
 from trainci.console.actions import GithubConsole
 from trainci.console.plain import Console
 from trainci.errors import EXIT_OK, EXIT_USAGE, MachineError, UsageError
-from trainci.event_log import EventLog
 from trainci.executors.local import LocalExecutor
-from trainci.history import History
-from trainci.model import Pool, Run, Selection, counted, printable
+from trainci.github import actions as github
+from trainci.history.event_log import EventLog
+from trainci.history.sqlite import History
+from trainci.host import devices
+from trainci.model import Pool, Run, Selection
 from trainci.paths import RunPaths, StatePaths
 from trainci.reports import summary
 from trainci.runner import Plan, Runner
 from trainci.schedule import Fitting
+from trainci.text import counted, printable
 
 
 @click.command("run")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from trainci.config.tables import CONFIG_FILE, EntryTable, FileTable, ProjectTable, SuiteTable, Table, WorkflowTable
-from trainci.model import printable
+from trainci.text import printable
 
 Path = tuple[str | int, ...]
 

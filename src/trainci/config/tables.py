@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from trainci.config import values as allowed
-from trainci.model import printable
+from trainci.text import printable
 
 CONFIG_FILE = "trainci.toml"
 

@@ -6,7 +6,7 @@ import posixpath
 import re
 from typing import Any
 
-from trainci.model import printable
+from trainci.text import printable
 
 
 def entry_from_path(value: Any) -> Any:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
-from trainci import github
 from trainci.console.plain import Console
+from trainci.github import actions as github
 from trainci.model import Event, Result, Run
 
 

@@ -14,7 +14,8 @@ from rich.text import Text
 
 from trainci import schedule
 from trainci.console.plain import Console, clock_time, duration
-from trainci.model import Event, Outcome, Pool, Run, Selection, Test, counted
+from trainci.model import Event, Outcome, Pool, Run, Selection, Test
+from trainci.text import counted
 
 _COLORS = {
     "passed": "green",

@@ -10,20 +10,20 @@ import sys
 import time
 
 from trainci.errors import EXIT_MACHINE, EXIT_OK, TrainciError, UsageError
-from trainci.lease.acquire import StoppedWaiting, TooLate, Waiter
-from trainci.lease.directory import Directory, open_directory
-from trainci.lease.environment import inherited, job_variables, pick
-from trainci.lease.guardian import ENDING_SIGNALS, Job
-from trainci.lease.health import nvml_probe
-from trainci.lease.hold import MARKER, Lease
-from trainci.lease.inventory import gpus, virtual
-from trainci.lease.locks import is_held
+from trainci.host.processes import SignalPipe
 from trainci.lease.options import LOCK_EXEC_USAGE, USAGE, Options, parse, parse_lock_exec
-from trainci.lease.queue import lock_paths
-from trainci.lease.records import Place, Request
+from trainci.lease.queue.acquire import StoppedWaiting, TooLate, Waiter
+from trainci.lease.queue.cycle import lock_paths
+from trainci.lease.queue.hold import MARKER, Lease
 from trainci.lease.reporter import LOCK_EXEC, Reporter
-from trainci.lease.supervise import Wrapper
-from trainci.processes import SignalPipe
+from trainci.lease.store.directory import Directory, open_directory
+from trainci.lease.store.health import nvml_probe
+from trainci.lease.store.inventory import gpus, virtual
+from trainci.lease.store.locks import is_held
+from trainci.lease.store.records import Place, Request
+from trainci.lease.supervise.environment import inherited, job_variables, pick
+from trainci.lease.supervise.supervisor import ENDING_SIGNALS, Job
+from trainci.lease.supervise.wrapper import Wrapper
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

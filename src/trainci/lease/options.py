@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from trainci.errors import UsageError
-from trainci.lease.records import FOREVER
+from trainci.lease.store.records import FOREVER
 
 USAGE = """\
 Usage: trainci lease [--count N | --devices 0,3] [options] -- COMMAND…

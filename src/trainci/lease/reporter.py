@@ -6,13 +6,13 @@ import os
 import sys
 import time
 
-from trainci.lease.records import FOREVER
+from trainci.lease.store.records import FOREVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from trainci.lease.acquire import Position
-    from trainci.lease.hold import Lease
-    from trainci.lease.supervise import Outcome
+    from trainci.lease.queue.acquire import Position
+    from trainci.lease.queue.hold import Lease
+    from trainci.lease.supervise.wrapper import Outcome
 
 # The name under which `gpu-lock-exec` speaks: that of the script that it replaces, whose lines others may read.
 LOCK_EXEC = "gpu_lock_exec"

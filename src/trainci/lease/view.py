@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainci.lease import health
-from trainci.lease.directory import Directory, locate, open_directory, read_text
-from trainci.lease.locks import is_held
-from trainci.lease.queue import lease_of, read_plan, ring_sentinel
-from trainci.lease.records import FOREVER, load_request
+from trainci.host.files import read_text
+from trainci.lease.queue.cycle import lease_of, read_plan, ring_sentinel
+from trainci.lease.store import health
+from trainci.lease.store.directory import Directory, locate, open_directory
+from trainci.lease.store.locks import is_held
+from trainci.lease.store.records import FOREVER, load_request
 from trainci.model import Device
 
 

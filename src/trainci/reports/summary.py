@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import html
 
-from trainci.model import Outcome, Result, Run, printable
+from trainci.model import Outcome, Result, Run
+from trainci.text import printable
 
 _SIGNS = {Outcome.PASSED: "✅", Outcome.SKIPPED: "⏭️"}
 

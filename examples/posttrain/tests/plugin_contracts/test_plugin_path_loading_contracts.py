@@ -2,7 +2,7 @@
 
 from _scripted import SETTINGS
 
-from trainci.testing import contracts
+from trainci import contracts
 
 NUM_GPUS = 0
 HOOKS = {

@@ -6,7 +6,7 @@ holds another one to it.
 
 from _scripted import SETTINGS
 
-from trainci.testing import contracts
+from trainci import contracts
 
 NUM_GPUS = 0
 HOOKS = {

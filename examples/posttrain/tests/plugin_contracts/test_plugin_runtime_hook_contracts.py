@@ -1,6 +1,6 @@
 """The hooks between rollout and training keep their contracts; without torch, the loss by its signature only."""
 
-from trainci.testing import contracts
+from trainci import contracts
 
 NUM_GPUS = 0
 HOOKS = {

@@ -1,0 +1,1 @@
+"""Which tests a changed file reaches, without running anything."""

@@ -1,0 +1,166 @@
+"""Reads what test files declare, from their syntax trees. No test file is ever imported."""
+
+from __future__ import annotations
+
+import ast
+import operator
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from trainci.catalog.main_block import has_main_block, is_phased
+from trainci.model import Declarations
+from trainci.text import printable
+
+_OPERATORS: dict[type[ast.AST], Callable[[int, int], int]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.Pow: operator.pow,
+    ast.LShift: operator.lshift,
+}
+# Enough for any host, and small enough that no expression can take memory or time.
+_LARGEST = 10**9
+
+
+def declarations(root: Path, file: str) -> Declarations:
+    """What ``file`` declares. A file that cannot be read or parsed gives Declarations with a ``fault``."""
+    shown = printable(file)
+    try:
+        tree = parse(root / file)
+    except SyntaxError as error:
+        return Declarations(fault=f"{shown}:{error.lineno or 1}: does not parse: {printable(error.msg)}")
+    except (ValueError, RecursionError, MemoryError) as error:
+        return Declarations(fault=f"{shown}:1: does not parse: {printable(str(error)) or type(error).__name__}")
+    except OSError as error:
+        return Declarations(fault=f"{shown}:1: cannot be read: {error.strerror}")
+    says = Declarations(has_main=has_main_block(tree), phased=is_phased(tree))
+    try:
+        count, line = _declared(tree.body, "NUM_GPUS", _count)
+        flag, flag_line = _declared(tree.body, "REQUIRES_GPU", _flag)
+        if flag and count == 0:
+            raise _Misdeclared("REQUIRES_GPU", flag_line, "contradicts NUM_GPUS = 0; remove one of them")
+    except _Misdeclared as error:
+        return replace(says, line=error.line, fault=f"{shown}:{error.line}: {error}")
+    return replace(says, num_gpus=count, line=line, requires_gpu=bool(flag), requires_gpu_line=flag_line)
+
+
+class _NotConstant(Exception):
+    pass
+
+
+class _Misdeclared(Exception):
+    def __init__(self, name: str, line: int, reason: str) -> None:
+        super().__init__(f"{name} {reason}")
+        self.line = line
+
+
+def parse(path: Path) -> ast.Module:
+    with warnings.catch_warnings():
+        # An invalid escape in somebody's test is not worth a line on our standard error.
+        warnings.simplefilter("ignore")
+        # Bytes, so that Python itself applies the file's coding line and byte-order mark.
+        return ast.parse(path.read_bytes())
+
+
+def _declared(body: list[ast.stmt], name: str, read: Callable[[ast.expr], int]) -> tuple[int | None, int]:
+    """The value of ``name`` at the top level (None for none), and its line.
+
+    :raises _Misdeclared: it is no constant, or not the only one.
+    """
+    found = list(_bindings(body, name))
+    if not found:
+        return None, 1
+    line = found[-1][0]
+    try:
+        values = {_value(value, read) for _, value in found}
+        if len(values) == 1:
+            return values.pop(), line
+        reason = f"is set on several lines ({', '.join(str(at) for at, _ in found)}); keep one"
+    except _NotConstant as error:
+        reason = str(error)
+    except RecursionError:
+        reason = "is too long a sum; write the number"
+    raise _Misdeclared(name, line, reason)
+
+
+def _bindings(body: list[ast.stmt], name: str) -> Iterator[tuple[int, ast.expr | str]]:
+    """Each binding of ``name`` at the top level: its line, and its value or why it has none."""
+    for node in body:
+        if isinstance(node, (ast.Assign, ast.AnnAssign)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if any(_is_name(target, name) for target in targets) and node.value is not None:
+                yield node.lineno, node.value
+            elif node.value is not None and any(_is_name(inner, name) for t in targets for inner in ast.walk(t)):
+                yield node.lineno, "is unpacked from a tuple; give it a line of its own"
+        elif isinstance(node, ast.AugAssign) and _is_name(node.target, name):
+            yield node.lineno, "is changed after its declaration; write the final value"
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            if any((alias.asname or alias.name) == name for alias in node.names):
+                yield node.lineno, "is imported; write the value in this file, which is read and never run"
+        elif isinstance(node, (ast.If, ast.Try, ast.With, ast.For, ast.While)):
+            for inner in ast.walk(node):
+                if _is_name(inner, name) and isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store):
+                    kind = type(node).__name__.lower()
+                    yield inner.lineno, f"is set inside a `{kind}` block; write one constant at the top level"
+
+
+def _is_name(node: ast.AST, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name
+
+
+def _value(node: ast.expr | str, read: Callable[[ast.expr], int]) -> int:
+    if isinstance(node, str):
+        raise _NotConstant(node)
+    return read(node)
+
+
+def _flag(node: ast.expr) -> bool:
+    if isinstance(node, ast.Constant) and isinstance(node.value, bool):
+        return node.value
+    raise _NotConstant(
+        f"must be True or False, and {_source(node)} is neither: this file is read, not run, to know it"
+    )
+
+
+def _count(node: ast.expr) -> int:
+    value = _evaluate(node)
+    if value < 0:
+        raise _NotConstant(f"is {value}; it cannot be negative")
+    return value
+
+
+def _evaluate(node: ast.expr) -> int:
+    if isinstance(node, ast.Constant) and type(node.value) is int:
+        if node.value <= _LARGEST:
+            return node.value
+        raise _NotConstant(f"is out of range: {_source(node)}")
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
+        operand = _evaluate(node.operand)
+        return -operand if isinstance(node.op, ast.USub) else operand
+    if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
+        left, right = _evaluate(node.left), _evaluate(node.right)
+        powerful = isinstance(node.op, (ast.Pow, ast.LShift))
+        if not powerful or 0 <= right <= 30:
+            try:
+                value = _OPERATORS[type(node.op)](left, right)
+            except ZeroDivisionError:
+                raise _NotConstant(f"divides by zero: {_source(node)}") from None
+            if abs(value) <= _LARGEST:
+                return value
+        raise _NotConstant(f"is out of range: {_source(node)}")
+    raise _NotConstant(
+        f"must be a whole number or arithmetic on whole numbers (2 * 4), and {_source(node)} is not: "
+        "this file is read, not run, to know it"
+    )
+
+
+def _source(node: ast.expr) -> str:
+    try:
+        text = printable(ast.unparse(node))
+    except ValueError:  # Python writes no integer of more than some thousand digits.
+        return "the number"
+    return f"`{text if len(text) <= 60 else text[:57] + '...'}`"

@@ -1,0 +1,52 @@
+"""Which files of a repository are tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from trainci.errors import UsageError
+from trainci.globs import literal_directory, matches
+from trainci.text import printable
+
+
+def find_test_files(root: Path, globs: Iterable[str]) -> tuple[str, ...]:
+    """The files that match ``globs``, as sorted POSIX paths relative to ``root``.
+
+    Links to directories are not followed.
+    """
+    patterns = tuple(globs)
+    tops = {literal_directory(pattern) for pattern in patterns}
+    found = {
+        path
+        for top in tops
+        for path in walk(root, top)
+        if path.endswith(".py") and any(matches(path, pattern) for pattern in patterns)
+    }
+    return tuple(sorted(found))
+
+
+def walk(root: Path, top: str) -> Iterator[str]:
+    """Files below ``root/top`` as POSIX paths relative to ``root``; hidden directories are left out."""
+    try:
+        with os.scandir(root / top) as entries:
+            listed = list(entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise UsageError(f"{printable(top)} cannot be searched for tests: {error.strerror}") from None
+    for entry in listed:
+        path = f"{top}/{entry.name}" if top else entry.name
+        if entry.is_dir(follow_symlinks=False):
+            if not entry.name.startswith(".") and entry.name != "__pycache__":
+                yield from walk(root, path)
+        elif _is_file(entry):
+            yield path
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link that leads back to itself
+        return False

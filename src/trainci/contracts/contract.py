@@ -1,0 +1,104 @@
+"""The nouns: a Contract as data, the Hook that is held to it, and the Violation that says how it broke it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+from trainci.contracts.slime.stand_ins import Args
+
+
+class Violation(Exception):
+    """A hook does not keep its contract. ``sample`` is what it was given or gave back when it broke."""
+
+    def __init__(self, sentence: str, sample: object = None) -> None:
+        super().__init__(sentence)
+        self.sample = sample
+
+
+@dataclass(frozen=True)
+class Contract:
+    """How the trainer calls one hook and what it does with the answer."""
+
+    option: str
+    """The trainer's argument, without the dashes in front: ``custom-rm-path``."""
+    positional: tuple[str, ...]
+    """What the trainer passes by position; a hook may give its parameters other names."""
+    returns: str
+    """What it must return, for people."""
+    check: Callable[[Hook], None] | None
+    """Calls the hook with small samples and raises Violation. None: it cannot be called outside the trainer."""
+    keywords: tuple[str, ...] = ()
+    """What the trainer passes by name."""
+    awaited: bool = False
+    """The trainer awaits the answer, so the hook must be ``async def``."""
+    needs_torch: bool = False
+    """Its arguments are tensors."""
+    group: bool = False
+    """The form of the hook that the trainer calls under ``--group-rm``."""
+
+    @property
+    def signature(self) -> str:
+        """The signature as shown: what the trainer passes and what it expects."""
+        by_name = [f"{name}=…" for name in self.keywords]
+        star = [] if self.positional or not by_name else ["*"]
+        prefix = "async " if self.awaited else ""
+        return f"{prefix}({', '.join([*self.positional, *star, *by_name])}) -> {self.returns}"
+
+
+@dataclass
+class Hook:
+    """A loaded function (or class) with the ``settings`` that its ``args`` carry beyond the usual ones."""
+
+    contract: Contract
+    function: Callable[..., Any]
+    settings: Mapping[str, object] = field(default_factory=dict)
+    given: object = None
+    """What it was last called about."""
+
+    def args(self, **values: object) -> Args:
+        """The trainer's arguments as the hook sees them."""
+        return Args(**{**values, **self.settings})
+
+    def call(self, *positional: object, sample: object = None, **keywords: object) -> Any:
+        """Call the hook as the trainer does; what goes wrong inside it becomes a Violation about ``sample``."""
+        self.given = sample
+        return self.run(lambda: self.function(*positional, **keywords), sample)
+
+    def run(self, action: Callable[[], Any], sample: object = None) -> Any:
+        """Run a part of the hook, such as a method of its class, under the rules of ``call``."""
+        try:
+            answer = action()
+            if not self.contract.awaited:
+                if inspect.iscoroutine(answer):
+                    answer.close()
+                    raise Violation("is async, but the trainer does not await it", sample)
+                return answer
+            if not inspect.isawaitable(answer):
+                raise Violation("is not async, but the trainer awaits it: write `async def`", sample)
+            return asyncio.run(_wait_for(answer))
+        except (Violation, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # SystemExit too: a hook must not end the trainer
+            where = place(error.__traceback__)
+            raise Violation(f"raised {type(error).__name__}: {error} ({where})", sample) from error
+
+
+async def _wait_for(answer: Any) -> Any:
+    return await answer
+
+
+def place(trace: TracebackType | None) -> str:
+    """``file:line`` of the innermost frame that is neither ours nor the import machinery's."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(trace)
+        if not frame.filename.startswith("<frozen") and "importlib" not in frame.filename
+    ]
+    foreign = [frame for frame in frames if "trainci/testing/contracts" not in frame.filename] or frames
+    return f"{foreign[-1].filename}:{foreign[-1].lineno}" if foreign else "no line of it is known"

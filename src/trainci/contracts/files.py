@@ -1,0 +1,80 @@
+"""What a contract test file and the command line share: several hooks, their verdicts, the exit code."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from typing import TextIO
+
+from trainci.contracts.checking import Verdict, check
+from trainci.contracts.slime.table import find
+from trainci.errors import EXIT_FAILED, EXIT_OK, TrainciError, UsageError
+
+
+def verdicts(
+    hooks: Mapping[str, str], settings: Mapping[str, object] | None = None, *, group_rm: bool = False
+) -> list[Verdict]:
+    """A verdict for each hook of ``hooks``, option → function path."""
+    return [check(find(option, group_rm=group_rm), path, settings) for option, path in hooks.items()]
+
+
+def require(
+    hooks: Mapping[str, str], settings: Mapping[str, object] | None = None, *, group_rm: bool = False
+) -> None:
+    """The body of a test: an AssertionError with the verdicts of the hooks that broke their contract."""
+    failed = [verdict for verdict in verdicts(hooks, settings, group_rm=group_rm) if not verdict.passed]
+    if failed:
+        raise AssertionError("\n" + "\n".join(map(str, failed)))
+
+
+def report(found: Iterable[Verdict], stream: TextIO) -> int:
+    """Write the verdicts and their count; 1 when one of them failed."""
+    found = list(found)
+    for verdict in found:
+        stream.write(f"{verdict}\n")
+    passed = [verdict for verdict in found if verdict.passed]
+    partly = sum(bool(verdict.not_called) for verdict in passed)
+    note = f", {partly} of them by signature only" if partly else ""
+    stream.write(f"{len(passed)} of {len(found)} hooks passed{note}.\n")
+    return EXIT_OK if len(passed) == len(found) else EXIT_FAILED
+
+
+def main(hooks: Mapping[str, str], settings: Mapping[str, object] | None = None, *, group_rm: bool = False) -> None:
+    """The end of a contract test file that is run directly; exits with 0, 1 or 2.
+
+    Each of ``hooks`` is an argument; those that are given are checked in the place of all that the file names.
+    """
+    parser = argparse.ArgumentParser(
+        description="Hold hooks to their contracts; without arguments, the file's own."
+    )
+    for option in hooks:
+        parser.add_argument(f"--{option}", dest=option, metavar="PKG.MODULE.FUNCTION")
+    parser.add_argument("--group-rm", action="store_true", default=group_rm, help="custom-rm-path takes groups")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="an attribute of args")
+    chosen = vars(parser.parse_args())
+    given = {option: chosen[option] for option in hooks if chosen[option]}
+    try:
+        values = {**(settings or {}), **parse_settings(chosen["set"])}
+        sys.exit(report(verdicts(given or hooks, values, group_rm=chosen["group_rm"]), sys.stdout))
+    except TrainciError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(error.exit_code)
+
+
+def parse_settings(texts: Iterable[str]) -> dict[str, object]:
+    """``name=value`` each; a value is JSON where it parses as such, else text.
+
+    :raises UsageError: one has no ``=`` or no name.
+    """
+    settings: dict[str, object] = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator or not name.isidentifier():
+            raise UsageError(f"--set {text!r}: write NAME=VALUE")
+        try:
+            settings[name] = json.loads(value)
+        except ValueError:
+            settings[name] = value
+    return settings

@@ -1,0 +1,1 @@
+"""The hooks of slime: their table, the samples that they are called with, and what they must return."""

@@ -1,0 +1,154 @@
+"""Every hook that the trainer loads from a function path. A new hook is a row here and a check."""
+
+from __future__ import annotations
+
+from trainci.contracts.contract import Contract
+from trainci.contracts.slime import sample_checks, tensor_checks
+from trainci.errors import UsageError
+
+_ROLLOUT = ("args", "rollout_id", "data_source")
+
+CONTRACTS: tuple[Contract, ...] = (
+    Contract(
+        "rollout-function-path",
+        _ROLLOUT,
+        "groups of samples, or an object with .samples and .metrics",
+        sample_checks.rollout,
+        keywords=("evaluation",),
+    ),
+    Contract(
+        "eval-function-path",
+        _ROLLOUT,
+        "{data set: {rewards, truncated, samples}}, or an object with it as .data",
+        sample_checks.evaluation,
+        keywords=("evaluation",),
+    ),
+    Contract(
+        "custom-generate-function-path",
+        ("args", "sample", "sampling_params"),
+        "a sample, or a list of samples",
+        sample_checks.generate,
+        awaited=True,
+    ),
+    Contract("custom-rm-path", ("args", "sample"), "a number", sample_checks.reward, awaited=True),
+    Contract(
+        "custom-rm-path",
+        ("args", "samples"),
+        "a list of numbers, one a sample",
+        sample_checks.group_reward,
+        awaited=True,
+        group=True,
+    ),
+    Contract(
+        "dynamic-sampling-filter-path",
+        ("args", "samples"),
+        "a bool, or an object with .keep and .reason",
+        sample_checks.dynamic_filter,
+    ),
+    Contract(
+        "buffer-filter-path",
+        ("args", "rollout_id", "buffer", "num_samples"),
+        "groups taken out of the buffer",
+        sample_checks.buffer_filter,
+    ),
+    Contract(
+        "data-source-path",
+        ("args",),
+        "a class with get_samples, add_samples, save, load and __len__",
+        sample_checks.data_source,
+    ),
+    Contract(
+        "rollout-sample-filter-path",
+        ("args", "groups"),
+        "None (sets sample.remove_sample)",
+        sample_checks.sample_filter,
+    ),
+    Contract(
+        "rollout-all-samples-process-path",
+        ("args", "all_groups", "data_source"),
+        "None",
+        sample_checks.all_samples,
+    ),
+    Contract(
+        "rollout-data-postprocess-path",
+        ("args", "rollout_id", "rollout_data"),
+        "None (changes rollout_data in place)",
+        tensor_checks.rollout_data,
+        needs_torch=True,
+    ),
+    Contract(
+        "custom-loss-function-path",
+        ("args", "batch", "logits", "sum_of_sample_mean"),
+        "(scalar loss, metrics)",
+        tensor_checks.loss,
+        needs_torch=True,
+    ),
+    Contract(
+        "custom-tis-function-path",
+        (),
+        "(pg_loss, loss_masks, metrics)",
+        tensor_checks.importance_sampling,
+        keywords=(
+            "args",
+            "pg_loss",
+            "train_log_probs",
+            "rollout_log_probs",
+            "loss_masks",
+            "total_lengths",
+            "response_lengths",
+        ),
+        needs_torch=True,
+    ),
+    Contract(
+        "custom-pg-loss-reducer-function-path",
+        ("total_lengths", "response_lengths", "loss_masks", "calculate_per_token_loss"),
+        "a function: the tokens' losses -> a scalar",
+        tensor_checks.loss_reducer,
+        needs_torch=True,
+    ),
+    Contract(
+        "custom-reward-post-process-path",
+        ("args", "samples"),
+        "(raw_rewards, rewards), one a sample",
+        sample_checks.reward_post_process,
+    ),
+    Contract(
+        "custom-convert-samples-to-train-data-path",
+        ("args", "samples"),
+        f"a dict with {', '.join(sample_checks.TRAIN_DATA)}",
+        sample_checks.convert,
+    ),
+    Contract(
+        "custom-rollout-log-function-path",
+        ("rollout_id", "args", "samples", "rollout_extra_metrics", "rollout_time"),
+        "a bool: True skips the default logging",
+        sample_checks.rollout_log,
+    ),
+    Contract(
+        "custom-eval-rollout-log-function-path",
+        ("rollout_id", "args", "data", "extra_metrics"),
+        "a bool: True skips the default logging",
+        sample_checks.eval_log,
+    ),
+    Contract("custom-megatron-init-path", ("args",), "None", None),
+    Contract("custom-megatron-before-log-prob-hook-path", ("args", "model", "store_prefix"), "None", None),
+    Contract(
+        "custom-megatron-before-train-step-hook-path",
+        ("args", "rollout_id", "step_id", "model", "optimizer", "opt_param_scheduler"),
+        "None",
+        None,
+    ),
+)
+
+OPTIONS: tuple[str, ...] = tuple(dict.fromkeys(contract.option for contract in CONTRACTS))
+
+
+def find(option: str, *, group_rm: bool = False) -> Contract:
+    """The contract of ``option``, in the form for ``--group-rm`` where it has one.
+
+    :raises UsageError: there is no such hook.
+    """
+    forms = [contract for contract in CONTRACTS if contract.option == option]
+    if not forms:
+        raise UsageError(f"there is no hook {option!r}; there are: {', '.join(OPTIONS)}")
+    return next((contract for contract in forms if contract.group == group_rm), forms[0])

@@ -1,0 +1,169 @@
+"""What GitHub Actions tells a job, and what it understands on a job's standard output and in its files.
+
+Format: https://docs.github.com/actions/reference/workflow-commands-for-github-actions
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from trainci.errors import MachineError, UsageError
+from trainci.model import Trigger
+from trainci.text import printable
+
+# https://docs.github.com/actions/reference/limits: the outputs of a job, 1 MB (counted as UTF-16).
+_LARGEST_OUTPUT = 500_000
+
+
+def in_actions(environment: Mapping[str, str]) -> bool:
+    """Whether this is a job of GitHub Actions."""
+    return environment.get("GITHUB_ACTIONS") == "true"
+
+
+def annotation(message: str, file: str = "", line: int = 0, title: str = "", level: str = "error") -> str:
+    """An error that GitHub shows at ``file:line`` of the change; no part of it can begin another command.
+
+    ``level`` may be another of GitHub's, such as ``notice``.
+    """
+    place = {"file": file, "line": str(line or ""), "title": title}
+    properties = ",".join(f"{name}={_property(value)}" for name, value in place.items() if value)
+    return f"::{level} {properties}::{_data(message)}" if properties else f"::{level}::{_data(message)}"
+
+
+def annotated(text: str) -> str:
+    """An annotation for each line of ``text``, at its place where it begins with one (``trainci.toml:14: …``)."""
+    found = (re.fullmatch(r"(?:([^:]+):(\d+): )?(.*)", line) for line in text.splitlines())
+    return "\n".join(annotation(line[3], line[1] or "", int(line[2] or 0)) for line in found if line)
+
+
+def group(title: str) -> str:
+    """Opens a foldable part of the log."""
+    return f"::group::{_data(printable(title))}"
+
+
+END_GROUP = "::endgroup::"
+
+
+def inert(line: str) -> str:
+    """``line`` with nothing left that a runner takes for a command: ``::`` at its start, ``##[`` anywhere.
+
+    The second is an older form of which no page tells, and runners still obey it (``ActionCommand.TryParse`` of
+    https://github.com/actions/runner).
+    """
+    escaped = line.replace("##[", "#\\x23[")
+    return escaped.replace("::", "\\x3a:", 1) if escaped.lstrip().startswith("::") else escaped
+
+
+def stop_commands(token: str) -> str:
+    """From here on nothing in the output is taken for a command, until ``resume_commands`` of the same token."""
+    return f"::stop-commands::{token}"
+
+
+def resume_commands(token: str) -> str:
+    """Ends what ``stop_commands`` began."""
+    return f"::{token}::"
+
+
+def read_trigger(path: Path, name: str = "") -> Trigger:
+    """The event of a payload. ``name`` is GitHub's name of it, told from the payload when empty.
+
+    :raises UsageError: the file is no payload of an event that trainci knows.
+    """
+    shown = printable(str(path))
+    try:
+        payload = json.loads(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"{shown}: {error.strerror}.") from None
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{shown}: not JSON: {printable(str(error))}.") from None
+    if not isinstance(payload, dict):
+        raise UsageError(f"{shown}: not the payload of an event, which is a JSON object.")
+    name = name or _event_name(payload)
+    if not name:
+        raise UsageError(f"{shown}: the payload does not say which event it is of. Name it with --event-name.")
+    pull_request = payload.get("pull_request")
+    if name == "pull_request" and not isinstance(pull_request, dict):
+        raise UsageError(f"{shown}: a pull_request event without its `pull_request`.")
+    labels = _at(payload, "pull_request", "labels")
+    head = _at(payload, "pull_request", "head", "repo", "full_name")
+    return Trigger(
+        name=name,
+        action=_text(payload, "action"),
+        label=_text(payload, "label", "name"),
+        labels=tuple(_text(label, "name") for label in labels) if isinstance(labels, list) else (),
+        # A head whose repository is gone is somebody else's, too.
+        fork=name == "pull_request" and head != _at(payload, "repository", "full_name"),
+        ref=_text(payload, "ref"),
+        cron=_text(payload, "schedule"),
+        choice=_text(payload, "inputs", "suite"),
+    )
+
+
+def write_outputs(outputs: Mapping[str, str], environment: Mapping[str, str]) -> None:
+    """Set outputs of this step; on standard output where there is no job.
+
+    :raises UsageError: they are more than GitHub takes.
+    """
+    lines = "".join(f"{name}={value}\n" for name, value in outputs.items())
+    if lines.count("\n") != len(outputs):
+        raise ValueError("an output of several lines")
+    if len(lines) > _LARGEST_OUTPUT:
+        raise UsageError(
+            f"{len(lines)} characters of output, and GitHub takes {_LARGEST_OUTPUT}: too many tests have changed "
+            "to run each by itself. Add the label of a suite instead."
+        )
+    _append(environment.get("GITHUB_OUTPUT", ""), lines)
+
+
+def write_summary(markdown: str, environment: Mapping[str, str]) -> None:
+    """Add to this job's page, where there is a job."""
+    if path := environment.get("GITHUB_STEP_SUMMARY"):
+        _append(path, markdown)
+
+
+def _append(path: str, text: str) -> None:
+    if not path:
+        sys.stdout.write(text)
+        return
+    try:
+        with Path(path).open("a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+    except OSError as error:
+        raise MachineError(f"{path}, which GitHub named, cannot be written: {error.strerror}.") from None
+
+
+def _event_name(payload: Mapping[str, Any]) -> str:
+    for name, key in (
+        ("pull_request", "pull_request"),
+        ("merge_group", "merge_group"),
+        ("schedule", "schedule"),
+        ("workflow_dispatch", "inputs"),
+        ("push", "ref"),
+    ):
+        if key in payload:
+            return name
+    return ""
+
+
+def _at(value: Any, *keys: str) -> Any:
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _text(value: Any, *keys: str) -> str:
+    found = _at(value, *keys)
+    return found if isinstance(found, str) else ""
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

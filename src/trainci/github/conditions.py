@@ -1,0 +1,62 @@
+"""Pure: the rule of ``triggers`` as ``if:`` expressions of GitHub.
+
+Language: https://docs.github.com/actions/reference/evaluate-expressions-in-workflows-and-actions
+"""
+
+from __future__ import annotations
+
+from trainci.github.triggers import ALL_SUITES, PUSHED, is_hosted
+from trainci.model import Suite
+
+_OWN = "github.event.pull_request.head.repo.full_name == github.repository"
+# A ref typed by hand may be a pull request of a fork's (refs/pull/1/head), so it is trusted with no secret.
+_TRUSTED = f"!inputs.ref && (github.event_name != 'pull_request' || {_OWN})"
+
+
+def starts(suite: Suite, base: str) -> tuple[str, ...]:
+    """The ways in which an event starts ``suite``: its job runs when one of these expressions is true."""
+    label = literal(suite.label)
+    pushed = " || ".join(f"github.event.action == '{action}'" for action in PUSHED)
+    wanted = () if suite.always else (f"contains(github.event.pull_request.labels.*.name, {label})",)
+    own = () if is_hosted(suite.runs_on) else (_OWN,)
+    ways = [
+        _all(
+            "github.event_name == 'pull_request'",
+            "github.event.action == 'labeled'",
+            f"github.event.label.name == {label}",
+        ),
+        _all("github.event_name == 'pull_request'", f"({pushed})", *wanted, *own),
+        _all(
+            "github.event_name == 'workflow_dispatch'",
+            f"(inputs.suite == '{ALL_SUITES}' || inputs.suite == {literal(suite.name)})",
+        ),
+    ]
+    if suite.always:
+        ways.append(_all("github.event_name == 'push'", f"github.ref == {literal(f'refs/heads/{base}')}"))
+        ways.append("github.event_name == 'merge_group'")
+    if suite.schedule:
+        ways.append(_all("github.event_name == 'schedule'", f"github.event.schedule == {literal(suite.schedule)}"))
+    return tuple(ways)
+
+
+def group(suite: Suite) -> str:
+    """What tells runs of ``suite`` apart: a newer one of the same pull request cancels the older.
+
+    Another label's event is a group of its own, so that it cannot cancel, whatever GitHub does with a skipped job.
+    """
+    other = f"github.event.action == 'labeled' && github.event.label.name != {literal(suite.label)}"
+    return f"{other} && github.run_id || github.event.pull_request.number || github.run_id"
+
+
+def secret(name: str) -> str:
+    """The value of a secret, or nothing where a fork's code could read it."""
+    return f"${{{{ {_TRUSTED} && secrets.{name} || '' }}}}"
+
+
+def literal(text: str) -> str:
+    """``text`` as a string of the expression language."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _all(*parts: str) -> str:
+    return "(" + " && ".join(parts) + ")"

@@ -1,0 +1,1 @@
+"""What is remembered of runs: the store, the listener that fills it, the event log, what tests recorded."""

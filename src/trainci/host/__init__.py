@@ -1,0 +1,1 @@
+"""What the host is and does, below everything else: devices, processes, control groups, small files."""

@@ -1,0 +1,122 @@
+"""A cgroup of its own for each job: nothing that is in it gets away, whatever its session, environment or parent.
+
+Only where this process may make one below its own (cgroup v2; cgroups(7), Documentation/admin-guide/cgroup-v2.rst):
+as root outside of most containers, or in a delegated cgroup. Elsewhere there is none, and a path here is empty.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+
+from trainci.host.files import read_text
+from trainci.host.processes import UNKILLABLE_AFTER_S, descendants, poll_timeout
+
+# Where cgroup v2 is mounted: alone, or beside version 1.
+_MOUNTS = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
+_PREFIX = "trainci-"
+
+
+def path_for(id: str) -> str:
+    """The path of the cgroup that the lease ``id`` may make; empty where it may not."""
+    own = [line[3:] for line in (read_text("/proc/self/cgroup") or "").splitlines() if line.startswith("0::")]
+    for mount in _MOUNTS if own else ():
+        parent = f"{mount}{own[0].rstrip('/')}"
+        if os.access(f"{parent}/cgroup.procs", os.W_OK):
+            return f"{parent}/{_PREFIX}{id}"
+    return ""
+
+
+def checked(path: str, id: str) -> str:
+    """The path that a record names, if it can be the cgroup of that lease; else empty.
+
+    Records come from other users too: a path that is anything else must not have its processes ended.
+    """
+    parts = path.split("/")
+    mounted = any(path.startswith(f"{mount}/") for mount in _MOUNTS)
+    return path if mounted and ".." not in parts and parts[-1] == f"{_PREFIX}{id}" else ""
+
+
+def make(path: str) -> bool:
+    """Make the cgroup; False where there is none to be had after all (before Linux 5.14 none can be killed)."""
+    try:
+        os.mkdir(path)
+    except OSError:
+        return False
+    if os.access(f"{path}/cgroup.kill", os.W_OK):
+        return True
+    remove(path)
+    return False
+
+
+def adopt(path: str, root: int) -> None:
+    """Move every descendant of ``root`` into the cgroup, until none is outside.
+
+    A child is born where its parent is, so this ends. A move can take the kernel 20 ms, which is why a job is not
+    started inside: that would be part of every hand-over of a device.
+    """
+    inside: set[int] = set()
+    while True:
+        outside = set(descendants(root)) - inside
+        if not outside:
+            return
+        inside |= outside
+        for pid in outside:
+            try:
+                _write(f"{path}/cgroup.procs", str(pid))
+            except OSError:
+                # It has ended, or it has become another user's: then the others still are ours to move.
+                continue
+
+
+def members(path: str) -> list[int]:
+    """The processes in the cgroup and those below it, as far as this process's PID namespace shows them."""
+    found = []
+    for folder, _, _ in os.walk(path):
+        found += [int(pid) for pid in (read_text(f"{folder}/cgroup.procs") or "").split() if pid != "0"]
+    return found
+
+
+def end(path: str) -> bool:
+    """SIGKILL everything in the cgroup; is it empty now? Waits UNKILLABLE_AFTER_S at the most."""
+    if not path or not _is_populated(path):
+        return True
+    try:
+        _write(f"{path}/cgroup.kill", "1")
+        events = os.open(f"{path}/cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return not _is_populated(path)
+    give_up_at = time.monotonic() + UNKILLABLE_AFTER_S
+    poller = select.poll()
+    # The kernel says POLLPRI when the file changes after it was read.
+    poller.register(events, select.POLLPRI)
+    try:
+        while b"populated 1" in os.pread(events, 4096, 0):
+            if time.monotonic() >= give_up_at:
+                return False
+            poller.poll(poll_timeout(give_up_at - time.monotonic()))
+    finally:
+        os.close(events)
+    return True
+
+
+def remove(path: str) -> None:
+    """Remove an empty cgroup and what is below it; nothing happens where it is gone, or not empty."""
+    for folder, _, _ in os.walk(path, topdown=False) if path else ():
+        try:
+            os.rmdir(folder)
+        except OSError:
+            return
+
+
+def _is_populated(path: str) -> bool:
+    return "populated 1" in (read_text(f"{path}/cgroup.events") or "")
+
+
+def _write(path: str, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, text.encode())
+    finally:
+        os.close(descriptor)

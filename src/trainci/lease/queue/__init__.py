@@ -1,0 +1,1 @@
+"""Who is next: arrival, the plan, the wait, the taking of devices."""

@@ -1,0 +1,1 @@
+"""The lock directory and what its files hold."""

@@ -1,0 +1,132 @@
+"""Is a device fit to be handed over? A ledger of those that are not, and the gate that each must pass.
+
+The ledger is a file for each quarantined device, so it outlives every process; ``trainci gpus --release`` removes
+it. What is looked at is the memory in use, not process ids: inside a container those are the host's.
+"""
+
+from __future__ import annotations
+
+import time
+
+from trainci.host.files import read_text
+from trainci.lease.store.directory import Directory
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from contextlib import AbstractContextManager
+
+# A driver keeps some memory of an idle GPU for itself (up to about 600 MiB was seen with persistence mode and MPS).
+IDLE_BYTES = 1 << 30
+# The memory of a killed CUDA job returns within a second or two.
+IDLE_WITHIN_S = 15.0
+_LOOK_AGAIN_S = 0.05
+# Xid errors that a program causes on a sound GPU: an exception or a page fault in its kernel, and what follows from
+# ending it (NVIDIA, "XID Errors"; its Kubernetes device plugin passes over the same ones).
+_OF_PROGRAMS = frozenset((13, 31, 43, 45, 68, 109))
+_RELEASED = "released"
+
+
+class Quarantine:
+    """Why a device is not handed out, and since when (Unix time)."""
+
+    __slots__ = ("reason", "since", "uuid")
+
+    def __init__(self, uuid: str, reason: str, since: float) -> None:
+        self.uuid = uuid
+        self.reason = reason
+        self.since = since
+
+
+def quarantine(directory: Directory, uuid: str, reason: str, now: float) -> None:
+    """Keep a device from being handed out until somebody releases it."""
+    directory.replace(directory.join("health", uuid), f"{now} {reason}\n")
+
+
+def quarantined(directory: Directory) -> dict[str, Quarantine]:
+    """The quarantined devices, by id."""
+    found = {}
+    for uuid in directory.names("health"):
+        since, reason = _entry(directory, uuid)
+        if reason and since != _RELEASED:
+            found[uuid] = Quarantine(uuid, reason, float(since))
+    return found
+
+
+def release(directory: Directory, uuid: str) -> bool:
+    """Clear a quarantine; False when there was none.
+
+    The reason stays on record: a count of errors goes back to 0 only with the driver, and a device that somebody
+    has released is not taken away again for those that he knew of.
+    """
+    bad = quarantined(directory).get(uuid)
+    if bad is not None:
+        directory.replace(directory.join("health", uuid), f"{_RELEASED} {bad.reason}\n")
+    return bad is not None
+
+
+def forgiven(directory: Directory, uuid: str) -> str:
+    """The fault for which the device was quarantined before it was released; empty for none."""
+    since, reason = _entry(directory, uuid)
+    return reason if since == _RELEASED else ""
+
+
+def _entry(directory: Directory, uuid: str) -> tuple[str, str]:
+    since, _, reason = (read_text(directory.join("health", uuid)) or "").strip().partition(" ")
+    return since, reason
+
+
+class Probe:
+    """How devices are asked about themselves.
+
+    ``memory_used`` gives bytes, ``faults`` a sentence or nothing; both are asked within a ``session``. ``listen``
+    begins to hear the Xid errors of devices; what it returns gives those that came since, as pairs of id and
+    number.
+    """
+
+    def __init__(
+        self,
+        session: Callable[[], AbstractContextManager[None]],
+        memory_used: Callable[[str], int],
+        faults: Callable[[str], str],
+        listen: Callable[[Sequence[str]], Callable[[], Iterable[tuple[str, int]]]],
+    ) -> None:
+        self.session = session
+        self.memory_used = memory_used
+        self.faults = faults
+        self.listen = listen
+
+
+def nvml_probe() -> Probe:
+    """Ask NVML. It is not opened before it is asked: who waits must not look as if he used a GPU."""
+    from trainci.host import devices
+
+    devices.load()
+    return Probe(devices.session, devices.memory_used, devices.faults, devices.listen_for_xids)
+
+
+def broken_by(xids: Iterable[tuple[str, int]]) -> dict[str, str]:
+    """Why the devices that reported these Xid errors are to be quarantined, by id."""
+    return {uuid: f"Xid {xid} while a job ran on it" for uuid, xid in xids if xid not in _OF_PROGRAMS}
+
+
+def unfit(
+    probe: Probe, uuid: str, forgiven: str, pause: Callable[[float], None], within: float = IDLE_WITHIN_S
+) -> str:
+    """Why this device cannot be handed over, in one sentence; empty when it can.
+
+    The fault that is ``forgiven`` does not count. Memory that is still in use may take ``within`` seconds to
+    return; between two looks ``pause`` is called with seconds.
+    """
+    fault = probe.faults(uuid)
+    if fault and fault != forgiven:
+        return fault
+    until = time.monotonic() + within
+    while True:
+        used = probe.memory_used(uuid)
+        if used <= IDLE_BYTES:
+            return ""
+        if time.monotonic() >= until:
+            return f"{used >> 20} MiB were still in use {within:g} s after the last job had ended"
+        # NVML has no event for memory that returns; this loop runs only for a device that is dirty now.
+        pause(_LOOK_AGAIN_S)

@@ -1,0 +1,1 @@
+"""Runs a command under a lease and ends all of it."""

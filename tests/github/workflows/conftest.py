@@ -1,0 +1,321 @@
+"""What really runs a workflow: GitHub's parser and evaluator under node, ``act``, and a container engine."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import containers
+import pytest
+import yaml
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+WORKFLOW = ".github/workflows/pr-test.yml"
+_BIN = Path(sys.executable).parent
+
+
+def missing(what: str) -> NoReturn:
+    """A part of the proof is not installed: that fails in CI, and skips elsewhere."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{what}, and CI must have it")
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="session")
+def github() -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Asks GitHub's own packages; see node/evaluate.mjs for requests and answers."""
+    folder = HERE / "node"
+    if shutil.which("node") is None:
+        missing("node is not installed (Node.js 20 or newer)")
+    if not (folder / "node_modules").is_dir():
+        missing("GitHub's packages are not installed (npm ci in tests/github/workflows/node)")
+
+    def ask(request: dict[str, Any]) -> dict[str, Any]:
+        done = subprocess.run(
+            ["node", "--import", "./json.mjs", "evaluate.mjs"],
+            cwd=folder,
+            input=json.dumps(request),
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        answer: dict[str, Any] = json.loads(done.stdout)
+        return answer
+
+    return ask
+
+
+def parsed(text: str) -> dict[str, Any]:
+    """A workflow, with its key ``on`` (which YAML 1.1 takes for true) under its name."""
+    document = yaml.safe_load(text)
+    document["on"] = document.pop(True)
+    return document
+
+
+def generated(repository: Any) -> str:
+    """The text of the generated workflow."""
+    said = repository.trainci("generate")
+    assert said.code == 0, said.err
+    return (repository.root / WORKFLOW).read_text()
+
+
+def pull_request(
+    action: str, labels: Sequence[str] = (), added: str = "", fork: bool = False, number: int = 7
+) -> dict[str, Any]:
+    """The payload of a pull_request event, as far as anything of ours reads it."""
+    payload: dict[str, Any] = {
+        "action": action,
+        "number": number,
+        "pull_request": {
+            "number": number,
+            "labels": [{"name": label} for label in labels],
+            "head": {"ref": "topic", "repo": {"full_name": "stranger/train" if fork else "lab/train"}},
+            "base": {"ref": "main"},
+        },
+        "repository": {
+            "full_name": "lab/train",
+            "name": "train",
+            "default_branch": "main",
+            "owner": {"login": "lab"},
+        },
+    }
+    if action == "labeled":
+        payload["label"] = {"name": added}
+    return payload
+
+
+@dataclass
+class Ran:
+    """What a run of a workflow left: its output (with the summaries in it), and the artifacts of its jobs."""
+
+    code: int
+    output: str
+    artifacts: Path
+
+    def kept(self, job: str) -> list[Path]:
+        """The artifacts of the jobs of that name."""
+        return sorted(self.artifacts.glob(f"{job}-*"))
+
+
+class Act:
+    """Runs the workflow of a repository with ``act``; its actions are the stand-ins of ``actions/``."""
+
+    def __init__(
+        self, work: Path, platform: str, wheels: Path, environment: dict[str, str], steps: dict[str, str]
+    ) -> None:
+        self._work = work
+        self._wheels = wheels
+        self._platform = platform
+        self._environment = environment
+        self._steps = steps
+        self.artifacts = work / "artifacts"
+        self.artifacts.mkdir()
+
+    def command(self, root: Path, event: str, payload: dict[str, Any]) -> list[str]:
+        payload_file = self._work / "event.json"
+        payload_file.write_text(json.dumps(payload))
+        pins = dict(re.findall(r"uses: (actions/[a-z-]+)@(\w+)", (root / WORKFLOW).read_text()))
+        stand_ins = [
+            option
+            for name, commit in pins.items()
+            for option in ("--local-repository", f"{name}@{commit}={HERE / name}")
+        ]
+        steps = {"SOURCE": str(root), "ARTIFACTS": str(self.artifacts), **self._steps}
+        return [
+            # --rm: a runner of GitHub's, too, removes a job's container, however the job ended.
+            *(
+                str(_BIN / "act"),
+                event,
+                "--eventpath",
+                str(payload_file),
+                "--pull=false",
+                "--network",
+                "host",
+                "--rm",
+            ),
+            *("-P", f"self-hosted={self._platform}", "-P", f"ubuntu-latest={self._platform}"),
+            *stand_ins,
+            # For jobs of a runner image; a job with `container:` has the mounts of the workflow.
+            *("--container-options", " ".join(f"-v {volume}" for volume in self._volumes(root))),
+            *(option for name, value in steps.items() for option in ("--env", f"{name}={value}")),
+        ]
+
+    def _volumes(self, root: Path) -> list[str]:
+        wheels = self._steps["PIP_FIND_LINKS"]
+        return [f"{root}:/source:ro", f"{self._wheels}:{wheels}:ro", f"{self.artifacts}:{self.artifacts}"]
+
+    def start(self, root: Path, event: str, payload: dict[str, Any], output: Any = None) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            self.command(root, event, payload),
+            cwd=root,
+            env={
+                **os.environ,
+                **self._environment,
+                "XDG_CACHE_HOME": str(self._work / "cache"),
+                "HOME": str(self._work),
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=output or subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, root: Path, event: str, payload: dict[str, Any]) -> Ran:
+        with self.start(root, event, payload) as process:
+            try:
+                output, _ = process.communicate(timeout=240)
+            finally:
+                process.kill()
+        return Ran(process.returncode, output, self.artifacts)
+
+
+# Starts a child that leaves its session, says that it runs, and ignores every polite request to end.
+HANGS = """\
+import os, pathlib, signal, subprocess, sys, time
+NUM_GPUS = 2
+if __name__ == "__main__":
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", "MARK"], start_new_session=True)
+    pathlib.Path("SEEN", "started").touch()
+    time.sleep(600)
+"""
+
+
+def cancelled(act: Act, root: Path, payload: dict[str, Any], seen: Path) -> None:
+    """Run the job of ``HANGS``, cancel it once its test runs, and see that no process of it is left."""
+    mark = f"trainci-hang-{os.urandom(8).hex()}"
+    test = root / "tests/test_hang.py"
+    test.write_text(test.read_text().replace("MARK", mark))
+    subprocess.run(
+        ["git", "-C", str(root), "-c", "user.name=x", "-c", "user.email=x", "commit", "-qam", "m"], check=True
+    )
+    with (seen / "output").open("w+") as output, act.start(root, "pull_request", payload, output) as process:
+        try:
+            wait_for(lambda: (seen / "started").exists() or process.poll() is not None, 120)
+            assert process.poll() is None, (seen / "output").read_text()
+            assert len(processes(mark)) == 1
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
+        finally:
+            process.kill()
+    wait_for(lambda: not processes(mark) and not processes(str(test.name)), 30)
+
+
+def processes(mark: str) -> list[int]:
+    """Processes of any container or of none whose command line holds ``mark``."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if mark.encode() in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+    return found
+
+
+def wait_for(condition: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def assert_leases_are_free(lock_dir: Path) -> None:
+    """Every device of the two can be leased at once."""
+    command = [
+        sys.executable,
+        "-m",
+        "trainci",
+        "lease",
+        "--count",
+        "2",
+        "--virtual",
+        "2",
+        "--timeout",
+        "20",
+        "--",
+        "true",
+    ]
+    environment = {**os.environ, "TRAINCI_LOCK_DIR": str(lock_dir)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheel of this tree, built with no network."""
+    folder = tmp_path_factory.mktemp("wheels")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder.chmod(0o755)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def host_bin(tmp_path_factory: pytest.TempPathFactory, wheels: Path) -> Path:
+    """The programs of a runner's own Python environment, with trainci installed from its wheel."""
+    folder = tmp_path_factory.mktemp("runner")
+    subprocess.run([sys.executable, "-m", "venv", "--system-site-packages", str(folder)], check=True)
+    site = next((folder / "lib").glob("python*/site-packages"))
+    dependencies = next(path for path in sys.path if path.endswith("site-packages"))
+    (site / "dependencies.pth").write_text(f"{dependencies}\n")
+    wheel = next(wheels.glob("trainci-*.whl"))
+    install = [
+        folder / "bin/python",
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-index",
+        "--no-deps",
+        "--ignore-installed",
+    ]
+    subprocess.run([*install, wheel], check=True)
+    return folder / "bin"
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+@pytest.fixture
+def host_act(work: Path, host_bin: Path, wheels: Path) -> Act:
+    """act with the runner's own machine for every job."""
+    lock_dir = work / "leases"
+    path = f"{host_bin}:{os.environ['PATH']}"
+    environment = {"PATH": path, "TMPDIR": str(work)}
+    steps = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels), "PATH": path, "TRAINCI_LOCK_DIR": str(lock_dir)}
+    return Act(work, "-self-hosted", wheels, environment, steps)
+
+
+@pytest.fixture(scope="session")
+def podman() -> Iterator[tuple[containers.Podman, str]]:
+    """A container engine and the address of its socket."""
+    engine = containers.require()
+    with contextlib.ExitStack() as stack:
+        try:
+            yield engine, stack.enter_context(engine.socket())
+        except containers.Unavailable as reason:
+            missing(f"containers cannot be tested here: {reason}")
+
+
+@pytest.fixture
+def container_act(work: Path, podman: tuple[containers.Podman, str], wheels: Path) -> Act:
+    """act with a container of the tests' image for every job."""
+    engine, address = podman
+    environment = {**engine.environment, "DOCKER_HOST": address}
+    steps = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/wheels", "SOURCE": "/source"}
+    return Act(work, containers.IMAGE, wheels, environment, steps)

@@ -1,0 +1,230 @@
+"""What the generated workflow holds, and what GitHub's parser, its schema and zizmor say of it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from github.workflows.conftest import ROOT, WORKFLOW, generated, parsed
+
+TRAIN, NEXT = (f"ghcr.io/lab/train@sha256:{digit * 64}" for digit in "12")
+FULL = f"""\
+[project]
+image = "{TRAIN}"
+install = "pip install -e . --no-deps"
+timeout_minutes = 60
+
+[workflow]
+runs_on = ["self-hosted", "gpu"]
+trainci = "trainci==0.1.0"
+mounts = ["/data/models:/root/models", "/data/datasets:/root/datasets:ro"]
+queue_minutes = 30
+
+[suites.short]
+description = "light smoke tests"
+tests = ["tests/test_first.py", {{ path = "tests/test_first.py", args = ["--async"], timeout_minutes = 90.5 }}]
+secrets = ["HF_TOKEN", "WANDB_API_KEY"]
+
+[suites.contracts]
+tests = ["tests/test_first.py"]
+always = true
+
+[suites.image]
+tests = "all"
+image = "{NEXT}"
+schedule = "30 2 * * *"
+
+[suites.changed]
+select = "changed"
+"""
+
+
+@pytest.fixture
+def full(repository):
+    repository.trainci("init")
+    repository.write("trainci.toml", FULL)
+    return repository
+
+
+def own_workflow():
+    return (ROOT / WORKFLOW).read_text()
+
+
+def workflows(name, full):
+    return own_workflow() if name == "own" else generated(full)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["full", "own"])
+def test_githubs_own_parser_finds_nothing(name, full, github):
+    assert github({"workflow": workflows(name, full)}) == {"errors": []}
+
+
+@pytest.mark.slow
+def test_githubs_own_parser_would_find_something(full, github):
+    broken = generated(full).replace("timeout-minutes:", "timeout:").replace("strategy.job-index", "steps.x")
+    errors = github({"workflow": broken})["errors"]
+    assert any("Unexpected value 'timeout'" in error for error in errors)
+    assert any("Unrecognized named-value: 'steps'" in error for error in errors)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["full", "own"])
+def test_the_schema_and_zizmor_find_nothing(name, full, tmp_path):
+    file = tmp_path / ".github/workflows/pr-test.yml"
+    file.parent.mkdir(parents=True)
+    file.write_text(workflows(name, full))
+    programs = Path(sys.executable).parent
+    for command in (
+        [programs / "check-jsonschema", "--builtin-schema", "vendor.github-workflows", file],
+        [programs / "zizmor", "--offline", "--persona=pedantic", "--no-config", "--color=never", file],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("written", "instead", "finding"),
+    [
+        ('--id "$TEST_ID"', '--id "${{ matrix.test_id }}"', "template-injection"),
+        # The one finding that a user's own choice brings: an image by tag. docs/security.md says what it means.
+        (TRAIN, "ghcr.io/lab/train:latest", "unpinned-images"),
+    ],
+)
+def test_zizmor_finds_exactly(written, instead, finding, full, tmp_path):
+    file = tmp_path / "pr-test.yml"
+    file.write_text(generated(full).replace(written, instead))
+    zizmor = Path(sys.executable).with_name("zizmor")
+    command = [zizmor, "--offline", "--persona=pedantic", "--no-config", "--format=json", file]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert {found["ident"] for found in json.loads(done.stdout)} == {finding}
+
+
+def test_one_job_per_suite_with_its_machine_and_its_image(full):
+    jobs = parsed(generated(full))["jobs"]
+    assert list(jobs) == [
+        "e2e-test-short", "e2e-test-contracts", "e2e-test-image", "e2e-test-changed-detect", "e2e-test-changed",
+    ]  # fmt: skip
+    assert jobs["e2e-test-short"]["container"]["image"] == TRAIN
+    assert jobs["e2e-test-image"]["container"]["image"] == NEXT
+    assert jobs["e2e-test-contracts"]["runs-on"] == ["ubuntu-latest"]
+    assert "container" not in jobs["e2e-test-contracts"]
+    assert jobs["e2e-test-short"]["runs-on"] == ["self-hosted", "gpu"]
+    assert jobs["e2e-test-changed-detect"]["runs-on"] == "ubuntu-latest"
+
+
+def test_a_container_has_the_leases_the_caches_and_the_proxies_by_name(full):
+    container = parsed(generated(full))["jobs"]["e2e-test-short"]["container"]
+    assert container["volumes"] == [
+        "/dev/shm/trainci:/dev/shm/trainci", "/data/models:/root/models", "/data/datasets:/root/datasets:ro",
+    ]  # fmt: skip
+    options = container["options"].split()
+    for name in ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
+        assert options[options.index(name) - 1] == "-e"
+
+
+def test_triggers(full):
+    on = parsed(generated(full))["on"]
+    assert on["pull_request"] == {"types": ["labeled", "opened", "reopened", "synchronize"]}
+    assert on["push"] == {"branches": ["main"]}
+    assert on["schedule"] == [{"cron": "30 2 * * *"}]
+    assert "merge_group" in on
+    suite = on["workflow_dispatch"]["inputs"]["suite"]
+    assert (suite["default"], suite["options"]) == ("all", ["all", "short", "contracts", "image", "changed"])
+    assert on["workflow_dispatch"]["inputs"]["ref"]["default"] == ""
+
+
+def test_matrix_entries_and_time_limits(full):
+    jobs = parsed(generated(full))["jobs"]
+    assert jobs["e2e-test-short"]["strategy"]["matrix"]["include"] == [
+        {"test_id": "tests/test_first.py", "num_gpus": 0, "timeout_minutes": 90},
+        {"test_id": "tests/test_first.py[--async]", "num_gpus": 0, "timeout_minutes": 121},
+    ]
+    for name, job in jobs.items():
+        assert job["timeout-minutes"] == (15 if name.endswith("-detect") else "${{ matrix.timeout_minutes }}")
+
+
+def test_one_more_registered_test_is_one_line_per_matrix_entry(full):
+    full.write("tests/test_more.py", "NUM_GPUS = 2\nif __name__ == '__main__':\n    pass\n")
+    before = generated(full).splitlines()
+    full.write(
+        "trainci.toml", FULL.replace('["tests/test_first.py", {', '["tests/test_first.py", "tests/test_more.py", {')
+    )
+    after = generated(full).splitlines()
+    added = [line for line in after if "test_more" in line]
+    line = '          - {"test_id": "tests/test_more.py", "num_gpus": 2, "timeout_minutes": 90}'
+    assert added == [line, line]
+    assert [line for line in after if line not in added] == before
+
+
+def test_security_of_the_text(full):
+    workflow = parsed(generated(full))
+    assert workflow["permissions"] == {"contents": "read"}
+    for job in workflow["jobs"].values():
+        assert "permissions" not in job
+        for step in job["steps"]:
+            assert "${{" not in step.get("run", "")
+            if uses := step.get("uses"):
+                assert re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}", uses)
+                if "checkout" in uses:
+                    assert step["with"]["persist-credentials"] is False
+
+
+def test_reports_are_kept_even_when_a_job_fails_or_is_cancelled(full):
+    for name, job in parsed(generated(full))["jobs"].items():
+        if not name.endswith("-detect"):
+            *_, last = job["steps"]
+            assert last["if"] == "always()"
+            assert last["uses"].startswith("actions/upload-artifact@")
+            assert last["with"]["include-hidden-files"] is True
+            assert last["with"]["path"].split() == [".trainci/junit.xml", ".trainci/runs"]
+
+
+@pytest.mark.parametrize(("count", "largest"), [(256, 1), (257, 2), (700, 3)])
+def test_more_than_256_entries_are_packed(full, count, largest):
+    names = [f"tests/test_{number:03}.py" for number in range(count)]
+    for name in names:
+        full.write(name, "NUM_GPUS = 1\nif __name__ == '__main__':\n    pass\n")
+    listed = ", ".join(f'"{name}"' for name in names)
+    full.write("trainci.toml", f"[workflow]\nqueue_minutes = 10\n[suites.many]\ntests = [{listed}]\n")
+    entries = parsed(generated(full))["jobs"]["e2e-test-many"]["strategy"]["matrix"]["include"]
+    assert len(entries) <= 256
+    assert [test_id for entry in entries for test_id in entry["test_id"].split("\n")] == names
+    assert max(len(entry["test_id"].split("\n")) for entry in entries) == largest
+    assert entries[0]["timeout_minutes"] == largest * 60 + 10
+
+
+def test_a_packed_entry_runs_each_of_its_tests(full):
+    said = full.trainci(
+        "run", "--dry-run", "--devices", "cpu:1", "--id", "tests/test_first.py\ntests/test_first.py[--async]"
+    )
+    assert "2 tests selected" in said.out
+
+
+def test_this_repositorys_own_workflow_is_generated_from_the_starter():
+    own, starter = (ROOT / f"{WORKFLOW}.j2", ROOT / "src/trainci/starter/pr-test.yml.j2")
+    assert own.read_bytes() == starter.read_bytes()
+    done = subprocess.run(
+        [sys.executable, "-m", "trainci", "generate", "--check"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    jobs = parsed(own_workflow())["jobs"]
+    ran = " ".join(entry["test_id"] for entry in jobs["e2e-test-checks"]["strategy"]["matrix"]["include"])
+    assert all(command in ran for command in ("make check", "make demo", "make examples", ".ci/run"))
+
+
+def test_the_hooks_for_pre_commit_run_what_exists(full):
+    full.trainci("generate")
+    full.init()
+    for hook in yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text()):
+        program, *arguments = hook["entry"].split()
+        assert (program, hook["pass_filenames"], hook["language"]) == ("trainci", False, "python")
+        said = full.trainci(*arguments)
+        assert said.code in (0, 1), said.err
+        assert all(re.search(hook["files"], file) for file in ("trainci.toml", "tests/test_first.py"))
