@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from trainci.catalog.main_block import has_main_block, is_phased
+from trainci.catalog.main_block import is_phased, main_blocks
 from trainci.model import Declarations
 from trainci.text import printable
 
@@ -37,7 +37,7 @@ def declarations(root: Path, file: str) -> Declarations:
         return Declarations(fault=f"{shown}:1: does not parse: {printable(str(error)) or type(error).__name__}")
     except OSError as error:
         return Declarations(fault=f"{shown}:1: cannot be read: {error.strerror}")
-    says = Declarations(has_main=has_main_block(tree), phased=is_phased(tree))
+    says = Declarations(has_main=bool(main_blocks(tree)), phased=is_phased(tree))
     try:
         count, line = _declared(tree.body, "NUM_GPUS", _count)
         flag, flag_line = _declared(tree.body, "REQUIRES_GPU", _flag)
