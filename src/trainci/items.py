@@ -1,6 +1,6 @@
 """What pytest says of the single tests of a file, read from the JUnit XML that it wrote. Pure.
 
-Format: https://docs.pytest.org/en/stable/how-to/output.html#creating-junitxml-format-files (``junit_family=xunit2``).
+Format: https://docs.pytest.org/en/stable/how-to/output.html#creating-junitxml-format-files (family xunit2).
 The file is written by code of the repository, so it may hold anything: it is bounded, and no entity is resolved.
 """
 
@@ -22,9 +22,10 @@ _SEVERITY = ("passed", "skipped", "failed", "error")
 
 @dataclass(frozen=True)
 class Item:
-    """One test of a file: its class and name as pytest writes them, ``passed``, ``failed``, ``error`` or ``skipped``, and why.
+    """One test of a file.
 
-    ``seconds`` is how long it took with its fixtures.
+    ``name`` is its class and name as pytest writes them, ``outcome`` is passed, failed, error or skipped, ``seconds``
+    how long it took with its fixtures, ``message`` why it did not pass.
     """
 
     name: str
