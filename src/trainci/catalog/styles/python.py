@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from trainci.catalog.declarations import constants
-from trainci.catalog.main_block import has_main_block, is_phased
+from trainci.catalog.main_block import is_phased, main_blocks
 from trainci.catalog.styles.base import Source
 from trainci.model import Declarations, Entry
 
@@ -26,7 +26,7 @@ class PythonFile:
 
     def read(self, source: Source) -> Declarations:
         """See Style."""
-        remarks = () if has_main_block(source.tree) else ((1, _NO_MAIN_BLOCK),)
+        remarks = () if main_blocks(source.tree) else ((1, _NO_MAIN_BLOCK),)
         return replace(constants(source.tree, source.file), phased=is_phased(source.tree), remarks=remarks)
 
     def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:
