@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import queue
 import subprocess
+import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,7 +45,7 @@ class Attempt:
     def __init__(
         self, executor: Executor, tmp_path: Path, name: str, gpus: int = 2, phase: Phase = Phase.BOTH
     ) -> None:
-        test = Test(name, name, num_gpus=gpus, timeout=DEADLINE)
+        test = Test(name, name, (sys.executable, name), num_gpus=gpus, timeout=DEADLINE)
         self.job = Job(test, 1, tmp_path / "logs" / f"{name}.log", phase)
         self.executor = executor
         self.events: list[Event] = []
@@ -133,7 +133,7 @@ def test_stopping_an_unknown_job_is_no_error(executor, tmp_path):
 
 
 def test_the_command_names_the_test(executor):
-    assert "passes" in executor.command(Test("passes", "passes"))
+    assert "passes" in executor.command(Test("passes", "passes", ("python", "passes")))
 
 
 def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalExecutor:
@@ -162,8 +162,8 @@ def test_an_attempt_that_cannot_be_started_has_ended_and_is_lost(tmp_path, monke
 def test_the_command_is_one_line_that_a_shell_reads_back(tmp_path, text):
     """What bash makes of the printed arguments and variables is what the test is given."""
     script = "import os, sys; print(ascii([sys.argv[2:], os.environ['NOTE']]))"
-    test = Test("t", "-c", args=(script, text), env=(("NOTE", text),))
-    line = LocalExecutor(tmp_path, Pool((), virtual=True)).command(replace(test, args=(script, "x", text)))
+    test = Test("t", "t.py", (sys.executable, "-c", script, "x", text), env=(("NOTE", text),))
+    line = LocalExecutor(tmp_path, Pool((), virtual=True)).command(test)
     assert line.isprintable()
     done = subprocess.run(["bash", "-c", line], capture_output=True, check=True)
     assert done.stdout.decode().strip() == ascii([[text], text])

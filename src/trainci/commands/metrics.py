@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from trainci.commands._repository import open_repository
 from trainci.history.sqlite import History, Recorded
 from trainci.paths import StatePaths
+from trainci.repository import open_repository
 from trainci.text import printable
 
 _HEADER = ("METRIC", "LAST", "STEP", "BEFORE", "RUN")

@@ -31,7 +31,7 @@ _CHUNK = 65536
 
 
 class LocalExecutor:
-    """Starts each test as ``python FILE ARGS…`` from the repository's root."""
+    """Starts the command of each test from the repository's root."""
 
     def __init__(self, root: Path, pool: Pool, clock: Callable[[], float] = time.time) -> None:
         self._root = root
@@ -42,7 +42,7 @@ class LocalExecutor:
     def command(self, test: Test) -> str:
         """See Executor."""
         variables = [f"{name}={_shell_word(value)}" for name, value in test.env]
-        return " ".join([*variables, *map(_shell_word, _test_command(test))])
+        return " ".join([*variables, *map(_shell_word, test.command)])
 
     def start(self, job: Job, emit: Emit) -> None:
         """See Executor."""
@@ -108,12 +108,8 @@ class LocalExecutor:
             *("--count", str(job.num_gpus), *(where if job.num_gpus else [])),
             *("--time-limit", f"{job.time_limit:g}", "--grace", f"{GRACE_SECONDS:g}"),
             *("--name", job.test.id, "--status-fd", str(status)),
-            *("--", *_test_command(job.test)),
+            *("--", *job.test.command),
         ]
-
-
-def _test_command(test: Test) -> list[str]:
-    return [sys.executable, test.file, *test.args]
 
 
 def _shell_word(text: str) -> str:
