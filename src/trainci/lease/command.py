@@ -11,7 +11,7 @@ import time
 
 from trainci.errors import EXIT_MACHINE, EXIT_OK, TrainciError, UsageError
 from trainci.host.processes import SignalPipe
-from trainci.lease.options import LOCK_EXEC_USAGE, USAGE, Options, parse, parse_lock_exec
+from trainci.lease.options import Options, parse, parse_lock_exec
 from trainci.lease.queue.acquire import StoppedWaiting, TooLate, Waiter
 from trainci.lease.queue.cycle import lock_paths
 from trainci.lease.queue.hold import MARKER, Lease
@@ -24,6 +24,7 @@ from trainci.lease.store.records import Place, Request
 from trainci.lease.supervise.environment import inherited, job_variables, pick
 from trainci.lease.supervise.supervisor import ENDING_SIGNALS, Job
 from trainci.lease.supervise.wrapper import Wrapper
+from trainci.text import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,26 +40,24 @@ _ENDING_S = 1.0
 
 def main(arguments: list[str]) -> int:
     """``trainci lease``; returns the exit code, or, once a command has run, ends this process with it."""
-    return _guarded("trainci lease", arguments, parse, USAGE, least=1)
+    return _guarded("trainci lease", arguments, parse, least=1)
 
 
 def internal_main(arguments: list[str]) -> int:
     """``python -m trainci.lease``, for executors: as ``trainci lease``, and a job may ask for no device at all."""
-    return _guarded("trainci lease", arguments, parse, USAGE, least=0)
+    return _guarded("trainci lease", arguments, parse, least=0)
 
 
 def gpu_lock_exec() -> int:
     """``gpu-lock-exec``: the flags, defaults and lock files of the script that it replaces."""
-    return _guarded(LOCK_EXEC, sys.argv[1:], parse_lock_exec, LOCK_EXEC_USAGE, least=1)
+    return _guarded(LOCK_EXEC, sys.argv[1:], parse_lock_exec, least=1)
 
 
-def _guarded(
-    program: str, arguments: list[str], parser: Callable[[list[str]], Options], usage: str, least: int
-) -> int:
+def _guarded(program: str, arguments: list[str], parser: Callable[[list[str]], Options], least: int) -> int:
     try:
         options = parser(arguments)
         if options.help:
-            sys.stdout.write(usage)
+            sys.stdout.write(options.help)
             return EXIT_OK
         return _lease(program, options, least)
     except TrainciError as error:
@@ -166,7 +165,7 @@ def _request(options: Options, count: int, places: tuple[Place, ...]) -> Request
         places,
         None if options.time_limit is None else options.time_limit + options.grace + _ENDING_S,
         options.lock_path_pattern,
-        "".join(ch if ch.isprintable() else ascii(ch)[1:-1] for ch in name),
+        printable(name),
         os.getuid(),
         os.getpid(),
         time.time(),
