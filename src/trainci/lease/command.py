@@ -11,6 +11,7 @@ import time
 
 from trainci.errors import EXIT_MACHINE, EXIT_OK, TrainciError, UsageError
 from trainci.host.processes import SignalPipe
+from trainci.host.visible import visible
 from trainci.lease.options import LOCK_EXEC_USAGE, USAGE, Options, parse, parse_lock_exec
 from trainci.lease.queue.acquire import StoppedWaiting, TooLate, Waiter
 from trainci.lease.queue.cycle import lock_paths
@@ -21,7 +22,7 @@ from trainci.lease.store.health import nvml_probe
 from trainci.lease.store.inventory import gpus, virtual
 from trainci.lease.store.locks import is_held
 from trainci.lease.store.records import Place, Request
-from trainci.lease.supervise.environment import inherited, job_variables, pick
+from trainci.lease.supervise.environment import job_variables, pick
 from trainci.lease.supervise.supervisor import ENDING_SIGNALS, Job
 from trainci.lease.supervise.wrapper import Wrapper
 
@@ -76,7 +77,7 @@ def _lease(program: str, options: Options, least: int) -> int:
     if options.print_only:
         return _print_free(directory, places, options.lock_path_pattern)
     count = wanted if options.devices is None else len(places)
-    _refuse_impossible(places, count, least)
+    _refuse_impossible(places, count, least, "" if options.virtual is not None else options.target_env_name)
     reporter = Reporter(program, options.status_fd, count)
     pipe = SignalPipe((*ENDING_SIGNALS, signal.SIGCHLD))
     request = _request(options, count, places)
@@ -132,7 +133,8 @@ def _places(directory: Directory, options: Options) -> tuple[Place, ...]:
     if options.virtual is not None:
         places = virtual(options.virtual)
     else:
-        places = inherited(gpus(directory, options.total_gpus), os.environ.get(options.target_env_name))
+        name = options.target_env_name
+        places = visible(gpus(directory, options.total_gpus), os.environ.get(name), name)
     if options.devices_allowed is not None:
         places = pick(places, options.devices_allowed)
     return places if options.devices is None else pick(places, options.devices)
@@ -144,11 +146,12 @@ def _print_free(directory: Directory, places: tuple[Place, ...], pattern: str) -
     return EXIT_OK
 
 
-def _refuse_impossible(places: tuple[Place, ...], count: int, least: int) -> None:
+def _refuse_impossible(places: tuple[Place, ...], count: int, least: int, variable: str) -> None:
     if count < least:
         raise UsageError(f"--count {count}: ask for at least {least}.")
     if count > len(places):
-        raise UsageError(f"{count} devices can never be had: {len(places)} can be used here.")
+        hidden = f" ({variable}={os.environ[variable]!a} is obeyed)" if variable in os.environ else ""
+        raise UsageError(f"{count} devices can never be had: {len(places)} can be used here{hidden}.")
     outer = os.environ.get(MARKER)
     held = os.environ.get("TRAINCI_DEVICES", "").split(",") if outer else []
     if len([place for place in places if place.uuid not in held]) < count:

@@ -6,6 +6,7 @@ import os
 
 from trainci.errors import UsageError
 from trainci.lease.store.records import FOREVER
+from trainci.model import MOST_DEVICES
 
 USAGE = """\
 Usage: trainci lease [--count N | --devices 0,3] [options] -- COMMAND…
@@ -47,8 +48,6 @@ The flags of the script that it replaces; the same lock files, in a fair queue.
   --print-only           print the free devices, and lease nothing
 """
 
-# No host has so many. Their locks, two for each, must fit into one message to the guardian (253, unix(7)).
-_MOST_DEVICES = 120
 LOCK_EXEC_PATTERN = "/dev/shm/custom_gpu_lock_{gpu_id}.lock"
 
 
@@ -155,8 +154,8 @@ def _refuse_senseless(options: Options) -> None:
     if not options.target_env_name or "=" in options.target_env_name:
         raise UsageError(f"--target-env-name {options.target_env_name!a}: no variable can be called that.")
     for flag, number in (("--virtual", options.virtual), ("--total-gpus", options.total_gpus)):
-        if number is not None and not 1 <= number <= _MOST_DEVICES:
-            raise UsageError(f"{flag} {number}: a host has 1 to {_MOST_DEVICES} devices.")
+        if number is not None and not 1 <= number <= MOST_DEVICES:
+            raise UsageError(f"{flag} {number}: a host has 1 to {MOST_DEVICES} devices.")
 
 
 def _value(flag: str, name: str, text: str) -> object:

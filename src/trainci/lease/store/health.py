@@ -102,7 +102,7 @@ def nvml_probe() -> Probe:
     from trainci.host import devices
 
     devices.load()
-    return Probe(devices.session, devices.memory_used, devices.faults, devices.listen_for_xids)
+    return Probe(devices.session, devices.memory_used, devices.faults, devices.listen)
 
 
 def broken_by(xids: Iterable[tuple[str, int]]) -> dict[str, str]:

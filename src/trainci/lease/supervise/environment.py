@@ -1,4 +1,4 @@
-"""What a job is told by environment variables, and what an inherited device variable leaves us. Pure."""
+"""What a job is told by environment variables. Pure."""
 
 from __future__ import annotations
 
@@ -6,44 +6,6 @@ from trainci.errors import UsageError
 from trainci.lease.queue.hold import MARKER, Lease
 from trainci.lease.store.ports import BLOCK
 from trainci.lease.store.records import Place
-
-
-def inherited(places: tuple[Place, ...], value: str | None) -> tuple[Place, ...]:
-    """The devices that an inherited ``CUDA_VISIBLE_DEVICES`` leaves; all when there is none.
-
-    Entries are indices, UUIDs, beginnings of UUIDs, or names of MIG instances; CUDA ignores everything after the
-    first entry that it does not know (CUDA C++ Programming Guide, "CUDA Environment Variables").
-
-    :raises UsageError: a MIG instance by its old name, under which it would be another device than by its UUID.
-    """
-    if value is None:
-        return places
-    left: list[Place] = []
-    for entry in value.split(","):
-        place = _named(places, entry.strip())
-        if place is None:
-            break
-        if place not in left:
-            left.append(place)
-    return tuple(left)
-
-
-def _named(places: tuple[Place, ...], entry: str) -> Place | None:
-    if entry.isdecimal():
-        hits = [place for place in places if place.index == int(entry)]
-    else:
-        hits = [place for place in places if entry and place.uuid.startswith(entry)]
-    if len(hits) == 1:
-        return hits[0]
-    if hits or not entry.startswith("MIG-"):
-        return None
-    if "/" in entry:
-        raise UsageError(
-            f"the inherited device variable names {entry!a} in the way of drivers before R470: write its UUID, as "
-            "`nvidia-smi -L` shows it."
-        )
-    # A MIG instance that NVML does not list by itself is a device of its own all the same.
-    return Place(entry, -1) if entry.replace("-", "").isalnum() else None
 
 
 def pick(places: tuple[Place, ...], names: str) -> tuple[Place, ...]:
