@@ -11,7 +11,7 @@ import select
 import time
 
 from trainci.host.files import read_text
-from trainci.host.processes import UNKILLABLE_AFTER_S, descendants, poll_timeout
+from trainci.host.processes import UNKILLABLE_AFTER_S, Process, descendants, poll_timeout, process
 
 # Where cgroup v2 is mounted: alone, or beside version 1.
 _MOUNTS = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
@@ -56,26 +56,26 @@ def adopt(path: str, root: int) -> None:
     A child is born where its parent is, so this ends. A move can take the kernel 20 ms, which is why a job is not
     started inside: that would be part of every hand-over of a device.
     """
-    inside: set[int] = set()
+    inside: set[Process] = set()
     while True:
         outside = set(descendants(root)) - inside
         if not outside:
             return
         inside |= outside
-        for pid in outside:
+        for each in outside:
             try:
-                _write(f"{path}/cgroup.procs", str(pid))
+                _write(f"{path}/cgroup.procs", str(each.pid))
             except OSError:
                 # It has ended, or it has become another user's: then the others still are ours to move.
                 continue
 
 
-def members(path: str) -> list[int]:
+def members(path: str) -> list[Process]:
     """The processes in the cgroup and those below it, as far as this process's PID namespace shows them."""
     found = []
     for folder, _, _ in os.walk(path):
-        found += [int(pid) for pid in (read_text(f"{folder}/cgroup.procs") or "").split() if pid != "0"]
-    return found
+        found += [process(int(pid)) for pid in (read_text(f"{folder}/cgroup.procs") or "").split()]
+    return [each for each in found if each is not None]
 
 
 def end(path: str) -> bool:

@@ -8,7 +8,7 @@ import time
 
 from trainci.host import cgroup
 from trainci.host.files import read_text, remove
-from trainci.host.processes import end_found, marked
+from trainci.host.processes import Process, end, marked
 from trainci.lease.queue.cycle import Pass, lock_paths, ring_sentinel, waiting
 from trainci.lease.store.directory import Directory
 from trainci.lease.store.health import Probe, broken_by, quarantine
@@ -146,7 +146,7 @@ def _take_one(directory: Directory, place: Place, path: str) -> int:
     return descriptor
 
 
-def end_survivors(directory: Directory, record: Record, grace: float) -> list[int]:
+def end_survivors(directory: Directory, record: Record, grace: float) -> list[Process]:
     """End what is left of a job whose guardians are gone; remove its record once nothing is left of it.
 
     Returns the processes that could not be ended.
@@ -155,7 +155,7 @@ def end_survivors(directory: Directory, record: Record, grace: float) -> list[in
     if read_text(path) is None or is_held(path):
         return []
     group = cgroup.checked(record.cgroup, record.id)
-    left = end_found(lambda: [*{*marked(MARKER, record.id), *cgroup.members(group)}], grace)
+    left = end(lambda: {*marked(MARKER, record.id), *cgroup.members(group)} or None, grace)
     if not left and cgroup.end(group):
         cgroup.remove(group)
         remove(path)

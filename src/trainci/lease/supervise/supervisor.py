@@ -152,10 +152,10 @@ class Guardian:
                 self._group = group
                 cgroup.adopt(group, os.getpid())
             limited = not self._wait(pipe, begun + limit)
-        left = end_descendants(self._job.grace, pipe, self._note)
+        left = end_descendants(self._job.grace, self._note)
         if not left and not cgroup.end(self._group):
             left = cgroup.members(self._group)
-        self._tell(f"ended {self._status or 0} {int(limited)} {left[0] if left else 0}")
+        self._tell(f"ended {self._status or 0} {int(limited)} {left[0].pid if left else 0}")
         while left and reap(self._note):
             pipe.wait()
         while not cgroup.end(self._group):

@@ -228,11 +228,11 @@ class Wrapper:
             if pid == self._command:
                 self._settle(status)
 
-        left = end_descendants(self._job.grace, self._pipe, note)
+        left = end_descendants(self._job.grace, note)
         if not left and not cgroup.end(self._group):
             left = cgroup.members(self._group)
         cgroup.remove(self._group)
         if left:
-            self._outcome.lost += f"; process {left[0]} cannot be killed and keeps its devices"
+            self._outcome.lost += f"; process {left[0].pid} cannot be killed and keeps its devices"
             while reap(note):
                 self._pipe.wait()
