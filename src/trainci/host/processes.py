@@ -158,7 +158,7 @@ def process(pid: int) -> Process | None:
 
 def processes() -> list[Process]:
     """Every process that runs, as far as /proc shows them."""
-    found = (process(int(name)) for name in os.listdir("/proc") if name.isdecimal())
+    found = (process(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdecimal())
     return [each for each in found if each is not None]
 
 
