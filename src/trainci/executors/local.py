@@ -7,7 +7,6 @@ so when the runner is killed, too: the descriptor that it reports on then closes
 from __future__ import annotations
 
 import io
-import json
 import os
 import selectors
 import shlex
@@ -16,11 +15,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from trainci.executors.base import Emit, Job
+from trainci.lease import protocol
 from trainci.model import Event, Pool, Test
 from trainci.paths import RunPaths
 
@@ -99,15 +100,15 @@ class LocalExecutor:
     def _lease_command(self, job: Job, status: int) -> list[str]:
         devices = self._pool.devices
         where = (
-            ["--virtual", str(len(devices))]
+            [protocol.VIRTUAL, str(len(devices))]
             if self._pool.virtual
-            else ["--devices-allowed", ",".join(device.uuid for device in devices)]
+            else [protocol.DEVICES_ALLOWED, ",".join(device.uuid for device in devices)]
         )
         return [
-            *(sys.executable, "-m", "trainci.lease"),
-            *("--count", str(job.num_gpus), *(where if job.num_gpus else [])),
-            *("--time-limit", f"{job.time_limit:g}", "--grace", f"{GRACE_SECONDS:g}"),
-            *("--name", job.test.id, "--status-fd", str(status)),
+            *(sys.executable, "-m", protocol.MODULE),
+            *(protocol.COUNT, str(job.num_gpus), *(where if job.num_gpus else [])),
+            *(protocol.TIME_LIMIT, f"{job.time_limit:g}", protocol.GRACE, f"{GRACE_SECONDS:g}"),
+            *(f"{protocol.NAME}={job.test.id}", protocol.STATUS_FD, str(status)),
             *("--", *job.test.command),
         ]
 
@@ -142,7 +143,7 @@ class _Watcher:
         self._clock = clock
         self._pending = b""
         self._tail = b""
-        self._ending: dict[str, Any] | None = None
+        self._ending: protocol.Ended | None = None
         self._lost = ""
 
     def run(self) -> None:
@@ -190,17 +191,12 @@ class _Watcher:
             self._process.send_signal(signal.SIGTERM)
 
     def _on_status(self, data: bytes) -> None:
-        for report in self._reports(data):
-            kind = report.pop("event")
-            if kind == "ended":
+        *lines, self._pending = (self._pending + data).split(b"\n")
+        for report in map(protocol.load, lines):
+            if isinstance(report, protocol.Ended):
                 self._ending = report
             else:
-                self._send(kind, **report)
-
-    def _reports(self, data: bytes) -> Iterator[dict[str, Any]]:
-        *lines, self._pending = (self._pending + data).split(b"\n")
-        for line in lines:
-            yield json.loads(line)
+                self._send(protocol.kind(report), **asdict(report))
 
     def _outcome(self) -> dict[str, Any]:
         if self._lost:
@@ -210,11 +206,11 @@ class _Watcher:
             said = f": {last[-1]}" if last else ""
             lost = f"the process that held the lease ended with {self._process.returncode} and no report{said}"
             return {"exit_code": None, "timed_out": False, "lost": lost}
-        signal_number = self._ending.get("signal")
+        ending = self._ending
         return {
-            "exit_code": -signal_number if signal_number else self._ending.get("code"),
-            "timed_out": bool(self._ending.get("time_limit")),
-            "lost": self._ending.get("lost") or "",
+            "exit_code": -ending.signal if ending.signal else ending.code,
+            "timed_out": ending.time_limit,
+            "lost": ending.lost,
         }
 
     def _send(self, kind: str, **data: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trainci.model.device import Device, Pool
+from trainci.model.device import MOST_DEVICES, Device, Pool
 from trainci.model.events import Event
 from trainci.model.project import (
     Change,
@@ -20,6 +20,7 @@ from trainci.model.project import (
 from trainci.model.run import Attempt, Metric, Outcome, Result, Run, Verdict
 
 __all__ = [
+    "MOST_DEVICES",
     "Attempt",
     "Change",
     "Declarations",
