@@ -19,11 +19,13 @@ from trainci.commands._repository import Repository, open_repository
 from trainci.console.actions import GithubConsole
 from trainci.console.plain import Console
 from trainci.errors import EXIT_OK, EXIT_USAGE, MachineError, UsageError
-from trainci.executors.local import LocalExecutor
+from trainci.executors import DEFAULT, EXECUTORS
+from trainci.executors.base import Executor
 from trainci.github import actions as github
+from trainci.history import open_store
 from trainci.history.event_log import EventLog
-from trainci.history.sqlite import History
-from trainci.host import devices
+from trainci.history.recorder import Recorder
+from trainci.history.recovery import take_cut_off
 from trainci.model import Pool, Run, Selection
 from trainci.paths import RunPaths, StatePaths
 from trainci.reports import summary
@@ -45,6 +47,14 @@ from trainci.text import counted, printable
 @click.option("--base", default="", metavar="REF", help="What --changed compares with; origin/<base> by default.")
 @click.option("--dry-run", is_flag=True, help="Print what would run, why, and by which command; start nothing.")
 @click.option("--devices", "spec", default="auto", metavar="auto|cpu:N|0,1", help="Which devices may be used.")
+@click.option(
+    "--executor",
+    "executor_name",
+    type=click.Choice(list(EXECUTORS)),
+    default=DEFAULT,
+    show_default=True,
+    help="What runs the tests.",
+)
 @click.option("--fail-fast", is_flag=True, help="Stop at the first test that does not pass.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="For every test.")
 @click.option(
@@ -57,6 +67,7 @@ def command(
     base: str,
     dry_run: bool,
     spec: str,
+    executor_name: str,
     fail_fast: bool,
     timeout: float | None,
     junit: Path | None,
@@ -69,9 +80,8 @@ def command(
     # No id holds a newline, so one value may name several: a matrix has one for each of its jobs.
     ids = tuple(test_id for value in ids for test_id in value.split("\n"))
     selected = _select(repository, selectors, ids, changed, base, timeout)
-    pool = devices.pool(spec)
-    executor = LocalExecutor(repository.root, pool)
-    fitting = schedule.fit(selected, pool)
+    executor = EXECUTORS[executor_name](repository.root, spec)
+    fitting = schedule.fit(selected, executor.pool)
     if dry_run:
         return _print_plan(selected, fitting, executor)
     if not selected.tests and not selected.refused:
@@ -79,29 +89,27 @@ def command(
         return EXIT_OK
     ids_here = _ids(fitting.selection)
     state = StatePaths(repository.root)
-    history = History(state)
+    history = open_store(state)
     expected = {key: past.median for key, past in history.past(ids_here).items() if past.median is not None}
     plan = Plan(
         run_id=time.strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(3),
         commit=git.head(repository.root),
         fitting=fitting,
-        pool=pool,
-        cpu_slots=len(os.sched_getaffinity(0)),
         expected=expected,
-        replay={test_id: _replay(test_id, spec, timeout) for test_id in ids_here},
+        replay={test_id: _replay(test_id, executor, timeout) for test_id in ids_here},
         fail_fast=fail_fast,
     )
     paths = RunPaths(state, plan.run_id)
-    events = EventLog(paths)
-    with _console(repository.root, fitting.selection, pool, expected) as console:
-        for cut_off in history.take_cut_off():
-            console.note(f"an earlier run was killed during {cut_off.test_id}; its log: {cut_off.log}")
-        listeners = (events, history.listener(plan.run_id), console)
-        runner = Runner(plan, executor, paths, listeners, time.time)
+    event_log = EventLog(paths)
+    with _console(repository.root, fitting.selection, executor.pool, expected) as console:
+        for cut_off in take_cut_off(history, state):
+            console.note(f"an earlier run was killed during {cut_off.attempt.test_id}; its log: {cut_off.log}")
+        listeners = (event_log, Recorder(history, state, plan.run_id), console)
+        runner = Runner(plan, executor, paths, listeners, console, time.time)
         with _interrupting(runner):
             run = runner.run()
         console.summary(run, repository.root)
-    events.close()
+    event_log.close()
     history.close()
     _report(run, repository.root, junit)
     return run.exit_code
@@ -147,7 +155,7 @@ def _ids(selected: Selection) -> list[str]:
     return [item.test.id for item in selected.tests]
 
 
-def _print_plan(selected: Selection, fitting: Fitting, executor: LocalExecutor) -> int:
+def _print_plan(selected: Selection, fitting: Fitting, executor: Executor) -> int:
     elsewhere = {item.test_id: f"    not on this host: it {item.sentence}" for item in fitting.too_large}
     elsewhere |= {item.test_id: f"    skipped on this host: it {item.sentence}" for item in fitting.skipped}
     for item in selected.tests:
@@ -164,9 +172,9 @@ def _print_plan(selected: Selection, fitting: Fitting, executor: LocalExecutor) 
     return EXIT_USAGE if selected.refused else EXIT_OK
 
 
-def _replay(test_id: str, spec: str, timeout: float | None) -> str:
+def _replay(test_id: str, executor: Executor, timeout: float | None) -> str:
     limit = () if timeout is None else ("--timeout", f"{timeout:g}")
-    return shlex.join(["trainci", "run", "--id", test_id, "--devices", spec, *limit])
+    return shlex.join(["trainci", "run", "--id", test_id, *executor.options, *limit])
 
 
 def _console(root: Path, selected: Selection, pool: Pool, expected: Mapping[str, float]) -> Console:

@@ -20,8 +20,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from trainci.executors.base import Emit, Job
-from trainci.model import Event, Pool, Test
+from trainci.executors.base import Emit, Job, Show
+from trainci.host import devices
+from trainci.model import Cause, Ending, Phase, Pool, Test, events
 from trainci.paths import RunPaths
 
 GRACE_SECONDS = 5.0
@@ -31,12 +32,16 @@ _CHUNK = 65536
 
 
 class LocalExecutor:
-    """Starts each test as ``python FILE ARGS…`` from the repository's root."""
+    """Starts each test as ``python FILE ARGS…`` from the repository's root. ``options`` are those of Executor."""
 
-    def __init__(self, root: Path, pool: Pool, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, root: Path, pool: Pool, options: tuple[str, ...] = (), clock: Callable[[], float] = time.time
+    ) -> None:
         self._root = root
-        self._pool = pool
         self._clock = clock
+        self.pool = pool
+        self.cpu_slots = len(os.sched_getaffinity(0))
+        self.options = options
         self._processes: dict[tuple[str, int], subprocess.Popen[bytes]] = {}
 
     def command(self, test: Test) -> str:
@@ -44,7 +49,7 @@ class LocalExecutor:
         variables = [f"{name}={_shell_word(value)}" for name, value in test.env]
         return " ".join([*variables, *map(_shell_word, _test_command(test))])
 
-    def start(self, job: Job, emit: Emit) -> None:
+    def start(self, job: Job, emit: Emit, show: Show) -> None:
         """See Executor."""
         try:
             job.log.parent.mkdir(parents=True, exist_ok=True)
@@ -52,12 +57,11 @@ class LocalExecutor:
             log = job.log.open("ab", buffering=0)
             process, status = self._launch(job)
         except OSError as error:
-            lost = f"it could not be started: {error.strerror}"
-            data = {"exit_code": None, "timed_out": False, "lost": lost}
-            emit(Event("ended", self._clock(), job.test.id, job.attempt, data))
+            ending = Ending(Cause.NEVER_STARTED, detail=f"it could not be started: {error.strerror}")
+            emit(events.Ended(self._clock(), job.test.id, job.attempt, job.phase, ending))
             return
         self._processes[job.test.id, job.attempt] = process
-        watcher = _Watcher(job, process, status, log, emit, self._clock)
+        watcher = _Watcher(job, process, status, log, emit, show, self._clock)
         threading.Thread(target=watcher.run, name=job.test.id, daemon=True).start()
 
     def stop(self, job: Job) -> None:
@@ -73,7 +77,7 @@ class LocalExecutor:
             **dict(job.test.env),
             "PYTHONUNBUFFERED": "1",
             "TRAINCI_TEST_ID": job.test.id,
-            "TRAINCI_PHASE": job.phase.value,
+            "TRAINCI_PHASE": "" if job.phase is Phase.BOTH else job.phase.value,
             "TRAINCI_METRICS_FILE": str(RunPaths.metrics(job.log)),
         }
         read_end, write_end = os.pipe()
@@ -97,11 +101,10 @@ class LocalExecutor:
         return process, read_end
 
     def _lease_command(self, job: Job, status: int) -> list[str]:
-        devices = self._pool.devices
         where = (
-            ["--virtual", str(len(devices))]
-            if self._pool.virtual
-            else ["--devices-allowed", ",".join(device.uuid for device in devices)]
+            ["--virtual", str(len(self.pool.devices))]
+            if self.pool.virtual
+            else ["--devices-allowed", ",".join(device.uuid for device in self.pool.devices)]
         )
         return [
             *(sys.executable, "-m", "trainci.lease"),
@@ -110,6 +113,14 @@ class LocalExecutor:
             *("--name", job.test.id, "--status-fd", str(status)),
             *("--", *_test_command(job.test)),
         ]
+
+
+def local_executor(root: Path, spec: str) -> LocalExecutor:
+    """The executor of this host's devices, or of those that ``spec`` (``trainci run --devices``) names.
+
+    :raises UsageError: ``spec`` makes no sense, or names a device that is not there.
+    """
+    return LocalExecutor(root, devices.pool(spec), ("--devices", spec))
 
 
 def _test_command(test: Test) -> list[str]:
@@ -127,7 +138,7 @@ def _shell_word(text: str) -> str:
 
 
 class _Watcher:
-    """Follows one lease process: its output into the log and the events, its reports into events."""
+    """Follows one lease process: its output into the log and to ``show``, its reports into events."""
 
     def __init__(
         self,
@@ -136,18 +147,20 @@ class _Watcher:
         status: int,
         log: io.FileIO,
         emit: Emit,
+        show: Show,
         clock: Callable[[], float],
     ) -> None:
-        self._job = job
+        self._of_job = (job.test.id, job.attempt, job.phase)
         self._process = process
         self._status = status
         self._log = log
         self._emit = emit
+        self._show = show
         self._clock = clock
         self._pending = b""
         self._tail = b""
-        self._ending: dict[str, Any] | None = None
-        self._lost = ""
+        self._ending: Ending | None = None
+        self._unwritten = ""
 
     def run(self) -> None:
         try:
@@ -158,7 +171,7 @@ class _Watcher:
             self._log.close()
             assert self._process.stdout is not None
             self._process.stdout.close()
-            self._send("ended", **self._outcome())
+            self._emit(events.Ended(self._clock(), *self._of_job, self._ended()))
 
     def _follow(self) -> None:
         assert self._process.stdout is not None
@@ -179,10 +192,10 @@ class _Watcher:
                         selector.unregister(key.fileobj)
 
     def _on_output(self, data: bytes) -> None:
-        if not self._lost:
+        if not self._unwritten:
             self._write_log(data)
         self._tail = (self._tail + data)[-4096:]
-        self._send("output", text=data.decode("utf-8", "replace"))
+        self._show(events.Output(self._clock(), *self._of_job, data.decode("utf-8", "replace")))
 
     def _write_log(self, data: bytes) -> None:
         rest = memoryview(data)
@@ -190,36 +203,46 @@ class _Watcher:
             while rest:
                 rest = rest[self._log.write(rest) :]
         except OSError as error:
-            self._lost = f"its log cannot be written: {error.strerror}"
+            self._unwritten = f"its log cannot be written: {error.strerror}"
             self._process.send_signal(signal.SIGTERM)
 
     def _on_status(self, data: bytes) -> None:
+        now = self._clock()
         for report in self._reports(data):
-            kind = report.pop("event")
-            if kind == "ended":
-                self._ending = report
-            else:
-                self._send(kind, **report)
+            match report:
+                case {"event": "waiting", "ahead": ahead}:
+                    self._emit(events.Waiting(now, *self._of_job, ahead))
+                case {"event": "granted", "devices": ids}:
+                    self._emit(events.Granted(now, *self._of_job, tuple(ids)))
+                case {"event": "started", "pid": pid}:
+                    self._emit(events.Started(now, *self._of_job, pid))
+                case {"event": "ended"}:
+                    self._ending = _ending(report)
 
     def _reports(self, data: bytes) -> Iterator[dict[str, Any]]:
         *lines, self._pending = (self._pending + data).split(b"\n")
         for line in lines:
             yield json.loads(line)
 
-    def _outcome(self) -> dict[str, Any]:
-        if self._lost:
-            return {"exit_code": None, "timed_out": False, "lost": self._lost}
+    def _ended(self) -> Ending:
+        if self._unwritten:
+            return Ending(Cause.LOST, detail=self._unwritten)
         if self._ending is None:
             last = self._tail.decode("utf-8", "replace").strip().splitlines()
             said = f": {last[-1]}" if last else ""
-            lost = f"the process that held the lease ended with {self._process.returncode} and no report{said}"
-            return {"exit_code": None, "timed_out": False, "lost": lost}
-        signal_number = self._ending.get("signal")
-        return {
-            "exit_code": -signal_number if signal_number else self._ending.get("code"),
-            "timed_out": bool(self._ending.get("time_limit")),
-            "lost": self._ending.get("lost") or "",
-        }
+            code = self._process.returncode
+            return Ending(
+                Cause.LOST, detail=f"the process that held the lease ended with {code} and no report{said}"
+            )
+        return self._ending
 
-    def _send(self, kind: str, **data: Any) -> None:
-        self._emit(Event(kind, self._clock(), self._job.test.id, self._job.attempt, data))
+
+def _ending(report: dict[str, Any]) -> Ending:
+    code, number, lost = report.get("code"), report.get("signal"), report.get("lost") or ""
+    if report.get("time_limit"):
+        cause = Cause.TIMED_OUT
+    elif lost:
+        cause = Cause.LOST
+    else:
+        cause = Cause.SIGNALLED if number else Cause.EXITED
+    return Ending(cause, code, number, lost)
