@@ -16,14 +16,14 @@ from trainci.errors import UsageError
 from trainci.lease.command import gpu_lock_exec
 from trainci.lease.options import LOCK_EXEC_PATTERN, parse, parse_lock_exec
 from trainci.lease.store.ports import BLOCK, FIRST, take_block
-from trainci.lease.store.records import Place
 from trainci.lease.supervise.environment import inherited, pick
+from trainci.model import Device
 
 GPUS = (
-    Place("GPU-8a56aaaa", 0),
-    Place("GPU-8a56bbbb", 1),
-    Place("GPU-1c5b0000", 2),
-    Place("MIG-77", 3),
+    Device(0, "GPU-8a56aaaa"),
+    Device(1, "GPU-8a56bbbb"),
+    Device(2, "GPU-1c5b0000"),
+    Device(3, "MIG-77"),
 )
 
 
@@ -31,10 +31,10 @@ GPUS = (
 LEASE_OF_GPUS = """
 import sys
 from trainci.lease import command
-from trainci.lease.store.records import Place
+from trainci.model import Device
 names = "GPU-8a56aaaa GPU-8a56bbbb GPU-1c5b0000 MIG-77".split()
-command.gpus = lambda directory, total: tuple(Place(name, index) for index, name in enumerate(names))
-command._known_to_nvml = lambda places: False
+command.gpus = lambda directory, total: tuple(Device(index, name) for index, name in enumerate(names))
+command._known_to_nvml = lambda devices: False
 sys.exit(command.main(sys.argv[1:]))
 """
 
@@ -242,10 +242,10 @@ def test_ports_are_no_other_leases_whatever_its_lock_directory(host, tmp_path):
 def test_ports_are_held_by_every_process_of_the_job_and_free_with_the_last(host, until):
     job = host.holder()
     base = job.event("granted")["port_base"]
-    os.kill(job.guardian, signal.SIGSTOP)
+    os.kill(job.supervisor, signal.SIGSTOP)
     job.process.kill()
     assert not can_be_taken(base)
-    os.kill(job.guardian, signal.SIGCONT)
+    os.kill(job.supervisor, signal.SIGCONT)
     until(lambda: can_be_taken(base), "the ports")
 
 

@@ -56,13 +56,15 @@ class Started:
 class Ended:
     """The command and all that it started have ended: with exit ``code``, or by ``signal`` (one of them is None).
 
-    ``time_limit``: it was ended for that. ``lost`` is a sentence when the machine is at fault, else empty.
+    ``time_limit``: it was ended for that. Sentences, or empty: ``lost`` when the machine is at fault, ``complaint``
+    when the command could not be started.
     """
 
     code: int | None = None
     signal: int | None = None
     time_limit: bool = False
     lost: str = ""
+    complaint: str = ""
 
 
 Report = Waiting | Granted | Started | Ended
