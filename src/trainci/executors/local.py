@@ -7,7 +7,6 @@ so when the runner is killed, too: the descriptor that it reports on then closes
 from __future__ import annotations
 
 import io
-import json
 import os
 import selectors
 import shlex
@@ -16,12 +15,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from trainci.executors.base import Emit, Job, Show
 from trainci.host import devices
+from trainci.lease import protocol
 from trainci.model import Cause, Ending, Phase, Pool, Test, events
 from trainci.paths import RunPaths
 
@@ -102,15 +101,15 @@ class LocalExecutor:
 
     def _lease_command(self, job: Job, status: int) -> list[str]:
         where = (
-            ["--virtual", str(len(self.pool.devices))]
+            [protocol.VIRTUAL, str(len(self.pool.devices))]
             if self.pool.virtual
-            else ["--devices-allowed", ",".join(device.uuid for device in self.pool.devices)]
+            else [protocol.DEVICES_ALLOWED, ",".join(device.uuid for device in self.pool.devices)]
         )
         return [
-            *(sys.executable, "-m", "trainci.lease"),
-            *("--count", str(job.num_gpus), *(where if job.num_gpus else [])),
-            *("--time-limit", f"{job.time_limit:g}", "--grace", f"{GRACE_SECONDS:g}"),
-            *("--name", job.test.id, "--status-fd", str(status)),
+            *(sys.executable, "-m", protocol.MODULE),
+            *(protocol.COUNT, str(job.num_gpus), *(where if job.num_gpus else [])),
+            *(protocol.TIME_LIMIT, f"{job.time_limit:g}", protocol.GRACE, f"{GRACE_SECONDS:g}"),
+            *(f"{protocol.NAME}={job.test.id}", protocol.STATUS_FD, str(status)),
             *("--", *_test_command(job.test)),
         ]
 
@@ -160,7 +159,7 @@ class _Watcher:
         self._pending = b""
         self._tail = b""
         self._ending: Ending | None = None
-        self._unwritten = ""
+        self._fault = ""
 
     def run(self) -> None:
         try:
@@ -192,7 +191,7 @@ class _Watcher:
                         selector.unregister(key.fileobj)
 
     def _on_output(self, data: bytes) -> None:
-        if not self._unwritten:
+        if not self._fault:
             self._write_log(data)
         self._tail = (self._tail + data)[-4096:]
         self._show(events.Output(self._clock(), *self._of_job, data.decode("utf-8", "replace")))
@@ -203,46 +202,49 @@ class _Watcher:
             while rest:
                 rest = rest[self._log.write(rest) :]
         except OSError as error:
-            self._unwritten = f"its log cannot be written: {error.strerror}"
-            self._process.send_signal(signal.SIGTERM)
+            self._lose(f"its log cannot be written: {error.strerror}")
 
     def _on_status(self, data: bytes) -> None:
-        now = self._clock()
-        for report in self._reports(data):
-            match report:
-                case {"event": "waiting", "ahead": ahead}:
-                    self._emit(events.Waiting(now, *self._of_job, ahead))
-                case {"event": "granted", "devices": ids}:
-                    self._emit(events.Granted(now, *self._of_job, tuple(ids)))
-                case {"event": "started", "pid": pid}:
-                    self._emit(events.Started(now, *self._of_job, pid))
-                case {"event": "ended"}:
-                    self._ending = _ending(report)
-
-    def _reports(self, data: bytes) -> Iterator[dict[str, Any]]:
         *lines, self._pending = (self._pending + data).split(b"\n")
         for line in lines:
-            yield json.loads(line)
+            try:
+                self._on_report(protocol.load(line))
+            except ValueError as error:
+                self._lose(str(error))
+
+    def _on_report(self, report: protocol.Report) -> None:
+        now = self._clock()
+        match report:
+            case protocol.Waiting():
+                self._emit(events.Waiting(now, *self._of_job, report.ahead))
+            case protocol.Granted():
+                self._emit(events.Granted(now, *self._of_job, report.devices))
+            case protocol.Started():
+                self._emit(events.Started(now, *self._of_job, report.pid))
+            case protocol.Ended():
+                self._ending = _ending(report)
+
+    def _lose(self, fault: str) -> None:
+        self._fault = fault
+        self._process.send_signal(signal.SIGTERM)
 
     def _ended(self) -> Ending:
-        if self._unwritten:
-            return Ending(Cause.LOST, detail=self._unwritten)
+        if self._fault:
+            return Ending(Cause.LOST, detail=self._fault)
         if self._ending is None:
             last = self._tail.decode("utf-8", "replace").strip().splitlines()
             said = f": {last[-1]}" if last else ""
             code = self._process.returncode
-            return Ending(
-                Cause.LOST, detail=f"the process that held the lease ended with {code} and no report{said}"
-            )
+            fault = f"the process that held the lease ended with {code} and no report{said}"
+            return Ending(Cause.LOST, detail=fault)
         return self._ending
 
 
-def _ending(report: dict[str, Any]) -> Ending:
-    code, number, lost = report.get("code"), report.get("signal"), report.get("lost") or ""
-    if report.get("time_limit"):
+def _ending(report: protocol.Ended) -> Ending:
+    if report.time_limit:
         cause = Cause.TIMED_OUT
-    elif lost:
+    elif report.lost:
         cause = Cause.LOST
     else:
-        cause = Cause.SIGNALLED if number else Cause.EXITED
-    return Ending(cause, code, number, lost)
+        cause = Cause.SIGNALLED if report.signal else Cause.EXITED
+    return Ending(cause, report.code, report.signal, report.lost)
