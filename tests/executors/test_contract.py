@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import queue
 import subprocess
+import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -49,7 +49,7 @@ class Attempt:
     def __init__(
         self, executor: Executor, tmp_path: Path, name: str, gpus: int = 2, phase: Phase = Phase.BOTH
     ) -> None:
-        test = Test(name, name, num_gpus=gpus, timeout=DEADLINE)
+        test = Test(name, name, (sys.executable, name), num_gpus=gpus, timeout=DEADLINE)
         self.job = Job(test, 1, tmp_path / "logs" / f"{name}.log", phase)
         self.executor = executor
         self.told: list[events.Event] = []
@@ -139,7 +139,7 @@ def test_stopping_an_unknown_job_is_no_error(executor, tmp_path):
 
 
 def test_the_command_names_the_test(executor):
-    assert "passes" in executor.command(Test("passes", "passes"))
+    assert "passes" in executor.command(Test("passes", "passes", ("python", "passes")))
 
 
 def test_it_says_what_it_can_run_at_once(executor):
@@ -152,8 +152,8 @@ def test_an_executor_is_reached_again_by_its_own_options(tmp_path):
     for name, make in EXECUTORS.items():
         options = make(tmp_path, "cpu:3").options
         said = make_context(options).params
-        again = EXECUTORS[said["executor_name"]](tmp_path, said["spec"])
-        assert (said["executor_name"], again.pool) == (name, make(tmp_path, "cpu:3").pool)
+        again = EXECUTORS[said["executor"]](tmp_path, said["devices"])
+        assert (said["executor"], again.pool) == (name, make(tmp_path, "cpu:3").pool)
 
 
 def make_context(options: tuple[str, ...]) -> click.Context:
@@ -163,7 +163,7 @@ def make_context(options: tuple[str, ...]) -> click.Context:
 def test_a_time_limit_is_a_cause_of_its_own(tmp_path, monkeypatch):
     (tmp_path / "hangs").write_text(PROGRAMS["hangs"])
     waiting: queue.SimpleQueue[events.Control] = queue.SimpleQueue()
-    job = Job(Test("hangs", "hangs", timeout=1.0), 1, tmp_path / "logs" / "hangs.log")
+    job = Job(Test("hangs", "hangs", (sys.executable, "hangs"), timeout=1.0), 1, tmp_path / "logs" / "hangs.log")
     local(tmp_path, monkeypatch).start(job, waiting.put, lambda _: None)
     while not isinstance(event := waiting.get(timeout=DEADLINE), events.Ended):
         pass
@@ -196,8 +196,8 @@ def test_an_attempt_that_cannot_be_started_has_ended_and_is_lost(tmp_path, monke
 def test_the_command_is_one_line_that_a_shell_reads_back(tmp_path, text):
     """What bash makes of the printed arguments and variables is what the test is given."""
     script = "import os, sys; print(ascii([sys.argv[2:], os.environ['NOTE']]))"
-    test = Test("t", "-c", args=(script, text), env=(("NOTE", text),))
-    line = LocalExecutor(tmp_path, Pool((), virtual=True)).command(replace(test, args=(script, "x", text)))
+    test = Test("t", "t.py", (sys.executable, "-c", script, "x", text), env=(("NOTE", text),))
+    line = LocalExecutor(tmp_path, Pool((), virtual=True)).command(test)
     assert line.isprintable()
     done = subprocess.run(["bash", "-c", line], capture_output=True, check=True)
     assert done.stdout.decode().strip() == ascii([[text], text])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from trainci.commands._repository import open_repository
 from trainci.history import open_existing
 from trainci.history.store import Recorded
 from trainci.paths import StatePaths
+from trainci.repository import open_repository
 from trainci.text import printable
 
 _HEADER = ("METRIC", "LAST", "STEP", "BEFORE", "RUN")

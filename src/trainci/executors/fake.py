@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -46,7 +47,7 @@ class FakeExecutor:
 
     def command(self, test: Test) -> str:
         """See Executor."""
-        return f"fake {test.id}"
+        return shlex.join(test.command)
 
     def start(self, job: Job, emit: Emit, show: Show) -> None:
         """See Executor."""

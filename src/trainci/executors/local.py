@@ -31,7 +31,7 @@ _CHUNK = 65536
 
 
 class LocalExecutor:
-    """Starts each test as ``python FILE ARGS…`` from the repository's root. ``options`` are those of Executor."""
+    """Starts the command of each test from the repository's root. ``options`` are those of Executor."""
 
     def __init__(
         self, root: Path, pool: Pool, options: tuple[str, ...] = (), clock: Callable[[], float] = time.time
@@ -46,7 +46,7 @@ class LocalExecutor:
     def command(self, test: Test) -> str:
         """See Executor."""
         variables = [f"{name}={_shell_word(value)}" for name, value in test.env]
-        return " ".join([*variables, *map(_shell_word, _test_command(test))])
+        return " ".join([*variables, *map(_shell_word, test.command)])
 
     def start(self, job: Job, emit: Emit, show: Show) -> None:
         """See Executor."""
@@ -110,7 +110,7 @@ class LocalExecutor:
             *(protocol.COUNT, str(job.num_gpus), *(where if job.num_gpus else [])),
             *(protocol.TIME_LIMIT, f"{job.time_limit:g}", protocol.GRACE, f"{GRACE_SECONDS:g}"),
             *(f"{protocol.NAME}={job.test.id}", protocol.STATUS_FD, str(status)),
-            *("--", *_test_command(job.test)),
+            *("--", *job.test.command),
         ]
 
 
@@ -120,10 +120,6 @@ def local_executor(root: Path, spec: str) -> LocalExecutor:
     :raises UsageError: ``spec`` makes no sense, or names a device that is not there.
     """
     return LocalExecutor(root, devices.pool(spec), ("--devices", spec))
-
-
-def _test_command(test: Test) -> list[str]:
-    return [sys.executable, test.file, *test.args]
 
 
 def _shell_word(text: str) -> str:
