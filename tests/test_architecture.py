@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
 
 import pytest
+import tomli
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src/trainci"
@@ -16,7 +16,9 @@ NO_ROOMS = {"__init__", "py", "starter"}
 
 
 def rooms() -> set[str]:
-    names = {path.stem for path in PACKAGE.glob("*.py")} | {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    names = {path.stem for path in PACKAGE.glob("*.py")} | {
+        path.parent.name for path in PACKAGE.glob("*/__init__.py")
+    }
     return names - NO_ROOMS
 
 
@@ -30,7 +32,7 @@ def test_every_room_is_on_the_page_and_every_room_on_the_page_is_there():
 
 
 def test_every_room_has_its_floor_in_the_import_contract():
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    contracts = tomli.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     layers = next(contract["layers"] for contract in contracts if contract["containers"] == ["trainci"])
     assert {name for layer in layers for name in re.findall(r"\w+", layer)} == rooms()
 
