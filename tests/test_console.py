@@ -261,6 +261,26 @@ def test_output_that_comes_before_its_start_is_in_the_group_too(tmp_path):
     assert lines.count("::group::a.py") == 1
 
 
+def test_a_second_attempt_that_began_in_another_tests_group_is_shown_whole_at_its_end(tmp_path):
+    stream = io.StringIO()
+    console = GithubConsole(stream, lambda: 0.0, tmp_path, "token")
+    lost = Ending(Cause.LOST, detail="gone")
+    for test, attempt in (("a.py", 1), ("b.py", 1)):
+        console(events.Queued(0.0, test, attempt, f"{test}.{attempt}.log", 1))
+        console(events.Started(0.0, test, attempt, BOTH, 1))
+    console(events.Ended(0.0, "b.py", 1, BOTH, lost))
+    (tmp_path / "b.py.2.log").write_text("early\nlate\n")
+    console(events.Queued(0.0, "b.py", 2, "b.py.2.log", 1))
+    console(events.Started(0.0, "b.py", 2, BOTH, 1))
+    console(events.Output(0.0, "b.py", 2, BOTH, "early\n"))
+    console(events.Ended(0.0, "a.py", 1, BOTH, PASSED))
+    console(events.Output(0.0, "b.py", 2, BOTH, "late\n"))
+    console(events.Ended(0.0, "b.py", 2, BOTH, PASSED))
+    lines = stream.getvalue().splitlines()
+    last = lines[len(lines) - lines[::-1].index("::group::b.py") :]
+    assert [line for line in last if line.startswith("b.py | ")] == ["b.py | early", "b.py | late"]
+
+
 class OneWriter(io.StringIO):
     """No text stream of Python's may be written to by two threads at once; this one notices."""
 
