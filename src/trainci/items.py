@@ -24,8 +24,8 @@ _SEVERITY = ("passed", "skipped", "failed", "error")
 class Item:
     """One test of a file.
 
-    ``name`` is its class and name as pytest writes them, ``outcome`` is passed, failed, error or skipped, ``seconds``
-    how long it took with its fixtures, ``message`` why it did not pass.
+    ``name`` is its class and name as pytest writes them, ``outcome`` is passed, failed, error or skipped,
+    ``seconds`` how long it took with its fixtures, ``message`` why it did not pass.
     """
 
     name: str

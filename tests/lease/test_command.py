@@ -16,7 +16,7 @@ from trainci.errors import UsageError
 from trainci.lease.command import gpu_lock_exec
 from trainci.lease.options import LOCK_EXEC_PATTERN, parse, parse_lock_exec
 from trainci.lease.store.ports import BLOCK, FIRST, take_block
-from trainci.lease.supervise.environment import inherited, pick
+from trainci.lease.supervise.environment import pick
 from trainci.model import Device
 
 GPUS = (
@@ -32,7 +32,7 @@ LEASE_OF_GPUS = """
 import sys
 from trainci.lease import command
 from trainci.model import Device
-names = "GPU-8a56aaaa GPU-8a56bbbb GPU-1c5b0000 MIG-77".split()
+names = "GPU-8a56aaaa GPU-8a56bbbb GPU-1c5b0000 MIG-77 MIG-88".split()
 command.gpus = lambda directory, total: tuple(Device(index, name) for index, name in enumerate(names))
 command._known_to_nvml = lambda devices: False
 sys.exit(command.main(sys.argv[1:]))
@@ -84,32 +84,6 @@ def test_gpus_by_number_where_there_is_no_driver(host):
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (None, [0, 1, 2, 3]),
-        ("", []),
-        ("2,0", [2, 0]),
-        ("GPU-1c5b", [2]),
-        ("GPU-8a56,2", []),  # Not unique: CUDA stops there.
-        ("1,9,2", [1]),
-        ("MIG-77", [3]),
-        ("MIG-not-listed", [-1]),
-        ("MIG-1 2,0", []),
-        ("MIG-..,0", []),
-        ("NoDevFiles", []),
-    ],
-)
-def test_an_inherited_device_variable_is_translated(value, expected):
-    assert [place.index for place in inherited(GPUS, value)] == expected
-
-
-def test_a_mig_instance_by_its_old_name_is_refused():
-    """Beside its UUID it would be a second name, and a second lock, of one device."""
-    with pytest.raises(UsageError, match=r"'MIG-GPU-8a56aaaa/7/0' .* write its UUID"):
-        inherited(GPUS, "MIG-GPU-8a56aaaa/7/0")
-
-
-@pytest.mark.parametrize(
     ("outer", "arguments", "seen"),
     [
         ("GPU-8a56bbbb,GPU-8a56aaaa", ("--count", "1"), "GPU-8a56aaaa"),
@@ -129,12 +103,20 @@ def test_the_job_sees_its_devices_in_the_way_of_the_inherited_variable(host, out
 
 @pytest.mark.parametrize(
     ("outer", "arguments"),
-    [("GPU-8a56bbbb", ("--devices", "0")), ("MIG-88", ("--count", "2")), ("", ("--count", "1"))],
+    [
+        ("GPU-8a56bbbb", ("--devices", "0")),
+        ("MIG-88", ("--count", "2")),
+        ("1,1", ("--count", "1")),
+        ("", ("--count", "1")),
+    ],
 )
 def test_a_device_outside_the_inherited_variable_can_never_be_had(host, outer, arguments):
     command = [sys.executable, "-c", LEASE_OF_GPUS, "--lock-dir", host.path, *arguments, "--", "true"]
     environment = {**host.environment, "CUDA_VISIBLE_DEVICES": outer}
-    assert subprocess.run(command, env=environment, capture_output=True).returncode == 2
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 2
+    if "--count" in arguments:
+        assert f"CUDA_VISIBLE_DEVICES={outer!r}" in done.stderr
 
 
 def test_devices_are_named_by_number_or_uuid():

@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable
 
 from trainci.errors import EXIT_MACHINE, EXIT_OK, TrainciError, UsageError
-from trainci.host.devices import virtual_devices
+from trainci.host.devices.virtual import virtual_devices
 from trainci.host.processes import SignalPipe
+from trainci.host.visible import visible
 from trainci.lease.options import Options, parse, parse_lock_exec
 from trainci.lease.protocol import DEVICES_VARIABLE, LEASE_VARIABLE
 from trainci.lease.queue.acquire import StoppedWaiting, TooLate, Waiter
@@ -22,7 +23,7 @@ from trainci.lease.store.health import nvml_probe
 from trainci.lease.store.inventory import gpus
 from trainci.lease.store.locks import is_held
 from trainci.lease.store.records import FOREVER, Request
-from trainci.lease.supervise.environment import inherited, job_variables, pick
+from trainci.lease.supervise.environment import job_variables, pick
 from trainci.lease.supervise.supervisor import ENDING_SIGNALS, Job
 from trainci.lease.supervise.wrapper import Wrapper
 from trainci.model import Device
@@ -70,7 +71,7 @@ def _lease(program: str, options: Options, least: int) -> int:
     if options.print_only:
         return _print_free(directory, devices, options.lock_path_pattern)
     count = wanted if options.devices is None else len(devices)
-    _refuse_impossible(devices, count, least)
+    _refuse_impossible(devices, count, least, "" if options.virtual is not None else options.target_env_name)
     request = _request(options, count, devices)
     reporter = Reporter(program, options.status_fd, request)
     pipe = SignalPipe((*ENDING_SIGNALS, signal.SIGCHLD))
@@ -126,7 +127,8 @@ def _devices(directory: Directory, options: Options) -> tuple[Device, ...]:
     if options.virtual is not None:
         devices = virtual_devices(options.virtual)
     else:
-        devices = inherited(gpus(directory, options.total_gpus), os.environ.get(options.target_env_name))
+        name = options.target_env_name
+        devices = visible(gpus(directory, options.total_gpus), os.environ.get(name), name)
     if options.devices_allowed is not None:
         devices = pick(devices, options.devices_allowed)
     return devices if options.devices is None else pick(devices, options.devices)
@@ -138,11 +140,12 @@ def _print_free(directory: Directory, devices: tuple[Device, ...], pattern: str)
     return EXIT_OK
 
 
-def _refuse_impossible(devices: tuple[Device, ...], count: int, least: int) -> None:
+def _refuse_impossible(devices: tuple[Device, ...], count: int, least: int, variable: str) -> None:
     if count < least:
         raise UsageError(f"--count {count}: ask for at least {least}.")
     if count > len(devices):
-        raise UsageError(f"{count} devices can never be had: {len(devices)} can be used here.")
+        hidden = f" ({variable}={os.environ[variable]!a} is obeyed)" if variable in os.environ else ""
+        raise UsageError(f"{count} devices can never be had: {len(devices)} can be used here{hidden}.")
     outer = os.environ.get(LEASE_VARIABLE)
     held = os.environ.get(DEVICES_VARIABLE, "").split(",") if outer else []
     if len([device for device in devices if device.uuid not in held]) < count:

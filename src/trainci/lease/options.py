@@ -10,10 +10,9 @@ from typing import NoReturn
 from trainci.errors import UsageError
 from trainci.lease import protocol
 from trainci.lease.store.records import FOREVER
+from trainci.model import MOST_DEVICES
 from trainci.text import printable
 
-# No host has so many. Their locks, two for each, must fit into one message to the supervisor (253, unix(7)).
-_MOST_DEVICES = 120
 LOCK_EXEC_PATTERN = "/dev/shm/custom_gpu_lock_{gpu_id}.lock"
 
 _ABOUT_LEASE = (
@@ -192,8 +191,8 @@ def _whole_number(text: str) -> int:
 
 def _number_of_devices(text: str) -> int:
     number = _whole_number(text)
-    if not 1 <= number <= _MOST_DEVICES:
-        raise argparse.ArgumentTypeError(f"{number}: a host has 1 to {_MOST_DEVICES} devices")
+    if not 1 <= number <= MOST_DEVICES:
+        raise argparse.ArgumentTypeError(f"{number}: a host has 1 to {MOST_DEVICES} devices")
     return number
 
 

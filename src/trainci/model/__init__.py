@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trainci.model.device import Device, Pool
+from trainci.model.device import MOST_DEVICES, Device, Pool
 from trainci.model.project import (
     Change,
     Declarations,
@@ -19,6 +19,7 @@ from trainci.model.project import (
 from trainci.model.run import Attempt, Cause, Ending, Metric, Outcome, Phase, Result, Run, Verdict
 
 __all__ = [
+    "MOST_DEVICES",
     "Attempt",
     "Cause",
     "Change",

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+MOST_DEVICES = 120
+"""No host has more. The locks of a lease, two for each device, must fit into one message (253, unix(7))."""
+
 
 @dataclass(frozen=True)
 class Device:

@@ -149,7 +149,7 @@ def lease_of(directory: Directory, uuid: str) -> Record | None:
 def _held(
     directory: Directory, requests: Sequence[Request], noted: frozenset[str]
 ) -> tuple[dict[str, float], frozenset[str]]:
-    """When each held device that is asked for is free at the latest; those of the ``noted`` that still are foreign."""
+    """When each held device that is asked for is free at the latest; which ``noted`` devices still are foreign."""
     busy: dict[str, float] = {}
     cleared = set()
     for request in requests:

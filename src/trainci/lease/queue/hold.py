@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 from trainci.host import cgroup
 from trainci.host.files import read_text, remove
-from trainci.host.processes import end_found, marked
+from trainci.host.processes import end, marked
 from trainci.lease.protocol import LEASE_VARIABLE
 from trainci.lease.queue.cycle import lock_paths, publish, ring_watcher, run_cycle, wake
 from trainci.lease.queue.tickets import waiting
@@ -152,7 +152,7 @@ def end_survivors(directory: Directory, record: Record, grace: float) -> None:
     if read_text(path) is None or is_held(path):
         return
     group = cgroup.checked(record.cgroup, record.id)
-    left = end_found(lambda: [*{*marked(LEASE_VARIABLE, record.id), *cgroup.members(group)}], grace)
+    left = end(lambda: {*marked(LEASE_VARIABLE, record.id), *cgroup.members(group)} or None, grace)
     if not left and cgroup.end(group):
         cgroup.remove(group)
         remove(path)

@@ -97,7 +97,7 @@ class Probe:
 def nvml_probe() -> Probe:
     """Ask NVML. It is not opened before it is asked: who waits must not look as if he used a GPU."""
     devices.load()
-    return Probe(devices.session, devices.memory_used, devices.faults, devices.listen_for_xids)
+    return Probe(devices.session, devices.memory_used, devices.faults, devices.listen)
 
 
 def broken_by(xids: Iterable[tuple[str, int]]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What a job is told by environment variables, and what an inherited device variable leaves us. Pure."""
+"""What a job is told by environment variables. Pure."""
 
 from __future__ import annotations
 
@@ -12,44 +12,6 @@ from trainci.lease.protocol import (
 from trainci.lease.queue.hold import Lease
 from trainci.lease.store.ports import BLOCK
 from trainci.model import Device
-
-
-def inherited(devices: tuple[Device, ...], value: str | None) -> tuple[Device, ...]:
-    """The devices that an inherited ``CUDA_VISIBLE_DEVICES`` leaves; all when there is none.
-
-    Entries are indices, UUIDs, beginnings of UUIDs, or names of MIG instances; CUDA ignores everything after the
-    first entry that it does not know (CUDA C++ Programming Guide, "CUDA Environment Variables").
-
-    :raises UsageError: a MIG instance by its old name, under which it would be another device than by its UUID.
-    """
-    if value is None:
-        return devices
-    left: list[Device] = []
-    for entry in value.split(","):
-        device = _named(devices, entry.strip())
-        if device is None:
-            break
-        if device not in left:
-            left.append(device)
-    return tuple(left)
-
-
-def _named(devices: tuple[Device, ...], entry: str) -> Device | None:
-    if entry.isdecimal():
-        hits = [device for device in devices if device.index == int(entry)]
-    else:
-        hits = [device for device in devices if entry and device.uuid.startswith(entry)]
-    if len(hits) == 1:
-        return hits[0]
-    if hits or not entry.startswith("MIG-"):
-        return None
-    if "/" in entry:
-        raise UsageError(
-            f"the inherited device variable names {entry!a} in the way of drivers before R470: write its UUID, as "
-            "`nvidia-smi -L` shows it."
-        )
-    # A MIG instance that NVML does not list by itself is a device of its own all the same.
-    return Device(-1, entry) if entry.replace("-", "").isalnum() else None
 
 
 def pick(devices: tuple[Device, ...], names: str) -> tuple[Device, ...]:
@@ -78,7 +40,7 @@ def job_variables(
     nothing, so that no GPU is seen.
     """
     outer = parent.get(LEASE_VARIABLE)
-    names = [device.uuid if by_uuid or device.index < 0 else str(device.index) for device in lease.devices]
+    names = [device.uuid if by_uuid else str(device.index) for device in lease.devices]
     return {
         **parent,
         LEASE_VARIABLE: f"{outer}/{lease.record.id}" if outer else lease.record.id,

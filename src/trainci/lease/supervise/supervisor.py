@@ -144,12 +144,12 @@ class Supervisor:
                 self._group = group
                 cgroup.adopt(group, os.getpid())
             limited = not self._wait(pipe, begun + limit)
-        left = end_descendants(self._job.grace, pipe, self._note)
+        left = end_descendants(self._job.grace, self._note)
         if not left and not cgroup.end(self._group):
             left = cgroup.members(self._group)
         lost = ""
         if left:
-            lost = f"process {left[0]} cannot be killed (it waits inside the kernel); its devices stay taken"
+            lost = f"process {left[0].pid} cannot be killed (it waits inside the kernel); its devices stay taken"
         self._tell(ending(self._status or 0, limited, lost))
         while left and reap(self._note):
             pipe.wait()

@@ -192,13 +192,13 @@ class Wrapper:
             if pid == self._command:
                 status = found
 
-        left = end_descendants(self._job.grace, self._pipe, note)
+        left = end_descendants(self._job.grace, note)
         if not left and not cgroup.end(group):
             left = cgroup.members(group)
         cgroup.remove(group)
         lost = "the process that watched over the command was killed, so the command was ended"
         if left:
-            lost += f"; process {left[0]} cannot be killed and keeps its devices"
+            lost += f"; process {left[0].pid} cannot be killed and keeps its devices"
             while reap(note):
                 self._pipe.wait()
         return Ended(lost=lost) if status is None else ending(status, lost=lost)
