@@ -207,8 +207,8 @@ class _Watcher:
         for line in lines:
             try:
                 self._on_report(protocol.load(line))
-            except ValueError as error:
-                self._lose(str(error))
+            except ValueError:
+                self._lose(f"its lease said what is no report: {line!r}")
 
     def _on_report(self, report: protocol.Report) -> None:
         now = self._clock()
