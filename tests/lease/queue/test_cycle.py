@@ -13,6 +13,7 @@ import pytest
 from trainci.host.files import remove
 from trainci.lease.queue.cycle import (
     GRANT_LASTS_S,
+    foreign_devices,
     note_foreign,
     publish,
     read_reservations,
@@ -113,6 +114,9 @@ def test_a_device_that_a_foreign_holder_locks_counts_as_held_without_an_end(dire
     assert decide(directory).busy == {"cpu-2": FOREVER}
     os.close(descriptor)
     assert decide(directory).busy == {}
+    assert decide(directory).foreign == frozenset()
+    decide_and_tell(directory)
+    assert foreign_devices(directory) == frozenset()
 
 
 def test_the_foreign_lock_of_a_pattern_counts(directory, enqueue, tmp_path):
@@ -147,7 +151,7 @@ def test_the_kernels_lock_decides_and_no_record(directory):
     first = acquire(directory, request("a", 2), DEVICES[:2], 1.0)
     remove(directory.join("leases", "a"))
     with pytest.raises(LockedError) as locked:
-        acquire(directory, request("b", 3), DEVICES[1:], 2.0)
+        acquire(directory, request("b", 3), DEVICES[:0:-1], 2.0)
     assert locked.value.foreign == "cpu-1"
     # And it has released those that it had got.
     acquire(directory, request("c", 2), DEVICES[2:], 3.0).release()
