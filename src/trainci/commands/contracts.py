@@ -40,7 +40,10 @@ def _parameter(option: str) -> str:
 
 check.params[:0] = [
     *(click.Option([f"--{option}"], metavar="PKG.MODULE.FUNCTION") for option in DEFAULT.options),
-    *(click.Option([f"--{switch}"], is_flag=True, help=f"As under the trainer's own --{switch}.") for switch in DEFAULT.switches),
+    *(
+        click.Option([f"--{switch}"], is_flag=True, help="As under the trainer's own switch.")
+        for switch in DEFAULT.switches
+    ),
 ]
 
 

@@ -9,7 +9,7 @@ import click
 from trainci import config, selection
 from trainci.commands._repository import open_repository
 from trainci.errors import EXIT_FAILED, EXIT_OK, UsageError
-from trainci.github.workflows import jobs, render
+from trainci.github.workflows import jobs, loader, render
 from trainci.model import Selection, Suite
 
 
@@ -48,7 +48,7 @@ def _root(start: Path) -> Path:
         return config.find_root(start)
     except UsageError:
         for directory in (start, *start.parents):
-            if (directory / render.FOLDER).is_dir():
+            if (directory / loader.FOLDER).is_dir():
                 return directory
         raise
 

@@ -1,6 +1,6 @@
 """Pure: which suites an event of GitHub starts, and why. The one place of this rule.
 
-``workflows/conditions.py`` says the same in GitHub's expression language; a test evaluates both over a table.
+``conditions`` says the same in GitHub's expression language; a test evaluates both over a table.
 """
 
 from __future__ import annotations
