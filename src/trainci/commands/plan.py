@@ -34,7 +34,9 @@ def command(event: Path | None, event_name: str, changed: bool, base: str, form:
     """Say which suites an event would start and why, or list the changed tests. Starts nothing."""
     if (event is None) == (not changed):
         raise UsageError("say either --event FILE or --changed.")
-    return _plan_changed(base, form) if event is None else _plan_event(event, event_name)
+    if event is not None:
+        return _plan_event(event, event_name)
+    return _plan_changed(base or payload.base(os.environ), form)
 
 
 def _plan_event(event: Path, event_name: str) -> int:

@@ -5,6 +5,8 @@ Language: https://docs.github.com/actions/reference/evaluate-expressions-in-work
 
 from __future__ import annotations
 
+import re
+
 from trainci.github.triggers import ALL_SUITES, PUSHED, is_hosted
 from trainci.model import Suite
 
@@ -51,6 +53,34 @@ def group(suite: Suite) -> str:
 def secret(name: str) -> str:
     """The value of a secret, or nothing where a fork's code could read it."""
     return f"${{{{ {_TRUSTED} && secrets.{name} || '' }}}}"
+
+
+def mount(volume: str) -> str:
+    """A volume of a container (``/on/the/host:/inside``), read-only where a fork's code could spoil it."""
+    if volume.endswith(":ro"):
+        return volume
+    read_only = literal(f"{volume.removesuffix(':rw')}:ro")
+    return f"${{{{ {_TRUSTED} && {literal(volume)} || {read_only} }}}}"
+
+
+def passed(tests: str, detect: str) -> str:
+    """Whether all is well with a suite: its job ``tests`` passed, or ``detect`` found that nothing has changed.
+
+    A job that was skipped for any other reason (one before it failed, say) has not passed.
+    """
+    succeeded = f"needs.{tests}.result == 'success'"
+    if not detect:
+        return succeeded
+    nothing = f"needs.{tests}.result == 'skipped' && needs.{detect}.outputs.has_tests == 'false'"
+    return f"needs.{detect}.result == 'success' && ({succeeded} || {nothing})"
+
+
+def branch_filter(branch: str) -> str:
+    """``branch`` as ``on.push.branches`` takes it, where some characters that a branch may have are patterns.
+
+    Format: https://docs.github.com/actions/reference/workflows-and-actions/workflow-syntax#filter-pattern-cheat-sheet
+    """
+    return re.sub(r"([+!\]])", r"\\\1", branch)
 
 
 def literal(text: str) -> str:

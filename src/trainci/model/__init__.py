@@ -16,6 +16,7 @@ from trainci.model.project import (
     Test,
     Trigger,
     Workflow,
+    job_ids,
 )
 from trainci.model.run import Attempt, Metric, Outcome, Result, Run, Verdict
 
@@ -40,4 +41,5 @@ __all__ = [
     "Trigger",
     "Verdict",
     "Workflow",
+    "job_ids",
 ]

@@ -113,6 +113,12 @@ class Suite:
     devices: str = "auto"
 
 
+def job_ids(suite: str, changed: bool) -> tuple[str, ...]:
+    """The ids of a suite's jobs at GitHub: its tests, what sums them up, and what finds out the changed ones."""
+    tests = f"e2e-test-{suite}"
+    return (tests, f"{tests}-result", *([f"{tests}-detect"] if changed else []))
+
+
 @dataclass(frozen=True)
 class Workflow:
     """What only the generated workflow needs to know.
