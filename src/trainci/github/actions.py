@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from trainci.errors import MachineError, UsageError
-from trainci.text import printable
+from trainci.text import counted, printable
 
 # https://docs.github.com/actions/reference/limits: the outputs of a job, 1 MB (counted as UTF-16).
 _LARGEST_OUTPUT = 500_000
+# https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands: a step's summary, 1 MiB, and a
+# larger one is not shown at all. Annotations of a step: 10 of each level.
+_LARGEST_SUMMARY = 1 << 20
+_PER_STEP = 10
 
 
 def in_actions(environment: Mapping[str, str]) -> bool:
@@ -33,9 +38,64 @@ def annotation(message: str, file: str = "", line: int = 0, title: str = "", lev
 
 
 def annotated(text: str) -> str:
-    """An annotation for each line of ``text``, at its place where it begins with one (``trainci.toml:14: …``)."""
+    """Annotations of the lines of ``text``, each at its place where it begins with one (``trainci.toml:14: …``)."""
     found = (re.fullmatch(r"(?:([^:]+):(\d+): )?(.*)", line) for line in text.splitlines())
-    return "\n".join(annotation(line[3], line[1] or "", int(line[2] or 0)) for line in found if line)
+    return "\n".join(
+        first_annotations([Annotation(line[3], line[1] or "", int(line[2] or 0)) for line in found if line])
+    )
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """What ``annotation`` takes."""
+
+    message: str
+    file: str = ""
+    line: int = 0
+    title: str = ""
+    level: str = "error"
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}: " if self.file else ""
+        return printable(f"{place}{self.message}")
+
+
+def first_annotations(found: Sequence[Annotation]) -> list[str]:
+    """The lines of one step that say all of ``found``, the most important of each level first.
+
+    GitHub shows 10 annotations of each level and drops the rest in silence. Where there are more, the tenth counts
+    those that are left, and they follow in the log as plain lines.
+    """
+    shown, rest = [], []
+    for level in dict.fromkeys(one.level for one in found):
+        all_of_it = [one for one in found if one.level == level]
+        kept = len(all_of_it) if len(all_of_it) <= _PER_STEP else _PER_STEP - 1
+        shown += [annotation(one.message, one.file, one.line, one.title, level) for one in all_of_it[:kept]]
+        if left := all_of_it[kept:]:
+            shown.append(
+                annotation(f"{counted(len(left), f'more {level}')}: see the end of this step's log.", level=level)
+            )
+            rest += [inert(str(one)) for one in left]
+    return shown + rest
+
+
+def bounded(parts: Sequence[str], room: int) -> str:
+    """As many of ``parts`` as fit into ``room`` bytes of UTF-8, from the first, and a line that counts the rest."""
+    sizes = [len(part.encode("utf-8", "backslashreplace")) for part in parts]
+    if sum(sizes) <= room:
+        return "".join(parts)
+    kept, used = 0, len(_left_out(len(parts)).encode())
+    while used + sizes[kept] <= room:
+        used += sizes[kept]
+        kept += 1
+    note = _left_out(len(parts) - kept)
+    return "".join(parts[:kept]) + (note if len(note.encode()) <= room else "")
+
+
+def _left_out(count: int) -> str:
+    return (
+        f"\n\n… {counted(count, 'more line')}: GitHub shows no more of a step than 1 MiB. The log has everything.\n"
+    )
 
 
 def group(title: str) -> str:
@@ -83,9 +143,13 @@ def write_outputs(outputs: Mapping[str, str], environment: Mapping[str, str]) ->
 
 
 def write_summary(markdown: str, environment: Mapping[str, str]) -> None:
-    """Add to this job's page, where there is a job."""
+    """Add to this job's page, where there is a job; cut at the end of a line to what GitHub shows of a step.
+
+    :raises MachineError: the file that GitHub named cannot be written.
+    """
     if path := environment.get("GITHUB_STEP_SUMMARY"):
-        _append(path, markdown)
+        there = Path(path).stat().st_size if Path(path).exists() else 0
+        _append(path, bounded(markdown.splitlines(keepends=True), _LARGEST_SUMMARY - there))
 
 
 def _append(path: str, text: str) -> None:

@@ -95,6 +95,7 @@ class Suite:
 
     ``all_tests`` suites hold every registered test, ``changed`` suites whatever a change touches. ``runs_on``,
     ``schedule`` (a cron line, empty for none), ``secrets`` (names) and ``devices`` are for its job of the workflow.
+    ``runs_on_where`` is the place of its ``runs_on``, empty where nobody wrote one.
     """
 
     name: str
@@ -108,6 +109,7 @@ class Suite:
     timeout: float | None = None
     where: str = ""
     runs_on: tuple[str, ...] = ("self-hosted",)
+    runs_on_where: str = ""
     schedule: str = ""
     secrets: tuple[str, ...] = ()
     devices: str = "auto"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from github.workflows.conftest import ROOT, WORKFLOW, generated, parsed
+from github.workflows.conftest import ROOT, WORKFLOW, generated, parsed, pull_request
 
 TRAIN, NEXT = (f"ghcr.io/lab/train@sha256:{digit * 64}" for digit in "12")
 FULL = f"""\
@@ -169,6 +169,109 @@ def test_one_more_registered_test_is_one_line_per_matrix_entry(full):
     line = '          - {"test_id": "tests/test_more.py", "num_gpus": 2, "timeout_minutes": 90}'
     assert added == [line, line]
     assert [line for line in after if line not in added] == before
+
+
+def test_a_ref_that_is_named_by_hand_is_looked_up_once_and_used_by_every_job(full):
+    """A branch may move while jobs wait: no job looks it up by itself."""
+    jobs = parsed(generated(full))["jobs"]
+    for name, job in jobs.items():
+        for step in job["steps"]:
+            if "checkout" in step.get("uses", ""):
+                named = "inputs.ref" if name == "commit" else "needs.commit.outputs.sha"
+                assert step["with"]["ref"] == f"${{{{ {named} }}}}"
+        needs = job.get("needs", [])
+        assert name == "commit" or "commit" in ([needs] if isinstance(needs, str) else needs)
+    assert jobs["commit"]["outputs"] == {"sha": "${{ steps.commit.outputs.sha }}"}
+    assert json.dumps(jobs).count("inputs.ref }}") == 2, "its own checkout, and what it says"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "payload", "mounted"),
+    [
+        ("pull_request", pull_request("synchronize"), "/data/it's:/root/models:rw"),
+        (
+            "pull_request",
+            pull_request("labeled", ["run-ci-short"], "run-ci-short", fork=True),
+            "/data/it's:/root/models:ro",
+        ),
+        ("workflow_dispatch", {"inputs": {"ref": "refs/pull/7/head"}}, "/data/it's:/root/models:ro"),
+        ("workflow_dispatch", {"inputs": {"ref": ""}}, "/data/it's:/root/models:rw"),
+        ("push", {}, "/data/it's:/root/models:rw"),
+    ],
+)
+def test_a_forks_code_gets_the_caches_read_only(full, github, name, payload, mounted):
+    """What it writes into them, later jobs would take for their models."""
+    full.write("trainci.toml", FULL.replace('"/data/models:/root/models"', '"/data/it\'s:/root/models:rw"'))
+    leases, models, datasets = parsed(generated(full))["jobs"]["e2e-test-short"]["container"]["volumes"]
+    seen = {
+        "github": {"event_name": name, "event": payload, "repository": "lab/train"},
+        "inputs": payload.get("inputs"),
+    }
+    expression = models.removeprefix("${{ ").removesuffix(" }}")
+    assert github({"rows": [[expression, seen]]})["values"] == [mounted]
+    assert (leases.count(":ro"), datasets) == (0, "/data/datasets:/root/datasets:ro")
+
+
+@pytest.mark.slow
+def test_a_schedule_is_taken_where_githubs_own_parser_takes_it(full, github):
+    fields = [
+        "*",
+        "0",
+        "5",
+        "7",
+        "12",
+        "13",
+        "23",
+        "24",
+        "31",
+        "32",
+        "59",
+        "60",
+        "*/5",
+        "*/0",
+        "1-5",
+        "5-1",
+        "1,9",
+        "1,",
+        "JAN",
+        "sun",
+        "SUN-SAT",
+        "DEC-JAN",
+        "1-5/2",
+        "5/15",
+        "/5",
+        "-1",
+        "x",
+    ]
+    lines = [" ".join(["1"] * at + [text] + ["1"] * (4 - at)) for at in range(5) for text in fields]
+    workflow = yaml.safe_dump(
+        {
+            "on": {"schedule": [{"cron": line} for line in lines]},
+            "jobs": {"a": {"runs-on": "x", "steps": [{"run": "y"}]}},
+        }
+    )
+    errors = github({"workflow": workflow})["errors"]
+    refused = {int(re.search(r"Line: (\d+)", error)[1]) for error in errors if "cron" in error.lower()}
+    places = {
+        line: number
+        for number, text in enumerate(workflow.splitlines(), 1)
+        for line in lines
+        if text.endswith((f"cron: {line}", f"cron: '{line}'"))
+    }
+    assert len(places) == len(set(lines)) and 30 < len(refused) < len(places)
+    for line, place in places.items():
+        full.write("trainci.toml", f'[suites.a]\nschedule = "{line}"\ntests = ["tests/test_first.py"]\n')
+        said = full.trainci("list")
+        assert (said.code == 2) == (place in refused), (line, said.err)
+
+
+@pytest.mark.slow
+def test_a_push_to_a_base_whose_name_is_a_pattern_to_github_is_seen(full, github):
+    full.write("trainci.toml", FULL.replace("[project]", '[project]\nbase = "c++!"'))
+    text = generated(full)
+    assert parsed(text)["on"]["push"] == {"branches": [r"c\+\+\!"]}
+    assert github({"workflow": text}) == {"errors": []}
 
 
 def test_security_of_the_text(full):

@@ -1,0 +1,27 @@
+"""Pure: where the workflow lets a fork's code onto a machine that later jobs use, too."""
+
+from __future__ import annotations
+
+from trainci.findings import Finding, parse_place
+from trainci.github.triggers import is_hosted
+from trainci.model import Project
+
+
+def notes(project: Project) -> list[Finding]:
+    """A note at each ``runs_on`` of your own machines whose jobs have no container around them.
+
+    A label lets a fork's code run there, and nothing takes away what it leaves.
+    """
+    suites: dict[str, list[str]] = {}
+    for suite in project.suites:
+        if suite.runs_on_where and not (is_hosted(suite.runs_on) or suite.image or project.image):
+            suites.setdefault(suite.runs_on_where, []).append(suite.name)
+    found = [
+        parse_place(
+            f"{where}: the jobs of {', '.join(names)} have no image: what a fork's code leaves on the machine is "
+            "there for later jobs. Set `image`, or use runners that are thrown away (docs/security.md).",
+            project.config_file,
+        )
+        for where, names in suites.items()
+    ]
+    return [note for note in found if note]
