@@ -6,23 +6,25 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from trainci.catalog.styles import STYLES
 from trainci.errors import UsageError
 from trainci.globs import literal_directory, matches
 from trainci.text import printable
 
 
 def find_test_files(root: Path, globs: Iterable[str]) -> tuple[str, ...]:
-    """The files that match ``globs``, as sorted POSIX paths relative to ``root``.
+    """The files of a test style that match ``globs``, as sorted POSIX paths relative to ``root``.
 
     Links to directories are not followed.
     """
     patterns = tuple(globs)
+    suffixes = tuple(style.suffix for style in STYLES.values())
     tops = {literal_directory(pattern) for pattern in patterns}
     found = {
         path
         for top in tops
         for path in walk(root, top)
-        if path.endswith(".py") and any(matches(path, pattern) for pattern in patterns)
+        if path.endswith(suffixes) and any(matches(path, pattern) for pattern in patterns)
     }
     return tuple(sorted(found))
 

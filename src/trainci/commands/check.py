@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from trainci import findings
-from trainci.commands._repository import open_repository
 from trainci.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, PlacedFaults
 from trainci.github import actions as github
 from trainci.github import exposure
+from trainci.repository import open_repository
 from trainci.text import counted, printable
 
 

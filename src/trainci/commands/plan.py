@@ -8,12 +8,11 @@ from pathlib import Path
 
 import click
 
-from trainci import selection
-from trainci.commands._repository import open_repository
 from trainci.errors import EXIT_OK, UsageError
 from trainci.github import actions as github
 from trainci.github import payload, triggers
 from trainci.github.workflows import matrix
+from trainci.repository import Request, open_repository
 
 
 @click.command("plan")
@@ -34,9 +33,7 @@ def command(event: Path | None, event_name: str, changed: bool, base: str, form:
     """Say which suites an event would start and why, or list the changed tests. Starts nothing."""
     if (event is None) == (not changed):
         raise UsageError("say either --event FILE or --changed.")
-    if event is not None:
-        return _plan_event(event, event_name)
-    return _plan_changed(base or payload.base(os.environ), form)
+    return _plan_changed(base, form) if event is None else _plan_event(event, event_name)
 
 
 def _plan_event(event: Path, event_name: str) -> int:
@@ -50,23 +47,16 @@ def _plan_event(event: Path, event_name: str) -> int:
 
 def _plan_changed(base: str, form: str) -> int:
     repository = open_repository()
-    project = repository.project
-    suite = next((suite for suite in project.suites if suite.changed), None)
-    chosen = selection.choose(
-        project, [suite.name] if suite else [], (), repository.files, repository.changed(base)
-    )
-    declared = repository.declarations({choice.entry.file for choice in chosen})
-    selected = selection.resolve(project, chosen, declared)
+    suite = next((suite for suite in repository.project.suites if suite.changed), None)
+    request = Request((suite.name,), base=base) if suite else Request(changed=True, base=base)
+    selected = repository.select(request)
     found = [f"changed {item.test.id}: {item.reason}" for item in selected.tests]
     found += [f"refused {refused.test_id}: {refused.sentence}" for refused in selected.refused]
     for line in found:
         click.echo(github.inert(line), err=form == "github")
-    entries = matrix.entries(selected, project.workflow.queue)
-    if not entries:
-        click.echo(
-            f"No changed tests relative to {base or 'origin/' + project.base}: nothing to run.",
-            err=form == "github",
-        )
+    if selected.note:
+        click.echo(selected.note, err=form == "github")
+    entries = matrix.entries(selected, repository.project.workflow.queue)
     if form == "github":
         outputs = {"matrix": json.dumps({"include": entries}), "has_tests": json.dumps(bool(entries))}
         github.write_outputs(outputs, os.environ)

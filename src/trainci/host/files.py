@@ -12,32 +12,14 @@ from pathlib import Path
 def read_text(path: str) -> str | None:
     """The text of a small file, None when it is not there (or not ours to read)."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return Path(path).read_bytes().decode("utf-8", "replace")
     except (FileNotFoundError, PermissionError):
         return None
-    try:
-        return read_descriptor(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def read_descriptor(descriptor: int) -> str:
-    """The text of a small file that is open, from its beginning."""
-    text = b""
-    while True:
-        # Files of /proc come in pieces: only an empty one is the end.
-        more = os.pread(descriptor, 65536, len(text))
-        text += more
-        if not more:
-            return text.decode("utf-8", "replace")
 
 
 def remove(path: str) -> None:
     """Remove a file that may be gone already."""
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        return
+    Path(path).unlink(missing_ok=True)
 
 
 def replace(target: Path, content: bytes) -> None:
@@ -53,7 +35,7 @@ def replace(target: Path, content: bytes) -> None:
     temporary = target.with_name(f".trainci-{secrets.token_hex(8)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     try:
-        with open(descriptor, "wb") as file:
+        with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             if target.exists():
                 os.fchmod(descriptor, stat.S_IMODE(target.stat().st_mode))
