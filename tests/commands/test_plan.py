@@ -58,6 +58,10 @@ def test_a_pull_request_against_another_branch_is_compared_with_that_branch(case
     said = case.trainci("plan", "--changed", environment={"GITHUB_BASE_REF": "release/1.0"})
     assert said.out.splitlines() == ["changed tests/test_new.py: added, not registered"]
     said = case.trainci(
+        "run", "--changed", "--dry-run", "--devices", "cpu:2", environment={"GITHUB_BASE_REF": "release/1.0"}
+    )
+    assert "test_new" in said.out and "test_released" not in said.out
+    said = case.trainci(
         "plan", "--changed", "--base", "origin/main", environment={"GITHUB_BASE_REF": "release/1.0"}
     )
     assert "tests/test_released.py" in said.out

@@ -59,8 +59,11 @@ def mount(volume: str) -> str:
     """A volume of a container (``/on/the/host:/inside``), read-only where a fork's code could spoil it."""
     if volume.endswith(":ro"):
         return volume
+    # Both names are the event's, so that it is the same where a workflow is tried out of GitHub, as with act.
+    own = "github.event.pull_request.head.repo.full_name == github.event.repository.full_name"
+    trusted = f"!inputs.ref && (github.event_name != 'pull_request' || {own})"
     read_only = literal(f"{volume.removesuffix(':rw')}:ro")
-    return f"${{{{ {_TRUSTED} && {literal(volume)} || {read_only} }}}}"
+    return f"${{{{ {trusted} && {literal(volume)} || {read_only} }}}}"
 
 
 def passed(tests: str, detect: str) -> str:
