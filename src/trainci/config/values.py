@@ -170,4 +170,6 @@ def mount(text: str) -> str:
     """A volume of a container: ``/on/the/host:/in/the/container``, ``:ro`` or ``:rw`` after it."""
     if not re.fullmatch(r"/[^:]*:/[^:]*(:r[ow])?", text):
         raise ValueError(f'{printable(text)} is no mount; write "/on/the/host:/in/the/container", both absolute')
+    if not text.isprintable() or any(character in text for character in '"\\$`'):
+        raise ValueError(f"{printable(text)} holds a character that the options of docker cannot; use plain names")
     return text

@@ -6,6 +6,7 @@ Language: https://docs.github.com/actions/reference/evaluate-expressions-in-work
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from trainci.github.triggers import ALL_SUITES, PUSHED, is_hosted
 from trainci.model import Suite
@@ -55,15 +56,19 @@ def secret(name: str) -> str:
     return f"${{{{ {_TRUSTED} && secrets.{name} || '' }}}}"
 
 
-def mount(volume: str) -> str:
-    """A volume of a container (``/on/the/host:/inside``), read-only where a fork's code could spoil it."""
-    if volume.endswith(":ro"):
-        return volume
-    # Both names are the event's, so that it is the same where a workflow is tried out of GitHub, as with act.
+def caches(mounts: Sequence[str]) -> str:
+    """Options of `docker create` that mount ``mounts`` (``/on/the/host:/inside``); empty for none.
+
+    Read-only where a fork's code could spoil what is there. Options, and both repositories from the event: act takes no
+    expression in a container's `volumes`, and its own `github.repository` is another.
+    """
+    if not mounts:
+        return ""
     own = "github.event.pull_request.head.repo.full_name == github.event.repository.full_name"
     trusted = f"!inputs.ref && (github.event_name != 'pull_request' || {own})"
-    read_only = literal(f"{volume.removesuffix(':rw')}:ro")
-    return f"${{{{ {trusted} && {literal(volume)} || {read_only} }}}}"
+    paths = [mount.removesuffix(":rw") for mount in mounts]
+    writable, read_only = (" ".join(f'-v "{path}{mode}"' for path in paths) for mode in ("", ":ro"))
+    return f"${{{{ {trusted} && {literal(writable)} || {literal(read_only)} }}}}"
 
 
 def passed(tests: str, detect: str) -> str:

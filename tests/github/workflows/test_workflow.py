@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -123,9 +124,8 @@ def test_one_job_per_suite_with_its_machine_and_its_image(full):
 
 def test_a_container_has_the_leases_the_caches_and_the_proxies_by_name(full):
     container = parsed(generated(full))["jobs"]["e2e-test-short"]["container"]
-    leases, models, datasets = container["volumes"]
-    assert (leases, datasets) == ("/dev/shm/trainci:/dev/shm/trainci", "/data/datasets:/root/datasets:ro")
-    assert models.endswith("&& '/data/models:/root/models' || '/data/models:/root/models:ro' }}")
+    assert container["volumes"] == ["/dev/shm/trainci:/dev/shm/trainci", "/data/datasets:/root/datasets:ro"]
+    assert """&& '-v "/data/models:/root/models"' || """ in container["options"]
     options = container["options"].split()
     for name in ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
         assert options[options.index(name) - 1] == "-e"
@@ -188,30 +188,26 @@ def test_a_ref_that_is_named_by_hand_is_looked_up_once_and_used_by_every_job(ful
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "payload", "mounted"),
+    ("name", "payload", "mode"),
     [
-        ("pull_request", pull_request("synchronize"), "/data/it's:/root/models:rw"),
-        (
-            "pull_request",
-            pull_request("labeled", ["run-ci-short"], "run-ci-short", fork=True),
-            "/data/it's:/root/models:ro",
-        ),
-        ("workflow_dispatch", {"inputs": {"ref": "refs/pull/7/head"}}, "/data/it's:/root/models:ro"),
-        ("workflow_dispatch", {"inputs": {"ref": ""}}, "/data/it's:/root/models:rw"),
-        ("push", {}, "/data/it's:/root/models:rw"),
+        ("pull_request", pull_request("synchronize"), ""),
+        ("pull_request", pull_request("labeled", ["run-ci-short"], "run-ci-short", fork=True), ":ro"),
+        ("workflow_dispatch", {"inputs": {"ref": "refs/pull/7/head"}}, ":ro"),
+        ("workflow_dispatch", {"inputs": {"ref": ""}}, ""),
+        ("push", {}, ""),
     ],
 )
-def test_a_forks_code_gets_the_caches_read_only(full, github, name, payload, mounted):
+def test_a_forks_code_gets_the_caches_read_only(full, github, name, payload, mode):
     """What it writes into them, later jobs would take for their models."""
-    full.write("trainci.toml", FULL.replace('"/data/models:/root/models"', '"/data/it\'s:/root/models:rw"'))
-    leases, models, datasets = parsed(generated(full))["jobs"]["e2e-test-short"]["container"]["volumes"]
-    seen = {
-        "github": {"event_name": name, "event": payload, "repository": "lab/train"},
-        "inputs": payload.get("inputs"),
-    }
-    expression = models.removeprefix("${{ ").removesuffix(" }}")
-    assert github({"rows": [[expression, seen]]})["values"] == [mounted]
-    assert (leases.count(":ro"), datasets) == (0, "/data/datasets:/root/datasets:ro")
+    mounts = '"/data/it\'s a:/root/models:rw", "/data/b:/b"'
+    full.write("trainci.toml", FULL.replace('"/data/models:/root/models"', mounts))
+    container = parsed(generated(full))["jobs"]["e2e-test-short"]["container"]
+    expression, plain = re.fullmatch(r"\$\{\{ (.*) \}\} (.*)", container["options"]).groups()
+    seen = {"github": {"event_name": name, "event": payload}, "inputs": payload.get("inputs")}
+    (options,) = github({"rows": [[expression, seen]]})["values"]
+    assert shlex.split(options) == ["-v", f"/data/it's a:/root/models{mode}", "-v", f"/data/b:/b{mode}"]
+    assert plain.startswith("--gpus all -e http_proxy")
+    assert container["volumes"] == ["/dev/shm/trainci:/dev/shm/trainci", "/data/datasets:/root/datasets:ro"]
 
 
 @pytest.mark.slow

@@ -27,7 +27,8 @@ class Job:
 
     ``matrix`` is empty for the suite of changed tests, whose job ``detect`` finds them out. The job ``result`` sums
     the suite up: it is green when the expression ``passed`` is true. ``throwaway``: no later job sees what this one
-    leaves on its machine or in its container. ``mounts`` are ``volumes``, the project's read-only for forks.
+    leaves on its machine or in its container. ``mounts`` are those of ``volumes`` that are the same for everybody;
+    the others are in ``container_options``, read-only for forks, before ``options``.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Job:
     passed: str
     throwaway: bool
     mounts: tuple[str, ...]
+    container_options: str
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,8 @@ def _job(project: Project, suite: Suite, selection: Selection) -> Job:
     image = suite.image or ("" if hosted else project.image)
     leases = f"{workflow.lock_dir}:{workflow.lock_dir}"
     passed = " ".join(f"-e {proxy}" for proxy in PROXIES)
+    options = passed if hosted else f"{workflow.container_options} {passed}".strip()
+    writable = [mount for mount in workflow.mounts if not mount.endswith(":ro")]
     return Job(
         name=name,
         suite=suite,
@@ -105,7 +109,7 @@ def _job(project: Project, suite: Suite, selection: Selection) -> Job:
         hosted=hosted,
         image=image,
         volumes=() if hosted else (leases, *workflow.mounts),
-        options=passed if hosted else f"{workflow.container_options} {passed}".strip(),
+        options=options,
         devices=suite.devices,
         secrets={secret: conditions.secret(secret) for secret in suite.secrets},
         matrix=tuple(matrix.entries(selection, workflow.queue)),
@@ -113,7 +117,8 @@ def _job(project: Project, suite: Suite, selection: Selection) -> Job:
         result=result,
         passed=conditions.passed(name, detect),
         throwaway=hosted or bool(image),
-        mounts=() if hosted else (leases, *map(conditions.mount, workflow.mounts)),
+        mounts=() if hosted else (leases, *(mount for mount in workflow.mounts if mount.endswith(":ro"))),
+        container_options=options if hosted else f"{conditions.caches(writable)} {options}".strip(),
     )
 
 
