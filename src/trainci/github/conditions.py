@@ -59,8 +59,8 @@ def secret(name: str) -> str:
 def caches(mounts: Sequence[str]) -> str:
     """Options of `docker create` that mount ``mounts`` (``/on/the/host:/inside``); empty for none.
 
-    Read-only where a fork's code could spoil what is there. Options, and both repositories from the event: act takes no
-    expression in a container's `volumes`, and its own `github.repository` is another.
+    Read-only where a fork's code could spoil what is there. Options, and both repositories from the event, for act:
+    it takes no expression in a container's `volumes`, and its `github.repository` is another.
     """
     if not mounts:
         return ""
