@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from trainci.findings import Finding, parse_place
+from collections.abc import Sequence
+
+from trainci.findings import Finding
 from trainci.github.triggers import is_hosted
 from trainci.model import Project
 
@@ -16,12 +18,14 @@ def notes(project: Project) -> list[Finding]:
     for suite in project.suites:
         if suite.runs_on_where and not (is_hosted(suite.runs_on) or suite.image or project.image):
             suites.setdefault(suite.runs_on_where, []).append(suite.name)
-    found = [
-        parse_place(
-            f"{where}: the jobs of {', '.join(names)} have no image: what a fork's code leaves on the machine is "
-            "there for later jobs. Set `image`, or use runners that are thrown away (docs/security.md).",
-            project.config_file,
-        )
-        for where, names in suites.items()
-    ]
-    return [note for note in found if note]
+    return [_note(where, names) for where, names in suites.items()]
+
+
+def _note(where: str, names: Sequence[str]) -> Finding:
+    file, _, line = where.rpartition(":")
+    return Finding(
+        file,
+        int(line),
+        f"the jobs of {', '.join(names)} have no image: what a fork's code leaves on the machine is there for later "
+        "jobs. Set `image`, or use runners that are thrown away (docs/security.md).",
+    )

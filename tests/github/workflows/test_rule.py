@@ -228,6 +228,7 @@ def needs(**results):
         ("changed", needs(changed="skipped", changed_detect="success", found="true"), False),
         ("changed", needs(changed="skipped", changed_detect="success", found="false"), True),
         ("changed", needs(changed="skipped", changed_detect="failure"), False),
+        ("changed", needs(changed="skipped", changed_detect="failure", found="false"), False),
         ("changed", needs(changed="skipped", changed_detect="cancelled"), False),
         ("changed", needs(changed="skipped", changed_detect="skipped"), False),
         ("changed", needs(changed="skipped", changed_detect="success"), False),
