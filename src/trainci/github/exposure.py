@@ -26,6 +26,6 @@ def _note(where: str, names: Sequence[str]) -> Finding:
     return Finding(
         file,
         int(line),
-        f"the jobs of {', '.join(names)} have no image: what a fork's code leaves on the machine is there for later "
-        "jobs. Set `image`, or use runners that are thrown away (docs/security.md).",
+        f"the jobs of {', '.join(names)} have no image: what a fork's code leaves on the machine is there for "
+        "later jobs. Set `image`, or use runners that are thrown away (docs/security.md).",
     )
