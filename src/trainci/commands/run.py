@@ -84,6 +84,8 @@ def command(**given: Any) -> int:
     A SELECTOR is a label (run-ci-short), a suite (short), a test file, a test id or a glob ('tests/test_q*.py').
     """
     options = _Options(**given)
+    if options.junit is not None and not options.dry_run:
+        _remove_earlier(options.junit)
     repository = open_repository()
     selected = _select(repository, options)
     executor = EXECUTORS[options.executor](repository.root, options.devices)
@@ -92,6 +94,7 @@ def command(**given: Any) -> int:
         return _print_plan(selected, feasible, executor)
     if selected.is_empty:
         click.echo(selected.note)
+        _report_nothing(repository, executor, options)
         return EXIT_OK
     run = _run(repository, feasible, executor, options)
     _report(run, repository.root, options.junit)
@@ -146,15 +149,41 @@ def _plan(repository: Repository, feasible: Fitting, executor: Executor, history
 
 
 def _report(run: Run, root: Path, junit: Path | None) -> None:
-    github.write_summary(summary.markdown(run), os.environ)
+    """Write each report; one that cannot be written is told, and neither the others nor the exit code heed it."""
+    try:
+        github.write_summary(summary.markdown(run), os.environ)
+    except MachineError as error:
+        click.echo(f"trainci: {error}", err=True)
     if junit is not None:
         from trainci.reports.junit import write_junit
 
         try:
             write_junit(run, root, junit)
         except OSError as error:
-            # Written last: what became of the tests has been said by now, and stays in the history.
-            raise MachineError(f"{printable(str(junit))}: the report cannot be written: {error.strerror}") from None
+            click.echo(
+                f"trainci: {printable(str(junit))}: the report cannot be written: {error.strerror}", err=True
+            )
+
+
+def _report_nothing(repository: Repository, executor: Executor, options: _Options) -> None:
+    now = time.time()
+    commit = git.head(repository.root)
+    _report(Run("", commit, now, now, (), executor.pool.sentence, EXIT_OK), repository.root, options.junit)
+
+
+def _remove_earlier(junit: Path) -> None:
+    """A report of an earlier run must not stand for this one, however this one ends.
+
+    :raises UsageError: something is there that is no file of ours to remove.
+    """
+    try:
+        junit.unlink()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise UsageError(
+            f"--junit {printable(str(junit))}: what is there cannot be replaced: {error.strerror}."
+        ) from None
 
 
 def _print_plan(selected: Selection, feasible: Fitting, executor: Executor) -> int:
@@ -191,8 +220,9 @@ def _console(root: Path, plan: Plan, pool: Pool) -> Console:
 
 @contextmanager
 def _interrupting(runner: Runner) -> Iterator[None]:
-    """A ^C, or a cancelled job's SIGTERM, ends the tests and still reports."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    """A ^C, or a cancelled job's SIGTERM, ends the tests and still reports. What is ignored (nohup) stays so."""
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    numbers = [number for number in signals if signal.getsignal(number) != signal.SIG_IGN]
     before = {number: signal.signal(number, lambda *_: runner.interrupt()) for number in numbers}
     try:
         yield
