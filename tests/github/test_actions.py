@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trainci.errors import MachineError
 from trainci.github.actions import (
     Annotation,
     annotated,
@@ -17,6 +18,7 @@ from trainci.github.actions import (
     inert,
     resume_commands,
     stop_commands,
+    write_outputs,
     write_summary,
 )
 
@@ -124,3 +126,15 @@ def test_a_summary_never_grows_beyond_what_github_shows(tmp_path):
     assert text.startswith("| line 0 é |\n| line 1 é |\n")
     assert "more lines: GitHub shows no more of a step than 1 MiB. The log has everything." in text
     write_summary("x\n", {})
+
+
+@pytest.mark.parametrize("name", ["GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT"])
+def test_a_file_of_githubs_that_cannot_be_written_is_named(tmp_path, name):
+    (tmp_path / "file").touch()
+    path = tmp_path / "file/below"
+    write = {
+        "GITHUB_STEP_SUMMARY": lambda env: write_summary("x", env),
+        "GITHUB_OUTPUT": lambda env: write_outputs({}, env),
+    }
+    with pytest.raises(MachineError, match=r"file/below, which GitHub named, cannot be written: Not a directory"):
+        write[name]({name: str(path)})

@@ -5,9 +5,10 @@ Format: https://docs.github.com/actions/reference/workflow-commands-for-github-a
 
 from __future__ import annotations
 
+import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from trainci.text import counted, printable
 _LARGEST_OUTPUT = 500_000
 # https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands: a step's summary, 1 MiB, and a
 # larger one is not shown at all. Annotations of a step: 10 of each level.
-_LARGEST_SUMMARY = 1 << 20
+LARGEST_SUMMARY = 1 << 20
 _PER_STEP = 10
 
 
@@ -69,14 +70,22 @@ def first_annotations(found: Sequence[Annotation]) -> list[str]:
     shown, rest = [], []
     for level in dict.fromkeys(one.level for one in found):
         all_of_it = [one for one in found if one.level == level]
-        kept = len(all_of_it) if len(all_of_it) <= _PER_STEP else _PER_STEP - 1
+        kept = annotations_shown(len(all_of_it))
         shown += [annotation(one.message, one.file, one.line, one.title, level) for one in all_of_it[:kept]]
         if left := all_of_it[kept:]:
-            shown.append(
-                annotation(f"{counted(len(left), f'more {level}')}: see the end of this step's log.", level=level)
-            )
+            shown.append(annotations_left(len(left), level))
             rest += [inert(str(one)) for one in left]
     return shown + rest
+
+
+def annotations_shown(count: int) -> int:
+    """How many of ``count`` annotations of one level and step GitHub shows, less one where it must be a count."""
+    return count if count <= _PER_STEP else _PER_STEP - 1
+
+
+def annotations_left(count: int, level: str = "error") -> str:
+    """The annotation that counts those which GitHub would drop."""
+    return annotation(f"{counted(count, f'more {level}')}: see the end of this step's log.", level=level)
 
 
 def bounded(parts: Sequence[str], room: int) -> str:
@@ -139,7 +148,10 @@ def write_outputs(outputs: Mapping[str, str], environment: Mapping[str, str]) ->
             f"{len(lines)} characters of output, and GitHub takes {_LARGEST_OUTPUT}: too many tests have changed "
             "to run each by itself. Add the label of a suite instead."
         )
-    _append(environment.get("GITHUB_OUTPUT", ""), lines)
+    if path := environment.get("GITHUB_OUTPUT"):
+        _append(path, lambda _: lines)
+    else:
+        sys.stdout.write(lines)
 
 
 def write_summary(markdown: str, environment: Mapping[str, str]) -> None:
@@ -148,17 +160,14 @@ def write_summary(markdown: str, environment: Mapping[str, str]) -> None:
     :raises MachineError: the file that GitHub named cannot be written.
     """
     if path := environment.get("GITHUB_STEP_SUMMARY"):
-        there = Path(path).stat().st_size if Path(path).exists() else 0
-        _append(path, bounded(markdown.splitlines(keepends=True), _LARGEST_SUMMARY - there))
+        _append(path, lambda size: bounded(markdown.splitlines(keepends=True), LARGEST_SUMMARY - size))
 
 
-def _append(path: str, text: str) -> None:
-    if not path:
-        sys.stdout.write(text)
-        return
+def _append(path: str, text: Callable[[int], str]) -> None:
+    """Add ``text``, which is told how many bytes the file has."""
     try:
         with Path(path).open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
+            file.write(text(os.fstat(file.fileno()).st_size))
     except OSError as error:
         raise MachineError(f"{path}, which GitHub named, cannot be written: {error.strerror}.") from None
 
