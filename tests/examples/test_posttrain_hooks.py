@@ -16,7 +16,7 @@ from posttrain.arguments import BadArguments
 from posttrain.backends.base import Replica
 from posttrain.sample import Rollout, Sample
 
-from trainci.contracts.slime.table import OPTIONS
+from trainci.contracts import TABLES
 
 pytestmark = pytest.mark.slow
 
@@ -106,7 +106,7 @@ def calls_of(tmp_path: Path) -> dict[str, list[Row]]:
 
 
 def test_the_runs_below_name_every_hook_of_the_table() -> None:
-    assert {*ALL_BUT_LOSSES, *OTHER_FORMS} == set(OPTIONS)
+    assert {*ALL_BUT_LOSSES, *OTHER_FORMS} == set(TABLES["slime"].options)
 
 
 def test_every_hook_is_called_and_its_answer_is_used(made: Path, tmp_path: Path) -> None:

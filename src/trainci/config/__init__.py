@@ -131,6 +131,8 @@ def _suite(name: str, suite: SuiteTable, workflow: WorkflowTable, lines: _Lines)
             for index, entry in enumerate(suite.tests)
         )
     )
+    written = ("suites", name, "runs_on") if suite.runs_on else ("workflow", "runs_on")
+    has_runs_on = suite.runs_on or (not suite.always and "runs_on" in workflow.model_fields_set)
     return Suite(
         name=name,
         label=suite.label or default_label(name),
@@ -143,6 +145,7 @@ def _suite(name: str, suite: SuiteTable, workflow: WorkflowTable, lines: _Lines)
         timeout=_seconds(suite.timeout_minutes),
         where=lines.place("suites", name),
         runs_on=tuple(suite.runs_on or (["ubuntu-latest"] if suite.always else workflow.runs_on)),
+        runs_on_where=lines.place(*written) if has_runs_on else "",
         schedule=suite.schedule,
         secrets=tuple(suite.secrets),
         devices=suite.devices,

@@ -48,7 +48,8 @@ EnvValue = Annotated[Argument, BeforeValidator(allowed.env_value)]
 Glob = Annotated[StrictStr, AfterValidator(allowed.glob_inside)]
 TestFile = Annotated[StrictStr, AfterValidator(_existing_file)]
 SuiteName = Annotated[str, AfterValidator(allowed.suite_name)]
-RunsOn = Annotated[list[Argument], BeforeValidator(allowed.list_from_one), Field(min_length=1)]
+RunnerLabel = Annotated[Argument, AfterValidator(allowed.runner_label)]
+RunsOn = Annotated[list[RunnerLabel], BeforeValidator(allowed.list_from_one), Field(min_length=1)]
 Secret = Annotated[StrictStr, AfterValidator(allowed.secret_name)]
 Mount = Annotated[Argument, AfterValidator(allowed.mount)]
 
@@ -70,7 +71,9 @@ class EntryTable(Table):
 class SuiteTable(Table):
     """A group of tests that one label starts."""
 
-    label: StrictStr = Field("", description="The pull-request label; `run-ci-<name>` when left out.")
+    label: Annotated[StrictStr, AfterValidator(allowed.label)] = Field(
+        "", description="The pull-request label; `run-ci-<name>` when left out."
+    )
     description: StrictStr = ""
     tests: Literal["all"] | list[Annotated[EntryTable, BeforeValidator(allowed.entry_from_path)]] = Field(
         [], description='The tests, or "all" for every registered test.'
@@ -85,7 +88,9 @@ class SuiteTable(Table):
     schedule: Annotated[StrictStr, AfterValidator(allowed.cron)] = Field(
         "", description='When to run besides, as a cron line in UTC: "30 2 * * *".'
     )
-    secrets: list[Secret] = Field([], description="Names of the secrets that its tests get; a fork's never do.")
+    secrets: Annotated[list[Secret], AfterValidator(allowed.distinct)] = Field(
+        [], description="Names of the secrets that its tests get; a fork's never do."
+    )
     devices: Argument = Field("auto", description="What `trainci run --devices` gets in its job.")
 
 
@@ -96,7 +101,7 @@ class ProjectTable(Table):
         ["tests/test_*.py", "tests/plugin_contracts/test_*.py"],
         description="Globs of the test files; `*` does not cross `/`, `**` does.",
     )
-    base: Argument = Field(
+    base: Annotated[Argument, AfterValidator(allowed.branch)] = Field(
         "main", min_length=1, description="The branch that changes are compared with, as on `origin`."
     )
     default_gpus: Gpus = Field(8, description="Devices of a test that declares no NUM_GPUS.")
@@ -117,7 +122,7 @@ class WorkflowTable(Table):
         "/dev/shm/trainci", description="The hosts' lease directory, mounted into every container."
     )
     mounts: list[Mount] = Field([], description='Model and dataset caches: "/on/the/host:/in/the/container".')
-    container_options: Argument = Field(
+    container_options: Annotated[Argument, AfterValidator(allowed.container_options)] = Field(
         "--gpus all", description="Options of `docker create` for the jobs' containers."
     )
     queue_minutes: Minutes = Field(

@@ -15,6 +15,7 @@ from trainci.model.project import (
     Test,
     Trigger,
     Workflow,
+    job_ids,
 )
 from trainci.model.run import Attempt, Cause, Ending, Metric, Outcome, Phase, Result, Run, Verdict
 
@@ -42,4 +43,5 @@ __all__ = [
     "Trigger",
     "Verdict",
     "Workflow",
+    "job_ids",
 ]

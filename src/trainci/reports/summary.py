@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 
+from trainci.github.actions import LARGEST_SUMMARY
 from trainci.model import Outcome, Result, Run
-from trainci.text import printable
+from trainci.text import counted, printable
 
 _SIGNS = {Outcome.PASSED: "✅", Outcome.SKIPPED: "⏭️"}
 
 
-def markdown(run: Run) -> str:
-    """Verdict, duration and devices of each test, and of each that did not pass why, and how to replay it."""
-    rows = "\n".join(_row(result) for result in run.results)
+def markdown(run: Run, room: int = LARGEST_SUMMARY) -> str:
+    """Verdict, duration and devices of each test, and of each that did not pass why, and how to replay it.
+
+    Beyond ``room`` bytes the tests that passed are only counted.
+    """
+    whole = _markdown(run, run.results)
+    if len(whole.encode("utf-8", "backslashreplace")) <= room:
+        return whole
+    shown = tuple(result for result in run.results if result.verdict.outcome is not Outcome.PASSED)
+    return f"{_markdown(run, shown)}… and {counted(len(run.results) - len(shown), 'test')} that passed.\n"
+
+
+def _markdown(run: Run, results: Sequence[Result]) -> str:
+    rows = "\n".join(_row(result) for result in results)
     not_passed = [result for result in run.results if result.verdict.outcome is not Outcome.PASSED]
     details = "".join(_details(run, result) for result in not_passed)
     skipped = [result for result in not_passed if result.verdict.outcome is Outcome.SKIPPED]
