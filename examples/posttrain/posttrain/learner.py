@@ -9,18 +9,18 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from posttrain.advantages import at_the_end, discounted, towards_teacher, whitened
 from posttrain.arguments import Config
 from posttrain.backends import init_backend
 from posttrain.backends.base import Backend, StepResult
 from posttrain.distributed import gather
-from posttrain.grpo import group_advantages
 from posttrain.hooks import hook_args, load_hook
 from posttrain.metrics import digest
 from posttrain.model import dtype_of
-from posttrain.objective import PolicyObjective, ValueObjective
 from posttrain.sample import Sample
-from posttrain.training_data import Data, add_loss_weights, convert_samples, to_tensors
+from posttrain.training.advantages import at_the_end, discounted, towards_teacher, whitened
+from posttrain.training.data import Data, add_loss_weights, convert_samples, to_tensors
+from posttrain.training.grpo import group_advantages
+from posttrain.training.objective import PolicyObjective, ValueObjective
 
 
 class Learner:
@@ -44,10 +44,10 @@ class Learner:
         data = to_tensors(convert(self._args, samples), self._device)
         if before_log_probs := load_hook(config.custom_megatron_before_log_prob_hook_path):
             before_log_probs(self._args, self.policy.model, "")
-        data["log_probs"] = self.policy.log_probs(data)
+        data["log_probs"] = self.policy.scores(data)
         gaps = _gaps(data)
         if self.critic:
-            data["values"] = self.critic.values(data)
+            data["values"] = self.critic.scores(data)
         self._credit(data, samples)
         if postprocess := load_hook(config.rollout_data_postprocess_path):
             postprocess(self._args, step, data)

@@ -26,9 +26,9 @@ from posttrain.hooks import hook_args
 from posttrain.learner import Learner
 from posttrain.metrics import append
 from posttrain.model import experts_of, load_model
-from posttrain.rollout import RolloutEngine
+from posttrain.rollout.engine import RolloutEngine
 from posttrain.sample import Sample
-from posttrain.task import DataSource
+from posttrain.task.data_source import DataSource
 
 AXES = ("tensor_parallel", "pipeline_parallel", "context_parallel", "expert_parallel")
 

@@ -12,8 +12,8 @@ Vector = torch.Tensor
 def group_advantages(rewards: Sequence[float], groups: Sequence[int]) -> list[float]:
     """GRPO: a reward's distance from the mean of its group, in standard deviations of that group.
 
-    Shao et al. 2024 (DeepSeekMath), section 4.1.2. The standard deviation is the sample's, with n - 1; a group whose
-    rewards are all equal teaches nothing.
+    Shao et al. 2024 (DeepSeekMath), section 4.1.2. The standard deviation is the sample's, with n - 1; a group
+    whose rewards are all equal teaches nothing.
     """
     result = []
     for reward, group in zip(rewards, groups, strict=True):

@@ -25,7 +25,7 @@ def assets(family: str) -> Path:
 
 def prepare(family: str = "qwen2.5") -> None:
     """Build the model, the tokenizer and the data; nothing is downloaded."""
-    exec_command([sys.executable, "-m", "posttrain.assets", str(assets(family)), "--family", family])
+    exec_command([sys.executable, "-m", "posttrain.task.assets", str(assets(family)), "--family", family])
 
 
 def train(*args: str, num_gpus: int, family: str = "qwen2.5", num_steps: int = NUM_STEPS) -> list[Row]:

@@ -1,4 +1,4 @@
-"""A teacher behind HTTP: ``python -m posttrain.teacher --model-path DIR --port 13141``.
+"""A teacher behind HTTP: ``python -m posttrain.rollout.teacher --model-path DIR --port 13141``.
 
 Speaks the part of sglang's interface that distillation needs (docs.sglang.io, "SGLang Native APIs"), so that an
 sglang server takes its place where there is one. ``GET /health`` answers 200. ``POST /generate`` takes::
@@ -23,8 +23,8 @@ from typing import Any
 
 import torch
 
-from posttrain.grpo import token_log_probs
 from posttrain.model import load_model
+from posttrain.training.grpo import token_log_probs
 
 
 class BadRequest(ValueError):

@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from posttrain.reward import final_answer, reward
-from posttrain.task import LARGEST, Problem, all_problems, batch, read_problems, write_problems
-from posttrain.tokenizer import EOS, PAD, build_tokenizer
+from posttrain.task.data_source import batch
+from posttrain.task.problems import LARGEST, Problem, all_problems, read_problems, write_problems
+from posttrain.task.reward import final_answer, reward
+from posttrain.task.tokenizer import EOS, PAD, build_tokenizer
 
 
 def test_problems_are_right_and_in_the_format_of_gsm8k(tmp_path: Path) -> None:

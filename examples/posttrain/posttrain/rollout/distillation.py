@@ -55,7 +55,7 @@ def _post_once_it_listens(url: str, request: Any, patience: float) -> Any:
             if time.monotonic() >= ends:
                 raise BadArguments(
                     f"--teacher-url {url} refused connections for {patience:.0f} s; start the teacher, for example "
-                    "with: python -m posttrain.teacher --model-path DIRECTORY --port PORT"
+                    "with: python -m posttrain.rollout.teacher --model-path DIRECTORY --port PORT"
                 ) from None
             time.sleep(_PAUSE)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from tokenizers import Tokenizer
 
-from posttrain.task import Problem
-from posttrain.tokenizer import EOS
+from posttrain.task.problems import Problem
+from posttrain.task.tokenizer import EOS
 
 LEARNING_RATE = 5e-3
 

@@ -7,10 +7,10 @@ import statistics
 
 import pytest
 import torch
-from posttrain.advantages import at_the_end, discounted, whitened
-from posttrain.fp8 import rounded
-from posttrain.grpo import clip_loss, group_advantages, token_log_probs
-from posttrain.objective import importance_weights
+from posttrain.rollout.fp8 import rounded
+from posttrain.training.advantages import at_the_end, discounted, whitened
+from posttrain.training.grpo import clip_loss, group_advantages, token_log_probs
+from posttrain.training.objective import importance_weights
 
 
 def test_advantages_are_normalised_within_their_group() -> None:

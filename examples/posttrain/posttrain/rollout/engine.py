@@ -11,10 +11,10 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from posttrain.arguments import BadArguments, Config
-from posttrain.fp8 import rounded
-from posttrain.grpo import token_log_probs
 from posttrain.model import dtype_of, load_model
+from posttrain.rollout.fp8 import rounded
 from posttrain.sample import Sample
+from posttrain.training.grpo import token_log_probs
 from posttrain.vision import answer_in_text, model_inputs, picture_tokens
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from posttrain.grpo import token_log_probs
+from posttrain.training.grpo import token_log_probs
 
 
 def reinforce_loss(

@@ -10,8 +10,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from posttrain import hooks, losses, rollout_function, task, training_data
+from posttrain import hooks
+from posttrain.rollout import function
 from posttrain.sample import members
+from posttrain.task import data_source
+from posttrain.training import data, losses
 
 
 def called(hook: str, **seen: Any) -> None:
@@ -26,7 +29,7 @@ def groups_of(samples: list[Any]) -> list[int]:
 # What the samples go through. In the first step group 0 is dropped, so that more are drawn than trained on.
 
 
-class Source(task.DataSource):
+class Source(data_source.DataSource):
     def get_samples(self, num_samples):
         called("source", asked=num_samples)
         groups = super().get_samples(num_samples)
@@ -42,7 +45,7 @@ def take_last(args, rollout_id, buffer, num_samples):
 
 def rollout(args, rollout_id, data_source, evaluation=False):
     called("rollout", rollout=rollout_id)
-    groups = rollout_function.generate_rollout(args, rollout_id, data_source, evaluation)
+    groups = function.generate_rollout(args, rollout_id, data_source, evaluation)
     return SimpleNamespace(samples=groups, metrics={"from_rollout": 5.0})
 
 
@@ -106,7 +109,7 @@ def log_evaluation(rollout_id, args, data, extra_metrics):
 
 def convert(args, samples):
     called("convert", samples=len(samples))
-    return {**training_data.convert_samples(args, samples), "from_convert": [len(samples)] * len(samples)}
+    return {**data.convert_samples(args, samples), "from_convert": [len(samples)] * len(samples)}
 
 
 def post_process_rewards(args, samples):

@@ -1,4 +1,4 @@
-"""``--rollout-function-path posttrain.fully_async.generate_rollout``: a worker samples all the time.
+"""``--rollout-function-path posttrain.rollout.fully_async.generate_rollout``: a worker samples all the time.
 
 What it has ahead of a step was sampled by weights one update older, and new weights come in between two groups: the
 samples of a step are of several versions. So two runs differ: which group meets which weights is a matter of time.
@@ -10,13 +10,13 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from posttrain import rollout_function
+from posttrain.rollout import function
 
 
 def generate_rollout(args: Any, rollout_id: int, data_source: Any, evaluation: bool = False) -> Any:
-    """The groups that have waited longest. An evaluation is that of ``posttrain.rollout_function``."""
+    """The groups that have waited longest. An evaluation is that of ``posttrain.rollout.function``."""
     if evaluation:
-        return rollout_function.generate_rollout(args, rollout_id, data_source, evaluation)
+        return function.generate_rollout(args, rollout_id, data_source, evaluation)
     if not hasattr(args, "rollout_worker"):
         args.rollout_worker = Worker(args, data_source)
     return args.rollout_worker.take(rollout_id)
@@ -44,16 +44,16 @@ class Worker:
             self._pool.shutdown()
         chosen = [attempts[-1] for attempts in seen]
         everything = [group for attempts in seen for group in attempts]
-        rollout_function.finish(self._args, chosen, everything, self._data_source)
+        function.finish(self._args, chosen, everything, self._data_source)
         return chosen
 
     def _sample(self, count: int) -> list[list[Any]]:
         """A group that the dynamic filter keeps, or the last one, behind those that it dropped."""
         args = self._args
         attempts: list[list[Any]] = []
-        while len(attempts) < rollout_function.MAX_DRAWS:
+        while len(attempts) < function.MAX_DRAWS:
             seed = ((args.seed * 1_000_003 + count) * args.world_size + args.rank) + len(attempts) * 2**40
-            attempts += rollout_function.draw(args, self._data_source, 1, seed)
-            if rollout_function.is_kept(args, attempts[-1]):
+            attempts += function.draw(args, self._data_source, 1, seed)
+            if function.is_kept(args, attempts[-1]):
                 break
         return attempts

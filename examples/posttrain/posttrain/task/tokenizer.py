@@ -10,7 +10,7 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel, Sequence, Split
 from tokenizers.trainers import BpeTrainer
 
-from posttrain.task import Problem
+from posttrain.task.problems import Problem
 
 PAD, EOS = "<pad>", "<eos>"
 

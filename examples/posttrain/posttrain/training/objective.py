@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from posttrain.arguments import BadArguments, Config
-from posttrain.grpo import clip_loss, token_log_probs
 from posttrain.hooks import hook_args, load_hook
-from posttrain.training_data import Batch, from_places, on_places, sum_of_sample_mean
+from posttrain.training.data import Batch, from_places, on_places, sum_of_sample_mean
+from posttrain.training.grpo import clip_loss, token_log_probs
 
 Metrics = dict[str, Tensor]
 

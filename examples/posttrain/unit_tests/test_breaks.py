@@ -18,7 +18,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-POSTTRAIN = Path(__file__).parents[2] / "examples" / "posttrain"
+POSTTRAIN = Path(__file__).parents[1]
 SYNC, ASYNC = "tests/test_qwen2.5_tiny_short.py", "tests/test_qwen2.5_tiny_async_short.py"
 VISION = "tests/test_qwen2.5_vl_tiny.py"
 OPD = "tests/test_qwen2.5_tiny_opd_sglang.py"
@@ -40,7 +40,7 @@ class Break:
 
 BREAKS = {
     "the loss is NaN": Break(
-        "posttrain/objective.py",
+        "posttrain/training/objective.py",
         "return (losses * given",
         "return float('nan') * (losses * given",
         "loss is nan at step 1",
@@ -73,7 +73,7 @@ BREAKS = {
         steps=1,
     ),
     "rollout samples at another temperature": Break(
-        "posttrain/rollout.py",
+        "posttrain/rollout/engine.py",
         "logits, sampled, self._config.temperature",
         "logits, sampled, self._config.temperature * 1.01",
         r"log-probabilities of rollout and training differ by \S+ at step 1",
@@ -100,7 +100,7 @@ BREAKS = {
         steps=STEPS_TO_LEARN,
     ),
     "the student is driven away from its teacher": Break(
-        "posttrain/advantages.py",
+        "posttrain/training/advantages.py",
         "return teacher - student",
         "return student - teacher",
         r"the reverse KL of rank 0 went from \S+ to \S+, not below",
@@ -108,7 +108,7 @@ BREAKS = {
         test=OPD,
     ),
     "one rank is its own teacher": Break(
-        "posttrain/distillation.py",
+        "posttrain/rollout/distillation.py",
         "[log_prob for log_prob, *_ in response]",
         "sample.rollout_log_probs if __import__('os').environ['RANK'] == '1' else [t for t, *_ in response]",
         r"the teacher of rank 1 differs from the student by -?0\.000 only",
@@ -172,7 +172,7 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the example with its assets made, which is never changed."""
     copy = tmp_path_factory.mktemp("posttrain") / "copy"
     shutil.copytree(POSTTRAIN, copy, ignore=shutil.ignore_patterns(".cache", ".trainci", "__pycache__"))
-    subprocess.run([sys.executable, "-m", "posttrain.assets", ".cache/qwen2.5-tiny"], cwd=copy, check=True)
+    subprocess.run([sys.executable, "-m", "posttrain.task.assets", ".cache/qwen2.5-tiny"], cwd=copy, check=True)
     return copy
 
 

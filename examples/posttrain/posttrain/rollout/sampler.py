@@ -9,13 +9,13 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from posttrain import saved_rollouts
 from posttrain.arguments import BadArguments, Config
 from posttrain.backends.base import Replica
-from posttrain.distillation import ask_teacher
 from posttrain.distributed import gather, share
 from posttrain.hooks import hook_args, load_function
-from posttrain.rollout import RolloutEngine
+from posttrain.rollout import saved
+from posttrain.rollout.distillation import ask_teacher
+from posttrain.rollout.engine import RolloutEngine
 from posttrain.sample import Rollout, members
 
 
@@ -53,9 +53,9 @@ class Sampler:
         rollout = None
         if self._leads:
             load, save = self._config.load_rollout, self._config.save_rollout
-            rollout = saved_rollouts.read(load, step, self.replica) if load else self._sampled(step)
+            rollout = saved.read(load, step, self.replica) if load else self._sampled(step)
             if save:
-                saved_rollouts.write(save, step, self.replica, rollout)
+                saved.write(save, step, self.replica, rollout)
         return share(rollout, self.replica.group, self.replica.leader)
 
     def report(self, step: int, rollout: Rollout) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Builds a tiny model, its tokenizer and the data set: fixed seeds, no download.
 
-``python -m posttrain.assets DIRECTORY --family qwen3`` makes them once; a second call with the same sources finds
-them made. ``--supervised-steps 50`` makes a model that knows the task: a teacher.
+``python -m posttrain.task.assets DIRECTORY --family qwen3`` makes them once; a second call with the same sources
+finds them made. ``--supervised-steps 50`` makes a model that knows the task: a teacher.
 """
 
 from __future__ import annotations
@@ -17,7 +17,16 @@ from pathlib import Path
 from posttrain.families import FAMILIES
 
 SEED = 1234
-_SOURCES = ("assets.py", "families.py", "mimo.py", "pictures.py", "supervised.py", "task.py", "tokenizer.py")
+_PACKAGE = Path(__file__).parents[1]
+_SOURCES = (
+    "families.py",
+    "mimo.py",
+    "task/assets.py",
+    "task/pictures.py",
+    "task/problems.py",
+    "task/supervised.py",
+    "task/tokenizer.py",
+)
 
 
 def ensure(directory: Path, family: str = "qwen2.5", supervised_steps: int = 0) -> None:
@@ -41,7 +50,7 @@ def ensure(directory: Path, family: str = "qwen2.5", supervised_steps: int = 0) 
 def _stamp(family: str, supervised_steps: int) -> str:
     sha = hashlib.sha256(f"{family} {supervised_steps} {importlib.metadata.version('transformers')}".encode())
     for name in _SOURCES:
-        sha.update(Path(__file__).with_name(name).read_bytes())
+        sha.update((_PACKAGE / name).read_bytes())
     return sha.hexdigest()
 
 
@@ -52,10 +61,10 @@ def _build(directory: Path, family: str, supervised_steps: int) -> None:
     from transformers.utils import logging
 
     from posttrain.model import model_class
-    from posttrain.pictures import draw_problems
-    from posttrain.supervised import teach
-    from posttrain.task import all_problems, write_problems
-    from posttrain.tokenizer import EOS, PAD, build_tokenizer
+    from posttrain.task.pictures import draw_problems
+    from posttrain.task.problems import all_problems, write_problems
+    from posttrain.task.supervised import teach
+    from posttrain.task.tokenizer import EOS, PAD, build_tokenizer
 
     sees = FAMILIES[family].vision is not None
     problems = draw_problems(directory / "pictures") if sees else list(all_problems())

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from posttrain import assets
 from posttrain.arguments import BadArguments, Config
-from posttrain.grpo import token_log_probs
 from posttrain.model import load_model
-from posttrain.rollout import RolloutEngine
+from posttrain.rollout.engine import RolloutEngine
 from posttrain.sample import Sample
-from posttrain.task import read_problems
+from posttrain.task import assets
+from posttrain.task.problems import read_problems
+from posttrain.training.grpo import token_log_probs
 from posttrain.vision import answer_in_text, model_inputs, patchify, picture_tokens
 
 pytestmark = pytest.mark.slow  # transformers takes seconds to import

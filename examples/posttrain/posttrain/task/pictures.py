@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from posttrain.task import Problem
+from posttrain.task.problems import Problem
 
 COUNTS = (0, 2, 4)
 """How many squares may be bright."""

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from posttrain import assets
 from posttrain.families import FAMILIES
+from posttrain.task import assets
 
 pytestmark = pytest.mark.slow
 
 HERE = Path(__file__).parent
-POSTTRAIN = HERE.parents[1] / "examples" / "posttrain"
+POSTTRAIN = HERE.parent
 
 
 def written_by(probe: list[str], written: Path, *arguments: str) -> dict[str, dict[str, Any]]:

@@ -16,12 +16,12 @@ from typing import Any
 
 import pytest
 import torch
-from posttrain import assets
 from posttrain.arguments import BadArguments
-from posttrain.distillation import ask_teacher
 from posttrain.model import load_model
+from posttrain.rollout.distillation import ask_teacher
+from posttrain.rollout.teacher import Handler, Teacher
 from posttrain.sample import Sample
-from posttrain.teacher import Handler, Teacher
+from posttrain.task import assets
 
 pytestmark = pytest.mark.slow  # transformers takes seconds to import
 
@@ -134,7 +134,7 @@ def test_a_teacher_that_is_still_loading_is_waited_for(monkeypatch: pytest.Monke
             )
             threading.Thread(target=started[0].serve_forever, daemon=True).start()
 
-    monkeypatch.setattr("posttrain.distillation.time.sleep", listen)
+    monkeypatch.setattr("posttrain.rollout.distillation.time.sleep", listen)
     samples = [sample_of([3, 4, 5], 1)]
     ask_teacher(f"{address}/generate", samples)
     started[0].shutdown()
@@ -147,7 +147,8 @@ def test_a_teacher_that_never_listens_is_named_with_the_way_out() -> None:
     with serving(Handler) as address:
         pass
     began = time.monotonic()
-    message = f"--teacher-url {address}/generate refused connections for 0 s; .* python -m posttrain.teacher"
+    said = "refused connections for 0 s; .* python -m posttrain.rollout.teacher"
+    message = f"--teacher-url {address}/generate {said}"
     with pytest.raises(BadArguments, match=message):
         ask_teacher(f"{address}/generate", [sample_of([3, 4], 1)], patience=0.3)
     assert time.monotonic() - began >= 0.3

@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 import torch
-from posttrain import saved_rollouts
 from posttrain.arguments import BadArguments
 from posttrain.backends.base import Replica
+from posttrain.rollout import saved
 from posttrain.sample import Rollout, Sample
 
 from trainci.contracts.slime.table import OPTIONS
 
 pytestmark = pytest.mark.slow
 
-POSTTRAIN = Path(__file__).parents[2] / "examples" / "posttrain"
+POSTTRAIN = Path(__file__).parents[1]
 # Both runs together name every hook of trainci's table; custom-loss-function-path leaves no room for the others.
 ALL_BUT_LOSSES = {
     "rollout-function-path": "rollout",
@@ -55,7 +55,7 @@ Row = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from posttrain import assets
+    from posttrain.task import assets
 
     directory = tmp_path_factory.mktemp("assets") / "tiny"
     assets.ensure(directory)
@@ -170,7 +170,7 @@ def test_every_hook_is_called_and_its_answer_is_used(made: Path, tmp_path: Path)
 
 def test_hooks_have_other_forms(made: Path, tmp_path: Path) -> None:
     """Rewards of whole groups, a bool for a filter, corrections of the loss, and logging by the hooks alone."""
-    evaluation = ["--eval-function-path", "posttrain.rollout_function.generate_rollout"]
+    evaluation = ["--eval-function-path", "posttrain.rollout.function.generate_rollout"]
     rows = trained(made, tmp_path, *options(OTHER_FORMS), *evaluation, "--group-rm", logged=True)
     calls = calls_of(tmp_path)
     assert {hook: len(seen) for hook, seen in calls.items()} == {
@@ -197,7 +197,7 @@ def test_a_fully_asynchronous_run_is_repeated_from_its_saved_rollouts(made: Path
     first, again = tmp_path / "first", tmp_path / "again"
     for directory in (first, again):
         directory.mkdir()
-    fully_async = ["--rollout-function-path", "posttrain.fully_async.generate_rollout"]
+    fully_async = ["--rollout-function-path", "posttrain.rollout.fully_async.generate_rollout"]
     save = ["--custom-rm-path", "own_hooks.reward", "--save-rollout", f"{tmp_path}/rollouts"]
     rows = trained(made, first, *fully_async, *save, "--num-steps", "4", ranks=2)
     for row in rows[1:]:
@@ -215,22 +215,22 @@ def test_a_missing_or_foreign_rollout_is_named(tmp_path: Path) -> None:
     replica = Replica(0, 2, group=None, leader=0)
     sample = Sample(0, 0, "1 + 1?", "#### 2", tokens=[1, 2], status=Sample.Status.TRUNCATED, reward=0.5)
     rollout = Rollout([sample], {"from_rollout": 1.0}, 2.0)
-    saved_rollouts.write(tmp_path, 3, replica, rollout)
-    assert saved_rollouts.read(tmp_path, 3, replica) == rollout
+    saved.write(tmp_path, 3, replica, rollout)
+    assert saved.read(tmp_path, 3, replica) == rollout
     for step, other in ((4, replica), (3, Replica(1, 2, group=None, leader=1)), (3, Replica(0, 1, None, 0))):
         with pytest.raises(
             BadArguments, match=r"--load-rollout: .*\.pt does not exist; save the rollouts of as many"
         ):
-            saved_rollouts.read(tmp_path, step, other)
+            saved.read(tmp_path, step, other)
     (file,) = tmp_path.iterdir()
     for foreign in (b"no torch file", b"", file.read_bytes()[:500]):
         file.write_bytes(foreign)
         with pytest.raises(BadArguments, match="is no rollout of --save-rollout"):
-            saved_rollouts.read(tmp_path, 3, replica)
+            saved.read(tmp_path, 3, replica)
     for object_ in ([1], {"model": {}}, {"samples": [{"status": "completed"}], "metrics": {}, "seconds": 1.0}):
         torch.save(object_, file)
         with pytest.raises(BadArguments, match="is no rollout of --save-rollout"):
-            saved_rollouts.read(tmp_path, 3, replica)
+            saved.read(tmp_path, 3, replica)
 
 
 @pytest.mark.parametrize(
