@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -21,6 +21,8 @@ from posttrain.training.advantages import at_the_end, discounted, towards_teache
 from posttrain.training.data import Data, add_loss_weights, convert_samples, to_tensors
 from posttrain.training.grpo import group_advantages
 from posttrain.training.objective import PolicyObjective, ValueObjective
+
+T = TypeVar("T")
 
 
 class Learner:
@@ -102,7 +104,9 @@ class Learner:
                 for reward, values in zip(rewards, data["values"], strict=True)
             ]
             data["returns"] = [returns for _, returns in pairs]
-            data["advantages"] = whitened([advantages for advantages, _ in pairs], data["loss_masks"])
+            advantages = [advantages for advantages, _ in pairs]
+            learning = torch.cat(advantages)[torch.cat(data["loss_masks"]).bool()]
+            data["advantages"] = whitened(advantages, torch.cat(self._of_replicas(learning)))
         elif config.advantage_estimator == "opd":
             data["advantages"] = [
                 towards_teacher(teacher, student)
@@ -124,10 +128,15 @@ class Learner:
         groups = torch.tensor([group_of[index] for index in data["sample_indices"]])
         return group_advantages(rewards, groups).tolist()  # type: ignore[no-any-return]
 
+    def _of_replicas(self, own: T) -> list[T]:
+        """What each replica has, once each, in their order."""
+        replicas = dict(gather((self.policy.replica.index, own)))
+        return [replicas[index] for index in sorted(replicas)]
+
     def _weigh(self, data: Data) -> float:
         """Add the weights of losses; returns how many tokens learn, over all replicas."""
         own = (float(sum(mask.sum() for mask in data["loss_masks"])), len(data["loss_masks"]))
-        replicas = dict(gather((self.policy.replica.index, own))).values()
+        replicas = self._of_replicas(own)
         tokens, data["all_samples"] = sum(pair[0] for pair in replicas), sum(pair[1] for pair in replicas)
         add_loss_weights(
             data, tokens=max(tokens, 1), samples=data["all_samples"], per_token=self._config.per_token_loss

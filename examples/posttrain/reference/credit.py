@@ -9,11 +9,11 @@ import torch
 Vector = torch.Tensor
 
 
-def group_advantages(rewards: Sequence[float], groups: Sequence[int]) -> list[float]:
+def group_advantages(rewards: Sequence[float], groups: Sequence[int], correction: int) -> list[float]:
     """GRPO: a reward's distance from the mean of its group, in standard deviations of that group.
 
-    Shao et al. 2024 (DeepSeekMath), section 4.1.2. The standard deviation is the sample's, with n - 1; a group
-    whose rewards are all equal teaches nothing.
+    Shao et al. 2024 (DeepSeekMath), section 4.1.2, which leaves open whether the standard deviation divides by n or
+    by n - 1: ``correction`` is what it takes off. A group whose rewards are all equal teaches nothing.
     """
     result = []
     for reward, group in zip(rewards, groups, strict=True):
@@ -22,7 +22,7 @@ def group_advantages(rewards: Sequence[float], groups: Sequence[int]) -> list[fl
         if all(member == mean for member in members):
             result.append(0.0)
             continue
-        variance = sum((member - mean) ** 2 for member in members) / (len(members) - 1)
+        variance = sum((member - mean) ** 2 for member in members) / (len(members) - correction)
         result.append((reward - mean) / variance**0.5)
     return result
 
@@ -44,11 +44,14 @@ def gae(reward: float, values: Vector, gamma: float, lam: float) -> tuple[Vector
     return advantages, advantages + values
 
 
-def whiten(advantages: Sequence[Vector]) -> list[Vector]:
-    """All tokens of the whole batch, shifted to mean 0 and scaled to variance 1 (Huang et al. 2022, detail 7)."""
-    together = torch.cat(list(advantages))
+def whiten(advantages: Sequence[Vector], learns: Sequence[Vector], correction: int) -> list[Vector]:
+    """Shifted and scaled so that all tokens of the whole batch that learn have mean 0 and variance 1.
+
+    Huang et al. 2022, detail 7, which has no masks; ``correction`` as above.
+    """
+    together = torch.cat([one[mask > 0] for one, mask in zip(advantages, learns, strict=True)])
     mean = together.sum() / len(together)
-    deviation = (((together - mean) ** 2).sum() / len(together)).sqrt()
+    deviation = (((together - mean) ** 2).sum() / (len(together) - correction)).sqrt()
     return [(one - mean) / deviation for one in advantages]
 
 

@@ -23,11 +23,13 @@ def surrogate(new: Vector, old: Vector, advantages: Vector, low: float, high: fl
     )
 
 
-def clip_count(new: Vector, old: Vector, advantages: Vector, low: float, high: float) -> int:
-    """Of how many tokens the bound takes the gradient away: above it with a gain, below it with a loss."""
-    return sum(
-        bool((a > 0 and r > 1 + high) or (a < 0 and r < 1 - low))
-        for r, a in zip((new - old).exp(), advantages, strict=True)
+def is_clipped(new: Vector, old: Vector, advantages: Vector, low: float, high: float) -> Vector:
+    """1 where the bound takes the gradient away: above it with a gain, below it with a loss."""
+    return torch.stack(
+        [
+            r.new_tensor(float((a > 0 and r > 1 + high) or (a < 0 and r < 1 - low)))
+            for r, a in zip((new - old).exp(), advantages, strict=True)
+        ]
     )
 
 

@@ -21,11 +21,13 @@ class Response:
     """Prompt and response."""
     length: int
     """Of the response."""
-    rollout_log_probs: Vector
+    rollout: Vector
+    """Its log-probabilities when it was sampled."""
     reward: float
     learns: Vector
     """1 for each token of the response that learns."""
-    teacher_log_probs: Vector | None = None
+    teacher: Vector
+    """The teacher's log-probabilities; empty without one."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,9 @@ class Settings:
     gamma: float = 1.0
     lam: float = 0.95
     value_clip: float = 0.2
+    group_correction: int = 0
+    """What a group's standard deviation takes off n; ``whitening_correction`` likewise."""
+    whitening_correction: int = 1
 
 
 @dataclass(frozen=True)
@@ -60,32 +65,55 @@ def credited(
     """Credit each token, by the estimator that ``settings`` names."""
     old = [one.detach() for one in old]
     if settings.estimator == "grpo":
-        each = credit.group_advantages([r.reward for r in responses], [r.group for r in responses])
+        each = credit.group_advantages(
+            [r.reward for r in responses], [r.group for r in responses], settings.group_correction
+        )
         spread = [torch.full((r.length,), one, dtype=torch.float64) for r, one in zip(responses, each, strict=True)]
         return Batch(old, spread)
     if settings.estimator == "opd":
-        gaps = [
-            credit.distillation(r.rollout_log_probs, r.teacher_log_probs)
-            for r in responses
-            if r.teacher_log_probs is not None
-        ]
-        return Batch(old, gaps)
+        return Batch(
+            old,
+            [credit.distillation(one, response.teacher) for one, response in zip(old, responses, strict=True)],
+        )
     values = [one.detach() for one in values]
     pairs = [credit.gae(r.reward, v, settings.gamma, settings.lam) for r, v in zip(responses, values, strict=True)]
-    return Batch(old, credit.whiten([a for a, _ in pairs]), values, [returns for _, returns in pairs])
+    white = credit.whiten(
+        [advantages for advantages, _ in pairs], [r.learns for r in responses], settings.whitening_correction
+    )
+    return Batch(old, white, values, [returns for _, returns in pairs])
 
 
-def policy_loss(
+@dataclass(frozen=True)
+class PolicyTerms:
+    """The loss of the policy on a whole batch, and what it is made of."""
+
+    loss: torch.Tensor
+    clip_fraction: float
+    """The share of the weight of all tokens whose gradient the bounds take away."""
+    importance: float | None
+    """The mean weight of truncated importance sampling."""
+
+
+def policy_terms(
     responses: Sequence[Response], new: Sequence[Vector], batch: Batch, settings: Settings
-) -> torch.Tensor:
-    """The loss of the policy on the whole batch."""
-    terms = []
-    for response, now, old, advantages in zip(responses, new, batch.old, batch.advantages, strict=True):
+) -> PolicyTerms:
+    """With truncated importance sampling the ratio is to the trainer's own policy, else to the one that sampled."""
+    terms, held, weights = [], [], []
+    for response, now, trained, advantages in zip(responses, new, batch.old, batch.advantages, strict=True):
+        corrected = settings.largest_weight is not None
+        old = trained if corrected else response.rollout
         term = loss.surrogate(now, old, advantages, settings.low, settings.high)
+        held.append(loss.is_clipped(now.detach(), old, advantages, settings.low, settings.high))
         if settings.largest_weight is not None:
-            term = term * loss.importance(old, response.rollout_log_probs, settings.largest_weight)
+            weights.append(loss.importance(trained, response.rollout, settings.largest_weight))
+            term = term * weights[-1]
         terms.append(term)
-    return loss.mean(terms, [r.learns for r in responses], settings.per_token)
+    learns = [response.learns for response in responses]
+    return PolicyTerms(
+        loss.mean(terms, learns, settings.per_token),
+        float(loss.mean(held, learns, settings.per_token)),
+        float(loss.mean(weights, learns, settings.per_token)) if weights else None,
+    )
 
 
 def critic_loss(
@@ -97,15 +125,6 @@ def critic_loss(
         for now, old, returns in zip(values, batch.old_values, batch.returns, strict=True)
     ]
     return loss.mean(terms, [r.learns for r in responses], settings.per_token)
-
-
-def clip_fraction(responses: Sequence[Response], new: Sequence[Vector], batch: Batch, settings: Settings) -> float:
-    """The share of tokens whose gradient the bounds take away."""
-    counts = [
-        loss.clip_count(now, old, advantages, settings.low, settings.high)
-        for now, old, advantages in zip(new, batch.old, batch.advantages, strict=True)
-    ]
-    return sum(counts) / sum(r.length for r in responses)
 
 
 def gradients(model: torch.nn.Module, total: Callable[[], torch.Tensor]) -> tuple[float, dict[str, torch.Tensor]]:

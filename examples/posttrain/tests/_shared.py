@@ -16,6 +16,12 @@ NUM_STEPS = 30
 BFLOAT16_TOLERANCE = 0.1
 # A reward that any model meets with from the first step on, and raises within a few.
 DENSE_REWARD = ("--custom-rm-path", "posttrain.hooks.digit_share")
+RECORDER = (
+    "--rollout-data-postprocess-path",
+    "tests._recorder.record_data",
+    "--custom-megatron-before-train-step-hook-path",
+    "tests._recorder.record_step",
+)
 Row = dict[str, Any]
 
 
@@ -28,10 +34,27 @@ def prepare(family: str = "qwen2.5") -> None:
     exec_command([sys.executable, "-m", "posttrain.task.assets", str(assets(family)), "--family", family])
 
 
-def train(*args: str, num_gpus: int, family: str = "qwen2.5", num_steps: int = NUM_STEPS) -> list[Row]:
-    """Train and return the rows of the metrics; row 0 is the state before the first step."""
-    rows = run("train.py", "--num-steps", str(num_steps), *args, num_gpus=num_gpus, family=family)
-    assert [row["step"] for row in rows] == list(range(num_steps + 1)), "the metrics lack steps"
+def train(
+    *args: str, num_gpus: int, family: str = "qwen2.5", num_steps: int = NUM_STEPS, held: int = 0
+) -> list[Row]:
+    """Train and return the rows of the metrics; row 0 is the state before the first step.
+
+    The first ``held`` steps are held to the reference, see ``_held``.
+    """
+    with tempfile.TemporaryDirectory(prefix="posttrain-") as directory:
+        metrics, recorded = Path(directory) / "metrics.jsonl", Path(directory) / "recorded"
+        recorded.mkdir()
+        options = ["--num-steps", str(num_steps), *args]
+        if held:
+            options += [
+                *RECORDER,
+                *([] if "--load-rollout" in args else ["--save-rollout", f"{recorded}/rollouts"]),
+            ]
+        launch("train.py", metrics, *options, num_gpus=num_gpus, family=family, recorded=(recorded, held))
+        rows = read(metrics)
+        assert [row["step"] for row in rows] == list(range(num_steps + 1)), "the metrics lack steps"
+        if held:
+            _hold(command(metrics, *options, family=family), recorded, rows, ranks=num_gpus, steps=held)
     for row in rows[1:]:
         record_metric("reward", row["reward"], row["step"])
     return rows
@@ -45,12 +68,31 @@ def run(script: str, *args: str, num_gpus: int, family: str) -> list[Row]:
         return read(metrics)
 
 
-def launch(script: str, metrics: Path, *args: str, num_gpus: int, family: str = "qwen2.5") -> None:
-    """Let ``script`` write ``metrics``."""
+def launch(
+    script: str,
+    metrics: Path,
+    *args: str,
+    num_gpus: int,
+    family: str = "qwen2.5",
+    recorded: tuple[Path, int] = (Path(), 0),
+) -> None:
+    """Let ``script`` write ``metrics``, and the recorder so many steps into a directory."""
+    environment = {"OMP_NUM_THREADS": "1", "RECORD_DIRECTORY": str(recorded[0]), "RECORD_STEPS": str(recorded[1])}
+    options = command(metrics, *args, family=family)
+    execute_train(script, options, num_gpus_per_node=num_gpus, env=environment)
+
+
+def command(metrics: Path, *args: str, family: str) -> list[str]:
+    """The command line of a run on a family's model and the task's data."""
     made = assets(family)
-    command = ["--model-path", f"{made}/model", "--data-path", f"{made}/train.jsonl"]
-    command += ["--metrics-path", str(metrics), *args]
-    execute_train(script, command, num_gpus_per_node=num_gpus, env={"OMP_NUM_THREADS": "1"})
+    data = ["--model-path", f"{made}/model", "--data-path", f"{made}/train.jsonl"]
+    return [*data, "--metrics-path", str(metrics), *args]
+
+
+def _hold(options: list[str], recorded: Path, rows: list[Row], **run: int) -> None:
+    from _held import assert_held  # transformers takes seconds to import
+
+    assert_held(options, recorded, rows, **run)
 
 
 def read(metrics: Path) -> list[Row]:

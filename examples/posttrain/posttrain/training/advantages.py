@@ -27,12 +27,11 @@ def at_the_end(reward: float, values: Tensor) -> Tensor:
     return rewards
 
 
-def whitened(advantages: list[Tensor], masks: list[Tensor]) -> list[Tensor]:
-    """All tokens' advantages with mean 0 and variance 1 over the tokens that learn."""
-    learning = torch.cat(advantages)[torch.cat(masks).bool()]
-    if len(learning) < 2:
+def whitened(advantages: list[Tensor], everywhere: Tensor) -> list[Tensor]:
+    """The advantages, shifted and scaled as those of all replicas' learning tokens get mean 0 and variance 1."""
+    if len(everywhere) < 2:
         return advantages
-    mean, deviation = learning.mean(), learning.std() + 1e-6
+    mean, deviation = everywhere.mean(), everywhere.std() + 1e-6
     return [(row - mean) / deviation for row in advantages]
 
 
