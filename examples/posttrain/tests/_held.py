@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,8 @@ class Held:
     replicas: int = 1
     replayed: bool = False
     """Its experts were chosen by the rollout: what training computed is not this model's."""
+    moved: bool = False
+    """See ``_recorder.record_moved``."""
     _weights: dict[int, dict[str, Tensor]] = field(default_factory=dict)
 
     def assert_steps(self, count: int) -> None:
@@ -80,20 +82,25 @@ class Held:
             for output, sample in zip(outputs, samples, strict=True)
         ]
         self._near(
-            [recorded[s["index"]]["log_probs"] for s in samples], new, "log_probs", f"log-probabilities of {what}"
+            _rows(recorded, samples, "own_log_probs", "log_probs"), new, "log_probs", f"log-probabilities of {what}"
         )
         values, critic_file = self._values(samples, recorded, number, what)
         batch = step.credited(responses, new, self.settings, values)
         self._near(
-            [recorded[s["index"]]["advantages"] for s in samples],
+            _rows(recorded, samples, "advantages"),
             batch.advantages,
             "terms",
             f"advantages of {what}",
             scale=10.0,
         )
         if critic_file is not None:
-            returns = [recorded[s["index"]]["returns"] for s in samples]
+            returns = _rows(recorded, samples, "returns")
             self._near(returns, batch.returns, "terms", f"returns of {what}", scale=10.0)
+        if self.moved:
+            old = [row.double() for row in _rows(recorded, samples, "log_probs")]
+            before = [row.double() for row in _rows(recorded, samples, "values")] if critic_file else []
+            batch = replace(batch, old=old, old_values=before)
+        if critic_file is not None:
             self._assert_critic(responses, values, batch, critic_file, row, what)
         path = self.directory / f"policy-{number}.pt"
         if path.exists():
@@ -181,7 +188,7 @@ class Held:
             for output, sample in zip(self.critic.outputs(samples), samples, strict=True)
         ]
         self._near(
-            [recorded[s["index"]]["values"] for s in samples], values, "log_probs", f"values of {what}", scale=5.0
+            _rows(recorded, samples, "own_values", "values"), values, "log_probs", f"values of {what}", scale=5.0
         )
         return values, file
 
@@ -291,6 +298,12 @@ class Held:
         )
 
 
+def _rows(recorded: dict[int, Row], samples: Sequence[Row], *names: str) -> list[Tensor]:
+    """Of each sample the first of ``names`` that was recorded."""
+    entries = [recorded[sample["index"]] for sample in samples]
+    return [next(entry[name] for name in names if name in entry) for entry in entries]
+
+
 def _response(sample: Row, recorded: dict[int, Row]) -> step.Response:
     length = sample["response_length"]
     mask = [0] * length if sample["remove_sample"] else sample["loss_mask"] or [1] * length
@@ -336,4 +349,5 @@ def assert_held(command: Sequence[str], directory: Path, rows: Sequence[Row], *,
         sampled=config.load_rollout is None,
         replicas=ranks // (config.tensor_parallel * config.pipeline_parallel * config.context_parallel),
         replayed=config.routing_replay,
+        moved=config.rollout_data_postprocess_path == "tests._recorder.record_moved",
     ).assert_steps(steps)

@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-_KEYS = ("tokens", "loss_masks", "log_probs", "advantages", "values", "returns", "routed_experts")
+_KEYS = ("tokens", "loss_masks", "log_probs", "own_log_probs", "advantages", "values", "own_values", "returns")
 _step_of: dict[int, int] = {}
 """By optimizer: the step that it takes next."""
 
@@ -25,6 +25,24 @@ def record_data(args: Any, rollout_id: int, data: dict[str, Any]) -> None:  # no
     if rollout_id <= _last_step():
         kept = {name: [torch.as_tensor(row).cpu() for row in data[name]] for name in _KEYS if name in data}
         _write(f"data-{rollout_id}-rank-{dist.get_rank()}", {**kept, "sample_indices": data["sample_indices"]})
+
+
+def record_moved(args: Any, rollout_id: int, data: dict[str, Any]) -> None:
+    """The same, and then what the policy and the critic said before the update moves away from what they say now.
+
+    One update a rollout would leave both where they are: their clips would never be tried.
+    """
+    for name in ("log_probs", "values"):
+        if name in data:
+            data[f"own_{name}"] = data[name]
+            data[name] = [
+                row + _waves(index, row) for index, row in zip(data["sample_indices"], data[name], strict=True)
+            ]
+    record_data(args, rollout_id, data)
+
+
+def _waves(index: int, row: Tensor) -> Tensor:
+    return 0.5 * torch.sin(torch.arange(len(row), device=row.device) * 2.0 + index)
 
 
 def record_step(args: Any, rollout_id: int, step_id: int, model: Any, optimizer: Any, scheduler: Any) -> None:  # noqa: ARG001

@@ -12,6 +12,8 @@ from typing import Any
 
 from trainci.testing import exec_command, execute_train, record_metric
 
+sys.path.append(str(Path(__file__).parents[1]))  # where the package and the reference are
+
 NUM_STEPS = 30
 BFLOAT16_TOLERANCE = 0.1
 # A reward that any model meets with from the first step on, and raises within a few.
