@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ import torch
 from _network import Network
 from posttrain.arguments import parse_args
 from reference import loss, optimizer, prediction, sampling, step
+from tokenizers import Tokenizer
 from torch import Tensor
 
 Row = dict[str, Any]
@@ -46,6 +48,8 @@ class Held:
     sampled: bool = True
     """Its rollouts were sampled by its own policy, not made up."""
     replicas: int = 1
+    group_size: int = 8
+    problems: Sequence[Row] = ()
     replayed: bool = False
     """Its experts were chosen by the rollout: what training computed is not this model's."""
     moved: bool = False
@@ -54,7 +58,9 @@ class Held:
 
     def assert_steps(self, count: int) -> None:
         """The first ``count`` steps, from the checkpoint on the disk."""
+        torch.set_num_threads(1)
         self.policy = Network(self.model_path)
+        self.tokenizer = Tokenizer.from_file(str(self.model_path / "tokenizer.json"))
         self._weights[0] = self.policy.weights()
         self.adam = self._adam()
         self.critic: Network | None = None
@@ -135,6 +141,7 @@ class Held:
 
     def _assert_sampled(self, samples: list[Row], what: str) -> None:
         """Log-probabilities, endings, and that the tokens follow the probabilities: within five deviations."""
+        self._assert_prompts(samples)
         surprise = variance = 0.0
         for version, ours in itertools.groupby(
             sorted(samples, key=lambda s: s["weights_version"]), key=lambda s: s["weights_version"]
@@ -167,6 +174,23 @@ class Held:
         assert abs(deviations) < 5, (
             f"the tokens of {what} do not follow their probabilities: off by {deviations:.1f} deviations"
         )
+
+    def _assert_prompts(self, samples: list[Row]) -> None:
+        """Each group has one prompt of the data, whole, with its own answer; its text is that of its tokens."""
+        known = {(row["question"], row["answer"]) for row in self.problems}
+        for _, group in itertools.groupby(samples, key=lambda s: s["group_index"]):
+            members = list(group)
+            assert len(members) == self.group_size, f"a group has {len(members)} samples, not {self.group_size}"
+            assert len({(s["prompt"], s["label"], s["image"]) for s in members}) == 1, "a group has several prompts"
+            assert (members[0]["prompt"], members[0]["label"]) in known, "a prompt goes with another's answer"
+        assert len({s["index"] for s in samples}) == len(samples), "two samples have one index"
+        for sample in samples:
+            length = sample["response_length"]
+            prompt, response = sample["tokens"][:-length], sample["tokens"][-length:]
+            text = self.tokenizer.encode(sample["prompt"]).ids
+            assert prompt[-len(text) :] == text, "the tokens of a prompt are not those of its text"
+            assert len(prompt) == len(text) or sample["image"], "a prompt has more tokens than its text"
+            assert sample["response"] == self.tokenizer.decode(response), "a response is not the text of its tokens"
 
     @property
     def _eos(self) -> int:
@@ -346,6 +370,8 @@ def assert_held(command: Sequence[str], directory: Path, rows: Sequence[Row], *,
         mtp_weight=config.mtp_loss_weight,
         fp8=config.fp8_rollout,
         longest=config.max_new_tokens,
+        group_size=config.samples_per_prompt,
+        problems=[json.loads(line) for line in config.data_path.read_text().splitlines()],
         sampled=config.load_rollout is None,
         replicas=ranks // (config.tensor_parallel * config.pipeline_parallel * config.context_parallel),
         replayed=config.routing_replay,

@@ -24,7 +24,8 @@ class Network:
         self.config = AutoConfig.from_pretrained(path)
         self._sees = hasattr(self.config, "vision_config")
         auto = AutoModelForImageTextToText if self._sees else AutoModelForCausalLM
-        self.model: Any = auto.from_pretrained(path, dtype=torch.float64, attn_implementation="eager").eval()
+        plain = {"attn_implementation": "eager", "experts_implementation": "eager"}
+        self.model: Any = auto.from_pretrained(path, dtype=torch.float64, **plain).eval()
         if head is not None:
             layer = torch.nn.Linear(head.shape[1], 1, bias=False, dtype=torch.float64)
             layer.weight.data.copy_(head)

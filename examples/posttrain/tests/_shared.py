@@ -139,8 +139,15 @@ def assert_rollouts_lag(rows: list[Row], updates: int) -> None:
     """Each rollout was sampled by weights that were ``updates`` updates older than those it trained."""
     for row in rows[1:]:
         expected = max(0, row["step"] - 1 - updates)
-        version = row["rollout_version"]
-        assert version == expected, f"step {row['step']} trained on version {version}, not {expected}"
+        for name in ("rollout_version", "rollout_version_max"):
+            version = row[name]
+            assert version == expected, f"step {row['step']} trained on version {version}, not {expected}"
+
+
+def assert_nothing_clipped(rows: list[Row]) -> None:
+    """On the policy that sampled, one update a rollout: the ratio is 1."""
+    for row in rows[1:]:
+        assert row["clip_fraction"] == 0, f"{row['clip_fraction']:.1%} of step {row['step']} was clipped"
 
 
 def assert_reward_rises(rows: list[Row], by: float) -> None:
