@@ -245,7 +245,8 @@ def _runs_test(script: str, step: str, command: Command, begun: bool) -> bool:
         return False
     if _is_test_file(_joined(command.folder, script)):
         return True
-    return begun and not _PREPARES.search(f"{step} {script}")
+    is_meant = begun or re.search(r"\btests?\b", step, re.IGNORECASE) is not None
+    return is_meant and not _PREPARES.search(f"{step} {script}")
 
 
 def _is_test_file(path: str) -> bool:

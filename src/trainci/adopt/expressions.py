@@ -73,7 +73,9 @@ class _Bad(Exception):
 
 
 def _truth(value: Result) -> bool:
-    return not (isinstance(value, Text) and value in ("", "false", "0"))
+    if not isinstance(value, Text):
+        return True
+    return bool(value) if value.quoted else value not in ("", "false", "0", "null", "~")
 
 
 class _Parser:
@@ -149,7 +151,7 @@ class _Parser:
         kind, _ = self._peek()
         text = self._take()
         if kind == "text":
-            return Text(text[1:-1].replace("''", "'"), 0)
+            return Text(text[1:-1].replace("''", "'"), 0, quoted=True)
         if kind == "number":
             return Text(text, 0)
         if text == "(":
@@ -250,4 +252,4 @@ def placed(value: object, line: int) -> Value:
         return Items([placed(child, line) for child in value], line)
     if isinstance(value, bool):
         return Text("true" if value else "false", line)
-    return Text("" if value is None else str(value), line)
+    return Text("" if value is None else str(value), line, quoted=isinstance(value, str))

@@ -9,9 +9,12 @@ from collections.abc import Sequence
 from trainci.adopt.proposal import Entry, Found, Suite
 from trainci.adopt.pytest_config import test_paths
 from trainci.adopt.tree import Tree
+from trainci.globs import matches
 
 _FOLDERS = ("tests", "test")
 _MOST = 12
+# As many files as somebody would list one by one.
+_FEW = 20
 # One or two scripts in a folder of tests are helpers.
 _FEWEST_SCRIPTS = 3
 
@@ -29,7 +32,8 @@ def read(tree: Tree) -> Found:
     chosen = tuple(sorted(glob for glob, _ in globs.most_common(_MOST)))
     suites = []
     if chosen and not test_paths(tree):
-        suites.append(_suite("tests", "the test files that are there", chosen))
+        few = tuple(path for path in tree.files if any(matches(path, glob) for glob in chosen))
+        suites.append(_suite("tests", "the test files that are there", few if len(few) <= _FEW else chosen))
     if many := sorted(glob for glob, count in scripts.items() if count >= _FEWEST_SCRIPTS)[:_MOST]:
         suites.append(_suite("scripts", "the shell scripts in folders of tests", many))
     return Found(tuple(suites), (), chosen)

@@ -11,13 +11,18 @@ _MOST_VALUES = 100_000
 
 
 class Text(str):
-    """A scalar; ``line`` is the first line of its content, counted from 1."""
+    """A scalar; ``line`` is the first line of its content, counted from 1.
+
+    ``quoted`` tells the text ``"0"``, which is true in an expression of GitHub's, from the number, which is not.
+    """
 
     line: int
+    quoted: bool
 
-    def __new__(cls, value: str, line: int) -> Text:
+    def __new__(cls, value: str, line: int, *, quoted: bool = False) -> Text:
         made = super().__new__(cls, value)
         made.line = line
+        made.quoted = quoted
         return made
 
 
@@ -109,5 +114,6 @@ class _Reader:
             return Table({str(key): value for key, value in pairs if isinstance(key, Text)}, line)
         if isinstance(node, yaml.SequenceNode):
             return Items([self.value(child) for child in node.value], line)
-        is_block = isinstance(node, yaml.ScalarNode) and node.style in ("|", ">")
-        return Text(node.value, self.line(node.start_mark.line + 1) if is_block else line)
+        style = node.style if isinstance(node, yaml.ScalarNode) else None
+        content = self.line(node.start_mark.line + 1) if style in ("|", ">") else line
+        return Text(node.value, content, quoted=style is not None)

@@ -55,8 +55,8 @@ def command(only: str | None) -> int:
         _workflow(place)
     elif only is None:
         click.echo(
-            f"{printable(ci[0])} runs tests already, so no workflow was written: `trainci run`, `check`, `list` and "
-            "`lease` need none. `trainci init --only workflow` adds trainci's beside it."
+            f"{printable(ci[0])} runs tests already, so no workflow was written: `trainci run`, `check`, `list` "
+            "and `lease` need none. `trainci init --only workflow` adds trainci's beside it."
         )
     click.echo("Next: `trainci check` finds what is wrong, `trainci list` shows the suites.")
     return EXIT_OK
