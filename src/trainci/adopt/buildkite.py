@@ -11,10 +11,11 @@ import re
 from collections.abc import Iterator, Sequence
 
 from trainci.adopt.entries import read_command, slug
-from trainci.adopt.jobs import gpus_of, split_installation
+from trainci.adopt.jobs import split_installation
 from trainci.adopt.placed import Items, NotYaml, Table, Text, Value, load_yaml
 from trainci.adopt.proposal import Entry, Found, Note, Place, Suite
 from trainci.adopt.pytest_config import test_paths
+from trainci.adopt.runners import gpus_of
 from trainci.adopt.sequences import sequences
 from trainci.adopt.shell import commands
 from trainci.adopt.tree import Tree
@@ -120,5 +121,5 @@ def _folder(path: str, tree: Tree) -> str:
 
 
 def _glob(path: str, tree: Tree) -> str:
-    path = posixpath.normpath(path)
-    return f"{path}/**" if tree.is_folder(path) else path
+    folder = posixpath.normpath(path)
+    return f"{folder}/**" if path.endswith("/") or tree.is_folder(folder) else folder

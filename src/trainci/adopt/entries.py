@@ -62,6 +62,9 @@ def read_command(
     entries = tuple(_entries(command, step, place, tree, testpaths, begun))
     if not entries:
         return _preparation(command, place, begun)
+    if run_only := [name for name in command.open if name.startswith("BUILDKITE_")]:
+        text = f"{', '.join(run_only)} is known to Buildkite only: {_one_line(command.raw)}"
+        return Read(note=Note(text, place), is_test=True)
     if command.trouble:
         text = f"{command.trouble}: {_one_line(command.raw)}"
         return Read(note=Note(text, place), is_test=True)
@@ -120,6 +123,12 @@ def _entries(
     program, rest = words[:1], words[1:]
     if not program:
         return
+    if python and not _PYTHON.fullmatch(program[0]) and program[0] not in ("pytest", "py.test"):
+        if any(_is_test_file(_joined(command.folder, word)) for word in words):
+            named = next(word for word in words if _is_test_file(_joined(command.folder, word)))
+            made_of = replace(base, command=command.words, name=slug(_joined(command.folder, named)), python="")
+            yield _closed(made_of, command, step, words)
+        return
     made: list[Entry] = []
     if _PYTHON.fullmatch(program[0]) and rest[:1] == ("-m",) and len(rest) > 1:
         module, rest = rest[1], rest[2:]
@@ -148,6 +157,13 @@ def _entries(
     elif program[0].endswith((".sh", ".py")) and _runs_test(program[0], step, command, begun):
         made = [replace(base, path=_joined(command.folder, program[0]), args=rest)]
     yield from (_closed(entry, command, step, words) for entry in made)
+
+
+def runs_something(command: Command) -> bool:
+    """Whether it starts a script or tests, whichever those are."""
+    words, _ = _without_launcher(command.words)
+    runs = bool(words) and (_PYTHON.fullmatch(words[0]) or words[0] in {*_SHELLS, "pytest", "torchrun"})
+    return bool(runs) and "install" not in words
 
 
 def _closed(entry: Entry, command: Command, step: str, words: tuple[str, ...]) -> Entry:

@@ -161,7 +161,7 @@ class _Parser:
         if kind != "name":
             raise _Bad
         if self._peek() == ("mark", "("):
-            return self._call(text)
+            return self._members(text, self._call(text))
         if text in ("true", "false"):
             return Text(text, 0)
         if text == "null":
@@ -180,8 +180,10 @@ class _Parser:
         return function(arguments) if function else Unknown(name)
 
     def _lookup(self, name: str) -> Result:
-        path, value = name, self._context.values.get(name)
-        known: Result = value if value is not None else Unknown(name)
+        value = self._context.values.get(name)
+        return self._members(name, Unknown(name) if value is None else value)
+
+    def _members(self, path: str, known: Result) -> Result:
         while self._peek()[1] in (".", "["):
             key: Result
             if self._take() == ".":

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from trainci.adopt.expressions import Context, Unknown, evaluate, substitute
+from trainci.adopt.expressions import Context, substitute
 from trainci.adopt.matrix import combinations
-from trainci.adopt.placed import Items, Table, Text, Value
+from trainci.adopt.placed import Table, Text
 from trainci.adopt.proposal import Entry, Place, Suite
 from trainci.adopt.rows import row_entry
+from trainci.adopt.runners import gpus_of, runners
 from trainci.adopt.sequences import sequences
 from trainci.adopt.steps import StepReader
 from trainci.adopt.tree import Tree
@@ -18,7 +20,6 @@ from trainci.adopt.tree import Tree
 _REPOSITORY_INSTALL = re.compile(
     r"\binstall\b.*(?:\s-e\s|\s['\"]?\.(?:\[|['\"\s]|$))|\b(?:uv|poetry|pdm)\s+(?:sync|install)\b"
 )
-_DEVICES = re.compile(r"(?<!\d)(\d{1,2})[-_ ]?gpus?\b|gpus?[-_ ]?(\d{1,2})(?!\d)|x(\d{1,2})$", re.IGNORECASE)
 
 
 def split_installation(lines: Sequence[str]) -> tuple[tuple[str, ...], str]:
@@ -29,76 +30,70 @@ def split_installation(lines: Sequence[str]) -> tuple[tuple[str, ...], str]:
     return tuple(lines), ""
 
 
-def gpus_of(runs_on: Sequence[str]) -> int | None:
-    """The devices that a runner's labels speak of: ``8-gpu-h100``, ``8gpu``, ``L20x8``, ``gpu-4``."""
-    for label in runs_on:
-        if match := _DEVICES.search(label):
-            return int(next(group for group in match.groups() if group))
-    return None
-
-
-def runners(job: Table, context: Context) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The labels of ``runs-on``, and those of them that only a run knows."""
-    value: Value | Unknown = job.get("runs-on", Text("", job.line))
-    if isinstance(value, Text) and value.strip().startswith("${{"):
-        value = evaluate(value.strip()[3:-2], context)
-    if isinstance(value, Unknown):
-        return (), (str(job.text("runs-on")),)
-    if isinstance(value, Table):  # `group:` and `labels:`
-        value = Items([*value.items_of("labels"), *value.items_of("group")], value.line)
-    if isinstance(value, Text):
-        value = Items([value], value.line)
-    known, unknown = [""][:0], [""][:0]
-    for label in value:
-        if isinstance(label, Text):
-            text, open_ = substitute(label, context)
-            (unknown if open_ else known).append(str(text))
-    return tuple(known), tuple(unknown)
-
-
 def read_job(
     name: str, job: Table, outer: dict[str, Table], file: str, tree: Tree, testpaths: Sequence[str], folder: str
-) -> tuple[Suite, StepReader] | None:
-    """The job as a suite; None when it runs no tests. ``outer`` has the workflow's ``env`` and inputs."""
+) -> tuple[list[Suite], StepReader]:
+    """The job as a suite for each kind of machine that runs its tests. ``outer`` has the workflow's ``env``."""
     context = Context({key: value for key, value in outer.items() if key != "env"})
     rows = combinations(job.table("strategy").get("matrix"), context)
     shared = StepReader(file, tree, testpaths)
-    found: list[_Combination] = []
+    machines: dict[tuple[tuple[str, ...], str], list[_Combination]] = defaultdict(list)
     for row in rows if rows is not None else [None]:
-        values = {**context.values, **({"matrix": row} if row is not None else {})}
-        inside = Context(values)
-        reader = replace(shared, entries=[], row=row_with_file(row))
-        env = reader.environment(outer.get("env", Table()), inside)
+        one = _combination(job, row, context, outer.get("env", Table()), shared, folder)
+        machines[one.runs_on, one.image].append(one)
+    suites: list[Suite] = []
+    for (runs_on, _), found in machines.items():
+        if runs_on and runs_on[0].startswith(("macos-", "windows-")):
+            shared.note(f"runs on {runs_on[0]}, where trainci does not", job.line, left=False)
+            continue
+        suite = _suite(name, job, file, shared, found)
+        if len(machines) > 1:
+            suite = replace(suite, name=_named_by(name, found[0].row), job="" if suites else name)
+        if suite.tests or shared.registered or shared.detects_changes:
+            suites.append(suite)
+    return suites, shared
+
+
+def _combination(
+    job: Table, row: Table | None, context: Context, outer_env: Table, shared: StepReader, folder: str
+) -> _Combination:
+    inside = Context({**context.values, **({"matrix": row} if row is not None else {})})
+    reader = replace(shared, entries=[], row=row_with_file(row))
+    env: dict[str, str] = {}
+    for table in (outer_env, job.table("env")):
+        env |= reader.environment(table, inside)
         inside.values["env"] = Table({key: Text(value, 0) for key, value in env.items()})
-        env |= reader.environment(job.table("env"), inside)
-        inside.values["env"] = Table({key: Text(value, 0) for key, value in env.items()})
-        where, _ = substitute(job.table("defaults").table("run").text("working-directory"), inside)
-        reader.steps(job.items_of("steps"), env, "" if where in ("", ".") else where or folder, inside)
-        if reader.row is not None and not reader.entries:
-            reader.entries += row_entry(reader.row, Place(file, reader.row.line), tree, reader.note)
-        runs_on, open_ = runners(job, inside)
-        for label in open_:
-            shared.note(f"runs-on {label}: known in a run only", job.text("runs-on").line or job.line)
-        image, open_image = substitute(container_image(job), inside)
-        if open_image:
-            shared.note(f"container image {image}: known in a run only", job.line)
-        elif image:
-            reader.image = str(image)
-        for one in ("image", "mounts", "options", "detects_changes"):
-            setattr(shared, one, getattr(shared, one) or getattr(reader, one))
-        found.append(_Combination(env, reader.entries, runs_on))
-    if not any(one.entries for one in found) and not shared.registered and not shared.detects_changes:
-        return None
-    return _suite(name, job, file, shared, found), shared
+    where, _ = substitute(job.table("defaults").table("run").text("working-directory"), inside)
+    reader.steps(job.items_of("steps"), env, "" if where in ("", ".") else where or folder, inside)
+    if reader.row is not None and not reader.entries:
+        reader.entries += row_entry(reader.row, Place(shared.file, reader.row.line), shared.tree, reader.note)
+    runs_on, open_ = runners(job, inside)
+    for label in open_:
+        shared.note(f"runs-on {label}: known in a run only", job.text("runs-on").line or job.line)
+    image, open_image = substitute(container_image(job), inside)
+    if open_image:
+        shared.note(f"container image {image}: known in a run only", job.line)
+    shared.mounts, shared.options = shared.mounts or reader.mounts, shared.options or reader.options
+    shared.detects_changes = shared.detects_changes or reader.detects_changes
+    shown = reader.image if open_image or not image else str(image)
+    return _Combination(row, env, reader.entries, runs_on, shown)
 
 
 @dataclass(frozen=True)
 class _Combination:
     """What one combination of the matrix runs, in which environment and where."""
 
+    row: Table | None
     env: dict[str, str]
     entries: list[Entry]
     runs_on: tuple[str, ...]
+    image: str
+
+
+def _named_by(name: str, row: Table | None) -> str:
+    """The job's name with the first plain value of its combination, which tells the machines apart."""
+    values = (value for value in (row or {}).values() if isinstance(value, Text) and value)
+    return f"{name}-{next(values, '')}".rstrip("-")
 
 
 def row_with_file(row: Table | None) -> Table | None:
@@ -124,9 +119,6 @@ def _suite(
     for one in found:
         own = {key: value for key, value in one.env.items() if usual.get(key) != value}
         for entry in one.entries:
-            if entry.disabled == "?":
-                shared.notes += [note for note in entry.notes if note not in shared.notes]
-                continue
             merged = {**own, **dict(entry.env)}
             made = replace(entry, env=tuple(pair for pair in merged.items() if pair not in always.items()))
             if made not in entries:
@@ -143,13 +135,13 @@ def _suite(
         entries = [replace(entry, python="") for entry in entries]
     container = job.table("container")
     options = (" ".join(container.text("options").split()),) if container.text("options") else ()
-    runs_on = next((one.runs_on for one in found if one.runs_on and "macos" not in one.runs_on[0]), ())
+    runs_on = found[0].runs_on
     timeout = job.text("timeout-minutes")
     return Suite(
         name=name,
         job=name,
         runs_on=runs_on,
-        image=shared.image,
+        image=found[0].image,
         num_gpus=gpus_of(runs_on),
         timeout_minutes=float(timeout) if re.fullmatch(r"\d{1,5}(\.\d+)?", timeout) and float(timeout) else None,
         python=python,

@@ -29,21 +29,24 @@ def combinations(matrix: Value | None, context: Context) -> list[Table] | None:
         sizes *= max(len(axis), 1)
     if sizes > _MOST:
         return None
-    made = [Table(dict(zip(axes, values, strict=True)), known.line) for values in product(*axes.values())]
+    listed = [known[name] for name in ("include", "exclude") if name in known]
+    if not all(isinstance(_constant(value, context), Items) for value in listed):
+        return None
+    made = [Table(dict(zip(axes, values, strict=True)), known.line) for values in product(*axes.values()) if axes]
     excluded = [row for row in _rows(known.get("exclude"), context) if row]
     made = [row for row in made if not any(row | other == row for other in excluded)]
     for extra in _rows(known.get("include"), context):
         _include(made, extra, set(axes))
-    return [row for row in made if row or not axes] or ([] if axes else [Table()])
+    return made or [Table()]
 
 
 def _include(made: list[Table], extra: Table, axes: set[str]) -> None:
-    fits = [row for row in made if row and all(row.get(name) == extra[name] for name in axes & extra.keys())]
-    if (axes & extra.keys() and not fits) or not axes:
-        made[:] = [row for row in made if row]
-        made.append(extra)
+    """Add the values of ``extra`` to each combination whose axes it does not change, else as one of its own."""
+    fits = [row for row in made if axes and all(row.get(name) == extra[name] for name in axes & extra.keys())]
     for row in fits:
         row.update(extra)
+    if not fits:
+        made.append(extra)
 
 
 def _rows(value: Value | None, context: Context) -> list[Table]:

@@ -11,6 +11,7 @@ from itertools import chain
 
 from trainci.adopt.proposal import Entry, Found, Note, Project, Proposal, Suite, Workflow
 from trainci.adopt.tree import Tree
+from trainci.text import counted
 
 _HOSTED = ("ubuntu-", "macos-", "windows-")
 # Where a test says itself how many devices it needs.
@@ -23,7 +24,7 @@ def merge(found: Mapping[str, Found], fallbacks: Sequence[str], tree: Tree, base
     if not any(suite.tests or suite.registered for suite in suites):
         suites += [suite for source in fallbacks for suite in found[source].suites]
     notes = list(chain.from_iterable(one.notes for one in found.values()))
-    suites = _named(_registered(suites, notes))
+    suites = _entries_named(_named(_registered(suites, notes)))
     suites = [_with_gpu_note(suite, tree) for suite in suites]
     if suites and not any(suite.select == "changed" for suite in suites):
         about = "tests that the pull request adds or changes"
@@ -61,17 +62,37 @@ def _registered(suites: Iterable[Suite], notes: list[Note]) -> list[Suite]:
 
 
 def _named(suites: Sequence[Suite]) -> list[Suite]:
-    """Each with a name of its own: that of its label, else of its job, else with that of its workflow."""
+    """Each with a name of its own: that of its label, else of its job, and of its workflow where two have one."""
+    wanted = [_wanted(suite) for suite in suites]
     made: list[Suite] = []
-    for suite in suites:
+    for suite, name in zip(suites, wanted, strict=True):
         file = re.sub(r"\.ya?ml(\.j2)?$", "", posixpath.basename(suite.place.file))
-        names = [suite.label.removeprefix("run-ci-"), suite.name, f"{file}-{suite.name}", "suite"]
-        wanted = next(slug for name in names if (slug := _slug(name)) and slug.lower() != "all")
-        taken = {one.name for one in made}
-        if wanted in taken:
-            wanted = _slug(f"{file}-{suite.name}")
-        made.append(replace(suite, name=_free(wanted, made), job="" if suite.select else _job(suite.job)))
+        if not suite.registers and (wanted.count(name) > 1 or name.lower() == "all"):
+            name = _slug(f"{file}-{name}") or "suite"
+        made.append(replace(suite, name=_free(name, made), job="" if suite.select else _job(suite.job)))
     return made
+
+
+def _wanted(suite: Suite) -> str:
+    # A test that registers itself names its suite.
+    if suite.label.startswith("run-ci-") and not suite.registers:
+        return _slug(suite.label.removeprefix("run-ci-")) or _slug(suite.name) or "suite"
+    return _slug(suite.name) or "suite"
+
+
+def _entries_named(suites: Sequence[Suite]) -> list[Suite]:
+    """The suites, with no name for two different entries: a name is an id."""
+    known: dict[str, Entry] = {}
+
+    def named(entry: Entry) -> Entry:
+        if not entry.name:
+            return entry
+        names = (entry.name, *(f"{entry.name}-{number}" for number in range(2, len(known) + 3)))
+        name = next(one for one in names if known.get(one, entry) == replace(entry, name=one) or one not in known)
+        known[name] = replace(entry, name=name)
+        return known[name]
+
+    return [replace(suite, tests=tuple(map(named, suite.tests))) for suite in suites]
 
 
 def _slug(name: str) -> str:
@@ -95,9 +116,7 @@ def _with_gpu_note(suite: Suite, tree: Tree) -> Suite:
     silent = [entry for entry in suite.tests if entry.num_gpus is None and not _declares(entry, tree)]
     if not silent:
         return suite
-    text = (
-        f"how many devices {len(silent)} tests of {suite.name} need is written nowhere: num_gpus says it, else none"
-    )
+    text = f"{counted(len(silent), 'test')} of {suite.name}: how many devices is said nowhere; num_gpus says it"
     return replace(suite, notes=(*suite.notes, Note(text, suite.place)))
 
 

@@ -90,7 +90,7 @@ def load_yaml(text: str, lines: Sequence[int] = ()) -> Value:
         raise NotYaml(str(error).splitlines()[0], 1) from None
     except RecursionError:
         raise NotYaml("nested too deeply", 1) from None
-    except ValueError as error:  # yaml lets some of Python's own through, such as that of chr() for "\UFFFFFFFF"
+    except (ValueError, OverflowError) as error:  # of chr(), for "\\U00110000" and "\\UFFFFFFFF"
         raise NotYaml(str(error), 1) from None
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from trainci.adopt.proposal import Found, Note, Place, Suite
+from trainci.adopt.runners import gpus_of
 from trainci.adopt.tree import Tree
 
 # What the catalog reads of such a call.
@@ -33,12 +34,15 @@ def read(tree: Tree) -> Found:
     by_suite: dict[str, list[_Registration]] = defaultdict(list)
     for one in found:
         by_suite[one.suite].append(one)
-    suites = [
-        Suite(name=name, registers=True, registered=len(ones), place=ones[0].place, notes=(_where(ones),))
-        for name, ones in by_suite.items()
-    ]
+    suites = [_suite(name, ones) for name, ones in by_suite.items()]
     calls = tuple(dict.fromkeys(one.call for one in found if one.call))
     return Found(tuple(suites), tuple(_unread(found)), registers=calls)
+
+
+def _suite(name: str, ones: list[_Registration]) -> Suite:
+    place = ones[0].place
+    gpus = gpus_of([name])
+    return Suite(name, num_gpus=gpus, place=place, notes=(_where(ones),), registers=True, registered=len(ones))
 
 
 def _where(ones: list[_Registration]) -> Note:

@@ -12,7 +12,21 @@ from trainci.adopt.shell_words import Token, Unreadable, expand, tokens
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=", re.DOTALL)
 _BLOCKS = {"if": "fi", "for": "done", "while": "done", "until": "done", "select": "done", "case": "esac", "{": "}"}
 _BLOCKS |= {"[[": "]]", "((": "))"}
-_SETTINGS = {"set", "shopt", "trap", "true", ":", "pwd", "exit", "wait", "local", "ulimit", "umask"}
+_SETTINGS = {
+    "set",
+    "shopt",
+    "trap",
+    "true",
+    ":",
+    "pwd",
+    "exit",
+    "wait",
+    "local",
+    "ulimit",
+    "umask",
+    "read",
+    "mapfile",
+}
 _VENV = re.compile(r"(.*/bin)/activate")
 _FIRST_ON_PATH = re.compile(r"PATH=[\"']?([^$:\"']+):\$\{?PATH\}?[\"']?")
 # Known wherever a job runs, so a shell may fill it in there.

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from trainci.adopt.docker import DockerRun, read_docker_run
-from trainci.adopt.entries import read_command
+from trainci.adopt.entries import read_command, runs_something
 from trainci.adopt.expressions import Context, substitute
 from trainci.adopt.makefile import recipe
 from trainci.adopt.placed import Items, NotYaml, Table, Text, load_yaml
@@ -155,21 +155,23 @@ class StepReader:
             self.registered[suite.group(1)] = int(parts.group(1)) if parts else None
             return
         read = read_command(command, step, place, self.tree, self.testpaths, bool(self.entries))
-        if read.is_test and not read.entries and self.row is not None:
+        by_row = self.row is not None and (command.open or command.local or command.trouble)
+        if by_row and (read.is_test or runs_something(command)):
             return  # the row says what it runs
-        self.entries += [_open_left(entry, command) for entry in read.entries]
+        for entry in read.entries:
+            if _is_open(entry):
+                self.note(f"known in a run only: {command.raw}", command.line)
+            else:
+                self.entries.append(entry)
         if read.preparation and read.preparation not in self.preparations:
             self.preparations.append(read.preparation)
         if read.note and read.note not in self.notes:
             self.notes.append(read.note)
 
 
-def _open_left(entry: Entry, command: Command) -> Entry:
+def _is_open(entry: Entry) -> bool:
     texts = (entry.path, entry.module, *entry.command, *entry.args, *(value for _, value in entry.env))
-    if any("${{" in text for text in texts):
-        note = Note(f"known in a run only: {command.raw}", entry.place)
-        return Entry(disabled="?", place=entry.place, notes=(note,))
-    return entry
+    return any("${{" in text for text in texts)
 
 
 def _name(step: Table, context: Context) -> str:

@@ -14,7 +14,7 @@ import jinja2
 from jinja2 import nodes
 
 _MOST_STEPS = 200_000
-_LARGEST_TEXT = 4 << 20
+_LARGEST = 4 << 20
 
 
 class PlacedDict(dict[Any, Any]):
@@ -97,7 +97,7 @@ class Template:
 
     def _emit(self, text: str, line: int, *, moves: bool) -> None:
         self._size += len(text)
-        if self._size > _LARGEST_TEXT:
+        if self._size > _LARGEST:
             raise NotConstant("it gives too long a text", line)
         self._parts.append(text)
         self.lines += [line + (number if moves else 0) for number in range(1, text.count("\n") + 1)]
@@ -112,7 +112,23 @@ class Template:
         handler = _VALUES.get(type(node))
         if handler is None:
             raise NotConstant(f"{type(node).__name__.lower()} is not understood", node.lineno)
-        return handler(self, node, names)
+        value = handler(self, node, names)
+        if not isinstance(node, (nodes.Name, nodes.Getattr, nodes.Getitem)):
+            self._weigh(value, node.lineno)
+        return value
+
+    def _weigh(self, value: Any, line: int) -> None:
+        """Count all that a made value holds: lists of lists double with each line of a template."""
+        waiting = [value]
+        while waiting:
+            one = waiting.pop()
+            self._size += len(one) if isinstance(one, str) else 1
+            if self._size > _LARGEST:
+                raise NotConstant("it holds too much", line)
+            if isinstance(one, (list, tuple)):
+                waiting += one
+            elif isinstance(one, dict):
+                waiting += one.values()
 
     def name(self, node: nodes.Name, names: dict[str, Any]) -> Any:
         if node.name not in names:
@@ -194,11 +210,7 @@ class Template:
         left, right = self._value(node.left, names), self._value(node.right, names)
         for kind in (list, str, int):
             if isinstance(left, kind) and isinstance(right, kind):
-                made = left + right  # type: ignore[operator]
-                self._size += len(made) if isinstance(made, (list, str)) else 0
-                if self._size > _LARGEST_TEXT:
-                    raise NotConstant("it makes too long a list", node.lineno)
-                return made
+                return left + right  # type: ignore[operator]
         raise NotConstant("only lists, texts and numbers are added", node.lineno)
 
 

@@ -68,22 +68,21 @@ def _suites_of(
     """The suite of a job, or those that its tests register themselves for."""
     jobs = workflow.table("jobs")
     for inner_name, inner, outer, inner_file in _jobs_of(name, job, workflow, file, tree):
-        made = read_job(inner_name, inner, outer, inner_file, tree, testpaths, _folder(workflow))
-        if made is None:
-            continue
-        suite, reader = made
-        suite = replace(suite, name=name, job=name, place=Place(file, job.line), notes=tuple(reader.notes))
-        if not suite.image and (image := _machine_image(job, jobs, outer)):
-            suite = replace(suite, image=image)
-        suite = _when(suite, triggers, job, file)
-        if reader.detects_changes and not suite.tests:
-            yield Suite(name=name, label=suite.label, select="changed", branches=suite.branches, place=suite.place)
-            continue
-        if not reader.registered and suite.tests:
-            yield suite
-        for registered, parts in reader.registered.items():
-            jobs_of_suite = parts if parts and parts > 1 else None
-            yield replace(suite, name=registered, registers=True, jobs=jobs_of_suite)
+        suites, reader = read_job(inner_name, inner, outer, inner_file, tree, testpaths, _folder(workflow))
+        for suite in suites:
+            suite = replace(suite, name=suite.name.replace(inner_name, name, 1), job=name if suite.job else "")
+            suite = replace(suite, place=Place(file, job.line), notes=tuple(reader.notes))
+            if not suite.image and (image := _machine_image(job, jobs, outer)):
+                suite = replace(suite, image=image)
+            suite = _when(suite, triggers, job, file)
+            if reader.detects_changes and not suite.tests:
+                yield Suite(name, label=suite.label, select="changed", branches=suite.branches, place=suite.place)
+                continue
+            if not reader.registered and suite.tests:
+                yield suite
+            for registered, parts in reader.registered.items():
+                jobs_of_suite = parts if parts and parts > 1 else None
+                yield replace(suite, name=registered, registers=True, jobs=jobs_of_suite)
 
 
 def _folder(workflow: Table) -> str:
