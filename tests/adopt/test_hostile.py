@@ -288,9 +288,8 @@ def test_yaml_takes_no_more_than_its_bounds(text: str) -> None:
 def test_init_runs_nothing_of_the_repository(repository: Any) -> None:
     trap = repository.root / "ran"
     run = f'python -c \'open("{trap}", "w")\''
-    repository.write(
-        _WORKFLOW, f"on: push\njobs: {{t: {{runs-on: x, steps: [{{run: $({run}) && pytest tests}}]}}}}\n"
-    )
+    step = f"      - run: |\n          $({run})\n          A=$({run}) pytest tests\n          make test\n"
+    repository.write(_WORKFLOW, f"on: push\njobs:\n  t:\n    runs-on: x\n    steps:\n{step}")
     template = ".github/workflows/other.yml.j2"
     repository.write(template, "<% set x = cycler.__init__.__globals__.os.popen('touch ran') %>\n")
     repository.write(
