@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -126,6 +128,28 @@ def test_a_test_that_cannot_stand_alone_is_left_with_its_line_and_never_lost(run
     proposal = propose(Tree(files, lambda path: files.get(path, "")), "main")
     assert ".github/workflows/ci.yml" in {note.place.file for note in proposal.left}
     assert "Left to you (.github/workflows/ci.yml:" in render(proposal)
+
+
+_PAGE = (Path(__file__).parents[2] / "docs/adopting.md").read_text()
+_ROWS = [
+    pair
+    for line in _PAGE.splitlines()
+    if line.startswith("| `") and line.count(" | ") == 1
+    for pair in zip(*(re.findall("`([^`]+)`", side) for side in line.split(" | ")), strict=False)
+    if re.match(r"(?:[A-Z]+=\S+ )?(?:pytest|python|bash|torchrun) .*", pair[0]) and pair[1].startswith(("{", '"'))
+]
+
+
+def test_the_page_about_adopting_has_rows_to_hold_it_to() -> None:
+    assert len(_ROWS) == 5
+
+
+@pytest.mark.parametrize(("command", "entry"), _ROWS)
+def test_a_row_of_the_page_about_adopting_is_what_init_makes_of_the_command(command: str, entry: str) -> None:
+    files = {"tests/test_x.py": "def test_it(): pass\n", "tests/dist.py": "print()\n"}
+    text = f"on: push\njobs:\n  job:\n    steps:\n      - run: |\n          pytest tests\n          {command}\n"
+    tests = _suites({**files, ".github/workflows/ci.yml": text})["job"]["tests"]
+    assert tests[1:] == tomllib.loads(f"entry = [{entry}]")["entry"]
 
 
 def test_lines_before_the_tests_prepare_them_in_their_order() -> None:

@@ -147,7 +147,7 @@ def _entries(
     elif _PYTHON.fullmatch(program[0]) or program[0] in _SHELLS:
         options = [word for word in rest[:1] if word in ("-u", "-x", "-e", "-ex", "-xe", "-eux")]
         script = rest[len(options) :]
-        if script and not script[0].startswith("-") and _runs_test(script[0], step, command, begun):
+        if script and script[0] and not script[0].startswith("-") and _runs_test(script[0], step, command, begun):
             path = _joined(command.folder, script[0])
             if program[0] in _SHELLS and not path.endswith(".sh"):
                 base = replace(base, runner="shell")

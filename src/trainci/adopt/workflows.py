@@ -109,7 +109,7 @@ def _jobs_of(
         declared = _triggers(called.get("on")).table("workflow_call").table("inputs")
         # The matrix is the caller's, and so are the values that it gives from it: they are filled in later.
         passed = inputs(declared, Table(), Context())
-        passed.update({key: value for key, value in given.items() if isinstance(value, Text)})
+        passed.update({key: _of_caller(value) for key, value in given.items() if isinstance(value, Text)})
         for inner_name, inner in called.table("jobs").items():
             if isinstance(inner, Table):
                 yield inner_name, _filled(inner, passed, job), {"env": called.table("env")}, called_file
@@ -122,6 +122,11 @@ def _jobs_of(
             made["container"] = given.text("docker-image")
             made["timeout-minutes"] = given.text("timeout")
             yield name, made, {"env": env}, file
+
+
+def _of_caller(text: Text) -> Text:
+    """The value with the caller's own inputs named so that they are not taken for those of the called workflow."""
+    return Text(re.sub(r"(?<![\w.])inputs\.", "caller.inputs.", text), text.line, quoted=text.quoted)
 
 
 def _filled(job: Table, passed: Table, caller: Table) -> Table:
