@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from trainci.adopt import propose
@@ -216,7 +216,8 @@ def test_any_configuration_gives_a_proposal(text: str, name: str) -> None:
         )
 
 
-_TEXTS = st.text(max_size=12)
+_ODD = '\ud800\x00\x7f"\\\n\u2028'
+_TEXTS = st.text(st.characters(exclude_categories=()) | st.sampled_from(list(_ODD)), max_size=12)
 _ENV = st.dictionaries(_TEXTS, _TEXTS, max_size=2).map(lambda made: tuple(made.items()))
 _ENTRIES = st.builds(
     Entry,
@@ -235,6 +236,7 @@ def _written(text: str) -> str:
 
 @_MANY
 @given(entries=st.lists(_ENTRIES, max_size=3), description=_TEXTS, env=_ENV)
+@example(entries=[Entry(path=_ODD, notes=(Note(_ODD, Place(_ODD, 1)),))], description=_ODD, env=((_ODD, _ODD),))
 def test_what_is_written_parses_to_the_values_of_the_proposal(
     entries: list[Entry], description: str, env: Any
 ) -> None:

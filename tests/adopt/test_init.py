@@ -58,6 +58,15 @@ def test_a_link_in_a_files_place_is_something_that_is_there(with_ci: Any, tmp_pa
     assert not target.exists()
 
 
+def test_the_first_test_is_not_written_through_a_link(repository: Any, tmp_path: Any) -> None:
+    target = tmp_path / "elsewhere.py"
+    (repository.root / "tests").mkdir()
+    (repository.root / "tests/test_first.py").symlink_to(target)
+    said = repository.trainci("init", "--only", "config")
+    assert (said.code, target.exists()) == (0, False)
+    assert "tests/test_first.py is here and stays as it is" in said.out
+
+
 def test_nothing_is_written_through_a_folder_that_leads_outside(repository: Any, tmp_path: Any) -> None:
     (repository.root / ".github").symlink_to(tmp_path)
     said = repository.trainci("init")
