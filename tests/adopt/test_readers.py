@@ -319,6 +319,44 @@ jobs:
     }
 
 
+def _notes(steps: str, **files: str) -> list[str]:
+    text = f"on: pull_request\njobs:\n  job:\n    runs-on: 8-gpu\n    strategy: {{matrix: {{a: [x, y]}}}}\n    steps:\n{steps}"
+    every = {**_TESTS, ".github/workflows/ci.yml": text}
+    proposal = propose(Tree(every, lambda path: every.get(path, "")), "main")
+    entries = [f"{entry.path} {' '.join(entry.args)}".strip() for suite in proposal.suites for entry in suite.tests]
+    return [*entries, *(note.text for note in proposal.left)]
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ("{if: matrix.a == 'x', run: pytest tests/unit -k x}", ["tests/unit -k x"]),
+        ("{if: always(), run: pytest tests/unit}", ["tests/unit"]),
+        ("{if: failure(), run: pytest tests/unit}", None),
+        (
+            "{if: github.event_name == 'schedule', run: pytest tests/unit}",
+            ["tests/unit", "if: github.event_name == 'schedule': the step runs its tests only then"],
+        ),
+        (
+            "{if: steps.a.outputs.b == '1', run: pytest tests/unit}",
+            ["tests/unit", "if: steps.a.outputs.b == '1': the step runs its tests only then"],
+        ),
+        (
+            "{continue-on-error: true, run: pytest tests/unit}",
+            ["tests/unit", "continue-on-error: here its failure counts"],
+        ),
+    ],
+)
+def test_a_steps_condition_keeps_it_to_its_combination_or_is_said(step: str, said: list[str] | None) -> None:
+    found = _notes(f"      - {step}\n")
+    assert found == said if said is not None else not any("tests/unit" in text for text in found)
+
+
+def test_a_steps_time_limit_is_that_of_its_tests() -> None:
+    text = "on: push\njobs: {job: {runs-on: 1-gpu, steps: [{run: pytest tests, timeout-minutes: 30}]}}\n"
+    assert _suites({".github/workflows/ci.yml": text})["job"]["tests"][0]["timeout_minutes"] == 30
+
+
 def test_a_template_comes_before_the_workflow_that_it_once_gave() -> None:
     template = "on: push\njobs:\n  unit: {runs-on: x, steps: [{run: pytest tests/unit}]}\n"
     stale = "on: push\njobs:\n  stale: {runs-on: x, steps: [{run: pytest tests/test_a.py}]}\n"

@@ -18,6 +18,7 @@ from trainci.adopt.pytest_config import test_paths
 from trainci.adopt.runners import gpus_of
 from trainci.adopt.sequences import sequences
 from trainci.adopt.shell import commands
+from trainci.adopt.steps import minutes
 from trainci.adopt.tree import Tree
 
 _MOST_DEPTH = 4
@@ -62,13 +63,13 @@ def _suite(step: Table, file: str, tree: Tree, testpaths: Sequence[str]) -> Suit
             preparations += [found.preparation] if found.preparation else []
             notes += [found.note] if found.note else []
     if not entries:
-        return None
+        unread = tuple(note for note in notes if note.left)
+        return Suite(name=slug(label), notes=unread) if unread else None
     agents = [str(value) for value in step.table("agents").values() if isinstance(value, Text)]
     parallel = step.text("parallelism")
     if parallel.isdigit() and int(parallel) > 1:
         about = f"parallelism {parallel}: `jobs` shards a suite's tests, not what is in one of them"
         notes.append(Note(about, Place(file, parallel.line)))
-    timeout = step.text("timeout_in_minutes")
     setup, install = split_installation(preparations)
     return Suite(
         name=slug(label),
@@ -77,7 +78,7 @@ def _suite(step: Table, file: str, tree: Tree, testpaths: Sequence[str]) -> Suit
         paths=tuple(_glob(path, tree) for path in step.texts("source_file_dependencies")),
         runs_on=tuple(agents),
         num_gpus=_gpus(step, agents),
-        timeout_minutes=float(timeout) if re.fullmatch(r"[1-9]\d{0,4}", timeout) else None,
+        timeout_minutes=minutes(step.text("timeout_in_minutes")),
         setup=setup,
         install=install,
         env=tuple((name, value) for name, value in env.items() if re.fullmatch(r"[A-Za-z_]\w*", name)),

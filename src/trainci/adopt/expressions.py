@@ -72,7 +72,8 @@ class _Bad(Exception):
     pass
 
 
-def _truth(value: Result) -> bool:
+def is_true(value: Result) -> bool:
+    """Whether GitHub takes the value for true; what only a run knows counts as true."""
     if not isinstance(value, Text):
         return True
     return bool(value) if value.quoted else value not in ("", "false", "0", "null", "~")
@@ -113,7 +114,7 @@ class _Parser:
             # What only a run knows gives way to the constant that stands for it when there is none.
             if isinstance(value, Unknown) and value.choice:
                 continue
-            if isinstance(value, Unknown) or not _truth(value):
+            if isinstance(value, Unknown) or not is_true(value):
                 value = other
         return value
 
@@ -123,8 +124,8 @@ class _Parser:
             self._take()
             other = self._comparison()
             if isinstance(value, Unknown):
-                value = other if not _truth(other) else Unknown(value.name, choice=True)
-            elif _truth(value):
+                value = other if not is_true(other) else Unknown(value.name, choice=True)
+            elif is_true(value):
                 value = other
         return value
 
@@ -144,7 +145,7 @@ class _Parser:
         if self._peek() == ("mark", "!"):
             self._take()
             value = self._unary()
-            return value if isinstance(value, Unknown) else _boolean(not _truth(value))
+            return value if isinstance(value, Unknown) else _boolean(not is_true(value))
         return self._primary()
 
     def _primary(self) -> Result:
@@ -242,6 +243,8 @@ _FUNCTIONS: dict[str, Callable[[list[Result]], Result]] = {
     "format": _format,
     "always": lambda _: Text("true", 0),
     "success": lambda _: Text("true", 0),
+    "cancelled": lambda _: Text("false", 0),
+    "failure": lambda _: Text("false", 0),
 }
 
 

@@ -14,7 +14,7 @@ from trainci.adopt.proposal import Entry, Place, Suite
 from trainci.adopt.rows import row_entry
 from trainci.adopt.runners import gpus_of, runners
 from trainci.adopt.sequences import sequences
-from trainci.adopt.steps import StepReader
+from trainci.adopt.steps import StepReader, minutes
 from trainci.adopt.tree import Tree
 
 _REPOSITORY_INSTALL = re.compile(
@@ -136,14 +136,13 @@ def _suite(
     container = job.table("container")
     options = (" ".join(container.text("options").split()),) if container.text("options") else ()
     runs_on = found[0].runs_on
-    timeout = job.text("timeout-minutes")
     return Suite(
         name=name,
         job=name,
         runs_on=runs_on,
         image=found[0].image,
         num_gpus=gpus_of(runs_on),
-        timeout_minutes=float(timeout) if re.fullmatch(r"\d{1,5}(\.\d+)?", timeout) and float(timeout) else None,
+        timeout_minutes=minutes(job.text("timeout-minutes")),
         python=python,
         python_version=versions[0] if versions else "",
         setup=setup,
@@ -152,7 +151,6 @@ def _suite(
         secrets=tuple(shared.secrets),
         tests=sequences(entries, shared.tree),
         place=Place(file, job.line),
-        notes=tuple(shared.notes),
         mounts=shared.mounts or tuple(str(mount) for mount in container.texts("volumes")),
         container_options=shared.options or options,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from trainci.adopt.docker import DockerRun, read_docker_run
 from trainci.adopt.entries import read_command, runs_something
-from trainci.adopt.expressions import Context, substitute
+from trainci.adopt.expressions import Context, Result, Unknown, evaluate, is_true, substitute
 from trainci.adopt.makefile import recipe
 from trainci.adopt.placed import Items, NotYaml, Table, Text, load_yaml
 from trainci.adopt.proposal import Entry, Note, Place
@@ -43,6 +43,7 @@ class StepReader:
     registered: dict[str, int | None] = field(default_factory=dict)
     python_versions: dict[str, None] = field(default_factory=dict)
     unknown: dict[str, str] = field(default_factory=dict)
+    unread: list[Note] = field(default_factory=list)
     row: Table | None = None
 
     def note(self, text: str, line: int, *, left: bool = True) -> None:
@@ -78,8 +79,9 @@ class StepReader:
     def steps(self, steps: Items, env: dict[str, str], folder: str, context: Context, depth: int = 0) -> None:
         """Read the steps; those of this repository's own composite actions, too."""
         for step in steps:
-            if not isinstance(step, Table):
+            if not isinstance(step, Table) or _is_off(step, context):
                 continue
+            before = len(self.entries)
             if run := step.text("run"):
                 shell, _ = substitute(step.text("shell"), context)
                 if _SHELLS.match(shell):
@@ -90,6 +92,19 @@ class StepReader:
                     )
             elif uses := step.text("uses"):
                 self._uses(uses, step, env, folder, context, depth)
+            self.entries[before:] = self._limited(step, self.entries[before:], context)
+
+    def _limited(self, step: Table, entries: list[Entry], context: Context) -> list[Entry]:
+        """The tests of a step with its time limit, and notes of what it says about when they run and count."""
+        if not entries:
+            return []
+        if step.text("continue-on-error") == "true":
+            self.note("continue-on-error: here its failure counts", step.text("continue-on-error").line)
+        condition = _condition(step, context)
+        if isinstance(condition, Unknown) or not is_true(condition):
+            self.note(f"if: {step.text('if').strip()}: the step runs its tests only then", step.text("if").line)
+        limit = minutes(step.text("timeout-minutes"))
+        return [replace(entry, timeout_minutes=limit or entry.timeout_minutes) for entry in entries]
 
     def _uses(
         self, uses: Text, step: Table, env: dict[str, str], folder: str, context: Context, depth: int
@@ -160,13 +175,31 @@ class StepReader:
             return  # the row says what it runs
         for entry in read.entries:
             if _is_open(entry):
-                self.note(f"known in a run only: {command.raw}", command.line)
+                self.unread.append(Note(f"known in a run only: {command.raw}", place))
             else:
                 self.entries.append(entry)
         if read.preparation and read.preparation not in self.preparations:
             self.preparations.append(read.preparation)
-        if read.note and read.note not in self.notes:
-            self.notes.append(read.note)
+        if read.note:
+            notes = self.unread if read.is_test else self.notes
+            notes += [read.note] if read.note not in notes else []
+
+
+def minutes(text: str) -> float | None:
+    """A time limit that is a constant."""
+    return float(text) if re.fullmatch(r"\d{1,4}(\.\d+)?", text) and float(text) else None
+
+
+def _condition(step: Table, context: Context) -> Result:
+    condition = step.text("if").strip()
+    condition = condition.removeprefix("${{").removesuffix("}}") if condition.startswith("${{") else condition
+    return evaluate(condition, context) if condition else Text("true", 0)
+
+
+def _is_off(step: Table, context: Context) -> bool:
+    """Whether the step is for another combination of the matrix, or cleans up after a failure."""
+    value = _condition(step, context)
+    return isinstance(value, Text) and not is_true(value) and "github." not in step.text("if")
 
 
 def _is_open(entry: Entry) -> bool:

@@ -69,9 +69,12 @@ def _suites_of(
     jobs = workflow.table("jobs")
     for inner_name, inner, outer, inner_file in _jobs_of(name, job, workflow, file, tree):
         suites, reader = read_job(inner_name, inner, outer, inner_file, tree, testpaths, _folder(workflow))
+        if not suites and reader.unread:
+            # A suite without tests is none, but what it could not carry over is said.
+            yield Suite(name=name, notes=tuple(reader.unread))
         for suite in suites:
             suite = replace(suite, name=suite.name.replace(inner_name, name, 1), job=name if suite.job else "")
-            suite = replace(suite, place=Place(file, job.line), notes=tuple(reader.notes))
+            suite = replace(suite, place=Place(file, job.line), notes=(*reader.notes, *reader.unread))
             if not suite.image and (image := _machine_image(job, jobs, outer)):
                 suite = replace(suite, image=image)
             suite = _when(suite, triggers, job, file)
