@@ -27,10 +27,10 @@ def command(form: str) -> int:
             raise
         click.echo(github.annotated(str(error)))
         return EXIT_USAGE
-    declared = repository.declarations(repository.files)
+    declared = repository.declarations(findings.entries(repository.project, repository.files))
     found = findings.find(repository.project, repository.files, declared)
     _show(found, form, "error")
-    _show(findings.notes(repository.files, declared), form, "notice")
+    _show(findings.notes(declared), form, "notice")
     if found:
         click.echo(counted(len(found), "finding") + ".")
         return EXIT_FAILED

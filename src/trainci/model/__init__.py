@@ -12,10 +12,14 @@ from trainci.model.project import (
     Refused,
     Selected,
     Selection,
+    Settings,
+    Step,
     Suite,
     Test,
     Trigger,
     Workflow,
+    settings_of,
+    settle,
 )
 from trainci.model.run import Attempt, Metric, Outcome, Result, Run, Verdict
 
@@ -35,9 +39,13 @@ __all__ = [
     "Run",
     "Selected",
     "Selection",
+    "Settings",
+    "Step",
     "Suite",
     "Test",
     "Trigger",
     "Verdict",
     "Workflow",
+    "settings_of",
+    "settle",
 ]
