@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import posixpath
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from trainci.affected.imports import importers
 from trainci.catalog.files import find_test_files
 from trainci.catalog.styles import STYLES, declarations, in_steps
 from trainci.github import actions as github
+from trainci.interpreter import default_python
 from trainci.model import Declarations, Entry, Project, Selection
 
 
@@ -103,14 +103,14 @@ class Repository:
 
 
 def open_repository() -> Repository:
-    """The repository around the current directory. Its tests run on the interpreter of trainci itself.
+    """The repository around the current directory.
 
     :raises UsageError: there is none, or its trainci.toml has faults.
     """
     root = config.find_root(Path.cwd())
     project = config.load(root)
     found = {*find_test_files(root, project.test_globs), *_started_files(root, project)}
-    repository = Repository(root, project, tuple(sorted(found)), (sys.executable,))
+    repository = Repository(root, project, tuple(sorted(found)), default_python(root, os.environ))
     if clashing := selection.clashing(project):
         told_apart = selection.told_apart(project, repository.declarations(clashing))
         repository = replace(repository, project=told_apart)

@@ -15,11 +15,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from trainci.executors import results
 from trainci.executors.base import Emit, Job, Show
 from trainci.host import devices
+from trainci.interpreter import search_path
 from trainci.lease import protocol
 from trainci.model import Cause, Ending, Phase, Pool, Test, events
 from trainci.paths import RunPaths
@@ -45,8 +47,7 @@ class LocalExecutor:
 
     def command(self, test: Test) -> str:
         """See Executor."""
-        variables = [f"{name}={_shell_word(value)}" for name, value in test.env]
-        return " ".join([*variables, *map(_shell_word, test.command)])
+        return _shell_line(test.env, test.command) if test.command else _shell_lines(test)
 
     def start(self, job: Job, emit: Emit, show: Show) -> None:
         """See Executor."""
@@ -79,6 +80,7 @@ class LocalExecutor:
             "TRAINCI_PHASE": "" if job.phase is Phase.BOTH else job.phase.value,
             "TRAINCI_METRICS_FILE": str(RunPaths.metrics(job.log)),
         }
+        environment["PATH"] = search_path(job.test.python, self._root, environment.get("PATH", os.defpath))
         read_end, write_end = os.pipe()
         try:
             process = subprocess.Popen(
@@ -110,7 +112,7 @@ class LocalExecutor:
             *(protocol.COUNT, str(job.num_gpus), *(where if job.num_gpus else [])),
             *(protocol.TIME_LIMIT, f"{job.time_limit:g}", protocol.GRACE, f"{GRACE_SECONDS:g}"),
             *(f"{protocol.NAME}={job.test.id}", protocol.STATUS_FD, str(status)),
-            *("--", *job.test.command),
+            *("--", *results.command(job)),
         ]
 
 
@@ -120,6 +122,15 @@ def local_executor(root: Path, spec: str) -> LocalExecutor:
     :raises UsageError: ``spec`` makes no sense, or names a device that is not there.
     """
     return LocalExecutor(root, devices.pool(spec), ("--devices", spec))
+
+
+def _shell_lines(test: Test) -> str:
+    """Its steps, one after another."""
+    return " && ".join(_shell_line((*test.env, *step.env), step.command) for step in test.steps)
+
+
+def _shell_line(env: Sequence[tuple[str, str]], words: Sequence[str]) -> str:
+    return " ".join([*(f"{name}={_shell_word(value)}" for name, value in env), *map(_shell_word, words)])
 
 
 def _shell_word(text: str) -> str:
@@ -145,6 +156,7 @@ class _Watcher:
         show: Show,
         clock: Callable[[], float],
     ) -> None:
+        self._job = job
         self._of_job = (job.test.id, job.attempt, job.phase)
         self._process = process
         self._status = status
@@ -166,7 +178,7 @@ class _Watcher:
             self._log.close()
             assert self._process.stdout is not None
             self._process.stdout.close()
-            self._emit(events.Ended(self._clock(), *self._of_job, self._ended()))
+            self._emit(events.Ended(self._clock(), *self._of_job, self._ended(), results.collect(self._job)))
 
     def _follow(self) -> None:
         assert self._process.stdout is not None

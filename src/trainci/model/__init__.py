@@ -20,7 +20,7 @@ from trainci.model.project import (
     settings_of,
     settle,
 )
-from trainci.model.run import Attempt, Cause, Ending, Metric, Outcome, Phase, Result, Run, Verdict
+from trainci.model.run import Attempt, Cause, Ending, Item, Metric, Outcome, Phase, Result, Results, Run, Verdict
 
 __all__ = [
     "MOST_DEVICES",
@@ -31,6 +31,7 @@ __all__ = [
     "Device",
     "Ending",
     "Entry",
+    "Item",
     "Metric",
     "Outcome",
     "Phase",
@@ -38,6 +39,7 @@ __all__ = [
     "Project",
     "Refused",
     "Result",
+    "Results",
     "Run",
     "Selected",
     "Selection",

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Iterator
 
 from trainci.model import Outcome, Result, Run
+from trainci.reports import items_of
 from trainci.text import printable
 
 _SIGNS = {Outcome.PASSED: "✅", Outcome.SKIPPED: "⏭️"}
+_ITEM_SIGNS = {outcome.value: sign for outcome, sign in _SIGNS.items()}
+_MOST_ITEMS = 100
 
 
 def markdown(run: Run) -> str:
     """Verdict, duration and devices of each test, and of each that did not pass why, and how to replay it."""
-    rows = "\n".join(_row(result) for result in run.results)
+    rows = "\n".join(row for result in run.results for row in (_row(result), *_item_rows(result)))
     not_passed = [result for result in run.results if result.verdict.outcome is not Outcome.PASSED]
     details = "".join(_details(run, result) for result in not_passed)
     skipped = [result for result in not_passed if result.verdict.outcome is Outcome.SKIPPED]
@@ -34,6 +38,16 @@ def _row(result: Result) -> str:
         _text(devices),
     )
     return f"| {' | '.join(cells)} |"
+
+
+def _item_rows(result: Result) -> Iterator[str]:
+    """Each item below its test."""
+    items, more = items_of(result, _MOST_ITEMS)
+    for item in items:
+        sign = _ITEM_SIGNS.get(item.outcome, "❌")
+        yield f"| {sign} {item.outcome} | ↳ {_code(item.name)} | {item.seconds:.1f} s | |"
+    if more:
+        yield f"| | ↳ and {more} more | | |"
 
 
 def _details(run: Run, result: Result) -> str:
