@@ -34,7 +34,7 @@ class Repository:
         By hand, what is not committed counts too; in a job, only what the commit holds.
         """
         in_job = github.in_actions(os.environ)
-        changes = git.changes(self.root, base or f"origin/{self.project.base}", uncommitted=not in_job)
+        changes = git.compare(self.root, base or f"origin/{self.project.base}", uncommitted=not in_job).changes
         touched = {path for change in changes for path in (change.path, change.old_path) if path.endswith(".py")}
         dependents = importers(self.root, touched, self.project.test_globs, self.files)
         return selection.changed_tests(changes, dependents, self.files)
