@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainci import config, git, selection
-from trainci.affected.imports import importers
+from trainci import config, git
+from trainci.affected import Affected, find_affected
 from trainci.catalog.declarations import declarations
 from trainci.catalog.files import find_test_files
 from trainci.github import actions as github
@@ -28,16 +28,14 @@ class Repository:
         """What each of ``files`` declares."""
         return {file: declarations(self.root, file) for file in files}
 
-    def changed(self, base: str) -> dict[str, str]:
-        """The changed test files and why each counts as changed; ``base`` is empty for the project's own.
+    def changed(self, base: str) -> Affected:
+        """The tests that a change reaches; ``base`` is a branch or a commit, empty for the project's own branch.
 
         By hand, what is not committed counts too; in a job, only what the commit holds.
         """
         in_job = github.in_actions(os.environ)
-        changes = git.compare(self.root, base or f"origin/{self.project.base}", uncommitted=not in_job).changes
-        touched = {path for change in changes for path in (change.path, change.old_path) if path.endswith(".py")}
-        dependents = importers(self.root, touched, self.project.test_globs, self.files)
-        return selection.changed_tests(changes, dependents, self.files)
+        compared = git.compare(self.root, base or f"origin/{self.project.base}", uncommitted=not in_job)
+        return find_affected(self.root, self.project, self.files, compared)
 
     def from_root(self, selectors: Sequence[str]) -> list[str]:
         """Selectors with each test file, as the current directory names it, made relative to the root."""

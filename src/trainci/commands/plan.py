@@ -50,14 +50,13 @@ def _plan_changed(base: str, form: str) -> int:
     repository = open_repository()
     project = repository.project
     suite = next((suite for suite in project.suites if suite.changed), None)
-    chosen = selection.choose(
-        project, [suite.name] if suite else [], (), repository.files, repository.changed(base)
-    )
+    affected = repository.changed(base)
+    chosen = selection.choose(project, [suite.name] if suite else [], (), repository.files, affected.tests)
     declared = repository.declarations({choice.entry.file for choice in chosen})
     selected = selection.resolve(project, chosen, declared)
     found = [f"changed {item.test.id}: {item.reason}" for item in selected.tests]
     found += [f"refused {refused.test_id}: {refused.sentence}" for refused in selected.refused]
-    for line in found:
+    for line in (*found, *affected.notes):
         click.echo(github.inert(line), err=form == "github")
     entries = matrix.entries(selected, project.workflow.queue)
     if not entries:

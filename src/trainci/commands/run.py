@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 
 from trainci import git, schedule, selection
+from trainci.affected import Affected
 from trainci.commands._repository import Repository, open_repository
 from trainci.console.actions import GithubConsole
 from trainci.console.plain import Console
@@ -122,8 +123,10 @@ def _select(
             "nothing is selected. Name a label, suite, file, id or glob (see `trainci list`), or --changed."
         )
     compared = changed or selection.wants_changes(project, wanted)
-    differing = repository.changed(base) if compared else {}
-    choices = selection.choose(project, wanted, ids, repository.files, differing, only_changed=changed)
+    affected = repository.changed(base) if compared else Affected({})
+    for sentence in affected.notes:
+        click.echo(github.inert(sentence), err=True)
+    choices = selection.choose(project, wanted, ids, repository.files, affected.tests, only_changed=changed)
     if not choices and not compared:
         raise UsageError(f"{', '.join(wanted)}: no test is registered there. Add one to trainci.toml.")
     declared = repository.declarations({choice.entry.file for choice in choices})

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from trainci.config.faults import breadcrumb, clash_faults, default_label, shape_faults, syntax_fault
 from trainci.config.tables import CONFIG_FILE, FileTable, SuiteTable, WorkflowTable, json_schema
 from trainci.errors import PlacedFaults, UsageError
-from trainci.model import Entry, Project, Suite, Workflow
+from trainci.model import Entry, PathRule, Project, Suite, Workflow
 from trainci.toml_lines import toml_lines
 
 if sys.version_info >= (3, 11):
@@ -102,6 +102,17 @@ def _project(parsed: FileTable, lines: _Lines) -> Project:
         install=table.install,
         suites=tuple(_suite(name, suite, parsed.workflow, lines) for name, suite in parsed.suites.items()),
         workflow=_workflow(parsed.workflow),
+        path_rules=tuple(
+            PathRule(
+                paths=tuple(rule.paths),
+                suites=tuple(rule.suites),
+                tests=tuple(rule.tests),
+                nothing=rule.nothing,
+                where=lines.place("affected", index),
+            )
+            for index, rule in enumerate(parsed.affected)
+        ),
+        max_changed=table.max_changed,
     )
 
 
@@ -127,6 +138,7 @@ def _suite(name: str, suite: SuiteTable, workflow: WorkflowTable, lines: _Lines)
                 num_gpus=entry.num_gpus,
                 timeout=_seconds(entry.timeout_minutes),
                 where=lines.place("suites", name, "tests", index),
+                also=tuple(entry.also),
             )
             for index, entry in enumerate(suite.tests)
         )

@@ -6,7 +6,16 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from trainci.config.tables import CONFIG_FILE, EntryTable, FileTable, ProjectTable, SuiteTable, Table, WorkflowTable
+from trainci.config.tables import (
+    CONFIG_FILE,
+    AffectedTable,
+    EntryTable,
+    FileTable,
+    ProjectTable,
+    SuiteTable,
+    Table,
+    WorkflowTable,
+)
 from trainci.text import printable
 
 Path = tuple[str | int, ...]
@@ -58,6 +67,7 @@ _TABLES: dict[tuple[str | int, int], type[Table]] = {
     ("workflow", 2): WorkflowTable,
     ("suites", 3): SuiteTable,
     ("suites", 5): EntryTable,
+    ("affected", 3): AffectedTable,
 }
 
 
@@ -115,3 +125,14 @@ def clash_faults(document: dict[str, Any]) -> Iterator[tuple[Path, str]]:
             yield ("suites", name, "label"), f"{printable(label)} is the name of another suite; give each its own"
         if suite.get("select") and suite.get("tests"):
             yield ("suites", name, "select"), 'select = "changed" finds its tests itself; remove `tests`'
+    rules = document.get("affected")
+    for index, rule in enumerate(rules if isinstance(rules, list) else ()):
+        if not isinstance(rule, dict):
+            continue
+        if sum(bool(rule.get(key)) for key in ("suites", "tests", "nothing")) != 1:
+            yield ("affected", index), "say one of suites = […], tests = […] and nothing = true"
+        named = rule.get("suites")
+        for number, name in enumerate(named if isinstance(named, list) else ()):
+            if isinstance(name, str) and name not in suites:
+                known = ", ".join(map(printable, suites)) or "none"
+                yield ("affected", index, "suites", number), f"{printable(name)} is no suite; there are: {known}"

@@ -65,6 +65,7 @@ class EntryTable(Table):
     env: dict[EnvName, EnvValue] = Field({}, description="Environment variables of this variant.")
     num_gpus: Gpus | None = Field(None, description="Devices, for a file that does not declare NUM_GPUS itself.")
     timeout_minutes: Minutes | None = Field(None, description="Time limit of this test.")
+    also: list[Glob] = Field([], description="Globs of files that it uses and nothing names: its data.")
 
 
 class SuiteTable(Table):
@@ -104,6 +105,9 @@ class ProjectTable(Table):
     image: StrictStr = Field("", description="Container image of the jobs.")
     install: StrictStr = Field("", description="Shell command that installs the repository in a job.")
     timeout_minutes: Minutes = Field(60, description="Time limit of a test that sets none.")
+    max_changed: Annotated[StrictInt, Field(ge=1)] | None = Field(
+        None, description="How many tests one changed file may select through others; beyond it, a label is named."
+    )
 
 
 class WorkflowTable(Table):
@@ -125,12 +129,22 @@ class WorkflowTable(Table):
     )
 
 
+class AffectedTable(Table):
+    """What a change of some paths reaches besides what trainci finds by itself."""
+
+    paths: list[Glob] = Field(min_length=1, description="Globs of the files whose change this is about.")
+    suites: list[StrictStr] = Field([], description="The suites that such a change selects, by name.")
+    tests: list[Glob] = Field([], description="The tests that it selects: files, globs of them, or ids.")
+    nothing: StrictBool = Field(False, description="Such a change reaches no test, whatever uses the file.")
+
+
 class FileTable(Table):
     """trainci.toml: the suites, labels and limits of a repository under trainci."""
 
     project: ProjectTable = Field(default_factory=lambda: ProjectTable())
     workflow: WorkflowTable = Field(default_factory=lambda: WorkflowTable())
     suites: dict[SuiteName, SuiteTable] = {}
+    affected: list[AffectedTable] = Field([], description="What a change of some paths reaches.")
 
 
 def json_schema() -> dict[str, Any]:

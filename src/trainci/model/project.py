@@ -21,8 +21,8 @@ class Entry:
     """A test as it is registered: a file, and what this variant of it adds.
 
     ``file`` is a POSIX path relative to the project's root. ``num_gpus`` and ``timeout`` are None where the
-    entry leaves them to the file and the suite. ``where`` is the place of the registration
-    (``trainci.toml:14``), empty for a file that is not registered.
+    entry leaves them to the file and the suite. ``also`` are globs of files that it uses and nothing names.
+    ``where`` is the place of the registration (``trainci.toml:14``), empty for a file that is not registered.
     """
 
     file: str
@@ -31,6 +31,7 @@ class Entry:
     num_gpus: int | None = None
     timeout: float | None = None
     where: str = ""
+    also: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -129,6 +130,20 @@ class Workflow:
 
 
 @dataclass(frozen=True)
+class PathRule:
+    """What a change of ``paths`` (globs) reaches besides what is found: suites by name, or tests by glob or id.
+
+    ``nothing``: it reaches nothing at all. ``where`` is its place (``trainci.toml:14``).
+    """
+
+    paths: tuple[str, ...]
+    suites: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ()
+    nothing: bool = False
+    where: str = ""
+
+
+@dataclass(frozen=True)
 class Trigger:
     """An event of GitHub, reduced to what decides which suites run.
 
@@ -149,7 +164,10 @@ class Trigger:
 
 @dataclass(frozen=True)
 class Project:
-    """What ``trainci.toml`` says, with every default filled in. ``timeout`` is in seconds."""
+    """What ``trainci.toml`` says, with every default filled in. ``timeout`` is in seconds.
+
+    ``max_changed`` is how many tests one changed file may select through others; None for any number.
+    """
 
     test_globs: tuple[str, ...]
     base: str
@@ -161,6 +179,8 @@ class Project:
     suites: tuple[Suite, ...]
     config_file: str = "trainci.toml"
     workflow: Workflow = field(default_factory=Workflow)
+    path_rules: tuple[PathRule, ...] = ()
+    max_changed: int | None = None
 
     @property
     def registered(self) -> tuple[Entry, ...]:
