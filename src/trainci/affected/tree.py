@@ -31,24 +31,25 @@ class Tree:
 
     def read(self, path: str) -> bytes | None:
         """The content of a file, or None where it cannot be read, is too large or leads out of the repository."""
+        place = self.root / self.links.get(path, path)
         try:
             # Not waiting for the other end of a pipe, nor following a link that was put there meanwhile.
-            descriptor = os.open(
-                self.root / self.links.get(path, path), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            )
+            descriptor = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
             return None
-        with open(descriptor, "rb") as file:  # noqa: PTH123
+        try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 return None
             if status.st_size > _LARGEST_SOURCE:
                 self.unread.add(path)
                 return None
-            try:
+            with open(descriptor, "rb", closefd=False) as file:
                 return file.read(_LARGEST_SOURCE)
-            except OSError:
-                return None
+        except OSError:
+            return None
+        finally:
+            os.close(descriptor)
 
     def notes(self) -> list[str]:
         """A sentence for each source that was too large to be read."""
