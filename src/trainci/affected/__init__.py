@@ -9,10 +9,11 @@ from pathlib import Path
 from trainci import git
 from trainci.affected.entries import Altered, altered
 from trainci.affected.find import Affected, find
+from trainci.affected.stale import stale_globs
 from trainci.affected.tree import read_tree
 from trainci.model import Project
 
-__all__ = ["Affected", "find_affected"]
+__all__ = ["Affected", "find_affected", "stale_globs"]
 
 
 def find_affected(root: Path, project: Project, test_files: Iterable[str], compared: git.Comparison) -> Affected:

@@ -11,7 +11,7 @@ from pathlib import Path
 from trainci import config, git
 from trainci.affected import Affected, find_affected
 from trainci.catalog.declarations import declarations
-from trainci.catalog.files import find_test_files
+from trainci.catalog.files import find_test_files, walk
 from trainci.github import actions as github
 from trainci.model import Declarations, Project
 
@@ -27,6 +27,11 @@ class Repository:
     def declarations(self, files: Iterable[str]) -> dict[str, Declarations]:
         """What each of ``files`` declares."""
         return {file: declarations(self.root, file) for file in files}
+
+    def paths(self) -> frozenset[str]:
+        """Every file of the repository, as git lists them; outside of one, all but what is in hidden folders."""
+        listing = git.listing(self.root)
+        return frozenset(walk(self.root, "")) if listing is None else listing.files | listing.links
 
     def changed(self, base: str) -> Affected:
         """The tests that a change reaches; ``base`` is a branch or a commit, empty for the project's own branch.

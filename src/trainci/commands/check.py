@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from trainci import findings
+from trainci.affected import stale_globs
 from trainci.commands._repository import open_repository
 from trainci.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, PlacedFaults
 from trainci.github import actions as github
@@ -29,6 +30,7 @@ def command(form: str) -> int:
         return EXIT_USAGE
     declared = repository.declarations(repository.files)
     found = findings.find(repository.project, repository.files, declared)
+    found += stale_globs(repository.project, repository.paths(), repository.files)
     _show(found, form, "error")
     _show(findings.notes(repository.files, declared), form, "notice")
     if found:

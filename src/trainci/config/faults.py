@@ -54,6 +54,7 @@ _ADVICE = {
     "string_type": "must be a string",
     "string_too_short": "must not be empty",
     "list_type": "must be a list",
+    "too_short": "must not be empty",
     "int_type": "must be a whole number",
     "float_type": "must be a number",
     "bool_type": "must be true or false",
