@@ -13,6 +13,8 @@ from itertools import pairwise
 _WORD = re.compile(r"\\?\w+")
 # What may stand in a path without quotes around it.
 _TOKEN = re.compile(r"[^\s'\"`=,;:(){}\[\]<>|&$*?!]+")
+# What is put in at run time: $NAME in a shell, %s in Python.
+_VARIABLE = re.compile(r"\$\w+|%[sdr]")
 # Ends in a dot where the rest of it is put in: f"plugins.{name}", plugins.$NAME.
 _DOTTED = re.compile(r"(?<![\w./-])[^\W\d]\w*(?:\.[^\W\d]\w*)*(?:\.(?=[$%{]|\Z))?(?![\w/-])")
 _IS_FILE = re.compile(
@@ -47,7 +49,7 @@ class References:
     def add_text(self, text: str, known: Set[str]) -> None:
         """Note what ``text`` names, if ``known`` holds the last part of a path or the first of a dotted name."""
         whole = (text,) if len(text) <= _LONGEST_NAME else ()
-        for token in (*_TOKEN.findall(text), *whole):
+        for token in (*_TOKEN.findall(_VARIABLE.sub(" ", text)), *whole):
             path = token.rstrip("/.")
             if (last := path.rpartition("/")[2]) in known:
                 self.paths.setdefault(last, set()).add(path)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from trainci.catalog.files import read_source
 from trainci.catalog.main_block import has_main_block, is_phased
 from trainci.model import Declarations
 from trainci.text import printable
@@ -30,14 +31,14 @@ def declarations(root: Path, file: str) -> Declarations:
     """What ``file`` declares. A file that cannot be read or parsed gives Declarations with a ``fault``."""
     shown = printable(file)
     try:
-        tree = parse(root / file)
+        tree = parse(read_source(root, file))
+        says = Declarations(has_main=has_main_block(tree), phased=is_phased(tree))
     except SyntaxError as error:
         return Declarations(fault=f"{shown}:{error.lineno or 1}: does not parse: {printable(error.msg)}")
     except (ValueError, RecursionError, MemoryError) as error:
         return Declarations(fault=f"{shown}:1: does not parse: {printable(str(error)) or type(error).__name__}")
     except OSError as error:
         return Declarations(fault=f"{shown}:1: cannot be read: {error.strerror}")
-    says = Declarations(has_main=has_main_block(tree), phased=is_phased(tree))
     try:
         count, line = _declared(tree.body, "NUM_GPUS", _count)
         flag, flag_line = _declared(tree.body, "REQUIRES_GPU", _flag)
@@ -58,12 +59,12 @@ class _Misdeclared(Exception):
         self.line = line
 
 
-def parse(path: Path) -> ast.Module:
+def parse(source: bytes) -> ast.Module:
     with warnings.catch_warnings():
         # An invalid escape in somebody's test is not worth a line on our standard error.
         warnings.simplefilter("ignore")
         # Bytes, so that Python itself applies the file's coding line and byte-order mark.
-        return ast.parse(path.read_bytes())
+        return ast.parse(source)
 
 
 def _declared(body: list[ast.stmt], name: str, read: Callable[[ast.expr], int]) -> tuple[int | None, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -9,6 +10,9 @@ from pathlib import Path
 from trainci.errors import UsageError
 from trainci.globs import literal_directory, matches
 from trainci.text import printable
+
+# A syntax tree takes some hundred times the memory of its source.
+LARGEST_SOURCE = 2**20
 
 
 def find_test_files(root: Path, globs: Iterable[str]) -> tuple[str, ...]:
@@ -25,6 +29,21 @@ def find_test_files(root: Path, globs: Iterable[str]) -> tuple[str, ...]:
         if path.endswith(".py") and any(matches(path, pattern) for pattern in patterns)
     }
     return tuple(sorted(found))
+
+
+def read_source(root: Path, file: str) -> bytes:
+    """The content of a test file.
+
+    :raises OSError: it cannot be read; also where it is too large, or a link that leads outside the repository.
+    """
+    path = root / file
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise OSError(errno.EXDEV, "a link that leads outside the repository. Put the file here")
+    with path.open("rb") as source:
+        content = source.read(LARGEST_SOURCE + 1)
+    if len(content) > LARGEST_SOURCE:
+        raise OSError(errno.EFBIG, "larger than 1 MiB. Move what makes it large into a data file")
+    return content
 
 
 def walk(root: Path, top: str) -> Iterator[str]:
