@@ -95,6 +95,15 @@ def test_a_package_of_a_folder_is_found_unless_something_nearer_has_its_name() -
     assert reached({**files, "tests/pkg/test_b.py": ""}, "python/pkg/m.py") == {"tests/test_a.py"}
 
 
+def test_a_word_that_begins_like_a_module_is_no_name_of_one_beside() -> None:
+    """Keys of a checkpoint, in a package that happens to hold a module of that name."""
+    files = {"pkg/__init__.py": "", "pkg/model.py": "", "pkg/load.py": "x = 'model.layers.0.weight'; y = 'model.w'"}
+    files["tests/test_a.py"] = "import pkg.load"
+    assert reached(files, "pkg/model.py") == set()
+    assert reached({**files, "pkg/load.py": "x = 'pkg.model.Class.method'"}, "pkg/model.py") == {"tests/test_a.py"}
+    assert reached({**files, "pkg/load.py": "x = 'pkg.a.b.c.d'"}, "pkg/__init__.py") == {"tests/test_a.py"}
+
+
 def test_only_files_that_hold_a_word_of_the_name_are_read_a_second_time() -> None:
     files = {f"tests/test_{number}.py": "import other, json\nimport lib.util" for number in range(50)}
     files |= {"tests/test_x.py": "import lib.deep", "lib/deep.py": "", "lib/util.py": "import json"}

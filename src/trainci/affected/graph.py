@@ -197,6 +197,7 @@ class Graph:
         for place, found in self._references(user):
             if used.endswith(".py"):
                 stem, names = _module_names(used)
+                is_package = used.endswith("/__init__.py")
                 if stem in found.relative:
                     return Hop("imports")
                 for base, dotted in names:
@@ -205,7 +206,10 @@ class Graph:
                         continue
                     if dotted in found.imports or package in found.imports:
                         return Hop("imports")
-                    if dotted in found.names or package in found.names:
+                    is_named = dotted in found.names or package in found.names
+                    # "model.weight" in a package's file means no module beside it.
+                    is_beside = base in self._packages and base not in self._roots and file not in self._tests
+                    if (is_named and not is_beside) or (is_package and dotted in found.packages):
                         return Hop("name", dotted, place)
             for target in targets:
                 for path in sorted(found.paths.get(posixpath.basename(target), ())):

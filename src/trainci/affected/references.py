@@ -14,7 +14,7 @@ _WORD = re.compile(r"\\?\w+")
 # What may stand in a path without quotes around it.
 _TOKEN = re.compile(r"[^\s'\"`=,;:(){}\[\]<>|&$*?!]+")
 # What is put in at run time: $NAME in a shell, %s in Python.
-_VARIABLE = re.compile(r"\$\w+|%[sdr]")
+_VARIABLE = re.compile(r"\$\w+|%[sdr](?!\w)")
 # Ends in a dot where the rest of it is put in: f"plugins.{name}", plugins.$NAME.
 _DOTTED = re.compile(r"(?<![\w./-])[^\W\d]\w*(?:\.[^\W\d]\w*)*(?:\.(?=[$%{]|\Z))?(?![\w/-])")
 _IS_FILE = re.compile(
@@ -36,14 +36,16 @@ _LONGEST_NAME = 1000
 class References:
     """What one source names.
 
-    ``imports`` and ``names`` are dotted, each with all that stand before it (``a.b`` has ``a``, too); a name that
-    ends in a dot stands for every module of that package. ``relative`` are paths of modules, without an ending.
-    ``paths`` maps the last part of each path that is named to the paths, as they are written.
+    ``imports`` are dotted, each with all that stand before it (``a.b`` has ``a``, too). ``names`` are so as far as
+    they may be a module, its class and a method; ``packages`` are what stands before those. A name that ends in a
+    dot stands for every module of that package. ``relative`` are paths of modules, without an ending. ``paths``
+    maps the last part of each path that is named to the paths, as they are written.
     """
 
     imports: set[str] = field(default_factory=set)
     relative: set[str] = field(default_factory=set)
     names: set[str] = field(default_factory=set)
+    packages: set[str] = field(default_factory=set)
     paths: dict[str, set[str]] = field(default_factory=dict)
 
     def add_text(self, text: str, known: Set[str]) -> None:
@@ -56,7 +58,9 @@ class References:
         for dotted in _DOTTED.findall(text):
             first, dot, _ = dotted.partition(".")
             if dot and first in known and not _IS_FILE.search(dotted):
-                self.names.update(_prefixes(dotted))
+                prefixes = list(_prefixes(dotted))
+                self.packages.update(prefixes[:-3])
+                self.names.update(prefixes[-3:])
         for module in _RUN_MODULE.findall(text):
             self.names.update(_prefixes(module))
 
@@ -97,10 +101,10 @@ def of_python(source: bytes, file: str, known: Set[str]) -> References:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return of_text(decoded(source), known)
     found = References()
-    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     folder = posixpath.dirname(file)
-    inner: set[int] = set()
-    for node in ast.walk(tree):
+    # Docstrings, and what is divided once more: parents come before their children.
+    skipped: set[int] = set()
+    for node in _nodes(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 found.imports.update(_prefixes(alias.name))
@@ -108,14 +112,16 @@ def of_python(source: bytes, file: str, known: Set[str]) -> References:
             module = f"{node.module}." if node.module else ""
             for alias in node.names:
                 _add_import(found, f"{'.' * node.level}{module}{alias.name}", folder)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in skipped:
             found.add_text(node.value, known)
         elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
-            inner.add(id(node.left))
-            if id(node) not in inner:
+            skipped.add(id(node.left))
+            if id(node) not in skipped:
                 found.add_text("/".join(_strings(_divided(node))), known)
         elif isinstance(node, ast.Call):
             _add_call(found, node, folder, known)
+        elif isinstance(node, ast.Expr):
+            skipped.add(id(node.value))
         elif isinstance(node, (ast.List, ast.Tuple)):
             found.add_words(list(_strings(node.elts)), frozenset())
         elif isinstance(node, ast.Assign) and any(_is_name(target, "pytest_plugins") for target in node.targets):
@@ -135,6 +141,19 @@ def of_text(text: str, known: Set[str]) -> References:
             if not dotted.startswith("."):
                 found.imports.update(_prefixes(dotted))
     return found
+
+
+def _nodes(tree: ast.AST) -> Iterator[ast.AST]:
+    """As ``ast.walk``, without the leaves that name nothing: half of all nodes."""
+    found = [tree]
+    for node in found:
+        yield node
+        for field_name in node._fields:
+            value = getattr(node, field_name, None)
+            if isinstance(value, list):
+                found += [item for item in value if isinstance(item, ast.AST)]
+            elif isinstance(value, ast.AST) and not isinstance(value, (ast.Name, ast.expr_context, ast.operator)):
+                found.append(value)
 
 
 def _prefixes(dotted: str) -> Iterator[str]:
