@@ -30,7 +30,7 @@ class Tree:
 
     def read(self, path: str) -> bytes | None:
         """The content of a file, or None where it cannot be read, is too large or leads out of the repository."""
-        place = self.root / self.links.get(path, path)
+        place = f"{self.root}/{self.links.get(path, path)}"
         try:
             # Not waiting for the other end of a pipe, nor following a link that was put there meanwhile.
             descriptor = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
