@@ -46,7 +46,7 @@ def then(repository: Any, change: Files = NONE, deleted: Sequence[str] = (), ren
 def way(found: Affected, test_id: str = "tests/test_a.py") -> str:
     """How the change reaches the only test that it reaches."""
     assert list(found.tests) == [test_id], found
-    return found.tests[test_id].partition(f" reaches {test_id} by ")[2]
+    return found.tests[test_id].partition(f" reaches {test_id.partition('[')[0]} by ")[2]
 
 
 @pytest.mark.parametrize(
@@ -496,7 +496,7 @@ nothing = true
 def test_the_path_map_says_what_a_path_reaches(repository: Any, changed: str, test_id: str, line: int) -> None:
     files = {f"tests/test_{name}.py": f"import lib.quiet\n{MAIN}" for name in "abc"}
     found = affected(repository, {**files, "trainci.toml": MAP, changed: ""}, {changed: "# changed\n"})
-    reason = f"{changed} reaches {test_id} by [[affected]] at trainci.toml:{line}"
+    reason = f"{changed} reaches it by [[affected]] at trainci.toml:{line}"
     assert (found.tests, found.notes) == ({test_id: reason} if test_id else {}, ())
 
 
@@ -527,7 +527,7 @@ def test_a_file_that_reaches_too_many_tests_gives_a_label_instead(repository: An
     (note,) = found.notes
     assert note == (
         "lib.py reaches more than 2 tests (project → max_changed), 4 in all, which are not selected for it: add "
-        "run-ci-most (3 tests of them) or run-ci-few (1 test of them) instead."
+        "run-ci-most (holds 3 of them) or run-ci-few (holds 1 of them) instead."
     )
 
 

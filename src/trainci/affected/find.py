@@ -72,7 +72,8 @@ class _Finder:
             if walked[node] is not None:
                 source = origin(node, walked)
                 for test_id in self._ids([node]):
-                    self._add(test_id, f"{printable(source)} reaches {test_id} by {way(node, walked)}")
+                    file = node.file if isinstance(node, Start) else node
+                    self._add(test_id, f"{printable(source)} reaches {printable(file)} by {way(node, walked)}")
         useful = self._graph.useful(walked)
         reaching.update(path for path, nodes in followed.items() if not useful.isdisjoint(nodes))
         if unreached := [path for path in followed if path not in reaching]:
@@ -123,9 +124,7 @@ class _Finder:
                     loose = [Entry(file) for file in sorted(self._tests - self._by_file.keys())]
                     entries += [entry for entry in loose if self._selects(rule, entry)]
                     for entry in entries:
-                        self._add(
-                            entry.id, f"{printable(change.path)} reaches {entry.id} by [[affected]] at {rule.where}"
-                        )
+                        self._add(entry.id, f"{printable(change.path)} reaches it by [[affected]] at {rule.where}")
                     reaching += [change.path] if entries else []
         return reaching
 
@@ -155,7 +154,7 @@ class _Finder:
             if not (suite.all_tests or suite.changed):
                 holds[suite] = len(reached & {entry.id for entry in suite.entries})
         labels = [
-            f"{'suite ' + suite.name if suite.always else suite.label} ({counted(count, 'test')} of them)"
+            f"{'suite ' + suite.name if suite.always else suite.label} (holds {count} of them)"
             for suite, count in holds.most_common(3)
             if count
         ]
