@@ -363,6 +363,14 @@ def test_the_nearest_way_is_told_and_a_long_one_is_shortened(repository: Any) ->
     assert found.tests["tests/test_b.py"].endswith("by imports tests/test_b.py → m9.py → m10.py")
 
 
+def test_a_test_that_names_trainci_toml_does_not_use_the_tests_in_it(repository: Any) -> None:
+    base = {"tests/test_a.py": "open('trainci.toml')\n", "tests/test_b.py": MAIN}
+    found = affected(
+        repository, {**base, "trainci.toml": toml(A, '"tests/test_b.py"')}, {"tests/test_b.py": f"{MAIN}#"}
+    )
+    assert list(found.tests) == ["tests/test_b.py"]
+
+
 def test_circles_of_imports_end(repository: Any) -> None:
     base = {"tests/test_a.py": "import a\n", "a.py": "import b\n", "b.py": "import a\n", "c.py": "import c\n"}
     assert way(affected(repository, base, {"b.py": "import a, c\n"})) == "imports tests/test_a.py → a.py → b.py"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Mapping
 
 import pytest
@@ -128,6 +129,44 @@ def test_a_walk_ends_once_it_is_known_to_reach_too_many() -> None:
     one = graph({**files, "lib.py": ""})
     assert len(one.walk(["lib.py"])) == 51
     assert len(one.walk(["lib.py"], most=3)) < 8
+
+
+_MEGABYTE = 2**20
+HOSTILE = [
+    "\n",
+    "a",
+    "a.",
+    "a.b/",
+    " ",
+    "from ",
+    "from a\t",
+    "\\",
+    "-m ",
+    "import a,",
+    "'",
+    "#\n",
+    "$",
+    "/",
+    "a=",
+    "{",
+    "'x' / ",
+]
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("piece", HOSTILE)
+def test_a_source_of_one_piece_takes_neither_long_nor_much_memory(piece: str) -> None:
+    """What takes quadratic time would take days; the limit is only there to end it."""
+    text = (piece * _MEGABYTE)[:_MEGABYTE]
+    source, known = text.encode(), frozenset({"a", "b", "x"})
+    tracemalloc.start()
+    try:
+        references.words(source)
+        references.of_text(text, known)
+        references.of_python(source, "d/f.py", known)
+        assert tracemalloc.get_traced_memory()[1] < 500 * _MEGABYTE
+    finally:
+        tracemalloc.stop()
 
 
 _PIECES = ["import ", "from ", ".", "..", "a", "b.c", " / ", "'x/y.json'", "(", ")", "\n", "\\", '"', "f'{", "}'"]

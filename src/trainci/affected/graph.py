@@ -17,7 +17,7 @@ from trainci.globs import matches
 _TEXT_ENDINGS = (".sh", ".bash", ".yaml", ".yml", ".json", ".toml", ".cfg", ".ini", ".j2")
 _PROJECT_FILES = frozenset({"pyproject.toml", "setup.py", "setup.cfg"})
 _WORD = re.compile(r"\w+")
-_RELATIVE_IMPORT = re.compile(rb"^\s*from\s*\.", re.MULTILINE)
+_RELATIVE_IMPORT = re.compile(rb"^[ \t]*from[ \t]*\.", re.MULTILINE)
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,15 +21,19 @@ _IS_FILE = re.compile(
     r"\.(?:bash|bin|c|cfg|cpp|csv|cu|gz|h|html|ini|ipynb|j2|jpg|json|jsonl|lock|log|md|parquet|png|pt|pth|py|"
     r"safetensors|sh|so|tar|toml|txt|xml|yaml|yml|zip)\Z"
 )
-_PACKAGE_OF = re.compile(r"(\w+\.)(?=[{$%'\"])")
-_IMPORT_LINE = re.compile(r"^\s*(?:from\s+([\w.]+)\s+import\s+([\w, \t]+)|import\s+([\w., \t]+))", re.MULTILINE)
+_PACKAGE_OF = re.compile(r"(\b\w+\.)(?=[{$%'\"])")
+_IMPORT_LINE = re.compile(
+    r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import[ \t]+([\w, \t]+)|import[ \t]+([\w., \t]+))", re.MULTILINE
+)
 _RUN_MODULE = re.compile(r"(?<!\S)-m[\s=]+([\w.]+)")
-_COMMENT_LINE = re.compile(r"^\s*#.*$", re.MULTILINE)
+_COMMENT_LINE = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
 # Functions whose argument is a module, even where it is a single word.
 _TAKES_MODULE = frozenset(
     {"import_module", "__import__", "run_module", "find_spec", "importorskip", "resolve_name"}
 )
 _LONGEST_NAME = 1000
+# The longest path that Linux opens holds about 2,000 folders; nobody's has a hundred.
+_DEEPEST = 100
 
 
 @dataclass
@@ -68,6 +72,10 @@ class References:
         """Note what the words of a command name, each on its own and, after ``-m``, as a module."""
         for word in words:
             self.add_text(word, known)
+        self.add_modules(words)
+
+    def add_modules(self, words: Sequence[str]) -> None:
+        """Note the modules that follow a ``-m``."""
         for option, module in pairwise(words):
             if option == "-m":
                 self.names.update(_prefixes(module))
@@ -123,7 +131,7 @@ def of_python(source: bytes, file: str, known: Set[str]) -> References:
         elif isinstance(node, ast.Expr):
             skipped.add(id(node.value))
         elif isinstance(node, (ast.List, ast.Tuple)):
-            found.add_words(list(_strings(node.elts)), frozenset())
+            found.add_modules(list(_strings(node.elts)))
         elif isinstance(node, ast.Assign) and any(_is_name(target, "pytest_plugins") for target in node.targets):
             for text in _strings(ast.walk(node.value)):
                 found.imports.update(_prefixes(text))
@@ -158,7 +166,7 @@ def _nodes(tree: ast.AST) -> Iterator[ast.AST]:
 
 def _prefixes(dotted: str) -> Iterator[str]:
     """``a``, ``a.b`` and ``a.b.c`` of ``a.b.c``; ``a`` and ``a.`` of ``a.``."""
-    parts = dotted.rstrip(".").split(".")
+    parts = dotted.rstrip(".").split(".")[:_DEEPEST]
     for length in range(1, len(parts) + 1):
         yield ".".join(parts[:length])
     if dotted.endswith("."):
