@@ -647,6 +647,14 @@ def test_a_source_that_is_too_large_is_said_to_be_unseen(repository: Any) -> Non
     assert found.notes[-1] == "big.py is larger than 1 MiB, so what it uses is not seen."
 
 
+def test_a_large_source_is_read_as_text(repository: Any) -> None:
+    many = "from lib import (\n    one,  # why\n    two,\n)\n"
+    files = {"tests/test_a.py": "import big\n", "big.py": many + "# x\n" * 2**17 + "#", "lib/two.py": ""}
+    assert (
+        way(affected(repository, files, {"lib/two.py": "#\n"})) == "imports tests/test_a.py → big.py → lib/two.py"
+    )
+
+
 def test_a_pipe_that_is_no_file_is_not_waited_for(repository: Any) -> None:
     base = {"tests/test_a.py": "import lib\n", "lib.py": "", "pipe.py": ""}
     affected(repository, base)

@@ -46,7 +46,7 @@ def test_a_test_that_is_a_link_within_the_repository_runs(repository: Any) -> No
 
 def test_a_test_of_twenty_megabytes_is_not_read(repository: Any) -> None:
     repository.write("tests/test_a.py", GREEN + "x = 1\n" * 3_500_000)
-    _faulty(repository, "tests/test_a.py", "cannot be read: larger than 1 MiB")
+    _faulty(repository, "tests/test_a.py", "cannot be read: larger than 512 KiB")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterable, KeysView, Mapping, Sequence
 from dataclasses import dataclass
@@ -58,6 +59,7 @@ class _Finder:
             # What trainci.toml says of a test is no reason to run who reads trainci.toml.
             lambda path: None if path == project.config_file else tree.read(path),
             gone=touched - tree.files,
+            stdlib=sys.stdlib_module_names,
         )
         self._reasons: dict[str, str] = {}
         self._notes: list[str] = []

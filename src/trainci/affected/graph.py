@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import posixpath
 import re
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
@@ -57,7 +56,7 @@ class Graph:
     """Who uses whom, found out only as far as it is asked for.
 
     ``files`` are all paths that exist, ``gone`` those that a change removed, ``links`` symbolic links and where
-    they lead; ``read`` gives the content of a file, or None for one that cannot be read. Each file is read twice
+    they lead, ``stdlib`` the modules of Python itself; ``read`` gives the content of a file, or None for none. Each file is read twice
     at most, and parsed once at most.
     """
 
@@ -69,9 +68,10 @@ class Graph:
         starts: Iterable[Start],
         read: Callable[[str], bytes | None],
         gone: Set[str] = frozenset(),
+        stdlib: Set[str] = frozenset(),
     ) -> None:
         self._files, self._links, self._tests, self._read = files, links, tests, read
-        self._starts = tuple(starts)
+        self._starts, self._stdlib = tuple(starts), stdlib
         self._aliases: set[str] = set()
         every = files | gone | links.keys()
         self._copies = Counter(posixpath.basename(path) for path in every)
@@ -244,7 +244,7 @@ class Graph:
         first = dotted.partition(".")[0]
         above = ("", *folders_above(file))
         if base in above:
-            return not (first in sys.stdlib_module_names and base in self._packages and file not in self._tests)
+            return not (first in self._stdlib and base in self._packages and file not in self._tests)
         return base in self._roots and not any(first in self._top_modules.get(folder, ()) for folder in above)
 
     def _is_named(self, target: str, path: str, file: str) -> bool:

@@ -23,7 +23,8 @@ _IS_FILE = re.compile(
 )
 _PACKAGE_OF = re.compile(r"(\b\w+\.)(?=[{$%'\"])")
 _IMPORT_LINE = re.compile(
-    r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import[ \t]+([\w, \t]+)|import[ \t]+([\w., \t]+))", re.MULTILINE
+    r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import[ \t]*(?:\(([^)]{0,2000})|([\w, \t]+))|import[ \t]+([\w., \t]+))",
+    re.MULTILINE,
 )
 _RUN_MODULE = re.compile(r"(?<!\S)-m[\s=]+([\w.]+)")
 _COMMENT_LINE = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
@@ -32,6 +33,8 @@ _TAKES_MODULE = frozenset(
     {"import_module", "__import__", "run_module", "find_spec", "importorskip", "resolve_name"}
 )
 _LONGEST_NAME = 1000
+# A syntax tree may take nine hundred times the memory of its source.
+_LARGEST_PARSED = 2**19
 # The longest path that Linux opens holds about 2,000 folders; nobody's has a hundred.
 _DEEPEST = 100
 
@@ -100,7 +103,9 @@ def decoded(source: bytes) -> str:
 
 
 def of_python(source: bytes, file: str, known: Set[str]) -> References:
-    """What a Python file at ``file`` names. What does not parse is read as text, so that nothing goes unseen."""
+    """What a Python file at ``file`` names. What does not parse, or is large, is read as text, and little is lost."""
+    if len(source) > _LARGEST_PARSED:
+        return of_text(decoded(source), known)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -143,8 +148,8 @@ def of_text(text: str, known: Set[str]) -> References:
     found = References()
     text = _COMMENT_LINE.sub("", text)
     found.add_text(text, known)
-    for module, names, modules in _IMPORT_LINE.findall(text):
-        for name in re.split(r"[,\s]+", names or modules):
+    for module, many, names, modules in _IMPORT_LINE.findall(text):
+        for name in re.split(r"[,\s]+", many or names or modules):
             dotted = f"{module}.{name}" if module else name
             if not dotted.startswith("."):
                 found.imports.update(_prefixes(dotted))

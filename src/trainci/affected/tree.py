@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from trainci.catalog.files import LARGEST_SOURCE
 from trainci.git import Listing
 from trainci.text import printable
 
+_LARGEST_SOURCE = 2**20
 _MOST_FILES_OF_SUBMODULE = 50_000
 
 
@@ -40,11 +40,11 @@ class Tree:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 return None
-            if status.st_size > LARGEST_SOURCE:
+            if status.st_size > _LARGEST_SOURCE:
                 self.unread.add(path)
                 return None
             with open(descriptor, "rb", closefd=False) as file:
-                return file.read(LARGEST_SOURCE)
+                return file.read(_LARGEST_SOURCE)
         except OSError:
             return None
         finally:

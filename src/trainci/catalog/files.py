@@ -11,8 +11,8 @@ from trainci.errors import UsageError
 from trainci.globs import literal_directory, matches
 from trainci.text import printable
 
-# A syntax tree takes some hundred times the memory of its source.
-LARGEST_SOURCE = 2**20
+# A syntax tree may take nine hundred times the memory of its source.
+_LARGEST_PARSED = 2**19
 
 
 def find_test_files(root: Path, globs: Iterable[str]) -> tuple[str, ...]:
@@ -40,9 +40,9 @@ def read_source(root: Path, file: str) -> bytes:
     if not os.path.realpath(path).startswith(os.path.join(os.path.realpath(root), "")):  # noqa: PTH118
         raise OSError(errno.EXDEV, "a link that leads outside the repository. Put the file here")
     with open(path, "rb") as source:  # noqa: PTH123
-        content = source.read(LARGEST_SOURCE + 1)
-    if len(content) > LARGEST_SOURCE:
-        raise OSError(errno.EFBIG, "larger than 1 MiB. Move what makes it large into a data file")
+        content = source.read(_LARGEST_PARSED + 1)
+    if len(content) > _LARGEST_PARSED:
+        raise OSError(errno.EFBIG, "larger than 512 KiB. Move what makes it large into a data file")
     return content
 
 
