@@ -69,6 +69,8 @@ def reached(files: Files, changed: str) -> set[str]:
         ("tests/test_x.py", "run('${ROOT}/tools/x.py')", "tools/x.py"),
         ("tests/test_x.py", "run('a=../tools/x.py,b')", "tools/x.py"),
         ("tests/test_x.py", "run('$HERE/x.py')", "tests/sub/x.py"),
+        ("tests/sub/test_x.py", "run('cd .. && python ../tools/x.py')", "tools/x.py"),
+        ("tests/test_x.py", "open('golden-7.json')", "assets/deep/golden-7.json"),
     ],
 )
 def test_a_test_depends_on_what_it_names(test: str, line: str, helper: str) -> None:
@@ -94,6 +96,12 @@ def test_a_package_of_a_folder_is_found_unless_something_nearer_has_its_name() -
     assert reached({**files, "tests/pkg/__init__.py": ""}, "python/pkg/m.py") == set()
     # A folder that is no package hides none.
     assert reached({**files, "tests/pkg/test_b.py": ""}, "python/pkg/m.py") == {"tests/test_a.py"}
+
+
+def test_a_python_script_without_an_ending_is_read_as_one() -> None:
+    files = {"tests/test_a.py": "run('./launch')", "launch": "#!/usr/bin/python3\nfrom lib import (one,\n  two)\n"}
+    assert reached(files, "lib/two.py") == {"tests/test_a.py"}
+    assert reached({**files, "launch": "from lib import two\n"}, "lib/two.py") == set()
 
 
 def test_a_word_that_begins_like_a_module_is_no_name_of_one_beside() -> None:

@@ -16,7 +16,6 @@ from trainci.globs import matches
 _TEXT_ENDINGS = (".sh", ".bash", ".yaml", ".yml", ".json", ".toml", ".cfg", ".ini", ".j2")
 _PROJECT_FILES = frozenset({"pyproject.toml", "setup.py", "setup.cfg"})
 _WORD = re.compile(r"\w+")
-_RELATIVE_IMPORT = re.compile(rb"^[ \t]*from[ \t]*\.", re.MULTILINE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +55,8 @@ class Graph:
     """Who uses whom, found out only as far as it is asked for.
 
     ``files`` are all paths that exist, ``gone`` those that a change removed, ``links`` symbolic links and where
-    they lead, ``stdlib`` the modules of Python itself; ``read`` gives the content of a file, or None for none. Each file is read twice
-    at most, and parsed once at most.
+    they lead, ``stdlib`` the modules of Python itself; ``read`` gives the content of a file, or None for none. Each
+    file is read twice at most, and parsed once at most.
     """
 
     def __init__(
@@ -181,10 +180,7 @@ class Graph:
         index: dict[str, list[Node]] = defaultdict(list)
         for file in sorted(self._files | self._links.keys()):
             if _is_readable(file) and (source := self._read(file)) is not None:
-                words = references.words(source) & vocabulary
-                if _RELATIVE_IMPORT.search(source):
-                    words.update(_key(posixpath.basename(folder)) for folder in folders_above(file))
-                for word in words:
+                for word in references.words(source) & vocabulary:
                     index[word].append(file)
         for start in self._starts:
             text = "\0".join((*start.arguments, *start.environment)).encode("utf-8", "surrogateescape")

@@ -103,7 +103,7 @@ def decoded(source: bytes) -> str:
 
 
 def of_python(source: bytes, file: str, known: Set[str]) -> References:
-    """What a Python file at ``file`` names. What does not parse, or is large, is read as text, and little is lost."""
+    """What a Python file at ``file`` names. What does not parse, or is large, is read as text: little is lost."""
     if len(source) > _LARGEST_PARSED:
         return of_text(decoded(source), known)
     try:
