@@ -120,15 +120,15 @@ class _Finder:
 
     def _by_rules(self) -> list[str]:
         reaching = []
-        for change in self._changes:
-            for rule in self._rules():
-                if any(_is_about(rule, path) for path in (change.path, change.old_path)):
-                    entries = [entry for entry in self._every_entry() if self._selects(rule, entry)]
-                    loose = [Entry(file) for file in sorted(self._tests - self._by_file.keys())]
-                    entries += [entry for entry in loose if self._selects(rule, entry)]
-                    for entry in entries:
-                        self._add(entry.id, f"{printable(change.path)} reaches it by [[affected]] at {rule.where}")
-                    reaching += [change.path] if entries else []
+        loose = [Entry(file) for file in sorted(self._tests - self._by_file.keys())]
+        for rule in self._rules():
+            about = [
+                one.path for one in self._changes if _is_about(rule, one.path) or _is_about(rule, one.old_path)
+            ]
+            entries = [entry for entry in (*self._every_entry(), *loose) if about and self._selects(rule, entry)]
+            for entry in entries:
+                self._add(entry.id, f"{printable(about[0])} reaches it by [[affected]] at {rule.where}")
+            reaching += about if entries else []
         return reaching
 
     def _selects(self, rule: PathRule, entry: Entry) -> bool:
