@@ -20,8 +20,8 @@ from pathlib import Path
 from benchmarks.lease import handover
 from benchmarks.lease.tools import Bench, summary
 from trainci.host import devices
-from trainci.lease import release, status
 from trainci.lease.store.health import IDLE_BYTES, IDLE_WITHIN_S
+from trainci.lease.view import release, status
 
 HOLD_MEMORY = """
 import sys, time, torch
@@ -158,7 +158,7 @@ def quarantine(uuid: str, folder: Path) -> None:
 
 def xid(uuid: str, folder: Path) -> None:
     """An Xid that a program causes is heard, and takes no GPU away; one that counts does."""
-    heard = devices.listen_for_xids([uuid])
+    heard = devices.listen([uuid])
     done = run(lease(folder, "--devices", uuid, "--", sys.executable, "-c", WILD))
     numbers = sorted({number for _, number in heard()})
     record("a job that writes beyond its memory fails", done.returncode == 1, f"exit {done.returncode}")

@@ -8,7 +8,7 @@ from trainci.findings import Finding, find, parse_place
 from trainci.model import Declarations, Entry, Project, Suite
 from trainci.text import printable
 
-_GOOD = Declarations(num_gpus=1, line=3, has_main=True)
+_GOOD = Declarations(num_gpus=1, line=3)
 
 
 def _project(*entries: Entry, max_gpus: int = 8) -> Project:
@@ -32,17 +32,17 @@ def test_nothing_is_found_where_nothing_is_wrong() -> None:
     ("entries", "says", "finding"),
     [
         ([], _GOOD, "a.py:1: not registered"),
-        ([_entry()], Declarations(has_main=True), "a.py:1: no NUM_GPUS, so it takes 8 devices"),
-        ([_entry(gpus=2), _entry(line=6)], Declarations(has_main=True), "a.py:1: no NUM_GPUS"),
-        ([_entry()], Declarations(num_gpus=1), 'a.py:1: no `if __name__ == "__main__":` block'),
+        ([_entry()], Declarations(), "a.py:1: no NUM_GPUS, so it takes 8 devices"),
+        ([_entry(gpus=2), _entry(line=6)], Declarations(), "a.py:1: no NUM_GPUS"),
+        ([_entry()], Declarations(num_gpus=1, remarks=((7, "does nothing"),)), "a.py:7: does nothing"),
         (
             [_entry()],
-            Declarations(num_gpus=9, line=4, has_main=True),
+            Declarations(num_gpus=9, line=4),
             "a.py:4: needs 9 devices, and the largest host has 8",
         ),
         ([_entry()], Declarations(fault="a.py:7: does not parse: x: y"), "a.py:7: does not parse: x: y"),
         ([_entry(gpus=2)], _GOOD, "trainci.toml:5: num_gpus = 2 contradicts NUM_GPUS = 1 of a.py:3."),
-        ([_entry(gpus=9)], Declarations(has_main=True), "trainci.toml:5: needs 9 devices"),
+        ([_entry(gpus=9)], Declarations(), "trainci.toml:5: needs 9 devices"),
         ([_entry(), _entry(line=6)], _GOOD, "trainci.toml:6: a.py is already in suite short (trainci.toml:5)."),
     ],
 )
@@ -54,10 +54,10 @@ def test_what_is_wrong_is_found_with_its_place(entries: list[Entry], says: Decla
 @pytest.mark.parametrize(
     ("entries", "says"),
     [
-        ([_entry(gpus=2)], Declarations(has_main=True)),
+        ([_entry(gpus=2)], Declarations()),
         ([_entry(gpus=1)], _GOOD),
         ([_entry(), _entry("a.py", 6, None, "--x")], _GOOD),
-        ([_entry()], Declarations(num_gpus=8, has_main=True)),
+        ([_entry()], Declarations(num_gpus=8)),
     ],
 )
 def test_what_is_right_is_not_found(entries: list[Entry], says: Declarations) -> None:
@@ -75,7 +75,8 @@ def test_a_repository_without_tests_is_a_finding() -> None:
 
 
 def test_findings_come_sorted_by_place_and_each_once() -> None:
-    found = find(_project(), ("b.py", "a.py"), {"a.py": Declarations(), "b.py": Declarations()})
+    idle = Declarations(remarks=((1, "does nothing"),))
+    found = find(_project(), ("b.py", "a.py"), {"a.py": idle, "b.py": idle})
     assert [(finding.file, finding.line) for finding in found] == [("a.py", 1)] * 3 + [("b.py", 1)] * 3
     assert len(set(found)) == len(found)
 

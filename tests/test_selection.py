@@ -7,9 +7,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from trainci.catalog.styles import STYLES
 from trainci.errors import UsageError
 from trainci.model import Declarations, Entry, Project, Refused, Selection, Suite
-from trainci.selection import Choice, choose, resolve, suite_choices, wants_changes
+from trainci.selection import Choice, choose, resolve, wants_changes
 from trainci.text import printable
 
 _A, _ASYNC, _FP8 = Entry("tests/a.py"), Entry("tests/a.py", ("--async",)), Entry("tests/a.py", env=(("FP8", "1"),))
@@ -33,7 +34,7 @@ def _ids(
 
 def _resolve(choices: Any, declared: dict[str, Declarations] | None = None, **more: Any) -> Selection:
     says = {file: Declarations(num_gpus=1) for file in _FILES} | (declared or {})
-    return resolve(_project(), choices, says, **more)
+    return resolve(_project(), choices, says, STYLES, ("python3", "-X", "dev"), **more)
 
 
 @pytest.mark.parametrize(
@@ -133,10 +134,10 @@ def test_a_reason_is_kept_though_another_contains_its_words() -> None:
 
 def test_a_suite_that_takes_tests_over_keeps_their_own_limit_unless_it_sets_one() -> None:
     project = _project()
-    limits = {s.test.id: s.test.timeout for s in _resolve(suite_choices(project, _ALL, "")).tests}
+    limits = {s.test.id: s.test.timeout for s in _resolve(choose(project, ["image"], (), _FILES, {})).tests}
     assert limits == {"tests/a.py": 3600.0, "tests/b.py": 7200.0, _ASYNC.id: 7200.0, _FP8.id: 7200.0}
-    hurried = replace(_ALL, timeout=60.0)
-    assert {s.test.timeout for s in _resolve(suite_choices(project, hurried, "")).tests} == {60.0}
+    hurried = _project(_SHORT, _LONG, replace(_ALL, timeout=60.0))
+    assert {s.test.timeout for s in _resolve(choose(hurried, ["image"], (), _FILES, {})).tests} == {60.0}
     (changed,) = _resolve(choose(project, ["changed"], (), _FILES, {"tests/b.py": "modified"})).tests
     assert changed.test.timeout == 7200.0
 
@@ -166,6 +167,19 @@ def test_a_limit_is_the_users_then_the_entrys_then_the_suites_then_the_projects(
 def test_the_image_is_the_suites_or_the_projects() -> None:
     images = [_resolve([Choice(_A, suite, "")]).tests[0].test.image for suite in (_SHORT, _ALL, None)]
     assert images == ["base", "new", "base"]
+
+
+def test_the_command_is_what_the_style_makes_of_the_interpreter_the_entry_and_its_devices() -> None:
+    (python,) = _resolve([Choice(_ASYNC, None, "")]).tests
+    assert python.test.command == ("python3", "-X", "dev", "tests/a.py", "--async")
+
+    class Ranks:
+        def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:
+            return (*python, "-m", "launch", str(num_gpus), entry.file, *entry.args)
+
+    says = {"tests/a.py": Declarations(num_gpus=2, style="ranks")}
+    (ranks,) = resolve(_project(), [Choice(_ASYNC, None, "")], says, {**STYLES, "ranks": Ranks()}, ("py",)).tests
+    assert ranks.test.command == ("py", "-m", "launch", "2", "tests/a.py", "--async")
 
 
 def test_a_file_with_a_fault_is_refused_and_the_others_go_on() -> None:

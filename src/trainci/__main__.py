@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import sys
 
+from trainci.streams import open_closed
+
 
 def main() -> int:
     """Run the command of ``sys.argv`` and return its exit code."""
+    open_closed()
     arguments = sys.argv[1:]
     if arguments[:1] == ["lease"]:
         from trainci.lease.command import main as lease

@@ -40,11 +40,18 @@ Exit codes: 0 all passed, 1 a test failed, 2 your command or configuration is wr
 """
 
 
-def main(arguments: Sequence[str], stdout: TextIO, stderr: TextIO) -> int:
-    """Run one command line with these streams and return its exit code; nothing is raised."""
-    stdout, stderr = reliable(stdout), reliable(stderr)
-    code = _answer(arguments, stdout, stderr)
-    stdout.flush()
+def main(arguments: Sequence[str], stdout: TextIO | None, stderr: TextIO | None) -> int:
+    """Run one command line with these streams (None: closed) and return its exit code; nothing is raised."""
+    err = reliable(stderr, "standard error")
+
+    def complain(sentence: str) -> None:
+        err.write(f"trainci: {sentence}\n")
+        err.flush()
+
+    out = reliable(stdout, "standard output", complain)
+    code = _answer(arguments, out, err)
+    out.flush()
+    err.flush()
     return code
 
 

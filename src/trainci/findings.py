@@ -64,16 +64,11 @@ def _in_files(project: Project, files: Sequence[str], declared: Mapping[str, Dec
             yield Finding(
                 file,
                 1,
-                f"no NUM_GPUS, so it takes {counted(project.default_gpus, 'device')}. "
+                f"no NUM_GPUS, so it takes {counted(project.num_gpus(Entry(file), says), 'device')}. "
                 "Write NUM_GPUS = N at the top level.",
             )
-        if not says.has_main:
-            yield Finding(
-                file,
-                1,
-                'no `if __name__ == "__main__":` block: run as `python FILE` it does nothing and looks green. '
-                "Add one that runs the tests.",
-            )
+        for line, sentence in says.remarks:
+            yield Finding(file, line, sentence)
         if (says.num_gpus or 0) > project.max_gpus:
             yield Finding(file, says.line, _too_many(says.num_gpus or 0, project))
 

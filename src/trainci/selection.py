@@ -6,6 +6,7 @@ import difflib
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from trainci.errors import UsageError
 from trainci.globs import is_glob, matches
@@ -20,6 +21,13 @@ class Choice:
     entry: Entry
     suite: Suite | None
     reason: str
+
+
+class Commands(Protocol):
+    """What selection needs of a test style."""
+
+    def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:
+        """The words that start ``entry`` on ``num_gpus`` devices; ``python`` are those of the interpreter."""
 
 
 def choose(
@@ -62,14 +70,6 @@ def wants_changes(project: Project, selectors: Iterable[str]) -> bool:
     return any(suite.changed and wanted & {suite.name, suite.label} for suite in project.suites)
 
 
-def suite_choices(project: Project, suite: Suite, reason: str) -> list[Choice]:
-    """The entries of ``suite``: its own, or every registered one."""
-    if not suite.all_tests:
-        return [Choice(entry, suite, reason) for entry in suite.entries]
-    everything = (Choice(entry, other, reason) for other in project.suites for entry in other.entries)
-    return [_taken_over(choice, suite, reason) for choice in everything]
-
-
 # The registrations of each file, in the order of trainci.toml.
 _Registered = Mapping[str, Sequence[Choice]]
 
@@ -90,7 +90,7 @@ def _choose_one(
             if suite.changed:
                 found = _changed_choices(registered, changed, files)
                 return [_taken_over(choice, suite, choice.reason) for choice in found]
-            return suite_choices(project, suite, f"{'label' if selector == suite.label else 'suite'} {selector}")
+            return _suite_choices(project, suite, f"{'label' if selector == suite.label else 'suite'} {selector}")
     path = posixpath.normpath(selector)
     if by_file := _variants(registered, path, files, "file"):
         return by_file
@@ -109,6 +109,14 @@ def _choose_one(
         if by_glob:
             return by_glob
     raise UsageError(_unknown(project, selector, files, "label, suite, test file, test id or glob of a test"))
+
+
+def _suite_choices(project: Project, suite: Suite, reason: str) -> list[Choice]:
+    """The entries of ``suite``: its own, or every registered one."""
+    if not suite.all_tests:
+        return [Choice(entry, suite, reason) for entry in suite.entries]
+    everything = (Choice(entry, other, reason) for other in project.suites for entry in other.entries)
+    return [_taken_over(choice, suite, reason) for choice in everything]
 
 
 def _choose_id(project: Project, registered: _Registered, test_id: str, files: Set[str]) -> list[Choice]:
@@ -171,14 +179,17 @@ def resolve(
     project: Project,
     choices: Iterable[Choice],
     declared: Mapping[str, Declarations],
+    styles: Mapping[str, Commands],
+    python: tuple[str, ...],
     *,
     timeout: float | None = None,
     note: str = "",
 ) -> Selection:
     """Fill in every default, and refuse what cannot be run as it is declared.
 
-    A test that several choices name appears once, with the longest of its timeouts and all reasons.
-    ``timeout`` (seconds) overrides every other.
+    ``styles`` give each test its command, by the style that read its file; ``python`` are the interpreter's words.
+    A test that several choices name appears once, with the longest of its timeouts and all reasons. ``timeout``
+    (seconds) overrides every other.
     """
     tests: dict[str, Selected] = {}
     refused: dict[str, Refused] = {}
@@ -189,6 +200,7 @@ def resolve(
             refused[entry.id] = Refused(entry.id, says.fault)
             continue
         test = _test(project, choice, says, timeout)
+        test = replace(test, command=styles[says.style].command(entry, test.num_gpus, python))
         if known := tests.get(entry.id):
             longest = max(known.test.timeout, test.timeout)
             reason = _both(known.reason, choice.reason)
@@ -200,14 +212,12 @@ def resolve(
 
 def _test(project: Project, choice: Choice, says: Declarations, timeout: float | None) -> Test:
     entry, suite = choice.entry, choice.suite
-    gpus = next((n for n in (entry.num_gpus, says.num_gpus) if n is not None), project.default_gpus)
     limits = (timeout, entry.timeout, suite.timeout if suite else None)
     return Test(
         id=entry.id,
         file=entry.file,
-        args=entry.args,
         env=entry.env,
-        num_gpus=gpus,
+        num_gpus=project.num_gpus(entry, says),
         timeout=next((limit for limit in limits if limit is not None), project.timeout),
         image=(suite.image if suite else "") or project.image,
         where=entry.where,

@@ -1,45 +1,94 @@
-"""Standard streams that a command can rely on: neither their encoding nor their reader can end it."""
+"""Standard streams that a command can rely on: no encoding, reader or full disk can end it."""
 
 from __future__ import annotations
 
+import errno
+import io
 import os
+import select
+import threading
 from collections.abc import Callable
-from typing import Any, TextIO, cast
+from pathlib import Path
+from typing import TextIO, cast
+
+_BUFFERED_BYTES = 8192
 
 
-def reliable(stream: TextIO) -> TextIO:
-    """``stream``, on which writing never fails for what its encoding lacks, nor when nobody reads it any more.
+def open_closed() -> None:
+    """Open what was closed (``>&-``) on nothing, or the next file that is opened takes its place."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
-    A command whose reader has had enough (``trainci run short | head``) goes on in silence, so that its exit code
-    stays true.
+
+def reliable(stream: TextIO | None, name: str, complain: Callable[[str], object] = lambda _: None) -> TextIO:
+    """``stream`` (None: it was closed), on which writing never fails.
+
+    What its encoding lacks is escaped. A command whose reader has had enough (``trainci run short | head``) goes on
+    in silence, so that its exit code stays true. A reader that is slow is waited for, also where somebody else has
+    made the pipe non-blocking. Whatever else goes wrong (a full disk) is told once by ``complain``.
     """
-    if (reconfigure := getattr(stream, "reconfigure", None)) is not None:
-        reconfigure(errors="backslashreplace")
-    return cast(TextIO, _Reliable(stream))
+    if stream is None:
+        complain(f"{name} is closed: what is written there is lost; the exit code says how it went.")
+        stream = Path(os.devnull).open("w")
+    try:
+        descriptor = stream.fileno()
+    except (OSError, io.UnsupportedOperation):
+        descriptor = -1
+    return cast(TextIO, _Reliable(stream, descriptor, name, complain))
 
 
 class _Reliable:
     """What Python, click and rich need of a text stream. It shows no ``buffer``: click would write past it."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, descriptor: int, name: str, complain: Callable[[str], object]) -> None:
         self._stream = stream
-        self.encoding = stream.encoding
-        self.errors = stream.errors
+        self._descriptor = descriptor
+        self._name = name
+        self._complain = complain
+        self._pending = b""
+        self._lost = False
+        self._lock = threading.Lock()
+        self.encoding = stream.encoding or "utf-8"
+        self.errors = "backslashreplace"
         self.isatty = stream.isatty
         self.fileno = stream.fileno
 
     def write(self, text: str) -> int:
-        self._unless_unread(self._stream.write, text)
+        with self._lock:
+            self._pending += text.encode(self.encoding, self.errors)
+            if len(self._pending) >= _BUFFERED_BYTES:
+                self._write_out()
         return len(text)
 
     def flush(self) -> None:
-        self._unless_unread(self._stream.flush)
+        with self._lock:
+            self._write_out()
 
-    def _unless_unread(self, action: Callable[..., object], *arguments: Any) -> None:
+    def _write_out(self) -> None:
+        pending, self._pending = self._pending, b""
+        if self._lost:
+            return
         try:
-            action(*arguments)
-        except BrokenPipeError:
-            # What the stream still holds must not fail either, when it is written at exit.
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
+            self._write_all(pending)
+        except OSError as error:
+            self._lost = True
+            if error.errno != errno.EPIPE:
+                self._complain(
+                    f"{self._name} cannot be written: {error.strerror}. What is written there from now on is lost; "
+                    "the exit code and the reports stay true."
+                )
+
+    def _write_all(self, data: bytes) -> None:
+        if self._descriptor < 0:
+            self._stream.write(data.decode(self.encoding))
+            self._stream.flush()
+            return
+        rest = memoryview(data)
+        while rest:
+            try:
+                rest = rest[os.write(self._descriptor, rest) :]
+            except BlockingIOError:
+                select.select([], [self._descriptor], [])

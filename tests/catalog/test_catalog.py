@@ -9,11 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainci.catalog.declarations import declarations
 from trainci.catalog.files import find_test_files
+from trainci.catalog.styles import declarations
 from trainci.model import Declarations
 
 _MAIN = '\nif __name__ == "__main__":\n    pass\n'
+_NO_MAIN_SENTENCE = (
+    'no `if __name__ == "__main__":` block: run as `python FILE` it does nothing and looks green. '
+    "Add one that runs the tests."
+)
+_NO_MAIN = ((1, _NO_MAIN_SENTENCE),)
 
 
 def _declared(repository: Any, source: str | bytes) -> Declarations:
@@ -41,7 +46,7 @@ def _declared(repository: Any, source: str | bytes) -> Declarations:
     ],
 )
 def test_a_constant_at_the_top_level_is_read(repository: Any, source: str, count: int | None, line: int) -> None:
-    assert _declared(repository, source) == Declarations(num_gpus=count, line=line)
+    assert _declared(repository, source) == Declarations(num_gpus=count, line=line, remarks=_NO_MAIN)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +148,7 @@ def test_any_encoding_that_python_accepts_is_read(repository: Any, source: bytes
     ],
 )
 def test_a_main_block_is_seen(repository: Any, source: str, has_main: bool) -> None:
-    assert _declared(repository, source).has_main is has_main
+    assert _declared(repository, source).remarks == (() if has_main else _NO_MAIN)
 
 
 _CALL = "\nif __name__ == '__main__':\n    "
@@ -247,7 +252,7 @@ def test_a_file_that_cannot_be_read_is_a_fault(repository: Any) -> None:
 
 def test_no_test_file_is_ever_run(repository: Any) -> None:
     says = _declared(repository, "open('ran', 'w')\nraise SystemExit(3)\nNUM_GPUS = 1" + _MAIN)
-    assert says == Declarations(num_gpus=1, line=3, has_main=True)
+    assert says == Declarations(num_gpus=1, line=3)
     assert not (repository.root / "ran").exists() and not Path("ran").exists()
 
 

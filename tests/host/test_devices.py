@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pynvml
@@ -9,9 +11,10 @@ import pytest
 
 from trainci.errors import MachineError, UsageError
 from trainci.host import devices
-from trainci.model import Device
+from trainci.host.devices import nvidia
+from trainci.lease import command
+from trainci.lease.options import parse
 
-GPUS = tuple(Device(i, f"GPU-{'abcd'[i]}{i}", "NVIDIA H100", 80 << 30) for i in range(4))
 has_gpu = pytest.mark.skipif(not devices.discover(), reason="no GPU on this host")
 has_no_gpu = pytest.mark.skipif(bool(devices.discover()), reason="this host has a GPU")
 
@@ -41,6 +44,23 @@ def test_a_host_without_a_driver_has_no_devices():
     assert devices.pool("auto").sentence == "no GPU"
 
 
+@has_no_gpu
+@pytest.mark.parametrize("call", ["discover()", "topology()", "pool('auto')", "load()"])
+def test_the_binding_of_nvml_is_imported_only_where_there_is_a_driver(call):
+    script = f"import sys; from trainci.host import devices; devices.{call}; sys.exit('pynvml' in sys.modules)"
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+@has_no_gpu
+def test_a_lease_of_so_many_gpus_without_a_driver_imports_no_nvml(tmp_path):
+    lease = ("--lock-dir", str(tmp_path), "--total-gpus", "2", "--devices", "1", "--", "true")
+    words = [sys.executable, "-X", "importtime", "-m", "trainci.lease", *lease]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "trainci.lease" in done.stderr
+    assert "pynvml" not in done.stderr
+
+
 @has_gpu
 def test_nvml_shows_each_gpu_with_its_uuid_and_memory(monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
@@ -49,28 +69,6 @@ def test_nvml_shows_each_gpu_with_its_uuid_and_memory(monkeypatch):
     assert all(device.uuid.startswith(("GPU-", "MIG-")) and device.memory_bytes > 0 for device in found)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert devices.pool("auto").devices == ()
-
-
-@pytest.mark.parametrize(
-    ("variable", "left"),
-    [
-        ("", []),
-        ("-1", []),
-        ("0,2", [0, 2]),
-        ("2,0", [2, 0]),
-        ("1, 3", [1, 3]),
-        ("GPU-c", [2]),
-        ("GPU-a0,GPU-d3", [0, 3]),
-        ("GPU-", []),
-        ("0,9,1", [0]),
-        ("1,-1,2", [1]),
-        ("0,0", []),
-        ("1,0,GPU-b", []),
-        ("NoDevFiles", []),
-    ],
-)
-def test_an_inherited_cuda_visible_devices_is_read_as_cuda_reads_it(variable, left):
-    assert [device.index for device in devices.visible(GPUS, variable)] == left
 
 
 class Driver:
@@ -101,6 +99,7 @@ class Driver:
         }
         for name, answer in answers.items():
             monkeypatch.setattr(pynvml, name, answer)
+        monkeypatch.setattr(nvidia, "_LIBRARY", None)  # whatever is loaded already
 
     def opened(self, change):
         self.openings += self.users == 0
@@ -191,7 +190,7 @@ def test_a_gpu_whose_memory_cannot_be_read_is_sound(monkeypatch):
 
 
 def test_xids_are_heard_once_for_the_devices_that_had_them(driver):
-    heard = devices.listen_for_xids(["GPU-a"])
+    heard = devices.listen(["GPU-a"])
     assert driver.registered == [("GPU-a", pynvml.nvmlEventTypeXidCriticalError)]
     assert heard() == ()
     driver.events = [(31, 0xFFFFFFFF), (79, 2)]
@@ -200,13 +199,40 @@ def test_xids_are_heard_once_for_the_devices_that_had_them(driver):
 
 
 def test_an_xid_of_one_mig_instance_is_not_its_neighbours(driver):
-    heard = devices.listen_for_xids(["MIG-1", "MIG-2"])
+    heard = devices.listen(["MIG-1", "MIG-2"])
     driver.events = [(94, 2), (79, 0xFFFFFFFF)]
     assert heard() == (("MIG-2", 94), ("MIG-1", 79), ("MIG-2", 79))
 
 
 def test_where_nvml_has_no_events_nothing_is_heard(driver, monkeypatch):
     monkeypatch.setattr(pynvml, "nvmlDeviceRegisterEvents", lambda *_: driver.fail())
-    heard = devices.listen_for_xids(["GPU-a"])
+    heard = devices.listen(["GPU-a"])
     driver.events = [(79, 0xFFFFFFFF)]
     assert heard() == ()
+
+
+def test_a_device_of_no_known_vendor_cannot_be_asked_about():
+    with pytest.raises(MachineError, match=r"cpu-0 is a device of no vendor that is known here \(nvidia\)"):
+        devices.faults("cpu-0")
+
+
+def test_a_device_that_the_variable_hides_is_refused_and_the_variable_named(monkeypatch):
+    Host(monkeypatch)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,2")
+    with pytest.raises(UsageError, match=r"this host has: none, as far as CUDA_VISIBLE_DEVICES='2,2' shows it"):
+        devices.pool("2")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,0")
+    assert [device.index for device in devices.pool("auto").devices] == [2, 0]
+
+
+@pytest.mark.parametrize("value", ["0,0", "0,MIG-1234", "2", "GPU-c", "2,-1,0", "NoDevFiles", "", None])
+def test_run_and_lease_see_the_same_devices(monkeypatch, value):
+    Host(monkeypatch)
+    if value is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", value)
+    found = tuple(device for device in devices.discover() if not device.fault)
+    monkeypatch.setattr(command, "gpus", lambda directory, total: found)
+    leased = command._devices(None, parse(["--", "true"]))
+    assert [device.uuid for device in leased] == [device.uuid for device in devices.pool("auto").devices]

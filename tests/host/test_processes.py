@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import dataclasses
+import errno
 import os
+import platform
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
-from trainci.host.processes import descendants, end_found, marked, wait_for_exit
+import pytest
+
+from trainci.host import processes
+from trainci.host.processes import Process, descendants, end, marked, process, wait_for_exit
+
+# The number of exit(2), which ends one thread only.
+EXIT = {"x86_64": 60, "aarch64": 93}
 
 # Becomes a subreaper, lets a command start what it likes, ends it all, and says what was left.
 END = """
 import os, subprocess, sys, time
 from trainci.host.processes import *
-import signal
 become_subreaper()
-pipe = SignalPipe([signal.SIGCHLD])
 child = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
 while not descendants(child):
     time.sleep(0.01)
 exits = []
 begun = time.monotonic()
-left = end_descendants(float(sys.argv[1]), pipe, lambda pid, status: exits.append(pid))
+left = end_descendants(float(sys.argv[1]), lambda pid, status: exits.append(pid))
 print(left, child in exits, descendants(os.getpid()), reap(lambda *_: None))
 """
 
@@ -44,38 +50,39 @@ def test_those_that_ignore_sigterm_are_killed():
 
 
 def test_descendants_are_found_below_a_session_of_their_own():
-    process = subprocess.Popen(["sh", "-c", "setsid sh -c 'sleep 1000; true' & wait"])
+    started = subprocess.Popen(["sh", "-c", "setsid sh -c 'sleep 1000; true' & wait"])
     try:
         until = time.monotonic() + 20
-        while len(descendants(process.pid)) < 2:
+        while len(descendants(started.pid)) < 2:
             assert time.monotonic() < until
             time.sleep(0.01)
     finally:
-        for pid in [process.pid, *descendants(process.pid)]:
-            os.kill(pid, signal.SIGKILL)
-        process.wait()
+        for each in descendants(started.pid):
+            each.send(signal.SIGKILL)
+        started.kill()
+        started.wait()
 
 
 def test_marked_processes_are_found_and_ended_and_no_others():
     first = subprocess.Popen(["sleep", "1000"], env={**os.environ, "TRAINCI_TEST_MARK": "outer/abc"})
     other = subprocess.Popen(["sleep", "1000"], env={**os.environ, "TRAINCI_TEST_MARK": "abcd", "X": "abc"})
     try:
-        assert marked("TRAINCI_TEST_MARK", "abc") == [first.pid]
-        assert end_found(lambda: marked("TRAINCI_TEST_MARK", "abc"), 5.0) == []
+        assert [each.pid for each in marked("TRAINCI_TEST_MARK", "abc")] == [first.pid]
+        assert end(lambda: marked("TRAINCI_TEST_MARK", "abc") or None, 5.0) == []
         assert first.wait(20) == -signal.SIGTERM
         assert other.poll() is None
     finally:
-        for process in (first, other):
-            process.kill()
-            process.wait()
+        for started in (first, other):
+            started.kill()
+            started.wait()
 
 
 def test_the_wait_for_an_exit_ends_with_it():
-    process = subprocess.Popen(["sleep", "0.1"])
+    started = subprocess.Popen(["sleep", "0.1"])
     begun = time.monotonic()
-    wait_for_exit([process.pid], 60.0)
+    wait_for_exit([process(started.pid)], 60.0)
     assert time.monotonic() - begun < 50
-    assert process.wait() == 0
+    assert started.wait() == 0
 
 
 def test_a_child_that_dies_with_its_parent(tmp_path):
@@ -87,11 +94,108 @@ def test_a_child_that_dies_with_its_parent(tmp_path):
         "if child == 0:\n    die_with_parent(parent)\n    print(os.getpid(), flush=True)\n    time.sleep(1000)\n"
         "time.sleep(1000)\n"
     )
-    process = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True)
-    child = int(process.stdout.readline())
-    process.kill()
-    process.communicate()
+    started = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True)
+    child = int(started.stdout.readline())
+    started.kill()
+    started.communicate()
+    until_none(child)
+
+
+@pytest.fixture
+def sleeper():
+    started = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+    yield started
+    started.kill()
+    started.wait()
+
+
+def test_a_process_says_who_it_is(sleeper):
+    found = process(sleeper.pid)
+    assert (found.parent, found.group, found.session) == (os.getpid(), sleeper.pid, sleeper.pid)
+    assert found.state in "RSD"
+    assert found in processes.processes()
+    sleeper.kill()
+    until_none(sleeper.pid)  # a zombie, which runs no more
+    sleeper.wait()
+    assert process(sleeper.pid) is None
+
+
+@pytest.mark.parametrize("pidfd", [True, False])
+def test_a_number_that_was_given_to_another_process_is_not_signalled(sleeper, monkeypatch, pidfd):
+    if not pidfd:
+        monkeypatch.setattr(os, "pidfd_open", refuse)
+    found = process(sleeper.pid)
+    former = dataclasses.replace(found, started=found.started - 1)
+    former.send(signal.SIGKILL)
+    end(lambda: [former] if former in processes.processes() else None, 0)
+    # Had it been sent SIGKILL, it would have died of that.
+    found.send(signal.SIGTERM)
+    assert sleeper.wait(20) == -signal.SIGTERM
+    found.send(signal.SIGKILL)
+
+
+def test_without_descriptors_to_spare_everything_is_ended_all_the_same(sleeper, monkeypatch):
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+    assert end(lambda: [found] if (found := process(sleeper.pid)) else None, 5) == []
+    assert sleeper.wait() == -signal.SIGTERM
+
+
+def test_a_stopped_process_is_asked_to_end(sleeper):
+    sleeper.send_signal(signal.SIGSTOP)
+    assert end(lambda: [found] if (found := process(sleeper.pid)) else None, 20) == []
+    assert sleeper.wait() == -signal.SIGTERM
+
+
+def test_who_is_not_to_be_asked_hears_nothing_before_sigkill(sleeper):
+    assert end(lambda: [found] if (found := process(sleeper.pid)) else None, 0.1, ask=False) == []
+    assert sleeper.wait() == -signal.SIGKILL
+
+
+def test_what_cannot_be_ended_is_told(sleeper, monkeypatch):
+    monkeypatch.setattr(processes, "UNKILLABLE_AFTER_S", 0.1)
+    monkeypatch.setattr(Process, "send", lambda *_: None)
+    found = process(sleeper.pid)
+    assert end(lambda: [found], 0.1) == [found]
+
+
+MAIN_THREAD_ENDS = """
+import ctypes, os, threading, time
+threading.Thread(target=time.sleep, args=(1000,)).start()
+print(os.getpid(), flush=True)
+ctypes.CDLL(None).syscall({exit}, 0)
+"""
+
+
+@pytest.mark.skipif(platform.machine() not in EXIT, reason="the number of exit(2) is not known")
+def test_a_process_whose_main_thread_has_ended_still_runs_and_is_ended():
+    """Its state is that of a zombie, but it may hold a GPU."""
+    code = MAIN_THREAD_ENDS.format(exit=EXIT[platform.machine()])
+    started = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    try:
+        started.stdout.readline()
+        until = time.monotonic() + 20
+        while (found := process(started.pid)).state != "Z":
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        assert found in descendants(os.getpid())
+        assert end(lambda: [left] if (left := process(started.pid)) else None, 0) == []
+    finally:
+        started.kill()
+        started.communicate()
+
+
+def test_below_finds_a_whole_tree_even_where_parents_go_round_in_a_circle():
+    tree = [Process(pid, 0, parent, 1, 1, "S") for pid, parent in ((2, 1), (3, 2), (4, 3), (5, 9), (9, 5))]
+    assert [each.pid for each in processes.below([1], tree)] == [2, 3, 4]
+    assert {each.pid for each in processes.below([5], tree)} == {5, 9}
+
+
+def until_none(pid):
     until = time.monotonic() + 20
-    while Path(f"/proc/{child}").exists() and Path(f"/proc/{child}/stat").read_text().split()[2] not in "ZX":
+    while process(pid) is not None:
         assert time.monotonic() < until
         time.sleep(0.01)
+
+
+def refuse(*_):
+    raise OSError(errno.EMFILE, "no descriptor is left")

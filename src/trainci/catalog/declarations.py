@@ -1,4 +1,4 @@
-"""Reads what test files declare, from their syntax trees. No test file is ever imported."""
+"""Reads the constants by which a Python file declares what it needs. No test file is ever imported."""
 
 from __future__ import annotations
 
@@ -6,11 +6,7 @@ import ast
 import operator
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from pathlib import Path
 
-from trainci.catalog.files import read_source
-from trainci.catalog.main_block import has_main_block, is_phased
 from trainci.model import Declarations
 from trainci.text import printable
 
@@ -27,26 +23,28 @@ _OPERATORS: dict[type[ast.AST], Callable[[int, int], int]] = {
 _LARGEST = 10**9
 
 
-def declarations(root: Path, file: str) -> Declarations:
-    """What ``file`` declares. A file that cannot be read or parsed gives Declarations with a ``fault``."""
-    shown = printable(file)
-    try:
-        tree = parse(read_source(root, file))
-        says = Declarations(has_main=has_main_block(tree), phased=is_phased(tree))
-    except SyntaxError as error:
-        return Declarations(fault=f"{shown}:{error.lineno or 1}: does not parse: {printable(error.msg)}")
-    except (ValueError, RecursionError, MemoryError) as error:
-        return Declarations(fault=f"{shown}:1: does not parse: {printable(str(error)) or type(error).__name__}")
-    except OSError as error:
-        return Declarations(fault=f"{shown}:1: cannot be read: {error.strerror}")
+def parse(source: bytes) -> ast.Module:
+    """The syntax tree of a Python file.
+
+    :raises SyntaxError, ValueError, RecursionError, MemoryError: it does not parse.
+    """
+    with warnings.catch_warnings():
+        # An invalid escape in somebody's test is not worth a line on our standard error.
+        warnings.simplefilter("ignore")
+        # Bytes, so that Python itself applies the file's coding line and byte-order mark.
+        return ast.parse(source)
+
+
+def constants(tree: ast.Module, file: str) -> Declarations:
+    """What the constants at the top level of ``file`` declare, with a ``fault`` when one is no constant."""
     try:
         count, line = _declared(tree.body, "NUM_GPUS", _count)
         flag, flag_line = _declared(tree.body, "REQUIRES_GPU", _flag)
         if flag and count == 0:
             raise _Misdeclared("REQUIRES_GPU", flag_line, "contradicts NUM_GPUS = 0; remove one of them")
     except _Misdeclared as error:
-        return replace(says, line=error.line, fault=f"{shown}:{error.line}: {error}")
-    return replace(says, num_gpus=count, line=line, requires_gpu=bool(flag), requires_gpu_line=flag_line)
+        return Declarations(line=error.line, fault=f"{printable(file)}:{error.line}: {error}")
+    return Declarations(num_gpus=count, line=line, requires_gpu=bool(flag), requires_gpu_line=flag_line)
 
 
 class _NotConstant(Exception):
@@ -57,14 +55,6 @@ class _Misdeclared(Exception):
     def __init__(self, name: str, line: int, reason: str) -> None:
         super().__init__(f"{name} {reason}")
         self.line = line
-
-
-def parse(source: bytes) -> ast.Module:
-    with warnings.catch_warnings():
-        # An invalid escape in somebody's test is not worth a line on our standard error.
-        warnings.simplefilter("ignore")
-        # Bytes, so that Python itself applies the file's coding line and byte-order mark.
-        return ast.parse(source)
 
 
 def _declared(body: list[ast.stmt], name: str, read: Callable[[ast.expr], int]) -> tuple[int | None, int]:

@@ -9,9 +9,9 @@ _MAIN = "trainci.testing.main"
 _SOMETHING_ELSE = "?"
 
 
-def has_main_block(tree: ast.Module) -> bool:
-    """Is there an ``if __name__ == "__main__":`` at the top level?"""
-    return any(map(_is_main_block, tree.body))
+def main_blocks(tree: ast.Module) -> list[ast.If]:
+    """Each ``if __name__ == "__main__":`` at the top level."""
+    return [node for node in tree.body if _is_main_block(node)]
 
 
 def is_phased(tree: ast.Module) -> bool:
@@ -19,7 +19,7 @@ def is_phased(tree: ast.Module) -> bool:
 
     Imports may stand before it; anything else would run once for each phase.
     """
-    blocks = [node for node in tree.body if _is_main_block(node)]
+    blocks = main_blocks(tree)
     if len(blocks) != 1 or blocks[0].orelse:
         return False
     *before, call = blocks[0].body

@@ -6,9 +6,9 @@ import click
 
 from trainci import findings
 from trainci.affected import stale_globs
-from trainci.commands._repository import open_repository
 from trainci.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, PlacedFaults
 from trainci.github import actions as github
+from trainci.repository import open_repository
 from trainci.text import counted, printable
 
 

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import click
 
-from trainci import config, selection
-from trainci.commands._repository import open_repository
+from trainci import config
 from trainci.errors import EXIT_FAILED, EXIT_OK, UsageError
 from trainci.github.workflows import jobs, render
-from trainci.model import Selection, Suite
+from trainci.repository import Request, open_repository
 
 
 @click.command("generate")
@@ -55,13 +54,7 @@ def _root(start: Path) -> Path:
 
 def _context() -> jobs.Context:
     repository = open_repository()
-
-    def resolve(suite: Suite) -> Selection:
-        choices = selection.suite_choices(repository.project, suite, f"suite {suite.name}")
-        declared = repository.declarations({choice.entry.file for choice in choices})
-        return selection.resolve(repository.project, choices, declared)
-
-    return jobs.context(repository.project, resolve)
+    return jobs.context(repository.project, lambda suite: repository.select(Request((suite.name,))))
 
 
 def _names(rendered: list[render.Rendered]) -> str:

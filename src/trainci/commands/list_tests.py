@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from trainci import selection
-from trainci.commands._repository import Repository, open_repository
 from trainci.errors import MachineError
-from trainci.history.sqlite import History, Past
-from trainci.model import Entry, Selected, Suite
+from trainci.history import open_existing
+from trainci.history.store import Past, Store
+from trainci.model import Selected, Suite
 from trainci.paths import StatePaths
+from trainci.repository import Repository, Request, open_repository
 from trainci.text import printable
 
 
@@ -30,11 +30,10 @@ def command(selectors: tuple[str, ...]) -> int:
     return 0
 
 
-def _history(repository: Repository) -> History | None:
+def _history(repository: Repository) -> Store | None:
     """The durations are an extra: what there is to run is shown without them, too."""
-    state = StatePaths(repository.root)
     try:
-        return History(state) if state.history.exists() else None
+        return open_existing(StatePaths(repository.root))
     except (MachineError, OSError) as error:
         click.echo(f"without durations: {error}", err=True)
         return None
@@ -49,8 +48,7 @@ def _everything(repository: Repository) -> list[_Group]:
     registered = {entry.file for entry in project.registered}
     loose = [file for file in repository.files if file not in registered]
     if loose:
-        choices = tuple(selection.Choice(Entry(file), None, "") for file in loose)
-        groups.append(_resolved(repository, "not registered in any suite", choices))
+        groups.append(_selected(repository, "not registered in any suite", loose))
     return groups or [("no suite and no test file yet; `trainci check` says where it looks", (), [])]
 
 
@@ -61,8 +59,7 @@ def _named(repository: Repository, selectors: tuple[str, ...]) -> list[_Group]:
     names = {name for suite in suites for name in (suite.name, suite.label)}
     rest = [selector for selector in wanted if selector not in names]
     if rest:
-        choices = selection.choose(repository.project, rest, (), repository.files, {})
-        groups.append(_resolved(repository, "selected", choices))
+        groups.append(_selected(repository, "selected", rest))
     return groups
 
 
@@ -71,14 +68,13 @@ def _group(repository: Repository, suite: Suite) -> _Group:
     title = printable(f"{suite.name}: {starts}" + (f" — {suite.description}" if suite.description else ""))
     if suite.changed:
         return title, (), ["the tests that differ from the base branch; see `trainci run --changed --dry-run`"]
-    choices = tuple(selection.suite_choices(repository.project, suite, ""))
-    return _resolved(repository, title, choices) if choices else (title, (), ["no test yet"])
+    return _selected(repository, title, [suite.name])
 
 
-def _resolved(repository: Repository, title: str, choices: tuple[selection.Choice, ...]) -> _Group:
-    declared = repository.declarations({choice.entry.file for choice in choices})
-    resolved = selection.resolve(repository.project, choices, declared)
-    return title, resolved.tests, [f"refused: {refused.sentence}" for refused in resolved.refused]
+def _selected(repository: Repository, title: str, selectors: list[str]) -> _Group:
+    selection = repository.select(Request(tuple(selectors)))
+    notes = [f"refused: {refused.sentence}" for refused in selection.refused]
+    return title, selection.tests, ["no test yet"] if selection.is_empty else notes
 
 
 def _rows(selected: tuple[Selected, ...], past: dict[str, Past]) -> list[str]:

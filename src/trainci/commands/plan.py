@@ -8,12 +8,11 @@ from pathlib import Path
 
 import click
 
-from trainci import selection
-from trainci.commands._repository import open_repository
 from trainci.errors import EXIT_OK, UsageError
 from trainci.github import actions as github
 from trainci.github import triggers
 from trainci.github.workflows import matrix
+from trainci.repository import Request, open_repository
 
 
 @click.command("plan")
@@ -48,22 +47,16 @@ def _plan_event(event: Path, event_name: str) -> int:
 
 def _plan_changed(base: str, form: str) -> int:
     repository = open_repository()
-    project = repository.project
-    suite = next((suite for suite in project.suites if suite.changed), None)
-    affected = repository.changed(base)
-    chosen = selection.choose(project, [suite.name] if suite else [], (), repository.files, affected.tests)
-    declared = repository.declarations({choice.entry.file for choice in chosen})
-    selected = selection.resolve(project, chosen, declared)
+    suite = next((suite for suite in repository.project.suites if suite.changed), None)
+    request = Request((suite.name,), base=base) if suite else Request(changed=True, base=base)
+    selected = repository.select(request)
     found = [f"changed {item.test.id}: {item.reason}" for item in selected.tests]
     found += [f"refused {refused.test_id}: {refused.sentence}" for refused in selected.refused]
-    for line in (*found, *affected.notes):
+    for line in (*found, *selected.unseen):
         click.echo(github.inert(line), err=form == "github")
-    entries = matrix.entries(selected, project.workflow.queue)
-    if not entries:
-        click.echo(
-            f"No changed tests relative to {base or 'origin/' + project.base}: nothing to run.",
-            err=form == "github",
-        )
+    if selected.note:
+        click.echo(selected.note, err=form == "github")
+    entries = matrix.entries(selected, repository.project.workflow.queue)
     if form == "github":
         outputs = {"matrix": json.dumps({"include": entries}), "has_tests": json.dumps(bool(entries))}
         github.write_outputs(outputs, os.environ)

@@ -8,29 +8,50 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
-from trainci import git, schedule, selection
-from trainci.affected import Affected
-from trainci.commands._repository import Repository, open_repository
+from trainci import git, schedule
 from trainci.console.actions import GithubConsole
 from trainci.console.plain import Console
 from trainci.errors import EXIT_OK, EXIT_USAGE, MachineError, UsageError
-from trainci.executors.local import LocalExecutor
+from trainci.executors import DEFAULT, EXECUTORS
+from trainci.executors.base import Executor
 from trainci.github import actions as github
+from trainci.history import open_store
 from trainci.history.event_log import EventLog
-from trainci.history.sqlite import History
-from trainci.host import devices
+from trainci.history.recorder import Recorder
+from trainci.history.recovery import take_cut_off
+from trainci.history.store import Store
 from trainci.model import Pool, Run, Selection
 from trainci.paths import RunPaths, StatePaths
 from trainci.reports import summary
+from trainci.reports.junit import write_junit
+from trainci.repository import Repository, Request, open_repository
 from trainci.runner import Plan, Runner
 from trainci.schedule import Fitting
 from trainci.text import counted, printable
+
+
+@dataclass(frozen=True)
+class _Options:
+    """The command line, word for word. ``timeout`` is in seconds."""
+
+    selectors: tuple[str, ...]
+    ids: tuple[str, ...]
+    changed: bool
+    base: str
+    dry_run: bool
+    devices: str
+    executor: str
+    fail_fast: bool
+    timeout: float | None
+    junit: Path | None
 
 
 @click.command("run")
@@ -45,114 +66,131 @@ from trainci.text import counted, printable
 @click.option("--changed", is_flag=True, help="Only tests that differ from the base branch.")
 @click.option("--base", default="", metavar="REF", help="What --changed compares with; origin/<base> by default.")
 @click.option("--dry-run", is_flag=True, help="Print what would run, why, and by which command; start nothing.")
-@click.option("--devices", "spec", default="auto", metavar="auto|cpu:N|0,1", help="Which devices may be used.")
+@click.option("--devices", default="auto", metavar="auto|cpu:N|0,1", help="Which devices may be used.")
+@click.option(
+    "--executor",
+    type=click.Choice(list(EXECUTORS)),
+    default=DEFAULT,
+    show_default=True,
+    help="What runs the tests.",
+)
 @click.option("--fail-fast", is_flag=True, help="Stop at the first test that does not pass.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="For every test.")
 @click.option(
     "--junit", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write a JUnit report."
 )
-def command(
-    selectors: tuple[str, ...],
-    ids: tuple[str, ...],
-    changed: bool,
-    base: str,
-    dry_run: bool,
-    spec: str,
-    fail_fast: bool,
-    timeout: float | None,
-    junit: Path | None,
-) -> int:
+def command(**given: Any) -> int:
     """Run tests.
 
     A SELECTOR is a label (run-ci-short), a suite (short), a test file, a test id or a glob ('tests/test_q*.py').
     """
+    options = _Options(**given)
+    if options.junit is not None and not options.dry_run:
+        _remove_earlier(options.junit)
     repository = open_repository()
-    # No id holds a newline, so one value may name several: a matrix has one for each of its jobs.
-    ids = tuple(test_id for value in ids for test_id in value.split("\n"))
-    selected = _select(repository, selectors, ids, changed, base, timeout)
-    pool = devices.pool(spec)
-    executor = LocalExecutor(repository.root, pool)
-    fitting = schedule.fit(selected, pool)
-    if dry_run:
-        return _print_plan(selected, fitting, executor)
-    if not selected.tests and not selected.refused:
+    selected = _select(repository, options)
+    executor = EXECUTORS[options.executor](repository.root, options.devices)
+    feasible = schedule.fit(selected, executor.pool)
+    if options.dry_run:
+        return _print_plan(selected, feasible, executor)
+    if selected.is_empty:
         click.echo(selected.note)
+        _report_nothing(repository, executor, options)
         return EXIT_OK
-    ids_here = _ids(fitting.selection)
-    state = StatePaths(repository.root)
-    history = History(state)
-    expected = {key: past.median for key, past in history.past(ids_here).items() if past.median is not None}
-    plan = Plan(
-        run_id=time.strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(3),
-        commit=git.head(repository.root),
-        fitting=fitting,
-        pool=pool,
-        cpu_slots=len(os.sched_getaffinity(0)),
-        expected=expected,
-        replay={test_id: _replay(test_id, spec, timeout) for test_id in ids_here},
-        fail_fast=fail_fast,
-    )
-    paths = RunPaths(state, plan.run_id)
-    events = EventLog(paths)
-    with _console(repository.root, fitting.selection, pool, expected) as console:
-        for cut_off in history.take_cut_off():
-            console.note(f"an earlier run was killed during {cut_off.test_id}; its log: {cut_off.log}")
-        listeners = (events, history.listener(plan.run_id), console)
-        runner = Runner(plan, executor, paths, listeners, time.time)
-        with _interrupting(runner):
-            run = runner.run()
-        console.summary(run, repository.root)
-    events.close()
-    history.close()
-    _report(run, repository.root, junit)
+    run = _run(repository, feasible, executor, options)
+    _report(run, repository.root, options.junit)
     return run.exit_code
 
 
-def _select(
-    repository: Repository,
-    selectors: Sequence[str],
-    ids: Sequence[str],
-    changed: bool,
-    base: str,
-    timeout: float | None,
-) -> Selection:
-    project = repository.project
-    wanted = repository.from_root(selectors)
-    if not (wanted or ids or changed):
+def _select(repository: Repository, options: _Options) -> Selection:
+    request = Request(
+        selectors=repository.from_root(options.selectors),
+        # No id holds a newline, so one value may name several: a matrix has one for each of its jobs.
+        ids=tuple(test_id for value in options.ids for test_id in value.split("\n")),
+        changed=options.changed,
+        base=options.base,
+        timeout=options.timeout,
+    )
+    if not (request.selectors or request.ids or request.changed):
         raise UsageError(
             "nothing is selected. Name a label, suite, file, id or glob (see `trainci list`), or --changed."
         )
-    compared = changed or selection.wants_changes(project, wanted)
-    affected = repository.changed(base) if compared else Affected({})
-    for sentence in affected.notes:
+    selected = repository.select(request)
+    for sentence in selected.unseen:
         click.echo(github.inert(sentence), err=True)
-    choices = selection.choose(project, wanted, ids, repository.files, affected.tests, only_changed=changed)
-    if not choices and not compared:
-        raise UsageError(f"{', '.join(wanted)}: no test is registered there. Add one to trainci.toml.")
-    declared = repository.declarations({choice.entry.file for choice in choices})
-    note = "" if choices else f"No changed tests relative to {base or 'origin/' + project.base}: nothing to run."
-    return selection.resolve(project, choices, declared, timeout=timeout, note=note)
+    if selected.is_empty and not selected.note:
+        raise UsageError(f"{', '.join(request.selectors)}: no test is registered there. Add one to trainci.toml.")
+    return selected
+
+
+def _run(repository: Repository, feasible: Fitting, executor: Executor, options: _Options) -> Run:
+    state = StatePaths(repository.root)
+    executor.open()
+    with closing(executor), closing(open_store(state)) as history:
+        plan = _plan(repository, feasible, executor, history, options)
+        paths = RunPaths(state, plan.run_id)
+        with closing(EventLog(paths)) as log, _console(repository.root, plan, executor.pool) as console:
+            for cut_off in take_cut_off(history, state):
+                console.note(f"an earlier run was killed during {cut_off.attempt.test_id}; its log: {cut_off.log}")
+            listeners = (log, Recorder(history, state, plan.run_id), console)
+            runner = Runner(plan, executor, paths, listeners, console, time.time)
+            with _interrupting(runner):
+                run = runner.run()
+            console.summary(run, repository.root)
+    return run
+
+
+def _plan(repository: Repository, feasible: Fitting, executor: Executor, history: Store, options: _Options) -> Plan:
+    ids = [item.test.id for item in feasible.selection.tests]
+    return Plan(
+        run_id=time.strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(3),
+        commit=git.head(repository.root),
+        fitting=feasible,
+        expected={key: past.median for key, past in history.past(ids).items() if past.median is not None},
+        replay={test_id: _replay(test_id, executor, options) for test_id in ids},
+        fail_fast=options.fail_fast,
+    )
 
 
 def _report(run: Run, root: Path, junit: Path | None) -> None:
-    github.write_summary(summary.markdown(run), os.environ)
+    """Write each report; one that cannot be written is told, and neither the others nor the exit code heed it."""
+    try:
+        github.write_summary(summary.markdown(run), os.environ)
+    except MachineError as error:
+        click.echo(f"trainci: {error}", err=True)
     if junit is not None:
-        from trainci.reports.junit import write_junit
-
         try:
             write_junit(run, root, junit)
         except OSError as error:
-            # Written last: what became of the tests has been said by now, and stays in the history.
-            raise MachineError(f"{printable(str(junit))}: the report cannot be written: {error.strerror}") from None
+            click.echo(
+                f"trainci: {printable(str(junit))}: the report cannot be written: {error.strerror}", err=True
+            )
 
 
-def _ids(selected: Selection) -> list[str]:
-    return [item.test.id for item in selected.tests]
+def _report_nothing(repository: Repository, executor: Executor, options: _Options) -> None:
+    now = time.time()
+    commit = git.head(repository.root)
+    _report(Run("", commit, now, now, (), executor.pool.sentence, EXIT_OK), repository.root, options.junit)
 
 
-def _print_plan(selected: Selection, fitting: Fitting, executor: LocalExecutor) -> int:
-    elsewhere = {item.test_id: f"    not on this host: it {item.sentence}" for item in fitting.too_large}
-    elsewhere |= {item.test_id: f"    skipped on this host: it {item.sentence}" for item in fitting.skipped}
+def _remove_earlier(junit: Path) -> None:
+    """A report of an earlier run must not stand for this one, however this one ends.
+
+    :raises UsageError: something is there that is no file of ours to remove.
+    """
+    try:
+        junit.unlink()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise UsageError(
+            f"--junit {printable(str(junit))}: what is there cannot be replaced: {error.strerror}."
+        ) from None
+
+
+def _print_plan(selected: Selection, feasible: Fitting, executor: Executor) -> int:
+    elsewhere = {item.test_id: f"    not on this host: it {item.sentence}" for item in feasible.too_large}
+    elsewhere |= {item.test_id: f"    skipped on this host: it {item.sentence}" for item in feasible.skipped}
     for item in selected.tests:
         test = item.test
         click.echo(f"{test.id}\n    because: {item.reason}")
@@ -167,25 +205,26 @@ def _print_plan(selected: Selection, fitting: Fitting, executor: LocalExecutor) 
     return EXIT_USAGE if selected.refused else EXIT_OK
 
 
-def _replay(test_id: str, spec: str, timeout: float | None) -> str:
-    limit = () if timeout is None else ("--timeout", f"{timeout:g}")
-    return shlex.join(["trainci", "run", "--id", test_id, "--devices", spec, *limit])
+def _replay(test_id: str, executor: Executor, options: _Options) -> str:
+    limit = () if options.timeout is None else ("--timeout", f"{options.timeout:g}")
+    return shlex.join(["trainci", "run", "--id", test_id, *executor.options, *limit])
 
 
-def _console(root: Path, selected: Selection, pool: Pool, expected: Mapping[str, float]) -> Console:
+def _console(root: Path, plan: Plan, pool: Pool) -> Console:
     if github.in_actions(os.environ):
         return GithubConsole(sys.stdout, time.time, root, secrets.token_hex(16))
     if sys.stdout.isatty():
         from trainci.console.live import LiveConsole
 
-        return LiveConsole(sys.stdout, time.time, selected, pool, expected)
+        return LiveConsole(sys.stdout, time.time, plan.fitting.selection, pool, plan.expected)
     return Console(sys.stdout, time.time)
 
 
 @contextmanager
 def _interrupting(runner: Runner) -> Iterator[None]:
-    """A ^C, or a cancelled job's SIGTERM, ends the tests and still reports."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    """A ^C, or a cancelled job's SIGTERM, ends the tests and still reports. What is ignored (nohup) stays so."""
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    numbers = [number for number in signals if signal.getsignal(number) != signal.SIG_IGN]
     before = {number: signal.signal(number, lambda *_: runner.interrupt()) for number in numbers}
     try:
         yield

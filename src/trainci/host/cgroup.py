@@ -6,12 +6,14 @@ as root outside of most containers, or in a delegated cgroup. Elsewhere there is
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import time
+from pathlib import Path
 
 from trainci.host.files import read_text
-from trainci.host.processes import UNKILLABLE_AFTER_S, descendants, poll_timeout
+from trainci.host.processes import UNKILLABLE_AFTER_S, Process, descendants, poll_timeout, process
 
 # Where cgroup v2 is mounted: alone, or beside version 1.
 _MOUNTS = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
@@ -41,7 +43,7 @@ def checked(path: str, id: str) -> str:
 def make(path: str) -> bool:
     """Make the cgroup; False where there is none to be had after all (before Linux 5.14 none can be killed)."""
     try:
-        os.mkdir(path)
+        Path(path).mkdir()
     except OSError:
         return False
     if os.access(f"{path}/cgroup.kill", os.W_OK):
@@ -56,26 +58,26 @@ def adopt(path: str, root: int) -> None:
     A child is born where its parent is, so this ends. A move can take the kernel 20 ms, which is why a job is not
     started inside: that would be part of every hand-over of a device.
     """
-    inside: set[int] = set()
+    inside: set[Process] = set()
     while True:
         outside = set(descendants(root)) - inside
         if not outside:
             return
         inside |= outside
-        for pid in outside:
+        for each in outside:
             try:
-                _write(f"{path}/cgroup.procs", str(pid))
+                Path(f"{path}/cgroup.procs").write_text(str(each.pid))
             except OSError:
                 # It has ended, or it has become another user's: then the others still are ours to move.
                 continue
 
 
-def members(path: str) -> list[int]:
+def members(path: str) -> list[Process]:
     """The processes in the cgroup and those below it, as far as this process's PID namespace shows them."""
     found = []
     for folder, _, _ in os.walk(path):
-        found += [int(pid) for pid in (read_text(f"{folder}/cgroup.procs") or "").split() if pid != "0"]
-    return found
+        found += [process(int(pid)) for pid in (read_text(f"{folder}/cgroup.procs") or "").split()]
+    return [each for each in found if each is not None]
 
 
 def end(path: str) -> bool:
@@ -83,7 +85,7 @@ def end(path: str) -> bool:
     if not path or not _is_populated(path):
         return True
     try:
-        _write(f"{path}/cgroup.kill", "1")
+        Path(f"{path}/cgroup.kill").write_text("1")
         events = os.open(f"{path}/cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return not _is_populated(path)
@@ -103,20 +105,10 @@ def end(path: str) -> bool:
 
 def remove(path: str) -> None:
     """Remove an empty cgroup and what is below it; nothing happens where it is gone, or not empty."""
-    for folder, _, _ in os.walk(path, topdown=False) if path else ():
-        try:
-            os.rmdir(folder)
-        except OSError:
-            return
+    with contextlib.suppress(OSError):
+        for folder, _, _ in os.walk(path, topdown=False) if path else ():
+            Path(folder).rmdir()
 
 
 def _is_populated(path: str) -> bool:
     return "populated 1" in (read_text(f"{path}/cgroup.events") or "")
-
-
-def _write(path: str, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(descriptor, text.encode())
-    finally:
-        os.close(descriptor)

@@ -1,29 +1,63 @@
-"""A process tree: find every descendant, end all of them politely and then for certain, hear when they are gone.
+"""Processes: one walk of /proc, one way to end what it finds, and how to hear when something has ended.
 
-It reads /proc by hand and calls prctl through ``_ctypes``: this is on the start-up path of every lease, where
-psutil, ctypes, signal and subprocess would each cost more than the whole of what is done here. It knows nothing
-of leases.
+It knows nothing of leases or tests, and nothing else than the standard library.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import select
+import signal
 import time
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import signal
-    from collections.abc import Callable, Iterable
-    from typing import Any
-else:
-    import _signal as signal  # The enum-free half of `signal`, which starts 5 ms sooner.
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 # How long SIGKILL may take to act before a process counts as one that cannot be killed (state D: it waits for
 # a device or a disk inside the kernel).
 UNKILLABLE_AFTER_S = 10.0
+# A process that was forked between a listing and its signals has no exit to be woken by: look again soon.
+_LOOK_AGAIN_S = 0.05
+_LOOK_AGAIN_KILLING_S = 0.02
+# Of so many at most an exit wakes us at once: each takes a descriptor.
+_MOST_WATCHED = 64
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process that runs (proc(5)). ``started``, in ticks since boot, tells it from a later one of this ``pid``.
+
+    ``state`` is the kernel's letter: R runs, S sleeps, D waits inside the kernel, T is stopped; Z has ended its
+    main thread, but not its others.
+    """
+
+    pid: int
+    started: int
+    parent: int = field(compare=False)
+    group: int = field(compare=False)
+    session: int = field(compare=False)
+    state: str = field(compare=False)
+
+    def send(self, number: int) -> None:
+        """Send a signal to this process and no other; nothing happens where it is gone, or not ours to signal."""
+        with contextlib.suppress(ProcessLookupError, PermissionError), contextlib.ExitStack() as stack:
+            try:
+                handle = os.pidfd_open(self.pid)
+            except ProcessLookupError:
+                return
+            except OSError:
+                # No descriptor is left, or the kernel is older than 5.3.
+                if process(self.pid) == self:
+                    os.kill(self.pid, number)
+                return
+            stack.callback(os.close, handle)
+            # Compared once the handle is open: what has the number now is what the handle means.
+            if process(self.pid) == self:
+                signal.pidfd_send_signal(handle, number)
 
 
 def poll_timeout(seconds: float) -> int:
@@ -44,11 +78,7 @@ def die_with_parent(parent: int) -> None:
 
 
 def _prctl(option: int, value: int) -> None:
-    import _ctypes
-
-    this_program: Any = None
-    function = _ctypes.dlsym(_ctypes.dlopen(this_program, 0), "prctl")
-    if _ctypes.call_function(function, (option, value, 0, 0, 0)) != 0:
+    if ctypes.CDLL(None).prctl(option, *map(ctypes.c_ulong, (value, 0, 0, 0))) != 0:
         raise OSError(f"prctl({option}, {value}) was refused by the kernel")
 
 
@@ -112,140 +142,112 @@ def reap(on_exit: Callable[[int, int], None]) -> bool:
         on_exit(pid, status)
 
 
-def descendants(root: int) -> list[int]:
-    """Every process below ``root`` that is not a zombie, by the parents that /proc shows."""
-    parents: dict[int, int] = {}
-    for pid in _pids():
-        found = _stat(pid)
-        if found is not None and found[0] not in "ZX":
-            parents[pid] = found[1]
-    children: dict[int, list[int]] = {}
-    for pid, parent in parents.items():
-        children.setdefault(parent, []).append(pid)
-    tree: list[int] = []
-    todo = [root]
+def process(pid: int) -> Process | None:
+    """The process that has this number now; None when there is none, or a zombie without a thread."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return None
+    # After the name, which may hold anything, comes the third field.
+    fields = text.rpartition(b")")[2].split()
+    state, threads = fields[0].decode(), int(fields[17])
+    if state in "ZX" and threads <= 1:
+        return None
+    return Process(pid, int(fields[19]), int(fields[1]), int(fields[2]), int(fields[3]), state)
+
+
+def processes() -> list[Process]:
+    """Every process that runs, as far as /proc shows them."""
+    found = (process(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdecimal())
+    return [each for each in found if each is not None]
+
+
+def descendants(root: int) -> list[Process]:
+    """Every process below ``root``, by the parents that /proc shows."""
+    return below({root}, processes())
+
+
+def below(roots: Iterable[int], among: Iterable[Process]) -> list[Process]:
+    """Those of ``among`` that are descendants of the processes with these numbers."""
+    children: dict[int, list[Process]] = {}
+    for each in among:
+        children.setdefault(each.parent, []).append(each)
+    tree: list[Process] = []
+    todo = list(roots)
     while todo:
-        below = children.get(todo.pop(), [])
-        tree += below
-        todo += below
+        found = children.pop(todo.pop(), [])
+        tree += found
+        todo += [each.pid for each in found]
     return tree
 
 
-def marked(name: str, part: str) -> list[int]:
-    """Every process, but this one, that was started with ``part`` in the environment variable ``name``.
+def marked(name: str, part: str, among: Iterable[Process] | None = None) -> list[Process]:
+    """Those of ``among`` (all), but us, that were started with ``part`` in the environment variable ``name``.
 
     The variable's value is a list with "/" between its parts. Only processes whose environment this user may read
     can be found, and not those that were started with another environment.
     """
+    return [
+        each
+        for each in (processes() if among is None else among)
+        if each.pid != os.getpid() and part.encode() in _variable(each.pid, name).split(b"/")
+    ]
+
+
+def _variable(pid: int, name: str) -> bytes:
+    try:
+        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return b""
     prefix = f"{name}=".encode()
-    found = []
-    for pid in _pids():
-        try:
-            with open(f"/proc/{pid}/environ", "rb") as file:
-                variables = file.read().split(b"\0")
-        except OSError:
-            continue
-        values = [variable[len(prefix) :] for variable in variables if variable.startswith(prefix)]
-        if any(part.encode() in value.split(b"/") for value in values) and pid != os.getpid():
-            state = _stat(pid)
-            if state is not None and state[0] not in "ZX":
-                found.append(pid)
-    return found
+    return next((variable[len(prefix) :] for variable in variables if variable.startswith(prefix)), b"")
 
 
 def send(pid: int, number: int) -> None:
-    """Send a signal; a process that is gone, or that may not be signalled, is left alone."""
-    try:
+    """Send a signal to a child that nobody has waited for yet; to any other, by ``Process.send``."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.kill(pid, number)
-    except (ProcessLookupError, PermissionError):
-        return
 
 
-def end_descendants(
-    grace: float, pipe: SignalPipe, on_exit: Callable[[int, int], None], spare: Iterable[int] = ()
-) -> list[int]:
-    """End every descendant of this subreaper: SIGTERM, up to ``grace`` seconds, then SIGKILL until none is left.
+def end(find: Callable[[], Collection[Process] | None], grace: float, *, ask: bool = True) -> list[Process]:
+    """End every process that ``find`` finds: SIGTERM, up to ``grace`` seconds, then SIGKILL until none is left.
 
-    ``pipe`` must listen to SIGCHLD. Returns the processes that even SIGKILL did not end within
-    UNKILLABLE_AFTER_S, normally none. ``spare`` are children that are left alone and not waited for.
+    ``find`` gives None once it is certain that none is left. Those that may not be signalled are waited for, too.
+    Without ``ask`` nothing is sent before SIGKILL: the caller has asked them to end. Returns the processes that
+    even SIGKILL did not end within UNKILLABLE_AFTER_S, normally none.
     """
-    me = os.getpid()
-    spared = set(spare)
-    told: set[int] = set()
     polite_until = time.monotonic() + grace
     give_up_at = polite_until + UNKILLABLE_AFTER_S
-    poller = select.poll()
-    poller.register(pipe.fd, select.POLLIN)
-    while True:
-        left = reap(on_exit) and (not spared or any(pid not in spared for pid in descendants(me)))
+    asked: set[Process] = set()
+    while (found := find()) is not None:
         now = time.monotonic()
-        if not left:
-            return []
         if now >= give_up_at:
-            return [pid for pid in descendants(me) if pid not in spared]
+            return list(found)
         polite = now < polite_until
-        for pid in descendants(me):
-            if pid in spared or (polite and pid in told):
-                continue
-            told.add(pid)
-            send(pid, signal.SIGTERM if polite else signal.SIGKILL)
-            if polite:
+        for each in found:
+            if not polite:
+                each.send(signal.SIGKILL)
+            elif ask and each not in asked:
+                asked.add(each)
+                each.send(signal.SIGTERM)
                 # A stopped process acts on SIGTERM only once it runs again.
-                send(pid, signal.SIGCONT)
-        # A process that was forked between the listing and the signal has no exit to be woken by: look again soon.
-        poller.poll(20 if not polite else max(1, min(50, int((polite_until - now) * 1000))))
-        pipe.take()
+                each.send(signal.SIGCONT)
+        wait_for_exit(found, min(_LOOK_AGAIN_S, polite_until - now) if polite else _LOOK_AGAIN_KILLING_S)
+    return []
 
 
-def end_found(find: Callable[[], list[int]], grace: float) -> list[int]:
-    """End every process that ``find`` finds, descendants or not, in the way of ``end_descendants``.
-
-    Waits for processes that may not be signalled, too. Returns those that did not end.
-    """
-    polite_until = time.monotonic() + grace
-    give_up_at = polite_until + UNKILLABLE_AFTER_S
-    told: set[int] = set()
-    while True:
-        found = find()
-        now = time.monotonic()
-        if not found or now >= give_up_at:
-            return found
-        polite = now < polite_until
-        for pid in found:
-            if not (polite and pid in told):
-                told.add(pid)
-                send(pid, signal.SIGTERM if polite else signal.SIGKILL)
-                send(pid, signal.SIGCONT)
-        wait_for_exit(found, min(0.25, max(0.01, (polite_until if polite else give_up_at) - now)))
+def end_descendants(grace: float, on_exit: Callable[[int, int], None]) -> list[Process]:
+    """``end`` every descendant of this subreaper, and collect its children as ``reap`` does."""
+    return end(lambda: descendants(os.getpid()) if reap(on_exit) else None, grace)
 
 
-def wait_for_exit(pids: Iterable[int], timeout: float) -> None:
+def wait_for_exit(watched: Collection[Process], timeout: float) -> None:
     """Wait until one of the processes has exited, at most ``timeout`` seconds (pidfd_open(2))."""
     poller = select.poll()
-    opened = []
-    for pid in pids:
-        try:
-            descriptor = os.pidfd_open(pid)
-        except OSError:
-            continue
-        opened.append(descriptor)
-        poller.register(descriptor, select.POLLIN)
-    try:
-        poller.poll(max(1, int(timeout * 1000)))
-    finally:
-        for descriptor in opened:
-            os.close(descriptor)
-
-
-def _pids() -> list[int]:
-    return [int(name) for name in os.listdir("/proc") if name.isdecimal()]
-
-
-def _stat(pid: int) -> tuple[str, int] | None:
-    """State letter and parent of a process (proc(5)); None when it is gone."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            after_name = file.read().rpartition(b")")[2].split()
-    except OSError:
-        return None
-    return after_name[0].decode(), int(after_name[1])
+    with contextlib.ExitStack() as opened:
+        for each in list(watched)[:_MOST_WATCHED]:
+            with contextlib.suppress(OSError):
+                handle = os.pidfd_open(each.pid)
+                opened.callback(os.close, handle)
+                poller.register(handle, select.POLLIN)
+        poller.poll(poll_timeout(timeout))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from trainci.model.device import Device, Pool
-from trainci.model.events import Event
+from trainci.model.device import MOST_DEVICES, Device, Pool
 from trainci.model.project import (
     Change,
     Declarations,
@@ -18,18 +17,21 @@ from trainci.model.project import (
     Trigger,
     Workflow,
 )
-from trainci.model.run import Attempt, Metric, Outcome, Result, Run, Verdict
+from trainci.model.run import Attempt, Cause, Ending, Metric, Outcome, Phase, Result, Run, Verdict
 
 __all__ = [
+    "MOST_DEVICES",
     "Attempt",
+    "Cause",
     "Change",
     "Declarations",
     "Device",
+    "Ending",
     "Entry",
-    "Event",
     "Metric",
     "Outcome",
     "PathRule",
+    "Phase",
     "Pool",
     "Project",
     "Refused",

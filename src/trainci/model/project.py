@@ -49,33 +49,37 @@ class Entry:
 
 @dataclass(frozen=True)
 class Declarations:
-    """What a test file says about itself, read from its syntax tree.
+    """What a test file says about itself, read without running it.
 
     ``num_gpus`` is None when the file declares none; ``line`` is where it does. ``requires_gpu``: virtual devices
     will not do; ``requires_gpu_line`` is where that stands. ``phased``: its ``__main__`` block is one call of
-    ``trainci.testing.main``, so that its phases can be run one at a time. ``fault`` is one sentence
-    (``tests/test_x.py:3: …``) when the file cannot be read or declares something that is no constant.
+    ``trainci.testing.main``, so that its phases can be run one at a time. ``remarks`` say what is wrong though
+    it can be run, each a line and a sentence. ``fault`` is one sentence (``tests/test_x.py:3: …``) when the file
+    cannot be read or declares something that is no constant. ``style`` names the test style that reads
+    and starts it.
     """
 
     num_gpus: int | None = None
     line: int = 1
     requires_gpu: bool = False
     requires_gpu_line: int = 1
-    has_main: bool = False
     phased: bool = False
+    remarks: tuple[tuple[int, str], ...] = ()
     fault: str = ""
+    style: str = "python"
 
 
 @dataclass(frozen=True)
 class Test:
     """One runnable thing: an Entry with every default filled in. ``timeout`` is in seconds.
 
-    ``phased`` and ``requires_gpu`` are those of its file's Declarations.
+    ``command`` are the words that start it from the repository's root; no shell reads them. ``phased`` and
+    ``requires_gpu`` are those of its file's Declarations.
     """
 
     id: str
     file: str
-    args: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
     env: tuple[tuple[str, str], ...] = ()
     num_gpus: int = 0
     timeout: float = 3600.0
@@ -191,6 +195,10 @@ class Project:
                 first.setdefault(entry.id, entry)
         return tuple(first.values())
 
+    def num_gpus(self, entry: Entry, says: Declarations) -> int:
+        """How many devices ``entry`` takes: what it says itself, else its file, else the default."""
+        return next((n for n in (entry.num_gpus, says.num_gpus) if n is not None), self.default_gpus)
+
 
 @dataclass(frozen=True)
 class Selected:
@@ -212,12 +220,19 @@ class Refused:
 class Selection:
     """The tests of a run, each id once, in the order in which they were asked for.
 
-    ``note`` explains an empty selection.
+    ``note`` explains an empty selection. ``unseen`` are sentences about what a change does not reach, or what of it
+    cannot be followed.
     """
 
     tests: tuple[Selected, ...] = ()
     refused: tuple[Refused, ...] = ()
     note: str = ""
+    unseen: tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing was selected, not even to be refused."""
+        return not (self.tests or self.refused)
 
 
 @dataclass(frozen=True)

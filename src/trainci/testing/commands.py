@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import IO
 
 from trainci.errors import EXIT_FAILED, TrainciError
+from trainci.output.redaction import Redactor, redact
 from trainci.testing.marked import MarkedProcesses
-from trainci.testing.redaction import Redactor, redact, with_environment
+from trainci.testing.secrets import with_environment
 
 KEPT_BYTES = 1 << 20
 """How much of a command's output is kept in memory, from its end."""

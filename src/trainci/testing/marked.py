@@ -6,26 +6,12 @@ import contextlib
 import os
 import signal
 import subprocess
-import time
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+
+from trainci.host.processes import Process, below, end, marked, processes
 
 GRACE_S = 10.0
 """How long processes have between SIGTERM and SIGKILL."""
-_LOOK_AGAIN_S = 0.05
-
-
-@dataclass(frozen=True)
-class _Process:
-    """A process; ``started``, in the kernel's ticks, tells it from a later one with the same ``pid``."""
-
-    pid: int
-    started: int
-    parent: int = field(compare=False)
-    group: int = field(compare=False)
-    environment: list[bytes] = field(compare=False)
 
 
 class MarkedProcesses:
@@ -37,6 +23,7 @@ class MarkedProcesses:
 
     def __init__(self) -> None:
         self._name = f"TRAINCI_COMMAND_{uuid.uuid4().hex}"
+        self._known: set[Process] = set()
 
     @property
     def mark(self) -> dict[str, str]:
@@ -46,51 +33,33 @@ class MarkedProcesses:
     def end(self, leader: subprocess.Popen[bytes], grace: float | None = None) -> None:
         """SIGTERM to ``leader``'s group, then, ``grace`` (GRACE_S) seconds later, SIGKILL to all that is left.
 
-        Returns once every process is gone. Those in groups of their own are left to their parents at first:
-        a launcher such as torchrun ends its ranks itself.
+        Returns once every process is gone, or SIGKILL has not ended it in ten seconds. Those in groups of their own
+        are left to their parents at first: a launcher such as torchrun ends its ranks itself.
         """
-        deadline = time.monotonic() + (GRACE_S if grace is None else grace)
+
+        def left() -> set[Process] | None:
+            self._look(leader)
+            # Waited for last: as long as it is a zombie, no other process or group can be given its number.
+            return self._known if self._known or leader.poll() is None else None
+
         # Before anything is signalled, as long as children can be told by their parents.
-        left = self._alive(leader.pid, set())
+        self._look(leader)
         try:
-            _signal_group(leader.pid, signal.SIGTERM)
-            while time.monotonic() < deadline and (leader.poll() is None or left):
-                time.sleep(_LOOK_AGAIN_S)
-                left = self._alive(leader.pid, left)
-        finally:  # a second ^C cuts the waiting short, not the ending
-            _signal_group(leader.pid, signal.SIGKILL)
-            # Again and again: a process may start another one while we look.
-            while left := self._alive(leader.pid, left):
-                for process in left:
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(process.pid, signal.SIGKILL)
-                time.sleep(_LOOK_AGAIN_S)
-            leader.wait()
+            # Once to the whole group: what it starts to clean up is not to be ended at once.
+            if any(each.group == leader.pid for each in self._known):
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(leader.pid, signal.SIGTERM)
+            end(left, GRACE_S if grace is None else grace, ask=False)
+        except BaseException:  # a second ^C cuts the waiting short, not the ending
+            end(left, 0)
+            raise
 
-    def _alive(self, group: int, known: set[_Process]) -> set[_Process]:
-        """The processes of the command that run now; ``known`` are those that were seen before."""
-        mark = f"{self._name}=1".encode()
-        processes = list(_processes())
-        found = {p for p in processes if p.group == group or mark in p.environment or p in known}
-        pids = {process.pid for process in found}
-        while more := [p for p in processes if p.parent in pids and p.pid not in pids]:
-            found.update(more)
-            pids.update(process.pid for process in more)
-        return found
-
-
-def _processes() -> Iterator[_Process]:
-    """Every process that this user may look into, but zombies."""
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                # proc(5): after the name, which may hold anything, comes the third field.
-                fields = (entry / "stat").read_bytes().rpartition(b")")[2].split()
-                if fields[0] not in (b"Z", b"X"):
-                    environment = (entry / "environ").read_bytes().split(b"\0")
-                    yield _Process(int(entry.name), int(fields[19]), int(fields[1]), int(fields[2]), environment)
-
-
-def _signal_group(group: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(group, number)
+    def _look(self, leader: subprocess.Popen[bytes]) -> None:
+        """Keep of the processes that are known those that still run, and add those that are found now."""
+        everyone = processes()
+        reused = leader.returncode is not None and any(each.pid == leader.pid for each in everyone)
+        group = -1 if reused else leader.pid
+        found = {each for each in everyone if each.group == group or each in self._known}
+        found.update(marked(self._name, "1", everyone))
+        found.update(below([each.pid for each in found], everyone))
+        self._known = found

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from trainci.errors import UsageError
+from trainci.output.redaction import redact
 from trainci.testing.commands import CommandError, exec_command
 from trainci.testing.ray_cluster import ray_cluster, ray_command
-from trainci.testing.redaction import redact, with_environment
+from trainci.testing.secrets import with_environment
 
 # torchrun's report: "Root Cause (first observed failure):", then "rank : 2 (local_rank: 2)" and "exitcode : 1".
 _ROOT_CAUSE = re.compile(

@@ -1,57 +1,28 @@
-"""The host's accelerators through NVML, or virtual CPU devices. The one room that knows NVML."""
+"""NVIDIA GPUs and their MIG instances, through NVML. The one room that knows it.
+
+Its binding is imported only where there is NVML: elsewhere it would cost each lease 45 ms, and find nothing.
+"""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
+import ctypes
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from trainci.errors import MachineError, UsageError
-from trainci.model import Device, Pool
-from trainci.text import printable
+from trainci.errors import MachineError
+from trainci.host.devices.vendor import Heard
+from trainci.model import Device
 
-# What one lease can hold (``trainci.lease.options``).
-_MOST_VIRTUAL = 120
+VARIABLE = "CUDA_VISIBLE_DEVICES"
+# What the binding loads, in containers and in WSL too, and what comes with each driver.
+_LIBRARY = "libnvidia-ml.so.1"
+_UNREACHABLE = "unreachable-"
 # Long enough for NVML to look at what lies there already.
 _EVENT_WAIT_MS = 1
 # What NVML says where an event is of no single MIG instance (nvml.h, nvmlEventData_t).
 _ANY_INSTANCE = 0xFFFFFFFF
-
-
-def pool(spec: str) -> Pool:
-    """The devices that ``--devices SPEC`` means: ``auto``, ``cpu:N``, or indices such as ``0,1``.
-
-    :raises UsageError: the specification is malformed or names a device that does not exist.
-    :raises MachineError: NVML is there and fails, or a device that is named cannot be used.
-    """
-    if spec == "auto":
-        return Pool(tuple(device for device in _inherited(discover()) if not device.fault), virtual=False)
-    kind, _, count = spec.partition(":")
-    if kind == "cpu" and count.isdecimal() and 0 < int(count) <= _MOST_VIRTUAL:
-        return Pool(virtual_devices(int(count)), virtual=True)
-    wanted = spec.split(",")
-    if not all(part.isdecimal() for part in wanted):
-        raise UsageError(
-            f"--devices {printable(spec)}: write auto, cpu:N (N virtual devices, up to {_MOST_VIRTUAL}), "
-            "or indices such as 0,1."
-        )
-    seen = {device.index: device for device in _inherited(discover())}
-    missing = [part for part in wanted if int(part) not in seen]
-    if missing:
-        has = ", ".join(str(index) for index in seen) or "none"
-        raise UsageError(f"--devices {printable(spec)}: no device {', '.join(missing)} here; this host has: {has}.")
-    chosen = tuple(seen[index] for index in sorted({int(part) for part in wanted}))
-    for device in chosen:
-        if device.fault:
-            raise MachineError(f"--devices {spec}: device {device.index} cannot be used: {device.fault}.")
-    return Pool(chosen, virtual=False)
-
-
-def virtual_devices(count: int) -> tuple[Device, ...]:
-    """``count`` stand-ins for accelerators, on a host with none."""
-    return tuple(Device(index, f"cpu-{index}", "virtual CPU device", virtual=True) for index in range(count))
 
 
 def discover() -> tuple[Device, ...]:
@@ -72,35 +43,18 @@ def discover() -> tuple[Device, ...]:
                 found += [_device(nvml, part, len(found) + i) for i, part in enumerate(parts)]
             except nvml.NVMLError as error:
                 fault = _unreachable(error)
-                found.append(Device(len(found), f"unreachable-{position}", "unreachable GPU", fault=fault))
+                found.append(Device(len(found), f"{_UNREACHABLE}{position}", "unreachable GPU", fault=fault))
         return tuple(found)
 
 
-def visible(devices: Sequence[Device], variable: str) -> tuple[Device, ...]:
-    """The devices that a ``CUDA_VISIBLE_DEVICES`` of this value leaves, in its order.
-
-    Entries are indices, UUIDs or unique beginnings of UUIDs; CUDA ignores everything after the first entry
-    that it does not know (CUDA C++ Programming Guide, "CUDA Environment Variables"), and shows no device at all
-    when one is named twice.
-    """
-    found: list[Device] = []
-    for part in variable.split(","):
-        text = part.strip()
-        if text.isdecimal():
-            hits = [device for device in devices if device.index == int(text)]
-        else:
-            hits = [device for device in devices if text and device.uuid.startswith(text)]
-        if len(hits) != 1:
-            break
-        if hits[0] in found:
-            return ()
-        found.append(hits[0])
-    return tuple(found)
+def knows(uuid: str) -> bool:
+    """Is this a UUID of NVML's, or a name that ``discover`` gives to what NVML cannot reach?"""
+    return uuid.startswith(("GPU-", "MIG-", _UNREACHABLE))
 
 
 def load() -> None:
     """Load the binding of NVML now, which takes longer than its answers; nothing is opened."""
-    import pynvml  # noqa: F401
+    _binding()
 
 
 @contextmanager
@@ -167,14 +121,14 @@ def _memory_faults(nvml: Any, handle: Any) -> str:
     return ""
 
 
-def listen_for_xids(uuids: Sequence[str]) -> Callable[[], tuple[tuple[str, int], ...]]:
+def listen(uuids: Sequence[str]) -> Heard:
     """Hear the Xid errors of these devices from now on, until this process ends.
 
-    Returns what gives, at each call, those that came since the call before: pairs of UUID and number. Where NVML
-    cannot tell (an old card, a virtual one), nothing is ever heard.
+    Where NVML cannot tell (an old card, a virtual one), nothing is ever heard.
     """
-    import pynvml as nvml
-
+    nvml = _binding()
+    if nvml is None:
+        return tuple
     try:
         nvml.nvmlInit()
         events = nvml.nvmlEventSetCreate()
@@ -246,28 +200,36 @@ def numa_node(uuid: str) -> int:
         return -1
 
 
-def _inherited(devices: tuple[Device, ...]) -> tuple[Device, ...]:
-    variable = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return devices if variable is None else visible(devices, variable)
-
-
 @contextmanager
 def _nvml() -> Iterator[Any]:
-    import pynvml
-
-    try:
-        pynvml.nvmlInit()
-    except (pynvml.NVMLError_LibraryNotFound, pynvml.NVMLError_DriverNotLoaded):
+    nvml = _binding()
+    if nvml is None:
         yield None
         return
-    except pynvml.NVMLError as error:
+    try:
+        nvml.nvmlInit()
+    except (nvml.NVMLError_LibraryNotFound, nvml.NVMLError_DriverNotLoaded):
+        yield None
+        return
+    except nvml.NVMLError as error:
         raise MachineError(f"the NVIDIA driver is there, but NVML fails: {error}. Look at `nvidia-smi`.") from None
     try:
-        yield pynvml
-    except pynvml.NVMLError as error:
+        yield nvml
+    except nvml.NVMLError as error:
         raise MachineError(f"NVML fails: {error}. Look at `nvidia-smi`.") from None
     finally:
-        pynvml.nvmlShutdown()
+        nvml.nvmlShutdown()
+
+
+def _binding() -> Any:
+    """The binding of NVML; None where there is no NVML to bind to."""
+    try:
+        ctypes.CDLL(_LIBRARY)
+    except OSError:
+        return None
+    import pynvml
+
+    return pynvml
 
 
 def _required(nvml: Any) -> Any:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import html
+import json
+import urllib.parse
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainci.testing.redaction import Redactor, redact
+from trainci.output.redaction import MASK, Redactor, redact
 
 # Few letters, so that secrets begin, overlap and repeat each other often.
 words = st.text("ab", min_size=1, max_size=5)
@@ -43,3 +49,37 @@ def test_an_unset_secret_masks_nothing() -> None:
 
 def test_a_secret_that_begins_with_another_is_masked_whole() -> None:
     assert redact("key abcdef, abc", ["abc", "abcdef"]) == "key ***, ***"
+
+
+FORMS = {
+    "as it is": lambda s: s,
+    "in a URL": lambda s: urllib.parse.quote(s, safe=""),
+    "in a form": urllib.parse.quote_plus,
+    "in JSON": lambda s: json.dumps({"token": s}),
+    "in HTML": html.escape,
+    "in base64": lambda s: base64.b64encode(s.encode()).decode(),
+    "in base64, after one": lambda s: base64.b64encode(f"u{s}".encode()).decode(),
+    "in base64, after two": lambda s: base64.b64encode(f"u:{s}:x".encode()).decode(),
+    "in a basic header": lambda s: base64.b64encode(f"user:{s}".encode()).decode(),
+    "in base64 for a URL": lambda s: base64.urlsafe_b64encode(f"us:{s}".encode()).decode(),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@given(
+    secret=st.text(st.characters(min_codepoint=33, max_codepoint=0x2FF), min_size=16, max_size=40),
+    cut=st.integers(0, 90),
+)
+def test_no_form_of_a_secret_is_left_wherever_the_stream_is_cut(form, secret, cut):
+    text = FORMS[form](secret).encode()
+    redactor = Redactor([secret])
+    shown = redactor.feed(b"before " + text[:cut]) + redactor.feed(text[cut:] + b" after") + redactor.flush()
+    # All but what base64 mixes with its neighbours.
+    core = text.strip(b"=")[4:-4]
+    assert MASK in shown
+    assert not core or core not in shown
+
+
+def test_each_line_of_a_secret_of_several_lines_is_masked():
+    key = "-----BEGIN KEY-----\nabcdefghij\nklmnopqrst\n-----END KEY-----"
+    assert redact("x abcdefghij y", [key]) == "x *** y"

@@ -1,0 +1,39 @@
+"""Pure: what the names of a Python file mean, read from its syntax tree."""
+
+from __future__ import annotations
+
+import ast
+
+
+class Names:
+    """The names of a file: what is imported under which, and its functions."""
+
+    def __init__(self, tree: ast.Module) -> None:
+        self.tree = tree
+        self.functions = {
+            node.name: node for node in tree.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        }
+        self.imported: dict[str, str] = {}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    self.imported[alias.asname or alias.name.partition(".")[0]] = (
+                        alias.name if alias.asname else alias.name.partition(".")[0]
+                    )
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                self.imported.update(
+                    {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+                )
+        self.uses_exit_codes = any(
+            isinstance(node, ast.Attribute) and node.attr == "exitcode" for node in ast.walk(tree)
+        )
+
+    def name(self, node: ast.expr) -> str:
+        """``pytest.main`` for ``pt.main`` after ``import pytest as pt``; empty for what is no plain name."""
+        parts: list[str] = []
+        while isinstance(node, ast.Attribute):
+            parts.append(node.attr)
+            node = node.value
+        if not isinstance(node, ast.Name):
+            return ""
+        return ".".join([self.imported.get(node.id, node.id), *reversed(parts)])

@@ -1,0 +1,166 @@
+"""Pure: which calls return how tests went instead of raising, and what would make that count."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+
+from trainci.catalog.names import Names
+from trainci.catalog.statements import statements
+
+# What returns how it went instead of raising, and what would make it count.
+_EXIT_CODES = {
+    "pytest.main": "sys.exit(pytest.main(…))",
+    "pytest.console_main": "sys.exit(pytest.console_main())",
+    "_pytest.config.main": "sys.exit(pytest.main(…))",
+    "pytest.cmdline.main": "sys.exit(pytest.main(…))",
+    "nose.run": "sys.exit(not nose.run(…))",
+    "doctest.testmod": "sys.exit(doctest.testmod().failed > 0)",
+    "doctest.testfile": "sys.exit(doctest.testfile(…).failed > 0)",
+}
+_COMMANDS = {
+    "subprocess.run": "check=True",
+    "subprocess.call": "subprocess.check_call(…)",
+    "subprocess.getoutput": "subprocess.run(…, check=True)",
+    "os.system": "subprocess.run(…, check=True)",
+    "os.spawnlp": "subprocess.run(…, check=True)",
+    "os.spawnvp": "subprocess.run(…, check=True)",
+}
+_RUNNERS = ("unittest.TextTestRunner", "xmlrunner.XMLTestRunner", "HtmlTestRunner.HTMLTestRunner")
+_UNITTEST_MAINS = ("unittest.main", "unittest.TestProgram", "unittest.main.main", "absl.testing.absltest.main")
+_PROCESSES = ("multiprocessing.Process", "torch.multiprocessing.Process")
+# Words that begin a command which runs tests or training, and those of a cleaning up that may fail as it likes.
+_RUNS_TESTS = (
+    "python",
+    "python3",
+    "pytest",
+    "torchrun",
+    "accelerate",
+    "deepspeed",
+    "bash",
+    "sh",
+    "uv",
+    "mpirun",
+    "srun",
+)
+_CLEANS_UP = (
+    "pkill",
+    "kill",
+    "killall",
+    "rm",
+    "ray",
+    "mkdir",
+    "sleep",
+    "nvidia-smi",
+    "git",
+    "which",
+    "docker",
+    "fuser",
+)
+
+
+@dataclass(frozen=True)
+class LostResult:
+    """A result that goes nowhere. ``what`` happens at ``line``, ``mend`` says how it would count.
+
+    ``certain``: the block always comes there and nothing else decides, so a green run says nothing.
+    """
+
+    line: int
+    what: str
+    mend: str
+    certain: bool
+
+    def __str__(self) -> str:
+        return f"{self.what}, so a failure is green. {self.mend}"
+
+
+def lost_by(call: ast.Call, kinds: dict[str, str], file: Names, certain: bool) -> LostResult | None:
+    """What is lost where the value of ``call`` goes nowhere; None where nothing is."""
+    name = file.name(call.func)
+    if name in _EXIT_CODES:
+        return _lost(call, f"the exit code of `{name}` goes nowhere", f"Write `{_EXIT_CODES[name]}`.", certain)
+    if name in _UNITTEST_MAINS and _keyword(call, "exit") is False:
+        return _lost(call, f"`{name}(exit=False)` tells nobody how it went", "Leave `exit=False` out.", certain)
+    if name in _COMMANDS and _keyword(call, "check", absent=False) is False:
+        first = _first_word(call, file)
+        if first in _CLEANS_UP:
+            return None
+        mend = f"Use `{_COMMANDS[name]}`."
+        return _lost(call, f"the exit code of `{name}` goes nowhere", mend, certain and first in _RUNS_TESTS)
+    if isinstance(call.func, ast.Attribute):
+        return _result_of_method(call, call.func, kinds, file, certain)
+    inner = _returned(file.functions.get(name), file) if name in file.functions else None
+    if inner is not None:
+        return _lost(
+            call, f"`{name}()` returns how it went, and that goes nowhere", f"Write `sys.exit({name}())`.", certain
+        )
+    return None
+
+
+def _result_of_method(
+    call: ast.Call, method: ast.Attribute, kinds: dict[str, str], file: Names, certain: bool
+) -> LostResult | None:
+    of = (
+        file.name(method.value.func)
+        if isinstance(method.value, ast.Call)
+        else kinds.get(file.name(method.value), "")
+    )
+    if method.attr == "run" and of in _RUNNERS:
+        mend = "Write `sys.exit(not runner.run(suite).wasSuccessful())`."
+        return _lost(call, "the result of the test runner goes nowhere", mend, certain)
+    if method.attr in ("wait", "communicate") and of == "subprocess.Popen":
+        return _lost(
+            call, "the exit code of the process goes nowhere", "Use `subprocess.run(…, check=True)`.", False
+        )
+    if method.attr == "join" and of in _PROCESSES and not file.uses_exit_codes:
+        return _lost(call, "the process's exit code goes nowhere", "Assert that its `exitcode` is 0.", False)
+    if method.attr == "start" and of == "threading.Thread":
+        return _lost(
+            call, "an exception of a thread ends nothing but the thread", "Use a future's `result()`.", False
+        )
+    return None
+
+
+def _lost(call: ast.Call, what: str, mend: str, certain: bool) -> LostResult:
+    return LostResult(call.lineno, what, mend, certain)
+
+
+def _keyword(call: ast.Call, name: str, absent: object = None) -> object:
+    """The constant that a call passes by this name: ``absent`` for none, True for what is no constant."""
+    for keyword in call.keywords:
+        if keyword.arg == name:
+            return keyword.value.value if isinstance(keyword.value, ast.Constant) else True
+    return absent
+
+
+def _first_word(call: ast.Call, file: Names) -> str:
+    """The program that a command begins with: ``python`` for ``sys.executable``, empty for what is no constant."""
+    node: ast.expr | None = call.args[0] if call.args else None
+    while isinstance(node, (ast.List, ast.Tuple, ast.BinOp, ast.JoinedStr)):
+        if isinstance(node, ast.BinOp):
+            node = node.left
+        else:
+            parts = node.values if isinstance(node, ast.JoinedStr) else node.elts
+            node = parts[0] if parts else None
+    if node is not None and file.name(node) == "sys.executable":
+        return "python"
+    if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.split():
+        return node.value.split()[0].rpartition("/")[2]
+    return ""
+
+
+def _returned(
+    function: ast.FunctionDef | ast.AsyncFunctionDef | None, file: Names, depth: int = 8
+) -> ast.expr | None:
+    """What a function returns, where that is the result of tests."""
+    if function is None or depth == 0:
+        return None
+    for statement, _ in statements(function.body, True):
+        value = statement.value if isinstance(statement, ast.Return) else None
+        if not isinstance(value, ast.Call):
+            continue
+        name = file.name(value.func)
+        if name in _EXIT_CODES or _returned(file.functions.get(name), file, depth - 1) is not None:
+            return value
+    return None

@@ -1,0 +1,45 @@
+"""The promise of a test style: how its files are known, what they declare, and by which command a test starts."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+from trainci.catalog.declarations import parse
+from trainci.catalog.source import read_source
+from trainci.model import Declarations
+from trainci.selection import Commands
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file that may be a test, read once and only when a style asks. ``file`` is relative to ``root``."""
+
+    root: Path
+    file: str
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        """Its syntax tree as Python.
+
+        :raises OSError: it cannot be read, or is not to be.
+        :raises SyntaxError, ValueError, RecursionError, MemoryError: it is no Python.
+        """
+        return parse(read_source(self.root, self.file))
+
+
+class Style(Commands, Protocol):
+    """One way to write and start tests. What Source raises, ``recognises`` and ``read`` may let through."""
+
+    @property
+    def suffix(self) -> str:
+        """How the names of its files end: others, a glob of tests leaves out."""
+
+    def recognises(self, source: Source) -> bool:
+        """Is the file written in this style?"""
+
+    def read(self, source: Source) -> Declarations:
+        """What the file declares, without running it."""

@@ -1,0 +1,123 @@
+"""What pytest says of the single tests of a file, read from the JUnit XML that it wrote. Pure.
+
+Format: https://docs.pytest.org/en/stable/how-to/output.html#creating-junitxml-format-files (family xunit2).
+The file is written by code of the repository, so it may hold anything: it is bounded, and no entity is resolved.
+"""
+
+from __future__ import annotations
+
+import math
+import xml.parsers.expat
+from dataclasses import dataclass, field
+
+from trainci.text import printable
+
+LARGEST_FILE = 64 << 20
+_LONGEST_MESSAGE = 2000
+_MOST_ITEMS = 100_000
+# The element in a testcase, and what it means. pytest writes an error where a fixture or the collection failed.
+_OUTCOMES = {"failure": "failed", "error": "error", "skipped": "skipped"}
+_SEVERITY = ("passed", "skipped", "failed", "error")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One test of a file.
+
+    ``name`` is its class and name as pytest writes them, ``outcome`` is passed, failed, error or skipped,
+    ``seconds`` how long it took with its fixtures, ``message`` why it did not pass.
+    """
+
+    name: str
+    outcome: str
+    seconds: float = 0.0
+    message: str = ""
+
+
+class BrokenResults(ValueError):
+    """The text is no JUnit XML, or more of it than anybody reads."""
+
+
+def read_junit(data: bytes) -> tuple[Item, ...]:
+    """The items of a JUnit file, in its order; several elements for one item (it failed, and its teardown) are one.
+
+    :raises BrokenResults: it is none, holds a document type, or is larger than LARGEST_FILE.
+    """
+    if len(data) > LARGEST_FILE:
+        raise BrokenResults(f"it is larger than {LARGEST_FILE >> 20} MiB")
+    reader = _Reader()
+    parser = xml.parsers.expat.ParserCreate()
+    parser.StartElementHandler = reader.start
+    parser.EndElementHandler = reader.end
+    parser.CharacterDataHandler = reader.text
+    parser.StartDoctypeDeclHandler = reader.doctype
+    parser.buffer_text = True
+    try:
+        parser.Parse(data, True)
+    except xml.parsers.expat.ExpatError as error:
+        raise BrokenResults(f"it is no XML: {error}") from None
+    if not reader.is_junit:
+        raise BrokenResults("it is XML, and no JUnit report")
+    return tuple(reader.items.values())
+
+
+def counts(items: tuple[Item, ...]) -> dict[str, int]:
+    """How many items ended how, worst last; outcomes that none had are left out."""
+    found = {outcome: sum(item.outcome == outcome for item in items) for outcome in _SEVERITY}
+    return {outcome: count for outcome, count in found.items() if count}
+
+
+@dataclass
+class _Reader:
+    """Takes the parser's events; keeps the worst outcome of each item."""
+
+    items: dict[str, Item] = field(default_factory=dict)
+    is_junit: bool = False
+    _name: str = ""
+    _seconds: float = 0.0
+    _outcome: str = "passed"
+    _message: str = ""
+    _inside: bool = False
+
+    def doctype(self, *_: object) -> None:
+        raise BrokenResults("it declares a document type, which pytest never writes")
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        if tag in ("testsuite", "testsuites"):
+            self.is_junit = True
+        elif tag == "testcase":
+            where, name = attributes.get("classname", ""), attributes.get("name", "")
+            self._name = printable("::".join(part for part in (where, name) if part))
+            self._seconds = _seconds(attributes.get("time", ""))
+            self._outcome, self._message, self._inside = "passed", "", False
+        elif tag in _OUTCOMES:
+            self._inside = True
+            outcome = _OUTCOMES[tag]
+            if _SEVERITY.index(outcome) > _SEVERITY.index(self._outcome):
+                self._outcome = outcome
+            self._message = self._message or attributes.get("message", "")[:_LONGEST_MESSAGE]
+
+    def end(self, tag: str) -> None:
+        if tag in _OUTCOMES:
+            self._inside = False
+        elif tag == "testcase":
+            self._keep(Item(self._name, self._outcome, self._seconds, self._message.strip()))
+
+    def text(self, data: str) -> None:
+        if self._inside and len(self._message) < _LONGEST_MESSAGE:
+            self._message += data[: _LONGEST_MESSAGE - len(self._message)]
+
+    def _keep(self, item: Item) -> None:
+        known = self.items.get(item.name)
+        if known is None and len(self.items) >= _MOST_ITEMS:
+            raise BrokenResults(f"it holds more than {_MOST_ITEMS} tests")
+        if known is None or _SEVERITY.index(item.outcome) > _SEVERITY.index(known.outcome):
+            self.items[item.name] = item
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        return 0.0
+    return value if math.isfinite(value) and value >= 0 else 0.0

@@ -1,0 +1,91 @@
+"""Pure: keeps secrets out of what is shown."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+import urllib.parse
+from collections.abc import Iterable, Iterator
+
+MASK = b"***"
+
+
+class Redactor:
+    """Replaces secrets in a stream of bytes, also when a read ends in the middle of one.
+
+    What a program makes of a secret is replaced, too: quoted for a URL, in JSON or HTML, in base64 (wherever in the
+    encoded text it stands), each line of several. Empty secrets are ignored: an unset variable read with a default
+    of ``""`` must not mask everything.
+    """
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        # The longest first, so that a secret that begins with another one is replaced whole.
+        found = {form for secret in secrets for form in _forms(secret)}
+        self._secrets = sorted(found, key=lambda form: (-len(form), form))
+        self._pattern = re.compile(b"|".join(map(re.escape, self._secrets)))
+        self._pending = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """What can be shown so far: all but an end that may turn out to begin a secret."""
+        if not self._secrets:
+            return data
+        buffer = self._pending + data
+        undecided = self._undecided_from(buffer)
+        if not any(secret in buffer for secret in self._secrets):  # nearly always, and far cheaper than the pattern
+            self._pending = buffer[undecided:]
+            return buffer[:undecided]
+        shown, position = [], 0
+        for match in self._pattern.finditer(buffer):
+            if match.start() >= undecided:
+                break
+            shown += [buffer[position : match.start()], MASK]
+            position = match.end()
+        shown.append(buffer[position:undecided])
+        self._pending = buffer[max(position, undecided) :]
+        return b"".join(shown)
+
+    def flush(self) -> bytes:
+        """The rest, once the stream has ended."""
+        rest, self._pending = self._pending, b""
+        return self._pattern.sub(MASK, rest) if self._secrets else rest
+
+    def _undecided_from(self, buffer: bytes) -> int:
+        """Where the longest end of ``buffer`` that is the beginning of a secret starts."""
+        for start in range(max(0, len(buffer) - len(self._secrets[0]) + 1), len(buffer)):
+            if any(secret.startswith(buffer[start:]) for secret in self._secrets):
+                return start
+        return len(buffer)
+
+
+# Of less, base64 leaves too little that is the secret's alone.
+_SHORTEST_ENCODED = 6
+
+
+def _forms(secret: str) -> Iterator[bytes]:
+    """The ways in which a program may write ``secret``, as GitHub's runner masks them, and some more."""
+    for text in {secret, *(line for line in secret.splitlines() if len(line) >= _SHORTEST_ENCODED)} - {""}:
+        plain = text.encode("utf-8", "surrogateescape")
+        yield plain
+        yield urllib.parse.quote(plain, safe="").encode()
+        yield urllib.parse.quote_plus(plain).encode()
+        yield json.dumps(text)[1:-1].encode()
+        yield html.escape(text).encode("utf-8", "surrogateescape")
+        if len(plain) >= _SHORTEST_ENCODED:
+            yield from _in_base64(plain)
+
+
+def _in_base64(plain: bytes) -> Iterator[bytes]:
+    """What is the secret's alone of its base64, at each of the three places where it can begin (RFC 4648)."""
+    for before in range(3):
+        encoded = base64.b64encode(b"\0" * before + plain)
+        whole = encoded[-(-before * 8 // 6) : (before + len(plain)) * 8 // 6]
+        yield whole
+        yield whole.translate(bytes.maketrans(b"+/", b"-_"))
+
+
+def redact(text: str, secrets: Iterable[str]) -> str:
+    """``text`` with every secret replaced."""
+    redactor = Redactor(secrets)
+    return (redactor.feed(text.encode()) + redactor.flush()).decode()

@@ -1,0 +1,209 @@
+"""Pure: lines as a terminal would show them in the end, read from the bytes that a program writes.
+
+A progress bar that overwrites itself is the one line that is left of it; colours are kept or dropped, and whatever
+else a terminal would obey (titles, the clipboard, queries) is dropped (ECMA-48; "XTerm Control Sequences").
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections import deque
+
+# A terminal wraps; nobody reads a line this long, and memory has an end.
+LONGEST_LINE = 1 << 14
+_LONGEST_SEQUENCE = 1 << 12
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# CSI with its parameters; a string that BEL or ST ends (OSC, DCS, SOS, PM, APC); any other escape; a character.
+_TOKEN = re.compile(
+    "(?:\x1b\\[|\x9b)(?P<parameters>[0-?]*)[ -/]*(?P<final>[@-~])"
+    f"|(?:\x1b[\\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]{{0,{_LONGEST_SEQUENCE}}}(?:\x07|\x1b\\\\|\x9c)"
+    "|\x1b[ -/]*[0-~]"
+    "|(?P<control>[\x00-\x08\x0a-\x1f\x7f-\x9f])"
+)
+# The beginning of a sequence whose end has not come yet.
+_UNFINISHED = re.compile(
+    "(?:\x1b|(?:\x1b\\[|\x9b)[0-?]*[ -/]*|\x1b[ -/]+"
+    f"|(?:\x1b[\\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]{{0,{_LONGEST_SEQUENCE}}}\x1b?)\\Z"
+)
+
+
+class Screen:
+    """Takes bytes as they come, in pieces of any size, and gives the lines that are finished.
+
+    ``held``: how many finished lines can still be overwritten by a program that moves the cursor up, and are given
+    that much later. What is written above them is a repainting of lines that were given already, and is dropped.
+    ``colors``: keep the colours (SGR) of lines that were not overwritten.
+    """
+
+    def __init__(self, *, held: int = 0, colors: bool = False) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._colors = colors
+        self._held = held
+        self._above: deque[_Line] = deque()
+        self._line = _Line()
+        self._up = 0
+        self._unread = ""
+
+    def feed(self, data: bytes) -> list[str]:
+        """The lines that are finished with ``data``, without their line ends."""
+        text = self._unread + self._decoder.decode(data)
+        self._unread = ""
+        found: list[str] = []
+        if not self._up and not self._held and not _CONTROL.search(text):
+            self._plain(text, found)
+        else:
+            self._obey(text, found)
+        return found
+
+    def partial(self) -> str:
+        """The line that is not finished yet, as it looks now."""
+        return self._line.text()
+
+    def finish(self) -> list[str]:
+        """What is left at the end of the output."""
+        found = self.feed(b"")
+        text, self._unread = self._decoder.decode(b"", final=True), ""
+        self._obey(text, found)
+        found += [line.text() for line in self._above]
+        self._above.clear()
+        if last := self._line.text():
+            found.append(last)
+        self._line = _Line()
+        return found
+
+    def _plain(self, text: str, found: list[str]) -> None:
+        first, *rest = text.split("\n")
+        self._write(first, found)
+        for part in rest:
+            self._newline(found)
+            if len(part) > LONGEST_LINE:
+                self._write(part, found)
+            else:
+                self._line = _Line(part)
+
+    def _obey(self, text: str, found: list[str]) -> None:
+        if (unfinished := _UNFINISHED.search(text)) and len(text) - unfinished.start() <= _LONGEST_SEQUENCE:
+            text, self._unread = text[: unfinished.start()], text[unfinished.start() :]
+        end = 0
+        for token in _TOKEN.finditer(text):
+            self._write(text[end : token.start()], found)
+            end = token.end()
+            if token["control"] is not None:
+                self._control(token["control"], found)
+            elif token["final"] is not None:
+                self._sequence(token["final"], token["parameters"], token[0])
+        self._write(text[end:], found)
+
+    def _control(self, control: str, found: list[str]) -> None:
+        if control in "\n\x0b\x0c\x85":
+            self._newline(found)
+        elif control == "\r":
+            self._row().column = 0
+        elif control == "\b":
+            row = self._row()
+            row.column = max(0, row.column - 1)
+
+    def _sequence(self, final: str, parameters: str, whole: str) -> None:
+        first = parameters.partition(";")[0]
+        count = int(first) if first.isdecimal() and len(first) < 6 else 0
+        row = self._row()
+        if final == "m":
+            if self._colors:
+                row.style(whole)
+        elif final == "K":
+            row.erase(count)
+        elif final in "AF":
+            self._move(max(1, count), row.column if final == "A" else 0)
+        elif final in "BE":
+            self._move(-max(1, count), row.column if final == "B" else 0)
+        elif final == "C":
+            row.column = min(LONGEST_LINE, row.column + max(1, count))
+        elif final == "D":
+            row.column = max(0, row.column - max(1, count))
+        elif final == "G":
+            row.column = min(LONGEST_LINE, max(1, count) - 1)
+
+    def _move(self, up: int, column: int) -> None:
+        self._up = min(LONGEST_LINE, max(0, self._up + up))
+        self._row().column = column
+
+    def _row(self) -> _Line:
+        """The line of the cursor; for one that was given already a new one each time, so that nothing stays."""
+        if not self._up:
+            return self._line
+        return self._above[-self._up] if self._up <= len(self._above) else _Line()
+
+    def _write(self, text: str, found: list[str]) -> None:
+        while text:
+            row = self._row()
+            room = LONGEST_LINE - row.column
+            if self._up:
+                row.write(text[: max(0, room)])
+                return
+            row.write(text[:room])
+            text = text[room:]
+            if text:
+                self._newline(found)
+
+    def _newline(self, found: list[str]) -> None:
+        if self._up:
+            self._move(-1, 0)
+            return
+        self._above.append(self._line)
+        self._line = _Line()
+        while len(self._above) > self._held:
+            found.append(self._above.popleft().text())
+
+
+class _Line:
+    """One line, and where in it the cursor is. Parts are joined only when somebody looks, or overwrites."""
+
+    __slots__ = ("_parts", "_styled", "column", "length")
+
+    def __init__(self, text: str = "") -> None:
+        self._parts = [text]
+        self._styled = False
+        self.column = self.length = len(text)
+
+    def text(self) -> str:
+        """As it looks now; trailing blanks are nothing to look at."""
+        text = "".join(self._parts)
+        return text + "\x1b[0m" if self._styled else text.rstrip(" ")
+
+    def write(self, text: str) -> None:
+        """Put ``text`` at the cursor, over whatever is there."""
+        if self.column == self.length:
+            self._parts.append(text)
+        else:
+            there = self._unstyled().ljust(self.column)
+            self._parts = [there[: self.column], text, there[self.column + len(text) :]]
+        self.column += len(text)
+        self.length = max(self.length, self.column)
+
+    def style(self, sequence: str) -> None:
+        """A colour from here on, where nothing was overwritten."""
+        if self.column == self.length:
+            self._parts.append(sequence)
+            self._styled = True
+
+    def erase(self, how: int) -> None:
+        """To the end (0), from the beginning (1), or all (2)."""
+        there = self._unstyled()
+        kept = {
+            0: there[: self.column],
+            1: " " * min(len(there), self.column + 1) + there[self.column + 1 :],
+            2: "",
+        }
+        self._parts = [kept.get(how, there)]
+        self.length = len(self._parts[0])
+        if self.column > self.length:
+            self._parts.append(" " * (self.column - self.length))
+            self.length = self.column
+
+    def _unstyled(self) -> str:
+        text = "".join(self._parts)
+        if self._styled:
+            self._styled = False
+            text = _TOKEN.sub("", text)
+        return text

@@ -1,0 +1,107 @@
+"""The repository that a command is called in: its root, project and test files, and what is selected of them."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from trainci import config, git, selection
+from trainci.affected import Affected, find_affected
+from trainci.catalog.files import find_test_files, walk
+from trainci.catalog.styles import STYLES, declarations
+from trainci.github import actions as github
+from trainci.model import Declarations, Project, Selection
+
+
+@dataclass(frozen=True)
+class Request:
+    """Which tests are asked for: what ``selectors`` and ``ids`` name (see ``selection.choose``).
+
+    ``changed`` narrows that to what differs from ``base``, or asks for all that does where they name nothing; an
+    empty ``base`` is the project's own branch. ``timeout`` (seconds) overrides every other.
+    """
+
+    selectors: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    changed: bool = False
+    base: str = ""
+    timeout: float | None = None
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A repository with trainci's file in it.
+
+    ``files`` are its test files, registered ones included. ``python`` are the words that start the interpreter of a
+    test which names none.
+    """
+
+    root: Path
+    project: Project
+    files: tuple[str, ...]
+    python: tuple[str, ...]
+
+    def declarations(self, files: Iterable[str]) -> dict[str, Declarations]:
+        """What each of ``files`` declares."""
+        return {file: declarations(self.root, file) for file in files}
+
+    def select(self, request: Request) -> Selection:
+        """The tests that ``request`` asks for, each with its reason and its command.
+
+        :raises UsageError: a selector names nothing, or there is nothing to compare with.
+        """
+        base = request.base or f"origin/{self.project.base}"
+        compared = request.changed or selection.wants_changes(self.project, request.selectors)
+        affected = self._changed(base) if compared else Affected({})
+        choices = selection.choose(
+            self.project,
+            request.selectors,
+            request.ids,
+            self.files,
+            affected.tests,
+            only_changed=request.changed,
+        )
+        selected = selection.resolve(
+            self.project,
+            choices,
+            self.declarations({choice.entry.file for choice in choices}),
+            STYLES,
+            self.python,
+            timeout=request.timeout,
+            note=f"No changed tests relative to {base}: nothing to run." if compared and not choices else "",
+        )
+        return replace(selected, unseen=affected.notes)
+
+    def paths(self) -> frozenset[str]:
+        """Every file of the repository, as git lists them; outside of one, all but what is in hidden folders."""
+        listing = git.listing(self.root)
+        return frozenset(walk(self.root, "")) if listing is None else listing.files | listing.links
+
+    def from_root(self, selectors: Sequence[str]) -> tuple[str, ...]:
+        """Selectors with each test file, as the current directory names it, made relative to the root."""
+        here, files = Path.cwd().as_posix(), set(self.files)
+        placed = [posixpath.relpath(posixpath.join(here, text), self.root) for text in selectors]
+        return tuple(path if path in files else text for path, text in zip(placed, selectors, strict=True))
+
+    def _changed(self, base: str) -> Affected:
+        """The tests that what differs from ``base``, a branch or a commit, reaches.
+
+        By hand, what is not committed counts too; in a job, only what the commit holds.
+        """
+        compared = git.compare(self.root, base, uncommitted=not github.in_actions(os.environ))
+        return find_affected(self.root, self.project, self.files, compared)
+
+
+def open_repository() -> Repository:
+    """The repository around the current directory. Its tests run on the interpreter of trainci itself.
+
+    :raises UsageError: there is none, or its trainci.toml has faults.
+    """
+    root = config.find_root(Path.cwd())
+    project = config.load(root)
+    found = {*find_test_files(root, project.test_globs), *(entry.file for entry in project.registered)}
+    return Repository(root, project, tuple(sorted(found)), (sys.executable,))

@@ -1,0 +1,47 @@
+"""docs/architecture.md is the plan of the house that stands."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import tomli
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src/trainci"
+PAGE = (ROOT / "docs/architecture.md").read_text()
+# The package itself, and what is copied into repositories and never imported.
+NO_ROOMS = {"__init__", "py", "starter"}
+
+
+def rooms() -> set[str]:
+    names = {path.stem for path in PACKAGE.glob("*.py")} | {
+        path.parent.name for path in PACKAGE.glob("*/__init__.py")
+    }
+    return names - NO_ROOMS
+
+
+def told() -> set[str]:
+    rows = re.findall(r"^\| (`.*?`) \|", PAGE, re.MULTILINE)
+    return {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+
+
+def test_every_room_is_on_the_page_and_every_room_on_the_page_is_there():
+    assert told() == rooms()
+
+
+def test_every_room_has_its_floor_in_the_import_contract():
+    contracts = tomli.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = next(contract["layers"] for contract in contracts if contract["containers"] == ["trainci"])
+    assert {name for layer in layers for name in re.findall(r"\w+", layer)} == rooms()
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"`((?:src|tests|docs|examples)/[\w./-]+)`", PAGE))))
+def test_every_path_on_the_page_is_there(path):
+    assert (ROOT / path).exists()
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([\w./-]+)\)", PAGE))))
+def test_every_link_on_the_page_leads_somewhere(link):
+    assert (ROOT / "docs" / link).exists()

@@ -1,0 +1,82 @@
+"""The processes of a command, on real processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from trainci.host.processes import process
+from trainci.testing.marked import MarkedProcesses
+
+
+def started(script, processes):
+    """A shell that runs ``script``, and the first line that it printed."""
+    leader = subprocess.Popen(
+        ["sh", "-c", script],
+        env={**os.environ, **processes.mark},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    return leader, leader.stdout.readline().strip()
+
+
+def ended(pid):
+    until = time.monotonic() + 20
+    while process(pid) is not None:
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def test_a_process_without_the_mark_in_a_session_of_its_own_is_ended_though_its_parent_has_gone():
+    processes = MarkedProcesses()
+    # The shell that stands in for the whole environment prints its own number.
+    leader, pid = started("""env -i setsid sh -c 'echo $$; exec sleep 1000' & wait""", processes)
+    try:
+        processes.end(leader, 0.5)
+        assert leader.returncode == -signal.SIGTERM
+        assert ended(int(pid))
+    finally:
+        subprocess.run(["kill", "-9", pid], stderr=subprocess.DEVNULL)
+        leader.stdout.close()
+
+
+def test_a_second_interrupt_cuts_the_waiting_short_and_not_the_ending():
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    processes = MarkedProcesses()
+    before = signal.signal(signal.SIGALRM, interrupt)
+    leader, _ = started("trap 'kill -ALRM $PPID' TERM; echo ready; while :; do sleep 1; done", processes)
+    try:
+        begun = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            processes.end(leader, 300)
+        assert time.monotonic() - begun < 100
+        assert leader.returncode == -signal.SIGKILL
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        leader.kill()
+        leader.communicate()
+
+
+def test_a_group_that_has_been_given_the_number_of_the_leader_is_left_alone():
+    processes = MarkedProcesses()
+    leader, _ = started("echo ready", processes)
+    leader.wait()
+    leader.stdout.close()
+    stranger = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+    try:
+        leader.pid = stranger.pid  # as the kernel may do, once the leader has been waited for
+        processes.end(leader, 0)
+        stranger.terminate()
+        assert stranger.wait() == -signal.SIGTERM
+    finally:
+        stranger.kill()
+        stranger.wait()
