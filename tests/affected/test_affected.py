@@ -267,6 +267,12 @@ def way(found: Affected, test_id: str = "tests/test_a.py") -> str:
             id="data above a test",
         ),
         pytest.param(
+            {"tests/test_a.py": "open(here('x.json'))", "tests/data/x.json": "", "other/x.json": ""},
+            "tests/data/x.json",
+            "the file name x.json in tests/test_a.py",
+            id="data beside a test, by a name of several files",
+        ),
+        pytest.param(
             {"tests/test_a.py": "for p in (HERE / 'golden').glob('*.pt'): ...", "tests/golden/a/x.pt": ""},
             "tests/golden/a/x.pt",
             "the file name golden in tests/test_a.py",

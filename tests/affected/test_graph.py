@@ -99,9 +99,9 @@ def test_a_package_of_a_folder_is_found_unless_something_nearer_has_its_name() -
 
 
 def test_a_python_script_without_an_ending_is_read_as_one() -> None:
-    files = {"tests/test_a.py": "run('./launch')", "launch": "#!/usr/bin/python3\nfrom lib import (one,\n  two)\n"}
-    assert reached(files, "lib/two.py") == {"tests/test_a.py"}
-    assert reached({**files, "launch": "from lib import two\n"}, "lib/two.py") == set()
+    files = {"tests/test_a.py": "run('./launch')", "launch": "#!/usr/bin/python3\nimport_module('two')\n"}
+    assert reached(files, "two.py") == {"tests/test_a.py"}
+    assert reached({**files, "launch": "#!/bin/sh\nimport_module('two')\n"}, "two.py") == set()
 
 
 def test_a_word_that_begins_like_a_module_is_no_name_of_one_beside() -> None:
