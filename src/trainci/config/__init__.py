@@ -27,7 +27,7 @@ from trainci.config.tables import (
 )
 from trainci.errors import PlacedFaults, UsageError
 from trainci.globs import is_glob, matches
-from trainci.model import Entry, Project, Suite, Workflow
+from trainci.model import Entry, PathRule, Project, Suite, Workflow
 from trainci.toml_lines import toml_lines
 
 if sys.version_info >= (3, 11):
@@ -110,6 +110,17 @@ def _project(parsed: FileTable, lines: _Lines, root: Path) -> Project:
         suites=tuple(_suite(name, suite, parsed.workflow, lines, root) for name, suite in parsed.suites.items()),
         workflow=_workflow(parsed.workflow),
         **(_settings(table) | ({} if table.default_gpus is None else {"num_gpus": table.default_gpus})),
+        path_rules=tuple(
+            PathRule(
+                paths=tuple(rule.paths),
+                suites=tuple(rule.suites),
+                tests=tuple(rule.tests),
+                nothing=rule.nothing,
+                where=lines.place("affected", index),
+            )
+            for index, rule in enumerate(parsed.affected)
+        ),
+        max_changed=table.max_changed,
     )
 
 
@@ -191,6 +202,7 @@ def _entry(table: EntryTable, where: str) -> Entry:
             Entry(**_started(step), env=tuple(sorted(step.env.items())), where=where) for step in table.steps
         ),
         name=table.name,
+        also=tuple(table.also),
         disabled=table.disabled,
         where=where,
     )

@@ -57,8 +57,8 @@ class Entry(Settings):
     ``node`` names (``::test_one``); or a ``module``; or the words of ``command``; or ``steps``, one after another.
     ``runner`` is the name of a test style, empty for the one that recognises the file. ``disabled`` is the reason
     why it is not run. ``name`` is its id, where it has one of its own; ``by_num_gpus``: its number of devices is
-    part of its id, as only that tells it from another entry. ``where`` is the place of the registration
-    (``trainci.toml:14``), empty for a file that is not registered.
+    part of its id, as only that tells it from another entry. ``also`` are globs of files that it uses and nothing
+    names. ``where`` is the place of the registration (``trainci.toml:14``), empty where there is none.
     """
 
     file: str = ""
@@ -72,6 +72,7 @@ class Entry(Settings):
     disabled: str = ""
     where: str = ""
     by_num_gpus: bool = False
+    also: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -203,6 +204,20 @@ class Workflow:
 
 
 @dataclass(frozen=True)
+class PathRule:
+    """What a change of ``paths`` (globs) reaches besides what is found: suites by name, or tests by glob or id.
+
+    ``nothing``: it reaches nothing at all. ``where`` is its place (``trainci.toml:14``).
+    """
+
+    paths: tuple[str, ...]
+    suites: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ()
+    nothing: bool = False
+    where: str = ""
+
+
+@dataclass(frozen=True)
 class Trigger:
     """An event of GitHub, reduced to what decides which suites run.
 
@@ -223,7 +238,10 @@ class Trigger:
 
 @dataclass(frozen=True)
 class Project(Settings):
-    """What ``trainci.toml`` says, with every default filled in."""
+    """What ``trainci.toml`` says, with every default filled in.
+
+    ``max_changed`` is how many tests one changed file may select through others; None for any number.
+    """
 
     test_globs: tuple[str, ...]
     base: str
@@ -232,6 +250,8 @@ class Project(Settings):
     suites: tuple[Suite, ...] = ()
     config_file: str = "trainci.toml"
     workflow: Workflow = field(default_factory=Workflow)
+    path_rules: tuple[PathRule, ...] = ()
+    max_changed: int | None = None
 
     @property
     def registered_entries(self) -> tuple[Entry, ...]:
@@ -275,12 +295,14 @@ class Refused:
 class Selection:
     """The tests of a run, each id once, in the order in which they were asked for.
 
-    ``note`` explains an empty selection.
+    ``note`` explains an empty selection. ``unseen`` are sentences about what a change does not reach, or what of it
+    cannot be followed.
     """
 
     tests: tuple[Selected, ...] = ()
     refused: tuple[Refused, ...] = ()
     note: str = ""
+    unseen: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
