@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -277,20 +278,55 @@ def test_output_that_comes_before_its_start_is_in_the_group_too(tmp_path):
     assert lines.count("::group::a.py") == 1
 
 
-def test_output_of_many_threads_stays_whole_lines():
+def test_a_second_attempt_that_began_in_another_tests_group_is_shown_whole_at_its_end(tmp_path):
     stream = io.StringIO()
+    console = GithubConsole(stream, lambda: 0.0, tmp_path, "token")
+    lost = Ending(Cause.LOST, detail="gone")
+    for test, attempt in (("a.py", 1), ("b.py", 1)):
+        console(events.Queued(0.0, test, attempt, f"{test}.{attempt}.log", 1))
+        console(events.Started(0.0, test, attempt, BOTH, 1))
+    console(events.Ended(0.0, "b.py", 1, BOTH, lost))
+    (tmp_path / "b.py.2.log").write_text("early\nlate\n")
+    console(events.Queued(0.0, "b.py", 2, "b.py.2.log", 1))
+    console(events.Started(0.0, "b.py", 2, BOTH, 1))
+    console(events.Output(0.0, "b.py", 2, BOTH, "early\n"))
+    console(events.Ended(0.0, "a.py", 1, BOTH, PASSED))
+    console(events.Output(0.0, "b.py", 2, BOTH, "late\n"))
+    console(events.Ended(0.0, "b.py", 2, BOTH, PASSED))
+    lines = stream.getvalue().splitlines()
+    last = lines[len(lines) - lines[::-1].index("::group::b.py") :]
+    assert [line for line in last if line.startswith("b.py | ")] == ["b.py | early", "b.py | late"]
+
+
+class OneWriter(io.StringIO):
+    """No text stream of Python's may be written to by two threads at once; this one notices."""
+
+    crowded = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._in_use = False
+
+    def write(self, text: str) -> int:
+        self.crowded |= self._in_use
+        self._in_use = True
+        time.sleep(0.0001)
+        self._in_use = False
+        return super().write(text)
+
+
+def test_output_of_many_threads_stays_whole_lines():
+    stream = OneWriter()
     console = Console(stream, lambda: 0.0)
 
     def talk(test_id: str) -> None:
-        for number in range(300):
+        for number in range(100):
             for half in (f"{number:03}-half", f"-of-{number:03}\n"):
                 console(events.Output(0.0, test_id, 1, BOTH, half))
 
-    threads = [threading.Thread(target=talk, args=(f"t{i}.py",)) for i in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    expected = {f"t{i}.py | {number:03}-half-of-{number:03}" for i in range(4) for number in range(300)}
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(talk, [f"t{i}.py" for i in range(4)]))
+    expected = {f"t{i}.py | {number:03}-half-of-{number:03}" for i in range(4) for number in range(100)}
     lines = stream.getvalue().splitlines()
     assert set(lines) == expected and len(lines) == len(expected)
+    assert not stream.crowded

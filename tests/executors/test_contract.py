@@ -18,6 +18,7 @@ from trainci.executors.base import Executor, Job
 from trainci.executors.fake import FakeExecutor, Scripted
 from trainci.executors.local import LocalExecutor
 from trainci.host.devices import virtual_devices
+from trainci.lease import protocol
 from trainci.model import Cause, Ending, Phase, Pool, Test, events
 
 DEADLINE = 60.0
@@ -190,6 +191,20 @@ def test_an_attempt_that_cannot_be_started_has_ended_and_is_lost(tmp_path, monke
     (tmp_path / "logs").write_text("a file where the logs should go")
     attempt = Attempt(local(tmp_path, monkeypatch), tmp_path, "passes")
     assert attempt.end() == Ending(Cause.NEVER_STARTED, detail="it could not be started: File exists")
+
+
+def test_a_lease_that_reports_nonsense_loses_the_attempt_and_is_ended(tmp_path, monkeypatch):
+    (tmp_path / "nonsense.py").write_text(
+        "import os, sys, time\n"
+        "os.write(int(sys.argv[sys.argv.index('--status-fd') + 1]), b'granted: all\\n')\n"
+        "print('x' * 10**6, flush=True)\n"
+        "time.sleep(1000)\n"
+    )
+    monkeypatch.setattr(protocol, "MODULE", "nonsense")
+    attempt = Attempt(local(tmp_path, monkeypatch), tmp_path, "passes")
+    ending = attempt.end()
+    assert ending.cause is Cause.LOST
+    assert ending.detail == "its lease said what is no report: b'granted: all'"
 
 
 @pytest.mark.parametrize("text", ["plain", "a b", "it's", "$(id)", "a\nb", "\t", "\udcff", "é", "é\n\\x41", "'\r'"])

@@ -14,6 +14,7 @@ import run_events as story
 from trainci.errors import MachineError
 from trainci.history import open_store as open_default
 from trainci.history.event_log import EventLog
+from trainci.history.recorder import Recorder
 from trainci.history.recovery import take_cut_off
 from trainci.history.store import Past, Recorded
 from trainci.model import Cause, Ending, Metric, Outcome, Phase, Verdict, events
@@ -67,17 +68,34 @@ def test_a_run_is_remembered_by_its_events(tell, store):
     assert store.unended_runs() == []
 
 
-def test_a_prepare_phase_is_a_part_of_its_attempt_and_none_of_its_duration(tell, store):
+def test_a_prepare_phase_is_a_part_of_its_attempt_and_no_start_of_it(store, state):
+    first, then = ("a.py", 1, Phase.PREPARE), ("a.py", 1, Phase.EXECUTE)
+    recorder = Recorder(store, state, "run-1")
+    for event in (
+        events.RunStarted(0.0, "run-1", "c", "no GPU", ()),
+        events.Queued(1.0, "a.py", 1, "a.log", 1),
+        events.Started(2.0, *first, 1),
+        events.Ended(50.0, *first, story.PASSED),
+    ):
+        recorder(event)
+    assert [item.attempt.test_id for item in store.unended_attempts("run-1")] == ["a.py"]
+    recorder(events.Ended(60.0, *then, story.PASSED))
+    recorder(events.Concluded(61.0, "a.py", 1, story.VERDICT))
+    assert store.unended_attempts("run-1") == []
+    assert store.past(["a.py"])["a.py"].last is None
+
+
+def test_the_duration_begins_with_what_holds_the_devices(tell, store):
+    first, then = ("a.py", 1, Phase.PREPARE), ("a.py", 1, Phase.EXECUTE)
     told = [
         events.RunStarted(0.0, "run-1", "c", "no GPU", ()),
         events.Queued(1.0, "a.py", 1, "a.log", 1),
-        events.Started(2.0, "a.py", 1, Phase.PREPARE, 1),
-        events.Ended(50.0, "a.py", 1, Phase.PREPARE, story.PASSED),
+        events.Started(2.0, *first, 1),
+        events.Ended(50.0, *first, story.PASSED),
+        events.Started(56.0, *then, 2),
+        events.Ended(60.0, *then, story.PASSED),
     ]
     tell("run-1", told)
-    assert [item.attempt.test_id for item in store.unended_attempts("run-1")] == ["a.py"]
-    assert store.past(["a.py"])["a.py"].last is None
-    tell("run-2", [events.RunStarted(60.0, "run-2", "c", "no GPU", ()), *story.attempt("a.py", 1, 61.0, 4.0)])
     assert store.past(["a.py"])["a.py"].last == 4.0
 
 

@@ -1,4 +1,4 @@
-"""Files that are replaced: whole or not at all, and through no link."""
+"""Small files of the host: read as they are, and replaced whole or not at all, through no link."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from trainci.host.files import replace
+from trainci.host.files import read_text, replace
 
 
 def test_a_file_is_replaced_whole_and_keeps_its_permissions(tmp_path: Path) -> None:
@@ -61,3 +61,10 @@ def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(OSError):
         replace(tmp_path / "folder", b"one")
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_files_of_proc_are_read_to_their_end() -> None:
+    """The kernel gives them in pieces of a page or so."""
+    text = Path("/proc/kallsyms").read_text()
+    assert len(text) > 100_000
+    assert read_text("/proc/kallsyms") == text

@@ -31,6 +31,7 @@ from trainci.history.store import Store
 from trainci.model import Pool, Run, Selection
 from trainci.paths import RunPaths, StatePaths
 from trainci.reports import summary
+from trainci.reports.junit import write_junit
 from trainci.repository import Repository, Request, open_repository
 from trainci.runner import Plan, Runner
 from trainci.schedule import Fitting
@@ -122,7 +123,8 @@ def _select(repository: Repository, options: _Options) -> Selection:
 
 def _run(repository: Repository, feasible: Fitting, executor: Executor, options: _Options) -> Run:
     state = StatePaths(repository.root)
-    with closing(open_store(state)) as history:
+    executor.open()
+    with closing(executor), closing(open_store(state)) as history:
         plan = _plan(repository, feasible, executor, history, options)
         paths = RunPaths(state, plan.run_id)
         with closing(EventLog(paths)) as log, _console(repository.root, plan, executor.pool) as console:
@@ -155,8 +157,6 @@ def _report(run: Run, root: Path, junit: Path | None) -> None:
     except MachineError as error:
         click.echo(f"trainci: {error}", err=True)
     if junit is not None:
-        from trainci.reports.junit import write_junit
-
         try:
             write_junit(run, root, junit)
         except OSError as error:

@@ -26,16 +26,16 @@ class GithubConsole(Console):
         self._open = ""
         self._stopped = False
         self._held_back: list[events.Event] = []
-        self._begun: set[str] = set()
+        self._begun: set[tuple[str, int]] = set()
         self._annotations = 0
 
     def _on(self, event: events.Event) -> None:
         match event:
             case events.Queued():
                 self._logs[event.test_id] = self._root / event.log
-            case events.Started() | events.Output() if event.test_id not in self._begun:
+            case events.Started() | events.Output() if (event.test_id, event.attempt) not in self._begun:
                 # Output comes by a way of its own, and may be the first of them.
-                self._begun.add(event.test_id)
+                self._begun.add((event.test_id, event.attempt))
                 if not self._open:
                     self._open_group(event.test_id)
         own = isinstance(event, events.TestEvent) and event.test_id == self._open
@@ -47,7 +47,6 @@ class GithubConsole(Console):
             return
         super()._on(event)
         if isinstance(event, events.Ended) and event.final:
-            self._begun.discard(event.test_id)
             self._end(event.test_id)
 
     def _end(self, test_id: str) -> None:

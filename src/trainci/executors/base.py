@@ -58,6 +58,12 @@ class Executor(Protocol):
     def options(self) -> tuple[str, ...]:
         """The options with which ``trainci run`` comes by an executor like this one."""
 
+    def open(self) -> None:
+        """Make ready for a run: what it needs later is there from now on, whatever is upgraded meanwhile."""
+
+    def close(self) -> None:
+        """Let go of what ``open`` made. No job runs any more."""
+
     def start(self, job: Job, emit: Emit, show: Show) -> None:
         """Begin the job and return at once."""
 

@@ -45,6 +45,12 @@ class FakeExecutor:
         self._pids = itertools.count(1)
         self.started: list[str] = []
 
+    def open(self) -> None:
+        """See Executor."""
+
+    def close(self) -> None:
+        """See Executor."""
+
     def command(self, test: Test) -> str:
         """See Executor."""
         return shlex.join(test.command)

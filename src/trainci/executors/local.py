@@ -1,4 +1,4 @@
-"""Runs tests on this host, each under a lease: one ``trainci.lease`` process per attempt does the holding.
+"""Runs tests on this host, each under a lease: one lease process (see ``launcher``) per attempt does the holding.
 
 That process takes the devices, starts the test, enforces its time limit and ends its whole process tree. It does
 so when the runner is killed, too: the descriptor that it reports on then closes, which is its order to stop.
@@ -10,15 +10,13 @@ import io
 import os
 import selectors
 import shlex
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from trainci.executors.base import Emit, Job, Show
+from trainci.executors.launcher import Launched, Launcher
 from trainci.host import devices
 from trainci.lease import protocol
 from trainci.model import Cause, Ending, Phase, Pool, Test, events
@@ -41,7 +39,18 @@ class LocalExecutor:
         self.pool = pool
         self.cpu_slots = len(os.sched_getaffinity(0))
         self.options = options
-        self._processes: dict[tuple[str, int], subprocess.Popen[bytes]] = {}
+        self._launcher: Launcher | None = None
+        self._launched: dict[tuple[str, int], Launched] = {}
+
+    def open(self) -> None:
+        """See Executor."""
+        self._launcher = self._launcher or Launcher()
+
+    def close(self) -> None:
+        """See Executor."""
+        if self._launcher is not None:
+            self._launcher.close()
+            self._launcher = None
 
     def command(self, test: Test) -> str:
         """See Executor."""
@@ -54,63 +63,56 @@ class LocalExecutor:
             job.log.parent.mkdir(parents=True, exist_ok=True)
             # Without a buffer, which would hold on to what a full disk refused.
             log = job.log.open("ab", buffering=0)
-            process, status = self._launch(job)
+            launched, output, status = self._launch(job)
         except OSError as error:
             ending = Ending(Cause.NEVER_STARTED, detail=f"it could not be started: {error.strerror}")
             emit(events.Ended(self._clock(), job.test.id, job.attempt, job.phase, ending))
             return
-        self._processes[job.test.id, job.attempt] = process
-        watcher = _Watcher(job, process, status, log, emit, show, self._clock)
+        self._launched[job.test.id, job.attempt] = launched
+        watcher = _Watcher(job, launched, output, status, log, emit, show, self._clock)
         threading.Thread(target=watcher.run, name=job.test.id, daemon=True).start()
 
     def stop(self, job: Job) -> None:
         """See Executor."""
-        process = self._processes.get((job.test.id, job.attempt))
-        if process is not None and process.poll() is None:
-            process.send_signal(signal.SIGTERM)
+        if launched := self._launched.get((job.test.id, job.attempt)):
+            launched.terminate()
 
-    def _launch(self, job: Job) -> tuple[subprocess.Popen[bytes], int]:
-        """The lease process of ``job``, and the descriptor that it reports on."""
-        environment = {
-            **os.environ,
+    def _launch(self, job: Job) -> tuple[Launched, int, int]:
+        """The lease process of ``job``, and the descriptors of its output and its reports."""
+        variables = {
             **dict(job.test.env),
             "PYTHONUNBUFFERED": "1",
             "TRAINCI_TEST_ID": job.test.id,
             "TRAINCI_PHASE": "" if job.phase is Phase.BOTH else job.phase.value,
             "TRAINCI_METRICS_FILE": str(RunPaths.metrics(job.log)),
         }
-        read_end, write_end = os.pipe()
+        self.open()
+        assert self._launcher is not None
+        output, its_output = os.pipe()
+        status, its_status = os.pipe()
         try:
-            process = subprocess.Popen(
-                self._lease_command(job, write_end),
-                cwd=self._root,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                pass_fds=(write_end,),
-                # Its own session, so that a ^C at the terminal reaches only the runner, which then ends it.
-                start_new_session=True,
+            launched = self._launcher.start(
+                self._lease_arguments(job), self._root, variables, its_output, its_status
             )
         except OSError:
-            os.close(read_end)
+            os.close(output)
+            os.close(status)
             raise
         finally:
-            os.close(write_end)
-        return process, read_end
+            os.close(its_output)
+            os.close(its_status)
+        return launched, output, status
 
-    def _lease_command(self, job: Job, status: int) -> list[str]:
+    def _lease_arguments(self, job: Job) -> list[str]:
         where = (
             [protocol.VIRTUAL, str(len(self.pool.devices))]
             if self.pool.virtual
             else [protocol.DEVICES_ALLOWED, ",".join(device.uuid for device in self.pool.devices)]
         )
         return [
-            *(sys.executable, "-m", protocol.MODULE),
             *(protocol.COUNT, str(job.num_gpus), *(where if job.num_gpus else [])),
             *(protocol.TIME_LIMIT, f"{job.time_limit:g}", protocol.GRACE, f"{GRACE_SECONDS:g}"),
-            *(f"{protocol.NAME}={job.test.id}", protocol.STATUS_FD, str(status)),
-            *("--", *job.test.command),
+            *(f"{protocol.NAME}={job.test.id}", "--", *job.test.command),
         ]
 
 
@@ -138,7 +140,8 @@ class _Watcher:
     def __init__(
         self,
         job: Job,
-        process: subprocess.Popen[bytes],
+        launched: Launched,
+        output: int,
         status: int,
         log: io.FileIO,
         emit: Emit,
@@ -146,7 +149,8 @@ class _Watcher:
         clock: Callable[[], float],
     ) -> None:
         self._of_job = (job.test.id, job.attempt, job.phase)
-        self._process = process
+        self._launched = launched
+        self._output = output
         self._status = status
         self._log = log
         self._emit = emit
@@ -161,17 +165,15 @@ class _Watcher:
         try:
             self._follow()
         finally:
-            self._process.wait()
+            code = self._launched.wait()
             os.close(self._status)
+            os.close(self._output)
             self._log.close()
-            assert self._process.stdout is not None
-            self._process.stdout.close()
-            self._emit(events.Ended(self._clock(), *self._of_job, self._ended()))
+            self._emit(events.Ended(self._clock(), *self._of_job, self._ended(code)))
 
     def _follow(self) -> None:
-        assert self._process.stdout is not None
         with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stdout, selectors.EVENT_READ, self._on_output)
+            selector.register(self._output, selectors.EVENT_READ, self._on_output)
             selector.register(self._status, selectors.EVENT_READ, self._on_status)
             # The status descriptor closes with the lease process; output may be held open a moment longer.
             while selector.get_map():
@@ -205,8 +207,8 @@ class _Watcher:
         for line in lines:
             try:
                 self._on_report(protocol.load(line))
-            except ValueError as error:
-                self._lose(str(error))
+            except ValueError:
+                self._lose(f"its lease said what is no report: {line!r}")
 
     def _on_report(self, report: protocol.Report) -> None:
         now = self._clock()
@@ -222,16 +224,16 @@ class _Watcher:
 
     def _lose(self, fault: str) -> None:
         self._fault = fault
-        self._process.send_signal(signal.SIGTERM)
+        self._launched.terminate()
 
-    def _ended(self) -> Ending:
+    def _ended(self, code: int | None) -> Ending:
         if self._fault:
             return Ending(Cause.LOST, detail=self._fault)
         if self._ending is None:
             last = self._tail.decode("utf-8", "replace").strip().splitlines()
             said = f": {last[-1]}" if last else ""
-            code = self._process.returncode
-            fault = f"the process that held the lease ended with {code} and no report{said}"
+            how = "" if code is None else f" with {code}"
+            fault = f"the process that held the lease ended{how} and no report{said}"
             return Ending(Cause.LOST, detail=fault)
         return self._ending
 

@@ -26,7 +26,7 @@ class Recorder:
         try:
             self._write(event)
         except StoreError as error:
-            raise unwritable(self._store.place, str(error)) from None
+            raise unwritable(error.place, error.reason) from None
 
     def _write(self, event: events.Control) -> None:
         store = self._store

@@ -15,7 +15,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 from trainci.errors import MachineError
 from trainci.history.event_log import is_alive
@@ -82,15 +82,17 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-def _answered(method: Callable[_P, _T]) -> Callable[_P, _T]:
+def _answered(
+    method: Callable[Concatenate[SqliteStore, _P], _T],
+) -> Callable[Concatenate[SqliteStore, _P], _T]:
     """``method``, with SQLite's errors as a Store raises them."""
 
     @functools.wraps(method)
-    def answer(*arguments: _P.args, **named: _P.kwargs) -> _T:
+    def answer(store: SqliteStore, /, *arguments: _P.args, **named: _P.kwargs) -> _T:
         try:
-            return method(*arguments, **named)
+            return method(store, *arguments, **named)
         except sqlite3.Error as error:
-            raise StoreError(str(error)) from None
+            raise StoreError(str(store.file), str(error)) from None
 
     return answer
 
@@ -116,7 +118,7 @@ class SqliteStore:
     """
 
     def __init__(self, file: Path, alive: Callable[[str], bool]) -> None:
-        self.place = str(file)
+        self.file = file
         self._alive = alive
         self._db = sqlite3.connect(file, timeout=_PATIENCE, isolation_level=None)
         self._write_ahead()

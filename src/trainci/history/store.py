@@ -45,7 +45,12 @@ class Recorded:
 
 
 class StoreError(MachineError):
-    """A store that is open does not answer. The text is the reason."""
+    """A store that is open does not answer: ``place`` is where it is, ``reason`` its own words."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(f"{place}: the history does not answer: {reason}. Try again; if it lasts, move it away.")
+        self.place = place
+        self.reason = reason
 
 
 class Store(Protocol):
@@ -54,10 +59,6 @@ class Store(Protocol):
     What a write says is there once it returns, whatever becomes of the process; so may be what several processes
     write at once. Every method but ``close`` raises StoreError when the store does not answer.
     """
-
-    @property
-    def place(self) -> str:
-        """Where it is, for people to read."""
 
     def begin_run(self, run_id: str, commit: str, devices: str, at: float) -> None:
         """A run begins, on ``devices`` in words."""

@@ -1,4 +1,4 @@
-"""``python -m trainci.lease``: what an executor starts, one process for each test. See ``command``."""
+"""``python -m trainci.lease``: a lease as executors start it, by hand. See ``command``."""
 
 from __future__ import annotations
 

@@ -6,7 +6,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from trainci.errors import EXIT_MACHINE, EXIT_OK, TrainciError, UsageError
 from trainci.host.devices.virtual import virtual_devices
@@ -32,6 +33,7 @@ from trainci.text import printable
 EXIT_TOO_LATE = 75
 # The bound that others plan with: besides the grace period, ending a job and looking at its devices takes a moment.
 _ENDING_S = 1.0
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 def main(arguments: list[str]) -> int:
@@ -39,9 +41,9 @@ def main(arguments: list[str]) -> int:
     return _guarded("trainci lease", arguments, parse, least=1)
 
 
-def internal_main(arguments: list[str]) -> int:
-    """``python -m trainci.lease``, for executors: as ``trainci lease``, and a job may ask for no device at all."""
-    return _guarded("trainci lease", arguments, parse, least=0)
+def internal_main(arguments: list[str], variables: Mapping[str, str] = _NOTHING) -> int:
+    """For executors: as ``trainci lease``, and a job may ask for no device at all. It gets ``variables``, too."""
+    return _guarded("trainci lease", arguments, parse, least=0, variables=variables)
 
 
 def gpu_lock_exec() -> int:
@@ -49,13 +51,19 @@ def gpu_lock_exec() -> int:
     return _guarded(LOCK_EXEC, sys.argv[1:], parse_lock_exec, least=1)
 
 
-def _guarded(program: str, arguments: list[str], parser: Callable[[list[str]], Options], least: int) -> int:
+def _guarded(
+    program: str,
+    arguments: list[str],
+    parser: Callable[[list[str]], Options],
+    least: int,
+    variables: Mapping[str, str] = _NOTHING,
+) -> int:
     try:
         options = parser(arguments)
         if options.help:
             sys.stdout.write(options.help)
             return EXIT_OK
-        return _lease(program, options, least)
+        return _lease(program, options, least, variables)
     except TrainciError as error:
         sys.stderr.write(f"{program}: {error}\n")
         return error.exit_code
@@ -64,7 +72,7 @@ def _guarded(program: str, arguments: list[str], parser: Callable[[list[str]], O
         return EXIT_MACHINE
 
 
-def _lease(program: str, options: Options, least: int) -> int:
+def _lease(program: str, options: Options, least: int, variables: Mapping[str, str]) -> int:
     wanted = 1 if options.count is None else options.count
     directory = open_directory(options.lock_dir, may_be_private=options.virtual is not None or not wanted)
     devices = _devices(directory, options) if wanted or options.print_only else ()
@@ -79,7 +87,7 @@ def _lease(program: str, options: Options, least: int) -> int:
         directory,
         request,
         options.command,
-        lambda lease: _variables(options, lease),
+        lambda lease: _variables(options, lease, variables),
         options.time_limit,
         options.grace,
     )
@@ -173,10 +181,10 @@ def _known_to_nvml(devices: tuple[Device, ...]) -> bool:
     return any(device.uuid.startswith(("GPU-", "MIG-")) for device in devices)
 
 
-def _variables(options: Options, lease: Lease) -> dict[str, str]:
+def _variables(options: Options, lease: Lease, added: Mapping[str, str]) -> dict[str, str]:
     before = os.environ.get(options.target_env_name, "")
     by_number = all(entry.strip().isdecimal() for entry in before.split(",") if entry.strip())
     # With MIG, positions in NVML's list are not what CUDA counts.
     by_uuid = not by_number or any(device.uuid.startswith("MIG-") for device in lease.devices)
     hidden = options.virtual is not None or not lease.devices
-    return job_variables(lease, options.target_env_name, by_uuid, hidden, dict(os.environ))
+    return job_variables(lease, options.target_env_name, by_uuid, hidden, {**os.environ, **added})

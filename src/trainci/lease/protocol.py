@@ -1,7 +1,7 @@
 """What an executor and the lease process that it starts agree on: flags, reports and environment variables.
 
-An executor starts ``python -m trainci.lease``, one process for each test, and reads what happens from the
-descriptor that it names with STATUS_FD: one report a line, as ``dump`` writes and ``load`` reads it.
+An executor starts one lease process for each test, and reads what happens from the descriptor that it names with
+STATUS_FD: one report a line, as ``dump`` writes and ``load`` reads it.
 """
 
 from __future__ import annotations
@@ -9,9 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-
-# What `python -m` starts.
-MODULE = "trainci.lease"
 
 COUNT = "--count"
 DEVICES_ALLOWED = "--devices-allowed"
