@@ -37,7 +37,7 @@ def _faults(repository: Any, text: str | bytes) -> list[str]:
 def test_everything_has_a_default(repository: Any) -> None:
     project = _load(repository, "")
     assert project.test_globs == ("tests/test_*.py", "tests/plugin_contracts/test_*.py")
-    assert (project.base, project.default_gpus, project.max_gpus, project.timeout) == ("main", 8, 8, 3600.0)
+    assert (project.base, project.num_gpus, project.max_gpus, project.timeout) == ("main", None, 8, 3600.0)
     assert (project.image, project.install, project.suites, project.config_file) == ("", "", (), "trainci.toml")
 
 
@@ -70,7 +70,7 @@ def test_every_key_of_a_suite_and_an_entry_arrives(repository: Any) -> None:
         select = "changed"
         """,
     )
-    assert (project.test_globs, project.base, project.default_gpus, project.max_gpus) == (
+    assert (project.test_globs, project.base, project.num_gpus, project.max_gpus) == (
         ("tests/*.py",),
         "trunk",
         1,
@@ -82,7 +82,14 @@ def test_every_key_of_a_suite_and_an_entry_arrives(repository: Any) -> None:
     assert (short.timeout, short.where) == (120.0, "trainci.toml:10")
     assert short.entries == (
         Entry("tests/test_a.py", where="trainci.toml:17"),
-        Entry("tests/test_a.py", ("-x", "a b"), (("A", "1"), ("B", "2")), 3, 240.0, "trainci.toml:18"),
+        Entry(
+            "tests/test_a.py",
+            ("-x", "a b"),
+            env=(("A", "1"), ("B", "2")),
+            num_gpus=3,
+            timeout=240.0,
+            where="trainci.toml:18",
+        ),
     )
     assert every.all_tests and not every.changed and every.label == "run-ci-every"
     assert changed.changed and not changed.all_tests
@@ -122,7 +129,7 @@ def test_all_faults_are_reported_at_once_each_with_its_line_and_sorted_by_it(rep
         ("a = " + "[" * 3000 + "]" * 3000, "trainci.toml:1: "),
         ('[suites.a]\ntests = ["' + "x" * 300 + '"]', "trainci.toml:2: suites.a → tests[0] → path: xxx"),
         ('[suites.a]\ntests = [""]', "trainci.toml:2: suites.a → tests[0] → path: an empty string is not inside"),
-        ('[suites.a]\ntests = ["tests"]', "trainci.toml:2: suites.a → tests[0] → path: tests does not exist"),
+        ('[suites.a]\ntests = ["gone"]', "trainci.toml:2: suites.a → tests[0] → path: gone does not exist"),
         ('[suites.a]\ntests = ["a\\nb.py"]', "trainci.toml:2: suites.a → tests[0] → path: a\\nb.py does not exist"),
         (
             '[suites.a]\ntests = [{ path = "x", args = [["y"]] }]',
@@ -283,7 +290,7 @@ def test_the_schema_takes_what_is_right_and_refuses_what_is_wrong() -> None:
     wrong: list[dict[str, Any]] = [
         {"projects": {}},
         {"suites": {"a": {"tests": "some"}}},
-        {"suites": {"a": {"tests": [{"args": []}]}}},
+        {"suites": {"a": {"tests": [{"argz": []}]}}},
         {"suites": {"a": {"tests": [{"path": "x", "args": "--a b"}]}}},
         {"suites": {"a": {"select": "all"}}},
     ]

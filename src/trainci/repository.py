@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import posixpath
-import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trainci import config, git, selection
 from trainci.affected.imports import importers
 from trainci.catalog.files import find_test_files
-from trainci.catalog.styles import STYLES, declarations
+from trainci.catalog.styles import STYLES, declarations, in_steps
 from trainci.github import actions as github
 from trainci.github import payload
-from trainci.model import Declarations, Project, Selection
+from trainci.interpreter import default_python
+from trainci.model import Declarations, Entry, Project, Selection
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,20 @@ class Repository:
     files: tuple[str, ...]
     python: tuple[str, ...]
 
-    def declarations(self, files: Iterable[str]) -> dict[str, Declarations]:
-        """What each of ``files`` declares."""
-        return {file: declarations(self.root, file) for file in files}
+    def declarations(self, entries: Iterable[Entry]) -> dict[Entry, Declarations]:
+        """What the file of each of ``entries`` and of their steps declares; one of many variants is read once."""
+        read: dict[Entry, Declarations] = {}
+        found: dict[Entry, Declarations] = {}
+        for entry in (part for each in entries for part in (*each.steps, each)):
+            what = Entry(
+                file=entry.file, node=entry.node, runner=entry.runner, module=entry.module, command=entry.command
+            )
+            if entry.steps:
+                found[entry] = in_steps([found[step] for step in entry.steps])
+            else:
+                read[what] = read.get(what) or declarations(self.root, what)
+                found[entry] = read[what]
+        return found
 
     def select(self, request: Request) -> Selection:
         """The tests that ``request`` asks for, each with its reason and its command.
@@ -69,7 +80,7 @@ class Repository:
         return selection.resolve(
             self.project,
             choices,
-            self.declarations({choice.entry.file for choice in choices}),
+            self.declarations(choice.entry for choice in choices),
             STYLES,
             self.python,
             timeout=request.timeout,
@@ -94,11 +105,21 @@ class Repository:
 
 
 def open_repository() -> Repository:
-    """The repository around the current directory. Its tests run on the interpreter of trainci itself.
+    """The repository around the current directory.
 
     :raises UsageError: there is none, or its trainci.toml has faults.
     """
     root = config.find_root(Path.cwd())
     project = config.load(root)
-    found = {*find_test_files(root, project.test_globs), *(entry.file for entry in project.registered)}
-    return Repository(root, project, tuple(sorted(found)), (sys.executable,))
+    found = {*find_test_files(root, project.test_globs), *_started_files(root, project)}
+    repository = Repository(root, project, tuple(sorted(found)), default_python(root, os.environ))
+    if clashing := selection.clashing(project):
+        told_apart = selection.told_apart(project, repository.declarations(clashing))
+        repository = replace(repository, project=told_apart)
+    return repository
+
+
+def _started_files(root: Path, project: Project) -> Iterable[str]:
+    """The files that entries start: a folder of tests is none."""
+    files = (file for entry in project.registered for file in entry.files)
+    return (file for file in files if (root / file).is_file())

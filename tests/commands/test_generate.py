@@ -115,7 +115,7 @@ def test_no_template_says_where_it_would_be(repository):
 def test_a_configuration_that_cannot_become_a_workflow_is_refused(case, tmp_path, config, sentence):
     (tmp_path / "outside.py").write_text("NUM_GPUS = 0\n")
     (case.root / "tests/test_link.py").symlink_to(tmp_path / "outside.py")
-    case.write("tests/test_bad.py", "NUM_GPUS = len('abc')\n")
+    case.write("tests/test_bad.py", "NUM_GPUS = len('abc')\nif __name__ == '__main__':\n    print()\n")
     case.write("trainci.toml", config)
     before = (case.root / WORKFLOW).read_text()
     said = case.trainci("generate")

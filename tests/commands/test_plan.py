@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-MAIN = "if __name__ == '__main__':\n    pass\n"
+MAIN = "if __name__ == '__main__':\n    print('ran')\n"
 
 
 @pytest.fixture

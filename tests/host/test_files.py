@@ -1,4 +1,4 @@
-"""Small files of the host: read as they are, and replaced whole or not at all, through no link."""
+"""Small files are read as a whole; files are replaced whole or not at all, and through no link."""
 
 from __future__ import annotations
 

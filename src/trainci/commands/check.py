@@ -28,9 +28,9 @@ def command(form: str) -> int:
             raise
         click.echo(github.annotated(str(error)))
         return EXIT_USAGE
-    declared = repository.declarations(repository.files)
+    declared = repository.declarations(findings.entries(repository.project, repository.files))
     found = findings.find(repository.project, repository.files, declared)
-    notes = [*findings.notes(repository.files, declared), *exposure.notes(repository.project)]
+    notes = [*findings.notes(declared), *exposure.notes(repository.project)]
     if form == "github":
         lines = github.first_annotations([*_annotations(found, "error"), *_annotations(notes, "notice")])
     else:

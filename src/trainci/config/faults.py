@@ -6,7 +6,17 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from trainci.config.tables import CONFIG_FILE, EntryTable, FileTable, ProjectTable, SuiteTable, Table, WorkflowTable
+from trainci.config.tables import (
+    CONFIG_FILE,
+    EntryTable,
+    FileTable,
+    ProjectTable,
+    SettingsTable,
+    StepTable,
+    SuiteTable,
+    Table,
+    WorkflowTable,
+)
 from trainci.model import job_ids
 from trainci.text import caseless, printable
 
@@ -50,6 +60,7 @@ _ADVICE = {
     "float_type": "must be a number",
     "bool_type": "must be true or false",
     "dict_type": "must be a table",
+    "too_short": "must not be empty",
     "model_type": "must be a table",
     "string_pattern_mismatch": "must be letters, digits and '_', with no digit first",
 }
@@ -59,6 +70,7 @@ _TABLES: dict[tuple[str | int, int], type[Table]] = {
     ("workflow", 2): WorkflowTable,
     ("suites", 3): SuiteTable,
     ("suites", 5): EntryTable,
+    ("suites", 7): StepTable,
 }
 
 
@@ -72,12 +84,13 @@ def shape_faults(item: Any) -> Iterator[tuple[Path, str]]:
             yield path, 'must be a list of tests, or "all"'
     elif kind == "extra_forbidden":
         table = _TABLES.get((path[0], len(path)), FileTable)
-        yield path, f"unknown key; known are {', '.join(table.model_fields)}"
-    elif kind == "model_type" and len(path) == 4:
+        own_first = sorted(table.model_fields, key=lambda name: name in SettingsTable.model_fields)
+        yield path, f"unknown key; known are {', '.join(own_first)}"
+    elif kind == "model_type" and path[0] == "suites" and len(path) in (4, 6):
         yield path, 'must be a path, or a table such as { path = "tests/test_x.py" }'
-    elif kind == "string_type" and path[4:5] == ("env",):
+    elif kind == "string_type" and path[-2:-1] == ("env",):
         yield path, 'must be a string; for a switch write what the test reads, such as "1" or "true"'
-    elif kind == "list_type" and path[4:5] == ("args",):
+    elif kind == "list_type" and path[-1] == "args":
         yield path, 'must be a list of strings, such as ["--async-save"]: splitting a string would go wrong'
     elif item["msg"].startswith("Value error, "):
         yield path, item["msg"].removeprefix("Value error, ")
@@ -97,6 +110,9 @@ def clash_faults(document: dict[str, Any]) -> Iterator[tuple[Path, str]]:
 
     Reads the raw document, so that these faults are reported together with faults of shape.
     """
+    project = document.get("project")
+    if isinstance(project, dict) and {"default_gpus", "num_gpus"} <= project.keys():
+        yield ("project", "default_gpus"), "is an older name of `num_gpus`, which stands there, too; remove it"
     written = document.get("suites")
     suites: dict[str, Any] = written if isinstance(written, dict) else {}
     labels: dict[str, str] = {}

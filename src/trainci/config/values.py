@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import posixpath
 import re
+import shlex
 from typing import Any
 
+from trainci.globs import is_glob as is_glob
 from trainci.text import printable
 
 # Less the rest of the longest id that `job_ids` makes of it.
@@ -33,9 +35,25 @@ def entry_from_path(value: Any) -> Any:
     return {"path": value} if isinstance(value, str) else value
 
 
+def started(said: dict[str, bool]) -> None:
+    """Exactly one of the keys that say what is started."""
+    if sum(said.values()) != 1:
+        raise ValueError(f"say one of {', '.join(said)}: what is started")
+
+
 def list_from_one(value: Any) -> Any:
     """One string is short for a list of it."""
     return [value] if isinstance(value, str) else value
+
+
+def words(value: Any) -> Any:
+    """A text is short for its words, as a shell would split it."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return shlex.split(value)
+    except ValueError as error:
+        raise ValueError(f"{printable(value)} cannot be split into words: {error}") from None
 
 
 def env_value(value: Any) -> Any:

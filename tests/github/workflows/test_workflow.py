@@ -159,7 +159,7 @@ def test_matrix_entries_and_time_limits(full):
 
 
 def test_one_more_registered_test_is_one_line_per_matrix_entry(full):
-    full.write("tests/test_more.py", "NUM_GPUS = 2\nif __name__ == '__main__':\n    pass\n")
+    full.write("tests/test_more.py", "NUM_GPUS = 2\nif __name__ == '__main__':\n    print('ran')\n")
     before = generated(full).splitlines()
     full.write(
         "trainci.toml", FULL.replace('["tests/test_first.py", {', '["tests/test_first.py", "tests/test_more.py", {')
@@ -273,7 +273,7 @@ def test_reports_are_kept_even_when_a_job_fails_or_is_cancelled(full):
 def test_more_than_256_entries_are_packed(full, count, largest):
     names = [f"tests/test_{number:03}.py" for number in range(count)]
     for name in names:
-        full.write(name, "NUM_GPUS = 1\nif __name__ == '__main__':\n    pass\n")
+        full.write(name, "NUM_GPUS = 1\nif __name__ == '__main__':\n    print('ran')\n")
     listed = ", ".join(f'"{name}"' for name in names)
     full.write("trainci.toml", f"[workflow]\nqueue_minutes = 10\n[suites.many]\ntests = [{listed}]\n")
     entries = parsed(generated(full))["jobs"]["e2e-test-many"]["strategy"]["matrix"]["include"]
