@@ -23,7 +23,8 @@ _FILES = ("tests/a.py", "tests/b.py", "tests/loose.py")
 
 
 def _project(*suites: Suite) -> Project:
-    return Project(("tests/*.py",), "main", 8, 8, 3600.0, "base", "", suites or (_SHORT, _LONG, _ALL, _CHANGED))
+    all_suites = suites or (_SHORT, _LONG, _ALL, _CHANGED)
+    return Project(("tests/*.py",), "main", 8, "base", all_suites, num_gpus=8, timeout=3600.0)
 
 
 def _ids(
@@ -34,7 +35,8 @@ def _ids(
 
 def _resolve(choices: Any, declared: dict[str, Declarations] | None = None, **more: Any) -> Selection:
     says = {file: Declarations(num_gpus=1) for file in _FILES} | (declared or {})
-    return resolve(_project(), choices, says, STYLES, ("python3", "-X", "dev"), **more)
+    of_entries = {choice.entry: says[choice.entry.file] for choice in choices}
+    return resolve(_project(), choices, of_entries, STYLES, ("python3", "-X", "dev"), **more)
 
 
 @pytest.mark.parametrize(
@@ -174,10 +176,12 @@ def test_the_command_is_what_the_style_makes_of_the_interpreter_the_entry_and_it
     assert python.test.command == ("python3", "-X", "dev", "tests/a.py", "--async")
 
     class Ranks:
+        leaves_results = False
+
         def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:
             return (*python, "-m", "launch", str(num_gpus), entry.file, *entry.args)
 
-    says = {"tests/a.py": Declarations(num_gpus=2, style="ranks")}
+    says = {_ASYNC: Declarations(num_gpus=2, style="ranks")}
     (ranks,) = resolve(_project(), [Choice(_ASYNC, None, "")], says, {**STYLES, "ranks": Ranks()}, ("py",)).tests
     assert ranks.test.command == ("py", "-m", "launch", "2", "tests/a.py", "--async")
 
@@ -199,7 +203,6 @@ _ENTRIES = st.builds(
     env=st.dictionaries(st.sampled_from("AB"), st.one_of(st.text(max_size=4), st.just("1")), max_size=2).map(
         lambda variables: tuple(variables.items())
     ),
-    num_gpus=st.one_of(st.none(), st.integers(0, 9)),
 )
 
 
@@ -221,7 +224,7 @@ def test_two_tests_never_share_an_id(first: Entry, second: Entry) -> None:
         (Entry("a.py", ("",)), Entry("a.py")),
         (Entry("a.py", ("A=1",)), Entry("a.py", env=(("A", "1"),))),
         (Entry("a\n.py"), Entry("a\\n.py")),
-        (Entry("a.py", num_gpus=2), Entry("a.py", ("num_gpus=2",))),
+        (Entry("a.py", num_gpus=2, by_num_gpus=True), Entry("a.py", ("num_gpus=2",))),
     ],
 )
 def test_what_looks_alike_has_two_ids(first: Entry, second: Entry) -> None:

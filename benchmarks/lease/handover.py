@@ -71,31 +71,37 @@ def one(bench: Bench, prefix: list[str], number: int) -> float:
         path.unlink(missing_ok=True)
     os.mkfifo(gate)
     environment = {**bench.environment, "TS_SOCKET": str(bench.folder / "tsp")}
+    said = bench.folder / "said"
+    said.unlink(missing_ok=True)
     # The next command's clock is read after `date` has started, the holder's before `sh` ends: alike for all.
-    holder = start([*prefix, "sh", "-c", f"read line <{gate}; date +%s%N >{ended}"], environment)
+    holder = start([*prefix, "sh", "-c", f"read line <{gate}; date +%s%N >{ended}"], environment, said)
     with gate.open("w") as opened:
-        waiter = start([*prefix, "sh", "-c", f"date +%s%N >{begun}"], environment)
+        waiter = start([*prefix, "sh", "-c", f"date +%s%N >{begun}"], environment, said)
         wait_until_idle(waiter)
         opened.write("go\n")
     holder.wait()
     waiter.wait()
-    return (read(begun) - read(ended)) / 1e9
+    return (read(begun, said) - read(ended, said)) / 1e9
 
 
-def read(path: Path) -> int:
-    """The time in a file that its writer may not have written when its parent says that it has ended."""
+def read(path: Path, said: Path) -> int:
+    """The time in a file that its writer may not have written when its parent says that it has ended.
+
+    :raises RuntimeError: it was not written; with what the tool ``said``.
+    """
     until = time.monotonic() + 20
     while not (path.exists() and path.read_text().strip()):
         if time.monotonic() > until:
-            raise RuntimeError(f"{path.name}: the command did not run")
+            raise RuntimeError(f"{path.name}: the command did not run; it was said:\n{said.read_text()}")
         time.sleep(0.01)
     return int(path.read_text())
 
 
-def start(command: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+def start(command: list[str], environment: dict[str, str], said: Path) -> subprocess.Popen[bytes]:
+    with said.open("ab") as errors:
+        return subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors
+        )
 
 
 def wait_until_idle(process: subprocess.Popen[bytes]) -> None:

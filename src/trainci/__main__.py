@@ -1,5 +1,4 @@
-"""The console script. ``trainci lease`` is taken aside before anything is imported: its start-up is on the path
-of every hand-over of a GPU."""
+"""The console script. ``trainci lease`` is taken aside: it needs nothing of what the other commands import."""
 
 from __future__ import annotations
 

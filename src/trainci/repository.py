@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import posixpath
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,9 +11,11 @@ from pathlib import Path
 from trainci import config, git, selection
 from trainci.affected import Affected, find_affected
 from trainci.catalog.files import find_test_files, walk
-from trainci.catalog.styles import STYLES, declarations
+from trainci.catalog.styles import STYLES, declarations, in_steps
 from trainci.github import actions as github
-from trainci.model import Declarations, Project, Selection
+from trainci.github import payload
+from trainci.interpreter import default_python
+from trainci.model import Declarations, Entry, Project, Selection
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Request:
     """Which tests are asked for: what ``selectors`` and ``ids`` name (see ``selection.choose``).
 
     ``changed`` narrows that to what differs from ``base``, or asks for all that does where they name nothing; an
-    empty ``base`` is the project's own branch. ``timeout`` (seconds) overrides every other.
+    empty ``base`` is what a job's event says, else the project's own branch. ``timeout`` (seconds) overrides all.
     """
 
     selectors: tuple[str, ...] = ()
@@ -45,17 +46,29 @@ class Repository:
     files: tuple[str, ...]
     python: tuple[str, ...]
 
-    def declarations(self, files: Iterable[str]) -> dict[str, Declarations]:
-        """What each of ``files`` declares."""
-        return {file: declarations(self.root, file) for file in files}
+    def declarations(self, entries: Iterable[Entry]) -> dict[Entry, Declarations]:
+        """What the file of each of ``entries`` and of their steps declares; one of many variants is read once."""
+        read: dict[Entry, Declarations] = {}
+        found: dict[Entry, Declarations] = {}
+        for entry in (part for each in entries for part in (*each.steps, each)):
+            what = Entry(
+                file=entry.file, node=entry.node, runner=entry.runner, module=entry.module, command=entry.command
+            )
+            if entry.steps:
+                found[entry] = in_steps([found[step] for step in entry.steps])
+            else:
+                read[what] = read.get(what) or declarations(self.root, what)
+                found[entry] = read[what]
+        return found
 
     def select(self, request: Request) -> Selection:
         """The tests that ``request`` asks for, each with its reason and its command.
 
         :raises UsageError: a selector names nothing, or there is nothing to compare with.
         """
-        base = request.base or f"origin/{self.project.base}"
         compared = request.changed or selection.wants_changes(self.project, request.selectors)
+        event = payload.base(os.environ) if compared and not request.base else ""
+        base = request.base or event or f"origin/{self.project.base}"
         affected = self._changed(base) if compared else Affected({})
         choices = selection.choose(
             self.project,
@@ -68,7 +81,7 @@ class Repository:
         selected = selection.resolve(
             self.project,
             choices,
-            self.declarations({choice.entry.file for choice in choices}),
+            self.declarations(choice.entry for choice in choices),
             STYLES,
             self.python,
             timeout=request.timeout,
@@ -97,11 +110,21 @@ class Repository:
 
 
 def open_repository() -> Repository:
-    """The repository around the current directory. Its tests run on the interpreter of trainci itself.
+    """The repository around the current directory.
 
     :raises UsageError: there is none, or its trainci.toml has faults.
     """
     root = config.find_root(Path.cwd())
     project = config.load(root)
-    found = {*find_test_files(root, project.test_globs), *(entry.file for entry in project.registered)}
-    return Repository(root, project, tuple(sorted(found)), (sys.executable,))
+    found = {*find_test_files(root, project.test_globs), *_started_files(root, project)}
+    repository = Repository(root, project, tuple(sorted(found)), default_python(root, os.environ))
+    if clashing := selection.clashing(project):
+        told_apart = selection.told_apart(project, repository.declarations(clashing))
+        repository = replace(repository, project=told_apart)
+    return repository
+
+
+def _started_files(root: Path, project: Project) -> Iterable[str]:
+    """The files that entries start: a folder of tests is none."""
+    files = (file for entry in project.registered for file in entry.files)
+    return (file for file in files if (root / file).is_file())

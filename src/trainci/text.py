@@ -21,3 +21,16 @@ def listed(names: Sequence[str], most: int = 5) -> str:
     """``a, b, c``, each printable; ``a, b and 7 more`` where there are more than ``most``."""
     shown = ", ".join(map(printable, names[:most]))
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def caseless(text: str) -> str:
+    """``text`` in the form in which GitHub compares: two texts are the same to it when these are.
+
+    It compares as .NET's ``OrdinalIgnoreCase``: one character at a time, and none becomes ASCII that was not.
+    """
+    return "".join(map(_upper, text))
+
+
+def _upper(character: str) -> str:
+    upper = character.upper()
+    return upper if len(upper) == 1 and (character.isascii() or not upper.isascii()) else character

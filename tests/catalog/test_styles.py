@@ -20,6 +20,7 @@ class Batch:
     """Job scripts, which say what they need in a comment."""
 
     suffix = ".batch"
+    leaves_results = False
 
     def recognises(self, source: Source) -> bool:
         return source.file.endswith(".batch")
@@ -39,8 +40,7 @@ def with_batch() -> Iterator[None]:
 
 
 @pytest.fixture
-def project(repository: Any, with_batch: None, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setenv("TRAINCI_LOCK_DIR", str(repository.root / "locks"))
+def project(repository: Any, with_batch: None) -> Any:
     repository.write(
         "trainci.toml",
         '[project]\ntests = ["tests/*"]\n[suites.short]\n'
@@ -62,7 +62,8 @@ def test_a_style_that_is_added_is_found_checked_listed_and_run_beside_the_others
     assert "tests/b.batch['one word']  2" in project.trainci("list").out
     shown = project.trainci("run", "short", "--dry-run")
     assert "    command: env RANKS=2 sh tests/b.batch 'one word'\n" in shown.out
-    ran = project.trainci("run", "short", "--devices", "cpu:2")
+    locks = {"TRAINCI_LOCK_DIR": str(project.root / "locks")}
+    ran = project.trainci("run", "short", "--devices", "cpu:2", environment=locks)
     assert ran.code == 0 and "a ran" in ran.out and "b ran on 2: one word" in ran.out, ran
 
 

@@ -6,6 +6,8 @@ import pytest
 
 WORKFLOW = ".github/workflows/pr-test.yml"
 
+EXTENDS = '<% extends "trainci/pr-test.yml.j2" %>'
+
 
 @pytest.fixture
 def case(repository):
@@ -50,7 +52,7 @@ def test_what_a_workflow_depends_on_makes_it_drift(case, change):
     old, new = {
         "trainci.toml": ("timeout_minutes = 60", "timeout_minutes = 61"),
         "tests/test_first.py": ("NUM_GPUS = 0", "NUM_GPUS = 1"),
-        f"{WORKFLOW}.j2": ("name: PR test", "name: Tests"),
+        f"{WORKFLOW}.j2": (EXTENDS, f"{EXTENDS}<% block permissions %> {{}}<% endblock %>"),
     }[change]
     text = (case.root / change).read_text()
     assert old in text
@@ -113,7 +115,7 @@ def test_no_template_says_where_it_would_be(repository):
 def test_a_configuration_that_cannot_become_a_workflow_is_refused(case, tmp_path, config, sentence):
     (tmp_path / "outside.py").write_text("NUM_GPUS = 0\n")
     (case.root / "tests/test_link.py").symlink_to(tmp_path / "outside.py")
-    case.write("tests/test_bad.py", "NUM_GPUS = len('abc')\n")
+    case.write("tests/test_bad.py", "NUM_GPUS = len('abc')\nif __name__ == '__main__':\n    print()\n")
     case.write("trainci.toml", config)
     before = (case.root / WORKFLOW).read_text()
     said = case.trainci("generate")

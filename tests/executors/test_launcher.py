@@ -100,20 +100,21 @@ def test_a_run_goes_on_when_trainci_is_uninstalled_under_it(repository):
     assert (repository / "r.xml").exists()
 
 
-def test_a_killed_launcher_is_told_and_what_it_started_is_not_lost(tmp_path):
+def test_a_killed_launcher_is_told_and_what_it_started_is_not_lost(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRAINCI_LOCK_DIR", str(tmp_path / "locks"))
     launcher = Launcher()
     output, its_output = os.pipe()
     status, its_status = os.pipe()
-    command = ["--count", "0", "--", sys.executable, "-c", "input('out')"]
+    command = ["--count", "0", "--", sys.executable, "-c", "import time; time.sleep(1)"]
     launched = launcher.start(command, tmp_path, {}, its_output, its_status)
-    assert json.loads(os.read(status, 4096).splitlines()[0])["event"] in ("granted", "started")
+    os.close(its_status)
+    assert os.read(status, 10)
     launcher._process.kill()
     assert launched.wait() is None
     with pytest.raises(OSError):
         for _ in range(2):  # the first may still lie in the socket
-            launcher.start(command, tmp_path, {}, its_output, its_status)
-    for descriptor in (its_output, its_status):
-        os.close(descriptor)
+            launcher.start(command, tmp_path, {}, its_output, its_output)
+    os.close(its_output)
     with os.fdopen(status) as reports:
         assert json.loads(reports.read().splitlines()[-1])["event"] == "ended"
     os.close(output)

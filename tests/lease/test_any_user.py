@@ -113,12 +113,14 @@ def test_a_lease_of_one_user_is_ended_for_the_next_user_to_start(host, users):
     assert job.wait() == 128 + signal.SIGTERM
 
 
-def test_a_directory_of_another_format_is_refused(host):
+@pytest.mark.parametrize("other", ["1", "7"])
+def test_a_directory_of_another_format_is_refused(host, other):
+    """Two versions that read each other's files as nothing would give a device to two."""
     host.run("--", "true")
-    (host.path / "format").write_text("7\n")
+    (host.path / "format").write_text(f"{other}\n")
     done = host.run("--", "true")
     assert done.returncode == 2
-    assert "format '7'" in done.stderr
+    assert f"format '{other}'" in done.stderr
 
 
 @pytest.mark.parametrize("kind", ["nfs4", "cifs", "lustre", "fuse.sshfs", "9p"])

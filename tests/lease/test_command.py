@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -260,6 +262,56 @@ def test_a_lease_imports_no_heavy_library(host):
     loaded = set(done.stderr.split())
     assert "trainci.lease.supervise.wrapper" in loaded
     assert HEAVY & loaded == set()
+
+
+def test_no_nvml_is_loaded_on_a_host_without_a_driver(host):
+    """It would cost each lease by number 45 ms, and find nothing."""
+    try:
+        ctypes.CDLL("libnvidia-ml.so.1")
+    except OSError:
+        flags = ["--lock-dir", str(host.path), "--total-gpus", "4", "--", "sh", "-c", "echo $CUDA_VISIBLE_DEVICES"]
+        command = [sys.executable, "-c", LEASE_AND_TELL, *flags]
+        done = subprocess.run(command, env=host.environment, capture_output=True, text=True, check=True)
+        assert done.stdout == "0\n"
+        assert "pynvml" not in done.stderr.split()
+    else:
+        pytest.skip("there is a driver here")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--nonsense", "--", "true"], "there is no option --nonsense"),
+        (["--coun", "1", "--", "true"], "there is no option --coun"),
+        (["--count"], "argument --count: expected one argument"),
+        (["--count", "two", "--", "true"], "argument --count: 'two' is not a whole number"),
+        (["--timeout", "soon", "--", "true"], "argument --timeout: 'soon' is not a number of seconds"),
+        (["--grace", "-1", "--", "true"], "argument --grace: '-1': that many seconds make no sense here"),
+        (["--virtual", "121", "--", "true"], "argument --virtual: 121: a host has 1 to 120 devices"),
+        (["--count", "1"], "there is no command to run: put it after `--`"),
+        (["--count", "1", "--devices", "0", "--", "true"], "--count and --devices exclude each other"),
+    ],
+)
+def test_what_is_wrong_with_a_flag_is_said_in_a_sentence(arguments, said):
+    with pytest.raises(UsageError, match=re.escape(said)):
+        parse(arguments)
+
+
+def test_a_command_is_taken_as_it_is_typed():
+    for command in (["true"], ["sh", "-c", "x", "--", "--count", "3"], ["a", "--help", "-h", "--nonsense"]):
+        assert parse(["--count", "2", "--", *command]).command == command
+        assert parse(["--count", "2", *command]).command == command
+        assert parse(["--print-only", "--", *command]).command == command
+    assert parse(["--", "--count"]).command == ["--count"]
+    assert parse(["--name=-x", "true"]).name == "-x"
+
+
+@pytest.mark.parametrize("program", [parse, parse_lock_exec])
+def test_help_shows_each_flag(program):
+    shown = program(["--help"]).help
+    assert shown.startswith("usage: ")
+    for flag in ("--count", "--devices", "--timeout", "--total-gpus", "--lock-path-pattern", "--print-only"):
+        assert f"  {flag} " in shown
 
 
 def test_the_flags_and_defaults_of_the_original(host):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 import sys
 import time
 
 from trainci.lease.queue import tickets
-from trainci.lease.queue.tickets import Arrival, Ticket, waiting
+from trainci.lease.queue.tickets import Arrival, Ticket, ring, waiting
 from trainci.lease.store.directory import make_fifo, open_directory
-from trainci.lease.store.locks import MUTEX_PATIENCE_S, Mutex
+from trainci.lease.store.locks import MUTEX_PATIENCE_S, Mutex, try_lock
 from trainci.lease.store.records import Request
 from trainci.model import Device
 
@@ -73,4 +74,24 @@ def test_a_ticket_that_is_swept_while_it_is_made_is_made_again(tmp_path, monkeyp
     assert len(swept) == 2
     assert ticket.is_there()
     assert [arrival.request.id for arrival in waiting(directory)] == ["a"]
+    ticket.remove()
+
+
+def test_a_ticket_whose_pipe_alone_is_swept_is_made_again(tmp_path, monkeypatch):
+    directory = open_directory(str(tmp_path / "locks"))
+    arrival = Arrival(1, Request("a", 1, (Device(0, "cpu-0"),), name="job", pid=os.getpid(), since=1.5))
+    pipe = tmp_path / "locks" / "tickets" / f"{arrival.ticket}.fifo"
+    swept = []
+
+    def be_swept_and_lock(descriptor):
+        if not swept:  # somebody's cycle, which had listed the pipe before there was a ticket
+            swept.append(pipe)
+            pipe.unlink()
+        return try_lock(descriptor)
+
+    monkeypatch.setattr(tickets, "try_lock", be_swept_and_lock)
+    ticket = Ticket(directory, arrival)
+    assert swept
+    ring(str(pipe))
+    assert select.select([ticket.bell], [], [], 0)[0], "a ring at the pipe is not heard by its owner"
     ticket.remove()

@@ -49,13 +49,23 @@ class _Finder:
         self._tests = frozenset(test_files)
         self._by_file: dict[str, list[Entry]] = {}
         for entry in project.registered:
-            self._by_file.setdefault(entry.file, []).append(entry)
+            for file in entry.files:
+                # A folder of tests is started by the one entry that names it.
+                below = [path for path in tree.files if path.startswith(f"{file}/")]
+                self._tests |= {*below, file} & tree.files
+                for path in (file, *below):
+                    self._by_file.setdefault(path, []).append(entry)
         touched = {path for change in changes for path in (change.path, change.old_path) if path}
         self._graph = Graph(
             tree.files | self._tests,
             tree.links,
             self._tests,
-            [start for entry in project.registered for start in _start(entry)],
+            [
+                start
+                for suite in project.suites
+                for entry in suite.entries
+                for start in _start(entry, project, suite)
+            ],
             # What trainci.toml says of a test is no reason to run who reads trainci.toml.
             lambda path: None if path == project.config_file else tree.read(path),
             gone=touched - tree.files,
@@ -182,11 +192,17 @@ class _Finder:
         self._reasons.setdefault(test_id, reason)
 
 
-def _start(entry: Entry) -> list[Start]:
-    environment = tuple(value for _, value in entry.env)
-    if not (entry.args or environment or entry.also):
+def _start(entry: Entry, project: Project, suite: Suite) -> list[Start]:
+    parts = (entry, *entry.steps)
+    environment = tuple(value for part in (project, suite, *parts) for _, value in part.env)
+    arguments = [word for part in parts for word in (*_module(part), *part.command, *part.args)]
+    if not (arguments or environment or entry.also):
         return []
-    return [Start(entry.id, entry.file, entry.args, environment, entry.also)]
+    return [Start(entry.id, next(iter(entry.files), ""), tuple(arguments), environment, entry.also)]
+
+
+def _module(part: Entry) -> tuple[str, ...]:
+    return ("-m", part.module) if part.module else ()
 
 
 def _is_about(rule: PathRule, path: str) -> bool:

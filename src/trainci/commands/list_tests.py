@@ -45,7 +45,7 @@ _Group = tuple[str, tuple[Selected, ...], list[str]]
 def _everything(repository: Repository) -> list[_Group]:
     project = repository.project
     groups = [_group(repository, suite) for suite in project.suites]
-    registered = {entry.file for entry in project.registered}
+    registered = {file for entry in project.registered for file in entry.files}
     loose = [file for file in repository.files if file not in registered]
     if loose:
         groups.append(_selected(repository, "not registered in any suite", loose))

@@ -132,6 +132,8 @@ def _run(repository: Repository, feasible: Fitting, executor: Executor, options:
         with closing(EventLog(paths)) as log, _console(repository.root, plan, executor.pool) as console:
             for cut_off in take_cut_off(history, state):
                 console.note(f"an earlier run was killed during {cut_off.attempt.test_id}; its log: {cut_off.log}")
+            for python in dict.fromkeys(item.test.python for item in feasible.selection.tests):
+                console.note(f"python: {shlex.join(python)}")
             listeners = (log, Recorder(history, state, plan.run_id), console)
             runner = Runner(plan, executor, paths, listeners, console, time.time)
             with _interrupting(runner):
@@ -191,6 +193,7 @@ def _remove_earlier(junit: Path) -> None:
 def _print_plan(selected: Selection, feasible: Fitting, executor: Executor) -> int:
     elsewhere = {item.test_id: f"    not on this host: it {item.sentence}" for item in feasible.too_large}
     elsewhere |= {item.test_id: f"    skipped on this host: it {item.sentence}" for item in feasible.skipped}
+    elsewhere |= {item.test_id: f"    skipped, {printable(item.sentence)}" for item in feasible.disabled}
     for item in selected.tests:
         test = item.test
         click.echo(f"{test.id}\n    because: {item.reason}")

@@ -12,11 +12,14 @@ from trainci.config.tables import (
     EntryTable,
     FileTable,
     ProjectTable,
+    SettingsTable,
+    StepTable,
     SuiteTable,
     Table,
     WorkflowTable,
 )
-from trainci.text import printable
+from trainci.model import job_ids
+from trainci.text import caseless, printable
 
 Path = tuple[str | int, ...]
 
@@ -69,6 +72,7 @@ _TABLES: dict[tuple[str | int, int], type[Table]] = {
     ("suites", 3): SuiteTable,
     ("suites", 5): EntryTable,
     ("affected", 3): AffectedTable,
+    ("suites", 7): StepTable,
 }
 
 
@@ -82,12 +86,13 @@ def shape_faults(item: Any) -> Iterator[tuple[Path, str]]:
             yield path, 'must be a list of tests, or "all"'
     elif kind == "extra_forbidden":
         table = _TABLES.get((path[0], len(path)), FileTable)
-        yield path, f"unknown key; known are {', '.join(table.model_fields)}"
-    elif kind == "model_type" and len(path) == 4:
+        own_first = sorted(table.model_fields, key=lambda name: name in SettingsTable.model_fields)
+        yield path, f"unknown key; known are {', '.join(own_first)}"
+    elif kind == "model_type" and path[0] == "suites" and len(path) in (4, 6):
         yield path, 'must be a path, or a table such as { path = "tests/test_x.py" }'
-    elif kind == "string_type" and path[4:5] == ("env",):
+    elif kind == "string_type" and path[-2:-1] == ("env",):
         yield path, 'must be a string; for a switch write what the test reads, such as "1" or "true"'
-    elif kind == "list_type" and path[4:5] == ("args",):
+    elif kind == "list_type" and path[-1] == "args":
         yield path, 'must be a list of strings, such as ["--async-save"]: splitting a string would go wrong'
     elif item["msg"].startswith("Value error, "):
         yield path, item["msg"].removeprefix("Value error, ")
@@ -107,23 +112,34 @@ def clash_faults(document: dict[str, Any]) -> Iterator[tuple[Path, str]]:
 
     Reads the raw document, so that these faults are reported together with faults of shape.
     """
+    project = document.get("project")
+    if isinstance(project, dict) and {"default_gpus", "num_gpus"} <= project.keys():
+        yield ("project", "default_gpus"), "is an older name of `num_gpus`, which stands there, too; remove it"
     written = document.get("suites")
     suites: dict[str, Any] = written if isinstance(written, dict) else {}
     labels: dict[str, str] = {}
+    jobs: dict[str, str] = {}
     for name, suite in suites.items():
         if not isinstance(suite, dict):
             continue
         label = str(suite.get("label") or default_label(name))
         # GitHub tells no two labels apart by their case.
-        if label.upper() in labels:
-            other = printable(labels[label.upper()])
+        if caseless(label) in labels:
+            other = printable(labels[caseless(label)])
             yield (
                 ("suites", name, "label"),
                 f"{printable(label)} already starts suite {other}; give each its own",
             )
-        labels.setdefault(label.upper(), name)
+        labels.setdefault(caseless(label), name)
         if label != name and label in suites:
             yield ("suites", name, "label"), f"{printable(label)} is the name of another suite; give each its own"
+        for job in job_ids(name, suite.get("select") == "changed"):
+            if (other := jobs.setdefault(caseless(job), name)) != name:
+                yield (
+                    ("suites", name),
+                    f"its job {printable(job)} is one of suite {printable(other)}, too; rename one",
+                )
+                break
         if suite.get("select") and suite.get("tests"):
             yield ("suites", name, "select"), 'select = "changed" finds its tests itself; remove `tests`'
     rules = document.get("affected")

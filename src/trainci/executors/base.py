@@ -42,7 +42,8 @@ class Executor(Protocol):
 
     Events reach ``emit`` from any thread, each with the job's test, attempt and phase: ``Waiting`` while others
     hold its devices, ``Granted``, ``Started``, and last, exactly once, ``Ended``. When that is emitted, no process
-    of the job lives, its log is complete, and all its output has been shown. ``Output`` goes to ``show``, from a
+    of the job lives, its log is complete, and all its output has been shown; it brings the ``Results`` of a test
+    that leaves them. ``Output`` goes to ``show``, from a
     thread of the executor's own: a slow ``show`` holds up that job, and nothing else. Neither function raises.
     """
 

@@ -12,12 +12,14 @@ import selectors
 import shlex
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from trainci.executors import results
 from trainci.executors.base import Emit, Job, Show
 from trainci.executors.launcher import Launched, Launcher
 from trainci.host import devices
+from trainci.interpreter import search_path
 from trainci.lease import protocol
 from trainci.model import Cause, Ending, Phase, Pool, Test, events
 from trainci.paths import RunPaths
@@ -54,8 +56,7 @@ class LocalExecutor:
 
     def command(self, test: Test) -> str:
         """See Executor."""
-        variables = [f"{name}={_shell_word(value)}" for name, value in test.env]
-        return " ".join([*variables, *map(_shell_word, test.command)])
+        return _shell_line(test.env, test.command) if test.command else _shell_lines(test)
 
     def start(self, job: Job, emit: Emit, show: Show) -> None:
         """See Executor."""
@@ -86,6 +87,9 @@ class LocalExecutor:
             "TRAINCI_PHASE": "" if job.phase is Phase.BOTH else job.phase.value,
             "TRAINCI_METRICS_FILE": str(RunPaths.metrics(job.log)),
         }
+        variables["PATH"] = search_path(
+            job.test.python, self._root, variables.get("PATH") or os.environ.get("PATH", os.defpath)
+        )
         self.open()
         assert self._launcher is not None
         output, its_output = os.pipe()
@@ -112,7 +116,7 @@ class LocalExecutor:
         return [
             *(protocol.COUNT, str(job.num_gpus), *(where if job.num_gpus else [])),
             *(protocol.TIME_LIMIT, f"{job.time_limit:g}", protocol.GRACE, f"{GRACE_SECONDS:g}"),
-            *(f"{protocol.NAME}={job.test.id}", "--", *job.test.command),
+            *(f"{protocol.NAME}={job.test.id}", "--", *results.command(job)),
         ]
 
 
@@ -122,6 +126,15 @@ def local_executor(root: Path, spec: str) -> LocalExecutor:
     :raises UsageError: ``spec`` makes no sense, or names a device that is not there.
     """
     return LocalExecutor(root, devices.pool(spec), ("--devices", spec))
+
+
+def _shell_lines(test: Test) -> str:
+    """Its steps, one after another."""
+    return " && ".join(_shell_line((*test.env, *step.env), step.command) for step in test.steps)
+
+
+def _shell_line(env: Sequence[tuple[str, str]], words: Sequence[str]) -> str:
+    return " ".join([*(f"{name}={_shell_word(value)}" for name, value in env), *map(_shell_word, words)])
 
 
 def _shell_word(text: str) -> str:
@@ -148,6 +161,7 @@ class _Watcher:
         show: Show,
         clock: Callable[[], float],
     ) -> None:
+        self._job = job
         self._of_job = (job.test.id, job.attempt, job.phase)
         self._launched = launched
         self._output = output
@@ -169,7 +183,7 @@ class _Watcher:
             os.close(self._status)
             os.close(self._output)
             self._log.close()
-            self._emit(events.Ended(self._clock(), *self._of_job, self._ended(code)))
+            self._emit(events.Ended(self._clock(), *self._of_job, self._ended(code), results.collect(self._job)))
 
     def _follow(self) -> None:
         with selectors.DefaultSelector() as selector:

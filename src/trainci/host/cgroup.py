@@ -57,12 +57,15 @@ def adopt(path: str, root: int) -> None:
 
     A child is born where its parent is, so this ends. A move can take the kernel 20 ms, which is why a job is not
     started inside: that would be part of every hand-over of a device.
+
+    A process that is born and left by its parent while /proc is read is not seen by that look, and so it takes two
+    looks in a row that find none.
     """
     inside: set[Process] = set()
-    while True:
+    clean_looks = 0
+    while clean_looks < 2:
         outside = set(descendants(root)) - inside
-        if not outside:
-            return
+        clean_looks = 0 if outside else clean_looks + 1
         inside |= outside
         for each in outside:
             try:

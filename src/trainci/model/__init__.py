@@ -12,12 +12,17 @@ from trainci.model.project import (
     Refused,
     Selected,
     Selection,
+    Settings,
+    Step,
     Suite,
     Test,
     Trigger,
     Workflow,
+    job_ids,
+    settings_of,
+    settle,
 )
-from trainci.model.run import Attempt, Cause, Ending, Metric, Outcome, Phase, Result, Run, Verdict
+from trainci.model.run import Attempt, Cause, Ending, Item, Metric, Outcome, Phase, Result, Results, Run, Verdict
 
 __all__ = [
     "MOST_DEVICES",
@@ -28,6 +33,7 @@ __all__ = [
     "Device",
     "Ending",
     "Entry",
+    "Item",
     "Metric",
     "Outcome",
     "PathRule",
@@ -36,12 +42,18 @@ __all__ = [
     "Project",
     "Refused",
     "Result",
+    "Results",
     "Run",
     "Selected",
     "Selection",
+    "Settings",
+    "Step",
     "Suite",
     "Test",
     "Trigger",
     "Verdict",
     "Workflow",
+    "job_ids",
+    "settings_of",
+    "settle",
 ]

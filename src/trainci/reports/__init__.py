@@ -5,6 +5,17 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from trainci.model import Item, Result
+
+
+def items_of(result: Result, most: int) -> tuple[tuple[Item, ...], int]:
+    """Up to ``most`` items of the last attempt, those first that did not pass; and how many more there are."""
+    last = result.attempts[-1].results if result.attempts else None
+    items = last.items if last else ()
+    if len(items) > most:
+        items = tuple(sorted(items, key=lambda item: item.outcome == "passed"))
+    return items[:most], max(0, len(items) - most)
+
 
 def last_lines(log: Path, count: int, limit: int = 16384) -> list[str]:
     """The last ``count`` lines of a log, from its last ``limit`` bytes; empty when there is no log.

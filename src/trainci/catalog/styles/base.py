@@ -16,7 +16,7 @@ from trainci.selection import Commands
 
 @dataclass(frozen=True)
 class Source:
-    """A file that may be a test, read once and only when a style asks. ``file`` is relative to ``root``."""
+    """What an entry starts, read once and only when a style asks. ``file`` is relative to ``root``, or empty."""
 
     root: Path
     file: str
@@ -30,13 +30,18 @@ class Source:
         """
         return parse(read_source(self.root, self.file))
 
+    @property
+    def is_folder(self) -> bool:
+        """It holds tests instead of being one."""
+        return (self.root / self.file).is_dir()
+
 
 class Style(Commands, Protocol):
     """One way to write and start tests. What Source raises, ``recognises`` and ``read`` may let through."""
 
     @property
     def suffix(self) -> str:
-        """How the names of its files end: others, a glob of tests leaves out."""
+        """How the names of its files end: others, a glob of tests leaves out. Empty for a style without files."""
 
     def recognises(self, source: Source) -> bool:
         """Is the file written in this style?"""

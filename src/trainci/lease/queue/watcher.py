@@ -31,6 +31,8 @@ from trainci.lease.store.directory import Directory
 from trainci.lease.store.locks import Mutex, is_current
 from trainci.lease.store.records import Record, load_record
 
+_AFTER_A_CLEAN_END_S = 0.05
+
 
 def start(directory: Directory, owned: list[Ticket | SignalPipe], status_fd: int, grace: float) -> int:
     """Fork a candidate for the leader's place; it dies with this process. ``owned`` is closed in it.
@@ -138,6 +140,10 @@ class _Watcher:
             # Closed before the news is told, so that the cycle that follows finds the device free.
             os.close(descriptor)
             if record is not None:
+                if not os.path.exists(path):
+                    # A clean end: whoever released the lease runs the cycle, and ours would only be in its way. It
+                    # comes all the same, should that process have been killed half way.
+                    time.sleep(_AFTER_A_CLEAN_END_S)
                 end_survivors(self._directory, record, self._grace)
         except OSError:
             pass
