@@ -13,6 +13,7 @@ from trainci.affected.imports import importers
 from trainci.catalog.files import find_test_files
 from trainci.catalog.styles import STYLES, declarations, in_steps
 from trainci.github import actions as github
+from trainci.github import payload
 from trainci.interpreter import default_python
 from trainci.model import Declarations, Entry, Project, Selection
 
@@ -22,7 +23,7 @@ class Request:
     """Which tests are asked for: what ``selectors`` and ``ids`` name (see ``selection.choose``).
 
     ``changed`` narrows that to what differs from ``base``, or asks for all that does where they name nothing; an
-    empty ``base`` is the project's own branch. ``timeout`` (seconds) overrides every other.
+    empty ``base`` is what a job's event says, else the project's own branch. ``timeout`` (seconds) overrides all.
     """
 
     selectors: tuple[str, ...] = ()
@@ -65,8 +66,9 @@ class Repository:
 
         :raises UsageError: a selector names nothing, or there is nothing to compare with.
         """
-        base = request.base or f"origin/{self.project.base}"
         compared = request.changed or selection.wants_changes(self.project, request.selectors)
+        event = payload.base(os.environ) if compared and not request.base else ""
+        base = request.base or event or f"origin/{self.project.base}"
         choices = selection.choose(
             self.project,
             request.selectors,

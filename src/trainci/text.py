@@ -13,3 +13,16 @@ def printable(text: str) -> str:
 def counted(number: int, thing: str) -> str:
     """``1 device``, ``4 devices``."""
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def caseless(text: str) -> str:
+    """``text`` in the form in which GitHub compares: two texts are the same to it when these are.
+
+    It compares as .NET's ``OrdinalIgnoreCase``: one character at a time, and none becomes ASCII that was not.
+    """
+    return "".join(map(_upper, text))
+
+
+def _upper(character: str) -> str:
+    upper = character.upper()
+    return upper if len(upper) == 1 and (character.isascii() or not upper.isascii()) else character

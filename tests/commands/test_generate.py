@@ -6,6 +6,8 @@ import pytest
 
 WORKFLOW = ".github/workflows/pr-test.yml"
 
+EXTENDS = '<% extends "trainci/pr-test.yml.j2" %>'
+
 
 @pytest.fixture
 def case(repository):
@@ -50,7 +52,7 @@ def test_what_a_workflow_depends_on_makes_it_drift(case, change):
     old, new = {
         "trainci.toml": ("timeout_minutes = 60", "timeout_minutes = 61"),
         "tests/test_first.py": ("NUM_GPUS = 0", "NUM_GPUS = 1"),
-        f"{WORKFLOW}.j2": ("name: PR test", "name: Tests"),
+        f"{WORKFLOW}.j2": (EXTENDS, f"{EXTENDS}<% block permissions %> {{}}<% endblock %>"),
     }[change]
     text = (case.root / change).read_text()
     assert old in text

@@ -34,3 +34,15 @@ def test_a_hostile_name_stays_one_cell():
     (row,) = (line for line in text.splitlines() if line.startswith("| ❌"))
     assert row.count("|") == 5
     assert not any(piece in text for piece in ("<img", "`", "**b**", "[a]", "@team"))
+
+
+def test_beyond_what_github_shows_the_tests_that_passed_are_only_counted():
+    """Of a summary of more than 1 MiB GitHub shows nothing."""
+    passed = replace(RESULT, verdict=Verdict(Outcome.PASSED, "in 1 s"))
+    run = replace(RUN, results=(*[passed] * 30_000, RESULT))
+    text = markdown(run)
+    assert len(text.encode()) <= 1 << 20
+    assert "| ❌ failed |" in text and REPLAY.split()[0] in text and "| ✅ passed |" not in text
+    assert text.endswith("… and 30000 tests that passed.\n")
+    assert "Nothing ran" not in text
+    assert markdown(replace(run, results=run.results[-10:])).count("| ✅ passed |") == 9

@@ -10,7 +10,9 @@ import click
 from trainci.commands.generate import render_workflows
 from trainci.config import CONFIG_FILE
 from trainci.errors import EXIT_OK, UsageError
-from trainci.github.workflows.render import FOLDER, write
+from trainci.github.workflows.loader import FOLDER
+from trainci.github.workflows.render import write
+from trainci.host import files
 
 # What is written, and from which file of ours.
 _FILES = {
@@ -36,7 +38,7 @@ def command(force: bool) -> int:
         target = root / name
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(starter.joinpath(*source.split("/")).read_bytes())
+            files.replace(target, starter.joinpath(*source.split("/")).read_bytes())
         except OSError as error:
             raise UsageError(f"{name} cannot be written: {error.strerror}: {error.filename}") from None
         click.echo(f"wrote {name}")

@@ -139,18 +139,21 @@ def _workflow(table: WorkflowTable) -> Workflow:
 
 
 def _suite(name: str, suite: SuiteTable, workflow: WorkflowTable, lines: _Lines, root: Path) -> Suite:
-    written = [] if suite.tests == "all" else suite.tests
+    tests = [] if suite.tests == "all" else suite.tests
+    written = ("suites", name, "runs_on") if suite.runs_on else ("workflow", "runs_on")
+    has_runs_on = suite.runs_on or (not suite.always and "runs_on" in workflow.model_fields_set)
     return Suite(
         name=name,
         label=suite.label or default_label(name),
         description=suite.description,
-        entries=tuple(_entries(written, ("suites", name, "tests"), lines, root)),
+        entries=tuple(_entries(tests, ("suites", name, "tests"), lines, root)),
         all_tests=suite.tests == "all",
         changed=suite.select == "changed",
         always=suite.always,
         image=suite.image,
         where=lines.place("suites", name),
         runs_on=tuple(suite.runs_on or (["ubuntu-latest"] if suite.always else workflow.runs_on)),
+        runs_on_where=lines.place(*written) if has_runs_on else "",
         schedule=suite.schedule,
         devices=suite.devices,
         **_settings(suite),

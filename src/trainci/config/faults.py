@@ -17,7 +17,8 @@ from trainci.config.tables import (
     Table,
     WorkflowTable,
 )
-from trainci.text import printable
+from trainci.model import job_ids
+from trainci.text import caseless, printable
 
 Path = tuple[str | int, ...]
 
@@ -115,19 +116,27 @@ def clash_faults(document: dict[str, Any]) -> Iterator[tuple[Path, str]]:
     written = document.get("suites")
     suites: dict[str, Any] = written if isinstance(written, dict) else {}
     labels: dict[str, str] = {}
+    jobs: dict[str, str] = {}
     for name, suite in suites.items():
         if not isinstance(suite, dict):
             continue
         label = str(suite.get("label") or default_label(name))
         # GitHub tells no two labels apart by their case.
-        if label.upper() in labels:
-            other = printable(labels[label.upper()])
+        if caseless(label) in labels:
+            other = printable(labels[caseless(label)])
             yield (
                 ("suites", name, "label"),
                 f"{printable(label)} already starts suite {other}; give each its own",
             )
-        labels.setdefault(label.upper(), name)
+        labels.setdefault(caseless(label), name)
         if label != name and label in suites:
             yield ("suites", name, "label"), f"{printable(label)} is the name of another suite; give each its own"
+        for job in job_ids(name, suite.get("select") == "changed"):
+            if (other := jobs.setdefault(caseless(job), name)) != name:
+                yield (
+                    ("suites", name),
+                    f"its job {printable(job)} is one of suite {printable(other)}, too; rename one",
+                )
+                break
         if suite.get("select") and suite.get("tests"):
             yield ("suites", name, "select"), 'select = "changed" finds its tests itself; remove `tests`'

@@ -54,7 +54,8 @@ Glob = Annotated[StrictStr, AfterValidator(allowed.glob_inside)]
 Target = Annotated[StrictStr, AfterValidator(_target)]
 Words = Annotated[list[Argument], BeforeValidator(allowed.words), Field(min_length=1)]
 SuiteName = Annotated[str, AfterValidator(allowed.suite_name)]
-RunsOn = Annotated[list[Argument], BeforeValidator(allowed.list_from_one), Field(min_length=1)]
+RunnerLabel = Annotated[Argument, AfterValidator(allowed.runner_label)]
+RunsOn = Annotated[list[RunnerLabel], BeforeValidator(allowed.list_from_one), Field(min_length=1)]
 Secret = Annotated[StrictStr, AfterValidator(allowed.secret_name)]
 Mount = Annotated[Argument, AfterValidator(allowed.mount)]
 
@@ -73,7 +74,9 @@ class SettingsTable(Table):
         None, description='The interpreter of the tests, or what launches it: "uv run --extra vllm python".'
     )
     python_version: StrictStr = Field("", description="Python of a job on a machine of GitHub's, such as 3.11.")
-    secrets: list[Secret] = Field([], description="Names of the secrets that the tests get; a fork's never do.")
+    secrets: Annotated[list[Secret], AfterValidator(allowed.distinct)] = Field(
+        [], description="Names of the secrets that the tests get; a fork's never do."
+    )
     timeout_minutes: Minutes | None = Field(None, description="Time limit of each test.")
     num_gpus: Gpus | None = Field(None, description="Devices of a test whose file does not declare NUM_GPUS.")
     retries: Annotated[StrictInt, Field(ge=0, le=10)] | None = Field(
@@ -143,7 +146,9 @@ class EntryTable(SettingsTable, StepTable):
 class SuiteTable(SettingsTable):
     """A group of tests that one label starts."""
 
-    label: StrictStr = Field("", description="The pull-request label; `run-ci-<name>` when left out.")
+    label: Annotated[StrictStr, AfterValidator(allowed.label)] = Field(
+        "", description="The pull-request label; `run-ci-<name>` when left out."
+    )
     description: StrictStr = ""
     tests: Literal["all"] | list[Annotated[EntryTable, BeforeValidator(allowed.entry_from_path)]] = Field(
         [], description='The tests, or "all" for every registered test.'
@@ -167,7 +172,7 @@ class ProjectTable(SettingsTable):
         ["tests/test_*.py", "tests/plugin_contracts/test_*.py"],
         description="Globs of the test files; `*` does not cross `/`, `**` does.",
     )
-    base: Argument = Field(
+    base: Annotated[Argument, AfterValidator(allowed.branch)] = Field(
         "main", min_length=1, description="The branch that changes are compared with, as on `origin`."
     )
     default_gpus: Gpus | None = Field(None, description="Older name of this table's `num_gpus`.")
@@ -187,7 +192,7 @@ class WorkflowTable(Table):
         "/dev/shm/trainci", description="The hosts' lease directory, mounted into every container."
     )
     mounts: list[Mount] = Field([], description='Model and dataset caches: "/on/the/host:/in/the/container".')
-    container_options: Argument = Field(
+    container_options: Annotated[Argument, AfterValidator(allowed.container_options)] = Field(
         "--gpus all", description="Options of `docker create` for the jobs' containers."
     )
     queue_minutes: Minutes = Field(

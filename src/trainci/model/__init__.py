@@ -17,6 +17,7 @@ from trainci.model.project import (
     Test,
     Trigger,
     Workflow,
+    job_ids,
     settings_of,
     settle,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "Trigger",
     "Verdict",
     "Workflow",
+    "job_ids",
     "settings_of",
     "settle",
 ]

@@ -163,6 +163,7 @@ class Suite(Settings):
 
     ``all_tests`` suites hold every registered test, ``changed`` suites whatever a change touches. ``runs_on``,
     ``schedule`` (a cron line, empty for none) and ``devices`` are for its job of the workflow.
+    ``runs_on_where`` is the place of its ``runs_on``, empty where nobody wrote one.
     """
 
     name: str
@@ -175,8 +176,15 @@ class Suite(Settings):
     image: str = ""
     where: str = ""
     runs_on: tuple[str, ...] = ("self-hosted",)
+    runs_on_where: str = ""
     schedule: str = ""
     devices: str = "auto"
+
+
+def job_ids(suite: str, changed: bool) -> tuple[str, ...]:
+    """The ids of a suite's jobs at GitHub: its tests, what sums them up, and what finds out the changed ones."""
+    tests = f"e2e-test-{suite}"
+    return (tests, f"{tests}-result", *([f"{tests}-detect"] if changed else []))
 
 
 @dataclass(frozen=True)

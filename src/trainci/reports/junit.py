@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import io
 import re
 from datetime import datetime, timezone
 from pathlib import Path
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
+from trainci.host import files
 from trainci.model import Item, Outcome, Result, Run
 from trainci.reports import items_of, last_lines
 
@@ -32,12 +33,9 @@ def write_junit(run: Run, root: Path, target: Path) -> None:
     document.add_testsuite(suite)
     document.update_statistics()
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        document.write(str(temporary))
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    content = io.BytesIO()
+    document.write(content)
+    files.replace(target, content.getvalue())
 
 
 def _case(run: Run, result: Result, root: Path) -> TestCase:
