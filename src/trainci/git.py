@@ -31,6 +31,21 @@ def changes(root: Path, base: str, *, uncommitted: bool) -> tuple[Change, ...]:
     return tuple(found)
 
 
+def top_level(directory: Path) -> Path | None:
+    """The root of the repository that ``directory`` lies in; None outside of one, or without git."""
+    if shutil.which("git") is None:
+        return None
+    done = _run(directory, "rev-parse", "--show-toplevel")
+    return Path(os.fsdecode(done.stdout.rstrip(b"\n"))) if done.returncode == 0 and done.stdout.strip() else None
+
+
+def default_branch(root: Path) -> str:
+    """The branch that ``origin/HEAD`` names; "" where no clone has said it."""
+    done = _run(root, "symbolic-ref", "--quiet", "refs/remotes/origin/HEAD")
+    name = os.fsdecode(done.stdout.rstrip(b"\n"))
+    return name.removeprefix("refs/remotes/origin/") if done.returncode == 0 else ""
+
+
 def parse_name_status(output: bytes) -> list[Change]:
     """Parse ``git diff -z --name-status``: a status, then one path, or two for a rename or a copy.
 
