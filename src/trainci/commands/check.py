@@ -29,7 +29,7 @@ def command(form: str) -> int:
         click.echo(github.annotated(str(error)))
         return EXIT_USAGE
     declared = repository.declarations(findings.entries(repository.project, repository.files))
-    found = findings.find(repository.project, repository.files, declared)
+    found = [*repository.misregistered, *findings.find(repository.project, repository.files, declared)]
     notes = [*findings.notes(declared), *exposure.notes(repository.project)]
     if form == "github":
         lines = github.first_annotations([*_annotations(found, "error"), *_annotations(notes, "notice")])
