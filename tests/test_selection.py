@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from trainci.catalog.styles import STYLES
 from trainci.errors import UsageError
-from trainci.model import Change, Declarations, Entry, Project, Refused, Selection, Suite
-from trainci.selection import Choice, changed_tests, choose, resolve, wants_changes
+from trainci.model import Declarations, Entry, Project, Refused, Selection, Suite
+from trainci.selection import Choice, choose, resolve, wants_changes
 from trainci.text import printable
 
 _A, _ASYNC, _FP8 = Entry("tests/a.py"), Entry("tests/a.py", ("--async",)), Entry("tests/a.py", env=(("FP8", "1"),))
@@ -93,12 +93,11 @@ def test_any_selector_chooses_tests_or_is_refused_in_one_line(selector: str) -> 
         assert str(error).isprintable()
 
 
-def test_changed_alone_takes_every_variant_of_each_changed_file() -> None:
-    changed = {"tests/a.py": "modified", "tests/loose.py": "added"}
+def test_changed_alone_takes_exactly_the_tests_that_the_change_reaches() -> None:
+    changed = {"tests/a.py": "modified", _FP8.id: "modified", "tests/loose.py": "added"}
     chosen = choose(_project(), [], (), _FILES, changed, only_changed=True)
     assert [(choice.entry.id, choice.reason) for choice in chosen] == [
         ("tests/a.py", "modified"),
-        ("tests/a.py[--async]", "modified"),
         ("tests/a.py[FP8=1]", "modified"),
         ("tests/loose.py", "added, not registered"),
     ]
@@ -193,31 +192,6 @@ def test_a_file_with_a_fault_is_refused_and_the_others_go_on() -> None:
     )
     assert found.refused == (Refused("tests/a.py", "a.py:3: no"),)
     assert [selected.test.id for selected in found.tests] == ["tests/b.py"]
-
-
-def test_a_changed_file_has_the_reason_of_its_change_and_a_deleted_one_drops_out() -> None:
-    changes = [
-        Change("A", "a.py"),
-        Change("M", "b.py"),
-        Change("R", "c.py", "old\n.py"),
-        Change("D", "d.py"),
-        Change("T", "e.py"),
-        Change("C", "f.py", "a.py"),
-        Change("U", "g.py"),
-        Change("M", "helper.py"),
-    ]
-    reasons = changed_tests(
-        changes, {"b.py": "helper.py", "z.py": "helper.py"}, [f"{name}.py" for name in "abcefgz"]
-    )
-    assert list(reasons.items()) == [
-        ("a.py", "added"),
-        ("b.py", "modified"),
-        ("c.py", "renamed from old\\n.py"),
-        ("e.py", "modified"),
-        ("f.py", "copied"),
-        ("g.py", "changed"),
-        ("z.py", "depends on changed helper.py"),
-    ]
 
 
 _ENTRIES = st.builds(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -53,3 +56,28 @@ def test_a_number_of_devices_is_part_of_the_id_only_where_it_tells_two_tests_apa
     assert ids(four) == ["tests/a.py"]
     assert ids('"tests/a.py"', four) == ["tests/a.py", "tests/a.py[num_gpus=4]"]
     assert ids('{ path = "tests/a.py", num_gpus = 2 }', four) == ["tests/a.py", "tests/a.py[num_gpus=4]"]
+
+
+def test_the_hash_seed_changes_neither_ids_nor_reasons(repository: Any) -> None:
+    for name in "abcdef":
+        repository.write(f"tests/test_{name}.py", f"import h_{name}, h\ndef test_{name}(): pass\n")
+        repository.write(f"tests/h_{name}.py", "import h\n")
+    repository.write("tests/h.py", "")
+    repository.write("trainci.toml", '[suites.a]\ntests = ["tests/test_*.py"]\n')
+    repository.init()
+    for name in "abcdef":
+        repository.write(f"tests/h_{name}.py", "import h\nx = 1\n")
+    repository.write("tests/h.py", "x = 1\n")
+    words = [sys.executable, "-m", "trainci", "run", "--changed", "--dry-run", "--devices", "cpu:1"]
+    said = {
+        subprocess.run(
+            words,
+            cwd=repository.root,
+            env={**os.environ, "PYTHONHASHSEED": str(seed)},
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stdout
+        for seed in range(4)
+    }
+    assert len(said) == 1 and said.pop().count("because: ") == 6

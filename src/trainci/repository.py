@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trainci import config, git, selection
-from trainci.affected.imports import importers
-from trainci.catalog.files import find_test_files
+from trainci.affected import Affected, find_affected
+from trainci.catalog.files import find_test_files, walk
 from trainci.catalog.registrations import register
 from trainci.catalog.styles import STYLES, declarations, in_steps
 from trainci.findings import Finding
@@ -72,15 +72,16 @@ class Repository:
         compared = request.changed or selection.wants_changes(self.project, request.selectors)
         event = payload.base(os.environ) if compared and not request.base else ""
         base = request.base or event or f"origin/{self.project.base}"
+        affected = self._changed(base) if compared else Affected({})
         choices = selection.choose(
             self.project,
             request.selectors,
             request.ids,
             self.files,
-            self._changed(base) if compared else {},
+            affected.tests,
             only_changed=request.changed,
         )
-        return selection.resolve(
+        selected = selection.resolve(
             self.project,
             choices,
             self.declarations(choice.entry for choice in choices),
@@ -89,6 +90,12 @@ class Repository:
             timeout=request.timeout,
             note=f"No changed tests relative to {base}: nothing to run." if compared and not choices else "",
         )
+        return replace(selected, unseen=affected.notes)
+
+    def paths(self) -> frozenset[str]:
+        """Every file of the repository, as git lists them; outside of one, all but what is in hidden folders."""
+        listing = git.listing(self.root)
+        return frozenset(walk(self.root, "")) if listing is None else listing.files | listing.links
 
     def from_root(self, selectors: Sequence[str]) -> tuple[str, ...]:
         """Selectors with each test file, as the current directory names it, made relative to the root."""
@@ -96,15 +103,13 @@ class Repository:
         placed = [posixpath.relpath(posixpath.join(here, text), self.root) for text in selectors]
         return tuple(path if path in files else text for path, text in zip(placed, selectors, strict=True))
 
-    def _changed(self, base: str) -> dict[str, str]:
-        """The test files that differ from ``base`` and why each counts as changed.
+    def _changed(self, base: str) -> Affected:
+        """The tests that what differs from ``base``, a branch or a commit, reaches.
 
         By hand, what is not committed counts too; in a job, only what the commit holds.
         """
-        changes = git.changes(self.root, base, uncommitted=not github.in_actions(os.environ))
-        touched = {path for change in changes for path in (change.path, change.old_path) if path.endswith(".py")}
-        dependents = importers(self.root, touched, self.project.test_globs, self.files)
-        return selection.changed_tests(changes, dependents, self.files)
+        compared = git.compare(self.root, base, uncommitted=not github.in_actions(os.environ))
+        return find_affected(self.root, self.project, self.files, compared)
 
 
 def open_repository() -> Repository:

@@ -11,7 +11,6 @@ from typing import Protocol
 from trainci.errors import UsageError
 from trainci.globs import is_glob, matches
 from trainci.model import (
-    Change,
     Declarations,
     Entry,
     Project,
@@ -26,8 +25,6 @@ from trainci.model import (
     settle,
 )
 from trainci.text import printable
-
-_CHANGE_WORDS = {"A": "added", "M": "modified", "T": "modified", "C": "copied"}
 
 
 @dataclass(frozen=True)
@@ -53,25 +50,6 @@ class Commands(Protocol):
         """
 
 
-def changed_tests(changes: Iterable[Change], importers: Mapping[str, str], exists: Iterable[str]) -> dict[str, str]:
-    """The changed test files and why each counts as changed, in the order of ``changes``.
-
-    ``importers`` maps test files to the changed helper that they depend on. Only files in ``exists`` are given:
-    what was deleted drops out.
-    """
-    present = set(exists)
-    reasons: dict[str, str] = {}
-    for change in changes:
-        if change.path in present:
-            word = _CHANGE_WORDS.get(change.status, "changed")
-            if change.status == "R":
-                word = f"renamed from {printable(change.old_path)}"
-            reasons.setdefault(change.path, word)
-    for test, helper in importers.items():
-        reasons.setdefault(test, f"depends on changed {printable(helper)}")
-    return reasons
-
-
 def choose(
     project: Project,
     selectors: Sequence[str],
@@ -84,14 +62,14 @@ def choose(
     """The entries that ``selectors`` and ``ids`` name.
 
     A selector is a label, a suite, a file (all its variants), a test id or a glob; an id names one variant.
-    ``files`` are the test files that exist. ``changed`` maps changed test files to the reason; with
-    ``only_changed`` it narrows what the selectors name, or chooses alone when there are none.
+    ``files`` are the test files that exist. ``changed`` maps the ids of the tests that a change reaches to the
+    reason; with ``only_changed`` it narrows what the selectors name, or chooses alone when there are none.
 
     :raises UsageError: a selector that names nothing, with what it may have meant.
     """
     registered = _registered(project)
     if not selectors and not ids:
-        return tuple(_changed_choices(registered, changed))
+        return tuple(_changed_choices(registered, changed, files))
     known = set(files)
     chosen = [
         choice for selector in selectors for choice in _choose_one(project, registered, selector, known, changed)
@@ -99,9 +77,9 @@ def choose(
     chosen += [choice for test_id in ids for choice in _choose_id(project, registered, test_id, known)]
     if only_changed:
         chosen = [
-            replace(choice, reason="; ".join(dict.fromkeys([choice.reason, *reasons])))
+            replace(choice, reason="; ".join(dict.fromkeys([choice.reason, changed[choice.entry.id]])))
             for choice in chosen
-            if (reasons := [changed[file] for file in choice.entry.files if file in changed])
+            if choice.entry.id in changed
         ]
     return tuple(chosen)
 
@@ -131,7 +109,7 @@ def _choose_one(
     for suite in project.suites:
         if selector in (suite.label, suite.name):
             if suite.changed:
-                found = _changed_choices(registered, changed)
+                found = _changed_choices(registered, changed, files)
                 return [_taken_over(choice, suite, choice.reason) for choice in found]
             return _suite_choices(project, suite, f"{'label' if selector == suite.label else 'suite'} {selector}")
     path = posixpath.normpath(selector)
@@ -183,8 +161,18 @@ def _variants(registered: _Registered, file: str, files: Set[str], reason: str) 
     return [Choice(Entry(file), None, f"{reason}, not registered")] if file in files else []
 
 
-def _changed_choices(registered: _Registered, changed: Mapping[str, str]) -> list[Choice]:
-    return [choice for file, why in changed.items() for choice in _variants(registered, file, {file}, why)]
+def _changed_choices(registered: _Registered, changed: Mapping[str, str], files: Iterable[str]) -> list[Choice]:
+    by_id: dict[str, list[Choice]] = {}
+    for choices in registered.values():
+        for choice in choices:
+            by_id.setdefault(choice.entry.id, []).append(choice)
+    loose = {Entry(file).id: file for file in files if file not in registered} if changed else {}
+    found: list[Choice] = []
+    for test_id, why in changed.items():
+        if test_id in loose:
+            found.append(Choice(Entry(loose[test_id]), None, f"{why}, not registered"))
+        found += [replace(choice, reason=why) for choice in by_id.get(test_id, ())]
+    return found
 
 
 def _taken_over(choice: Choice, suite: Suite, reason: str) -> Choice:

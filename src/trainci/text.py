@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def printable(text: str) -> str:
     """``text`` on one line: whatever cannot be printed is escaped, as ``repr`` would."""
@@ -26,3 +28,9 @@ def caseless(text: str) -> str:
 def _upper(character: str) -> str:
     upper = character.upper()
     return upper if len(upper) == 1 and (character.isascii() or not upper.isascii()) else character
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """``a, b, c``, each printable; ``a, b and 7 more`` where there are more than ``most``."""
+    shown = ", ".join(map(printable, names[:most]))
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainci.affected.imports import importers
 from trainci.catalog.files import find_test_files
 from trainci.catalog.styles import declarations
 from trainci.model import Declarations, Entry
@@ -281,65 +280,3 @@ def test_a_name_that_is_no_text_is_found_and_read(repository: Any) -> None:
     (file,) = find_test_files(repository.root, ["tests/test_*.py"])
     assert os.fsencode(file) == b"tests/test_\xff.py"
     assert declarations(repository.root, Entry(file)).num_gpus == 3
-
-
-def _importers(repository: Any, helpers: list[str]) -> dict[str, str]:
-    files = find_test_files(repository.root, ["tests/test_*.py", "tests/*/test_*.py"])
-    return importers(repository.root, helpers, ["tests/test_*.py", "tests/*/test_*.py"], files)
-
-
-@pytest.mark.parametrize(
-    ("test", "line", "helper"),
-    [
-        ("tests/test_x.py", "import _shared", "tests/_shared.py"),
-        ("tests/test_x.py", "import os, _shared as s", "tests/_shared.py"),
-        ("tests/test_x.py", "from _shared import *", "tests/_shared.py"),
-        ("tests/test_x.py", "from . import _shared", "tests/_shared.py"),
-        ("tests/test_x.py", "from ._shared import a", "tests/_shared.py"),
-        ("tests/test_x.py", "import tests._shared", "tests/_shared.py"),
-        ("tests/test_x.py", "from tests import _shared", "tests/_shared.py"),
-        ("tests/sub/test_x.py", "from .. import _shared", "tests/_shared.py"),
-        ("tests/sub/test_x.py", "from .._shared import a", "tests/_shared.py"),
-        ("tests/test_x.py", "import util.a.b", "tests/util/a/b.py"),
-        ("tests/test_x.py", "import util.a.b", "tests/util/a/__init__.py"),
-        ("tests/test_x.py", "import util.a.b", "tests/util/__init__.py"),
-        ("tests/test_x.py", "from util import a", "tests/util/a.py"),
-        ("tests/test_x.py", "import train.loop", "train/loop.py"),
-        ("tests/test_x.py", "def f():\n    import _shared", "tests/_shared.py"),
-        ("tests/test_x.py", "try:\n    import _shared\nexcept ImportError:\n    pass", "tests/_shared.py"),
-        ("tests/test_x.py", "import _shared", "tests/_shared/__init__.py"),
-    ],
-)
-def test_a_test_depends_on_the_helper_that_it_imports(repository: Any, test: str, line: str, helper: str) -> None:
-    repository.write(test, line)
-    repository.write("tests/test_other.py", "# _shared util train loop\nx = '_shared'")
-    # The helper itself is not written: a deleted one is found just the same.
-    assert _importers(repository, [helper]) == {test: helper}
-
-
-def test_what_a_helper_imports_reaches_the_test(repository: Any) -> None:
-    repository.write("tests/test_a.py", "import _one")
-    repository.write("tests/_one.py", "import _two")
-    repository.write("tests/_two.py", "import _one, _three")
-    repository.write("tests/_three.py")
-    assert _importers(repository, ["tests/_three.py"]) == {"tests/test_a.py": "tests/_three.py"}
-
-
-def test_a_conftest_reaches_the_tests_below_it(repository: Any) -> None:
-    for name in ("tests/test_a.py", "tests/sub/test_b.py", "tests/sub2/test_c.py"):
-        repository.write(name)
-    assert set(_importers(repository, ["tests/sub/conftest.py"])) == {"tests/sub/test_b.py"}
-    assert len(_importers(repository, ["conftest.py"])) == 3
-
-
-def test_a_changed_test_file_is_no_reason_for_itself(repository: Any) -> None:
-    repository.write("tests/test_a.py", "import test_a, test_b")
-    repository.write("tests/test_b.py")
-    assert _importers(repository, ["tests/test_a.py"]) == {}
-    assert _importers(repository, ["tests/test_b.py"]) == {"tests/test_a.py": "tests/test_b.py"}
-
-
-def test_a_file_that_does_not_parse_imports_nothing(repository: Any) -> None:
-    repository.write("tests/test_a.py", "import _shared\ndef (")
-    repository.write("tests/test_b.py", b"import _shared\n\xff\xfe\0")
-    assert _importers(repository, ["tests/_shared.py"]) == {}

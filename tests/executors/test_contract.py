@@ -18,7 +18,6 @@ from trainci.executors.base import Executor, Job
 from trainci.executors.fake import FakeExecutor, Scripted
 from trainci.executors.local import LocalExecutor
 from trainci.host.devices import virtual_devices
-from trainci.lease import protocol
 from trainci.model import Cause, Ending, Phase, Pool, Test, events
 
 DEADLINE = 60.0
@@ -193,14 +192,31 @@ def test_an_attempt_that_cannot_be_started_has_ended_and_is_lost(tmp_path, monke
     assert attempt.end() == Ending(Cause.NEVER_STARTED, detail="it could not be started: File exists")
 
 
+class NonsenseLauncher:
+    """Starts a process in the place of a lease that tells what is no report, and goes on."""
+
+    def start(
+        self, arguments: list[str], cwd: Path, variables: object, output: int, status: int
+    ) -> NonsenseLauncher:
+        program = (
+            "import os, sys, time; os.write(int(sys.argv[1]), b'granted: all\\n'); print('x' * 10**6, flush=True)"
+        )
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", f"{program}; sys.stdout.flush(); time.sleep(1000)", str(status)],
+            stdout=output,
+            pass_fds=(status,),
+        )
+        return self
+
+    def terminate(self) -> None:
+        self._process.terminate()
+
+    def wait(self) -> int:
+        return self._process.wait()
+
+
 def test_a_lease_that_reports_nonsense_loses_the_attempt_and_is_ended(tmp_path, monkeypatch):
-    (tmp_path / "nonsense.py").write_text(
-        "import os, sys, time\n"
-        "os.write(int(sys.argv[sys.argv.index('--status-fd') + 1]), b'granted: all\\n')\n"
-        "print('x' * 10**6, flush=True)\n"
-        "time.sleep(1000)\n"
-    )
-    monkeypatch.setattr(protocol, "MODULE", "nonsense")
+    monkeypatch.setattr("trainci.executors.local.Launcher", NonsenseLauncher)
     attempt = Attempt(local(tmp_path, monkeypatch), tmp_path, "passes")
     ending = attempt.end()
     assert ending.cause is Cause.LOST

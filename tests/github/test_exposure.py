@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-MAIN = "NUM_GPUS = 0\nif __name__ == '__main__':\n    print()\n"
+MAIN = "NUM_GPUS = 0\nif __name__ == '__main__':\n    assert NUM_GPUS == 0\n"
 SUITE = 'tests = ["tests/test_a.py"]'
 NOTE = "have no image: what a fork's code leaves on the machine is there for later jobs."
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from trainci.catalog.declarations import parse
+from trainci.catalog.source import read_source
 from trainci.findings import Finding
 from trainci.model import Entry, Project
 from trainci.text import printable
@@ -45,7 +46,7 @@ def register(root: Path, project: Project, files: Iterable[str]) -> tuple[Projec
     words = tuple(word.encode() for word in (CONSTANT, *project.registers))
     for file in files:
         try:
-            found = _read(root / file, words, project.registers)
+            found = _read(root, file, words, project.registers)
         except Unreadable as error:
             faults.append(Finding(file, error.line, str(error)))
             continue
@@ -68,12 +69,13 @@ def register(root: Path, project: Project, files: Iterable[str]) -> tuple[Projec
     return replace(project, suites=tuple(suites.values())), tuple(faults)
 
 
-def _read(path: Path, words: tuple[bytes, ...], calls: tuple[str, ...]) -> tuple[Registration, ...]:
+def _read(root: Path, file: str, words: tuple[bytes, ...], calls: tuple[str, ...]) -> tuple[Registration, ...]:
     try:
         # Most files register nothing, and parsing is what takes time.
-        if path.suffix != ".py" or not any(word in path.read_bytes() for word in words):
+        source = read_source(root, file) if file.endswith(".py") else b""
+        if not any(word in source for word in words):
             return ()
-        tree = parse(path)
+        tree = parse(source)
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         # What cannot be read is told where it is read as a test.
         return ()

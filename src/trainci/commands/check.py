@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from trainci import findings
+from trainci.affected import stale_globs
 from trainci.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, PlacedFaults
 from trainci.github import actions as github
 from trainci.github import exposure
@@ -30,6 +31,7 @@ def command(form: str) -> int:
         return EXIT_USAGE
     declared = repository.declarations(findings.entries(repository.project, repository.files))
     found = [*repository.misregistered, *findings.find(repository.project, repository.files, declared)]
+    found += stale_globs(repository.project, repository.paths(), repository.files)
     notes = [*findings.notes(declared), *exposure.notes(repository.project)]
     if form == "github":
         lines = github.first_annotations([*_annotations(found, "error"), *_annotations(notes, "notice")])

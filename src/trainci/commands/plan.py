@@ -52,7 +52,7 @@ def _plan_changed(base: str, form: str) -> int:
     selected = repository.select(request)
     found = [f"changed {item.test.id}: {item.reason}" for item in selected.tests]
     found += [f"refused {refused.test_id}: {refused.sentence}" for refused in selected.refused]
-    for line in found:
+    for line in (*found, *selected.unseen):
         click.echo(github.inert(line), err=form == "github")
     if selected.note:
         click.echo(selected.note, err=form == "github")

@@ -116,6 +116,8 @@ def _select(repository: Repository, options: _Options) -> Selection:
             "nothing is selected. Name a label, suite, file, id or glob (see `trainci list`), or --changed."
         )
     selected = repository.select(request)
+    for sentence in selected.unseen:
+        click.echo(github.inert(sentence), err=True)
     if selected.is_empty and not selected.note:
         raise UsageError(f"{', '.join(request.selectors)}: no test is registered there. Add one to trainci.toml.")
     return selected

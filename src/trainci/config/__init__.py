@@ -27,7 +27,7 @@ from trainci.config.tables import (
 )
 from trainci.errors import PlacedFaults, UsageError
 from trainci.globs import is_glob, matches
-from trainci.model import Entry, Project, Suite, Workflow
+from trainci.model import Entry, PathRule, Project, Suite, Workflow
 from trainci.toml_lines import toml_lines
 
 if sys.version_info >= (3, 11):
@@ -111,6 +111,17 @@ def _project(parsed: FileTable, lines: _Lines, root: Path) -> Project:
         workflow=_workflow(parsed.workflow),
         registers=tuple(parsed.catalog.registers),
         **(_settings(table) | ({} if table.default_gpus is None else {"num_gpus": table.default_gpus})),
+        path_rules=tuple(
+            PathRule(
+                paths=tuple(rule.paths),
+                suites=tuple(rule.suites),
+                tests=tuple(rule.tests),
+                nothing=rule.nothing,
+                where=lines.place("affected", index),
+            )
+            for index, rule in enumerate(parsed.affected)
+        ),
+        max_changed=table.max_changed,
     )
 
 
@@ -140,21 +151,21 @@ def _workflow(table: WorkflowTable) -> Workflow:
 
 
 def _suite(name: str, suite: SuiteTable, workflow: WorkflowTable, lines: _Lines, root: Path) -> Suite:
-    tests = [] if suite.tests == "all" else suite.tests
-    written = ("suites", name, "runs_on") if suite.runs_on else ("workflow", "runs_on")
+    written = [] if suite.tests == "all" else suite.tests
+    written_runs_on = ("suites", name, "runs_on") if suite.runs_on else ("workflow", "runs_on")
     has_runs_on = suite.runs_on or (not suite.always and "runs_on" in workflow.model_fields_set)
     return Suite(
         name=name,
         label=suite.label or default_label(name),
         description=suite.description,
-        entries=tuple(_entries(tests, ("suites", name, "tests"), lines, root)),
+        entries=tuple(_entries(written, ("suites", name, "tests"), lines, root)),
         all_tests=suite.tests == "all",
         changed=suite.select == "changed",
         always=suite.always,
         image=suite.image,
         where=lines.place("suites", name),
         runs_on=tuple(suite.runs_on or (["ubuntu-latest"] if suite.always else workflow.runs_on)),
-        runs_on_where=lines.place(*written) if has_runs_on else "",
+        runs_on_where=lines.place(*written_runs_on) if has_runs_on else "",
         schedule=suite.schedule,
         devices=suite.devices,
         **_settings(suite),
@@ -192,6 +203,7 @@ def _entry(table: EntryTable, where: str) -> Entry:
             Entry(**_started(step), env=tuple(sorted(step.env.items())), where=where) for step in table.steps
         ),
         name=table.name,
+        also=tuple(table.also),
         disabled=table.disabled,
         where=where,
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 from trainci.config.tables import (
     CONFIG_FILE,
+    AffectedTable,
     CatalogTable,
     EntryTable,
     FileTable,
@@ -57,11 +58,11 @@ _ADVICE = {
     "string_type": "must be a string",
     "string_too_short": "must not be empty",
     "list_type": "must be a list",
+    "too_short": "must not be empty",
     "int_type": "must be a whole number",
     "float_type": "must be a number",
     "bool_type": "must be true or false",
     "dict_type": "must be a table",
-    "too_short": "must not be empty",
     "model_type": "must be a table",
     "string_pattern_mismatch": "must be letters, digits and '_', with no digit first",
 }
@@ -73,6 +74,7 @@ _TABLES: dict[tuple[str | int, int], type[Table]] = {
     ("suites", 3): SuiteTable,
     ("suites", 5): EntryTable,
     ("suites", 7): StepTable,
+    ("affected", 3): AffectedTable,
 }
 
 
@@ -142,3 +144,14 @@ def clash_faults(document: dict[str, Any]) -> Iterator[tuple[Path, str]]:
                 break
         if suite.get("select") and suite.get("tests"):
             yield ("suites", name, "select"), 'select = "changed" finds its tests itself; remove `tests`'
+    rules = document.get("affected")
+    for index, rule in enumerate(rules if isinstance(rules, list) else ()):
+        if not isinstance(rule, dict):
+            continue
+        if sum(bool(rule.get(key)) for key in ("suites", "tests", "nothing")) != 1:
+            yield ("affected", index), "say one of suites = […], tests = […] and nothing = true"
+        named = rule.get("suites")
+        for number, name in enumerate(named if isinstance(named, list) else ()):
+            if isinstance(name, str) and name not in suites:
+                known = ", ".join(map(printable, suites)) or "none"
+                yield ("affected", index, "suites", number), f"{printable(name)} is no suite; there are: {known}"

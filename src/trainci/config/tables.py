@@ -126,6 +126,7 @@ class EntryTable(SettingsTable, StepTable):
     )
     exclude: list[Glob] = Field([], description="Globs of files that the glob in `path` leaves out.")
     name: Argument = Field("", description="Its id, instead of what it starts.")
+    also: list[Glob] = Field([], description="Globs of files that it uses and nothing names: its data.")
     disabled: StrictStr = Field("", description="Why it is not run; it is listed as skipped.")
 
     @model_validator(mode="after")
@@ -179,6 +180,9 @@ class ProjectTable(SettingsTable):
     max_gpus: Gpus = Field(8, description="Devices of the largest host that runs the tests.")
     image: StrictStr = Field("", description="Container image of the jobs.")
     timeout_minutes: Minutes = Field(60, description="Time limit of a test that sets none.")
+    max_changed: Annotated[StrictInt, Field(ge=1)] | None = Field(
+        None, description="How many tests one changed file may select through others; beyond it, a label is named."
+    )
 
 
 class WorkflowTable(Table):
@@ -208,6 +212,15 @@ class CatalogTable(Table):
     )
 
 
+class AffectedTable(Table):
+    """What a change of some paths reaches besides what trainci finds by itself."""
+
+    paths: list[Glob] = Field(min_length=1, description="Globs of the files whose change this is about.")
+    suites: list[StrictStr] = Field([], description="The suites that such a change selects, by name.")
+    tests: list[Glob] = Field([], description="The tests that it selects: files, globs of them, or ids.")
+    nothing: StrictBool = Field(False, description="Such a change reaches no test, whatever uses the file.")
+
+
 class FileTable(Table):
     """trainci.toml: the suites, labels and limits of a repository under trainci."""
 
@@ -215,6 +228,7 @@ class FileTable(Table):
     catalog: CatalogTable = Field(default_factory=lambda: CatalogTable())
     workflow: WorkflowTable = Field(default_factory=lambda: WorkflowTable())
     suites: dict[SuiteName, SuiteTable] = {}
+    affected: list[AffectedTable] = Field([], description="What a change of some paths reaches.")
 
 
 def json_schema() -> dict[str, Any]:

@@ -17,7 +17,7 @@ _LONGEST_LABEL = 50
 _TAKEN = (
     "CI", "DEVICES", "ENV", "HOME", "IFS", "PATH", "SHELL", "SHELLOPTS", "TEST_ID", "TMPDIR", "USER",
 )  # fmt: skip
-_TAKEN_PREFIXES = ("ACTIONS_", "BASH", "LD_", "PIP_", "PYTHON", "RUNNER_", "TRAINCI")
+_TAKEN_PREFIXES = ("ACTIONS_", "BASH", "LD_", "PYTHON", "RUNNER_", "TRAINCI")
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 # https://docs.github.com/actions/reference/workflows-and-actions/events-that-trigger-workflows#schedule

@@ -58,7 +58,8 @@ class Entry(Settings):
     ``runner`` is the name of a test style, empty for the one that recognises the file. ``disabled`` is the reason
     why it is not run, ``expected`` how many seconds somebody thinks that it takes. ``name`` is its id, where it has
     one of its own; ``by_num_gpus``: its number of devices is part of its id, as only that tells it from another
-    entry. ``where`` is the place of the registration (``trainci.toml:14``), empty for a file without one.
+    entry. ``also`` are globs of files that it uses and nothing names. ``where`` is the place of the registration
+    (``trainci.toml:14``), empty where there is none.
     """
 
     file: str = ""
@@ -73,6 +74,7 @@ class Entry(Settings):
     expected: float | None = None
     where: str = ""
     by_num_gpus: bool = False
+    also: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -167,8 +169,8 @@ class Suite(Settings):
     """A named group of tests that one label starts.
 
     ``all_tests`` suites hold every registered test, ``changed`` suites whatever a change touches. ``runs_on``,
-    ``schedule`` (a cron line, empty for none) and ``devices`` are for its job of the workflow.
-    ``runs_on_where`` is the place of its ``runs_on``, empty where nobody wrote one.
+    ``schedule`` (a cron line, empty for none) and ``devices`` are for its job of the workflow. ``runs_on_where`` is
+    the place of its ``runs_on``, empty where nobody wrote one.
     """
 
     name: str
@@ -208,6 +210,20 @@ class Workflow:
 
 
 @dataclass(frozen=True)
+class PathRule:
+    """What a change of ``paths`` (globs) reaches besides what is found: suites by name, or tests by glob or id.
+
+    ``nothing``: it reaches nothing at all. ``where`` is its place (``trainci.toml:14``).
+    """
+
+    paths: tuple[str, ...]
+    suites: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ()
+    nothing: bool = False
+    where: str = ""
+
+
+@dataclass(frozen=True)
 class Trigger:
     """An event of GitHub, reduced to what decides which suites run.
 
@@ -231,6 +247,7 @@ class Project(Settings):
     """What ``trainci.toml`` says, with every default filled in.
 
     ``registers`` are the functions that a test file calls to name its suite.
+    ``max_changed`` is how many tests one changed file may select through others; None for any number.
     """
 
     test_globs: tuple[str, ...]
@@ -241,6 +258,8 @@ class Project(Settings):
     registers: tuple[str, ...] = ()
     config_file: str = "trainci.toml"
     workflow: Workflow = field(default_factory=Workflow)
+    path_rules: tuple[PathRule, ...] = ()
+    max_changed: int | None = None
 
     @property
     def registered_entries(self) -> tuple[Entry, ...]:
@@ -288,12 +307,14 @@ class Refused:
 class Selection:
     """The tests of a run, each id once, in the order in which they were asked for.
 
-    ``note`` explains an empty selection.
+    ``note`` explains an empty selection. ``unseen`` are sentences about what a change does not reach, or what of it
+    cannot be followed.
     """
 
     tests: tuple[Selected, ...] = ()
     refused: tuple[Refused, ...] = ()
     note: str = ""
+    unseen: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:

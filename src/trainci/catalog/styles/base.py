@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from trainci.catalog.declarations import parse
+from trainci.catalog.source import read_source
 from trainci.model import Declarations
 from trainci.selection import Commands
 
@@ -24,10 +25,10 @@ class Source:
     def tree(self) -> ast.Module:
         """Its syntax tree as Python.
 
-        :raises OSError: it cannot be read.
+        :raises OSError: it cannot be read, or is not to be.
         :raises SyntaxError, ValueError, RecursionError, MemoryError: it is no Python.
         """
-        return parse(self.root / self.file)
+        return parse(read_source(self.root, self.file))
 
     @property
     def is_folder(self) -> bool:
