@@ -299,6 +299,30 @@ def test_torchrun_is_refused_without_a_device_and_gets_its_ranks(project: Projec
     assert said.code == 2 and "refused: trainci.toml:3: torchrun starts one process a device" in said.out
 
 
+@pytest.mark.slow
+def test_two_torchruns_at_once_meet_on_the_ports_of_their_leases(project: Project) -> None:
+    pytest.importorskip("torch")
+    entry = '{ path = "tests/dist.py", runner = "torchrun", num_gpus = 2, timeout_minutes = 3, args = ["%s"] }'
+    project.suite(f'{entry % "a"}, {entry % "b"}, {{ path = "run.sh", num_gpus = 0 }}')
+    project.write("run.sh", 'echo "shell $PET_MASTER_PORT" | grep "shell $MASTER_PORT"')
+    project.write(
+        "tests/dist.py",
+        """
+        import os
+        import torch.distributed as dist
+        dist.init_process_group("gloo")
+        print("rank", dist.get_rank(), "of", dist.get_world_size(), "leased", os.environ["TRAINCI_PORT_BASE"],
+              "meets at", os.environ["MASTER_PORT"])
+        dist.destroy_process_group()
+        """,
+    )
+    said = project.run()
+    assert said.code == 0, said.out
+    met = [line.split() for line in said.out.splitlines() if " of 2 leased " in line]
+    ports = {words[-1] for words in met}
+    assert len(met) == 4 and len(ports) == 2 and all(words[-1] == words[-4] for words in met), met
+
+
 def test_one_id_for_two_tests_is_refused_and_found(project: Project) -> None:
     project.write(
         "trainci.toml",

@@ -74,8 +74,9 @@ def _unregistered(project: Project, files: Sequence[str]) -> Iterator[Finding]:
 
 def _in_files(project: Project, declared: Mapping[Entry, Declarations]) -> Iterator[Finding]:
     for entry, says in declared.items():
+        for fault in filter(None, (says.fault, says.refusal)):
+            yield parse_place(fault, entry.file) or Finding(entry.file, 1, fault)
         if says.fault:
-            yield parse_place(says.fault, entry.file) or Finding(entry.file, 1, says.fault)
             continue
         yield from (Finding(entry.file, line, sentence) for line, sentence in says.remarks)
         if (says.num_gpus or 0) > project.max_gpus and entry.file:
@@ -106,7 +107,7 @@ def _one_id_for_two(project: Project, declared: Mapping[Entry, Declarations]) ->
 def _undeclared(project: Project, suite: Suite | None, entry: Entry, says: Declarations) -> Iterator[Finding]:
     """How many devices a test takes that does not say so itself, unless its suite does."""
     said = entry.num_gpus is not None or says.num_gpus is not None or (suite and suite.num_gpus is not None)
-    if says.fault or said or not says.needs_count:
+    if says.fault or says.refusal or said or not says.needs_count:
         return
     count = settings_of(project, suite, entry, says).num_gpus
     takes = counted(count, "device") if count else "no device"

@@ -11,7 +11,9 @@ from pathlib import Path
 from trainci import config, git, selection
 from trainci.affected import Affected, find_affected
 from trainci.catalog.files import find_test_files, walk
+from trainci.catalog.registrations import register
 from trainci.catalog.styles import STYLES, declarations, in_steps
+from trainci.findings import Finding
 from trainci.github import actions as github
 from trainci.github import payload
 from trainci.interpreter import default_python
@@ -38,13 +40,14 @@ class Repository:
     """A repository with trainci's file in it.
 
     ``files`` are its test files, registered ones included. ``python`` are the words that start the interpreter of a
-    test which names none.
+    test which names none. ``misregistered`` is what is wrong with the files that name their suites themselves.
     """
 
     root: Path
     project: Project
     files: tuple[str, ...]
     python: tuple[str, ...]
+    misregistered: tuple[Finding, ...] = ()
 
     def declarations(self, entries: Iterable[Entry]) -> dict[Entry, Declarations]:
         """What the file of each of ``entries`` and of their steps declares; one of many variants is read once."""
@@ -116,8 +119,9 @@ def open_repository() -> Repository:
     """
     root = config.find_root(Path.cwd())
     project = config.load(root)
-    found = {*find_test_files(root, project.test_globs), *_started_files(root, project)}
-    repository = Repository(root, project, tuple(sorted(found)), default_python(root, os.environ))
+    found = sorted({*find_test_files(root, project.test_globs), *_started_files(root, project)})
+    project, misregistered = register(root, project, found)
+    repository = Repository(root, project, tuple(found), default_python(root, os.environ), misregistered)
     if clashing := selection.clashing(project):
         told_apart = selection.told_apart(project, repository.declarations(clashing))
         repository = replace(repository, project=told_apart)

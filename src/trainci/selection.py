@@ -216,9 +216,11 @@ def resolve(
     refused: dict[str, Refused] = {}
     for choice in choices:
         entry, says = choice.entry, declared[choice.entry]
-        fault = next((fault for part in (entry, *entry.steps) if (fault := declared[part].fault)), "")
-        if fault and not entry.disabled:
-            refused[entry.id] = Refused(entry.id, fault)
+        parts = [declared[part] for part in (entry, *entry.steps)]
+        fault = next((part.fault for part in parts if part.fault), "")
+        refusal = next((part.refusal for part in parts if part.refusal), "")
+        if (fault or refusal) and not entry.disabled:
+            refused[entry.id] = Refused(entry.id, fault or refusal, has_job=not fault)
             continue
         settings = settings_of(project, choice.suite, entry, says, python)
         reason = choice.reason
@@ -228,7 +230,7 @@ def resolve(
         try:
             test = _with_commands(test, entry, declared, styles, settings.python)
         except UsageError as error:
-            refused[entry.id] = Refused(entry.id, f"{_place(entry)}{error}")
+            refused[entry.id] = Refused(entry.id, f"{_place(entry)}{error}", has_job=True)
             continue
         if timeout is not None:
             test = replace(test, timeout=timeout)
@@ -284,6 +286,7 @@ def _test(project: Project, choice: Choice, says: Declarations, settings: Settin
         phased=says.phased,
         requires_gpu=says.requires_gpu,
         disabled=entry.disabled,
+        expected=entry.expected,
         **said,
     )
 

@@ -144,7 +144,7 @@ def test_any_encoding_that_python_accepts_is_read(repository: Any, source: bytes
     ],
 )
 def test_a_main_block_is_seen(repository: Any, source: str, has_main: bool) -> None:
-    assert ("nothing would run" not in _declared(repository, source, "").fault) is has_main
+    assert ("nothing would run" not in _declared(repository, source, "").refusal) is has_main
 
 
 _CALL = "\nif __name__ == '__main__':\n    "

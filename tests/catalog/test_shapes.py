@@ -42,7 +42,7 @@ def _says(repository: Any, name: str, text: str, **entry: Any) -> Declarations:
 )
 def test_the_style_is_known_from_the_file(repository: Any, name: str, text: str, style: str) -> None:
     says = _says(repository, name, text)
-    assert (says.style, says.fault) == (style, "")
+    assert (says.style, says.fault, says.refusal) == (style, "", "")
 
 
 def test_a_folder_and_a_test_inside_a_file_are_pytests(repository: Any) -> None:
@@ -65,17 +65,17 @@ def test_an_entry_says_the_style_where_the_file_does_not(repository: Any) -> Non
 @pytest.mark.parametrize("runner", ["", "python"])
 def test_a_file_in_which_nothing_would_run_is_refused(repository: Any, text: str, runner: str) -> None:
     says = _says(repository, "tests/a.py", text, runner=runner)
-    assert says.fault.startswith("tests/a.py:1: nothing would run: it holds no test, and no `if __name__ ==")
+    assert says.refusal.startswith("tests/a.py:1: nothing would run: it holds no test, and no `if __name__ ==")
 
 
 def test_a_program_without_a_main_block_runs_where_its_entry_says_so(repository: Any) -> None:
-    assert _says(repository, "tests/a.py", "main()\n").fault.startswith("tests/a.py:1: nothing would run")
-    assert _says(repository, "tests/a.py", "main()\n", runner="python").fault == ""
+    assert _says(repository, "tests/a.py", "main()\n").refusal.startswith("tests/a.py:1: nothing would run")
+    assert _says(repository, "tests/a.py", "main()\n", runner="python").refusal == ""
 
 
 def test_a_file_that_no_style_knows_is_refused_with_the_way_out(repository: Any) -> None:
     says = _says(repository, "tests/a.pl", "print 1")
-    assert says.fault == 'tests/a.pl:1: no test of a kind that is known. Say how it runs: command = ["…"].'
+    assert says.refusal == 'tests/a.pl:1: no test of a kind that is known. Say how it runs: command = ["…"].'
 
 
 @pytest.mark.parametrize(
@@ -93,13 +93,13 @@ def test_a_main_block_that_certainly_throws_its_result_away_is_refused(
     says = _says(
         repository, "tests/a.py", f"import pytest, unittest\n{_TEST}if __name__ == '__main__':\n    {block}\n"
     )
-    assert says.fault.startswith(f"tests/a.py:{line}: ") and says.fault.count(". ") == 1, says.fault
+    assert says.refusal.startswith(f"tests/a.py:{line}: ") and says.refusal.count(". ") == 1, says
 
 
 def test_a_main_block_that_perhaps_throws_its_result_away_is_a_remark(repository: Any) -> None:
     text = "import subprocess, sys\nif __name__ == '__main__':\n    subprocess.run([sys.argv[1]])\n"
     says = _says(repository, "tests/a.py", text)
-    assert says.fault == ""
+    assert (says.fault, says.refusal) == ("", "")
     assert [(line, remark[:8]) for line, remark in says.remarks] == [(3, "perhaps ")]
 
 

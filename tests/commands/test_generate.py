@@ -122,3 +122,12 @@ def test_a_configuration_that_cannot_become_a_workflow_is_refused(case, tmp_path
     assert said.code == 2
     assert sentence in said.err
     assert (case.root / WORKFLOW).read_text() == before
+
+
+def test_a_test_that_must_not_be_run_has_a_job_that_says_so(case):
+    case.write("tests/test_dead.py", "NUM_GPUS = 2\ndef test_it(): pass\nif __name__ == '__main__':\n    test_it\n")
+    case.write("trainci.toml", '[suites.a]\ntests = ["tests/test_first.py", "tests/test_dead.py"]\n')
+    assert case.trainci("generate").code == 0
+    assert "tests/test_dead.py" in (case.root / WORKFLOW).read_text()
+    said = case.trainci("run", "--id", "tests/test_dead.py", "--devices", "cpu:2")
+    assert said.code == 2 and "tests/test_dead.py:4: `test_it` is named here and not called" in said.out

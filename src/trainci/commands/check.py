@@ -30,7 +30,7 @@ def command(form: str) -> int:
         click.echo(github.annotated(str(error)))
         return EXIT_USAGE
     declared = repository.declarations(findings.entries(repository.project, repository.files))
-    found = findings.find(repository.project, repository.files, declared)
+    found = [*repository.misregistered, *findings.find(repository.project, repository.files, declared)]
     found += stale_globs(repository.project, repository.paths(), repository.files)
     notes = [*findings.notes(declared), *exposure.notes(repository.project)]
     if form == "github":

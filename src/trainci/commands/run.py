@@ -148,10 +148,18 @@ def _plan(repository: Repository, feasible: Fitting, executor: Executor, history
         run_id=time.strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(3),
         commit=git.head(repository.root),
         fitting=feasible,
-        expected={key: past.median for key, past in history.past(ids).items() if past.median is not None},
+        expected=_expected(feasible, history),
         replay={test_id: _replay(test_id, executor, options) for test_id in ids},
         fail_fast=options.fail_fast,
     )
+
+
+def _expected(feasible: Fitting, history: Store) -> dict[str, float]:
+    """How many seconds each test took so far, else what its registration expects."""
+    tests = [item.test for item in feasible.selection.tests]
+    said = {test.id: test.expected for test in tests if test.expected is not None}
+    past = history.past([test.id for test in tests])
+    return said | {test_id: known.median for test_id, known in past.items() if known.median is not None}
 
 
 def _report(run: Run, root: Path, junit: Path | None) -> None:

@@ -109,6 +109,7 @@ def _project(parsed: FileTable, lines: _Lines, root: Path) -> Project:
         image=table.image,
         suites=tuple(_suite(name, suite, parsed.workflow, lines, root) for name, suite in parsed.suites.items()),
         workflow=_workflow(parsed.workflow),
+        registers=tuple(parsed.catalog.registers),
         **(_settings(table) | ({} if table.default_gpus is None else {"num_gpus": table.default_gpus})),
         path_rules=tuple(
             PathRule(

@@ -9,6 +9,7 @@ from typing import Any
 from trainci.config.tables import (
     CONFIG_FILE,
     AffectedTable,
+    CatalogTable,
     EntryTable,
     FileTable,
     ProjectTable,
@@ -68,6 +69,7 @@ _ADVICE = {
 # The table that each key belongs to, by the start and the length of its path: suites → NAME → tests → 0 → KEY.
 _TABLES: dict[tuple[str | int, int], type[Table]] = {
     ("project", 2): ProjectTable,
+    ("catalog", 2): CatalogTable,
     ("workflow", 2): WorkflowTable,
     ("suites", 3): SuiteTable,
     ("suites", 5): EntryTable,

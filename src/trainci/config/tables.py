@@ -204,6 +204,14 @@ class WorkflowTable(Table):
     )
 
 
+class CatalogTable(Table):
+    """How test files are read."""
+
+    registers: list[Annotated[StrictStr, Field(pattern=r"^[A-Za-z_]\w*$")]] = Field(
+        [], description="Functions by whose call a test file names its suite: register_ci(suite=…, num_gpus=…)."
+    )
+
+
 class AffectedTable(Table):
     """What a change of some paths reaches besides what trainci finds by itself."""
 
@@ -217,6 +225,7 @@ class FileTable(Table):
     """trainci.toml: the suites, labels and limits of a repository under trainci."""
 
     project: ProjectTable = Field(default_factory=lambda: ProjectTable())
+    catalog: CatalogTable = Field(default_factory=lambda: CatalogTable())
     workflow: WorkflowTable = Field(default_factory=lambda: WorkflowTable())
     suites: dict[SuiteName, SuiteTable] = {}
     affected: list[AffectedTable] = Field([], description="What a change of some paths reaches.")

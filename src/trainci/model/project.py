@@ -56,9 +56,10 @@ class Entry(Settings):
     It starts ``file`` (a POSIX path relative to the project's root, of a file or a folder), in it the one test that
     ``node`` names (``::test_one``); or a ``module``; or the words of ``command``; or ``steps``, one after another.
     ``runner`` is the name of a test style, empty for the one that recognises the file. ``disabled`` is the reason
-    why it is not run. ``name`` is its id, where it has one of its own; ``by_num_gpus``: its number of devices is
-    part of its id, as only that tells it from another entry. ``also`` are globs of files that it uses and nothing
-    names. ``where`` is the place of the registration (``trainci.toml:14``), empty where there is none.
+    why it is not run, ``expected`` how many seconds somebody thinks that it takes. ``name`` is its id, where it has
+    one of its own; ``by_num_gpus``: its number of devices is part of its id, as only that tells it from another
+    entry. ``also`` are globs of files that it uses and nothing names. ``where`` is the place of the registration
+    (``trainci.toml:14``), empty where there is none.
     """
 
     file: str = ""
@@ -70,6 +71,7 @@ class Entry(Settings):
     runner: str = ""
     name: str = ""
     disabled: str = ""
+    expected: float | None = None
     where: str = ""
     by_num_gpus: bool = False
     also: tuple[str, ...] = ()
@@ -104,8 +106,9 @@ class Declarations:
     will not do; ``requires_gpu_line`` is where that stands. ``phased``: its ``__main__`` block is one call of
     ``trainci.testing.main``, so that its phases can be run one at a time. ``remarks`` say what is wrong though
     it can be run, each a line and a sentence. ``fault`` is one sentence (``tests/test_x.py:3: …``) when the file
-    cannot be read or declares something that is no constant, and when nothing in it would run. ``style`` names the
-    test style that reads and starts it; ``needs_count``: tests of this style say how many devices they need.
+    cannot be read or declares something that is no constant; ``refusal`` is one when it must not be run, as its
+    result would mean nothing. ``style`` names the test style that reads and starts it; ``needs_count``: tests of
+    this style say how many devices they need.
     """
 
     num_gpus: int | None = None
@@ -115,6 +118,7 @@ class Declarations:
     phased: bool = False
     remarks: tuple[tuple[int, str], ...] = ()
     fault: str = ""
+    refusal: str = ""
     style: str = "python"
     needs_count: bool = True
 
@@ -135,7 +139,8 @@ class Test(Settings):
 
     ``command`` are the words that start it from the repository's root; no shell reads them. A test of several
     ``steps`` has none. ``leaves_results``: it is started by pytest, which can write what became of each item.
-    ``phased`` and ``requires_gpu`` are those of its file's Declarations, ``disabled`` is that of its Entry.
+    ``phased`` and ``requires_gpu`` are those of its file's Declarations, ``disabled`` and
+    ``expected`` are those of its Entry.
     """
 
     id: str
@@ -148,6 +153,7 @@ class Test(Settings):
     requires_gpu: bool = False
     leaves_results: bool = False
     disabled: str = ""
+    expected: float | None = None
     num_gpus: int = field(default=0, kw_only=True)
     timeout: float = field(default=3600.0, kw_only=True)
     retries: int = field(default=0, kw_only=True)
@@ -240,6 +246,7 @@ class Trigger:
 class Project(Settings):
     """What ``trainci.toml`` says, with every default filled in.
 
+    ``registers`` are the functions that a test file calls to name its suite.
     ``max_changed`` is how many tests one changed file may select through others; None for any number.
     """
 
@@ -248,6 +255,7 @@ class Project(Settings):
     max_gpus: int
     image: str = ""
     suites: tuple[Suite, ...] = ()
+    registers: tuple[str, ...] = ()
     config_file: str = "trainci.toml"
     workflow: Workflow = field(default_factory=Workflow)
     path_rules: tuple[PathRule, ...] = ()
@@ -285,10 +293,14 @@ class Selected:
 
 @dataclass(frozen=True)
 class Refused:
-    """A selected entry that cannot be run, and one sentence that says why and what to do."""
+    """A selected entry that cannot be run, and one sentence that says why and what to do.
+
+    ``has_job``: only running it is refused, so that it has a job in a workflow, which is red and says so.
+    """
 
     test_id: str
     sentence: str
+    has_job: bool = False
 
 
 @dataclass(frozen=True)

@@ -27,15 +27,17 @@ STYLES: dict[str, Style] = {
 
 
 def declarations(root: Path, entry: Entry) -> Declarations:
-    """What the file of ``entry`` declares. One that cannot be read, parsed or run gives a ``fault``."""
+    """What the file of ``entry`` declares. One that cannot be read or parsed gives a ``fault``."""
     shown, source = printable(entry.file), Source(root, entry.file)
     try:
         name = _named(entry) or next((name for name, style in STYLES.items() if style.recognises(source)), "")
         if name:
             return replace(STYLES[name].read(source), style=name)
         if entry.file.endswith(".py"):
-            return Declarations(fault=nothing_would_run(entry.file))
-        return Declarations(fault=f'{shown}:1: no test of a kind that is known. Say how it runs: command = ["…"].')
+            return Declarations(refusal=nothing_would_run(entry.file))
+        return Declarations(
+            refusal=f'{shown}:1: no test of a kind that is known. Say how it runs: command = ["…"].'
+        )
     except SyntaxError as error:
         return Declarations(fault=f"{shown}:{error.lineno or 1}: does not parse: {printable(error.msg)}")
     except (ValueError, RecursionError, MemoryError) as error:

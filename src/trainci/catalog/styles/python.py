@@ -24,14 +24,14 @@ class PythonFile:
         return source.file.endswith(".py") and not source.is_folder and bool(main_blocks(source.tree))
 
     def read(self, source: Source) -> Declarations:
-        """See Style. What certainly throws a result away is a fault, what perhaps does a remark."""
+        """See Style. What certainly throws a result away refuses the test, what perhaps does is a remark."""
         says, tree = constants(source.tree, source.file), source.tree
         lost = [lost for block in main_blocks(tree) for lost in lost_results(tree, block)]
         certain = next((lost for lost in lost if lost.certain), None)
         if certain is not None:
-            says = replace(says, fault=says.fault or f"{printable(source.file)}:{certain.line}: {certain}")
+            says = replace(says, refusal=f"{printable(source.file)}:{certain.line}: {certain}")
         elif not main_blocks(tree) and not _does_something(tree):
-            says = replace(says, fault=says.fault or nothing_would_run(source.file))
+            says = replace(says, refusal=nothing_would_run(source.file))
         remarks = tuple((lost.line, f"perhaps {lost}") for lost in lost if not lost.certain)
         return replace(says, phased=is_phased(tree), remarks=remarks)
 
@@ -41,7 +41,7 @@ class PythonFile:
 
 
 def nothing_would_run(file: str) -> str:
-    """The fault of a file that holds no test and is no program."""
+    """The refusal of a file that holds no test and is no program."""
     return (
         f'{printable(file)}:1: nothing would run: it holds no test, and no `if __name__ == "__main__":` block that '
         'runs any. Add one of them; a program as it stands has runner = "python" in its entry.'

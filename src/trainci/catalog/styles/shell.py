@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from trainci.catalog.source import read_source
 from trainci.catalog.styles.base import Source
 from trainci.model import Declarations, Entry
 from trainci.text import printable
@@ -52,8 +53,7 @@ def _launcher(python: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _declared(source: Source) -> Iterator[tuple[int, str, str]]:
-    with (source.root / source.file).open("rb") as file:
-        head = file.read(_HEAD_BYTES).decode("utf-8", "replace")
+    head = read_source(source.root, source.file)[:_HEAD_BYTES].decode("utf-8", "replace")
     for number, text in enumerate(head.split("\n"), start=1):
         line = text.strip()
         if line and not line.startswith("#"):

@@ -75,7 +75,7 @@ def context(project: Project, resolve: Callable[[Suite], Selection]) -> Context:
     selections = {suite.name: Selection() if suite.changed else resolve(suite) for suite in project.suites}
     for suite in project.suites:
         found = selections[suite.name]
-        faults += [refused.sentence for refused in found.refused]
+        faults += [refused.sentence for refused in found.refused if not refused.has_job]
         if not (found.tests or found.refused or suite.changed):
             faults.append(f"{suite.where}: suite {suite.name} has no tests, so its job would be empty. Add one.")
     if faults:
