@@ -284,6 +284,7 @@ def _test(project: Project, choice: Choice, says: Declarations, settings: Settin
         image=(suite.image if suite else "") or project.image,
         where=entry.where,
         phased=says.phased,
+        framework=says.framework,
         requires_gpu=says.requires_gpu,
         disabled=entry.disabled,
         expected=entry.expected,
