@@ -84,7 +84,7 @@ def _rows(selected: tuple[Selected, ...], past: dict[str, Past]) -> list[str]:
     rows = [header]
     for item in selected:
         test, known = item.test, past.get(item.test.id, Past())
-        where = test.where or "no"
+        where = (test.where or "no") + (printable(f", disabled: {test.disabled}") if test.disabled else "")
         limit = f"{test.timeout / 60:g} min"
         rows.append(
             (
