@@ -165,6 +165,15 @@ def test_refused_too_large_and_skipped_tests_are_told_and_the_rest_still_runs(tm
     assert bench.executor.started == ["good.py"]
 
 
+@pytest.mark.parametrize(("why", "code"), [("skipped", 3), ("disabled", 0)])
+def test_only_what_its_devices_left_out_is_the_machines_on_a_host_with_gpus(tmp_path, why, code):
+    left_out = {"skipped": (), "disabled": (), why: (Refused("a.py", "no"),)}
+    bench = Bench(tmp_path, [], {}, fitting=Fitting(Selection(), (), **left_out))
+    bench.executor.pool = Pool((), virtual=False)
+    run = bench.run()
+    assert (outcomes(run), run.exit_code) == ({"a.py": "skipped"}, code)
+
+
 def test_fail_fast_ends_what_runs_and_starts_nothing_more(tmp_path):
     tests = [make_test("hangs.py", 4), make_test("red.py", 4), make_test("later.py", 8, timeout=1)]
     script = {"hangs.py": [HANGS], "red.py": [exits(1)]}

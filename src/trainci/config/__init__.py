@@ -128,7 +128,7 @@ def _project(parsed: FileTable, lines: _Lines, root: Path) -> Project:
 def _settings(table: SettingsTable) -> dict[str, Any]:
     """The fields of Settings."""
     return {
-        "env": tuple(sorted(table.env.items())),
+        "env": tuple(table.env.items()),
         "install": table.install,
         "setup": tuple(table.setup),
         "python": tuple(table.python or ()),
@@ -199,9 +199,7 @@ def _entry(table: EntryTable, where: str) -> Entry:
     return Entry(
         **_started(table),
         **_settings(table),
-        steps=tuple(
-            Entry(**_started(step), env=tuple(sorted(step.env.items())), where=where) for step in table.steps
-        ),
+        steps=tuple(Entry(**_started(step), env=tuple(step.env.items()), where=where) for step in table.steps),
         name=table.name,
         also=tuple(table.also),
         disabled=table.disabled,
