@@ -20,8 +20,8 @@ from pathlib import Path
 from benchmarks.lease import handover
 from benchmarks.lease.tools import Bench, summary
 from trainci.host import devices
-from trainci.lease import release, status
 from trainci.lease.store.health import IDLE_BYTES, IDLE_WITHIN_S
+from trainci.lease.view import release, status
 
 HOLD_MEMORY = """
 import sys, time, torch

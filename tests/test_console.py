@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,15 +12,33 @@ import rich.console
 from trainci.console.actions import GithubConsole
 from trainci.console.live import LiveConsole
 from trainci.console.plain import Console
-from trainci.model import Attempt, Device, Event, Outcome, Pool, Result, Run, Selected, Selection, Test, Verdict
+from trainci.model import (
+    Attempt,
+    Cause,
+    Device,
+    Ending,
+    Outcome,
+    Phase,
+    Pool,
+    Result,
+    Run,
+    Selected,
+    Selection,
+    Test,
+    Verdict,
+    events,
+)
 
+BOTH = Phase.BOTH
+PASSED = Ending(Cause.EXITED, 0)
+IN_TIME = Verdict(Outcome.PASSED, "in 1.0 s")
 POOL = Pool((Device(0, "cpu-0", "virtual", virtual=True),) * 8, virtual=True)
 
 
 def finished(tmp_path: Path, output: str = "line 1\nassert 1 == 2\n") -> Run:
     (tmp_path / "b.log").write_text(output)
     test = Test("tests/b.py", "tests/b.py", num_gpus=4)
-    attempt = Attempt(test, 1, 0.0, 1.0, 3.0, 1, "b.log")
+    attempt = Attempt(test, 1, 0.0, 1.0, 3.0, Ending(Cause.EXITED, 1), "b.log")
     results = (
         Result("tests/a.py", Verdict(Outcome.PASSED, "in 2.0 s")),
         Result("tests/b.py", Verdict(Outcome.FAILED, "exit code 1"), (attempt,)),
@@ -49,9 +68,8 @@ def test_plain_output_is_whole_lines_with_the_tests_name(tmp_path):
     stream = io.StringIO()
     console = Console(stream, lambda: 0.0)
     for text in ("par", "tial\nprogress 1%\rprogress", " 99%\nlast without an end"):
-        console(Event("output", 0.0, "a.py", 1, {"text": text}))
-    ended = {"exit_code": 0, "timed_out": False, "lost": ""}
-    console(Event("ended", 0.0, "a.py", 1, ended))
+        console(events.Output(0.0, "a.py", 1, BOTH, text))
+    console(events.Ended(0.0, "a.py", 1, BOTH, PASSED))
     assert stream.getvalue().splitlines()[:3] == [
         "a.py | partial",
         "a.py | progress 99%",
@@ -66,13 +84,13 @@ def run_in_actions(
     console = GithubConsole(stream, lambda: 0.0, tmp_path, "token")
     for test in tests:
         (tmp_path / f"{test}.log").write_text(output)
-        console(Event("queued", 0.0, test, 1, {"log": f"{test}.log", "gpus": 1}))
-        console(Event("started", 0.0, test, 1, {"pid": 1}))
+        console(events.Queued(0.0, test, 1, f"{test}.log", 1))
+        console(events.Started(0.0, test, 1, BOTH, 1))
     for test in tests:
-        console(Event("output", 0.0, test, 1, {"text": output}))
+        console(events.Output(0.0, test, 1, BOTH, output))
     for test in ends or tests:
-        console(Event("ended", 0.0, test, 1, {"exit_code": 0, "timed_out": False, "lost": ""}))
-        console(Event("verdict", 0.0, test, 1, {"outcome": "passed", "sentence": "in 1.0 s"}))
+        console(events.Ended(0.0, test, 1, BOTH, PASSED))
+        console(events.Concluded(0.0, test, 1, IN_TIME))
     return stream.getvalue().splitlines()
 
 
@@ -111,9 +129,9 @@ def commands_taken(lines: list[str]) -> list[str]:
 def test_under_actions_an_attempt_that_could_not_be_started_is_a_line(tmp_path):
     stream = io.StringIO()
     console = GithubConsole(stream, lambda: 0.0, tmp_path, "token")
-    console(Event("queued", 0.0, "a.py", 1, {"log": "never.log", "gpus": 1}))
-    lost = {"exit_code": None, "timed_out": False, "lost": "it could not be started: Too many open files"}
-    console(Event("ended", 0.0, "a.py", 1, lost))
+    console(events.Queued(0.0, "a.py", 1, "never.log", 1))
+    never_started = Ending(Cause.NEVER_STARTED, detail="it could not be started: Too many open files")
+    console(events.Ended(0.0, "a.py", 1, BOTH, never_started))
     assert "a.py: attempt 1 was lost: it could not be started: Too many open files" in stream.getvalue()
 
 
@@ -136,7 +154,7 @@ def test_under_actions_a_tests_name_is_no_command(tmp_path):
     stream = io.StringIO()
     console = GithubConsole(stream, lambda: 0.0, tmp_path, "token")
     hostile = Test("tests/test_##[stop-commands]x.py", "tests/test_##[stop-commands]x.py")
-    console(Event("waiting", 0.0, hostile.id, 1, {"ahead": 1}))
+    console(events.Waiting(0.0, hostile.id, 1, BOTH, 1))
     result = Result(hostile.id, Verdict(Outcome.REFUSED, "no"))
     console.summary(Run("1", "", 0, 1, (result,), "no GPU", 1, {hostile.id: f"trainci {hostile.id}"}), tmp_path)
     lines = stream.getvalue().splitlines()
@@ -151,8 +169,8 @@ def test_a_terminal_shows_what_runs_against_what_was_expected(tmp_path):
     selection = Selection(tuple(Selected(test, "") for test in tests))
     console = LiveConsole(stream, lambda: 10.0, selection, POOL, {"a.py": 30.0, "b.py": 20.0})
     with console:
-        console(Event("queued", 0.0, "a.py", 1, {"log": "l", "gpus": 4}))
-        console(Event("started", 5.0, "a.py", 1, {"pid": 1}))
+        console(events.Queued(0.0, "a.py", 1, "l", 4))
+        console(events.Started(5.0, "a.py", 1, BOTH, 1))
         painted = rich.console.Console(file=io.StringIO(), width=160)
         painted.print(console._render())
         text = painted.file.getvalue()  # type: ignore[attr-defined]
@@ -167,10 +185,10 @@ def test_what_a_terminal_shows_does_not_wrap_at_80_columns():
     selection = Selection(tuple(Selected(Test(name, name, num_gpus=1), "") for name in names))
     console = LiveConsole(io.StringIO(), lambda: 10.0, selection, POOL, dict.fromkeys(names, 30.0))
     for name in names[:2]:
-        console(Event("queued", 0.0, name, 1, {"log": "l", "gpus": 1}))
-        console(Event("started", 5.0, name, 1, {"pid": 1}))
+        console(events.Queued(0.0, name, 1, "l", 1))
+        console(events.Started(5.0, name, 1, BOTH, 1))
     for name in names[2:]:
-        console(Event("verdict", 6.0, name, 1, {"outcome": "passed", "sentence": ""}))
+        console(events.Concluded(6.0, name, 1, IN_TIME))
     painted = rich.console.Console(file=io.StringIO(), width=80)
     painted.print(console._render())
     lines = painted.file.getvalue().splitlines()  # type: ignore[attr-defined]
@@ -185,10 +203,10 @@ def test_what_a_terminal_shows_does_not_wrap_at_80_columns():
 def test_a_prepare_phase_is_said_and_its_last_line_is_not_glued_to_what_follows():
     stream = io.StringIO()
     console = Console(stream, lambda: 0.0)
-    console(Event("preparing", 0.0, "a.py", 1, {"pid": 1}))
-    console(Event("output", 0.0, "a.py", 1, {"text": "half"}))
-    console(Event("prepared", 0.0, "a.py", 1, {"exit_code": 0, "timed_out": False, "lost": ""}))
-    console(Event("output", 0.0, "a.py", 1, {"text": "whole\n"}))
+    console(events.Started(0.0, "a.py", 1, Phase.PREPARE, 1))
+    console(events.Output(0.0, "a.py", 1, BOTH, "half"))
+    console(events.Ended(0.0, "a.py", 1, Phase.PREPARE, PASSED))
+    console(events.Output(0.0, "a.py", 1, BOTH, "whole\n"))
     lines = [line.partition("] ")[2] or line for line in stream.getvalue().splitlines()]
     assert lines == [
         "a.py: prepares, attempt 1; it holds no device yet",
@@ -201,17 +219,17 @@ def test_a_prepare_phase_is_said_and_its_last_line_is_not_glued_to_what_follows(
 def test_the_group_of_a_test_holds_its_prepare_phase(tmp_path):
     stream = io.StringIO()
     console = GithubConsole(stream, lambda: 0.0, tmp_path, "token")
-    ended = {"exit_code": 0, "timed_out": False, "lost": ""}
-    for kind, data in (
-        ("queued", {"log": "a.log", "gpus": 1}),
-        ("preparing", {"pid": 1}),
-        ("output", {"text": "downloads\n"}),
-        ("prepared", ended),
-        ("started", {"pid": 2}),
-        ("output", {"text": "trains\n"}),
-        ("ended", ended),
+    first, then = ("a.py", 1, Phase.PREPARE), ("a.py", 1, Phase.EXECUTE)
+    for event in (
+        events.Queued(0.0, "a.py", 1, "a.log", 1),
+        events.Started(0.0, *first, 1),
+        events.Output(0.0, *first, "downloads\n"),
+        events.Ended(0.0, *first, PASSED),
+        events.Started(0.0, *then, 2),
+        events.Output(0.0, *then, "trains\n"),
+        events.Ended(0.0, *then, PASSED),
     ):
-        console(Event(kind, 0.0, "a.py", 1, data))
+        console(event)
     lines = stream.getvalue().splitlines()
     begin, end = lines.index("::group::a.py"), lines.index("::endgroup::")
     assert begin < lines.index("a.py | downloads") < lines.index("a.py | trains") < end
@@ -223,7 +241,39 @@ def test_a_terminal_shows_an_id_as_it_is(test_id):
     test = Test(test_id, "a.py", num_gpus=1)
     console = LiveConsole(io.StringIO(), lambda: 0.0, Selection((Selected(test, ""),)), POOL, {})
     with console:
-        console(Event("queued", 0.0, test_id, 1, {"log": "l", "gpus": 1}))
+        console(events.Queued(0.0, test_id, 1, "l", 1))
         painted = rich.console.Console(file=io.StringIO(), width=160)
         painted.print(console._render())
     assert test_id in painted.file.getvalue()
+
+
+def test_output_that_comes_before_its_start_is_in_the_group_too(tmp_path):
+    """It comes by a shorter way than the event that says so."""
+    stream = io.StringIO()
+    console = GithubConsole(stream, lambda: 0.0, tmp_path, "token")
+    console(events.Queued(0.0, "a.py", 1, "a.log", 1))
+    console(events.Output(0.0, "a.py", 1, BOTH, "first\n"))
+    console(events.Started(0.0, "a.py", 1, BOTH, 1))
+    console(events.Ended(0.0, "a.py", 1, BOTH, PASSED))
+    lines = stream.getvalue().splitlines()
+    assert lines.index("::group::a.py") < lines.index("a.py | first") < lines.index("::endgroup::")
+    assert lines.count("::group::a.py") == 1
+
+
+def test_output_of_many_threads_stays_whole_lines():
+    stream = io.StringIO()
+    console = Console(stream, lambda: 0.0)
+
+    def talk(test_id: str) -> None:
+        for number in range(300):
+            for half in (f"{number:03}-half", f"-of-{number:03}\n"):
+                console(events.Output(0.0, test_id, 1, BOTH, half))
+
+    threads = [threading.Thread(target=talk, args=(f"t{i}.py",)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    expected = {f"t{i}.py | {number:03}-half-of-{number:03}" for i in range(4) for number in range(300)}
+    lines = stream.getvalue().splitlines()
+    assert set(lines) == expected and len(lines) == len(expected)

@@ -8,9 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from trainci.executors.base import Emit, Job
+from trainci.executors.base import Emit, Job, Show
 from trainci.executors.fake import FakeExecutor, Scripted
-from trainci.model import Device, Event, Outcome, Pool, Refused, Run, Selected, Selection, Test
+from trainci.model import (
+    Cause,
+    Device,
+    Ending,
+    Outcome,
+    Phase,
+    Pool,
+    Refused,
+    Run,
+    Selected,
+    Selection,
+    Test,
+    events,
+)
 from trainci.paths import RunPaths, StatePaths
 from trainci.runner import Plan, Runner
 from trainci.schedule import Fitting
@@ -18,6 +31,20 @@ from trainci.schedule import Fitting
 
 def make_test(name: str, gpus: int = 1, timeout: float = 60.0, phased: bool = False) -> Test:
     return Test(id=name, file=name, num_gpus=gpus, timeout=timeout, phased=phased)
+
+
+def exits(code: int) -> Scripted:
+    return Scripted(Ending(Cause.EXITED, code))
+
+
+LOST = Scripted(Ending(Cause.LOST, detail="the disk is full"))
+HANGS = Scripted(hangs=True)
+
+
+class PassesWhenStopped(FakeExecutor):
+    def stop(self, job: Job) -> None:
+        if emit := self._hanging.pop(job, None):
+            self._end(job, emit, Ending(Cause.EXITED, 0))
 
 
 class Bench:
@@ -28,27 +55,35 @@ class Bench:
     ) -> None:
         ticks = itertools.count(1000)
         self.clock = lambda: float(next(ticks))
-        self.events: list[Event] = []
-        self.executor = FakeExecutor(script, self.clock)
+        self.events: list[events.Control] = []
+        self.shown: list[events.Output] = []
         devices = tuple(Device(i, f"cpu-{i}", "virtual", virtual=True) for i in range(8))
+        self.executor = FakeExecutor(script, self.clock, Pool(devices, virtual=True))
         defaults: dict[str, object] = {
             "run_id": "run-1",
             "commit": "c0ffee",
             "fitting": Fitting(Selection(tuple(Selected(test, "because") for test in tests)), (), ()),
-            "pool": Pool(devices, virtual=True),
-            "cpu_slots": 2,
             "expected": {},
             "replay": {},
         }
         self.plan = Plan(**{**defaults, **plan})  # type: ignore[arg-type]
         paths = RunPaths(StatePaths(tmp_path), "run-1")
-        self.runner = Runner(self.plan, self.executor, paths, [self.events.append], self.clock)
+        self.runner = Runner(self.plan, self.executor, paths, [self.events.append], self.shown.append, self.clock)
 
     def run(self) -> Run:
         return self.runner.run()
 
     def kinds(self, test_id: str) -> list[str]:
-        return [event.kind for event in self.events if event.test_id == test_id]
+        """The names of a test's events; those of its prepare phase say so."""
+        told = [event for event in self.events if isinstance(event, events.TestEvent) and event.test_id == test_id]
+        return [
+            type(event).__name__ + (" prepare" if getattr(event, "phase", None) is Phase.PREPARE else "")
+            for event in told
+        ]
+
+    def only(self, kind: type, phase: Phase) -> events.PhaseEvent:
+        (found,) = (event for event in self.events if isinstance(event, kind) and event.phase is phase)
+        return found
 
 
 def outcomes(run: Run) -> dict[str, str]:
@@ -60,14 +95,14 @@ def test_all_passed_is_exit_0_and_every_step_is_an_event(tmp_path):
     run = bench.run()
     assert outcomes(run) == {"a.py": "passed", "b.py": "passed"}
     assert run.exit_code == 0
-    assert bench.kinds("a.py") == ["queued", "granted", "started", "ended", "verdict"]
-    assert bench.events[0].kind == "run_started"
-    assert bench.events[-1].kind == "run_ended"
-    assert bench.events[-1].data == {"exit_code": 0}
+    assert bench.kinds("a.py") == ["Queued", "Granted", "Started", "Ended", "Concluded"]
+    first, *_, last = bench.events
+    assert isinstance(first, events.RunStarted) and [test.test_id for test in first.tests] == ["a.py", "b.py"]
+    assert last == events.RunEnded(run.ended_at, 0)
 
 
 def test_a_failed_test_is_exit_1_and_the_rest_still_runs(tmp_path):
-    bench = Bench(tmp_path, [make_test("a.py", 8), make_test("b.py", 8)], {"a.py": [Scripted(exit_code=3)]})
+    bench = Bench(tmp_path, [make_test("a.py", 8), make_test("b.py", 8)], {"a.py": [exits(3)]})
     run = bench.run()
     assert outcomes(run) == {"a.py": "failed", "b.py": "passed"}
     assert run.exit_code == 1
@@ -84,7 +119,7 @@ def test_longest_expected_first(tmp_path):
 def test_never_more_devices_than_there_are(tmp_path):
     """Every attempt hangs until it is stopped, so what is started at once is all that fits at once."""
     tests = [make_test(f"t{i}.py", gpus) for i, gpus in enumerate([4, 4, 4, 1])]
-    bench = Bench(tmp_path, tests, {test.id: [Scripted(hangs=True)] for test in tests})
+    bench = Bench(tmp_path, tests, {test.id: [HANGS] for test in tests})
     bench.runner.interrupt()
     run = bench.run()
     started = set(bench.executor.started)
@@ -94,8 +129,7 @@ def test_never_more_devices_than_there_are(tmp_path):
 
 
 def test_the_machines_fault_is_tried_again_once_and_a_red_test_never(tmp_path):
-    lost = Scripted(exit_code=None, lost="the disk is full")
-    script = {"once.py": [lost], "twice.py": [lost, lost], "red.py": [Scripted(exit_code=1)]}
+    script = {"once.py": [LOST], "twice.py": [LOST, LOST], "red.py": [exits(1)]}
     bench = Bench(tmp_path, [make_test(name) for name in script], script)
     run = bench.run()
     assert outcomes(run) == {"once.py": "passed", "twice.py": "machine's fault", "red.py": "failed"}
@@ -109,14 +143,13 @@ def test_the_machines_fault_is_tried_again_once_and_a_red_test_never(tmp_path):
 
 
 def test_the_machines_fault_alone_is_exit_3(tmp_path):
-    lost = Scripted(exit_code=None, lost="the disk is full")
-    run = Bench(tmp_path, [make_test("a.py")], {"a.py": [lost, lost]}).run()
+    run = Bench(tmp_path, [make_test("a.py")], {"a.py": [LOST, LOST]}).run()
     assert run.exit_code == 3
     assert run.results[0].verdict.sentence == "the disk is full"
 
 
 def test_a_time_limit_is_a_verdict_of_its_own(tmp_path):
-    run = Bench(tmp_path, [make_test("a.py")], {"a.py": [Scripted(exit_code=-15, timed_out=True)]}).run()
+    run = Bench(tmp_path, [make_test("a.py")], {"a.py": [Scripted(Ending(Cause.TIMED_OUT, signal=15))]}).run()
     assert outcomes(run) == {"a.py": "timed out"}
     assert run.exit_code == 1
 
@@ -134,7 +167,7 @@ def test_refused_too_large_and_skipped_tests_are_told_and_the_rest_still_runs(tm
 
 def test_fail_fast_ends_what_runs_and_starts_nothing_more(tmp_path):
     tests = [make_test("hangs.py", 4), make_test("red.py", 4), make_test("later.py", 8, timeout=1)]
-    script = {"hangs.py": [Scripted(hangs=True)], "red.py": [Scripted(exit_code=1)]}
+    script = {"hangs.py": [HANGS], "red.py": [exits(1)]}
     bench = Bench(tmp_path, tests, script, fail_fast=True)
     run = bench.run()
     assert outcomes(run) == {"red.py": "failed", "hangs.py": "interrupted", "later.py": "skipped"}
@@ -144,7 +177,7 @@ def test_fail_fast_ends_what_runs_and_starts_nothing_more(tmp_path):
 
 def test_an_interrupt_ends_everything_and_still_concludes_every_test(tmp_path):
     tests = [make_test("runs.py", 8), make_test("waits.py", 8, timeout=1)]
-    bench = Bench(tmp_path, tests, {"runs.py": [Scripted(hangs=True)]})
+    bench = Bench(tmp_path, tests, {"runs.py": [HANGS]})
     bench.runner.interrupt()
     run = bench.run()
     assert outcomes(run) == {"runs.py": "interrupted", "waits.py": "skipped"}
@@ -152,24 +185,14 @@ def test_an_interrupt_ends_everything_and_still_concludes_every_test(tmp_path):
 
 
 def test_a_test_that_passed_before_the_stop_reached_it_has_passed(tmp_path):
-    class PassesWhenStopped(FakeExecutor):
-        def stop(self, job: Job) -> None:
-            if emit := self._hanging.pop(job, None):
-                self._end(job, emit, Scripted(exit_code=0))
-
-    bench = Bench(tmp_path, [make_test("a.py")], {"a.py": [Scripted(hangs=True)]})
+    bench = Bench(tmp_path, [make_test("a.py")], {"a.py": [HANGS]})
     bench.executor.__class__ = PassesWhenStopped
     bench.runner.interrupt()
     assert outcomes(bench.run()) == {"a.py": Outcome.PASSED.value}
 
 
 def test_a_test_whose_prepare_phase_passed_before_the_stop_reached_it_has_not_passed(tmp_path):
-    class PassesWhenStopped(FakeExecutor):
-        def stop(self, job: Job) -> None:
-            if emit := self._hanging.pop(job, None):
-                self._end(job, emit, Scripted(exit_code=0))
-
-    bench = Bench(tmp_path, [make_test("a.py", phased=True)], {"a.py prepare": [Scripted(hangs=True)]})
+    bench = Bench(tmp_path, [make_test("a.py", phased=True)], {"a.py prepare": [HANGS]})
     bench.executor.__class__ = PassesWhenStopped
     bench.runner.interrupt()
     assert outcomes(bench.run()) == {"a.py": Outcome.INTERRUPTED.value}
@@ -178,8 +201,8 @@ def test_a_test_whose_prepare_phase_passed_before_the_stop_reached_it_has_not_pa
 
 def test_events_may_come_from_any_thread(tmp_path):
     class Threaded(FakeExecutor):
-        def start(self, job: Job, emit: Emit) -> None:
-            threading.Thread(target=super().start, args=(job, emit)).start()
+        def start(self, job: Job, emit: Emit, show: Show) -> None:
+            threading.Thread(target=super().start, args=(job, emit, show)).start()
 
     tests = [make_test(f"t{i}.py") for i in range(40)]
     bench = Bench(tmp_path, tests, {})
@@ -200,14 +223,14 @@ def test_a_test_with_phases_is_prepared_before_it_takes_devices(tmp_path):
     run = bench.run()
     assert bench.executor.started == ["a.py prepare", "a.py"]
     assert bench.kinds("a.py") == [
-        *("queued", "preparing", "prepared"),
-        *("granted", "started", "ended", "verdict"),
+        *("Queued", "Granted prepare", "Started prepare", "Ended prepare"),
+        *("Granted", "Started", "Ended", "Concluded"),
     ]
     assert outcomes(run) == {"a.py": "passed"}
     (attempt,) = run.results[0].attempts
     assert attempt.devices == ("fake-0",)
-    started = next(event.at for event in bench.events if event.kind == "started")
-    assert attempt.started_at == started, "what is remembered is how long it holds its devices"
+    started = bench.only(events.Started, Phase.EXECUTE)
+    assert attempt.started_at == started.at, "what is remembered is how long it holds its devices"
 
 
 def test_a_cpu_test_has_nothing_to_gain_from_a_process_more(tmp_path):
@@ -219,8 +242,8 @@ def test_a_cpu_test_has_nothing_to_gain_from_a_process_more(tmp_path):
 def test_the_prepare_phase_of_one_test_overlaps_with_the_execution_of_another(tmp_path):
     """The devices are all taken by a test that hangs, and the other one is prepared all the same."""
     tests = [make_test("hangs.py", 8), make_test("next.py", 8, phased=True, timeout=1)]
-    bench = Bench(tmp_path, tests, {"hangs.py": [Scripted(hangs=True)]}, fail_fast=True)
-    bench.executor._script["next.py prepare"] = [Scripted(exit_code=1)]
+    bench = Bench(tmp_path, tests, {"hangs.py": [HANGS]}, fail_fast=True)
+    bench.executor._script["next.py prepare"] = [exits(1)]
     run = bench.run()
     assert set(bench.executor.started) == {"hangs.py", "next.py prepare"}
     assert outcomes(run) == {"next.py": "failed", "hangs.py": "interrupted"}
@@ -228,7 +251,7 @@ def test_the_prepare_phase_of_one_test_overlaps_with_the_execution_of_another(tm
 
 def test_no_more_tests_are_prepared_at_once_than_there_are_cores(tmp_path):
     tests = [make_test(f"t{i}.py", phased=True) for i in range(5)]
-    hangs = {f"{test.id} prepare": [Scripted(hangs=True)] for test in tests}
+    hangs = {f"{test.id} prepare": [HANGS] for test in tests}
     bench = Bench(tmp_path, tests, hangs)
     bench.runner.interrupt()
     run = bench.run()
@@ -239,19 +262,23 @@ def test_no_more_tests_are_prepared_at_once_than_there_are_cores(tmp_path):
 @pytest.mark.parametrize(
     ("ending", "outcome", "sentence"),
     [
-        (Scripted(exit_code=1), "failed", "in its prepare phase: exit code 1"),
-        (Scripted(exit_code=-9), "failed", "in its prepare phase: killed by SIGKILL (signal 9)"),
+        (exits(1), "failed", "in its prepare phase: exit code 1"),
         (
-            Scripted(exit_code=-15, timed_out=True),
+            Scripted(Ending(Cause.SIGNALLED, signal=9)),
+            "failed",
+            "in its prepare phase: killed by SIGKILL (signal 9)",
+        ),
+        (
+            Scripted(Ending(Cause.TIMED_OUT, signal=15)),
             "timed out",
             "in its prepare phase: ended by its time limit of 60 s",
         ),
         (
-            Scripted(exit_code=3),
+            exits(3),
             "machine's fault",
             "in its prepare phase: the test found the machine at fault (exit code 3)",
         ),
-        (Scripted(exit_code=None, lost="gone"), "machine's fault", "in its prepare phase: gone"),
+        (LOST, "machine's fault", "in its prepare phase: the disk is full"),
     ],
 )
 def test_a_failed_prepare_phase_is_told_as_such_and_nothing_is_executed(tmp_path, ending, outcome, sentence):
@@ -260,45 +287,108 @@ def test_a_failed_prepare_phase_is_told_as_such_and_nothing_is_executed(tmp_path
     assert "a.py" not in bench.executor.started
     assert outcomes(run) == {"a.py": outcome}
     assert run.results[0].verdict.sentence == sentence
-    assert bench.kinds("a.py")[-3:] == ["prepared", "ended", "verdict"]
+    assert bench.kinds("a.py")[-3:] == ["Started prepare", "Ended prepare", "Concluded"]
     assert run.results[0].attempts[-1].log.endswith(".log")
 
 
 def test_a_machine_fault_in_the_prepare_phase_is_tried_again_with_both_phases(tmp_path):
-    bench = Bench(tmp_path, [make_test("a.py", phased=True)], {"a.py prepare": [Scripted(exit_code=3), Scripted()]})
+    bench = Bench(tmp_path, [make_test("a.py", phased=True)], {"a.py prepare": [exits(3), Scripted()]})
     run = bench.run()
     assert bench.executor.started == ["a.py prepare", "a.py prepare", "a.py"]
     assert outcomes(run) == {"a.py": "passed"}
-    assert [attempt.in_prepare for attempt in run.results[0].attempts] == [True, False]
+    assert [attempt.phase for attempt in run.results[0].attempts] == [Phase.PREPARE, Phase.EXECUTE]
 
 
 def test_what_the_prepare_phase_took_is_taken_off_the_time_limit(tmp_path):
     jobs: list[Job] = []
 
     class Recording(FakeExecutor):
-        def start(self, job: Job, emit: Emit) -> None:
+        def start(self, job: Job, emit: Emit, show: Show) -> None:
             jobs.append(job)
-            super().start(job, emit)
+            super().start(job, emit, show)
 
     bench = Bench(tmp_path, [make_test("a.py", timeout=60, phased=True)], {})
     bench.executor.__class__ = Recording
     bench.run()
-    at = {event.kind: event.at for event in bench.events}
-    assert [job.time_limit for job in jobs] == [60, 60 - (at["prepared"] - at["preparing"])]
+    began, ended = (bench.only(kind, Phase.PREPARE).at for kind in (events.Started, events.Ended))
+    assert [job.time_limit for job in jobs] == [60, 60 - (ended - began)]
 
 
 def test_a_test_that_waits_prepared_for_devices_is_interrupted_with_the_rest(tmp_path):
     tests = [make_test("hangs.py", 8), make_test("next.py", 8, phased=True, timeout=1)]
-    bench = Bench(tmp_path, tests, {"hangs.py": [Scripted(hangs=True)]})
+    bench = Bench(tmp_path, tests, {"hangs.py": [HANGS]})
 
     class InterruptedOncePrepared(type(bench.runner)):
-        def _handle(self, event: Event) -> None:
+        def _handle(self, event: events.Control) -> None:
             super()._handle(event)
-            if event.kind == "prepared":
+            if isinstance(event, events.Ended) and not event.final:
                 self.interrupt()
 
     bench.runner.__class__ = InterruptedOncePrepared
     run = bench.run()
     assert "next.py" not in bench.executor.started
     assert outcomes(run) == {"hangs.py": "interrupted", "next.py": "interrupted"}
-    assert bench.kinds("next.py")[-2:] == ["ended", "verdict"]
+    assert bench.kinds("next.py")[-2:] == ["Ended", "Concluded"]
+
+
+def test_output_never_passes_through_the_loop(tmp_path):
+    bench = Bench(tmp_path, [make_test("a.py")], {"a.py": [Scripted(output="loss 0.5")]})
+    bench.run()
+    assert [output.text for output in bench.shown] == ["loss 0.5"]
+    assert "Output" not in bench.kinds("a.py")
+
+
+def test_an_interrupt_is_heeded_while_nobody_takes_the_output(tmp_path):
+    """A terminal that somebody has stopped: the test that prints to it is ended all the same."""
+    taken, ended = threading.Event(), threading.Event()
+
+    class Talks(FakeExecutor):
+        def start(self, job: Job, emit: Emit, show: Show) -> None:
+            super().start(job, emit, lambda _: None)
+            threading.Thread(target=show, args=(events.Output(0.0, "a.py", 1, job.phase, "x"),)).start()
+
+        def stop(self, job: Job) -> None:
+            super().stop(job)
+            ended.set()
+
+    def show(_: events.Output) -> None:
+        taken.set()
+        assert ended.wait(60)
+
+    bench = Bench(tmp_path, [make_test("a.py")], {"a.py": [HANGS]})
+    bench.executor.__class__ = Talks
+    bench.runner._show = show
+    threading.Thread(target=lambda: taken.wait(60) and bench.runner.interrupt()).start()
+    assert outcomes(bench.run()) == {"a.py": "interrupted"}
+
+
+def test_who_runs_is_told_to_end_before_anybody_hears_of_the_interrupt(tmp_path):
+    bench = Bench(tmp_path, [make_test("a.py")], {"a.py": [HANGS]})
+    still_hanging = []
+
+    def listen(event: events.Control) -> None:
+        if isinstance(event, events.Interrupted):
+            still_hanging.append(len(bench.executor._hanging))
+
+    bench.runner._listeners = [listen]
+    bench.runner.interrupt()
+    bench.run()
+    assert still_hanging == [0]
+
+
+def test_output_that_cannot_be_shown_is_an_error_of_the_run_and_not_of_the_test(tmp_path):
+    def show(_: events.Output) -> None:
+        raise OSError("the terminal is gone")
+
+    bench = Bench(tmp_path, [make_test("a.py")], {"a.py": [Scripted(output="x", hangs=True)]})
+    bench.runner._show = show
+    with pytest.raises(OSError, match="the terminal is gone"):
+        bench.run()
+
+
+def test_what_was_ended_by_the_stop_is_told_as_interrupted_whatever_it_exits_with(tmp_path):
+    bench = Bench(tmp_path, [make_test("a.py")], {"a.py": [HANGS]})
+    bench.runner.interrupt()
+    run = bench.run()
+    told = bench.only(events.Ended, Phase.BOTH).ending
+    assert told == Ending(Cause.INTERRUPTED, signal=15) == run.results[0].attempts[0].ending

@@ -6,10 +6,11 @@ import heapq
 import random
 from collections.abc import Callable
 
-from trainci.lease.queue.policy import Ask, plan
-from trainci.lease.store.records import Place
+from trainci.lease.queue.policy import plan
+from trainci.lease.store.records import Request, Reservation
+from trainci.model import Device
 
-DEVICES = tuple(Place(f"g{i}", i) for i in range(8))
+DEVICES = tuple(Device(i, f"g{i}") for i in range(8))
 FORTNIGHT_S = 14 * 86400.0
 MEAN_S = 1200.0
 SIZES = (1, 2, 4, 8)
@@ -22,7 +23,8 @@ class Job:
         self.arrival = arrival
         self.size = size
         self.seconds = seconds
-        self.ask = Ask(self.id, size, DEVICES, bound)
+        self.request = Request(self.id, size, DEVICES, bound)
+        self.reservation = Reservation()
         self.start = 0.0
 
 
@@ -44,7 +46,7 @@ def jobs(load: float, seed: int) -> list[Job]:
 
 
 def fifo(_now: float, busy: dict[str, float], queue: list[Job]) -> list[tuple[Job, tuple[str, ...]]]:
-    free = [place.uuid for place in DEVICES if place.uuid not in busy]
+    free = [device.uuid for device in DEVICES if device.uuid not in busy]
     started = []
     for job in queue:
         if job.size > len(free):
@@ -55,7 +57,7 @@ def fifo(_now: float, busy: dict[str, float], queue: list[Job]) -> list[tuple[Jo
 
 
 def greedy(_now: float, busy: dict[str, float], queue: list[Job]) -> list[tuple[Job, tuple[str, ...]]]:
-    free = [place.uuid for place in DEVICES if place.uuid not in busy]
+    free = [device.uuid for device in DEVICES if device.uuid not in busy]
     started = []
     for job in queue:
         if job.size <= len(free):
@@ -66,14 +68,13 @@ def greedy(_now: float, busy: dict[str, float], queue: list[Job]) -> list[tuple[
 
 def backfill(now: float, busy: dict[str, float], queue: list[Job]) -> list[tuple[Job, tuple[str, ...]]]:
     """The policy of the lease, with the promises that it made before."""
-    slots = plan(now, busy, set(), [job.ask for job in queue])
+    promised = {job.id: job.reservation for job in queue}
+    reservations = plan(now, busy, set(), [job.request for job in queue], promised)
     started = []
     for job in queue:
-        slot = slots[job.id]
-        if slot.start <= now:
-            started.append((job, slot.devices))
-        else:
-            job.ask.promised = (slot.start, slot.devices)
+        job.reservation = reservations[job.id]
+        if job.reservation.start <= now:
+            started.append((job, job.reservation.devices))
     return started
 
 
@@ -96,7 +97,7 @@ def simulate(order: Order, work: list[Job]) -> tuple[float, float, float, float]
         for job, devices in order(now, dict(busy), queue):
             queue.remove(job)
             job.start = now
-            busy.update((device, now + job.ask.bound) for device in devices)
+            busy.update((device, now + job.request.bound) for device in devices)
             heapq.heappush(ends, (now + job.seconds, job.id, devices))
     waits = [(job.start - job.arrival) / 3600 for job in work]
     large = max((wait for wait, job in zip(waits, work, strict=True) if job.size == 8), default=0.0)

@@ -5,21 +5,18 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from trainci import schedule
-from trainci.executors.base import Executor, Job, Phase
-from trainci.model import Attempt, Event, Outcome, Pool, Result, Run, Test, Verdict
+from trainci.executors.base import Executor, Job, Show
+from trainci.model import Attempt, Cause, Ending, Outcome, Phase, Result, Run, Test, Verdict, events
 from trainci.paths import RunPaths
 from trainci.schedule import Fitting
 from trainci.verdict import decide as verdict
 
-Listener = Callable[[Event], None]
-
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run is to do and with what.
+    """What a run is to do.
 
     ``expected`` maps test ids to seconds, ``replay`` to the command that runs each test alone.
     """
@@ -27,8 +24,6 @@ class Plan:
     run_id: str
     commit: str
     fitting: Fitting
-    pool: Pool
-    cpu_slots: int
     expected: Mapping[str, float]
     replay: Mapping[str, str]
     fail_fast: bool = False
@@ -46,28 +41,32 @@ class _Trying:
 
 
 class Runner:
-    """Runs one Plan. Executors, signal handlers and nobody else put events on its queue."""
+    """Runs one Plan. Executors, signal handlers and nobody else put events on its queue.
+
+    ``listeners`` are told every event by the loop; ``show`` gets the output from the executor's threads.
+    """
 
     def __init__(
         self,
         plan: Plan,
         executor: Executor,
         paths: RunPaths,
-        listeners: Sequence[Listener],
+        listeners: Sequence[events.Listener],
+        show: Show,
         clock: Callable[[], float],
     ) -> None:
         self._plan = plan
         self._executor = executor
         self._paths = paths
         self._listeners = listeners
+        self._show = show
         self._clock = clock
         # SimpleQueue, because its put may be called from a signal handler.
-        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[events.Control | Exception] = queue.SimpleQueue()
         self._waiting = [selected.test for selected in plan.fitting.selection.tests]
         self._position = {test.id: number for number, test in enumerate(self._waiting, start=1)}
-        self._preparing: dict[str, _Trying] = {}
+        self._active: dict[str, _Trying] = {}
         self._prepared: dict[str, _Trying] = {}
-        self._running: dict[str, _Trying] = {}
         self._ended: dict[str, list[Attempt]] = {test.id: [] for test in self._waiting}
         self._results: dict[str, Result] = {}
         self._stopping = False
@@ -75,110 +74,112 @@ class Runner:
 
     def interrupt(self) -> None:
         """End everything that runs, start nothing more, and still report. Safe in a signal handler."""
-        self._events.put(Event("interrupted", self._clock()))
+        self._queue.put(events.Interrupted(self._clock()))
 
     def run(self) -> Run:
         """Run the plan to its end."""
         started_at = self._clock()
         self._announce()
         self._start_what_fits()
-        while self._preparing or self._running:
-            self._handle(self._events.get())
+        while self._active:
+            self._handle(self._queue.get())
             self._start_what_fits()
         for test in self._waiting:
             word = "interrupted before it was started" if self._interrupted else "not started: --fail-fast"
             self._conclude(test.id, Verdict(Outcome.SKIPPED, word))
         results = tuple(self._results.values())
-        code = verdict.exit_code(results, interrupted=self._interrupted, virtual=self._plan.pool.virtual)
+        pool = self._executor.pool
+        code = verdict.exit_code(results, interrupted=self._interrupted, virtual=pool.virtual)
         ended_at = self._clock()
-        self._tell(Event("run_ended", ended_at, data={"exit_code": code}))
+        self._tell(events.RunEnded(ended_at, code))
         return Run(
             id=self._plan.run_id,
             commit=self._plan.commit,
             started_at=started_at,
             ended_at=ended_at,
             results=results,
-            devices=self._plan.pool.sentence,
+            devices=pool.sentence,
             exit_code=code,
             replay=self._plan.replay,
         )
 
     def _announce(self) -> None:
-        plan = self._plan
-        tests = [
-            {"id": s.test.id, "gpus": s.test.num_gpus, "reason": s.reason} for s in plan.fitting.selection.tests
-        ]
-        data = {"run": plan.run_id, "commit": plan.commit, "tests": tests, "devices": plan.pool.sentence}
-        self._tell(Event("run_started", self._clock(), data=data))
-        for refused in plan.fitting.selection.refused:
-            self._conclude(refused.test_id, Verdict(Outcome.REFUSED, refused.sentence))
-        for refused in plan.fitting.too_large:
-            self._conclude(refused.test_id, Verdict(Outcome.MACHINE, refused.sentence))
-        for skipped in plan.fitting.skipped:
-            self._conclude(skipped.test_id, Verdict(Outcome.SKIPPED, skipped.sentence))
+        plan, fitting = self._plan, self._plan.fitting
+        tests = tuple(events.Planned(s.test.id, s.test.num_gpus, s.reason) for s in fitting.selection.tests)
+        self._tell(events.RunStarted(self._clock(), plan.run_id, plan.commit, self._executor.pool.sentence, tests))
+        for outcome, refused in (
+            (Outcome.REFUSED, fitting.selection.refused),
+            (Outcome.MACHINE, fitting.too_large),
+            (Outcome.SKIPPED, fitting.skipped),
+        ):
+            for test in refused:
+                self._conclude(test.test_id, Verdict(outcome, test.sentence))
 
     def _start_what_fits(self) -> None:
         if self._stopping:
             return
-        plan = self._plan
+        expected, slots = self._plan.expected, self._executor.cpu_slots
+        running = [trying.test for trying in self._active.values() if trying.job.phase is not Phase.PREPARE]
+        preparing = len(self._active) - len(running)
         first = [test for test in self._waiting if test.prepares_first]
-        for test in schedule.prepare_now(first, len(self._preparing), plan.cpu_slots, plan.expected):
-            self._preparing[test.id] = trying = self._begin(test, Phase.PREPARE)
-            self._executor.start(trying.job, self._put_of_prepare)
+        for test in schedule.prepare_now(first, preparing, slots, expected):
+            self._start(self._begin(test, Phase.PREPARE))
         ready = [test for test in self._waiting if not test.prepares_first]
         ready += [trying.test for trying in self._prepared.values()]
-        running = [trying.test for trying in self._running.values()]
-        devices = len(plan.pool.devices)
-        for test in schedule.start_now(ready, running, devices, plan.cpu_slots, plan.expected):
-            prepared = self._prepared.pop(test.id) if test.id in self._prepared else None
-            self._running[test.id] = trying = prepared or self._begin(test, Phase.BOTH)
-            self._executor.start(trying.job, self._events.put)
+        for test in schedule.start_now(ready, running, len(self._executor.pool.devices), slots, expected):
+            prepared = test.id in self._prepared
+            self._start(self._prepared.pop(test.id) if prepared else self._begin(test, Phase.BOTH))
 
     def _begin(self, test: Test, phase: Phase) -> _Trying:
         self._waiting.remove(test)
         number = len(self._ended[test.id]) + 1
         job = Job(test, number, self._paths.log(self._position[test.id], test.id, number), phase)
         now = self._clock()
-        log = self._paths.shown(job.log)
-        self._tell(Event("queued", now, test.id, number, {"log": log, "gpus": test.num_gpus}))
+        self._tell(events.Queued(now, test.id, number, self._paths.shown(job.log), test.num_gpus))
         return _Trying(test, job, now)
 
-    def _put_of_prepare(self, event: Event) -> None:
-        """Put an event of a prepare phase, which to everybody else is a part of an attempt that goes on."""
-        kind = {"started": "preparing", "output": "output", "ended": "prepared"}.get(event.kind)
-        if kind is not None:
-            self._events.put(replace(event, kind=kind))
+    def _start(self, trying: _Trying) -> None:
+        self._active[trying.test.id] = trying
+        self._executor.start(trying.job, self._queue.put, self._show_or_fail)
 
-    def _handle(self, event: Event) -> None:
+    def _show_or_fail(self, output: events.Output) -> None:
+        """Show what a test printed; an error of whoever shows it is the loop's, and not the test's."""
+        try:
+            self._show(output)
+        except Exception as error:
+            self._queue.put(error)
+
+    def _handle(self, event: events.Control | Exception) -> None:
+        match event:
+            case Exception():
+                raise event
+            case events.Interrupted():
+                # Before anybody is told, which may take its time.
+                self._interrupted = True
+                self._stop()
+            case events.Ended() if self._stopping and not event.ending.passed:
+                event = replace(event, ending=replace(event.ending, cause=Cause.INTERRUPTED))
         self._tell(event)
-        if event.kind == "interrupted":
-            self._interrupted = True
-            self._stop()
-        elif event.kind == "preparing":
-            self._preparing[event.test_id].started_at = event.at
-        elif event.kind == "prepared":
-            self._end_prepare(self._preparing.pop(event.test_id), event)
-        elif event.kind == "granted":
-            self._running[event.test_id].devices = tuple(event.data["devices"])
-        elif event.kind == "started":
-            self._running[event.test_id].started_at = event.at
-        elif event.kind == "ended":
-            self._end(self._running.pop(event.test_id), event)
+        match event:
+            case events.Granted():
+                self._active[event.test_id].devices = event.devices
+            case events.Started():
+                self._active[event.test_id].started_at = event.at
+            case events.Ended(final=True):
+                self._end(self._active.pop(event.test_id), event)
+            case events.Ended():
+                self._end_prepare(self._active.pop(event.test_id), event.at)
 
-    def _end_prepare(self, trying: _Trying, event: Event) -> None:
-        data = event.data
-        if self._stopping or data["exit_code"] != 0 or data["timed_out"] or data["lost"]:
-            ended = replace(event, kind="ended")
-            self._tell(ended)
-            self._end(trying, ended)
-            return
-        spent = 0.0 if trying.started_at is None else event.at - trying.started_at
+    def _end_prepare(self, trying: _Trying, at: float) -> None:
+        spent = 0.0 if trying.started_at is None else at - trying.started_at
         job = replace(trying.job, phase=Phase.EXECUTE, spent=spent)
         self._prepared[trying.test.id] = replace(trying, job=job, started_at=None)
+        if self._stopping:
+            self._abandon_prepared()
 
-    def _end(self, trying: _Trying, event: Event) -> None:
+    def _end(self, trying: _Trying, event: events.Ended) -> None:
         attempts = self._ended[trying.test.id]
-        attempts.append(self._ended_attempt(trying, event.at, event.data))
+        attempts.append(self._ended_attempt(trying, event))
         decided = verdict.decide(attempts)
         if decided is None:
             self._waiting.append(trying.test)
@@ -187,41 +188,38 @@ class Runner:
         if decided.outcome is not Outcome.PASSED and self._plan.fail_fast:
             self._stop()
 
-    def _ended_attempt(self, trying: _Trying, at: float, data: Mapping[str, Any]) -> Attempt:
-        in_prepare = trying.job.phase is Phase.PREPARE
+    def _ended_attempt(self, trying: _Trying, event: events.Ended) -> Attempt:
         return Attempt(
             test=trying.test,
             number=trying.job.attempt,
             queued_at=trying.queued_at,
-            started_at=None if in_prepare else trying.started_at,
-            ended_at=at,
-            exit_code=data["exit_code"],
+            started_at=None if event.phase is Phase.PREPARE else trying.started_at,
+            ended_at=event.at,
+            ending=event.ending,
             log=self._paths.shown(trying.job.log),
             devices=trying.devices,
-            timed_out=data["timed_out"],
-            # A test that passed before the order to stop reached it has passed.
-            interrupted=self._stopping and (in_prepare or data["exit_code"] != 0),
-            in_prepare=in_prepare,
-            lost=data["lost"],
+            phase=event.phase,
         )
 
     def _stop(self) -> None:
         self._stopping = True
-        for trying in (*self._preparing.values(), *self._running.values()):
+        for trying in self._active.values():
             self._executor.stop(trying.job)
-        for trying in self._prepared.values():
-            # No executor has it, so nobody else will say that it has ended.
-            data = {"exit_code": None, "timed_out": False, "lost": ""}
-            self._events.put(Event("ended", self._clock(), trying.test.id, trying.job.attempt, data))
-        self._running.update(self._prepared)
+        self._abandon_prepared()
+
+    def _abandon_prepared(self) -> None:
+        """End the attempts that no executor has, so that nobody else will say that they have ended."""
+        for test_id, trying in self._prepared.items():
+            ending = Ending(Cause.INTERRUPTED)
+            self._queue.put(events.Ended(self._clock(), test_id, trying.job.attempt, Phase.EXECUTE, ending))
+        self._active |= self._prepared
         self._prepared.clear()
 
     def _conclude(self, test_id: str, decided: Verdict) -> None:
         attempts = tuple(self._ended.get(test_id, ()))
         self._results[test_id] = Result(test_id, decided, attempts)
-        data = {"outcome": decided.outcome.value, "sentence": decided.sentence}
-        self._tell(Event("verdict", self._clock(), test_id, len(attempts), data))
+        self._tell(events.Concluded(self._clock(), test_id, len(attempts), decided))
 
-    def _tell(self, event: Event) -> None:
+    def _tell(self, event: events.Control) -> None:
         for listener in self._listeners:
             listener(event)

@@ -6,18 +6,22 @@ import queue
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
+import click
 import pytest
 
-from trainci.executors.base import Executor, Job, Phase
+from trainci.commands import run
+from trainci.executors import EXECUTORS
+from trainci.executors.base import Executor, Job
 from trainci.executors.fake import FakeExecutor, Scripted
 from trainci.executors.local import LocalExecutor
 from trainci.host.devices import virtual_devices
-from trainci.model import Event, Pool, Test
+from trainci.model import Cause, Ending, Phase, Pool, Test, events
 
 DEADLINE = 60.0
+Kind = TypeVar("Kind", bound=events.Event)
 TOLD = "import os; print(*map(os.environ.get, ('TRAINCI_PHASE', 'TRAINCI_DEVICES', 'CUDA_VISIBLE_DEVICES')))\n"
 PROGRAMS = {
     "passes": "print('out')\n",
@@ -26,19 +30,19 @@ PROGRAMS = {
 }
 SCRIPT = {
     "passes": [Scripted(output="out\n")],
-    "fails": [Scripted(exit_code=7, output="out\n")],
+    "fails": [Scripted(Ending(Cause.EXITED, 7), output="out\n")],
     "hangs": [Scripted(output="out\n", hangs=True)],
 }
 
 
-@pytest.fixture(params=["fake", "local"])
+@pytest.fixture(params=[*EXECUTORS, "fake"])
 def executor(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Executor:
     if request.param == "fake":
-        return FakeExecutor(SCRIPT, time.time)
+        return FakeExecutor(SCRIPT, time.time, Pool(virtual_devices(4), virtual=True))
     monkeypatch.setenv("TRAINCI_LOCK_DIR", str(tmp_path / "locks"))
     for name, program in PROGRAMS.items():
         (tmp_path / name).write_text(program)
-    return LocalExecutor(tmp_path, Pool(virtual_devices(4), virtual=True))
+    return EXECUTORS[request.param](tmp_path, "cpu:4")
 
 
 class Attempt:
@@ -48,45 +52,47 @@ class Attempt:
         test = Test(name, name, (sys.executable, name), num_gpus=gpus, timeout=DEADLINE)
         self.job = Job(test, 1, tmp_path / "logs" / f"{name}.log", phase)
         self.executor = executor
-        self.events: list[Event] = []
-        self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        executor.start(self.job, self._queue.put)
+        self.told: list[events.Event] = []
+        self._queue: queue.SimpleQueue[events.Event] = queue.SimpleQueue()
+        executor.start(self.job, self._queue.put, self._queue.put)
 
-    def until(self, condition: Callable[[Event], bool]) -> Event:
+    def until(self, kind: type[Kind]) -> Kind:
         while True:
             event = self._queue.get(timeout=DEADLINE)
-            self.events.append(event)
-            if condition(event):
+            self.told.append(event)
+            if isinstance(event, kind):
                 return event
 
-    def end(self) -> Event:
-        return self.until(lambda event: event.kind == "ended")
+    def end(self) -> Ending:
+        return self.until(events.Ended).ending
+
+    def all(self, kind: type[Kind]) -> list[Kind]:
+        return [event for event in self.told if isinstance(event, kind)]
 
 
 @pytest.mark.parametrize(("name", "code"), [("passes", 0), ("fails", 7)])
 def test_an_attempt_is_granted_started_and_ended_in_this_order(executor, tmp_path, name, code):
     attempt = Attempt(executor, tmp_path, name)
-    ended = attempt.end()
-    assert (ended.data["exit_code"], ended.data["timed_out"], ended.data["lost"]) == (code, False, "")
-    kinds = [event.kind for event in attempt.events if event.kind not in ("output", "waiting")]
-    assert kinds == ["granted", "started", "ended"]
-    assert {(event.test_id, event.attempt) for event in attempt.events} == {(name, 1)}
+    assert attempt.end() == Ending(Cause.EXITED, code)
+    kinds = [type(event) for event in attempt.told if not isinstance(event, events.Output | events.Waiting)]
+    assert kinds == [events.Granted, events.Started, events.Ended]
+    assert {(event.test_id, event.attempt, event.phase) for event in attempt.told} == {(name, 1, Phase.BOTH)}
 
 
 def test_the_grant_names_as_many_devices_as_the_test_needs(executor, tmp_path):
     attempt = Attempt(executor, tmp_path, "passes", gpus=3)
     attempt.end()
-    devices = next(event.data["devices"] for event in attempt.events if event.kind == "granted")
-    assert len(set(devices)) == 3
+    (granted,) = attempt.all(events.Granted)
+    assert len(set(granted.devices)) == 3
 
 
 def test_the_prepare_phase_holds_no_device_and_its_output_comes_first_in_the_log(executor, tmp_path):
     granted = []
     for phase in (Phase.PREPARE, Phase.EXECUTE):
         attempt = Attempt(executor, tmp_path, "passes", phase=phase)
-        assert attempt.end().data["exit_code"] == 0
-        granted += [len(event.data["devices"]) for event in attempt.events if event.kind == "granted"]
-    assert granted == [0, 2]
+        assert attempt.end().passed
+        granted += [(event.phase, len(event.devices)) for event in attempt.all(events.Granted)]
+    assert granted == [(Phase.PREPARE, 0), (Phase.EXECUTE, 2)]
     if isinstance(executor, LocalExecutor):
         assert attempt.job.log.read_text() == "out\nout\n"
 
@@ -107,19 +113,19 @@ def test_the_log_is_complete_when_the_attempt_has_ended(executor, tmp_path):
     attempt = Attempt(executor, tmp_path, "fails")
     attempt.end()
     assert attempt.job.log.read_text() == "out\n"
-    assert "".join(event.data["text"] for event in attempt.events if event.kind == "output") == "out\n"
+    assert "".join(event.text for event in attempt.all(events.Output)) == "out\n"
 
 
 def test_a_stopped_attempt_ends(executor, tmp_path):
     attempt = Attempt(executor, tmp_path, "hangs")
-    attempt.until(lambda event: event.kind == "output")
+    attempt.until(events.Output)
     executor.stop(attempt.job)
-    assert attempt.end().data["exit_code"] != 0
+    assert attempt.end() == Ending(Cause.SIGNALLED, signal=15)
 
 
 def test_ended_comes_exactly_once(executor, tmp_path):
     attempt = Attempt(executor, tmp_path, "hangs")
-    attempt.until(lambda event: event.kind == "output")
+    attempt.until(events.Output)
     executor.stop(attempt.job)
     executor.stop(attempt.job)
     attempt.end()
@@ -136,6 +142,34 @@ def test_the_command_names_the_test(executor):
     assert "passes" in executor.command(Test("passes", "passes", ("python", "passes")))
 
 
+def test_it_says_what_it_can_run_at_once(executor):
+    assert len(executor.pool.devices) == 4 and executor.pool.virtual
+    assert executor.cpu_slots >= 1
+
+
+def test_an_executor_is_reached_again_by_its_own_options(tmp_path):
+    """They are what a replay command says."""
+    for name, make in EXECUTORS.items():
+        options = make(tmp_path, "cpu:3").options
+        said = make_context(options).params
+        again = EXECUTORS[said["executor"]](tmp_path, said["devices"])
+        assert (said["executor"], again.pool) == (name, make(tmp_path, "cpu:3").pool)
+
+
+def make_context(options: tuple[str, ...]) -> click.Context:
+    return run.command.make_context("trainci run", ["tests/test_a.py", *options])
+
+
+def test_a_time_limit_is_a_cause_of_its_own(tmp_path, monkeypatch):
+    (tmp_path / "hangs").write_text(PROGRAMS["hangs"])
+    waiting: queue.SimpleQueue[events.Control] = queue.SimpleQueue()
+    job = Job(Test("hangs", "hangs", (sys.executable, "hangs"), timeout=1.0), 1, tmp_path / "logs" / "hangs.log")
+    local(tmp_path, monkeypatch).start(job, waiting.put, lambda _: None)
+    while not isinstance(event := waiting.get(timeout=DEADLINE), events.Ended):
+        pass
+    assert event.ending == Ending(Cause.TIMED_OUT, signal=15)
+
+
 def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalExecutor:
     monkeypatch.setenv("TRAINCI_LOCK_DIR", str(tmp_path / "locks"))
     return LocalExecutor(tmp_path, Pool(virtual_devices(2), virtual=True))
@@ -147,15 +181,15 @@ def test_a_full_disk_loses_the_attempt_and_ends_its_tree(tmp_path, monkeypatch):
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs/talks.log").symlink_to("/dev/full")
     attempt = Attempt(local(tmp_path, monkeypatch), tmp_path, "talks")
-    assert attempt.end().data["lost"] == "its log cannot be written: No space left on device"
-    pid = next(event.data["pid"] for event in attempt.events if event.kind == "started")
-    assert not Path(f"/proc/{pid}").exists()
+    assert attempt.end() == Ending(Cause.LOST, detail="its log cannot be written: No space left on device")
+    (started,) = attempt.all(events.Started)
+    assert not Path(f"/proc/{started.pid}").exists()
 
 
 def test_an_attempt_that_cannot_be_started_has_ended_and_is_lost(tmp_path, monkeypatch):
     (tmp_path / "logs").write_text("a file where the logs should go")
     attempt = Attempt(local(tmp_path, monkeypatch), tmp_path, "passes")
-    assert attempt.end().data["lost"] == "it could not be started: File exists"
+    assert attempt.end() == Ending(Cause.NEVER_STARTED, detail="it could not be started: File exists")
 
 
 @pytest.mark.parametrize("text", ["plain", "a b", "it's", "$(id)", "a\nb", "\t", "\udcff", "é", "é\n\\x41", "'\r'"])

@@ -105,15 +105,15 @@ class Job:
         return f"exit {self.process.returncode}: {self.process.stderr.read()}"
 
     @property
-    def guardian(self) -> int:
+    def supervisor(self) -> int:
         """The process between the wrapper and the command."""
         command = self.event("started")["pid"]
         return int(Path(f"/proc/{command}/stat").read_text().rpartition(")")[2].split()[1])
 
     @property
-    def prepared_guardian(self) -> int:
-        """That of a waiting job; the wrapper's other child is its candidate for the sentinel's office."""
-        children = wait_until(lambda: len(found := children_of(self.pid)) == 2 and found, "a guardian")
+    def prepared_supervisor(self) -> int:
+        """That of a waiting job; the wrapper's other child is its candidate for the watcher's place."""
+        children = wait_until(lambda: len(found := children_of(self.pid)) == 2 and found, "a supervisor")
         return int(children[0])
 
     def wait(self) -> int:
@@ -196,9 +196,9 @@ class Host:
         """Whatever lies in the queue."""
         return sorted(path.name for path in (self.path / "tickets").iterdir())
 
-    def sentinel(self) -> int:
-        """The process that holds the sentinel's office, found by who has locked its file."""
-        path = self.path / "queue" / "sentinel.lock"
+    def watcher(self) -> int:
+        """The process that is the leading watcher, found by who has locked its file."""
+        path = self.path / "queue" / "watcher.lock"
 
         def owner() -> int:
             inode = path.stat().st_ino if path.exists() else 0
@@ -208,7 +208,7 @@ class Host:
                     return int(fields[4])
             return 0
 
-        return int(wait_until(owner, "a sentinel"))
+        return int(wait_until(owner, "a watcher"))
 
 
 @pytest.fixture(autouse=True, scope="session")

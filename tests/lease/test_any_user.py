@@ -107,7 +107,7 @@ def test_users_of_a_group_share_one_queue_and_others_are_told(host, users):
 
 
 def test_a_lease_of_one_user_is_ended_for_the_next_user_to_start(host, users):
-    """The waiting user may neither signal nor look into the job; that of its guardians is enough."""
+    """The waiting user may neither signal nor look into the job; its own wrapper and supervisor do."""
     job = host.holder("--count", "8", "--time-limit", "1", "--grace", "0.3")
     assert users(1001, "--count", "8", "--", "true").returncode == 0
     assert job.wait() == 128 + signal.SIGTERM

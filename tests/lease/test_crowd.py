@@ -7,11 +7,12 @@ import subprocess
 import sys
 import time
 
-from trainci.lease.queue import cycle as queue
-from trainci.lease.queue.cycle import Ticket, waiting
+from trainci.lease.queue import tickets
+from trainci.lease.queue.tickets import Arrival, Ticket, waiting
 from trainci.lease.store.directory import make_fifo, open_directory
 from trainci.lease.store.locks import MUTEX_PATIENCE_S, Mutex
-from trainci.lease.store.records import Place, Request
+from trainci.lease.store.records import Request
+from trainci.model import Device
 
 # Each owner is in for a part of the patience; all of them together for far longer.
 OWNER = """
@@ -62,13 +63,14 @@ def test_a_ticket_that_is_swept_while_it_is_made_is_made_again(tmp_path, monkeyp
 
     def make_and_be_swept(directory, path):
         make_fifo(directory, path)
-        if len(swept) < 2:  # somebody's pass, while we had lost the mutex
+        if len(swept) < 2:  # somebody's cycle, while we had lost the mutex
             swept.append(path)
             waiting(directory)
 
-    monkeypatch.setattr(queue, "make_fifo", make_and_be_swept)
-    ticket = Ticket(directory, Request("a", 1, (Place("cpu-0", 0),), None, "", "job", 0, os.getpid(), 1.5), 1)
+    monkeypatch.setattr(tickets, "make_fifo", make_and_be_swept)
+    request = Request("a", 1, (Device(0, "cpu-0"),), name="job", pid=os.getpid(), since=1.5)
+    ticket = Ticket(directory, Arrival(1, request))
     assert len(swept) == 2
     assert ticket.is_there()
-    assert [request.id for _, request in waiting(directory)] == ["a"]
+    assert [arrival.request.id for arrival in waiting(directory)] == ["a"]
     ticket.remove()

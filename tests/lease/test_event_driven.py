@@ -20,10 +20,10 @@ def events_only(host):
     return host
 
 
-def test_a_killed_holder_is_noticed_by_the_sentinel(events_only):
+def test_a_killed_holder_is_noticed_by_the_watcher(events_only):
     job = events_only.holder("--count", "8")
     waiters = [events_only.waiter("--count", "8") for _ in range(3)]
-    for pid in (job.pid, job.guardian, job.event("started")["pid"]):
+    for pid in (job.pid, job.supervisor, job.event("started")["pid"]):
         os.kill(pid, signal.SIGKILL)
     waiters[0].event("granted")
     assert [waiter.wait() for waiter in waiters] == [0, 0, 0]
@@ -52,31 +52,31 @@ def test_a_killed_waiter_does_not_hold_up_those_behind_it(events_only):
     holder.process.terminate()
 
 
-def test_a_killed_sentinel_has_a_successor(events_only, until):
+def test_a_killed_watcher_has_a_successor(events_only, until):
     job = events_only.holder("--count", "8")
     waiters = [events_only.waiter("--count", "8") for _ in range(2)]
-    killed = events_only.sentinel()
+    killed = events_only.watcher()
     os.kill(killed, signal.SIGKILL)
-    until(lambda: events_only.sentinel() != killed, "a new sentinel")
-    for pid in (job.pid, job.guardian, job.event("started")["pid"]):
+    until(lambda: events_only.watcher() != killed, "a new watcher")
+    for pid in (job.pid, job.supervisor, job.event("started")["pid"]):
         os.kill(pid, signal.SIGKILL)
     assert [waiter.wait() for waiter in waiters] == [0, 0]
 
 
-def test_a_stopped_sentinel_does_not_stall_a_clean_hand_over(events_only):
+def test_a_stopped_watcher_does_not_stall_a_clean_hand_over(events_only):
     job = events_only.holder("--count", "8")
     waiters = [events_only.waiter("--count", "8") for _ in range(3)]
-    stopped = events_only.sentinel()
+    stopped = events_only.watcher()
     os.kill(stopped, signal.SIGSTOP)
     job.process.terminate()
     assert [waiter.wait() for waiter in waiters] == [0, 0, 0]
 
 
-def test_a_stopped_sentinel_does_not_stall_the_queue_when_a_holder_is_killed(host):
+def test_a_stopped_watcher_does_not_stall_the_queue_when_a_holder_is_killed(host):
     job = host.holder("--count", "8")
     waiters = [host.waiter("--count", "8") for _ in range(2)]
-    os.kill(host.sentinel(), signal.SIGSTOP)
-    for pid in (job.pid, job.guardian, job.event("started")["pid"]):
+    os.kill(host.watcher(), signal.SIGSTOP)
+    for pid in (job.pid, job.supervisor, job.event("started")["pid"]):
         os.kill(pid, signal.SIGKILL)
     assert [waiter.wait() for waiter in waiters] == [0, 0]
 
@@ -99,33 +99,34 @@ def test_a_process_stopped_with_the_mutex_does_not_stall_the_queue(host):
         assert host.run("--count", "8", "--", "true").returncode == 0
 
 
-# Prints the path of every file that a pass locks.
-PASS_AND_TELL = """
+# Prints the path of every file that a cycle locks.
+RUN_CYCLE_AND_TELL = """
 import os, sys, time
 from trainci.lease.store.directory import open_directory
-from trainci.lease.queue.cycle import Pass, waiting
+from trainci.lease.queue.cycle import run_cycle
+from trainci.lease.queue.tickets import waiting
 directory = open_directory(sys.argv[1])
 sys.addaudithook(
     lambda event, given: event == "fcntl.flock" and print(os.readlink(f"/proc/self/fd/{given[0]}"))
 )
-look = Pass(directory, time.time(), waiting(directory))
-assert len(look.queue) == 1 and len(look.busy) == 8
+decision = run_cycle(directory, time.time(), waiting(directory))
+assert len(decision.queue) == 1 and len(decision.busy) == 8
 """
 
 
 def test_a_process_stopped_while_it_looks_keeps_no_device(host):
-    """A pass reads records and lets the locks of devices alone, so it cannot be stopped with one in its hands."""
+    """A cycle reads records and lets the locks of devices alone, so it cannot be stopped with one in its hands."""
     host.holder("--count", "8")
     host.waiter("--count", "8")
     told = subprocess.run(
-        [sys.executable, "-c", PASS_AND_TELL, host.path], capture_output=True, text=True, check=True
+        [sys.executable, "-c", RUN_CYCLE_AND_TELL, host.path], capture_output=True, text=True, check=True
     )
     assert "/tickets/" in told.stdout and "/leases/" in told.stdout
     assert "/devices/" not in told.stdout
 
 
 def test_a_stopped_wrapper_does_not_keep_the_devices_of_a_job_that_has_ended(events_only):
-    """As ^Z at a terminal does it; the guardian gives the devices back in its place."""
+    """As ^Z at a terminal does it; the supervisor gives the devices back in its place."""
     job = events_only.holder("--count", "8")
     waiters = [events_only.waiter("--count", "8") for _ in range(2)]
     os.kill(job.pid, signal.SIGSTOP)
@@ -136,39 +137,39 @@ def test_a_stopped_wrapper_does_not_keep_the_devices_of_a_job_that_has_ended(eve
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_job_starts_whatever_happened_to_its_guardian_while_it_waited(events_only, number):
+def test_a_job_starts_whatever_happened_to_its_supervisor_while_it_waited(events_only, number):
     holder = events_only.holder("--count", "8")
     waiter = events_only.waiter("--count", "8", command=("echo", "ran"))
-    os.kill(waiter.prepared_guardian, number)
+    os.kill(waiter.prepared_supervisor, number)
     holder.process.terminate()
     assert waiter.end()[:2] == (0, "ran\n")
 
 
-def test_the_stopped_guardian_of_a_killed_waiter_does_not_hold_up_those_behind_it(events_only):
+def test_the_stopped_supervisor_of_a_killed_waiter_does_not_hold_up_those_behind_it(events_only):
     holder = events_only.holder("--devices", "0")
     head = events_only.waiter("--devices", "0,1")
-    guardian = head.prepared_guardian
+    supervisor = head.prepared_supervisor
     behind = events_only.waiter("--devices", "1")
-    os.kill(guardian, signal.SIGSTOP)
+    os.kill(supervisor, signal.SIGSTOP)
     head.process.kill()
     behind.event("granted")
-    os.kill(guardian, signal.SIGCONT)
+    os.kill(supervisor, signal.SIGCONT)
     holder.process.terminate()
 
 
-def test_the_guardian_of_a_killed_waiter_ends(events_only, until, is_alive):
+def test_the_supervisor_of_a_killed_waiter_ends(events_only, until, is_alive):
     events_only.holder("--count", "8")
     waiter = events_only.waiter("--count", "8")
-    guardian = waiter.prepared_guardian
+    supervisor = waiter.prepared_supervisor
     waiter.process.kill()
-    until(lambda: not is_alive(guardian), "the end of a guardian that nobody needs")
+    until(lambda: not is_alive(supervisor), "the end of a supervisor that nobody needs")
 
 
-def test_a_waiter_that_gives_up_leaves_no_guardian(events_only, is_alive, until):
+def test_a_waiter_that_gives_up_leaves_no_supervisor(events_only, is_alive, until):
     events_only.holder("--count", "8")
     waiter = events_only.waiter("--count", "8", "--timeout", "1000")
-    guardian = waiter.prepared_guardian
-    os.kill(guardian, signal.SIGSTOP)
+    supervisor = waiter.prepared_supervisor
+    os.kill(supervisor, signal.SIGSTOP)
     waiter.process.terminate()
     assert waiter.end()[0] == 128 + signal.SIGTERM
-    until(lambda: not is_alive(guardian), "the end of a guardian that nobody needs")
+    until(lambda: not is_alive(supervisor), "the end of a supervisor that nobody needs")

@@ -5,23 +5,27 @@ from __future__ import annotations
 import pytest
 
 from trainci.lease.queue.placement import choose
-from trainci.lease.store.records import Place
+from trainci.model import Device
 
 
-def places(count, groups=None, numa=None):
-    return tuple(Place(str(i), i, numa[i] if numa else -1, groups[i] if groups else -1) for i in range(count))
+def devices(count, groups=None, numa=None):
+    return tuple(
+        Device(i, str(i), numa=numa[i] if numa else -1, group=groups[i] if groups else -1) for i in range(count)
+    )
 
 
-def chosen(count, free, all_places):
-    return [int(uuid) for uuid in choose(count, [place for place in all_places if place.index in free], all_places)]
+def chosen(count, free, all_devices):
+    return [
+        int(uuid) for uuid in choose(count, [device for device in all_devices if device.index in free], all_devices)
+    ]
 
 
 def test_devices_joined_by_nvlink_come_together():
-    assert chosen(2, {1, 2, 3}, places(4, groups=[0, 1, 0, 1])) == [1, 3]
+    assert chosen(2, {1, 2, 3}, devices(4, groups=[0, 1, 0, 1])) == [1, 3]
 
 
 def test_then_one_numa_half():
-    assert chosen(2, {3, 4, 5}, places(8, numa=[0, 0, 0, 0, 1, 1, 1, 1])) == [4, 5]
+    assert chosen(2, {3, 4, 5}, devices(8, numa=[0, 0, 0, 0, 1, 1, 1, 1])) == [4, 5]
 
 
 @pytest.mark.parametrize(
@@ -36,11 +40,11 @@ def test_then_one_numa_half():
     ],
 )
 def test_aligned_blocks_stay_free_for_larger_requests(count, free, expected):
-    assert chosen(count, free, places(8)) == expected
+    assert chosen(count, free, devices(8)) == expected
 
 
 def test_many_devices_are_placed_without_trying_every_way():
-    assert len(chosen(16, set(range(32)), places(32))) == 16
+    assert len(chosen(16, set(range(32)), devices(32))) == 16
 
 
 def test_the_command_gets_such_a_choice(host):

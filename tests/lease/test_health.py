@@ -10,9 +10,9 @@ import time
 
 import pytest
 
-from trainci.lease import release, status
 from trainci.lease.store import health
 from trainci.lease.store.directory import open_directory
+from trainci.lease.view import release, status
 
 # A lease whose devices are asked by files: DIR/<uuid> holds the bytes in use, DIR/<uuid>.fault a sentence,
 # DIR/<uuid>.xid the number of an Xid that came.
@@ -26,7 +26,7 @@ def read(name, default):
     path = folder / name
     return path.read_text() if path.exists() else default
 health.IDLE_WITHIN_S = float(sys.argv[2])
-command._known_to_nvml = lambda places: True
+command._known_to_nvml = lambda devices: True
 def listen(uuids):
     return lambda: [(uuid, int(read(uuid + ".xid", 0))) for uuid in uuids if read(uuid + ".xid", "")]
 @contextlib.contextmanager
@@ -130,7 +130,7 @@ def test_a_released_device_is_not_taken_away_again_for_the_errors_that_were_know
     assert states(host)["cpu-0"].reason == "4 uncorrectable ECC errors"
 
 
-@pytest.mark.parametrize("name", ["../format", "../queue/plan", "cpu-9", ""])
+@pytest.mark.parametrize("name", ["../format", "../queue/reservations", "cpu-9", ""])
 def test_what_is_not_quarantined_cannot_be_released(host, name):
     host.run("--", "true")
     assert release(name, str(host.path)) is False

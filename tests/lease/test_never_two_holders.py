@@ -47,35 +47,37 @@ def test_sigkill_of_the_wrapper_never_frees_a_device_that_is_still_used(host, tm
     assert not is_alive(child)
 
 
-def test_sigkill_of_the_guardian_ends_the_job_and_is_the_machines_fault(host, tmp_path, until, is_alive):
+def test_sigkill_of_the_supervisor_ends_the_job_and_is_the_machines_fault(host, tmp_path, until, is_alive):
     job, born, gone = slow_job(host, tmp_path)
     child = int(until(lambda: born.exists() and born.read_text(), "the child"))
     next_one = host.waiter("--count", "8", command=("cat", str(gone)))
-    os.kill(job.guardian, signal.SIGKILL)
+    os.kill(job.supervisor, signal.SIGKILL)
     assert next_one.end()[:2] == (0, "gone")
     assert job.wait() == 3
     assert "killed" in job.event("ended")["lost"]
     assert not is_alive(child)
 
 
-def test_sigkill_of_both_guardians_at_once_leaves_no_survivor_beside_the_next_job(host, tmp_path, until, is_alive):
+def test_sigkill_of_wrapper_and_supervisor_at_once_leaves_no_survivor_beside_the_next_job(
+    host, tmp_path, until, is_alive
+):
     job, born, gone = slow_job(host, tmp_path)
     child = int(until(lambda: born.exists() and born.read_text(), "the child"))
     next_one = host.waiter("--count", "8", command=("cat", str(gone)))
-    for pid in (job.guardian, job.pid, job.event("started")["pid"]):
+    for pid in (job.supervisor, job.pid, job.event("started")["pid"]):
         os.kill(pid, signal.SIGKILL)
     assert next_one.end()[:2] == (0, "gone"), "what was left of the first job was not ended before the next began"
     assert not is_alive(child)
 
 
-def test_survivors_of_both_guardians_are_ended_while_they_hold_the_lock(host, until, is_alive):
-    """The command has the descriptor: the lock stays held, and only the sentinel sees that it is orphaned."""
+def test_survivors_of_wrapper_and_supervisor_are_ended_while_they_hold_the_lock(host, until, is_alive):
+    """The command has the descriptor: the lock stays held, and only the watcher sees that it is orphaned."""
     job = host.holder("--count", "8")
     next_one = host.waiter("--count", "8")
-    guardian, command = job.guardian, job.event("started")["pid"]
-    os.kill(guardian, signal.SIGSTOP)
+    supervisor, command = job.supervisor, job.event("started")["pid"]
+    os.kill(supervisor, signal.SIGSTOP)
     job.process.kill()
-    os.kill(guardian, signal.SIGKILL)
+    os.kill(supervisor, signal.SIGKILL)
     assert next_one.end()[0] == 0
     assert not is_alive(command)
 
@@ -92,31 +94,31 @@ def open_files(pid):
 def test_every_process_of_the_job_holds_the_lock(host):
     job = host.holder("--devices", "2")
     lock = (host.path / "devices" / "cpu-2.lock").resolve()
-    for pid in (job.pid, job.guardian, job.event("started")["pid"]):
+    for pid in (job.pid, job.supervisor, job.event("started")["pid"]):
         assert str(lock) in open_files(pid)
 
 
-def test_a_stopped_sentinel_holds_no_device(host):
+def test_a_stopped_watcher_holds_no_device(host):
     job = host.holder("--devices", "2")
     host.waiter("--devices", "2,3")
-    os.kill(host.sentinel(), signal.SIGSTOP)
-    for pid in (job.pid, job.guardian, job.event("started")["pid"]):
+    os.kill(host.watcher(), signal.SIGSTOP)
+    for pid in (job.pid, job.supervisor, job.event("started")["pid"]):
         os.kill(pid, signal.SIGKILL)
     assert (
         subprocess.run(["flock", "--timeout", "20", host.path / "devices" / "cpu-2.lock", "true"]).returncode == 0
     )
 
 
-def test_the_guardian_of_a_job_that_waited_holds_every_lock_too(host, tmp_path):
+def test_the_supervisor_of_a_job_that_waited_holds_every_lock_too(host, tmp_path):
     """They are passed to it in one message, two for each of as many devices as can be asked for."""
     host.devices = len(pool("cpu:120").devices)
     holder = host.holder("--count", "120")
     pattern = ("--lock-path-pattern", str(tmp_path / "gpu_{gpu_id}"))
     waiter = host.waiter("--count", "120", *pattern, command=("sleep", "1000"))
-    guardian = waiter.prepared_guardian
+    supervisor = waiter.prepared_supervisor
     holder.process.terminate()
-    assert waiter.guardian == guardian
-    held = {str(path.readlink()) for path in Path(f"/proc/{guardian}/fd").iterdir()}
+    assert waiter.supervisor == supervisor
+    held = {str(path.readlink()) for path in Path(f"/proc/{supervisor}/fd").iterdir()}
     assert held >= {str(tmp_path / f"gpu_{i}") for i in range(120)}
     assert held >= {str(host.path / "devices" / f"cpu-{i}.lock") for i in range(120)}
     host.devices += 1

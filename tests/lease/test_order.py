@@ -54,7 +54,7 @@ def test_a_later_request_that_may_not_be_back_in_time_is_not_backfilled(host):
 
 def test_a_backfilled_job_that_would_outstay_its_time_limit_is_ended_and_delays_nobody(host, tmp_path):
     """The reservation of the head holds because the limit is enforced."""
-    from trainci.lease import status
+    from trainci.lease.view import status
 
     holder = host.holder("--count", "4", "--time-limit", "30")
     large = host.waiter("--count", "8", command=("sh", "-c", f"date +%s.%N >{tmp_path}/begun"))
@@ -75,7 +75,7 @@ def test_a_later_request_for_other_devices_does_not_wait(host):
 
 
 def test_a_request_behind_unknown_ends_tells_no_start_and_one_behind_a_limit_does(host):
-    from trainci.lease import status
+    from trainci.lease.view import status
 
     host.holder("--devices", "0")
     host.holder("--devices", "1", "--time-limit", "200")

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from trainci.lease.queue.policy import Ask, plan
-from trainci.lease.store.records import FOREVER, Place
+from trainci.lease.queue.policy import plan
+from trainci.lease.store.records import FOREVER, Request, Reservation
+from trainci.model import Device
 
-DEVICES = tuple(Place(f"d{i}", i) for i in range(8))
+DEVICES = tuple(Device(i, f"d{i}") for i in range(8))
 BOUNDS = st.one_of(st.just(FOREVER), st.integers(1, 50).map(float))
 
 
@@ -21,7 +22,8 @@ class Queue(RuleBasedStateMachine):
         super().__init__()
         self.now = 0.0
         self.next_id = 0
-        self.waiting: list[Ask] = []
+        self.waiting: list[Request] = []
+        self.reserved: dict[str, Reservation] = {}
         self.promised: dict[str, float] = {}
         self.held: dict[str, tuple[tuple[str, ...], float]] = {}
 
@@ -29,34 +31,32 @@ class Queue(RuleBasedStateMachine):
         return {device: until for devices, until in self.held.values() for device in devices}
 
     def step(self):
-        """One pass, and everybody who was granted takes its devices."""
-        before = {ask.id: ask.promised[0] for ask in self.waiting if ask.promised is not None}
-        slots = plan(self.now, self.busy(), set(), self.waiting)
-        assert slots.keys() == {ask.id for ask in self.waiting}
+        """One cycle, and everybody who was granted takes its devices."""
+        before = {id: found.start for id, found in self.reserved.items()}
+        self.reserved = plan(self.now, self.busy(), set(), self.waiting, self.reserved)
+        assert self.reserved.keys() == {wanted.id for wanted in self.waiting}
         still = []
-        for ask in self.waiting:
-            slot = slots[ask.id]
-            assert slot.start >= self.now
-            assert slot.start <= max(before.get(ask.id, FOREVER), self.now), "a start was moved later"
-            if slot.start == FOREVER:
-                still.append(Ask(ask.id, ask.count, ask.places, ask.bound))
-            elif slot.start > self.now:
-                still.append(Ask(ask.id, ask.count, ask.places, ask.bound, (slot.start, slot.devices)))
+        for wanted in self.waiting:
+            found = self.reserved[wanted.id]
+            assert found.start >= self.now
+            assert found.start <= max(before.get(wanted.id, FOREVER), self.now), "a start was moved later"
+            if found.start > self.now:
+                still.append(wanted)
             else:
-                self.take(ask, slot)
-            self.promised.setdefault(ask.id, slot.start)
+                self.take(wanted, found)
+            self.promised.setdefault(wanted.id, found.start)
         self.waiting = still
 
-    def take(self, ask, slot):
-        assert len(set(slot.devices)) == len(slot.devices) == ask.count
-        assert set(slot.devices) <= {place.uuid for place in ask.places}
-        assert not set(slot.devices) & self.busy().keys(), "a device was granted twice"
-        assert self.now <= self.promised.get(ask.id, FOREVER), "it waited longer than it was told at its arrival"
-        self.held[ask.id] = (slot.devices, self.now + ask.bound)
+    def take(self, wanted, found):
+        assert len(set(found.devices)) == len(found.devices) == wanted.count
+        assert set(found.devices) <= {device.uuid for device in wanted.devices}
+        assert not set(found.devices) & self.busy().keys(), "a device was granted twice"
+        assert self.now <= self.promised.get(wanted.id, FOREVER), "it waited longer than it was told at its arrival"
+        self.held[wanted.id] = (found.devices, self.now + wanted.bound)
 
-    def arrive(self, places, count, bound):
+    def arrive(self, devices, count, bound):
         self.next_id += 1
-        self.waiting.append(Ask(f"r{self.next_id}", count, places, bound))
+        self.waiting.append(Request(f"r{self.next_id}", count, devices, bound))
         self.step()
 
     @rule(count=st.sampled_from((1, 1, 2, 3, 4, 8)), bound=BOUNDS)
@@ -81,7 +81,7 @@ class Queue(RuleBasedStateMachine):
 
     @rule(seconds=st.integers(1, 30))
     def time_passes(self, seconds):
-        """Jobs end at their bounds, and passes happen then, as the real ones do."""
+        """Jobs end at their bounds, and cycles happen then, as the real ones do."""
         until = self.now + seconds
         while True:
             ends = [end for _, end in self.held.values() if end <= until]
@@ -99,20 +99,23 @@ class Queue(RuleBasedStateMachine):
         if not self.waiting:
             return
         first, *others = self.waiting
-        free = {place.uuid for place in first.places} - self.busy().keys()
-        promised = [ask for ask in others if ask.promised is not None]
-        reserved = {device for ask in promised for device in ask.promised[1]}
+        free = {device.uuid for device in first.devices} - self.busy().keys()
+        promised = [wanted for wanted in others if self.start_of(wanted) < FOREVER]
+        reserved = {device for wanted in promised for device in self.reserved[wanted.id].devices}
         assert len(free - reserved) < first.count
-        if all(ask.places == DEVICES for ask in self.waiting):
+        if all(wanted.devices == DEVICES for wanted in self.waiting):
             assert len(free) < first.count or self.would_be_too_many(first, promised)
+
+    def start_of(self, wanted):
+        return self.reserved.get(wanted.id, Reservation()).start
 
     def would_be_too_many(self, first, promised):
         """Where everybody takes any devices, counting tells whether all fit."""
         spans = [(self.now, until) for until in self.busy().values()] + [
             (self.now, self.now + first.bound)
         ] * first.count
-        for ask in promised:
-            spans += [(ask.promised[0], ask.promised[0] + ask.bound)] * ask.count
+        for wanted in promised:
+            spans += [(self.start_of(wanted), self.start_of(wanted) + wanted.bound)] * wanted.count
         return any(sum(begin <= moment < end for begin, end in spans) > len(DEVICES) for moment, _ in spans)
 
     @invariant()
@@ -132,18 +135,23 @@ Queue.TestCase.settings = settings(max_examples=2000, stateful_step_count=25, de
 TestQueue = pytest.mark.slow(Queue.TestCase)
 
 
-def ask(id, count, bound=FOREVER, promised=None, places=DEVICES[:4]):
-    return Ask(id, count, places, bound, promised)
+def request(id, count, bound=FOREVER, devices=DEVICES[:4]):
+    return Request(id, count, devices, bound)
 
 
-def starts(slots):
-    return {id: slot.start for id, slot in slots.items()}
+def starts(found):
+    return {id: reservation.start for id, reservation in found.items()}
 
 
 def test_backfill_never_delays_the_head():
     busy = {"d0": 10.0, "d1": 10.0}
-    queue = [ask("head", 4), ask("back in time", 1, 10.0), ask("too long", 1, 11.0), ask("no limit", 1)]
-    assert starts(plan(0.0, busy, set(), queue)) == {
+    queue = [
+        request("head", 4),
+        request("back in time", 1, 10.0),
+        request("too long", 1, 11.0),
+        request("no limit", 1),
+    ]
+    assert starts(plan(0.0, busy, set(), queue, {})) == {
         "head": 10.0,
         "back in time": 0.0,
         "too long": FOREVER,
@@ -154,47 +162,51 @@ def test_backfill_never_delays_the_head():
 def test_the_second_in_line_keeps_its_promise_too():
     """Where textbook EASY protects the head only, and the second could be overtaken again and again."""
     busy = {"d0": 10.0, "d1": 20.0, "d2": 20.0}
-    queue = [ask("head", 2, 5.0), ask("second", 4, 5.0), ask("third", 1, 15.0)]
-    slots = starts(plan(0.0, busy, set(), queue))
-    assert slots == {"head": 10.0, "second": 20.0, "third": 25.0}
+    queue = [request("head", 2, 5.0), request("second", 4, 5.0), request("third", 1, 15.0)]
+    found = starts(plan(0.0, busy, set(), queue, {}))
+    assert found == {"head": 10.0, "second": 20.0, "third": 25.0}
 
 
 def test_nothing_that_competes_overtakes_an_unknown_start():
-    queue = [ask("head", 4), ask("quick", 1, 0.001), ask("elsewhere", 1, 1.0, places=DEVICES[4:])]
-    slots = plan(0.0, {"d0": FOREVER}, set(), queue)
-    assert starts(slots) == {"head": FOREVER, "quick": FOREVER, "elsewhere": 0.0}
+    queue = [request("head", 4), request("quick", 1, 0.001), request("elsewhere", 1, 1.0, devices=DEVICES[4:])]
+    found = plan(0.0, {"d0": FOREVER}, set(), queue, {})
+    assert starts(found) == {"head": FOREVER, "quick": FOREVER, "elsewhere": 0.0}
 
 
 def test_a_request_for_certain_devices_competes_for_those_only():
-    queue = [ask("certain", 2, places=DEVICES[:2]), ask("other", 2)]
-    slots = plan(0.0, {"d0": FOREVER}, set(), queue)
-    assert slots["other"].start == 0.0
-    assert set(slots["other"].devices) == {"d2", "d3"}
+    queue = [request("certain", 2, devices=DEVICES[:2]), request("other", 2)]
+    found = plan(0.0, {"d0": FOREVER}, set(), queue, {})
+    assert found["other"].start == 0.0
+    assert set(found["other"].devices) == {"d2", "d3"}
 
 
 def test_broken_devices_are_not_used_and_who_needs_them_holds_nobody_back():
-    slots = plan(0.0, {}, {"d1"}, [ask("needs all", 4), ask("needs three", 3)])
-    assert slots["needs all"].start == FOREVER
-    assert slots["needs three"].devices == ("d0", "d2", "d3")
+    found = plan(0.0, {}, {"d1"}, [request("needs all", 4), request("needs three", 3)], {})
+    assert found["needs all"].start == FOREVER
+    assert found["needs three"].devices == ("d0", "d2", "d3")
 
 
 def test_a_holder_that_outstays_its_bound_moves_the_promise_by_a_moment_only():
-    slots = plan(100.0, {"d0": 50.0}, set(), [ask("a", 4, 1.0, (50.0, ("d0", "d1", "d2", "d3")))])
-    assert 100.0 < slots["a"].start <= 102.0
+    promised = {"a": Reservation(50.0, ("d0", "d1", "d2", "d3"))}
+    found = plan(100.0, {"d0": 50.0}, set(), [request("a", 4, 1.0)], promised)
+    assert 100.0 < found["a"].start <= 102.0
 
 
 def test_a_promise_is_a_start_and_not_certain_devices():
     """`second` was promised d3 among others; with d3 moved to `first` both keep their word, and nothing idles."""
     now, soon = 0.0, 1.0
-    first = ask("first", 4, promised=(soon, ("d0", "d1", "d2", "d4")), places=DEVICES)
-    second = ask("second", 4, promised=(soon, ("d3", "d5", "d6", "d7")), places=DEVICES)
-    slots = plan(now, dict.fromkeys(("d4", "d5", "d6", "d7"), soon), set(), [first, second])
-    assert starts(slots) == {"first": now, "second": soon}
-    assert slots["first"].devices == ("d0", "d1", "d2", "d3")
+    queue = [request("first", 4, devices=DEVICES), request("second", 4, devices=DEVICES)]
+    promised = {
+        "first": Reservation(soon, ("d0", "d1", "d2", "d4")),
+        "second": Reservation(soon, ("d3", "d5", "d6", "d7")),
+    }
+    found = plan(now, dict.fromkeys(("d4", "d5", "d6", "d7"), soon), set(), queue, promised)
+    assert starts(found) == {"first": now, "second": soon}
+    assert found["first"].devices == ("d0", "d1", "d2", "d3")
 
 
 def test_devices_promised_to_those_who_need_just_them_are_not_given_away():
-    first = ask("first", 2, promised=(1.0, ("d0", "d1")), places=DEVICES[:3])
-    second = ask("second", 2, promised=(1.0, ("d2", "d3")), places=DEVICES[2:4])
-    slots = plan(0.0, {"d1": 1.0, "d3": 1.0}, set(), [first, second])
-    assert starts(slots) == {"first": 1.0, "second": 1.0}
+    queue = [request("first", 2, devices=DEVICES[:3]), request("second", 2, devices=DEVICES[2:4])]
+    promised = {"first": Reservation(1.0, ("d0", "d1")), "second": Reservation(1.0, ("d2", "d3"))}
+    found = plan(0.0, {"d1": 1.0, "d3": 1.0}, set(), queue, promised)
+    assert starts(found) == {"first": 1.0, "second": 1.0}

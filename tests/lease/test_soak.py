@@ -1,4 +1,5 @@
-"""The soak: hundreds of leases, while wrappers, guardians, commands, waiters and sentinels are killed and stopped.
+"""The soak: hundreds of leases, while wrappers, supervisors, commands, waiters and watchers are killed and
+stopped.
 
 Each job witnesses by itself: for each of its devices it makes a file that must not be there, stays a moment, and
 removes it. It knows nothing of locks.
@@ -48,7 +49,7 @@ for path in mine:
 
 
 def victims(wrapper: int) -> list[int]:
-    """The wrapper, its guardian or its candidate for the sentinel, and the command."""
+    """The wrapper, its supervisor or its candidate for the watcher, and the command."""
     children = children_of(wrapper)
     return [wrapper, *children, *(pid for child in children for pid in children_of(child))]
 

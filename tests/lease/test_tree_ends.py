@@ -108,9 +108,9 @@ def test_stopped_descendants_end_too(host, until, is_alive):
     assert not is_alive(command)
 
 
-def test_a_stopped_guardian_is_replaced(host, is_alive, monkeypatch):
+def test_a_stopped_supervisor_is_replaced(host, is_alive, monkeypatch):
     job = host.holder("--grace", "0.3")
-    os.kill(job.guardian, signal.SIGSTOP)
+    os.kill(job.supervisor, signal.SIGSTOP)
     job.process.terminate()
     assert job.wait() == 128 + signal.SIGTERM
     assert not is_alive(job.event("started")["pid"])
@@ -129,7 +129,7 @@ def test_unrelated_processes_are_never_touched(host, is_alive):
 
 
 def test_the_streams_close_with_the_command(host):
-    """Whoever reads the output of a lease sees its end, though the guardian had the same streams."""
+    """Whoever reads the output of a lease sees its end, though the supervisor had the same streams."""
     done = subprocess.run(
         host.command("--", "echo", "hello"), env=host.environment, capture_output=True, timeout=40
     )
@@ -155,14 +155,16 @@ def cgroup_of(pid):
 
 
 @needs_cgroup
-def test_a_nameless_orphan_of_killed_guardians_ends_before_the_device_is_handed_on(host, tmp_path, until, is_alive):
+def test_a_nameless_orphan_that_nobody_watches_over_ends_before_the_device_is_handed_on(
+    host, tmp_path, until, is_alive
+):
     pid_file, gone = tmp_path / "pid", tmp_path / "gone"
     job = host.holder("--count", "8", command=(sys.executable, "-c", NAMELESS, str(pid_file), str(gone)))
     orphan = int(until(lambda: pid_file.exists() and pid_file.read_text(), "the orphan"))
     until(lambda: "/trainci-" in cgroup_of(orphan), "the move into the job's cgroup")
     group = Path(cgroup.path_for("0")).parent / cgroup_of(orphan).rpartition("/")[2]
     next_one = host.waiter("--count", "8", command=("cat", str(gone)))
-    for pid in (job.guardian, job.pid, job.event("started")["pid"]):
+    for pid in (job.supervisor, job.pid, job.event("started")["pid"]):
         os.kill(pid, signal.SIGKILL)
     assert next_one.end()[:2] == (0, "gone"), "the next job started beside a process of the first"
     assert not is_alive(orphan)
@@ -170,14 +172,14 @@ def test_a_nameless_orphan_of_killed_guardians_ends_before_the_device_is_handed_
 
 
 @needs_cgroup
-@pytest.mark.parametrize("killed", ["nobody", "the wrapper", "the guardian"])
+@pytest.mark.parametrize("killed", ["nobody", "the wrapper", "the supervisor"])
 def test_the_cgroup_of_a_job_is_removed_after_it(host, until, killed):
     job = host.holder("--grace", "0.3")
     command = job.event("started")["pid"]
     until(lambda: "/trainci-" in cgroup_of(command), "the move into the job's cgroup")
     group = Path(cgroup.path_for("0")).parent / cgroup_of(command).rpartition("/")[2]
-    assert cgroup_of(job.pid) == cgroup_of(job.guardian) == cgroup_of(os.getpid())
-    os.kill({"nobody": command, "the wrapper": job.pid, "the guardian": job.guardian}[killed], signal.SIGKILL)
+    assert cgroup_of(job.pid) == cgroup_of(job.supervisor) == cgroup_of(os.getpid())
+    os.kill({"nobody": command, "the wrapper": job.pid, "the supervisor": job.supervisor}[killed], signal.SIGKILL)
     until(lambda: not group.exists(), "the end of the cgroup")
 
 

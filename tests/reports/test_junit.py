@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from junitparser import JUnitXml
 
-from trainci.model import Attempt, Outcome, Result, Run, Test, Verdict
+from trainci.model import Attempt, Cause, Ending, Outcome, Result, Run, Test, Verdict
 from trainci.reports.junit import write_junit
 
 _HOSTILE = st.one_of(
@@ -20,7 +20,7 @@ _HOSTILE = st.one_of(
 
 
 def _result(name: str, outcome: Outcome = Outcome.PASSED, sentence: str = "why", log: str = "log") -> Result:
-    attempts = (Attempt(Test(name, "t.py"), 1, 0.0, 1.0, 3.5, 0, log),)
+    attempts = (Attempt(Test(name, "t.py"), 1, 0.0, 1.0, 3.5, Ending(Cause.EXITED, 0), log),)
     without = outcome in (Outcome.REFUSED, Outcome.SKIPPED)
     return Result(name, Verdict(outcome, sentence), () if without else attempts)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from trainci.model import Attempt, Outcome, Result, Run, Test, Verdict
+from trainci.model import Attempt, Cause, Ending, Outcome, Result, Run, Test, Verdict
 from trainci.reports.summary import markdown
 
 HOSTILE = "tests/test_|`x`<img src=x onerror=y>**b**[a](http://evil)\n| passed | @team $(x).py"
 TEST = Test("tests/test_a.py", "tests/test_a.py", num_gpus=2)
-ATTEMPT = Attempt(TEST, 1, 0.0, 10.0, 72.5, 1, "log", ("cpu-0", "cpu-1"))
+ATTEMPT = Attempt(TEST, 1, 0.0, 10.0, 72.5, Ending(Cause.EXITED, 1), "log", ("cpu-0", "cpu-1"))
 RESULT = Result(TEST.id, Verdict(Outcome.FAILED, "exit code 1"), (ATTEMPT,))
 REPLAY = "trainci run --id tests/test_a.py --devices cpu:2"
 RUN = Run("1", "0123456789abcdef", 0, 80, (RESULT,), "2 virtual devices, no GPU", 1, {TEST.id: REPLAY})

@@ -5,63 +5,72 @@ from dataclasses import replace
 
 import pytest
 
-from trainci.model import Attempt, Outcome, Result, Test, Verdict
-from trainci.verdict.decide import MACHINE_TRIES, decide, exit_code
+from trainci.model import Attempt, Cause, Ending, Outcome, Phase, Result, Test, Verdict
+from trainci.verdict.decide import decide, exit_code
+from trainci.verdict.rules.machine import TRIES
 
 _TEST = Test("t", "t.py", timeout=60.0)
 
 
-def _attempt(
-    code: int | None = 0, *, timed_out: bool = False, interrupted: bool = False, lost: str = ""
-) -> Attempt:
-    return Attempt(_TEST, 1, 0.0, 10.0, 12.5, code, "log", (), timed_out, interrupted, lost)
+def _attempt(ending: Ending, phase: Phase = Phase.BOTH) -> Attempt:
+    return Attempt(_TEST, 1, 0.0, 10.0, 12.5, ending, "log", phase=phase)
+
+
+def _exited(code: int) -> Attempt:
+    return _attempt(Ending(Cause.EXITED, code))
 
 
 def test_the_machine_is_at_fault_when_a_test_with_phases_says_so_twice() -> None:
-    said = replace(_attempt(3), test=replace(_attempt(3).test, phased=True))
+    said = replace(_exited(3), test=replace(_TEST, phased=True))
     assert decide([said]) is None
     assert decide([said, said]) == Verdict(Outcome.MACHINE, "the test found the machine at fault (exit code 3)")
-    assert decide([_attempt(3)]) == Verdict(Outcome.FAILED, "exit code 3"), "a number like any other"
+    assert decide([_exited(3)]) == Verdict(Outcome.FAILED, "exit code 3"), "a number like any other"
 
 
-@pytest.mark.parametrize("code", [0, 1, -9, None])
-@pytest.mark.parametrize("timed_out", [False, True])
-@pytest.mark.parametrize("interrupted", [False, True])
-@pytest.mark.parametrize("lost", ["", "gone"])
-def test_every_ending_has_its_outcome(code: int | None, timed_out: bool, interrupted: bool, lost: str) -> None:
-    attempt = _attempt(code, timed_out=timed_out, interrupted=interrupted, lost=lost)
+@pytest.mark.parametrize(("code", "number"), [(0, None), (1, None), (None, 9), (None, None)])
+@pytest.mark.parametrize("detail", ["", "gone"])
+@pytest.mark.parametrize("cause", Cause)
+@pytest.mark.parametrize("phase", Phase)
+def test_every_ending_has_its_outcome(
+    code: int | None, number: int | None, detail: str, cause: Cause, phase: Phase
+) -> None:
+    attempt = _attempt(Ending(cause, code, number, detail), phase)
     verdict = decide([attempt])
-    if interrupted:
-        assert verdict == Verdict(Outcome.INTERRUPTED, "interrupted before it ended")
-    elif timed_out:
-        assert verdict == Verdict(Outcome.TIMED_OUT, "ended by its time limit of 60 s")
-    elif lost:
-        assert verdict is None
-        assert decide([attempt] * MACHINE_TRIES) == Verdict(Outcome.MACHINE, "gone")
-    elif code == 0:
-        assert verdict == Verdict(Outcome.PASSED, "in 2.5 s")
-    else:
-        assert verdict and verdict.outcome is Outcome.FAILED
+    where = "in its prepare phase: " if phase is Phase.PREPARE else ""
+    match cause:
+        case Cause.INTERRUPTED:
+            assert verdict == Verdict(Outcome.INTERRUPTED, "interrupted before it ended")
+        case Cause.TIMED_OUT:
+            assert verdict == Verdict(Outcome.TIMED_OUT, f"{where}ended by its time limit of 60 s")
+        case Cause.LOST | Cause.NEVER_STARTED:
+            assert verdict is None
+            assert decide([attempt] * TRIES) == Verdict(Outcome.MACHINE, where + (detail or cause.value))
+        case Cause.EXITED if code == 0:
+            assert verdict == Verdict(Outcome.PASSED, "in 2.5 s")
+        case Cause.EXITED | Cause.SIGNALLED:
+            assert verdict and verdict.outcome is Outcome.FAILED
+            assert verdict.sentence.startswith(where)
+        case _:
+            pytest.fail(f"no verdict is known for {cause}")
 
 
 @pytest.mark.parametrize(
-    ("code", "sentence"),
+    ("ending", "sentence"),
     [
-        (1, "exit code 1"),
-        (255, "exit code 255"),
-        (-9, "killed by SIGKILL (signal 9)"),
-        (-11, "killed by SIGSEGV (signal 11)"),
-        (-99, "killed by signal 99"),
-        (None, "never started"),
+        (Ending(Cause.EXITED, 1), "exit code 1"),
+        (Ending(Cause.EXITED, 255), "exit code 255"),
+        (Ending(Cause.SIGNALLED, signal=9), "killed by SIGKILL (signal 9)"),
+        (Ending(Cause.SIGNALLED, signal=11), "killed by SIGSEGV (signal 11)"),
+        (Ending(Cause.SIGNALLED, signal=99), "killed by signal 99"),
     ],
 )
-def test_a_red_test_is_red_at_once_and_says_how_it_ended(code: int | None, sentence: str) -> None:
-    assert decide([_attempt(code)]) == Verdict(Outcome.FAILED, sentence)
+def test_a_red_test_is_red_at_once_and_says_how_it_ended(ending: Ending, sentence: str) -> None:
+    assert decide([_attempt(ending)]) == Verdict(Outcome.FAILED, sentence)
 
 
 def test_only_the_last_attempt_counts_after_the_machines_fault() -> None:
-    lost = _attempt(None, lost="gone")
-    for last, outcome in ((_attempt(0), Outcome.PASSED), (_attempt(1), Outcome.FAILED)):
+    lost = _attempt(Ending(Cause.LOST, detail="gone"))
+    for last, outcome in ((_exited(0), Outcome.PASSED), (_exited(1), Outcome.FAILED)):
         verdict = decide([lost, last])
         assert verdict and verdict.outcome is outcome
 

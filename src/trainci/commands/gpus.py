@@ -8,8 +8,7 @@ import click
 
 from trainci.errors import EXIT_OK, UsageError
 from trainci.host import devices
-from trainci.lease import release, status
-from trainci.lease.view import DeviceStatus, Waiting
+from trainci.lease.view import DeviceStatus, Waiting, release, status
 from trainci.text import counted, printable
 
 

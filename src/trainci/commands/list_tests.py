@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from trainci.errors import MachineError
-from trainci.history.sqlite import History, Past
+from trainci.history import open_existing
+from trainci.history.store import Past, Store
 from trainci.model import Selected, Suite
 from trainci.paths import StatePaths
 from trainci.repository import Repository, Request, open_repository
@@ -29,11 +30,10 @@ def command(selectors: tuple[str, ...]) -> int:
     return 0
 
 
-def _history(repository: Repository) -> History | None:
+def _history(repository: Repository) -> Store | None:
     """The durations are an extra: what there is to run is shown without them, too."""
-    state = StatePaths(repository.root)
     try:
-        return History(state) if state.history.exists() else None
+        return open_existing(StatePaths(repository.root))
     except (MachineError, OSError) as error:
         click.echo(f"without durations: {error}", err=True)
         return None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from trainci.history.sqlite import History, Recorded
+from trainci.history import open_existing
+from trainci.history.store import Recorded
 from trainci.paths import StatePaths
 from trainci.repository import open_repository
 from trainci.text import printable
@@ -19,8 +20,7 @@ def command(ids: tuple[str, ...]) -> int:
 
     A test records with trainci.testing.record_metric; TEST_ID is as `trainci list` shows it.
     """
-    state = StatePaths(open_repository().root)
-    history = History(state) if state.history.exists() else None
+    history = open_existing(StatePaths(open_repository().root))
     for test_id in ids:
         click.echo(printable(test_id))
         recorded = history.recorded(test_id) if history else []

@@ -20,11 +20,14 @@ from trainci import git, schedule
 from trainci.console.actions import GithubConsole
 from trainci.console.plain import Console
 from trainci.errors import EXIT_OK, EXIT_USAGE, MachineError, UsageError
-from trainci.executors.local import LocalExecutor
+from trainci.executors import DEFAULT, EXECUTORS
+from trainci.executors.base import Executor
 from trainci.github import actions as github
+from trainci.history import open_store
 from trainci.history.event_log import EventLog
-from trainci.history.sqlite import History
-from trainci.host import devices
+from trainci.history.recorder import Recorder
+from trainci.history.recovery import take_cut_off
+from trainci.history.store import Store
 from trainci.model import Pool, Run, Selection
 from trainci.paths import RunPaths, StatePaths
 from trainci.reports import summary
@@ -44,6 +47,7 @@ class _Options:
     base: str
     dry_run: bool
     devices: str
+    executor: str
     fail_fast: bool
     timeout: float | None
     junit: Path | None
@@ -62,6 +66,13 @@ class _Options:
 @click.option("--base", default="", metavar="REF", help="What --changed compares with; origin/<base> by default.")
 @click.option("--dry-run", is_flag=True, help="Print what would run, why, and by which command; start nothing.")
 @click.option("--devices", default="auto", metavar="auto|cpu:N|0,1", help="Which devices may be used.")
+@click.option(
+    "--executor",
+    type=click.Choice(list(EXECUTORS)),
+    default=DEFAULT,
+    show_default=True,
+    help="What runs the tests.",
+)
 @click.option("--fail-fast", is_flag=True, help="Stop at the first test that does not pass.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="For every test.")
 @click.option(
@@ -75,15 +86,14 @@ def command(**given: Any) -> int:
     options = _Options(**given)
     repository = open_repository()
     selected = _select(repository, options)
-    pool = devices.pool(options.devices)
-    executor = LocalExecutor(repository.root, pool)
-    feasible = schedule.fit(selected, pool)
+    executor = EXECUTORS[options.executor](repository.root, options.devices)
+    feasible = schedule.fit(selected, executor.pool)
     if options.dry_run:
         return _print_plan(selected, feasible, executor)
     if selected.is_empty:
         click.echo(selected.note)
         return EXIT_OK
-    run = _run(repository, feasible, pool, executor, options)
+    run = _run(repository, feasible, executor, options)
     _report(run, repository.root, options.junit)
     return run.exit_code
 
@@ -107,32 +117,30 @@ def _select(repository: Repository, options: _Options) -> Selection:
     return selected
 
 
-def _run(repository: Repository, feasible: Fitting, pool: Pool, executor: LocalExecutor, options: _Options) -> Run:
+def _run(repository: Repository, feasible: Fitting, executor: Executor, options: _Options) -> Run:
     state = StatePaths(repository.root)
-    with closing(History(state)) as history:
-        plan = _plan(repository, feasible, pool, history, options)
+    with closing(open_store(state)) as history:
+        plan = _plan(repository, feasible, executor, history, options)
         paths = RunPaths(state, plan.run_id)
-        with closing(EventLog(paths)) as events, _console(repository.root, plan) as console:
-            for cut_off in history.take_cut_off():
-                console.note(f"an earlier run was killed during {cut_off.test_id}; its log: {cut_off.log}")
-            listeners = (events, history.listener(plan.run_id), console)
-            runner = Runner(plan, executor, paths, listeners, time.time)
+        with closing(EventLog(paths)) as log, _console(repository.root, plan, executor.pool) as console:
+            for cut_off in take_cut_off(history, state):
+                console.note(f"an earlier run was killed during {cut_off.attempt.test_id}; its log: {cut_off.log}")
+            listeners = (log, Recorder(history, state, plan.run_id), console)
+            runner = Runner(plan, executor, paths, listeners, console, time.time)
             with _interrupting(runner):
                 run = runner.run()
             console.summary(run, repository.root)
     return run
 
 
-def _plan(repository: Repository, feasible: Fitting, pool: Pool, history: History, options: _Options) -> Plan:
+def _plan(repository: Repository, feasible: Fitting, executor: Executor, history: Store, options: _Options) -> Plan:
     ids = [item.test.id for item in feasible.selection.tests]
     return Plan(
         run_id=time.strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(3),
         commit=git.head(repository.root),
         fitting=feasible,
-        pool=pool,
-        cpu_slots=len(os.sched_getaffinity(0)),
         expected={key: past.median for key, past in history.past(ids).items() if past.median is not None},
-        replay={test_id: _replay(test_id, options) for test_id in ids},
+        replay={test_id: _replay(test_id, executor, options) for test_id in ids},
         fail_fast=options.fail_fast,
     )
 
@@ -149,7 +157,7 @@ def _report(run: Run, root: Path, junit: Path | None) -> None:
             raise MachineError(f"{printable(str(junit))}: the report cannot be written: {error.strerror}") from None
 
 
-def _print_plan(selected: Selection, feasible: Fitting, executor: LocalExecutor) -> int:
+def _print_plan(selected: Selection, feasible: Fitting, executor: Executor) -> int:
     elsewhere = {item.test_id: f"    not on this host: it {item.sentence}" for item in feasible.too_large}
     elsewhere |= {item.test_id: f"    skipped on this host: it {item.sentence}" for item in feasible.skipped}
     for item in selected.tests:
@@ -166,18 +174,18 @@ def _print_plan(selected: Selection, feasible: Fitting, executor: LocalExecutor)
     return EXIT_USAGE if selected.refused else EXIT_OK
 
 
-def _replay(test_id: str, options: _Options) -> str:
+def _replay(test_id: str, executor: Executor, options: _Options) -> str:
     limit = () if options.timeout is None else ("--timeout", f"{options.timeout:g}")
-    return shlex.join(["trainci", "run", "--id", test_id, "--devices", options.devices, *limit])
+    return shlex.join(["trainci", "run", "--id", test_id, *executor.options, *limit])
 
 
-def _console(root: Path, plan: Plan) -> Console:
+def _console(root: Path, plan: Plan, pool: Pool) -> Console:
     if github.in_actions(os.environ):
         return GithubConsole(sys.stdout, time.time, root, secrets.token_hex(16))
     if sys.stdout.isatty():
         from trainci.console.live import LiveConsole
 
-        return LiveConsole(sys.stdout, time.time, plan.fitting.selection, plan.pool, plan.expected)
+        return LiveConsole(sys.stdout, time.time, plan.fitting.selection, pool, plan.expected)
     return Console(sys.stdout, time.time)
 
 

@@ -8,7 +8,7 @@ from typing import TextIO
 
 from trainci.console.plain import Console
 from trainci.github import actions as github
-from trainci.model import Event, Result, Run
+from trainci.model import Result, Run, events
 
 
 class GithubConsole(Console):
@@ -25,23 +25,28 @@ class GithubConsole(Console):
         self._logs: dict[str, Path] = {}
         self._open = ""
         self._stopped = False
-        self._held_back: list[Event] = []
+        self._held_back: list[events.Event] = []
+        self._begun: set[str] = set()
 
-    def __call__(self, event: Event) -> None:
-        """Listen to the run."""
-        own = event.test_id == self._open
-        if event.kind == "queued":
-            self._logs[event.test_id] = self._root / event.data["log"]
-        if event.kind in ("preparing", "started") and not self._open:
-            self._open_group(event.test_id)
-        if event.kind == "output" and not own:
+    def _on(self, event: events.Event) -> None:
+        match event:
+            case events.Queued():
+                self._logs[event.test_id] = self._root / event.log
+            case events.Started() | events.Output() if event.test_id not in self._begun:
+                # Output comes by a way of its own, and may be the first of them.
+                self._begun.add(event.test_id)
+                if not self._open:
+                    self._open_group(event.test_id)
+        own = isinstance(event, events.TestEvent) and event.test_id == self._open
+        if isinstance(event, events.Output) and not own:
             return
-        if self._open and event.test_id and not own:
-            if event.kind in ("ended", "verdict"):
+        if self._open and isinstance(event, events.TestEvent) and not own:
+            if isinstance(event, events.Concluded) or (isinstance(event, events.Ended) and event.final):
                 self._held_back.append(event)
             return
-        super().__call__(event)
-        if event.kind == "ended":
+        super()._on(event)
+        if isinstance(event, events.Ended) and event.final:
+            self._begun.discard(event.test_id)
             self._end(event.test_id)
 
     def _end(self, test_id: str) -> None:
@@ -53,7 +58,7 @@ class GithubConsole(Console):
             self._close_group()
         held_back, self._held_back = self._held_back, []
         for event in held_back:
-            self(event)
+            self._on(event)
 
     def _show_log(self, test_id: str) -> None:
         try:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from trainci import schedule
 from trainci.console.plain import Console, clock_time, duration
-from trainci.model import Event, Outcome, Pool, Run, Selection, Test
+from trainci.model import Outcome, Phase, Pool, Run, Selection, Test, events
 from trainci.text import counted
 
 _COLORS = {
@@ -43,7 +43,7 @@ class LiveConsole(Console):
         self._expected = expected
         self._waiting = dict(self._tests)
         self._running: dict[str, tuple[Test, float, str]] = {}
-        self._outcomes: list[str] = []
+        self._outcomes: list[Outcome] = []
         self._rich = rich.console.Console(file=stream, highlight=False, soft_wrap=True)
         self._live = rich.live.Live(
             console=self._rich, get_renderable=self._render, refresh_per_second=4, transient=True
@@ -56,30 +56,32 @@ class LiveConsole(Console):
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def __call__(self, event: Event) -> None:
-        """Listen to the run."""
+    def _on(self, event: events.Event) -> None:
         self._track(event)
-        super().__call__(event)
+        super()._on(event)
 
     def summary(self, run: Run, root: Path) -> None:
         """See Console; the table of running tests is gone by then."""
         self._live.stop()
         super().summary(run, root)
 
-    def _track(self, event: Event) -> None:
-        if event.kind == "queued":
-            self._waiting.pop(event.test_id, None)
-            self._running[event.test_id] = (self._tests[event.test_id], event.at, "waiting for devices")
-        elif event.kind == "preparing":
-            self._running[event.test_id] = (self._tests[event.test_id], event.at, "prepares")
-        elif event.kind == "prepared":
-            self._running[event.test_id] = (self._tests[event.test_id], event.at, "waiting for devices")
-        elif event.kind == "started":
-            self._running[event.test_id] = (self._tests[event.test_id], event.at, "")
-        elif event.kind == "ended":
-            self._running.pop(event.test_id, None)
-        elif event.kind == "verdict":
-            self._outcomes.append(event.data["outcome"])
+    def _track(self, event: events.Event) -> None:
+        match event:
+            case events.Queued():
+                self._waiting.pop(event.test_id, None)
+                self._show_as(event, "waiting for devices")
+            case events.Started():
+                self._show_as(event, "prepares" if event.phase is Phase.PREPARE else "")
+            case events.Ended(final=False):
+                self._show_as(event, "waiting for devices")
+            case events.Ended():
+                self._running.pop(event.test_id, None)
+            case events.Concluded():
+                self._outcomes.append(event.verdict.outcome)
+
+    def _show_as(self, event: events.TestEvent, state: str) -> None:
+        """``state`` is empty for a test that holds its devices."""
+        self._running[event.test_id] = (self._tests[event.test_id], event.at, state)
 
     def _render(self) -> Group:
         table = Table(box=None, show_header=False, pad_edge=False)
@@ -100,7 +102,7 @@ class LiveConsole(Console):
     def _footer(self, now: float) -> str:
         running = [(test, since) for test, since, state in list(self._running.values()) if not state]
         in_use = sum(test.num_gpus for test, _ in running)
-        passed = self._outcomes.count(Outcome.PASSED.value)
+        passed = self._outcomes.count(Outcome.PASSED)
         kind = "virtual device" if self._pool.virtual else "device"
         parts = [
             f"{in_use} of {counted(len(self._pool.devices), kind)} in use",

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
-from trainci.model import Event, Outcome, Result, Run
+from trainci.model import Cause, Ending, Outcome, Phase, Result, Run, events
 from trainci.reports import last_lines
 
 _SHOWN_LINES = 15
 
 
 class Console:
-    """A listener of the run, which sums it up at the end."""
+    """A listener of the run, which sums it up at the end. Output may come from any thread."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float]) -> None:
         self._stream = stream
         self._clock = clock
         self._partial: dict[str, str] = {}
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Console:
         return self
@@ -27,15 +29,10 @@ class Console:
     def __exit__(self, *_: object) -> None:
         self._stream.flush()
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: events.Event) -> None:
         """Listen to the run."""
-        if event.kind == "output":
-            self._output(event.test_id, event.data["text"])
-            return
-        if event.kind in ("prepared", "ended"):
-            self._flush_partial(event.test_id)
-        if text := _sentence(event):
-            self._say(event, text)
+        with self._lock:
+            self._on(event)
 
     def note(self, text: str) -> None:
         """Say something that no event says."""
@@ -59,6 +56,16 @@ class Console:
         if replay := run.replay.get(result.test_id):
             self._write(f"    replay: {replay}")
 
+    def _on(self, event: events.Event) -> None:
+        match event:
+            case events.Output():
+                self._output(event.test_id, event.text)
+                return
+            case events.Ended():
+                self._flush_partial(event.test_id)
+        if text := _sentence(event):
+            self._write(f"[{clock_time(event.at)}] {text}")
+
     def _output(self, test_id: str, text: str) -> None:
         *lines, rest = (self._partial.get(test_id, "") + text).split("\n")
         self._partial[test_id] = rest.rpartition("\r")[2]
@@ -71,9 +78,6 @@ class Console:
 
     def _output_line(self, test_id: str, line: str) -> None:
         self._write(f"{test_id} | {line}")
-
-    def _say(self, event: Event, text: str) -> None:
-        self._write(f"[{clock_time(event.at)}] {text}")
 
     def _write(self, line: str) -> None:
         self._stream.write(f"{line}\n")
@@ -90,25 +94,26 @@ def totals(run: Run) -> str:
     return f"{nothing_ran}{', '.join(parts)} in {duration(run.ended_at - run.started_at)} · {run.devices}"
 
 
-def _sentence(event: Event) -> str:
-    data = event.data
-    if event.kind == "waiting":
-        return f"{event.test_id}: waits for its devices, {data['ahead']} ahead in the host's queue"
-    if event.kind == "granted" and data["devices"]:
-        return f"{event.test_id}: granted {', '.join(data['devices'])}"
-    if event.kind == "preparing":
-        return f"{event.test_id}: prepares, attempt {event.attempt}; it holds no device yet"
-    if event.kind == "prepared" and data["exit_code"] == 0:
-        return f"{event.test_id}: prepared"
-    if event.kind == "started":
-        return f"{event.test_id}: started, attempt {event.attempt}"
-    if event.kind == "ended" and data["lost"]:
-        return f"{event.test_id}: attempt {event.attempt} was lost: {data['lost']}"
-    if event.kind == "verdict":
-        return f"{event.test_id}: {data['outcome']}, {data['sentence']}"
-    if event.kind == "interrupted":
-        return "interrupted: ending every test; the reports are still written"
-    return ""
+def _sentence(event: events.Event) -> str:
+    match event:
+        case events.Waiting():
+            return f"{event.test_id}: waits for its devices, {event.ahead} ahead in the host's queue"
+        case events.Granted() if event.devices:
+            return f"{event.test_id}: granted {', '.join(event.devices)}"
+        case events.Started(phase=Phase.PREPARE):
+            return f"{event.test_id}: prepares, attempt {event.attempt}; it holds no device yet"
+        case events.Started():
+            return f"{event.test_id}: started, attempt {event.attempt}"
+        case events.Ended(final=False):
+            return f"{event.test_id}: prepared"
+        case events.Ended(ending=Ending(cause=Cause.LOST | Cause.NEVER_STARTED, detail=detail)):
+            return f"{event.test_id}: attempt {event.attempt} was lost: {detail}"
+        case events.Concluded():
+            return f"{event.test_id}: {event.verdict.outcome.value}, {event.verdict.sentence}"
+        case events.Interrupted():
+            return "interrupted: ending every test; the reports are still written"
+        case _:
+            return ""
 
 
 def _result_line(result: Result) -> str:

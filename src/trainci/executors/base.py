@@ -4,21 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
-from trainci.model import Event, Test
+from trainci.model import Phase, Pool, Test, events
 
-Emit = Callable[[Event], None]
-
-
-class Phase(Enum):
-    """How much of a test a job runs. The value is what the test finds in ``TRAINCI_PHASE`` (none for both)."""
-
-    BOTH = ""
-    PREPARE = "prepare"
-    EXECUTE = "execute"
+Emit = Callable[[events.Control], None]
+Show = Callable[[events.Output], None]
 
 
 @dataclass(frozen=True)
@@ -46,19 +38,31 @@ class Job:
 
 
 class Executor(Protocol):
-    """Starts attempts and ends them with every process that they started.
+    """Starts jobs and ends them with every process that they started.
 
-    Events reach ``emit`` from any thread. An attempt gives ``waiting`` (data: ``ahead``) while others hold its
-    devices, ``granted`` (``devices``: ids), ``started`` (``pid``), ``output`` (``text``), and last,
-    exactly once, ``ended`` (``exit_code``: int or None, ``timed_out``, ``lost``: sentence or ""). When
-    ``ended`` is emitted, no process of the attempt lives and its log is complete.
+    Events reach ``emit`` from any thread, each with the job's test, attempt and phase: ``Waiting`` while others
+    hold its devices, ``Granted``, ``Started``, and last, exactly once, ``Ended``. When that is emitted, no process
+    of the job lives, its log is complete, and all its output has been shown. ``Output`` goes to ``show``, from a
+    thread of the executor's own: a slow ``show`` holds up that job, and nothing else. Neither function raises.
     """
 
-    def start(self, job: Job, emit: Emit) -> None:
-        """Begin the attempt and return at once."""
+    @property
+    def pool(self) -> Pool:
+        """The devices that its tests may use."""
+
+    @property
+    def cpu_slots(self) -> int:
+        """How many tests that need no device, or prepare, may run at once."""
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The options with which ``trainci run`` comes by an executor like this one."""
+
+    def start(self, job: Job, emit: Emit, show: Show) -> None:
+        """Begin the job and return at once."""
 
     def stop(self, job: Job) -> None:
-        """End the attempt: politely, then for certain. ``ended`` still follows. Unknown jobs are ignored."""
+        """End the job: politely, then for certain. ``Ended`` still follows. Unknown jobs are ignored."""
 
     def command(self, test: Test) -> str:
         """The exact shell command that ``start`` gives the test, for people to read."""

@@ -7,18 +7,18 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from trainci.executors.base import Emit, Job, Phase
-from trainci.model import Event, Test
+from trainci.executors.base import Emit, Job, Show
+from trainci.model import Cause, Ending, Phase, Pool, Test, events
+
+PASSED = Ending(Cause.EXITED, 0)
 
 
 @dataclass(frozen=True)
 class Scripted:
     """How one attempt goes: what it prints and how it ends. ``hangs``: it ends only when it is stopped."""
 
-    exit_code: int | None = 0
+    ending: Ending = PASSED
     output: str = ""
-    timed_out: bool = False
-    lost: str = ""
     hangs: bool = False
 
 
@@ -28,9 +28,19 @@ class FakeExecutor:
     A prepare phase has a script of its own, under ``"<test id> prepare"``, and is so named in ``started``.
     """
 
-    def __init__(self, script: Mapping[str, Sequence[Scripted]], clock: Callable[[], float]) -> None:
+    options = ("--executor", "fake")
+
+    def __init__(
+        self,
+        script: Mapping[str, Sequence[Scripted]],
+        clock: Callable[[], float],
+        pool: Pool,
+        cpu_slots: int = 2,
+    ) -> None:
         self._script = script
         self._clock = clock
+        self.pool = pool
+        self.cpu_slots = cpu_slots
         self._hanging: dict[Job, Emit] = {}
         self._pids = itertools.count(1)
         self.started: list[str] = []
@@ -39,36 +49,34 @@ class FakeExecutor:
         """See Executor."""
         return shlex.join(test.command)
 
-    def start(self, job: Job, emit: Emit) -> None:
+    def start(self, job: Job, emit: Emit, show: Show) -> None:
         """See Executor."""
         scripted = self._scripted(job)
         self.started.append(_name(job))
-        self._send(job, emit, "granted", devices=[f"fake-{i}" for i in range(job.num_gpus)])
-        self._send(job, emit, "started", pid=next(self._pids))
+        of_job = (job.test.id, job.attempt, job.phase)
+        emit(events.Granted(self._clock(), *of_job, tuple(f"fake-{i}" for i in range(job.num_gpus))))
+        emit(events.Started(self._clock(), *of_job, next(self._pids)))
         job.log.parent.mkdir(parents=True, exist_ok=True)
         with job.log.open("a") as log:
             log.write(scripted.output)
         if scripted.output:
-            self._send(job, emit, "output", text=scripted.output)
+            show(events.Output(self._clock(), *of_job, scripted.output))
         if scripted.hangs:
             self._hanging[job] = emit
         else:
-            self._end(job, emit, scripted)
+            self._end(job, emit, scripted.ending)
 
     def stop(self, job: Job) -> None:
         """See Executor."""
         if emit := self._hanging.pop(job, None):
-            self._end(job, emit, Scripted(exit_code=-15))
+            self._end(job, emit, Ending(Cause.SIGNALLED, signal=15))
 
     def _scripted(self, job: Job) -> Scripted:
         attempts = self._script.get(_name(job), ())
         return attempts[job.attempt - 1] if job.attempt <= len(attempts) else Scripted()
 
-    def _end(self, job: Job, emit: Emit, how: Scripted) -> None:
-        self._send(job, emit, "ended", exit_code=how.exit_code, timed_out=how.timed_out, lost=how.lost)
-
-    def _send(self, job: Job, emit: Emit, kind: str, **data: object) -> None:
-        emit(Event(kind, self._clock(), job.test.id, job.attempt, data))
+    def _end(self, job: Job, emit: Emit, ending: Ending) -> None:
+        emit(events.Ended(self._clock(), job.test.id, job.attempt, job.phase, ending))
 
 
 def _name(job: Job) -> str:

@@ -7,7 +7,6 @@ so when the runner is killed, too: the descriptor that it reports on then closes
 from __future__ import annotations
 
 import io
-import json
 import os
 import selectors
 import shlex
@@ -16,12 +15,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from trainci.executors.base import Emit, Job
-from trainci.model import Event, Pool, Test
+from trainci.executors.base import Emit, Job, Show
+from trainci.host import devices
+from trainci.lease import protocol
+from trainci.model import Cause, Ending, Phase, Pool, Test, events
 from trainci.paths import RunPaths
 
 GRACE_SECONDS = 5.0
@@ -31,12 +31,16 @@ _CHUNK = 65536
 
 
 class LocalExecutor:
-    """Starts the command of each test from the repository's root."""
+    """Starts the command of each test from the repository's root. ``options`` are those of Executor."""
 
-    def __init__(self, root: Path, pool: Pool, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, root: Path, pool: Pool, options: tuple[str, ...] = (), clock: Callable[[], float] = time.time
+    ) -> None:
         self._root = root
-        self._pool = pool
         self._clock = clock
+        self.pool = pool
+        self.cpu_slots = len(os.sched_getaffinity(0))
+        self.options = options
         self._processes: dict[tuple[str, int], subprocess.Popen[bytes]] = {}
 
     def command(self, test: Test) -> str:
@@ -44,7 +48,7 @@ class LocalExecutor:
         variables = [f"{name}={_shell_word(value)}" for name, value in test.env]
         return " ".join([*variables, *map(_shell_word, test.command)])
 
-    def start(self, job: Job, emit: Emit) -> None:
+    def start(self, job: Job, emit: Emit, show: Show) -> None:
         """See Executor."""
         try:
             job.log.parent.mkdir(parents=True, exist_ok=True)
@@ -52,12 +56,11 @@ class LocalExecutor:
             log = job.log.open("ab", buffering=0)
             process, status = self._launch(job)
         except OSError as error:
-            lost = f"it could not be started: {error.strerror}"
-            data = {"exit_code": None, "timed_out": False, "lost": lost}
-            emit(Event("ended", self._clock(), job.test.id, job.attempt, data))
+            ending = Ending(Cause.NEVER_STARTED, detail=f"it could not be started: {error.strerror}")
+            emit(events.Ended(self._clock(), job.test.id, job.attempt, job.phase, ending))
             return
         self._processes[job.test.id, job.attempt] = process
-        watcher = _Watcher(job, process, status, log, emit, self._clock)
+        watcher = _Watcher(job, process, status, log, emit, show, self._clock)
         threading.Thread(target=watcher.run, name=job.test.id, daemon=True).start()
 
     def stop(self, job: Job) -> None:
@@ -73,7 +76,7 @@ class LocalExecutor:
             **dict(job.test.env),
             "PYTHONUNBUFFERED": "1",
             "TRAINCI_TEST_ID": job.test.id,
-            "TRAINCI_PHASE": job.phase.value,
+            "TRAINCI_PHASE": "" if job.phase is Phase.BOTH else job.phase.value,
             "TRAINCI_METRICS_FILE": str(RunPaths.metrics(job.log)),
         }
         read_end, write_end = os.pipe()
@@ -97,19 +100,26 @@ class LocalExecutor:
         return process, read_end
 
     def _lease_command(self, job: Job, status: int) -> list[str]:
-        devices = self._pool.devices
         where = (
-            ["--virtual", str(len(devices))]
-            if self._pool.virtual
-            else ["--devices-allowed", ",".join(device.uuid for device in devices)]
+            [protocol.VIRTUAL, str(len(self.pool.devices))]
+            if self.pool.virtual
+            else [protocol.DEVICES_ALLOWED, ",".join(device.uuid for device in self.pool.devices)]
         )
         return [
-            *(sys.executable, "-m", "trainci.lease"),
-            *("--count", str(job.num_gpus), *(where if job.num_gpus else [])),
-            *("--time-limit", f"{job.time_limit:g}", "--grace", f"{GRACE_SECONDS:g}"),
-            *("--name", job.test.id, "--status-fd", str(status)),
+            *(sys.executable, "-m", protocol.MODULE),
+            *(protocol.COUNT, str(job.num_gpus), *(where if job.num_gpus else [])),
+            *(protocol.TIME_LIMIT, f"{job.time_limit:g}", protocol.GRACE, f"{GRACE_SECONDS:g}"),
+            *(f"{protocol.NAME}={job.test.id}", protocol.STATUS_FD, str(status)),
             *("--", *job.test.command),
         ]
+
+
+def local_executor(root: Path, spec: str) -> LocalExecutor:
+    """The executor of this host's devices, or of those that ``spec`` (``trainci run --devices``) names.
+
+    :raises UsageError: ``spec`` makes no sense, or names a device that is not there.
+    """
+    return LocalExecutor(root, devices.pool(spec), ("--devices", spec))
 
 
 def _shell_word(text: str) -> str:
@@ -123,7 +133,7 @@ def _shell_word(text: str) -> str:
 
 
 class _Watcher:
-    """Follows one lease process: its output into the log and the events, its reports into events."""
+    """Follows one lease process: its output into the log and to ``show``, its reports into events."""
 
     def __init__(
         self,
@@ -132,18 +142,20 @@ class _Watcher:
         status: int,
         log: io.FileIO,
         emit: Emit,
+        show: Show,
         clock: Callable[[], float],
     ) -> None:
-        self._job = job
+        self._of_job = (job.test.id, job.attempt, job.phase)
         self._process = process
         self._status = status
         self._log = log
         self._emit = emit
+        self._show = show
         self._clock = clock
         self._pending = b""
         self._tail = b""
-        self._ending: dict[str, Any] | None = None
-        self._lost = ""
+        self._ending: Ending | None = None
+        self._fault = ""
 
     def run(self) -> None:
         try:
@@ -154,7 +166,7 @@ class _Watcher:
             self._log.close()
             assert self._process.stdout is not None
             self._process.stdout.close()
-            self._send("ended", **self._outcome())
+            self._emit(events.Ended(self._clock(), *self._of_job, self._ended()))
 
     def _follow(self) -> None:
         assert self._process.stdout is not None
@@ -175,10 +187,10 @@ class _Watcher:
                         selector.unregister(key.fileobj)
 
     def _on_output(self, data: bytes) -> None:
-        if not self._lost:
+        if not self._fault:
             self._write_log(data)
         self._tail = (self._tail + data)[-4096:]
-        self._send("output", text=data.decode("utf-8", "replace"))
+        self._show(events.Output(self._clock(), *self._of_job, data.decode("utf-8", "replace")))
 
     def _write_log(self, data: bytes) -> None:
         rest = memoryview(data)
@@ -186,36 +198,49 @@ class _Watcher:
             while rest:
                 rest = rest[self._log.write(rest) :]
         except OSError as error:
-            self._lost = f"its log cannot be written: {error.strerror}"
-            self._process.send_signal(signal.SIGTERM)
+            self._lose(f"its log cannot be written: {error.strerror}")
 
     def _on_status(self, data: bytes) -> None:
-        for report in self._reports(data):
-            kind = report.pop("event")
-            if kind == "ended":
-                self._ending = report
-            else:
-                self._send(kind, **report)
-
-    def _reports(self, data: bytes) -> Iterator[dict[str, Any]]:
         *lines, self._pending = (self._pending + data).split(b"\n")
         for line in lines:
-            yield json.loads(line)
+            try:
+                self._on_report(protocol.load(line))
+            except ValueError as error:
+                self._lose(str(error))
 
-    def _outcome(self) -> dict[str, Any]:
-        if self._lost:
-            return {"exit_code": None, "timed_out": False, "lost": self._lost}
+    def _on_report(self, report: protocol.Report) -> None:
+        now = self._clock()
+        match report:
+            case protocol.Waiting():
+                self._emit(events.Waiting(now, *self._of_job, report.ahead))
+            case protocol.Granted():
+                self._emit(events.Granted(now, *self._of_job, report.devices))
+            case protocol.Started():
+                self._emit(events.Started(now, *self._of_job, report.pid))
+            case protocol.Ended():
+                self._ending = _ending(report)
+
+    def _lose(self, fault: str) -> None:
+        self._fault = fault
+        self._process.send_signal(signal.SIGTERM)
+
+    def _ended(self) -> Ending:
+        if self._fault:
+            return Ending(Cause.LOST, detail=self._fault)
         if self._ending is None:
             last = self._tail.decode("utf-8", "replace").strip().splitlines()
             said = f": {last[-1]}" if last else ""
-            lost = f"the process that held the lease ended with {self._process.returncode} and no report{said}"
-            return {"exit_code": None, "timed_out": False, "lost": lost}
-        signal_number = self._ending.get("signal")
-        return {
-            "exit_code": -signal_number if signal_number else self._ending.get("code"),
-            "timed_out": bool(self._ending.get("time_limit")),
-            "lost": self._ending.get("lost") or "",
-        }
+            code = self._process.returncode
+            fault = f"the process that held the lease ended with {code} and no report{said}"
+            return Ending(Cause.LOST, detail=fault)
+        return self._ending
 
-    def _send(self, kind: str, **data: Any) -> None:
-        self._emit(Event(kind, self._clock(), self._job.test.id, self._job.attempt, data))
+
+def _ending(report: protocol.Ended) -> Ending:
+    if report.time_limit:
+        cause = Cause.TIMED_OUT
+    elif report.lost:
+        cause = Cause.LOST
+    else:
+        cause = Cause.SIGNALLED if report.signal else Cause.EXITED
+    return Ending(cause, report.code, report.signal, report.lost)

@@ -1,24 +1,26 @@
 """All runs in SQLite, kept as they happen. The one room that knows SQL.
 
-Each event is written before the next is looked at, so a runner that is killed leaves a history that can be read;
-which of its attempts were cut off is then told by rows without an end, and by the lock that died with the runner.
+A runner that is killed leaves a history that can be read; rows without an end tell which of its attempts were cut
+off.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import math
 import sqlite3
 import statistics
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from trainci.errors import MachineError
-from trainci.history import metric_files
-from trainci.history.event_log import is_alive, unwritable
-from trainci.model import Event, Metric
+from trainci.history.event_log import is_alive
+from trainci.history.store import AttemptKey, CutOff, Past, Recorded, StoreError
+from trainci.model import Cause, Ending, Metric, Phase, Verdict
 from trainci.paths import RunPaths, StatePaths
 
 # Each entry brings the schema from the version of its position to the next; `user_version` counts them.
@@ -52,73 +54,149 @@ _MIGRATIONS = (
     CREATE INDEX metrics_of_test ON metrics (test_id, name, run_id);
     """,
     "CREATE INDEX verdicts_of_test ON verdicts (test_id, at)",
+    # How an attempt ended becomes one Ending: `exit_code` was negative for a signal, NULL where nothing had begun.
+    """
+    ALTER TABLE attempts ADD COLUMN phase TEXT NOT NULL DEFAULT 'both';
+    ALTER TABLE attempts ADD COLUMN cause TEXT;
+    ALTER TABLE attempts ADD COLUMN signal INTEGER;
+    ALTER TABLE attempts ADD COLUMN detail TEXT NOT NULL DEFAULT '';
+    UPDATE attempts SET
+        cause = CASE
+            WHEN timed_out THEN 'timed out' WHEN lost <> '' THEN 'lost' WHEN exit_code IS NULL THEN 'interrupted'
+            WHEN exit_code < 0 THEN 'signalled' ELSE 'exited'
+        END,
+        exit_code = CASE WHEN exit_code >= 0 THEN exit_code END,
+        signal = CASE WHEN exit_code < 0 THEN -exit_code END,
+        detail = lost
+    WHERE ended IS NOT NULL;
+    ALTER TABLE attempts DROP COLUMN timed_out;
+    ALTER TABLE attempts DROP COLUMN lost
+    """,
 )
 _REMEMBERED = 20
+# How many seconds to wait for another process.
+_PATIENCE = 30.0
+_WHICH = "WHERE run_id = ? AND test_id = ? AND number = ?"
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
-@dataclass(frozen=True)
-class Past:
-    """What is known of a test: durations in seconds of passed attempts, and what became of it last."""
+def _answered(method: Callable[_P, _T]) -> Callable[_P, _T]:
+    """``method``, with SQLite's errors as a Store raises them."""
 
-    last: float | None = None
-    median: float | None = None
-    outcome: str = ""
+    @functools.wraps(method)
+    def answer(*arguments: _P.args, **named: _P.kwargs) -> _T:
+        try:
+            return method(*arguments, **named)
+        except sqlite3.Error as error:
+            raise StoreError(str(error)) from None
 
-
-@dataclass(frozen=True)
-class CutOff:
-    """An attempt that was under way when its runner was killed."""
-
-    run_id: str
-    test_id: str
-    number: int
-    log: str
+    return answer
 
 
-@dataclass(frozen=True)
-class Recorded:
-    """The last that a test recorded of a metric, in which run, and the last value of the run before that."""
-
-    last: Metric
-    run_id: str
-    before: float | None
-
-
-class History:
-    """The runs, attempts and verdicts of a repository.
+def sqlite_store(state: StatePaths) -> SqliteStore:
+    """The history in the repository's own state directory, which is made if there is none yet.
 
     :raises MachineError: the database cannot be opened, or a newer trainci wrote it.
     """
+    try:
+        state.create()
+        return SqliteStore(state.history, lambda run_id: is_alive(RunPaths(state, run_id)))
+    except (sqlite3.Error, OSError) as error:
+        raise MachineError(
+            f"{state.history}: the history cannot be opened: {error}. Move the file away to begin a new one."
+        ) from None
 
-    def __init__(self, state: StatePaths) -> None:
-        self._state = state
-        try:
-            state.create()
-            self._db = sqlite3.connect(state.history, timeout=30, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
-            self._migrate()
-        except (sqlite3.Error, OSError) as error:
-            raise MachineError(
-                f"{state.history}: the history cannot be opened: {error}. Move the file away to begin a new one."
-            ) from None
+
+class SqliteStore:
+    """A Store in one file, see there. ``alive`` says whether the runner of a run that has not ended lives.
+
+    :raises sqlite3.Error: the database cannot be opened, or a newer trainci wrote it.
+    """
+
+    def __init__(self, file: Path, alive: Callable[[str], bool]) -> None:
+        self.place = str(file)
+        self._alive = alive
+        self._db = sqlite3.connect(file, timeout=_PATIENCE, isolation_level=None)
+        self._write_ahead()
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        self._migrate()
 
     def close(self) -> None:
-        """Close the database."""
+        """See Store."""
         self._db.close()
 
-    def listener(self, run_id: str) -> _Recorder:
-        """What writes the events of run ``run_id``."""
-        return _Recorder(self._db, self._state, run_id)
+    @_answered
+    def begin_run(self, run_id: str, commit: str, devices: str, at: float) -> None:
+        """See Store."""
+        self._db.execute(
+            "INSERT INTO runs (id, commit_id, devices, started) VALUES (?, ?, ?, ?)", (run_id, commit, devices, at)
+        )
 
+    @_answered
+    def end_run(self, run_id: str, exit_code: int, at: float) -> None:
+        """See Store."""
+        self._db.execute("UPDATE runs SET ended = ?, exit_code = ? WHERE id = ?", (at, exit_code, run_id))
+
+    @_answered
+    def begin_attempt(self, attempt: AttemptKey, gpus: int, log: str, at: float) -> None:
+        """See Store."""
+        self._db.execute(
+            "INSERT INTO attempts (run_id, test_id, number, gpus, log, queued) VALUES (?, ?, ?, ?, ?, ?)",
+            (*attempt, gpus, log, at),
+        )
+
+    @_answered
+    def set_devices(self, attempt: AttemptKey, devices: tuple[str, ...]) -> None:
+        """See Store."""
+        self._db.execute(f"UPDATE attempts SET devices = ? {_WHICH}", (json.dumps(devices), *attempt))
+
+    @_answered
+    def set_started(self, attempt: AttemptKey, at: float) -> None:
+        """See Store."""
+        self._db.execute(f"UPDATE attempts SET started = ? {_WHICH}", (at, *attempt))
+
+    @_answered
+    def end_attempt(self, attempt: AttemptKey, phase: Phase, ending: Ending, at: float) -> None:
+        """See Store."""
+        self._db.execute(
+            f"UPDATE attempts SET ended = ?, phase = ?, cause = ?, exit_code = ?, signal = ?, detail = ? {_WHICH}",
+            (at, phase.value, ending.cause.value, ending.exit_code, ending.signal, ending.detail, *attempt),
+        )
+
+    @_answered
+    def keep_metrics(self, attempt: AttemptKey, metrics: Iterable[Metric]) -> None:
+        """See Store."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            self._db.execute(f"DELETE FROM metrics {_WHICH}", attempt)
+            self._db.executemany(
+                "INSERT INTO metrics (run_id, test_id, number, name, value, step, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                ((*attempt, metric.name, metric.value, metric.step, metric.at) for metric in metrics),
+            )
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    @_answered
+    def keep_verdict(self, run_id: str, test_id: str, verdict: Verdict, at: float) -> None:
+        """See Store."""
+        self._db.execute(
+            "INSERT INTO verdicts (run_id, test_id, outcome, sentence, at) VALUES (?, ?, ?, ?, ?)",
+            (run_id, test_id, verdict.outcome.value, verdict.sentence, at),
+        )
+
+    @_answered
     def past(self, test_ids: Iterable[str]) -> dict[str, Past]:
-        """What is known of each of ``test_ids``; tests without a past are left out."""
+        """See Store."""
         found: dict[str, Past] = {}
         for test_id in test_ids:
             rows = self._db.execute(
-                "SELECT ended - started FROM attempts WHERE test_id = ? AND exit_code = 0 AND started IS NOT NULL"
-                " AND ended IS NOT NULL ORDER BY ended DESC LIMIT ?",
-                (test_id, _REMEMBERED),
+                "SELECT ended - started FROM attempts WHERE test_id = ? AND cause = ? AND exit_code = 0"
+                " AND started IS NOT NULL ORDER BY ended DESC LIMIT ?",
+                (test_id, Cause.EXITED.value, _REMEMBERED),
             ).fetchall()
             seconds = [float(row[0]) for row in rows]
             outcome = self._last_outcome(test_id)
@@ -127,26 +205,9 @@ class History:
                 found[test_id] = Past(last, statistics.median(seconds) if seconds else None, outcome)
         return found
 
-    def take_cut_off(self) -> list[CutOff]:
-        """The attempts of runs whose runner was killed, each told once."""
-        found: list[CutOff] = []
-        unended = self._db.execute("SELECT id FROM runs WHERE ended IS NULL AND cut_off = 0").fetchall()
-        for (run_id,) in unended:
-            if is_alive(RunPaths(self._state, run_id)):
-                continue
-            rows = self._db.execute(
-                "SELECT test_id, number, log FROM attempts WHERE run_id = ? AND ended IS NULL ORDER BY queued",
-                (run_id,),
-            )
-            cut_off = [CutOff(run_id, *row) for row in rows]
-            for item in cut_off:
-                _collect_metrics(self._db, self._state, run_id, item.test_id, item.number)
-            found += cut_off
-            self._db.execute("UPDATE runs SET cut_off = 1 WHERE id = ?", (run_id,))
-        return found
-
+    @_answered
     def recorded(self, test_id: str) -> list[Recorded]:
-        """What the test recorded of each metric, by name."""
+        """See Store."""
         # In SQLite, columns beside max() are those of the row that has the maximum.
         rows = self._db.execute(
             "SELECT name, value, step, at, run_id, max(rowid) FROM metrics WHERE test_id = ?"
@@ -160,6 +221,26 @@ class History:
             found.append(Recorded(Metric(name, _number(value), step, at), run_id, before))
         return found
 
+    @_answered
+    def unended_runs(self) -> list[str]:
+        """See Store."""
+        rows = self._db.execute("SELECT id FROM runs WHERE ended IS NULL AND cut_off = 0 ORDER BY started")
+        return [run_id for (run_id,) in rows]
+
+    @_answered
+    def unended_attempts(self, run_id: str) -> list[CutOff]:
+        """See Store."""
+        rows = self._db.execute(
+            "SELECT test_id, number, log FROM attempts WHERE run_id = ? AND ended IS NULL ORDER BY queued",
+            (run_id,),
+        )
+        return [CutOff(AttemptKey(run_id, test_id, number), log) for test_id, number, log in rows]
+
+    @_answered
+    def mark_cut_off(self, run_id: str) -> None:
+        """See Store."""
+        self._db.execute("UPDATE runs SET cut_off = 1 WHERE id = ?", (run_id,))
+
     def _last_outcome(self, test_id: str) -> str:
         row = self._db.execute(
             # A test that was skipped or refused has a verdict and no attempt.
@@ -171,7 +252,19 @@ class History:
         if row is None:
             return ""
         run_id, outcome = row
-        return outcome or ("running" if is_alive(RunPaths(self._state, run_id)) else "cut off")
+        return outcome or ("running" if self._alive(run_id) else "cut off")
+
+    def _write_ahead(self) -> None:
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                self._db.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                # Of all statements, this is the one that SQLite lets fail at once while another process opens.
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.01)
 
     def _migrate(self) -> None:
         self._db.execute("BEGIN IMMEDIATE")
@@ -187,91 +280,6 @@ class History:
                 self._db.execute(statement)
             self._db.execute(f"PRAGMA user_version = {number}")
         self._db.execute("COMMIT")
-
-
-class _Recorder:
-    """Writes the events of one run into the history, each in a transaction of its own.
-
-    :raises MachineError: an event cannot be written.
-    """
-
-    def __init__(self, db: sqlite3.Connection, state: StatePaths, run_id: str) -> None:
-        self._db = db
-        self._state = state
-        self._run = run_id
-
-    def __call__(self, event: Event) -> None:
-        write = getattr(self, f"_on_{event.kind}", None)
-        if write is not None:
-            try:
-                write(event, event.data)
-            except sqlite3.Error as error:
-                raise unwritable(self._state.history, error) from None
-
-    def _on_run_started(self, event: Event, data: Any) -> None:
-        self._db.execute(
-            "INSERT INTO runs (id, commit_id, devices, started) VALUES (?, ?, ?, ?)",
-            (self._run, data["commit"], data["devices"], event.at),
-        )
-
-    def _on_queued(self, event: Event, data: Any) -> None:
-        self._db.execute(
-            "INSERT INTO attempts (run_id, test_id, number, gpus, log, queued) VALUES (?, ?, ?, ?, ?, ?)",
-            (self._run, event.test_id, event.attempt, data["gpus"], data["log"], event.at),
-        )
-
-    def _on_granted(self, event: Event, data: Any) -> None:
-        self._update(event, devices=json.dumps(data["devices"]))
-
-    def _on_started(self, event: Event, _data: Any) -> None:
-        self._update(event, started=event.at)
-
-    def _on_ended(self, event: Event, data: Any) -> None:
-        self._update(
-            event,
-            ended=event.at,
-            exit_code=data["exit_code"],
-            timed_out=int(data["timed_out"]),
-            lost=data["lost"],
-        )
-        _collect_metrics(self._db, self._state, self._run, event.test_id, event.attempt)
-
-    def _on_verdict(self, event: Event, data: Any) -> None:
-        self._db.execute(
-            "INSERT INTO verdicts (run_id, test_id, outcome, sentence, at) VALUES (?, ?, ?, ?, ?)",
-            (self._run, event.test_id, data["outcome"], data["sentence"], event.at),
-        )
-
-    def _on_run_ended(self, event: Event, data: Any) -> None:
-        self._db.execute(
-            "UPDATE runs SET ended = ?, exit_code = ? WHERE id = ?", (event.at, data["exit_code"], self._run)
-        )
-
-    def _update(self, event: Event, **columns: Any) -> None:
-        assignments = ", ".join(f"{name} = ?" for name in columns)
-        self._db.execute(
-            f"UPDATE attempts SET {assignments} WHERE run_id = ? AND test_id = ? AND number = ?",
-            (*columns.values(), self._run, event.test_id, event.attempt),
-        )
-
-
-def _collect_metrics(db: sqlite3.Connection, state: StatePaths, run_id: str, test_id: str, number: int) -> None:
-    """Take in what an attempt recorded in its file, once more if that was begun before."""
-    attempt = (run_id, test_id, number)
-    which = "WHERE run_id = ? AND test_id = ? AND number = ?"
-    (log,) = db.execute(f"SELECT log FROM attempts {which}", attempt).fetchone()
-    metrics = metric_files.read(RunPaths.metrics(state.root / log))
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        db.execute(f"DELETE FROM metrics {which}", attempt)
-        db.executemany(
-            "INSERT INTO metrics (run_id, test_id, number, name, value, step, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            ((*attempt, metric.name, metric.value, metric.step, metric.at) for metric in metrics),
-        )
-    except BaseException:
-        db.execute("ROLLBACK")
-        raise
-    db.execute("COMMIT")
 
 
 def _number(value: float | None) -> float:

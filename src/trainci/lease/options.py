@@ -1,80 +1,52 @@
-"""The flags of ``trainci lease`` and ``gpu-lock-exec``, read by hand: argparse alone would cost 10 ms a lease."""
+"""The flags of ``trainci lease`` and of ``gpu-lock-exec``."""
 
 from __future__ import annotations
 
+import argparse
 import os
+from dataclasses import dataclass, replace
+from typing import NoReturn
 
 from trainci.errors import UsageError
+from trainci.lease import protocol
 from trainci.lease.store.records import FOREVER
+from trainci.text import printable
 
-USAGE = """\
-Usage: trainci lease [--count N | --devices 0,3] [options] -- COMMAND…
-
-Waits in the host's queue for GPUs, runs COMMAND with them, and ends everything that
-it started before the next in the queue gets them. Exits with the command's own code
-(128+n for signal n); 75 when the GPUs did not come in time; 2 for a request that can
-never be met.
-
-  --count N              how many GPUs (1)
-  --devices LIST         exactly these: indices or UUIDs
-  --timeout S            how long to wait for them (for ever)
-  --time-limit S         end the command after S seconds; lets it start in gaps of the queue
-  --grace S              between SIGTERM and SIGKILL, when the command is ended (5)
-  --name TEXT            how others see this request in `trainci gpus`
-  --lock-dir DIR         the directory that all who share the GPUs share ($TRAINCI_LOCK_DIR,
-                         else /dev/shm/trainci)
-  --lock-path-pattern P  take these files' locks, too: a path with {gpu_id} in it
-  --target-env-name VAR  the variable that gets the devices (CUDA_VISIBLE_DEVICES)
-  --total-gpus N         use the first N GPUs only; where there is no driver, how many there are
-  --devices-allowed LIST choose among these only
-  --virtual N            lease N virtual CPU devices instead of GPUs
-  --status-fd FD         write what happens to this descriptor, one JSON object a line;
-                         when its reader goes away, the command is ended
-  --print-only           print the free devices, and lease nothing
-"""
-
-LOCK_EXEC_USAGE = """\
-Usage: gpu-lock-exec (--count N | --devices 0,3) [options] -- COMMAND…
-
-The flags of the script that it replaces; the same lock files, in a fair queue.
-
-  --count N              how many GPUs, any free ones
-  --devices LIST         exactly these
-  --total-gpus N         GPUs of this host (8)
-  --timeout S            how long to wait for them (86400)
-  --target-env-name VAR  the variable that gets the devices (CUDA_VISIBLE_DEVICES)
-  --lock-path-pattern P  lock files (/dev/shm/custom_gpu_lock_{gpu_id}.lock)
-  --print-only           print the free devices, and lease nothing
-"""
-
-# No host has so many. Their locks, two for each, must fit into one message to the guardian (253, unix(7)).
+# No host has so many. Their locks, two for each, must fit into one message to the supervisor (253, unix(7)).
 _MOST_DEVICES = 120
 LOCK_EXEC_PATTERN = "/dev/shm/custom_gpu_lock_{gpu_id}.lock"
 
+_ABOUT_LEASE = (
+    "Waits in the host's queue for GPUs, runs COMMAND with them, and ends everything that it started before the "
+    "next in the queue gets them. Exits with the command's own code (128+n for signal n); 75 when the GPUs did not "
+    "come in time; 2 for a request that can never be met."
+)
+_ABOUT_LOCK_EXEC = "The flags of the script that it replaces; the same lock files, in a fair queue."
 
+
+@dataclass(frozen=True)
 class Options:
-    """A request as it was typed. Durations are seconds; None where nothing was said."""
+    """A request as it was typed. Durations are seconds; None where nothing was said.
 
-    def __init__(self) -> None:
-        self.count: int | None = None
-        self.devices: str | None = None
-        self.timeout = FOREVER
-        self.time_limit: float | None = None
-        self.grace = 5.0
-        self.name = ""
-        self.lock_dir: str | None = None
-        self.lock_path_pattern = ""
-        self.target_env_name = "CUDA_VISIBLE_DEVICES"
-        self.total_gpus: int | None = None
-        self.devices_allowed: str | None = None
-        self.virtual: int | None = None
-        self.status_fd = -1
-        self.print_only = False
-        self.help = False
-        self.command: list[str] = []
+    ``help`` is the text to print when it was asked for, else empty.
+    """
 
-
-_LOCK_EXEC_FLAGS = ("count", "devices", "total_gpus", "timeout", "target_env_name", "lock_path_pattern")
+    command: list[str]
+    count: int | None
+    devices: str | None
+    timeout: float
+    target_env_name: str
+    lock_path_pattern: str
+    total_gpus: int | None
+    print_only: bool
+    time_limit: float | None = None
+    grace: float = 5.0
+    name: str = ""
+    lock_dir: str | None = None
+    devices_allowed: str | None = None
+    virtual: int | None = None
+    status_fd: int = -1
+    help: str = ""
 
 
 def parse(arguments: list[str]) -> Options:
@@ -82,16 +54,52 @@ def parse(arguments: list[str]) -> Options:
 
     :raises UsageError: a flag that does not exist, or a value that makes no sense.
     """
-    options = Options()
-    names = [name for name in vars(options) if name not in ("print_only", "help", "command")]
-    _read(options, arguments, names)
+    parser = _parser("trainci lease", _ABOUT_LEASE)
+    add = parser.add_argument
+    add(
+        protocol.TIME_LIMIT,
+        metavar="S",
+        type=_positive_seconds,
+        help="end the command after S seconds; lets it start in gaps of the queue",
+    )
+    add(
+        protocol.GRACE,
+        metavar="S",
+        type=_seconds,
+        default=5.0,
+        help="between SIGTERM and SIGKILL, when the command is ended (5)",
+    )
+    # Of whatever bytes a name is made, it is shown and stored on one line.
+    add(
+        protocol.NAME,
+        metavar="TEXT",
+        type=printable,
+        default="",
+        help="how others see this request in `trainci gpus`",
+    )
+    add(
+        "--lock-dir",
+        metavar="DIR",
+        help="the directory that all who share the GPUs share ($TRAINCI_LOCK_DIR, else /dev/shm/trainci)",
+    )
+    add(protocol.DEVICES_ALLOWED, metavar="LIST", help="choose among these only")
+    add(
+        protocol.VIRTUAL,
+        metavar="N",
+        type=_number_of_devices,
+        help="lease N virtual CPU devices instead of GPUs",
+    )
+    add(
+        protocol.STATUS_FD,
+        metavar="FD",
+        type=_descriptor,
+        default=-1,
+        help="write what happens to this descriptor, one JSON object a line; when its reader goes away, the "
+        "command is ended",
+    )
+    options = _read(parser, arguments)
     if options.count is not None and options.devices is not None:
         raise UsageError("--count and --devices exclude each other.")
-    if options.status_fd >= 0:
-        try:
-            os.write(options.status_fd, b"")
-        except OSError:
-            raise UsageError(f"--status-fd {options.status_fd}: nothing can be written to it.") from None
     return options
 
 
@@ -100,79 +108,131 @@ def parse_lock_exec(arguments: list[str]) -> Options:
 
     :raises UsageError: as ``parse``.
     """
-    options = Options()
-    options.total_gpus = 8
-    options.timeout = 86400.0
-    options.lock_path_pattern = LOCK_EXEC_PATTERN
-    _read(options, arguments, _LOCK_EXEC_FLAGS)
+    parser = _parser("gpu-lock-exec", _ABOUT_LOCK_EXEC, 86400.0, 8, LOCK_EXEC_PATTERN)
+    options = _read(parser, arguments)
     if options.devices is not None:
         # In the original, --devices wins over --count, and may name a GPU beyond --total-gpus.
-        options.count = None
         numbers = [int(part) for part in options.devices.split(",") if part.strip().isdecimal()]
-        options.total_gpus = max([*(number + 1 for number in numbers), options.total_gpus])
-    elif options.count is None and not (options.print_only or options.help):
+        most = max([*(number + 1 for number in numbers), options.total_gpus or 0])
+        return replace(options, count=None, total_gpus=most)
+    if options.count is None and not (options.print_only or options.help):
         raise UsageError("say how many GPUs with --count N, or which with --devices 0,3.")
     return options
 
 
-def _read(options: Options, arguments: list[str], names: list[str] | tuple[str, ...]) -> None:
-    left = list(arguments)
-    while left:
-        word = left.pop(0)
-        if word == "--":
-            options.command = left
-            break
-        if not word.startswith("-"):
-            options.command = [word, *left]
-            break
-        if word in ("-h", "--help"):
-            options.help = True
-            continue
-        if word == "--print-only":
-            options.print_only = True
-            continue
-        flag, equals, value = word.partition("=")
-        name = flag[2:].replace("-", "_")
-        if not flag.startswith("--") or name not in names:
-            raise UsageError(f"there is no option {flag}; see --help.")
-        if not equals:
-            if not left:
-                raise UsageError(f"{flag} needs a value.")
-            value = left.pop(0)
-        setattr(options, name, _value(flag, name, value))
-    _refuse_senseless(options)
-    if not (options.command or options.print_only or options.help):
-        raise UsageError("there is no command to run: put it after `--`.")
+class _Parser(argparse.ArgumentParser):
+    """One whose complaints are ours to show."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{printable(message)}; see --help.")
 
 
-def _refuse_senseless(options: Options) -> None:
-    pattern = options.lock_path_pattern
-    if pattern and "{gpu_id}" not in pattern:
-        raise UsageError("--lock-path-pattern needs {gpu_id} in it, where the GPU's number goes.")
-    folder = os.path.dirname(os.path.abspath(pattern))
-    if pattern and not os.path.isdir(folder):
-        raise UsageError(f"--lock-path-pattern: there is no directory {folder}.")
-    if not options.target_env_name or "=" in options.target_env_name:
-        raise UsageError(f"--target-env-name {options.target_env_name!a}: no variable can be called that.")
-    for flag, number in (("--virtual", options.virtual), ("--total-gpus", options.total_gpus)):
-        if number is not None and not 1 <= number <= _MOST_DEVICES:
-            raise UsageError(f"{flag} {number}: a host has 1 to {_MOST_DEVICES} devices.")
+def _parser(
+    program: str, about: str, timeout: float = FOREVER, total_gpus: int | None = None, pattern: str = ""
+) -> _Parser:
+    """The flags that both commands have, with these defaults."""
+    usage = f"{program} [--count N | --devices 0,3] [options] -- COMMAND…"
+    parser = _Parser(program, usage, about, add_help=False, allow_abbrev=False)
+    add = parser.add_argument
+    add("-h", "--help", action="store_true", help="show this text")
+    add(protocol.COUNT, metavar="N", type=_whole_number, help="how many GPUs, any free ones")
+    add("--devices", metavar="LIST", help="exactly these: indices or UUIDs")
+    add(
+        "--timeout",
+        metavar="S",
+        type=_seconds,
+        default=timeout,
+        help=f"how long to wait for them ({'for ever' if timeout == FOREVER else f'{timeout:g}'})",
+    )
+    add(
+        "--target-env-name",
+        metavar="VAR",
+        type=_variable_name,
+        default="CUDA_VISIBLE_DEVICES",
+        help="the variable that gets the devices (%(default)s)",
+    )
+    add(
+        "--lock-path-pattern",
+        metavar="P",
+        type=_pattern,
+        default=pattern,
+        help="take these files' locks, too: a path with {gpu_id} in it" + (f" ({pattern})" if pattern else ""),
+    )
+    add(
+        "--total-gpus",
+        metavar="N",
+        type=_number_of_devices,
+        default=total_gpus,
+        help="use the first N GPUs only; where there is no driver, how many there are"
+        + (f" ({total_gpus})" if total_gpus else ""),
+    )
+    add("--print-only", action="store_true", help="print the free devices, and lease nothing")
+    add("command", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    return parser
 
 
-def _value(flag: str, name: str, text: str) -> object:
-    if name in ("count", "total_gpus", "virtual", "status_fd"):
-        return _number(flag, text, int, "a whole number")
-    if name in ("timeout", "time_limit", "grace"):
-        seconds = _number(flag, text, float, "seconds")
-        if not 0 <= seconds <= 1e9 or (name == "time_limit" and seconds == 0):
-            raise UsageError(f"{flag} {text!a}: that many seconds make no sense here.")
-        return seconds
-    # Of whatever bytes a name is made, it is shown and stored on one line.
-    return "".join(ch if ch.isprintable() else ascii(ch)[1:-1] for ch in text) if name == "name" else text
+def _read(parser: _Parser, arguments: list[str]) -> Options:
+    found, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        parser.error(f"there is no option {unknown[0]}")
+    # What argparse takes for the command begins with the "--" before it.
+    command = found.command[1:] if found.command[:1] == ["--"] else found.command
+    if not (command or found.print_only or found.help):
+        parser.error("there is no command to run: put it after `--`")
+    shown = parser.format_help() if found.help else ""
+    return Options(**{**vars(found), "command": command, "help": shown})
 
 
-def _number(flag: str, text: str, kind: type[int] | type[float], what: str) -> int | float:
+def _whole_number(text: str) -> int:
     try:
-        return kind(text)
+        return int(text)
     except ValueError:
-        raise UsageError(f"{flag} {text!a}: that is not {what}.") from None
+        raise argparse.ArgumentTypeError(f"{text!a} is not a whole number") from None
+
+
+def _number_of_devices(text: str) -> int:
+    number = _whole_number(text)
+    if not 1 <= number <= _MOST_DEVICES:
+        raise argparse.ArgumentTypeError(f"{number}: a host has 1 to {_MOST_DEVICES} devices")
+    return number
+
+
+def _descriptor(text: str) -> int:
+    number = _whole_number(text)
+    try:
+        os.write(number, b"")
+    except (OSError, OverflowError):
+        raise argparse.ArgumentTypeError(f"{number}: nothing can be written to it") from None
+    return number
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!a} is not a number of seconds") from None
+    if not 0 <= seconds <= 1e9:
+        raise argparse.ArgumentTypeError(f"{text!a}: that many seconds make no sense here")
+    return seconds
+
+
+def _positive_seconds(text: str) -> float:
+    seconds = _seconds(text)
+    if seconds == 0:
+        raise argparse.ArgumentTypeError("no time at all makes no sense here")
+    return seconds
+
+
+def _pattern(text: str) -> str:
+    if text and "{gpu_id}" not in text:
+        raise argparse.ArgumentTypeError("it needs {gpu_id} in it, where the GPU's number goes")
+    folder = os.path.dirname(os.path.abspath(text))
+    if text and not os.path.isdir(folder):
+        raise argparse.ArgumentTypeError(f"there is no directory {folder}")
+    return text
+
+
+def _variable_name(text: str) -> str:
+    if not text or "=" in text:
+        raise argparse.ArgumentTypeError(f"{text!a}: no variable can be called that")
+    return text

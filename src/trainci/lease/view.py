@@ -5,16 +5,17 @@ It only looks, and takes no part in the queue.
 
 from __future__ import annotations
 
+import pwd
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainci.host.files import read_text
-from trainci.lease.queue.cycle import lease_of, read_plan, ring_sentinel
+from trainci.lease.queue.cycle import lease_of, read_reservations, reservation_of, ring_watcher
+from trainci.lease.queue.tickets import look
 from trainci.lease.store import health
 from trainci.lease.store.directory import Directory, locate, open_directory
 from trainci.lease.store.locks import is_held
-from trainci.lease.store.records import FOREVER, load_request
+from trainci.lease.store.records import FOREVER, Request, Reservation
 from trainci.model import Device
 
 
@@ -62,7 +63,7 @@ class Status:
     waiting: tuple[Waiting, ...]
 
 
-def read(lock_dir: str | None, devices: Sequence[Device] = ()) -> Status:
+def status(lock_dir: str | None, devices: Sequence[Device] = ()) -> Status:
     """The state of ``devices``, and of whatever else was ever leased in this lock directory.
 
     :raises UsageError: the lock directory cannot be used.
@@ -86,7 +87,7 @@ def release(uuid: str, lock_dir: str | None) -> bool:
     """
     directory = open_directory(lock_dir)
     cleared = health.release(directory, uuid)
-    ring_sentinel(directory)
+    ring_watcher(directory)
     return cleared
 
 
@@ -118,27 +119,19 @@ def _unheld(device: Device) -> DeviceStatus:
 
 
 def _waiting(directory: Directory) -> tuple[Waiting, ...]:
-    plan = read_plan(directory)
-    found = []
-    for name in directory.names("tickets"):
-        path = directory.join("tickets", name)
-        if name.startswith(".") or name.endswith(".fifo") or not is_held(path):
-            continue
-        request = load_request(read_text(path) or "")
-        if request is None:
-            continue
-        named = tuple(p.uuid for p in request.places) if len(request.places) == request.count else ()
-        turn = plan.get(request.id)
-        start = None if turn is None or turn.start == FOREVER else turn.start
-        found.append(
-            Waiting(request.name, _user(request.uid), request.pid, request.count, named, request.since, start)
-        )
-    return tuple(found)
+    reservations = read_reservations(directory)
+    requests = [arrival.request for arrival in look(directory)]
+    return tuple(_line(request, reservation_of(request, reservations)) for request in requests)
+
+
+def _line(request: Request, reservation: Reservation) -> Waiting:
+    certain = len(request.devices) == request.count
+    named = tuple(device.uuid for device in request.devices) if certain else ()
+    start = None if reservation.start == FOREVER else reservation.start
+    return Waiting(request.name, _user(request.uid), request.pid, request.count, named, request.since, start)
 
 
 def _user(uid: int) -> str:
-    import pwd
-
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

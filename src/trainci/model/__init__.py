@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from trainci.model.device import Device, Pool
-from trainci.model.events import Event
 from trainci.model.project import (
     Change,
     Declarations,
@@ -17,17 +16,19 @@ from trainci.model.project import (
     Trigger,
     Workflow,
 )
-from trainci.model.run import Attempt, Metric, Outcome, Result, Run, Verdict
+from trainci.model.run import Attempt, Cause, Ending, Metric, Outcome, Phase, Result, Run, Verdict
 
 __all__ = [
     "Attempt",
+    "Cause",
     "Change",
     "Declarations",
     "Device",
+    "Ending",
     "Entry",
-    "Event",
     "Metric",
     "Outcome",
+    "Phase",
     "Pool",
     "Project",
     "Refused",

@@ -11,15 +11,18 @@ class Device:
 
     ``uuid`` is stable across reboots and containers (NVML's for a GPU, ``cpu-0`` for a virtual device);
     ``index`` is the position in PCI bus order. ``memory_bytes`` is 0 for a virtual device, and where the driver
-    cannot tell. ``fault`` is a sentence that says why it cannot be used, empty for one that can.
+    cannot tell. ``fault`` is a sentence that says why it cannot be used, empty for one that can. ``numa`` is its
+    NUMA node, ``group`` the least index among the devices that fast links join it to; -1 where that is not known.
     """
 
     index: int
     uuid: str
-    name: str
+    name: str = ""
     memory_bytes: int = 0
     virtual: bool = False
     fault: str = ""
+    numa: int = -1
+    group: int = -1
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,123 @@
-"""What happens during a run, as it is told to whoever listens. Times are Unix timestamps (UTC)."""
+"""What happens during a run: a closed family of values, one class a kind. Times are Unix timestamps (UTC).
+
+Listeners are told ``Control``. ``Output`` is the one kind that comes in any amount: it goes from an executor to
+whoever shows it, past the loop and every listener.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from trainci.model.run import Ending, Phase, Verdict
 
 
 @dataclass(frozen=True)
-class Event:
-    """What happened, when, to which test.
+class Planned:
+    """A test that a run is to make, how many devices it needs, and why it was selected."""
 
-    ``kind`` is run_started, queued, preparing, prepared, waiting, granted, started, output, ended, verdict,
-    interrupted or run_ended; ``data`` holds what that kind adds, as values that JSON can hold.
-    """
+    test_id: str
+    gpus: int
+    reason: str
 
-    kind: str
+
+@dataclass(frozen=True)
+class RunStarted:
+    """The run begins. ``devices`` says in words what it runs on."""
+
     at: float
-    test_id: str = ""
-    attempt: int = 0
-    data: Mapping[str, Any] = field(default_factory=dict)
+    run_id: str
+    commit: str
+    devices: str
+    tests: tuple[Planned, ...]
+
+
+@dataclass(frozen=True)
+class TestEvent:
+    """Not a kind of its own: what happened to a test. ``attempt`` counts from 1."""
+
+    at: float
+    test_id: str
+    attempt: int
+
+
+@dataclass(frozen=True)
+class Queued(TestEvent):
+    """An attempt begins. ``log`` is a path relative to the project's root."""
+
+    log: str
+    gpus: int
+
+
+@dataclass(frozen=True)
+class PhaseEvent(TestEvent):
+    """Not a kind of its own: what happened to the process of one phase, or of both in one go."""
+
+    phase: Phase
+
+
+@dataclass(frozen=True)
+class Waiting(PhaseEvent):
+    """Others hold its devices; ``ahead`` requests came before it."""
+
+    ahead: int
+
+
+@dataclass(frozen=True)
+class Granted(PhaseEvent):
+    """It holds ``devices`` (ids of Devices), until it ends."""
+
+    devices: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Started(PhaseEvent):
+    """Its process runs."""
+
+    pid: int
+
+
+@dataclass(frozen=True)
+class Output(PhaseEvent):
+    """It printed ``text``, which begins and ends anywhere in a line."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Ended(PhaseEvent):
+    """No process of it lives, and what it printed is in the log."""
+
+    ending: Ending
+
+    @property
+    def final(self) -> bool:
+        """The attempt has ended with it, and not only a prepare phase that the other phase follows."""
+        return self.phase is not Phase.PREPARE or not self.ending.passed
+
+
+@dataclass(frozen=True)
+class Concluded(TestEvent):
+    """The verdict of a test; ``attempt`` is how many there were, 0 for a test that was not run."""
+
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """The user ends the run."""
+
+    at: float
+
+
+@dataclass(frozen=True)
+class RunEnded:
+    """The run has ended."""
+
+    at: float
+    exit_code: int
+
+
+Control = RunStarted | Queued | Waiting | Granted | Started | Ended | Concluded | Interrupted | RunEnded
+Event = Control | Output
+Listener = Callable[[Control], None]

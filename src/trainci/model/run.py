@@ -21,14 +21,50 @@ class Outcome(enum.Enum):
     MACHINE = "machine's fault"
 
 
+class Phase(enum.Enum):
+    """How much of a test a process runs."""
+
+    BOTH = "both"
+    PREPARE = "prepare"
+    EXECUTE = "execute"
+
+
+class Cause(enum.Enum):
+    """Why a process ended. The value is the word that the history and the event log use."""
+
+    EXITED = "exited"
+    SIGNALLED = "signalled"
+    TIMED_OUT = "timed out"
+    INTERRUPTED = "interrupted"
+    LOST = "lost"
+    NEVER_STARTED = "never started"
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a process ended: its own ``exit_code``, or the ``signal`` that ended it; both None where it has neither.
+
+    ``detail`` says what the machine did wrong, in a sentence without an end.
+    """
+
+    cause: Cause
+    exit_code: int | None = None
+    signal: int | None = None
+    detail: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """It ended by itself, with exit code 0."""
+        return self.cause is Cause.EXITED and self.exit_code == 0
+
+
 @dataclass(frozen=True)
 class Attempt:
     """One ended try of a test.
 
-    ``exit_code`` is the process's own (negative: the signal that ended it; None: it never started).
-    ``lost`` says what the machine did wrong; ``timed_out``: the time limit ended it; ``interrupted``: the
-    user did; ``in_prepare``: it got no further than its prepare phase. ``log`` is a path relative to the
-    project's root, ``devices`` are ids of Devices.
+    ``phase`` is what ran last: with PREPARE it got no further than its prepare phase. ``started_at`` is when the
+    process that holds its devices began, None if it never did. ``log`` is a path relative to the project's root,
+    ``devices`` are ids of Devices.
     """
 
     test: Test
@@ -36,13 +72,10 @@ class Attempt:
     queued_at: float
     started_at: float | None
     ended_at: float
-    exit_code: int | None
+    ending: Ending
     log: str
     devices: tuple[str, ...] = ()
-    timed_out: bool = False
-    interrupted: bool = False
-    lost: str = ""
-    in_prepare: bool = False
+    phase: Phase = Phase.BOTH
 
     @property
     def duration(self) -> float:

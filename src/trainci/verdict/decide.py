@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterable, Sequence
 
 from trainci.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_MACHINE, EXIT_OK, EXIT_USAGE
 from trainci.model import Attempt, Outcome, Result, Verdict
+from trainci.verdict.rules import exited, machine, time_limit
+from trainci.verdict.rules import interrupted as interruption
+from trainci.verdict.ruling import Rule
 
-MACHINE_TRIES = 2
+# The first that has an answer decides.
+RULES: Sequence[Rule] = (
+    interruption.rule,
+    time_limit.rule,
+    machine.rule,
+    exited.rule,
+)
 
 
 def decide(attempts: Sequence[Attempt]) -> Verdict | None:
-    """The verdict after ``attempts`` (at least one), or None for *again*.
-
-    Only the machine's fault is tried again: a red test is red.
-    """
-    last = attempts[-1]
-    phase = "in its prepare phase: " if last.in_prepare else ""
-    if last.interrupted:
-        return Verdict(Outcome.INTERRUPTED, "interrupted before it ended")
-    if last.timed_out:
-        return Verdict(Outcome.TIMED_OUT, f"{phase}ended by its time limit of {last.test.timeout:g} s")
-    if fault := _machine_fault(last):
-        return None if len(attempts) < MACHINE_TRIES else Verdict(Outcome.MACHINE, phase + fault)
-    if last.exit_code == 0:
-        return Verdict(Outcome.PASSED, f"in {last.duration:.1f} s")
-    return Verdict(Outcome.FAILED, phase + _ending(last.exit_code))
+    """The verdict after ``attempts`` (at least one), or None for *again*."""
+    ruling = next(ruling for rule in RULES if (ruling := rule(attempts)) is not None)
+    return None if ruling.again else ruling.verdict
 
 
 def exit_code(results: Iterable[Result], *, interrupted: bool = False, virtual: bool = False) -> int:
@@ -45,22 +41,3 @@ def exit_code(results: Iterable[Result], *, interrupted: bool = False, virtual: 
     if outcomes == {Outcome.SKIPPED}:
         return EXIT_OK if virtual else EXIT_MACHINE
     return EXIT_OK if outcomes <= {Outcome.PASSED, Outcome.SKIPPED} else EXIT_MACHINE
-
-
-def _machine_fault(attempt: Attempt) -> str:
-    if attempt.lost:
-        return attempt.lost
-    # The code's meaning is that of `trainci.testing.main`; to another file 3 is a number like any other.
-    told = attempt.test.phased and attempt.exit_code == EXIT_MACHINE
-    return f"the test found the machine at fault (exit code {EXIT_MACHINE})" if told else ""
-
-
-def _ending(code: int | None) -> str:
-    if code is None:
-        return "never started"
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        return f"killed by {signal.Signals(-code).name} (signal {-code})"
-    except ValueError:
-        return f"killed by signal {-code}"

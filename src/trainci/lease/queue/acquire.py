@@ -4,46 +4,35 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import time
+from collections.abc import Callable
 
 from trainci.host.processes import SignalPipe
+from trainci.lease.queue import watcher
 from trainci.lease.queue.cycle import (
-    Pass,
-    Ticket,
+    Decision,
     lease_of,
-    note_strangers,
-    read_plan,
-    ring_sentinel,
-    strangers,
-    waiting,
+    publish,
+    read_reservations,
+    reservation_of,
+    ring_watcher,
+    run_cycle,
+    wake,
 )
-from trainci.lease.queue.hold import Lease, LockedError, end_survivors, take_lease
+from trainci.lease.queue.hold import Lease, LockedError, acquire, end_survivors
+from trainci.lease.queue.tickets import Arrival, Ticket, waiting
 from trainci.lease.store.directory import Directory
 from trainci.lease.store.health import Probe, forgiven, quarantine, unfit
 from trainci.lease.store.locks import Mutex
-from trainci.lease.store.records import Request, Turn
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import signal
-    from collections.abc import Callable
-else:
-    import _signal as signal
+from trainci.lease.store.records import Request, Reservation
 
 # A waiter looks by itself only this late (and one second later for each that is ahead), in case that the one who
 # should have woken it is stopped or frozen.
 _WATCHDOG_S = 1.0
 
-
-class Position:
-    """What a waiter is told: how many are ahead, when it may expect to start (FOREVER: unknown), why it waits."""
-
-    __slots__ = ("ahead", "note", "start")
-
-    def __init__(self, ahead: int, start: float, note: str) -> None:
-        self.ahead = ahead
-        self.start = start
-        self.note = note
+# Told when the wait begins: what we can count on, how many are ahead, and why we wait where that is special.
+Tell = Callable[[Reservation, int, str], None]
 
 
 class StoppedWaiting(Exception):
@@ -66,7 +55,7 @@ class Waiter:
         directory: Directory,
         request: Request,
         pipe: SignalPipe,
-        tell: Callable[[Position], None],
+        tell: Tell,
         prepare: Callable[[Ticket], None],
         probe: Probe | None = None,
         grace: float = 5.0,
@@ -74,9 +63,8 @@ class Waiter:
     ) -> None:
         """``probe`` asks a device about its health, None for devices that need no asking.
 
-        ``tell`` is called when the wait begins. ``prepare`` is called while we wait, to do what would else be part
-        of the hand-over; a child that it makes must close the ticket that it is called with. When the reader of
-        ``status_fd`` goes away, so do we.
+        ``prepare`` is called while we wait, to do what would else be part of the hand-over; a child that it makes
+        must close the ticket that it is called with. When the reader of ``status_fd`` goes away, so do we.
         """
         self._directory = directory
         self._request = request
@@ -89,7 +77,9 @@ class Waiter:
         self._ticket: Ticket | None = None
         self._number = 0
         self._ahead = 0
-        self._sentinel = 0
+        self._reservation = Reservation()
+        self._note = ""
+        self._watcher = 0
 
     def acquire(self, timeout: float) -> Lease:
         """Wait at most ``timeout`` seconds for the lease.
@@ -107,94 +97,97 @@ class Waiter:
             self._leave()
             raise
         finally:
-            self._stop_sentinel()
+            self._stop_watcher()
 
     def _try(self) -> Lease | None:
-        """Run a pass with ourselves in it; the lease, if it is our turn and the devices are there."""
+        """Run a cycle with ourselves in the queue; the lease, if it is our turn and the devices are there."""
         with Mutex(self._directory):
-            now = time.time()
-            queue = waiting(self._directory)
-            self._number = self._number or max((number for number, _ in queue), default=0) + 1
-            queue = [entry for entry in queue if entry[1].id != self._request.id]
-            queue.append((self._number, self._request))
-            queue.sort(key=lambda entry: (entry[0], entry[1].id))
-            while True:
-                look = Pass(self._directory, now, queue, awake=self._request.id)
-                try:
-                    lease = self._take(look.plan[self._request.id], now)
-                    break
-                except LockedError as locked:
-                    # Each time round one more device is known to be a stranger's.
-                    if not self._note(locked.stranger):
-                        look.plan[self._request.id].granted_at = lease = None
-                        break
-            if lease is not None:
-                del look.plan[self._request.id]
-            elif self._ticket is None or not self._ticket.is_there():
-                self._enqueue()
-            look.publish()
-            self._ahead = [request.id for request in look.queue].index(self._request.id)
-            others = len(look.queue) > 1
-        look.wake(me=self._request.id)
+            decision, lease = self._decide_and_take(self._queue_with_us())
+            if lease is None:
+                self._be_in_queue()
+            publish(self._directory, decision)
+        wake(self._directory, decision, me=self._request.id)
         if lease is None:
-            turn = look.plan[self._request.id]
-            self._told = Position(self._ahead, turn.start, self._why(look))
-        if others or lease is None:
-            ring_sentinel(self._directory)
+            self._remember(decision)
+        if lease is None or len(decision.queue) > 1:
+            ring_watcher(self._directory)
         return lease
 
-    def _why(self, look: Pass) -> str:
-        usable = len(self._request.places) - sum(place.uuid in look.broken for place in self._request.places)
-        if usable >= self._request.count:
-            return ""
-        return f"only {usable} of its {len(self._request.places)} devices are not quarantined (see `trainci gpus`)"
+    def _queue_with_us(self) -> list[Arrival]:
+        """Those who wait, and we at our place among them; a new arrival's is the last."""
+        others = [arrival for arrival in waiting(self._directory) if arrival.request.id != self._request.id]
+        self._number = self._number or max((arrival.number for arrival in others), default=0) + 1
+        return sorted([*others, Arrival(self._number, self._request)], key=lambda arrival: arrival.ticket)
 
-    def _take(self, turn: Turn, now: float) -> Lease | None:
+    def _decide_and_take(self, queue: list[Arrival]) -> tuple[Decision, Lease | None]:
+        """A cycle, and the lease if it grants us devices that we can take.
+
+        Devices that turn out to be a foreign holder's are decided about anew, each time round with one more known.
+        """
+        id = self._request.id
+        foreign: frozenset[str] = frozenset()
+        while True:
+            now = time.time()
+            decision = run_cycle(self._directory, now, queue, awake=id, found_foreign=foreign)
+            try:
+                lease = self._take(decision.reservations[id], now)
+            except LockedError as locked:
+                if not locked.foreign or locked.foreign in decision.foreign:
+                    return decision.with_refused(id), None
+                foreign |= {locked.foreign}
+            else:
+                return (decision if lease is None else decision.with_taken(id)), lease
+
+    def _take(self, reservation: Reservation, now: float) -> Lease | None:
         """Take what we were granted, if we were; then we are out of the queue.
 
         :raises LockedError: somebody outside of this queue has one of the devices.
         """
-        if turn.granted_at is None:
+        if reservation.granted_at is None:
             return None
-        mine = tuple(place for place in self._request.places if place.uuid in turn.devices)
-        lease = take_lease(self._directory, self._request, mine, now)
+        granted = tuple(device for device in self._request.devices if device.uuid in reservation.devices)
+        lease = acquire(self._directory, self._request, granted, now)
         if self._ticket is not None:
             self._ticket.remove()
             self._ticket = None
         return lease
 
-    def _note(self, stranger: str) -> bool:
-        """Set down that a stranger holds this device; False when that is no news, or there is no stranger."""
-        known = strangers(self._directory)
-        if not stranger or stranger in known:
-            return False
-        note_strangers(self._directory, known | {stranger})
-        return True
-
     def _take_granted(self) -> Lease | None:
-        """The short way after being woken: take what the plan says is ours, with no new pass."""
+        """The short way after being woken: take what is reserved for us and granted, with no new cycle."""
         with Mutex(self._directory):
-            turn = read_plan(self._directory).get(self._request.id)
-            if turn is None or turn.granted_at is None:
-                return None
+            reservation = reservation_of(self._request, read_reservations(self._directory))
             try:
-                lease = self._take(turn, time.time())
+                lease = self._take(reservation, time.time())
             except LockedError:
                 return None
-        ring_sentinel(self._directory)
+        if lease is not None:
+            ring_watcher(self._directory)
         return lease
 
-    def _enqueue(self) -> None:
+    def _be_in_queue(self) -> None:
+        """See that our ticket is in its place: it may have been swept while we were stopped."""
+        if self._ticket is not None and self._ticket.is_there():
+            return
         if self._ticket is not None:
             self._ticket.close()
-        self._ticket = Ticket(self._directory, self._request, self._number)
+        self._ticket = Ticket(self._directory, Arrival(self._number, self._request))
+
+    def _remember(self, decision: Decision) -> None:
+        """What the person who waits is told."""
+        self._reservation = decision.reservations[self._request.id]
+        self._ahead = [arrival.request.id for arrival in decision.queue].index(self._request.id)
+        wanted = self._request.devices
+        usable = sum(device.uuid not in decision.broken for device in wanted)
+        self._note = ""
+        if usable < self._request.count:
+            self._note = f"only {usable} of its {len(wanted)} devices are not quarantined (see `trainci gpus`)"
 
     def _wait(self, deadline: float) -> Lease:
-        self._tell(self._told)
+        self._tell(self._reservation, self._ahead, self._note)
         while True:
             assert self._ticket is not None
             self._prepare(self._ticket)
-            self._keep_sentinel()
+            self._keep_watcher()
             self._sleep(deadline)
             lease = self._take_granted() or self._try()
             if lease is not None:
@@ -204,32 +197,33 @@ class Waiter:
                 raise TooLate
 
     def _stand_in(self) -> None:
-        """Do the sentinel's work, should it be stopped: see to leases that nobody watches over any more."""
-        for place in self._request.places:
-            record = lease_of(self._directory, place.uuid)
+        """Do the watcher's work, should it be stopped: see to leases that nobody watches over any more."""
+        for device in self._request.devices:
+            record = lease_of(self._directory, device.uuid)
             if record is not None:
                 end_survivors(self._directory, record, self._grace)
 
     def _sleep(self, deadline: float) -> None:
         """Until somebody rings, a signal comes, or it is time to look by ourselves."""
         assert self._ticket is not None
-        poller = select.poll()
-        poller.register(self._ticket.bell, select.POLLIN)
-        poller.register(self._pipe.fd, select.POLLIN)
-        if self._status_fd >= 0:
-            poller.register(self._status_fd, 0)
         patience = min(_WATCHDOG_S + self._ahead, max(0.0, deadline - time.monotonic()))
+        poller = self._poller()
+        poller.register(self._ticket.bell, select.POLLIN)
         ready = {descriptor for descriptor, _ in poller.poll(int(patience * 1000) + 1)}
         self._ticket.silence()
         self._heed(ready)
 
     def _pause(self, seconds: float) -> None:
-        """Sleep at the gate, awake to signals."""
+        """Sleep at the health check, awake to signals."""
+        self._heed({descriptor for descriptor, _ in self._poller().poll(int(seconds * 1000))})
+
+    def _poller(self) -> select.poll:
+        """One that hears of signals, and of the end of whoever reads our status."""
         poller = select.poll()
         poller.register(self._pipe.fd, select.POLLIN)
         if self._status_fd >= 0:
             poller.register(self._status_fd, 0)
-        self._heed({descriptor for descriptor, _ in poller.poll(int(seconds * 1000))})
+        return poller
 
     def _heed(self, ready: set[int]) -> None:
         if self._status_fd in ready:
@@ -238,26 +232,27 @@ class Waiter:
             raise StoppedWaiting(number)
 
     def _leave(self) -> None:
+        """Out of the queue, with no lease."""
         if self._ticket is None:
             return
         with Mutex(self._directory):
             self._ticket.remove()
             self._ticket = None
-            look = Pass(self._directory, time.time(), waiting(self._directory))
-            look.publish()
-        look.wake()
-        ring_sentinel(self._directory)
+            decision = run_cycle(self._directory, time.time(), waiting(self._directory))
+            publish(self._directory, decision)
+        wake(self._directory, decision)
+        ring_watcher(self._directory)
 
     def _is_fit(self, lease: Lease) -> bool:
-        """Is everything that the last jobs left behind gone? If not: quarantine, give back, wait again."""
+        """Is everything that the last jobs left behind gone? If not: quarantine, release, wait again."""
         try:
             uuid, reason = self._unfit(lease)
         except BaseException:
-            self._give_back(lease)
+            self._release(lease)
             raise
         if reason:
             quarantine(self._directory, uuid, reason, time.time())
-            self._give_back(lease)
+            self._release(lease)
         lease.probe = self._probe
         return not reason
 
@@ -265,30 +260,28 @@ class Waiter:
         if self._probe is None:
             return "", ""
         with self._probe.session():
-            for place in lease.places:
-                reason = unfit(self._probe, place.uuid, forgiven(self._directory, place.uuid), self._pause)
+            for device in lease.devices:
+                reason = unfit(self._probe, device.uuid, forgiven(self._directory, device.uuid), self._pause)
                 if reason:
-                    return place.uuid, reason
+                    return device.uuid, reason
         return "", ""
 
-    def _give_back(self, lease: Lease) -> None:
+    def _release(self, lease: Lease) -> None:
         with Mutex(self._directory):
-            lease.drop()
+            lease.release()
 
-    def _keep_sentinel(self) -> None:
-        """See that our candidate for the sentinel's place lives; only one of all candidates watches at a time."""
+    def _keep_watcher(self) -> None:
+        """See that our candidate for the watcher's place lives; only one of all candidates watches at a time."""
         try:
-            alive = self._sentinel and os.waitpid(self._sentinel, os.WNOHANG) == (0, 0)
+            alive = self._watcher and os.waitpid(self._watcher, os.WNOHANG) == (0, 0)
         except ChildProcessError:
             alive = False
         if not alive:
-            from trainci.lease.queue.watcher import start
-
             assert self._ticket is not None
-            self._sentinel = start(self._directory, [self._ticket, self._pipe], self._status_fd, self._grace)
+            self._watcher = watcher.start(self._directory, [self._ticket, self._pipe], self._status_fd, self._grace)
 
-    def _stop_sentinel(self) -> None:
-        if self._sentinel:
+    def _stop_watcher(self) -> None:
+        if self._watcher:
             # It is collected with our other children, or by init: there is no time to wait for it now.
-            os.kill(self._sentinel, signal.SIGKILL)
-            self._sentinel = 0
+            os.kill(self._watcher, signal.SIGKILL)
+            self._watcher = 0

@@ -6,37 +6,38 @@ blocks (0-7, 0-3, 4-7, 0-1, …) free for larger requests, as a buddy allocator 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
 
-from trainci.lease.store.records import Place
+from trainci.model import Device
 
 # Of more free devices than this, only runs of neighbours are looked at: all the ways to choose would take long.
 _MOST_FREE = 8
 
 
-def choose(count: int, free: list[Place], all_places: tuple[Place, ...]) -> tuple[str, ...]:
-    """``count`` of the ``free`` devices, by index; ``all_places`` are the devices that exist."""
-    ordered = sorted(free, key=lambda place: place.index)
+def choose(count: int, free: Sequence[Device], all_devices: Sequence[Device]) -> tuple[str, ...]:
+    """The ids of ``count`` of the ``free`` devices, by index; ``all_devices`` are the devices that exist."""
+    ordered = sorted(free, key=lambda device: device.index)
     if count == len(ordered):
-        return tuple(place.uuid for place in ordered)
-    sizes = _block_sizes(len(all_places))
-    free_indices = {place.index for place in free}
+        return tuple(device.uuid for device in ordered)
+    sizes = _block_sizes(len(all_devices))
+    free_indices = {device.index for device in free}
     ways = _ways(count, ordered)
     best = min(ways, key=lambda way: _cost(way, free_indices, sizes))
-    return tuple(place.uuid for place in best)
+    return tuple(device.uuid for device in best)
 
 
-def _ways(count: int, ordered: list[Place]) -> list[tuple[Place, ...]]:
+def _ways(count: int, ordered: list[Device]) -> list[tuple[Device, ...]]:
     if len(ordered) <= _MOST_FREE:
         return list(combinations(ordered, count))
     return [tuple(ordered[i : i + count]) for i in range(len(ordered) - count + 1)]
 
 
-def _cost(way: tuple[Place, ...], free: set[int], sizes: list[int]) -> tuple[object, ...]:
-    left = free.difference([place.index for place in way])
-    links = len({place.group if place.group >= 0 else ~place.index for place in way})
-    halves = len({place.numa for place in way})
-    return (links, halves, *(-_whole_blocks(left, size) for size in sizes), [place.index for place in way])
+def _cost(way: tuple[Device, ...], free: set[int], sizes: list[int]) -> tuple[object, ...]:
+    left = free.difference([device.index for device in way])
+    links = len({device.group if device.group >= 0 else ~device.index for device in way})
+    halves = len({device.numa for device in way})
+    return (links, halves, *(-_whole_blocks(left, size) for size in sizes), [device.index for device in way])
 
 
 def _whole_blocks(free: set[int], size: int) -> int:

@@ -1,11 +1,12 @@
 """The lock directory: where it is, that it can be trusted, and how its files are opened by several users.
 
 format          the version of this layout
-queue/lock      the mutex of a pass (``locks``)
-queue/plan      what the last pass decided: reservations and grants (``queue``)
-queue/sentinel.lock, queue/sentinel.fifo    who watches for unclean deaths, and how to wake it (``sentinel``)
+queue/lock      the mutex of a scheduling cycle (``locks``)
+queue/reservations  what the last cycle decided (``cycle``)
+queue/foreign   the devices that foreign holders keep
+queue/watcher.lock, queue/watcher.fifo  who watches for unclean deaths, and how to wake it (``watcher``)
 devices/ID.lock the truth about a device: flocked while any process of the job lives; holds the lease's id
-leases/ID       the record of a running lease, flocked by its two guardians; removed at a clean end
+leases/ID       the record of a running lease, flocked by its wrapper and its supervisor; removed at a clean end
 tickets/N-ID    a waiting request, flocked by its owner; N-ID.fifo wakes that owner
 health/ID       why a device is quarantined, and since when
 inventory/KEY   what NVML said about the devices, for one driver and one view of them
@@ -18,9 +19,10 @@ import stat
 
 from trainci.errors import MachineError, UsageError
 from trainci.host.files import read_text
+from trainci.lease.protocol import LOCK_DIR_VARIABLE
 
 DEFAULT = "/dev/shm/trainci"
-FORMAT = 1
+FORMAT = 2
 # Its files are never removed, and nobody may remove those of another user.
 _STICKY = ("devices",)
 _OPEN = ("queue", "leases", "tickets", "health", "inventory")
@@ -136,7 +138,7 @@ def _open_unwritable(path: str) -> int:
 
 def locate(given: str | None) -> str:
     """The path of the lock directory: ``given`` (``--lock-dir``), else $TRAINCI_LOCK_DIR, else DEFAULT."""
-    return os.path.abspath(given or os.environ.get("TRAINCI_LOCK_DIR") or DEFAULT)
+    return os.path.abspath(given or os.environ.get(LOCK_DIR_VARIABLE) or DEFAULT)
 
 
 def open_directory(given: str | None, *, may_be_private: bool = False) -> Directory:
@@ -146,7 +148,7 @@ def open_directory(given: str | None, *, may_be_private: bool = False) -> Direct
         container (unless --lock-dir or $TRAINCI_LOCK_DIR names it, or ``may_be_private``: no GPU is at stake).
     """
     path = locate(given)
-    refuse_unshared(path, may_be_private or bool(given or os.environ.get("TRAINCI_LOCK_DIR")))
+    refuse_unshared(path, may_be_private or bool(given or os.environ.get(LOCK_DIR_VARIABLE)))
     try:
         found = os.stat(path)
     except FileNotFoundError:
@@ -160,7 +162,8 @@ def open_directory(given: str | None, *, may_be_private: bool = False) -> Direct
     elif version.strip() != str(FORMAT):
         raise UsageError(
             f"{path} is a lock directory of format {version.strip()[:20]!r}, this trainci knows format {FORMAT}: "
-            "use the same version of trainci everywhere on this host, or another --lock-dir for all."
+            f"use the same version of trainci everywhere on this host, remove {path} once no lease of the "
+            "other runs, or use another --lock-dir for all."
         )
     return directory
 
@@ -249,7 +252,7 @@ def _lay_out(directory: Directory) -> None:
         directory.make_folder(name, directory.directory_mode | 0o1000)
     for name in _OPEN:
         directory.make_folder(name, directory.directory_mode)
-    make_fifo(directory, directory.join("queue", "sentinel.fifo"))
+    make_fifo(directory, directory.join("queue", "watcher.fifo"))
     try:
         directory.replace(directory.join("format"), f"{FORMAT}\n")
     except (PermissionError, FileExistsError):

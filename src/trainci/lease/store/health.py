@@ -6,15 +6,17 @@ it. What is looked at is the memory in use, not process ids: inside a container 
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, replace
 
+from trainci.host import devices
 from trainci.host.files import read_text
 from trainci.lease.store.directory import Directory
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from contextlib import AbstractContextManager
+from trainci.lease.store.records import BROKEN
+from trainci.text import printable
 
 # A driver keeps some memory of an idle GPU for itself (up to about 600 MiB was seen with persistence mode and MPS).
 IDLE_BYTES = 1 << 30
@@ -24,33 +26,26 @@ _LOOK_AGAIN_S = 0.05
 # Xid errors that a program causes on a sound GPU: an exception or a page fault in its kernel, and what follows from
 # ending it (NVIDIA, "XID Errors"; its Kubernetes device plugin passes over the same ones).
 _OF_PROGRAMS = frozenset((13, 31, 43, 45, 68, 109))
-_RELEASED = "released"
 
 
+@dataclass(frozen=True)
 class Quarantine:
-    """Why a device is not handed out, and since when (Unix time)."""
+    """Why a device is not handed out, and since when (Unix time), until somebody has ``released`` it."""
 
-    __slots__ = ("reason", "since", "uuid")
-
-    def __init__(self, uuid: str, reason: str, since: float) -> None:
-        self.uuid = uuid
-        self.reason = reason
-        self.since = since
+    reason: str
+    since: float
+    released: bool = False
 
 
 def quarantine(directory: Directory, uuid: str, reason: str, now: float) -> None:
     """Keep a device from being handed out until somebody releases it."""
-    directory.replace(directory.join("health", uuid), f"{now} {reason}\n")
+    _write(directory, uuid, Quarantine(reason, now))
 
 
 def quarantined(directory: Directory) -> dict[str, Quarantine]:
     """The quarantined devices, by id."""
-    found = {}
-    for uuid in directory.names("health"):
-        since, reason = _entry(directory, uuid)
-        if reason and since != _RELEASED:
-            found[uuid] = Quarantine(uuid, reason, float(since))
-    return found
+    entries = {uuid: _entry(directory, uuid) for uuid in directory.names("health")}
+    return {uuid: entry for uuid, entry in entries.items() if entry is not None and not entry.released}
 
 
 def release(directory: Directory, uuid: str) -> bool:
@@ -59,23 +54,32 @@ def release(directory: Directory, uuid: str) -> bool:
     The reason stays on record: a count of errors goes back to 0 only with the driver, and a device that somebody
     has released is not taken away again for those that he knew of.
     """
-    bad = quarantined(directory).get(uuid)
-    if bad is not None:
-        directory.replace(directory.join("health", uuid), f"{_RELEASED} {bad.reason}\n")
-    return bad is not None
+    entry = quarantined(directory).get(uuid)
+    if entry is not None:
+        _write(directory, uuid, replace(entry, released=True))
+    return entry is not None
 
 
 def forgiven(directory: Directory, uuid: str) -> str:
     """The fault for which the device was quarantined before it was released; empty for none."""
-    since, reason = _entry(directory, uuid)
-    return reason if since == _RELEASED else ""
+    entry = _entry(directory, uuid)
+    return entry.reason if entry is not None and entry.released else ""
 
 
-def _entry(directory: Directory, uuid: str) -> tuple[str, str]:
-    since, _, reason = (read_text(directory.join("health", uuid)) or "").strip().partition(" ")
-    return since, reason
+def _write(directory: Directory, uuid: str, entry: Quarantine) -> None:
+    directory.replace(directory.join("health", uuid), json.dumps(asdict(entry)))
 
 
+def _entry(directory: Directory, uuid: str) -> Quarantine | None:
+    """What the ledger says of a device; None for nothing, or what is not whole."""
+    try:
+        fields = json.loads(read_text(directory.join("health", uuid)) or "")
+        return Quarantine(printable(fields["reason"]), float(fields["since"]), fields["released"] is True)
+    except BROKEN:
+        return None
+
+
+@dataclass(frozen=True)
 class Probe:
     """How devices are asked about themselves.
 
@@ -84,23 +88,14 @@ class Probe:
     number.
     """
 
-    def __init__(
-        self,
-        session: Callable[[], AbstractContextManager[None]],
-        memory_used: Callable[[str], int],
-        faults: Callable[[str], str],
-        listen: Callable[[Sequence[str]], Callable[[], Iterable[tuple[str, int]]]],
-    ) -> None:
-        self.session = session
-        self.memory_used = memory_used
-        self.faults = faults
-        self.listen = listen
+    session: Callable[[], AbstractContextManager[None]]
+    memory_used: Callable[[str], int]
+    faults: Callable[[str], str]
+    listen: Callable[[Sequence[str]], Callable[[], Iterable[tuple[str, int]]]]
 
 
 def nvml_probe() -> Probe:
     """Ask NVML. It is not opened before it is asked: who waits must not look as if he used a GPU."""
-    from trainci.host import devices
-
     devices.load()
     return Probe(devices.session, devices.memory_used, devices.faults, devices.listen_for_xids)
 

@@ -6,56 +6,62 @@ other numbers.
 
 from __future__ import annotations
 
+import json
 import os
+from binascii import crc32
+from dataclasses import replace
 
 from trainci.errors import MachineError
+from trainci.host import devices as nvml
 from trainci.host.files import read_text
 from trainci.lease.store.directory import Directory
-from trainci.lease.store.records import Place
+from trainci.lease.store.records import BROKEN, device_fields, load_device
+from trainci.model import Device
 
 _DRIVER = "/proc/driver/nvidia/version"
 
 
-def virtual(count: int) -> tuple[Place, ...]:
-    """Virtual CPU devices, which stand in for GPUs on a host with none."""
-    return tuple(Place(f"cpu-{index}", index) for index in range(count))
-
-
-def gpus(directory: Directory, total: int | None) -> tuple[Place, ...]:
+def gpus(directory: Directory, total: int | None) -> tuple[Device, ...]:
     """The host's GPUs, in PCI bus order; at most the first ``total`` where that is given.
 
     Where there is no driver to ask, ``total`` is believed: GPUs are then known by their number only.
 
     :raises MachineError: there are none, or NVML fails.
     """
-    places = _kept(directory)
-    if not places and total is None:
+    found = _kept(directory)
+    if not found and total is None:
         raise MachineError(
             "no NVIDIA GPU was found on this host: pass --total-gpus N to lease GPUs by number all the same, or "
             "--virtual N for virtual CPU devices."
         )
-    if not places:
-        return tuple(Place(f"gpu-{index}", index) for index in range(total or 0))
-    return places if total is None else places[:total]
+    if not found:
+        return tuple(Device(index, f"gpu-{index}") for index in range(total or 0))
+    return found if total is None else found[:total]
 
 
-def _kept(directory: Directory) -> tuple[Place, ...]:
+def _kept(directory: Directory) -> tuple[Device, ...]:
     driver = read_text(_DRIVER)
     if driver is None:
         return _asked()
     key = _key(driver)
-    path = directory.join("inventory", f"{_checksum(key):08x}")
-    header, _, lines = (read_text(path) or "").partition("\n")
-    if header == key and lines:
-        try:
-            return tuple(_load(line) for line in lines.splitlines())
-        except ValueError:
-            pass
-    places = _asked()
-    if any(place.uuid.startswith("unreachable-") for place in places):
-        return places  # not kept, since it may come back before the next boot
-    directory.replace(path, "\n".join([key, *map(_dump, places)]) + "\n")
-    return places
+    path = directory.join("inventory", f"{crc32(key.encode()):08x}")
+    kept = _load(read_text(path), key)
+    if kept:
+        return kept
+    found = _asked()
+    # One that cannot be reached may come back before the next boot.
+    if not any(device.uuid.startswith("unreachable-") for device in found):
+        directory.replace(path, json.dumps({"key": key, "devices": [*map(device_fields, found)]}))
+    return found
+
+
+def _load(text: str | None, key: str) -> tuple[Device, ...]:
+    """The answer that was kept under this key; none where it is another's, or not whole."""
+    try:
+        fields = json.loads(text or "")
+        return tuple(map(load_device, fields["devices"])) if fields["key"] == key else ()
+    except BROKEN:
+        return ()
 
 
 def _key(driver: str) -> str:
@@ -77,30 +83,11 @@ def _names(path: str) -> list[str]:
         return []
 
 
-def _checksum(text: str) -> int:
-    from binascii import crc32
-
-    return crc32(text.encode())
-
-
-def _asked() -> tuple[Place, ...]:
-    from trainci.host import devices
-
-    found = devices.discover()
+def _asked() -> tuple[Device, ...]:
+    found = nvml.discover()
     groups = {device.uuid: device.index for device in found}
-    for first, second, _ in devices.topology() if len(found) > 1 else ():
+    for first, second, _ in nvml.topology() if len(found) > 1 else ():
         if first in groups and second in groups:
             joined, other = sorted((groups[first], groups[second]))
             groups = {uuid: joined if group == other else group for uuid, group in groups.items()}
-    return tuple(
-        Place(device.uuid, device.index, devices.numa_node(device.uuid), groups[device.uuid]) for device in found
-    )
-
-
-def _dump(place: Place) -> str:
-    return f"{place.uuid} {place.index} {place.numa} {place.group}"
-
-
-def _load(line: str) -> Place:
-    uuid, index, numa, group = line.split()
-    return Place(uuid, int(index), int(numa), int(group))
+    return tuple(replace(device, numa=nvml.numa_node(device.uuid), group=groups[device.uuid]) for device in found)

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import time
 
 from trainci.lease.store.directory import Directory
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import signal
-else:
-    import _signal as signal  # The enum-free half of `signal`, which starts 5 ms sooner.
-
-# A pass takes a few milliseconds. Whoever holds the mutex this long is stopped, frozen or starved of CPU.
+# A cycle takes a few milliseconds. Whoever holds the mutex this long is stopped, frozen or starved of CPU.
 MUTEX_PATIENCE_S = 1.0
 # How long a taker lets the momentary hold of somebody who only looks pass by.
 _LOOKER_PATIENCE_S = 0.1
@@ -82,7 +77,7 @@ class _LateError(Exception):
 
 
 class Mutex:
-    """``with Mutex(directory):`` one pass at a time. Main thread only.
+    """``with Mutex(directory):`` one scheduling cycle at a time. Main thread only.
 
     An owner that does not let go within MUTEX_PATIENCE_S loses it: the file is replaced by a new one. What such
     an owner does when it wakes up is harmless, because nothing decided under the mutex is the truth: a device is

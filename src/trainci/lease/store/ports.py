@@ -7,7 +7,7 @@ network share them whatever their lock directories are, containers with a networ
 
 from __future__ import annotations
 
-import _socket  # `socket` itself imports enum and selectors, 10 ms.
+import socket
 
 from trainci.errors import MachineError
 
@@ -15,7 +15,7 @@ from trainci.errors import MachineError
 FIRST = 20000
 BLOCK = 100
 BLOCKS = 120
-# Of a block, the ports that a rendezvous takes first; a stranger's server there makes the block useless.
+# Of a block, the ports that a rendezvous takes first; somebody else's server there makes the block useless.
 _CHECKED = 3
 
 
@@ -36,11 +36,11 @@ def take_block(seed: int) -> tuple[int, int]:
 
 
 def _claim(base: int) -> int | None:
-    name = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM)
+    name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
         name.bind(f"\0trainci-ports-{base}".encode())
         for port in range(base, base + _CHECKED):
-            with_port = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
+            with_port = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
             try:
                 with_port.bind(("", port))
             finally:

@@ -1,201 +1,183 @@
-"""What the files of the lock directory say: requests, leases and the plan, one ``key value`` a line."""
+"""What the files of the lock directory say, each as one JSON object: a request, a lease, the reservations.
+
+Other users write them too: a file that is not whole, or not what it should be, is read as nothing.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from trainci.model import Device
+from trainci.text import printable
+
 FOREVER = float("inf")
+# What comes of reading a field that is not there, or not what it should be.
+BROKEN = (KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
-class Place:
-    """A device as a request knows it: its id, its index, and what it is near to.
-
-    ``group`` names the set of devices that NVLink joins it to, ``numa`` its NUMA node.
-    """
-
-    __slots__ = ("group", "index", "numa", "uuid")
-
-    def __init__(self, uuid: str, index: int, numa: int = -1, group: int = -1) -> None:
-        self.uuid = uuid
-        self.index = index
-        self.numa = numa
-        self.group = group
-
-
+@dataclass(frozen=True)
 class Request:
-    """What somebody asks for: ``count`` of ``places``, for at most ``bound`` seconds (None: not said).
+    """What somebody asks for: ``count`` of ``devices``, for at most ``bound`` seconds (FOREVER: nobody said).
 
     ``pattern`` is that of the foreign lock files that must be taken too, empty for none. ``since`` is when it
     arrived, ``name`` and ``uid`` and ``pid`` say whose it is.
     """
 
-    __slots__ = ("bound", "count", "id", "name", "pattern", "pid", "places", "since", "uid")
-
-    def __init__(
-        self,
-        id: str,
-        count: int,
-        places: tuple[Place, ...],
-        bound: float | None,
-        pattern: str,
-        name: str,
-        uid: int,
-        pid: int,
-        since: float,
-    ) -> None:
-        self.id = id
-        self.count = count
-        self.places = places
-        self.bound = bound
-        self.pattern = pattern
-        self.name = name
-        self.uid = uid
-        self.pid = pid
-        self.since = since
+    id: str
+    count: int
+    devices: tuple[Device, ...]
+    bound: float = FOREVER
+    pattern: str = ""
+    name: str = ""
+    uid: int = 0
+    pid: int = 0
+    since: float = 0.0
 
     def dump(self) -> str:
         """The text of its ticket."""
-        lines = [
-            f"id {self.id}",
-            f"count {self.count}",
-            f"bound {'-' if self.bound is None else self.bound}",
-            f"pattern {self.pattern}",
-            f"name {self.name}",
-            f"uid {self.uid}",
-            f"pid {self.pid}",
-            f"since {self.since}",
-        ]
-        lines += [f"device {place.uuid} {place.index} {place.numa} {place.group}" for place in self.places]
-        return "\n".join(lines) + "\n"
+        fields = {name: getattr(self, name) for name in ("id", "count", "pattern", "name", "uid", "pid", "since")}
+        devices = [device_fields(device) for device in self.devices]
+        return json.dumps({**fields, "bound": _or_null(self.bound), "devices": devices})
 
 
-def load_request(text: str) -> Request | None:
-    """The request that a ticket holds; None for a text that is not whole."""
+def load_request(text: str | None) -> Request | None:
+    """The request that a ticket holds; None for no text, or one that is not whole."""
     try:
-        fields, devices = _split(text)
-        places = tuple(
-            Place(uuid, int(index), int(numa), int(group)) for uuid, index, numa, group in map(str.split, devices)
-        )
-        bound = None if fields["bound"] == "-" else float(fields["bound"])
-        return Request(
-            fields["id"],
+        fields = json.loads(text or "")
+        request = Request(
+            _id(fields["id"]),
             int(fields["count"]),
-            places,
-            bound,
-            fields["pattern"],
-            fields["name"],
+            tuple(map(load_device, fields["devices"])),
+            _time(fields["bound"]),
+            _text(fields["pattern"]),
+            printable(_text(fields["name"])),
             int(fields["uid"]),
             int(fields["pid"]),
             float(fields["since"]),
         )
-    except (KeyError, ValueError):
+    except BROKEN:
         return None
+    return request if request.count >= 0 else None
 
 
+@dataclass(frozen=True)
 class Record:
     """A running lease: whose it is, since when, and until when at the latest (FOREVER: nobody said).
 
     ``cgroup`` is the path of its job's own cgroup, empty where it has none.
     """
 
-    __slots__ = ("cgroup", "devices", "id", "name", "pid", "since", "uid", "until")
-
-    def __init__(
-        self,
-        id: str,
-        devices: tuple[str, ...],
-        name: str,
-        uid: int,
-        pid: int,
-        since: float,
-        until: float,
-        cgroup: str = "",
-    ) -> None:
-        self.id = id
-        self.devices = devices
-        self.name = name
-        self.uid = uid
-        self.pid = pid
-        self.since = since
-        self.until = until
-        self.cgroup = cgroup
+    id: str
+    devices: tuple[str, ...]
+    name: str
+    uid: int
+    pid: int
+    since: float
+    until: float
+    cgroup: str = ""
 
     def dump(self) -> str:
         """The text of its file."""
-        return (
-            f"id {self.id}\nname {self.name}\nuid {self.uid}\npid {self.pid}\nsince {self.since}\n"
-            f"until {self.until}\ncgroup {self.cgroup}\n" + "".join(f"device {device}\n" for device in self.devices)
-        )
+        return json.dumps({**asdict(self), "until": _or_null(self.until)})
 
 
 def load_record(text: str | None) -> Record | None:
     """The lease that a file describes; None for no text, or one that is not whole."""
     try:
-        fields, devices = _split(text or "")
+        fields = json.loads(text or "")
         return Record(
-            fields["id"],
-            tuple(devices),
-            fields["name"],
+            _id(fields["id"]),
+            tuple(map(_text, fields["devices"])),
+            printable(_text(fields["name"])),
             int(fields["uid"]),
             int(fields["pid"]),
             float(fields["since"]),
-            float(fields["until"]),
-            # A lease of an earlier trainci may still run.
-            fields.get("cgroup", ""),
+            _time(fields["until"]),
+            _text(fields["cgroup"]),
         )
-    except (KeyError, ValueError):
+    except BROKEN:
         return None
 
 
-class Turn:
-    """The plan for one waiting request: when it may start at the latest, on which devices.
+@dataclass(frozen=True)
+class Reservation:
+    """What a waiting request can count on: it starts at ``start`` at the latest (FOREVER: unknown), on ``devices``.
 
-    ``granted_at`` is when it was told that the devices are its, None while it waits; ``stalled`` when it was told
-    and did not come for them.
+    ``granted_at`` is when it was told that the devices are its, None while it waits; ``stalled``: it was told and
+    did not come for them.
     """
 
-    __slots__ = ("devices", "granted_at", "stalled", "start")
-
-    def __init__(
-        self, start: float, devices: tuple[str, ...], granted_at: float | None = None, stalled: bool = False
-    ) -> None:
-        self.start = start
-        self.devices = devices
-        self.granted_at = granted_at
-        self.stalled = stalled
+    start: float = FOREVER
+    devices: tuple[str, ...] = ()
+    granted_at: float | None = None
+    stalled: bool = False
 
 
-def dump_plan(plan: dict[str, Turn]) -> str:
-    """The text of the plan, ``id start granted_at stalled devices`` a line."""
-    return "".join(
-        f"{id} {turn.start} {'-' if turn.granted_at is None else turn.granted_at} {int(turn.stalled)} "
-        f"{','.join(turn.devices)}\n"
-        for id, turn in plan.items()
-    )
+def dump_reservations(reservations: Mapping[str, Reservation]) -> str:
+    """The text of all reservations, which are given by their requests' ids."""
+    return json.dumps({id: {**asdict(found), "start": _or_null(found.start)} for id, found in reservations.items()})
 
 
-def load_plan(text: str | None) -> dict[str, Turn]:
-    """The turns by request id. A line that is not whole is left out: the next pass plans that request anew."""
-    plan = {}
-    for line in (text or "").splitlines():
+def load_reservations(text: str | None) -> dict[str, Reservation]:
+    """The reservations by request. One that is not whole is left out: the next cycle reserves for it anew."""
+    try:
+        entries = json.loads(text or "").items()
+    except BROKEN:
+        return {}
+    found = {}
+    for id, fields in entries:
         try:
-            id, start, granted, stalled, devices = line.split(" ")
-            plan[id] = Turn(
-                float(start),
-                tuple(device for device in devices.split(",") if device),
-                None if granted == "-" else float(granted),
-                stalled == "1",
+            granted_at = fields["granted_at"]
+            found[id] = Reservation(
+                _time(fields["start"]),
+                tuple(map(_text, fields["devices"])),
+                None if granted_at is None else float(granted_at),
+                fields["stalled"] is True,
             )
-        except ValueError:
+        except BROKEN:
             continue
-    return plan
+    return found
 
 
-def _split(text: str) -> tuple[dict[str, str], list[str]]:
-    fields: dict[str, str] = {}
-    devices = []
-    for line in text.splitlines():
-        key, _, value = line.partition(" ")
-        if key == "device":
-            devices.append(value)
-        else:
-            fields[key] = value
-    return fields, devices
+def device_fields(device: Device) -> dict[str, Any]:
+    """What is kept of a device: what identifies it, and what it is near to."""
+    return {"index": device.index, "uuid": device.uuid, "numa": device.numa, "group": device.group}
+
+
+def load_device(fields: Mapping[str, Any]) -> Device:
+    """The device that ``device_fields`` gave. Anything else raises one of BROKEN."""
+    uuid = _text(fields["uuid"])
+    if "/" in uuid:
+        # It becomes a file's name.
+        raise ValueError(uuid)
+    return Device(int(fields["index"]), uuid, numa=int(fields["numa"]), group=int(fields["group"]))
+
+
+def _id(value: object) -> str:
+    text = _text(value)
+    if not (text.isascii() and text.isalnum()):
+        # It becomes a file's name, and is looked for in the environment of processes.
+        raise ValueError(text)
+    return text
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
+
+
+def _or_null(time: float) -> float | None:
+    """JSON knows no infinity."""
+    return None if time == FOREVER else time
+
+
+def _time(value: Any) -> float:
+    time = FOREVER if value is None else float(value)
+    if time != time:
+        # NaN, which is not in any order.
+        raise ValueError(value)
+    return time

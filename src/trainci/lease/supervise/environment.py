@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from trainci.errors import UsageError
-from trainci.lease.queue.hold import MARKER, Lease
+from trainci.lease.protocol import (
+    DEVICES_VARIABLE,
+    LEASE_VARIABLE,
+    PORT_BASE_VARIABLE,
+    PORT_COUNT_VARIABLE,
+)
+from trainci.lease.queue.hold import Lease
 from trainci.lease.store.ports import BLOCK
-from trainci.lease.store.records import Place
+from trainci.model import Device
 
 
-def inherited(places: tuple[Place, ...], value: str | None) -> tuple[Place, ...]:
+def inherited(devices: tuple[Device, ...], value: str | None) -> tuple[Device, ...]:
     """The devices that an inherited ``CUDA_VISIBLE_DEVICES`` leaves; all when there is none.
 
     Entries are indices, UUIDs, beginnings of UUIDs, or names of MIG instances; CUDA ignores everything after the
@@ -17,22 +23,22 @@ def inherited(places: tuple[Place, ...], value: str | None) -> tuple[Place, ...]
     :raises UsageError: a MIG instance by its old name, under which it would be another device than by its UUID.
     """
     if value is None:
-        return places
-    left: list[Place] = []
+        return devices
+    left: list[Device] = []
     for entry in value.split(","):
-        place = _named(places, entry.strip())
-        if place is None:
+        device = _named(devices, entry.strip())
+        if device is None:
             break
-        if place not in left:
-            left.append(place)
+        if device not in left:
+            left.append(device)
     return tuple(left)
 
 
-def _named(places: tuple[Place, ...], entry: str) -> Place | None:
+def _named(devices: tuple[Device, ...], entry: str) -> Device | None:
     if entry.isdecimal():
-        hits = [place for place in places if place.index == int(entry)]
+        hits = [device for device in devices if device.index == int(entry)]
     else:
-        hits = [place for place in places if entry and place.uuid.startswith(entry)]
+        hits = [device for device in devices if entry and device.uuid.startswith(entry)]
     if len(hits) == 1:
         return hits[0]
     if hits or not entry.startswith("MIG-"):
@@ -43,20 +49,20 @@ def _named(places: tuple[Place, ...], entry: str) -> Place | None:
             "`nvidia-smi -L` shows it."
         )
     # A MIG instance that NVML does not list by itself is a device of its own all the same.
-    return Place(entry, -1) if entry.replace("-", "").isalnum() else None
+    return Device(-1, entry) if entry.replace("-", "").isalnum() else None
 
 
-def pick(places: tuple[Place, ...], names: str) -> tuple[Place, ...]:
+def pick(devices: tuple[Device, ...], names: str) -> tuple[Device, ...]:
     """The devices that a list such as ``0,3`` or ``GPU-8a56…,GPU-1c5b…`` names, in its order.
 
-    :raises UsageError: one of them is not among ``places``, or the list is empty.
+    :raises UsageError: one of them is not among ``devices``, or the list is empty.
     """
-    chosen: list[Place] = []
+    chosen: list[Device] = []
     for name in names.split(","):
         text = name.strip()
-        hits = [place for place in places if text in (place.uuid, str(place.index))]
+        hits = [device for device in devices if text in (device.uuid, str(device.index))]
         if not hits:
-            there = ",".join(str(place.index) for place in places) or "none"
+            there = ",".join(str(device.index) for device in devices) or "none"
             raise UsageError(f"device {text!r} is not one of those that can be used here ({there}).")
         if hits[0] not in chosen:
             chosen.append(hits[0])
@@ -71,15 +77,15 @@ def job_variables(
     ``variable`` is the device variable's name; ``by_uuid`` writes UUIDs into it instead of numbers, ``hidden``
     nothing, so that no GPU is seen.
     """
-    outer = parent.get(MARKER)
-    names = [place.uuid if by_uuid or place.index < 0 else str(place.index) for place in lease.places]
+    outer = parent.get(LEASE_VARIABLE)
+    names = [device.uuid if by_uuid or device.index < 0 else str(device.index) for device in lease.devices]
     return {
         **parent,
-        MARKER: f"{outer}/{lease.record.id}" if outer else lease.record.id,
+        LEASE_VARIABLE: f"{outer}/{lease.record.id}" if outer else lease.record.id,
         variable: "" if hidden else ",".join(names),
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
-        "TRAINCI_DEVICES": ",".join(place.uuid for place in lease.places),
-        "TRAINCI_PORT_BASE": str(lease.port_base),
-        "TRAINCI_PORT_COUNT": str(BLOCK),
+        DEVICES_VARIABLE: ",".join(device.uuid for device in lease.devices),
+        PORT_BASE_VARIABLE: str(lease.port_base),
+        PORT_COUNT_VARIABLE: str(BLOCK),
         "MASTER_PORT": str(lease.port_base),
     }

@@ -1,27 +1,22 @@
-"""The guardian: parent of the command. It enforces the time limit and ends everything that the command started."""
+"""The supervisor: parent of the command. It enforces the time limit and ends all that the command started."""
 
 from __future__ import annotations
 
-import _socket  # `socket` itself imports enum and selectors, 10 ms.
 import os
 import select
+import signal
+import socket
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from trainci.host import cgroup
 from trainci.host.processes import SignalPipe, become_subreaper, end_descendants, poll_timeout, reap
+from trainci.lease.protocol import Ended, Report, Started, dump
 from trainci.lease.queue.hold import Lease
-from trainci.lease.store.records import FOREVER, Record
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import signal
-    from collections.abc import Callable
-
-    from trainci.lease.store.directory import Directory
-    from trainci.lease.store.records import Request
-else:
-    import _signal as signal
+from trainci.lease.store.directory import Directory
+from trainci.lease.store.records import FOREVER, Request, load_record
 
 # What ends a job. The one that is listened to besides is SIGCHLD.
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -31,72 +26,69 @@ EXIT_NOT_FOUND = 127
 _BRIEF_S = 0.05
 # The kernel passes no more in one message (SCM_MAX_FD, unix(7)).
 _MOST_DESCRIPTORS = 253
-# A wrapper that has not given the lease back this long after the job's end is stopped, or worse.
+# A wrapper that has not released the lease this long after the job's end is stopped, or worse.
 _WRAPPER_LATE_S = 1.0
 
 
+@dataclass(frozen=True)
 class Job:
-    """What a guardian is to do once there is a lease.
+    """What a supervisor is to do once there is a lease.
 
     ``variables`` makes the command's environment; ``time_limit`` and ``grace`` are seconds.
     """
 
-    def __init__(
-        self,
-        directory: Directory,
-        request: Request,
-        command: list[str],
-        variables: Callable[[Lease], dict[str, str]],
-        time_limit: float | None,
-        grace: float,
-    ) -> None:
-        self.directory = directory
-        self.request = request
-        self.command = command
-        self.variables = variables
-        self.time_limit = time_limit
-        self.grace = grace
+    directory: Directory
+    request: Request
+    command: list[str]
+    variables: Callable[[Lease], dict[str, str]]
+    time_limit: float | None
+    grace: float
 
 
-def grant(orders: _socket.socket, lease: Lease) -> None:
-    """Pass a lease on to the guardian that listens: what it has to know, and every lock (unix(7), SCM_RIGHTS).
+def grant(orders: socket.socket, lease: Lease) -> None:
+    """Pass a lease on to the supervisor that listens: what it has to know, and every lock (unix(7), SCM_RIGHTS).
 
     :raises OSError: nobody listens any more.
     """
-    chosen = ",".join(place.uuid for place in lease.places)
     locks = b"".join(descriptor.to_bytes(4, sys.byteorder) for descriptor in (lease.guard, *lease.locks))
     orders.sendmsg(
-        [f"{lease.port_base} {chosen} {lease.record.cgroup}".encode()],
-        [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, locks)],
+        [f"{lease.port_base}\n{lease.record.dump()}".encode()],
+        [(socket.SOL_SOCKET, socket.SCM_RIGHTS, locks)],
     )
 
 
-def _granted(orders: _socket.socket, job: Job) -> Lease | None:
+def _granted(orders: socket.socket, job: Job) -> Lease | None:
     """Wait for the lease; None when there will be none."""
     text, passed, flags, _ = orders.recvmsg(
-        1 << 16, _socket.CMSG_SPACE(4 * _MOST_DESCRIPTORS), _socket.MSG_CMSG_CLOEXEC
+        1 << 16, socket.CMSG_SPACE(4 * _MOST_DESCRIPTORS), socket.MSG_CMSG_CLOEXEC
     )
-    if not text or flags & _socket.MSG_CTRUNC:
+    port_base, _, rest = text.decode().partition("\n")
+    record = load_record(rest)
+    if record is None or flags & socket.MSG_CTRUNC:
         return None
-    port_base, chosen, group = text.decode().split(" ", 2)
-    request = job.request
-    ids = tuple(chosen.split(",")) if chosen else ()
-    record = Record(request.id, ids, request.name, request.uid, request.pid, request.since, FOREVER, group)
     guard, *locks = memoryview(passed[0][2]).cast("i")
-    places = tuple(place for place in request.places if place.uuid in ids)
-    lease = Lease(job.directory, record, places, locks, guard)
+    devices = tuple(device for device in job.request.devices if device.uuid in record.devices)
+    lease = Lease(job.directory, record, devices, locks, guard)
     lease.port_base = int(port_base)
     return lease
 
 
-class Guardian:
+def ending(status: int, time_limit: bool = False, lost: str = "") -> Ended:
+    """How a command ended that left this wait status (wait(2))."""
+    if os.WIFSIGNALED(status):
+        return Ended(signal=os.WTERMSIG(status), time_limit=time_limit, lost=lost)
+    return Ended(os.WEXITSTATUS(status), time_limit=time_limit, lost=lost)
+
+
+class Supervisor:
     """Lives in a child of the wrapper; ``watch`` does not return.
 
     The lease, then perhaps an order to end, or the end of all orders, comes by ``orders``; what happens is told by
-    the pipe ``reports``, in lines: ``started PID``, ``failed CODE SENTENCE``, ``ended STATUS LIMITED STUCK``.
+    the pipe ``reports``, as an executor is told. An end that is ``lost`` says that a process of the job cannot be
+    killed: then the supervisor stays until it is gone.
     """
 
-    def __init__(self, job: Job, orders: _socket.socket, reports: int) -> None:
+    def __init__(self, job: Job, orders: socket.socket, reports: int) -> None:
         self._job = job
         self._orders = orders
         self._reports = reports
@@ -105,12 +97,12 @@ class Guardian:
         self._group = ""
 
     def watch(self, mask: set[int], lease: Lease | None) -> None:
-        """Wait for the lease, if it is not there yet; run the command; see that the lease is given back; exit."""
+        """Wait for the lease, if it is not there yet; run the command; see that the lease is released; exit."""
         wrapper_group = os.getpgrp()
         at_terminal = os.isatty(0)
         if at_terminal:
             # The command stays in the wrapper's group, to which the terminal belongs; we leave it, so that what is
-            # sent to that group does not take both guardians.
+            # sent to that group does not take both of us.
             os.setpgid(0, 0)
         else:
             os.setsid()
@@ -130,20 +122,20 @@ class Guardian:
                 self._job.variables(lease),
                 setpgroup=wrapper_group if at_terminal else 0,
                 setsigmask=mask,
-                setsigdef=[*_restored()],
+                setsigdef=_restored(),
             )
         except OSError as error:
             code = EXIT_NOT_FOUND if isinstance(error, FileNotFoundError) else EXIT_CANNOT_RUN
-            self._tell(f"failed {code} {command[0]!a}: {error.strerror}")
+            self._tell(Ended(code, complaint=f"{command[0]!a}: {error.strerror}"))
         else:
-            self._tell(f"started {self._command}")
+            self._tell(Started(self._command))
             _leave_streams()
-            self._guard(pipe, lease.record.cgroup)
-        self._see_it_given_back(lease)
+            self._supervise(pipe, lease.record.cgroup)
+        self._see_it_released(lease)
         cgroup.remove(self._group)
         os._exit(0)
 
-    def _guard(self, pipe: SignalPipe, group: str) -> None:
+    def _supervise(self, pipe: SignalPipe, group: str) -> None:
         begun = time.monotonic()
         limit = FOREVER if self._job.time_limit is None else self._job.time_limit
         limited = not self._wait(pipe, begun + min(limit, _BRIEF_S))
@@ -155,7 +147,10 @@ class Guardian:
         left = end_descendants(self._job.grace, pipe, self._note)
         if not left and not cgroup.end(self._group):
             left = cgroup.members(self._group)
-        self._tell(f"ended {self._status or 0} {int(limited)} {left[0] if left else 0}")
+        lost = ""
+        if left:
+            lost = f"process {left[0]} cannot be killed (it waits inside the kernel); its devices stay taken"
+        self._tell(ending(self._status or 0, limited, lost))
         while left and reap(self._note):
             pipe.wait()
         while not cgroup.end(self._group):
@@ -182,19 +177,19 @@ class Guardian:
         if pid == self._command:
             self._status = status
 
-    def _tell(self, line: str) -> None:
+    def _tell(self, report: Report) -> None:
         try:
-            os.write(self._reports, f"{line}\n".encode())
+            os.write(self._reports, dump(report))
         except BrokenPipeError:
             return
 
-    def _see_it_given_back(self, lease: Lease) -> None:
-        """The wrapper gives the lease back and exits; where it was killed, or is stopped, we do so."""
+    def _see_it_released(self, lease: Lease) -> None:
+        """The wrapper releases the lease and exits; where it was killed, or is stopped, we do so."""
         poller = select.poll()
         poller.register(self._orders, 0)
         poller.poll(int(_WRAPPER_LATE_S * 1000))
-        if not lease.is_given_back():
-            lease.let_go()
+        if not lease.is_released():
+            lease.hand_over()
 
 
 def _restored() -> list[int]:
@@ -204,7 +199,7 @@ def _restored() -> list[int]:
 
 
 def _leave_streams() -> None:
-    """Let go of the streams: whoever reads the command's output must see its end when the command ends."""
+    """Leave the streams: whoever reads the command's output must see its end when the command ends."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nowhere, descriptor)

@@ -2,22 +2,25 @@
 
 Two processes watch over the job, and either can end it when the other is killed:
 
-    wrapper W     what the user started; passes signals on, exits with the command's code, gives the lease back
-    guardian G    child of W, parent of the command; enforces the time limit, ends the tree (``guardian``)
+    wrapper W     what the user started; passes signals on, exits with the command's code, releases the lease
+    supervisor S  child of W, parent of the command; enforces the time limit, ends the tree (``supervisor``)
 
-Whoever has to wait for the lease makes G meanwhile: its start would be part of the hand-over of the devices.
+Whoever has to wait for the lease makes S meanwhile: its start would be part of the hand-over of the devices.
 
-Both are subreapers: whatever a job daemonises becomes a child of G, or of W once G is gone. So the kernel itself
+Both are subreapers: whatever a job daemonises becomes a child of S, or of W once S is gone. So the kernel itself
 says when nothing is left: ``waitpid`` finds no child.
 """
 
 from __future__ import annotations
 
-import _socket  # `socket` itself imports enum and selectors, 10 ms.
 import os
 import select
+import signal
+import socket
 import time
+from collections.abc import Callable
 
+from trainci.errors import EXIT_MACHINE
 from trainci.host import cgroup
 from trainci.host.processes import (
     SignalPipe,
@@ -28,49 +31,27 @@ from trainci.host.processes import (
     reap,
     send,
 )
+from trainci.lease.protocol import Ended, Started, load
 from trainci.lease.queue.hold import Lease
-from trainci.lease.supervise.supervisor import ENDING_SIGNALS, Guardian, Job, grant
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import signal
-    from collections.abc import Callable
-
-    from trainci.lease.queue.cycle import Ticket
-else:
-    import _signal as signal
+from trainci.lease.queue.tickets import Ticket
+from trainci.lease.supervise.supervisor import ENDING_SIGNALS, Job, Supervisor, ending, grant
 
 EXIT_TIME_LIMIT = 124
-EXIT_LOST = 3
-# A guardian that has not ended the job this long after the grace period is stopped, or worse.
-_GUARDIAN_LATE_S = 3.0
+# A supervisor that has not ended the job this long after the grace period is stopped, or worse.
+_SUPERVISOR_LATE_S = 3.0
 
 
-class Outcome:
-    """How the command ended: its ``code`` or the ``signal`` that ended it, and why we ended it, if we did.
+def exit_code(ended: Ended, stopped_by: int) -> int:
+    """The wrapper's exit code, where it was sent the signal ``stopped_by`` (0: none).
 
-    ``stopped_by`` is the signal that the wrapper was sent (0: none), ``abandoned`` that the reader of our status
-    went away. ``lost`` is a sentence when the machine is at fault.
+    A command that was cut short is never a success, whatever it exits with.
     """
-
-    def __init__(self) -> None:
-        self.code: int | None = None
-        self.signal: int | None = None
-        self.time_limit = False
-        self.stopped_by = 0
-        self.abandoned = False
-        self.lost = ""
-        self.complaint = ""
-
-    @property
-    def exit_code(self) -> int:
-        """The wrapper's exit code. A command that was cut short is never a success, whatever it exits with."""
-        if self.stopped_by:
-            return 128 + self.stopped_by
-        if self.lost:
-            return EXIT_LOST
-        code = 128 + self.signal if self.signal else self.code or 0
-        return code or (EXIT_TIME_LIMIT if self.time_limit else 0)
+    if stopped_by:
+        return 128 + stopped_by
+    if ended.lost:
+        return EXIT_MACHINE
+    code = 128 + ended.signal if ended.signal else ended.code or 0
+    return code or (EXIT_TIME_LIMIT if ended.time_limit else 0)
 
 
 class Wrapper:
@@ -84,30 +65,30 @@ class Wrapper:
         self._job = job
         self._pipe = pipe
         self._status_fd = status_fd
-        self._guardian = 0
+        self._supervisor = 0
         self._text = b""
-        self._outcome = Outcome()
         self._command = 0
-        self._group = ""
-        self._ended = False
+        self._ended: Ended | None = None
+        self._stopped_by = 0
+        # Is the supervisor to stay, because a process of the job does?
         self._stuck = False
 
     def prepare(self, ticket: Ticket) -> None:
         """Do what can be done before there is a lease. ``ticket`` is that of the waiting request."""
-        if not self._has_guardian():
+        if not self._has_supervisor():
             self._fork(None, ticket)
 
-    def _has_guardian(self) -> bool:
+    def _has_supervisor(self) -> bool:
         """It may have been killed while we waited."""
-        return self._guardian > 0 and os.waitpid(self._guardian, os.WNOHANG) == (0, 0)
+        return self._supervisor > 0 and os.waitpid(self._supervisor, os.WNOHANG) == (0, 0)
 
     def _fork(self, lease: Lease | None, ticket: Ticket | None = None) -> None:
         become_subreaper()
-        self._orders, orders = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+        self._orders, orders = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._reports, reports = os.pipe2(os.O_CLOEXEC)
         before = hold_signals()
-        self._guardian = os.fork()
-        if self._guardian == 0:
+        self._supervisor = os.fork()
+        if self._supervisor == 0:
             try:
                 if ticket is not None:
                     ticket.close()
@@ -115,35 +96,37 @@ class Wrapper:
                 for descriptor in (self._reports, self._status_fd):
                     if descriptor >= 0:
                         os.close(descriptor)
-                Guardian(self._job, orders, reports).watch(before, lease)
+                Supervisor(self._job, orders, reports).watch(before, lease)
             finally:
-                os._exit(EXIT_LOST)
+                os._exit(EXIT_MACHINE)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         orders.close()
         os.close(reports)
 
     def dismiss(self) -> None:
         """There will be no lease."""
-        if self._guardian:
-            send(self._guardian, signal.SIGKILL)
+        if self._supervisor:
+            send(self._supervisor, signal.SIGKILL)
 
-    def run(self, lease: Lease, started: Callable[[int], None]) -> Outcome:
-        """Run the command, then give the lease back. ``started`` is called with the command's process id."""
-        self._group = lease.record.cgroup
+    def run(self, lease: Lease, started: Callable[[int], None]) -> tuple[Ended, int]:
+        """Run the command, then release the lease: how it ended, and the exit code for that.
+
+        ``started`` is called with the command's process id.
+        """
         limit = self._job.time_limit
         deadline = None if limit is None else time.monotonic() + limit
-        if self._has_guardian():
+        if self._has_supervisor():
             self._grant(lease)
         else:
             self._fork(lease)
         lease.listen()
-        outcome = self._follow(deadline, started)
+        ended = self._follow(lease.record.cgroup, deadline, started)
         if self._stuck:
-            # The guardian stays, and keeps the devices until the kernel lets go of that process.
-            lease.abandon()
+            # The supervisor stays, and keeps the devices until the kernel lets go of that process.
+            lease.detach()
         else:
-            lease.let_go()
-        return outcome
+            lease.hand_over()
+        return ended, exit_code(ended, self._stopped_by)
 
     def _grant(self, lease: Lease) -> None:
         try:
@@ -151,88 +134,71 @@ class Wrapper:
         except (BrokenPipeError, ConnectionResetError):
             # It was killed just now; its reports end, too.
             return
-        send(self._guardian, signal.SIGCONT)
+        send(self._supervisor, signal.SIGCONT)
 
-    def _follow(self, deadline: float | None, started: Callable[[int], None]) -> Outcome:
-        """Until the guardian has reported the end, or has died."""
-        # A guardian that does not do its work (it may be stopped) is replaced by ourselves.
-        overdue = None if deadline is None else deadline + self._job.grace + _GUARDIAN_LATE_S
+    def _follow(self, group: str, deadline: float | None, started: Callable[[int], None]) -> Ended:
+        """Until the supervisor has reported the end, or has died."""
+        # A supervisor that does not do its work (it may be stopped) is replaced by ourselves.
+        overdue = None if deadline is None else deadline + self._job.grace + _SUPERVISOR_LATE_S
         poller = select.poll()
         poller.register(self._reports, select.POLLIN)
         poller.register(self._pipe.fd, select.POLLIN)
         if self._status_fd >= 0:
             poller.register(self._status_fd, 0)
-        while not self._ended:
+        while self._ended is None:
             patience = None if overdue is None else poll_timeout(overdue - time.monotonic())
             ready = {descriptor for descriptor, _ in poller.poll(patience)}
             if self._reports in ready and not self._read(started):
-                self._take_over()
+                return self._take_over(group)
             if self._status_fd in ready and self._status_fd >= 0:
                 poller.unregister(self._status_fd)
-                self._outcome.abandoned = True
                 overdue = self._order_end()
             number = next(iter(self._pipe.take() & set(ENDING_SIGNALS)), 0)
             if number:
-                self._outcome.stopped_by = self._outcome.stopped_by or number
+                self._stopped_by = self._stopped_by or number
                 overdue = self._order_end()
             if overdue is not None and time.monotonic() >= overdue:
-                send(self._guardian, signal.SIGKILL)
-        return self._outcome
+                send(self._supervisor, signal.SIGKILL)
+        return self._ended
 
     def _order_end(self) -> float:
-        """Tell the guardian to end the job; the time by which it must have."""
+        """Tell the supervisor to end the job; the time by which it must have."""
         try:
             self._orders.send(b"!")
         except (BrokenPipeError, ConnectionResetError):
             pass
-        send(self._guardian, signal.SIGCONT)
-        return time.monotonic() + self._job.grace + _GUARDIAN_LATE_S
+        send(self._supervisor, signal.SIGCONT)
+        return time.monotonic() + self._job.grace + _SUPERVISOR_LATE_S
 
     def _read(self, started: Callable[[int], None]) -> bool:
-        """Take in what the guardian reports; False when it is gone."""
+        """Take in what the supervisor reports; False when it is gone."""
         more = os.read(self._reports, 4096)
         *lines, self._text = (self._text + more).split(b"\n")
-        for line in lines:
-            what, _, rest = line.decode("utf-8", "replace").partition(" ")
-            if what == "started":
-                self._command = int(rest)
-                started(self._command)
-            elif what == "failed":
-                code, _, self._outcome.complaint = rest.partition(" ")
-                self._outcome.code = int(code)
-                self._ended = True
-            else:
-                status, limit, stuck = map(int, rest.split())
-                self._settle(status)
-                self._outcome.time_limit = limit == 1
-                if stuck:
-                    self._stuck = True
-                    self._outcome.lost = (
-                        f"process {stuck} cannot be killed (it waits inside the kernel); its devices stay taken"
-                    )
-                self._ended = True
+        for report in map(load, lines):
+            if isinstance(report, Started):
+                self._command = report.pid
+                started(report.pid)
+            elif isinstance(report, Ended):
+                self._ended = report
+                self._stuck = bool(report.lost)
         return bool(more)
 
-    def _settle(self, status: int) -> None:
-        if os.WIFSIGNALED(status):
-            self._outcome.signal = os.WTERMSIG(status)
-        else:
-            self._outcome.code = os.WEXITSTATUS(status)
+    def _take_over(self, group: str) -> Ended:
+        """The supervisor is dead: its children are ours now. End them."""
+        status: int | None = None
 
-    def _take_over(self) -> None:
-        """The guardian is dead: its children are ours now. End them."""
-        self._ended = True
-        self._outcome.lost = "the process that watched over the command was killed, so the command was ended"
-
-        def note(pid: int, status: int) -> None:
+        def note(pid: int, found: int) -> None:
+            nonlocal status
             if pid == self._command:
-                self._settle(status)
+                status = found
 
         left = end_descendants(self._job.grace, self._pipe, note)
-        if not left and not cgroup.end(self._group):
-            left = cgroup.members(self._group)
-        cgroup.remove(self._group)
+        if not left and not cgroup.end(group):
+            left = cgroup.members(group)
+        cgroup.remove(group)
+        lost = "the process that watched over the command was killed, so the command was ended"
         if left:
-            self._outcome.lost += f"; process {left[0]} cannot be killed and keeps its devices"
+            lost += f"; process {left[0]} cannot be killed and keeps its devices"
             while reap(note):
                 self._pipe.wait()
+        return Ended(lost=lost) if status is None else ending(status, lost=lost)

@@ -1,0 +1,56 @@
+"""The listener that writes a run into the history, each event before the next is looked at."""
+
+from __future__ import annotations
+
+from trainci.history import metric_files
+from trainci.history.event_log import unwritable
+from trainci.history.store import AttemptKey, Store, StoreError
+from trainci.model import Phase, events
+from trainci.paths import RunPaths, StatePaths
+
+
+class Recorder:
+    """Writes the events of one run into ``store``.
+
+    :raises MachineError: an event cannot be written.
+    """
+
+    def __init__(self, store: Store, state: StatePaths, run_id: str) -> None:
+        self._store = store
+        self._root = state.root
+        self._run = run_id
+        self._logs: dict[AttemptKey, str] = {}
+
+    def __call__(self, event: events.Control) -> None:
+        """Listen to the run."""
+        try:
+            self._write(event)
+        except StoreError as error:
+            raise unwritable(self._store.place, str(error)) from None
+
+    def _write(self, event: events.Control) -> None:
+        store = self._store
+        match event:
+            case events.RunStarted():
+                store.begin_run(self._run, event.commit, event.devices, event.at)
+            case events.Queued():
+                self._logs[self._key(event)] = event.log
+                store.begin_attempt(self._key(event), event.gpus, event.log, event.at)
+            case events.Granted():
+                store.set_devices(self._key(event), event.devices)
+            case events.Started() if event.phase is not Phase.PREPARE:
+                store.set_started(self._key(event), event.at)
+            case events.Ended(final=True):
+                self._end(self._key(event), event)
+            case events.Concluded():
+                store.keep_verdict(self._run, event.test_id, event.verdict, event.at)
+            case events.RunEnded():
+                store.end_run(self._run, event.exit_code, event.at)
+
+    def _end(self, attempt: AttemptKey, event: events.Ended) -> None:
+        self._store.end_attempt(attempt, event.phase, event.ending, event.at)
+        log = self._root / self._logs.pop(attempt)
+        self._store.keep_metrics(attempt, metric_files.read(RunPaths.metrics(log)))
+
+    def _key(self, event: events.TestEvent) -> AttemptKey:
+        return AttemptKey(self._run, event.test_id, event.attempt)

@@ -1,0 +1,102 @@
+"""What a history remembers and answers. One contract suite holds every store to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from trainci.errors import MachineError
+from trainci.model import Ending, Metric, Phase, Verdict
+
+
+class AttemptKey(NamedTuple):
+    """Which attempt of which test in which run."""
+
+    run_id: str
+    test_id: str
+    number: int
+
+
+@dataclass(frozen=True)
+class Past:
+    """What is known of a test: durations in seconds of passed attempts, and what became of it last."""
+
+    last: float | None = None
+    median: float | None = None
+    outcome: str = ""
+
+
+@dataclass(frozen=True)
+class CutOff:
+    """An attempt that was under way when its runner was killed. ``log`` is relative to the project's root."""
+
+    attempt: AttemptKey
+    log: str
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The last that a test recorded of a metric, in which run, and the last value of the run before that."""
+
+    last: Metric
+    run_id: str
+    before: float | None
+
+
+class StoreError(MachineError):
+    """A store that is open does not answer. The text is the reason."""
+
+
+class Store(Protocol):
+    """The runs, attempts, verdicts and metrics of a repository; times are Unix timestamps (UTC).
+
+    What a write says is there once it returns, whatever becomes of the process; so may be what several processes
+    write at once. Every method but ``close`` raises StoreError when the store does not answer.
+    """
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people to read."""
+
+    def begin_run(self, run_id: str, commit: str, devices: str, at: float) -> None:
+        """A run begins, on ``devices`` in words."""
+
+    def end_run(self, run_id: str, exit_code: int, at: float) -> None:
+        """The run has ended."""
+
+    def begin_attempt(self, attempt: AttemptKey, gpus: int, log: str, at: float) -> None:
+        """An attempt of a run that has begun is queued."""
+
+    def set_devices(self, attempt: AttemptKey, devices: tuple[str, ...]) -> None:
+        """The attempt holds these devices."""
+
+    def set_started(self, attempt: AttemptKey, at: float) -> None:
+        """What is to count as its duration begins."""
+
+    def end_attempt(self, attempt: AttemptKey, phase: Phase, ending: Ending, at: float) -> None:
+        """The attempt has ended; ``phase`` is what ran last."""
+
+    def keep_metrics(self, attempt: AttemptKey, metrics: Iterable[Metric]) -> None:
+        """These, in their order, are all that the attempt recorded: what was kept of it before is forgotten."""
+
+    def keep_verdict(self, run_id: str, test_id: str, verdict: Verdict, at: float) -> None:
+        """The verdict of a test, which may have no attempt."""
+
+    def past(self, test_ids: Iterable[str]) -> dict[str, Past]:
+        """What is known of each of ``test_ids``; tests without a past are left out."""
+
+    def recorded(self, test_id: str) -> list[Recorded]:
+        """What the test recorded of each metric, by name."""
+
+    def unended_runs(self) -> list[str]:
+        """The runs that have not ended, and were not marked."""
+
+    def unended_attempts(self, run_id: str) -> list[CutOff]:
+        """The attempts of a run that have not ended, in the order in which they were queued."""
+
+    def mark_cut_off(self, run_id: str) -> None:
+        """The run will never end: ``unended_runs`` leaves it out from now on."""
+
+    def close(self) -> None:
+        """Let go of it."""

@@ -1,0 +1,102 @@
+"""What an executor and the lease process that it starts agree on: flags, reports and environment variables.
+
+An executor starts ``python -m trainci.lease``, one process for each test, and reads what happens from the
+descriptor that it names with STATUS_FD: one report a line, as ``dump`` writes and ``load`` reads it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+# What `python -m` starts.
+MODULE = "trainci.lease"
+
+COUNT = "--count"
+DEVICES_ALLOWED = "--devices-allowed"
+VIRTUAL = "--virtual"
+TIME_LIMIT = "--time-limit"
+GRACE = "--grace"
+NAME = "--name"
+STATUS_FD = "--status-fd"
+
+# Marks every process of a lease: its id; a lease within a lease adds its own after a "/".
+LEASE_VARIABLE = "TRAINCI_LEASE"
+DEVICES_VARIABLE = "TRAINCI_DEVICES"
+PORT_BASE_VARIABLE = "TRAINCI_PORT_BASE"
+PORT_COUNT_VARIABLE = "TRAINCI_PORT_COUNT"
+LOCK_DIR_VARIABLE = "TRAINCI_LOCK_DIR"
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """The devices are not free; ``ahead`` requests came before this one."""
+
+    ahead: int
+
+
+@dataclass(frozen=True)
+class Granted:
+    """The lease holds devices (their ids, and their indices) and a block of ports that begins at ``port_base``."""
+
+    devices: tuple[str, ...]
+    indices: tuple[int, ...]
+    port_base: int
+
+
+@dataclass(frozen=True)
+class Started:
+    """The command runs, as process ``pid``."""
+
+    pid: int
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The command and all that it started have ended: with exit ``code``, or by ``signal`` (one of them is None).
+
+    ``time_limit``: it was ended for that. Sentences, or empty: ``lost`` when the machine is at fault, ``complaint``
+    when the command could not be started.
+    """
+
+    code: int | None = None
+    signal: int | None = None
+    time_limit: bool = False
+    lost: str = ""
+    complaint: str = ""
+
+
+Report = Waiting | Granted | Started | Ended
+
+_KINDS: dict[str, Callable[..., Report]] = {
+    "waiting": Waiting,
+    "granted": Granted,
+    "started": Started,
+    "ended": Ended,
+}
+
+
+def kind(report: Report) -> str:
+    """What a report calls itself in its line."""
+    return type(report).__name__.lower()
+
+
+def dump(report: Report) -> bytes:
+    """The line of a report: one JSON object, its kind under ``event``."""
+    return json.dumps({"event": kind(report), **asdict(report)}).encode() + b"\n"
+
+
+def load(line: bytes) -> Report:
+    """The report that a line holds.
+
+    :raises ValueError: it holds none.
+    """
+    fields = json.loads(line)
+    try:
+        wanted = _KINDS[fields.pop("event")]
+        return wanted(
+            **{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+        )
+    except (AttributeError, KeyError, TypeError):
+        raise ValueError(f"not a report of a lease: {line!r}") from None

@@ -1,0 +1,1 @@
+"""One rule a file; ``trainci.verdict.decide`` lists them."""

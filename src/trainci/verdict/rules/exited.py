@@ -1,0 +1,26 @@
+"""A test that ended by itself passed with exit code 0, and failed otherwise."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+
+from trainci.model import Attempt, Ending, Outcome, Verdict
+from trainci.verdict.ruling import Ruling, placed
+
+
+def rule(attempts: Sequence[Attempt]) -> Ruling:
+    """See Rule; this one has an answer to everything."""
+    last = attempts[-1]
+    if last.ending.passed:
+        return Ruling(Verdict(Outcome.PASSED, f"in {last.duration:.1f} s"))
+    return Ruling(Verdict(Outcome.FAILED, placed(last, _words(last.ending))))
+
+
+def _words(ending: Ending) -> str:
+    if ending.signal is None:
+        return f"exit code {ending.exit_code}"
+    try:
+        return f"killed by {signal.Signals(ending.signal).name} (signal {ending.signal})"
+    except ValueError:
+        return f"killed by signal {ending.signal}"

@@ -1,0 +1,28 @@
+"""The machine's fault is tried once more, and nothing else is: a red test is red."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from trainci.errors import EXIT_MACHINE
+from trainci.model import Attempt, Cause, Outcome, Verdict
+from trainci.verdict.ruling import Ruling, placed
+
+TRIES = 2
+
+
+def rule(attempts: Sequence[Attempt]) -> Ruling | None:
+    """See Rule."""
+    fault = _fault(attempts[-1])
+    if not fault:
+        return None
+    return Ruling(Verdict(Outcome.MACHINE, placed(attempts[-1], fault)), again=len(attempts) < TRIES)
+
+
+def _fault(attempt: Attempt) -> str:
+    ending = attempt.ending
+    if ending.cause in (Cause.LOST, Cause.NEVER_STARTED):
+        return ending.detail or ending.cause.value
+    # The code's meaning is that of `trainci.testing.main`; to another file 3 is a number like any other.
+    told = attempt.test.phased and ending.exit_code == EXIT_MACHINE
+    return f"the test found the machine at fault (exit code {EXIT_MACHINE})" if told else ""

@@ -1,0 +1,187 @@
+"""The recorder, the event log and crash recovery: what they keep, also of a runner that was killed."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+import run_events as story
+
+from trainci.errors import MachineError
+from trainci.history import open_store as open_default
+from trainci.history.event_log import EventLog
+from trainci.history.recovery import take_cut_off
+from trainci.history.store import Past, Recorded
+from trainci.model import Cause, Ending, Metric, Outcome, Phase, Verdict, events
+from trainci.model.event_lines import read_event
+from trainci.paths import RunPaths, StatePaths
+
+# It never stops writing, so that a kill falls into the middle of something.
+WRITER = """
+    import sys
+    from pathlib import Path
+    from trainci.history import open_store
+    from trainci.history.event_log import EventLog
+    from trainci.history.recorder import Recorder
+    from trainci.model import Cause, Ending, Outcome, Phase, Verdict, events
+    from trainci.paths import RunPaths, StatePaths
+
+    state = StatePaths(Path(sys.argv[1]))
+    listeners = (EventLog(RunPaths(state, "run-1")), Recorder(open_store(state), state, "run-1"))
+
+    def tell(event):
+        for listen in listeners:
+            listen(event)
+
+    tell(events.RunStarted(1.0, "run-1", "c0ffee", "no GPU", ()))
+    for test in ("done.py", "cut.py"):
+        tell(events.Queued(2.0, test, 1, f"{test}.log", 1))
+        tell(events.Granted(3.0, test, 1, Phase.BOTH, ("cpu-0",)))
+        tell(events.Started(4.0, test, 1, Phase.BOTH, 1))
+        log = state.root / f"{test}.log"
+        RunPaths.metrics(log).write_text(f'{{"name": "loss", "value": 0.5, "step": 3, "at": 9.0}}\\n{{"name": "cut')
+    tell(events.Ended(5.0, "done.py", 1, Phase.BOTH, Ending(Cause.EXITED, 0)))
+    tell(events.Concluded(6.0, "done.py", 1, Verdict(Outcome.PASSED, "passed")))
+    print("ready", flush=True)
+    for number in range(10**9):
+        tell(events.Queued(7.0, f"more-{number}.py", 1, "x", 0))
+"""
+
+
+def killed_writer(root: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(WRITER), str(root)], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+
+
+def test_a_run_is_remembered_by_its_events(tell, store):
+    tell("run-1", story.run("run-1", [5.0, 1.0, 3.0]))
+    assert store.past(["a.py"]) == {"a.py": Past(3.0, 3.0, "passed")}
+    assert store.unended_runs() == []
+
+
+def test_a_prepare_phase_is_a_part_of_its_attempt_and_none_of_its_duration(tell, store):
+    told = [
+        events.RunStarted(0.0, "run-1", "c", "no GPU", ()),
+        events.Queued(1.0, "a.py", 1, "a.log", 1),
+        events.Started(2.0, "a.py", 1, Phase.PREPARE, 1),
+        events.Ended(50.0, "a.py", 1, Phase.PREPARE, story.PASSED),
+    ]
+    tell("run-1", told)
+    assert [item.attempt.test_id for item in store.unended_attempts("run-1")] == ["a.py"]
+    assert store.past(["a.py"])["a.py"].last is None
+    tell("run-2", [events.RunStarted(60.0, "run-2", "c", "no GPU", ()), *story.attempt("a.py", 1, 61.0, 4.0)])
+    assert store.past(["a.py"])["a.py"].last == 4.0
+
+
+def test_an_attempt_that_fails_to_prepare_has_ended(tell, store):
+    told = [
+        events.RunStarted(0.0, "run-1", "c", "no GPU", ()),
+        events.Queued(1.0, "a.py", 1, "a.log", 1),
+        events.Ended(2.0, "a.py", 1, Phase.PREPARE, Ending(Cause.EXITED, 1)),
+        events.Concluded(3.0, "a.py", 1, Verdict(Outcome.FAILED, "exit code 1")),
+    ]
+    tell("run-1", told)
+    assert store.unended_attempts("run-1") == []
+
+
+def test_a_killed_runner_leaves_a_history_that_opens_and_says_what_was_cut_off(state):
+    killed_writer(state.root)
+    history = open_default(state)
+    assert history.past(["cut.py"])["cut.py"].outcome == "cut off", "before any other run has told"
+    cut = {item.attempt.test_id: item for item in take_cut_off(history, state)}
+    assert cut["cut.py"].log == "cut.py.log"
+    assert "done.py" not in cut
+    assert take_cut_off(history, state) == [], "each is told once"
+    assert history.past(["done.py", "cut.py"])["cut.py"].outcome == "cut off"
+    assert history.past(["done.py"])["done.py"].outcome == "passed"
+
+
+def test_a_killed_runner_leaves_events_that_can_be_read_line_by_line(state):
+    killed_writer(state.root)
+    lines = RunPaths(state, "run-1").events.read_bytes()
+    complete = lines[: lines.rindex(b"\n")].split(b"\n")
+    read = [read_event(line) for line in complete]
+    assert read[:2] == [
+        events.RunStarted(1.0, "run-1", "c0ffee", "no GPU", ()),
+        events.Queued(2.0, "done.py", 1, "done.py.log", 1),
+    ]
+
+
+def test_what_a_test_recorded_is_kept_also_of_a_runner_that_was_killed(state):
+    killed_writer(state.root)
+    history = open_default(state)
+    kept = [Recorded(Metric("loss", 0.5, 3, 9.0), "run-1", None)]
+    assert history.recorded("done.py") == kept, "it was taken in when its attempt ended"
+    assert history.recorded("cut.py") == []
+    take_cut_off(history, state)
+    assert history.recorded("cut.py") == kept
+
+
+def test_a_run_that_is_alive_is_not_cut_off(tell, store, state):
+    log = EventLog(RunPaths(state, "run-1"))
+    tell("run-1", story.run("run-1", [1.0])[:2])
+    assert take_cut_off(store, state) == []
+    log.close()
+    assert [item.attempt.test_id for item in take_cut_off(store, state)] == ["a.py"]
+
+
+def test_every_event_is_a_line_that_is_read_back(state):
+    paths = RunPaths(state, "run-1")
+    log = EventLog(paths)
+    told = story.run("run-1", [1.0, 2.0])
+    for event in told:
+        log(event)
+    log.close()
+    assert [read_event(line) for line in paths.events.read_text().splitlines()] == told
+
+
+def test_a_disk_that_takes_no_more_is_the_machines_fault(state):
+    limited = """
+        import resource, sys
+        from pathlib import Path
+        from trainci.errors import MachineError
+        from trainci.history import open_store
+        from trainci.history.recorder import Recorder
+        from trainci.model import events
+        from trainci.paths import StatePaths
+
+        state = StatePaths(Path(sys.argv[1]))
+        listen = Recorder(open_store(state), state, "run-1")
+        listen(events.RunStarted(0.0, "run-1", "c0ffee", "no GPU", ()))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+        try:
+            listen(events.Queued(1.0, "a.py", 1, "a.log", 1))
+        except MachineError as error:
+            print(error)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(limited), state.root], capture_output=True, text=True, check=True
+    )
+    assert "history.db: what happened cannot be written: disk I/O error" in done.stdout
+    paths = RunPaths(state, "run-1")
+    paths.directory.mkdir()
+    paths.events.symlink_to("/dev/full")
+    with pytest.raises(MachineError, match=r"events\.jsonl: what happened cannot be written: No space left"):
+        EventLog(paths)(events.RunEnded(1.0, 0))
+
+
+def test_a_store_that_does_not_answer_is_told_with_its_place(tell, store):
+    store.close()
+    with pytest.raises(MachineError, match=r"history\.db: what happened cannot be written: "):
+        tell("run-1", story.run("run-1", [1.0]))
+
+
+def test_a_directory_of_runs_that_cannot_be_written_is_the_machines_fault(state: StatePaths):
+    paths = RunPaths(state, "run-1")
+    paths.directory.parent.parent.mkdir()
+    paths.directory.parent.write_text("a file where the runs should go")
+    with pytest.raises(MachineError, match=r"events\.jsonl: what happened cannot be written"):
+        EventLog(paths)

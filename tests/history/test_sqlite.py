@@ -1,0 +1,126 @@
+"""The store in a file of its own: the schema of every version, and whatever else may lie in its place."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+import run_events as story
+
+from trainci.errors import MachineError
+from trainci.history import open_store
+from trainci.history.recorder import Recorder
+from trainci.history.sqlite import _MIGRATIONS
+from trainci.history.store import Past, Recorded
+from trainci.model import Cause, Metric, Phase
+
+# What the versions before this one wrote: an exit code (negative: a signal), whether it timed out, what was lost.
+ENDINGS = {
+    "passed.py": (0, 0, "", (Cause.EXITED, 0, None, "")),
+    "failed.py": (3, 0, "", (Cause.EXITED, 3, None, "")),
+    "killed.py": (-9, 0, "", (Cause.SIGNALLED, None, 9, "")),
+    "slow.py": (-15, 1, "", (Cause.TIMED_OUT, None, 15, "")),
+    "slow-and-polite.py": (0, 1, "", (Cause.TIMED_OUT, 0, None, "")),
+    "lost.py": (None, 0, "gone", (Cause.LOST, None, None, "gone")),
+    "prepared.py": (None, 0, "", (Cause.INTERRUPTED, None, None, "")),
+}
+
+
+def write_version(state, version: int) -> None:
+    """A database as that version of the schema had it, with a run in it."""
+    state.create()
+    with sqlite3.connect(state.history) as db:
+        for script in _MIGRATIONS[:version]:
+            db.executescript(script)
+        db.execute(f"PRAGMA user_version = {version}")
+        db.execute("INSERT INTO runs (id, commit_id, devices, started, ended) VALUES ('run-1', 'c', 'd', 1.0, 9.0)")
+        for test_id, (code, timed_out, lost, _) in ENDINGS.items():
+            db.execute(
+                "INSERT INTO attempts (run_id, test_id, number, gpus, log, queued, started, ended, exit_code,"
+                " timed_out, lost) VALUES ('run-1', ?, 1, 1, 'l', 1.0, 2.0, 4.0, ?, ?, ?)",
+                (test_id, code, timed_out, lost),
+            )
+        db.execute(
+            "INSERT INTO attempts (run_id, test_id, number, gpus, log, queued)"
+            " VALUES ('run-1', 'cut.py', 1, 1, 'l', 1.0)"
+        )
+        db.execute("INSERT INTO verdicts VALUES ('run-1', 'passed.py', 'passed', 'in 2.0 s', 5.0)")
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_the_history_of_every_version_before_this_one_is_read_and_goes_on(state, version):
+    write_version(state, version)
+    history = open_store(state)
+    assert history.past(["passed.py", "failed.py"]) == {
+        "passed.py": Past(2.0, 2.0, "passed"),
+        "failed.py": Past(None, None, "cut off"),
+    }
+    assert [item.attempt.test_id for item in history.unended_attempts("run-1")] == ["cut.py"]
+    with sqlite3.connect(state.history) as db:
+        rows = db.execute("SELECT test_id, cause, exit_code, signal, detail, phase FROM attempts").fetchall()
+    told = {test_id: (cause and Cause(cause), *rest, Phase(phase)) for test_id, cause, *rest, phase in rows}
+    assert told.pop("cut.py") == (None, None, None, "", Phase.BOTH)
+    assert told == {test_id: (*ending, Phase.BOTH) for test_id, (*_, ending) in ENDINGS.items()}
+    (state.root / "a.metrics.jsonl").write_text('{"name": "loss", "value": 0.5, "step": 1, "at": 1.0}\n')
+    recorder = Recorder(history, state, "run-2")
+    for event in story.run("run-2", [3.0]):
+        recorder(event)
+    assert history.past(["a.py"]) == {"a.py": Past(3.0, 3.0, "passed")}
+    assert history.recorded("a.py") == [Recorded(Metric("loss", 0.5, 1, 1.0), "run-2", None)]
+
+
+def test_the_state_directory_ignores_itself(state):
+    subprocess.run(["git", "init", "-q", str(state.root)], check=True)
+    open_store(state).close()
+    status = subprocess.run(
+        ["git", "-C", str(state.root), "status", "--porcelain"], capture_output=True, check=True
+    )
+    assert status.stdout == b""
+
+
+def test_a_history_of_a_newer_trainci_is_refused_and_left_alone(state):
+    open_store(state).close()
+    with sqlite3.connect(state.history) as db:
+        db.execute("PRAGMA user_version = 99")
+    with pytest.raises(MachineError, match=r"history\.db.*newer trainci.*version 99"):
+        open_store(state)
+    with sqlite3.connect(state.history) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (99,)
+
+
+def test_a_file_that_is_no_history_is_an_error_with_a_way_out(state):
+    state.create()
+    state.history.write_bytes(b"not a database, and long enough to be taken for one" * 40)
+    with pytest.raises(MachineError, match="Move the file away"):
+        open_store(state)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_repository_that_cannot_be_written_is_an_error_with_its_place(state):
+    state.root.chmod(0o555)
+    with pytest.raises(MachineError, match="history"):
+        open_store(state)
+
+
+@pytest.mark.parametrize("state", ["missing", "no directory", "no history"])
+def test_the_list_is_shown_whatever_is_wrong_with_the_history(repository, state):
+    repository.write("trainci.toml", '[suites.short]\ntests = ["tests/test_a.py"]\n')
+    repository.write("tests/test_a.py", "NUM_GPUS = 1\n")
+    if state == "no directory":
+        repository.write(".trainci", "a file where a directory is to be")
+    elif state == "no history":
+        repository.write(".trainci/history.db", "not a database, and long enough to be taken for one" * 20)
+    said = repository.trainci("list")
+    assert said.code == 0, said.err
+    assert "tests/test_a.py  1     60 min  -" in said.out
+    assert ("without durations: " in said.err) == (state == "no history")
+
+
+def test_two_processes_may_open_a_new_history_at_once(tmp_path):
+    program = "import sys; from pathlib import Path; from trainci.history import open_store; "
+    program += "from trainci.paths import StatePaths; open_store(StatePaths(Path(sys.argv[1]))).close()"
+    openers = [subprocess.Popen([sys.executable, "-c", program, str(tmp_path)]) for _ in range(6)]
+    assert [opener.wait() for opener in openers] == [0] * 6

@@ -1,0 +1,170 @@
+"""The contract of a store (trainci.history.store), kept by each of them."""
+
+from __future__ import annotations
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from trainci.history.event_log import EventLog
+from trainci.history.store import AttemptKey, CutOff, Past, Recorded, StoreError
+from trainci.model import Cause, Ending, Metric, Outcome, Phase, Verdict
+from trainci.paths import RunPaths
+
+PASSED = Ending(Cause.EXITED, 0)
+KEY = AttemptKey("run-1", "a.py", 1)
+
+
+def write_attempt(store, key, seconds, ending=PASSED, phase=Phase.BOTH, at=10.0):
+    store.begin_attempt(key, 1, "a.log", at)
+    store.set_devices(key, ("GPU-1", "GPU-2"))
+    store.set_started(key, at)
+    store.end_attempt(key, phase, ending, at + seconds)
+
+
+@pytest.fixture
+def begun(store):
+    """The store, with a run that has begun."""
+    store.begin_run("run-1", "c0ffee", "no GPU", 1.0)
+    return store
+
+
+def test_a_new_history_knows_nothing(store):
+    assert store.past(["a.py"]) == {}
+    assert store.recorded("a.py") == []
+    assert store.unended_runs() == []
+
+
+def test_it_says_where_it_is(store, state):
+    assert str(state.root) in store.place
+
+
+def test_durations_are_the_last_and_the_median_of_passed_attempts(begun):
+    for number, seconds in enumerate((5.0, 1.0, 3.0), start=1):
+        write_attempt(begun, AttemptKey("run-1", "a.py", number), seconds, at=10.0 * number)
+    begun.keep_verdict("run-1", "a.py", Verdict(Outcome.PASSED, "why"), 99.0)
+    assert begun.past(["a.py", "never.py"]) == {"a.py": Past(3.0, 3.0, "passed")}
+
+
+@pytest.mark.parametrize("cause", Cause)
+@pytest.mark.parametrize("code", [0, 1, None])
+def test_no_ending_but_a_pass_counts_as_a_duration(begun, cause, code):
+    ending = Ending(cause, code, 15, "why")
+    write_attempt(begun, KEY, 5.0, ending)
+    begun.keep_verdict("run-1", "a.py", Verdict(Outcome.FAILED, "why"), 99.0)
+    assert begun.past(["a.py"])["a.py"].last == (5.0 if ending.passed else None)
+
+
+def test_an_attempt_that_never_held_its_devices_has_no_duration(begun):
+    begun.begin_attempt(KEY, 1, "a.log", 10.0)
+    begun.end_attempt(KEY, Phase.PREPARE, PASSED, 15.0)
+    begun.keep_verdict("run-1", "a.py", Verdict(Outcome.INTERRUPTED, "why"), 99.0)
+    assert begun.past(["a.py"]) == {"a.py": Past(None, None, "interrupted")}
+
+
+def test_the_last_outcome_is_that_of_the_newest_verdict_also_of_a_test_without_an_attempt(begun):
+    write_attempt(begun, KEY, 5.0)
+    begun.keep_verdict("run-1", "a.py", Verdict(Outcome.PASSED, "why"), 99.0)
+    begun.begin_run("run-2", "c", "no GPU", 100.0)
+    begun.keep_verdict("run-2", "a.py", Verdict(Outcome.SKIPPED, "why"), 101.0)
+    assert begun.past(["a.py"])["a.py"].outcome == "skipped"
+
+
+def test_an_attempt_without_an_end_is_running_while_its_runner_lives_and_cut_off_afterwards(begun, state):
+    begun.begin_attempt(KEY, 1, "a.log", 10.0)
+    log = EventLog(RunPaths(state, "run-1"))
+    assert begun.past(["a.py"])["a.py"].outcome == "running"
+    log.close()
+    assert begun.past(["a.py"])["a.py"].outcome == "cut off"
+
+
+def test_runs_and_attempts_without_an_end_are_found_until_they_are_marked(begun):
+    begun.begin_run("run-2", "c", "no GPU", 2.0)
+    begun.begin_run("run-3", "c", "no GPU", 3.0)
+    begun.end_run("run-3", 0, 4.0)
+    write_attempt(begun, KEY, 1.0)
+    later, earlier = AttemptKey("run-1", "b.py", 1), AttemptKey("run-1", "c.py", 1)
+    begun.begin_attempt(later, 1, "b.log", 12.0)
+    begun.begin_attempt(earlier, 1, "c.log", 11.0)
+    assert begun.unended_runs() == ["run-1", "run-2"]
+    assert begun.unended_attempts("run-1") == [CutOff(earlier, "c.log"), CutOff(later, "b.log")]
+    begun.mark_cut_off("run-1")
+    assert begun.unended_runs() == ["run-2"]
+
+
+def test_metrics_are_remembered_run_by_run_and_nan_is_one(store):
+    for run_id, values in (("run-1", [1.0, 0.25]), ("run-2", [math.inf]), ("run-3", [0.5, math.nan])):
+        key = AttemptKey(run_id, "a.py", 1)
+        store.begin_run(run_id, "c", "no GPU", 1.0)
+        store.begin_attempt(key, 1, "a.log", 1.0)
+        once = [Metric("only-once", 7.0, None, 1.0)] if run_id == "run-1" else []
+        store.keep_metrics(key, [*once, *(Metric("loss", value, n, 1.0) for n, value in enumerate(values))])
+    loss, once = store.recorded("a.py")
+    assert math.isnan(loss.last.value)
+    assert (loss.run_id, loss.last.step, loss.before) == ("run-3", 1, math.inf)
+    assert once == Recorded(Metric("only-once", 7.0, None, 1.0), "run-1", None)
+
+
+def test_metrics_that_are_kept_again_replace_what_was_kept(begun):
+    begun.begin_attempt(KEY, 1, "a.log", 1.0)
+    for values in ([1.0, 2.0], [3.0]):
+        begun.keep_metrics(KEY, [Metric("loss", value, None, 1.0) for value in values])
+    assert begun.recorded("a.py") == [Recorded(Metric("loss", 3.0, None, 1.0), "run-1", None)]
+
+
+def test_metrics_that_fail_half_way_leave_what_was_kept(begun):
+    def half() -> object:
+        yield Metric("loss", 9.0, None, 1.0)
+        raise KeyError("the file is gone")
+
+    begun.begin_attempt(KEY, 1, "a.log", 1.0)
+    begun.keep_metrics(KEY, [Metric("loss", 1.0, None, 1.0)])
+    with pytest.raises(KeyError):
+        begun.keep_metrics(KEY, half())
+    assert [item.last.value for item in begun.recorded("a.py")] == [1.0]
+
+
+def test_what_is_written_is_there_for_whoever_opens_it_next(begun, open_store):
+    write_attempt(begun, KEY, 5.0)
+    begun.keep_verdict("run-1", "a.py", Verdict(Outcome.PASSED, "why"), 99.0)
+    assert open_store().past(["a.py"]) == {"a.py": Past(5.0, 5.0, "passed")}
+
+
+def test_several_may_write_at_once_and_nothing_is_lost(store, open_store):
+    def write(number: int) -> None:
+        mine = open_store()
+        mine.begin_run(f"run-{number}", "c", "no GPU", 1.0)
+        for i in range(10):
+            write_attempt(mine, AttemptKey(f"run-{number}", f"{number}-{i}.py", 1), 1.0)
+        mine.close()
+
+    with ThreadPoolExecutor(4) as writers:
+        list(writers.map(write, range(4)))
+    assert sorted(store.unended_runs()) == [f"run-{number}" for number in range(4)]
+    ids = [f"{number}-{i}.py" for number in range(4) for i in range(10)]
+    assert {test_id: past.last for test_id, past in store.past(ids).items()} == dict.fromkeys(ids, 1.0)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda store: store.begin_run("run-1", "c", "no GPU", 1.0),
+        lambda store: store.end_run("run-1", 0, 1.0),
+        lambda store: store.begin_attempt(KEY, 1, "a.log", 1.0),
+        lambda store: store.set_devices(KEY, ()),
+        lambda store: store.set_started(KEY, 1.0),
+        lambda store: store.end_attempt(KEY, Phase.BOTH, PASSED, 1.0),
+        lambda store: store.keep_metrics(KEY, []),
+        lambda store: store.keep_verdict("run-1", "a.py", Verdict(Outcome.PASSED, ""), 1.0),
+        lambda store: store.past(["a.py"]),
+        lambda store: store.recorded("a.py"),
+        lambda store: store.unended_runs(),
+        lambda store: store.unended_attempts("run-1"),
+        lambda store: store.mark_cut_off("run-1"),
+    ],
+)
+def test_a_store_that_does_not_answer_says_so_with_one_kind_of_error(store, ask):
+    store.close()
+    with pytest.raises(StoreError, match="closed"):
+        ask(store)
