@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from trainci.model.device import Device, Pool
+from trainci.model.diagnosis import Blame, Diagnosis, Facts, Kind, LogRule
 from trainci.model.project import (
     Change,
     Declarations,
@@ -20,12 +21,17 @@ from trainci.model.run import Attempt, Cause, Ending, Metric, Outcome, Phase, Re
 
 __all__ = [
     "Attempt",
+    "Blame",
     "Cause",
     "Change",
     "Declarations",
     "Device",
+    "Diagnosis",
     "Ending",
     "Entry",
+    "Facts",
+    "Kind",
+    "LogRule",
     "Metric",
     "Outcome",
     "Phase",

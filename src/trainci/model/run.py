@@ -19,6 +19,7 @@ class Outcome(enum.Enum):
     SKIPPED = "skipped"
     INTERRUPTED = "interrupted"
     MACHINE = "machine's fault"
+    UNSURE = "unsure"
 
 
 class Phase(enum.Enum):

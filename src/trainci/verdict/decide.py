@@ -34,7 +34,7 @@ def exit_code(results: Iterable[Result], *, interrupted: bool = False, virtual: 
     outcomes = {result.verdict.outcome for result in results}
     if interrupted:
         return EXIT_INTERRUPTED
-    if outcomes & {Outcome.FAILED, Outcome.TIMED_OUT}:
+    if outcomes & {Outcome.FAILED, Outcome.TIMED_OUT, Outcome.UNSURE}:
         return EXIT_FAILED
     if Outcome.REFUSED in outcomes:
         return EXIT_USAGE
