@@ -9,8 +9,9 @@ from importlib import resources
 from pathlib import Path
 from typing import BinaryIO
 
-from trainci.model import LogRule
+from trainci.model import Diagnosis, Facts, LogRule, Verdicts
 from trainci.output.screen import Screen
+from trainci.verdict.diagnose import diagnose
 from trainci.verdict.log_reader import LogReader, Reading
 from trainci.verdict.log_rules import rules_of
 
@@ -27,6 +28,20 @@ def packaged_rules() -> tuple[LogRule, ...]:
     """The rules for logs that come with trainci."""
     text = resources.files("trainci.verdict").joinpath("log_rules.toml").read_text("utf-8")
     return rules_of(tomllib.loads(text))
+
+
+def rules_for(verdicts: Verdicts) -> tuple[LogRule, ...]:
+    """The rules of a repository: its own first, then those of trainci that it leaves on."""
+    return (*verdicts.rules, *(rule for rule in packaged_rules() if rule.name not in verdicts.off))
+
+
+def diagnosed(log: Path, rules: tuple[LogRule, ...], facts: Facts) -> Diagnosis:
+    """Whose fault an ending was, by its log, which may not be there, and ``facts``."""
+    try:
+        reading = read_log(log, rules)
+    except OSError:
+        reading = LogReader(()).finish()
+    return diagnose(reading, facts)
 
 
 def read_log(log: Path, rules: tuple[LogRule, ...]) -> Reading:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import click
 
+from trainci.config import find_root, load
 from trainci.errors import UsageError
-from trainci.log_files import packaged_rules, read_log
-from trainci.model import Diagnosis, Facts, Outcome
+from trainci.log_files import packaged_rules, read_log, rules_for
+from trainci.model import Diagnosis, Facts, LogRule, Outcome
 from trainci.text import printable
 from trainci.verdict.diagnose import diagnose, outcome_of
 from trainci.verdict.facts_file import facts_of
@@ -28,15 +29,25 @@ def command(logs: tuple[Path, ...], given: str, as_json: bool) -> int:
     given are unknown, not false: {"exit_code": 1, "signal": "SIGKILL", "timed_out": false, "kernel_oom": true}.
     """
     facts = _facts(given)
+    rules = _rules()
     for log in logs:
-        outcome, diagnosis = _judge(log, facts)
+        outcome, diagnosis = _judge(log, rules, facts)
         click.echo(_json(log, outcome, diagnosis) if as_json else _text(log, outcome, diagnosis))
     return 0
 
 
-def _judge(log: Path, facts: Facts) -> tuple[Outcome, Diagnosis]:
+def _rules() -> tuple[LogRule, ...]:
+    """Those of the repository that somebody stands in, if there is one."""
     try:
-        reading = read_log(log, packaged_rules())
+        root = find_root(Path.cwd())
+    except UsageError:
+        return packaged_rules()
+    return rules_for(load(root).verdicts)
+
+
+def _judge(log: Path, rules: tuple[LogRule, ...], facts: Facts) -> tuple[Outcome, Diagnosis]:
+    try:
+        reading = read_log(log, rules)
     except OSError as error:
         raise UsageError(f"{printable(str(log))}: the log cannot be read: {error.strerror}.") from None
     diagnosis = diagnose(reading, facts)

@@ -142,6 +142,7 @@ def _plan(repository: Repository, feasible: Fitting, executor: Executor, history
         expected={key: past.median for key, past in history.past(ids).items() if past.median is not None},
         replay={test_id: _replay(test_id, executor, options) for test_id in ids},
         fail_fast=options.fail_fast,
+        verdicts=repository.project.verdicts,
     )
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from trainci.config.faults import breadcrumb, clash_faults, default_label, shape_faults, syntax_fault
-from trainci.config.tables import CONFIG_FILE, FileTable, SuiteTable, WorkflowTable, json_schema
+from trainci.config.tables import CONFIG_FILE, FileTable, SuiteTable, VerdictsTable, WorkflowTable, json_schema
 from trainci.errors import PlacedFaults, UsageError
-from trainci.model import Entry, Project, Suite, Workflow
+from trainci.model import Blame, Entry, Kind, LogRule, Project, Suite, Verdicts, Workflow
 from trainci.toml_lines import toml_lines
 
 if sys.version_info >= (3, 11):
@@ -102,7 +102,16 @@ def _project(parsed: FileTable, lines: _Lines) -> Project:
         install=table.install,
         suites=tuple(_suite(name, suite, parsed.workflow, lines) for name, suite in parsed.suites.items()),
         workflow=_workflow(parsed.workflow),
+        verdicts=_verdicts(parsed.verdicts),
     )
+
+
+def _verdicts(table: VerdictsTable) -> Verdicts:
+    rules = (
+        LogRule(rule.name, (rule.pattern,), rule.meaning, Blame(rule.blame), Kind(rule.kind))
+        for rule in table.rules
+    )
+    return Verdicts(tuple(rules), tuple(table.off), table.retries)
 
 
 def _workflow(table: WorkflowTable) -> Workflow:

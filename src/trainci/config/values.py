@@ -72,3 +72,12 @@ def mount(text: str) -> str:
     if not re.fullmatch(r"/[^:]*:/[^:]*(:r[ow])?", text):
         raise ValueError(f'{printable(text)} is no mount; write "/on/the/host:/in/the/container", both absolute')
     return text
+
+
+def regular_expression(pattern: str) -> str:
+    """A regular expression that Python takes."""
+    try:
+        re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"is no regular expression: {error}") from None
+    return pattern

@@ -15,6 +15,7 @@ from trainci.model.project import (
     Suite,
     Test,
     Trigger,
+    Verdicts,
     Workflow,
 )
 from trainci.model.run import Attempt, Cause, Ending, Metric, Outcome, Phase, Result, Run, Verdict
@@ -46,5 +47,6 @@ __all__ = [
     "Test",
     "Trigger",
     "Verdict",
+    "Verdicts",
     "Workflow",
 ]

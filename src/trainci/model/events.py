@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from trainci.model.diagnosis import Diagnosis
 from trainci.model.run import Ending, Phase, Verdict
 
 
@@ -86,9 +87,10 @@ class Output(PhaseEvent):
 
 @dataclass(frozen=True)
 class Ended(PhaseEvent):
-    """No process of it lives, and what it printed is in the log."""
+    """No process of it lives, and what it printed is in the log. ``diagnosis``: whose fault a failure was."""
 
     ending: Ending
+    diagnosis: Diagnosis | None = None
 
     @property
     def final(self) -> bool:

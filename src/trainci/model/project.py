@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass, field
 
+from trainci.model.diagnosis import LogRule
 from trainci.text import printable
 
 
@@ -133,6 +134,18 @@ class Workflow:
 
 
 @dataclass(frozen=True)
+class Verdicts:
+    """How endings are judged: rules for logs beside trainci's own, names of those that are ``off``.
+
+    ``retries`` is how often the machine's fault is tried again.
+    """
+
+    rules: tuple[LogRule, ...] = ()
+    off: tuple[str, ...] = ()
+    retries: int = 1
+
+
+@dataclass(frozen=True)
 class Trigger:
     """An event of GitHub, reduced to what decides which suites run.
 
@@ -165,6 +178,7 @@ class Project:
     suites: tuple[Suite, ...]
     config_file: str = "trainci.toml"
     workflow: Workflow = field(default_factory=Workflow)
+    verdicts: Verdicts = field(default_factory=Verdicts)
 
     @property
     def registered(self) -> tuple[Entry, ...]:

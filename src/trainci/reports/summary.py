@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 
 from trainci.model import Outcome, Result, Run
+from trainci.reports import why
 from trainci.text import printable
 
 _SIGNS = {Outcome.PASSED: "✅", Outcome.SKIPPED: "⏭️"}
@@ -39,7 +40,9 @@ def _row(result: Result) -> str:
 def _details(run: Run, result: Result) -> str:
     replay = run.replay.get(result.test_id)
     command = f"<pre>{_text(replay)}</pre>\n" if replay else ""
-    return f"{_code(result.test_id)}: {_text(result.verdict.sentence)}\n{command}\n"
+    said = why(result.verdict)
+    reason = f"<br>{_text(said)}" if said else ""
+    return f"{_code(result.test_id)}: {_text(result.verdict.sentence)}{reason}\n{command}\n"
 
 
 def _code(text: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from trainci.errors import EXIT_MACHINE
-from trainci.model import Blame, Diagnosis, Facts
+from trainci.model import Blame, Cause, Diagnosis, Ending, Facts, Test
 from trainci.verdict.weigh import Candidate
 
 # Xid errors that a program brings about (NVIDIA, "XID Errors"): a wrong access, its own end, a stopped kernel.
@@ -22,6 +22,16 @@ _MACHINE: Mapping[str, str] = {
     "clock_jumped": "the host's clock jumped",
     "container_restarted": "the container was restarted under the test",
 }
+
+
+def facts_of_attempt(ending: Ending, test: Test) -> Facts:
+    """What is known of an attempt of ``test`` by how its process ended."""
+    return Facts(
+        exit_code=ending.exit_code,
+        signal=ending.signal,
+        timed_out=ending.cause is Cause.TIMED_OUT,
+        own_fault_code=test.phased,
+    )
 
 
 def of_machine(facts: Facts) -> Diagnosis | None:

@@ -6,23 +6,24 @@ from collections.abc import Iterable, Sequence
 
 from trainci.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_MACHINE, EXIT_OK, EXIT_USAGE
 from trainci.model import Attempt, Outcome, Result, Verdict
-from trainci.verdict.rules import exited, machine, time_limit
+from trainci.verdict.rules import diagnosed, exited, machine, time_limit
 from trainci.verdict.rules import interrupted as interruption
 from trainci.verdict.ruling import Rule
 
 # The first that has an answer decides.
 RULES: Sequence[Rule] = (
     interruption.rule,
-    time_limit.rule,
     machine.rule,
+    diagnosed.rule,
+    time_limit.rule,
     exited.rule,
 )
 
 
-def decide(attempts: Sequence[Attempt]) -> Verdict | None:
-    """The verdict after ``attempts`` (at least one), or None for *again*."""
+def decide(attempts: Sequence[Attempt], retries: int = 1) -> Verdict | None:
+    """The verdict after ``attempts`` (at least one), or None for *again*: at most ``retries`` times."""
     ruling = next(ruling for rule in RULES if (ruling := rule(attempts)) is not None)
-    return None if ruling.again else ruling.verdict
+    return None if ruling.again and len(attempts) <= retries else ruling.verdict
 
 
 def exit_code(results: Iterable[Result], *, interrupted: bool = False, virtual: bool = False) -> int:

@@ -7,6 +7,7 @@ was not survived. A test that asserts is the code's, whatever its output says of
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from trainci.model import Blame, Diagnosis, Facts, Kind, Outcome
 from trainci.verdict import circumstances
@@ -85,6 +86,8 @@ def _without_cause(
     found: Sequence[Candidate], live: Sequence[Candidate], reading: Reading
 ) -> Candidate | tuple[Candidate, Candidate] | None:
     """Where no cause stands: a warning that nothing came after, or what the consequences say by themselves."""
+    if silent := _ended_silently(live, reading):
+        return silent
     consequence = _first(live, lambda candidate: candidate.rule != "tracker")
     end = consequence.line if consequence else reading.lines
     warned = [
@@ -98,6 +101,25 @@ def _without_cause(
     if warned:
         return warned[-1]
     return consequence or _first(live)
+
+
+def _ended_silently(live: Sequence[Candidate], reading: Reading) -> Candidate | None:
+    """The rank that failed first, by a launcher's report, if it ended by itself and raised nothing."""
+    root = reading.root
+    if (
+        root is None
+        or root.exit_code <= 0
+        or any(candidate.exception and _of_rank(candidate, root.rank) for candidate in live)
+    ):
+        return None
+    reports = [candidate for candidate in live if not candidate.exception and candidate.line == root.line.number]
+    if not reports or not any(candidate.exception and "rank" in candidate.stream for candidate in live):
+        return None
+    return replace(reports[0], meaning=f"rank {root.rank} ended by itself, first, with exit code {root.exit_code}")
+
+
+def _of_rank(candidate: Candidate, rank: str) -> bool:
+    return f"[rank{rank}]" in candidate.stream or f"[default{rank}]" in candidate.stream
 
 
 def _with_facts(decided: Candidate | tuple[Candidate, Candidate] | None, facts: Facts) -> Diagnosis:

@@ -59,8 +59,8 @@ class Chain:
     """Exceptions of which each led to the next, the first one first.
 
     ``test`` is the test that failed with it, where pytest says so. ``captured``: it is in the output that pytest
-    kept of a test. ``retried``: what was said before it makes it one of several tries. ``progress``: how much there
-    was before it.
+    kept of a test. ``retried``: what was said before it makes it one of several tries. ``progress`` and ``told``:
+    how many signs of progress, and lines that are no traceback's, there were before its end.
     """
 
     stream: str
@@ -69,6 +69,7 @@ class Chain:
     captured: bool = False
     retried: bool = False
     progress: int = 0
+    told: int = 0
 
     @property
     def line(self) -> int:

@@ -33,6 +33,8 @@ _RETRIED = re.compile(
     r"|back(?:ing)?[ -]?off|fall(?:ing)?[ -]?back|\busing (?:the )?cached\b|\bignor(?:e|ed|ing)\b"
     r"|\bskip(?:ped|ping)\b|\brecovered\b|\bwill reconnect\b|\bexpected\b"
 )
+_ROOT_RANK = re.compile(r"\s*rank\s*: (\d+) \(local_rank")
+_ROOT_CODE = re.compile(r"\s*exitcode\s*: (-?\d+) \(pid")
 
 
 @dataclass
@@ -46,19 +48,29 @@ class Hit:
     progress: int
 
 
+@dataclass(frozen=True)
+class Root:
+    """The rank that a launcher saw fail first, how it ended, and where that stands."""
+
+    rank: str
+    exit_code: int
+    line: Line
+
+
 @dataclass
 class Reading:
     """What a log says.
 
-    ``progress`` counts signs that work went on, ``last`` is the last line that says something. ``passed``: pytest
-    says that every test did.
+    ``progress`` counts signs that work went on, ``told`` lines that are no traceback's. ``passed``: pytest says
+    that every test did.
     """
 
     chains: list[Chain]
     hits: list[Hit]
     progress: int
+    told: int
     lines: int
-    last: Line
+    root: Root | None
     passed: bool
 
 
@@ -87,8 +99,10 @@ class LogReader:
         self._chains: _Ends[Chain] = _Ends()
         self._hits: dict[str, _Ends[Hit]] = {}
         self._progress = 0
+        self._told = 0
+        self._root: Root | None = None
+        self._in_root = False
         self._number = 0
-        self._last = Line(0, "", "")
         self._recent: deque[str] = deque(maxlen=3)
 
     def feed(self, batch: Sequence[str]) -> None:
@@ -98,9 +112,9 @@ class LogReader:
         busy = self._pytest.may_begin(text) or any(stream.active for stream in self._streams.values())
         if not candidates and not busy and "Traceback" not in text:
             self._progress += _progress(text)
+            self._told += len(batch)
             self._number += len(batch)
             self._recent.extend(batch[-3:])
-            self._look_at_last(batch)
             return
         for line in batch:
             self._number += 1
@@ -112,17 +126,19 @@ class LogReader:
         for chain in chains:
             self._match_raised(chain)
         hits = sorted((hit for kept in self._hits.values() for hit in kept), key=lambda hit: hit.line.number)
-        return Reading(chains, hits, self._progress, self._number, self._last, self._pytest.passed)
+        return Reading(chains, hits, self._progress, self._told, self._number, self._root, self._pytest.passed)
 
-    def _look_at_last(self, batch: Sequence[str]) -> None:
-        for back, text in enumerate(reversed(batch)):
-            if text.strip():
-                self._last = prefixes.split(self._number - back, text[:_LONGEST_LINE])
-                return
+    def _launcher(self, line: Line) -> None:
+        """Which rank torchrun saw fail first (torch 2.6, "Root Cause (first observed failure)")."""
+        if line.text.startswith("Root Cause (first observed failure)"):
+            self._in_root = True
+        elif self._in_root and (match := _ROOT_RANK.match(line.text)):
+            self._root = Root(match[1], 0, line)
+        elif self._in_root and self._root and (match := _ROOT_CODE.match(line.text)):
+            self._root = Root(self._root.rank, int(match[1]), line)
+            self._in_root = False
 
     def _take(self, line: Line, candidates: Sequence[int]) -> None:
-        if line.text.strip():
-            self._last = line
         if self._pytest.take(line, self._progress):
             return
         if not self._of_exception(line):
@@ -143,12 +159,14 @@ class LogReader:
             chain.captured = self._pytest.capturing
             self._chains.add(chain)
         if chain:
-            chain.progress = self._progress
+            chain.progress, chain.told = self._progress, self._told
         return mine
 
     def _outside(self, line: Line, candidates: Sequence[int]) -> None:
         text = line.text
+        self._told += bool(text.strip())
         self._progress += _progress(text)
+        self._launcher(line)
         if not candidates:
             return
         for rule, _ in self._matcher.matches(text, candidates):

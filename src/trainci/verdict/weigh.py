@@ -97,11 +97,17 @@ def _of_chain(chain: Chain, reading: Reading) -> Candidate:
         raised.line,
         chain.stream,
         weight,
-        survived=not final and (chain.retried or reading.progress - chain.progress >= SURVIVED),
+        survived=not final and _went_on(chain, reading),
         exception=True,
         test=chain.test,
         captured=chain.captured,
     )
+
+
+def _went_on(chain: Chain, reading: Reading) -> bool:
+    """Whether the log says that the exception was not the end: work went on, or it was one of several tries."""
+    tried_again = chain.retried and reading.told - chain.told >= SURVIVED
+    return tried_again or reading.progress - chain.progress >= SURVIVED
 
 
 def _meaning(weight: Weight) -> str:

@@ -14,7 +14,7 @@ def rule(attempts: Sequence[Attempt]) -> Ruling:
     last = attempts[-1]
     if last.ending.passed:
         return Ruling(Verdict(Outcome.PASSED, f"in {last.duration:.1f} s"))
-    return Ruling(Verdict(Outcome.FAILED, placed(last, _words(last.ending))))
+    return Ruling(Verdict(Outcome.FAILED, placed(last, _words(last.ending)), last.diagnosis))
 
 
 def _words(ending: Ending) -> str:
