@@ -24,7 +24,9 @@ _MOST_STREAMS = 4096
 _PROGRESS = re.compile(
     r"(?i)\b(?:global_?|train/)?(?:step|iter(?:ation)?|epoch|rollout|episode|batch)s?\b\W{0,4}\d|\d+%\||\bit/s\b|\bs/it\b"
 )
-_NO_PROGRESS = re.compile(r"(?i)error|exception|fail|warn|retry|nan\b|timed? ?out|traceback|killed")
+_NO_PROGRESS = re.compile(r"(?i)errors?\b|exception|fail|warn|retry|nan\b|timed? ?out|traceback|killed")
+# What a traceback, a section of pytest's and a launcher's report begin with.
+_BEGINNINGS = ("traceback", "====", "failed ", "error ", " failed", " passed", "root cause")
 _TEST_PASSED = re.compile(r"::\S+.* PASSED\b|^PASSED\b|\bPASSED +\[| \.\.\. ok$")
 # As much as says that what came before it was survived.
 SURVIVED = 3
@@ -102,6 +104,7 @@ class LogReader:
         self._told = 0
         self._root: Root | None = None
         self._in_root = False
+        self._busy = False
         self._number = 0
         self._recent: deque[str] = deque(maxlen=3)
 
@@ -109,16 +112,28 @@ class LogReader:
         """Take the next lines."""
         text = "\n".join(batch)
         candidates = self._matcher.candidates(text)
-        busy = self._pytest.may_begin(text) or any(stream.active for stream in self._streams.values())
-        if not candidates and not busy and "Traceback" not in text:
-            self._progress += _progress(text)
-            self._told += len(batch)
-            self._number += len(batch)
-            self._recent.extend(batch[-3:])
+        low_text = text.lower()
+        words = [word for word in (*self._matcher.words(candidates), *_BEGINNINGS) if word in low_text]
+        if not words and not self._busy:
+            self._skip(batch)
             return
-        for line in batch:
-            self._number += 1
-            self._take(prefixes.split(self._number, line[:_LONGEST_LINE]), candidates)
+        done = 0
+        for place, line in enumerate(batch):
+            low = line.lower()
+            if self._busy or any(word in low for word in words):
+                self._skip(batch[done:place])
+                self._number += 1
+                self._take(prefixes.split(self._number, line[:_LONGEST_LINE]), candidates)
+                done = place + 1
+        self._skip(batch[done:])
+
+    def _skip(self, lines: Sequence[str]) -> None:
+        """Pass over lines that say nothing but, perhaps, that work goes on."""
+        if lines:
+            self._progress += _progress("\n".join(lines))
+            self._told += len(lines)
+            self._number += len(lines)
+            self._recent.extend(lines[-3:])
 
     def finish(self) -> Reading:
         """What was found."""
@@ -139,11 +154,12 @@ class LogReader:
             self._in_root = False
 
     def _take(self, line: Line, candidates: Sequence[int]) -> None:
-        if self._pytest.take(line, self._progress):
-            return
-        if not self._of_exception(line):
-            self._outside(line, candidates)
-        self._recent.append(line.text)
+        if not self._pytest.take(line, self._progress):
+            if not self._of_exception(line):
+                self._outside(line, candidates)
+            self._recent.append(line.text)
+        # Then the next line counts, whatever it is.
+        self._busy = self._pytest.inside or self._in_root or any(s.active for s in self._streams.values())
 
     def _of_exception(self, line: Line) -> bool:
         stream = self._streams.get(line.stream)

@@ -29,6 +29,9 @@ def rules_of(document: Mapping[str, Any]) -> tuple[LogRule, ...]:
     )
 
 
+_LETTERS = re.compile("[a-z]+")
+
+
 class Matcher:
     """Finds the rules that a line fits. Most lines are ruled out by words that a pattern cannot be without."""
 
@@ -39,19 +42,25 @@ class Matcher:
             for number, rule in enumerate(self._rules)
             for pattern in rule.patterns
         ]
+        self._piece = {word: _piece(word) for _, words, _ in self._patterns for word in words}
+        self._pieces = sorted(set(self._piece.values()))
         self._unless = {number: re.compile(rule.unless) for number, rule in enumerate(self._rules) if rule.unless}
 
     def candidates(self, text: str) -> list[int]:
         """Which patterns some line of ``text`` may fit."""
         low = text.lower()
-        seen: dict[str, bool] = {}
+        # A log repeats itself: its different words are far less to look through than its lines.
+        different = "\n".join(set(_LETTERS.findall(low)))
+        held = {piece for piece in self._pieces if piece in (different if piece.isalpha() else low)}
+        return [
+            index
+            for index, (_, words, _) in enumerate(self._patterns)
+            if not words or any(self._piece[word] in held for word in words)
+        ]
 
-        def holds(word: str) -> bool:
-            if word not in seen:
-                seen[word] = word in low
-            return seen[word]
-
-        return [index for index, (_, words, _) in enumerate(self._patterns) if not words or any(map(holds, words))]
+    def words(self, among: Sequence[int]) -> tuple[str, ...]:
+        """Texts in lower case of which a line holds one if it fits one of these patterns; "" where any line may."""
+        return tuple({word for index in among for word in self._patterns[index][1] or ("",)})
 
     def matches(
         self, line: str, among: Sequence[int], libraries: Collection[str] = ()
@@ -76,6 +85,12 @@ class Matcher:
     def _refuses(self, number: int, line: str) -> bool:
         unless = self._unless.get(number)
         return unless is not None and unless.search(line) is not None
+
+
+def _piece(word: str) -> str:
+    """The longest run of letters in ``word``, or all of it where that says too little."""
+    longest = max(_LETTERS.findall(word), key=len, default="")
+    return longest if len(longest) > 2 else word
 
 
 def needed_words(pattern: str) -> tuple[str, ...]:

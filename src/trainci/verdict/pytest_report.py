@@ -21,7 +21,7 @@ class PytestReport:
     """Follows the lines of a log, and takes those that are pytest's own."""
 
     def __init__(self) -> None:
-        self._inside = False
+        self.inside = False
         self._chains: list[Chain] = []
         self._summary: list[Chain] = []
         self._test = ""
@@ -29,10 +29,6 @@ class PytestReport:
         self._in_message = False
         self.capturing = False
         self.passed = False
-
-    def may_begin(self, text: str) -> bool:
-        """Whether some line of ``text`` is to be given to ``take``."""
-        return self._inside or "====" in text or "FAILED " in text or "ERROR " in text
 
     def take(self, line: Line, progress: int) -> bool:
         """Whether the line was pytest's own."""
@@ -43,7 +39,7 @@ class PytestReport:
         if (summary := _SUMMARY.match(text)) and not self.capturing:
             self._summarize(line, summary, progress)
             return True
-        if not self._inside:
+        if not self.inside:
             if _COUNTS.search(text):
                 self.passed = " failed" not in text and " error" not in text
             return False
@@ -54,7 +50,7 @@ class PytestReport:
         return self._chains or self._summary
 
     def _begin_section(self, title: str, text: str) -> None:
-        self._inside = title in ("FAILURES", "ERRORS")
+        self.inside = title in ("FAILURES", "ERRORS")
         self.capturing = False
         self._chain = None
         if _COUNTS.search(text):
