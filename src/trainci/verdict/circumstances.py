@@ -59,16 +59,24 @@ def _out_of_device_memory(candidate: Candidate, facts: Facts) -> Candidate:
         return replace(candidate, blame=Blame.MACHINE, meaning="somebody else's process had memory on the device")
     if facts.foreign_memory is False:
         return replace(candidate, meaning="the program asked for more memory than the device has")
-    own = _OWN.search(candidate.evidence)
-    capacity = _CAPACITY.search(candidate.evidence)
+    own, capacity = _OWN.search(candidate.evidence), _CAPACITY.search(candidate.evidence)
     if own and capacity and float(own[1]) >= 0.85 * float(capacity[1]):
         return replace(candidate, meaning="the program asked for more memory than the device has")
     meaning = "the program asked for more memory than the device has; or somebody else's process had memory on it"
     return replace(candidate, blame=Blame.UNSURE, meaning=meaning)
 
 
-_OWN = re.compile(r"this process has ([\d.]+) GiB memory in use")
-_CAPACITY = re.compile(r"total capacity of ([\d.]+) GiB")
+# As torch 2.6 says it, and torch 1.13.
+_OWN = re.compile(r"(?:this process has |total capacity; )([\d.]+) GiB (?:memory in use|already allocated)")
+_CAPACITY = re.compile(r"(?:total capacity of |GPU \d+; )([\d.]+) GiB")
+
+
+def _launch_failure(candidate: Candidate, facts: Facts) -> Candidate:
+    hardware = facts.device_lost or facts.ecc or any(number not in _OF_PROGRAMS for number in facts.xid or ())
+    if not hardware:
+        return candidate
+    meaning = "a kernel broke off on a device that reported a fault of its own"
+    return replace(candidate, blame=Blame.MACHINE, meaning=meaning)
 
 
 def _killed(candidate: Candidate, facts: Facts) -> Candidate:
@@ -90,6 +98,7 @@ def _worker_killed(candidate: Candidate, facts: Facts) -> Candidate:
 
 _OOM = "the job used more memory than it may: it grew, or its limit is too small"
 _JUDGES: Mapping[str, Callable[[Candidate, Facts], Candidate]] = {
+    "cuda-launch-failure": _launch_failure,
     "cuda-out-of-memory": _out_of_device_memory,
     "rank-sigkill": _killed,
     "rank-bus-error": _bus_error,

@@ -93,7 +93,7 @@ def _without_cause(
     warned = [
         candidate
         for candidate in found
-        if candidate.survived
+        if candidate.tried_again
         and candidate.kind is Kind.CAUSE
         and candidate.blame is Blame.MACHINE
         and end - candidate.line <= _NEAR

@@ -21,7 +21,10 @@ class Weight(enum.IntEnum):
 
 @dataclass(frozen=True)
 class Candidate:
-    """What may have decided an ending. ``survived``: work went on after it, or it was announced as tried again."""
+    """What may have decided an ending.
+
+    ``survived``: work went on after it, or it was announced as tried again; ``tried_again`` is the latter alone.
+    """
 
     blame: Blame
     kind: Kind
@@ -32,6 +35,7 @@ class Candidate:
     stream: str = ""
     weight: Weight = Weight.ANY
     survived: bool = False
+    tried_again: bool = False
     exception: bool = False
     test: str = ""
     captured: bool = False
@@ -62,6 +66,7 @@ def of_reading(reading: Reading) -> list[Candidate]:
 
 def _of_hit(hit: Hit, reading: Reading) -> Candidate:
     rule = hit.rule
+    went_on = reading.progress - hit.progress >= SURVIVED
     return Candidate(
         rule.blame,
         rule.kind,
@@ -71,7 +76,8 @@ def _of_hit(hit: Hit, reading: Reading) -> Candidate:
         hit.line.number,
         hit.line.stream,
         Weight.PROGRAM if rule.blame is Blame.CODE else Weight.ANY,
-        survived=hit.retried or reading.progress - hit.progress >= SURVIVED,
+        survived=hit.retried or went_on,
+        tried_again=hit.retried and not went_on,
         captured=hit.captured,
     )
 
