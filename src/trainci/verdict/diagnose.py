@@ -129,6 +129,9 @@ def _with_facts(decided: Candidate | tuple[Candidate, Candidate] | None, facts: 
         if known and Blame.MACHINE in (first.blame, second.blame):
             return known
         return _both(first, second)
+    if known is None and facts.timed_out and decided and decided.kind is Kind.CONSEQUENCE and _is_code(decided):
+        # What a launcher says of processes that the time limit ended is no reason for it.
+        return circumstances.of_ending(facts)
     if known is None:
         return _diagnosis(decided) if decided else circumstances.of_ending(facts)
     if decided is None or decided.blame in (Blame.MACHINE, Blame.UNSURE) or decided.kind is Kind.CONSEQUENCE:
