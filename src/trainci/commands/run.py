@@ -151,6 +151,7 @@ def _plan(repository: Repository, feasible: Fitting, executor: Executor, history
         expected=_expected(feasible, history),
         replay={test_id: _replay(test_id, executor, options) for test_id in ids},
         fail_fast=options.fail_fast,
+        verdicts=repository.project.verdicts,
     )
 
 

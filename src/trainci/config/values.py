@@ -191,3 +191,12 @@ def mount(text: str) -> str:
     if not text.isprintable() or any(character in text for character in '"\\$`'):
         raise ValueError(f"{printable(text)} holds a character that the options of docker cannot; use plain names")
     return text
+
+
+def regular_expression(pattern: str) -> str:
+    """A regular expression that Python takes."""
+    try:
+        re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"is no regular expression: {error}") from None
+    return pattern

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from trainci.model import Item, Result
+from trainci.model import Item, Result, Verdict
+from trainci.text import printable
 
 
 def items_of(result: Result, most: int) -> tuple[tuple[Item, ...], int]:
@@ -31,3 +32,13 @@ def last_lines(log: Path, count: int, limit: int = 16384) -> list[str]:
         return []
     lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]
     return [line for line in lines if line.strip()][-count:]
+
+
+def why(verdict: Verdict) -> str:
+    """Whose fault a verdict finds it, by which rule, and the line of the log or the fact that says so."""
+    diagnosis = verdict.diagnosis
+    if diagnosis is None:
+        return ""
+    place = f"line {diagnosis.line}" if diagnosis.line else "the facts"
+    evidence = f": {printable(diagnosis.evidence)}" if diagnosis.evidence else ""
+    return f"{diagnosis.blame.value} ({diagnosis.rule}), {place}{evidence}"
