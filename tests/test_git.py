@@ -101,9 +101,9 @@ def _dry_run(repository: Any, names: list[bytes]) -> None:
     repository.init()
     files = [b"tests/test_" + name + b".py" for name in names]
     for file in files[1:]:
-        repository.write(file, "NUM_GPUS = 1\n")
+        repository.write(file, "NUM_GPUS = 1\nif __name__ == '__main__':\n    run()\n")
     repository.commit()
-    repository.write(files[0], "NUM_GPUS = 1\n")
+    repository.write(files[0], "NUM_GPUS = 1\nif __name__ == '__main__':\n    run()\n")
     said = repository.trainci("run", "--changed", "--dry-run", "--devices", "cpu:8")
     assert (said.code, said.err) == (0, "")
     assert said.out.endswith(f"{len(files)} tests selected. Nothing was started.\n")

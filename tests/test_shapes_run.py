@@ -98,7 +98,7 @@ def test_a_file_of_tests_that_pass_is_passed_with_its_count(project: Project) ->
             "def test_a(): pass",
             ["--collect-only"],
             "failed",
-            "nothing ran: it exited with 0, and pytest ran no test",
+            "nothing ran: it exited with 0, and no test ran",
         ),
         ("import gone\ndef test_a(): pass", [], "failed", "exit code 2: 1 error"),
         ("import os\ndef test_a(): os._exit(0)", [], "failed", "it exited with 0, but pytest left no results"),

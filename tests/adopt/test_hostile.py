@@ -287,6 +287,34 @@ def test_yaml_takes_no_more_than_its_bounds(text: str) -> None:
         load_yaml(text)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(
+            "pytest tests -k {}",
+            "pip install x{}",
+            "pytest tests || true",
+            "A{}=$HOME",
+            "export A{}=1",
+            "make test",
+        ),
+        *("echo $(((((((", "if true; then", "bash -c '$(", "$(", "${{", "{", "a() {"),
+    ],
+)
+def test_a_long_script_is_read_in_time_and_gives_no_traceback(line: str) -> None:
+    body = "".join(f"          {line.replace('{}', str(number), 1)}\n" for number in range(1500))
+    workflow = f"on: push\njobs:\n  test:\n    steps:\n      - run: |\n          pytest tests\n{body}"
+    begun = time.monotonic()
+    _proposed({_WORKFLOW: workflow, "tests/test_a.py": "", "Makefile": "test:\n" + "\tpytest tests\n" * 20})
+    assert time.monotonic() - begun < 60
+
+
+def test_a_script_that_cannot_be_read_is_said_when_it_runs_tests() -> None:
+    files = {_WORKFLOW: "on: push\njobs: {a: {steps: [{run: 'pytest \"tests'}]}}\n", "tests/test_a.py": ""}
+    proposal = propose(Tree(files, lambda path: files.get(path, "")), "main")
+    assert [note.text for note in proposal.left] == ['a quote or bracket is never closed: pytest "tests']
+
+
 def test_init_runs_nothing_of_the_repository(repository: Any) -> None:
     trap = repository.root / "ran"
     run = f'python -c \'open("{trap}", "w")\''

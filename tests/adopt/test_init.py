@@ -181,6 +181,16 @@ def test_a_project_of_its_own_in_a_subfolder_gets_its_own_config_and_no_workflow
     assert set(_files(repository)) == {"sub/pyproject.toml", "sub/tests/test_b.py", "sub/trainci.toml"}
 
 
+def test_a_config_below_the_root_is_the_one_that_is_there(repository: Any) -> None:
+    repository.write("sub/trainci.toml", "[suites.mine]\ntests = []\n")
+    repository.write("sub/deep/tests/test_b.py", _TEST)
+    repository.init()
+    said = repository.trainci("init", directory="sub/deep")
+    assert f"writing to {os.path.realpath(repository.root)}/sub, a project of its own" in said.out
+    assert "trainci.toml is here already" in said.out
+    assert set(_files(repository)) == {"sub/trainci.toml", "sub/deep/tests/test_b.py"}
+
+
 def test_files_of_virtual_environments_and_of_others_are_no_tests_of_the_repository(repository: Any) -> None:
     repository.write("tests/test_a.py", _TEST)
     repository.write("env/pyvenv.cfg", "home = /usr\n")

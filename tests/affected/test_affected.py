@@ -679,3 +679,43 @@ def test_nothing_of_the_repository_is_run_or_imported(repository: Any) -> None:
     )
     assert list(found.tests) == ["tests/test_a.py"]
     assert not list(repository.root.rglob("ran"))
+
+
+SHAPES = """
+[suites.a]
+env = { HOOK = "lib.hook.f" }
+tests = [
+  { path = "tests/folder" },
+  { name = "module", module = "tools.smoke" },
+  { name = "words", command = ["bash", "scripts/x.sh"] },
+  { name = "steps", steps = ["tests/save.py", { command = ["python", "tools/resume.py"] }] },
+  { path = "tests/node.py::test_one" },
+]
+"""
+
+
+@pytest.mark.parametrize(
+    ("changed", "test_ids"),
+    [
+        ("tests/folder/deep/test_x.py", ["tests/folder"]),
+        ("lib/x.py", ["tests/folder"]),
+        ("tools/smoke.py", ["module"]),
+        ("scripts/x.sh", ["words"]),
+        ("tests/save.py", ["steps"]),
+        ("tools/resume.py", ["steps"]),
+        ("tests/node.py", ["tests/node.py::test_one"]),
+        ("lib/hook.py", ["tests/folder", "module", "words", "steps", "tests/node.py::test_one"]),
+    ],
+)
+def test_a_test_of_any_shape_is_reached_by_what_it_starts(
+    repository: Any, changed: str, test_ids: list[str]
+) -> None:
+    files = {
+        "tests/folder/deep/test_x.py": "import lib.x\ndef test_x(): ...\n",
+        "tests/node.py": "def test_one(): ...\n",
+    }
+    files |= dict.fromkeys(("lib/x.py", "lib/hook.py", "tools/smoke.py", "scripts/x.sh", "tools/resume.py"), "")
+    files |= {"tests/save.py": MAIN.replace("pass", "run()"), "trainci.toml": SHAPES}
+    found = affected(repository, files, {changed: files[changed] + "\n# changed\n"})
+    assert sorted(found.tests) == sorted(test_ids)
+    assert found.notes == ()

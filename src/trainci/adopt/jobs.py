@@ -115,17 +115,17 @@ def _suite(
 ) -> Suite:
     usual = _most_common([one.env for one in found])
     always = {key: value for key, value in usual.items() if all(one.env[key] == value for one in found)}
-    entries: list[Entry] = []
+    listed: dict[Entry, None] = {}
     for one in found:
         own = {key: value for key, value in one.env.items() if usual.get(key) != value}
         for entry in one.entries:
             merged = {**own, **dict(entry.env)}
             made = replace(entry, env=tuple(pair for pair in merged.items() if pair not in always.items()))
-            if made not in entries:
-                entries.append(made)
-            elif len(found) == 1:
+            if made in listed and len(found) == 1:
                 shared.note("the same test as before, once more", entry.place.line, left=False)
-    setup, install = split_installation(shared.preparations)
+            listed.setdefault(made)
+    entries = list(listed)
+    setup, install = split_installation(list(shared.preparations))
     versions = list(shared.python_versions)
     if len(versions) > 1:
         shared.note(f"python {', '.join(versions)}: a suite has one python_version, here the first", job.line)

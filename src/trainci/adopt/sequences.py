@@ -19,7 +19,7 @@ def sequences(entries: Sequence[Entry], tree: Tree) -> tuple[Entry, ...]:
     """The entries, with each that continues the one before put behind it as a step."""
     grouped: list[list[Entry]] = []
     for entry in entries:
-        if grouped and _continues(entry, tree):
+        if grouped and entry.python == grouped[-1][0].python and _continues(entry, tree):
             grouped[-1].append(entry)
         else:
             grouped.append([entry])
@@ -39,14 +39,15 @@ def _continues(entry: Entry, tree: Tree) -> bool:
 def _sequence(group: Sequence[Entry]) -> Entry:
     first = group[0]
     gpus = [entry.num_gpus for entry in group if entry.num_gpus is not None]
+    limits = [entry.timeout_minutes for entry in group if entry.timeout_minutes is not None]
     name = first.name or re.sub(r"[^A-Za-z0-9_.-]+", "-", first.path or first.module).strip("-.").lower()
-    last = str(group[-1].place.line)
-    note = Note(f"up to line {last}: each step uses what the one before it left", first.place, left=False)
-    steps = tuple(replace(entry, num_gpus=None, name="") for entry in group)
+    text = f"up to line {group[-1].place.line}: each step uses what the one before it left"
     return Entry(
         name=f"{name}-then-{len(group) - 1}-more",
         num_gpus=max(gpus, default=None),
-        steps=steps,
+        python=first.python,
+        timeout_minutes=sum(limits) if len(limits) == len(group) else None,
+        steps=tuple(replace(entry, num_gpus=None, timeout_minutes=None, python="", name="") for entry in group),
         place=first.place,
-        notes=(note,),
+        notes=(Note(text, first.place, left=False),),
     )

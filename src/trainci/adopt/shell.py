@@ -75,10 +75,17 @@ def commands(source: str, line: int, known: Mapping[str, str] | None = None, fol
     try:
         statements = list(_statements(source, line))
     except Unreadable as error:
-        return [Command((), source.strip(), error.line, trouble=str(error))]
+        return [_unreadable(source, error.line, str(error))]
+    except RecursionError:
+        return [_unreadable(source, line, "its brackets are nested too deeply")]
     for statement in statements:
         found += _command(statement, state)
     return found
+
+
+def _unreadable(source: str, line: int, why: str) -> Command:
+    """A whole script as one command, of which only the words are known."""
+    return Command(tuple(source.split()), source.strip(), line, trouble=why)
 
 
 @dataclass

@@ -23,6 +23,8 @@ SCRIPT_KEYS = ("script", "execute_command", "command", "run")
 _RUNS_SUITE = re.compile(r"--suite[= ]([\w.-]+)")
 _PARTS = re.compile(r"--auto-partition-size[= ](\d+)")
 _MOST_DEPTH = 3
+# Far beyond what anybody writes into a workflow.
+_LONGEST_SCRIPT = 64 * 1024
 
 
 @dataclass
@@ -33,8 +35,8 @@ class StepReader:
     tree: Tree
     testpaths: Sequence[str]
     entries: list[Entry] = field(default_factory=list)
-    preparations: list[str] = field(default_factory=list)
-    notes: list[Note] = field(default_factory=list)
+    preparations: dict[str, None] = field(default_factory=dict)
+    notes: dict[Note, None] = field(default_factory=dict)
     secrets: dict[str, None] = field(default_factory=dict)
     image: str = ""
     mounts: tuple[str, ...] = ()
@@ -43,14 +45,12 @@ class StepReader:
     registered: dict[str, int | None] = field(default_factory=dict)
     python_versions: dict[str, None] = field(default_factory=dict)
     unknown: dict[str, str] = field(default_factory=dict)
-    unread: list[Note] = field(default_factory=list)
+    unread: dict[Note, None] = field(default_factory=dict)
     row: Table | None = None
 
     def note(self, text: str, line: int, *, left: bool = True) -> None:
         """Say something about a line, once."""
-        made = Note(text, Place(self.file, line), left)
-        if made not in self.notes:
-            self.notes.append(made)
+        self.notes.setdefault(Note(text, Place(self.file, line), left))
 
     def environment(self, table: Table, context: Context) -> dict[str, str]:
         """The constant variables of an ``env:``; its secrets are kept, other expressions noted."""
@@ -132,6 +132,9 @@ class StepReader:
         self, run: Text, step: str, known: dict[str, str], own: dict[str, str], folder: str, context: Context
     ) -> None:
         script, _ = substitute(run, context)
+        if len(script) > _LONGEST_SCRIPT:
+            self.note("too long a script to be read", run.line)
+            return
         if all(mark in script for mark in ("git diff", "--name-only", "GITHUB_OUTPUT", "matrix", "test")):
             self.detects_changes = True
             return
@@ -175,14 +178,13 @@ class StepReader:
             return  # the row says what it runs
         for entry in read.entries:
             if _is_open(entry):
-                self.unread.append(Note(f"known in a run only: {command.raw}", place))
+                self.unread.setdefault(Note(f"known in a run only: {command.raw}", place))
             else:
                 self.entries.append(entry)
-        if read.preparation and read.preparation not in self.preparations:
-            self.preparations.append(read.preparation)
+        if read.preparation:
+            self.preparations.setdefault(read.preparation)
         if read.note:
-            notes = self.unread if read.is_test else self.notes
-            notes += [read.note] if read.note not in notes else []
+            (self.unread if read.is_test else self.notes).setdefault(read.note)
 
 
 def minutes(text: str) -> float | None:

@@ -79,7 +79,7 @@ def _entries(source: str) -> Iterator[tuple[tuple[str, ...], str, tuple[str | in
             table.pop("also", None)
             how = {key: value for key, value in suite.items() if key not in _NOT_HOW}
             text = json.dumps([how, table], sort_keys=True, default=str)
-            path = str(table.get("path") or "")
+            path = str(table.get("path") or "").partition("::")[0]
             arguments = table.get("args")
             words = map(str, arguments if isinstance(arguments, list) else ())
             named = (posixpath.normpath(path) if path else "", *words)

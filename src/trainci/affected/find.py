@@ -49,15 +49,23 @@ class _Finder:
         self._tests = frozenset(test_files)
         self._by_file: dict[str, list[Entry]] = {}
         for entry in project.registered:
-            for file in self._files_of(entry):
-                self._by_file.setdefault(file, []).append(entry)
-        self._tests |= self._by_file.keys()
+            for file in entry.files:
+                # A folder of tests is started by the one entry that names it.
+                below = [path for path in tree.files if path.startswith(f"{file}/")]
+                self._tests |= {*below, file} & tree.files
+                for path in (file, *below):
+                    self._by_file.setdefault(path, []).append(entry)
         touched = {path for change in changes for path in (change.path, change.old_path) if path}
         self._graph = Graph(
             tree.files | self._tests,
             tree.links,
             self._tests,
-            [start for entry in project.registered for start in _start(entry)],
+            [
+                start
+                for suite in project.suites
+                for entry in suite.entries
+                for start in _start(entry, project, suite)
+            ],
             # What trainci.toml says of a test is no reason to run who reads trainci.toml.
             lambda path: None if path == project.config_file else tree.read(path),
             gone=touched - tree.files,
@@ -65,12 +73,6 @@ class _Finder:
         )
         self._reasons: dict[str, str] = {}
         self._notes: list[str] = []
-
-    def _files_of(self, entry: Entry) -> list[str]:
-        """The files that an entry starts; of a folder, for pytest, all Python below it."""
-        folders = tuple(f"{path.rstrip('/')}/" for path in entry.files if path not in self._tree.files)
-        below = [path for path in self._tree.files if path.startswith(folders) and path.endswith(".py")]
-        return [*entry.files, *(below if folders else ())]
 
     def found(self) -> Affected:
         changed = self._groups()
@@ -83,7 +85,7 @@ class _Finder:
             if walked[node] is not None:
                 source = origin(node, walked)
                 for test_id in self._ids([node]):
-                    file = (node.file or node.id) if isinstance(node, Start) else node
+                    file = node.file if isinstance(node, Start) else node
                     self._add(test_id, f"{printable(source)} reaches {printable(file)} by {way(node, walked)}")
         useful = self._graph.useful(walked)
         reaching.update(path for path, nodes in followed.items() if not useful.isdisjoint(nodes))
@@ -140,7 +142,7 @@ class _Finder:
         return reaching
 
     def _selects(self, rule: PathRule, entry: Entry) -> bool:
-        if any(entry.id == test or any(matches(file, test) for file in entry.files) for test in rule.tests):
+        if any(entry.id == test or matches(entry.file, test) for test in rule.tests):
             return True
         named = [suite for suite in self._project.suites if suite.name in rule.suites]
         return bool(entry.where) and any(suite.all_tests or entry in suite.entries for suite in named)
@@ -190,14 +192,17 @@ class _Finder:
         self._reasons.setdefault(test_id, reason)
 
 
-def _start(entry: Entry) -> list[Start]:
-    """What an entry says in words: those of its command, its arguments and variables, its steps' included."""
+def _start(entry: Entry, project: Project, suite: Suite) -> list[Start]:
     parts = (entry, *entry.steps)
-    words = tuple(word for part in parts for word in (*part.command, *part.args, part.module) if word)
-    environment = tuple(value for part in parts for _, value in part.env)
-    if not (words or environment or entry.also):
+    environment = tuple(value for part in (project, suite, *parts) for _, value in part.env)
+    arguments = [word for part in parts for word in (*_module(part), *part.command, *part.args)]
+    if not (arguments or environment or entry.also):
         return []
-    return [Start(entry.id, entry.file, words, environment, entry.also)]
+    return [Start(entry.id, next(iter(entry.files), ""), tuple(arguments), environment, entry.also)]
+
+
+def _module(part: Entry) -> tuple[str, ...]:
+    return ("-m", part.module) if part.module else ()
 
 
 def _is_about(rule: PathRule, path: str) -> bool:

@@ -64,16 +64,19 @@ def command(only: str | None) -> int:
 
 
 def _place(here: Path) -> _Place:
+    here = here.resolve()  # as git names its own root
     top = git.top_level(here)
     if top is None:
         return _Place(here, here, "main")
     base = git.default_branch(top)
     if base not in ("", "main"):
         click.echo(f"the default branch is {printable(base)}, as origin/HEAD says")
+    folders = [folder for folder in (here, *here.parents) if folder.is_relative_to(top)]
+    configured = next((folder for folder in folders if (folder / CONFIG_FILE).is_file()), None)
     has_own_project = any((here / name).is_file() for name in _PROJECT_FILES)
-    root = here if has_own_project else top
+    root = configured or (here if has_own_project else top)
     if not here.samefile(top):
-        why = "a project of its own" if has_own_project else "the root of the repository"
+        why = "the root of the repository" if root == top else "a project of its own"
         click.echo(f"writing to {root}, {why}")
     return _Place(root, top, base or "main")
 

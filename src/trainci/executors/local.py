@@ -82,6 +82,7 @@ class LocalExecutor:
         """The lease process of ``job``, and the descriptors of its output and its reports."""
         variables = {
             **dict(job.test.env),
+            **results.variables(job),
             "PYTHONUNBUFFERED": "1",
             "TRAINCI_TEST_ID": job.test.id,
             "TRAINCI_PHASE": "" if job.phase is Phase.BOTH else job.phase.value,

@@ -9,6 +9,8 @@ import contextlib
 import json
 import math
 import os
+import re
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +23,11 @@ from trainci.probe import steps as probe
 from trainci.text import counted
 
 _LARGEST_REPORT = 1 << 20
+# unittest says at its end: "Ran 2 tests in 0.001s", a blank line, "OK (skipped=1)" (Lib/unittest/runner.py).
+_UNITTEST_END = re.compile(
+    r"^Ran (?P<ran>\d+) tests? in .*\n+(?:OK|NO TESTS RAN)(?: \(.*?skipped=(?P<skipped>\d+))?", re.MULTILINE
+)
+_END_BYTES = 1 << 14
 
 
 def command(job: Job) -> tuple[str, ...]:
@@ -42,18 +49,49 @@ def command(job: Job) -> tuple[str, ...]:
     return (sys.executable, "-I", probe.__file__, str(RunPaths.steps(job.log)), json.dumps(steps))
 
 
+def variables(job: Job) -> dict[str, str]:
+    """What a program that runs pytest itself is told by its environment, which it may ignore."""
+    if job.test.framework != "pytest" or job.phase is Phase.PREPARE:
+        return {}
+    before = dict(job.test.env).get("PYTEST_ADDOPTS", os.environ.get("PYTEST_ADDOPTS", ""))
+    ours = shlex.join(_options(RunPaths.results(job.log)))
+    return {"PYTEST_ADDOPTS": f"{before} {ours}".strip()}
+
+
 def collect(job: Job) -> Results | None:
     """What ``job``, which has ended, left; None for a test that leaves nothing, or only prepared."""
     if job.phase is Phase.PREPARE:
         return None
     if job.test.steps:
         return _steps(job)
-    return _junit(RunPaths.results(job.log)) if job.test.leaves_results else None
+    if job.test.leaves_results or (job.test.framework == "pytest" and RunPaths.results(job.log).exists()):
+        return _junit(RunPaths.results(job.log))
+    return _unittest(job.log) if job.test.framework == "unittest" else None
+
+
+def _unittest(log: Path) -> Results | None:
+    """What a program that runs unittest says at its end, where that is that nothing ran."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _END_BYTES))
+            ends = list(_UNITTEST_END.finditer(file.read().decode("utf-8", "replace").replace("\r\n", "\n")))
+    except OSError:
+        return None
+    if not ends:
+        return None
+    ran, skipped = int(ends[-1]["ran"]), int(ends[-1]["skipped"] or 0)
+    if ran > skipped:
+        return None
+    return Results((Item(counted(ran, "test"), "skipped", message="unittest skipped all"),) if ran else ())
 
 
 def _with_results(words: tuple[str, ...], path: Path) -> tuple[str, ...]:
     """Last, so that they outweigh what the entry's own arguments say."""
-    return (*words, "-o", "junit_family=xunit2", f"--junitxml={path}")
+    return (*words, *_options(path))
+
+
+def _options(path: Path) -> tuple[str, ...]:
+    return ("-o", "junit_family=xunit2", f"--junitxml={path}")
 
 
 def _junit(path: Path) -> Results:

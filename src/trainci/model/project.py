@@ -108,7 +108,8 @@ class Declarations:
     it can be run, each a line and a sentence. ``fault`` is one sentence (``tests/test_x.py:3: …``) when the file
     cannot be read or declares something that is no constant; ``refusal`` is one when it must not be run, as its
     result would mean nothing. ``style`` names the test style that reads and starts it; ``needs_count``: tests of
-    this style say how many devices they need.
+    this style say how many devices they need. ``framework`` is ``pytest`` or ``unittest`` where the file, as a
+    program, hands its tests to one of them.
     """
 
     num_gpus: int | None = None
@@ -121,6 +122,7 @@ class Declarations:
     refusal: str = ""
     style: str = "python"
     needs_count: bool = True
+    framework: str = ""
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ class Test(Settings):
 
     ``command`` are the words that start it from the repository's root; no shell reads them. A test of several
     ``steps`` has none. ``leaves_results``: it is started by pytest, which can write what became of each item.
-    ``phased`` and ``requires_gpu`` are those of its file's Declarations, ``disabled`` and
+    ``phased``, ``requires_gpu`` and ``framework`` are those of its file's Declarations, ``disabled`` and
     ``expected`` are those of its Entry.
     """
 
@@ -152,6 +154,7 @@ class Test(Settings):
     phased: bool = False
     requires_gpu: bool = False
     leaves_results: bool = False
+    framework: str = ""
     disabled: str = ""
     expected: float | None = None
     num_gpus: int = field(default=0, kw_only=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from trainci.catalog.declarations import constants
 from trainci.catalog.lost_results import lost_results
-from trainci.catalog.main_block import is_phased, main_blocks
+from trainci.catalog.main_block import framework, is_phased, main_blocks
 from trainci.catalog.styles.base import Source
 from trainci.model import Declarations, Entry
 from trainci.text import printable
@@ -33,7 +33,7 @@ class PythonFile:
         elif not main_blocks(tree) and not _does_something(tree):
             says = replace(says, refusal=nothing_would_run(source.file))
         remarks = tuple((lost.line, f"perhaps {lost}") for lost in lost if not lost.certain)
-        return replace(says, phased=is_phased(tree), remarks=remarks)
+        return replace(says, phased=is_phased(tree), framework=framework(tree), remarks=remarks)
 
     def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:
         """See Commands."""

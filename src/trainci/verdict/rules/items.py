@@ -31,7 +31,7 @@ def _green(results: Results) -> Ruling | None:
     if results.fault:
         return _failed(f"it exited with 0, but {results.fault}, so nothing shows that a test ran")
     if not results.items:
-        return _failed("nothing ran: it exited with 0, and pytest ran no test")
+        return _failed("nothing ran: it exited with 0, and no test ran")
     if wrong:
         return _failed(f"it exited with 0, though {counted(wrong, 'item')} failed")
     if not found.get("passed"):
