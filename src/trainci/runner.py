@@ -43,7 +43,8 @@ class _Trying:
 class Runner:
     """Runs one Plan. Executors, signal handlers and nobody else put events on its queue.
 
-    ``listeners`` are told every event by the loop; ``show`` gets the output from the executor's threads.
+    ``listeners`` are told every event by the loop, and must not hold it up; ``show`` gets the output from the
+    executor's threads. ``clock`` must not jump: durations are differences of it.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class Runner:
         self._show = show
         self._clock = clock
         # SimpleQueue, because its put may be called from a signal handler.
-        self._queue: queue.SimpleQueue[events.Control | Exception] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[events.Control] = queue.SimpleQueue()
         self._waiting = [selected.test for selected in plan.fitting.selection.tests]
         self._position = {test.id: number for number, test in enumerate(self._waiting, start=1)}
         self._active: dict[str, _Trying] = {}
@@ -140,19 +141,10 @@ class Runner:
 
     def _start(self, trying: _Trying) -> None:
         self._active[trying.test.id] = trying
-        self._executor.start(trying.job, self._queue.put, self._show_or_fail)
+        self._executor.start(trying.job, self._queue.put, self._show)
 
-    def _show_or_fail(self, output: events.Output) -> None:
-        """Show what a test printed; an error of whoever shows it is the loop's, and not the test's."""
-        try:
-            self._show(output)
-        except Exception as error:
-            self._queue.put(error)
-
-    def _handle(self, event: events.Control | Exception) -> None:
+    def _handle(self, event: events.Control) -> None:
         match event:
-            case Exception():
-                raise event
             case events.Interrupted():
                 # Before anybody is told, which may take its time.
                 self._interrupted = True

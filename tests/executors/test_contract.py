@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import queue
+import resource
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TypeVar
@@ -13,13 +17,16 @@ import click
 import pytest
 
 from trainci.commands import run
+from trainci.errors import UsageError
 from trainci.executors import EXECUTORS
 from trainci.executors.base import Executor, Job
 from trainci.executors.fake import FakeExecutor, Scripted
+from trainci.executors.launcher import Launched
 from trainci.executors.local import LocalExecutor
+from trainci.executors.watcher import Watcher, open_log
 from trainci.host.devices import virtual_devices
-from trainci.lease import protocol
 from trainci.model import Cause, Ending, Phase, Pool, Test, events
+from trainci.output.redaction import Redactor
 
 DEADLINE = 60.0
 Kind = TypeVar("Kind", bound=events.Event)
@@ -43,19 +50,34 @@ def executor(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("TRAINCI_LOCK_DIR", str(tmp_path / "locks"))
     for name, program in PROGRAMS.items():
         (tmp_path / name).write_text(program)
-    return EXECUTORS[request.param](tmp_path, "cpu:4")
+    return EXECUTORS[request.param](tmp_path, "cpu:4", ())
 
 
 class Attempt:
     def __init__(
-        self, executor: Executor, tmp_path: Path, name: str, gpus: int = 2, phase: Phase = Phase.BOTH
+        self,
+        executor: Executor,
+        tmp_path: Path,
+        name: str,
+        gpus: int = 2,
+        phase: Phase = Phase.BOTH,
+        timeout: float = DEADLINE,
+        wanted: bool = True,
     ) -> None:
-        test = Test(name, name, (sys.executable, name), num_gpus=gpus, timeout=DEADLINE)
+        test = Test(name, name, (sys.executable, name), num_gpus=gpus, timeout=timeout)
         self.job = Job(test, 1, tmp_path / "logs" / f"{name}.log", phase)
         self.executor = executor
         self.told: list[events.Event] = []
         self._queue: queue.SimpleQueue[events.Event] = queue.SimpleQueue()
-        executor.start(self.job, self._queue.put, self._queue.put)
+        self.wanted = wanted
+        executor.start(self.job, self._queue.put, self)
+
+    def __call__(self, output: events.Output, /) -> None:
+        """It is a Show, too."""
+        self._queue.put(output)
+
+    def has_room(self) -> bool:
+        return self.wanted
 
     def until(self, kind: type[Kind]) -> Kind:
         while True:
@@ -114,7 +136,7 @@ def test_the_log_is_complete_when_the_attempt_has_ended(executor, tmp_path):
     attempt = Attempt(executor, tmp_path, "fails")
     attempt.end()
     assert attempt.job.log.read_text() == "out\n"
-    assert "".join(event.text for event in attempt.all(events.Output)) == "out\n"
+    assert b"".join(event.data for event in attempt.all(events.Output)) == b"out\n"
 
 
 def test_a_stopped_attempt_ends(executor, tmp_path):
@@ -151,10 +173,10 @@ def test_it_says_what_it_can_run_at_once(executor):
 def test_an_executor_is_reached_again_by_its_own_options(tmp_path):
     """They are what a replay command says."""
     for name, make in EXECUTORS.items():
-        options = make(tmp_path, "cpu:3").options
+        options = make(tmp_path, "cpu:3", ()).options
         said = make_context(options).params
-        again = EXECUTORS[said["executor"]](tmp_path, said["devices"])
-        assert (said["executor"], again.pool) == (name, make(tmp_path, "cpu:3").pool)
+        again = EXECUTORS[said["executor"]](tmp_path, said["devices"], ())
+        assert (said["executor"], again.pool) == (name, make(tmp_path, "cpu:3", ()).pool)
 
 
 def make_context(options: tuple[str, ...]) -> click.Context:
@@ -163,12 +185,8 @@ def make_context(options: tuple[str, ...]) -> click.Context:
 
 def test_a_time_limit_is_a_cause_of_its_own(tmp_path, monkeypatch):
     (tmp_path / "hangs").write_text(PROGRAMS["hangs"])
-    waiting: queue.SimpleQueue[events.Control] = queue.SimpleQueue()
-    job = Job(Test("hangs", "hangs", (sys.executable, "hangs"), timeout=1.0), 1, tmp_path / "logs" / "hangs.log")
-    local(tmp_path, monkeypatch).start(job, waiting.put, lambda _: None)
-    while not isinstance(event := waiting.get(timeout=DEADLINE), events.Ended):
-        pass
-    assert event.ending == Ending(Cause.TIMED_OUT, signal=15)
+    attempt = Attempt(local(tmp_path, monkeypatch), tmp_path, "hangs", timeout=1.0)
+    assert attempt.end() == Ending(Cause.TIMED_OUT, signal=15)
 
 
 def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalExecutor:
@@ -178,13 +196,75 @@ def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalExecutor:
 
 def test_a_full_disk_loses_the_attempt_and_ends_its_tree(tmp_path, monkeypatch):
     """More output than a pipe holds: a test that nobody reads from would wait for ever."""
-    (tmp_path / "talks").write_text("import time\nprint('x' * 10**6, flush=True)\ntime.sleep(1000)\n")
-    (tmp_path / "logs").mkdir()
-    (tmp_path / "logs/talks.log").symlink_to("/dev/full")
-    attempt = Attempt(local(tmp_path, monkeypatch), tmp_path, "talks")
-    assert attempt.end() == Ending(Cause.LOST, detail="its log cannot be written: No space left on device")
+    (tmp_path / "talks").write_text("import time\nprint('x' * 10**7, flush=True)\ntime.sleep(1000)\n")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, hard))
+    try:
+        attempt = Attempt(local(tmp_path, monkeypatch), tmp_path, "talks")
+        assert attempt.end() == Ending(Cause.LOST, detail="its log cannot be written: File too large")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     (started,) = attempt.all(events.Started)
     assert not Path(f"/proc/{started.pid}").exists()
+
+
+def test_whoever_does_not_take_output_holds_up_no_order_and_no_end(tmp_path, monkeypatch):
+    """What is more than a pipe holds stays where it is, and the order to end overtakes it."""
+    (tmp_path / "talks").write_text("import os\nwhile True: os.write(1, b'x' * 65536)\n")
+    attempt = Attempt(local(tmp_path, monkeypatch), tmp_path, "talks", wanted=False)
+    attempt.until(events.Started)
+    with pytest.raises(queue.Empty):
+        attempt._queue.get(timeout=0.2)
+    attempt.executor.stop(attempt.job)
+    assert attempt.end() == Ending(Cause.SIGNALLED, signal=15)
+    shown = sum(len(event.data) for event in attempt.all(events.Output))
+    assert shown == attempt.job.log.stat().st_size <= 1 << 20, "what was in the pipe, and no more"
+
+
+def test_a_time_limit_holds_while_nobody_takes_the_output(tmp_path, monkeypatch):
+    (tmp_path / "talks").write_text("import os\nwhile True: os.write(1, b'x' * 65536)\n")
+    attempt = Attempt(local(tmp_path, monkeypatch), tmp_path, "talks", timeout=1.0, wanted=False)
+    assert attempt.end() == Ending(Cause.TIMED_OUT, signal=15)
+
+
+def test_a_secret_is_masked_before_it_reaches_the_log_or_anybody(tmp_path, monkeypatch):
+    """Printed in two pieces, and as base64."""
+    (tmp_path / "tells").write_text(
+        "import base64, time\n"
+        "print('a hf_sec', end='', flush=True)\ntime.sleep(0.3)\nprint('ret-1234 b', flush=True)\n"
+        "print(base64.b64encode(b'hf_secret-1234').decode())\n"
+    )
+    monkeypatch.setenv("TRAINCI_LOCK_DIR", str(tmp_path / "locks"))
+    executor = LocalExecutor(tmp_path, Pool(virtual_devices(2), virtual=True), secrets=["hf_secret-1234"])
+    attempt = Attempt(executor, tmp_path, "tells")
+    assert attempt.end().passed
+    shown = b"".join(event.data for event in attempt.all(events.Output))
+    assert shown == attempt.job.log.read_bytes()
+    first, second = shown.decode().splitlines()
+    assert first == "a *** b"
+    assert second.startswith("***") and len(second) <= 5, second
+
+
+@pytest.mark.parametrize("what", ["a pipe", "a link"])
+def test_what_a_test_put_in_the_place_of_a_log_is_not_opened(tmp_path, monkeypatch, what):
+    (tmp_path / "logs").mkdir()
+    log = tmp_path / "logs/passes.log"
+    if what == "a pipe":
+        os.mkfifo(log)
+    else:
+        log.symlink_to(tmp_path / "elsewhere")
+    attempt = Attempt(local(tmp_path, monkeypatch), tmp_path, "passes")
+    assert attempt.end().cause is Cause.NEVER_STARTED
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_lock_directory_of_another_format_is_told_when_the_executor_opens(tmp_path, monkeypatch):
+    """Once, before any test is started."""
+    executor = local(tmp_path, monkeypatch)
+    (tmp_path / "locks").mkdir(mode=0o1777)
+    (tmp_path / "locks/format").write_text("99\n")
+    with pytest.raises(UsageError, match="format '99'"):
+        executor.open()
 
 
 def test_an_attempt_that_cannot_be_started_has_ended_and_is_lost(tmp_path, monkeypatch):
@@ -193,18 +273,40 @@ def test_an_attempt_that_cannot_be_started_has_ended_and_is_lost(tmp_path, monke
     assert attempt.end() == Ending(Cause.NEVER_STARTED, detail="it could not be started: File exists")
 
 
-def test_a_lease_that_reports_nonsense_loses_the_attempt_and_is_ended(tmp_path, monkeypatch):
-    (tmp_path / "nonsense.py").write_text(
-        "import os, sys, time\n"
-        "os.write(int(sys.argv[sys.argv.index('--status-fd') + 1]), b'granted: all\\n')\n"
-        "print('x' * 10**6, flush=True)\n"
-        "time.sleep(1000)\n"
+def test_a_lease_that_reports_nonsense_loses_the_attempt_and_is_ended(tmp_path):
+    """The lease is a thread here, on the descriptors that a process would have."""
+    output, its_output = os.pipe()
+    status, its_status = os.pipe()
+    control, its_control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ordered: list[bytes] = []
+
+    def lease() -> None:
+        os.write(its_status, b"granted: all\n")
+        ordered.append(its_control.recv(64))
+        os.close(its_output)
+        os.close(its_status)
+        its_control.send(b"-15")
+
+    ended: queue.SimpleQueue[events.Control] = queue.SimpleQueue()
+    job = Job(Test("t", "t"), 1, tmp_path / "t.log")
+    threading.Thread(target=lease).start()
+    watcher = Watcher(
+        job, Launched(control), output, status, open_log(job.log), Redactor(()), ended.put, Nobody(), time.time
     )
-    monkeypatch.setattr(protocol, "MODULE", "nonsense")
-    attempt = Attempt(local(tmp_path, monkeypatch), tmp_path, "passes")
-    ending = attempt.end()
-    assert ending.cause is Cause.LOST
-    assert ending.detail == "its lease said what is no report: b'granted: all'"
+    watcher.run()
+    assert ordered
+    (ending,) = (event.ending for event in [ended.get(timeout=DEADLINE)] if isinstance(event, events.Ended))
+    assert ending == Ending(Cause.LOST, detail="its lease said what is no report: b'granted: all'")
+
+
+class Nobody:
+    """A Show that shows nothing."""
+
+    def __call__(self, output: events.Output, /) -> None:
+        return
+
+    def has_room(self) -> bool:
+        return True
 
 
 @pytest.mark.parametrize("text", ["plain", "a b", "it's", "$(id)", "a\nb", "\t", "\udcff", "é", "é\n\\x41", "'\r'"])

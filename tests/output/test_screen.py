@@ -7,7 +7,7 @@ import time
 
 import pyte
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainci.output.screen import LONGEST_LINE, Screen
@@ -74,6 +74,7 @@ def test_an_unfinished_line_can_be_looked_at():
     assert screen.partial() == "60%"
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=8))
 def test_pieces_of_any_size_give_the_same_lines(data, cuts):
     places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
@@ -82,6 +83,7 @@ def test_pieces_of_any_size_give_the_same_lines(data, cuts):
     assert lines + screen.finish() == shown(data, held=3)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_no_line_holds_what_a_terminal_would_obey(data):
     for line in shown(data):
@@ -108,6 +110,7 @@ PIECES = [
 ]
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=40))
 def test_a_terminal_shows_the_same(pieces):
     """Held against pyte, a terminal emulator; its screen is large enough that nothing scrolls."""
@@ -119,6 +122,22 @@ def test_a_terminal_shows_the_same(pieces):
     lines = [line.rstrip(" ") for line in shown(text.encode(), held=100)]
     lines += [""] * (len(expected) - len(lines))
     assert lines == expected
+
+
+@settings(deadline=None, max_examples=400)
+@given(
+    st.lists(
+        st.sampled_from([*(piece for piece in PIECES if piece != "\x1b[A"), "\t", " ", "wörd", "\x9b1m", "\x0b"])
+    ),
+    st.integers(1, 20),
+    st.booleans(),
+)
+def test_the_short_ways_show_what_the_long_way_shows(pieces, size, colors):
+    """Without lines that are held back, most output is read line by line, and not character by character."""
+    data = "".join(pieces).encode()
+    screen = Screen(colors=colors)
+    lines = [line for place in range(0, len(data), size) for line in screen.feed(data[place : place + size])]
+    assert lines + screen.finish() == shown(data, held=100, colors=colors)
 
 
 def _seconds(data: bytes) -> float:

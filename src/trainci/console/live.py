@@ -29,6 +29,8 @@ _COLORS = {
 class LiveConsole(Console):
     """The console of a person who watches. ``expected`` maps test ids to seconds."""
 
+    skips = True
+
     def __init__(
         self,
         stream: TextIO,
@@ -117,8 +119,11 @@ class LiveConsole(Console):
             parts.append(f"ends about {clock_time(end)}")
         return " · ".join(parts)
 
-    def _output_line(self, test_id: str, line: str) -> None:
-        self._rich.print(Text(f"{test_id} | ", style="dim") + Text.from_ansi(line))
+    def _output_lines(self, test_id: str, lines: list[str]) -> None:
+        # In one go: the table below is painted again each time.
+        painted = [Text(f"{test_id} | ", style="dim") + Text.from_ansi(line) for line in lines]
+        if painted:
+            self._rich.print(Text("\n").join(painted))
 
     def _write(self, line: str) -> None:
         style = next((color for word, color in _COLORS.items() if line.startswith(word)), "")

@@ -12,7 +12,7 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 from trainci.model import Outcome, Result, Run
 from trainci.reports import last_lines
 
-_LOG_BYTES = 65536
+_MOST_OUTPUT = 65536
 # XML 1.0 has no way to write these characters, not even escaped (https://www.w3.org/TR/xml/#charsets).
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -43,7 +43,7 @@ def _case(run: Run, result: Result, root: Path) -> TestCase:
     case = TestCase(name, classname=_text(result.test_id.partition("[")[0]))
     case.time = round(sum(attempt.duration for attempt in result.attempts), 3)
     outcome, sentence = result.verdict.outcome, _text(result.verdict.sentence)
-    output = "\n".join(last_lines(root / result.attempts[-1].log, 1000, _LOG_BYTES)) if result.attempts else ""
+    output = "\n".join(last_lines(root / result.attempts[-1].log, 1000)) if result.attempts else ""
     if outcome in (Outcome.FAILED, Outcome.TIMED_OUT):
         case.result = [Failure(sentence, outcome.value)]
     elif outcome is Outcome.SKIPPED:
@@ -51,7 +51,7 @@ def _case(run: Run, result: Result, root: Path) -> TestCase:
     elif outcome is not Outcome.PASSED:
         case.result = [Error(sentence, outcome.value)]
     if output:
-        case.system_out = _text(output)
+        case.system_out = _text(output[-_MOST_OUTPUT:])
     if replay := run.replay.get(result.test_id):
         case.system_err = _text(f"replay: {replay}")
     return case
