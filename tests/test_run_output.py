@@ -1,4 +1,4 @@
-"""A run whose output overwhelms whoever reads it, or whose files cannot be written: real processes and terminals."""
+"""Runs whose output overwhelms whoever reads it, or whose files cannot be written: real processes, real terminals."""
 
 from __future__ import annotations
 
