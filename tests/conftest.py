@@ -18,6 +18,8 @@ from trainci.cli import main
 collect_ignore = ["cases"]
 # Variables of a job of GitHub, and of a test under trainci.
 _OURS = ("GITHUB_", "TRAINCI_")
+# An active environment of whoever runs these tests.
+_AROUND = ("VIRTUAL_ENV", "CONDA_PREFIX")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -97,7 +99,7 @@ def _written(stream: io.TextIOWrapper) -> str:
 def _surroundings(root: Path, environment: Mapping[str, str]) -> dict[str, str]:
     """No setting of this machine's git, no job of GitHub around us, no GPU: the same answers everywhere."""
     return {
-        **{name: value for name, value in os.environ.items() if not name.startswith(("GIT_", *_OURS))},
+        **{name: value for name, value in os.environ.items() if not name.startswith(("GIT_", *_AROUND, *_OURS))},
         "CUDA_VISIBLE_DEVICES": "",
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_CONFIG_GLOBAL": os.devnull,

@@ -37,7 +37,7 @@ def _faults(repository: Any, text: str | bytes) -> list[str]:
 def test_everything_has_a_default(repository: Any) -> None:
     project = _load(repository, "")
     assert project.test_globs == ("tests/test_*.py", "tests/plugin_contracts/test_*.py")
-    assert (project.base, project.default_gpus, project.max_gpus, project.timeout) == ("main", 8, 8, 3600.0)
+    assert (project.base, project.num_gpus, project.max_gpus, project.timeout) == ("main", None, 8, 3600.0)
     assert (project.image, project.install, project.suites, project.config_file) == ("", "", (), "trainci.toml")
 
 
@@ -70,7 +70,7 @@ def test_every_key_of_a_suite_and_an_entry_arrives(repository: Any) -> None:
         select = "changed"
         """,
     )
-    assert (project.test_globs, project.base, project.default_gpus, project.max_gpus) == (
+    assert (project.test_globs, project.base, project.num_gpus, project.max_gpus) == (
         ("tests/*.py",),
         "trunk",
         1,
@@ -82,7 +82,14 @@ def test_every_key_of_a_suite_and_an_entry_arrives(repository: Any) -> None:
     assert (short.timeout, short.where) == (120.0, "trainci.toml:10")
     assert short.entries == (
         Entry("tests/test_a.py", where="trainci.toml:17"),
-        Entry("tests/test_a.py", ("-x", "a b"), (("A", "1"), ("B", "2")), 3, 240.0, "trainci.toml:18"),
+        Entry(
+            "tests/test_a.py",
+            ("-x", "a b"),
+            env=(("A", "1"), ("B", "2")),
+            num_gpus=3,
+            timeout=240.0,
+            where="trainci.toml:18",
+        ),
     )
     assert every.all_tests and not every.changed and every.label == "run-ci-every"
     assert changed.changed and not changed.all_tests
@@ -122,7 +129,7 @@ def test_all_faults_are_reported_at_once_each_with_its_line_and_sorted_by_it(rep
         ("a = " + "[" * 3000 + "]" * 3000, "trainci.toml:1: "),
         ('[suites.a]\ntests = ["' + "x" * 300 + '"]', "trainci.toml:2: suites.a → tests[0] → path: xxx"),
         ('[suites.a]\ntests = [""]', "trainci.toml:2: suites.a → tests[0] → path: an empty string is not inside"),
-        ('[suites.a]\ntests = ["tests"]', "trainci.toml:2: suites.a → tests[0] → path: tests does not exist"),
+        ('[suites.a]\ntests = ["gone"]', "trainci.toml:2: suites.a → tests[0] → path: gone does not exist"),
         ('[suites.a]\ntests = ["a\\nb.py"]', "trainci.toml:2: suites.a → tests[0] → path: a\\nb.py does not exist"),
         (
             '[suites.a]\ntests = [{ path = "x", args = [["y"]] }]',
@@ -283,9 +290,109 @@ def test_the_schema_takes_what_is_right_and_refuses_what_is_wrong() -> None:
     wrong: list[dict[str, Any]] = [
         {"projects": {}},
         {"suites": {"a": {"tests": "some"}}},
-        {"suites": {"a": {"tests": [{"args": []}]}}},
+        {"suites": {"a": {"tests": [{"argz": []}]}}},
         {"suites": {"a": {"tests": [{"path": "x", "args": "--a b"}]}}},
         {"suites": {"a": {"select": "all"}}},
     ]
     assert [document for document in right if not validator.is_valid(document)] == []
     assert [document for document in wrong if validator.is_valid(document)] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ('schedule = "60 2 * * *"', "schedule: 60 is no minute that GitHub takes: 0 to 59, *, ranges, steps"),
+        ('schedule = "0 24 * * *"', "schedule: 24 is no hour"),
+        ('schedule = "0 2 0 * *"', "schedule: 0 is no day of the month"),
+        ('schedule = "0 2 * 13 *"', "schedule: 13 is no month that GitHub takes: 1 to 12 or JAN to DEC, *"),
+        ('schedule = "0 2 * * 7"', "schedule: 7 is no day of the week that GitHub takes: 0 to 6 or SUN to SAT"),
+        ('schedule = "0 2 * * MONDAY"', "schedule: MONDAY is no day of the week"),
+        ('schedule = "*/0 2 * * *"', "schedule: */0 is no minute"),
+        ('schedule = "50-10 2 * * *"', "schedule: 50-10 is no minute"),
+        ('schedule = "1,,2 2 * * *"', "schedule: 1,,2 is no minute"),
+        ('schedule = "0 2 * *"', "schedule: is no cron line of five fields"),
+        ('schedule = "0  2 * * *"', "schedule: is no cron line of five fields"),
+        ('schedule = "@daily"', "schedule: is no cron line of five fields"),
+        (f'label = "{"x" * 51}"', "label: has 51 characters, and GitHub allows 50 in a label"),
+        ('label = " run"', "label: begins or ends in a space, which no label does"),
+        ('runs_on = ""', "runs_on[0]: an empty string is no label of a runner"),
+        ('runs_on = ["gpu", "  "]', "runs_on[1]:    is no label of a runner"),
+        (
+            'runs_on = ["self-hosted,gpu"]',
+            "runs_on[0]: self-hosted,gpu is no label of a runner; write one label a string",
+        ),
+        ("runs_on = []", "runs_on: "),
+        ('secrets = ["PATH"]', "secrets[0]: PATH is a variable that the job itself uses"),
+        ('secrets = ["TEST_ID"]', "secrets[0]: TEST_ID is a variable that the job itself uses"),
+        ('secrets = ["Ld_Preload"]', "secrets[0]: Ld_Preload is a variable that the job itself uses"),
+        ('secrets = ["TRAINCI_LOCK_DIR"]', "secrets[0]: TRAINCI_LOCK_DIR is a variable that the job itself uses"),
+        ('secrets = ["HF_TOKEN", "hf_token"]', "secrets: names a secret twice"),
+    ],
+)
+def test_what_github_refuses_is_refused_with_its_line(repository: Any, text: str, fault: str) -> None:
+    found = _faults(repository, f"[suites.a]\nalways = true\n{text}\n")
+    assert len(found) == 1 and found[0].startswith(f"trainci.toml:3: suites.a → {fault}"), found
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a\\nb",
+        "a b",
+        "-x",
+        "/x",
+        "x/",
+        "a//b",
+        "a..b",
+        "x.lock",
+        "a/.b",
+        "x.",
+        "@",
+        "a@{b",
+        "a~1",
+        "a:b",
+        "a*",
+        "a[b",
+    ],
+)
+def test_a_base_that_is_no_name_of_a_branch_is_refused(repository: Any, name: str) -> None:
+    """A line break in it would leave its place in the workflow."""
+    (fault,) = _faults(repository, f'[project]\nbase = "{name}"\n')
+    assert fault.startswith("trainci.toml:2: project → base: ") and "is no name of a branch" in fault
+
+
+@pytest.mark.parametrize("option", ["--network host", "--entrypoint=/bin/sh", "--gpus all --net none"])
+def test_options_that_github_refuses_for_a_container_are_refused(repository: Any, option: str) -> None:
+    (fault,) = _faults(repository, f'[workflow]\ncontainer_options = "{option}"\n')
+    assert fault.startswith("trainci.toml:2: workflow → container_options: holds --")
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        (
+            '[suites.changed]\nselect = "changed"\n[suites.changed-detect]\n',
+            "trainci.toml:3: suites.changed-detect: ",
+        ),
+        ('[suites.changed-detect]\n[suites.changed]\nselect = "changed"\n', "trainci.toml:2: suites.changed: "),
+        ("[suites.a]\n[suites.a-result]\n", "trainci.toml:2: suites.a-result: "),
+        ('[suites.a]\n[suites.A]\nlabel = "other"\n', "trainci.toml:2: suites.A: "),
+    ],
+)
+def test_suites_whose_jobs_would_have_one_id_are_refused(repository: Any, text: str, where: str) -> None:
+    (fault,) = _faults(repository, text)
+    assert fault.startswith(where) and "rename one" in fault
+    _load(repository, "[suites.a]\n[suites.a-detect]\n")
+
+
+def test_a_suites_name_leaves_room_for_the_ids_of_its_jobs(repository: Any) -> None:
+    _load(repository, f"[suites.{'a' * 80}]\n")
+    assert "at most 80 characters, and this one has 81" in _faults(repository, f"[suites.{'a' * 81}]\n")[0]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["30 2 * * *", "*/15 0-6,12-23/2 1,15 JAN-mar,12 MON-FRI", "0 4 * * sun", "59 23 31 12 6", "5-59/10 * * * *"],
+)
+def test_a_schedule_that_github_takes_is_taken(repository: Any, line: str) -> None:
+    assert _load(repository, f'[suites.a]\nschedule = "{line}"\n').suites[0].schedule == line

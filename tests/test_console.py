@@ -148,6 +148,23 @@ def test_under_actions_a_failure_is_an_annotation_and_its_lines_are_no_commands(
     ]
 
 
+@pytest.mark.parametrize(("count", "shown"), [(10, 10), (11, 9), (40, 9)])
+def test_under_actions_failures_beyond_what_github_shows_of_a_step_are_counted(tmp_path, count, shown):
+    stream = io.StringIO()
+    results = tuple(Result(f"{number}.py", Verdict(Outcome.FAILED, "exit code 1")) for number in range(count))
+    passed = Result("passed.py", Verdict(Outcome.PASSED, "in 1 s"))
+    run = Run("1", "", 0, 1, (passed, *results), "no GPU", 1, {})
+    GithubConsole(stream, lambda: 0.0, tmp_path, "token").summary(run, tmp_path)
+    taken = commands_taken(stream.getvalue().splitlines())
+    assert taken[:shown] == [
+        f"::error file={number}.py,line=1,title={number}.py::exit code 1" for number in range(shown)
+    ]
+    assert taken[shown:] == (
+        [f"::error::{count - shown} more errors: see the end of this step's log."] if shown < count else []
+    )
+    assert all(f"{number}.py" in stream.getvalue() for number in range(count))
+
+
 def test_under_actions_a_tests_name_is_no_command(tmp_path):
     """Runners obey ``##[command]`` in the middle of a line, too."""
     stream = io.StringIO()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainci.findings import Finding, find, parse_place
+from trainci.findings import Finding, entries, find, parse_place
 from trainci.model import Declarations, Entry, Project, Suite
 from trainci.text import printable
 
@@ -12,7 +12,7 @@ _GOOD = Declarations(num_gpus=1, line=3)
 
 
 def _project(*entries: Entry, max_gpus: int = 8) -> Project:
-    return Project(("tests/*.py",), "main", 8, max_gpus, 3600.0, "", "", (Suite("short", "go", entries=entries),))
+    return Project(("tests/*.py",), "main", max_gpus, suites=(Suite("short", "go", entries=entries),), num_gpus=8)
 
 
 def _entry(file: str = "a.py", line: int = 5, gpus: int | None = None, *args: str) -> Entry:
@@ -21,7 +21,8 @@ def _entry(file: str = "a.py", line: int = 5, gpus: int | None = None, *args: st
 
 def _find(project: Project, **declared: Declarations) -> list[str]:
     says = {f"{name}.py": value for name, value in declared.items()}
-    return [str(finding) for finding in find(project, tuple(says), says)]
+    of_entries = {entry: says[entry.file] for entry in entries(project, says)}
+    return [str(finding) for finding in find(project, tuple(says), of_entries)]
 
 
 def test_nothing_is_found_where_nothing_is_wrong() -> None:
@@ -29,11 +30,11 @@ def test_nothing_is_found_where_nothing_is_wrong() -> None:
 
 
 @pytest.mark.parametrize(
-    ("entries", "says", "finding"),
+    ("registered", "says", "finding"),
     [
         ([], _GOOD, "a.py:1: not registered"),
         ([_entry()], Declarations(), "a.py:1: no NUM_GPUS, so it takes 8 devices"),
-        ([_entry(gpus=2), _entry(line=6)], Declarations(), "a.py:1: no NUM_GPUS"),
+        ([_entry(), _entry("a.py", 6, None, "--x")], Declarations(), "a.py:1: no NUM_GPUS"),
         ([_entry()], Declarations(num_gpus=1, remarks=((7, "does nothing"),)), "a.py:7: does nothing"),
         (
             [_entry()],
@@ -46,13 +47,13 @@ def test_nothing_is_found_where_nothing_is_wrong() -> None:
         ([_entry(), _entry(line=6)], _GOOD, "trainci.toml:6: a.py is already in suite short (trainci.toml:5)."),
     ],
 )
-def test_what_is_wrong_is_found_with_its_place(entries: list[Entry], says: Declarations, finding: str) -> None:
-    found = _find(_project(*entries), a=says)
+def test_what_is_wrong_is_found_with_its_place(registered: list[Entry], says: Declarations, finding: str) -> None:
+    found = _find(_project(*registered), a=says)
     assert len(found) == 1 and found[0].startswith(finding), found
 
 
 @pytest.mark.parametrize(
-    ("entries", "says"),
+    ("registered", "says"),
     [
         ([_entry(gpus=2)], Declarations()),
         ([_entry(gpus=1)], _GOOD),
@@ -60,13 +61,13 @@ def test_what_is_wrong_is_found_with_its_place(entries: list[Entry], says: Decla
         ([_entry()], Declarations(num_gpus=8)),
     ],
 )
-def test_what_is_right_is_not_found(entries: list[Entry], says: Declarations) -> None:
-    assert _find(_project(*entries), a=says) == []
+def test_what_is_right_is_not_found(registered: list[Entry], says: Declarations) -> None:
+    assert _find(_project(*registered), a=says) == []
 
 
 def test_the_same_test_in_two_suites_is_no_fault() -> None:
     suites = tuple(Suite(name, name, entries=(_entry(),)) for name in ("short", "long"))
-    project = Project(("*.py",), "main", 8, 8, 1.0, "", "", suites)
+    project = Project(("*.py",), "main", 8, suites=suites)
     assert _find(project, a=_GOOD) == []
 
 
@@ -76,7 +77,7 @@ def test_a_repository_without_tests_is_a_finding() -> None:
 
 def test_findings_come_sorted_by_place_and_each_once() -> None:
     idle = Declarations(remarks=((1, "does nothing"),))
-    found = find(_project(), ("b.py", "a.py"), {"a.py": idle, "b.py": idle})
+    found = find(_project(), ("b.py", "a.py"), {Entry("a.py"): idle, Entry("b.py"): idle})
     assert [(finding.file, finding.line) for finding in found] == [("a.py", 1)] * 3 + [("b.py", 1)] * 3
     assert len(set(found)) == len(found)
 

@@ -52,7 +52,7 @@ _NAMES = st.lists(st.sampled_from(_PIECES), min_size=1, max_size=4).map(b"".join
 
 
 def _changes(repository: Any, *, uncommitted: bool = False) -> set[Change]:
-    return set(git.changes(repository.root, "origin/main", uncommitted=uncommitted))
+    return set(git.compare(repository.root, "origin/main", uncommitted=uncommitted).changes)
 
 
 @settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.too_slow])
@@ -101,9 +101,9 @@ def _dry_run(repository: Any, names: list[bytes]) -> None:
     repository.init()
     files = [b"tests/test_" + name + b".py" for name in names]
     for file in files[1:]:
-        repository.write(file, "NUM_GPUS = 1\n")
+        repository.write(file, "NUM_GPUS = 1\nif __name__ == '__main__':\n    run()\n")
     repository.commit()
-    repository.write(files[0], "NUM_GPUS = 1\n")
+    repository.write(files[0], "NUM_GPUS = 1\nif __name__ == '__main__':\n    run()\n")
     said = repository.trainci("run", "--changed", "--dry-run", "--devices", "cpu:8")
     assert (said.code, said.err) == (0, "")
     assert said.out.endswith(f"{len(files)} tests selected. Nothing was started.\n")
@@ -160,7 +160,7 @@ def test_only_what_lies_below_the_root_counts_with_paths_from_there(repository: 
     repository.commit()
     repository.write("project/untracked.py")
     repository.write("untracked.py")
-    found = set(git.changes(repository.root / "project", "origin/main", uncommitted=True))
+    found = set(git.compare(repository.root / "project", "origin/main", uncommitted=True).changes)
     assert found == {
         Change("A", "tests/test_b.py"),
         Change("A", "inside.py"),
@@ -241,7 +241,7 @@ def test_without_git_changed_tests_are_refused_and_the_commit_is_unknown(
     monkeypatch.setenv("PATH", str(repository.root))
     assert git.head(repository.root) == ""
     with pytest.raises(UsageError, match="git is not installed"):
-        git.changes(repository.root, "origin/main", uncommitted=False)
+        git.compare(repository.root, "origin/main", uncommitted=False)
 
 
 @given(base=st.text("-/a~^@{}: \n'\"$é", min_size=1, max_size=6))
@@ -251,7 +251,7 @@ def test_any_base_is_a_branch_or_a_sentence(new_repository: Callable[[], Any], b
     repository = new_repository()
     repository.init()
     try:
-        git.changes(repository.root, base, uncommitted=False)
+        git.compare(repository.root, base, uncommitted=False)
     except UsageError as error:
         assert str(error).isprintable()
 
@@ -267,3 +267,208 @@ def test_the_commit_of_a_checkout_that_belongs_to_another_user_is_known(reposito
     for path in (repository.root, repository.root / ".git"):
         os.chown(path, 65534, 65534)
     assert git.head(repository.root) == commit
+
+
+def _trap(repository: Any) -> tuple[str, Any]:
+    """A command that leaves a trace, and where."""
+    trace = repository.root.parent / f"{repository.root.name}-ran"
+    script = repository.root.parent / f"{repository.root.name}-trap"
+    script.write_text(f"#!/bin/sh\ntouch '{trace}'\ncat >/dev/null\n")
+    script.chmod(0o755)
+    return str(script), trace
+
+
+def _look(root: Any) -> None:
+    git.compare(root, "origin/main", uncommitted=True)
+    git.compare(root, "origin/main", uncommitted=False)
+    git.listing(root)
+    git.text_at(root, "HEAD", "a.py")
+    git.head(root)
+
+
+def test_a_bare_repository_that_is_committed_runs_nothing_and_hides_nothing(repository: Any) -> None:
+    """As a pull request may commit it: beside trainci.toml, where git would take it for the repository."""
+    command, trace = _trap(repository)
+    repository.write("project/HEAD", "ref: refs/heads/main\n")
+    setting = f"[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tworktree = .\n\tfsmonitor = {command}\n"
+    repository.write("project/config", setting)
+    repository.write("project/objects/.keep")
+    repository.write("project/refs/.keep")
+    repository.write("project/a.py")
+    repository.init()
+    repository.write("project/b.py")
+    repository.commit()
+    found = git.compare(repository.root / "project", "origin/main", uncommitted=True)
+    _look(repository.root / "project")
+    assert found.changes == (Change("A", "b.py"),)
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["core.fsmonitor", "core.hooksPath", "diff.external", "diff.trap.textconv", "diff.trap.command", "core.pager"],
+)
+def test_looking_runs_no_command_that_the_repository_names(repository: Any, setting: str) -> None:
+    command, trace = _trap(repository)
+    repository.write(".gitattributes", "* diff=trap\n")
+    repository.write("a.py", "1\n")
+    repository.init()
+    repository.write("hooks/post-index-change", f"#!/bin/sh\nexec {command}\n").chmod(0o755)
+    repository.write("a.py", "2\n")
+    repository.git("config", setting, str(repository.root / "hooks") if setting == "core.hooksPath" else command)
+    _look(repository.root)
+    assert not trace.exists()
+
+
+def test_looking_runs_no_command_that_a_submodule_names(repository: Any, new_repository: Callable[[], Any]) -> None:
+    command, trace = _trap(repository)
+    other = new_repository()
+    other.write("b.py", "1\n")
+    other.init()
+    repository.write("a.py")
+    repository.git("init", "--quiet", "--initial-branch=main")
+    repository.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(other.root), "sub")
+    repository.commit()
+    repository.git("update-ref", "refs/remotes/origin/main", "HEAD")
+    repository.git("-C", "sub", "config", "core.fsmonitor", command)
+    repository.write("sub/b.py", "22\n")
+    assert _changes(repository, uncommitted=True) == {Change("M", "sub")}
+    _look(repository.root)
+    assert not trace.exists()
+
+
+def test_what_git_tells_its_hooks_is_not_heeded(
+    repository: Any, new_repository: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hook has GIT_DIR and friends in its environment: every test was "added"."""
+    other = new_repository()
+    other.write("x.py")
+    other.init()
+    repository.write("a.py", "1\n")
+    repository.init()
+    repository.write("a.py", "2\n")
+    repository.commit()
+    for name, value in {
+        "GIT_DIR": other.root / ".git",
+        "GIT_WORK_TREE": other.root,
+        "GIT_INDEX_FILE": other.root / ".git/index.lock",
+        "GIT_PREFIX": "tests/",
+        "GIT_OBJECT_DIRECTORY": other.root,
+        "GIT_COMMON_DIR": other.root,
+        "GIT_NAMESPACE": "x",
+        "GIT_LITERAL_PATHSPECS": "x",
+        "GIT_EXTERNAL_DIFF": "false",
+        "GIT_CONFIG_PARAMETERS": "'diff.noprefix=",
+        "GIT_CONFIG_COUNT": "x",
+    }.items():
+        monkeypatch.setenv(name, str(value))
+    assert git.compare(repository.root, "origin/main", uncommitted=True).changes == (Change("M", "a.py"),)
+    listed = git.listing(repository.root)
+    assert listed is not None and listed.files == {"a.py"}
+    assert len(git.head(repository.root)) == 40
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another user")
+def test_a_repository_above_that_belongs_to_somebody_else_is_refused(repository: Any) -> None:
+    """Anybody may put a .git into a folder such as /tmp, above somebody's files."""
+    command, trace = _trap(repository)
+    repository.write("project/a.py")
+    repository.init()
+    repository.git("config", "core.fsmonitor", command)
+    os.chown(repository.root / ".git", 65534, 65534)
+    with pytest.raises(UsageError, match="belongs to neither you nor the owner"):
+        git.compare(repository.root / "project", "origin/main", uncommitted=True)
+    assert git.head(repository.root / "project") == ""
+    assert not trace.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a repository to another user")
+def test_changes_of_a_checkout_that_belongs_to_another_user_are_found(repository: Any) -> None:
+    repository.write("a.py")
+    repository.init()
+    repository.write("b.py")
+    repository.commit()
+    for path in (repository.root, repository.root / ".git"):
+        os.chown(path, 65534, 65534)
+    assert _changes(repository) == {Change("A", "b.py")}
+
+
+def test_a_push_is_compared_with_the_commit_before_it(repository: Any) -> None:
+    repository.write("a.py")
+    repository.init()
+    before = repository.git("rev-parse", "HEAD")
+    repository.write("b.py")
+    repository.commit()
+    repository.git("update-ref", "refs/remotes/origin/main", "HEAD")
+    found = git.compare(repository.root, before, uncommitted=False)
+    assert (found.changes, found.fork_point, found.notes) == ((Change("A", "b.py"),), before, ())
+    itself = git.compare(repository.root, "origin/main", uncommitted=False)
+    assert itself.changes == ()
+    assert "HEAD holds nothing beyond origin/main" in itself.notes[0] and "--base" in itself.notes[0]
+
+
+def test_a_commit_that_is_not_in_the_clone_is_to_be_fetched(
+    repository: Any, new_repository: Callable[[], Any]
+) -> None:
+    repository.write("a.py")
+    repository.init()
+    before = repository.git("rev-parse", "HEAD")
+    repository.commit()
+    clone = new_repository()
+    clone.git("clone", "--quiet", "--depth", "1", f"file://{repository.root}", ".")
+    with pytest.raises(UsageError) as caught:
+        git.compare(clone.root, before, uncommitted=False)
+    assert f"the base commit {before} is not in this shallow clone" in str(caught.value)
+    assert f"`git fetch origin {before}`" in str(caught.value)
+
+
+def test_what_changed_outside_the_folder_of_the_project_is_said(repository: Any) -> None:
+    repository.write("lib.py", "1\n")
+    repository.write("project/a.py")
+    repository.init()
+    repository.write("lib.py", "2\n")
+    repository.write("project/b.py")
+    repository.commit()
+    found = git.compare(repository.root / "project", "origin/main", uncommitted=False)
+    assert found.changes == (Change("A", "b.py"),)
+    (note,) = found.notes
+    assert note == "1 changed file outside project, the folder of trainci.toml, not followed: lib.py."
+
+
+def test_files_links_and_submodules_are_told_apart(repository: Any, new_repository: Callable[[], Any]) -> None:
+    other = new_repository()
+    other.write("b.py", "1\n")
+    other.init()
+    repository.write(".gitignore", "ignored.py\n")
+    repository.write("a b.py")
+    (repository.root / "link.py").symlink_to("a b.py")
+    repository.init()
+    repository.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(other.root), "sub")
+    repository.commit()
+    repository.write("ignored.py")
+    repository.write("new.py")
+    (repository.root / "new_link.py").symlink_to("/etc/passwd")
+    found = git.listing(repository.root)
+    assert found == git.Listing(
+        frozenset({".gitignore", ".gitmodules", "a b.py", "new.py"}),
+        frozenset({"link.py", "new_link.py"}),
+        frozenset({"sub"}),
+    )
+
+
+def test_a_worktree_is_a_repository(repository: Any, new_repository: Callable[[], Any]) -> None:
+    repository.write("a.py")
+    repository.init()
+    tree = new_repository()
+    repository.git("worktree", "add", "--quiet", "-b", "topic", str(tree.root))
+    tree.write("b.py")
+    tree.commit()
+    assert _changes(tree) == {Change("A", "b.py")}
+
+
+def test_a_file_is_read_as_a_commit_holds_it(repository: Any) -> None:
+    repository.write("project/trainci.toml", "old")
+    repository.init()
+    repository.write("project/trainci.toml", "new")
+    assert git.text_at(repository.root / "project", "HEAD", "trainci.toml") == b"old"
+    assert git.text_at(repository.root / "project", "HEAD", "none.toml") is None

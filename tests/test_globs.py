@@ -100,3 +100,44 @@ def test_every_match_lies_below_the_literal_directory(pattern: str, directory: s
 def test_two_stars_at_the_end_take_everything_below() -> None:
     assert matches("tests/a/b.py", "tests/**")
     assert not matches("other/a.py", "tests/**")
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("pattern", "path"),
+    [
+        ("*a" * 40, "a" * 200 + "b"),
+        ("*?" * 40 + "b", "a" * 200),
+        ("[ab]*" * 40 + "c", "ab" * 100),
+        ("**/a/" * 40 + "b", "a/" * 200 + "c"),
+        ("**/*a*/" * 30 + "b", "aaa/" * 100 + "c"),
+        ("a**" * 40 + "c", "a" * 200 + "b"),
+    ],
+)
+def test_no_pattern_takes_exponential_time(pattern: str, path: str) -> None:
+    """With backtracking, each of these would outlive the machine; the limit is only there to end it."""
+    assert not matches(path, pattern)
+
+
+_FEW = st.lists(st.text("ab", min_size=1, max_size=3), min_size=1, max_size=5)
+
+
+@given(_FEW, st.lists(st.one_of(st.just("**"), st.text("ab*?", min_size=1, max_size=4)), min_size=1, max_size=5))
+def test_a_glob_means_what_its_definition_says(names: list[str], components: list[str]) -> None:
+    """Against the definition written down as it is, which takes exponential time."""
+
+    def within(name: str, pattern: str) -> bool:
+        if not pattern:
+            return not name
+        if pattern[0] == "*":
+            return within(name, pattern[1:]) or (bool(name) and within(name[1:], pattern))
+        return bool(name) and pattern[0] in ("?", name[0]) and within(name[1:], pattern[1:])
+
+    def below(names: list[str], components: list[str]) -> bool:
+        if not components or not names:
+            return not components and not names
+        if components[0] == "**":
+            return len(components) == 1 or below(names, components[1:]) or below(names[1:], components)
+        return within(names[0], components[0]) and below(names[1:], components[1:])
+
+    assert matches("/".join(names), "/".join(components)) == below(names, components)

@@ -1,4 +1,4 @@
-"""Runs whose output overwhelms whoever reads it, or whose files cannot be written: real processes, real terminals."""
+"""Runs whose output overwhelms its reader, or whose files cannot be written: real processes, real terminals."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,17 +21,12 @@ pytestmark = pytest.mark.slow
 TRAINCI = str(Path(sys.executable).with_name("trainci"))
 DEADLINE = 120.0
 TALKS = """
-import os, sys
-NUM_GPUS = 0
-def execute():
-    line = b"step 12345 loss 0.123456 lr 0.0001 tokens/s 12345.6\\n" * 1000
-    open("talking", "w").close()
-    while True:
-        os.write(1, line)
-if __name__ == "__main__":
-    execute()
+line = b"step 12345 loss 0.123456 lr 0.0001 tokens/s 12345.6\\n" * 1000
+open("talking", "w").close()
+while True:
+    os.write(1, line)
 """
-PASSES = 'NUM_GPUS = 0\nprint("hello")\n'
+PASSES = 'print("hello")\n'
 
 
 @pytest.fixture
@@ -44,7 +40,10 @@ def root(tmp_path: Path) -> Path:
 
 
 def start(root: Path, program: str, *arguments: str, **options: object) -> subprocess.Popen[bytes]:
-    (root / "tests/test_a.py").write_text(program)
+    body = textwrap.indent(program, "    ")
+    (root / "tests/test_a.py").write_text(
+        f"import os, sys\nNUM_GPUS = 0\ndef execute():\n{body}\nif __name__ == '__main__':\n    execute()\n"
+    )
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("GITHUB_", "TRAINCI_"))}
     environment = {
         **kept,

@@ -16,7 +16,7 @@ from trainci.streams import reliable
 
 # Each command is `command` in `commands/<module>.py`.
 _COMMANDS = {
-    "init": ("init", "Write a commented trainci.toml and a first test that runs."),
+    "init": ("init", "Read the CI that is there and write a trainci.toml of it."),
     "list": ("list_tests", "Show suites and tests."),
     "run": ("run", "Run the tests of a label, suite, file, id or glob."),
     "check": ("check", "Find what is wrong with the repository's tests and suites."),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 
 
@@ -12,8 +14,11 @@ def is_glob(text: str) -> bool:
 
 
 def matches(path: str, pattern: str) -> bool:
-    """Whether the POSIX path ``path`` as a whole matches ``pattern``. A leading dot is no special case."""
-    return _compile(pattern).fullmatch(path) is not None
+    """Whether the POSIX path ``path`` as a whole matches ``pattern``. A leading dot is no special case.
+
+    The time is bounded by the product of both lengths, whatever the pattern is.
+    """
+    return _matches(path.split("/"), _components(pattern))
 
 
 def literal_directory(pattern: str) -> str:
@@ -23,47 +28,32 @@ def literal_directory(pattern: str) -> str:
     return "/".join(parts[:wild])
 
 
+def _matches(names: Sequence[str], components: Sequence[re.Pattern[str] | None]) -> bool:
+    # Only the last "**" is ever given another name to cross: what an earlier one crossed cannot matter any more.
+    name = component = 0
+    retry: tuple[int, int] | None = None
+    while name < len(names):
+        wanted = components[component] if component < len(components) else _NOTHING
+        if wanted is None:
+            if component == len(components) - 1:
+                return True
+            component += 1
+            retry = (name, component)
+        elif wanted.fullmatch(names[name]):
+            name, component = name + 1, component + 1
+        elif retry is not None and names[retry[0]]:
+            retry = (retry[0] + 1, retry[1])
+            name, component = retry
+        else:
+            return False
+    return component == len(components)
+
+
+_NOTHING = re.compile(r"(?!)")
+
+
 @lru_cache(maxsize=256)
-def _compile(pattern: str) -> re.Pattern[str]:
-    components = pattern.split("/")
-    regex = ""
-    for position, component in enumerate(components):
-        is_last = position == len(components) - 1
-        if component == "**":
-            regex += ".*" if is_last else "(?:[^/]+/)*"
-        else:
-            regex += _component(component) + ("" if is_last else "/")
-    return re.compile(regex, re.DOTALL)
-
-
-def _component(component: str) -> str:
-    regex, position = "", 0
-    while position < len(component):
-        ch = component[position]
-        position += 1
-        if ch == "*":
-            regex += "[^/]*"
-        elif ch == "?":
-            regex += "[^/]"
-        elif ch == "[":
-            # A "]" right after the opening (or its "!") belongs to the set.
-            start = position + (component[position : position + 1] == "!")
-            end = component.find("]", start + 1)
-            if end < 0:
-                regex += re.escape("[")
-            else:
-                regex += _character_set(component[position:end])
-                position = end + 1
-        else:
-            regex += re.escape(ch)
-    return regex
-
-
-def _character_set(text: str) -> str:
-    # fnmatch.translate knows the rules for ranges and odd characters inside brackets.
-    import fnmatch
-
-    translated = fnmatch.translate(f"[{text}]")
-    body = translated[len("(?s:") : translated.rindex(")")]
-    # Not only "[!a]": a range such as "[+-9]" holds the slash, too.
-    return f"(?!/){body}"
+def _components(pattern: str) -> tuple[re.Pattern[str] | None, ...]:
+    """A pattern for each component; None for one that crosses any number of them."""
+    # fnmatch gives nothing back that a "*" has taken once what follows it is found.
+    return tuple(None if part == "**" else re.compile(fnmatch.translate(part)) for part in pattern.split("/"))

@@ -10,6 +10,7 @@ import math
 import xml.parsers.expat
 from dataclasses import dataclass, field
 
+from trainci.model import Item
 from trainci.text import printable
 
 LARGEST_FILE = 64 << 20
@@ -18,20 +19,6 @@ _MOST_ITEMS = 100_000
 # The element in a testcase, and what it means. pytest writes an error where a fixture or the collection failed.
 _OUTCOMES = {"failure": "failed", "error": "error", "skipped": "skipped"}
 _SEVERITY = ("passed", "skipped", "failed", "error")
-
-
-@dataclass(frozen=True)
-class Item:
-    """One test of a file.
-
-    ``name`` is its class and name as pytest writes them, ``outcome`` is passed, failed, error or skipped,
-    ``seconds`` how long it took with its fixtures, ``message`` why it did not pass.
-    """
-
-    name: str
-    outcome: str
-    seconds: float = 0.0
-    message: str = ""
 
 
 class BrokenResults(ValueError):

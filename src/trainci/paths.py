@@ -61,6 +61,16 @@ class RunPaths:
         """What the attempt with this log recorded of itself."""
         return log.with_suffix(".metrics.jsonl")
 
+    @staticmethod
+    def results(log: Path, step: int = 0) -> Path:
+        """What pytest writes of the attempt with this log, or of one step of it (from 1)."""
+        return log.with_suffix(f".{step}.xml" if step else ".xml")
+
+    @staticmethod
+    def steps(log: Path) -> Path:
+        """What became of each step of the attempt with this log."""
+        return log.with_suffix(".steps.jsonl")
+
     def shown(self, path: Path) -> str:
         """``path`` as it is printed: relative to the repository's root if it is below it."""
         return str(path.relative_to(self.root) if path.is_relative_to(self.root) else path)

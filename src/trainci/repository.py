@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import posixpath
-import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trainci import config, git, selection
-from trainci.affected.imports import importers
-from trainci.catalog.files import find_test_files
-from trainci.catalog.styles import STYLES, declarations
+from trainci.affected import Affected, find_affected
+from trainci.catalog.files import find_test_files, walk
+from trainci.catalog.registrations import register
+from trainci.catalog.styles import STYLES, declarations, in_steps
+from trainci.findings import Finding
 from trainci.github import actions as github
-from trainci.model import Declarations, Project, Selection
+from trainci.github import payload
+from trainci.interpreter import default_python
+from trainci.model import Declarations, Entry, Project, Selection
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Request:
     """Which tests are asked for: what ``selectors`` and ``ids`` name (see ``selection.choose``).
 
     ``changed`` narrows that to what differs from ``base``, or asks for all that does where they name nothing; an
-    empty ``base`` is the project's own branch. ``timeout`` (seconds) overrides every other.
+    empty ``base`` is what a job's event says, else the project's own branch. ``timeout`` (seconds) overrides all.
     """
 
     selectors: tuple[str, ...] = ()
@@ -37,42 +40,62 @@ class Repository:
     """A repository with trainci's file in it.
 
     ``files`` are its test files, registered ones included. ``python`` are the words that start the interpreter of a
-    test which names none.
+    test which names none. ``misregistered`` is what is wrong with the files that name their suites themselves.
     """
 
     root: Path
     project: Project
     files: tuple[str, ...]
     python: tuple[str, ...]
+    misregistered: tuple[Finding, ...] = ()
 
-    def declarations(self, files: Iterable[str]) -> dict[str, Declarations]:
-        """What each of ``files`` declares."""
-        return {file: declarations(self.root, file) for file in files}
+    def declarations(self, entries: Iterable[Entry]) -> dict[Entry, Declarations]:
+        """What the file of each of ``entries`` and of their steps declares; one of many variants is read once."""
+        read: dict[Entry, Declarations] = {}
+        found: dict[Entry, Declarations] = {}
+        for entry in (part for each in entries for part in (*each.steps, each)):
+            what = Entry(
+                file=entry.file, node=entry.node, runner=entry.runner, module=entry.module, command=entry.command
+            )
+            if entry.steps:
+                found[entry] = in_steps([found[step] for step in entry.steps])
+            else:
+                read[what] = read.get(what) or declarations(self.root, what)
+                found[entry] = read[what]
+        return found
 
     def select(self, request: Request) -> Selection:
         """The tests that ``request`` asks for, each with its reason and its command.
 
         :raises UsageError: a selector names nothing, or there is nothing to compare with.
         """
-        base = request.base or f"origin/{self.project.base}"
         compared = request.changed or selection.wants_changes(self.project, request.selectors)
+        event = payload.base(os.environ) if compared and not request.base else ""
+        base = request.base or event or f"origin/{self.project.base}"
+        affected = self._changed(base) if compared else Affected({})
         choices = selection.choose(
             self.project,
             request.selectors,
             request.ids,
             self.files,
-            self._changed(base) if compared else {},
+            affected.tests,
             only_changed=request.changed,
         )
-        return selection.resolve(
+        selected = selection.resolve(
             self.project,
             choices,
-            self.declarations({choice.entry.file for choice in choices}),
+            self.declarations(choice.entry for choice in choices),
             STYLES,
             self.python,
             timeout=request.timeout,
             note=f"No changed tests relative to {base}: nothing to run." if compared and not choices else "",
         )
+        return replace(selected, unseen=affected.notes)
+
+    def paths(self) -> frozenset[str]:
+        """Every file of the repository, as git lists them; outside of one, all but what is in hidden folders."""
+        listing = git.listing(self.root)
+        return frozenset(walk(self.root, "")) if listing is None else listing.files | listing.links
 
     def from_root(self, selectors: Sequence[str]) -> tuple[str, ...]:
         """Selectors with each test file, as the current directory names it, made relative to the root."""
@@ -80,23 +103,32 @@ class Repository:
         placed = [posixpath.relpath(posixpath.join(here, text), self.root) for text in selectors]
         return tuple(path if path in files else text for path, text in zip(placed, selectors, strict=True))
 
-    def _changed(self, base: str) -> dict[str, str]:
-        """The test files that differ from ``base`` and why each counts as changed.
+    def _changed(self, base: str) -> Affected:
+        """The tests that what differs from ``base``, a branch or a commit, reaches.
 
         By hand, what is not committed counts too; in a job, only what the commit holds.
         """
-        changes = git.changes(self.root, base, uncommitted=not github.in_actions(os.environ))
-        touched = {path for change in changes for path in (change.path, change.old_path) if path.endswith(".py")}
-        dependents = importers(self.root, touched, self.project.test_globs, self.files)
-        return selection.changed_tests(changes, dependents, self.files)
+        compared = git.compare(self.root, base, uncommitted=not github.in_actions(os.environ))
+        return find_affected(self.root, self.project, self.files, compared)
 
 
 def open_repository() -> Repository:
-    """The repository around the current directory. Its tests run on the interpreter of trainci itself.
+    """The repository around the current directory.
 
     :raises UsageError: there is none, or its trainci.toml has faults.
     """
     root = config.find_root(Path.cwd())
     project = config.load(root)
-    found = {*find_test_files(root, project.test_globs), *(entry.file for entry in project.registered)}
-    return Repository(root, project, tuple(sorted(found)), (sys.executable,))
+    found = sorted({*find_test_files(root, project.test_globs), *_started_files(root, project)})
+    project, misregistered = register(root, project, found)
+    repository = Repository(root, project, tuple(found), default_python(root, os.environ), misregistered)
+    if clashing := selection.clashing(project):
+        told_apart = selection.told_apart(project, repository.declarations(clashing))
+        repository = replace(repository, project=told_apart)
+    return repository
+
+
+def _started_files(root: Path, project: Project) -> Iterable[str]:
+    """The files that entries start: a folder of tests is none."""
+    files = (file for entry in project.registered for file in entry.files)
+    return (file for file in files if (root / file).is_file())

@@ -90,7 +90,9 @@ class Runner:
             self._conclude(test.id, Verdict(Outcome.SKIPPED, word))
         results = tuple(self._results.values())
         pool = self._executor.pool
-        code = verdict.exit_code(results, interrupted=self._interrupted, virtual=pool.virtual)
+        # What was skipped for another reason than its devices, the machine has nothing to do with.
+        virtual = pool.virtual or not self._plan.fitting.skipped
+        code = verdict.exit_code(results, interrupted=self._interrupted, virtual=virtual)
         ended_at = self._clock()
         self._tell(events.RunEnded(ended_at, code))
         return Run(
@@ -111,7 +113,7 @@ class Runner:
         for outcome, refused in (
             (Outcome.REFUSED, fitting.selection.refused),
             (Outcome.MACHINE, fitting.too_large),
-            (Outcome.SKIPPED, fitting.skipped),
+            (Outcome.SKIPPED, (*fitting.skipped, *fitting.disabled)),
         ):
             for test in refused:
                 self._conclude(test.test_id, Verdict(outcome, test.sentence))
@@ -191,6 +193,7 @@ class Runner:
             log=self._paths.shown(trying.job.log),
             devices=trying.devices,
             phase=event.phase,
+            results=event.results,
         )
 
     def _stop(self) -> None:

@@ -13,12 +13,14 @@ from trainci.text import counted
 class Fitting:
     """What of a Selection a host can run, and of what it cannot the tests and why.
 
-    ``too_large`` need more devices than there are; ``skipped`` run on GPUs only, and there is none.
+    ``too_large`` need more devices than there are; ``skipped`` run on GPUs only, and there is none; ``disabled``
+    are those that somebody disabled.
     """
 
     selection: Selection
     too_large: tuple[Refused, ...]
     skipped: tuple[Refused, ...]
+    disabled: tuple[Refused, ...] = ()
 
 
 def fit(selection: Selection, pool: Pool) -> Fitting:
@@ -26,16 +28,19 @@ def fit(selection: Selection, pool: Pool) -> Fitting:
     kept: list[Selected] = []
     too_large: list[Refused] = []
     skipped: list[Refused] = []
+    disabled: list[Refused] = []
     has_gpus = bool(pool.devices) and not pool.virtual
     for selected in selection.tests:
         test = selected.test
-        if test.requires_gpu and not has_gpus:
+        if test.disabled:
+            disabled.append(Refused(test.id, f"disabled: {test.disabled}"))
+        elif test.requires_gpu and not has_gpus:
             skipped.append(Refused(test.id, _no_gpu(test, pool)))
         elif test.num_gpus > len(pool.devices):
             too_large.append(Refused(test.id, _too_large(test, pool)))
         else:
             kept.append(selected)
-    return Fitting(replace(selection, tests=tuple(kept)), tuple(too_large), tuple(skipped))
+    return Fitting(replace(selection, tests=tuple(kept)), tuple(too_large), tuple(skipped), tuple(disabled))
 
 
 def _no_gpu(test: Test, pool: Pool) -> str:

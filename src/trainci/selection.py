@@ -10,10 +10,21 @@ from typing import Protocol
 
 from trainci.errors import UsageError
 from trainci.globs import is_glob, matches
-from trainci.model import Change, Declarations, Entry, Project, Refused, Selected, Selection, Suite, Test
+from trainci.model import (
+    Declarations,
+    Entry,
+    Project,
+    Refused,
+    Selected,
+    Selection,
+    Settings,
+    Step,
+    Suite,
+    Test,
+    settings_of,
+    settle,
+)
 from trainci.text import printable
-
-_CHANGE_WORDS = {"A": "added", "M": "modified", "T": "modified", "C": "copied"}
 
 
 @dataclass(frozen=True)
@@ -28,27 +39,15 @@ class Choice:
 class Commands(Protocol):
     """What selection needs of a test style."""
 
+    @property
+    def leaves_results(self) -> bool:
+        """Its tests are started by pytest, which can write what became of each item."""
+
     def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:
-        """The words that start ``entry`` on ``num_gpus`` devices; ``python`` are those of the interpreter."""
+        """The words that start ``entry`` on ``num_gpus`` devices; ``python`` are those of the interpreter.
 
-
-def changed_tests(changes: Iterable[Change], importers: Mapping[str, str], exists: Iterable[str]) -> dict[str, str]:
-    """The changed test files and why each counts as changed, in the order of ``changes``.
-
-    ``importers`` maps test files to the changed helper that they depend on. Only files in ``exists`` are given:
-    what was deleted drops out.
-    """
-    present = set(exists)
-    reasons: dict[str, str] = {}
-    for change in changes:
-        if change.path in present:
-            word = _CHANGE_WORDS.get(change.status, "changed")
-            if change.status == "R":
-                word = f"renamed from {printable(change.old_path)}"
-            reasons.setdefault(change.path, word)
-    for test, helper in importers.items():
-        reasons.setdefault(test, f"depends on changed {printable(helper)}")
-    return reasons
+        :raises UsageError: it cannot be started like that.
+        """
 
 
 def choose(
@@ -63,14 +62,14 @@ def choose(
     """The entries that ``selectors`` and ``ids`` name.
 
     A selector is a label, a suite, a file (all its variants), a test id or a glob; an id names one variant.
-    ``files`` are the test files that exist. ``changed`` maps changed test files to the reason; with
-    ``only_changed`` it narrows what the selectors name, or chooses alone when there are none.
+    ``files`` are the test files that exist. ``changed`` maps the ids of the tests that a change reaches to the
+    reason; with ``only_changed`` it narrows what the selectors name, or chooses alone when there are none.
 
     :raises UsageError: a selector that names nothing, with what it may have meant.
     """
     registered = _registered(project)
     if not selectors and not ids:
-        return tuple(_changed_choices(registered, changed))
+        return tuple(_changed_choices(registered, changed, files))
     known = set(files)
     chosen = [
         choice for selector in selectors for choice in _choose_one(project, registered, selector, known, changed)
@@ -78,9 +77,9 @@ def choose(
     chosen += [choice for test_id in ids for choice in _choose_id(project, registered, test_id, known)]
     if only_changed:
         chosen = [
-            replace(choice, reason=_both(choice.reason, changed[choice.entry.file]))
+            replace(choice, reason="; ".join(dict.fromkeys([choice.reason, changed[choice.entry.id]])))
             for choice in chosen
-            if choice.entry.file in changed
+            if choice.entry.id in changed
         ]
     return tuple(chosen)
 
@@ -99,7 +98,8 @@ def _registered(project: Project) -> _Registered:
     found: dict[str, list[Choice]] = {}
     for suite in project.suites:
         for entry in suite.entries:
-            found.setdefault(entry.file, []).append(Choice(entry, suite, ""))
+            for file in entry.files or ("",):
+                found.setdefault(file, []).append(Choice(entry, suite, ""))
     return found
 
 
@@ -109,7 +109,7 @@ def _choose_one(
     for suite in project.suites:
         if selector in (suite.label, suite.name):
             if suite.changed:
-                found = _changed_choices(registered, changed)
+                found = _changed_choices(registered, changed, files)
                 return [_taken_over(choice, suite, choice.reason) for choice in found]
             return _suite_choices(project, suite, f"{'label' if selector == suite.label else 'suite'} {selector}")
     path = posixpath.normpath(selector)
@@ -161,14 +161,24 @@ def _variants(registered: _Registered, file: str, files: Set[str], reason: str) 
     return [Choice(Entry(file), None, f"{reason}, not registered")] if file in files else []
 
 
-def _changed_choices(registered: _Registered, changed: Mapping[str, str]) -> list[Choice]:
-    return [choice for file, why in changed.items() for choice in _variants(registered, file, {file}, why)]
+def _changed_choices(registered: _Registered, changed: Mapping[str, str], files: Iterable[str]) -> list[Choice]:
+    by_id: dict[str, list[Choice]] = {}
+    for choices in registered.values():
+        for choice in choices:
+            by_id.setdefault(choice.entry.id, []).append(choice)
+    loose = {Entry(file).id: file for file in files if file not in registered} if changed else {}
+    found: list[Choice] = []
+    for test_id, why in changed.items():
+        if test_id in loose:
+            found.append(Choice(Entry(loose[test_id]), None, f"{why}, not registered"))
+        found += [replace(choice, reason=why) for choice in by_id.get(test_id, ())]
+    return found
 
 
 def _taken_over(choice: Choice, suite: Suite, reason: str) -> Choice:
-    """``choice`` as a test of ``suite``, with the time limit of its own suite where the new one sets none."""
-    if suite.timeout is None and choice.suite is not None:
-        suite = replace(suite, timeout=choice.suite.timeout)
+    """``choice`` as a test of ``suite``, with the settings of its own suite where the new one says nothing."""
+    if choice.suite is not None:
+        suite = replace(suite, **vars(settle([suite, choice.suite])))
     return replace(choice, suite=suite, reason=reason)
 
 
@@ -189,7 +199,7 @@ def _unknown(project: Project, selector: str, files: Iterable[str], expected: st
 def resolve(
     project: Project,
     choices: Iterable[Choice],
-    declared: Mapping[str, Declarations],
+    declared: Mapping[Entry, Declarations],
     styles: Mapping[str, Commands],
     python: tuple[str, ...],
     *,
@@ -198,40 +208,119 @@ def resolve(
 ) -> Selection:
     """Fill in every default, and refuse what cannot be run as it is declared.
 
-    ``styles`` give each test its command, by the style that read its file; ``python`` are the interpreter's words.
-    A test that several choices name appears once, with the longest of its timeouts and all reasons. ``timeout``
-    (seconds) overrides every other.
+    ``styles`` give each test its command, by the style that read its file; ``python`` are the words of the
+    interpreter where nobody names one. A test that several choices name appears once, with the longest of its
+    timeouts and all reasons. ``timeout`` (seconds) overrides every other.
     """
     tests: dict[str, Selected] = {}
     refused: dict[str, Refused] = {}
     for choice in choices:
-        entry = choice.entry
-        says = declared[entry.file]
-        if says.fault:
-            refused[entry.id] = Refused(entry.id, says.fault)
+        entry, says = choice.entry, declared[choice.entry]
+        parts = [declared[part] for part in (entry, *entry.steps)]
+        fault = next((part.fault for part in parts if part.fault), "")
+        refusal = next((part.refusal for part in parts if part.refusal), "")
+        if (fault or refusal) and not entry.disabled:
+            refused[entry.id] = Refused(entry.id, fault or refusal, has_job=not fault)
             continue
-        test = _test(project, choice, says, timeout)
-        test = replace(test, command=styles[says.style].command(entry, test.num_gpus, python))
-        if known := tests.get(entry.id):
+        settings = settings_of(project, choice.suite, entry, says, python)
+        reason = choice.reason
+        if entry.where == "" and settings.num_gpus is None and says.needs_count:
+            reason = f"{reason}; it declares no NUM_GPUS, so it gets no device"
+        test = _test(project, choice, says, settings)
+        try:
+            test = _with_commands(test, entry, declared, styles, settings.python)
+        except UsageError as error:
+            refused[entry.id] = Refused(entry.id, f"{_place(entry)}{error}", has_job=True)
+            continue
+        if timeout is not None:
+            test = replace(test, timeout=timeout)
+        if (known := tests.get(entry.id)) and _started(known.test) != _started(test):
+            sentence = "is registered twice, with other settings. Give one of the two a `name`."
+            refused[entry.id] = Refused(entry.id, f"{_place(entry)}{sentence}")
+        elif known:
             longest = max(known.test.timeout, test.timeout)
-            reason = _both(known.reason, choice.reason)
-            tests[entry.id] = Selected(replace(known.test, timeout=longest), reason)
+            tests[entry.id] = Selected(replace(known.test, timeout=longest), _both(known.reason, reason))
         else:
-            tests[entry.id] = Selected(test, choice.reason)
-    return Selection(tuple(tests.values()), tuple(refused.values()), note)
+            tests[entry.id] = Selected(test, reason)
+    sound = (selected for test_id, selected in tests.items() if test_id not in refused)
+    return Selection(tuple(sound), tuple(refused.values()), note)
 
 
-def _test(project: Project, choice: Choice, says: Declarations, timeout: float | None) -> Test:
+def clashing(project: Project) -> tuple[Entry, ...]:
+    """The entries that share their id with one that says another number of devices."""
+    counts: dict[str, set[int | None]] = {}
+    for entry in project.registered_entries:
+        counts.setdefault(entry.id, set()).add(entry.num_gpus)
+    return tuple(entry for entry in project.registered_entries if len(counts[entry.id]) > 1)
+
+
+def told_apart(project: Project, declared: Mapping[Entry, Declarations]) -> Project:
+    """``project`` with the number of devices in the ids of those ``clashing`` entries that differ in it.
+
+    A number that says again what the file declares makes no other test.
+    """
+
+    def named(entry: Entry) -> Entry:
+        file = declared[entry].num_gpus if entry in declared else None
+        counts = {
+            settings_of(project, other_suite, other, declared[other]).num_gpus
+            for other_suite in project.suites
+            for other in other_suite.entries
+            if other in declared and other.id == entry.id
+        }
+        differs = len(counts) > 1 and entry.num_gpus not in (None, file)
+        return replace(entry, by_num_gpus=differs)
+
+    suites = (replace(s, entries=tuple(map(named, s.entries))) for s in project.suites)
+    return replace(project, suites=tuple(suites))
+
+
+def _test(project: Project, choice: Choice, says: Declarations, settings: Settings) -> Test:
     entry, suite = choice.entry, choice.suite
-    limits = (timeout, entry.timeout, suite.timeout if suite else None)
+    said = {name: value for name, value in vars(settings).items() if value is not None}
     return Test(
         id=entry.id,
         file=entry.file,
-        env=entry.env,
-        num_gpus=project.num_gpus(entry, says),
-        timeout=next((limit for limit in limits if limit is not None), project.timeout),
         image=(suite.image if suite else "") or project.image,
         where=entry.where,
         phased=says.phased,
+        framework=says.framework,
         requires_gpu=says.requires_gpu,
+        disabled=entry.disabled,
+        expected=entry.expected,
+        **said,
     )
+
+
+def _with_commands(
+    test: Test,
+    entry: Entry,
+    declared: Mapping[Entry, Declarations],
+    styles: Mapping[str, Commands],
+    python: tuple[str, ...],
+) -> Test:
+    """``test`` with the words that start it, or each of its steps.
+
+    :raises UsageError: one of them cannot be started like that.
+    """
+    if test.disabled:
+        return test
+    if not entry.steps:
+        style = styles[declared[entry].style]
+        command = style.command(entry, test.num_gpus, python)
+        return replace(test, command=command, leaves_results=style.leaves_results)
+    steps = []
+    for step in entry.steps:
+        style = styles[declared[step].style]
+        command = style.command(step, test.num_gpus, step.python or python)
+        steps.append(Step(step.id, command, step.env, style.leaves_results))
+    return replace(test, steps=tuple(steps))
+
+
+def _started(test: Test) -> Test:
+    """What is started, without what several choices of one test may say of it."""
+    return replace(test, timeout=0.0, image="", where="", install="", setup=(), python_version="", secrets=())
+
+
+def _place(entry: Entry) -> str:
+    return f"{entry.where}: " if entry.where else ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def printable(text: str) -> str:
     """``text`` on one line: whatever cannot be printed is escaped, as ``repr`` would."""
@@ -13,3 +15,22 @@ def printable(text: str) -> str:
 def counted(number: int, thing: str) -> str:
     """``1 device``, ``4 devices``."""
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def caseless(text: str) -> str:
+    """``text`` in the form in which GitHub compares: two texts are the same to it when these are.
+
+    It compares as .NET's ``OrdinalIgnoreCase``: one character at a time, and none becomes ASCII that was not.
+    """
+    return "".join(map(_upper, text))
+
+
+def _upper(character: str) -> str:
+    upper = character.upper()
+    return upper if len(upper) == 1 and (character.isascii() or not upper.isascii()) else character
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """``a, b, c``, each printable; ``a, b and 7 more`` where there are more than ``most``."""
+    shown = ", ".join(map(printable, names[:most]))
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown

@@ -9,22 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainci.affected.imports import importers
 from trainci.catalog.files import find_test_files
 from trainci.catalog.styles import declarations
-from trainci.model import Declarations
+from trainci.model import Declarations, Entry
 
-_MAIN = '\nif __name__ == "__main__":\n    pass\n'
-_NO_MAIN_SENTENCE = (
-    'no `if __name__ == "__main__":` block: run as `python FILE` it does nothing and looks green. '
-    "Add one that runs the tests."
-)
-_NO_MAIN = ((1, _NO_MAIN_SENTENCE),)
+_MAIN = '\nif __name__ == "__main__":\n    run()\n'
 
 
-def _declared(repository: Any, source: str | bytes) -> Declarations:
-    repository.write("tests/test_x.py", source)
-    return declarations(repository.root, "tests/test_x.py")
+def _declared(repository: Any, source: str | bytes, tail: str = _MAIN) -> Declarations:
+    """What a program declares that begins with ``source``."""
+    start = source.encode() if isinstance(source, str) else source
+    repository.write("tests/test_x.py", start + tail.encode())
+    return declarations(repository.root, Entry("tests/test_x.py"))
 
 
 @pytest.mark.parametrize(
@@ -47,7 +43,7 @@ def _declared(repository: Any, source: str | bytes) -> Declarations:
     ],
 )
 def test_a_constant_at_the_top_level_is_read(repository: Any, source: str, count: int | None, line: int) -> None:
-    assert _declared(repository, source) == Declarations(num_gpus=count, line=line, remarks=_NO_MAIN)
+    assert _declared(repository, source) == Declarations(num_gpus=count, line=line)
 
 
 @pytest.mark.parametrize(
@@ -63,8 +59,7 @@ def test_a_constant_at_the_top_level_is_read(repository: Any, source: str, count
 def test_whether_virtual_devices_will_do_is_read(
     repository: Any, source: str, requires_gpu: bool, line: int
 ) -> None:
-    repository.write("tests/test_x.py", source)
-    says = declarations(repository.root, "tests/test_x.py")
+    says = _declared(repository, source)
     assert (says.requires_gpu, says.requires_gpu_line, says.fault) == (requires_gpu, line, "")
 
 
@@ -149,7 +144,7 @@ def test_any_encoding_that_python_accepts_is_read(repository: Any, source: bytes
     ],
 )
 def test_a_main_block_is_seen(repository: Any, source: str, has_main: bool) -> None:
-    assert _declared(repository, source).remarks == (() if has_main else _NO_MAIN)
+    assert ("nothing would run" not in _declared(repository, source, "").refusal) is has_main
 
 
 _CALL = "\nif __name__ == '__main__':\n    "
@@ -181,8 +176,8 @@ _CALL = "\nif __name__ == '__main__':\n    "
     ],
 )
 def test_only_a_main_block_that_is_one_call_of_ours_has_phases(repository: Any, source: str, phased: bool) -> None:
-    assert _declared(repository, source).phased is phased
-    assert _declared(repository, f"NUM_GPUS = 2\n{source}").phased is phased
+    assert _declared(repository, source, "").phased is phased
+    assert _declared(repository, f"NUM_GPUS = 2\n{source}", "").phased is phased
 
 
 @settings(deadline=None, max_examples=150)
@@ -247,12 +242,12 @@ def test_an_endless_expression_is_a_number_or_a_fault(repository: Any, expressio
 def test_a_file_that_cannot_be_read_is_a_fault(repository: Any) -> None:
     (repository.root / "tests").mkdir()
     for name, sentence in (("gone.py", "No such file"), ("x" * 300, "File name too long"), ("", "Is a directory")):
-        says = declarations(repository.root, f"tests/{name}")
+        says = declarations(repository.root, Entry(f"tests/{name}", runner="python"))
         assert f": cannot be read: {sentence}" in says.fault
 
 
 def test_no_test_file_is_ever_run(repository: Any) -> None:
-    says = _declared(repository, "open('ran', 'w')\nraise SystemExit(3)\nNUM_GPUS = 1" + _MAIN)
+    says = _declared(repository, "open('ran', 'w')\nraise SystemExit(3)\nNUM_GPUS = 1")
     assert says == Declarations(num_gpus=1, line=3)
     assert not (repository.root / "ran").exists() and not Path("ran").exists()
 
@@ -281,69 +276,7 @@ def test_links_that_lead_in_circles_end(repository: Any) -> None:
 
 
 def test_a_name_that_is_no_text_is_found_and_read(repository: Any) -> None:
-    repository.write(b"tests/test_\xff.py", "NUM_GPUS = 3")
+    repository.write(b"tests/test_\xff.py", f"NUM_GPUS = 3{_MAIN}")
     (file,) = find_test_files(repository.root, ["tests/test_*.py"])
     assert os.fsencode(file) == b"tests/test_\xff.py"
-    assert declarations(repository.root, file).num_gpus == 3
-
-
-def _importers(repository: Any, helpers: list[str]) -> dict[str, str]:
-    files = find_test_files(repository.root, ["tests/test_*.py", "tests/*/test_*.py"])
-    return importers(repository.root, helpers, ["tests/test_*.py", "tests/*/test_*.py"], files)
-
-
-@pytest.mark.parametrize(
-    ("test", "line", "helper"),
-    [
-        ("tests/test_x.py", "import _shared", "tests/_shared.py"),
-        ("tests/test_x.py", "import os, _shared as s", "tests/_shared.py"),
-        ("tests/test_x.py", "from _shared import *", "tests/_shared.py"),
-        ("tests/test_x.py", "from . import _shared", "tests/_shared.py"),
-        ("tests/test_x.py", "from ._shared import a", "tests/_shared.py"),
-        ("tests/test_x.py", "import tests._shared", "tests/_shared.py"),
-        ("tests/test_x.py", "from tests import _shared", "tests/_shared.py"),
-        ("tests/sub/test_x.py", "from .. import _shared", "tests/_shared.py"),
-        ("tests/sub/test_x.py", "from .._shared import a", "tests/_shared.py"),
-        ("tests/test_x.py", "import util.a.b", "tests/util/a/b.py"),
-        ("tests/test_x.py", "import util.a.b", "tests/util/a/__init__.py"),
-        ("tests/test_x.py", "import util.a.b", "tests/util/__init__.py"),
-        ("tests/test_x.py", "from util import a", "tests/util/a.py"),
-        ("tests/test_x.py", "import train.loop", "train/loop.py"),
-        ("tests/test_x.py", "def f():\n    import _shared", "tests/_shared.py"),
-        ("tests/test_x.py", "try:\n    import _shared\nexcept ImportError:\n    pass", "tests/_shared.py"),
-        ("tests/test_x.py", "import _shared", "tests/_shared/__init__.py"),
-    ],
-)
-def test_a_test_depends_on_the_helper_that_it_imports(repository: Any, test: str, line: str, helper: str) -> None:
-    repository.write(test, line)
-    repository.write("tests/test_other.py", "# _shared util train loop\nx = '_shared'")
-    # The helper itself is not written: a deleted one is found just the same.
-    assert _importers(repository, [helper]) == {test: helper}
-
-
-def test_what_a_helper_imports_reaches_the_test(repository: Any) -> None:
-    repository.write("tests/test_a.py", "import _one")
-    repository.write("tests/_one.py", "import _two")
-    repository.write("tests/_two.py", "import _one, _three")
-    repository.write("tests/_three.py")
-    assert _importers(repository, ["tests/_three.py"]) == {"tests/test_a.py": "tests/_three.py"}
-
-
-def test_a_conftest_reaches_the_tests_below_it(repository: Any) -> None:
-    for name in ("tests/test_a.py", "tests/sub/test_b.py", "tests/sub2/test_c.py"):
-        repository.write(name)
-    assert set(_importers(repository, ["tests/sub/conftest.py"])) == {"tests/sub/test_b.py"}
-    assert len(_importers(repository, ["conftest.py"])) == 3
-
-
-def test_a_changed_test_file_is_no_reason_for_itself(repository: Any) -> None:
-    repository.write("tests/test_a.py", "import test_a, test_b")
-    repository.write("tests/test_b.py")
-    assert _importers(repository, ["tests/test_a.py"]) == {}
-    assert _importers(repository, ["tests/test_b.py"]) == {"tests/test_a.py": "tests/test_b.py"}
-
-
-def test_a_file_that_does_not_parse_imports_nothing(repository: Any) -> None:
-    repository.write("tests/test_a.py", "import _shared\ndef (")
-    repository.write("tests/test_b.py", b"import _shared\n\xff\xfe\0")
-    assert _importers(repository, ["tests/_shared.py"]) == {}
+    assert declarations(repository.root, Entry(file)).num_gpus == 3

@@ -20,6 +20,7 @@ class Batch:
     """Job scripts, which say what they need in a comment."""
 
     suffix = ".batch"
+    leaves_results = False
 
     def recognises(self, source: Source) -> bool:
         return source.file.endswith(".batch")

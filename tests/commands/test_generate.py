@@ -6,6 +6,8 @@ import pytest
 
 WORKFLOW = ".github/workflows/pr-test.yml"
 
+EXTENDS = '<% extends "trainci/pr-test.yml.j2" %>'
+
 
 @pytest.fixture
 def case(repository):
@@ -50,7 +52,7 @@ def test_what_a_workflow_depends_on_makes_it_drift(case, change):
     old, new = {
         "trainci.toml": ("timeout_minutes = 60", "timeout_minutes = 61"),
         "tests/test_first.py": ("NUM_GPUS = 0", "NUM_GPUS = 1"),
-        f"{WORKFLOW}.j2": ("name: PR test", "name: Tests"),
+        f"{WORKFLOW}.j2": (EXTENDS, f"{EXTENDS}<% block permissions %> {{}}<% endblock %>"),
     }[change]
     text = (case.root / change).read_text()
     assert old in text
@@ -113,10 +115,19 @@ def test_no_template_says_where_it_would_be(repository):
 def test_a_configuration_that_cannot_become_a_workflow_is_refused(case, tmp_path, config, sentence):
     (tmp_path / "outside.py").write_text("NUM_GPUS = 0\n")
     (case.root / "tests/test_link.py").symlink_to(tmp_path / "outside.py")
-    case.write("tests/test_bad.py", "NUM_GPUS = len('abc')\n")
+    case.write("tests/test_bad.py", "NUM_GPUS = len('abc')\nif __name__ == '__main__':\n    print()\n")
     case.write("trainci.toml", config)
     before = (case.root / WORKFLOW).read_text()
     said = case.trainci("generate")
     assert said.code == 2
     assert sentence in said.err
     assert (case.root / WORKFLOW).read_text() == before
+
+
+def test_a_test_that_must_not_be_run_has_a_job_that_says_so(case):
+    case.write("tests/test_dead.py", "NUM_GPUS = 2\ndef test_it(): pass\nif __name__ == '__main__':\n    test_it\n")
+    case.write("trainci.toml", '[suites.a]\ntests = ["tests/test_first.py", "tests/test_dead.py"]\n')
+    assert case.trainci("generate").code == 0
+    assert "tests/test_dead.py" in (case.root / WORKFLOW).read_text()
+    said = case.trainci("run", "--id", "tests/test_dead.py", "--devices", "cpu:2")
+    assert said.code == 2 and "tests/test_dead.py:4: `test_it` is named here and not called" in said.out

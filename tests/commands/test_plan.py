@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-MAIN = "if __name__ == '__main__':\n    pass\n"
+MAIN = "if __name__ == '__main__':\n    print('ran')\n"
 
 
 @pytest.fixture
@@ -47,6 +47,38 @@ def test_no_changed_tests_is_green_and_says_so(case):
     said = case.trainci("plan", "--changed", "--format", "github")
     assert (said.code, said.out) == (0, 'matrix={"include": []}\nhas_tests=false\n')
     assert said.err == "No changed tests relative to origin/main: nothing to run.\n"
+
+
+def test_a_pull_request_against_another_branch_is_compared_with_that_branch(case):
+    case.write("tests/test_released.py", MAIN)
+    case.commit("release")
+    case.git("update-ref", "refs/remotes/origin/release/1.0", "HEAD")
+    case.write("tests/test_new.py", "NUM_GPUS = 2\n" + MAIN)
+    case.commit("change")
+    said = case.trainci("plan", "--changed", environment={"GITHUB_BASE_REF": "release/1.0"})
+    assert said.out.splitlines() == ["changed tests/test_new.py: added, not registered"]
+    said = case.trainci(
+        "run", "--changed", "--dry-run", "--devices", "cpu:2", environment={"GITHUB_BASE_REF": "release/1.0"}
+    )
+    assert "test_new" in said.out and "test_released" not in said.out
+    said = case.trainci(
+        "plan", "--changed", "--base", "origin/main", environment={"GITHUB_BASE_REF": "release/1.0"}
+    )
+    assert "tests/test_released.py" in said.out
+
+
+def test_a_push_to_the_base_branch_is_compared_with_what_was_there_before(case):
+    """Compared with itself, a branch has no changes, for ever, and green."""
+    before = case.git("rev-parse", "HEAD")
+    case.write("tests/test_new.py", "NUM_GPUS = 2\n" + MAIN)
+    case.commit("change")
+    case.git("update-ref", "refs/remotes/origin/main", "HEAD")
+    event = case.write(".git/event.json", json.dumps({"ref": "refs/heads/main", "before": before}))
+    job = {"GITHUB_EVENT_NAME": "push", "GITHUB_EVENT_PATH": str(event)}
+    assert "changed tests/test_new.py: added" in case.trainci("plan", "--changed", environment=job).out
+    case.write(".git/event.json", json.dumps({"ref": "refs/heads/main", "before": "1" * 40}))
+    said = case.trainci("plan", "--changed", environment=job)
+    assert (said.code, "is not in this clone" in said.err) == (2, True)
 
 
 def test_no_base_branch_is_red_and_writes_no_output(case, tmp_path):

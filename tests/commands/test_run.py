@@ -10,7 +10,7 @@ import pytest
 @pytest.fixture
 def project(repository: Any) -> Any:
     repository.write("trainci.toml", "[project]\n")
-    repository.write("tests/test_a.py", "NUM_GPUS = 0\n")
+    repository.write("tests/test_a.py", "NUM_GPUS = 0\nif __name__ == '__main__':\n    print()\n")
     return repository
 
 

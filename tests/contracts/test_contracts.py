@@ -13,6 +13,8 @@ import pytest
 from trainci import contracts
 from trainci.errors import UsageError
 
+SLIME = contracts.TABLES["slime"]
+
 try:
     import torch  # noqa: F401
 except ImportError:
@@ -245,7 +247,7 @@ BROKEN = [
     ("custom-megatron-before-log-prob-hook-path", ", store_prefix", "", "too many positional arguments"),
     ("custom-megatron-before-train-step-hook-path", "step_id, ", "", "too many positional arguments"),
 ]
-TENSORS = {contract.option for contract in contracts.CONTRACTS if contract.needs_torch}
+TENSORS = {contract.option for contract in SLIME.contracts if contract.needs_torch}
 _numbers = itertools.count()
 
 Write = Callable[[str], str]
@@ -265,14 +267,14 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 
 
 def test_every_hook_of_the_facts_has_a_contract() -> None:
-    assert sorted({contract.option for contract in contracts.CONTRACTS}) == sorted(FACTS) == sorted(GOOD)
+    assert sorted({contract.option for contract in SLIME.contracts}) == sorted(FACTS) == sorted(GOOD)
 
 
 @pytest.mark.parametrize("option", GOOD)
 def test_a_hook_that_keeps_its_contract_passes(write: Write, option: str) -> None:
     if option in TENSORS and not HAS_TORCH:
         pytest.skip("needs torch")
-    verdict = contracts.check(contracts.find(option), write(GOOD[option]))
+    verdict = contracts.check(SLIME.find(option), write(GOOD[option]))
     assert verdict.passed, str(verdict)
     assert bool(verdict.not_called) == option.startswith("custom-megatron")
 
@@ -284,16 +286,16 @@ def test_a_hook_that_breaks_its_contract_is_told_how(
     if option in TENSORS and not HAS_TORCH:
         pytest.skip("needs torch")
     assert GOOD[option].count(old) == 1
-    verdict = contracts.check(contracts.find(option), write(GOOD[option].replace(old, new)))
+    verdict = contracts.check(SLIME.find(option), write(GOOD[option].replace(old, new)))
     assert not verdict.passed
     assert said in verdict.problem
     assert verdict.came.startswith(("(", "async ("))
-    assert contracts.find(option).signature in str(verdict)
+    assert SLIME.find(option).signature in str(verdict)
 
 
 def test_the_sample_that_broke_it_is_shown(write: Write) -> None:
     source = "async def hook(args, sample):\n    return 1 / len(sample.response)\n"
-    verdict = contracts.check(contracts.find("custom-rm-path"), path := write(source))
+    verdict = contracts.check(SLIME.find("custom-rm-path"), path := write(source))
     assert "response=''" in verdict.sample
     assert "index=1" in verdict.sample
     assert f"{path.partition('.')[0]}.py:2)" in verdict.problem
@@ -301,18 +303,19 @@ def test_the_sample_that_broke_it_is_shown(write: Write) -> None:
 
 def test_a_group_reward_has_a_contract_of_its_own(write: Write) -> None:
     grouped = "async def hook(args, samples):\n    return [0.0 for _ in samples]\n"
-    assert contracts.check(contracts.find("custom-rm-path", group_rm=True), write(grouped)).passed
-    assert not contracts.check(contracts.find("custom-rm-path"), write(grouped)).passed
+    assert contracts.check(SLIME.find("custom-rm-path", "group-rm"), write(grouped)).passed
+    assert not contracts.check(SLIME.find("custom-rm-path"), write(grouped)).passed
     short = grouped.replace("in samples", "in samples[1:]")
-    verdict = contracts.check(contracts.find("custom-rm-path", group_rm=True), write(short))
+    verdict = contracts.check(SLIME.find("custom-rm-path", "group-rm"), write(short))
     assert "gave 3, not 4 rewards, one a sample" in verdict.problem
 
 
 def test_settings_are_attributes_of_args(write: Write) -> None:
     path = write("async def hook(args, sample):\n    return args.scale * 1.0\n")
-    contract = contracts.find("custom-rm-path")
+    contract = SLIME.find("custom-rm-path")
     verdict = contracts.check(contract, path)
     assert "args has no 'scale' in a contract check; give it with --set scale=VALUE" in verdict.problem
+    assert f"{path.partition('.')[0]}.py:2)" in verdict.problem, "the hook's line, not one of ours"
     assert contracts.check(contract, path, {"scale": 2}).passed
 
 
@@ -334,7 +337,7 @@ def test_settings_are_attributes_of_args(write: Write) -> None:
     ],
 )
 def test_a_hook_that_cannot_be_loaded_says_why_and_where(write: Write, source: str, said: str) -> None:
-    verdict = contracts.check(contracts.find("custom-rm-path"), write(source))
+    verdict = contracts.check(SLIME.find("custom-rm-path"), write(source))
     assert not verdict.passed
     assert said in verdict.problem
 
@@ -351,13 +354,13 @@ def test_a_hook_that_cannot_be_loaded_says_why_and_where(write: Write, source: s
     ],
 )
 def test_a_path_that_leads_nowhere_is_told_so(write: Write, path: str, said: str) -> None:
-    verdict = contracts.check(contracts.find("custom-rm-path"), path)
+    verdict = contracts.check(SLIME.find("custom-rm-path"), path)
     assert said in verdict.problem
 
 
 def test_an_unknown_hook_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="no hook 'custom-reward-path'; there are: rollout-function-path"):
-        contracts.find("custom-reward-path")
+        SLIME.find("custom-reward-path")
 
 
 @pytest.fixture
@@ -371,7 +374,7 @@ def without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_torch_the_verdict_says_that_only_the_signature_was_compared(
     write: Write, without_torch: None, option: str, imports: str
 ) -> None:
-    verdict = contracts.check(contracts.find(option), write(imports + GOOD[option]))
+    verdict = contracts.check(SLIME.find(option), write(imports + GOOD[option]))
     assert verdict.passed
     assert "torch is not installed here" in str(verdict) or "which is not installed here" in str(verdict)
     assert "signature only: " in str(verdict)
@@ -380,13 +383,13 @@ def test_without_torch_the_verdict_says_that_only_the_signature_was_compared(
 
 def test_without_torch_a_wrong_signature_still_fails(write: Write, without_torch: None) -> None:
     source = "import torch\n@torch.compile\ndef hook(args, batch, *, scale: torch.Tensor = torch.ones(1)): pass\n"
-    verdict = contracts.check(contracts.find("custom-loss-function-path"), write(source))
+    verdict = contracts.check(SLIME.find("custom-loss-function-path"), write(source))
     assert verdict.problem.endswith("too many positional arguments")
     assert verdict.came == "(args, batch, *, scale=None)"
 
 
 def test_without_torch_an_absent_function_still_fails(write: Write, without_torch: None) -> None:
-    verdict = contracts.check(contracts.find("custom-loss-function-path"), write("import torch\n"))
+    verdict = contracts.check(SLIME.find("custom-loss-function-path"), write("import torch\n"))
     assert "defines no function 'hook', and it cannot be imported without torch" in verdict.problem
 
 
@@ -448,3 +451,36 @@ def test_neither_torch_nor_click_is_imported() -> None:
     program = "import sys, trainci.contracts; print(*{name.partition('.')[0] for name in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert not {"torch", "numpy", "pydantic", "rich", "click", "pytest"} & set(loaded.split())
+
+
+def in_range(hook: contracts.Hook) -> None:
+    if not 0 <= hook.call(hook.args(scale=2), "text", sample={"text": "text"}) <= 9:
+        raise contracts.Violation("the score is not between 0 and 9")
+
+
+OWN = contracts.Table((contracts.Contract("score-path", ("args", "text"), "a number", in_range, switch="strict"),))
+
+
+def test_another_trainers_hooks_are_a_table_of_a_few_lines(write: Write) -> None:
+    path = write("def hook(args, text):\n    return args.scale * len(text)\n")
+    contracts.require({"score-path": path}, table=OWN, switches=["strict"])
+    with pytest.raises(AssertionError) as broken:
+        contracts.require({"score-path": path}, {"scale": 3}, table=OWN)
+    assert "the score is not between 0 and 9\n          expected: (args, text) -> a number\n" in str(broken.value)
+    assert "sample:   {'text': 'text'}" in str(broken.value)
+
+
+@pytest.mark.parametrize(
+    ("hooks", "switches", "said"),
+    [
+        ({"custom-rm-path": "a.b"}, [], "there is no hook 'custom-rm-path'; there are: score-path"),
+        (
+            {"score-path": "a.b"},
+            ["group-rm"],
+            "no switch .group-rm. .*; there are: strict",
+        ),
+    ],
+)
+def test_a_table_names_its_own_hooks_and_switches(hooks: dict[str, str], switches: list[str], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        contracts.require(hooks, table=OWN, switches=switches)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import queue
 import resource
-import socket
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import TypeVar
@@ -21,12 +19,9 @@ from trainci.errors import UsageError
 from trainci.executors import EXECUTORS
 from trainci.executors.base import Executor, Job
 from trainci.executors.fake import FakeExecutor, Scripted
-from trainci.executors.launcher import Launched
 from trainci.executors.local import LocalExecutor
-from trainci.executors.watcher import Watcher, open_log
 from trainci.host.devices import virtual_devices
 from trainci.model import Cause, Ending, Phase, Pool, Test, events
-from trainci.output.redaction import Redactor
 
 DEADLINE = 60.0
 Kind = TypeVar("Kind", bound=events.Event)
@@ -273,40 +268,35 @@ def test_an_attempt_that_cannot_be_started_has_ended_and_is_lost(tmp_path, monke
     assert attempt.end() == Ending(Cause.NEVER_STARTED, detail="it could not be started: File exists")
 
 
-def test_a_lease_that_reports_nonsense_loses_the_attempt_and_is_ended(tmp_path):
-    """The lease is a thread here, on the descriptors that a process would have."""
-    output, its_output = os.pipe()
-    status, its_status = os.pipe()
-    control, its_control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    ordered: list[bytes] = []
+class NonsenseLauncher:
+    """Starts a process in the place of a lease that tells what is no report, and goes on."""
 
-    def lease() -> None:
-        os.write(its_status, b"granted: all\n")
-        ordered.append(its_control.recv(64))
-        os.close(its_output)
-        os.close(its_status)
-        its_control.send(b"-15")
+    def start(
+        self, arguments: list[str], cwd: Path, variables: object, output: int, status: int
+    ) -> NonsenseLauncher:
+        program = (
+            "import os, sys, time; os.write(int(sys.argv[1]), b'granted: all\\n'); print('x' * 10**6, flush=True)"
+        )
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", f"{program}; sys.stdout.flush(); time.sleep(1000)", str(status)],
+            stdout=output,
+            pass_fds=(status,),
+        )
+        return self
 
-    ended: queue.SimpleQueue[events.Control] = queue.SimpleQueue()
-    job = Job(Test("t", "t"), 1, tmp_path / "t.log")
-    threading.Thread(target=lease).start()
-    watcher = Watcher(
-        job, Launched(control), output, status, open_log(job.log), Redactor(()), ended.put, Nobody(), time.time
-    )
-    watcher.run()
-    assert ordered
-    (ending,) = (event.ending for event in [ended.get(timeout=DEADLINE)] if isinstance(event, events.Ended))
-    assert ending == Ending(Cause.LOST, detail="its lease said what is no report: b'granted: all'")
+    def terminate(self) -> None:
+        self._process.terminate()
+
+    def wait(self) -> int:
+        return self._process.wait()
 
 
-class Nobody:
-    """A Show that shows nothing."""
-
-    def __call__(self, output: events.Output, /) -> None:
-        return
-
-    def has_room(self) -> bool:
-        return True
+def test_a_lease_that_reports_nonsense_loses_the_attempt_and_is_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr("trainci.executors.local.Launcher", NonsenseLauncher)
+    attempt = Attempt(local(tmp_path, monkeypatch), tmp_path, "passes")
+    ending = attempt.end()
+    assert ending.cause is Cause.LOST
+    assert ending.detail == "its lease said what is no report: b'granted: all'"
 
 
 @pytest.mark.parametrize("text", ["plain", "a b", "it's", "$(id)", "a\nb", "\t", "\udcff", "é", "é\n\\x41", "'\r'"])

@@ -2,10 +2,25 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainci.github.actions import annotated, annotation, group, in_actions, inert, resume_commands, stop_commands
+from trainci.errors import MachineError
+from trainci.github.actions import (
+    Annotation,
+    annotated,
+    annotation,
+    bounded,
+    first_annotations,
+    group,
+    in_actions,
+    inert,
+    resume_commands,
+    stop_commands,
+    write_outputs,
+    write_summary,
+)
 
 _HOSTILE = st.one_of(st.text(max_size=30), st.text("\r\n%:,; =error0ADa\u2028\x85", max_size=30))
 
@@ -66,3 +81,60 @@ def test_commands_stop_until_the_same_token() -> None:
 def test_a_job_is_known_by_its_variable() -> None:
     assert in_actions({"GITHUB_ACTIONS": "true"})
     assert not in_actions({}) and not in_actions({"GITHUB_ACTIONS": ""})
+
+
+@pytest.mark.parametrize(("count", "shown", "counted"), [(0, 0, ""), (10, 10, ""), (11, 9, "2"), (500, 9, "491")])
+def test_what_github_would_drop_in_silence_is_counted_in_the_last_annotation_that_it_shows(count, shown, counted):
+    """10 annotations of each level and step."""
+    errors = [Annotation(f"fault {number}", "a.py", number + 1) for number in range(count)]
+    lines = first_annotations([*errors, Annotation("noted", level="notice")])
+    said = [line for line in lines if line.startswith("::error")]
+    assert said[:shown] == [f"::error file=a.py,line={number + 1}::fault {number}" for number in range(shown)]
+    assert said[shown:] == ([f"::error::{counted} more errors: see the end of this step's log."] if counted else [])
+    assert [line for line in lines if line.startswith("::notice")] == ["::notice::noted"]
+    rest = [line for line in lines if not line.startswith("::")]
+    assert rest == [f"a.py:{number + 1}: fault {number}" for number in range(shown, count)]
+
+
+def test_what_follows_in_the_log_is_no_command():
+    lines = first_annotations([Annotation("::set-output name=x::y\n::error::z")] * 12)
+    assert len([line for line in lines if line.startswith("::")]) == 10
+    assert not any("\n" in line for line in lines)
+
+
+@given(st.lists(st.text(max_size=40).map(lambda text: text + "\n"), max_size=30), st.integers(0, 400))
+def test_as_many_parts_as_fit_are_kept_from_the_first_and_the_rest_is_counted(parts, room):
+    text = bounded(parts, room)
+    assert len(text.encode("utf-8", "backslashreplace")) <= room
+    if text != "".join(parts):
+        kept = next(number for number in range(len(parts), -1, -1) if text.startswith("".join(parts[:number])))
+        rest = text.removeprefix("".join(parts[:kept]))
+        assert not rest or f"… {len(parts) - kept} more line" in rest
+    else:
+        assert sum(len(part.encode("utf-8", "backslashreplace")) for part in parts) <= room
+
+
+def test_a_summary_never_grows_beyond_what_github_shows(tmp_path):
+    """1 MiB a step; of a larger one nothing is shown."""
+    file = tmp_path / "summary"
+    for _ in range(3):
+        write_summary(
+            "".join(f"| line {number} é |\n" for number in range(40_000)), {"GITHUB_STEP_SUMMARY": str(file)}
+        )
+    text = file.read_text()
+    assert len(text.encode()) <= 1 << 20
+    assert text.startswith("| line 0 é |\n| line 1 é |\n")
+    assert "more lines: GitHub shows no more of a step than 1 MiB. The log has everything." in text
+    write_summary("x\n", {})
+
+
+@pytest.mark.parametrize("name", ["GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT"])
+def test_a_file_of_githubs_that_cannot_be_written_is_named(tmp_path, name):
+    (tmp_path / "file").touch()
+    path = tmp_path / "file/below"
+    write = {
+        "GITHUB_STEP_SUMMARY": lambda env: write_summary("x", env),
+        "GITHUB_OUTPUT": lambda env: write_outputs({}, env),
+    }
+    with pytest.raises(MachineError, match=r"file/below, which GitHub named, cannot be written: Not a directory"):
+        write[name]({name: str(path)})

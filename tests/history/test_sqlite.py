@@ -101,7 +101,7 @@ def test_a_repository_that_cannot_be_written_is_an_error_with_its_place(state):
 @pytest.mark.parametrize("state", ["missing", "no directory", "no history"])
 def test_the_list_is_shown_whatever_is_wrong_with_the_history(repository, state):
     repository.write("trainci.toml", '[suites.short]\ntests = ["tests/test_a.py"]\n')
-    repository.write("tests/test_a.py", "NUM_GPUS = 1\n")
+    repository.write("tests/test_a.py", "NUM_GPUS = 1\ndef test_a(): pass\n")
     if state == "no directory":
         repository.write(".trainci", "a file where a directory is to be")
     elif state == "no history":

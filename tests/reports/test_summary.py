@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from trainci.model import Attempt, Cause, Ending, Outcome, Result, Run, Test, Verdict
+from trainci.model import Attempt, Cause, Ending, Item, Outcome, Result, Results, Run, Test, Verdict
 from trainci.reports.summary import markdown
 
 HOSTILE = "tests/test_|`x`<img src=x onerror=y>**b**[a](http://evil)\n| passed | @team $(x).py"
@@ -34,3 +34,27 @@ def test_a_hostile_name_stays_one_cell():
     (row,) = (line for line in text.splitlines() if line.startswith("| ❌"))
     assert row.count("|") == 5
     assert not any(piece in text for piece in ("<img", "`", "**b**", "[a]", "@team"))
+
+
+def test_beyond_what_github_shows_the_tests_that_passed_are_only_counted():
+    """Of a summary of more than 1 MiB GitHub shows nothing."""
+    passed = replace(RESULT, verdict=Verdict(Outcome.PASSED, "in 1 s"))
+    run = replace(RUN, results=(*[passed] * 30_000, RESULT))
+    text = markdown(run)
+    assert len(text.encode()) <= 1 << 20
+    assert "| ❌ failed |" in text and REPLAY.split()[0] in text and "| ✅ passed |" not in text
+    assert text.endswith("… and 30000 tests that passed.\n")
+    assert "Nothing ran" not in text
+    assert markdown(replace(run, results=run.results[-10:])).count("| ✅ passed |") == 9
+
+
+def test_each_item_of_a_test_stands_below_it() -> None:
+    items = (Item("tests.a::test_a", "passed", 1.0), Item("b|c", "failed", 0.0, "no"))
+    attempt = Attempt(Test("a.py"), 1, 0.0, 1.0, 2.0, Ending(Cause.EXITED, 1), "log", results=Results(items))
+    result = Result("a.py", Verdict(Outcome.FAILED, "exit code 1"), (attempt,))
+    rows = markdown(Run("r", "c", 0.0, 1.0, (result,), "no GPU", 1)).splitlines()
+    assert rows[4].startswith("| ❌ failed | <code>a.py</code>")
+    assert rows[5:7] == [
+        "| ✅ passed | ↳ <code>tests.a::test&#95;a</code> | 1.0 s | |".replace("::", "&#58;&#58;"),
+        "| ❌ failed | ↳ <code>b&#124;c</code> | 0.0 s | |",
+    ]

@@ -57,7 +57,6 @@ class Hub:
         self.files = files
         self.faults: dict[str, list[Fault]] = {}
         self.requests: Counter[str] = Counter()
-        self.ranges: list[str] = []
         self.lock = threading.Lock()
         self.url = ""
 
@@ -135,9 +134,6 @@ class Handler(BaseHTTPRequestHandler):
         content = self.hub.files[name]
         asked = self.headers.get("Range", "")
         start = int(asked.removeprefix("bytes=").partition("-")[0]) if asked else 0
-        if asked and self.command == "GET":
-            with self.hub.lock:
-                self.hub.ranges.append(f"{name} {asked}")
         body = content[start:]
         if self.damage:
             body = body[:-1] + bytes([body[-1] ^ 1])

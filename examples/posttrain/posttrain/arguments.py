@@ -60,7 +60,7 @@ class Config:
     value_clip: float = _option(0.2, "ppo: how far a value may move from the rollout's")
     gae_gamma: float = _option(1.0)
     gae_lambda: float = _option(0.95)
-    teacher_url: str | None = _option(None, "opd: http://HOST:PORT/generate of sglang or posttrain.teacher")
+    teacher_url: str | None = _option(None, "opd: http://HOST:PORT/generate of sglang or posttrain.rollout.teacher")
     mtp_loss_weight: float = _option(0.0, "above 0: multi-token-prediction layers learn, too")
 
     async_rollout: bool = _option(False, "sample the next rollout while this step trains, one update behind")
@@ -79,14 +79,14 @@ class Config:
     optimizer_on_cpu: bool = _option(False, "keep the optimizer's state in host memory, except during a step")
 
     # Function paths, package.module.function: see posttrain.hooks.
-    rollout_function_path: str = _path("", "posttrain.rollout_function.generate_rollout")
+    rollout_function_path: str = _path("", "posttrain.rollout.function.generate_rollout")
     eval_function_path: str | None = _path("evaluates after the last step")
     custom_generate_function_path: str | None = _path("")
     custom_rm_path: str = _path("", "posttrain.hooks.rule_based_reward")
     group_rm: bool = _option(False, "custom-rm-path takes a whole group and returns a list")
     dynamic_sampling_filter_path: str | None = _path("")
     buffer_filter_path: str = _path("", "posttrain.hooks.pop_first")
-    data_source_path: str = _path("", "posttrain.task.DataSource")
+    data_source_path: str = _path("", "posttrain.task.data_source.DataSource")
     rollout_sample_filter_path: str | None = _path("")
     rollout_all_samples_process_path: str | None = _path("")
     rollout_data_postprocess_path: str | None = _path("")

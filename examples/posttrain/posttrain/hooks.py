@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from posttrain.arguments import BadArguments, Config
-from posttrain.reward import final_answer, reward
+from posttrain.task.reward import final_answer, reward
 
 
 def load_function(path: str) -> Callable[..., Any]:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from posttrain.advantages import at_the_end, discounted, towards_teacher, whitened
 from posttrain.arguments import Config
 from posttrain.backends import init_backend
 from posttrain.backends.base import Backend, StepResult
 from posttrain.distributed import gather
-from posttrain.grpo import group_advantages
 from posttrain.hooks import hook_args, load_hook
 from posttrain.metrics import digest
 from posttrain.model import dtype_of
-from posttrain.objective import PolicyObjective, ValueObjective
 from posttrain.sample import Sample
-from posttrain.training_data import Data, add_loss_weights, convert_samples, to_tensors
+from posttrain.training.advantages import at_the_end, discounted, towards_teacher, whitened
+from posttrain.training.data import Data, add_loss_weights, convert_samples, to_tensors
+from posttrain.training.grpo import group_advantages
+from posttrain.training.objective import PolicyObjective, ValueObjective
+
+T = TypeVar("T")
 
 
 class Learner:
@@ -44,10 +46,10 @@ class Learner:
         data = to_tensors(convert(self._args, samples), self._device)
         if before_log_probs := load_hook(config.custom_megatron_before_log_prob_hook_path):
             before_log_probs(self._args, self.policy.model, "")
-        data["log_probs"] = self.policy.log_probs(data)
+        data["log_probs"] = self.policy.scores(data)
         gaps = _gaps(data)
         if self.critic:
-            data["values"] = self.critic.values(data)
+            data["values"] = self.critic.scores(data)
         self._credit(data, samples)
         if postprocess := load_hook(config.rollout_data_postprocess_path):
             postprocess(self._args, step, data)
@@ -102,7 +104,9 @@ class Learner:
                 for reward, values in zip(rewards, data["values"], strict=True)
             ]
             data["returns"] = [returns for _, returns in pairs]
-            data["advantages"] = whitened([advantages for advantages, _ in pairs], data["loss_masks"])
+            advantages = [advantages for advantages, _ in pairs]
+            learning = torch.cat(advantages)[torch.cat(data["loss_masks"]).bool()]
+            data["advantages"] = whitened(advantages, torch.cat(self._of_replicas(learning)))
         elif config.advantage_estimator == "opd":
             data["advantages"] = [
                 towards_teacher(teacher, student)
@@ -124,10 +128,15 @@ class Learner:
         groups = torch.tensor([group_of[index] for index in data["sample_indices"]])
         return group_advantages(rewards, groups).tolist()  # type: ignore[no-any-return]
 
+    def _of_replicas(self, own: T) -> list[T]:
+        """What each replica has, once each, in their order."""
+        replicas = dict(gather((self.policy.replica.index, own)))
+        return [replicas[index] for index in sorted(replicas)]
+
     def _weigh(self, data: Data) -> float:
         """Add the weights of losses; returns how many tokens learn, over all replicas."""
         own = (float(sum(mask.sum() for mask in data["loss_masks"])), len(data["loss_masks"]))
-        replicas = dict(gather((self.policy.replica.index, own))).values()
+        replicas = self._of_replicas(own)
         tokens, data["all_samples"] = sum(pair[0] for pair in replicas), sum(pair[1] for pair in replicas)
         add_loss_weights(
             data, tokens=max(tokens, 1), samples=data["all_samples"], per_token=self._config.per_token_loss

@@ -11,7 +11,7 @@ import os
 import random
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -26,9 +26,9 @@ from posttrain.hooks import hook_args
 from posttrain.learner import Learner
 from posttrain.metrics import append
 from posttrain.model import experts_of, load_model
-from posttrain.rollout import RolloutEngine
+from posttrain.rollout.engine import RolloutEngine
 from posttrain.sample import Sample
-from posttrain.task import DataSource
+from posttrain.task.data_source import DataSource
 
 AXES = ("tensor_parallel", "pipeline_parallel", "context_parallel", "expert_parallel")
 
@@ -58,20 +58,27 @@ def check(config: Config) -> None:
     runs: list[dict[str, Any]] = [{"backend": "fsdp"}]
     runs += [{"backend": "megatron", **layout} for layout in layouts(world, model)]
     config.metrics_path.unlink(missing_ok=True)
-    for number, options in enumerate({**run, "per_token_loss": each} for run in runs for each in (False, True)):
+    rows = enumerate({**run, "per_token_loss": each} for run in runs for each in (False, True))
+    in_forks(config.metrics_path, [partial(_one_row, config, number, options) for number, options in rows])
+
+
+def in_forks(beside: Path, actions: Sequence[Callable[[str], None]]) -> None:
+    """Run each action in a fork of every rank; it is told where the forks of one action meet: ``beside`` a path.
+
+    torchrun's own store still names the ranks of the forks before.
+
+    :raises SystemExit: a fork failed; it has said why.
+    """
+    for number, action in enumerate(actions):
+        meeting_point = beside.absolute().with_suffix(f".ranks-{number}")
         child = os.fork()
         if child == 0:
-            _run_in_fork(partial(_one_row, config, number, options))
+            _run_in_fork(partial(action, f"file://{meeting_point}"))
         _, status = os.waitpid(child, 0)
         if os.environ["RANK"] == "0":
-            _meeting_point(config, number).unlink(missing_ok=True)
+            meeting_point.unlink(missing_ok=True)
         if status:
             sys.exit(os.waitstatus_to_exitcode(status) or 1)
-
-
-def _meeting_point(config: Config, number: int) -> Path:
-    """torchrun's own store still names the ranks of the forks before."""
-    return config.metrics_path.absolute().with_suffix(f".ranks-{number}")
 
 
 def _run_in_fork(action: Callable[[], None]) -> NoReturn:
@@ -87,8 +94,8 @@ def _run_in_fork(action: Callable[[], None]) -> NoReturn:
         os._exit(code)
 
 
-def _one_row(config: Config, number: int, options: dict[str, Any]) -> None:
-    with process_group(f"file://{_meeting_point(config, number)}") as device:
+def _one_row(config: Config, number: int, options: dict[str, Any], meet_at: str) -> None:
+    with process_group(meet_at) as device:
         learner = Learner(dataclasses.replace(config, **options), device)
         replica = learner.policy.replica
         samples = share(_samples(config, device) if dist.get_rank() == 0 else None, dist.group.WORLD, leader=0)

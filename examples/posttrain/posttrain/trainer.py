@@ -14,8 +14,8 @@ from posttrain.arguments import Config
 from posttrain.hooks import check_paths
 from posttrain.learner import Learner
 from posttrain.metrics import MetricsFile
+from posttrain.rollout.sampler import Sampler
 from posttrain.sample import Rollout
-from posttrain.sampler import Sampler
 
 
 def train(config: Config, device: torch.device) -> None:

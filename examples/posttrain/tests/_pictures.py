@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from posttrain.reward import final_answer
-from posttrain.training_data import convert_samples
+from posttrain.task.reward import final_answer
+from posttrain.training.data import convert_samples
 
 
 async def right_share(args, sample):

@@ -12,10 +12,18 @@ from typing import Any
 
 from trainci.testing import exec_command, execute_train, record_metric
 
+sys.path.append(str(Path(__file__).parents[1]))  # where the package and the reference are
+
 NUM_STEPS = 30
 BFLOAT16_TOLERANCE = 0.1
 # A reward that any model meets with from the first step on, and raises within a few.
 DENSE_REWARD = ("--custom-rm-path", "posttrain.hooks.digit_share")
+RECORDER = (
+    "--rollout-data-postprocess-path",
+    "tests._recorder.record_data",
+    "--custom-megatron-before-train-step-hook-path",
+    "tests._recorder.record_step",
+)
 Row = dict[str, Any]
 
 
@@ -25,13 +33,30 @@ def assets(family: str) -> Path:
 
 def prepare(family: str = "qwen2.5") -> None:
     """Build the model, the tokenizer and the data; nothing is downloaded."""
-    exec_command([sys.executable, "-m", "posttrain.assets", str(assets(family)), "--family", family])
+    exec_command([sys.executable, "-m", "posttrain.task.assets", str(assets(family)), "--family", family])
 
 
-def train(*args: str, num_gpus: int, family: str = "qwen2.5", num_steps: int = NUM_STEPS) -> list[Row]:
-    """Train and return the rows of the metrics; row 0 is the state before the first step."""
-    rows = run("train.py", "--num-steps", str(num_steps), *args, num_gpus=num_gpus, family=family)
-    assert [row["step"] for row in rows] == list(range(num_steps + 1)), "the metrics lack steps"
+def train(
+    *args: str, num_gpus: int, family: str = "qwen2.5", num_steps: int = NUM_STEPS, held: int = 0
+) -> list[Row]:
+    """Train and return the rows of the metrics; row 0 is the state before the first step.
+
+    The first ``held`` steps are held to the reference, see ``_held``.
+    """
+    with tempfile.TemporaryDirectory(prefix="posttrain-") as directory:
+        metrics, recorded = Path(directory) / "metrics.jsonl", Path(directory) / "recorded"
+        recorded.mkdir()
+        options = ["--num-steps", str(num_steps), *args]
+        if held:
+            options += [
+                *RECORDER,
+                *([] if "--load-rollout" in args else ["--save-rollout", f"{recorded}/rollouts"]),
+            ]
+        launch("train.py", metrics, *options, num_gpus=num_gpus, family=family, recorded=(recorded, held))
+        rows = read(metrics)
+        assert [row["step"] for row in rows] == list(range(num_steps + 1)), "the metrics lack steps"
+        if held:
+            _hold(command(metrics, *options, family=family), recorded, rows, ranks=num_gpus, steps=held)
     for row in rows[1:]:
         record_metric("reward", row["reward"], row["step"])
     return rows
@@ -45,12 +70,31 @@ def run(script: str, *args: str, num_gpus: int, family: str) -> list[Row]:
         return read(metrics)
 
 
-def launch(script: str, metrics: Path, *args: str, num_gpus: int, family: str = "qwen2.5") -> None:
-    """Let ``script`` write ``metrics``."""
+def launch(
+    script: str,
+    metrics: Path,
+    *args: str,
+    num_gpus: int,
+    family: str = "qwen2.5",
+    recorded: tuple[Path, int] = (Path(), 0),
+) -> None:
+    """Let ``script`` write ``metrics``, and the recorder so many steps into a directory."""
+    environment = {"OMP_NUM_THREADS": "1", "RECORD_DIRECTORY": str(recorded[0]), "RECORD_STEPS": str(recorded[1])}
+    options = command(metrics, *args, family=family)
+    execute_train(script, options, num_gpus_per_node=num_gpus, env=environment)
+
+
+def command(metrics: Path, *args: str, family: str) -> list[str]:
+    """The command line of a run on a family's model and the task's data."""
     made = assets(family)
-    command = ["--model-path", f"{made}/model", "--data-path", f"{made}/train.jsonl"]
-    command += ["--metrics-path", str(metrics), *args]
-    execute_train(script, command, num_gpus_per_node=num_gpus, env={"OMP_NUM_THREADS": "1"})
+    data = ["--model-path", f"{made}/model", "--data-path", f"{made}/train.jsonl"]
+    return [*data, "--metrics-path", str(metrics), *args]
+
+
+def _hold(options: list[str], recorded: Path, rows: list[Row], **run: int) -> None:
+    from _held import assert_held  # transformers takes seconds to import
+
+    assert_held(options, recorded, rows, **run)
 
 
 def read(metrics: Path) -> list[Row]:
@@ -95,8 +139,15 @@ def assert_rollouts_lag(rows: list[Row], updates: int) -> None:
     """Each rollout was sampled by weights that were ``updates`` updates older than those it trained."""
     for row in rows[1:]:
         expected = max(0, row["step"] - 1 - updates)
-        version = row["rollout_version"]
-        assert version == expected, f"step {row['step']} trained on version {version}, not {expected}"
+        for name in ("rollout_version", "rollout_version_max"):
+            version = row[name]
+            assert version == expected, f"step {row['step']} trained on version {version}, not {expected}"
+
+
+def assert_nothing_clipped(rows: list[Row]) -> None:
+    """On the policy that sampled, one update a rollout: the ratio is 1."""
+    for row in rows[1:]:
+        assert row["clip_fraction"] == 0, f"{row['clip_fraction']:.1%} of step {row['step']} was clipped"
 
 
 def assert_reward_rises(rows: list[Row], by: float) -> None:
@@ -124,7 +175,7 @@ def assert_critic_learns(rows: list[Row]) -> None:
     assert last < 0.7 * first, f"the critic's mean error went from {first:.3f} to {last:.3f}"
     value = sum(row["value"] for row in rows[-3:]) / 3
     reward = sum(row["reward"] for row in rows[-3:]) / 3
-    assert abs(value - reward) < 0.15, f"the critic expects {value:.3f} at the end, and {reward:.3f} is earned"
+    assert abs(value - reward) < 0.35, f"the critic expects {value:.3f} at the end, and {reward:.3f} is earned"
 
 
 def assert_experts_replayed(rows: list[Row]) -> None:

@@ -18,7 +18,7 @@ SUPERVISED_STEPS = 40
 
 def prepare(family: str) -> None:
     """Build a model of ``family`` that knows the task."""
-    command = [sys.executable, "-m", "posttrain.assets", str(_assets(family)), "--family", family]
+    command = [sys.executable, "-m", "posttrain.task.assets", str(_assets(family)), "--family", family]
     exec_command([*command, "--supervised-steps", str(SUPERVISED_STEPS)])
 
 
@@ -28,7 +28,7 @@ def served(family: str) -> Iterator[str]:
     port = _port()
     model = ["--model-path", f"{_assets(family)}/model", "--port", str(port)]
     server = subprocess.Popen(
-        [sys.executable, "-m", "posttrain.teacher", *model], env={**os.environ, "OMP_NUM_THREADS": "1"}
+        [sys.executable, "-m", "posttrain.rollout.teacher", *model], env={**os.environ, "OMP_NUM_THREADS": "1"}
     )
     try:
         yield f"http://127.0.0.1:{port}/generate"

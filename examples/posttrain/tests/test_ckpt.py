@@ -6,10 +6,12 @@ every random state.
 """
 
 import argparse
+import pickle
 import tempfile
 from pathlib import Path
 
 import _shared
+import torch
 
 from trainci.testing import assert_checkpoints_equal, assert_close, compare_checkpoints, main
 
@@ -40,6 +42,7 @@ def execute():
         straight = Run(Path(directory, "straight"), options.backend, layout)
         straight.train(*asynchronous, *on_cpu.get("save", []))
         straight.assert_learned()
+        straight.assert_groups_waited()
         resumed = Run(Path(directory, "resumed"), options.backend, layout)
         resumed.train("--load", straight.step(2), *on_cpu.get("load", []))
         resumed.assert_goes_on_exactly(straight)
@@ -58,6 +61,7 @@ class Run:
         self._layout, self._ranks = layout
         self._args = ["--num-steps", "4", "--async-rollout", "--backend", backend, "--save", str(directory)]
         self._args += ["--custom-rm-path", "tests._noisy_reward.noisy_reward"]
+        self._args += ["--dynamic-sampling-filter-path", "tests._noisy_reward.keep_some"]
 
     def train(self, *args):
         metrics = self._directory / "metrics.jsonl"
@@ -71,11 +75,19 @@ class Run:
         for step in (1, 2, 3, 4):
             assert self.rows[step]["grad_norm"] > 0, f"step {step} learned nothing, so that nothing was tried"
 
+    def assert_groups_waited(self):
+        """In the buffer of every replica, when step 2 was saved."""
+        for file in Path(self.step(2), "data").iterdir():
+            *_, buffer = pickle.loads(file.read_bytes())
+            assert len(buffer) > 1, f"{len(buffer)} groups wait in {file.name}: the buffer was not tried"
+
     def assert_goes_on_exactly(self, straight):
         self._assert_loaded(straight)
         for step in (3, 4):
             assert_close(self.rows[step], straight.rows[step], name=f"step {step}")
         assert_checkpoints_equal(self._policy(4), straight._policy(4))
+        for name, state in straight._random_states().items():
+            assert self._random_states()[name] == state, f"the random states of {name} differ after step 4"
 
     def assert_goes_on_closely(self, straight):
         """Step 3 trains on the samples that waited; later ones are sampled anew, with other random numbers."""
@@ -91,6 +103,15 @@ class Run:
         assert min(self.rows) == 2, f"training went on after step {min(self.rows)}, not 2"
         ours, theirs = (set(run.rows[2]["weights"]) for run in (self, straight))
         assert ours == theirs, "the weights of step 2 came back changed"
+
+    def _random_states(self):
+        """By rank and kind."""
+        ranks = torch.load(f"{self.step(4)}/trainer.pt", weights_only=False)["random"]
+        return {
+            f"rank {rank}, {kind}": str(state)
+            for rank, states in enumerate(ranks)
+            for kind, state in states.items()
+        }
 
     def _policy(self, step):
         return self.step(step) + "/policy"

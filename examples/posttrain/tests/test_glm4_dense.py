@@ -21,7 +21,7 @@ def execute():
         "64",
         *_shared.DENSE_REWARD,
     ]
-    rows = _shared.train("--backend", "megatron", *layout, num_gpus=NUM_GPUS, family="glm4", num_steps=12)
+    rows = _shared.train("--backend", "megatron", *layout, num_gpus=NUM_GPUS, family="glm4", num_steps=12, held=2)
     _shared.assert_sound(rows, NUM_GPUS)
     _shared.assert_reward_rises(rows, by=0.1)
 

@@ -15,8 +15,8 @@ def prepare():
 
 
 def execute():
-    options = {"num_gpus": NUM_GPUS, "family": "qwen3", "num_steps": NUM_STEPS}
-    common = ["--dtype", "float32", *_shared.DENSE_REWARD]
+    options = {"num_gpus": NUM_GPUS, "family": "qwen3", "num_steps": NUM_STEPS, "held": 2}
+    common = ["--dtype", "float32", "--temperature", "1.2", "--micro-batch-size", "32", *_shared.DENSE_REWARD]
     fsdp = _shared.train(*common, **options)
     megatron = _shared.train(*common, "--backend", "megatron", **options)
     assert max(row["grad_norm"] for row in fsdp[1:]) > 0.01, "nothing was learned, so nothing was compared"

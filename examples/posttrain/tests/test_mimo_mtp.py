@@ -16,7 +16,7 @@ def execute():
     # The norm is taken over all gradients: clipping would let the MTP layers' own slow the others down.
     options = ["--backend", "megatron", "--max-grad-norm", "1e9", *_shared.DENSE_REWARD]
     without = _shared.train(*options, **run)
-    rows = _shared.train(*options, "--mtp-loss-weight", "0.5", **run)
+    rows = _shared.train(*options, "--mtp-loss-weight", "0.5", held=2, **run)
     _shared.assert_losses_finite(rows)
     _shared.assert_log_probs_agree(rows[1:], tolerance=1e-4)
     assert rows[-1]["mtp_loss"] < rows[1]["mtp_loss"] - 0.1, (

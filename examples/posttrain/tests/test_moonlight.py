@@ -18,7 +18,9 @@ def prepare():
 
 def execute():
     layout = ["--tensor-parallel", "2", "--expert-parallel", "2", *_shared.DENSE_REWARD, *sys.argv[1:]]
-    rows = _shared.train("--backend", "megatron", *layout, num_gpus=NUM_GPUS, family="moonlight", num_steps=12)
+    rows = _shared.train(
+        "--backend", "megatron", *layout, num_gpus=NUM_GPUS, family="moonlight", num_steps=12, held=2
+    )
     _shared.assert_sound(rows, NUM_GPUS)
     _shared.assert_reward_rises(rows, by=0.1)
     if "--routing-replay" in sys.argv:

@@ -18,7 +18,7 @@ def prepare():
 def execute():
     with _teacher.served(TEACHER) as url:
         arguments = ["--backend", BACKEND, "--advantage-estimator", "opd", "--teacher-url", url]
-        rows = _shared.train(*arguments, "--max-new-tokens", "4", num_gpus=NUM_GPUS)
+        rows = _shared.train(*arguments, "--max-new-tokens", "4", num_gpus=NUM_GPUS, held=2)
     _shared.assert_sound(rows, NUM_GPUS)
     _teacher.assert_reverse_kl_falls(rows, NUM_GPUS, above=1.0, to=2.5)
 

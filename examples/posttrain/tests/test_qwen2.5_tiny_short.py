@@ -12,13 +12,14 @@ def prepare():
 
 
 def execute():
-    rows = _shared.train(num_gpus=NUM_GPUS)
+    rows = _shared.train(num_gpus=NUM_GPUS, held=2)
     _shared.assert_losses_finite(rows)
     _shared.assert_weights_move_together(rows, NUM_GPUS)
     _shared.assert_log_probs_agree(rows[1:2], tolerance=1e-5)
     # Later steps too: a rollout that missed an update would be off by far more.
     _shared.assert_log_probs_agree(rows[2:], tolerance=1e-4)
     _shared.assert_rollouts_lag(rows, updates=0)
+    _shared.assert_nothing_clipped(rows)
     _shared.assert_reward_rises(rows, by=0.2)
 
 

@@ -20,7 +20,7 @@ def execute():
     hooks = ["--custom-rm-path", "tests._pictures.right_share"]
     hooks += ["--custom-convert-samples-to-train-data-path", "tests._pictures.swapped_at_the_end"]
     size = ["--prompts-per-step", "16", "--learning-rate", "3e-3"]
-    *rows, swapped = _shared.train(*hooks, *size, num_gpus=NUM_GPUS, family=FAMILY, num_steps=20)
+    *rows, swapped = _shared.train(*hooks, *size, num_gpus=NUM_GPUS, family=FAMILY, num_steps=20, held=2)
     _shared.assert_sound(rows, NUM_GPUS, tolerance=1e-5)
     for before, after in itertools.pairwise(rows):
         moved = before["vision_tower"] != after["vision_tower"]

@@ -15,7 +15,9 @@ def prepare():
 def execute():
     options = ["--advantage-estimator", "ppo", "--critic-warmup-steps", str(NUM_STEPS), "--pipeline-parallel", "2"]
     options += _shared.DENSE_REWARD
-    rows = _shared.train("--backend", "megatron", *options, num_gpus=NUM_GPUS, family="qwen3", num_steps=NUM_STEPS)
+    rows = _shared.train(
+        "--backend", "megatron", *options, num_gpus=NUM_GPUS, family="qwen3", num_steps=NUM_STEPS, held=2
+    )
     _shared.assert_critic_learns(rows)
     for row in rows[1:]:
         assert row["weights"] == rows[0]["weights"], f"the policy moved at step {row['step']} of the warm-up"

@@ -16,10 +16,13 @@ def execute():
         "--true-on-policy",
         "--sequence-width",
         "16",
+        "--temperature",
+        "0.8",
         *_shared.DENSE_REWARD,
         num_gpus=NUM_GPUS,
         family="qwen3",
         num_steps=10,
+        held=2,
     )
     _shared.assert_losses_finite(rows)
     _shared.assert_weights_move_together(rows, NUM_GPUS)

@@ -6,7 +6,6 @@ import ast
 import operator
 import warnings
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from trainci.model import Declarations
 from trainci.text import printable
@@ -24,17 +23,16 @@ _OPERATORS: dict[type[ast.AST], Callable[[int, int], int]] = {
 _LARGEST = 10**9
 
 
-def parse(path: Path) -> ast.Module:
+def parse(source: bytes) -> ast.Module:
     """The syntax tree of a Python file.
 
-    :raises OSError: it cannot be read.
     :raises SyntaxError, ValueError, RecursionError, MemoryError: it does not parse.
     """
     with warnings.catch_warnings():
         # An invalid escape in somebody's test is not worth a line on our standard error.
         warnings.simplefilter("ignore")
         # Bytes, so that Python itself applies the file's coding line and byte-order mark.
-        return ast.parse(path.read_bytes())
+        return ast.parse(source)
 
 
 def constants(tree: ast.Module, file: str) -> Declarations:

@@ -18,7 +18,7 @@ def find_test_files(root: Path, globs: Iterable[str]) -> tuple[str, ...]:
     Links to directories are not followed.
     """
     patterns = tuple(globs)
-    suffixes = tuple(style.suffix for style in STYLES.values())
+    suffixes = tuple({style.suffix for style in STYLES.values() if style.suffix})
     tops = {literal_directory(pattern) for pattern in patterns}
     found = {
         path

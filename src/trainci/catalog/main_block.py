@@ -5,13 +5,29 @@ from __future__ import annotations
 import ast
 from typing import TypeGuard
 
+from trainci.catalog.names import Names
+
 _MAIN = "trainci.testing.main"
 _SOMETHING_ELSE = "?"
+_FRAMEWORKS = {
+    "pytest.main": "pytest",
+    "pytest.console_main": "pytest",
+    "unittest.main": "unittest",
+    "unittest.TestProgram": "unittest",
+}
 
 
 def main_blocks(tree: ast.Module) -> list[ast.If]:
     """Each ``if __name__ == "__main__":`` at the top level."""
     return [node for node in tree.body if _is_main_block(node)]
+
+
+def framework(tree: ast.Module) -> str:
+    """``pytest`` or ``unittest``, where one call of it is how the file runs its tests; else empty."""
+    names = Names(tree)
+    calls = [_FRAMEWORKS.get(names.name(part.func), "") for part in ast.walk(tree) if isinstance(part, ast.Call)]
+    found = [call for call in calls if call]
+    return found[0] if len(found) == 1 else ""
 
 
 def is_phased(tree: ast.Module) -> bool:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import click
 
 from trainci import findings
+from trainci.affected import stale_globs
 from trainci.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, PlacedFaults
 from trainci.github import actions as github
+from trainci.github import exposure
 from trainci.repository import open_repository
 from trainci.text import counted, printable
 
@@ -27,10 +29,16 @@ def command(form: str) -> int:
             raise
         click.echo(github.annotated(str(error)))
         return EXIT_USAGE
-    declared = repository.declarations(repository.files)
-    found = findings.find(repository.project, repository.files, declared)
-    _show(found, form, "error")
-    _show(findings.notes(repository.files, declared), form, "notice")
+    declared = repository.declarations(findings.entries(repository.project, repository.files))
+    found = [*repository.misregistered, *findings.find(repository.project, repository.files, declared)]
+    found += stale_globs(repository.project, repository.paths(), repository.files)
+    notes = [*findings.notes(declared), *exposure.notes(repository.project)]
+    if form == "github":
+        lines = github.first_annotations([*_annotations(found, "error"), *_annotations(notes, "notice")])
+    else:
+        lines = [str(finding) for finding in (*found, *notes)]
+    for line in lines:
+        click.echo(line)
     if found:
         click.echo(counted(len(found), "finding") + ".")
         return EXIT_FAILED
@@ -39,9 +47,5 @@ def command(form: str) -> int:
     return EXIT_OK
 
 
-def _show(found: list[findings.Finding], form: str, level: str) -> None:
-    for finding in found:
-        if form == "github":
-            click.echo(github.annotation(finding.sentence, printable(finding.file), finding.line, level=level))
-        else:
-            click.echo(str(finding))
+def _annotations(found: list[findings.Finding], level: str) -> list[github.Annotation]:
+    return [github.Annotation(one.sentence, printable(one.file), one.line, level=level) for one in found]

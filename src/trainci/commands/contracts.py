@@ -7,7 +7,7 @@ import sys
 import click
 
 from trainci.contracts.files import parse_settings, report, verdicts
-from trainci.contracts.slime.table import CONTRACTS, OPTIONS
+from trainci.contracts.tables import DEFAULT
 from trainci.errors import EXIT_OK, UsageError
 
 
@@ -17,30 +17,40 @@ def command() -> None:
 
 
 @command.command("check")
-@click.option("--group-rm", is_flag=True, help="Hold custom-rm-path to its form for groups.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="An attribute of args; VALUE as JSON.")
-def check(group_rm: bool, settings: tuple[str, ...], **paths: str | None) -> int:
+def check(settings: tuple[str, ...], **given: str | bool | None) -> int:
     """Load each hook, compare its signature and call it with small samples.
 
     The current directory is searched for modules first. Needs no GPU, torch or network: without torch, hooks
     that take tensors are held to their signature only, and the verdict says so. Exit code 1 when a hook breaks
     its contract.
     """
-    hooks = {option: path for option in OPTIONS if (path := paths[option.replace("-", "_")])}
+    hooks = {option: str(path) for option in DEFAULT.options if (path := given[_parameter(option)])}
     if not hooks:
         raise UsageError(
             "name a hook, as in --custom-rm-path PKG.MODULE.FUNCTION; `trainci contracts list` has all"
         )
-    return report(verdicts(hooks, parse_settings(settings), group_rm=group_rm), sys.stdout)
+    switches = [switch for switch in DEFAULT.switches if given[_parameter(switch)]]
+    return report(verdicts(DEFAULT, hooks, parse_settings(settings), switches), sys.stdout)
 
 
-check.params[:0] = [click.Option([f"--{option}"], metavar="PKG.MODULE.FUNCTION") for option in OPTIONS]
+def _parameter(option: str) -> str:
+    return option.replace("-", "_")
+
+
+check.params[:0] = [
+    *(click.Option([f"--{option}"], metavar="PKG.MODULE.FUNCTION") for option in DEFAULT.options),
+    *(
+        click.Option([f"--{switch}"], is_flag=True, help="As under the trainer's own switch.")
+        for switch in DEFAULT.switches
+    ),
+]
 
 
 @command.command("list")
 def list_contracts() -> int:
     """Show the signature of every hook."""
-    for contract in CONTRACTS:
-        click.echo(f"--{contract.option}{' --group-rm' if contract.group else ''}")
+    for contract in DEFAULT.contracts:
+        click.echo(f"--{contract.option}" + (f" --{contract.switch}" if contract.switch else ""))
         click.echo(f"    {contract.signature}")
     return EXIT_OK

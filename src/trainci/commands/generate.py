@@ -8,7 +8,7 @@ import click
 
 from trainci import config
 from trainci.errors import EXIT_FAILED, EXIT_OK, UsageError
-from trainci.github.workflows import jobs, render
+from trainci.github.workflows import jobs, loader, render
 from trainci.repository import Request, open_repository
 
 
@@ -47,7 +47,7 @@ def _root(start: Path) -> Path:
         return config.find_root(start)
     except UsageError:
         for directory in (start, *start.parents):
-            if (directory / render.FOLDER).is_dir():
+            if (directory / loader.FOLDER).is_dir():
                 return directory
         raise
 

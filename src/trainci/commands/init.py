@@ -1,48 +1,168 @@
-"""``trainci init``: a commented trainci.toml, a first test that runs, and the workflow that runs it."""
+"""``trainci init``: a trainci.toml made of what the repository's CI says, and the workflow that runs it.
+
+What is there is never touched; a second call says what it would add.
+"""
 
 from __future__ import annotations
 
+import os
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
 import click
 
+from trainci import git
+from trainci.adopt import propose
+from trainci.adopt.compare import additions
+from trainci.adopt.proposal import Proposal, Suite
+from trainci.adopt.toml import render
+from trainci.adopt.tree import repository_tree
 from trainci.commands.generate import render_workflows
 from trainci.config import CONFIG_FILE
 from trainci.errors import EXIT_OK, UsageError
-from trainci.github.workflows.render import FOLDER, write
+from trainci.github.workflows.loader import FOLDER
+from trainci.github.workflows.render import write
+from trainci.text import counted, printable
 
-# What is written, and from which file of ours.
-_FILES = {
-    CONFIG_FILE: "trainci.toml",
-    "tests/test_first.py": "tests/test_first.py",
-    f"{FOLDER}/pr-test.yml.j2": "pr-test.yml.j2",
-}
+_FIRST_TEST = "tests/test_first.py"
+_TEMPLATE = f"{FOLDER}/pr-test.yml.j2"
 _GENERATED = f"{FOLDER}/pr-test.yml"
+# A folder with one of these is a project of its own within a repository.
+_PROJECT_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where things go. ``repository`` is the root of git's repository, the only one where GitHub looks."""
+
+    root: Path
+    repository: Path
+    base: str
 
 
 @click.command("init")
-@click.option("--force", is_flag=True, help="Overwrite files that exist.")
-def command(force: bool) -> int:
-    """Write trainci.toml, a first test and the workflow of GitHub that runs it into the current directory."""
-    root = Path.cwd()
-    existing = [name for name in (*_FILES, _GENERATED) if (root / name).exists()]
-    if existing and not force:
-        raise UsageError(
-            f"already here: {', '.join(existing)}. Nothing was written; `trainci init --force` overwrites."
+@click.option("--only", type=click.Choice(["config", "workflow"]), help="Write only this of what is missing.")
+def command(only: str | None) -> int:
+    """Read what the repository's CI says and write what is missing of trainci.toml and its workflow."""
+    place = _place(Path.cwd())
+    proposal = propose(repository_tree(place.root), place.base)
+    ci = _ci_of(proposal)
+    if only != "workflow":
+        _config(place, proposal, ci)
+    if only == "workflow" or (only is None and not ci):
+        _workflow(place)
+    elif only is None:
+        click.echo(
+            f"{printable(ci[0])} runs tests already, so no workflow was written: `trainci run`, `check`, `list` "
+            "and `lease` need none. `trainci init --only workflow` adds trainci's beside it."
         )
-    starter = resources.files("trainci") / "starter"
-    for name, source in _FILES.items():
-        target = root / name
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(starter.joinpath(*source.split("/")).read_bytes())
-        except OSError as error:
-            raise UsageError(f"{name} cannot be written: {error.strerror}: {error.filename}") from None
-        click.echo(f"wrote {name}")
-    for rendered in render_workflows(root):
-        if rendered.path == _GENERATED:
-            write(root, rendered)
-            click.echo(f"wrote {rendered.path}")
-    click.echo("Next: `trainci run short`, then `trainci check` for test files that no suite lists yet.")
+    click.echo("Next: `trainci check` finds what is wrong, `trainci list` shows the suites.")
     return EXIT_OK
+
+
+def _place(here: Path) -> _Place:
+    here = here.resolve()  # as git names its own root
+    top = git.top_level(here)
+    if top is None:
+        return _Place(here, here, "main")
+    base = git.default_branch(top)
+    if base not in ("", "main"):
+        click.echo(f"the default branch is {printable(base)}, as origin/HEAD says")
+    folders = [folder for folder in (here, *here.parents) if folder.is_relative_to(top)]
+    configured = next((folder for folder in folders if (folder / CONFIG_FILE).is_file()), None)
+    has_own_project = any((here / name).is_file() for name in _PROJECT_FILES)
+    root = configured or (here if has_own_project else top)
+    if not here.samefile(top):
+        why = "the root of the repository" if root == top else "a project of its own"
+        click.echo(f"writing to {root}, {why}")
+    return _Place(root, top, base or "main")
+
+
+def _config(place: _Place, proposal: Proposal, ci: Sequence[str]) -> None:
+    target = place.root / CONFIG_FILE
+    if os.path.lexists(target):
+        _additions(target, tuple(suite for suite in proposal.suites if suite.place.file in ci))
+    elif not proposal.suites:
+        starter = resources.files("trainci") / "starter"
+        text = starter.joinpath(CONFIG_FILE).read_text(encoding="utf-8")
+        _write(place.root, CONFIG_FILE, text.replace('base = "main"', f'base = "{place.base}"'))
+        _write(place.root, _FIRST_TEST, starter.joinpath(*_FIRST_TEST.split("/")).read_text(encoding="utf-8"))
+    else:
+        _write(place.root, CONFIG_FILE, render(proposal))
+        left = len(proposal.left)
+        end = f", {counted(left, 'thing')} left to you (`grep 'Left to you' {CONFIG_FILE}`)" if left else ""
+        entries = f"{proposal.entries} {'entry' if proposal.entries == 1 else 'entries'}"
+        click.echo(f"{entries} in {counted(len(proposal.suites), 'suite')} carried over{end}")
+        _labels(proposal)
+
+
+def _additions(target: Path, suites: Sequence[Suite]) -> None:
+    try:
+        missing = additions(suites, target.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        click.echo(f"{CONFIG_FILE} is here and stays as it is; it cannot be read as TOML: run `trainci check`")
+        return
+    if not missing:
+        click.echo(f"{CONFIG_FILE} is here already, and has all that this would add")
+        return
+    click.echo(f"{CONFIG_FILE} is here and stays as it is. This would add:")
+    for suite, lines in missing.items():
+        click.echo(f"  [suites.{suite}]")
+        for line in lines:
+            click.echo(f"    {line},")
+
+
+def _workflow(place: _Place) -> None:
+    if place.root != place.repository:
+        click.echo(f"no workflow was written: GitHub reads them from {place.repository} only")
+        return
+    here = [name for name in (_TEMPLATE, _GENERATED) if os.path.lexists(place.root / name)]
+    if here:
+        click.echo(
+            f"{' and '.join(here)} {'are here and stay as they are' if here[1:] else 'is here and stays as it is'}"
+        )
+        return
+    if not (place.root / CONFIG_FILE).is_file():
+        raise UsageError(f"the workflow is made of {CONFIG_FILE}, which is not here. Run `trainci init` first.")
+    starter = resources.files("trainci") / "starter"
+    _write(place.root, _TEMPLATE, starter.joinpath("pr-test.yml.j2").read_text(encoding="utf-8"))
+    for rendered in render_workflows(place.root):
+        if rendered.path == _GENERATED:
+            write(place.root, rendered)
+            click.echo(f"wrote {rendered.path}")
+
+
+def _ci_of(proposal: Proposal) -> tuple[str, ...]:
+    """The files of a CI that run tests. Those of trainci are never among a proposal's sources."""
+    files = (suite.place.file for suite in proposal.suites)
+    return tuple(dict.fromkeys(file for file in files if file.startswith((".github/", ".buildkite/"))))
+
+
+def _write(root: Path, name: str, text: str) -> None:
+    """Make the file, which must not be there, not even as a link."""
+    target = root / name
+    if not Path(os.path.realpath(target.parent)).is_relative_to(os.path.realpath(root)):
+        raise UsageError(f"{name}: its folder is a link that leads outside the repository. Put a folder there.")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as error:
+        if error.filename != str(target):
+            raise UsageError(f"{name} cannot be written: {error.strerror}: {error.filename}") from None
+        click.echo(f"{name} is here and stays as it is")
+    except OSError as error:
+        raise UsageError(f"{name} cannot be written: {error.strerror}: {error.filename}") from None
+    else:
+        click.echo(f"wrote {name}")
+
+
+def _labels(proposal: Proposal) -> None:
+    wanted = [suite for suite in proposal.suites if suite.label or not suite.always]
+    if wanted:
+        click.echo("The labels that start the suites, to be made once:")
+    for label in dict.fromkeys(suite.label or f"run-ci-{suite.name}" for suite in wanted):
+        click.echo(f"  gh label create {shlex.quote(printable(label))}")

@@ -45,7 +45,7 @@ _Group = tuple[str, tuple[Selected, ...], list[str]]
 def _everything(repository: Repository) -> list[_Group]:
     project = repository.project
     groups = [_group(repository, suite) for suite in project.suites]
-    registered = {entry.file for entry in project.registered}
+    registered = {file for entry in project.registered for file in entry.files}
     loose = [file for file in repository.files if file not in registered]
     if loose:
         groups.append(_selected(repository, "not registered in any suite", loose))
@@ -84,7 +84,7 @@ def _rows(selected: tuple[Selected, ...], past: dict[str, Past]) -> list[str]:
     rows = [header]
     for item in selected:
         test, known = item.test, past.get(item.test.id, Past())
-        where = test.where or "no"
+        where = (test.where or "no") + (printable(f", disabled: {test.disabled}") if test.disabled else "")
         limit = f"{test.timeout / 60:g} min"
         rows.append(
             (

@@ -10,7 +10,7 @@ import click
 
 from trainci.errors import EXIT_OK, UsageError
 from trainci.github import actions as github
-from trainci.github import triggers
+from trainci.github import payload, triggers
 from trainci.github.workflows import matrix
 from trainci.repository import Request, open_repository
 
@@ -37,7 +37,7 @@ def command(event: Path | None, event_name: str, changed: bool, base: str, form:
 
 
 def _plan_event(event: Path, event_name: str) -> int:
-    decisions = triggers.decide(open_repository().project, github.read_trigger(event, event_name))
+    decisions = triggers.decide(open_repository().project, payload.read_trigger(event, event_name))
     width = max((len(decision.suite.name) for decision in decisions), default=0)
     for decision in decisions:
         click.echo(f"{'run ' if decision.runs else 'skip'}  {decision.suite.name:<{width}}  {decision.reason}")
@@ -52,7 +52,7 @@ def _plan_changed(base: str, form: str) -> int:
     selected = repository.select(request)
     found = [f"changed {item.test.id}: {item.reason}" for item in selected.tests]
     found += [f"refused {refused.test_id}: {refused.sentence}" for refused in selected.refused]
-    for line in found:
+    for line in (*found, *selected.unseen):
         click.echo(github.inert(line), err=form == "github")
     if selected.note:
         click.echo(selected.note, err=form == "github")

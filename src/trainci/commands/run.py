@@ -9,7 +9,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ from trainci.github import actions as github
 from trainci.history import past
 from trainci.history.event_log import EventLog
 from trainci.history.keeper import Keeper
+from trainci.history.store import Past
 from trainci.host.clock import steady_time
 from trainci.model import Pool, Run, Selection
 from trainci.paths import RunPaths, StatePaths
@@ -121,6 +122,8 @@ def _select(repository: Repository, options: _Options) -> Selection:
             "nothing is selected. Name a label, suite, file, id or glob (see `trainci list`), or --changed."
         )
     selected = repository.select(request)
+    for sentence in selected.unseen:
+        click.echo(github.inert(sentence), err=True)
     if selected.is_empty and not selected.note:
         raise UsageError(f"{', '.join(request.selectors)}: no test is registered there. Add one to trainci.toml.")
     return selected
@@ -131,9 +134,10 @@ def _run(
 ) -> tuple[Run, Exception | None]:
     """The finished run, and what went wrong where it was painted, which ends no run."""
     notes = _short_secrets(repository)
-    state, run_id = _make_room(repository.root, notes.append)
-    executor.open()
+    notes += [f"python: {shlex.join(python)}" for python in _pythons(feasible)]
     with closing(executor):
+        executor.open()
+        state, run_id = _make_room(repository.root, notes.append)
         plan = _plan(repository, feasible, executor, state, run_id, options, notes.append)
         paths = RunPaths(state, run_id)
         painter = Painter(_console(repository.root, plan, executor.pool))
@@ -146,6 +150,10 @@ def _run(
                 run = runner.run()
             painter.summary(run, repository.root)
     return run, painter.error
+
+
+def _pythons(feasible: Fitting) -> Iterable[tuple[str, ...]]:
+    return dict.fromkeys(item.test.python for item in feasible.selection.tests)
 
 
 def _make_room(root: Path, say: Callable[[str], object]) -> tuple[StatePaths, str]:
@@ -195,10 +203,17 @@ def _plan(
         run_id=run_id,
         commit=git.head(repository.root),
         fitting=feasible,
-        expected={key: known.median for key, known in past(state, ids, say).items() if known.median is not None},
+        expected=_expected(feasible, past(state, ids, say)),
         replay={test_id: _replay(test_id, executor, options) for test_id in ids},
         fail_fast=options.fail_fast,
     )
+
+
+def _expected(feasible: Fitting, history: Mapping[str, Past]) -> dict[str, float]:
+    """How many seconds each test took so far, else what its registration expects."""
+    tests = [item.test for item in feasible.selection.tests]
+    said = {test.id: test.expected for test in tests if test.expected is not None}
+    return said | {test_id: known.median for test_id, known in history.items() if known.median is not None}
 
 
 def _report(run: Run, root: Path, junit: Path | None) -> None:
@@ -240,6 +255,7 @@ def _remove_earlier(junit: Path) -> None:
 def _print_plan(selected: Selection, feasible: Fitting, executor: Executor) -> int:
     elsewhere = {item.test_id: f"    not on this host: it {item.sentence}" for item in feasible.too_large}
     elsewhere |= {item.test_id: f"    skipped on this host: it {item.sentence}" for item in feasible.skipped}
+    elsewhere |= {item.test_id: f"    skipped, {printable(item.sentence)}" for item in feasible.disabled}
     for item in selected.tests:
         test = item.test
         click.echo(f"{test.id}\n    because: {item.reason}")

@@ -6,14 +6,28 @@ Every fault is found before any is reported, each as ``file:line: where â†’ in â
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
+from trainci.catalog.files import find_test_files
 from trainci.config.faults import breadcrumb, clash_faults, default_label, shape_faults, syntax_fault
-from trainci.config.tables import CONFIG_FILE, FileTable, SuiteTable, WorkflowTable, json_schema
+from trainci.config.tables import (
+    CONFIG_FILE,
+    EntryTable,
+    FileTable,
+    SettingsTable,
+    StepTable,
+    SuiteTable,
+    WorkflowTable,
+    json_schema,
+)
 from trainci.errors import PlacedFaults, UsageError
-from trainci.model import Entry, Project, Suite, Workflow
+from trainci.globs import is_glob, matches
+from trainci.model import Entry, PathRule, Project, Suite, Workflow
 from trainci.toml_lines import toml_lines
 
 if sys.version_info >= (3, 11):
@@ -70,7 +84,7 @@ def load(root: Path) -> Project:
     if faults:
         placed = sorted((lines.line(path), breadcrumb(path), sentence) for path, sentence in faults)
         raise PlacedFaults("\n".join(f"{CONFIG_FILE}:{line}: {where}: {what}" for line, where, what in placed))
-    return _project(parsed, lines)
+    return _project(parsed, lines, root)
 
 
 class _Lines:
@@ -86,23 +100,44 @@ class _Lines:
         return f"{CONFIG_FILE}:{self.line(path)}"
 
 
-def _seconds(minutes: float | None) -> float | None:
-    return None if minutes is None else minutes * 60
-
-
-def _project(parsed: FileTable, lines: _Lines) -> Project:
+def _project(parsed: FileTable, lines: _Lines, root: Path) -> Project:
     table = parsed.project
     return Project(
         test_globs=tuple(table.tests),
         base=table.base,
-        default_gpus=table.default_gpus,
         max_gpus=table.max_gpus,
-        timeout=table.timeout_minutes * 60,
         image=table.image,
-        install=table.install,
-        suites=tuple(_suite(name, suite, parsed.workflow, lines) for name, suite in parsed.suites.items()),
+        suites=tuple(_suite(name, suite, parsed.workflow, lines, root) for name, suite in parsed.suites.items()),
         workflow=_workflow(parsed.workflow),
+        registers=tuple(parsed.catalog.registers),
+        **(_settings(table) | ({} if table.default_gpus is None else {"num_gpus": table.default_gpus})),
+        path_rules=tuple(
+            PathRule(
+                paths=tuple(rule.paths),
+                suites=tuple(rule.suites),
+                tests=tuple(rule.tests),
+                nothing=rule.nothing,
+                where=lines.place("affected", index),
+            )
+            for index, rule in enumerate(parsed.affected)
+        ),
+        max_changed=table.max_changed,
     )
+
+
+def _settings(table: SettingsTable) -> dict[str, Any]:
+    """The fields of Settings."""
+    return {
+        "env": tuple(sorted(table.env.items())),
+        "install": table.install,
+        "setup": tuple(table.setup),
+        "python": tuple(table.python or ()),
+        "python_version": table.python_version,
+        "secrets": tuple(table.secrets),
+        "timeout": None if table.timeout_minutes is None else table.timeout_minutes * 60,
+        "num_gpus": table.num_gpus,
+        "retries": table.retries,
+    }
 
 
 def _workflow(table: WorkflowTable) -> Workflow:
@@ -115,35 +150,72 @@ def _workflow(table: WorkflowTable) -> Workflow:
     )
 
 
-def _suite(name: str, suite: SuiteTable, workflow: WorkflowTable, lines: _Lines) -> Suite:
-    entries = (
-        ()
-        if suite.tests == "all"
-        else tuple(
-            Entry(
-                file=entry.path,
-                args=tuple(entry.args),
-                env=tuple(entry.env.items()),
-                num_gpus=entry.num_gpus,
-                timeout=_seconds(entry.timeout_minutes),
-                where=lines.place("suites", name, "tests", index),
-            )
-            for index, entry in enumerate(suite.tests)
-        )
-    )
+def _suite(name: str, suite: SuiteTable, workflow: WorkflowTable, lines: _Lines, root: Path) -> Suite:
+    written = [] if suite.tests == "all" else suite.tests
+    written_runs_on = ("suites", name, "runs_on") if suite.runs_on else ("workflow", "runs_on")
+    has_runs_on = suite.runs_on or (not suite.always and "runs_on" in workflow.model_fields_set)
     return Suite(
         name=name,
         label=suite.label or default_label(name),
         description=suite.description,
-        entries=entries,
+        entries=tuple(_entries(written, ("suites", name, "tests"), lines, root)),
         all_tests=suite.tests == "all",
         changed=suite.select == "changed",
         always=suite.always,
         image=suite.image,
-        timeout=_seconds(suite.timeout_minutes),
         where=lines.place("suites", name),
         runs_on=tuple(suite.runs_on or (["ubuntu-latest"] if suite.always else workflow.runs_on)),
+        runs_on_where=lines.place(*written_runs_on) if has_runs_on else "",
         schedule=suite.schedule,
-        secrets=tuple(suite.secrets),
         devices=suite.devices,
+        **_settings(suite),
     )
+
+
+def _entries(written: Sequence[EntryTable], path: tuple[str, ...], lines: _Lines, root: Path) -> Iterator[Entry]:
+    """The entries of a suite. What a glob finds and another entry names is that other one's."""
+    found = [(_entry(table, lines.place(*path, index)), table) for index, table in enumerate(written)]
+    named = {entry.id for entry, table in found if not _is_glob(table, root)}
+    for entry, table in found:
+        if not _is_glob(table, root):
+            yield entry
+            continue
+        for file in find_test_files(root, [entry.file]):
+            one = replace(entry, file=file)
+            if one.id not in named and not any(matches(file, pattern) for pattern in table.exclude):
+                named.add(one.id)
+                yield one
+
+
+def _is_glob(table: EntryTable, root: Path) -> bool:
+    return (
+        bool(table.path)
+        and is_glob(table.path or "")
+        and not (root / (table.path or "").partition("::")[0]).exists()
+    )
+
+
+def _entry(table: EntryTable, where: str) -> Entry:
+    return Entry(
+        **_started(table),
+        **_settings(table),
+        steps=tuple(
+            Entry(**_started(step), env=tuple(sorted(step.env.items())), where=where) for step in table.steps
+        ),
+        name=table.name,
+        also=tuple(table.also),
+        disabled=table.disabled,
+        where=where,
+    )
+
+
+def _started(table: StepTable) -> dict[str, Any]:
+    file, separator, node = (table.path or "").partition("::")
+    return {
+        "file": file,
+        "node": separator + node,
+        "module": table.module or "",
+        "command": tuple(table.command or ()),
+        "runner": table.runner or "",
+        "args": tuple(table.args),
+    }

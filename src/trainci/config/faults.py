@@ -6,8 +6,21 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from trainci.config.tables import CONFIG_FILE, EntryTable, FileTable, ProjectTable, SuiteTable, Table, WorkflowTable
-from trainci.text import printable
+from trainci.config.tables import (
+    CONFIG_FILE,
+    AffectedTable,
+    CatalogTable,
+    EntryTable,
+    FileTable,
+    ProjectTable,
+    SettingsTable,
+    StepTable,
+    SuiteTable,
+    Table,
+    WorkflowTable,
+)
+from trainci.model import job_ids
+from trainci.text import caseless, printable
 
 Path = tuple[str | int, ...]
 
@@ -45,6 +58,7 @@ _ADVICE = {
     "string_type": "must be a string",
     "string_too_short": "must not be empty",
     "list_type": "must be a list",
+    "too_short": "must not be empty",
     "int_type": "must be a whole number",
     "float_type": "must be a number",
     "bool_type": "must be true or false",
@@ -55,9 +69,12 @@ _ADVICE = {
 # The table that each key belongs to, by the start and the length of its path: suites → NAME → tests → 0 → KEY.
 _TABLES: dict[tuple[str | int, int], type[Table]] = {
     ("project", 2): ProjectTable,
+    ("catalog", 2): CatalogTable,
     ("workflow", 2): WorkflowTable,
     ("suites", 3): SuiteTable,
     ("suites", 5): EntryTable,
+    ("suites", 7): StepTable,
+    ("affected", 3): AffectedTable,
 }
 
 
@@ -71,12 +88,13 @@ def shape_faults(item: Any) -> Iterator[tuple[Path, str]]:
             yield path, 'must be a list of tests, or "all"'
     elif kind == "extra_forbidden":
         table = _TABLES.get((path[0], len(path)), FileTable)
-        yield path, f"unknown key; known are {', '.join(table.model_fields)}"
-    elif kind == "model_type" and len(path) == 4:
+        own_first = sorted(table.model_fields, key=lambda name: name in SettingsTable.model_fields)
+        yield path, f"unknown key; known are {', '.join(own_first)}"
+    elif kind == "model_type" and path[0] == "suites" and len(path) in (4, 6):
         yield path, 'must be a path, or a table such as { path = "tests/test_x.py" }'
-    elif kind == "string_type" and path[4:5] == ("env",):
+    elif kind == "string_type" and path[-2:-1] == ("env",):
         yield path, 'must be a string; for a switch write what the test reads, such as "1" or "true"'
-    elif kind == "list_type" and path[4:5] == ("args",):
+    elif kind == "list_type" and path[-1] == "args":
         yield path, 'must be a list of strings, such as ["--async-save"]: splitting a string would go wrong'
     elif item["msg"].startswith("Value error, "):
         yield path, item["msg"].removeprefix("Value error, ")
@@ -96,22 +114,44 @@ def clash_faults(document: dict[str, Any]) -> Iterator[tuple[Path, str]]:
 
     Reads the raw document, so that these faults are reported together with faults of shape.
     """
+    project = document.get("project")
+    if isinstance(project, dict) and {"default_gpus", "num_gpus"} <= project.keys():
+        yield ("project", "default_gpus"), "is an older name of `num_gpus`, which stands there, too; remove it"
     written = document.get("suites")
     suites: dict[str, Any] = written if isinstance(written, dict) else {}
     labels: dict[str, str] = {}
+    jobs: dict[str, str] = {}
     for name, suite in suites.items():
         if not isinstance(suite, dict):
             continue
         label = str(suite.get("label") or default_label(name))
         # GitHub tells no two labels apart by their case.
-        if label.upper() in labels:
-            other = printable(labels[label.upper()])
+        if caseless(label) in labels:
+            other = printable(labels[caseless(label)])
             yield (
                 ("suites", name, "label"),
                 f"{printable(label)} already starts suite {other}; give each its own",
             )
-        labels.setdefault(label.upper(), name)
+        labels.setdefault(caseless(label), name)
         if label != name and label in suites:
             yield ("suites", name, "label"), f"{printable(label)} is the name of another suite; give each its own"
+        for job in job_ids(name, suite.get("select") == "changed"):
+            if (other := jobs.setdefault(caseless(job), name)) != name:
+                yield (
+                    ("suites", name),
+                    f"its job {printable(job)} is one of suite {printable(other)}, too; rename one",
+                )
+                break
         if suite.get("select") and suite.get("tests"):
             yield ("suites", name, "select"), 'select = "changed" finds its tests itself; remove `tests`'
+    rules = document.get("affected")
+    for index, rule in enumerate(rules if isinstance(rules, list) else ()):
+        if not isinstance(rule, dict):
+            continue
+        if sum(bool(rule.get(key)) for key in ("suites", "tests", "nothing")) != 1:
+            yield ("affected", index), "say one of suites = […], tests = […] and nothing = true"
+        named = rule.get("suites")
+        for number, name in enumerate(named if isinstance(named, list) else ()):
+            if isinstance(name, str) and name not in suites:
+                known = ", ".join(map(printable, suites)) or "none"
+                yield ("affected", index, "suites", number), f"{printable(name)} is no suite; there are: {known}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -16,6 +16,7 @@ from pydantic import (
     StrictInt,
     StrictStr,
     ValidationInfo,
+    model_validator,
 )
 
 from trainci.config import values as allowed
@@ -24,20 +25,24 @@ from trainci.text import printable
 CONFIG_FILE = "trainci.toml"
 
 
-def _existing_file(path: str, info: ValidationInfo) -> str:
+def _target(path: str, info: ValidationInfo) -> str:
+    """A file, a folder, a test inside a file (``::``), or a glob of files, each below the root."""
     root: Path = (info.context or {})["root"]
     shown = printable(path) or "an empty string"
     if not allowed.inside(path):
         raise ValueError(f"{shown} is not inside the repository; write a path relative to its root")
+    file, separator, node = path.partition("::")
     try:
-        is_there = (root / path).is_file()
+        is_there = (root / file).exists()
     except OSError as error:
         raise ValueError(f"{shown} cannot be read: {error.strerror}") from None
+    if not is_there and allowed.is_glob(file) and not separator:
+        return posixpath.normpath(file)
     if not is_there:
         raise ValueError(f"{shown} does not exist")
-    if not (root / path).resolve().is_relative_to(root.resolve()):
+    if not (root / file).resolve().is_relative_to(root.resolve()):
         raise ValueError(f"{shown} is a link that leads outside the repository")
-    return posixpath.normpath(path)
+    return posixpath.normpath(file) + separator + node
 
 
 Minutes = Annotated[float, Field(strict=True, gt=0, le=7 * 24 * 60, allow_inf_nan=False)]
@@ -46,9 +51,11 @@ Argument = Annotated[StrictStr, AfterValidator(allowed.no_nul)]
 EnvName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 EnvValue = Annotated[Argument, BeforeValidator(allowed.env_value)]
 Glob = Annotated[StrictStr, AfterValidator(allowed.glob_inside)]
-TestFile = Annotated[StrictStr, AfterValidator(_existing_file)]
+Target = Annotated[StrictStr, AfterValidator(_target)]
+Words = Annotated[list[Argument], BeforeValidator(allowed.words), Field(min_length=1)]
 SuiteName = Annotated[str, AfterValidator(allowed.suite_name)]
-RunsOn = Annotated[list[Argument], BeforeValidator(allowed.list_from_one), Field(min_length=1)]
+RunnerLabel = Annotated[Argument, AfterValidator(allowed.runner_label)]
+RunsOn = Annotated[list[RunnerLabel], BeforeValidator(allowed.list_from_one), Field(min_length=1)]
 Secret = Annotated[StrictStr, AfterValidator(allowed.secret_name)]
 Mount = Annotated[Argument, AfterValidator(allowed.mount)]
 
@@ -57,20 +64,92 @@ class Table(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class EntryTable(Table):
+class SettingsTable(Table):
+    """What project, suite and entry may each say; the inner one wins."""
+
+    env: dict[EnvName, EnvValue] = Field({}, description="Environment variables of the tests.")
+    install: StrictStr = Field("", description="Shell command that installs the repository in a job.")
+    setup: list[Argument] = Field([], description="Shell lines of a job before `install`.")
+    python: Words | None = Field(
+        None, description='The interpreter of the tests, or what launches it: "uv run --extra vllm python".'
+    )
+    python_version: StrictStr = Field("", description="Python of a job on a machine of GitHub's, such as 3.11.")
+    secrets: Annotated[list[Secret], AfterValidator(allowed.distinct)] = Field(
+        [], description="Names of the secrets that the tests get; a fork's never do."
+    )
+    timeout_minutes: Minutes | None = Field(None, description="Time limit of each test.")
+    num_gpus: Gpus | None = Field(None, description="Devices of a test whose file does not declare NUM_GPUS.")
+    retries: Annotated[StrictInt, Field(ge=0, le=10)] | None = Field(
+        None, description="How many more times a failed test is tried."
+    )
+
+
+class StepTable(Table):
+    """A test, or one step of it: what is started, and how. One of `path`, `module` and `command`."""
+
+    _started: ClassVar[tuple[str, ...]] = ("path", "module", "command")
+
+    path: Target | None = Field(
+        None, description="A file, a folder for pytest, a test of it (`file.py::test`), or a glob of files."
+    )
+    module: Annotated[StrictStr, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")] | None = Field(
+        None, description="Started as `python -m MODULE`."
+    )
+    command: Annotated[list[Argument], Field(min_length=1)] | None = Field(
+        None, description="Any other command, one word a string; no shell reads it. Give it a `name`."
+    )
+    runner: Literal["python", "pytest", "shell", "torchrun"] | None = Field(
+        None, description="What starts `path`, where the file does not show it."
+    )
+    args: list[Argument] = Field([], description="Arguments after it, one string each; never split.")
+    env: dict[EnvName, EnvValue] = Field({}, description="Environment variables of this variant.")
+
+    @model_validator(mode="after")
+    def _starts_one_thing(self) -> StepTable:
+        allowed.started({name: bool(getattr(self, name)) for name in self._started})
+        if self.runner and not self.path:
+            raise ValueError("`runner` says what starts `path`, and there is none")
+        if self.runner == "pytest" or not self.path or "::" not in self.path:
+            return self
+        if self.runner:
+            raise ValueError(f"{self.path} names a test inside a file, which only pytest starts")
+        return self
+
+
+class EntryTable(SettingsTable, StepTable):
     """One test of a suite. A plain path is short for `{ path = "…" }`."""
 
-    path: TestFile = Field(description="The test file, relative to the repository's root.")
-    args: list[Argument] = Field([], description="Arguments after the file name, one string each; never split.")
-    env: dict[EnvName, EnvValue] = Field({}, description="Environment variables of this variant.")
-    num_gpus: Gpus | None = Field(None, description="Devices, for a file that does not declare NUM_GPUS itself.")
-    timeout_minutes: Minutes | None = Field(None, description="Time limit of this test.")
+    _started: ClassVar[tuple[str, ...]] = ("path", "module", "command", "steps")
+
+    steps: list[Annotated[StepTable, BeforeValidator(allowed.entry_from_path)]] = Field(
+        [], description="Instead of one command several, in one lease; give it a `name`."
+    )
+    exclude: list[Glob] = Field([], description="Globs of files that the glob in `path` leaves out.")
+    name: Argument = Field("", description="Its id, instead of what it starts.")
+    also: list[Glob] = Field([], description="Globs of files that it uses and nothing names: its data.")
+    disabled: StrictStr = Field("", description="Why it is not run; it is listed as skipped.")
+
+    @model_validator(mode="after")
+    def _has_an_id(self) -> EntryTable:
+        if (self.command or self.steps) and not self.name:
+            raise ValueError("a test that is a `command` or `steps` needs a `name`, which is its id")
+        if self.steps and (self.args or self.runner):
+            raise ValueError("`args` and `runner` belong to each of the `steps`")
+        if any(allowed.is_glob(step.path or "") for step in self.steps):
+            raise ValueError("a step starts one thing, and no glob")
+        if self.name and self.path and allowed.is_glob(self.path):
+            raise ValueError("a glob stands for several tests, which cannot share one `name`")
+        if self.exclude and not (self.path and allowed.is_glob(self.path)):
+            raise ValueError("`exclude` leaves files out of a glob in `path`, and there is none")
+        return self
 
 
-class SuiteTable(Table):
+class SuiteTable(SettingsTable):
     """A group of tests that one label starts."""
 
-    label: StrictStr = Field("", description="The pull-request label; `run-ci-<name>` when left out.")
+    label: Annotated[StrictStr, AfterValidator(allowed.label)] = Field(
+        "", description="The pull-request label; `run-ci-<name>` when left out."
+    )
     description: StrictStr = ""
     tests: Literal["all"] | list[Annotated[EntryTable, BeforeValidator(allowed.entry_from_path)]] = Field(
         [], description='The tests, or "all" for every registered test.'
@@ -78,32 +157,32 @@ class SuiteTable(Table):
     select: Literal["changed"] | None = Field(None, description="Take the tests that a change touches.")
     always: StrictBool = Field(False, description="Run on every push and pull request, with no label.")
     image: StrictStr = Field("", description="Container image of this suite, instead of the project's.")
-    timeout_minutes: Minutes | None = Field(None, description="Time limit of each test of this suite.")
     runs_on: RunsOn | None = Field(
         None, description="Labels of the runner, instead of the workflow's; ubuntu-latest when `always`."
     )
     schedule: Annotated[StrictStr, AfterValidator(allowed.cron)] = Field(
         "", description='When to run besides, as a cron line in UTC: "30 2 * * *".'
     )
-    secrets: list[Secret] = Field([], description="Names of the secrets that its tests get; a fork's never do.")
     devices: Argument = Field("auto", description="What `trainci run --devices` gets in its job.")
 
 
-class ProjectTable(Table):
+class ProjectTable(SettingsTable):
     """Defaults for the whole repository."""
 
     tests: list[Glob] = Field(
         ["tests/test_*.py", "tests/plugin_contracts/test_*.py"],
         description="Globs of the test files; `*` does not cross `/`, `**` does.",
     )
-    base: Argument = Field(
+    base: Annotated[Argument, AfterValidator(allowed.branch)] = Field(
         "main", min_length=1, description="The branch that changes are compared with, as on `origin`."
     )
-    default_gpus: Gpus = Field(8, description="Devices of a test that declares no NUM_GPUS.")
+    default_gpus: Gpus | None = Field(None, description="Older name of this table's `num_gpus`.")
     max_gpus: Gpus = Field(8, description="Devices of the largest host that runs the tests.")
     image: StrictStr = Field("", description="Container image of the jobs.")
-    install: StrictStr = Field("", description="Shell command that installs the repository in a job.")
     timeout_minutes: Minutes = Field(60, description="Time limit of a test that sets none.")
+    max_changed: Annotated[StrictInt, Field(ge=1)] | None = Field(
+        None, description="How many tests one changed file may select through others; beyond it, a label is named."
+    )
 
 
 class WorkflowTable(Table):
@@ -117,7 +196,7 @@ class WorkflowTable(Table):
         "/dev/shm/trainci", description="The hosts' lease directory, mounted into every container."
     )
     mounts: list[Mount] = Field([], description='Model and dataset caches: "/on/the/host:/in/the/container".')
-    container_options: Argument = Field(
+    container_options: Annotated[Argument, AfterValidator(allowed.container_options)] = Field(
         "--gpus all", description="Options of `docker create` for the jobs' containers."
     )
     queue_minutes: Minutes = Field(
@@ -125,12 +204,31 @@ class WorkflowTable(Table):
     )
 
 
+class CatalogTable(Table):
+    """How test files are read."""
+
+    registers: list[Annotated[StrictStr, Field(pattern=r"^[A-Za-z_]\w*$")]] = Field(
+        [], description="Functions by whose call a test file names its suite: register_ci(suite=…, num_gpus=…)."
+    )
+
+
+class AffectedTable(Table):
+    """What a change of some paths reaches besides what trainci finds by itself."""
+
+    paths: list[Glob] = Field(min_length=1, description="Globs of the files whose change this is about.")
+    suites: list[StrictStr] = Field([], description="The suites that such a change selects, by name.")
+    tests: list[Glob] = Field([], description="The tests that it selects: files, globs of them, or ids.")
+    nothing: StrictBool = Field(False, description="Such a change reaches no test, whatever uses the file.")
+
+
 class FileTable(Table):
     """trainci.toml: the suites, labels and limits of a repository under trainci."""
 
     project: ProjectTable = Field(default_factory=lambda: ProjectTable())
+    catalog: CatalogTable = Field(default_factory=lambda: CatalogTable())
     workflow: WorkflowTable = Field(default_factory=lambda: WorkflowTable())
     suites: dict[SuiteName, SuiteTable] = {}
+    affected: list[AffectedTable] = Field([], description="What a change of some paths reaches.")
 
 
 def json_schema() -> dict[str, Any]:

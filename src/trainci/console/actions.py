@@ -8,7 +8,7 @@ from typing import TextIO
 
 from trainci.console.plain import Console
 from trainci.github import actions as github
-from trainci.model import Result, Run, events
+from trainci.model import Outcome, Result, Run, events
 from trainci.reports import read_log
 
 
@@ -28,6 +28,7 @@ class GithubConsole(Console):
         self._stopped = False
         self._held_back: list[events.Event] = []
         self._begun: set[tuple[str, int]] = set()
+        self._annotations = 0
 
     def _on(self, event: events.Event) -> None:
         match event:
@@ -68,9 +69,18 @@ class GithubConsole(Console):
                 break
         self._finish(test_id)
 
+    def summary(self, run: Run, root: Path) -> None:
+        count = sum(result.verdict.outcome not in (Outcome.PASSED, Outcome.SKIPPED) for result in run.results)
+        self._annotations = github.annotations_shown(count)
+        super().summary(run, root)
+        if left := count - github.annotations_shown(count):
+            self._command(github.annotations_left(left))
+
     def _details(self, run: Run, result: Result, root: Path) -> None:
-        file = result.test_id.partition("[")[0]
-        self._command(github.annotation(result.verdict.sentence, file=file, line=1, title=result.test_id))
+        if self._annotations:
+            self._annotations -= 1
+            file = result.test_id.partition("[")[0]
+            self._command(github.annotation(result.verdict.sentence, file=file, line=1, title=result.test_id))
         self._stop_commands()
         super()._details(run, result, root)
         self._resume_commands()

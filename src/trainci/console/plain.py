@@ -9,10 +9,11 @@ from typing import TextIO
 
 from trainci.model import Cause, Ending, Outcome, Phase, Result, Run, events
 from trainci.output.screen import Screen
-from trainci.reports import last_lines
-from trainci.text import printable
+from trainci.reports import items_of, last_lines
+from trainci.text import counted, printable
 
 _SHOWN_LINES = 15
+_SHOWN_ITEMS = 20
 
 
 class Console:
@@ -55,9 +56,21 @@ class Console:
         self._write("")
         for result in run.results:
             self._write(printable(_result_line(result)))
+            self._items(result)
             if result.verdict.outcome not in (Outcome.PASSED, Outcome.SKIPPED):
                 self._details(run, result, root)
         self._write(totals(run))
+
+    def _items(self, result: Result) -> None:
+        """The items that did not pass, and every step."""
+        items, more = items_of(result, _SHOWN_ITEMS)
+        steps = bool(result.attempts and result.attempts[-1].test.steps)
+        for item in items:
+            if steps or item.outcome != "passed":
+                why = printable(item.message.partition("\n")[0])
+                self._write(f"    {item.outcome:<11} {item.name}" + (f": {why}" if why else ""))
+        if more:
+            self._write(f"    and {counted(more, 'item')} more")
 
     def _details(self, run: Run, result: Result, root: Path) -> None:
         if result.attempts:

@@ -4,24 +4,12 @@ from __future__ import annotations
 
 import inspect
 import reprlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from trainci.contracts import loading
 from trainci.contracts.contract import Contract, Hook, Violation
-
-_SHOWN = (
-    "index",
-    "prompt",
-    "response",
-    "tokens",
-    "response_length",
-    "loss_mask",
-    "rollout_log_probs",
-    "reward",
-    "status",
-)
 
 
 @dataclass(frozen=True)
@@ -58,11 +46,13 @@ class Verdict:
         return "\n          ".join(filter(None, lines))
 
 
-def check(contract: Contract, path: str, settings: Mapping[str, object] | None = None) -> Verdict:
+def check(
+    contract: Contract, path: str, settings: Mapping[str, object] | None = None, shown: Collection[str] = ()
+) -> Verdict:
     """Load the hook at ``path``, compare its signature and call it with small samples.
 
     ``settings`` are attributes of ``args`` that the hook needs beyond the usual ones. The current directory
-    is searched for modules first.
+    is searched for modules first. ``shown`` are the fields of a sample that the verdict shows; empty: all.
     """
     came, not_called = "", ""
     hook: Hook | None = None
@@ -86,7 +76,7 @@ def check(contract: Contract, path: str, settings: Mapping[str, object] | None =
         except Violation as violation:
             # A violation that is about no sample of its own is about what the hook was given.
             sample = violation.sample if violation.sample is not None or hook is None else hook.given
-            return Verdict(contract, path, problem=str(violation), came=came, sample=describe(sample))
+            return Verdict(contract, path, problem=str(violation), came=came, sample=describe(sample, shown))
     return Verdict(contract, path, came=came, not_called=not_called)
 
 
@@ -102,15 +92,15 @@ def _compare(contract: Contract, signature: inspect.Signature, function: Callabl
         raise Violation("is not async, but the trainer awaits it: write `async def`")
 
 
-def describe(sample: object) -> str:
-    """A sample in one line, its long values cut; empty for none."""
+def describe(sample: object, shown: Collection[str] = ()) -> str:
+    """A sample in one line, its long values cut, and only the fields ``shown``; empty for none."""
     if sample is None or isinstance(sample, str):
         return sample or ""
     if isinstance(sample, (list, tuple)):
-        return f"[{', '.join(map(describe, sample))}]"
+        return f"[{', '.join(describe(one, shown) for one in sample)}]"
     if not is_dataclass(sample) or isinstance(sample, type):
         return reprlib.repr(sample)
-    present = [field.name for field in fields(sample) if field.name in _SHOWN]
+    present = [field.name for field in fields(sample) if not shown or field.name in shown]
     return f"{type(sample).__name__}({', '.join(f'{name}={_short(getattr(sample, name))}' for name in present)})"
 
 

@@ -1,4 +1,7 @@
-"""The nouns: a Contract as data, the Hook that is held to it, and the Violation that says how it broke it."""
+"""The nouns: a Contract as data, the Table of a trainer's, the Hook that is held to one, and its Violation.
+
+They know no trainer: what a hook is called with, and what is looked at in its answer, is a Contract's ``check``.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,13 @@ import inspect
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
+from pathlib import Path
+from types import SimpleNamespace, TracebackType
 from typing import Any
 
-from trainci.contracts.slime.stand_ins import Args
+from trainci.errors import UsageError
+
+_OURS = str(Path(__file__).parent)
 
 
 class Violation(Exception):
@@ -39,8 +45,8 @@ class Contract:
     """The trainer awaits the answer, so the hook must be ``async def``."""
     needs_torch: bool = False
     """Its arguments are tensors."""
-    group: bool = False
-    """The form of the hook that the trainer calls under ``--group-rm``."""
+    switch: str = ""
+    """The trainer's switch under which it calls this form of the hook (``group-rm``); empty: its usual form."""
 
     @property
     def signature(self) -> str:
@@ -51,9 +57,45 @@ class Contract:
         return f"{prefix}({', '.join([*self.positional, *star, *by_name])}) -> {self.returns}"
 
 
+@dataclass(frozen=True)
+class Table:
+    """Every hook that one trainer loads from a function path. A new hook is a Contract in it, and a check."""
+
+    contracts: tuple[Contract, ...]
+    shown: tuple[str, ...] = ()
+    """The fields of a sample that a verdict shows; empty: all of them."""
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Each hook once, in the order of the table."""
+        return tuple(dict.fromkeys(contract.option for contract in self.contracts))
+
+    @property
+    def switches(self) -> tuple[str, ...]:
+        """Each switch that has a form of a hook of its own."""
+        return tuple(dict.fromkeys(contract.switch for contract in self.contracts if contract.switch))
+
+    def find(self, option: str, *switches: str) -> Contract:
+        """The contract of ``option``, in the form that one of ``switches`` asks for where it has such a form.
+
+        :raises UsageError: there is no such hook.
+        """
+        forms = [contract for contract in self.contracts if contract.option == option]
+        if not forms:
+            raise UsageError(f"there is no hook {option!r}; there are: {', '.join(self.options)}")
+        return next((contract for contract in forms if contract.switch in switches), forms[0])
+
+
+class Args(SimpleNamespace):
+    """The trainer's arguments. One that a hook needs and that is missing is an error with the way out."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"args has no {name!r} in a contract check; give it with --set {name}=VALUE")
+
+
 @dataclass
 class Hook:
-    """A loaded function (or class) with the ``settings`` that its ``args`` carry beyond the usual ones."""
+    """A loaded function (or class) with the ``settings`` that its ``args`` carry beyond those of its check."""
 
     contract: Contract
     function: Callable[..., Any]
@@ -62,7 +104,7 @@ class Hook:
     """What it was last called about."""
 
     def args(self, **values: object) -> Args:
-        """The trainer's arguments as the hook sees them."""
+        """The trainer's arguments as the hook sees them; its settings overrule ``values``."""
         return Args(**{**values, **self.settings})
 
     def call(self, *positional: object, sample: object = None, **keywords: object) -> Any:
@@ -100,5 +142,5 @@ def place(trace: TracebackType | None) -> str:
         for frame in traceback.extract_tb(trace)
         if not frame.filename.startswith("<frozen") and "importlib" not in frame.filename
     ]
-    foreign = [frame for frame in frames if "trainci/testing/contracts" not in frame.filename] or frames
+    foreign = [frame for frame in frames if not frame.filename.startswith(_OURS)] or frames
     return f"{foreign[-1].filename}:{foreign[-1].lineno}" if foreign else "no line of it is known"

@@ -9,22 +9,31 @@ from collections.abc import Iterable, Mapping
 from typing import TextIO
 
 from trainci.contracts.checking import Verdict, check
-from trainci.contracts.slime.table import find
+from trainci.contracts.contract import Table
 from trainci.errors import EXIT_FAILED, EXIT_OK, TrainciError, UsageError
 
-
-def verdicts(
-    hooks: Mapping[str, str], settings: Mapping[str, object] | None = None, *, group_rm: bool = False
-) -> list[Verdict]:
-    """A verdict for each hook of ``hooks``, option → function path."""
-    return [check(find(option, group_rm=group_rm), path, settings) for option, path in hooks.items()]
+Hooks = Mapping[str, str]
+"""Option → function path."""
+Settings = Mapping[str, object] | None
 
 
-def require(
-    hooks: Mapping[str, str], settings: Mapping[str, object] | None = None, *, group_rm: bool = False
-) -> None:
+def verdicts(table: Table, hooks: Hooks, settings: Settings, switches: Iterable[str] = ()) -> list[Verdict]:
+    """A verdict for each of ``hooks``, in the form that ``switches`` ask for.
+
+    :raises UsageError: the table has no such hook or no such switch.
+    """
+    switches = tuple(switches)
+    for switch in switches:
+        if switch not in table.switches:
+            known = ", ".join(table.switches) or "none"
+            raise UsageError(f"there is no switch {switch!r} that changes a hook's contract; there are: {known}")
+    found = {option: table.find(option, *switches) for option in hooks}
+    return [check(found[option], path, settings, table.shown) for option, path in hooks.items()]
+
+
+def require(table: Table, hooks: Hooks, settings: Settings, switches: Iterable[str] = ()) -> None:
     """The body of a test: an AssertionError with the verdicts of the hooks that broke their contract."""
-    failed = [verdict for verdict in verdicts(hooks, settings, group_rm=group_rm) if not verdict.passed]
+    failed = [verdict for verdict in verdicts(table, hooks, settings, switches) if not verdict.passed]
     if failed:
         raise AssertionError("\n" + "\n".join(map(str, failed)))
 
@@ -41,7 +50,7 @@ def report(found: Iterable[Verdict], stream: TextIO) -> int:
     return EXIT_OK if len(passed) == len(found) else EXIT_FAILED
 
 
-def main(hooks: Mapping[str, str], settings: Mapping[str, object] | None = None, *, group_rm: bool = False) -> None:
+def main(table: Table, hooks: Hooks, settings: Settings, switches: Iterable[str] = ()) -> None:
     """The end of a contract test file that is run directly; exits with 0, 1 or 2.
 
     Each of ``hooks`` is an argument; those that are given are checked in the place of all that the file names.
@@ -51,13 +60,16 @@ def main(hooks: Mapping[str, str], settings: Mapping[str, object] | None = None,
     )
     for option in hooks:
         parser.add_argument(f"--{option}", dest=option, metavar="PKG.MODULE.FUNCTION")
-    parser.add_argument("--group-rm", action="store_true", default=group_rm, help="custom-rm-path takes groups")
+    on = set(switches)
+    for switch in table.switches:
+        parser.add_argument(f"--{switch}", dest=switch, action="store_true", default=switch in on)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="an attribute of args")
     chosen = vars(parser.parse_args())
     given = {option: chosen[option] for option in hooks if chosen[option]}
     try:
         values = {**(settings or {}), **parse_settings(chosen["set"])}
-        sys.exit(report(verdicts(given or hooks, values, group_rm=chosen["group_rm"]), sys.stdout))
+        on |= {switch for switch in table.switches if chosen[switch]}
+        sys.exit(report(verdicts(table, given or hooks, values, on), sys.stdout))
     except TrainciError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(error.exit_code)

@@ -8,18 +8,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from trainci.executors.base import Emit, Job, Show
-from trainci.model import Cause, Ending, Phase, Pool, Test, events
+from trainci.model import Cause, Ending, Phase, Pool, Results, Test, events
 
 PASSED = Ending(Cause.EXITED, 0)
 
 
 @dataclass(frozen=True)
 class Scripted:
-    """How one attempt goes: what it prints and how it ends. ``hangs``: it ends only when it is stopped."""
+    """How one attempt goes: what it prints, leaves, and how it ends. ``hangs``: it ends only when it is stopped."""
 
     ending: Ending = PASSED
     output: str = ""
     hangs: bool = False
+    results: Results | None = None
 
 
 class FakeExecutor:
@@ -70,7 +71,7 @@ class FakeExecutor:
         if scripted.hangs:
             self._hanging[job] = emit
         else:
-            self._end(job, emit, scripted.ending)
+            self._end(job, emit, scripted.ending, scripted.results)
 
     def stop(self, job: Job) -> None:
         """See Executor."""
@@ -81,8 +82,8 @@ class FakeExecutor:
         attempts = self._script.get(_name(job), ())
         return attempts[job.attempt - 1] if job.attempt <= len(attempts) else Scripted()
 
-    def _end(self, job: Job, emit: Emit, ending: Ending) -> None:
-        emit(events.Ended(self._clock(), job.test.id, job.attempt, job.phase, ending))
+    def _end(self, job: Job, emit: Emit, ending: Ending, results: Results | None = None) -> None:
+        emit(events.Ended(self._clock(), job.test.id, job.attempt, job.phase, ending, results))
 
 
 def _name(job: Job) -> str:

@@ -12,15 +12,16 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from trainci.executors import results
 from trainci.executors.base import Emit, Job, Show
 from trainci.executors.launcher import Launched, Launcher
 from trainci.executors.watcher import Watcher, open_log
 from trainci.host import devices
 from trainci.host.clock import steady_time
+from trainci.interpreter import search_path
 from trainci.lease import protocol
 from trainci.lease.store.directory import open_directory
 from trainci.model import Cause, Ending, Phase, Pool, Test, events
-from trainci.output.redaction import Redactor
 from trainci.paths import RunPaths
 
 GRACE_SECONDS = 5.0
@@ -65,8 +66,7 @@ class LocalExecutor:
 
     def command(self, test: Test) -> str:
         """See Executor."""
-        variables = [f"{name}={_shell_word(value)}" for name, value in test.env]
-        return " ".join([*variables, *map(_shell_word, test.command)])
+        return _shell_line(test.env, test.command) if test.command else _shell_lines(test)
 
     def start(self, job: Job, emit: Emit, show: Show) -> None:
         """See Executor."""
@@ -78,8 +78,7 @@ class LocalExecutor:
             emit(events.Ended(self._clock(), job.test.id, job.attempt, job.phase, ending))
             return
         self._launched[job.test.id, job.attempt] = launched
-        redactor = Redactor(self._secrets)
-        watcher = Watcher(job, launched, output, status, log, redactor, emit, show, self._clock)
+        watcher = Watcher(job, launched, output, status, log, self._secrets, emit, show, self._clock)
         threading.Thread(target=watcher.run, name=job.test.id, daemon=True).start()
 
     def stop(self, job: Job) -> None:
@@ -91,11 +90,15 @@ class LocalExecutor:
         """The lease process of ``job``, and the descriptors of its output and its reports."""
         variables = {
             **dict(job.test.env),
+            **results.variables(job),
             "PYTHONUNBUFFERED": "1",
             "TRAINCI_TEST_ID": job.test.id,
             "TRAINCI_PHASE": "" if job.phase is Phase.BOTH else job.phase.value,
             "TRAINCI_METRICS_FILE": str(RunPaths.metrics(job.log)),
         }
+        variables["PATH"] = search_path(
+            job.test.python, self._root, variables.get("PATH") or os.environ.get("PATH", os.defpath)
+        )
         self._launcher = self._launcher or Launcher()
         output, its_output = os.pipe()
         status, its_status = os.pipe()
@@ -121,7 +124,7 @@ class LocalExecutor:
         return [
             *(protocol.COUNT, str(job.num_gpus), *(where if job.num_gpus else [])),
             *(protocol.TIME_LIMIT, f"{job.time_limit:g}", protocol.GRACE, f"{GRACE_SECONDS:g}"),
-            *(f"{protocol.NAME}={job.test.id}", "--", *job.test.command),
+            *(f"{protocol.NAME}={job.test.id}", "--", *results.command(job)),
         ]
 
 
@@ -133,6 +136,15 @@ def local_executor(root: Path, spec: str, secrets: Sequence[str]) -> LocalExecut
     :raises UsageError: ``spec`` makes no sense, or names a device that is not there.
     """
     return LocalExecutor(root, devices.pool(spec), ("--devices", spec), secrets)
+
+
+def _shell_lines(test: Test) -> str:
+    """Its steps, one after another."""
+    return " && ".join(_shell_line((*test.env, *step.env), step.command) for step in test.steps)
+
+
+def _shell_line(env: Sequence[tuple[str, str]], words: Sequence[str]) -> str:
+    return " ".join([*(f"{name}={_shell_word(value)}" for name, value in env), *map(_shell_word, words)])
 
 
 def _shell_word(text: str) -> str:

@@ -9,13 +9,15 @@ import os
 import select
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from trainci.executors import results
 from trainci.executors.base import Emit, Job, Show
 from trainci.executors.launcher import Launched
 from trainci.lease import protocol
-from trainci.model import Cause, Ending, events
+from trainci.model import Cause, Ending, Results, events
 from trainci.output.redaction import Redactor
 
 # How long output may still trickle in after the lease process has gone, at one time and in all, before the log is
@@ -55,17 +57,18 @@ class Watcher:
         output: int,
         status: int,
         log: io.FileIO,
-        redactor: Redactor,
+        secrets: Sequence[str],
         emit: Emit,
         show: Show,
         clock: Callable[[], float],
     ) -> None:
+        self._job = job
         self._of_job = (job.test.id, job.attempt, job.phase)
         self._launched = launched
         self._output = output
         self._status = status
         self._log = log
-        self._redactor = redactor
+        self._redactor = Redactor(secrets)
         self._emit = emit
         self._show = show
         self._clock = clock
@@ -84,7 +87,8 @@ class Watcher:
             os.close(self._status)
             os.close(self._output)
             self._log.close()
-            self._emit(events.Ended(self._clock(), *self._of_job, self._ended(code)))
+            left = self._masked(results.collect(self._job))
+            self._emit(events.Ended(self._clock(), *self._of_job, self._ended(code), left))
 
     def _follow(self) -> None:
         with contextlib.suppress(OSError):  # others hold as much as this user may have in pipes
@@ -152,6 +156,14 @@ class Watcher:
                 self._emit(events.Started(now, *self._of_job, report.pid))
             case protocol.Ended():
                 self._ending = _ending(report)
+
+    def _masked(self, left: Results | None) -> Results | None:
+        """What the test wrote itself, and not through us."""
+        if left is None:
+            return None
+        mask = self._redactor.mask
+        items = (replace(item, name=mask(item.name), message=mask(item.message)) for item in left.items)
+        return Results(tuple(items), mask(left.fault))
 
     def _lose(self, fault: str) -> None:
         self._fault = fault

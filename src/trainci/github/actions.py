@@ -5,19 +5,22 @@ Format: https://docs.github.com/actions/reference/workflow-commands-for-github-a
 
 from __future__ import annotations
 
-import json
+import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from trainci.errors import MachineError, UsageError
-from trainci.model import Trigger
-from trainci.text import printable
+from trainci.text import counted, printable
 
 # https://docs.github.com/actions/reference/limits: the outputs of a job, 1 MB (counted as UTF-16).
 _LARGEST_OUTPUT = 500_000
+# https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands: a step's summary, 1 MiB, and a
+# larger one is not shown at all. Annotations of a step: 10 of each level.
+LARGEST_SUMMARY = 1 << 20
+_PER_STEP = 10
 
 
 def in_actions(environment: Mapping[str, str]) -> bool:
@@ -36,9 +39,72 @@ def annotation(message: str, file: str = "", line: int = 0, title: str = "", lev
 
 
 def annotated(text: str) -> str:
-    """An annotation for each line of ``text``, at its place where it begins with one (``trainci.toml:14: …``)."""
+    """Annotations of the lines of ``text``, each at its place where it begins with one (``trainci.toml:14: …``)."""
     found = (re.fullmatch(r"(?:([^:]+):(\d+): )?(.*)", line) for line in text.splitlines())
-    return "\n".join(annotation(line[3], line[1] or "", int(line[2] or 0)) for line in found if line)
+    return "\n".join(
+        first_annotations([Annotation(line[3], line[1] or "", int(line[2] or 0)) for line in found if line])
+    )
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """What ``annotation`` takes."""
+
+    message: str
+    file: str = ""
+    line: int = 0
+    title: str = ""
+    level: str = "error"
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}: " if self.file else ""
+        return printable(f"{place}{self.message}")
+
+
+def first_annotations(found: Sequence[Annotation]) -> list[str]:
+    """The lines of one step that say all of ``found``, the most important of each level first.
+
+    GitHub shows 10 annotations of each level and drops the rest in silence. Where there are more, the tenth counts
+    those that are left, and they follow in the log as plain lines.
+    """
+    shown, rest = [], []
+    for level in dict.fromkeys(one.level for one in found):
+        all_of_it = [one for one in found if one.level == level]
+        kept = annotations_shown(len(all_of_it))
+        shown += [annotation(one.message, one.file, one.line, one.title, level) for one in all_of_it[:kept]]
+        if left := all_of_it[kept:]:
+            shown.append(annotations_left(len(left), level))
+            rest += [inert(str(one)) for one in left]
+    return shown + rest
+
+
+def annotations_shown(count: int) -> int:
+    """How many of ``count`` annotations of one level and step GitHub shows, less one where it must be a count."""
+    return count if count <= _PER_STEP else _PER_STEP - 1
+
+
+def annotations_left(count: int, level: str = "error") -> str:
+    """The annotation that counts those which GitHub would drop."""
+    return annotation(f"{counted(count, f'more {level}')}: see the end of this step's log.", level=level)
+
+
+def bounded(parts: Sequence[str], room: int) -> str:
+    """As many of ``parts`` as fit into ``room`` bytes of UTF-8, from the first, and a line that counts the rest."""
+    sizes = [len(part.encode("utf-8", "backslashreplace")) for part in parts]
+    if sum(sizes) <= room:
+        return "".join(parts)
+    kept, used = 0, len(_left_out(len(parts)).encode())
+    while used + sizes[kept] <= room:
+        used += sizes[kept]
+        kept += 1
+    note = _left_out(len(parts) - kept)
+    return "".join(parts[:kept]) + (note if len(note.encode()) <= room else "")
+
+
+def _left_out(count: int) -> str:
+    return (
+        f"\n\n… {counted(count, 'more line')}: GitHub shows no more of a step than 1 MiB. The log has everything.\n"
+    )
 
 
 def group(title: str) -> str:
@@ -69,41 +135,6 @@ def resume_commands(token: str) -> str:
     return f"::{token}::"
 
 
-def read_trigger(path: Path, name: str = "") -> Trigger:
-    """The event of a payload. ``name`` is GitHub's name of it, told from the payload when empty.
-
-    :raises UsageError: the file is no payload of an event that trainci knows.
-    """
-    shown = printable(str(path))
-    try:
-        payload = json.loads(path.read_bytes())
-    except OSError as error:
-        raise UsageError(f"{shown}: {error.strerror}.") from None
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{shown}: not JSON: {printable(str(error))}.") from None
-    if not isinstance(payload, dict):
-        raise UsageError(f"{shown}: not the payload of an event, which is a JSON object.")
-    name = name or _event_name(payload)
-    if not name:
-        raise UsageError(f"{shown}: the payload does not say which event it is of. Name it with --event-name.")
-    pull_request = payload.get("pull_request")
-    if name == "pull_request" and not isinstance(pull_request, dict):
-        raise UsageError(f"{shown}: a pull_request event without its `pull_request`.")
-    labels = _at(payload, "pull_request", "labels")
-    head = _at(payload, "pull_request", "head", "repo", "full_name")
-    return Trigger(
-        name=name,
-        action=_text(payload, "action"),
-        label=_text(payload, "label", "name"),
-        labels=tuple(_text(label, "name") for label in labels) if isinstance(labels, list) else (),
-        # A head whose repository is gone is somebody else's, too.
-        fork=name == "pull_request" and head != _at(payload, "repository", "full_name"),
-        ref=_text(payload, "ref"),
-        cron=_text(payload, "schedule"),
-        choice=_text(payload, "inputs", "suite"),
-    )
-
-
 def write_outputs(outputs: Mapping[str, str], environment: Mapping[str, str]) -> None:
     """Set outputs of this step; on standard output where there is no job.
 
@@ -117,48 +148,28 @@ def write_outputs(outputs: Mapping[str, str], environment: Mapping[str, str]) ->
             f"{len(lines)} characters of output, and GitHub takes {_LARGEST_OUTPUT}: too many tests have changed "
             "to run each by itself. Add the label of a suite instead."
         )
-    _append(environment.get("GITHUB_OUTPUT", ""), lines)
+    if path := environment.get("GITHUB_OUTPUT"):
+        _append(path, lambda _: lines)
+    else:
+        sys.stdout.write(lines)
 
 
 def write_summary(markdown: str, environment: Mapping[str, str]) -> None:
-    """Add to this job's page, where there is a job."""
+    """Add to this job's page, where there is a job; cut at the end of a line to what GitHub shows of a step.
+
+    :raises MachineError: the file that GitHub named cannot be written.
+    """
     if path := environment.get("GITHUB_STEP_SUMMARY"):
-        _append(path, markdown)
+        _append(path, lambda size: bounded(markdown.splitlines(keepends=True), LARGEST_SUMMARY - size))
 
 
-def _append(path: str, text: str) -> None:
-    if not path:
-        sys.stdout.write(text)
-        return
+def _append(path: str, text: Callable[[int], str]) -> None:
+    """Add ``text``, which is told how many bytes the file has."""
     try:
         with Path(path).open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
+            file.write(text(os.fstat(file.fileno()).st_size))
     except OSError as error:
         raise MachineError(f"{path}, which GitHub named, cannot be written: {error.strerror}.") from None
-
-
-def _event_name(payload: Mapping[str, Any]) -> str:
-    for name, key in (
-        ("pull_request", "pull_request"),
-        ("merge_group", "merge_group"),
-        ("schedule", "schedule"),
-        ("workflow_dispatch", "inputs"),
-        ("push", "ref"),
-    ):
-        if key in payload:
-            return name
-    return ""
-
-
-def _at(value: Any, *keys: str) -> Any:
-    for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
-
-
-def _text(value: Any, *keys: str) -> str:
-    found = _at(value, *keys)
-    return found if isinstance(found, str) else ""
 
 
 def _data(text: str) -> str:

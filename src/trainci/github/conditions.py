@@ -5,6 +5,9 @@ Language: https://docs.github.com/actions/reference/evaluate-expressions-in-work
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 from trainci.github.triggers import ALL_SUITES, PUSHED, is_hosted
 from trainci.model import Suite
 
@@ -51,6 +54,41 @@ def group(suite: Suite) -> str:
 def secret(name: str) -> str:
     """The value of a secret, or nothing where a fork's code could read it."""
     return f"${{{{ {_TRUSTED} && secrets.{name} || '' }}}}"
+
+
+def caches(mounts: Sequence[str]) -> str:
+    """Options of `docker create` that mount ``mounts`` (``/on/the/host:/inside``); empty for none.
+
+    Read-only where a fork's code could spoil what is there. Options, and both repositories from the event, for act:
+    it takes no expression in a container's `volumes`, and its `github.repository` is another.
+    """
+    if not mounts:
+        return ""
+    own = "github.event.pull_request.head.repo.full_name == github.event.repository.full_name"
+    trusted = f"!inputs.ref && (github.event_name != 'pull_request' || {own})"
+    paths = [mount.removesuffix(":rw") for mount in mounts]
+    writable, read_only = (" ".join(f'-v "{path}{mode}"' for path in paths) for mode in ("", ":ro"))
+    return f"${{{{ {trusted} && {literal(writable)} || {literal(read_only)} }}}}"
+
+
+def passed(tests: str, detect: str) -> str:
+    """Whether all is well with a suite: its job ``tests`` passed, or ``detect`` found that nothing has changed.
+
+    A job that was skipped for any other reason (one before it failed, say) has not passed.
+    """
+    succeeded = f"needs.{tests}.result == 'success'"
+    if not detect:
+        return succeeded
+    nothing = f"needs.{tests}.result == 'skipped' && needs.{detect}.outputs.has_tests == 'false'"
+    return f"needs.{detect}.result == 'success' && ({succeeded} || {nothing})"
+
+
+def branch_filter(branch: str) -> str:
+    """``branch`` as ``on.push.branches`` takes it, where some characters that a branch may have are patterns.
+
+    Format: https://docs.github.com/actions/reference/workflows-and-actions/workflow-syntax#filter-pattern-cheat-sheet
+    """
+    return re.sub(r"([+!\]])", r"\\\1", branch)
 
 
 def literal(text: str) -> str:

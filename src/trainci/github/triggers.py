@@ -1,6 +1,6 @@
 """Pure: which suites an event of GitHub starts, and why. The one place of this rule.
 
-``workflows/conditions.py`` says the same in GitHub's expression language; a test evaluates both over a table.
+``conditions`` says the same in GitHub's expression language; a test evaluates both over a table.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from trainci.model import Project, Suite, Trigger
+from trainci.text import caseless
 
 ALL_SUITES = "all"
 PUSHED = ("opened", "reopened", "synchronize")
@@ -75,4 +76,4 @@ def _pull_request(suite: Suite, trigger: Trigger) -> tuple[bool, str]:
 
 def _same(one: str, other: str) -> bool:
     # GitHub compares without regard to case, in its expressions as in the names of labels.
-    return one.upper() == other.upper()
+    return caseless(one) == caseless(other)

@@ -1,7 +1,11 @@
-"""Small files of the host, read as a whole."""
+"""Small files of the host, read and replaced as a whole."""
 
 from __future__ import annotations
 
+import errno
+import os
+import secrets
+import stat
 from pathlib import Path
 
 
@@ -16,3 +20,26 @@ def read_text(path: str) -> str | None:
 def remove(path: str) -> None:
     """Remove a file that may be gone already."""
     Path(path).unlink(missing_ok=True)
+
+
+def replace(target: Path, content: bytes) -> None:
+    """Write a file whole or not at all; one that is there keeps its permissions.
+
+    Nothing is written through a link: a checkout may hold one in the file's place, or where a temporary file of a
+    name that can be foretold would go.
+
+    :raises OSError: it cannot be written; ELOOP: there is a link in its place.
+    """
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, "there is a link in its place", str(target))
+    temporary = target.with_name(f".trainci-{secrets.token_hex(8)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            if target.exists():
+                os.fchmod(descriptor, stat.S_IMODE(target.stat().st_mode))
+        temporary.replace(target)
+    except BaseException:
+        remove(str(temporary))
+        raise

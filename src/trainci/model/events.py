@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from trainci.model.run import Ending, Phase, Verdict
+from trainci.model.run import Ending, Phase, Results, Verdict
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,10 @@ class Output(PhaseEvent):
 
 @dataclass(frozen=True)
 class Ended(PhaseEvent):
-    """No process of it lives, and what it printed is in the log."""
+    """No process of it lives, and what it printed is in the log. ``results`` is what it left besides."""
 
     ending: Ending
+    results: Results | None = None
 
     @property
     def final(self) -> bool:

@@ -59,12 +59,34 @@ class Ending:
 
 
 @dataclass(frozen=True)
+class Item:
+    """One test of a file, or one step of a test.
+
+    ``name`` is its class and name as pytest writes them, ``outcome`` is passed, failed, error or skipped,
+    ``seconds`` how long it took with its fixtures, ``message`` why it did not pass.
+    """
+
+    name: str
+    outcome: str
+    seconds: float = 0.0
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Results:
+    """What an attempt left that tells its parts apart: ``items``, or in ``fault`` why they cannot be read."""
+
+    items: tuple[Item, ...] = ()
+    fault: str = ""
+
+
+@dataclass(frozen=True)
 class Attempt:
     """One ended try of a test.
 
     ``phase`` is what ran last: with PREPARE it got no further than its prepare phase. ``started_at`` is when the
     process that holds its devices began, None if it never did. ``log`` is a path relative to the project's root,
-    ``devices`` are ids of Devices.
+    ``devices`` are ids of Devices. ``results`` is None for a test that leaves none.
     """
 
     test: Test
@@ -76,6 +98,7 @@ class Attempt:
     log: str
     devices: tuple[str, ...] = ()
     phase: Phase = Phase.BOTH
+    results: Results | None = None
 
     @property
     def duration(self) -> float:

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from trainci.model import Item, Result
 from trainci.output.screen import Screen
 
 _CHUNK = 1 << 16
@@ -62,3 +63,12 @@ def _size(log: Path) -> int:
         return log.stat().st_size
     except OSError:
         return 0
+
+
+def items_of(result: Result, most: int) -> tuple[tuple[Item, ...], int]:
+    """Up to ``most`` items of the last attempt, those first that did not pass; and how many more there are."""
+    last = result.attempts[-1].results if result.attempts else None
+    items = last.items if last else ()
+    if len(items) > most:
+        items = tuple(sorted(items, key=lambda item: item.outcome == "passed"))
+    return items[:most], max(0, len(items) - most)

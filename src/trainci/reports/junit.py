@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import os
+import io
 import re
 from datetime import datetime, timezone
 from pathlib import Path
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
-from trainci.model import Outcome, Result, Run
-from trainci.reports import last_lines
+from trainci.host import files
+from trainci.model import Item, Outcome, Result, Run
+from trainci.reports import items_of, last_lines
 
 _MOST_OUTPUT = 65536
+_MOST_ITEMS = 100_000
 # XML 1.0 has no way to write these characters, not even escaped (https://www.w3.org/TR/xml/#charsets).
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -25,17 +27,15 @@ def write_junit(run: Run, root: Path, target: Path) -> None:
     suite.add_property("devices", _text(run.devices))
     for result in run.results:
         suite.add_testcase(_case(run, result, root))
+        suite.add_testcases([_item(result, item) for item in items_of(result, _MOST_ITEMS)[0]])
     suite.update_statistics()
     document = JUnitXml("trainci")
     document.add_testsuite(suite)
     document.update_statistics()
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        document.write(str(temporary))
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    content = io.BytesIO()
+    document.write(content)
+    files.replace(target, content.getvalue())
 
 
 def _case(run: Run, result: Result, root: Path) -> TestCase:
@@ -54,6 +54,20 @@ def _case(run: Run, result: Result, root: Path) -> TestCase:
         case.system_out = _text(output[-_MOST_OUTPUT:])
     if replay := run.replay.get(result.test_id):
         case.system_err = _text(f"replay: {replay}")
+    return case
+
+
+def _item(result: Result, item: Item) -> TestCase:
+    """An item, in the class of its test."""
+    case = TestCase(_text(item.name), classname=_text(result.test_id))
+    case.time = round(item.seconds, 3)
+    message = _text(item.message)
+    if item.outcome == "failed":
+        case.result = [Failure(message, "failed")]
+    elif item.outcome == "skipped":
+        case.result = [Skipped(message)]
+    elif item.outcome == "error":
+        case.result = [Error(message, "error")]
     return case
 
 

@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Iterator, Sequence
 
+from trainci.github.actions import LARGEST_SUMMARY
 from trainci.model import Outcome, Result, Run
-from trainci.text import printable
+from trainci.reports import items_of
+from trainci.text import counted, printable
 
 _SIGNS = {Outcome.PASSED: "✅", Outcome.SKIPPED: "⏭️"}
+_ITEM_SIGNS = {outcome.value: sign for outcome, sign in _SIGNS.items()}
+_MOST_ITEMS = 100
 
 
-def markdown(run: Run) -> str:
-    """Verdict, duration and devices of each test, and of each that did not pass why, and how to replay it."""
-    rows = "\n".join(_row(result) for result in run.results)
+def markdown(run: Run, room: int = LARGEST_SUMMARY) -> str:
+    """Verdict, duration and devices of each test, and of each that did not pass why, and how to replay it.
+
+    Beyond ``room`` bytes the tests that passed are only counted.
+    """
+    whole = _markdown(run, run.results)
+    if len(whole.encode("utf-8", "backslashreplace")) <= room:
+        return whole
+    shown = tuple(result for result in run.results if result.verdict.outcome is not Outcome.PASSED)
+    return f"{_markdown(run, shown)}… and {counted(len(run.results) - len(shown), 'test')} that passed.\n"
+
+
+def _markdown(run: Run, results: Sequence[Result]) -> str:
+    rows = "\n".join(row for result in results for row in (_row(result), *_item_rows(result)))
     not_passed = [result for result in run.results if result.verdict.outcome is not Outcome.PASSED]
     details = "".join(_details(run, result) for result in not_passed)
     skipped = [result for result in not_passed if result.verdict.outcome is Outcome.SKIPPED]
@@ -34,6 +50,16 @@ def _row(result: Result) -> str:
         _text(devices),
     )
     return f"| {' | '.join(cells)} |"
+
+
+def _item_rows(result: Result) -> Iterator[str]:
+    """Each item below its test."""
+    items, more = items_of(result, _MOST_ITEMS)
+    for item in items:
+        sign = _ITEM_SIGNS.get(item.outcome, "❌")
+        yield f"| {sign} {item.outcome} | ↳ {_code(item.name)} | {item.seconds:.1f} s | |"
+    if more:
+        yield f"| | ↳ and {more} more | | |"
 
 
 def _details(run: Run, result: Result) -> str:

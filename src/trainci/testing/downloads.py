@@ -11,7 +11,6 @@ from typing import Any
 from trainci.errors import MachineError, UsageError
 from trainci.testing.host_lock import host_lock
 from trainci.testing.hub_cache import Damaged, RepoCache
-from trainci.testing.hub_resume import resume
 
 TRIES = 6
 """How often a download is begun before the machine is at fault."""
@@ -31,7 +30,7 @@ def download_model(
     """The directory of a model such as ``"Qwen/Qwen2.5-0.5B-Instruct"``, downloaded if it is not in the cache.
 
     However many tests ask at once, one process of the host downloads, and the others wait for it; when it is
-    killed, the next one goes on where it was. They go to the cache of huggingface_hub, which
+    killed, the next one goes on with the file that it was at. They go to the cache of huggingface_hub, which
     ``HF_HOME`` names, from ``HF_ENDPOINT`` if that is set; each is compared with the hash that the Hub names it by.
 
     After 429, 5xx, a broken connection or a damaged file it is tried again, TRIES times in all, waiting as long as
@@ -68,8 +67,7 @@ def _download(
     with host_lock(cache.lock, what):
         for attempt in range(1, TRIES + 1):
             try:
-                if not constants.HF_HUB_OFFLINE:
-                    resume(cache, kind, repo_id, revision)
+                cache.remove_leftovers(time.time())
                 snapshot = Path(
                     snapshot_download(repo_id, repo_type=kind, revision=revision, allow_patterns=patterns)
                 )

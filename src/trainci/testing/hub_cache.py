@@ -7,16 +7,16 @@ link to ``blobs/<etag>``, where the etag is the SHA-256 of a large file, or the 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _GIT_ID = re.compile(r"[0-9a-f]{40}")
 _CHUNK = 1 << 20
+ABANDONED_S = 3600.0
+"""A file that is still being fetched is written to far more often."""
 
 
 class Damaged(Exception):
@@ -29,25 +29,18 @@ class RepoCache:
     def __init__(self, root: Path, kind: str, repo_id: str) -> None:
         name = "--".join([f"{kind}s", *repo_id.split("/")])
         self._directory = root / name
-        self._hub_locks = root / ".locks" / name
         self.lock = root / ".trainci" / f"{name}.lock"
         self._verified = root / ".trainci" / f"{name}.json"
 
-    def leftovers(self) -> Iterator[tuple[str, Path]]:
-        """What killed downloads left half done: the file's name in ``blobs`` and what there is of it.
+    def remove_leftovers(self, now: float) -> None:
+        """Remove what killed downloads left half done, which the library never goes on with.
 
-        Not what somebody downloads without us, nor what the library itself goes on with.
+        That is what nobody has written to since ABANDONED_S before ``now``: somebody may download without us.
         """
-        for partial in sorted(self._directory.glob("blobs/*.*.incomplete")):
-            etag = partial.name.partition(".")[0]
-            with contextlib.suppress(OSError), self._hub_lock(etag).open("ab") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                yield etag, partial
-
-    def adopt(self, etag: str, whole: Path) -> None:
-        """Take a file in under its name, if that is what it is."""
-        if _hash(whole, whole.stat().st_size, etag) == etag:
-            whole.replace(whole.with_name(etag))
+        for partial in self._directory.glob("blobs/*.incomplete"):
+            with contextlib.suppress(OSError):
+                if now - partial.stat().st_mtime > ABANDONED_S:
+                    partial.unlink()
 
     def verify(self, snapshot: Path) -> None:
         """Compare every file of a snapshot with its hash; those that were compared before only with their size.
@@ -75,10 +68,6 @@ class RepoCache:
                 raise Damaged(f"{link.name}: arrived damaged: its hash is not {etag}")
             known[etag] = seen
         self._write_verified(known)
-
-    def _hub_lock(self, etag: str) -> Path:
-        self._hub_locks.mkdir(parents=True, exist_ok=True)
-        return self._hub_locks / f"{etag}.lock"
 
     def _read_verified(self) -> dict[str, list[int]]:
         try:

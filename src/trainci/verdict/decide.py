@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from trainci.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_MACHINE, EXIT_OK, EXIT_USAGE
 from trainci.model import Attempt, Outcome, Result, Verdict
-from trainci.verdict.rules import exited, machine, time_limit
+from trainci.verdict.rules import exited, items, machine, retries, time_limit
 from trainci.verdict.rules import interrupted as interruption
 from trainci.verdict.ruling import Rule
 
@@ -15,6 +15,8 @@ RULES: Sequence[Rule] = (
     interruption.rule,
     time_limit.rule,
     machine.rule,
+    retries.rule,
+    items.rule,
     exited.rule,
 )
 

@@ -118,7 +118,8 @@ def test_a_cancelled_test_in_a_container_reports_and_gives_its_devices_back(case
     steps = {step["name"]: step for step in job["steps"]}
     assert steps["End a cancelled test"]["if"] == "cancelled()"
     variables = {"TEST_ID": "tests/test_hang.py", "DEVICES": "cpu:2", "TRAINCI_LOCK_DIR": f"{work}/leases"}
-    volumes = [f"{case.root}:/source", *job["container"]["volumes"][:3]]
+    volumes = [f"{case.root}:/source", f"{work}/leases:{work}/leases", f"{wheels}:/wheels:ro", f"{work}/seen:/seen"]
+    assert job["container"]["volumes"][:2] == volumes[1:3] and f'-v "{volumes[3]}"' in job["container"]["options"]
     name = f"trainci-cancel-{work.name}"
     started = engine(
         *("run", "--detach", "--rm", "--name", name, "--workdir", "/source"),

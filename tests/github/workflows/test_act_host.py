@@ -146,6 +146,34 @@ def test_changed_tests_become_a_matrix_and_one_that_cannot_be_read_is_red(case, 
     assert len(ran.kept("e2e-test-changed")) == 4
 
 
+def against(branch):
+    payload = labeled("run-ci-changed")
+    payload["pull_request"]["base"]["ref"] = branch
+    return payload
+
+
+def test_a_pull_request_against_a_release_is_compared_with_it_and_its_suite_has_one_result(case, host_act):
+    case.git("checkout", "--quiet", "-b", "release/1.0")
+    case.write("tests/test_red.py", RED + "# in the release\n")
+    case.commit("release")
+    case.git("checkout", "--quiet", "-b", "topic")
+    case.write("tests/test_ok.py", OK + "# changed\n")
+    case.commit("change")
+    ran = host_act.run(case.root, "pull_request", against("release/1.0"))
+    assert ran.code == 0, ran.output
+    assert len(ran.kept("e2e-test-changed")) == 2, "the two variants of tests/test_ok.py"
+    assert "All is well (tests: success, finding the changed ones: success)." in ran.output
+
+
+def test_where_changed_tests_cannot_be_found_the_result_of_the_suite_is_red(case, host_act):
+    """The tests are skipped then, and GitHub counts skipped as passed."""
+    ran = host_act.run(case.root, "pull_request", against("nowhere"))
+    assert ran.code == 1, ran.output
+    assert "the base branch origin/nowhere is not in this clone" in ran.output
+    assert "::error::Not every test passed (tests: skipped, finding the changed ones: failure)." in ran.output
+    assert not list(ran.artifacts.iterdir())
+
+
 def test_the_signal_of_a_cancelling_runner_reaches_trainci_which_still_reports(case, host_bin, work):
     """A runner signals the step's shell alone, and a shell passes nothing on: hence the step's `exec`."""
     job = parsed((case.root / WORKFLOW).read_text())["jobs"]["e2e-test-hang"]

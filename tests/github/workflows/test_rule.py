@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
+import subprocess
 
 import pytest
 from github.workflows.conftest import generated, parsed, pull_request
 
 from trainci.github.triggers import is_hosted
+from trainci.text import caseless
 
 CONFIG = """\
 [suites.short]
@@ -59,6 +61,7 @@ def pull_requests():
     gone["pull_request"]["head"]["repo"] = None
     yield "pull_request", gone
     yield "pull_request", pull_request("labeled", ["RUN-CI-SHORT"], "RUN-CI-SHORT")
+    yield "pull_request", pull_request("labeled", ["run-cı-short"], "run-cı-short")
     yield "pull_request", pull_request("closed", LABELS)
 
 
@@ -111,11 +114,9 @@ def conditions(workflow):
     found = {}
     for name, job in workflow["jobs"].items():
         suite = name.removeprefix("e2e-test-").removesuffix("-detect")
-        if job["if"].startswith("needs."):
-            assert job["if"] == f"needs.{name}-detect.outputs.has_tests == 'true'"
-        else:
+        if name.endswith("-detect") or f"{name}-detect" not in workflow["jobs"]:
             found[suite] = job["if"]
-    return found
+    return {suite: found[suite] for suite in found if suite != "commit" and not suite.endswith("-result")}
 
 
 def planned(repository, name, payload):
@@ -131,13 +132,15 @@ def planned(repository, name, payload):
 @pytest.mark.slow
 def test_every_generated_if_agrees_with_plan_event(repository, workflow, github):
     expressions = conditions(workflow)
+    expressions |= {f"{suite}-result": workflow["jobs"][f"e2e-test-{suite}-result"]["if"] for suite in expressions}
     rows = [[expression, contexts(*event)] for event in EVENTS for expression in expressions.values()]
     values = iter(github({"rows": rows})["values"])
     evaluated = [{suite: next(values) for suite in expressions} for _ in EVENTS]
     assert len(EVENTS) >= 200
     started = dict.fromkeys(expressions, 0)
     for event, found in zip(EVENTS, evaluated, strict=True):
-        assert found == planned(repository, *event), event
+        plan = planned(repository, *event)
+        assert found == plan | {f"{suite}-result": runs for suite, runs in plan.items()}, event
         for suite, runs in found.items():
             started[suite] += runs
     assert all(0 < count < len(EVENTS) for count in started.values()), started
@@ -187,6 +190,90 @@ def test_only_what_is_certainly_githubs_own_machine_counts_as_hosted(runs_on, ho
     assert is_hosted(runs_on) is hosted
 
 
+@pytest.mark.parametrize(
+    ("label", "same"),
+    [("RUN-CI-ÉS", True), ("run-ci-éſ", False), ("run-cı-és", False), ("run-ci-éß", False), ("run-ci-éss", False)],
+)
+def test_labels_are_compared_as_github_compares_them(label, same):
+    """One character at a time, and none becomes ASCII: https://learn.microsoft.com/dotnet/api/system.stringcomparer
+    .ordinalignorecase, and pal_casing.c of the .NET runtime for ı and ſ."""
+    assert (caseless(label) == caseless("run-ci-és")) is same
+
+
+SHORT, CHANGED = "e2e-test-short", "e2e-test-changed"
+DETECT = f"{CHANGED}-detect"
+
+
+def needs(**results):
+    """The context ``needs`` of a job; a name's underscores are dashes, and ``found`` is what detection found."""
+    found = results.pop("found", "")
+    given = {
+        f"e2e-test-{name.replace('_', '-')}": {"result": result, "outputs": {}} for name, result in results.items()
+    }
+    if "changed_detect" in results:
+        given[DETECT]["outputs"] = {"has_tests": found}
+    return {"commit": {"result": "skipped", "outputs": {}}, **given}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("suite", "given", "passed"),
+    [
+        ("short", needs(short="success"), True),
+        ("short", needs(short="failure"), False),
+        ("short", needs(short="cancelled"), False),
+        ("short", needs(short="skipped"), False),
+        ("changed", needs(changed="success", changed_detect="success", found="true"), True),
+        ("changed", needs(changed="failure", changed_detect="success", found="true"), False),
+        ("changed", needs(changed="skipped", changed_detect="success", found="true"), False),
+        ("changed", needs(changed="skipped", changed_detect="success", found="false"), True),
+        ("changed", needs(changed="skipped", changed_detect="failure"), False),
+        ("changed", needs(changed="skipped", changed_detect="failure", found="false"), False),
+        ("changed", needs(changed="skipped", changed_detect="cancelled"), False),
+        ("changed", needs(changed="skipped", changed_detect="skipped"), False),
+        ("changed", needs(changed="skipped", changed_detect="success"), False),
+    ],
+)
+def test_the_result_of_a_suite_is_red_unless_all_is_well(workflow, github, suite, given, passed):
+    label = f"run-ci-{suite}"
+    job = workflow["jobs"][f"e2e-test-{suite}-result"]
+    seen = contexts("pull_request", pull_request("labeled", [label], label))
+    seen |= {"needs": given, "cancelled": not passed}
+    (step,) = job["steps"]
+    rows = [[job["if"], seen], *([inner(value), seen] for value in step["env"].values())]
+    runs, *values = github({"rows": rows})["values"]
+    assert runs is True
+    variables = dict(zip(step["env"], values, strict=True))
+    done = subprocess.run(["bash", "-e", "-c", step["run"]], env=variables, capture_output=True, text=True)
+    assert (done.returncode == 0) is passed
+    assert set(job["needs"]) == {"commit", *given}
+    assert all(need["result"] in done.stdout for name, need in given.items() if name != "commit")
+
+
+@pytest.mark.slow
+def test_the_result_of_a_suite_has_its_constant_name_only_where_the_suite_was_started(workflow, github):
+    """A check that was skipped counts as passed for GitHub, so it must not have the name that is required."""
+    jobs = {suite: workflow["jobs"][f"e2e-test-{suite}-result"] for suite in conditions(workflow)}
+    rows = [[inner(job["name"]), contexts(*event)] for event in EVENTS for job in jobs.values()]
+    rows += [[job["if"], contexts(*event)] for event in EVENTS for job in jobs.values()]
+    values = github({"rows": rows})["values"]
+    names, started = values[: len(rows) // 2], values[len(rows) // 2 :]
+    for suite, name, runs in zip([*jobs] * len(EVENTS), names, started, strict=True):
+        assert name == (f"e2e-test-{suite}" if runs else f"e2e-test-{suite} (not started)")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("commit", "runs"), [("skipped", True), ("success", True), ("failure", False)])
+def test_no_job_runs_when_the_ref_that_was_named_has_no_commit(workflow, github, commit, runs):
+    payload = {"inputs": {"suite": "all", "ref": "nowhere"}, "ref": "refs/heads/main"}
+    payload["repository"] = pull_request("opened")["repository"]
+    seen = contexts("workflow_dispatch", payload) | {"needs": {"commit": {"result": commit, "outputs": {}}}}
+    expressions = [*conditions(workflow).values()]
+    assert github({"rows": [[each, seen] for each in expressions]})["values"] == [runs] * len(expressions)
+    seen["needs"][DETECT] = {"result": "success", "outputs": {"has_tests": "true"}}
+    assert github({"rows": [[workflow["jobs"][CHANGED]["if"], seen]]})["values"] == [runs]
+
+
 def test_every_decision_has_its_reason(repository):
     repository.write("event.json", json.dumps(pull_request("synchronize", ["run-ci-short"], "", fork=True)))
     said = repository.trainci("plan", "--event", "event.json")
@@ -202,7 +289,7 @@ def groups(workflow, github):
         seen = contexts("pull_request", event)
         seen["github"]["run_id"] = run_id
         seen["strategy"] = {"job-index": 0}
-        holders = {"": workflow, **workflow["jobs"]}
+        holders = {"": workflow, **{name: job for name, job in workflow["jobs"].items() if "concurrency" in job}}
         assert all(holder["concurrency"]["cancel-in-progress"] is True for holder in holders.values())
         rows = [[inner(holder["concurrency"]["group"]), seen] for holder in holders.values()]
         return dict(zip(holders, github({"rows": rows})["values"], strict=True))

@@ -14,6 +14,28 @@ from hypothesis import strategies as st
 from trainci.github.workflows.scalar import scalar
 
 FOLDER = ".github/workflows"
+EXTENDS = '<% extends "trainci/pr-test.yml.j2" %>'
+COPIED = """\
+[project]
+image = "ghcr.io/lab/train:1"
+install = "pip install -e . --no-deps"
+
+[workflow]
+runs_on = ["self-hosted", "gpu"]
+mounts = ["/data/models:/root/models"]
+
+[suites.short]
+tests = ["tests/test_first.py"]
+secrets = ["HF_TOKEN"]
+schedule = "30 2 * * *"
+
+[suites.hosted]
+tests = ["tests/test_first.py"]
+always = true
+
+[suites.changed]
+select = "changed"
+"""
 
 
 @pytest.fixture
@@ -55,18 +77,88 @@ def test_a_template_with_its_own_job_table_renders_byte_for_byte(repository):
             "pr-test.yml.j2:2: access to attribute '__class__' of 'str' object is unsafe",
         ),
         ("a\n<% include '../../../etc/passwd' %>\n", "etc/passwd: leads outside the repository"),
+        ("a\n<% include '../../.env' %>\n", ".github/workflows/../../.env: a template's name is of letters"),
+        ("a\n<% include '../../.git/config' %>\n", "/.git/config: a template's name is of letters"),
+        ("a\n<% include 'a{b.j2' %>\n", "/a{b.j2: a template's name is of letters"),
+        ("a\n<% include '.hidden.j2' %>\n", "/.hidden.j2: a template's name is of letters"),
+        ("a\n<% include 'linked.j2' %>\n", "/linked.j2: a link to a file that is no template"),
+        ("<% extends 'trainci/x.j2' %>", "no template trainci/x.j2; trainci brings trainci/pr-test.yml.j2."),
+        ("<% extends 'trainci/../jobs.py' %>", "there is no template trainci/../jobs.py"),
+        (f"{EXTENDS}\n<% block setup %>\n<< jbo >><% endblock %>", "pr-test.yml.j2:3: 'jbo' is undefined"),
         ("<< range(1000000000) | list >>\n", "pr-test.yml.j2:1: "),
         ("<< jobs | yaml >>\n", "pr-test.yml.j2:1: Job has no form in YAML"),
     ],
 )
 def test_a_template_fault_names_file_line_and_the_missing_name(case, template, said):
+    case.write(".env", "TOKEN=s3cret\n")
+    (case.root / FOLDER / "linked.j2").symlink_to("../../.env")
     case.write(f"{FOLDER}/pr-test.yml.j2", template)
     before = (case.root / WORKFLOW).read_bytes()
     answer = case.trainci("generate")
     assert answer.code == 2
     assert said in answer.err
     assert "Traceback" not in answer.err
+    assert "s3cret" not in answer.err + answer.out
     assert (case.root / WORKFLOW).read_bytes() == before
+
+
+@pytest.mark.parametrize("option", [[], ["--check"]])
+def test_nothing_is_read_or_written_through_a_link_in_the_workflows_place(case, option):
+    """It could be git's own configuration: its text has a token in it, and its settings are commands."""
+    config = case.root / ".git/config"
+    before = config.read_bytes()
+    (case.root / WORKFLOW).unlink()
+    (case.root / WORKFLOW).symlink_to("../../.git/config")
+    said = case.trainci("generate", *option)
+    assert (said.code, "[core]" in said.out + said.err) == (2, False)
+    assert f"{WORKFLOW} cannot be read: it is a link. Put a file there." in said.err
+    assert config.read_bytes() == before
+
+
+def test_a_child_overrides_blocks_and_keeps_the_rest(case):
+    before = parsed(generated(case))
+    case.write(
+        f"{FOLDER}/pr-test.yml.j2",
+        EXTENDS
+        + """
+<% block permissions %>
+<< super() >>
+  packages: read
+<%- endblock %>
+<% block setup %>
+<< super() >>
+      - name: Fetch << job.name >>
+        run: make fetch
+<%- endblock %>
+<% block environment %>
+          OMP_NUM_THREADS: "4"
+<%- endblock %>
+<% block after %>
+      - name: Tidy up
+        if: always()
+        run: make tidy
+<%- endblock %>
+""",
+    )
+    after = parsed(generated(case))
+    assert after["permissions"] == {"contents": "read", "packages": "read"}
+    old, new = (workflow["jobs"]["e2e-test-short"]["steps"] for workflow in (before, after))
+    names = [step["name"] for step in new]
+    assert [name for name in names if name not in ("Fetch e2e-test-short", "Tidy up")] == [s["name"] for s in old]
+    assert names.index("Fetch e2e-test-short") < names.index("Install trainci")
+    assert names[names.index("Tidy up") + 1 :] == ["Keep the report and the logs"]
+    (environment,) = (step["env"] for step in new if step["name"] == "Run the test")
+    assert environment.pop("OMP_NUM_THREADS") == "4"
+    assert environment == next(step["env"] for step in old if step["name"] == "Run the test")
+    assert (before["on"], list(before["jobs"])) == (after["on"], list(after["jobs"]))
+
+
+def test_a_copy_of_the_whole_template_renders_to_the_same_text_as_before(case):
+    """What trainci 0.1 wrote into repositories were copies of its template, which nobody has to touch."""
+    folder = Path(__file__).with_name("templates")
+    case.write("trainci.toml", COPIED)
+    case.write(f"{FOLDER}/pr-test.yml.j2", (folder / "copied-whole.yml.j2").read_bytes())
+    assert generated(case) == (folder / "copied-whole.yml").read_text()
 
 
 def test_a_template_that_leads_outside_is_refused(case, tmp_path):
@@ -140,13 +232,17 @@ def test_no_text_of_the_configuration_becomes_an_expression(case, config):
 
 HOSTILE = "a' || true || '\"`$(touch x)` ::set-output name=x::y ]]> #\u2028 é 🙂 }} {{ - &a *b !t %"
 
+# The same as far as GitHub takes it: 50 characters.
+HOSTILE_LABEL = "a' || true || '\"`$(x)` ::x ]]> # é🙂 }} {{ &a *b %"
+assert len(HOSTILE_LABEL) <= 50
+
 
 def test_hostile_texts_stay_texts(case, tmp_path):
-    text = HOSTILE.replace("\\", "\\\\").replace('"', '\\"')
+    text, label = (each.replace("\\", "\\\\").replace('"', '\\"') for each in (HOSTILE, HOSTILE_LABEL))
     case.write(
         "trainci.toml",
         f'[project]\ninstall = "{text}"\nimage = "{text}"\n'
-        f'[suites.a]\nlabel = "{text}"\ndescription = "{text}"\n'.replace("\u2028", "")
+        f'[suites.a]\nlabel = "{label}"\ndescription = "{text}"\n'.replace("\u2028", "")
         + f'tests = [{{ path = "tests/test_first.py", args = ["{text}"] }}]\n',
     )
     workflow = parsed(generated(case))
@@ -157,11 +253,11 @@ def test_hostile_texts_stay_texts(case, tmp_path):
     (entry,) = job["strategy"]["matrix"]["include"]
     assert entry["test_id"].startswith("tests/test_first.py[")
     assert "\\u2028" in entry["test_id"]
-    assert set(workflow["jobs"]) == {"e2e-test-a"}
-    assert len(job["steps"]) == 6
+    assert set(workflow["jobs"]) == {"commit", "e2e-test-a", "e2e-test-a-result"}
+    assert len(job["steps"]) == 7
     run = next(step["run"] for step in job["steps"] if step["name"] == "Run the test")
     assert run.splitlines() == [
-        'echo $$ > "$RUNNER_TEMP/trainci.pid"',
+        """echo "$$ $(sed 's/.*) //' /proc/$$/stat | cut -d' ' -f20)" > "$RUNNER_TEMP/trainci.pid\"""",
         'exec trainci run --id "$TEST_ID" --devices "$DEVICES" --junit .trainci/junit.xml',
     ]
 
@@ -174,7 +270,7 @@ def labelled(case, label):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("label", [HOSTILE.replace("\u2028", ""), "area: gpu", "run # 2", "- x", "it's"])
+@pytest.mark.parametrize("label", [HOSTILE_LABEL, "area: gpu", "run # 2", "- x", "it's"])
 def test_githubs_own_parser_takes_any_label_for_a_text(case, github, label):
     text = labelled(case, label)
     assert github({"workflow": text}) == {"errors": []}
@@ -187,7 +283,7 @@ def test_githubs_own_parser_takes_any_label_for_a_text(case, github, label):
 @pytest.mark.slow
 def test_a_hostile_label_is_compared_and_never_evaluated(case, github):
     # One apostrophe: of several, GitHub's package for JavaScript reads only the first `''` back as one.
-    label = HOSTILE.replace("\u2028", "").replace("'", "").replace("a ||", "a' ||")
+    label = HOSTILE_LABEL.replace("'", "").replace("a ||", "a' ||")
     condition = parsed(labelled(case, label))["jobs"]["e2e-test-a"]["if"]
     rows = []
     for added in (label, "a", "", "a' || true || "):

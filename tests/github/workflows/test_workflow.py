@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
-from github.workflows.conftest import ROOT, WORKFLOW, generated, parsed
+from github.workflows.conftest import ROOT, WORKFLOW, generated, parsed, pull_request
 
 TRAIN, NEXT = (f"ghcr.io/lab/train@sha256:{digit * 64}" for digit in "12")
 FULL = f"""\
@@ -108,9 +109,11 @@ def test_zizmor_finds_exactly(written, instead, finding, full, tmp_path):
 
 def test_one_job_per_suite_with_its_machine_and_its_image(full):
     jobs = parsed(generated(full))["jobs"]
-    assert list(jobs) == [
-        "e2e-test-short", "e2e-test-contracts", "e2e-test-image", "e2e-test-changed-detect", "e2e-test-changed",
+    assert [name for name in jobs if not name.endswith("-result")] == [
+        "commit", "e2e-test-short", "e2e-test-contracts", "e2e-test-image", "e2e-test-changed-detect",
+        "e2e-test-changed",
     ]  # fmt: skip
+    assert {f"e2e-test-{suite}-result" for suite in ("short", "contracts", "image", "changed")} < set(jobs)
     assert jobs["e2e-test-short"]["container"]["image"] == TRAIN
     assert jobs["e2e-test-image"]["container"]["image"] == NEXT
     assert jobs["e2e-test-contracts"]["runs-on"] == ["ubuntu-latest"]
@@ -121,9 +124,8 @@ def test_one_job_per_suite_with_its_machine_and_its_image(full):
 
 def test_a_container_has_the_leases_the_caches_and_the_proxies_by_name(full):
     container = parsed(generated(full))["jobs"]["e2e-test-short"]["container"]
-    assert container["volumes"] == [
-        "/dev/shm/trainci:/dev/shm/trainci", "/data/models:/root/models", "/data/datasets:/root/datasets:ro",
-    ]  # fmt: skip
+    assert container["volumes"] == ["/dev/shm/trainci:/dev/shm/trainci", "/data/datasets:/root/datasets:ro"]
+    assert """&& '-v "/data/models:/root/models"' || """ in container["options"]
     options = container["options"].split()
     for name in ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
         assert options[options.index(name) - 1] == "-e"
@@ -147,11 +149,17 @@ def test_matrix_entries_and_time_limits(full):
         {"test_id": "tests/test_first.py[--async]", "num_gpus": 0, "timeout_minutes": 121},
     ]
     for name, job in jobs.items():
-        assert job["timeout-minutes"] == (15 if name.endswith("-detect") else "${{ matrix.timeout_minutes }}")
+        assert job["timeout-minutes"] == (
+            "${{ matrix.timeout_minutes }}"
+            if "strategy" in job
+            else 15
+            if name.endswith(("-detect", "commit"))
+            else 5
+        )
 
 
 def test_one_more_registered_test_is_one_line_per_matrix_entry(full):
-    full.write("tests/test_more.py", "NUM_GPUS = 2\nif __name__ == '__main__':\n    pass\n")
+    full.write("tests/test_more.py", "NUM_GPUS = 2\nif __name__ == '__main__':\n    print('ran')\n")
     before = generated(full).splitlines()
     full.write(
         "trainci.toml", FULL.replace('["tests/test_first.py", {', '["tests/test_first.py", "tests/test_more.py", {')
@@ -161,6 +169,81 @@ def test_one_more_registered_test_is_one_line_per_matrix_entry(full):
     line = '          - {"test_id": "tests/test_more.py", "num_gpus": 2, "timeout_minutes": 90}'
     assert added == [line, line]
     assert [line for line in after if line not in added] == before
+
+
+def test_a_ref_that_is_named_by_hand_is_looked_up_once_and_used_by_every_job(full):
+    """A branch may move while jobs wait: no job looks it up by itself."""
+    jobs = parsed(generated(full))["jobs"]
+    for name, job in jobs.items():
+        for step in job["steps"]:
+            if "checkout" in step.get("uses", ""):
+                once = "needs.commit.result == 'success' && needs.commit.outputs.sha || ''"
+                named = "inputs.ref" if name == "commit" else once
+                assert step["with"]["ref"] == f"${{{{ {named} }}}}"
+        needs = job.get("needs", [])
+        assert name == "commit" or "commit" in ([needs] if isinstance(needs, str) else needs)
+    assert jobs["commit"]["outputs"] == {"sha": "${{ steps.commit.outputs.sha }}"}
+    assert json.dumps(jobs).count("inputs.ref }}") == 2, "its own checkout, and what it says"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "payload", "mode"),
+    [
+        ("pull_request", pull_request("synchronize"), ""),
+        ("pull_request", pull_request("labeled", ["run-ci-short"], "run-ci-short", fork=True), ":ro"),
+        ("workflow_dispatch", {"inputs": {"ref": "refs/pull/7/head"}}, ":ro"),
+        ("workflow_dispatch", {"inputs": {"ref": ""}}, ""),
+        ("push", {}, ""),
+    ],
+)
+def test_a_forks_code_gets_the_caches_read_only(full, github, name, payload, mode):
+    """What it writes into them, later jobs would take for their models."""
+    mounts = '"/data/it\'s a:/root/models:rw", "/data/b:/b"'
+    full.write("trainci.toml", FULL.replace('"/data/models:/root/models"', mounts))
+    container = parsed(generated(full))["jobs"]["e2e-test-short"]["container"]
+    expression, plain = re.fullmatch(r"\$\{\{ (.*) \}\} (.*)", container["options"]).groups()
+    seen = {"github": {"event_name": name, "event": payload}, "inputs": payload.get("inputs")}
+    (options,) = github({"rows": [[expression, seen]]})["values"]
+    assert shlex.split(options) == ["-v", f"/data/it's a:/root/models{mode}", "-v", f"/data/b:/b{mode}"]
+    assert plain.startswith("--gpus all -e http_proxy")
+    assert container["volumes"] == ["/dev/shm/trainci:/dev/shm/trainci", "/data/datasets:/root/datasets:ro"]
+
+
+@pytest.mark.slow
+def test_a_schedule_is_taken_where_githubs_own_parser_takes_it(full, github):
+    fields = (
+        "*", "0", "5", "7", "12", "13", "23", "24", "31", "32", "59", "60", "*/5", "*/0", "1-5", "5-1", "1,9", "1,",
+        "JAN", "sun", "SUN-SAT", "DEC-JAN", "1-5/2", "5/15", "/5", "-1", "x",
+    )  # fmt: skip
+    lines = [" ".join(["1"] * at + [text] + ["1"] * (4 - at)) for at in range(5) for text in fields]
+    workflow = yaml.safe_dump(
+        {
+            "on": {"schedule": [{"cron": line} for line in lines]},
+            "jobs": {"a": {"runs-on": "x", "steps": [{"run": "y"}]}},
+        }
+    )
+    errors = github({"workflow": workflow})["errors"]
+    refused = {int(re.search(r"Line: (\d+)", error)[1]) for error in errors if "cron" in error.lower()}
+    places = {
+        line: number
+        for number, text in enumerate(workflow.splitlines(), 1)
+        for line in lines
+        if text.endswith((f"cron: {line}", f"cron: '{line}'"))
+    }
+    assert len(places) == len(set(lines)) and 30 < len(refused) < len(places)
+    for line, place in places.items():
+        full.write("trainci.toml", f'[suites.a]\nschedule = "{line}"\ntests = ["tests/test_first.py"]\n')
+        said = full.trainci("list")
+        assert (said.code == 2) == (place in refused), (line, said.err)
+
+
+@pytest.mark.slow
+def test_a_push_to_a_base_whose_name_is_a_pattern_to_github_is_seen(full, github):
+    full.write("trainci.toml", FULL.replace("[project]", '[project]\nbase = "c++!"'))
+    text = generated(full)
+    assert parsed(text)["on"]["push"] == {"branches": [r"c\+\+\!"]}
+    assert github({"workflow": text}) == {"errors": []}
 
 
 def test_security_of_the_text(full):
@@ -177,8 +260,8 @@ def test_security_of_the_text(full):
 
 
 def test_reports_are_kept_even_when_a_job_fails_or_is_cancelled(full):
-    for name, job in parsed(generated(full))["jobs"].items():
-        if not name.endswith("-detect"):
+    for job in parsed(generated(full))["jobs"].values():
+        if "strategy" in job:
             *_, last = job["steps"]
             assert last["if"] == "always()"
             assert last["uses"].startswith("actions/upload-artifact@")
@@ -190,7 +273,7 @@ def test_reports_are_kept_even_when_a_job_fails_or_is_cancelled(full):
 def test_more_than_256_entries_are_packed(full, count, largest):
     names = [f"tests/test_{number:03}.py" for number in range(count)]
     for name in names:
-        full.write(name, "NUM_GPUS = 1\nif __name__ == '__main__':\n    pass\n")
+        full.write(name, "NUM_GPUS = 1\nif __name__ == '__main__':\n    print('ran')\n")
     listed = ", ".join(f'"{name}"' for name in names)
     full.write("trainci.toml", f"[workflow]\nqueue_minutes = 10\n[suites.many]\ntests = [{listed}]\n")
     entries = parsed(generated(full))["jobs"]["e2e-test-many"]["strategy"]["matrix"]["include"]

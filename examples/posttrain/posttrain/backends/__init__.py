@@ -8,7 +8,7 @@ import torch
 
 from posttrain.arguments import BadArguments, Config
 from posttrain.backends.base import Backend
-from posttrain.objective import Objective
+from posttrain.training.objective import Objective
 
 BACKENDS = {
     "fsdp": "posttrain.backends.fsdp",

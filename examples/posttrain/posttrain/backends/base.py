@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from posttrain.training_data import Data
+from posttrain.training.data import Data
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,11 @@ class Backend(Protocol):
     """The modules of this rank, for hooks."""
     optimizer: Any
 
-    def log_probs(self, data: Data) -> list[Tensor]:
-        """Log-probabilities of each response's tokens under the current weights, without gradient."""
+    def scores(self, data: Data) -> list[Tensor]:
+        """What the objective reads of each response's tokens under the current weights, without gradient.
 
-    def values(self, data: Data) -> list[Tensor]:
-        """A critic's value before each token of each response, without gradient."""
+        Of a policy their log-probabilities, of a critic the value before each.
+        """
 
     def train_step(self, data: Data) -> StepResult:
         """One optimizer step on every replica's data."""

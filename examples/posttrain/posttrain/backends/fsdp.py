@@ -13,12 +13,12 @@ from torch import Tensor
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
-from posttrain.adam_state import AdamState
 from posttrain.arguments import BadArguments, Config
 from posttrain.backends.base import Replica, StepResult
 from posttrain.model import dtype_of, load_model
-from posttrain.objective import Objective
-from posttrain.training_data import Batch, Data, batches, from_places
+from posttrain.training.adam_state import AdamState
+from posttrain.training.data import Batch, Data, batches, from_places
+from posttrain.training.objective import Objective
 from posttrain.vision import answer_in_text, model_inputs
 
 _ONLY_MEGATRON = ("tensor_parallel", "pipeline_parallel", "context_parallel", "expert_parallel")
@@ -59,11 +59,12 @@ class FsdpBackend:
         self._saving_group = dist.new_group(backend="gloo")
         self._saving: Future[Any] | None = None
 
-    def log_probs(self, data: Data) -> list[Tensor]:
-        return self._scores(data)
-
-    def values(self, data: Data) -> list[Tensor]:
-        return self._scores(data)
+    @torch.no_grad()
+    def scores(self, data: Data) -> list[Tensor]:
+        scores = []
+        for batch in batches(data, self._config):
+            scores += from_places(self._objective.scores(self._forward(batch), batch), batch.data)
+        return scores
 
     def train_step(self, data: Data) -> StepResult:
         totals: dict[str, Tensor] = {}
@@ -109,13 +110,6 @@ class FsdpBackend:
     def _state(self) -> dict[str, Any]:
         model, optimizer = get_state_dict(self.model[0], self.optimizer)
         return {"model": model, "optimizer": optimizer}
-
-    @torch.no_grad()
-    def _scores(self, data: Data) -> list[Tensor]:
-        scores = []
-        for batch in batches(data, self._config):
-            scores += from_places(self._objective.scores(self._forward(batch), batch), batch.data)
-        return scores
 
     def _forward(self, batch: Batch) -> Any:
         """[b, S, V]. Padding stands behind everything that learns, so causal attention needs no mask."""

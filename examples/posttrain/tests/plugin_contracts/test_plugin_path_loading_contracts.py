@@ -9,7 +9,7 @@ HOOKS = {
     "custom-rm-path": "posttrain.hooks.rule_based_reward",
     "dynamic-sampling-filter-path": "posttrain.hooks.keep_mixed_groups",
     "buffer-filter-path": "posttrain.hooks.pop_first",
-    "data-source-path": "posttrain.task.DataSource",
+    "data-source-path": "posttrain.task.data_source.DataSource",
 }
 
 

@@ -10,10 +10,10 @@ from trainci import contracts
 
 NUM_GPUS = 0
 HOOKS = {
-    "rollout-function-path": "posttrain.rollout_function.generate_rollout",
-    "eval-function-path": "posttrain.rollout_function.generate_rollout",
+    "rollout-function-path": "posttrain.rollout.function.generate_rollout",
+    "eval-function-path": "posttrain.rollout.function.generate_rollout",
 }
-FULLY_ASYNC = dict.fromkeys(HOOKS, "posttrain.fully_async.generate_rollout")
+FULLY_ASYNC = dict.fromkeys(HOOKS, "posttrain.rollout.fully_async.generate_rollout")
 
 
 def test_hooks_keep_their_contracts():

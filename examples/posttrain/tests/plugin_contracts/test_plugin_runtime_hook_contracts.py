@@ -6,7 +6,7 @@ NUM_GPUS = 0
 HOOKS = {
     "custom-reward-post-process-path": "posttrain.hooks.centred_rewards",
     "rollout-data-postprocess-path": "posttrain.hooks.mask_truncated",
-    "custom-loss-function-path": "posttrain.losses.reinforce_loss",
+    "custom-loss-function-path": "posttrain.training.losses.reinforce_loss",
 }
 
 

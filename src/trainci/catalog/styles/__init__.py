@@ -2,29 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from trainci.catalog.styles.base import Source, Style
-from trainci.catalog.styles.python import PythonFile
-from trainci.model import Declarations
+from trainci.catalog.styles.pytest import Pytest
+from trainci.catalog.styles.python import PythonFile, nothing_would_run
+from trainci.catalog.styles.shell import Shell
+from trainci.catalog.styles.torchrun import Torchrun
+from trainci.catalog.styles.words import Module, Words
+from trainci.model import Declarations, Entry
 from trainci.text import printable
 
-# The first that recognises a file has it; the last recognises every one.
+# The first that recognises a file has it. An entry may name another: `runner`.
 STYLES: dict[str, Style] = {
     "python": PythonFile(),
+    "pytest": Pytest(),
+    "shell": Shell(),
+    "torchrun": Torchrun(),
+    "module": Module(),
+    "command": Words(),
 }
 
 
-def declarations(root: Path, file: str) -> Declarations:
-    """What ``file`` declares. A file that cannot be read or parsed gives Declarations with a ``fault``."""
-    shown, source = printable(file), Source(root, file)
+def declarations(root: Path, entry: Entry) -> Declarations:
+    """What the file of ``entry`` declares. One that cannot be read or parsed gives a ``fault``."""
+    shown, source = printable(entry.file), Source(root, entry.file)
     try:
-        name, style = next(item for item in STYLES.items() if item[1].recognises(source))
-        return replace(style.read(source), style=name)
+        name = _named(entry) or next((name for name, style in STYLES.items() if style.recognises(source)), "")
+        if name:
+            return replace(STYLES[name].read(source), style=name)
+        if entry.file.endswith(".py"):
+            return Declarations(refusal=nothing_would_run(entry.file))
+        return Declarations(
+            refusal=f'{shown}:1: no test of a kind that is known. Say how it runs: command = ["…"].'
+        )
     except SyntaxError as error:
         return Declarations(fault=f"{shown}:{error.lineno or 1}: does not parse: {printable(error.msg)}")
     except (ValueError, RecursionError, MemoryError) as error:
         return Declarations(fault=f"{shown}:1: does not parse: {printable(str(error)) or type(error).__name__}")
     except OSError as error:
         return Declarations(fault=f"{shown}:1: cannot be read: {error.strerror}")
+
+
+def in_steps(steps: Sequence[Declarations]) -> Declarations:
+    """What a test of several steps declares: its devices are enough for each of them."""
+    counts = [says.num_gpus for says in steps if says.num_gpus is not None]
+    return Declarations(
+        num_gpus=max(counts, default=None),
+        requires_gpu=any(says.requires_gpu for says in steps),
+        style="steps",
+        needs_count=False,
+    )
+
+
+def _named(entry: Entry) -> str:
+    """The style that an entry names, by its runner or by what it starts."""
+    if entry.runner:
+        return entry.runner
+    if entry.module:
+        return "module"
+    return "command" if entry.command else "pytest" if entry.node else ""

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Protocol
 
 from trainci.catalog.declarations import parse
+from trainci.catalog.source import read_source
 from trainci.model import Declarations
 from trainci.selection import Commands
 
 
 @dataclass(frozen=True)
 class Source:
-    """A file that may be a test, read once and only when a style asks. ``file`` is relative to ``root``."""
+    """What an entry starts, read once and only when a style asks. ``file`` is relative to ``root``, or empty."""
 
     root: Path
     file: str
@@ -24,10 +25,15 @@ class Source:
     def tree(self) -> ast.Module:
         """Its syntax tree as Python.
 
-        :raises OSError: it cannot be read.
+        :raises OSError: it cannot be read, or is not to be.
         :raises SyntaxError, ValueError, RecursionError, MemoryError: it is no Python.
         """
-        return parse(self.root / self.file)
+        return parse(read_source(self.root, self.file))
+
+    @property
+    def is_folder(self) -> bool:
+        """It holds tests instead of being one."""
+        return (self.root / self.file).is_dir()
 
 
 class Style(Commands, Protocol):
@@ -35,7 +41,7 @@ class Style(Commands, Protocol):
 
     @property
     def suffix(self) -> str:
-        """How the names of its files end: others, a glob of tests leaves out."""
+        """How the names of its files end: others, a glob of tests leaves out. Empty for a style without files."""
 
     def recognises(self, source: Source) -> bool:
         """Is the file written in this style?"""

@@ -2,33 +2,56 @@
 
 from __future__ import annotations
 
+import ast
 from dataclasses import replace
 
 from trainci.catalog.declarations import constants
-from trainci.catalog.main_block import is_phased, main_blocks
+from trainci.catalog.lost_results import lost_results
+from trainci.catalog.main_block import framework, is_phased, main_blocks
 from trainci.catalog.styles.base import Source
 from trainci.model import Declarations, Entry
-
-_NO_MAIN_BLOCK = (
-    'no `if __name__ == "__main__":` block: run as `python FILE` it does nothing and looks green. '
-    "Add one that runs the tests."
-)
+from trainci.text import printable
 
 
 class PythonFile:
     """See Style."""
 
     suffix = ".py"
+    leaves_results = False
 
     def recognises(self, source: Source) -> bool:
         """See Style."""
-        return True
+        return source.file.endswith(".py") and not source.is_folder and bool(main_blocks(source.tree))
 
     def read(self, source: Source) -> Declarations:
-        """See Style."""
-        remarks = () if main_blocks(source.tree) else ((1, _NO_MAIN_BLOCK),)
-        return replace(constants(source.tree, source.file), phased=is_phased(source.tree), remarks=remarks)
+        """See Style. What certainly throws a result away refuses the test, what perhaps does is a remark."""
+        says, tree = constants(source.tree, source.file), source.tree
+        lost = [lost for block in main_blocks(tree) for lost in lost_results(tree, block)]
+        certain = next((lost for lost in lost if lost.certain), None)
+        if certain is not None:
+            says = replace(says, refusal=f"{printable(source.file)}:{certain.line}: {certain}")
+        elif not main_blocks(tree) and not _does_something(tree):
+            says = replace(says, refusal=nothing_would_run(source.file))
+        remarks = tuple((lost.line, f"perhaps {lost}") for lost in lost if not lost.certain)
+        return replace(says, phased=is_phased(tree), framework=framework(tree), remarks=remarks)
 
     def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:
         """See Commands."""
         return (*python, entry.file, *entry.args)
+
+
+def nothing_would_run(file: str) -> str:
+    """The refusal of a file that holds no test and is no program."""
+    return (
+        f'{printable(file)}:1: nothing would run: it holds no test, and no `if __name__ == "__main__":` block that '
+        'runs any. Add one of them; a program as it stands has runner = "python" in its entry.'
+    )
+
+
+def _does_something(tree: ast.Module) -> bool:
+    """Its top level calls something."""
+    bodies = [node for node in tree.body if not isinstance(node, (ast.Import, ast.ImportFrom, ast.ClassDef))]
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    return any(
+        isinstance(part, ast.Call) for node in bodies if not isinstance(node, functions) for part in ast.walk(node)
+    )

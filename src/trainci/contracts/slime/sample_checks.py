@@ -12,6 +12,7 @@ from trainci.contracts.slime.stand_ins import (
     SAMPLING_PARAMS,
     DataSource,
     Sample,
+    arguments,
     completed,
     completed_groups,
     prompt,
@@ -24,7 +25,7 @@ TRAIN_DATA = ("tokens", "response_lengths", "rewards", "raw_reward", "truncated"
 
 def rollout(hook: Hook) -> None:
     """A rollout for training: whole groups of generated, rewarded samples."""
-    args = hook.args()
+    args = arguments(hook)
     answer = hook.call(args, 3, DataSource(args), evaluation=False)
     groups = getattr(answer, "samples", answer)
     _expect_list(groups, args.rollout_batch_size, "groups (args.rollout_batch_size)", groups)
@@ -41,7 +42,7 @@ def rollout(hook: Hook) -> None:
 
 def evaluation(hook: Hook) -> None:
     """A rollout for evaluation: rewards, truncations and samples by data set, of one length."""
-    args = hook.args()
+    args = arguments(hook)
     answer = hook.call(args, 3, DataSource(args), evaluation=True)
     data = getattr(answer, "data", answer)
     if not isinstance(data, dict) or not data:
@@ -64,7 +65,7 @@ def generate(hook: Hook) -> None:
     """One sample, generated in place or as new ones."""
     for index in (0, 1):
         given = prompt(index)
-        answer = hook.call(hook.args(), given, dict(SAMPLING_PARAMS), sample=given)
+        answer = hook.call(arguments(hook), given, dict(SAMPLING_PARAMS), sample=given)
         samples = answer if isinstance(answer, list) else [answer]
         if not samples:
             raise Violation("returned an empty list: the prompt is lost", prompt(index))
@@ -78,14 +79,14 @@ def reward(hook: Hook) -> None:
     """The reward of one sample; an empty or cut response has one too."""
     for index in range(4):
         sample = completed(index)
-        args = hook.args()
+        args = arguments(hook)
         _expect_number(hook.call(args, sample, sample=sample), "the reward", sample, args.reward_key)
 
 
 def group_reward(hook: Hook) -> None:
     """The rewards of a group, one a sample, in their order."""
     samples = [completed(index) for index in range(4)]
-    args = hook.args(group_rm=True)
+    args = arguments(hook, group_rm=True)
     rewards = hook.call(args, samples, sample=samples)
     _expect_list(rewards, len(samples), "rewards, one a sample")
     for value, sample in zip(rewards, samples, strict=True):
@@ -96,7 +97,7 @@ def dynamic_filter(hook: Hook) -> None:
     """Whether a group is kept: groups of mixed and of equal rewards."""
     for rewards in ((1.0, 0.0), (1.0, 1.0), (0.0, 0.0)):
         group = [completed(index, value) for index, value in enumerate(rewards)]
-        answer = hook.call(hook.args(), group, sample=group)
+        answer = hook.call(arguments(hook), group, sample=group)
         keep = getattr(answer, "keep", answer)
         keep = keep.item() if hasattr(keep, "item") else keep
         if not isinstance(keep, bool):
@@ -108,7 +109,7 @@ def buffer_filter(hook: Hook) -> None:
     for wanted in (1, 3, 5):
         groups = completed_groups(3)
         buffer = list(groups)
-        answer = hook.call(hook.args(), 3, buffer, wanted, sample=groups[0])
+        answer = hook.call(arguments(hook), 3, buffer, wanted, sample=groups[0])
         if not isinstance(answer, list):
             raise Violation(f"returned {_type(answer)}, not a list of groups")
         if len(answer) > wanted:
@@ -121,7 +122,7 @@ def buffer_filter(hook: Hook) -> None:
 def data_source(hook: Hook) -> None:
     """A class: draws groups of prompts, takes groups back, saves and loads its place."""
     with tempfile.TemporaryDirectory(prefix="trainci-contract-") as directory:
-        args = hook.args(save=directory, load=directory)
+        args = arguments(hook, save=directory, load=directory)
         source = hook.call(args)
         for name in ("get_samples", "add_samples", "save", "load", "__len__"):
             if not callable(getattr(source, name, None)):
@@ -145,7 +146,7 @@ def sample_filter(hook: Hook) -> None:
     """Sets ``remove_sample`` in place; groups keep their members."""
     groups = completed_groups()
     before = [list(group) for group in groups]
-    _expect_none(hook.call(hook.args(), groups, sample=groups[0]))
+    _expect_none(hook.call(arguments(hook), groups, sample=groups[0]))
     _expect_same_members(groups, before)
     for group in groups:
         for sample in group:
@@ -157,7 +158,7 @@ def all_samples(hook: Hook) -> None:
     """Looks at every sample, the filtered ones too; groups keep their members."""
     groups = completed_groups()
     before = [list(group) for group in groups]
-    args = hook.args()
+    args = arguments(hook)
     _expect_none(hook.call(args, groups, DataSource(args), sample=groups[0]))
     _expect_same_members(groups, before)
 
@@ -165,7 +166,7 @@ def all_samples(hook: Hook) -> None:
 def reward_post_process(hook: Hook) -> None:
     """Raw and processed rewards, one a sample."""
     samples = [sample for group in completed_groups() for sample in group]
-    answer = hook.call(hook.args(), samples, sample=samples)
+    answer = hook.call(arguments(hook), samples, sample=samples)
     if not isinstance(answer, tuple) or len(answer) != 2:
         raise Violation(f"returned {_type(answer)}, not a pair (raw_rewards, rewards)")
     for name, rewards in zip(("raw_rewards", "rewards"), answer, strict=True):
@@ -177,7 +178,7 @@ def reward_post_process(hook: Hook) -> None:
 def convert(hook: Hook) -> None:
     """The columns that training reads, one entry a sample."""
     samples = [sample for group in completed_groups() for sample in group]
-    data = hook.call(hook.args(), copy.deepcopy(samples), sample=samples)
+    data = hook.call(arguments(hook), copy.deepcopy(samples), sample=samples)
     if not isinstance(data, dict):
         raise Violation(f"returned {_type(data)}, not a dict")
     missing = [key for key in TRAIN_DATA if key not in data]
@@ -196,14 +197,14 @@ def convert(hook: Hook) -> None:
 def rollout_log(hook: Hook) -> None:
     """Whether the trainer's own logging is to be skipped."""
     samples = [sample for group in completed_groups() for sample in group]
-    _expect_bool(hook.call(3, hook.args(), samples, {"rollout/zero_std": 0.5}, 1.5, sample=samples))
+    _expect_bool(hook.call(3, arguments(hook), samples, {"rollout/zero_std": 0.5}, 1.5, sample=samples))
 
 
 def eval_log(hook: Hook) -> None:
     """Whether the trainer's own logging is to be skipped."""
     samples = completed_groups(1)[0]
     result = {"rewards": [1.0, 0.0], "truncated": [False, True], "samples": samples}
-    _expect_bool(hook.call(3, hook.args(), {"gsm8k": result}, {"eval/pass_rate": 0.5}, sample=samples))
+    _expect_bool(hook.call(3, arguments(hook), {"gsm8k": result}, {"eval/pass_rate": 0.5}, sample=samples))
 
 
 def _expect_generated(sample: Any) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass, field
 from enum import Enum
-from types import SimpleNamespace
 from typing import Any
+
+from trainci.contracts.contract import Args, Hook
 
 
 @dataclass
@@ -43,16 +44,6 @@ class Sample:
     weight_versions: list[str] = field(default_factory=list)
 
 
-class Args(SimpleNamespace):
-    """The trainer's arguments. One that a hook needs and that is missing is an error with the way out."""
-
-    def __init__(self, **values: object) -> None:
-        super().__init__(**{**_ARGS, **values})
-
-    def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"args has no {name!r} in a contract check; give it with --set {name}=VALUE")
-
-
 _ARGS: dict[str, object] = {
     "rollout_batch_size": 2,
     "n_samples_per_prompt": 2,
@@ -72,6 +63,13 @@ _ARGS: dict[str, object] = {
     "tis_clip_low": 0.0,
     "seed": 0,
 }
+
+
+def arguments(hook: Hook, **values: object) -> Args:
+    """The trainer's arguments as ``hook`` sees them: those that most hooks read, and ``values``."""
+    return hook.args(**{**_ARGS, **values})
+
+
 SAMPLING_PARAMS = {"temperature": 1.0, "top_p": 1.0, "top_k": -1, "max_new_tokens": 4, "sampling_seed": 0}
 
 

@@ -1,14 +1,13 @@
-"""Every hook that the trainer loads from a function path. A new hook is a row here and a check."""
+"""Every hook that slime (and a trainer of its shape) loads from a function path."""
 
 from __future__ import annotations
 
-from trainci.contracts.contract import Contract
+from trainci.contracts.contract import Contract, Table
 from trainci.contracts.slime import sample_checks, tensor_checks
-from trainci.errors import UsageError
 
 _ROLLOUT = ("args", "rollout_id", "data_source")
 
-CONTRACTS: tuple[Contract, ...] = (
+_CONTRACTS = (
     Contract(
         "rollout-function-path",
         _ROLLOUT,
@@ -37,7 +36,7 @@ CONTRACTS: tuple[Contract, ...] = (
         "a list of numbers, one a sample",
         sample_checks.group_reward,
         awaited=True,
-        group=True,
+        switch="group-rm",
     ),
     Contract(
         "dynamic-sampling-filter-path",
@@ -140,15 +139,17 @@ CONTRACTS: tuple[Contract, ...] = (
     ),
 )
 
-OPTIONS: tuple[str, ...] = tuple(dict.fromkeys(contract.option for contract in CONTRACTS))
-
-
-def find(option: str, *, group_rm: bool = False) -> Contract:
-    """The contract of ``option``, in the form for ``--group-rm`` where it has one.
-
-    :raises UsageError: there is no such hook.
-    """
-    forms = [contract for contract in CONTRACTS if contract.option == option]
-    if not forms:
-        raise UsageError(f"there is no hook {option!r}; there are: {', '.join(OPTIONS)}")
-    return next((contract for contract in forms if contract.group == group_rm), forms[0])
+TABLE = Table(
+    _CONTRACTS,
+    shown=(
+        "index",
+        "prompt",
+        "response",
+        "tokens",
+        "response_length",
+        "loss_mask",
+        "rollout_log_probs",
+        "reward",
+        "status",
+    ),
+)

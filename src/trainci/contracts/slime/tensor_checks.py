@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from trainci.contracts.contract import Hook, Violation
+from trainci.contracts.slime.stand_ins import arguments
 
 TOTAL_LENGTHS, RESPONSE_LENGTHS = [5, 4], [3, 2]
 VOCABULARY = 11
@@ -58,7 +59,7 @@ def loss(hook: Hook) -> None:
     logits = torch.randn(
         1, sum(TOTAL_LENGTHS), VOCABULARY, generator=torch.Generator().manual_seed(1), requires_grad=True
     )
-    answer = hook.call(hook.args(), batch(), logits, sum_of_sample_mean, sample=_SAMPLE)
+    answer = hook.call(arguments(hook), batch(), logits, sum_of_sample_mean, sample=_SAMPLE)
     if not isinstance(answer, tuple) or len(answer) != 2:
         raise Violation(f"returned {type(answer).__name__}, not a pair (loss, metrics)", _SAMPLE)
     value, metrics = answer
@@ -77,7 +78,7 @@ def importance_sampling(hook: Hook) -> None:
     data = batch()
     given = torch.linspace(-1, 1, sum(RESPONSE_LENGTHS), requires_grad=True)
     answer = hook.call(
-        args=hook.args(),
+        args=arguments(hook),
         pg_loss=given,
         train_log_probs=data["log_probs"],
         rollout_log_probs=data["rollout_log_probs"],
@@ -116,7 +117,7 @@ def loss_reducer(hook: Hook) -> None:
 def rollout_data(hook: Hook) -> None:
     """Changes the data of a rollout in place; each key keeps one entry a sample, of its length."""
     data = batch()
-    answer = hook.call(hook.args(), 3, data, sample=_SAMPLE)
+    answer = hook.call(arguments(hook), 3, data, sample=_SAMPLE)
     if answer is not None:
         raise Violation(f"returned {type(answer).__name__}: the trainer ignores it, so change the data in place")
     for key, before in batch().items():

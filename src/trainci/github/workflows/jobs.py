@@ -14,7 +14,7 @@ from trainci.errors import UsageError
 from trainci.github import conditions
 from trainci.github.triggers import is_hosted
 from trainci.github.workflows import matrix
-from trainci.model import Project, Selection, Suite, Workflow
+from trainci.model import Project, Selection, Suite, Workflow, job_ids
 from trainci.text import printable
 
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
@@ -25,7 +25,10 @@ class Job:
     """A suite as a job. It runs when one of the expressions ``starts`` is true; runs of one ``group`` cancel each
     other; ``secrets`` maps names to values.
 
-    ``matrix`` is empty for the suite of changed tests, whose job ``detect`` finds them out.
+    ``matrix`` is empty for the suite of changed tests, whose job ``detect`` finds them out. The job ``result`` sums
+    the suite up: it is green when the expression ``passed`` is true. ``throwaway``: no later job sees what this one
+    leaves on its machine or in its container. ``mounts`` are those of ``volumes`` that are the same for everybody;
+    the others are in ``container_options``, read-only for forks, before ``options``.
     """
 
     name: str
@@ -41,17 +44,24 @@ class Job:
     secrets: Mapping[str, str]
     matrix: tuple[Mapping[str, Any], ...]
     detect: str
+    result: str
+    passed: str
+    throwaway: bool
+    mounts: tuple[str, ...]
+    container_options: str
 
 
 @dataclass(frozen=True)
 class Context:
-    """Everything that a template may name. ``choices`` are the suites to choose from by hand, ``crons`` when."""
+    """Everything that a template may name. ``choices`` are the suites to choose from by hand, ``crons`` when, and
+    ``branches`` the patterns of the branches whose pushes count."""
 
     project: Project
     workflow: Workflow
     jobs: tuple[Job, ...]
     choices: tuple[str, ...]
     crons: tuple[str, ...]
+    branches: tuple[str, ...]
 
 
 def context(project: Project, resolve: Callable[[Suite], Selection]) -> Context:
@@ -65,7 +75,7 @@ def context(project: Project, resolve: Callable[[Suite], Selection]) -> Context:
     selections = {suite.name: Selection() if suite.changed else resolve(suite) for suite in project.suites}
     for suite in project.suites:
         found = selections[suite.name]
-        faults += [refused.sentence for refused in found.refused]
+        faults += [refused.sentence for refused in found.refused if not refused.has_job]
         if not (found.tests or found.refused or suite.changed):
             faults.append(f"{suite.where}: suite {suite.name} has no tests, so its job would be empty. Add one.")
     if faults:
@@ -76,13 +86,20 @@ def context(project: Project, resolve: Callable[[Suite], Selection]) -> Context:
         jobs=tuple(_job(project, suite, selections[suite.name]) for suite in project.suites),
         choices=tuple(suite.name for suite in project.suites),
         crons=tuple(dict.fromkeys(suite.schedule for suite in project.suites if suite.schedule)),
+        branches=(conditions.branch_filter(project.base),),
     )
 
 
 def _job(project: Project, suite: Suite, selection: Selection) -> Job:
-    name, workflow = f"e2e-test-{suite.name}", project.workflow
+    name, result, *detects = job_ids(suite.name, suite.changed)
+    detect, workflow = "".join(detects), project.workflow
     hosted = is_hosted(suite.runs_on)
+    # The project's image is on the GPU hosts already; a machine of GitHub's would fetch it for every job.
+    image = suite.image or ("" if hosted else project.image)
+    leases = f"{workflow.lock_dir}:{workflow.lock_dir}"
     passed = " ".join(f"-e {proxy}" for proxy in PROXIES)
+    options = passed if hosted else f"{workflow.container_options} {passed}".strip()
+    writable = [mount for mount in workflow.mounts if not mount.endswith(":ro")]
     return Job(
         name=name,
         suite=suite,
@@ -90,14 +107,18 @@ def _job(project: Project, suite: Suite, selection: Selection) -> Job:
         group=conditions.group(suite),
         runs_on=suite.runs_on,
         hosted=hosted,
-        # The project's image is on the GPU hosts already; a machine of GitHub's would fetch it for every job.
-        image=suite.image or ("" if hosted else project.image),
-        volumes=() if hosted else (f"{workflow.lock_dir}:{workflow.lock_dir}", *workflow.mounts),
-        options=passed if hosted else f"{workflow.container_options} {passed}".strip(),
+        image=image,
+        volumes=() if hosted else (leases, *workflow.mounts),
+        options=options,
         devices=suite.devices,
         secrets={secret: conditions.secret(secret) for secret in suite.secrets},
         matrix=tuple(matrix.entries(selection, workflow.queue)),
-        detect=f"{name}-detect" if suite.changed else "",
+        detect=detect,
+        result=result,
+        passed=conditions.passed(name, detect),
+        throwaway=hosted or bool(image),
+        mounts=() if hosted else (leases, *(mount for mount in workflow.mounts if mount.endswith(":ro"))),
+        container_options=options if hosted else f"{conditions.caches(writable)} {options}".strip(),
     )
 
 

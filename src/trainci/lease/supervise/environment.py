@@ -50,4 +50,6 @@ def job_variables(
         PORT_BASE_VARIABLE: str(lease.port_base),
         PORT_COUNT_VARIABLE: str(BLOCK),
         "MASTER_PORT": str(lease.port_base),
+        # torchrun reads its options from such names (torch.distributed.argparse_util), and not MASTER_PORT.
+        "PET_MASTER_PORT": str(lease.port_base),
     }

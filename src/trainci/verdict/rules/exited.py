@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Sequence
 
+from trainci.items import counts
 from trainci.model import Attempt, Ending, Outcome, Verdict
 from trainci.verdict.ruling import Ruling, placed
 
@@ -12,9 +13,11 @@ from trainci.verdict.ruling import Ruling, placed
 def rule(attempts: Sequence[Attempt]) -> Ruling:
     """See Rule; this one has an answer to everything."""
     last = attempts[-1]
+    found = counts(last.results.items) if last.results else {}
+    items = f": {', '.join(f'{count} {outcome}' for outcome, count in found.items())}" if found else ""
     if last.ending.passed:
-        return Ruling(Verdict(Outcome.PASSED, f"in {last.duration:.1f} s"))
-    return Ruling(Verdict(Outcome.FAILED, placed(last, _words(last.ending))))
+        return Ruling(Verdict(Outcome.PASSED, f"in {last.duration:.1f} s{items}"))
+    return Ruling(Verdict(Outcome.FAILED, placed(last, f"{_words(last.ending)}{items}")))
 
 
 def _words(ending: Ending) -> str:

@@ -16,7 +16,9 @@ def rule(attempts: Sequence[Attempt]) -> Ruling | None:
     fault = _fault(attempts[-1])
     if not fault:
         return None
-    return Ruling(Verdict(Outcome.MACHINE, placed(attempts[-1], fault)), again=len(attempts) < TRIES)
+    return Ruling(
+        Verdict(Outcome.MACHINE, placed(attempts[-1], fault)), again=sum(map(bool, map(_fault, attempts))) < TRIES
+    )
 
 
 def _fault(attempt: Attempt) -> str:

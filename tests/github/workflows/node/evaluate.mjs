@@ -1,6 +1,7 @@
 // Parses workflows and evaluates expressions with GitHub's own packages: one JSON request on stdin, one answer on stdout.
 //   {"workflow": text}                         -> {"errors": [message, ...]}
 //   {"rows": [[expression, contexts], ...]}    -> {"values": [value, ...]}
+// Of a job's contexts, `needs` decides what success(), failure() and the like say; `cancelled` may be true beside it.
 import { readFileSync } from "node:fs";
 import { Evaluator, Lexer, Parser, data } from "@actions/expressions";
 import { NoOperationTraceWriter, convertWorkflowTemplate, parseWorkflow } from "@actions/workflow-parser";
@@ -18,10 +19,24 @@ function toData(value) {
   return new data.StringData(value);
 }
 
+function statusFunctions(contexts) {
+  const results = Object.values(contexts.needs ?? {}).map((need) => need.result);
+  const says = {
+    always: true,
+    cancelled: contexts.cancelled === true,
+    failure: results.includes("failure"),
+    success: results.every((result) => result === "success"),
+  };
+  const make = ([name, value]) => ({ name, minArgs: 0, maxArgs: 0, call: () => new data.BooleanData(value) });
+  return Object.entries(says).map(make);
+}
+
 function evaluate(expression, contexts) {
   const tokens = new Lexer(expression).lex().tokens;
-  const parsed = new Parser(tokens, Object.keys(contexts), []).parse();
-  const result = new Evaluator(parsed, toData(contexts)).evaluate();
+  const functions = statusFunctions(contexts);
+  const parsed = new Parser(tokens, Object.keys(contexts), functions).parse();
+  const known = new Map(functions.map((one) => [one.name, one]));
+  const result = new Evaluator(parsed, toData(contexts), known).evaluate();
   return result.kind === data.Kind.Boolean ? result.value : result.coerceString();
 }
 

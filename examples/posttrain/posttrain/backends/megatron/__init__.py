@@ -9,7 +9,7 @@ from transformers import AutoConfig
 
 from posttrain.arguments import Config
 from posttrain.backends.megatron import cpu
-from posttrain.objective import Objective
+from posttrain.training.objective import Objective
 
 # Megatron says once a module that it misses Transformer Engine and Apex; nothing here needs them.
 warnings.filterwarnings("ignore", message=".*(Transformer Engine|Apex).*")

@@ -22,7 +22,6 @@ from megatron.core.transformer.module import Float16Module
 from torch import Tensor
 from transformers import PretrainedConfig
 
-from posttrain.adam_state import AdamState
 from posttrain.arguments import BadArguments, Config
 from posttrain.backends.base import Replica, StepResult
 from posttrain.backends.megatron import checkpoint, weights
@@ -32,8 +31,9 @@ from posttrain.backends.megatron.convert import to_megatron, to_transformers
 from posttrain.backends.megatron.replay import ExpertReplay
 from posttrain.distributed import gather
 from posttrain.model import dtype_of, load_model
-from posttrain.objective import Objective
-from posttrain.training_data import Batch, Data, batches, from_places, width_of
+from posttrain.training.adam_state import AdamState
+from posttrain.training.data import Batch, Data, batches, from_places, width_of
+from posttrain.training.objective import Objective
 
 
 class MegatronBackend:
@@ -106,11 +106,15 @@ class MegatronBackend:
         self._adam_state = AdamState(parts, on_cpu=config.optimizer_on_cpu)
         self._saves = checkpoint.Saves()
 
-    def log_probs(self, data: Data) -> list[Tensor]:
-        return self._scores(data)
-
-    def values(self, data: Data) -> list[Tensor]:
-        return self._scores(data)
+    def scores(self, data: Data) -> list[Tensor]:
+        spread = self._run(data, self._spread_scores, forward_only=True)
+        width = self._width(data)
+        device = data["tokens"][0].device
+        scores = torch.cat(spread) if self._last_stage else torch.empty(len(data["tokens"]), width, device=device)
+        if self._config.pipeline_parallel > 1:
+            group = parallel_state.get_pipeline_model_parallel_group()
+            dist.broadcast(scores, src=dist.get_process_group_ranks(group)[-1], group=group)
+        return from_places(scores, data)
 
     def train_step(self, data: Data) -> StepResult:
         self.model[0].zero_grad_buffer()
@@ -142,16 +146,6 @@ class MegatronBackend:
     def load(self, directory: Path) -> None:
         with self._adam_state.on_device():
             checkpoint.load(self._module, self.optimizer, directory)
-
-    def _scores(self, data: Data) -> list[Tensor]:
-        spread = self._run(data, self._spread_scores, forward_only=True)
-        width = self._width(data)
-        device = data["tokens"][0].device
-        scores = torch.cat(spread) if self._last_stage else torch.empty(len(data["tokens"]), width, device=device)
-        if self._config.pipeline_parallel > 1:
-            group = parallel_state.get_pipeline_model_parallel_group()
-            dist.broadcast(scores, src=dist.get_process_group_ranks(group)[-1], group=group)
-        return from_places(scores, data)
 
     def _spread_scores(self, batch: Batch, output: Tensor, non_loss_data: bool) -> Tensor:
         """[b, width] on every context-parallel rank."""

@@ -25,7 +25,7 @@ from posttrain.arguments import BadArguments
 from posttrain.backends.megatron.attention import CoreAttention
 from posttrain.backends.megatron.config import architecture, has_sandwich_norms
 from posttrain.backends.megatron.layers import LatentAttention, NormThenAdd, RMSNorm, ValueHead
-from posttrain.backends.megatron.mtp import MtpModel
+from posttrain.backends.megatron.mtp import INNER_LAYER, MtpModel
 
 
 def transformer_config(
@@ -163,7 +163,7 @@ def _layer_spec(config: TransformerConfig, experts: int | None, *, sandwich: boo
 def _mtp_spec(layer: ModuleSpec, count: int) -> MultiTokenPredictionBlockSubmodules:
     """Layers that predict the tokens after the next one, all on the last pipeline rank."""
     submodules = MultiTokenPredictionLayerSubmodules(
-        enorm=RMSNorm, hnorm=RMSNorm, eh_proj=ColumnParallelLinear, transformer_layer=layer, layer_norm=RMSNorm
+        enorm=RMSNorm, hnorm=RMSNorm, eh_proj=ColumnParallelLinear, layer_norm=RMSNorm, **{INNER_LAYER: layer}
     )
     return MultiTokenPredictionBlockSubmodules(
         [ModuleSpec(MultiTokenPredictionLayer, submodules=submodules)] * count

@@ -17,6 +17,7 @@ from transformers import PretrainedConfig
 
 from posttrain.backends.megatron.build import transformer_config
 from posttrain.backends.megatron.config import has_sandwich_norms
+from posttrain.backends.megatron.mtp import INNER_LAYER
 
 _VISION = "model.visual."
 Move = Callable[[list[Tensor]], list[Tensor]]
@@ -100,7 +101,7 @@ class _Layers:
         yield same(f"{theirs}token_layernorm.weight", f"{ours}enorm.weight")
         yield same(f"{theirs}hidden_layernorm.weight", f"{ours}hnorm.weight")
         yield same(f"{theirs}final_layernorm.weight", f"{ours}final_layernorm.weight")
-        yield from self.decoder(0, theirs, f"{ours}transformer_layer.")
+        yield from self.decoder(0, theirs, f"{ours}{INNER_LAYER}.")
 
     def _attention(self, theirs: str, ours: str) -> Iterator[Pair]:
         for kind in ("weight", "bias") if self.config.add_qkv_bias else ("weight",):

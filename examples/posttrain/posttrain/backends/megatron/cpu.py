@@ -47,6 +47,7 @@ def install() -> None:
         return
     torch.cuda.current_device = lambda: _CPU
     torch.cuda.synchronize = lambda _device=None: None
+    torch.cuda.current_stream = lambda _device=None: None
     torch.Tensor.cuda = lambda self, *_args, **_kwargs: self
     _TensorsOnCpu().__enter__()
     _without_random_states()

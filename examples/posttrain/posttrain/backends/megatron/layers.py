@@ -60,6 +60,14 @@ class LatentAttention(mla.MLASelfAttention):
             config, config.hidden_size, config.kv_lora_rank + config.qk_pos_emb_head_dim
         )
 
+    def _resolve_qk_norm_config(self, submodules: Any) -> dict[str, Any]:
+        """What Megatron-Core 0.19 makes these layers of; left to itself, it asks for Transformer Engine's.
+
+        Queries have no latents here, and so no norm.
+        """
+        names = ("linear_q_proj", "linear_q_up_proj", "linear_kv_up_proj", "kv_layernorm")
+        return {**{name: getattr(submodules, name) for name in names}, "q_layernorm": None}
+
 
 class ReplicatedLinear(torch.nn.Module):
     """The same whole weight on every tensor-parallel rank, each of which applies it to a part of the sequence."""

@@ -6,8 +6,19 @@ from typing import Any
 
 import torch
 from megatron.core.models.gpt import GPTModel
-from megatron.core.transformer.multi_token_prediction import MTPLossAutoScaler, roll_tensor
+from megatron.core.transformer.multi_token_prediction import (
+    MTPLossAutoScaler,
+    MultiTokenPredictionLayerSubmodules,
+    roll_tensor,
+)
 from torch import Tensor
+
+# What Megatron-Core calls the layer within an MTP layer: the first name from 0.17 on, the second in 0.16.
+INNER_LAYER = next(
+    name
+    for name in ("mtp_model_layer", "transformer_layer")
+    if name in MultiTokenPredictionLayerSubmodules.__dataclass_fields__
+)
 
 
 class MtpModel(GPTModel):

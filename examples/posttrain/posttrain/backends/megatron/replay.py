@@ -16,7 +16,7 @@ from megatron.core.transformer.moe.router_replay import RouterReplayAction
 from torch import Tensor
 
 from posttrain.distributed import gather
-from posttrain.training_data import Batch
+from posttrain.training.data import Batch
 
 
 class ExpertReplay:

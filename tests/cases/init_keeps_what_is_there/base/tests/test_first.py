@@ -1,1 +1,4 @@
-mine
+NUM_GPUS = 0
+
+if __name__ == "__main__":
+    print("mine")

@@ -1,0 +1,61 @@
+"""Which suites claim the ground of a file: their tests, the likeliest to notice first."""
+
+from __future__ import annotations
+
+REFERENCE = "tests/test_reference.py"
+EXPERTS = "tests/test_reference.py --experts"
+SHORT = "tests/test_qwen2.5_tiny_short.py"
+ASYNC = "tests/test_qwen2.5_tiny_async_short.py"
+VISION = "tests/test_qwen2.5_vl_tiny.py"
+TRUE = "tests/test_true_on_policy.py"
+OPD = "tests/test_qwen2.5_tiny_opd_sglang.py"
+REPLAY = "tests/test_qwen3_moe_routing_replay.py"
+FP8 = "USE_FP8_ROLLOUT=1 tests/test_qwen3_moe.py"
+ALLTOALL = "USE_ALLTOALL=1 tests/test_qwen3_moe.py"
+LAYOUTS = "tests/test_parallel_check.py"
+DEBUG = "tests/test_debug_rollout.py"
+CKPT = "tests/test_ckpt.py"
+CKPT_MEGATRON = "tests/test_ckpt.py --backend megatron"
+KILLED = "tests/test_ckpt_killed.py"
+POINTER = "tests/test_ckpt_pointer.py"
+RULES = "tests/test_rules.py"
+HOOKS = "tests/test_units.py unit_tests/test_hooks.py"
+UNITS = "tests/test_units.py"
+
+_M = "posttrain/backends/megatron"
+CLAIMS = {
+    "posttrain/training/grpo.py": [REFERENCE],
+    "posttrain/training/objective.py": [REFERENCE, HOOKS],
+    "posttrain/training/advantages.py": [REFERENCE],
+    "posttrain/training/data.py": [REFERENCE, SHORT, HOOKS],
+    "posttrain/training/losses.py": [HOOKS],
+    "posttrain/training/adam_state.py": ["tests/test_ckpt.py --optimizer-on-cpu load"],
+    "posttrain/learner.py": [REFERENCE, HOOKS, SHORT, OPD],
+    "posttrain/trainer.py": [SHORT, ASYNC, CKPT],
+    "posttrain/checkpoint.py": [POINTER, CKPT, KILLED],
+    "posttrain/hooks.py": [RULES, HOOKS],
+    "posttrain/vision.py": [VISION, SHORT],
+    "posttrain/metrics.py": [SHORT, CKPT],
+    "posttrain/backends/fsdp.py": [REFERENCE, VISION, CKPT],
+    f"{_M}/attention.py": [REFERENCE, LAYOUTS],
+    f"{_M}/backend.py": [REFERENCE, EXPERTS, LAYOUTS],
+    f"{_M}/build.py": [REFERENCE, EXPERTS, LAYOUTS + " --family qwen3-moe"],
+    f"{_M}/checkpoint.py": [CKPT_MEGATRON],
+    f"{_M}/config.py": [REFERENCE, EXPERTS, "tests/test_glm4_dense.py"],
+    f"{_M}/convert.py": [REFERENCE, EXPERTS, "tests/test_glm4_dense.py"],
+    f"{_M}/layers.py": [REFERENCE, EXPERTS, "tests/test_moonlight.py", "tests/test_qwen3_ppo.py"],
+    f"{_M}/layout.py": [REFERENCE, EXPERTS, LAYOUTS],
+    f"{_M}/mtp.py": [EXPERTS, "tests/test_mimo_mtp.py"],
+    f"{_M}/replay.py": [REPLAY, "tests/test_moonlight.py --routing-replay"],
+    f"{_M}/weights.py": [REFERENCE, EXPERTS, LAYOUTS, "tests/test_qwen3_moe.py"],
+    "posttrain/rollout/engine.py": [SHORT, TRUE, VISION, REPLAY],
+    "posttrain/rollout/sampler.py": [SHORT, HOOKS, DEBUG],
+    "posttrain/rollout/function.py": [SHORT, CKPT, HOOKS, RULES],
+    "posttrain/rollout/fully_async.py": [HOOKS],
+    "posttrain/rollout/fp8.py": [FP8],
+    "posttrain/rollout/saved.py": [DEBUG, HOOKS],
+    "posttrain/rollout/distillation.py": [OPD],
+    "posttrain/rollout/teacher.py": [OPD],
+    "posttrain/task/reward.py": [RULES],
+    "posttrain/task/data_source.py": [SHORT, CKPT],
+}

@@ -1,0 +1,381 @@
+"""Holds the first steps of a run to the reference: what was sampled, credited and learned, number by number."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from _network import Network
+from posttrain.arguments import parse_args
+from reference import loss, optimizer, prediction, sampling, step
+from tokenizers import Tokenizer
+from torch import Tensor
+
+Row = dict[str, Any]
+
+# float32 against float64: what was seen, ten times over. bfloat16 has 8 bits of mantissa.
+TOLERANCES = {
+    "float32": {"log_probs": 2e-5, "terms": 2e-5, "gradients": 1e-3, "norm": 2e-4, "weights": 0.02},
+    "bfloat16": {"log_probs": 0.1, "terms": 0.1, "gradients": 0.5, "norm": 0.1, "weights": 2.0},
+}
+_FAR_FROM_NOTHING = 1e-3
+"""Of a tensor's largest gradient: below, Adam's first steps are all sign, and rounding decides it."""
+
+
+@dataclass
+class Held:
+    """A recorded run, and what its command line said, once more."""
+
+    directory: Path
+    """What ``_recorder`` wrote, and ``rollouts`` within it."""
+    model_path: Path
+    rows: Sequence[Row]
+    settings: step.Settings
+    temperature: float = 1.0
+    learning_rate: float = 2e-3
+    largest_norm: float = 1.0
+    clipped_gradients: bool = False
+    """FSDP's optimizer is handed gradients that are clipped already, Megatron's clips them itself."""
+    mtp_weight: float = 0.0
+    fp8: bool = False
+    longest: int = 3
+    sampled: bool = True
+    """Its rollouts were sampled by its own policy, not made up."""
+    replicas: int = 1
+    group_size: int = 8
+    problems: Sequence[Row] = ()
+    replayed: bool = False
+    """Its experts were chosen by the rollout: what training computed is not this model's."""
+    moved: bool = False
+    """See ``_recorder.record_moved``."""
+    _weights: dict[int, dict[str, Tensor]] = field(default_factory=dict)
+
+    def assert_steps(self, count: int) -> None:
+        """The first ``count`` steps, from the checkpoint on the disk."""
+        torch.set_num_threads(1)
+        self.policy = Network(self.model_path)
+        self.tokenizer = Tokenizer.from_file(str(self.model_path / "tokenizer.json"))
+        self._weights[0] = self.policy.weights()
+        self.adam = self._adam()
+        self.critic: Network | None = None
+        self.tolerance = TOLERANCES[self.rows[1]["dtype"]]
+        for number in range(1, count + 1):
+            self._assert_step(number)
+
+    def _adam(self) -> optimizer.Adam:
+        return optimizer.Adam(self.learning_rate, beta1=0.9, beta2=0.95, epsilon=1e-8, weight_decay=0.0)
+
+    def _assert_step(self, number: int) -> None:
+        row = self.rows[number]
+        samples = self._samples(number)
+        recorded = self._data(number)
+        what = f"step {number}"
+        if self.sampled:
+            self._assert_sampled(samples, what)
+        responses = [_response(sample, recorded) for sample in samples]
+        if self.replayed:
+            after = torch.load(self.directory / f"policy-{number}.pt")["after"]
+            self._weights[number] = {name: after[name].double() for name in self._weights[0]}
+            return
+        self.policy.load(self._weights[number - 1])
+        outputs = self.policy.outputs(samples)
+        new = [
+            sampling.log_probs(output, sample["tokens"], sample["response_length"], self.temperature)
+            for output, sample in zip(outputs, samples, strict=True)
+        ]
+        self._near(
+            _rows(recorded, samples, "own_log_probs", "log_probs"), new, "log_probs", f"log-probabilities of {what}"
+        )
+        values, critic_file = self._values(samples, recorded, number, what)
+        batch = step.credited(responses, new, self.settings, values)
+        self._near(
+            _rows(recorded, samples, "advantages"),
+            batch.advantages,
+            "terms",
+            f"advantages of {what}",
+            scale=10.0,
+        )
+        if critic_file is not None:
+            returns = _rows(recorded, samples, "returns")
+            self._near(returns, batch.returns, "terms", f"returns of {what}", scale=10.0)
+        if self.moved:
+            old = [row.double() for row in _rows(recorded, samples, "log_probs")]
+            before = [row.double() for row in _rows(recorded, samples, "values")] if critic_file else []
+            batch = replace(batch, old=old, old_values=before)
+        if critic_file is not None:
+            self._assert_critic(responses, values, batch, critic_file, row, what)
+        path = self.directory / f"policy-{number}.pt"
+        if path.exists():
+            self._assert_policy(samples, responses, new, batch, torch.load(path), row, number, what)
+        else:
+            assert "loss" not in row, f"{what} trained the policy, and its gradients were not recorded"
+            self._weights[number] = self._weights[number - 1]
+
+    def _samples(self, number: int) -> list[Row]:
+        files = sorted((self.directory / "rollouts").glob(f"step-{number}-replica-*-of-{self.replicas}.pt"))
+        assert len(files) == self.replicas, f"{len(files)} replicas wrote rollouts, not {self.replicas}"
+        parts = [torch.load(file)["samples"] for file in files]
+        if self.sampled:
+            for ours, theirs in itertools.combinations(parts, 2):
+                assert [s["tokens"] for s in ours] != [s["tokens"] for s in theirs], "two replicas sampled the same"
+                shared = {s["group_index"] for s in ours} & {s["group_index"] for s in theirs}
+                assert not shared, f"groups {shared} were sampled by two replicas"
+        return [sample for part in parts for sample in part]
+
+    def _data(self, number: int) -> dict[int, Row]:
+        """By the sample's index; ranks of one replica must have the same."""
+        found: dict[int, Row] = {}
+        for file in sorted(self.directory.glob(f"data-{number}-rank-*.pt")):
+            data = torch.load(file)
+            for place, index in enumerate(data.pop("sample_indices")):
+                entry = {name: rows[place] for name, rows in data.items()}
+                for name, value in found.get(index, entry).items():
+                    gap = (value.double() - entry[name].double()).abs().max() if value.numel() else 0.0
+                    assert gap < 1e-5, f"ranks differ in the {name} of sample {index}"
+                found[index] = entry
+        return found
+
+    def _assert_sampled(self, samples: list[Row], what: str) -> None:
+        """Log-probabilities, endings, and that the tokens follow the probabilities: within five deviations."""
+        self._assert_prompts(samples)
+        surprise = variance = 0.0
+        for version, ours in itertools.groupby(
+            sorted(samples, key=lambda s: s["weights_version"]), key=lambda s: s["weights_version"]
+        ):
+            self.policy.load(self._weights[version])
+            if self.fp8:
+                self.policy.round_to_fp8()
+            group = list(ours)
+            with torch.no_grad():
+                outputs = self.policy.outputs(group)
+            for sample, output in zip(group, outputs, strict=True):
+                length = sample["response_length"]
+                assert length > 0, "a sample has no response"
+                log_probs = sampling.log_probs(output, sample["tokens"], length, self.temperature)
+                self._near(
+                    [torch.tensor(sample["rollout_log_probs"])],
+                    [log_probs],
+                    "log_probs",
+                    f"log-probabilities of the rollout of {what}",
+                    scale=50.0 if self.fp8 else 1.0,
+                )
+                status = sampling.ending(sample["tokens"][-length:], self._eos, self.longest)
+                assert sample["status"] == status, f"a response that is {status} is called {sample['status']}"
+                every = torch.log_softmax(output[-length - 1 : -1] / self.temperature, dim=-1)
+                weights, every = every.exp(), every.clamp(min=-1e9)  # of what cannot be, 0 times minus infinity
+                mean = (weights * every).sum(dim=-1)
+                surprise += float((log_probs - mean).sum())
+                variance += float((weights * (every - mean.unsqueeze(-1)) ** 2).sum())
+        deviations = surprise / math.sqrt(variance)
+        assert abs(deviations) < 5, (
+            f"the tokens of {what} do not follow their probabilities: off by {deviations:.1f} deviations"
+        )
+
+    def _assert_prompts(self, samples: list[Row]) -> None:
+        """Each group has one prompt of the data, whole, with its own answer; its text is that of its tokens."""
+        known = {(row["question"], row["answer"]) for row in self.problems}
+        for _, group in itertools.groupby(samples, key=lambda s: s["group_index"]):
+            members = list(group)
+            assert len(members) == self.group_size, f"a group has {len(members)} samples, not {self.group_size}"
+            assert len({(s["prompt"], s["label"], s["image"]) for s in members}) == 1, "a group has several prompts"
+            assert (members[0]["prompt"], members[0]["label"]) in known, "a prompt goes with another's answer"
+        assert len({s["index"] for s in samples}) == len(samples), "two samples have one index"
+        for sample in samples:
+            length = sample["response_length"]
+            prompt, response = sample["tokens"][:-length], sample["tokens"][-length:]
+            text = self.tokenizer.encode(sample["prompt"]).ids
+            assert prompt[-len(text) :] == text, "the tokens of a prompt are not those of its text"
+            assert len(prompt) == len(text) or sample["image"], "a prompt has more tokens than its text"
+            assert sample["response"] == self.tokenizer.decode(response), "a response is not the text of its tokens"
+
+    @property
+    def _eos(self) -> int:
+        return int(self.policy.config.get_text_config().eos_token_id)
+
+    def _values(
+        self, samples: list[Row], recorded: dict[int, Row], number: int, what: str
+    ) -> tuple[list[Tensor], Row | None]:
+        path = self.directory / f"critic-{number}.pt"
+        if not path.exists():
+            return [], None
+        file = torch.load(path)
+        if self.critic is None:
+            self.critic = Network(self.model_path, file["before"]["lm_head.weight"])
+            self.critic_adam = self._adam()
+        self._assert_same_weights(file["before"], self.critic, f"the critic before {what}")
+        values = [
+            output[-sample["response_length"] - 1 : -1, 0]
+            for output, sample in zip(self.critic.outputs(samples), samples, strict=True)
+        ]
+        self._near(
+            _rows(recorded, samples, "own_values", "values"), values, "log_probs", f"values of {what}", scale=5.0
+        )
+        return values, file
+
+    def _assert_critic(
+        self,
+        responses: list[step.Response],
+        values: list[Tensor],
+        batch: step.Batch,
+        file: Row,
+        row: Row,
+        what: str,
+    ) -> None:
+        assert self.critic
+        value, gradients = step.gradients(
+            self.critic.model, lambda: step.critic_loss(responses, values, batch, self.settings)
+        )
+        self._close(row["critic_loss"], value, f"critic_loss of {what}")
+        self._assert_update(
+            file, self.critic, self.critic_adam, gradients, row["critic_grad_norm"], f"the critic at {what}"
+        )
+
+    def _assert_policy(
+        self,
+        samples: list[Row],
+        responses: list[step.Response],
+        new: list[Tensor],
+        batch: step.Batch,
+        file: Row,
+        row: Row,
+        number: int,
+        what: str,
+    ) -> None:
+        terms = step.policy_terms(responses, new, batch, self.settings)
+        self._assert_same_weights(file["before"], self.policy, f"the policy before {what}")
+        self._close(row["clip_fraction"], terms.clip_fraction, f"clip_fraction of {what}")
+        if terms.importance is not None:
+            self._close(row["tis_weight"], terms.importance, f"tis_weight of {what}")
+        guessing = torch.zeros((), dtype=torch.float64)
+        if self.mtp_weight:
+            guessing = self._mtp_loss(samples, responses)
+            self._close(row["mtp_loss"], float(guessing.detach()), f"mtp_loss of {what}")
+        self._close(row["loss"], float(terms.loss.detach()), f"loss of {what}")
+        _, gradients = step.gradients(self.policy.model, lambda: terms.loss + self.mtp_weight * guessing)
+        self._assert_update(file, self.policy, self.adam, gradients, row["grad_norm"], f"the policy at {what}")
+        self._weights[number] = self.policy.weights()
+
+    def _mtp_loss(self, samples: list[Row], responses: list[step.Response]) -> Tensor:
+        losses = []
+        for guesses, sample, response in zip(self.policy.guesses(samples), samples, responses, strict=True):
+            first = len(sample["tokens"]) - response.length
+            losses.append(prediction.cross_entropy(guesses, sample["tokens"], 1, first))
+        return loss.mean(losses, [response.learns for response in responses], self.settings.per_token)
+
+    def _assert_update(
+        self,
+        file: Row,
+        network: Network,
+        adam: optimizer.Adam,
+        gradients: dict[str, Tensor],
+        norm: float,
+        whose: str,
+    ) -> None:
+        """The gradients one by one, their norm, and the weights after the step; the model goes on from those."""
+        expected = optimizer.norm(gradients)
+        assert abs(norm - expected) <= self.tolerance["norm"] * expected + 1e-7, (
+            f"the gradient norm of {whose} is {norm:.6g}, not {expected:.6g}"
+        )
+        clipped = optimizer.clip(gradients, self.largest_norm)
+        for name, true in (clipped if self.clipped_gradients else gradients).items():
+            found = file["gradients"].get(name, torch.zeros_like(true)).double()
+            scale = max(float(true.abs().max()), 1e-5 * expected, 1e-12)
+            gap = float((found - true).abs().max()) / scale
+            assert gap <= self.tolerance["gradients"], (
+                f"the gradient of {name} of {whose} is off by {gap:.2e} of its largest number"
+            )
+        before = network.weights()
+        after = adam.step(before, clipped)
+        for name, true in after.items():
+            moved = (file["after"][name].double() - before[name], true - before[name])
+            clear = clipped[name].abs() > _FAR_FROM_NOTHING * clipped[name].abs().max()
+            gap = float(((moved[0] - moved[1]).abs() * clear).max()) / adam.learning_rate
+            assert gap <= self.tolerance["weights"], (
+                f"{name} of {whose} moved otherwise than Adam does: by {gap:.2e} learning rates"
+            )
+        network.load({name: file["after"][name].double() for name in before})
+
+    def _assert_same_weights(self, found: Row, network: Network, whose: str) -> None:
+        for name, value in network.weights().items():
+            gap = float((found[name].double() - value).abs().max())
+            assert gap <= (0.0 if self.tolerance is TOLERANCES["float32"] else 1e-2), (
+                f"{name} of {whose} differs by {gap:.2e} from what it should be"
+            )
+
+    def _near(
+        self, found: Sequence[Tensor], expected: Sequence[Tensor], kind: str, what: str, scale: float = 1.0
+    ) -> None:
+        tolerance = self.tolerance[kind] * scale
+        for ours, true in zip(found, expected, strict=True):
+            assert ours.shape == true.shape, f"{what} are {tuple(ours.shape)}, not {tuple(true.shape)}"
+            gap = float((ours.double() - true.detach()).abs().max()) if len(true) else 0.0
+            assert gap <= tolerance, f"{what} are off by {gap:.2e}, more than {tolerance:.0e}"
+
+    def _close(self, found: float, expected: float, what: str) -> None:
+        tolerance = self.tolerance["terms"]
+        assert abs(found - expected) <= tolerance * (1 if abs(expected) < 1 else abs(expected)), (
+            f"{what} is {found:.8g}, and the reference's {expected:.8g}"
+        )
+
+
+def _rows(recorded: dict[int, Row], samples: Sequence[Row], *names: str) -> list[Tensor]:
+    """Of each sample the first of ``names`` that was recorded."""
+    entries = [recorded[sample["index"]] for sample in samples]
+    return [next(entry[name] for name in names if name in entry) for entry in entries]
+
+
+def _response(sample: Row, recorded: dict[int, Row]) -> step.Response:
+    length = sample["response_length"]
+    mask = [0] * length if sample["remove_sample"] else sample["loss_mask"] or [1] * length
+    entry = recorded[sample["index"]]
+    assert entry["tokens"].tolist() == sample["tokens"], f"training saw other tokens of sample {sample['index']}"
+    assert entry["loss_masks"].tolist() == mask, f"training saw another mask of sample {sample['index']}"
+    return step.Response(
+        group=sample["group_index"],
+        tokens=sample["tokens"],
+        length=length,
+        rollout=torch.tensor(sample["rollout_log_probs"], dtype=torch.float64),
+        reward=sample["reward"],
+        learns=torch.tensor(mask, dtype=torch.float64),
+        teacher=torch.tensor(sample["teacher_log_probs"] or [], dtype=torch.float64),
+    )
+
+
+def assert_held(command: Sequence[str], directory: Path, rows: Sequence[Row], *, ranks: int, steps: int) -> None:
+    """Hold a run of ``command`` on so many ranks, recorded in ``directory``."""
+    config = parse_args(command)
+    settings = step.Settings(
+        estimator=config.advantage_estimator,
+        per_token=config.per_token_loss,
+        low=config.clip_low,
+        high=config.clip_high,
+        largest_weight=config.tis_clip if config.use_tis else None,
+        gamma=config.gae_gamma,
+        lam=config.gae_lambda,
+        value_clip=config.value_clip,
+    )
+    Held(
+        directory,
+        config.model_path,
+        rows,
+        settings,
+        temperature=config.temperature,
+        learning_rate=config.learning_rate,
+        largest_norm=config.max_grad_norm,
+        clipped_gradients=config.backend == "fsdp",
+        mtp_weight=config.mtp_loss_weight,
+        fp8=config.fp8_rollout,
+        longest=config.max_new_tokens,
+        group_size=config.samples_per_prompt,
+        problems=[json.loads(line) for line in config.data_path.read_text().splitlines()],
+        sampled=config.load_rollout is None,
+        replicas=ranks // (config.tensor_parallel * config.pipeline_parallel * config.context_parallel),
+        replayed=config.routing_replay,
+        moved=config.rollout_data_postprocess_path == "tests._recorder.record_moved",
+    ).assert_steps(steps)

@@ -1,0 +1,22 @@
+"""Makes the package importable, as its own tests find it: from the root of its repository."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_test_around_us() -> Iterator[None]:
+    """These tests may themselves run under trainci: what they start must not take their ports and devices."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith("TRAINCI_"):
+                patch.delenv(name)
+        yield

@@ -1,0 +1,98 @@
+"""Each family is the same model in transformers and in Megatron-Core."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from posttrain.families import FAMILIES
+from posttrain.task import assets
+
+pytestmark = pytest.mark.slow
+
+HERE = Path(__file__).parent
+POSTTRAIN = HERE.parent
+
+
+def written_by(probe: list[str], written: Path, *arguments: str) -> dict[str, dict[str, Any]]:
+    environment = {**os.environ, "PYTHONPATH": str(POSTTRAIN), "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, *probe, str(written), *arguments], env=environment, check=True)
+    return json.loads(written.read_text())
+
+
+@pytest.fixture(scope="module")
+def probes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    return written_by([str(HERE / "families_probe.py")], tmp_path_factory.mktemp("families") / "probes.json")
+
+
+@pytest.fixture(scope="module")
+def gaps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, float]]:
+    launch = [
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        str(HERE / "layouts_probe.py"),
+    ]
+    return written_by(launch, tmp_path_factory.mktemp("layouts") / "gaps.json", *FAMILIES)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_weights_come_back_bit_for_bit(probes: dict[str, dict[str, Any]], family: str) -> None:
+    assert probes[family]["unreturned"] == []
+    assert probes[family]["changed"] == []
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_parameter_of_megatron_is_covered_and_none_invented(
+    probes: dict[str, dict[str, Any]], family: str
+) -> None:
+    assert probes[family]["uncovered"] == []
+    assert probes[family]["invented"] == []
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_megatron_gives_the_logits_of_transformers(probes: dict[str, dict[str, Any]], family: str) -> None:
+    assert probes[family]["logit_spread"] > 0.1, "logits this flat would hide a mistake"
+    assert probes[family]["logit_gap"] < 1e-5
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_critic_gives_one_value_a_token(probes: dict[str, dict[str, Any]], family: str) -> None:
+    assert probes[family]["values"] == [2, 12, 1]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_layout_gives_the_gradients_of_transformers(gaps: dict[str, dict[str, float]], family: str) -> None:
+    assert gaps[family], "no layout was tried"
+    assert {layout: gap for layout, gap in gaps[family].items() if not gap < 1e-4} == {}
+
+
+def test_mtp_layers_alone_learn_from_their_loss(probes: dict[str, dict[str, Any]]) -> None:
+    mtp = probes["mtp"]
+    assert mtp["policy_moved"] == []
+    assert mtp["untrained"] == []
+    assert mtp["loss_gap"] < 1e-5
+
+
+def test_without_weights_there_is_no_mtp_loss(probes: dict[str, dict[str, Any]]) -> None:
+    assert probes["mtp"]["loss_without_weights"] is None
+    assert probes["mtp"]["trained_without_weights"] == []
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_checkpoint_of_each_family_loads(tmp_path: Path, family: str) -> None:
+    import torch
+    from posttrain.model import load_model
+
+    assets.ensure(tmp_path / family, family)
+    model = load_model(tmp_path / family / "model", torch.device("cpu"))
+    assert model.config.model_type == FAMILIES[family].model_type
+    logits = model(torch.tensor([[2, 3, 4]])).logits
+    assert logits.std() > 0.1, "weights that were not loaded, or flat"

@@ -1,0 +1,126 @@
+"""Steps of Buildkite: each with commands that run tests is a suite.
+
+Format: https://buildkite.com/docs/pipelines/configure/step-types/command-step, and the keys that vLLM's generator
+adds (``num_gpus``, ``mirror_hardwares``, ``source_file_dependencies``, ``working_dir``).
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+
+from trainci.adopt.entries import read_command, slug
+from trainci.adopt.jobs import split_installation
+from trainci.adopt.placed import Items, NotYaml, Table, Text, Value, load_yaml
+from trainci.adopt.proposal import Entry, Found, Note, Place, Suite
+from trainci.adopt.pytest_config import test_paths
+from trainci.adopt.runners import gpus_of
+from trainci.adopt.sequences import sequences
+from trainci.adopt.shell import commands
+from trainci.adopt.steps import minutes
+from trainci.adopt.tree import Tree
+
+_MOST_DEPTH = 4
+
+
+def read(tree: Tree) -> Found:
+    """The suites of every pipeline below ``.buildkite``."""
+    suites: list[Suite] = []
+    notes: list[Note] = []
+    paths = test_paths(tree)
+    for file in tree.matching(".buildkite/*.yml") + tree.matching(".buildkite/*.yaml"):
+        try:
+            pipeline = load_yaml(tree.read(file))
+        except NotYaml as error:
+            notes.append(Note(f"is no YAML: {error}", Place(file, error.line)))
+            continue
+        steps = pipeline.items_of("steps") if isinstance(pipeline, Table) else pipeline
+        suites += (made for step in _steps(steps) if (made := _suite(step, file, tree, paths)))
+    return Found(tuple(suites), tuple(notes))
+
+
+def _steps(value: Value, depth: int = 0) -> Iterator[Table]:
+    for step in value if isinstance(value, Items) and depth < _MOST_DEPTH else ():
+        if isinstance(step, Table):
+            yield step
+            yield from _steps(step.items_of("steps"), depth + 1)
+
+
+def _suite(step: Table, file: str, tree: Tree, testpaths: Sequence[str]) -> Suite | None:
+    lines = step.texts("commands") or step.texts("command")
+    label = str(step.text("label") or step.text("name") or step.text("key"))
+    env = {name: str(value) for name, value in step.table("env").items() if isinstance(value, Text)}
+    folder = _folder(str(step.text("working_dir")), tree)
+    # Lines of one step run in one shell; `$$` is a dollar that Buildkite leaves to it.
+    entries: list[Entry] = []
+    notes: list[Note] = []
+    preparations: list[str] = []
+    for text in _scripts(lines):
+        for command in commands(text.replace("$$", "$"), text.line, env, folder):
+            found = read_command(command, label, Place(file, command.line), tree, testpaths, bool(entries))
+            entries += found.entries
+            preparations += [found.preparation] if found.preparation else []
+            notes += [found.note] if found.note else []
+    if not entries:
+        unread = tuple(note for note in notes if note.left)
+        return Suite(name=slug(label), notes=unread) if unread else None
+    agents = [str(value) for value in step.table("agents").values() if isinstance(value, Text)]
+    parallel = step.text("parallelism")
+    if parallel.isdigit() and int(parallel) > 1:
+        about = f"parallelism {parallel}: `jobs` shards a suite's tests, not what is in one of them"
+        notes.append(Note(about, Place(file, parallel.line)))
+    setup, install = split_installation(preparations)
+    return Suite(
+        name=slug(label),
+        description=label,
+        always=step.text("optional") != "true",
+        paths=tuple(_glob(path, tree) for path in step.texts("source_file_dependencies")),
+        runs_on=tuple(agents),
+        num_gpus=_gpus(step, agents),
+        timeout_minutes=minutes(step.text("timeout_in_minutes")),
+        setup=setup,
+        install=install,
+        env=tuple((name, value) for name, value in env.items() if re.fullmatch(r"[A-Za-z_]\w*", name)),
+        tests=sequences(list(dict.fromkeys(entries)), tree),
+        place=Place(file, step.line),
+        notes=tuple(notes),
+    )
+
+
+def _scripts(lines: Sequence[Text]) -> Iterator[Text]:
+    """Neighbouring one-line commands as one script, each at its own line."""
+    script = ""
+    start = end = 0
+    for line in lines:
+        if script and line.line >= end:
+            script += "\n" * (line.line - end) + line
+        elif script:
+            yield Text(script, start)
+            script = ""
+        if not script:
+            script, start, end = str(line), line.line, line.line
+        end = line.line + line.count("\n")
+    if script:
+        yield Text(script, start)
+
+
+def _gpus(step: Table, agents: Sequence[str]) -> int | None:
+    for key in ("num_gpus", "mirror_hardwares"):
+        if re.fullmatch(r"\d{1,3}", step.text(key)):
+            return int(step.text(key))
+    return 0 if step.text("no_gpu") == "true" else gpus_of(agents)
+
+
+def _folder(path: str, tree: Tree) -> str:
+    """The folder of the repository that a path of the pipeline's container means: its longest end that is there."""
+    parts = [part for part in path.split("/") if part]
+    for start in range(len(parts)):
+        if tree.is_folder(folder := "/".join(parts[start:])):
+            return folder
+    return ""
+
+
+def _glob(path: str, tree: Tree) -> str:
+    folder = posixpath.normpath(path)
+    return f"{folder}/**" if path.endswith("/") or tree.is_folder(folder) else folder

@@ -1,0 +1,47 @@
+"""What the ``if:`` of a job says that trainci has a key for, and what of it is left."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_LABELS = r"github\.event\.pull_request\.labels\.\*\.name"
+_HAS_LABEL = re.compile(rf"(!\s*)?contains\(\s*{_LABELS}\s*,\s*'([^']*)'\s*\)")
+_LABEL_IS = re.compile(r"github\.event\.label\.name\s*==\s*'([^']*)'")
+_NO_DRAFTS = re.compile(
+    r"!\s*github\.event\.pull_request\.draft|github\.event\.pull_request\.draft\s*(?:==\s*false|!=\s*true)"
+)
+# What says nothing about which tests run: the event, the state of other jobs, whether there is a pull request.
+_MEANINGLESS = re.compile(
+    r"!?\s*(?:always|success|failure|cancelled)\(\)"
+    r"|github\.event_name\s*[!=]=\s*'[^']*'"
+    r"|github\.event\.action\s*[!=]=\s*'[^']*'"
+    r"|github\.event\.pull_request(?:\s*[!=]=\s*(?:null|''))?(?![\w.])"
+    r"|needs\.[\w-]+\.result\s*[!=]=\s*'[^']*'"
+    r"|(?<![\w.])(?:true|false)(?![\w.])"
+)
+_FORK_GUARD = re.compile(r"github\.repository(?:_owner)?\s*==\s*'[^']*'")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """``labels`` start the job; ``guards`` keep forks out; ``rest`` is what has no key, "" for nothing."""
+
+    labels: tuple[str, ...] = ()
+    drafts: bool = True
+    guards: tuple[str, ...] = ()
+    rest: str = ""
+
+
+def read_condition(text: str) -> Condition:
+    """Take an ``if:`` apart."""
+    text = " ".join(text.removeprefix("${{").removesuffix("}}").split()) if text.startswith("${{") else text
+    labels = [match.group(2) for match in _HAS_LABEL.finditer(text) if not match.group(1)]
+    labels += [match.group(1) for match in _LABEL_IS.finditer(text)]
+    rest = _LABEL_IS.sub(" ", _HAS_LABEL.sub(lambda match: match.group() if match.group(1) else " ", text))
+    drafts = _NO_DRAFTS.search(rest) is None
+    rest = _NO_DRAFTS.sub(" ", rest)
+    guards = tuple(_FORK_GUARD.findall(rest))
+    rest = _MEANINGLESS.sub(" ", _FORK_GUARD.sub(" ", rest))
+    without_marks = re.sub(r"[\s()&|!]+", " ", rest).strip()
+    return Condition(tuple(dict.fromkeys(labels)), drafts, guards, " ".join(text.split()) if without_marks else "")

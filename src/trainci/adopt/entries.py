@@ -1,0 +1,299 @@
+"""Which commands of a CI are tests, and what entry each becomes. Nothing is looked at but names of files."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from trainci.adopt.proposal import Entry, Note, Place
+from trainci.adopt.shell import Command
+from trainci.adopt.tree import Tree
+from trainci.globs import is_glob
+
+_PYTHON = re.compile(r"(?:.*/)?python(?:3(?:\.\d+)?)?")
+_SHELLS = {"bash", "sh", "zsh"}
+_TEST_FOLDERS = {"test", "tests", "testing", "ci_tests", "e2e"}
+# Below those, what runs tests and is none.
+_TOOL_FOLDERS = {"ci", "test_utils", "tools"}
+_TEST_NAME = re.compile(r"test_.+\.(?:py|sh)|.+_test\.(?:py|sh)|run_(?:all_)?tests?\.(?:py|sh)")
+_TORCHRUN = {"torch.distributed.run", "torch.distributed.launch", "torch.distributed.elastic"}
+_PROCESSES = re.compile(r"--nproc[-_]per[-_]node(?:=(.*))?")
+# Of torchrun: how the ranks of one host find each other, which the lease says instead.
+_RENDEZVOUS = re.compile(r"--(?:standalone|(?:nnodes|node[-_]rank|master[-_](?:addr|port))(?:=.*)?|rdzv.*)")
+_VALUE_FOLLOWS = re.compile(r"--(?:nnodes|node[-_]rank|master[-_](?:addr|port)|rdzv[-_]\w+)")
+# Options of pytest (and its usual plugins) whose value is the next word.
+# fmt: off
+_PYTEST_VALUES = {
+    "-m", "-k", "-n", "-o", "-p", "-c", "-W", "-r", "--ignore", "--ignore-glob", "--deselect", "--maxfail",
+    "--rootdir", "--confcutdir", "--durations", "--timeout", "--reruns", "--reruns-delay", "--only-rerun",
+    "--cov-report", "--junitxml", "--junit-xml", "--tb", "--log-level", "--basetemp", "--import-mode",
+    "--numprocesses", "--dist", "--color", "--log-file", "--report-log", "--override-ini", "--config-file",
+}
+# fmt: on
+_PREPARES = re.compile(r"prepar|preprocess|download|install|set ?up|convert|build|dataset|check out|checkout", re.I)
+_LOOKS = {"[", "test", "sleep", "ls", "cat", "df", "free", "date", "nvidia-smi", "npu-smi"}
+# Programs whose calls within a block of the shell make the block a preparation.
+# fmt: off
+_PREPARING = {
+    "pip", "pip3", "uv", "conda", "mamba", "micromamba", "apt", "apt-get", "hf", "huggingface-cli", "git",
+    "wget", "curl", "cp", "ln", "sed", "mkdir", "python", "python3", "bash",
+}
+# fmt: on
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a command is: tests, a preparation of them (a shell line), or neither (``about`` says what)."""
+
+    entries: tuple[Entry, ...] = ()
+    preparation: str = ""
+    note: Note | None = None
+    is_test: bool = False
+
+
+def read_command(
+    command: Command, step: str, place: Place, tree: Tree, testpaths: Sequence[str], begun: bool
+) -> Read:
+    """What ``command`` of the step named ``step`` is. ``begun`` says that tests came before it."""
+    if _is_housekeeping(command):
+        return Read()
+    entries = tuple(_entries(command, step, place, tree, testpaths, begun))
+    if not entries:
+        return _preparation(command, place, begun)
+    if run_only := [name for name in command.open if name.startswith("BUILDKITE_")]:
+        text = f"{', '.join(run_only)} is known to Buildkite only: {_one_line(command.raw)}"
+        return Read(note=Note(text, place), is_test=True)
+    if command.trouble:
+        text = f"{command.trouble}: {_one_line(command.raw)}"
+        return Read(note=Note(text, place), is_test=True)
+    if missing := [entry.path for entry in entries if entry.path and not _there(entry.path, tree)]:
+        return Read(note=Note(f"{', '.join(missing)}: no such file: {_one_line(command.raw)}", place), is_test=True)
+    return Read(entries, is_test=True)
+
+
+def _is_housekeeping(command: Command) -> bool:
+    """What no test needs: words for the reader of a log, a look at the machine, outputs for other jobs, the end of
+    a ray cluster, which on a shared host would be a neighbour's."""
+    words = command.words
+    if not words or words[0] in _LOOKS or words[:2] in (("ray", "stop"), ("pip", "list"), ("pip3", "list")):
+        return True
+    if words[0] in ("echo", "printf") and not command.redirected:
+        return True
+    return re.search(r"GITHUB_(OUTPUT|ENV|STEP_SUMMARY|PATH)\b", command.raw) is not None and not command.trouble
+
+
+def _preparation(command: Command, place: Place, begun: bool) -> Read:
+    words = command.words
+    if command.trouble and _PREPARING.isdisjoint(words):
+        return Read()  # a block that only sets variables or speaks
+    if any("${{" in text for text in (command.raw, *words)):
+        return Read(note=Note(f"left out, known in a run only: {_one_line(command.raw)}", place))
+    if begun and "install" in words[:3]:
+        return Read(note=Note(f"installed between tests, for those after it: {_one_line(command.raw)}", place))
+    if begun and words[0] in ("rm", "pkill", "kill"):
+        return Read(note=Note(f"left out between tests: {_one_line(command.raw)}", place, left=False))
+
+    return Read(preparation=" && ".join([*_lead(command), command.raw]))
+
+
+def _lead(command: Command) -> Iterator[str]:
+    """The shell commands that make what a command needs around it."""
+    if command.folder:
+        yield f"cd {_quoted(command.folder)}"
+    if command.python.endswith("/bin/python"):
+        folder = command.python.removesuffix("/python")
+        yield f'export PATH="{folder if folder.startswith("/") else f"$PWD/{folder}"}:$PATH"'
+    for text in (*(f"{name}={_quoted(value)}" for name, value in (*command.env, *command.local)), *command.shell):
+        yield f"export {text}"
+
+
+def _entries(
+    command: Command, step: str, place: Place, tree: Tree, testpaths: Sequence[str], begun: bool
+) -> Iterator[Entry]:
+    if command.trouble:
+        # Its words are those of a whole block; whether a test stands among them is all that is asked.
+        if any(_is_test_file(word) or word == "pytest" for word in command.words):
+            yield Entry(place=place)
+        return
+    base = Entry(env=command.env, python=command.python, place=place)
+    words, python = _without_launcher(command.words)
+    base = replace(base, python=python or base.python)
+    program, rest = words[:1], words[1:]
+    if not program:
+        return
+    if python and not _PYTHON.fullmatch(program[0]) and program[0] not in ("pytest", "py.test"):
+        if any(_is_test_file(_joined(command.folder, word)) for word in words):
+            named = next(word for word in words if _is_test_file(_joined(command.folder, word)))
+            made_of = replace(base, command=command.words, name=slug(_joined(command.folder, named)), python="")
+            yield _closed(made_of, command, step, words)
+        return
+    made: list[Entry] = []
+    if _PYTHON.fullmatch(program[0]) and rest[:1] == ("-m",) and len(rest) > 1:
+        module, rest = rest[1], rest[2:]
+        if module == "pytest":
+            made = list(_pytest(base, rest, command, tree, testpaths))
+        elif module in _TORCHRUN:
+            made = [_torchrun(base, rest, command)]
+        elif module not in ("pip", "venv", "build", "ensurepip") and (begun or _in_tests(module.replace(".", "/"))):
+            made = [replace(base, module=module, args=rest)]
+    elif program[0] in ("pytest", "py.test"):
+        made = list(_pytest(base, rest, command, tree, testpaths))
+    elif program[0] == "torchrun" and (begun or not _PREPARES.search(f"{step} {' '.join(rest)}")):
+        made = [_torchrun(base, rest, command)]
+    elif program[0] == "make" and any("test" in goal for goal in rest):
+        made = [replace(base, command=command.words, name=slug("-".join(command.words)))]
+    elif _PYTHON.fullmatch(program[0]) or program[0] in _SHELLS:
+        options = [word for word in rest[:1] if word in ("-u", "-x", "-e", "-ex", "-xe", "-eux")]
+        script = rest[len(options) :]
+        if script and script[0] and not script[0].startswith("-") and _runs_test(script[0], step, command, begun):
+            path = _joined(command.folder, script[0])
+            if program[0] in _SHELLS and not path.endswith(".sh"):
+                base = replace(base, runner="shell")
+            elif path.endswith(".py"):
+                base = replace(base, runner=python_runner(path, tree))
+            made = [replace(base, path=path, args=script[1:])]
+    elif program[0].endswith((".sh", ".py")) and _runs_test(program[0], step, command, begun):
+        made = [replace(base, path=_joined(command.folder, program[0]), args=rest)]
+    yield from (_closed(entry, command, step, words) for entry in made)
+
+
+def runs_something(command: Command) -> bool:
+    """Whether it starts a script or tests, whichever those are."""
+    words, _ = _without_launcher(command.words)
+    runs = bool(words) and (_PYTHON.fullmatch(words[0]) or words[0] in {*_SHELLS, "pytest", "torchrun"})
+    return bool(runs) and "install" not in words
+
+
+def _closed(entry: Entry, command: Command, step: str, words: tuple[str, ...]) -> Entry:
+    """The entry, or where its words need a shell or another folder, the shell that runs it there."""
+    moved = command.folder and entry.runner != "pytest"
+    if not (command.open or command.shell or moved):
+        return entry
+    lead = _lead(replace(command, env=(), python=""))
+    script = " && ".join([*lead, f"exec {command.raw}"])
+    return Entry(
+        command=("bash", "-c", script),
+        name=slug(step or entry.path or entry.module or "-".join(words[:2])),
+        num_gpus=entry.num_gpus,
+        env=entry.env,
+        python=command.python,
+        place=entry.place,
+    )
+
+
+def _without_launcher(words: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+    """The command without what starts it, and the launcher of python that this is (``uv run --extra x python``)."""
+    python = ""
+    while words:
+        if words[0] in ("exec", "time", "command", "sudo", "nohup"):
+            words = words[1:]
+        elif words[0] == "timeout":
+            words = _after_options(words[1:])[1:]
+        elif words[:2] in (("uv", "run"), ("poetry", "run"), ("pixi", "run"), ("pdm", "run")):
+            rest = _after_options(words[2:], {"--extra", "--group", "--with", "--python", "-p", "--project", "-e"})
+            python = " ".join((*words[: len(words) - len(rest)], "python"))
+            words = rest
+        elif words[0] == "coverage" and words[1:2] == ("run",):
+            words = ("python", *_after_options(words[2:], {"--source", "--rcfile"}, stop="-m"))
+        elif _PYTHON.fullmatch(words[0]) and "--" in words and words[1].endswith("gpu_lock_exec.py"):
+            words = words[words.index("--") + 1 :]
+        else:
+            break
+    return words, python
+
+
+def _after_options(words: tuple[str, ...], valued: set[str] | None = None, stop: str = "") -> tuple[str, ...]:
+    while words and words[0].startswith("-") and words[0] != stop:
+        words = words[2 if words[0] in (valued or ()) else 1 :]
+    return words
+
+
+def _pytest(
+    base: Entry, rest: tuple[str, ...], command: Command, tree: Tree, testpaths: Sequence[str]
+) -> Iterator[Entry]:
+    paths, args, position = [""][:0], [""][:0], 0
+    while position < len(rest):
+        word = rest[position]
+        file = _joined(command.folder, word.partition("::")[0])
+        if word in _PYTEST_VALUES:
+            args += rest[position : position + 2]
+            position += 1
+        elif not word.startswith("-") and (_there(file, tree) or "/" in word or word.endswith(".py")):
+            paths.append(file + word[len(word.partition("::")[0]) :])
+        else:
+            args.append(word)
+        position += 1
+    for path in paths or [_joined(command.folder, path) for path in testpaths] or [command.folder or "."]:
+        yield replace(base, path=path, runner="pytest", args=tuple(args))
+
+
+def _torchrun(base: Entry, rest: tuple[str, ...], command: Command) -> Entry:
+    gpus, position, other = None, 0, [""][:0]
+    while position < len(rest) and rest[position].startswith("-") and rest[position] not in ("-m", "--module"):
+        word = rest[position]
+        if match := _PROCESSES.fullmatch(word):
+            count = match.group(1) if match.group(1) is not None else "".join(rest[position + 1 : position + 2])
+            position += match.group(1) is None
+            gpus = int(count) if count.isdigit() else None
+        elif _RENDEZVOUS.fullmatch(word):
+            position += _VALUE_FOLLOWS.fullmatch(word) is not None
+        else:
+            other.append(word)
+        position += 1
+    target = rest[position:]
+    if target and not target[0].startswith("-") and not other:
+        path = _joined(command.folder, target[0])
+        return replace(base, path=path, runner="torchrun", num_gpus=gpus, args=target[1:])
+    name = slug(posixpath.basename(next((word for word in target if "/" in word), "torchrun")))
+    return replace(base, command=command.words, name=name, num_gpus=gpus)
+
+
+def python_runner(path: str, tree: Tree) -> str:
+    """ "python" for a file that says neither by tests of its own nor by a ``__main__`` how it is run, else ""."""
+    says = re.search(r"__main__|^\s*(?:async )?def test|^class Test", tree.read(path), re.MULTILINE)
+    return "" if says else "python"
+
+
+def _runs_test(script: str, step: str, command: Command, begun: bool) -> bool:
+    if script.startswith("/") or command.redirected.startswith("$GITHUB"):
+        return False
+    if _is_test_file(_joined(command.folder, script)):
+        return True
+    is_meant = begun or re.search(r"\btests?\b", step, re.IGNORECASE) is not None
+    return is_meant and not _PREPARES.search(f"{step} {script}")
+
+
+def _is_test_file(path: str) -> bool:
+    return path.endswith((".py", ".sh")) and bool(
+        _TEST_NAME.fullmatch(posixpath.basename(path)) or (_in_tests(path) and not _PREPARES.search(path))
+    )
+
+
+def _in_tests(path: str) -> bool:
+    folders = path.split("/")[:-1]
+    return not _TEST_FOLDERS.isdisjoint(folders) and _TOOL_FOLDERS.isdisjoint(folders)
+
+
+def _there(path: str, tree: Tree) -> bool:
+    file = path.partition("::")[0]
+    return is_glob(file) or file == "." or tree.is_file(file) or tree.is_folder(file)
+
+
+def _joined(folder: str, path: str) -> str:
+    return posixpath.normpath(posixpath.join(folder, path))
+
+
+def _quoted(value: str) -> str:
+    return value if re.fullmatch(r"[\w./:=,@%+-]+", value) else "'" + value.replace("'", "'\\''") + "'"
+
+
+def _one_line(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 160 else f"{line[:157]}…"
+
+
+def slug(text: str) -> str:
+    """A name that can be an id: letters, digits, `_`, `.` and `-`."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-.")[:80].lower() or "command"

@@ -1,0 +1,167 @@
+"""One job of a GitHub workflow as a suite: its tests in each combination of its matrix, and what is around them."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from trainci.adopt.expressions import Context, substitute
+from trainci.adopt.matrix import combinations
+from trainci.adopt.placed import Table, Text
+from trainci.adopt.proposal import Entry, Place, Suite
+from trainci.adopt.rows import row_entry
+from trainci.adopt.runners import gpus_of, runners
+from trainci.adopt.sequences import sequences
+from trainci.adopt.steps import StepReader, minutes
+from trainci.adopt.tree import Tree
+
+_REPOSITORY_INSTALL = re.compile(
+    r"\binstall\b.*(?:\s-e\s|\s['\"]?\.(?:\[|['\"\s]|$))|\b(?:uv|poetry|pdm)\s+(?:sync|install)\b"
+)
+
+
+def split_installation(lines: Sequence[str]) -> tuple[tuple[str, ...], str]:
+    """The lines before the repository is installed as ``setup``; that line and those after it as ``install``."""
+    for position, line in enumerate(lines):
+        if _REPOSITORY_INSTALL.search(line):
+            return tuple(lines[:position]), " && ".join(lines[position:])
+    return tuple(lines), ""
+
+
+def read_job(
+    name: str, job: Table, outer: dict[str, Table], file: str, tree: Tree, testpaths: Sequence[str], folder: str
+) -> tuple[list[Suite], StepReader]:
+    """The job as a suite for each kind of machine that runs its tests. ``outer`` has the workflow's ``env``."""
+    context = Context({key: value for key, value in outer.items() if key != "env"})
+    rows = combinations(job.table("strategy").get("matrix"), context)
+    shared = StepReader(file, tree, testpaths)
+    machines: dict[tuple[tuple[str, ...], str], list[_Combination]] = defaultdict(list)
+    for row in rows if rows is not None else [None]:
+        one = _combination(job, row, context, outer.get("env", Table()), shared, folder)
+        machines[one.runs_on, one.image].append(one)
+    suites: list[Suite] = []
+    for (runs_on, _), found in machines.items():
+        if runs_on and runs_on[0].startswith(("macos-", "windows-")):
+            shared.note(f"runs on {runs_on[0]}, where trainci does not", job.line, left=False)
+            continue
+        suite = _suite(name, job, file, shared, found)
+        if len(machines) > 1:
+            suite = replace(suite, name=_named_by(name, found[0].row), job="" if suites else name)
+        if suite.tests or shared.registered or shared.detects_changes:
+            suites.append(suite)
+    return suites, shared
+
+
+def _combination(
+    job: Table, row: Table | None, context: Context, outer_env: Table, shared: StepReader, folder: str
+) -> _Combination:
+    inside = Context({**context.values, **({"matrix": row} if row is not None else {})})
+    reader = replace(shared, entries=[], row=row_with_file(row))
+    env: dict[str, str] = {}
+    for table in (outer_env, job.table("env")):
+        env |= reader.environment(table, inside)
+        inside.values["env"] = Table({key: Text(value, 0) for key, value in env.items()})
+    where, _ = substitute(job.table("defaults").table("run").text("working-directory"), inside)
+    reader.steps(job.items_of("steps"), env, "" if where in ("", ".") else where or folder, inside)
+    if reader.row is not None and not reader.entries:
+        reader.entries += row_entry(reader.row, Place(shared.file, reader.row.line), shared.tree, reader.note)
+    runs_on, open_ = runners(job, inside)
+    for label in open_:
+        shared.note(f"runs-on {label}: known in a run only", job.text("runs-on").line or job.line)
+    image, open_image = substitute(container_image(job), inside)
+    if open_image:
+        shared.note(f"container image {image}: known in a run only", job.line)
+    shared.mounts, shared.options = shared.mounts or reader.mounts, shared.options or reader.options
+    shared.detects_changes = shared.detects_changes or reader.detects_changes
+    shown = reader.image if open_image or not image else str(image)
+    return _Combination(row, env, reader.entries, runs_on, shown)
+
+
+@dataclass(frozen=True)
+class _Combination:
+    """What one combination of the matrix runs, in which environment and where."""
+
+    row: Table | None
+    env: dict[str, str]
+    entries: list[Entry]
+    runs_on: tuple[str, ...]
+    image: str
+
+
+def _named_by(name: str, row: Table | None) -> str:
+    """The job's name with the first plain value of its combination, which tells the machines apart."""
+    values = (value for value in (row or {}).values() if isinstance(value, Text) and value)
+    return f"{name}-{next(values, '')}".rstrip("-")
+
+
+def row_with_file(row: Table | None) -> Table | None:
+    """The table of a combination that names a test file, or None."""
+    for table in (row, *(row or {}).values()):
+        if isinstance(table, Table) and any(
+            isinstance(value, Text) and value.endswith((".py", ".sh")) for value in table.values()
+        ):
+            return table
+    return None
+
+
+def _suite(
+    name: str,
+    job: Table,
+    file: str,
+    shared: StepReader,
+    found: list[_Combination],
+) -> Suite:
+    usual = _most_common([one.env for one in found])
+    always = {key: value for key, value in usual.items() if all(one.env[key] == value for one in found)}
+    listed: dict[Entry, None] = {}
+    for one in found:
+        own = {key: value for key, value in one.env.items() if usual.get(key) != value}
+        for entry in one.entries:
+            merged = {**own, **dict(entry.env)}
+            made = replace(entry, env=tuple(pair for pair in merged.items() if pair not in always.items()))
+            if made in listed and len(found) == 1:
+                shared.note("the same test as before, once more", entry.place.line, left=False)
+            listed.setdefault(made)
+    entries = list(listed)
+    setup, install = split_installation(list(shared.preparations))
+    versions = list(shared.python_versions)
+    if len(versions) > 1:
+        shared.note(f"python {', '.join(versions)}: a suite has one python_version, here the first", job.line)
+    pythons = {entry.python for entry in entries}
+    python = pythons.pop() if len(pythons) == 1 else ""
+    if python:
+        entries = [replace(entry, python="") for entry in entries]
+    container = job.table("container")
+    options = (" ".join(container.text("options").split()),) if container.text("options") else ()
+    runs_on = found[0].runs_on
+    return Suite(
+        name=name,
+        job=name,
+        runs_on=runs_on,
+        image=found[0].image,
+        num_gpus=gpus_of(runs_on),
+        timeout_minutes=minutes(job.text("timeout-minutes")),
+        python=python,
+        python_version=versions[0] if versions else "",
+        setup=setup,
+        install=install,
+        env=tuple(usual.items()),
+        secrets=tuple(shared.secrets),
+        tests=sequences(entries, shared.tree),
+        place=Place(file, job.line),
+        mounts=shared.mounts or tuple(str(mount) for mount in container.texts("volumes")),
+        container_options=shared.options or options,
+    )
+
+
+def _most_common(listed: Sequence[dict[str, str]]) -> dict[str, str]:
+    """For each variable that all have, the value that most of them give it."""
+    names = [name for name in (listed[0] if listed else {}) if all(name in env for env in listed)]
+    return {name: max((values := [env[name] for env in listed]), key=values.count) for name in names}
+
+
+def container_image(job: Table) -> Text:
+    """``container: IMAGE`` or its ``image``."""
+    return job.text("container") or job.table("container").text("image")

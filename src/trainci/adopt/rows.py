@@ -1,0 +1,38 @@
+"""A row of a job table: a test file with its arguments and devices, and switches that the job's ``env`` reads."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable
+
+from trainci.adopt.entries import python_runner
+from trainci.adopt.placed import Table, Text
+from trainci.adopt.proposal import Entry, Place
+from trainci.adopt.tree import Tree
+
+FILE_KEYS = ("test_file", "test_path", "test", "file", "path", "script")
+_ARGUMENTS = ("test_args", "args", "extra_args")
+_GPUS = ("num_gpus", "gpus", "n_gpus", "gpu_count", "ngpu")
+
+
+def row_entry(row: Table, place: Place, tree: Tree, note: Callable[[str, int], None]) -> list[Entry]:
+    """The test of a row, none when there is no such file, which ``note`` is told."""
+    file = next((row.text(key) for key in FILE_KEYS if row.text(key).endswith((".py", ".sh"))), Text("", row.line))
+    path = _path(file, tree)
+    if not path:
+        note(f"{file or 'a row without a file'}: no such file", place.line)
+        return []
+    gpus = next((row.text(key) for key in _GPUS if row.text(key).isdigit()), Text("", row.line))
+    # The job splits them at blanks and knows no quotes (`read -r -a`).
+    args = next((row.text(key).split() for key in _ARGUMENTS if row.text(key)), [])
+    runner = python_runner(path, tree) if path.endswith(".py") else ""
+    return [Entry(path=path, runner=runner, args=tuple(args), num_gpus=int(gpus) if gpus else None, place=place)]
+
+
+def _path(file: str, tree: Tree) -> str:
+    """The file, below a folder of tests where the table leaves that out."""
+    for folder in ("tests", "", "test"):
+        path = posixpath.normpath(posixpath.join(folder, file))
+        if (not folder or not file.startswith(f"{folder}/")) and tree.is_file(path):
+            return path
+    return ""

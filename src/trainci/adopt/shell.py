@@ -1,0 +1,287 @@
+"""The commands of a shell script, each with the environment that the lines before it made. Nothing is run."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from trainci.adopt.shell_words import Token, Unreadable, expand, tokens
+
+_ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=", re.DOTALL)
+_BLOCKS = {"if": "fi", "for": "done", "while": "done", "until": "done", "select": "done", "case": "esac", "{": "}"}
+_BLOCKS |= {"[[": "]]", "((": "))"}
+_SETTINGS = {
+    "set",
+    "shopt",
+    "trap",
+    "true",
+    ":",
+    "pwd",
+    "exit",
+    "wait",
+    "local",
+    "ulimit",
+    "umask",
+    "read",
+    "mapfile",
+}
+_VENV = re.compile(r"(.*/bin)/activate")
+_FIRST_ON_PATH = re.compile(r"PATH=[\"']?([^$:\"']+):\$\{?PATH\}?[\"']?")
+# Known wherever a job runs, so a shell may fill it in there.
+_NAMED = re.compile(r"\$\{?([A-Za-z_]\w*)")
+_CHECKOUT = ("GITHUB_WORKSPACE", "BUILDKITE_BUILD_CHECKOUT_PATH")
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command. ``raw`` is as written; ``words`` and ``env`` have constants filled in.
+
+    ``shell`` are assignments as written that only a shell can make, ``open`` names what ``words`` leave open,
+    ``local`` are constants of the script that ``raw`` names and the environment does not have,
+    ``trouble`` says why the command cannot stand alone, ``folder`` is where it runs, relative to the root.
+    """
+
+    words: tuple[str, ...]
+    raw: str
+    line: int
+    env: tuple[tuple[str, str], ...] = ()
+    shell: tuple[str, ...] = ()
+    open: tuple[str, ...] = ()
+    folder: str = ""
+    python: str = ""
+    trouble: str = ""
+    redirected: str = ""
+    local: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass
+class _State:
+    """What earlier lines leave to later ones."""
+
+    variables: dict[str, str | None]
+    exported: dict[str, str] = field(default_factory=dict)
+    shell: dict[str, str] = field(default_factory=dict)
+    exports: set[str] = field(default_factory=set)
+    folder: str = ""
+    python: str = ""
+
+
+def commands(source: str, line: int, known: Mapping[str, str] | None = None, folder: str = "") -> list[Command]:
+    """The commands of a script that starts at ``line`` of its file. ``known`` is the environment that it gets."""
+    state = _State({**dict.fromkeys(_CHECKOUT, "."), **(known or {})}, folder=folder)
+    found: list[Command] = []
+    try:
+        statements = list(_statements(source, line))
+    except Unreadable as error:
+        return [_unreadable(source, error.line, str(error))]
+    except RecursionError:
+        return [_unreadable(source, line, "its brackets are nested too deeply")]
+    for statement in statements:
+        found += _command(statement, state)
+    return found
+
+
+def _unreadable(source: str, line: int, why: str) -> Command:
+    """A whole script as one command, of which only the words are known."""
+    return Command(tuple(source.split()), source.strip(), line, trouble=why)
+
+
+@dataclass
+class _Statement:
+    words: list[Token]
+    raw: str
+    line: int
+    trouble: str = ""
+    redirected: str = ""
+
+
+def _statements(source: str, line: int) -> Iterator[_Statement]:
+    listed = list(tokens(source, line))
+    position = 0
+    while position < len(listed):
+        if listed[position].kind == "operator" and listed[position].text != "(":
+            position += 1
+            continue
+        position, statement = _pipeline(source, listed, position)
+        yield statement
+
+
+def _pipeline(source: str, listed: list[Token], position: int) -> tuple[int, _Statement]:
+    """A command with what it is piped into, or has as its alternative."""
+    position, statement = _simple(source, listed, position)
+    while position < len(listed) and listed[position].text in ("|", "|&", "||", "&"):
+        operator = listed[position].text
+        if operator == "&":
+            statement.trouble = statement.trouble or "it runs in the background"
+            return position + 1, statement
+        position += 1
+        while position < len(listed) and listed[position].text == "\n":
+            position += 1
+        if position == len(listed):
+            break
+        position, other = _simple(source, listed, position)
+        first = other.words[0].text if other.words else ""
+        if operator == "||":
+            if not other.raw.startswith(("exit", "{ exit", "(exit")):
+                statement.trouble = statement.trouble or f"its failure leads to `{_short(other.raw)}`"
+        elif first != "tee":
+            statement.trouble = statement.trouble or f"it is piped into `{_short(other.raw)}`"
+    return position, statement
+
+
+def _short(text: str) -> str:
+    line = text.split("\n")[0]
+    return line if len(line) <= 60 else f"{line[:57]}…"
+
+
+def _simple(source: str, listed: list[Token], position: int) -> tuple[int, _Statement]:
+    first = listed[position]
+    words: list[Token] = []
+    redirected, trouble, end = "", "", first.end
+    if first.text == "(" or first.text in _BLOCKS or _is_function(listed, position):
+        position, words = _block(listed, position)
+        end = listed[position - 1].end
+        trouble = "it stands in a loop, a condition or a function of the shell"
+        return position, _Statement(words, source[first.start : end], first.line, trouble)
+    while position < len(listed) and listed[position].kind != "operator":
+        token = listed[position]
+        if token.kind == "redirection":
+            target = listed[position + 1] if position + 1 < len(listed) else token
+            if token.text.endswith(("<<", "<<-")):
+                trouble = "it reads lines that stand in the script"
+            if target.kind == "word":
+                redirected = redirected or ("" if target.text in ("1", "2", "/dev/null") else target.text)
+                position += 1
+        else:
+            words.append(token)
+        end = listed[position].end
+        position += 1
+    raw = re.sub(r"\s*\\\n\s*", " ", source[first.start : end])
+    return max(position, 1), _Statement(words, raw, first.line, trouble, redirected)
+
+
+def _is_function(listed: list[Token], position: int) -> bool:
+    following = [token.text for token in listed[position + 1 : position + 3]]
+    return listed[position].text == "function" or (listed[position].kind == "word" and following == ["(", ")"])
+
+
+def _block(listed: list[Token], position: int) -> tuple[int, list[Token]]:
+    """From an opening word to its closing one; all words within."""
+    closing: list[str] = []
+    words: list[Token] = []
+    while position < len(listed):
+        token = listed[position]
+        starts: bool = (
+            not words or listed[position - 1].kind == "operator" or words[-1].text in ("then", "do", "else")
+        )
+        starts = starts or (bool(closing) and words[-1].text in _BLOCKS)
+        if closing and token.text == closing[-1]:
+            closing.pop()
+        elif token.text == "(" and not (closing and closing[-1] == "esac"):
+            closing.append(")")
+        elif token.kind == "word" and token.text in _BLOCKS and (starts or token.text == "[["):
+            closing.append(_BLOCKS[token.text])
+        if token.kind == "word":
+            words.append(token)
+        position += 1
+        following = listed[position].text if position < len(listed) else ""
+        if not closing and following not in ("(", "{") and token.kind != "redirection" and token.text != "\n":
+            break
+    return position, words
+
+
+def _command(statement: _Statement, state: _State) -> Iterator[Command]:
+    if statement.trouble and len(statement.words) != 1:
+        texts = tuple(field for token in statement.words for field in expand(token.text, state.variables).fields)
+        yield Command(texts, statement.raw, statement.line, trouble=statement.trouble, folder=state.folder)
+        return
+    rest = list(statement.words)
+    env, shell = dict(state.exported), dict(state.shell)
+    made: dict[str, str | None] = {}
+    while rest and (match := _ASSIGNMENT.match(rest[0].text)):
+        name, raw = match.group(1), rest.pop(0).text
+        value = expand(raw[match.end() :], state.variables)
+        made[name] = None if value.open else value.text
+        if value.open:
+            shell[name] = raw
+            env.pop(name, None)
+        else:
+            env[name] = value.text
+            shell.pop(name, None)
+    if not rest:
+        for name, constant in made.items():
+            _assign(state, name, constant, shell.get(name, ""))
+        return
+    first = rest[0].text
+    if first in ("export", "declare", "readonly", "typeset"):
+        _export(rest[1:], state)
+    elif first == "unset":
+        for token in rest[1:]:
+            state.variables[token.text] = ""
+            state.exported[token.text] = ""
+    elif first == "cd" and len(rest) == 2:
+        target = expand(rest[1].text, state.variables)
+        if target.open:
+            yield Command(("cd",), statement.raw, statement.line, open=target.open)
+        else:
+            folder = posixpath.normpath(posixpath.join(state.folder, target.text))
+            state.folder = "" if folder == "." else folder
+    elif first in ("source", ".") and len(rest) == 2 and (venv := _VENV.fullmatch(rest[1].text)):
+        state.python = f"{venv.group(1)}/python"
+    elif first not in _SETTINGS:
+        words = [expand(token.text, {**state.variables, **made}) for token in rest]
+        needed = {name for word in words for name in word.open}
+        yield Command(
+            words=tuple(field for word in words for field in word.fields),
+            raw=_from(statement, rest[0]),
+            line=statement.line,
+            env=tuple(env.items()),
+            shell=tuple(text for name, text in shell.items() if name in needed | made.keys() | state.exports),
+            open=tuple(sorted(needed)),
+            folder=state.folder,
+            python=state.python,
+            trouble=statement.trouble,
+            redirected=statement.redirected,
+            local=tuple(_local(rest, state, env)),
+        )
+
+
+def _local(words: list[Token], state: _State, env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for name in dict.fromkeys(name for token in words for name in _NAMED.findall(token.text)):
+        value = state.variables.get(name)
+        if value is not None and name not in env and name not in _CHECKOUT:
+            yield name, value
+
+
+def _from(statement: _Statement, first: Token) -> str:
+    """The statement as written, without the assignments that lead it."""
+    return statement.raw[statement.raw.find(first.text) :] if statement.words[0] is not first else statement.raw
+
+
+def _assign(state: _State, name: str, value: str | None, raw: str) -> None:
+    state.variables[name] = value
+    if value is None:
+        state.shell[name] = raw
+        state.exported.pop(name, None)
+    else:
+        state.shell.pop(name, None)
+        if name in state.exported:
+            state.exported[name] = value
+
+
+def _export(words: list[Token], state: _State) -> None:
+    for token in words:
+        match = _ASSIGNMENT.match(token.text)
+        name = match.group(1) if match else token.text
+        if match:
+            if path := _FIRST_ON_PATH.fullmatch(token.text):
+                state.python = f"{path.group(1)}/python"
+                continue
+            value = expand(token.text[match.end() :], state.variables)
+            _assign(state, name, None if value.open else value.text, token.text)
+        state.exports.add(name)
+        constant = state.variables.get(name)
+        if constant is not None:
+            state.exported[name] = constant

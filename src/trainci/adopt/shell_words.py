@@ -1,0 +1,199 @@
+"""The tokens of a shell script, and what a word stands for. Nothing is run; what only a shell knows stays open.
+
+Grammar: POSIX.1-2024, Shell Command Language, 2.2 Quoting and 2.3 Token Recognition, with bash's ``[[``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+_OPERATOR = re.compile(r"&&|\|\||;;|\|&|[;|&()]")
+_REDIRECTION = re.compile(r"\d*(?:<<-?|<<<|<>|>>|>\||[<>]&?)|&>>?")
+_PROCESS = re.compile(r"[<>]\(")
+_HEREDOC = re.compile(r"\d*<<(?!<)-?")
+_VARIABLE = re.compile(r"\$(?:\{([A-Za-z_]\w*)(?::?-([^{}$`]*))?\}|([A-Za-z_]\w*))")
+_ENDS_WORD = set(" \t\n;|&()<>")
+
+
+@dataclass(frozen=True)
+class Token:
+    """``kind`` is "word", "operator" (a line end, too) or "redirection"; ``start`` and ``end`` are offsets."""
+
+    kind: str
+    text: str
+    line: int
+    start: int
+    end: int
+
+
+class Unreadable(Exception):
+    """A quote or a bracket that never closes; ``line`` is where it opens."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__("a quote or bracket is never closed")
+        self.line = line
+
+
+def tokens(source: str, line: int) -> Iterator[Token]:
+    """The tokens of ``source``, whose first line is ``line`` of its file.
+
+    :raises Unreadable: at a quote or bracket that is never closed.
+    """
+    position, heredocs = 0, [""][:0]
+    while position < len(source):
+        ch = source[position]
+        if source.startswith("\\\n", position):
+            position, line = position + 2, line + 1
+        elif ch in " \t\r":
+            position += 1
+        elif ch == "#":
+            end = source.find("\n", position)
+            position = len(source) if end < 0 else end
+        elif ch == "\n":
+            yield Token("operator", "\n", line, position, position + 1)
+            position, line = position + 1, line + 1
+            for delimiter in heredocs:
+                position, line = _skip_heredoc(source, position, line, delimiter)
+            heredocs = []
+        elif (match := _REDIRECTION.match(source, position)) and not _PROCESS.match(source, position):
+            yield Token("redirection", match.group(), line, position, match.end())
+            position = match.end()
+            if _HEREDOC.fullmatch(match.group()):
+                word = re.compile(r"\s*(['\"]?)([\w.-]+)\1").match(source, position)
+                if word is None:
+                    raise Unreadable(line)
+                heredocs = [*heredocs, word.group(2)]
+        elif match := _OPERATOR.match(source, position):
+            yield Token("operator", match.group(), line, position, match.end())
+            position = match.end()
+        else:
+            start = (
+                _nested_end(source, position + 1, "(", ")", line) if _PROCESS.match(source, position) else position
+            )
+            end = _word_end(source, start, line)
+            yield Token("word", source[position:end], line, position, end)
+            line += source.count("\n", position, end)
+            position = end
+
+
+def _skip_heredoc(source: str, position: int, line: int, delimiter: str) -> tuple[int, int]:
+    while position < len(source):
+        end = source.find("\n", position)
+        end = len(source) if end < 0 else end
+        text, position, line = source[position:end], end + 1, line + 1
+        if text.strip() == delimiter:
+            return position, line
+    return len(source), line
+
+
+def _word_end(source: str, position: int, line: int) -> int:
+    while position < len(source) and source[position] not in _ENDS_WORD:
+        position = _part_end(source, position, line)
+    return position
+
+
+def _part_end(source: str, position: int, line: int) -> int:
+    """The end of one character, quotation or expansion."""
+    ch = source[position]
+    if ch == "\\":
+        return min(position + 2, len(source))
+    if ch == "'":
+        return _find(source, "'", position + 1, line)
+    if ch == '"':
+        position += 1
+        while position < len(source) and source[position] != '"':
+            position = position + 2 if source[position] == "\\" else _expansion_end(source, position, line)
+        if position >= len(source):
+            raise Unreadable(line)
+        return position + 1
+    return _expansion_end(source, position, line)
+
+
+def _expansion_end(source: str, position: int, line: int) -> int:
+    if source[position] == "`":
+        return _find(source, "`", position + 1, line)
+    for opening, closing in (("$(", ")"), ("${", "}")):
+        if source.startswith(opening, position):
+            position += 2
+            while position < len(source) and source[position] != closing:
+                if source[position] == opening[1]:  # a bracket within brackets
+                    position = _nested_end(source, position, opening[1], closing, line)
+                else:
+                    position = _part_end(source, position, line)
+            if position >= len(source):
+                raise Unreadable(line)
+            return position + 1
+    return position + 1
+
+
+def _nested_end(source: str, position: int, opening: str, closing: str, line: int) -> int:
+    depth = 0
+    while position < len(source):
+        depth += (source[position] == opening) - (source[position] == closing)
+        position += 1
+        if depth == 0:
+            return position
+    raise Unreadable(line)
+
+
+def _find(source: str, text: str, position: int, line: int) -> int:
+    end = source.find(text, position)
+    if end < 0:
+        raise Unreadable(line)
+    return end + len(text)
+
+
+@dataclass(frozen=True)
+class Expanded:
+    """A word with its constant variables filled in: its fields, and the names of what only a run knows."""
+
+    fields: tuple[str, ...]
+    open: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The word as one, as in an assignment."""
+        return " ".join(self.fields)
+
+
+def expand(raw: str, variables: Mapping[str, str | None]) -> Expanded:
+    """What the word stands for. A variable that is not known, or a command in it, keeps the word open."""
+    fields, current, begun, unknown, position = [""][:0], "", False, [""][:0], 0
+    quoted = False
+    while position < len(raw):
+        ch = raw[position]
+        if ch == "\\" and position + 1 < len(raw):
+            following = raw[position + 1]
+            if following != "\n":
+                current += following if not quoted or following in '"\\$`' else ch + following
+            position, begun = position + 2, True
+        elif ch == '"':
+            quoted, begun, position = not quoted, True, position + 1
+        elif ch == "'" and not quoted:
+            end = raw.index("'", position + 1)
+            current, begun, position = current + raw[position + 1 : end], True, end + 1
+        elif ch == "~" and not current and not quoted:
+            unknown.append("HOME")
+            current, begun, position = "~", True, position + 1
+        elif match := _VARIABLE.match(raw, position):
+            name = match.group(1) or match.group(3)
+            value = variables.get(name, match.group(2))
+            if value is None:
+                unknown.append(name)
+                value = match.group()
+            pieces = [value] if quoted else re.split(r"\s+", value)
+            current += pieces[0]
+            for piece in pieces[1:]:
+                fields, current = [*fields, current] if current else fields, piece
+            begun, position = begun or bool(value), match.end()
+        elif ch in "$`" or (_PROCESS.match(raw, position) and not quoted):
+            unknown.append("$(")
+            end = _nested_end(raw, position + 1, "(", ")", 0) if ch in "<>" else _expansion_end(raw, position, 0)
+            current, begun, position = current + raw[position:end], True, end
+        else:
+            current, begun, position = current + ch, True, position + 1
+    if begun and (current or not fields):
+        fields.append(current)
+    return Expanded(tuple(fields), tuple(unknown))

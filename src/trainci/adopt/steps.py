@@ -1,0 +1,243 @@
+"""The steps of a GitHub job: which are tests, which prepare them, and what their environment is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from trainci.adopt.docker import DockerRun, read_docker_run
+from trainci.adopt.entries import read_command, runs_something
+from trainci.adopt.expressions import Context, Result, Unknown, evaluate, is_true, substitute
+from trainci.adopt.makefile import recipe
+from trainci.adopt.placed import Items, NotYaml, Table, Text, load_yaml
+from trainci.adopt.proposal import Entry, Note, Place
+from trainci.adopt.shell import Command, commands
+from trainci.adopt.tree import Tree
+
+_SECRET = re.compile(r"\$\{\{\s*secrets\.(\w+)\s*\}\}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SHELLS = re.compile(r"(?:ba|da|)sh\b|^$")
+# What an action, or a workflow of somebody else, calls the script that it is to run.
+SCRIPT_KEYS = ("script", "execute_command", "command", "run")
+_RUNS_SUITE = re.compile(r"--suite[= ]([\w.-]+)")
+_PARTS = re.compile(r"--auto-partition-size[= ](\d+)")
+_MOST_DEPTH = 3
+# Far beyond what anybody writes into a workflow.
+_LONGEST_SCRIPT = 64 * 1024
+
+
+@dataclass
+class StepReader:
+    """Collects what the steps of one job say, in their order."""
+
+    file: str
+    tree: Tree
+    testpaths: Sequence[str]
+    entries: list[Entry] = field(default_factory=list)
+    preparations: dict[str, None] = field(default_factory=dict)
+    notes: dict[Note, None] = field(default_factory=dict)
+    secrets: dict[str, None] = field(default_factory=dict)
+    image: str = ""
+    mounts: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    detects_changes: bool = False
+    registered: dict[str, int | None] = field(default_factory=dict)
+    python_versions: dict[str, None] = field(default_factory=dict)
+    unknown: dict[str, str] = field(default_factory=dict)
+    unread: dict[Note, None] = field(default_factory=dict)
+    row: Table | None = None
+
+    def note(self, text: str, line: int, *, left: bool = True) -> None:
+        """Say something about a line, once."""
+        self.notes.setdefault(Note(text, Place(self.file, line), left))
+
+    def environment(self, table: Table, context: Context) -> dict[str, str]:
+        """The constant variables of an ``env:``; its secrets are kept, other expressions noted."""
+        made: dict[str, str] = {}
+        for name, value in table.items():
+            if not isinstance(value, Text) or not _VARIABLE.fullmatch(name) or "\0" in value:
+                continue
+            text, unknown = substitute(value, context)
+            if secret := _SECRET.fullmatch(text.strip()):
+                self._secret(name, secret.group(1), value.line)
+            elif unknown:
+                self.note(f"{name}: {value.strip()}: known in a run only", value.line)
+                self.unknown[name] = str(value)
+            else:
+                made[name] = str(text)
+        return made
+
+    def _secret(self, name: str, secret: str, line: int) -> None:
+        if secret.upper().startswith("GITHUB_"):
+            self.note(f"{name} is GitHub's own token, which tests do not get", line)
+            return
+        self.secrets[name] = None
+        if name != secret:
+            self.note(f"{name} is the secret {secret}; a secret keeps its name under trainci: name it {name}", line)
+
+    def steps(self, steps: Items, env: dict[str, str], folder: str, context: Context, depth: int = 0) -> None:
+        """Read the steps; those of this repository's own composite actions, too."""
+        for step in steps:
+            if not isinstance(step, Table) or _is_off(step, context):
+                continue
+            before = len(self.entries)
+            if run := step.text("run"):
+                shell, _ = substitute(step.text("shell"), context)
+                if _SHELLS.match(shell):
+                    known = {**env, **(own := self.environment(step.table("env"), context))}
+                    where, _ = substitute(step.text("working-directory"), context)
+                    self._run(
+                        run, _name(step, context), known, own, "" if where == "." else where or folder, context
+                    )
+            elif uses := step.text("uses"):
+                self._uses(uses, step, env, folder, context, depth)
+            self.entries[before:] = self._limited(step, self.entries[before:], context)
+
+    def _limited(self, step: Table, entries: list[Entry], context: Context) -> list[Entry]:
+        """The tests of a step with its time limit, and notes of what it says about when they run and count."""
+        if not entries:
+            return []
+        if step.text("continue-on-error") == "true":
+            self.note("continue-on-error: here its failure counts", step.text("continue-on-error").line)
+        condition = _condition(step, context)
+        if isinstance(condition, Unknown) or not is_true(condition):
+            self.note(f"if: {step.text('if').strip()}: the step runs its tests only then", step.text("if").line)
+        limit = minutes(step.text("timeout-minutes"))
+        return [replace(entry, timeout_minutes=limit or entry.timeout_minutes) for entry in entries]
+
+    def _uses(
+        self, uses: Text, step: Table, env: dict[str, str], folder: str, context: Context, depth: int
+    ) -> None:
+        given = step.table("with")
+        if "setup-python" in uses:
+            version, unknown = substitute(given.text("python-version"), context)
+            if version and not unknown:
+                self.python_versions[str(version)] = None
+        elif uses.startswith("./") and depth < _MOST_DEPTH:
+            action = composite_action(self.tree, uses)
+            if action is None:
+                self.note(f"uses {uses}, which is not read", uses.line)
+                return
+            inside = Context({**context.values, "inputs": inputs(action.table("inputs"), given, context)})
+            reader, own = self.file, action_file(self.tree, uses)
+            self.file = own
+            self.steps(action.table("runs").items_of("steps"), env, folder, inside, depth + 1)
+            self.file = reader
+        elif "github-script" not in uses:
+            for script in (given.text(key) for key in SCRIPT_KEYS if given.text(key)):
+                self._run(script, _name(step, context), env, {}, folder, context)
+
+    def _run(
+        self, run: Text, step: str, known: dict[str, str], own: dict[str, str], folder: str, context: Context
+    ) -> None:
+        script, _ = substitute(run, context)
+        if len(script) > _LONGEST_SCRIPT:
+            self.note("too long a script to be read", run.line)
+            return
+        if all(mark in script for mark in ("git diff", "--name-only", "GITHUB_OUTPUT", "matrix", "test")):
+            self.detects_changes = True
+            return
+        for command in commands(script, run.line, {**self.unknown, **known}, folder):
+            for part in self._unfolded(command, script, run.line, known):
+                self._read(replace(part, env=tuple({**own, **dict(part.env)}.items())), step)
+
+    def _unfolded(self, command: Command, script: str, line: int, known: dict[str, str]) -> Iterator[Command]:
+        """The commands that a command stands for: a container's script, a rule of the Makefile."""
+        if command.words[:2] == ("docker", "run"):
+            docker = read_docker_run(command.words[2:])
+            if docker.script and not command.trouble:
+                self._container(docker, line, known)
+                start = line + script.count("\n", 0, max(script.find(docker.script[:60]), 0))
+                yield from commands(docker.script, start, known)
+                return
+        if command.words[:1] == ("make",) and (rule := recipe(self.tree.read("Makefile"), command.words[1:])):
+            yield from (
+                replace(one, env=command.env, python=command.python) for one in commands(rule, command.line)
+            )
+            return
+        yield command
+
+    def _container(self, docker: DockerRun, line: int, known: dict[str, str]) -> None:
+        self.image, self.mounts = self.image or docker.image, self.mounts or docker.mounts
+        own = {*known, *self.secrets, *self.unknown}
+        handed_on = tuple(f"-e {name}" for name in docker.passed if name not in own)
+        self.options = self.options or (*docker.options, *handed_on)
+        for option in docker.refused:
+            self.note(f"{option}: GitHub allows it in no job's container", line, left=False)
+
+    def _read(self, command: Command, step: str) -> None:
+        place = Place(self.file, command.line)
+        if suite := _RUNS_SUITE.search(" ".join(command.words)):
+            parts = _PARTS.search(" ".join(command.words))
+            self.registered[suite.group(1)] = int(parts.group(1)) if parts else None
+            return
+        read = read_command(command, step, place, self.tree, self.testpaths, bool(self.entries))
+        by_row = self.row is not None and (command.open or command.local or command.trouble)
+        if by_row and (read.is_test or runs_something(command)):
+            return  # the row says what it runs
+        for entry in read.entries:
+            if _is_open(entry):
+                self.unread.setdefault(Note(f"known in a run only: {command.raw}", place))
+            else:
+                self.entries.append(entry)
+        if read.preparation:
+            self.preparations.setdefault(read.preparation)
+        if read.note:
+            (self.unread if read.is_test else self.notes).setdefault(read.note)
+
+
+def minutes(text: str) -> float | None:
+    """A time limit that is a constant."""
+    return float(text) if re.fullmatch(r"\d{1,4}(\.\d+)?", text) and float(text) else None
+
+
+def _condition(step: Table, context: Context) -> Result:
+    condition = step.text("if").strip()
+    condition = condition.removeprefix("${{").removesuffix("}}") if condition.startswith("${{") else condition
+    return evaluate(condition, context) if condition else Text("true", 0)
+
+
+def _is_off(step: Table, context: Context) -> bool:
+    """Whether the step is for another combination of the matrix, or cleans up after a failure."""
+    value = _condition(step, context)
+    return isinstance(value, Text) and not is_true(value) and "github." not in step.text("if")
+
+
+def _is_open(entry: Entry) -> bool:
+    texts = (entry.path, entry.module, *entry.command, *entry.args, *(value for _, value in entry.env))
+    return any("${{" in text for text in texts)
+
+
+def _name(step: Table, context: Context) -> str:
+    return str(substitute(step.text("name"), context)[0])
+
+
+def action_file(tree: Tree, uses: str) -> str:
+    """The file of an action of this repository, "" for none."""
+    folder = uses.removeprefix("./").rstrip("/")
+    named = (f"{folder}/{name}" for name in ("action.yml", "action.yaml"))
+    return next((path for path in named if tree.is_file(path)), "")
+
+
+def composite_action(tree: Tree, uses: str) -> Table | None:
+    """The action of this repository with steps of its own; None for another."""
+    if not (path := action_file(tree, uses)):
+        return None
+    try:
+        action = load_yaml(tree.read(path))
+    except NotYaml:
+        return None
+    return action if isinstance(action, Table) and action.table("runs").items_of("steps") else None
+
+
+def inputs(declared: Table, given: Table, context: Context) -> Table:
+    """What an action or a called workflow gets: its defaults, and what is given to it."""
+    made = Table({}, given.line)
+    for name, value in declared.items():
+        if isinstance(value, Table):
+            made[name] = value.text("default")
+    for name, value in given.items():
+        if isinstance(value, Text):
+            made[name] = substitute(value, context)[0]
+    return made

@@ -1,0 +1,135 @@
+"""A proposal as the text of a trainci.toml, with its notes as comments at their places."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+
+from trainci.adopt.proposal import Entry, Note, Place, Project, Proposal, Suite, Workflow
+from trainci.text import printable
+
+_NOT_KEYS = {"name", "place", "notes", "mounts", "container_options", "registers", "registered", "tests"}
+_HEAD = """\
+# What trainci runs, and when. `trainci check` finds what is wrong here; `trainci list` shows what it means.
+# `trainci init` wrote it from what this repository's CI says; each comment names the line that it came from.
+"""
+
+
+def render(proposal: Proposal) -> str:
+    """The text. Parsed, it has the proposal's values and nothing else. What several suites say is said once."""
+    said: set[str] = set()
+    blocks = [_HEAD.rstrip("\n"), "\n".join(_project(proposal.project))]
+    if proposal.registers:
+        blocks.append(f"[catalog]\nregisters = {_value(proposal.registers)}")
+    blocks += ["\n".join(_suite(suite, said)) for suite in proposal.suites]
+    if workflow := list(_pairs(proposal.workflow)):
+        blocks.append("\n".join(["[workflow]", *workflow]))
+    if proposal.notes:
+        blocks.append("\n".join(["# Not carried over:", *_comments(proposal.notes, said)]))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _project(project: Project) -> Iterator[str]:
+    yield "[project]"
+    for field in fields(project):
+        value = getattr(project, field.name)
+        if field.name == "max_gpus" and value is not None:
+            yield "# Devices of the largest host; what declares none gets none."
+        if value != field.default:
+            yield f"{field.name} = {_list(value) if field.name in ('tests', 'setup') else _value(value)}"
+
+
+def _suite(suite: Suite, said: set[str]) -> Iterator[str]:
+    if suite.place.file:
+        yield f"# {_shown(suite.place)}"
+    yield from _comments(suite.notes, said)
+    yield f"[suites.{suite.name}]"
+    for field in fields(suite):
+        value = getattr(suite, field.name)
+        if field.name not in _NOT_KEYS and value != field.default:
+            yield f"{field.name} = {_list(value) if field.name == 'setup' else _value(value)}"
+    if suite.tests:
+        yield "tests = ["
+        for entry in suite.tests:
+            yield from _comments(entry.notes, set(), "  ")
+            yield f"  {entry_line(entry)},"
+        yield "]"
+
+
+def entry_line(entry: Entry) -> str:
+    """An entry as one value of TOML: its path, or a table."""
+    table = list(_entry_pairs(entry))
+    return _text(entry.path) if [key for key, _ in table] == ["path"] else _table(table)
+
+
+def _entry_pairs(entry: Entry) -> Iterator[tuple[str, str]]:
+    for field in fields(entry):
+        value = getattr(entry, field.name)
+        if field.name in ("place", "notes") or value == field.default:
+            continue
+        if field.name == "steps":
+            yield "steps", f"[{', '.join(_table(_entry_pairs(step)) for step in entry.steps)}]"
+        else:
+            yield field.name, _value(value)
+
+
+def _pairs(table: Workflow) -> Iterator[str]:
+    for field in fields(table):
+        if (value := getattr(table, field.name)) != field.default:
+            yield f"{field.name} = {_value(value)}"
+
+
+def _comments(notes: Iterable[Note], said: set[str], indent: str = "") -> Iterator[str]:
+    for note in notes:
+        if note.text in said:
+            continue
+        said.add(note.text)
+        yield f"{indent}# {'Left to you ' if note.left else ''}({_shown(note.place)}) {printable(note.text)}"
+
+
+def _shown(place: Place) -> str:
+    return printable(str(place))
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else repr(value)
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, tuple) and value and isinstance(value[0], tuple):
+        return _table((name, _text(text)) for name, text in value)
+    if isinstance(value, tuple):
+        return f"[{', '.join(_text(text) for text in value)}]"
+    return _text(str(value))
+
+
+def _list(value: tuple[str, ...]) -> str:
+    """A list with a line for each text."""
+    return "\n".join(["[", *(f"  {_text(text)}," for text in value), "]"])
+
+
+def _table(pairs: Iterable[tuple[str, str]]) -> str:
+    return f"{{ {', '.join(f'{_key(key)} = {value}' for key, value in pairs)} }}"
+
+
+def _key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _text(key)
+
+
+_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+
+
+def _text(text: str) -> str:
+    """A basic string of TOML. Half a surrogate pair, which no file can hold, becomes the replacement character."""
+    return '"' + "".join(map(_character, text)) + '"'
+
+
+def _character(ch: str) -> str:
+    if ch in _ESCAPES:
+        return _ESCAPES[ch]
+    if "\ud800" <= ch <= "\udfff":
+        return "\ufffd"
+    return ch if ch >= " " and ch != "\x7f" else f"\\u{ord(ch):04X}"

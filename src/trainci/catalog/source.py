@@ -1,0 +1,25 @@
+"""Reads the source of a test: bounded, and never beyond the repository's root."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+# A syntax tree may take nine hundred times the memory of its source.
+_LARGEST_PARSED = 2**19
+
+
+def read_source(root: Path, file: str) -> bytes:
+    """The content of a test file.
+
+    :raises OSError: it cannot be read; also where it is too large, or a link that leads outside the repository.
+    """
+    path = f"{root}/{file}"
+    if not os.path.realpath(path).startswith(os.path.join(os.path.realpath(root), "")):  # noqa: PTH118
+        raise OSError(errno.EXDEV, "a link that leads outside the repository. Put the file here")
+    with open(path, "rb") as source:  # noqa: PTH123
+        content = source.read(_LARGEST_PARSED + 1)
+    if len(content) > _LARGEST_PARSED:
+        raise OSError(errno.EFBIG, "larger than 512 KiB. Move what makes it large into a data file")
+    return content

@@ -1,0 +1,92 @@
+"""``python -m pytest``: files that hold tests and are no programs, folders of them, and single tests of them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import replace
+
+from trainci.catalog.declarations import constants
+from trainci.catalog.styles.base import Source
+from trainci.model import Declarations, Entry
+from trainci.text import printable
+
+_MARKER = "mark.num_gpus"
+
+
+class Pytest:
+    """See Style."""
+
+    suffix = ".py"
+    leaves_results = True
+
+    def recognises(self, source: Source) -> bool:
+        """See Style."""
+        return source.is_folder or (source.file.endswith(".py") and holds_tests(source.tree))
+
+    def read(self, source: Source) -> Declarations:
+        """See Style. NUM_GPUS is a constant, or the largest number of a marker ``num_gpus``."""
+        # Most such files need no device, and say nothing about it.
+        if source.is_folder:
+            return Declarations(needs_count=False)
+        says = replace(constants(source.tree, source.file), needs_count=False)
+        if says.fault or says.num_gpus is not None:
+            return says
+        markers = list(_markers(source.tree))
+        for marker in markers:
+            if _number(marker) is None:
+                place = f"{printable(source.file)}:{marker.lineno}"
+                return replace(says, fault=f"{place}: the marker num_gpus takes one whole number: num_gpus(2)")
+        largest = max(markers, key=lambda marker: _number(marker) or 0, default=None)
+        return says if largest is None else replace(says, num_gpus=_number(largest), line=largest.lineno)
+
+    def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:
+        """See Commands."""
+        return (*python, "-m", "pytest", f"{entry.file}{entry.node}", *entry.args)
+
+
+def holds_tests(tree: ast.Module) -> bool:
+    """Would pytest or unittest find tests in it, by their usual names?"""
+    return any(_is_test(node) for node in _top_level(tree.body))
+
+
+def _top_level(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """The statements of a module, those below an ``if``, ``try`` or ``with`` included."""
+    for node in body:
+        yield node
+        for inner in ("body", "orelse", "finalbody"):
+            if isinstance(node, (ast.If, ast.Try, ast.With)):
+                yield from _top_level(getattr(node, inner, []))
+
+
+def _is_test(node: ast.stmt) -> bool:
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return node.name.startswith("test")
+    if isinstance(node, ast.ClassDef):
+        inherited = any(ast.unparse(base).rpartition(".")[2].endswith("TestCase") for base in node.bases)
+        return inherited or (node.name.startswith("Test") and (bool(node.bases) or _has_test(node)))
+    if isinstance(node, ast.ImportFrom):
+        # Tests that another file holds are run wherever their names are.
+        return any((alias.asname or alias.name).startswith(("test_", "Test")) for alias in node.names)
+    return False
+
+
+def _has_test(node: ast.ClassDef) -> bool:
+    methods = (
+        inner for inner in _top_level(node.body) if isinstance(inner, (ast.FunctionDef, ast.AsyncFunctionDef))
+    )
+    return any(method.name.startswith("test") for method in methods)
+
+
+def _markers(tree: ast.Module) -> Iterator[ast.Call]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            name = ast.unparse(node.func) if node.func.attr == "num_gpus" else ""
+            if name == _MARKER or name.endswith(f".{_MARKER}"):
+                yield node
+
+
+def _number(marker: ast.Call) -> int | None:
+    values = [*marker.args, *(keyword.value for keyword in marker.keywords)]
+    value = values[0].value if len(values) == 1 and isinstance(values[0], ast.Constant) else None
+    return value if type(value) is int and value >= 0 else None

@@ -1,0 +1,62 @@
+"""``bash FILE ARGS…``: a shell script, which declares what it needs in the comments of its head."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from trainci.catalog.source import read_source
+from trainci.catalog.styles.base import Source
+from trainci.model import Declarations, Entry
+from trainci.text import printable
+
+_HEAD_BYTES = 1 << 16
+_DECLARATION = re.compile(r"#\s*(NUM_GPUS|REQUIRES_GPU)\s*=\s*(.*?)\s*")
+_LARGEST = 10**9
+
+
+class Shell:
+    """See Style."""
+
+    suffix = ".sh"
+    leaves_results = False
+
+    def recognises(self, source: Source) -> bool:
+        """See Style."""
+        return source.file.endswith(".sh") and not source.is_folder
+
+    def read(self, source: Source) -> Declarations:
+        """See Style. The head is what stands before the first command: ``# NUM_GPUS = 8``."""
+        num_gpus, line, flag, flag_line = None, 1, False, 1
+        for number, name, value in _declared(source):
+            place = f"{printable(source.file)}:{number}: {name}"
+            if name == "REQUIRES_GPU":
+                if value not in ("True", "False"):
+                    return Declarations(fault=f"{place} must be True or False, and {printable(value)} is neither")
+                flag, flag_line = value == "True", number
+            elif not re.fullmatch(r"[0-9]{1,10}", value) or int(value) > _LARGEST:
+                return Declarations(fault=f"{place} must be a whole number, and {printable(value)} is not")
+            elif num_gpus not in (None, int(value)):
+                return Declarations(fault=f"{place} is set on several lines ({line}, {number}); keep one")
+            else:
+                num_gpus, line = int(value), number
+        return Declarations(num_gpus=num_gpus, line=line, requires_gpu=flag, requires_gpu_line=flag_line)
+
+    def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:
+        """See Commands. A launcher of the interpreter (``uv run python``) launches the shell instead."""
+        return (*_launcher(python), "bash", entry.file, *entry.args)
+
+
+def _launcher(python: tuple[str, ...]) -> tuple[str, ...]:
+    *before, last = python
+    return tuple(before) if last.rpartition("/")[2].startswith("python") else ()
+
+
+def _declared(source: Source) -> Iterator[tuple[int, str, str]]:
+    head = read_source(source.root, source.file)[:_HEAD_BYTES].decode("utf-8", "replace")
+    for number, text in enumerate(head.split("\n"), start=1):
+        line = text.strip()
+        if line and not line.startswith("#"):
+            return
+        if found := _DECLARATION.fullmatch(line):
+            yield number, found[1], found[2]

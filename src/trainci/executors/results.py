@@ -1,0 +1,169 @@
+"""The results that tests leave beside their log: how a command is told to, and how they are read afterwards.
+
+Both are files that the test's own code can write, so whatever they hold is bounded and taken for hostile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import re
+import shlex
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from trainci.executors.base import Job
+from trainci.items import LARGEST_FILE, BrokenResults, read_junit
+from trainci.model import Item, Phase, Results, Step
+from trainci.paths import RunPaths
+from trainci.probe import steps as probe
+from trainci.text import counted
+
+_LARGEST_REPORT = 1 << 20
+# unittest says at its end: "Ran 2 tests in 0.001s", a blank line, "OK (skipped=1)" (Lib/unittest/runner.py).
+_UNITTEST_END = re.compile(
+    r"^Ran (?P<ran>\d+) tests? in .*\n+(?:OK|NO TESTS RAN)(?: \(.*?skipped=(?P<skipped>\d+))?", re.MULTILINE
+)
+_END_BYTES = 1 << 14
+
+
+def command(job: Job) -> tuple[str, ...]:
+    """The words that start ``job``, told where to leave results."""
+    test = job.test
+    if not test.steps:
+        return _with_results(test.command, RunPaths.results(job.log)) if test.leaves_results else test.command
+    steps = [
+        {
+            "name": step.name,
+            "command": _with_results(step.command, RunPaths.results(job.log, number))
+            if step.leaves_results
+            else step.command,
+            "env": dict(step.env),
+        }
+        for number, step in enumerate(test.steps, start=1)
+    ]
+    # Isolated and by its file, so that nothing of the repository or of the test's environment gets into it.
+    return (sys.executable, "-I", probe.__file__, str(RunPaths.steps(job.log)), json.dumps(steps))
+
+
+def variables(job: Job) -> dict[str, str]:
+    """What a program that runs pytest itself is told by its environment, which it may ignore."""
+    if job.test.framework != "pytest" or job.phase is Phase.PREPARE:
+        return {}
+    before = dict(job.test.env).get("PYTEST_ADDOPTS", os.environ.get("PYTEST_ADDOPTS", ""))
+    ours = shlex.join(_options(RunPaths.results(job.log)))
+    return {"PYTEST_ADDOPTS": f"{before} {ours}".strip()}
+
+
+def collect(job: Job) -> Results | None:
+    """What ``job``, which has ended, left; None for a test that leaves nothing, or only prepared."""
+    if job.phase is Phase.PREPARE:
+        return None
+    if job.test.steps:
+        return _steps(job)
+    if job.test.leaves_results or (job.test.framework == "pytest" and RunPaths.results(job.log).exists()):
+        return _junit(RunPaths.results(job.log))
+    return _unittest(job.log) if job.test.framework == "unittest" else None
+
+
+def _unittest(log: Path) -> Results | None:
+    """What a program that runs unittest says at its end, where that is that nothing ran."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _END_BYTES))
+            ends = list(_UNITTEST_END.finditer(file.read().decode("utf-8", "replace").replace("\r\n", "\n")))
+    except OSError:
+        return None
+    if not ends:
+        return None
+    ran, skipped = int(ends[-1]["ran"]), int(ends[-1]["skipped"] or 0)
+    if ran > skipped:
+        return None
+    return Results((Item(counted(ran, "test"), "skipped", message="unittest skipped all"),) if ran else ())
+
+
+def _with_results(words: tuple[str, ...], path: Path) -> tuple[str, ...]:
+    """Last, so that they outweigh what the entry's own arguments say."""
+    return (*words, *_options(path))
+
+
+def _options(path: Path) -> tuple[str, ...]:
+    return ("-o", "junit_family=xunit2", f"--junitxml={path}")
+
+
+def _junit(path: Path) -> Results:
+    try:
+        data = _read(path, LARGEST_FILE + 1)
+    except OSError as error:
+        return Results(fault=f"pytest left no results ({error.strerror})")
+    try:
+        return Results(read_junit(data))
+    except BrokenResults as error:
+        return Results(fault=f"what pytest left cannot be read: {error}")
+
+
+def _steps(job: Job) -> Results:
+    """One item for each step, and below it those of its tests."""
+    told = _told(RunPaths.steps(job.log))
+    if not told:
+        return Results(fault="no step ended")
+    items: list[Item] = []
+    faults: list[str] = []
+    for number, step in enumerate(job.test.steps, start=1):
+        name = f"step {number} of {len(job.test.steps)}: {step.name}"
+        if number not in told:
+            items.append(Item(name, "skipped", message="not started"))
+            continue
+        code, seconds = told[number]
+        results = _junit(RunPaths.results(job.log, number)) if step.leaves_results else Results()
+        items += [_step_item(name, step, code, seconds, results), *results.items]
+        if results.fault:
+            faults.append(f"step {number}: {results.fault}")
+    return Results(tuple(items), "; ".join(faults))
+
+
+def _step_item(name: str, step: Step, code: int, seconds: float, results: Results) -> Item:
+    if code:
+        return Item(name, "failed", seconds, f"exit code {code}")
+    if step.leaves_results and not results.items:
+        return Item(name, "failed", seconds, results.fault or "nothing ran")
+    skipped = bool(results.items) and all(item.outcome == "skipped" for item in results.items)
+    said = f"all of its {counted(len(results.items), 'item')} skipped" if skipped else ""
+    return Item(name, "skipped" if skipped else "passed", seconds, said)
+
+
+def _told(path: Path) -> dict[int, tuple[int, float]]:
+    """The exit code and the seconds of each step that ended, by its number."""
+    try:
+        lines = _read(path, _LARGEST_REPORT).splitlines()
+    except OSError:
+        return {}
+    return {number: (code, seconds) for line in lines for number, code, seconds in _ended(line)}
+
+
+def _ended(line: bytes) -> Iterator[tuple[int, int, float]]:
+    try:
+        said = json.loads(line)
+    except (ValueError, RecursionError):
+        return
+    if not isinstance(said, dict):
+        return
+    number, code, seconds = (said.get(key) for key in ("step", "exit_code", "seconds"))
+    if type(number) is int and type(code) is int and isinstance(seconds, float) and math.isfinite(seconds):
+        yield number, code, seconds
+
+
+def _read(path: Path, most: int) -> bytes:
+    """Up to ``most`` bytes of a plain file, which is then removed: its content goes on in the run's reports."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(0, "it is no plain file")
+        data = file.read(most)
+    with contextlib.suppress(OSError):
+        path.unlink()
+    return data

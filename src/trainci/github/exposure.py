@@ -1,0 +1,31 @@
+"""Pure: where the workflow lets a fork's code onto a machine that later jobs use, too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from trainci.findings import Finding
+from trainci.github.triggers import is_hosted
+from trainci.model import Project
+
+
+def notes(project: Project) -> list[Finding]:
+    """A note at each ``runs_on`` of your own machines whose jobs have no container around them.
+
+    A label lets a fork's code run there, and nothing takes away what it leaves.
+    """
+    suites: dict[str, list[str]] = {}
+    for suite in project.suites:
+        if suite.runs_on_where and not (is_hosted(suite.runs_on) or suite.image or project.image):
+            suites.setdefault(suite.runs_on_where, []).append(suite.name)
+    return [_note(where, names) for where, names in suites.items()]
+
+
+def _note(where: str, names: Sequence[str]) -> Finding:
+    file, _, line = where.rpartition(":")
+    return Finding(
+        file,
+        int(line),
+        f"the jobs of {', '.join(names)} have no image: what a fork's code leaves on the machine is there for "
+        "later jobs. Set `image`, or use runners that are thrown away (docs/security.md).",
+    )

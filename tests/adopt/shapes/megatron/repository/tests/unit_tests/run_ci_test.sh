@@ -1,0 +1,2 @@
+# NUM_GPUS = 8
+torchrun --nproc_per_node 8 -m pytest "$2"

@@ -1,0 +1,5 @@
+CI_SUITES = ["fast"]
+
+
+def test_it():
+    assert True

@@ -1,0 +1,2 @@
+# NUM_GPUS = 2
+uv run python examples/run.py

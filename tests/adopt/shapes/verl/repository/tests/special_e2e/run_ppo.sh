@@ -1,0 +1,2 @@
+# NUM_GPUS = 8
+echo trained

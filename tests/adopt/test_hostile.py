@@ -1,0 +1,356 @@
+"""What a repository holds is somebody else's: init makes a proposal or a comment of anything, and runs nothing."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from trainci.adopt import propose
+from trainci.adopt.placed import NotYaml, load_yaml
+from trainci.adopt.proposal import Entry, Note, Place, Project, Proposal, Suite
+from trainci.adopt.shell import commands
+from trainci.adopt.template import NotConstant, Template
+from trainci.adopt.toml import render
+from trainci.adopt.tree import Tree, repository_tree
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_TEMPLATE = ".github/workflows/ci.yml.j2"
+_WORKFLOW = ".github/workflows/ci.yml"
+_MANY = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def _proposed(files: dict[str, str]) -> dict[str, Any]:
+    """The values of the trainci.toml for these files, which must be TOML whatever they are."""
+    return tomllib.loads(render(propose(Tree(files, lambda path: files.get(path, "")), "main")))
+
+
+_PIECES = st.sampled_from(
+    [
+        *(
+            "pytest",
+            "tests",
+            "tests/test_a.py",
+            "bash",
+            "run.sh",
+            "python3",
+            "-m",
+            "torchrun",
+            "--nproc_per_node",
+            "4",
+        ),
+        *(
+            "A=1",
+            "export",
+            "cd",
+            "a b",
+            "'",
+            '"',
+            "\\",
+            "\n",
+            "&&",
+            "||",
+            "|",
+            ";",
+            "&",
+            "(",
+            ")",
+            "{",
+            "}",
+            "[[",
+            "]]",
+        ),
+        *(
+            "if",
+            "then",
+            "fi",
+            "for",
+            "do",
+            "done",
+            "case",
+            "esac",
+            "$(",
+            "${",
+            "$A",
+            "`",
+            "<<EOF",
+            "EOF",
+            "<(",
+            ">",
+            "#",
+        ),
+        *(
+            "${{ matrix.a }}",
+            "${{ secrets.X }}",
+            "docker",
+            "run",
+            "-v",
+            "-lc",
+            "make",
+            "uv",
+            "-",
+            "--",
+            "=",
+            "~",
+            "*",
+        ),
+    ]
+)
+_SCRIPTS = st.lists(_PIECES, max_size=25).map(" ".join)
+
+
+@_MANY
+@given(text=st.one_of(st.text(max_size=300), _SCRIPTS))
+def test_any_script_gives_commands(text: str) -> None:
+    for command in commands(text, 1):
+        assert isinstance(command.raw, str)
+
+
+@_MANY
+@given(script=_SCRIPTS, expression=st.text(max_size=30), name=st.text(max_size=20))
+def test_any_script_and_condition_in_a_workflow_give_a_proposal(script: str, expression: str, name: str) -> None:
+    quoted = [
+        text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") for text in (script, expression, name)
+    ]
+    workflow = (
+        f'on: pull_request\njobs:\n  a:\n    if: "{quoted[1]}"\n    runs-on: "${{{{ {quoted[1]} }}}}"\n'
+        f'    env: {{"{quoted[2]}": "{quoted[1]}"}}\n    strategy: {{matrix: {{a: [1, "{quoted[2]}"]}}}}\n'
+        f'    steps:\n      - name: "{quoted[2]}"\n        run: "{quoted[0]}"\n      - run: pytest tests\n'
+    )
+    _proposed({_WORKFLOW: workflow, "tests/test_a.py": "def test_a(): pass\n"})
+
+
+@_MANY
+@given(
+    text=st.one_of(
+        st.text(max_size=200),
+        st.text(st.sampled_from(list("abj:-[]{}&*!|>\"'#%@ \n\t?,<~01")), max_size=120).map(
+            lambda text: f"jobs:\n{text}"
+        ),
+    )
+)
+def test_any_yaml_gives_a_proposal(text: str) -> None:
+    for file in (_WORKFLOW, ".buildkite/pipeline.yml"):
+        _proposed({file: text})
+
+
+_JINJA = st.lists(
+    st.sampled_from(
+        [
+            *(
+                "<% set a = [{'test_file': 'test_a.py'}] %>",
+                "<% set a = a + a %>",
+                "<% for k, v in a.items() %>",
+                "<< a >>",
+            ),
+            *(
+                "<% for x in a %>",
+                "<% endfor %>",
+                "<% if a %>",
+                "<% else %>",
+                "<% endif %>",
+                "<< a | tojson(indent=2) >>",
+            ),
+            *(
+                "<< a | indent(99) >>",
+                "<% set b = {'j': {'tests': a}} %>",
+                "<< b.j.tests >>",
+                "<< self >>",
+                "\n",
+                "jobs:",
+            ),
+            *(
+                "<< ''.__class__.__mro__ >>",
+                "<% include 'x' %>",
+                "<% macro m() %>",
+                "<% endmacro %>",
+                "<< 9 ** 9 >>",
+                "x: y",
+            ),
+            *(
+                "<< a[0] >>",
+                "<< a[99] >>",
+                "<< a.b.c >>",
+                "<< a ~ a >>",
+                "<< 'x' | int >>",
+                "<%",
+                "%>",
+                "<<",
+                "{{ a }}",
+            ),
+        ]
+    ),
+    max_size=14,
+).map("\n".join)
+
+
+@_MANY
+@given(text=st.one_of(_JINJA, st.text(max_size=200)))
+def test_any_template_gives_a_proposal(text: str) -> None:
+    _proposed({_TEMPLATE: text, "tests/test_a.py": ""})
+
+
+@_MANY
+@given(
+    text=st.text(max_size=300),
+    name=st.sampled_from(["pyproject.toml", "pytest.ini", "setup.cfg", "tox.ini", "Makefile"]),
+)
+def test_any_configuration_gives_a_proposal(text: str, name: str) -> None:
+    for head in ("", "[tool.pytest.ini_options]\n", "[pytest]\n", "[tool:pytest]\n", "test:\n\t"):
+        _proposed(
+            {
+                name: head + text,
+                "tests/test_a.py": "",
+                _WORKFLOW: "on: push\njobs: {a: {steps: [{run: make test}]}}",
+            }
+        )
+
+
+_ODD = '\ud800\x00\x7f"\\\n\u2028'
+_TEXTS = st.text(st.characters(exclude_categories=()) | st.sampled_from(list(_ODD)), max_size=12)
+_ENV = st.dictionaries(_TEXTS, _TEXTS, max_size=2).map(lambda made: tuple(made.items()))
+_ENTRIES = st.builds(
+    Entry,
+    path=_TEXTS,
+    command=st.lists(_TEXTS, max_size=3).map(tuple),
+    args=st.lists(_TEXTS, max_size=3).map(tuple),
+    env=_ENV,
+    num_gpus=st.none() | st.integers(0, 1024),
+    notes=st.builds(Note, _TEXTS, st.builds(Place, _TEXTS, st.integers(0, 9))).map(lambda note: (note,)),
+)
+
+
+def _written(text: str) -> str:
+    return "".join("\ufffd" if "\ud800" <= ch <= "\udfff" else ch for ch in text)
+
+
+@_MANY
+@given(entries=st.lists(_ENTRIES, max_size=3), description=_TEXTS, env=_ENV)
+@example(entries=[Entry(path=_ODD, notes=(Note(_ODD, Place(_ODD, 1)),))], description=_ODD, env=((_ODD, _ODD),))
+def test_what_is_written_parses_to_the_values_of_the_proposal(
+    entries: list[Entry], description: str, env: Any
+) -> None:
+    suite = Suite("s", description=description, env=env, tests=tuple(entries))
+    text = render(Proposal(Project(base="main"), (suite,)))
+    text.encode()  # no half of a surrogate pair
+    table = tomllib.loads(text)["suites"]["s"]
+    assert table.get("description", "") == _written(description)
+    assert len(table.get("env", {})) == len({_written(name) for name, _ in env})
+    for entry, made in zip(entries, table.get("tests", []), strict=True):
+        made = {"path": made} if isinstance(made, str) else made
+        assert made.get("path", "") == _written(entry.path)
+        assert made.get("command", []) == [_written(word) for word in entry.command]
+        assert made.get("args", []) == [_written(word) for word in entry.args]
+        assert made.get("num_gpus") == entry.num_gpus
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "<% set a = 'x' %>" + "<% set a = a ~ a %>" * 60 + "<< a >>",
+        "<% set a = [1] %>" + "<% set a = a + a %>" * 60,
+        "<% set a = [1] %>" + "<% set a = [a, a] %>" * 60 + "<< a | tojson >>",
+        "<% for a in x %>" * 500,
+        "<% set a = " + "(" * 5000 + " %>",
+        "<% set x = [" + "1," * 400 + "] %>" + "<% for a in x %>" * 4 + "a" + "<% endfor %>" * 4,
+    ],
+)
+def test_a_template_takes_no_more_than_its_bounds(source: str) -> None:
+    begun = time.monotonic()
+    with pytest.raises(NotConstant):
+        Template(source)
+    assert time.monotonic() - begun < 20
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &a [x, x]\n"
+        + "".join(f"{b}: &{b} [{', '.join(['*' + a] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)),
+        "[" * 50_000,
+        '"\\UFFFFFFFF"',
+    ],
+    ids=["aliases", "depth", "character"],
+)
+def test_yaml_takes_no_more_than_its_bounds(text: str) -> None:
+    with pytest.raises(NotYaml):
+        load_yaml(text)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(
+            "pytest tests -k {}",
+            "pip install x{}",
+            "pytest tests || true",
+            "A{}=$HOME",
+            "export A{}=1",
+            "make test",
+        ),
+        *("echo $(((((((", "if true; then", "bash -c '$(", "$(", "${{", "{", "a() {"),
+    ],
+)
+def test_a_long_script_is_read_in_time_and_gives_no_traceback(line: str) -> None:
+    body = "".join(f"          {line.replace('{}', str(number), 1)}\n" for number in range(1500))
+    workflow = f"on: push\njobs:\n  test:\n    steps:\n      - run: |\n          pytest tests\n{body}"
+    begun = time.monotonic()
+    _proposed({_WORKFLOW: workflow, "tests/test_a.py": "", "Makefile": "test:\n" + "\tpytest tests\n" * 20})
+    assert time.monotonic() - begun < 60
+
+
+def test_a_script_that_cannot_be_read_is_said_when_it_runs_tests() -> None:
+    files = {_WORKFLOW: "on: push\njobs: {a: {steps: [{run: 'pytest \"tests'}]}}\n", "tests/test_a.py": ""}
+    proposal = propose(Tree(files, lambda path: files.get(path, "")), "main")
+    assert [note.text for note in proposal.left] == ['a quote or bracket is never closed: pytest "tests']
+
+
+def test_init_runs_nothing_of_the_repository(repository: Any) -> None:
+    trap = repository.root / "ran"
+    run = f'python -c \'open("{trap}", "w")\''
+    step = f"      - run: |\n          $({run})\n          A=$({run}) pytest tests\n          make test\n"
+    repository.write(_WORKFLOW, f"on: push\njobs:\n  t:\n    runs-on: x\n    steps:\n{step}")
+    template = ".github/workflows/other.yml.j2"
+    repository.write(template, "<% set x = cycler.__init__.__globals__.os.popen('touch ran') %>\n")
+    repository.write(
+        "tests/test_a.py", f'open("{trap}", "w")\nregister_ci(suite=open("{trap}", "w"))\nCI_SUITES = ["a"]\n'
+    )
+    repository.write("Makefile", f"test:\n\t{run}\n")
+    repository.write("tests/conftest.py", f'open("{trap}", "w")\n')
+    assert repository.trainci("init").code == 0
+    assert not trap.exists()
+    assert f"{template}:1" in (repository.root / "trainci.toml").read_text()
+
+
+def test_no_link_is_followed_and_nothing_waits(repository: Any, tmp_path: Path) -> None:
+    (tmp_path / "secret.yml").write_text(
+        "on: push\njobs: {t: {runs-on: x, steps: [{run: pytest secret/word.py}]}}\n"
+    )
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests/test_elsewhere.py").write_text("def test_it(): pass\n")
+    repository.write("tests/test_a.py", "def test_it(): pass\n")
+    repository.write(_WORKFLOW, "on: push\n")
+    (repository.root / ".github/workflows/secret.yml").symlink_to(tmp_path / "secret.yml")
+    (repository.root / "elsewhere").symlink_to(tmp_path / "tests")
+    os.mkfifo(repository.root / ".github/workflows/pipe.yml")
+    tree = repository_tree(repository.root)
+    assert tree.files == (_WORKFLOW, "tests/test_a.py")
+    assert tree.read(".github/workflows/secret.yml") == ""
+    assert tree.read(".github/workflows/pipe.yml") == ""
+
+
+def test_a_file_beyond_its_bound_is_not_read(repository: Any) -> None:
+    repository.write("small.yml", "a" * (1 << 20))
+    repository.write("large.yml", "a" * ((1 << 20) + 1))
+    tree = repository_tree(repository.root)
+    assert (len(tree.read("small.yml")), tree.read("large.yml")) == (1 << 20, "")

@@ -1,0 +1,1 @@
+from slime.rollout import generate

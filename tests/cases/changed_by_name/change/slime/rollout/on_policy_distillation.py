@@ -1,0 +1,1 @@
+def reward_func(): return 1

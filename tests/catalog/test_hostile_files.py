@@ -1,0 +1,73 @@
+"""Test files that somebody else wrote: links out of the repository, sources that are too deep or too large."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+GREEN = "NUM_GPUS = 0\nif __name__ == '__main__':\n    open('ran', 'w')\n"
+TOML = '[project]\ntests = ["tests/test_*.py", "deep/tests/test_*.py"]\n[suites.changed]\nselect = "changed"\n'
+
+
+def _faulty(repository: Any, file: str, fault: str) -> None:
+    """``file`` is neither read nor run, and each command says why."""
+    repository.write("trainci.toml", TOML)
+    repository.init()
+    for command in ("run", "check"):
+        said = repository.trainci(command, *((file,) if command == "run" else ()))
+        assert said.code in (1, 2)
+        assert f"{file}:1: {fault}" in said.out + said.err, said
+        assert "Traceback" not in said.out + said.err
+    assert not (repository.root / "ran").exists()
+
+
+@pytest.mark.parametrize("link", ["tests/test_a.py", "tests", "deep"])
+def test_a_test_that_a_link_brings_from_outside_is_neither_read_nor_run(
+    repository: Any, tmp_path: Any, link: str
+) -> None:
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests/test_a.py").write_text(GREEN)
+    target = {"tests/test_a.py": "tests/test_a.py", "tests": "tests", "deep": "."}[link]
+    (repository.root / link).parent.mkdir(exist_ok=True)
+    (repository.root / link).symlink_to(tmp_path / target)
+    file = "deep/tests/test_a.py" if link == "deep" else "tests/test_a.py"
+    _faulty(repository, file, "cannot be read: a link that leads outside the repository")
+
+
+def test_a_test_that_is_a_link_within_the_repository_runs(repository: Any, tmp_path: Any) -> None:
+    repository.write("trainci.toml", TOML)
+    repository.write("real.py", GREEN)
+    (repository.root / "tests").mkdir()
+    (repository.root / "tests/test_a.py").symlink_to("../real.py")
+    said = repository.trainci("run", "tests/test_a.py", environment={"TRAINCI_LOCK_DIR": str(tmp_path / "lock")})
+    assert said.code == 0, said
+    assert (repository.root / "ran").exists()
+
+
+def test_a_test_of_twenty_megabytes_is_not_read(repository: Any) -> None:
+    repository.write("tests/test_a.py", GREEN + "x = 1\n" * 3_500_000)
+    _faulty(repository, "tests/test_a.py", "cannot be read: larger than 512 KiB")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "if __name__ == '__main__':\n    x" + ".a" * 6000 + "()\n",
+        "x = " + "(" * 300 + "\n",
+        "x = " + "-" * 100_000 + "1\n",
+        "x = [" + "[" * 5000 + "\n",
+        "\0\n",
+    ],
+)
+def test_a_source_that_is_too_deep_is_refused_in_a_sentence(repository: Any, source: str) -> None:
+    repository.write("tests/test_a.py", source)
+    _faulty(repository, "tests/test_a.py", "does not parse: ")
+
+
+def test_a_long_chain_of_attributes_is_no_fault(repository: Any) -> None:
+    repository.write("trainci.toml", TOML)
+    repository.write("tests/test_a.py", GREEN + "    x" + ".a" * 300 + "()\n")
+    repository.init()
+    said = repository.trainci("run", "tests/test_a.py", "--dry-run")
+    assert said.code == 0, said

@@ -1,0 +1,337 @@
+"""`trainci run` with tests of every shape, by real processes: what is green did run, and every part is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import venv
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from trainci.probe import steps as probe
+
+
+class Project:
+    """A repository with one suite, ``short``, and a way to run it."""
+
+    def __init__(self, repository: Any) -> None:
+        self.repository = repository
+        self.root: Path = repository.root
+
+    def write(self, name: str, text: str) -> None:
+        self.repository.write(name, textwrap.dedent(text))
+
+    def suite(self, tests: str, more: str = "") -> None:
+        self.write("trainci.toml", f"{more}\n[suites.short]\ntests = [{tests}]\n")
+
+    def run(self, *arguments: str, **environment: str) -> Any:
+        locks = {"TRAINCI_LOCK_DIR": str(self.root / ".locks"), **environment}
+        words = arguments or ("short",)
+        return self.repository.trainci("run", *words, "--devices", "cpu:4", "--junit", "j.xml", environment=locks)
+
+    def cases(self) -> dict[str, str]:
+        """The outcome of each case in the JUnit report."""
+        return {
+            case.get("name", ""): next((child.tag for child in case if child.tag[:6] != "system"), "passed")
+            for case in ElementTree.parse(self.root / "j.xml").iter("testcase")
+        }
+
+
+@pytest.fixture
+def project(repository: Any) -> Project:
+    return Project(repository)
+
+
+def _last(said: Any, count: int = 1) -> str:
+    return "\n".join(said.out.splitlines()[-count:])
+
+
+def test_a_file_of_tests_runs_as_pytest_and_each_item_stands_in_the_report(project: Project) -> None:
+    project.suite('"tests/test_a.py"')
+    project.write(
+        "tests/test_a.py",
+        """
+        import pytest
+        def test_good(): pass
+        def test_bad(): assert 1 == 2
+        @pytest.mark.skip(reason="no need")
+        def test_skipped(): pass
+        @pytest.fixture
+        def broken(): raise RuntimeError
+        def test_error(broken): pass
+        """,
+    )
+    said = project.run()
+    assert said.code == 1
+    assert "failed          tests/test_a.py: exit code 1: 1 passed, 1 skipped, 1 failed, 1 error\n" in said.out
+    assert "    failed      tests.test_a::test_bad: " in said.out
+    assert "    error       tests.test_a::test_error: " in said.out
+    assert project.cases() == {
+        "tests/test_a.py": "failure",
+        "tests.test_a::test_good": "passed",
+        "tests.test_a::test_bad": "failure",
+        "tests.test_a::test_skipped": "skipped",
+        "tests.test_a::test_error": "error",
+    }
+
+
+def test_a_file_of_tests_that_pass_is_passed_with_its_count(project: Project) -> None:
+    project.suite('"tests/test_a.py"')
+    project.write("tests/test_a.py", "import unittest\nclass It(unittest.TestCase):\n    def test_a(self): pass\n")
+    said = project.run()
+    assert said.code == 0 and " s: 1 passed\n" in said.out, said.out
+    assert not list(project.root.glob(".trainci/runs/*/*.xml")), "its results are read and gone"
+
+
+@pytest.mark.parametrize(
+    ("body", "args", "outcome", "sentence"),
+    [
+        ("import pytest\npytestmark = pytest.mark.skip\ndef test_a(): pass", [], "skipped", "nothing ran: 1 item"),
+        ("def test_a(): pass", ["-k", "nothing"], "failed", "nothing ran: pytest collected no test"),
+        (
+            "def test_a(): pass",
+            ["--collect-only"],
+            "failed",
+            "nothing ran: it exited with 0, and no test ran",
+        ),
+        ("import gone\ndef test_a(): pass", [], "failed", "exit code 2: 1 error"),
+        ("import os\ndef test_a(): os._exit(0)", [], "failed", "it exited with 0, but pytest left no results"),
+        ("def test_a(): pass\ndef test_b(): assert 0", ["-x"], "failed", "exit code 1: 1 passed, 1 failed"),
+        ("def test_a(): pass", ["--junitxml=own.xml", "-o", "junit_family=xunit1"], "passed", "in "),
+        ("def test_a(): pass", ["--", "tests"], "failed", "it exited with 0, but pytest left no results"),
+    ],
+)
+def test_nothing_of_pytest_is_green_that_did_not_run(
+    project: Project, body: str, args: list[str], outcome: str, sentence: str
+) -> None:
+    project.suite(f'{{ path = "tests/test_a.py", name = "a", args = {args} }}')
+    project.write("tests/test_a.py", body)
+    said = project.run()
+    if args[:1] == ["--"]:
+        assert said.code == 1, "what pytest was told to read as paths is no option any more"
+    else:
+        assert f"{outcome:<15} a: {sentence}" in said.out, said.out
+    assert said.code == (1 if outcome == "failed" else 0)
+    assert ("nothing ran: 1 skipped" in _last(said)) is (outcome == "skipped")
+
+
+def test_an_exit_code_of_0_over_failed_items_is_red(project: Project) -> None:
+    project.suite('"tests/test_a.py"')
+    project.write("tests/test_a.py", "def test_a(): assert 0")
+    project.write("tests/conftest.py", "def pytest_sessionfinish(session):\n    session.exitstatus = 0\n")
+    said = project.run()
+    assert said.code == 1 and "it exited with 0, though 1 item failed" in said.out
+
+
+def test_results_that_are_planted_or_broken_are_red(project: Project) -> None:
+    project.suite('"tests/test_a.py"')
+    hook = (
+        "def pytest_unconfigure(config):\n    import os, pathlib\n    path = pathlib.Path(config.option.xmlpath)\n"
+    )
+    project.write("tests/test_a.py", "def test_a(): pass")
+    for planted in (
+        "path.write_text('x')",
+        "path.unlink(); path.symlink_to('/etc/passwd')",
+        "path.unlink(); os.mkfifo(path)",
+    ):
+        project.write("tests/conftest.py", f"import pytest\n@pytest.hookimpl(trylast=True)\n{hook}    {planted}\n")
+        said = project.run()
+        assert said.code == 1 and "so nothing shows that a test ran" in said.out, (planted, said.out)
+
+
+def test_folders_single_tests_scripts_modules_and_commands_run(project: Project) -> None:
+    project.suite(
+        '"tests/utils", "tests/test_b.py::test_one", "run.sh", { module = "pack.age", args = ["x=1"] }, '
+        '{ command = ["sh", "-c", "echo words ran on $TRAINCI_DEVICES"], name = "words", num_gpus = 2 }, '
+        '{ path = "tests/**/test_*_on_cpu.py", exclude = ["**/test_slow*"] }',
+    )
+    project.write("tests/utils/test_u.py", "def test_u(): pass")
+    project.write("tests/test_b.py", "def test_one(): pass\ndef test_two(): assert 0")
+    project.write("tests/sub/test_c_on_cpu.py", "def test_c(): pass")
+    project.write("tests/sub/test_slow_on_cpu.py", "def test_c(): assert 0")
+    project.write("run.sh", "# NUM_GPUS = 3\necho script ran on $TRAINCI_DEVICES")
+    project.write("pack/age.py", "import sys; print('module ran', sys.argv[1:])")
+    said = project.run()
+    assert said.code == 0 and _last(said).startswith("6 passed"), said.out
+    for line in ("script ran on cpu-0,cpu-1,cpu-2", "module ran ['x=1']", "words ran on cpu-"):
+        assert line in said.out
+    assert set(project.cases()) >= {
+        "tests/utils",
+        "tests/test_b.py::test_one",
+        "run.sh",
+        "python -m pack.age['x=1']",
+        "words",
+        "tests/sub/test_c_on_cpu.py",
+    }
+
+
+_SAVE_AND_RESUME = """{ name = "save-then-resume", num_gpus = 2, steps = [
+  { path = "run.sh", args = ["save"], env = { STEP = "1" } },
+  { path = "run.sh", args = ["resume"] },
+  { path = "tests/test_a.py" },
+] }"""
+
+
+def test_steps_run_one_after_another_in_one_lease_each_with_its_own_line(project: Project) -> None:
+    project.suite(_SAVE_AND_RESUME)
+    project.write("run.sh", 'echo "$1 $STEP on $TRAINCI_LEASE" >> seen')
+    project.write("tests/test_a.py", "def test_a(): pass")
+    said = project.run()
+    assert said.code == 0, said.out
+    (save, resume) = (line.split() for line in (project.root / "seen").read_text().splitlines())
+    assert (save[:2], resume[0], save[-1]) == (["save", "1"], "resume", resume[-1])
+    assert "    passed      step 1 of 3: run.sh[STEP=1 save]\n" in said.out
+    assert "    passed      step 3 of 3: tests/test_a.py\n    passed      tests.test_a::test_a\n" in said.out
+
+
+def test_nothing_of_the_repository_gets_into_the_process_that_runs_the_steps(tmp_path: Path) -> None:
+    for name in ("json.py", "subprocess.py", "typing.py"):
+        (tmp_path / name).write_text("raise SystemExit('imported')")
+    steps = json.dumps([{"name": "s", "command": ["sh", "-c", "echo ran in $PWD"], "env": {}}])
+    words = [sys.executable, "-I", probe.__file__, str(tmp_path / "report"), steps]
+    environment = {"PYTHONPATH": str(tmp_path), "PATH": os.environ["PATH"]}
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "") and f"ran in {tmp_path}\n" in done.stdout
+    assert json.loads((tmp_path / "report").read_text())["exit_code"] == 0
+
+
+def test_the_first_step_that_fails_ends_the_test_and_the_rest_is_told(project: Project) -> None:
+    project.suite(_SAVE_AND_RESUME)
+    project.write("run.sh", 'test "$1" = save || exit 7')
+    project.write("tests/test_a.py", "def test_a(): pass")
+    said = project.run()
+    assert said.code == 1
+    assert "failed          save-then-resume: exit code 7: 1 passed, 1 skipped, 1 failed\n" in said.out
+    assert "    failed      step 2 of 3: run.sh[resume]: exit code 7\n" in said.out
+    assert "    skipped     step 3 of 3: tests/test_a.py: not started\n" in said.out
+
+
+@pytest.mark.parametrize("body", ["import os\ndef test_a(): os._exit(0)", "def test_a(): pass"])
+def test_a_step_of_pytest_that_ran_nothing_is_red_too(project: Project, body: str) -> None:
+    args = "" if "_exit" in body else ', args = ["--collect-only"]'
+    project.suite(f'{{ name = "s", steps = ["run.sh", {{ path = "tests/test_a.py"{args} }}] }}')
+    project.write("run.sh", "true")
+    project.write("tests/test_a.py", body)
+    said = project.run()
+    assert said.code == 1 and "failed          s: it exited with 0, " in said.out, said.out
+
+
+def test_what_is_disabled_is_skipped_with_its_reason(project: Project) -> None:
+    project.suite('"run.sh", { path = "tests/test_a.py", disabled = "flaky, see #12" }')
+    project.write("run.sh", "true")
+    project.write("tests/test_a.py", "def test_a(): assert 0")
+    said = project.run()
+    assert said.code == 0 and "skipped         tests/test_a.py: disabled: flaky, see #12\n" in said.out
+    project.suite('{ path = "tests/test_a.py", disabled = "flaky, see #12" }')
+    said = project.run()
+    assert said.code == 0 and _last(said).startswith("nothing ran: 1 skipped")
+
+
+def test_a_retried_test_passes_as_flaky_and_never_hides_its_first_failure(project: Project) -> None:
+    project.suite('{ path = "run.sh", retries = 2 }')
+    project.write("run.sh", "test -e seen || { touch seen; exit 7; }")
+    said = project.run()
+    assert said.code == 0
+    assert "; flaky: passed on attempt 2 of 3, after exit code 7\n" in said.out
+    project.write("run.sh", "exit 7")
+    said = project.run()
+    assert said.code == 1 and "failed          run.sh: exit code 7, on attempt 3 of 3\n" in said.out
+
+
+def test_settings_of_project_suite_and_entry_the_inner_wins(project: Project) -> None:
+    project.suite(
+        '"run.sh", { path = "run.sh", env = { B = "entry" } }',
+        '[project]\nenv = { A = "project", B = "project", C = "project" }',
+    )
+    text = (project.root / "trainci.toml").read_text()
+    project.write("trainci.toml", text.replace("[suites.short]", '[suites.short]\nenv = { C = "suite" }'))
+    project.write("run.sh", "echo $A $B $C")
+    said = project.run()
+    assert "project project suite\n" in said.out and "project entry suite\n" in said.out
+
+
+@pytest.fixture(scope="module")
+def other_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of an environment that trainci is not installed in."""
+    home = tmp_path_factory.mktemp("other")
+    venv.create(home, with_pip=False, symlinks=True)
+    return home / "bin" / "python"
+
+
+def test_tests_run_on_the_projects_python_and_trainci_may_live_elsewhere(
+    project: Project, other_python: Path
+) -> None:
+    project.suite('"tests/a.py", "run.sh"')
+    project.write(
+        "tests/a.py", "import sys\nNUM_GPUS = 0\nif __name__ == '__main__':\n    print('on', sys.prefix)\n"
+    )
+    project.write("run.sh", "# NUM_GPUS = 0\npython -c 'import sys; print(\"sh on\", sys.prefix)'")
+    home = str(other_python.parent.parent)
+    for where in ("environment", "folder", "key"):
+        environment = {"VIRTUAL_ENV": home} if where == "environment" else {}
+        if where == "folder":
+            (project.root / ".venv").symlink_to(home)
+        if where == "key":
+            (project.root / ".venv").unlink()
+            project.suite('"tests/a.py", "run.sh"', f'[project]\npython = "{other_python}"')
+        said = project.run(**environment)
+        expected = str(project.root / ".venv") if where == "folder" else home
+        assert said.code == 0, said.out
+        assert f"on {expected}\n" in said.out and f"sh on {expected}\n" in said.out
+        assert said.out.startswith(f"python: {expected}/bin/python\n")
+    subprocess.run([str(other_python), "-c", "import trainci"], check=False, capture_output=True)
+    assert sys.prefix != home
+
+
+def test_torchrun_is_refused_without_a_device_and_gets_its_ranks(project: Project) -> None:
+    project.suite('{ path = "tests/dist.py", runner = "torchrun", num_gpus = 2 }')
+    project.write("tests/dist.py", "main()\n")
+    said = project.run("short", "--dry-run")
+    assert "-m torch.distributed.run --nproc-per-node=2 tests/dist.py\n" in said.out
+    project.suite('{ path = "tests/dist.py", runner = "torchrun" }')
+    said = project.run("short", "--dry-run")
+    assert said.code == 2 and "refused: trainci.toml:3: torchrun starts one process a device" in said.out
+
+
+@pytest.mark.slow
+def test_two_torchruns_at_once_meet_on_the_ports_of_their_leases(project: Project) -> None:
+    pytest.importorskip("torch")
+    entry = '{ path = "tests/dist.py", runner = "torchrun", num_gpus = 2, timeout_minutes = 3, args = ["%s"] }'
+    project.suite(f'{entry % "a"}, {entry % "b"}, {{ path = "run.sh", num_gpus = 0 }}')
+    project.write("run.sh", 'echo "shell $PET_MASTER_PORT" | grep "shell $MASTER_PORT"')
+    project.write(
+        "tests/dist.py",
+        """
+        import os
+        import torch.distributed as dist
+        dist.init_process_group("gloo")
+        print("rank", dist.get_rank(), "of", dist.get_world_size(), "leased", os.environ["TRAINCI_PORT_BASE"],
+              "meets at", os.environ["MASTER_PORT"])
+        dist.destroy_process_group()
+        """,
+    )
+    said = project.run()
+    assert said.code == 0, said.out
+    met = [line.split() for line in said.out.splitlines() if " of 2 leased " in line]
+    ports = {words[-1] for words in met}
+    assert len(met) == 4 and len(ports) == 2 and all(words[-1] == words[-4] for words in met), met
+
+
+def test_one_id_for_two_tests_is_refused_and_found(project: Project) -> None:
+    project.write(
+        "trainci.toml",
+        '[suites.a]\nenv = { E = "1" }\ntests = ["run.sh"]\n[suites.b]\nenv = { E = "2" }\ntests = ["run.sh"]\n',
+    )
+    project.write("run.sh", "# NUM_GPUS = 0\n")
+    assert "refused: trainci.toml:6: is registered twice" in project.run("--id", "run.sh", "--dry-run").out
+    assert (
+        "trainci.toml:6: run.sh is at trainci.toml:3, too, with other settings."
+        in project.repository.trainci("check").out
+    )
+    assert project.run("a").code == 0
