@@ -32,8 +32,8 @@ class Stuck(io.StringIO):
         return super().write(text)
 
 
-class Skipping(Console):
-    skips = True
+def skipping(stream: io.StringIO, clock: Callable[[], float]) -> Console:
+    return Console(stream, clock, skips=True)
 
 
 def output(data: bytes, test_id: str = "a.py") -> events.Output:
@@ -85,7 +85,7 @@ def test_who_has_more_output_is_told_to_keep_it_while_the_reader_is_behind():
 
 
 def test_what_nobody_can_read_is_counted_and_not_painted():
-    painter, stream = stuck_in_a_write(Skipping)
+    painter, stream = stuck_in_a_write(skipping)
     for number in range(100_000):
         painter(output(b"line %05d\n" % number))
         assert painter.has_room()
@@ -98,7 +98,7 @@ def test_what_nobody_can_read_is_counted_and_not_painted():
 
 
 def test_a_bar_that_nobody_could_follow_is_bounded_too():
-    painter, stream = stuck_in_a_write(Skipping)
+    painter, stream = stuck_in_a_write(skipping)
     for number in range(100_000):
         painter(output(b"\r%05d it/s" % number))
     painter(events.Ended(0.0, "a.py", 1, BOTH, PASSED))

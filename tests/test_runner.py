@@ -276,7 +276,7 @@ def test_no_more_tests_are_prepared_at_once_than_there_are_cores(tmp_path):
         (
             Scripted(Ending(Cause.SIGNALLED, signal=9)),
             "failed",
-            "in its prepare phase: killed by SIGKILL (signal 9)",
+            "in its prepare phase: killed by SIGKILL (signal 9): often the kernel's out-of-memory killer; see `dmesg`",
         ),
         (
             Scripted(Ending(Cause.TIMED_OUT, signal=15)),

@@ -20,7 +20,9 @@ from trainci.executors import EXECUTORS
 from trainci.executors.base import Executor, Job
 from trainci.executors.fake import FakeExecutor, Scripted
 from trainci.executors.local import LocalExecutor
+from trainci.executors.watcher import ending_of
 from trainci.host.devices import virtual_devices
+from trainci.lease import protocol
 from trainci.model import Cause, Ending, Phase, Pool, Test, events
 
 DEADLINE = 60.0
@@ -308,3 +310,19 @@ def test_the_command_is_one_line_that_a_shell_reads_back(tmp_path, text):
     assert line.isprintable()
     done = subprocess.run(["bash", "-c", line], capture_output=True, check=True)
     assert done.stdout.decode().strip() == ascii([[text], text])
+
+
+@pytest.mark.parametrize(
+    ("ended", "detail"),
+    [
+        (
+            protocol.Ended(signal=9, oom_kills=1),
+            "the kernel ended it for want of memory (memory.events of its cgroup)",
+        ),
+        (protocol.Ended(137, oom_kills=2), "the kernel ended it for want of memory (memory.events of its cgroup)"),
+        (protocol.Ended(signal=9), ""),
+        (protocol.Ended(1, oom_kills=1), ""),
+    ],
+)
+def test_the_kernels_word_about_memory_is_kept_for_what_it_killed(ended, detail):
+    assert ending_of(ended).detail == detail

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -232,7 +232,7 @@ def _report(run: Run, root: Path, junit: Path | None) -> None:
 
 
 def _report_nothing(repository: Repository, executor: Executor, options: _Options) -> None:
-    now = time.time()
+    now = steady_time()
     commit = git.head(repository.root)
     _report(Run("", commit, now, now, (), executor.pool.sentence, EXIT_OK), repository.root, options.junit)
 
@@ -282,7 +282,15 @@ def _console(root: Path, plan: Plan, pool: Pool) -> Console:
         from trainci.console.live import LiveConsole
 
         return LiveConsole(sys.stdout, steady_time, plan.fitting.selection, pool, plan.expected)
-    return Console(sys.stdout, steady_time)
+    return Console(sys.stdout, steady_time, skips=_is_nothing(sys.stdout))
+
+
+def _is_nothing(stream: TextIO) -> bool:
+    """Whether it is /dev/null, where nobody misses a line."""
+    try:
+        return os.fstat(stream.fileno()).st_rdev == Path(os.devnull).stat().st_rdev
+    except OSError:
+        return False
 
 
 @contextmanager

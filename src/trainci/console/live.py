@@ -29,8 +29,6 @@ _COLORS = {
 class LiveConsole(Console):
     """The console of a person who watches. ``expected`` maps test ids to seconds."""
 
-    skips = True
-
     def __init__(
         self,
         stream: TextIO,
@@ -39,7 +37,7 @@ class LiveConsole(Console):
         pool: Pool,
         expected: Mapping[str, float],
     ) -> None:
-        super().__init__(stream, clock)
+        super().__init__(stream, clock, skips=True)
         self._tests = {selected.test.id: selected.test for selected in selection.tests}
         self._pool = pool
         self._expected = expected

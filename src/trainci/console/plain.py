@@ -23,12 +23,11 @@ class Console:
     what is long is not painted any more.
     """
 
-    skips = False
-
-    def __init__(self, stream: TextIO, clock: Callable[[], float]) -> None:
+    def __init__(self, stream: TextIO, clock: Callable[[], float], skips: bool = False) -> None:
         self._stream = stream
         self._clock = clock
         self._screens: dict[str, Screen] = {}
+        self.skips = skips
         self.hurried = False
 
     def __enter__(self) -> Console:

@@ -7,6 +7,7 @@ import fcntl
 import io
 import os
 import select
+import signal
 import stat
 import time
 from collections.abc import Callable, Sequence
@@ -155,7 +156,7 @@ class Watcher:
             case protocol.Started():
                 self._emit(events.Started(now, *self._of_job, report.pid))
             case protocol.Ended():
-                self._ending = _ending(report)
+                self._ending = ending_of(report)
 
     def _masked(self, left: Results | None) -> Results | None:
         """What the test wrote itself, and not through us."""
@@ -189,11 +190,19 @@ def _readable(descriptors: list[int], timeout: float | None) -> set[int]:
     return {descriptor for descriptor, _ in poller.poll(None if timeout is None else timeout * 1000)}
 
 
-def _ending(report: protocol.Ended) -> Ending:
+def ending_of(report: protocol.Ended) -> Ending:
+    """What a lease's report means to a run."""
     if report.time_limit:
         cause = Cause.TIMED_OUT
     elif report.lost:
         cause = Cause.LOST
     else:
         cause = Cause.SIGNALLED if report.signal else Cause.EXITED
-    return Ending(cause, report.code, report.signal, report.lost)
+    return Ending(cause, report.code, report.signal, report.lost or _want_of_memory(report))
+
+
+def _want_of_memory(report: protocol.Ended) -> str:
+    """What the kernel says of a SIGKILL, which a shell tells as 137."""
+    if not report.oom_kills or (report.signal, report.code) not in ((signal.SIGKILL, None), (None, 137)):
+        return ""
+    return "the kernel ended it for want of memory (memory.events of its cgroup)"
