@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import pty
+import resource
 import shlex
 import signal
 import subprocess
@@ -43,21 +44,26 @@ def main() -> None:
         root = Path(folder)
         environment = _repository(root)
         # What trainci takes for a test that prints nothing, which is not what is measured.
-        nothing = min(_run(root, environment, KINDS[0], 0, "/dev/null")[0] for _ in range(3))
-        print(f"Conditions: {conditions()}. A test that prints nothing takes {nothing:.2f} s, taken off below.\n")
+        runs = [_run(root, environment, KINDS[0], 0, "/dev/null") for _ in range(3)]
+        nothing, memory_of_nothing = min(run[0] for run in runs), min(run[2] for run in runs)
+        print(
+            f"Conditions: {conditions()}. A test that prints nothing takes {nothing:.2f} s and "
+            f"{memory_of_nothing >> 10} MiB, taken off below.\n"
+        )
         print(
             "| output | standard output | `cat` | `trainci run` | ratio | largest resident set | ^C heeded after |"
         )
         print("|---|---|---|---|---|---|---|")
         for kind in KINDS:
             for reader in READERS:
-                reference = _cat(root, kind)
-                seconds, memory = _run(root, environment, kind, SIZE, reader)
+                reference, reference_cpu = _cat(root, kind)
+                seconds, cpu, memory = _run(root, environment, kind, SIZE, reader)
                 heeded = _interrupted(root, environment, kind, reader)
                 took = seconds - nothing
                 print(
-                    f"| {kind} | {reader} | {reference:.2f} s | {took:.2f} s | {took / reference:.2f} "
-                    f"| {memory >> 10} MiB | {heeded:.2f} s |",
+                    f"| {kind} | {reader} | {reference:.2f} s, {reference_cpu:.2f} s | {took:.2f} s, {cpu:.2f} s "
+                    f"| {took / reference:.2f} "
+                    f"| {(memory - memory_of_nothing) >> 10} MiB | {heeded:.2f} s |",
                     flush=True,
                 )
 
@@ -75,13 +81,15 @@ def _repository(root: Path) -> dict[str, str]:
     return {**kept, "TRAINCI_LOCK_DIR": str(root / "locks"), "TERM": "xterm"}
 
 
-def _cat(root: Path, kind: str) -> float:
+def _cat(root: Path, kind: str) -> tuple[float, float]:
+    """Seconds, and seconds of CPU time."""
     program = shlex.join([sys.executable, "tests/test_a.py", kind, str(SIZE)])
-    began = time.monotonic()
+    began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(f"{program} | cat > of_cat", shell=True, cwd=root, check=True)
     took = time.monotonic() - began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     (root / "of_cat").unlink()
-    return took
+    return took, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def _start(
@@ -110,8 +118,8 @@ def _drain(reading: int) -> None:
     os.close(reading)
 
 
-def _run(root: Path, environment: dict[str, str], kind: str, size: int, reader: str) -> tuple[float, int]:
-    """Seconds, and the largest resident set of the runner in KiB."""
+def _run(root: Path, environment: dict[str, str], kind: str, size: int, reader: str) -> tuple[float, float, int]:
+    """Seconds, seconds of CPU time with those of the test, and the largest resident set in KiB."""
     began = time.monotonic()
     process, thread = _start(root, environment, kind, size, reader)
     _, status, usage = os.wait4(process.pid, 0)
@@ -121,7 +129,7 @@ def _run(root: Path, environment: dict[str, str], kind: str, size: int, reader: 
     if thread:
         thread.join()
     _remove_logs(root)
-    return took, usage.ru_maxrss
+    return took, usage.ru_utime + usage.ru_stime, usage.ru_maxrss
 
 
 def _interrupted(root: Path, environment: dict[str, str], kind: str, reader: str) -> float:

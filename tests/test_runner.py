@@ -37,6 +37,7 @@ def exits(code: int) -> Scripted:
     return Scripted(Ending(Cause.EXITED, code))
 
 
+SIGKILL_HINT = "often the kernel's out-of-memory killer; see `dmesg`"
 LOST = Scripted(Ending(Cause.LOST, detail="the disk is full"))
 HANGS = Scripted(hangs=True)
 
@@ -276,7 +277,7 @@ def test_no_more_tests_are_prepared_at_once_than_there_are_cores(tmp_path):
         (
             Scripted(Ending(Cause.SIGNALLED, signal=9)),
             "failed",
-            "in its prepare phase: killed by SIGKILL (signal 9): often the kernel's out-of-memory killer; see `dmesg`",
+            f"in its prepare phase: killed by SIGKILL (signal 9): {SIGKILL_HINT}",
         ),
         (
             Scripted(Ending(Cause.TIMED_OUT, signal=15)),

@@ -312,6 +312,9 @@ def test_the_command_is_one_line_that_a_shell_reads_back(tmp_path, text):
     assert done.stdout.decode().strip() == ascii([[text], text])
 
 
+WANT = "the kernel ended it for want of memory (memory.events of its cgroup)"
+
+
 @pytest.mark.parametrize(
     ("ended", "detail"),
     [
@@ -319,7 +322,7 @@ def test_the_command_is_one_line_that_a_shell_reads_back(tmp_path, text):
             protocol.Ended(signal=9, oom_kills=1),
             "the kernel ended it for want of memory (memory.events of its cgroup)",
         ),
-        (protocol.Ended(137, oom_kills=2), "the kernel ended it for want of memory (memory.events of its cgroup)"),
+        (protocol.Ended(137, oom_kills=2), WANT),
         (protocol.Ended(signal=9), ""),
         (protocol.Ended(1, oom_kills=1), ""),
     ],

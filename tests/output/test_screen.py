@@ -68,6 +68,14 @@ def test_a_line_that_never_ends_is_given_in_pieces():
     assert [len(line) for line in lines] == [LONGEST_LINE] * 3 + [5]
 
 
+@pytest.mark.parametrize("length", [10, LONGEST_LINE - 1, LONGEST_LINE, LONGEST_LINE + 1, 3 * LONGEST_LINE])
+def test_lines_of_any_length_are_the_same_as_text(length):
+    data = b"".join(b"%d" % (number % 10) * (length - number % 3) + b"\n" for number in range(40))
+    screen = Screen()
+    text = "".join(screen.feed_text(data[place : place + 100_000]) for place in range(0, len(data), 100_000))
+    assert text.split("\n")[:-1] + screen.finish() == shown(data)
+
+
 def test_an_unfinished_line_can_be_looked_at():
     screen = Screen()
     screen.feed(b"50%\r60%")
@@ -137,7 +145,11 @@ def test_the_short_ways_show_what_the_long_way_shows(pieces, size, colors):
     data = "".join(pieces).encode()
     screen = Screen(colors=colors)
     lines = [line for place in range(0, len(data), size) for line in screen.feed(data[place : place + size])]
-    assert lines + screen.finish() == shown(data, held=100, colors=colors)
+    expected = shown(data, held=100, colors=colors)
+    assert lines + screen.finish() == expected
+    other = Screen(colors=colors)
+    text = "".join(other.feed_text(data[place : place + size]) for place in range(0, len(data), size))
+    assert text.split("\n")[:-1] + other.finish() == expected
 
 
 def _seconds(data: bytes) -> float:

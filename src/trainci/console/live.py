@@ -117,8 +117,9 @@ class LiveConsole(Console):
             parts.append(f"ends about {clock_time(end)}")
         return " · ".join(parts)
 
-    def _output_lines(self, test_id: str, lines: list[str]) -> None:
+    def _output_text(self, test_id: str, text: str) -> None:
         # In one go: the table below is painted again each time.
+        lines = text.split("\n")[:-1]
         painted = [Text(f"{test_id} | ", style="dim") + Text.from_ansi(line) for line in lines]
         if painted:
             self._rich.print(Text("\n").join(painted))

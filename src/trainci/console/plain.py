@@ -94,15 +94,17 @@ class Console:
         screen = self._screens.get(test_id)
         if screen is None:
             screen = self._screens[test_id] = Screen(colors=True)
-        self._output_lines(test_id, screen.feed(data))
+        self._output_text(test_id, screen.feed_text(data))
 
     def _finish(self, test_id: str) -> None:
         if screen := self._screens.pop(test_id, None):
-            self._output_lines(test_id, screen.finish())
+            self._output_text(test_id, "".join(f"{line}\n" for line in screen.finish()))
 
-    def _output_lines(self, test_id: str, lines: list[str]) -> None:
-        if lines:
-            self._write("\n".join([f"{test_id} | {line}" for line in lines]))
+    def _output_text(self, test_id: str, text: str) -> None:
+        """Whole lines, each with its end."""
+        if text:
+            begin = f"{test_id} | "
+            self._write(begin + text[:-1].replace("\n", f"\n{begin}"))
 
     def _write(self, text: str) -> None:
         self._stream.write(f"{text}\n")

@@ -51,10 +51,13 @@ class Screen:
         """The lines that are finished with ``data``, without their line ends."""
         text = self._unread + self._decoder.decode(data)
         self._unread = ""
+        return self._feed(data, text)
+
+    def _feed(self, data: bytes, text: str) -> list[str]:
         found: list[str] = []
         if self._up or self._held:
             self._obey(text, found)
-        elif text.isascii() and not data.translate(None, _PLAIN) and len(text) == len(data):
+        elif _is_simple(data, text):
             self._take_lines(text.split("\n"), found, plain=" \n" not in text)
         else:
             text = self._hold_back(text)
@@ -63,6 +66,24 @@ class Screen:
             else:
                 self._take_lines(text.split("\n"), found, plain=False)
         return found
+
+    def feed_text(self, data: bytes) -> str:
+        """As ``feed``, each line with its end; most output passes through it in a few large pieces."""
+        if not (self._unread or self._up or self._held) and data.isascii():
+            text = self._decoder.decode(data)
+            if _is_simple(data, text) and " \n" not in text and _has_short_lines(text):
+                first, _, rest = text.partition("\n")
+                whole, end, last = rest.rpartition("\n")
+                before: list[str] = []
+                after: list[str] = []
+                self._take_part(first, before)
+                self._newline(before)
+                self._take_part(last, after)
+                return "".join([*(f"{line}\n" for line in before), whole, end, *(f"{line}\n" for line in after)])
+            lines = self._feed(data, text)
+        else:
+            lines = self.feed(data)
+        return "".join([f"{line}\n" for line in lines])
 
     def partial(self) -> str:
         """The line that is not finished yet, as it looks now."""
@@ -208,6 +229,19 @@ class Screen:
         self._line = _Line()
         while len(self._above) > self._held:
             found.append(self._above.popleft().text())
+
+
+def _is_simple(data: bytes, text: str) -> bool:
+    """Whether ``text``, decoded from ``data``, is printable ASCII in lines."""
+    return len(text) == len(data) and text.isascii() and not data.translate(None, _PLAIN)
+
+
+def _has_short_lines(text: str) -> bool:
+    """Whether no line is too long, told from places that are half as far apart; False also where there is none."""
+    half = LONGEST_LINE // 2
+    return "\n" in text and all(
+        text.find("\n", place, place + half) >= 0 for place in range(0, len(text) - half, half)
+    )
 
 
 def _uncolored(text: str) -> str:
