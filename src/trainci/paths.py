@@ -5,15 +5,35 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from trainci.errors import UsageError
+
 
 class StatePaths:
-    """What trainci keeps of a repository between runs: ``.trainci/``, which git is told to ignore."""
+    """What trainci keeps of a repository between runs: ``.trainci/``, which git is told to ignore.
 
-    def __init__(self, root: Path) -> None:
+    ``directory`` is another place for it.
+    """
+
+    def __init__(self, root: Path, directory: Path | None = None) -> None:
         self.root = root
-        self.directory = root / ".trainci"
+        self.directory = directory or root / ".trainci"
         self.history = self.directory / "history.db"
         self.runs = self.directory / "runs"
+
+    def check(self) -> None:
+        """Refuse what somebody committed in its place: nothing is written where a link leads.
+
+        :raises UsageError: something else than plain directories and a plain file is there.
+        """
+        for path, is_right in (
+            (self.directory, Path.is_dir),
+            (self.runs, Path.is_dir),
+            (self.history, Path.is_file),
+        ):
+            if path.is_symlink() or (path.exists() and not is_right(path)):
+                what = "a symbolic link" if path.is_symlink() else "something else"
+                place = path.relative_to(self.root)
+                raise UsageError(f"{place} is {what}; trainci keeps its own files there. Move it away.")
 
     def create(self) -> None:
         """Make the directory, with a ``.gitignore`` of its own so that no commit ever holds it."""
@@ -52,5 +72,5 @@ class RunPaths:
         return log.with_suffix(".steps.jsonl")
 
     def shown(self, path: Path) -> str:
-        """``path`` as it is printed: relative to the repository's root."""
-        return str(path.relative_to(self.root))
+        """``path`` as it is printed: relative to the repository's root if it is below it."""
+        return str(path.relative_to(self.root) if path.is_relative_to(self.root) else path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -46,7 +47,8 @@ class _Trying:
 class Runner:
     """Runs one Plan. Executors, signal handlers and nobody else put events on its queue.
 
-    ``listeners`` are told every event by the loop; ``show`` gets the output from the executor's threads.
+    ``listeners`` are told every event by the loop, and must not hold it up; ``show`` gets the output from the
+    executor's threads. ``clock`` must not jump: durations are differences of it.
     """
 
     def __init__(
@@ -65,7 +67,7 @@ class Runner:
         self._show = show
         self._clock = clock
         # SimpleQueue, because its put may be called from a signal handler.
-        self._queue: queue.SimpleQueue[events.Control | Exception] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[events.Control] = queue.SimpleQueue()
         self._waiting = [selected.test for selected in plan.fitting.selection.tests]
         self._position = {test.id: number for number, test in enumerate(self._waiting, start=1)}
         self._active: dict[str, _Trying] = {}
@@ -146,30 +148,19 @@ class Runner:
 
     def _start(self, trying: _Trying) -> None:
         self._active[trying.test.id] = trying
-        self._executor.start(trying.job, lambda event: self._hear(trying.job, event), self._show_or_fail)
+        self._executor.start(trying.job, lambda event: self._hear(trying.job, event), self._show)
 
     def _hear(self, job: Job, event: events.Control) -> None:
         """Take an executor's event, in its thread: a log of any length is read here, and not by the loop."""
         if isinstance(event, events.Ended) and event.final and not self._stopping and _says_something(event.ending):
-            try:
+            # A test writes its log: one that cannot be judged must not keep the loop from hearing of the end.
+            with contextlib.suppress(Exception):
                 diagnosis = diagnosed(job.log, self._rules, facts_of_attempt(event.ending, job.test))
-            except Exception as error:
-                self._queue.put(error)
-                return
-            event = replace(event, diagnosis=diagnosis)
+                event = replace(event, diagnosis=diagnosis)
         self._queue.put(event)
 
-    def _show_or_fail(self, output: events.Output) -> None:
-        """Show what a test printed; an error of whoever shows it is the loop's, and not the test's."""
-        try:
-            self._show(output)
-        except Exception as error:
-            self._queue.put(error)
-
-    def _handle(self, event: events.Control | Exception) -> None:
+    def _handle(self, event: events.Control) -> None:
         match event:
-            case Exception():
-                raise event
             case events.Interrupted():
                 # Before anybody is told, which may take its time.
                 self._interrupted = True

@@ -64,6 +64,9 @@ class _Reliable:
         return len(text)
 
     def flush(self) -> None:
+        if not self._pending:
+            # Another thread may be writing to a terminal that takes nothing; whoever has nothing to write goes on.
+            return
         with self._lock:
             self._write_out()
 

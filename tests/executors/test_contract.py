@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import queue
+import resource
 import subprocess
 import sys
 import time
@@ -13,11 +15,14 @@ import click
 import pytest
 
 from trainci.commands import run
+from trainci.errors import UsageError
 from trainci.executors import EXECUTORS
 from trainci.executors.base import Executor, Job
 from trainci.executors.fake import FakeExecutor, Scripted
 from trainci.executors.local import LocalExecutor
+from trainci.executors.watcher import ending_of
 from trainci.host.devices import virtual_devices
+from trainci.lease import protocol
 from trainci.model import Cause, Ending, Phase, Pool, Test, events
 
 DEADLINE = 60.0
@@ -42,19 +47,34 @@ def executor(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("TRAINCI_LOCK_DIR", str(tmp_path / "locks"))
     for name, program in PROGRAMS.items():
         (tmp_path / name).write_text(program)
-    return EXECUTORS[request.param](tmp_path, "cpu:4")
+    return EXECUTORS[request.param](tmp_path, "cpu:4", ())
 
 
 class Attempt:
     def __init__(
-        self, executor: Executor, tmp_path: Path, name: str, gpus: int = 2, phase: Phase = Phase.BOTH
+        self,
+        executor: Executor,
+        tmp_path: Path,
+        name: str,
+        gpus: int = 2,
+        phase: Phase = Phase.BOTH,
+        timeout: float = DEADLINE,
+        wanted: bool = True,
     ) -> None:
-        test = Test(name, name, (sys.executable, name), num_gpus=gpus, timeout=DEADLINE)
+        test = Test(name, name, (sys.executable, name), num_gpus=gpus, timeout=timeout)
         self.job = Job(test, 1, tmp_path / "logs" / f"{name}.log", phase)
         self.executor = executor
         self.told: list[events.Event] = []
         self._queue: queue.SimpleQueue[events.Event] = queue.SimpleQueue()
-        executor.start(self.job, self._queue.put, self._queue.put)
+        self.wanted = wanted
+        executor.start(self.job, self._queue.put, self)
+
+    def __call__(self, output: events.Output, /) -> None:
+        """It is a Show, too."""
+        self._queue.put(output)
+
+    def has_room(self) -> bool:
+        return self.wanted
 
     def until(self, kind: type[Kind]) -> Kind:
         while True:
@@ -113,7 +133,7 @@ def test_the_log_is_complete_when_the_attempt_has_ended(executor, tmp_path):
     attempt = Attempt(executor, tmp_path, "fails")
     attempt.end()
     assert attempt.job.log.read_text() == "out\n"
-    assert "".join(event.text for event in attempt.all(events.Output)) == "out\n"
+    assert b"".join(event.data for event in attempt.all(events.Output)) == b"out\n"
 
 
 def test_a_stopped_attempt_ends(executor, tmp_path):
@@ -150,10 +170,10 @@ def test_it_says_what_it_can_run_at_once(executor):
 def test_an_executor_is_reached_again_by_its_own_options(tmp_path):
     """They are what a replay command says."""
     for name, make in EXECUTORS.items():
-        options = make(tmp_path, "cpu:3").options
+        options = make(tmp_path, "cpu:3", ()).options
         said = make_context(options).params
-        again = EXECUTORS[said["executor"]](tmp_path, said["devices"])
-        assert (said["executor"], again.pool) == (name, make(tmp_path, "cpu:3").pool)
+        again = EXECUTORS[said["executor"]](tmp_path, said["devices"], ())
+        assert (said["executor"], again.pool) == (name, make(tmp_path, "cpu:3", ()).pool)
 
 
 def make_context(options: tuple[str, ...]) -> click.Context:
@@ -162,12 +182,8 @@ def make_context(options: tuple[str, ...]) -> click.Context:
 
 def test_a_time_limit_is_a_cause_of_its_own(tmp_path, monkeypatch):
     (tmp_path / "hangs").write_text(PROGRAMS["hangs"])
-    waiting: queue.SimpleQueue[events.Control] = queue.SimpleQueue()
-    job = Job(Test("hangs", "hangs", (sys.executable, "hangs"), timeout=1.0), 1, tmp_path / "logs" / "hangs.log")
-    local(tmp_path, monkeypatch).start(job, waiting.put, lambda _: None)
-    while not isinstance(event := waiting.get(timeout=DEADLINE), events.Ended):
-        pass
-    assert event.ending == Ending(Cause.TIMED_OUT, signal=15)
+    attempt = Attempt(local(tmp_path, monkeypatch), tmp_path, "hangs", timeout=1.0)
+    assert attempt.end() == Ending(Cause.TIMED_OUT, signal=15)
 
 
 def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalExecutor:
@@ -177,13 +193,75 @@ def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalExecutor:
 
 def test_a_full_disk_loses_the_attempt_and_ends_its_tree(tmp_path, monkeypatch):
     """More output than a pipe holds: a test that nobody reads from would wait for ever."""
-    (tmp_path / "talks").write_text("import time\nprint('x' * 10**6, flush=True)\ntime.sleep(1000)\n")
-    (tmp_path / "logs").mkdir()
-    (tmp_path / "logs/talks.log").symlink_to("/dev/full")
-    attempt = Attempt(local(tmp_path, monkeypatch), tmp_path, "talks")
-    assert attempt.end() == Ending(Cause.LOST, detail="its log cannot be written: No space left on device")
+    (tmp_path / "talks").write_text("import time\nprint('x' * 10**7, flush=True)\ntime.sleep(1000)\n")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, hard))
+    try:
+        attempt = Attempt(local(tmp_path, monkeypatch), tmp_path, "talks")
+        assert attempt.end() == Ending(Cause.LOST, detail="its log cannot be written: File too large")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     (started,) = attempt.all(events.Started)
     assert not Path(f"/proc/{started.pid}").exists()
+
+
+def test_whoever_does_not_take_output_holds_up_no_order_and_no_end(tmp_path, monkeypatch):
+    """What is more than a pipe holds stays where it is, and the order to end overtakes it."""
+    (tmp_path / "talks").write_text("import os\nwhile True: os.write(1, b'x' * 65536)\n")
+    attempt = Attempt(local(tmp_path, monkeypatch), tmp_path, "talks", wanted=False)
+    attempt.until(events.Started)
+    with pytest.raises(queue.Empty):
+        attempt._queue.get(timeout=0.2)
+    attempt.executor.stop(attempt.job)
+    assert attempt.end() == Ending(Cause.SIGNALLED, signal=15)
+    shown = sum(len(event.data) for event in attempt.all(events.Output))
+    assert shown == attempt.job.log.stat().st_size <= 1 << 20, "what was in the pipe, and no more"
+
+
+def test_a_time_limit_holds_while_nobody_takes_the_output(tmp_path, monkeypatch):
+    (tmp_path / "talks").write_text("import os\nwhile True: os.write(1, b'x' * 65536)\n")
+    attempt = Attempt(local(tmp_path, monkeypatch), tmp_path, "talks", timeout=1.0, wanted=False)
+    assert attempt.end() == Ending(Cause.TIMED_OUT, signal=15)
+
+
+def test_a_secret_is_masked_before_it_reaches_the_log_or_anybody(tmp_path, monkeypatch):
+    """Printed in two pieces, and as base64."""
+    (tmp_path / "tells").write_text(
+        "import base64, time\n"
+        "print('a hf_sec', end='', flush=True)\ntime.sleep(0.3)\nprint('ret-1234 b', flush=True)\n"
+        "print(base64.b64encode(b'hf_secret-1234').decode())\n"
+    )
+    monkeypatch.setenv("TRAINCI_LOCK_DIR", str(tmp_path / "locks"))
+    executor = LocalExecutor(tmp_path, Pool(virtual_devices(2), virtual=True), secrets=["hf_secret-1234"])
+    attempt = Attempt(executor, tmp_path, "tells")
+    assert attempt.end().passed
+    shown = b"".join(event.data for event in attempt.all(events.Output))
+    assert shown == attempt.job.log.read_bytes()
+    first, second = shown.decode().splitlines()
+    assert first == "a *** b"
+    assert second.startswith("***") and len(second) <= 5, second
+
+
+@pytest.mark.parametrize("what", ["a pipe", "a link"])
+def test_what_a_test_put_in_the_place_of_a_log_is_not_opened(tmp_path, monkeypatch, what):
+    (tmp_path / "logs").mkdir()
+    log = tmp_path / "logs/passes.log"
+    if what == "a pipe":
+        os.mkfifo(log)
+    else:
+        log.symlink_to(tmp_path / "elsewhere")
+    attempt = Attempt(local(tmp_path, monkeypatch), tmp_path, "passes")
+    assert attempt.end().cause is Cause.NEVER_STARTED
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_lock_directory_of_another_format_is_told_when_the_executor_opens(tmp_path, monkeypatch):
+    """Once, before any test is started."""
+    executor = local(tmp_path, monkeypatch)
+    (tmp_path / "locks").mkdir(mode=0o1777)
+    (tmp_path / "locks/format").write_text("99\n")
+    with pytest.raises(UsageError, match="format '99'"):
+        executor.open()
 
 
 def test_an_attempt_that_cannot_be_started_has_ended_and_is_lost(tmp_path, monkeypatch):
@@ -232,3 +310,22 @@ def test_the_command_is_one_line_that_a_shell_reads_back(tmp_path, text):
     assert line.isprintable()
     done = subprocess.run(["bash", "-c", line], capture_output=True, check=True)
     assert done.stdout.decode().strip() == ascii([[text], text])
+
+
+WANT = "the kernel ended it for want of memory (memory.events of its cgroup)"
+
+
+@pytest.mark.parametrize(
+    ("ended", "detail"),
+    [
+        (
+            protocol.Ended(signal=9, oom_kills=1),
+            "the kernel ended it for want of memory (memory.events of its cgroup)",
+        ),
+        (protocol.Ended(137, oom_kills=2), WANT),
+        (protocol.Ended(signal=9), ""),
+        (protocol.Ended(1, oom_kills=1), ""),
+    ],
+)
+def test_the_kernels_word_about_memory_is_kept_for_what_it_killed(ended, detail):
+    assert ending_of(ended).detail == detail

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import signal
 import subprocess
 import sys
@@ -13,7 +15,7 @@ import run_events as story
 
 from trainci.errors import MachineError
 from trainci.history import open_store as open_default
-from trainci.history.event_log import EventLog
+from trainci.history.event_log import EventLog, read_events
 from trainci.history.recorder import Recorder
 from trainci.history.recovery import take_cut_off
 from trainci.history.store import Past, Recorded
@@ -32,7 +34,7 @@ WRITER = """
     from trainci.paths import RunPaths, StatePaths
 
     state = StatePaths(Path(sys.argv[1]))
-    listeners = (EventLog(RunPaths(state, "run-1")), Recorder(open_store(state), state, "run-1"))
+    listeners = (EventLog(RunPaths(state, "run-1"), print), Recorder(open_store(state), state, "run-1"))
 
     def tell(event):
         for listen in listeners:
@@ -114,10 +116,10 @@ def test_a_killed_runner_leaves_a_history_that_opens_and_says_what_was_cut_off(s
     killed_writer(state.root)
     history = open_default(state)
     assert history.past(["cut.py"])["cut.py"].outcome == "cut off", "before any other run has told"
-    cut = {item.attempt.test_id: item for item in take_cut_off(history, state)}
+    cut = {item.attempt.test_id: item for item in take_cut_off(history, state, "run-9")}
     assert cut["cut.py"].log == "cut.py.log"
     assert "done.py" not in cut
-    assert take_cut_off(history, state) == [], "each is told once"
+    assert take_cut_off(history, state, "run-9") == [], "each is told once"
     assert history.past(["done.py", "cut.py"])["cut.py"].outcome == "cut off"
     assert history.past(["done.py"])["done.py"].outcome == "passed"
 
@@ -139,21 +141,21 @@ def test_what_a_test_recorded_is_kept_also_of_a_runner_that_was_killed(state):
     kept = [Recorded(Metric("loss", 0.5, 3, 9.0), "run-1", None)]
     assert history.recorded("done.py") == kept, "it was taken in when its attempt ended"
     assert history.recorded("cut.py") == []
-    take_cut_off(history, state)
+    take_cut_off(history, state, "run-9")
     assert history.recorded("cut.py") == kept
 
 
 def test_a_run_that_is_alive_is_not_cut_off(tell, store, state):
-    log = EventLog(RunPaths(state, "run-1"))
+    log = EventLog(RunPaths(state, "run-1"), print)
     tell("run-1", story.run("run-1", [1.0])[:2])
-    assert take_cut_off(store, state) == []
+    assert take_cut_off(store, state, "run-9") == []
     log.close()
-    assert [item.attempt.test_id for item in take_cut_off(store, state)] == ["a.py"]
+    assert [item.attempt.test_id for item in take_cut_off(store, state, "run-9")] == ["a.py"]
 
 
 def test_every_event_is_a_line_that_is_read_back(state):
     paths = RunPaths(state, "run-1")
-    log = EventLog(paths)
+    log = EventLog(paths, print)
     told = story.run("run-1", [1.0, 2.0])
     for event in told:
         log(event)
@@ -161,45 +163,87 @@ def test_every_event_is_a_line_that_is_read_back(state):
     assert [read_event(line) for line in paths.events.read_text().splitlines()] == told
 
 
-def test_a_disk_that_takes_no_more_is_the_machines_fault(state):
-    limited = """
-        import resource, sys
-        from pathlib import Path
-        from trainci.errors import MachineError
-        from trainci.history import open_store
-        from trainci.history.recorder import Recorder
-        from trainci.model import events
-        from trainci.paths import StatePaths
-
-        state = StatePaths(Path(sys.argv[1]))
-        listen = Recorder(open_store(state), state, "run-1")
-        listen(events.RunStarted(0.0, "run-1", "c0ffee", "no GPU", ()))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
-        try:
-            listen(events.Queued(1.0, "a.py", 1, "a.log", 1))
-        except MachineError as error:
-            print(error)
-    """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(limited), state.root], capture_output=True, text=True, check=True
-    )
-    assert "history.db: what happened cannot be written: disk I/O error" in done.stdout
+def test_an_event_log_that_cannot_be_written_is_told_once_and_goes_on(state):
+    """What a full disk cut off stays apart from what is written once there is room."""
+    said: list[str] = []
     paths = RunPaths(state, "run-1")
-    paths.directory.mkdir()
-    paths.events.symlink_to("/dev/full")
-    with pytest.raises(MachineError, match=r"events\.jsonl: what happened cannot be written: No space left"):
-        EventLog(paths)(events.RunEnded(1.0, 0))
+    log = EventLog(paths, said.append)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    log(events.RunStarted(0.0, "run-1", "c0ffee", "no GPU", ()))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (paths.events.stat().st_size + 10, hard))
+    try:
+        for _ in range(3):
+            log(events.RunEnded(1.0, 0))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    log(events.RunEnded(2.0, 0))
+    log.close()
+    assert said == [
+        ".trainci/runs/run-1/events.jsonl: what happens cannot be written: File too large. The run goes on."
+    ]
+    assert list(read_events(paths)) == [
+        events.RunStarted(0.0, "run-1", "c0ffee", "no GPU", ()),
+        events.RunEnded(2.0, 0),
+    ]
+
+
+@pytest.mark.parametrize("place", ["runs", "events.jsonl"])
+def test_where_no_event_log_can_be_made_the_run_goes_on(state, place):
+    said: list[str] = []
+    paths = RunPaths(state, "run-1")
+    if place == "runs":
+        state.directory.mkdir()
+        state.runs.write_text("a file where the runs should go")
+    else:
+        paths.directory.mkdir(parents=True)
+        os.mkfifo(paths.events)
+    log = EventLog(paths, said.append)
+    log(events.RunEnded(1.0, 0))
+    log.close()
+    assert len(said) == 1 and "what happens cannot be written" in said[0]
 
 
 def test_a_store_that_does_not_answer_is_told_with_its_place(tell, store):
     store.close()
-    with pytest.raises(MachineError, match=r"history\.db: what happened cannot be written: "):
+    with pytest.raises(MachineError, match=r"history\.db: the history does not answer: "):
         tell("run-1", story.run("run-1", [1.0]))
 
 
-def test_a_directory_of_runs_that_cannot_be_written_is_the_machines_fault(state: StatePaths):
+def test_what_is_written_twice_is_there_once(tell, store):
+    for _ in range(2):
+        tell("run-1", story.run("run-1", [5.0, 1.0, 3.0]))
+    assert store.past(["a.py"]) == {"a.py": Past(3.0, 3.0, "passed")}
+
+
+def leave_events(state: StatePaths, run_id: str, told: list[events.Control]) -> None:
+    log = EventLog(RunPaths(state, run_id), print)
+    for event in told:
+        log(event)
+    log.close()
+
+
+def test_a_run_that_could_not_be_entered_is_entered_by_a_later_one(store, state):
+    leave_events(state, "run-1", story.run("run-1", [5.0]))
+    assert take_cut_off(store, state, "run-9") == [], "it ended by itself"
+    assert store.past(["a.py"]) == {"a.py": Past(5.0, 5.0, "passed")}
+    assert store.unended_runs() == []
+
+
+def test_a_killed_run_that_could_not_be_entered_is_cut_off(store, state):
+    leave_events(state, "run-1", story.run("run-1", [5.0])[:3])
+    assert [item.attempt.test_id for item in take_cut_off(store, state, "run-9")] == ["a.py"]
+    assert take_cut_off(store, state, "run-9") == [], "it is told once"
+
+
+@pytest.mark.parametrize("left", ["nonsense", "another run", "a pipe", "nothing"])
+def test_what_is_no_run_is_not_entered(store, state, left):
     paths = RunPaths(state, "run-1")
-    paths.directory.parent.parent.mkdir()
-    paths.directory.parent.write_text("a file where the runs should go")
-    with pytest.raises(MachineError, match=r"events\.jsonl: what happened cannot be written"):
-        EventLog(paths)
+    paths.directory.mkdir(parents=True)
+    if left == "nonsense":
+        paths.events.write_bytes(b"\xff\n{}\n" + b"[" * 100_000)
+    elif left == "another run":
+        leave_events(state, "run-1", story.run("run-2", [1.0]))
+    elif left == "a pipe":
+        os.mkfifo(paths.events)
+    assert take_cut_off(store, state, "run-9") == []
+    assert store.unknown_runs(["run-1", "run-2"]) == ["run-1", "run-2"]

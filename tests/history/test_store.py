@@ -69,7 +69,7 @@ def test_the_last_outcome_is_that_of_the_newest_verdict_also_of_a_test_without_a
 
 def test_an_attempt_without_an_end_is_running_while_its_runner_lives_and_cut_off_afterwards(begun, state):
     begun.begin_attempt(KEY, 1, "a.log", 10.0)
-    log = EventLog(RunPaths(state, "run-1"))
+    log = EventLog(RunPaths(state, "run-1"), print)
     assert begun.past(["a.py"])["a.py"].outcome == "running"
     log.close()
     assert begun.past(["a.py"])["a.py"].outcome == "cut off"

@@ -45,7 +45,7 @@ _ENDED = events.Ended(1.5, "a.py", 1, Phase.EXECUTE, Ending(Cause.TIMED_OUT, Non
 
 
 def test_every_kind_of_the_family_has_a_name():
-    assert set(KINDS.values()) == set(get_args(events.Event))
+    assert set(KINDS.values()) == set(get_args(events.Control))
 
 
 @pytest.mark.parametrize("kind", KINDS)

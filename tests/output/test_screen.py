@@ -7,7 +7,7 @@ import time
 
 import pyte
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainci.output.screen import LONGEST_LINE, Screen
@@ -68,12 +68,21 @@ def test_a_line_that_never_ends_is_given_in_pieces():
     assert [len(line) for line in lines] == [LONGEST_LINE] * 3 + [5]
 
 
+@pytest.mark.parametrize("length", [10, LONGEST_LINE - 1, LONGEST_LINE, LONGEST_LINE + 1, 3 * LONGEST_LINE])
+def test_lines_of_any_length_are_the_same_as_text(length):
+    data = b"".join(b"%d" % (number % 10) * (length - number % 3) + b"\n" for number in range(40))
+    screen = Screen()
+    text = "".join(screen.feed_text(data[place : place + 100_000]) for place in range(0, len(data), 100_000))
+    assert text.split("\n")[:-1] + screen.finish() == shown(data)
+
+
 def test_an_unfinished_line_can_be_looked_at():
     screen = Screen()
     screen.feed(b"50%\r60%")
     assert screen.partial() == "60%"
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=8))
 def test_pieces_of_any_size_give_the_same_lines(data, cuts):
     places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
@@ -82,6 +91,7 @@ def test_pieces_of_any_size_give_the_same_lines(data, cuts):
     assert lines + screen.finish() == shown(data, held=3)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_no_line_holds_what_a_terminal_would_obey(data):
     for line in shown(data):
@@ -108,6 +118,7 @@ PIECES = [
 ]
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=40))
 def test_a_terminal_shows_the_same(pieces):
     """Held against pyte, a terminal emulator; its screen is large enough that nothing scrolls."""
@@ -119,6 +130,26 @@ def test_a_terminal_shows_the_same(pieces):
     lines = [line.rstrip(" ") for line in shown(text.encode(), held=100)]
     lines += [""] * (len(expected) - len(lines))
     assert lines == expected
+
+
+@settings(deadline=None, max_examples=400)
+@given(
+    st.lists(
+        st.sampled_from([*(piece for piece in PIECES if piece != "\x1b[A"), "\t", " ", "wörd", "\x9b1m", "\x0b"])
+    ),
+    st.integers(1, 20),
+    st.booleans(),
+)
+def test_the_short_ways_show_what_the_long_way_shows(pieces, size, colors):
+    """Without lines that are held back, most output is read line by line, and not character by character."""
+    data = "".join(pieces).encode()
+    screen = Screen(colors=colors)
+    lines = [line for place in range(0, len(data), size) for line in screen.feed(data[place : place + size])]
+    expected = shown(data, held=100, colors=colors)
+    assert lines + screen.finish() == expected
+    other = Screen(colors=colors)
+    text = "".join(other.feed_text(data[place : place + size]) for place in range(0, len(data), size))
+    assert text.split("\n")[:-1] + other.finish() == expected
 
 
 def _seconds(data: bytes) -> float:

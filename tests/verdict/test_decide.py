@@ -60,7 +60,14 @@ def test_every_ending_has_its_outcome(
     [
         (Ending(Cause.EXITED, 1), "exit code 1"),
         (Ending(Cause.EXITED, 255), "exit code 255"),
-        (Ending(Cause.SIGNALLED, signal=9), "killed by SIGKILL (signal 9)"),
+        (
+            Ending(Cause.SIGNALLED, signal=9),
+            "killed by SIGKILL (signal 9): often the kernel's out-of-memory killer; see `dmesg`",
+        ),
+        (
+            Ending(Cause.EXITED, 137, detail="the kernel ended it for want of memory"),
+            "exit code 137, as a shell tells SIGKILL: the kernel ended it for want of memory",
+        ),
         (Ending(Cause.SIGNALLED, signal=11), "killed by SIGSEGV (signal 11)"),
         (Ending(Cause.SIGNALLED, signal=99), "killed by signal 99"),
     ],

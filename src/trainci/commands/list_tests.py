@@ -22,12 +22,20 @@ def command(selectors: tuple[str, ...]) -> int:
     groups = _named(repository, selectors) if selectors else _everything(repository)
     for title, selected, notes in groups:
         click.echo(title)
-        past = history.past(item.test.id for item in selected) if history else {}
+        past = _past(history, selected)
         for line in _rows(selected, past):
             click.echo(f"  {line}")
         for note in notes:
             click.echo(f"  {note}")
     return 0
+
+
+def _past(history: Store | None, selected: tuple[Selected, ...]) -> dict[str, Past]:
+    try:
+        return history.past(item.test.id for item in selected) if history else {}
+    except MachineError as error:
+        click.echo(f"without durations: {error}", err=True)
+        return {}
 
 
 def _history(repository: Repository) -> Store | None:
@@ -93,7 +101,7 @@ def _rows(selected: tuple[Selected, ...], past: dict[str, Past]) -> list[str]:
                 limit,
                 _seconds(known.last),
                 _seconds(known.median),
-                known.outcome or "-",
+                printable(known.outcome) or "-",
                 where,
             )
         )

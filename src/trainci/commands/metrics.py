@@ -38,4 +38,6 @@ def command(ids: tuple[str, ...]) -> int:
 def _row(recorded: Recorded) -> tuple[str, ...]:
     last = recorded.last
     before = "-" if recorded.before is None else f"{recorded.before:.6g}"
-    return (last.name, f"{last.value:.6g}", "-" if last.step is None else str(last.step), before, recorded.run_id)
+    step = "-" if last.step is None else str(last.step)
+    # Whatever a test, or whoever committed a history, wrote there.
+    return (printable(last.name), f"{last.value:.6g}", step, before, printable(recorded.run_id))

@@ -7,27 +7,29 @@ import secrets
 import shlex
 import signal
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
 from trainci import git, schedule
 from trainci.console.actions import GithubConsole
+from trainci.console.painter import Painter
 from trainci.console.plain import Console
 from trainci.errors import EXIT_OK, EXIT_USAGE, MachineError, UsageError
 from trainci.executors import DEFAULT, EXECUTORS
 from trainci.executors.base import Executor
 from trainci.github import actions as github
-from trainci.history import open_store
+from trainci.history import past
 from trainci.history.event_log import EventLog
-from trainci.history.recorder import Recorder
-from trainci.history.recovery import take_cut_off
-from trainci.history.store import Store
+from trainci.history.keeper import Keeper
+from trainci.history.store import Past
+from trainci.host.clock import steady_time
 from trainci.model import Pool, Run, Selection
 from trainci.paths import RunPaths, StatePaths
 from trainci.reports import summary
@@ -36,6 +38,8 @@ from trainci.repository import Repository, Request, open_repository
 from trainci.runner import Plan, Runner
 from trainci.schedule import Fitting
 from trainci.text import counted, printable
+
+_SHORTEST_SECRET = 4
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ def command(**given: Any) -> int:
         _remove_earlier(options.junit)
     repository = open_repository()
     selected = _select(repository, options)
-    executor = EXECUTORS[options.executor](repository.root, options.devices)
+    executor = EXECUTORS[options.executor](repository.root, options.devices, _secrets(repository))
     feasible = schedule.fit(selected, executor.pool)
     if options.dry_run:
         return _print_plan(selected, feasible, executor)
@@ -97,8 +101,10 @@ def command(**given: Any) -> int:
         click.echo(selected.note)
         _report_nothing(repository, executor, options)
         return EXIT_OK
-    run = _run(repository, feasible, executor, options)
+    run, error = _run(repository, feasible, executor, options)
     _report(run, repository.root, options.junit)
+    if error is not None:
+        raise error
     return run.exit_code
 
 
@@ -123,44 +129,92 @@ def _select(repository: Repository, options: _Options) -> Selection:
     return selected
 
 
-def _run(repository: Repository, feasible: Fitting, executor: Executor, options: _Options) -> Run:
-    state = StatePaths(repository.root)
-    executor.open()
-    with closing(executor), closing(open_store(state)) as history:
-        plan = _plan(repository, feasible, executor, history, options)
-        paths = RunPaths(state, plan.run_id)
-        with closing(EventLog(paths)) as log, _console(repository.root, plan, executor.pool) as console:
-            for cut_off in take_cut_off(history, state):
-                console.note(f"an earlier run was killed during {cut_off.attempt.test_id}; its log: {cut_off.log}")
-            for python in dict.fromkeys(item.test.python for item in feasible.selection.tests):
-                console.note(f"python: {shlex.join(python)}")
-            listeners = (log, Recorder(history, state, plan.run_id), console)
-            runner = Runner(plan, executor, paths, listeners, console, time.time)
-            with _interrupting(runner):
+def _run(
+    repository: Repository, feasible: Fitting, executor: Executor, options: _Options
+) -> tuple[Run, Exception | None]:
+    """The finished run, and what went wrong where it was painted, which ends no run."""
+    notes = _short_secrets(repository)
+    notes += [f"python: {shlex.join(python)}" for python in _pythons(feasible)]
+    with closing(executor):
+        executor.open()
+        state, run_id = _make_room(repository.root, notes.append)
+        plan = _plan(repository, feasible, executor, state, run_id, options, notes.append)
+        paths = RunPaths(state, run_id)
+        painter = Painter(_console(repository.root, plan, executor.pool))
+        log, keeper = EventLog(paths, painter.note), Keeper(state, run_id, painter.note)
+        runner = Runner(plan, executor, paths, (log, keeper, painter), painter, steady_time)
+        with _interrupting(runner, painter), painter:
+            for note in notes:
+                painter.note(note)
+            with closing(log), closing(keeper):
                 run = runner.run()
-            console.summary(run, repository.root)
-    return run
+            painter.summary(run, repository.root)
+    return run, painter.error
 
 
-def _plan(repository: Repository, feasible: Fitting, executor: Executor, history: Store, options: _Options) -> Plan:
+def _pythons(feasible: Fitting) -> Iterable[tuple[str, ...]]:
+    return dict.fromkeys(item.test.python for item in feasible.selection.tests)
+
+
+def _make_room(root: Path, say: Callable[[str], object]) -> tuple[StatePaths, str]:
+    """Where the run keeps its files, and its name. A repository that cannot be written has them elsewhere.
+
+    :raises UsageError: something stands in their place.
+    """
+    run_id = time.strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(3)
+    state = StatePaths(root)
+    state.check()
+    try:
+        state.create()
+        RunPaths(state, run_id).directory.mkdir()
+    except OSError as error:
+        state = StatePaths(root, Path(tempfile.mkdtemp(prefix="trainci-")))
+        say(
+            f".trainci cannot be written ({error.strerror}): this run is not kept in the history; its logs are in "
+            f"{RunPaths(state, run_id).directory}"
+        )
+    return state, run_id
+
+
+def _secrets(repository: Repository) -> list[str]:
+    """The values of what the suites name as secrets, as far as this job has them."""
+    names = {name for suite in repository.project.suites for name in suite.secrets}
+    return [value for name in sorted(names) if len(value := os.environ.get(name, "")) >= _SHORTEST_SECRET]
+
+
+def _short_secrets(repository: Repository) -> list[str]:
+    """What is to be said of secrets that would mask half of the output."""
+    names = {name for suite in repository.project.suites for name in suite.secrets}
+    short = [name for name in sorted(names) if 0 < len(os.environ.get(name, "")) < _SHORTEST_SECRET]
+    return [f"not masked, shorter than {_SHORTEST_SECRET} characters: {', '.join(short)}"] if short else []
+
+
+def _plan(
+    repository: Repository,
+    feasible: Fitting,
+    executor: Executor,
+    state: StatePaths,
+    run_id: str,
+    options: _Options,
+    say: Callable[[str], object],
+) -> Plan:
     ids = [item.test.id for item in feasible.selection.tests]
     return Plan(
-        run_id=time.strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(3),
+        run_id=run_id,
         commit=git.head(repository.root),
         fitting=feasible,
-        expected=_expected(feasible, history),
+        expected=_expected(feasible, past(state, ids, say)),
         replay={test_id: _replay(test_id, executor, options) for test_id in ids},
         fail_fast=options.fail_fast,
         verdicts=repository.project.verdicts,
     )
 
 
-def _expected(feasible: Fitting, history: Store) -> dict[str, float]:
+def _expected(feasible: Fitting, history: Mapping[str, Past]) -> dict[str, float]:
     """How many seconds each test took so far, else what its registration expects."""
     tests = [item.test for item in feasible.selection.tests]
     said = {test.id: test.expected for test in tests if test.expected is not None}
-    past = history.past([test.id for test in tests])
-    return said | {test_id: known.median for test_id, known in past.items() if known.median is not None}
+    return said | {test_id: known.median for test_id, known in history.items() if known.median is not None}
 
 
 def _report(run: Run, root: Path, junit: Path | None) -> None:
@@ -179,7 +233,7 @@ def _report(run: Run, root: Path, junit: Path | None) -> None:
 
 
 def _report_nothing(repository: Repository, executor: Executor, options: _Options) -> None:
-    now = time.time()
+    now = steady_time()
     commit = git.head(repository.root)
     _report(Run("", commit, now, now, (), executor.pool.sentence, EXIT_OK), repository.root, options.junit)
 
@@ -224,20 +278,33 @@ def _replay(test_id: str, executor: Executor, options: _Options) -> str:
 
 def _console(root: Path, plan: Plan, pool: Pool) -> Console:
     if github.in_actions(os.environ):
-        return GithubConsole(sys.stdout, time.time, root, secrets.token_hex(16))
+        return GithubConsole(sys.stdout, steady_time, root, secrets.token_hex(16))
     if sys.stdout.isatty():
         from trainci.console.live import LiveConsole
 
-        return LiveConsole(sys.stdout, time.time, plan.fitting.selection, pool, plan.expected)
-    return Console(sys.stdout, time.time)
+        return LiveConsole(sys.stdout, steady_time, plan.fitting.selection, pool, plan.expected)
+    return Console(sys.stdout, steady_time, skips=_is_nothing(sys.stdout))
+
+
+def _is_nothing(stream: TextIO) -> bool:
+    """Whether it is /dev/null, where nobody misses a line."""
+    try:
+        return os.fstat(stream.fileno()).st_rdev == Path(os.devnull).stat().st_rdev
+    except OSError:
+        return False
 
 
 @contextmanager
-def _interrupting(runner: Runner) -> Iterator[None]:
+def _interrupting(runner: Runner, painter: Painter) -> Iterator[None]:
     """A ^C, or a cancelled job's SIGTERM, ends the tests and still reports. What is ignored (nohup) stays so."""
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     numbers = [number for number in signals if signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, lambda *_: runner.interrupt()) for number in numbers}
+
+    def interrupt(*_: object) -> None:
+        runner.interrupt()
+        painter.hurry()
+
+    before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
     finally:

@@ -9,6 +9,7 @@ from typing import TextIO
 from trainci.console.plain import Console
 from trainci.github import actions as github
 from trainci.model import Outcome, Result, Run, events
+from trainci.reports import read_log
 
 
 class GithubConsole(Console):
@@ -61,12 +62,12 @@ class GithubConsole(Console):
             self._on(event)
 
     def _show_log(self, test_id: str) -> None:
-        try:
-            with self._logs[test_id].open(encoding="utf-8", errors="replace") as log:
-                for line in log:
-                    self._output_line(test_id, line.rstrip("\n"))
-        except FileNotFoundError:  # The attempt could not be started.
-            return
+        for data in read_log(self._logs[test_id]):
+            self._output(test_id, data)
+            if self.hurried:
+                self.note(f"{test_id} | … the rest is in the log")
+                break
+        self._finish(test_id)
 
     def summary(self, run: Run, root: Path) -> None:
         count = sum(result.verdict.outcome not in (Outcome.PASSED, Outcome.SKIPPED) for result in run.results)
@@ -105,5 +106,5 @@ class GithubConsole(Console):
     def _command(self, command: str) -> None:
         super()._write(command)
 
-    def _write(self, line: str) -> None:
-        super()._write(line if self._stopped else github.inert(line))
+    def _write(self, text: str) -> None:
+        super()._write(text if self._stopped else "\n".join(map(github.inert, text.split("\n"))))

@@ -37,7 +37,7 @@ class LiveConsole(Console):
         pool: Pool,
         expected: Mapping[str, float],
     ) -> None:
-        super().__init__(stream, clock)
+        super().__init__(stream, clock, skips=True)
         self._tests = {selected.test.id: selected.test for selected in selection.tests}
         self._pool = pool
         self._expected = expected
@@ -117,8 +117,12 @@ class LiveConsole(Console):
             parts.append(f"ends about {clock_time(end)}")
         return " · ".join(parts)
 
-    def _output_line(self, test_id: str, line: str) -> None:
-        self._rich.print(Text(f"{test_id} | ", style="dim") + Text.from_ansi(line))
+    def _output_text(self, test_id: str, text: str) -> None:
+        # In one go: the table below is painted again each time.
+        lines = text.split("\n")[:-1]
+        painted = [Text(f"{test_id} | ", style="dim") + Text.from_ansi(line) for line in lines]
+        if painted:
+            self._rich.print(Text("\n").join(painted))
 
     def _write(self, line: str) -> None:
         style = next((color for word, color in _COLORS.items() if line.startswith(word)), "")

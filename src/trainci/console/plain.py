@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
 from trainci.model import Cause, Ending, Outcome, Phase, Result, Run, events
+from trainci.output.screen import Screen
 from trainci.reports import items_of, last_lines, why
 from trainci.text import counted, printable
 
@@ -17,13 +17,18 @@ _SHOWN_ITEMS = 20
 
 
 class Console:
-    """A listener of the run, which sums it up at the end. Output may come from any thread."""
+    """Paints what it is told of a run, and sums it up at the end, from one thread (see ``painter``).
 
-    def __init__(self, stream: TextIO, clock: Callable[[], float]) -> None:
+    ``skips``: what nobody could read so fast need not be painted. ``hurried`` is set once the run is interrupted:
+    what is long is not painted any more.
+    """
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float], skips: bool = False) -> None:
         self._stream = stream
         self._clock = clock
-        self._partial: dict[str, str] = {}
-        self._lock = threading.Lock()
+        self._screens: dict[str, Screen] = {}
+        self.skips = skips
+        self.hurried = False
 
     def __enter__(self) -> Console:
         return self
@@ -32,19 +37,24 @@ class Console:
         self._stream.flush()
 
     def __call__(self, event: events.Event) -> None:
-        """Listen to the run."""
-        with self._lock:
-            self._on(event)
+        """Paint an event of the run."""
+        self._on(event)
 
     def note(self, text: str) -> None:
         """Say something that no event says."""
-        self._write(text)
+        self._write(printable(text))
+
+    def skipped(self, test_id: str, lines: int) -> None:
+        """So many lines of a test will not be painted."""
+        self._screens.pop(test_id, None)
+        if lines:
+            self._write(f"{test_id} | … {lines:,} lines more in the log")
 
     def summary(self, run: Run, root: Path) -> None:
         """What became of each test, and for each that did not pass its last lines, its log and how to replay it."""
         self._write("")
         for result in run.results:
-            self._write(_result_line(result))
+            self._write(printable(_result_line(result)))
             self._items(result)
             if result.verdict.outcome not in (Outcome.PASSED, Outcome.SKIPPED):
                 self._details(run, result, root)
@@ -70,33 +80,36 @@ class Console:
                 self._write(f"    | {line}")
             self._write(f"    log:    {log}")
         if replay := run.replay.get(result.test_id):
-            self._write(f"    replay: {replay}")
+            self._write(f"    replay: {printable(replay)}")
 
     def _on(self, event: events.Event) -> None:
         match event:
             case events.Output():
-                self._output(event.test_id, event.text)
+                self._output(event.test_id, event.data)
                 return
             case events.Ended():
-                self._flush_partial(event.test_id)
+                self._finish(event.test_id)
         if text := _sentence(event):
-            self._write(f"[{clock_time(event.at)}] {text}")
+            self._write(f"[{clock_time(event.at)}] {printable(text)}")
 
-    def _output(self, test_id: str, text: str) -> None:
-        *lines, rest = (self._partial.get(test_id, "") + text).split("\n")
-        self._partial[test_id] = rest.rpartition("\r")[2]
-        for line in lines:
-            self._output_line(test_id, line.rstrip("\r").rpartition("\r")[2])
+    def _output(self, test_id: str, data: bytes) -> None:
+        screen = self._screens.get(test_id)
+        if screen is None:
+            screen = self._screens[test_id] = Screen(colors=True)
+        self._output_text(test_id, screen.feed_text(data))
 
-    def _flush_partial(self, test_id: str) -> None:
-        if rest := self._partial.pop(test_id, ""):
-            self._output_line(test_id, rest)
+    def _finish(self, test_id: str) -> None:
+        if screen := self._screens.pop(test_id, None):
+            self._output_text(test_id, "".join(f"{line}\n" for line in screen.finish()))
 
-    def _output_line(self, test_id: str, line: str) -> None:
-        self._write(f"{test_id} | {line}")
+    def _output_text(self, test_id: str, text: str) -> None:
+        """Whole lines, each with its end."""
+        if text:
+            begin = f"{test_id} | "
+            self._write(begin + text[:-1].replace("\n", f"\n{begin}"))
 
-    def _write(self, line: str) -> None:
-        self._stream.write(f"{line}\n")
+    def _write(self, text: str) -> None:
+        self._stream.write(f"{text}\n")
         self._stream.flush()
 
 

@@ -10,7 +10,16 @@ from typing import Protocol
 from trainci.model import Phase, Pool, Test, events
 
 Emit = Callable[[events.Control], None]
-Show = Callable[[events.Output], None]
+
+
+class Show(Protocol):
+    """Who shows what tests print. Neither call waits for a terminal, nor raises."""
+
+    def __call__(self, output: events.Output, /) -> None:
+        """Show it, soon."""
+
+    def has_room(self) -> bool:
+        """Whether it can take more. Until then an executor leaves what a job prints where it is."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +51,9 @@ class Executor(Protocol):
 
     Events reach ``emit`` from any thread, each with the job's test, attempt and phase: ``Waiting`` while others
     hold its devices, ``Granted``, ``Started``, and last, exactly once, ``Ended``. When that is emitted, no process
-    of the job lives, its log is complete, and all its output has been shown; it brings the ``Results`` of a test
-    that leaves them. ``Output`` goes to ``show``, from a
-    thread of the executor's own: a slow ``show`` holds up that job, and nothing else. Neither function raises.
+    of the job lives, its log is complete, and ``show`` has all its output, in the log first and secrets masked; it
+    brings the ``Results`` of a test that leaves them. Who shows output may hold up what a job prints, and nothing
+    else: no event, no end. Neither function raises.
     """
 
     @property

@@ -67,7 +67,7 @@ class FakeExecutor:
         with job.log.open("a") as log:
             log.write(scripted.output)
         if scripted.output:
-            show(events.Output(self._clock(), *of_job, scripted.output))
+            show(events.Output(self._clock(), *of_job, scripted.output.encode()))
         if scripted.hangs:
             self._hanging[job] = emit
         else:

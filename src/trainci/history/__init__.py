@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 
-from trainci.history.sqlite import sqlite_store
-from trainci.history.store import Store
+from trainci.history import sqlite
+from trainci.history.store import Past, Store, StoreBroken, StoreError
 from trainci.paths import StatePaths
 
 STORES: Mapping[str, Callable[[StatePaths], Store]] = {
-    "sqlite": sqlite_store,
+    "sqlite": sqlite.sqlite_store,
 }
 
 
 def open_store(state: StatePaths) -> Store:
     """The history of a repository, which is made if there is none yet.
 
-    :raises MachineError: it cannot be opened, or a newer trainci wrote it.
+    :raises StoreError: it cannot be opened, or a newer trainci wrote it.
     """
     return STORES["sqlite"](state)
 
@@ -24,6 +26,34 @@ def open_store(state: StatePaths) -> Store:
 def open_existing(state: StatePaths) -> Store | None:
     """The history of a repository, None while there is none.
 
-    :raises MachineError: as ``open_store``.
+    :raises StoreError: as ``open_store``.
     """
     return open_store(state) if state.history.exists() else None
+
+
+def past(state: StatePaths, test_ids: Iterable[str], say: Callable[[str], object]) -> dict[str, Past]:
+    """What is known of each of ``test_ids``: nothing where the history does not answer.
+
+    A broken one is set aside, which ``say`` is told.
+    """
+    try:
+        with closing(open_store(state)) as store:
+            return store.past(test_ids)
+    except StoreBroken as error:
+        try:
+            say(set_aside(state, error))
+        except OSError:
+            return {}
+    except StoreError:
+        # Who wants to write there says so.
+        return {}
+    return {}
+
+
+def set_aside(state: StatePaths, error: StoreBroken) -> str:
+    """Move the history away that was found to be broken, so that a new one can begin; the sentence that says so.
+
+    :raises OSError: it cannot be moved.
+    """
+    place = sqlite.move_away(state.history, error.identity, time.strftime("%Y%m%d-%H%M%S"))
+    return f"{error.place} is broken ({error.reason}): it is now {place.name}, and a new history begins."

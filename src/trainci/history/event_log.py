@@ -4,53 +4,82 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
+from collections.abc import Callable, Iterator
 
-from trainci.errors import MachineError
 from trainci.model import events
-from trainci.model.event_lines import write_event
+from trainci.model.event_lines import read_event, write_event
 from trainci.paths import RunPaths
+
+# A line of another program's would have to fit into memory.
+_LONGEST_LINE = 1 << 24
 
 
 class EventLog:
     """Appends each event as one line (see ``trainci.model.event_lines``).
 
-    :raises MachineError: an event cannot be written.
+    ``say`` is told once when that cannot be done. It is no reason to end a test.
     """
 
-    def __init__(self, paths: RunPaths) -> None:
-        self._place = str(paths.events)
+    def __init__(self, paths: RunPaths, say: Callable[[str], object]) -> None:
+        self._place = paths.shown(paths.events)
+        self._say = say
+        self._told = False
+        self._whole = True
+        self._file = -1
         try:
             paths.directory.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(paths.events, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+            self._file = os.open(paths.events, flags, 0o644)
         except OSError as error:
-            raise unwritable(self._place, error.strerror) from None
-        # Held for the runner's life: whoever can take it knows that the runner is gone.
-        fcntl.flock(self._file, fcntl.LOCK_EX)
+            self._complain(error)
+        else:
+            # Held for the runner's life: whoever can take it knows that the runner is gone.
+            fcntl.flock(self._file, fcntl.LOCK_EX)
 
     def __call__(self, event: events.Control) -> None:
         """Listen to the run."""
+        if self._file < 0:
+            return
+        # A line that was cut off by a full disk stays apart from those that follow.
+        line = (b"" if self._whole else b"\n") + write_event(event).encode() + b"\n"
         try:
-            os.write(self._file, write_event(event).encode() + b"\n")
+            self._whole = os.write(self._file, line) == len(line)
         except OSError as error:
-            raise unwritable(self._place, error.strerror) from None
+            self._complain(error)
+            self._whole = False
 
     def close(self) -> None:
         """Let the lock go."""
-        os.close(self._file)
+        if self._file >= 0:
+            os.close(self._file)
+
+    def _complain(self, error: OSError) -> None:
+        if not self._told:
+            self._told = True
+            self._say(f"{self._place}: what happens cannot be written: {error.strerror}. The run goes on.")
 
 
-def unwritable(place: str, reason: str | None) -> MachineError:
-    """What is raised when a listener cannot keep what happened."""
-    return MachineError(
-        f"{place}: what happened cannot be written: {reason}. The tests that ran are ended; make room, or see who "
-        "may write there, and run again."
-    )
+def read_events(paths: RunPaths) -> Iterator[events.Control]:
+    """What is left of a run: its events, without lines that are cut off or of another version of trainci."""
+    try:
+        file = os.fdopen(os.open(paths.events, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
+    except OSError:
+        return
+    with file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            return
+        while line := file.readline(_LONGEST_LINE):
+            try:
+                yield read_event(line)
+            except ValueError:
+                continue
 
 
 def is_alive(paths: RunPaths) -> bool:
     """Whether the runner of this run still lives."""
     try:
-        file = os.open(paths.events, os.O_RDONLY | os.O_CLOEXEC)
+        file = os.open(paths.events, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return False
     try:

@@ -1,18 +1,17 @@
-"""The listener that writes a run into the history, each event before the next is looked at."""
+"""Writes the events of a run into a store."""
 
 from __future__ import annotations
 
 from trainci.history import metric_files
-from trainci.history.event_log import unwritable
-from trainci.history.store import AttemptKey, Store, StoreError
+from trainci.history.store import AttemptKey, Store
 from trainci.model import Phase, events
 from trainci.paths import RunPaths, StatePaths
 
 
 class Recorder:
-    """Writes the events of one run into ``store``.
+    """Writes the events of one run into ``store``; of those that are there already nothing changes.
 
-    :raises MachineError: an event cannot be written.
+    :raises StoreError: the store does not answer.
     """
 
     def __init__(self, store: Store, state: StatePaths, run_id: str) -> None:
@@ -22,13 +21,7 @@ class Recorder:
         self._logs: dict[AttemptKey, str] = {}
 
     def __call__(self, event: events.Control) -> None:
-        """Listen to the run."""
-        try:
-            self._write(event)
-        except StoreError as error:
-            raise unwritable(error.place, error.reason) from None
-
-    def _write(self, event: events.Control) -> None:
+        """Write one event, after those before it."""
         store = self._store
         match event:
             case events.RunStarted():
@@ -49,8 +42,9 @@ class Recorder:
 
     def _end(self, attempt: AttemptKey, event: events.Ended) -> None:
         self._store.end_attempt(attempt, event.phase, event.ending, event.at)
-        log = self._root / self._logs.pop(attempt)
-        self._store.keep_metrics(attempt, metric_files.read(RunPaths.metrics(log)))
+        # Its beginning may be missing in what is left of a run.
+        if log := self._logs.pop(attempt, ""):
+            self._store.keep_metrics(attempt, metric_files.read(RunPaths.metrics(self._root / log)))
 
     def _key(self, event: events.TestEvent) -> AttemptKey:
         return AttemptKey(self._run, event.test_id, event.attempt)

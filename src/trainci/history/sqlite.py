@@ -6,10 +6,12 @@ off.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import json
 import math
+import re
 import sqlite3
 import statistics
 import time
@@ -17,65 +19,17 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
-from trainci.errors import MachineError
 from trainci.history.event_log import is_alive
-from trainci.history.store import AttemptKey, CutOff, Past, Recorded, StoreError
+from trainci.history.schema import MIGRATIONS
+from trainci.history.store import AttemptKey, CutOff, Past, Recorded, StoreBroken, StoreBusy, StoreError
 from trainci.model import Cause, Ending, Metric, Phase, Verdict
 from trainci.paths import RunPaths, StatePaths
 
-# Each entry brings the schema from the version of its position to the next; `user_version` counts them.
-_MIGRATIONS = (
-    """
-    CREATE TABLE runs (
-        id TEXT PRIMARY KEY, commit_id TEXT NOT NULL, devices TEXT NOT NULL,
-        started REAL NOT NULL, ended REAL, exit_code INTEGER, cut_off INTEGER NOT NULL DEFAULT 0
-    ) STRICT;
-    CREATE TABLE attempts (
-        run_id TEXT NOT NULL REFERENCES runs (id), test_id TEXT NOT NULL, number INTEGER NOT NULL,
-        gpus INTEGER NOT NULL, log TEXT NOT NULL, devices TEXT NOT NULL DEFAULT '[]',
-        queued REAL NOT NULL, started REAL, ended REAL,
-        exit_code INTEGER, timed_out INTEGER NOT NULL DEFAULT 0, lost TEXT NOT NULL DEFAULT '',
-        PRIMARY KEY (run_id, test_id, number)
-    ) STRICT;
-    CREATE INDEX attempts_of_test ON attempts (test_id, ended);
-    CREATE TABLE verdicts (
-        run_id TEXT NOT NULL REFERENCES runs (id), test_id TEXT NOT NULL,
-        outcome TEXT NOT NULL, sentence TEXT NOT NULL, at REAL NOT NULL,
-        PRIMARY KEY (run_id, test_id)
-    ) STRICT;
-    """,
-    # A value of NULL is NaN, which SQLite does not hold.
-    """
-    CREATE TABLE metrics (
-        run_id TEXT NOT NULL, test_id TEXT NOT NULL, number INTEGER NOT NULL,
-        name TEXT NOT NULL, value REAL, step INTEGER, at REAL NOT NULL,
-        FOREIGN KEY (run_id, test_id, number) REFERENCES attempts (run_id, test_id, number)
-    ) STRICT;
-    CREATE INDEX metrics_of_test ON metrics (test_id, name, run_id);
-    """,
-    "CREATE INDEX verdicts_of_test ON verdicts (test_id, at)",
-    # How an attempt ended becomes one Ending: `exit_code` was negative for a signal, NULL where nothing had begun.
-    """
-    ALTER TABLE attempts ADD COLUMN phase TEXT NOT NULL DEFAULT 'both';
-    ALTER TABLE attempts ADD COLUMN cause TEXT;
-    ALTER TABLE attempts ADD COLUMN signal INTEGER;
-    ALTER TABLE attempts ADD COLUMN detail TEXT NOT NULL DEFAULT '';
-    UPDATE attempts SET
-        cause = CASE
-            WHEN timed_out THEN 'timed out' WHEN lost <> '' THEN 'lost' WHEN exit_code IS NULL THEN 'interrupted'
-            WHEN exit_code < 0 THEN 'signalled' ELSE 'exited'
-        END,
-        exit_code = CASE WHEN exit_code >= 0 THEN exit_code END,
-        signal = CASE WHEN exit_code < 0 THEN -exit_code END,
-        detail = lost
-    WHERE ended IS NOT NULL;
-    ALTER TABLE attempts DROP COLUMN timed_out;
-    ALTER TABLE attempts DROP COLUMN lost
-    """,
-)
 _REMEMBERED = 20
-# How many seconds to wait for another process.
-_PATIENCE = 30.0
+# How many seconds to wait for another process, which has no business there for longer than a moment.
+_PATIENCE = 1.0
+# What SQLite says of a file that it cannot make sense of (before Python 3.11 there are no codes).
+_BROKEN = re.compile("malformed|not a database|no such (?:table|column)|datatype mismatch|decode to UTF-8")
 _WHICH = "WHERE run_id = ? AND test_id = ? AND number = ?"
 
 _P = ParamSpec("_P")
@@ -91,24 +45,55 @@ def _answered(
     def answer(store: SqliteStore, /, *arguments: _P.args, **named: _P.kwargs) -> _T:
         try:
             return method(store, *arguments, **named)
-        except sqlite3.Error as error:
-            raise StoreError(str(store.file), str(error)) from None
+        except (sqlite3.Error, OverflowError) as error:
+            raise _store_error(store.file, store.identity, error) from None
+        except (TypeError, ValueError) as error:
+            # Its columns hold what this schema does not let in.
+            raise StoreBroken(str(store.file), f"malformed: {error}", store.identity) from None
 
     return answer
+
+
+def _store_error(file: Path, identity: tuple[int, int], error: Exception) -> StoreError:
+    reason = str(error)
+    if _BROKEN.search(reason):
+        return StoreBroken(str(file), reason, identity)
+    return (StoreBusy if "locked" in reason or "busy" in reason else StoreError)(str(file), reason)
+
+
+def _identity(file: Path) -> tuple[int, int]:
+    try:
+        found = file.stat()
+    except OSError:
+        return (0, 0)
+    return found.st_dev, found.st_ino
+
+
+def move_away(file: Path, identity: tuple[int, int], now: str) -> Path:
+    """Rename a database that was found broken, with what belongs to it; nothing if another is there by now.
+
+    :raises OSError: it cannot be renamed.
+    """
+    target = file.with_name(f"{file.name}.broken-{now}")
+    if _identity(file) == identity:
+        for suffix in ("-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                Path(f"{file}{suffix}").rename(f"{target}{suffix}")
+        file.rename(target)
+    return target
 
 
 def sqlite_store(state: StatePaths) -> SqliteStore:
     """The history in the repository's own state directory, which is made if there is none yet.
 
-    :raises MachineError: the database cannot be opened, or a newer trainci wrote it.
+    :raises StoreError: the database cannot be opened, or a newer trainci wrote it.
     """
+    identity = _identity(state.history)
     try:
         state.create()
         return SqliteStore(state.history, lambda run_id: is_alive(RunPaths(state, run_id)))
     except (sqlite3.Error, OSError) as error:
-        raise MachineError(
-            f"{state.history}: the history cannot be opened: {error}. Move the file away to begin a new one."
-        ) from None
+        raise _store_error(state.history, identity, error) from None
 
 
 class SqliteStore:
@@ -124,6 +109,7 @@ class SqliteStore:
         self._write_ahead()
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._migrate()
+        self.identity = _identity(file)
 
     def close(self) -> None:
         """See Store."""
@@ -133,7 +119,8 @@ class SqliteStore:
     def begin_run(self, run_id: str, commit: str, devices: str, at: float) -> None:
         """See Store."""
         self._db.execute(
-            "INSERT INTO runs (id, commit_id, devices, started) VALUES (?, ?, ?, ?)", (run_id, commit, devices, at)
+            "INSERT OR IGNORE INTO runs (id, commit_id, devices, started) VALUES (?, ?, ?, ?)",
+            (run_id, commit, devices, at),
         )
 
     @_answered
@@ -145,7 +132,7 @@ class SqliteStore:
     def begin_attempt(self, attempt: AttemptKey, gpus: int, log: str, at: float) -> None:
         """See Store."""
         self._db.execute(
-            "INSERT INTO attempts (run_id, test_id, number, gpus, log, queued) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT OR IGNORE INTO attempts (run_id, test_id, number, gpus, log, queued) VALUES (?, ?, ?, ?, ?, ?)",
             (*attempt, gpus, log, at),
         )
 
@@ -186,7 +173,7 @@ class SqliteStore:
     def keep_verdict(self, run_id: str, test_id: str, verdict: Verdict, at: float) -> None:
         """See Store."""
         self._db.execute(
-            "INSERT INTO verdicts (run_id, test_id, outcome, sentence, at) VALUES (?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO verdicts (run_id, test_id, outcome, sentence, at) VALUES (?, ?, ?, ?, ?)",
             (run_id, test_id, verdict.outcome.value, verdict.sentence, at),
         )
 
@@ -222,6 +209,12 @@ class SqliteStore:
             before = _number(earlier[0][1]) if earlier else None
             found.append(Recorded(Metric(name, _number(value), step, at), run_id, before))
         return found
+
+    @_answered
+    def unknown_runs(self, run_ids: Iterable[str]) -> list[str]:
+        """See Store."""
+        known = {run_id for (run_id,) in self._db.execute("SELECT id FROM runs")}
+        return [run_id for run_id in run_ids if run_id not in known]
 
     @_answered
     def unended_runs(self) -> list[str]:
@@ -269,19 +262,25 @@ class SqliteStore:
             time.sleep(0.01)
 
     def _migrate(self) -> None:
+        # To look takes no lock, which another process may hold for long.
+        if self._version() == len(MIGRATIONS):
+            return
         self._db.execute("BEGIN IMMEDIATE")
-        version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
-        if version > len(_MIGRATIONS):
+        version = self._version()
+        if version > len(MIGRATIONS):
             self._db.execute("ROLLBACK")
             raise sqlite3.DatabaseError(
-                f"a newer trainci wrote it (version {version}, this one knows {len(_MIGRATIONS)})"
+                f"a newer trainci wrote it (version {version}, this one knows {len(MIGRATIONS)})"
             )
-        for number, script in enumerate(_MIGRATIONS[version:], start=version + 1):
+        for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
             # Not executescript, which would commit the transaction that guards against a second migrator.
             for statement in script.split(";"):
                 self._db.execute(statement)
             self._db.execute(f"PRAGMA user_version = {number}")
         self._db.execute("COMMIT")
+
+    def _version(self) -> int:
+        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _number(value: float | None) -> float:

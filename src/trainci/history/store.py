@@ -53,11 +53,24 @@ class StoreError(MachineError):
         self.reason = reason
 
 
+class StoreBusy(StoreError):
+    """Another process holds it, longer than was waited."""
+
+
+class StoreBroken(StoreError):
+    """What is there is no history, or not any more. ``identity`` tells it from what may since be in its place."""
+
+    def __init__(self, place: str, reason: str, identity: tuple[int, int]) -> None:
+        super().__init__(place, reason)
+        self.identity = identity
+
+
 class Store(Protocol):
     """The runs, attempts, verdicts and metrics of a repository; times are Unix timestamps (UTC).
 
     What a write says is there once it returns, whatever becomes of the process; so may be what several processes
-    write at once. Every method but ``close`` raises StoreError when the store does not answer.
+    write at once; what is written again is there once. Every method but ``close`` raises StoreError when the store
+    does not answer.
     """
 
     def begin_run(self, run_id: str, commit: str, devices: str, at: float) -> None:
@@ -89,6 +102,9 @@ class Store(Protocol):
 
     def recorded(self, test_id: str) -> list[Recorded]:
         """What the test recorded of each metric, by name."""
+
+    def unknown_runs(self, run_ids: Iterable[str]) -> list[str]:
+        """Those of ``run_ids`` that never began here."""
 
     def unended_runs(self) -> list[str]:
         """The runs that have not ended, and were not marked."""

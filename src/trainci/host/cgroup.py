@@ -113,5 +113,18 @@ def remove(path: str) -> None:
             Path(folder).rmdir()
 
 
+def oom_kills() -> int:
+    """How many processes the kernel has ended for want of memory in this process's cgroup and those below it.
+
+    0 where nothing says so: with version 1, or in the root of the host.
+    """
+    own = [line[3:] for line in (read_text("/proc/self/cgroup") or "").splitlines() if line.startswith("0::")]
+    for mount in _MOUNTS if own else ():
+        for line in (read_text(f"{mount}{own[0].rstrip('/')}/memory.events") or "").splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0
+
+
 def _is_populated(path: str) -> bool:
     return "populated 1" in (read_text(f"{path}/cgroup.events") or "")

@@ -54,7 +54,8 @@ class Ended:
     """The command and all that it started have ended: with exit ``code``, or by ``signal`` (one of them is None).
 
     ``time_limit``: it was ended for that. Sentences, or empty: ``lost`` when the machine is at fault, ``complaint``
-    when the command could not be started.
+    when the command could not be started. ``oom_kills``: so many processes of the lease's cgroup the kernel ended
+    meanwhile for want of memory.
     """
 
     code: int | None = None
@@ -62,6 +63,7 @@ class Ended:
     time_limit: bool = False
     lost: str = ""
     complaint: str = ""
+    oom_kills: int = 0
 
 
 Report = Waiting | Granted | Started | Ended

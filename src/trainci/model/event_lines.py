@@ -12,13 +12,12 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from trainci.model import events
 
-KINDS: Mapping[str, type[events.Event]] = {
+KINDS: Mapping[str, type[events.Control]] = {
     "run_started": events.RunStarted,
     "queued": events.Queued,
     "waiting": events.Waiting,
     "granted": events.Granted,
     "started": events.Started,
-    "output": events.Output,
     "ended": events.Ended,
     "verdict": events.Concluded,
     "interrupted": events.Interrupted,
@@ -27,13 +26,13 @@ KINDS: Mapping[str, type[events.Event]] = {
 _NAMES = {kind: name for name, kind in KINDS.items()}
 
 
-def write_event(event: events.Event) -> str:
+def write_event(event: events.Control) -> str:
     """``event`` as a line, without its end."""
     # Whatever bytes a file name holds: the line is ASCII.
     return json.dumps({"kind": _NAMES[type(event)], **asdict(event)}, default=_word, allow_nan=False)
 
 
-def read_event(line: str | bytes) -> events.Event:
+def read_event(line: str | bytes) -> events.Control:
     """The event that ``line`` holds.
 
     :raises ValueError: it holds none, or one of another version of trainci: the text says what is wrong with it.
@@ -50,7 +49,7 @@ def read_event(line: str | bytes) -> events.Event:
     kind = KINDS.get(name) if isinstance(name, str) else None
     if kind is None:
         raise ValueError(f"not an event: the kind {name!a} is unknown")
-    event: events.Event = _read(kind, said, str(name))
+    event: events.Control = _read(kind, said, str(name))
     return event
 
 

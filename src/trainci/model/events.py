@@ -80,9 +80,9 @@ class Started(PhaseEvent):
 
 @dataclass(frozen=True)
 class Output(PhaseEvent):
-    """It printed ``text``, which begins and ends anywhere in a line."""
+    """It printed ``data``, which begins and ends anywhere: in a line, in a character."""
 
-    text: str
+    data: bytes
 
 
 @dataclass(frozen=True)

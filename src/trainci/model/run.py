@@ -46,7 +46,7 @@ class Cause(enum.Enum):
 class Ending:
     """How a process ended: its own ``exit_code``, or the ``signal`` that ended it; both None where it has neither.
 
-    ``detail`` says what the machine did wrong, in a sentence without an end.
+    ``detail`` says what the machine did wrong, or what the kernel says of it, in a sentence without an end.
     """
 
     cause: Cause

@@ -51,6 +51,12 @@ class Redactor:
         rest, self._pending = self._pending, b""
         return self._pattern.sub(MASK, rest) if self._secrets else rest
 
+    def mask(self, text: str) -> str:
+        """``text``, which is no part of the stream, with every secret replaced."""
+        if not self._secrets:
+            return text
+        return self._pattern.sub(MASK, text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+
     def _undecided_from(self, buffer: bytes) -> int:
         """Where the longest end of ``buffer`` that is the beginning of a secret starts."""
         for start in range(max(0, len(buffer) - len(self._secrets[0]) + 1), len(buffer)):
@@ -87,5 +93,4 @@ def _in_base64(plain: bytes) -> Iterator[bytes]:
 
 def redact(text: str, secrets: Iterable[str]) -> str:
     """``text`` with every secret replaced."""
-    redactor = Redactor(secrets)
-    return (redactor.feed(text.encode()) + redactor.flush()).decode()
+    return Redactor(secrets).mask(text)

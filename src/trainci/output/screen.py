@@ -13,7 +13,9 @@ from collections import deque
 # A terminal wraps; nobody reads a line this long, and memory has an end.
 LONGEST_LINE = 1 << 14
 _LONGEST_SEQUENCE = 1 << 12
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_PLAIN = bytes(range(0x20, 0x7F)) + b"\t\n"
+_COLOR = re.compile("\x1b\\[[0-9;:]*m")
+_C1 = re.compile("[\x80-\x9f]")
 # CSI with its parameters; a string that BEL or ST ends (OSC, DCS, SOS, PM, APC); any other escape; a character.
 _TOKEN = re.compile(
     "(?:\x1b\\[|\x9b)(?P<parameters>[0-?]*)[ -/]*(?P<final>[@-~])"
@@ -49,12 +51,39 @@ class Screen:
         """The lines that are finished with ``data``, without their line ends."""
         text = self._unread + self._decoder.decode(data)
         self._unread = ""
+        return self._feed(data, text)
+
+    def _feed(self, data: bytes, text: str) -> list[str]:
         found: list[str] = []
-        if not self._up and not self._held and not _CONTROL.search(text):
-            self._plain(text, found)
-        else:
+        if self._up or self._held:
             self._obey(text, found)
+        elif _is_simple(data, text):
+            self._take_lines(text.split("\n"), found, plain=" \n" not in text)
+        else:
+            text = self._hold_back(text)
+            if "\x1b" in _uncolored(text) or (not text.isascii() and _C1.search(text)):
+                self._obey(text, found)
+            else:
+                self._take_lines(text.split("\n"), found, plain=False)
         return found
+
+    def feed_text(self, data: bytes) -> str:
+        """As ``feed``, each line with its end; most output passes through it in a few large pieces."""
+        if not (self._unread or self._up or self._held) and data.isascii():
+            text = self._decoder.decode(data)
+            if _is_simple(data, text) and " \n" not in text and _has_short_lines(text):
+                first, _, rest = text.partition("\n")
+                whole, end, last = rest.rpartition("\n")
+                before: list[str] = []
+                after: list[str] = []
+                self._take_part(first, before)
+                self._newline(before)
+                self._take_part(last, after)
+                return "".join([*(f"{line}\n" for line in before), whole, end, *(f"{line}\n" for line in after)])
+            lines = self._feed(data, text)
+        else:
+            lines = self.feed(data)
+        return "".join([f"{line}\n" for line in lines])
 
     def partial(self) -> str:
         """The line that is not finished yet, as it looks now."""
@@ -72,15 +101,61 @@ class Screen:
         self._line = _Line()
         return found
 
-    def _plain(self, text: str, found: list[str]) -> None:
-        first, *rest = text.split("\n")
-        self._write(first, found)
-        for part in rest:
+    def _take_lines(self, parts: list[str], found: list[str], plain: bool) -> None:
+        """``plain``: all but the first and the last, which may not be whole, are what can be seen of them."""
+        self._take_part(parts[0], found)
+        if len(parts) == 1:
+            return
+        self._newline(found)
+        last = parts.pop()
+        whole = parts[1:]
+        if plain and len(max(whole, key=len, default="")) <= LONGEST_LINE:
+            found += whole
+        else:
+            for part in whole:
+                self._take_whole(part, found)
+        self._take_part(last, found)
+
+    def _take_whole(self, part: str, found: list[str]) -> None:
+        line = self._colored_line(part) if len(part) <= LONGEST_LINE else None
+        if line is None:
+            self._obey(part, found)
             self._newline(found)
-            if len(part) > LONGEST_LINE:
-                self._write(part, found)
-            else:
-                self._line = _Line(part)
+        else:
+            found.append(line)
+
+    def _take_part(self, part: str, found: list[str]) -> None:
+        """What is no whole line; of a progress bar only what can be seen in the end is written."""
+        head, returned, rest = part.partition("\r")
+        if not returned and _is_plain(head):
+            self._write(head, found)
+            return
+        if returned and len(rest) <= LONGEST_LINE << 4 and _is_plain(part.replace("\r", "")):
+            text = _overwritten(rest)
+            if len(text) <= LONGEST_LINE:
+                self._write(head, found)
+                self._line.column = 0
+                self._write(text, found)
+                self._line.column = len(rest) - rest.rfind("\r") - 1
+                return
+        self._obey(part, found)
+
+    def _colored_line(self, part: str) -> str | None:
+        """A whole line, None if it takes more than colours and carriage returns to read it."""
+        plain = _uncolored(part)
+        if "\r" in plain and plain == part:
+            plain = part = _overwritten(part)
+        if not _is_plain(plain):
+            return None
+        return part + "\x1b[0m" if self._colors and plain != part else plain.rstrip(" ")
+
+    def _hold_back(self, text: str) -> str:
+        """``text`` without the beginning of a sequence whose end has not come yet."""
+        start = text.rfind("\x1b", -_LONGEST_SEQUENCE)
+        if start >= 0 and _UNFINISHED.match(text, start):
+            self._unread = text[start:]
+            return text[:start]
+        return text
 
     def _obey(self, text: str, found: list[str]) -> None:
         if (unfinished := _UNFINISHED.search(text)) and len(text) - unfinished.start() <= _LONGEST_SEQUENCE:
@@ -135,15 +210,15 @@ class Screen:
         return self._above[-self._up] if self._up <= len(self._above) else _Line()
 
     def _write(self, text: str, found: list[str]) -> None:
-        while text:
+        begin = 0
+        while begin < len(text):
             row = self._row()
-            room = LONGEST_LINE - row.column
+            room = max(0, LONGEST_LINE - row.column)
+            row.write(text[begin : begin + room])
             if self._up:
-                row.write(text[: max(0, room)])
                 return
-            row.write(text[:room])
-            text = text[room:]
-            if text:
+            begin += room
+            if begin < len(text):
                 self._newline(found)
 
     def _newline(self, found: list[str]) -> None:
@@ -154,6 +229,36 @@ class Screen:
         self._line = _Line()
         while len(self._above) > self._held:
             found.append(self._above.popleft().text())
+
+
+def _is_simple(data: bytes, text: str) -> bool:
+    """Whether ``text``, decoded from ``data``, is printable ASCII in lines."""
+    return len(text) == len(data) and text.isascii() and not data.translate(None, _PLAIN)
+
+
+def _has_short_lines(text: str) -> bool:
+    """Whether no line is too long, told from places that are half as far apart; False also where there is none."""
+    half = LONGEST_LINE // 2
+    return "\n" in text and all(
+        text.find("\n", place, place + half) >= 0 for place in range(0, len(text) - half, half)
+    )
+
+
+def _uncolored(text: str) -> str:
+    return _COLOR.sub("", text) if "\x1b" in text else text
+
+
+def _is_plain(text: str) -> bool:
+    return text.isprintable() or text.replace("\t", "").isprintable()
+
+
+def _overwritten(line: str) -> str:
+    """What carriage returns leave of ``line``, which has no other control character."""
+    *earlier, text = line.split("\r")
+    for segment in reversed(earlier):
+        if len(segment) > len(text):
+            text += segment[len(text) :]
+    return text
 
 
 class _Line:

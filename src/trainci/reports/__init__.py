@@ -3,10 +3,67 @@
 from __future__ import annotations
 
 import os
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from trainci.model import Item, Result, Verdict
+from trainci.output.screen import Screen
 from trainci.text import printable
+
+_CHUNK = 1 << 16
+# What is read of the end of a log at first, and at most, to find lines in it.
+_WINDOW = 1 << 14
+_LARGEST_WINDOW = 1 << 22
+# A program repaints no more lines than a terminal has.
+_SCREEN_LINES = 50
+
+
+def last_lines(log: Path, count: int) -> list[str]:
+    """The last ``count`` lines of a log that are not blank, as a terminal would show them in the end, uncoloured.
+
+    Fewer where they are not within its last 4 MiB; none when there is no log.
+    """
+    window = _WINDOW
+    while True:
+        lines, whole = _lines_of_end(log, window)
+        if whole or len(lines) > count or window >= _LARGEST_WINDOW:
+            return lines[-count:]
+        window *= 4
+
+
+def _lines_of_end(log: Path, window: int) -> tuple[list[str], bool]:
+    """The lines of the last ``window`` bytes of a log, and whether it has no more than that."""
+    screen = Screen(held=_SCREEN_LINES)
+    lines = []
+    size = _size(log)
+    for data in read_log(log, max(0, size - window)):
+        lines += screen.feed(data)
+    lines += screen.finish()
+    whole = size <= window
+    # The first may have begun before the window.
+    return [line for line in (lines if whole or len(lines) < 2 else lines[1:]) if line.strip()], whole
+
+
+def read_log(log: Path, start: int = 0) -> Iterator[bytes]:
+    """A log in pieces, from byte ``start``; nothing when it is gone, or when a test put something else there."""
+    try:
+        descriptor = os.open(log, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb", buffering=0) as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return
+            file.seek(start)
+            while data := file.read(_CHUNK):
+                yield data
+    except OSError:
+        return
+
+
+def _size(log: Path) -> int:
+    try:
+        return log.stat().st_size
+    except OSError:
+        return 0
 
 
 def items_of(result: Result, most: int) -> tuple[tuple[Item, ...], int]:
@@ -16,22 +73,6 @@ def items_of(result: Result, most: int) -> tuple[tuple[Item, ...], int]:
     if len(items) > most:
         items = tuple(sorted(items, key=lambda item: item.outcome == "passed"))
     return items[:most], max(0, len(items) - most)
-
-
-def last_lines(log: Path, count: int, limit: int = 16384) -> list[str]:
-    """The last ``count`` lines of a log, from its last ``limit`` bytes; empty when there is no log.
-
-    What a progress bar overwrote with carriage returns is left out.
-    """
-    try:
-        with log.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - limit))
-            text = file.read().decode("utf-8", "replace")
-    except OSError:
-        return []
-    lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]
-    return [line for line in lines if line.strip()][-count:]
 
 
 def why(verdict: Verdict) -> str:

@@ -13,7 +13,7 @@ from trainci.host import files
 from trainci.model import Item, Outcome, Result, Run
 from trainci.reports import items_of, last_lines, why
 
-_LOG_BYTES = 65536
+_MOST_OUTPUT = 65536
 _MOST_ITEMS = 100_000
 # XML 1.0 has no way to write these characters, not even escaped (https://www.w3.org/TR/xml/#charsets).
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -44,7 +44,7 @@ def _case(run: Run, result: Result, root: Path) -> TestCase:
     case.time = round(sum(attempt.duration for attempt in result.attempts), 3)
     outcome, said = result.verdict.outcome, why(result.verdict)
     sentence = _text(f"{result.verdict.sentence}; {said}" if said else result.verdict.sentence)
-    output = "\n".join(last_lines(root / result.attempts[-1].log, 1000, _LOG_BYTES)) if result.attempts else ""
+    output = "\n".join(last_lines(root / result.attempts[-1].log, 1000)) if result.attempts else ""
     if outcome in (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.UNSURE):
         case.result = [Failure(sentence, outcome.value)]
     elif outcome is Outcome.SKIPPED:
@@ -52,7 +52,7 @@ def _case(run: Run, result: Result, root: Path) -> TestCase:
     elif outcome is not Outcome.PASSED:
         case.result = [Error(sentence, outcome.value)]
     if output:
-        case.system_out = _text(output)
+        case.system_out = _text(output[-_MOST_OUTPUT:])
     if replay := run.replay.get(result.test_id):
         case.system_err = _text(f"replay: {replay}")
     return case

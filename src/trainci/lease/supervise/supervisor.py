@@ -9,7 +9,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trainci.host import cgroup
 from trainci.host.processes import SignalPipe, become_subreaper, end_descendants, poll_timeout, reap
@@ -137,6 +137,7 @@ class Supervisor:
 
     def _supervise(self, pipe: SignalPipe, group: str) -> None:
         begun = time.monotonic()
+        kills_before = cgroup.oom_kills()
         limit = FOREVER if self._job.time_limit is None else self._job.time_limit
         limited = not self._wait(pipe, begun + min(limit, _BRIEF_S))
         if limited and limit > _BRIEF_S:
@@ -150,7 +151,8 @@ class Supervisor:
         lost = ""
         if left:
             lost = f"process {left[0].pid} cannot be killed (it waits inside the kernel); its devices stay taken"
-        self._tell(ending(self._status or 0, limited, lost))
+        kills = cgroup.oom_kills() - kills_before
+        self._tell(replace(ending(self._status or 0, limited, lost), oom_kills=kills))
         while left and reap(self._note):
             pipe.wait()
         while not cgroup.end(self._group):

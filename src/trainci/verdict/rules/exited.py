@@ -21,6 +21,12 @@ def rule(attempts: Sequence[Attempt]) -> Ruling:
 
 
 def _words(ending: Ending) -> str:
+    if signal.SIGKILL in (ending.signal, (ending.exit_code or 0) - 128):
+        why = ending.detail or "often the kernel's out-of-memory killer; see `dmesg`"
+        said = (
+            "exit code 137, as a shell tells SIGKILL" if ending.signal is None else "killed by SIGKILL (signal 9)"
+        )
+        return f"{said}: {why}"
     if ending.signal is None:
         return f"exit code {ending.exit_code}"
     try:

@@ -1,0 +1,156 @@
+"""What a gigabyte of output costs: `python -m benchmarks.output`.
+
+The same program writes it once into `cat > file`, the reference, and once as a test of `trainci run`, whose
+standard output is a terminal that is read, a pipe that is read, or nothing. The reference runs right before each,
+because the machine may be loaded.
+"""
+
+from __future__ import annotations
+
+import os
+import pty
+import resource
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from benchmarks.measure import conditions
+
+SIZE = 1 << 30
+PROGRAM = """
+import os, sys
+line = b"step 12345 loss 0.123456 lr 0.0001 tokens/s 12345.6 mfu 0.41 grad norm 1.234\\n"
+piece = {"lines": line, "no line ends": line[:-1], "a progress bar": line[:-1] + b"\\r"}[sys.argv[1]]
+data = piece * (65536 // len(piece))
+def execute():
+    for _ in range(int(sys.argv[2]) // len(data)):
+        os.write(1, data)
+if __name__ == "__main__":
+    execute()
+"""
+KINDS = ("lines", "no line ends", "a progress bar")
+READERS = ("a terminal", "a pipe", "/dev/null")
+TRAINCI = [sys.executable, "-m", "trainci", "run"]
+
+
+def main() -> None:
+    """Print the tables of benchmarks/results/output.md."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        environment = _repository(root)
+        # What trainci takes for a test that prints nothing, which is not what is measured.
+        runs = [_run(root, environment, KINDS[0], 0, "/dev/null") for _ in range(3)]
+        nothing, memory_of_nothing = min(run[0] for run in runs), min(run[2] for run in runs)
+        print(
+            f"Conditions: {conditions()}. A test that prints nothing takes {nothing:.2f} s and "
+            f"{memory_of_nothing >> 10} MiB, taken off below.\n"
+        )
+        print(
+            "| output | standard output | `cat` | `trainci run` | ratio | largest resident set | ^C heeded after |"
+        )
+        print("|---|---|---|---|---|---|---|")
+        for kind in KINDS:
+            for reader in READERS:
+                reference, reference_cpu = _cat(root, kind)
+                seconds, cpu, memory = _run(root, environment, kind, SIZE, reader)
+                heeded = _interrupted(root, environment, kind, reader)
+                took = seconds - nothing
+                print(
+                    f"| {kind} | {reader} | {reference:.2f} s, {reference_cpu:.2f} s | {took:.2f} s, {cpu:.2f} s "
+                    f"| {took / reference:.2f} "
+                    f"| {(memory - memory_of_nothing) >> 10} MiB | {heeded:.2f} s |",
+                    flush=True,
+                )
+
+
+def _repository(root: Path) -> dict[str, str]:
+    (root / "tests").mkdir()
+    (root / "tests/test_a.py").write_text(PROGRAM)
+    entries = ", ".join(
+        f'{{ path = "tests/test_a.py", args = ["{kind}", "{size}"] }}'
+        for kind in KINDS
+        for size in (0, SIZE, SIZE << 8)
+    )
+    (root / "trainci.toml").write_text(f"[project]\n[suites.short]\ntests = [{entries}]\n")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("GITHUB_", "TRAINCI_"))}
+    return {**kept, "TRAINCI_LOCK_DIR": str(root / "locks"), "TERM": "xterm"}
+
+
+def _cat(root: Path, kind: str) -> tuple[float, float]:
+    """Seconds, and seconds of CPU time."""
+    program = shlex.join([sys.executable, "tests/test_a.py", kind, str(SIZE)])
+    began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(f"{program} | cat > of_cat", shell=True, cwd=root, check=True)
+    took = time.monotonic() - began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    (root / "of_cat").unlink()
+    return took, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def _start(
+    root: Path, environment: dict[str, str], kind: str, size: int, reader: str
+) -> tuple[subprocess.Popen[bytes], threading.Thread | None]:
+    if reader == "/dev/null":
+        writing, thread = os.open(os.devnull, os.O_WRONLY), None
+    else:
+        reading, writing = os.pipe() if reader == "a pipe" else pty.openpty()
+        thread = threading.Thread(target=_drain, args=(reading,))
+        thread.start()
+    test_id = f"tests/test_a.py[{shlex.join([kind, str(size)])}]"
+    process = subprocess.Popen(
+        [*TRAINCI, "--id", test_id], cwd=root, env=environment, stdout=writing, start_new_session=True
+    )
+    os.close(writing)
+    return process, thread
+
+
+def _drain(reading: int) -> None:
+    try:
+        while os.read(reading, 1 << 16):
+            continue
+    except OSError:  # EIO: nobody holds the terminal any more
+        pass
+    os.close(reading)
+
+
+def _run(root: Path, environment: dict[str, str], kind: str, size: int, reader: str) -> tuple[float, float, int]:
+    """Seconds, seconds of CPU time with those of the test, and the largest resident set in KiB."""
+    began = time.monotonic()
+    process, thread = _start(root, environment, kind, size, reader)
+    _, status, usage = os.wait4(process.pid, 0)
+    took = time.monotonic() - began
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, process.returncode
+    if thread:
+        thread.join()
+    _remove_logs(root)
+    return took, usage.ru_utime + usage.ru_stime, usage.ru_maxrss
+
+
+def _interrupted(root: Path, environment: dict[str, str], kind: str, reader: str) -> float:
+    """Seconds from a ^C in the middle of the output until the run has ended."""
+    process, thread = _start(root, environment, kind, SIZE << 8, reader)
+    while sum(log.stat().st_size for log in root.glob(".trainci/runs/*/*.log")) < SIZE >> 3:
+        time.sleep(0.01)
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    process.wait()
+    took = time.monotonic() - began
+    if thread:
+        thread.join()
+    _remove_logs(root)
+    return took
+
+
+def _remove_logs(root: Path) -> None:
+    for log in root.glob(".trainci/runs/*/*.log"):
+        log.unlink()
+
+
+if __name__ == "__main__":
+    main()

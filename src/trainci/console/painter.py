@@ -1,0 +1,172 @@
+"""Has a console painted from a thread of its own, so that nobody else ever waits for a terminal."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from trainci.console.plain import Console
+from trainci.model import Run, events
+
+# What may wait to be painted, in bytes, before executors are to hold output back.
+_MOST = 2 << 20
+# What is painted of a test where nobody could read more, and how often; and what is painted at a time.
+_KEPT = 1 << 16
+_PIECE = 1 << 18
+_TICK_S = 0.2
+# How long a terminal that takes nothing is waited for once the run was interrupted.
+_PATIENCE_S = 1.0
+
+
+class Painter:
+    """A listener of the run, and a Show: takes everything at once, and has ``console`` paint it in its order.
+
+    A console that ``skips`` is a person's: what comes faster than it can be read is counted and not painted. Any
+    other gets every line, and executors hold output back while it is behind, until the run is interrupted.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._changed = threading.Condition()
+        self._waiting: list[Callable[[], None]] = []
+        self._output: dict[str, _Output] = {}
+        self._size = 0
+        self._closing = False
+        self._hurried = False
+        self._took_at = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="painter", daemon=True)
+        self.error: Exception | None = None
+
+    def __enter__(self) -> Painter:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Wait until all is painted. A terminal that takes nothing is given up, but only after ``hurry``."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._took_at = time.monotonic()
+        # In pieces, so that a signal's handler runs meanwhile.
+        while self._thread.is_alive() and not (self._hurried and time.monotonic() - self._took_at > _PATIENCE_S):
+            self._thread.join(0.1)
+
+    def __call__(self, event: events.Control | events.Output) -> None:
+        """Listen to the run."""
+        if isinstance(event, events.Output):
+            self._show(event)
+            return
+        with self._changed:
+            if isinstance(event, events.TestEvent):
+                self._output.pop(event.test_id, None)
+            self._put(partial(self._console, event))
+
+    def has_room(self) -> bool:
+        """See Show."""
+        return self._hurried or self._console.skips or self._size < _MOST
+
+    def note(self, text: str) -> None:
+        """Have the console say something that no event says."""
+        with self._changed:
+            self._put(partial(self._console.note, text))
+
+    def summary(self, run: Run, root: Path) -> None:
+        """Have the console sum the run up."""
+        with self._changed:
+            self._put(partial(self._console.summary, run, root))
+
+    def hurry(self) -> None:
+        """From now on nothing waits for whoever reads. Safe in a signal handler."""
+        self._hurried = self._console.hurried = True
+
+    def _show(self, event: events.Output) -> None:
+        with self._changed:
+            output = self._output.get(event.test_id)
+            if output is None:
+                output = self._output[event.test_id] = _Output(event)
+                self._put(partial(self._paint, output))
+            output.add(event.data)
+            self._size += len(event.data)
+            if self._console.skips or self._hurried:
+                self._size -= output.keep_last(_KEPT)
+
+    def _put(self, paint: Callable[[], None]) -> None:
+        self._waiting.append(paint)
+        self._changed.notify()
+
+    def _run(self) -> None:
+        try:
+            with self._console:
+                while self._take():
+                    continue
+        except Exception as error:
+            self.error = error
+            # Nobody paints any more: nothing may wait for it.
+            self.hurry()
+
+    def _take(self) -> bool:
+        """Paint what waits, and wait for more; False when nothing more will come."""
+        with self._changed:
+            while not self._waiting and not self._closing:
+                self._changed.wait()
+            waiting, self._waiting = self._waiting, []
+            self._output.clear()
+        for paint in waiting:
+            paint()
+            self._took_at = time.monotonic()
+        if self._console.skips and waiting:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closing, _TICK_S)
+        return bool(waiting)
+
+    def _paint(self, output: _Output) -> None:
+        event = output.event
+        while output.size:
+            with self._changed:
+                if self._hurried:
+                    self._size -= output.keep_last(_KEPT)
+                skipped, data = output.take(_PIECE)
+                self._size -= len(data)
+            if skipped is not None:
+                self._console.skipped(event.test_id, skipped)
+            self._console(events.Output(event.at, event.test_id, event.attempt, event.phase, data))
+            self._took_at = time.monotonic()
+
+
+class _Output:
+    """What a test printed and nobody has painted yet: ``event`` was the first of it."""
+
+    def __init__(self, event: events.Output) -> None:
+        self.event = event
+        self.size = 0
+        self._chunks: deque[bytes] = deque()
+        self._skipped: int | None = None
+
+    def add(self, data: bytes) -> None:
+        """It printed more."""
+        self._chunks.append(data)
+        self.size += len(data)
+
+    def take(self, most: int) -> tuple[int | None, bytes]:
+        """Up to ``most`` bytes of it, and how many lines before them were left out (None: nothing was)."""
+        skipped, self._skipped = self._skipped, None
+        data = self._chunks.popleft()
+        if len(data) > most:
+            self._chunks.appendleft(data[most:])
+        self.size -= min(len(data), most)
+        return skipped, data[:most]
+
+    def keep_last(self, most: int) -> int:
+        """Leave out what is before the last ``most`` bytes, up to the end of a line; how many bytes that were."""
+        if self.size <= 2 * most:
+            return 0
+        data = b"".join(self._chunks)
+        cut = data.find(b"\n", len(data) - most) + 1 or len(data) - most
+        self._skipped = (self._skipped or 0) + data.count(b"\n", 0, cut)
+        self._chunks = deque([data[cut:]])
+        self.size = len(data) - cut
+        return cut

@@ -1,0 +1,54 @@
+"""The tables of the history, as SQLite takes them."""
+
+from __future__ import annotations
+
+# Each entry brings the schema from the version of its position to the next; `user_version` counts them.
+MIGRATIONS = (
+    """
+    CREATE TABLE runs (
+        id TEXT PRIMARY KEY, commit_id TEXT NOT NULL, devices TEXT NOT NULL,
+        started REAL NOT NULL, ended REAL, exit_code INTEGER, cut_off INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE TABLE attempts (
+        run_id TEXT NOT NULL REFERENCES runs (id), test_id TEXT NOT NULL, number INTEGER NOT NULL,
+        gpus INTEGER NOT NULL, log TEXT NOT NULL, devices TEXT NOT NULL DEFAULT '[]',
+        queued REAL NOT NULL, started REAL, ended REAL,
+        exit_code INTEGER, timed_out INTEGER NOT NULL DEFAULT 0, lost TEXT NOT NULL DEFAULT '',
+        PRIMARY KEY (run_id, test_id, number)
+    ) STRICT;
+    CREATE INDEX attempts_of_test ON attempts (test_id, ended);
+    CREATE TABLE verdicts (
+        run_id TEXT NOT NULL REFERENCES runs (id), test_id TEXT NOT NULL,
+        outcome TEXT NOT NULL, sentence TEXT NOT NULL, at REAL NOT NULL,
+        PRIMARY KEY (run_id, test_id)
+    ) STRICT;
+    """,
+    # A value of NULL is NaN, which SQLite does not hold.
+    """
+    CREATE TABLE metrics (
+        run_id TEXT NOT NULL, test_id TEXT NOT NULL, number INTEGER NOT NULL,
+        name TEXT NOT NULL, value REAL, step INTEGER, at REAL NOT NULL,
+        FOREIGN KEY (run_id, test_id, number) REFERENCES attempts (run_id, test_id, number)
+    ) STRICT;
+    CREATE INDEX metrics_of_test ON metrics (test_id, name, run_id);
+    """,
+    "CREATE INDEX verdicts_of_test ON verdicts (test_id, at)",
+    # How an attempt ended becomes one Ending: `exit_code` was negative for a signal, NULL where nothing had begun.
+    """
+    ALTER TABLE attempts ADD COLUMN phase TEXT NOT NULL DEFAULT 'both';
+    ALTER TABLE attempts ADD COLUMN cause TEXT;
+    ALTER TABLE attempts ADD COLUMN signal INTEGER;
+    ALTER TABLE attempts ADD COLUMN detail TEXT NOT NULL DEFAULT '';
+    UPDATE attempts SET
+        cause = CASE
+            WHEN timed_out THEN 'timed out' WHEN lost <> '' THEN 'lost' WHEN exit_code IS NULL THEN 'interrupted'
+            WHEN exit_code < 0 THEN 'signalled' ELSE 'exited'
+        END,
+        exit_code = CASE WHEN exit_code >= 0 THEN exit_code END,
+        signal = CASE WHEN exit_code < 0 THEN -exit_code END,
+        detail = lost
+    WHERE ended IS NOT NULL;
+    ALTER TABLE attempts DROP COLUMN timed_out;
+    ALTER TABLE attempts DROP COLUMN lost
+    """,
+)

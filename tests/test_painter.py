@@ -1,0 +1,195 @@
+"""Nobody waits for whoever reads what a run prints."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from trainci.console.painter import Painter
+from trainci.console.plain import Console
+from trainci.model import Cause, Ending, Phase, Run, events
+
+BOTH = Phase.BOTH
+PASSED = Ending(Cause.EXITED, 0)
+FINISHED = Run("run-1", "c", 0.0, 1.0, (), "no GPU", 0)
+
+
+class Stuck(io.StringIO):
+    """A stream that takes nothing until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taking = threading.Event()
+        self.free = threading.Event()
+
+    def write(self, text: str) -> int:
+        self.taking.set()
+        assert self.free.wait(60)
+        return super().write(text)
+
+
+def skipping(stream: io.StringIO, clock: Callable[[], float]) -> Console:
+    return Console(stream, clock, skips=True)
+
+
+def output(data: bytes, test_id: str = "a.py") -> events.Output:
+    return events.Output(0.0, test_id, 1, BOTH, data)
+
+
+def stuck_in_a_write(
+    console: Callable[[io.StringIO, Callable[[], float]], Console] = Console,
+) -> tuple[Painter, Stuck]:
+    stream = Stuck()
+    painter = Painter(console(stream, lambda: 0.0))
+    painter.__enter__()
+    painter.note("first")
+    assert stream.taking.wait(60)
+    return painter, stream
+
+
+def test_all_is_painted_in_its_order_and_no_line_is_lost():
+    painter, stream = stuck_in_a_write()
+    for number in range(1000):
+        painter(output(b"line %d\nhalf" % number))
+        painter(output(b" and half\n"))
+    painter(events.Ended(0.0, "a.py", 1, BOTH, Ending(Cause.LOST, detail="gone")))
+    painter.summary(FINISHED, Path())
+    stream.free.set()
+    painter.__exit__()
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == "first"
+    expected = [text for number in range(1000) for text in (f"a.py | line {number}", "a.py | half and half")]
+    assert lines[1:2001] == expected
+    assert "a.py: attempt 1 was lost: gone" in lines[2001]
+    assert lines[-1].startswith("no tests")
+
+
+def test_who_has_more_output_is_told_to_keep_it_while_the_reader_is_behind():
+    painter, stream = stuck_in_a_write()
+    taken = 0
+    while painter.has_room():
+        painter(output(b"x" * 9999 + b"\n"))
+        taken += 10_000
+    assert taken < 1 << 22
+    stream.free.set()
+    deadline = time.monotonic() + 60
+    while not painter.has_room():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    painter.__exit__()
+    assert stream.getvalue().count("x") == taken // 10_000 * 9999
+
+
+def test_what_nobody_can_read_is_counted_and_not_painted():
+    painter, stream = stuck_in_a_write(skipping)
+    for number in range(100_000):
+        painter(output(b"line %05d\n" % number))
+        assert painter.has_room()
+    stream.free.set()
+    painter.__exit__()
+    _, note, *lines = stream.getvalue().splitlines()
+    assert lines[-1] == "a.py | line 99999"
+    assert note == f"a.py | … {100_000 - len(lines):,} lines more in the log"
+    assert len(lines) < 20_000
+
+
+def test_a_bar_that_nobody_could_follow_is_bounded_too():
+    painter, stream = stuck_in_a_write(skipping)
+    for number in range(100_000):
+        painter(output(b"\r%05d it/s" % number))
+    painter(events.Ended(0.0, "a.py", 1, BOTH, PASSED))
+    stream.free.set()
+    painter.__exit__()
+    assert stream.getvalue().splitlines() == ["first", "a.py | 99999 it/s"]
+
+
+def test_a_reader_that_takes_nothing_is_given_up_once_the_run_was_interrupted():
+    painter, _ = stuck_in_a_write()
+    while painter.has_room():
+        painter(output(b"x" * 10_000))
+    painter.hurry()
+    assert painter.has_room(), "nothing is held back any more"
+    painter(output(b"x" * 10_000))
+    painter.summary(FINISHED, Path())
+    began = time.monotonic()
+    painter.__exit__()
+    assert time.monotonic() - began < 30
+
+
+def test_a_console_that_fails_holds_nothing_up_and_is_told_afterwards():
+    class Fails(Console):
+        def _on(self, event: events.Event) -> None:
+            raise KeyError("a bug")
+
+    painter = Painter(Fails(io.StringIO(), lambda: 0.0))
+    with painter:
+        while painter.error is None:
+            painter(output(b"x\n"))
+        assert painter.has_room()
+    assert isinstance(painter.error, KeyError)
+
+
+class OneWriter(io.StringIO):
+    """No text stream of Python's may be written to by two threads at once; this one notices."""
+
+    crowded = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._in_use = False
+
+    def write(self, text: str) -> int:
+        self.crowded |= self._in_use
+        self._in_use = True
+        time.sleep(0.0001)
+        self._in_use = False
+        return super().write(text)
+
+
+def test_output_of_many_threads_stays_whole_lines():
+    stream = OneWriter()
+
+    def talk(test_id: str) -> None:
+        for number in range(100):
+            for half in (b"%03d-half" % number, b"-of-%03d\n" % number):
+                painter(output(half, test_id))
+
+    with Painter(Console(stream, lambda: 0.0)) as painter, ThreadPoolExecutor(4) as threads:
+        list(threads.map(talk, [f"t{i}.py" for i in range(4)]))
+    expected = {f"t{i}.py | {number:03}-half-of-{number:03}" for i in range(4) for number in range(100)}
+    lines = stream.getvalue().splitlines()
+    assert set(lines) == expected and len(lines) == len(expected)
+    assert not stream.crowded
+
+
+def test_two_bars_side_by_side_are_one_line_each():
+    stream = io.StringIO()
+    with Painter(Console(stream, lambda: 0.0)) as painter:
+        for number in range(1001):
+            for test_id in ("a.py", "b.py"):
+                painter(output(b"\r%d%%" % number, test_id))
+        for test_id in ("a.py", "b.py"):
+            painter(output(b"\n", test_id))
+    assert sorted(stream.getvalue().splitlines()) == ["a.py | 1000%", "b.py | 1000%"]
+
+
+def test_characters_that_are_cut_at_the_border_of_two_pieces_are_whole():
+    stream = io.StringIO()
+    with Painter(Console(stream, lambda: 0.0)) as painter:
+        for byte in "loss → 0 ✓\n".encode():
+            painter(output(bytes([byte])))
+    assert stream.getvalue() == "a.py | loss → 0 ✓\n"
+
+
+def test_nothing_that_a_terminal_would_obey_reaches_it():
+    stream = io.StringIO()
+    evil = "\x1b]52;c;ZXZpbA==\x07\x1bP+q\x1b\\\x9d0;t\x9c\x1b[2Jtext\n".encode()
+    with Painter(Console(stream, lambda: 0.0)) as painter:
+        painter(output(evil))
+        painter(events.Ended(0.0, "a.py", 1, BOTH, Ending(Cause.LOST, detail="\x1b]52;c;x\x07\x9b2J")))
+    assert stream.getvalue().startswith("a.py | text\n")
+    assert not {"\x1b", "\x07", "\x9d", "\x9b"} & set(stream.getvalue())
