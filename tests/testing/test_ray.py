@@ -177,9 +177,7 @@ def test_a_cluster_answers_only_those_who_know_its_token(project: Path, monkeypa
             refused = subprocess.run(command, capture_output=True, text=True)
             assert refused.returncode != 0
             assert re.search("(?i)token|authenticat", refused.stderr + refused.stdout)
-            known = subprocess.run(
-                command, capture_output=True, text=True, env={**os.environ, **cluster.variables}
-            )
+            known = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **cluster.variables})
             assert known.returncode == 0, known.stderr
     assert not token.exists()
 

@@ -51,7 +51,7 @@ def ray_command(*words: str) -> list[str]:
 
 @dataclass(frozen=True)
 class RayCluster:
-    """A cluster that runs: the address that takes its jobs, and what a process needs in its environment to talk to it."""
+    """A cluster that runs: the address that takes its jobs, and the variables of those who may talk to it."""
 
     address: str
     variables: Mapping[str, str]
@@ -70,8 +70,8 @@ def ray_cluster(num_gpus: int, env: Mapping[str, str]) -> Iterator[RayCluster]:
     """
     for attempt in range(1, TRIES + 1):
         flags = _ports()
-        # Ray puts sockets in it, whose whole path may have 107 bytes (unix(7)). Its own directory it opens to everybody
-        # (0777), so that one lies in a private one.
+        # Ray puts sockets in it, whose whole path may have 107 bytes (unix(7)). Ray opens its own directory to
+        # everybody (0777), so that one lies in this one, which is private.
         directory = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
         token = secrets.token_hex(32)
         access = _access(directory, token)
