@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -391,6 +393,102 @@ def test_without_torch_a_wrong_signature_still_fails(write: Write, without_torch
 def test_without_torch_an_absent_function_still_fails(write: Write, without_torch: None) -> None:
     verdict = contracts.check(SLIME.find("custom-loss-function-path"), write("import torch\n"))
     assert "defines no function 'hook', and it cannot be imported without torch" in verdict.problem
+
+
+ENDLESS = {
+    "loop": "async def hook(args, sample):\n    while True:\n        pass\n",
+    "await": """import asyncio
+async def hook(args, sample):
+    await one()
+async def one():
+    await asyncio.Event().wait()
+""",
+    "sleep": "import time\nasync def hook(args, sample):\n    time.sleep(1e6)\n",
+    "retry": """import time
+async def hook(args, sample):
+    while True:
+        try:
+            time.sleep(1e6)
+        except Exception:
+            pass
+""",
+    "import": "import threading\nthreading.Event().wait()\n",
+}
+WHERE = {"loop": (2, 3), "await": (5,), "sleep": (3,), "retry": (5,), "import": (2,)}
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+def test_a_hook_that_never_returns_is_ended_and_its_stack_shown(write: Write, kind: str) -> None:
+    path = write(ENDLESS[kind])
+    verdict = contracts.check(SLIME.find("custom-rm-path"), path, limit=contracts.Limit(0.5))
+    assert not verdict.passed
+    assert verdict.problem.startswith("has not ended after 0.5 s")
+    places = [f"{path.partition('.')[0]}.py:{line}, in " for line in WHERE[kind]]
+    assert any(place in verdict.problem for place in places), verdict.problem
+    if kind != "import":
+        assert "index=0" in verdict.sample, "what it was given"
+
+
+def test_a_hook_that_ends_in_time_leaves_other_alarms_as_they_were(write: Write) -> None:
+    rung: list[int] = []
+    before = signal.signal(signal.SIGALRM, lambda *_: rung.append(1))
+    outer = signal.setitimer(signal.ITIMER_REAL, 1.0)  # as pytest-timeout does
+    try:
+        assert contracts.check(
+            SLIME.find("custom-rm-path"), write(GOOD["custom-rm-path"]), limit=contracts.Limit(0.9)
+        ).passed
+        while not rung:
+            time.sleep(0.01)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_REAL, *outer)
+
+
+# A lock that C code waits for heeds no signal; what swallows every exception heeds no exception.
+DEAF = {
+    "C": "import ctypes\nasync def score(args, sample):\n    ctypes.PyDLL(None).sleep(1000000)\n",
+    "swallows": """
+async def score(args, sample):
+    while True:
+        try:
+            while True:
+                pass
+        except BaseException:
+            pass
+""",
+    "thread": """import asyncio, time
+async def score(args, sample):
+    await asyncio.to_thread(time.sleep, 1e6)
+""",
+}
+
+
+@pytest.mark.parametrize("kind", DEAF)
+def test_a_hook_that_cannot_be_interrupted_ends_the_command_with_its_stack(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "deaf.py").write_text(DEAF[kind])
+    (tmp_path / "good.py").write_text("def keep(args, samples):\n    return True\n")
+    hooks = ["--dynamic-sampling-filter-path", "good.keep", "--custom-rm-path", "deaf.score"]
+    done = subprocess.run(
+        [sys.executable, "-m", "trainci", "contracts", "check", "--timeout", "0.5", *hooks],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 1
+    assert "deaf.py" in done.stderr + done.stdout
+    assert " in score" in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "1e12"])
+def test_a_time_limit_is_a_length_of_time(seconds: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "trainci", "contracts", "check", "--timeout", seconds, "--custom-rm-path", "a.b"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert "--timeout" in done.stderr
 
 
 CONTRACT_FILE = """
