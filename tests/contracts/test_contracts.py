@@ -6,8 +6,7 @@ import itertools
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -429,19 +428,42 @@ def test_a_hook_that_never_returns_is_ended_and_its_stack_shown(write: Write, ki
         assert "index=0" in verdict.sample, "what it was given"
 
 
-def test_a_hook_that_ends_in_time_leaves_other_alarms_as_they_were(write: Write) -> None:
-    rung: list[int] = []
-    before = signal.signal(signal.SIGALRM, lambda *_: rung.append(1))
-    outer = signal.setitimer(signal.ITIMER_REAL, 1.0)  # as pytest-timeout does
-    try:
-        assert contracts.check(
-            SLIME.find("custom-rm-path"), write(GOOD["custom-rm-path"]), limit=contracts.Limit(0.9)
-        ).passed
-        while not rung:
-            time.sleep(0.01)
-    finally:
-        signal.signal(signal.SIGALRM, before)
-        signal.setitimer(signal.ITIMER_REAL, *outer)
+class AlarmOfTheRunner(BaseException):
+    """What an alarm of a test runner raises."""
+
+
+@pytest.fixture
+def alarm() -> Iterator[Callable[[float], None]]:
+    """An alarm in so many seconds, as pytest-timeout sets one."""
+
+    def ring(*_: object) -> None:
+        raise AlarmOfTheRunner
+
+    before = signal.signal(signal.SIGALRM, ring)
+    outer = signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def set_alarm(seconds: float) -> None:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+    yield set_alarm
+    signal.signal(signal.SIGALRM, before)
+    signal.setitimer(signal.ITIMER_REAL, *outer)
+
+
+@pytest.mark.parametrize("source", [GOOD["custom-rm-path"], ENDLESS["loop"]])
+def test_an_alarm_that_comes_later_still_comes(write: Write, alarm: Callable[[float], None], source: str) -> None:
+    alarm(1000)
+    handler = signal.getsignal(signal.SIGALRM)
+    contracts.check(SLIME.find("custom-rm-path"), write(source), limit=contracts.Limit(1))
+    assert 800 < signal.getitimer(signal.ITIMER_REAL)[0] <= 1000
+    assert signal.getsignal(signal.SIGALRM) is handler
+
+
+def test_an_alarm_that_comes_earlier_comes_alone(write: Write, alarm: Callable[[float], None]) -> None:
+    path = write(ENDLESS["import"])
+    alarm(0.5)
+    verdict = contracts.check(SLIME.find("custom-rm-path"), path, limit=contracts.Limit(500))
+    assert "raised AlarmOfTheRunner" in verdict.problem
 
 
 # A lock that C code waits for heeds no signal; what swallows every exception heeds no exception.
