@@ -139,8 +139,8 @@ LATER = (
     "A harder set of 30 (`later2_…`), written after that, before anything was changed for it: 23 right; machine's",
     "fault found 9 of 12, and said wrongly once of the code: by a port that had been in use before ten steps",
     "of training. A third one of 26 (`later3_…`), in the same way: 22 right; machine's fault found 10 of 11,",
-    "and said wrongly once, of a package's hash that may be anybody's. The sets are among the cases since, what they",
-    "showed is mended. Whoever wrote the rules wrote the sets too: a set by somebody else is harder.",
+    "and said wrongly once, of a package's hash that may be anybody's. The sets are among the cases since, what",
+    "they showed is mended. Whoever wrote the rules wrote the sets too: a set by somebody else is harder.",
 )
 
 

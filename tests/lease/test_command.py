@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from importlib.metadata import entry_points
 
 import pytest
@@ -52,6 +53,13 @@ def test_the_job_sees_its_devices_and_ports(host):
     assert seen["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
     base, count = int(seen["TRAINCI_PORT_BASE"]), int(seen["TRAINCI_PORT_COUNT"])
     assert base <= int(seen["MASTER_PORT"]) < base + count
+
+
+def test_the_job_sees_when_its_time_limit_is_over(host):
+    before = time.monotonic()
+    seen = variables(host.run("--time-limit", "500", "--", "env").stdout)
+    assert before + 500 <= float(seen["TRAINCI_DEADLINE"]) <= time.monotonic() + 500
+    assert "TRAINCI_DEADLINE" not in variables(host.run("--", "env").stdout)
 
 
 def test_a_cpu_test_is_given_no_gpu(host):

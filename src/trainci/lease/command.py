@@ -14,7 +14,7 @@ from trainci.host.devices.virtual import virtual_devices
 from trainci.host.processes import SignalPipe
 from trainci.host.visible import visible
 from trainci.lease.options import Options, parse, parse_lock_exec
-from trainci.lease.protocol import DEVICES_VARIABLE, LEASE_VARIABLE
+from trainci.lease.protocol import DEADLINE_VARIABLE, DEVICES_VARIABLE, LEASE_VARIABLE
 from trainci.lease.queue.acquire import StoppedWaiting, TooLate, Waiter
 from trainci.lease.queue.cycle import lock_paths
 from trainci.lease.queue.hold import Lease
@@ -187,4 +187,7 @@ def _variables(options: Options, lease: Lease, added: Mapping[str, str]) -> dict
     # With MIG, positions in NVML's list are not what CUDA counts.
     by_uuid = not by_number or any(device.uuid.startswith("MIG-") for device in lease.devices)
     hidden = options.virtual is not None or not lease.devices
-    return job_variables(lease, options.target_env_name, by_uuid, hidden, {**os.environ, **added})
+    parent = {**os.environ, **added}
+    if options.time_limit is not None:
+        parent[DEADLINE_VARIABLE] = f"{time.monotonic() + options.time_limit:.3f}"
+    return job_variables(lease, options.target_env_name, by_uuid, hidden, parent)
