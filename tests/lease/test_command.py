@@ -183,15 +183,6 @@ def test_a_time_limit_beyond_what_poll_takes_is_one(host):
     assert host.run("--time-limit", "1e9", "--grace", "1e9", "--", "true").returncode == 0
 
 
-def test_a_full_or_broken_disk_is_the_machines_fault_in_one_line(host):
-    host.run("--", "true")
-    (host.path / "queue" / "lock").unlink()
-    (host.path / "queue" / "lock").mkdir()
-    done = host.run("--", "true")
-    assert done.returncode == 3
-    assert done.stderr == f"trainci lease: {host.path}/queue/lock: Is a directory.\n"
-
-
 def test_75_when_the_devices_did_not_come_in_time(host):
     host.holder("--count", "8")
     assert host.run("--count", "1", "--timeout", "0.1", "--", "true").returncode == 75

@@ -207,7 +207,8 @@ def test_what_a_job_started_before_it_was_moved_is_moved_too():
 
 def test_a_record_cannot_name_a_cgroup_of_others():
     own = "/sys/fs/cgroup/user.slice/trainci-abc"
-    assert cgroup.checked(own, "abc") == own
+    assert cgroup.checked(own, "abc", 0) == own
+    assert cgroup.checked(own, "abc", 65534) == ""
     for other in (
         "/sys/fs/cgroup",
         "/sys/fs/cgroup/system.slice",
@@ -215,4 +216,4 @@ def test_a_record_cannot_name_a_cgroup_of_others():
         f"{own}/..",
         f"{own}/../trainci-abc",
     ):
-        assert cgroup.checked(other, "abc") == ""
+        assert cgroup.checked(other, "abc", 0) == ""

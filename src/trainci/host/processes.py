@@ -15,6 +15,8 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from trainci.host.files import read_text
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 # How long SIGKILL may take to act before a process counts as one that cannot be killed (state D: it waits for
@@ -192,6 +194,13 @@ def marked(name: str, part: str, among: Iterable[Process] | None = None) -> list
         for each in (processes() if among is None else among)
         if each.pid != os.getpid() and part.encode() in _variable(each.pid, name).split(b"/")
     ]
+
+
+def owner(pid: int) -> int | None:
+    """The user who started a process: its real user id, whatever it has become; None where it is gone."""
+    lines = (read_text(f"/proc/{pid}/status") or "").splitlines()
+    uids = [line.split()[1] for line in lines if line.startswith("Uid:")]
+    return int(uids[0]) if uids else None
 
 
 def _variable(pid: int, name: str) -> bytes:

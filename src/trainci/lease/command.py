@@ -16,13 +16,13 @@ from trainci.host.visible import visible
 from trainci.lease.options import Options, parse, parse_lock_exec
 from trainci.lease.protocol import DEVICES_VARIABLE, LEASE_VARIABLE
 from trainci.lease.queue.acquire import StoppedWaiting, TooLate, Waiter
-from trainci.lease.queue.cycle import lock_paths
+from trainci.lease.queue.cycle import is_taken
 from trainci.lease.queue.hold import Lease
 from trainci.lease.reporter import LOCK_EXEC, Reporter
-from trainci.lease.store.directory import Directory, open_directory
+from trainci.lease.store.directory import FULL, Directory, open_directory
 from trainci.lease.store.health import nvml_probe
 from trainci.lease.store.inventory import gpus
-from trainci.lease.store.locks import is_held
+from trainci.lease.store.leases import running
 from trainci.lease.store.records import FOREVER, Request
 from trainci.lease.supervise.environment import job_variables, pick
 from trainci.lease.supervise.supervisor import ENDING_SIGNALS, Job
@@ -68,6 +68,12 @@ def _guarded(
         sys.stderr.write(f"{program}: {error}\n")
         return error.exit_code
     except OSError as error:
+        if error.errno in FULL:
+            sys.stderr.write(
+                f"{program}: the file system of the lock directory is full ({error.strerror}), so nothing was leased:"
+                " make room, or use another --lock-dir for all.\n"
+            )
+            return EXIT_MACHINE
         sys.stderr.write(f"{program}: {error.filename or 'the lock directory'}: {error.strerror}.\n")
         return EXIT_MACHINE
 
@@ -143,7 +149,8 @@ def _devices(directory: Directory, options: Options) -> tuple[Device, ...]:
 
 
 def _print_free(directory: Directory, devices: tuple[Device, ...], pattern: str) -> int:
-    free = [device for device in devices if not any(map(is_held, lock_paths(directory, device, pattern)))]
+    held = {uuid for lease in running(directory) for uuid in lease.record.devices}
+    free = [device for device in devices if device.uuid not in held and not is_taken(directory, device, pattern)]
     sys.stdout.write(f"Free GPUs: {','.join(str(device.index) for device in free)}\n")
     return EXIT_OK
 
