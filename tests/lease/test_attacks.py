@@ -3,11 +3,14 @@ nothing of root's is written, and whoever asks is answered in time."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
+import zlib
 from pathlib import Path
 
 import pytest
@@ -183,3 +186,223 @@ def test_a_record_of_the_dead_that_is_not_ours_to_remove_keeps_no_device(shared)
     )
     assert done.stdout == "mine\n", done.stderr
     assert path.exists()
+
+
+def bounded(host, *flags, limit=15):
+    """A request that must be answered in time, with a sentence or the device."""
+    begun = time.monotonic()
+    done = host.run("--devices", "0", "--timeout", "5", *flags, "--", "echo", "got it")
+    assert time.monotonic() - begun < limit
+    assert "Traceback" not in done.stderr
+    assert done.returncode in (0, 2, 3, 75)
+    if done.returncode:
+        assert done.stderr.splitlines()[-1].startswith("trainci lease: ")
+    return done
+
+
+def as_third(host, timeout=10):
+    """A request of a user who can remove nothing of another's."""
+    third = ["setpriv", "--reuid=1", "--regid=1", "--clear-groups"]
+    command = [*third, *host.command("--devices", "0", "--timeout", str(timeout), "--", "echo", "got it")]
+    return subprocess.run(command, env=host.environment, capture_output=True, text=True, timeout=40)
+
+
+@contextlib.contextmanager
+def stranger(code, *arguments):
+    """Python code of another user that runs until it is ended; it prints a line once it is ready."""
+    command = [*as_nobody(), sys.executable, "-c", f"import fcntl, glob, os, socket, sys, time\n{code}"]
+    with subprocess.Popen([*command, *map(str, arguments)], stdout=subprocess.PIPE, text=True) as process:
+        process.stdout.readline()
+        yield
+        process.kill()
+
+
+BIND_ALL = """
+held = []
+for base in range(20000, 32000, 100):
+    one = socket.socket(socket.AF_UNIX)
+    try:
+        one.bind(f"\\0trainci-ports-{base}")
+        held.append(one)
+    except OSError:
+        pass
+print("bound", flush=True)
+time.sleep(60)
+"""
+
+
+def test_names_of_ports_that_a_stranger_binds_stop_no_lease(shared):
+    with stranger(BIND_ALL):
+        jobs = [shared.holder("--devices", number) for number in "123"]
+        assert bounded(shared).stdout == "got it\n"
+        assert len({job.event("granted")["port_base"] for job in jobs}) == 3
+
+
+BIND = """
+one = socket.socket(socket.AF_UNIX)
+one.bind(sys.argv[1].replace("@", "\\0"))
+print("bound", flush=True)
+time.sleep(60)
+"""
+
+
+def test_the_name_of_a_device_that_a_stranger_binds_is_waited_for_in_bounds(shared):
+    job = shared.holder("--devices", "0")
+    ours = f"{zlib.crc32(str(shared.path).encode()):08x}-cpu-0"
+    (name,) = {line.split()[-1] for line in Path("/proc/net/unix").read_text().splitlines() if ours in line}
+    job.process.terminate()
+    job.wait()
+    with stranger(BIND, name):
+        assert bounded(shared).returncode == 75
+    assert bounded(shared).returncode == 0
+
+
+RUBBISH = {
+    "link to /dev/zero": "os.symlink('/dev/zero', path)",
+    "pipe": "os.mkfifo(path)",
+    "folder": "os.mkdir(path)",
+    "garbage": "path.write_bytes(b'\\xff\\0{[' * 99)",
+    "nested JSON": "path.write_text('[' * 100000)",
+    "wrong JSON": 'path.write_text(\'{"devices": 1, "reason": [], "since": "x", "id": {}}\')',
+    "huge": "os.truncate(os.open(path, os.O_CREAT | os.O_RDWR), 1 << 33)",
+    "socket": "socket.socket(socket.AF_UNIX).bind(str(path))",
+    "unreadable": "os.close(os.open(path, os.O_CREAT, 0))",
+}
+PLACES = [
+    "health/cpu-0",
+    "tickets/000000001-abc",
+    "tickets/999999999-abc",
+    "tickets/000000001-abc.fifo",
+    "leases/abc",
+    "queue/reservations",
+    "queue/foreign",
+    "queue/lock.7",
+    "queue/watcher.fifo",
+    "queue/watcher.lock",
+    "inventory/abc",
+    "nested/abc",
+    "ports/20000",
+]
+
+
+@pytest.mark.parametrize("kind", RUBBISH)
+def test_rubbish_in_the_lock_directory_is_passed_over(shared, kind):
+    """By root, and by a third user, who can remove nothing of it."""
+    for name in ("queue/reservations", "queue/foreign", "queue/watcher.fifo", "queue/watcher.lock"):
+        (shared.path / name).unlink(missing_ok=True)
+    try_all(shared, RUBBISH[kind], *PLACES)
+    assert os.path.lexists(shared.path / "leases" / "abc")
+    done = as_third(shared)
+    assert done.stdout == "got it\n", done.stderr
+    assert bounded(shared).stdout == "got it\n"
+    holder = shared.holder("--devices", "0")
+    waiter = shared.waiter("--devices", "0")
+    holder.process.terminate()
+    assert waiter.end()[0] == 0
+
+
+@pytest.mark.parametrize("kind", RUBBISH)
+def test_rubbish_in_the_place_of_a_devices_lock_is_named_or_set_aside(shared, kind):
+    try_all(shared, RUBBISH[kind], "devices/cpu-0.lock")
+    done = as_third(shared, timeout=2)
+    assert done.stdout == "got it\n" or "devices/cpu-0.lock" in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr
+    assert bounded(shared).stdout == "got it\n", "root can set it aside"
+
+
+SIGN = """
+print("up", flush=True)
+while True:
+    for path in glob.glob(sys.argv[1] + "/queue/lock.*"):
+        try:
+            one = os.open(path, os.O_RDWR)
+            fcntl.flock(one, fcntl.LOCK_EX)
+            until = time.time() + 30
+            while time.time() < until and os.path.exists(path):
+                os.pwrite(one, os.urandom(8), 0)
+                time.sleep(0.05)
+            os.close(one)
+        except OSError:
+            pass
+"""
+
+
+def test_a_mutex_that_is_signed_again_and_again_keeps_nobody_from_leaving(shared):
+    with stranger(SIGN, shared.path):
+        bounded(shared, limit=25)
+        job = shared.start("--devices", "0", "--", "sleep", "100")
+        job.process.terminate()
+        job.process.wait(25)
+
+
+@pytest.mark.parametrize(
+    "name", ["queue", "devices", "leases", "tickets", "health", "inventory", "nested", "ports"]
+)
+def test_a_folder_that_is_removed_or_replaced_heals(shared, name):
+    shutil.rmtree(shared.path / name)
+    assert bounded(shared).returncode == 0
+    holder = shared.holder("--devices", "0")
+    waiter = shared.waiter("--devices", "0")
+    shutil.rmtree(shared.path / name)
+    # Before the next who enters: the folder is his, and not sticky.
+    (shared.path).chmod(0o777)
+    attack("os.umask(0); os.mkdir(sys.argv[1], 0o777)", shared.path / name)
+    (shared.path).chmod(0o1777)
+    holder.process.terminate()
+    assert waiter.end()[0] == 0
+    assert (shared.path / name).stat().st_uid == 0
+
+
+@pytest.fixture
+def small(shared):
+    """The lock directory on a file system of its own, and what fills that up."""
+    shutil.rmtree(shared.path)
+    shared.path.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k,nr_inodes=200", "tmpfs", shared.path]).returncode:
+        pytest.skip("nothing can be mounted here")
+    shared.path.chmod(0o1777)
+    shared.run("--count", "0", "--", "true")
+
+    def fill():
+        with contextlib.suppress(OSError), (shared.path / "filler").open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(1024))
+        with contextlib.suppress(OSError):
+            for number in range(1000):
+                (shared.path / f"filler{number}").touch()
+
+    yield fill
+    for job in shared.jobs:
+        job.dispose()
+    subprocess.run(["umount", "--lazy", shared.path])
+
+
+def test_giving_back_needs_no_space_and_what_the_command_said_stands(shared, small, tmp_path):
+    go = tmp_path / "go"
+    os.mkfifo(go)
+    holder = shared.holder("--count", "8", command=("sh", "-c", f"read line < {go}; echo success; exit 0"))
+    waiter = shared.waiter("--count", "1", command=("echo", "next"))
+    small()
+    before = sorted(str(path) for path in shared.path.rglob("*"))
+    go.write_text("go\n")
+    code, out, err = holder.end()
+    assert (code, out) == (0, "success\n"), err
+    assert holder.event("ended")["lost"] == ""
+    # The next was told, and cannot write down that it has the device: it says so, and takes nothing half.
+    code, out, err = waiter.end()
+    assert (code, out) == (0, "next\n") or (code == 3 and "is full" in err.splitlines()[-1]), err
+    assert not list((shared.path / "leases").iterdir())
+    assert set(map(str, shared.path.rglob("*"))) <= set(before) | {str(shared.path / "ports")}
+
+
+def test_a_request_on_a_full_disk_says_so_and_takes_nothing(shared, small):
+    small()
+    done = shared.run("--devices", "0", "--", "true")
+    assert done.returncode == 3
+    assert "the file system of the lock directory is full" in done.stderr and done.stderr.count("\n") == 1
+    before = sorted(map(str, shared.path.rglob("*")))
+    assert shared.run("--devices", "0", "--", "true").returncode == 3
+    assert sorted(map(str, shared.path.rglob("*"))) == before
+    for path in shared.path.glob("filler*"):
+        path.unlink()
+    assert shared.run("--devices", "0", "--timeout", "5", "--", "true").returncode == 0

@@ -121,7 +121,15 @@ def local_executor(root: Path, spec: str) -> LocalExecutor:
 
     :raises UsageError: ``spec`` makes no sense, or names a device that is not there.
     """
-    return LocalExecutor(root, devices.pool(spec), ("--devices", spec))
+    return LocalExecutor(root, _within_lease(devices.pool(spec)), ("--devices", spec))
+
+
+def _within_lease(pool: Pool) -> Pool:
+    """As many of the virtual devices as an outer lease holds, if we run inside one; GPUs it has hidden already."""
+    outer = protocol.outer_lease(os.environ)
+    if outer is None or not pool.virtual:
+        return pool
+    return Pool(pool.devices[: len(outer[1])], virtual=True)
 
 
 def _shell_word(text: str) -> str:

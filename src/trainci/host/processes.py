@@ -62,6 +62,10 @@ class Process:
                 signal.pidfd_send_signal(handle, number)
 
 
+# A child that the kernel says is there and /proc does not show (hidepid, proc(5)): another user's.
+UNSEEN = Process(0, 0, 0, 0, 0, "?")
+
+
 def poll_timeout(seconds: float) -> int:
     """Milliseconds for ``poll``, rounded up; at most the 24 days that it takes: who waits longer looks again."""
     return min(2**31 - 1, max(0, int(seconds * 1000)) + 1)
@@ -247,7 +251,7 @@ def end(find: Callable[[], Collection[Process] | None], grace: float, *, ask: bo
 
 def end_descendants(grace: float, on_exit: Callable[[int, int], None]) -> list[Process]:
     """``end`` every descendant of this subreaper, and collect its children as ``reap`` does."""
-    return end(lambda: descendants(os.getpid()) if reap(on_exit) else None, grace)
+    return end(lambda: descendants(os.getpid()) or [UNSEEN] if reap(on_exit) else None, grace)
 
 
 def wait_for_exit(watched: Collection[Process], timeout: float) -> None:

@@ -57,8 +57,8 @@ class Lease:
 
         :raises MachineError: none is free.
         """
-        self.port_base, descriptor = take_block(int(self.record.id, 16))
-        self.locks.append(descriptor)
+        self.port_base, held = take_block(self.directory, int(self.record.id, 16))
+        self.locks += held
 
     def listen(self) -> None:
         """Hear from now on what goes wrong with the devices; those that break are quarantined at the end.

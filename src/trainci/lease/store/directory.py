@@ -10,6 +10,7 @@ leases/ID       the record of a running lease, flocked by its wrapper and its su
 tickets/N-ID    a waiting request, flocked by its owner; N-ID.fifo wakes that owner
 health/ID       why a device is quarantined, and since when
 inventory/KEY   what NVML said about the devices, for one driver and one view of them
+ports/PORT      a block of ports, flocked by who has it
 nested/ID       the lock directory of the leases within a lease
 """
 
@@ -28,7 +29,7 @@ from trainci.lease.store.trust import is_trusted, refuse_strangers, refuse_unsha
 
 FORMAT = 3
 # Nobody may remove or replace the files of another user in them.
-_FOLDERS = ("queue", "devices", "leases", "tickets", "health", "inventory", "nested")
+_FOLDERS = ("queue", "devices", "leases", "tickets", "health", "inventory", "nested", "ports")
 _STICKY = 0o1000
 # What one user writes and others only read, or lock: who may only read a file can lock it, too (flock(2)).
 OWN = 0o644

@@ -21,6 +21,8 @@ from trainci.lease.store.records import BROKEN, device_fields, load_device
 from trainci.lease.store.trust import is_trusted
 from trainci.model import Device
 
+# What NVML cannot reach has no UUID that we know.
+UNREACHABLE = "unreachable-"
 _DRIVER = "/proc/driver/nvidia/version"
 
 
@@ -53,7 +55,7 @@ def _kept(directory: Directory) -> tuple[Device, ...]:
         return kept
     found = _asked()
     # One that cannot be reached may come back before the next boot.
-    if not any(device.uuid.startswith("unreachable-") for device in found):
+    if not any(device.uuid.startswith(UNREACHABLE) for device in found):
         # It saves time only: where it cannot be written, NVML is asked again.
         with contextlib.suppress(OSError, MachineError):
             directory.write(path, json.dumps({"key": key, "devices": [*map(device_fields, found)]}), OWN)
