@@ -220,7 +220,7 @@ def stranger(code, *arguments):
 BIND_ALL = """
 held = []
 for base in range(20000, 32000, 100):
-    one = socket.socket(socket.AF_UNIX)
+    one = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
         one.bind(f"\\0trainci-ports-{base}")
         held.append(one)
@@ -239,7 +239,7 @@ def test_names_of_ports_that_a_stranger_binds_stop_no_lease(shared):
 
 
 BIND = """
-one = socket.socket(socket.AF_UNIX)
+one = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 one.bind(sys.argv[1].replace("@", "\\0"))
 print("bound", flush=True)
 time.sleep(60)
@@ -374,6 +374,7 @@ def small(shared):
     yield fill
     for job in shared.jobs:
         job.dispose()
+    shared.jobs.clear()
     subprocess.run(["umount", "--lazy", shared.path])
 
 
@@ -383,7 +384,7 @@ def test_giving_back_needs_no_space_and_what_the_command_said_stands(shared, sma
     holder = shared.holder("--count", "8", command=("sh", "-c", f"read line < {go}; echo success; exit 0"))
     waiter = shared.waiter("--count", "1", command=("echo", "next"))
     small()
-    before = sorted(str(path) for path in shared.path.rglob("*"))
+    before = {path.relative_to(shared.path).as_posix() for path in shared.path.rglob("*")}
     go.write_text("go\n")
     code, out, err = holder.end()
     assert (code, out) == (0, "success\n"), err
@@ -392,7 +393,8 @@ def test_giving_back_needs_no_space_and_what_the_command_said_stands(shared, sma
     code, out, err = waiter.end()
     assert (code, out) == (0, "next\n") or (code == 3 and "is full" in err.splitlines()[-1]), err
     assert not list((shared.path / "leases").iterdir())
-    assert set(map(str, shared.path.rglob("*"))) <= set(before) | {str(shared.path / "ports")}
+    left = {path.relative_to(shared.path).as_posix() for path in shared.path.rglob("*")} - before
+    assert not [path for path in left if not path.startswith("ports/")], "temporary files"
 
 
 def test_a_request_on_a_full_disk_says_so_and_takes_nothing(shared, small):
@@ -406,3 +408,94 @@ def test_a_request_on_a_full_disk_says_so_and_takes_nothing(shared, small):
     for path in shared.path.glob("filler*"):
         path.unlink()
     assert shared.run("--devices", "0", "--timeout", "5", "--", "true").returncode == 0
+
+
+# Anything at all that a user may do to files, at random, from a seed, until he is ended.
+VANDAL = """
+import json, random
+folder, dice = sys.argv[1], random.Random(int(sys.argv[2]))
+folders = "queue devices leases tickets health inventory nested ports".split()
+held = []
+
+def existing():
+    found = [path for name in folders for path in glob.glob(os.path.join(folder, name, "*"))]
+    return dice.choice([*found, folder])
+
+def made_up():
+    names = "lock.1 lock.2 lock.99 reservations foreign watcher.lock watcher.fifo cpu-0 cpu-1.lock abc 20000 "
+    names += "000000001-abc 999999999-abc 000000001-abc.fifo .lease-abc"
+    return os.path.join(folder, dice.choice(folders), dice.choice(names.split()))
+
+def text():
+    record = {"id": "abc", "devices": ["cpu-0", "cpu-1"], "name": "x", "uid": 0, "pid": 1, "since": 1}
+    record.update(until=None, cgroup="")
+    ticket = {"id": "abc", "count": 1, "pattern": "", "name": "x", "uid": 0, "pid": 1, "since": 1, "bound": None}
+    ticket["devices"] = [{"index": 0, "uuid": "cpu-0", "numa": -1, "group": -1}]
+    return json.dumps(dice.choice([record, ticket, {}, [], {"reason": "x", "since": 1}]))
+
+def write():
+    with open(made_up(), "w") as file:
+        file.write(text())
+
+def lock():
+    held.append(os.open(dice.choice([existing, made_up])(), os.O_RDONLY | os.O_NONBLOCK))
+    fcntl.flock(held[-1], fcntl.LOCK_NB | dice.choice([fcntl.LOCK_EX, fcntl.LOCK_SH]))
+    while len(held) > 3:
+        os.close(held.pop(0))
+
+DEEDS = [
+    write,
+    lock,
+    lambda: os.unlink(existing()),
+    lambda: os.rename(existing(), made_up()),
+    lambda: os.rename(made_up(), existing()),
+    lambda: os.truncate(existing(), 0),
+    lambda: os.symlink(sys.argv[3], made_up()),
+    lambda: os.link(existing(), made_up()),
+    lambda: os.mkfifo(made_up()),
+    lambda: os.mkdir(made_up()),
+    lambda: os.chmod(existing(), dice.choice([0, 0o777])),
+    lambda: os.write(os.open(existing(), os.O_WRONLY | os.O_NONBLOCK), b"!" * 9),
+]
+print("ready", flush=True)
+while True:
+    try:
+        dice.choice(DEEDS)()
+    except OSError:
+        pass
+    time.sleep(0.005)
+"""
+# Fails where somebody else is in with one of its devices.
+ALONE = """
+import os, sys, time
+mine = [os.path.join(sys.argv[1], device) for device in os.environ["TRAINCI_DEVICES"].split(",")]
+for path in mine:
+    os.mkdir(path)
+time.sleep(0.1)
+for path in mine:
+    os.rmdir(path)
+print("alone")
+"""
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_whatever_another_user_does_to_the_files_no_device_has_two_holders(shared, tmp_path, seed):
+    secret = shared.path.parent / "secret"
+    secret.write_text("SECRET")
+    secret.chmod(0o600)
+    shared.devices = 2
+    with stranger(VANDAL, shared.path, seed, secret):
+        jobs = []
+        for number in range(12):
+            limits = ("--count", str(1 + number % 2), "--timeout", "20", "--time-limit", "5")
+            jobs.append(shared.start(*limits, "--", sys.executable, "-S", "-c", ALONE, str(tmp_path)))
+        ended = [job.process.communicate(timeout=90) for job in jobs]
+    codes = [job.process.returncode for job in jobs]
+    for code, (out, err) in zip(codes, ended, strict=True):
+        assert (code == 0 and out == "alone\n") or (code in (3, 75) and err.startswith("trainci lease: ")), err
+        assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+    assert secret.read_text() == "SECRET" and secret.stat().st_mode & 0o777 == 0o600
+    # Once he is gone, so is what he did.
+    done = shared.run("--count", "2", "--timeout", "20", "--", "echo", "got them")
+    assert done.stdout == "got them\n", done.stderr

@@ -206,7 +206,7 @@ def test_a_run_within_a_lease_uses_what_the_lease_holds(host, tmp_path):
     (repository / "tests").mkdir(parents=True)
     for name, count in (("one", 1), ("two", 2)):
         (repository / "tests" / f"test_{name}.py").write_text(f"NUM_GPUS = {count}\n\ndef test_it():\n    pass\n")
-    (repository / "trainci.toml").write_text('[suites.short]\ntests = "all"\n')
+    (repository / "trainci.toml").write_text('[suites.short]\ntests = ["tests/test_one.py", "tests/test_two.py"]\n')
     run = [sys.executable, "-m", "trainci", "run", "short", "--devices", "cpu:8"]
     done = host.run("--devices", "2,3", "--", "env", "-C", str(repository), *run)
     assert done.returncode == 0, done.stdout + done.stderr
