@@ -499,3 +499,23 @@ def test_whatever_another_user_does_to_the_files_no_device_has_two_holders(share
     # Once he is gone, so is what he did.
     done = shared.run("--count", "2", "--timeout", "20", "--", "echo", "got them")
     assert done.stdout == "got them\n", done.stderr
+
+
+def test_a_gpu_of_a_job_in_another_network_is_not_given_out_when_all_files_are_lost(shared):
+    """As of a container: its claim is not seen here, but its processes are."""
+    lease = (
+        "import sys\nfrom trainci.lease import command\nfrom trainci.model import Device\n"
+        "command.gpus = lambda directory, total: (Device(0, 'GPU-5eca0002-attack'),)\n"
+        "command._known_to_nvml = lambda devices: False\nsys.exit(command.main(sys.argv[1:]))"
+    )
+    base = [sys.executable, "-c", lease, "--lock-dir", shared.path, "--count", "1"]
+    if subprocess.run(["unshare", "--net", "true"]).returncode:
+        pytest.skip("no other network can be made here")
+    inside = ["unshare", "--net", *base, "--", "sh", "-c", "echo up; sleep 60"]
+    with subprocess.Popen(inside, stdout=subprocess.PIPE, text=True, env=shared.environment) as first:
+        assert first.stdout.readline() == "up\n"
+        shutil.rmtree(shared.path)
+        other = subprocess.run([*base, "--timeout", "1.5", "--", "true"], env=shared.environment)
+        first.terminate()
+    assert other.returncode == 75
+    assert subprocess.run([*base, "--timeout", "5", "--", "true"], env=shared.environment).returncode == 0

@@ -187,16 +187,16 @@ def below(roots: Iterable[int], among: Iterable[Process]) -> list[Process]:
     return tree
 
 
-def marked(name: str, part: str, among: Iterable[Process] | None = None) -> list[Process]:
+def marked(name: str, part: str, among: Iterable[Process] | None = None, separator: str = "/") -> list[Process]:
     """Those of ``among`` (all), but us, that were started with ``part`` in the environment variable ``name``.
 
-    The variable's value is a list with "/" between its parts. Only processes whose environment this user may read
-    can be found, and not those that were started with another environment.
+    The variable's value is a list with ``separator`` between its parts. Only processes whose environment this user
+    may read can be found, and not those that were started with another environment.
     """
     return [
         each
         for each in (processes() if among is None else among)
-        if each.pid != os.getpid() and part.encode() in _variable(each.pid, name).split(b"/")
+        if each.pid != os.getpid() and part.encode() in _variable(each.pid, name).split(separator.encode())
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import time
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 from trainci.host import cgroup
 from trainci.host.processes import Process, end, marked, owner
-from trainci.lease.protocol import LEASE_VARIABLE
+from trainci.lease.protocol import DEVICES_VARIABLE, LEASE_VARIABLE
 from trainci.lease.queue.cycle import lock_paths, publish, ring_watcher, run_cycle, wake
 from trainci.lease.queue.tickets import waiting
 from trainci.lease.store.claims import claim
@@ -81,14 +82,18 @@ class Lease:
             self._hand_over()
 
     def _hand_over(self) -> None:
-        with Mutex(self.directory):
+        decision = None
+        with contextlib.ExitStack() as stack:
+            # Whether or not the mutex can be had.
+            stack.callback(self.detach)
+            stack.enter_context(Mutex(self.directory))
             self.release()
             queue = waiting(self.directory) if self.devices else ()
-            if not queue:
-                return
-            decision = run_cycle(self.directory, time.time(), queue)
-            publish(self.directory, decision)
-        wake(self.directory, decision)
+            if queue:
+                decision = run_cycle(self.directory, time.time(), queue)
+                publish(self.directory, decision)
+        if decision is not None:
+            wake(self.directory, decision)
 
     def release(self) -> None:
         """Give everything back, for which no space is needed; the caller holds the mutex and sees to the others."""
@@ -102,8 +107,11 @@ class Lease:
     def detach(self) -> None:
         """Close our descriptors only; what other processes of the job hold stays held, and stays recorded."""
         self.give_claims_away()
-        for descriptor in (*self.locks, self.guard):
-            os.close(descriptor)
+        while self.locks:
+            os.close(self.locks.pop())
+        if self.guard >= 0:
+            os.close(self.guard)
+            self.guard = -1
 
     def give_claims_away(self) -> None:
         """Close our claims only: who has inherited them holds them."""
@@ -136,6 +144,8 @@ def acquire(directory: Directory, request: Request, devices: tuple[Device, ...],
     claims: list[int] = []
     try:
         for device in devices:
+            if _is_used(directory, device):
+                raise LockedError(device.uuid)
             for path in lock_paths(directory, device, request.pattern):
                 locks.append(_take_one(directory, device, path))
             claims.append(_claim(directory, device))
@@ -148,6 +158,17 @@ def acquire(directory: Directory, request: Request, devices: tuple[Device, ...],
             os.close(held)
         raise
     return Lease(directory, record, devices, locks, claims, guard)
+
+
+def _is_used(directory: Directory, device: Device) -> bool:
+    """Is a GPU whose lock file is missing that of a job which runs all the same?
+
+    Its files may have been removed, and its claim be that of a container's own network. As far as we see processes.
+    """
+    if directory.nested or not device.uuid.startswith(("GPU-", "MIG-")):
+        return False
+    path = directory.join("devices", f"{device.uuid}.lock")
+    return not os.path.lexists(path) and bool(marked(DEVICES_VARIABLE, device.uuid, separator=","))
 
 
 def _claim(directory: Directory, device: Device) -> int:

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat
 
 from trainci.errors import MachineError, UsageError
@@ -236,7 +235,12 @@ def open_nested(directory: Directory, id: str) -> Directory:
 
 def remove_nested(directory: Directory, id: str) -> None:
     """Remove what the leases within a lease have left."""
-    shutil.rmtree(directory.join("nested", id), ignore_errors=True)
+    path = directory.join("nested", id)
+    if os.path.lexists(path):
+        # Few leases have any, and it takes long to import.
+        import shutil
+
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _shared_mode(found: os.stat_result) -> int:
