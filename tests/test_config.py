@@ -291,7 +291,7 @@ def test_the_schema_takes_what_is_right_and_refuses_what_is_wrong() -> None:
     assert [document for document in wrong if validator.is_valid(document)] == []
 
 
-@pytest.mark.parametrize("name", ["TRAINCI_LOCK_DIR", "trainci_x", "CUDA_VISIBLE_DEVICES", "MASTER_PORT"])
+@pytest.mark.parametrize("name", ["TRAINCI_LOCK_DIR", "TRAINCI_LEASE", "trainci_x"])
 def test_a_variable_that_trainci_sets_is_refused_in_env_with_its_line(repository: Any, name: str) -> None:
     """With a lock directory of its own a test would have a queue of its own, beside other holders."""
     repository.write("tests/test_a.py")

@@ -25,15 +25,9 @@ def env_value(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-# A lease sets them for each test: it knows the devices and the ports.
-_OF_A_LEASE = frozenset(
-    ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "MASTER_PORT")
-)
-
-
 def env_name(name: str) -> str:
-    """The name of a variable that is not trainci's to set: its own, and what a lease says of devices and ports."""
-    if name.upper().startswith("TRAINCI_") or name in _OF_A_LEASE:
+    """The name of a variable that is not one of trainci's own."""
+    if name.upper().startswith("TRAINCI_"):
         raise ValueError(
             f"{printable(name)} is set by trainci alone: with another value a test would use what others hold"
         )

@@ -149,7 +149,7 @@ def _outer(directory: Directory) -> Running | None:
     return found if found is not None and found.watched and found.owner in (0, os.geteuid()) else None
 
 
-def _devices(directory: Directory, options: Options, outer: Running | None) -> tuple[Device, ...]:
+def _devices(directory: Directory, options: Options, outer: Running | None = None) -> tuple[Device, ...]:
     """The devices that the request may be given."""
     if options.virtual is not None:
         devices = virtual_devices(MOST_DEVICES if outer else options.virtual)
