@@ -129,6 +129,7 @@ def _import_all() -> None:
     """What a lease imports only once it needs it may be gone, or another version, by then."""
     import binascii  # noqa: F401
     import pwd  # noqa: F401
+    import shutil  # noqa: F401
 
     import trainci.lease.command
     import trainci.lease.queue.watcher
