@@ -47,7 +47,8 @@ class Directory:
         self.file_mode = mode & 0o666
         # Is it that of the leases within a lease?
         self.nested = False
-        # Records of the dead that we found nothing behind, and that are not ours to remove (by inode).
+        # Records that do not count (``leases.identity``): of the dead that nothing is left of, but that are not ours
+        # to remove, and of the lease that we give back.
         self.void: set[tuple[int, int]] = set()
 
     def join(self, *parts: str) -> str:
