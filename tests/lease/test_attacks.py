@@ -522,3 +522,9 @@ def test_a_gpu_of_a_job_in_another_network_is_not_given_out_when_all_files_are_l
         first.terminate()
     assert other.returncode == 75
     assert subprocess.run([*base, "--timeout", "5", "--", "true"], env=shared.environment).returncode == 0
+
+
+@pytest.mark.slow
+def test_a_mutex_that_is_signed_again_and_again_is_taken_away(shared):
+    with stranger(SIGN, shared.path):
+        assert bounded(shared, "--timeout", "30", limit=60).stdout == "got it\n"

@@ -47,8 +47,8 @@ class Directory:
         self.file_mode = mode & 0o666
         # Is it that of the leases within a lease?
         self.nested = False
-        # Records that do not count (``leases.identity``): of the dead that nothing is left of, but that are not ours
-        # to remove, and of the lease that we give back.
+        # Records that do not count (``leases.identity``): of the lease that we give back, and of the dead of whom
+        # nothing is left, where they are not ours to remove.
         self.void: set[tuple[int, int]] = set()
 
     def join(self, *parts: str) -> str:
