@@ -341,13 +341,16 @@ def test_a_mutex_that_is_signed_again_and_again_keeps_nobody_from_leaving(shared
 def test_a_folder_that_is_removed_or_replaced_heals(shared, name):
     shutil.rmtree(shared.path / name)
     assert bounded(shared).returncode == 0
+    shutil.rmtree(shared.path / name)
+    # As when it was his before somebody made the directory root's: the folder is not sticky.
+    shared.path.chmod(0o777)
+    attack("os.umask(0); os.mkdir(sys.argv[1], 0o777)", shared.path / name)
+    shared.path.chmod(0o1777)
+    assert bounded(shared).returncode == 0
+    assert (shared.path / name).stat().st_uid == 0
     holder = shared.holder("--devices", "0")
     waiter = shared.waiter("--devices", "0")
     shutil.rmtree(shared.path / name)
-    # Before the next who enters: the folder is his, and not sticky.
-    (shared.path).chmod(0o777)
-    attack("os.umask(0); os.mkdir(sys.argv[1], 0o777)", shared.path / name)
-    (shared.path).chmod(0o1777)
     holder.process.terminate()
     assert waiter.end()[0] == 0
     assert (shared.path / name).stat().st_uid == 0
@@ -519,3 +522,9 @@ def test_a_gpu_of_a_job_in_another_network_is_not_given_out_when_all_files_are_l
         first.terminate()
     assert other.returncode == 75
     assert subprocess.run([*base, "--timeout", "5", "--", "true"], env=shared.environment).returncode == 0
+
+
+@pytest.mark.slow
+def test_a_mutex_that_is_signed_again_and_again_is_taken_away(shared):
+    with stranger(SIGN, shared.path):
+        assert bounded(shared, "--timeout", "30", limit=60).stdout == "got it\n"

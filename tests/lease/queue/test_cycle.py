@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import select
@@ -22,7 +23,7 @@ from trainci.lease.queue.cycle import (
 )
 from trainci.lease.queue.hold import LockedError, acquire
 from trainci.lease.queue.tickets import Arrival, Ticket, waiting
-from trainci.lease.store.directory import open_directory
+from trainci.lease.store.directory import Directory, open_directory
 from trainci.lease.store.files import remove
 from trainci.lease.store.locks import take
 from trainci.lease.store.records import (
@@ -157,3 +158,25 @@ def test_the_kernels_lock_decides_and_no_record(directory):
     acquire(directory, request("c", 2), DEVICES[2:], 3.0).release()
     first.release()
     acquire(directory, request("d", 4), DEVICES, 4.0).release()
+
+
+def test_a_decision_that_cannot_be_written_wakes_the_next_all_the_same(directory, enqueue, monkeypatch):
+    """The disk is full: giving back needs no space."""
+    ticket = enqueue(1, request("a"))
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Directory, "write", full)
+    decide_and_tell(directory)
+    assert rang(ticket)
+
+
+def test_devices_of_every_record_are_busy_whatever_became_of_their_lock_files(directory, enqueue):
+    lease = acquire(directory, request("a", 2), DEVICES[:2], 1.0)
+    enqueue(1, request("b"))
+    for device in DEVICES[:2]:
+        remove(directory.join("devices", f"{device.uuid}.lock"))
+    assert decide(directory).busy == {"cpu-0": FOREVER, "cpu-1": FOREVER}
+    lease.release()
+    assert decide(directory).busy == {}

@@ -17,7 +17,7 @@ from trainci.lease.store.claims import claim
 from trainci.lease.store.directory import Directory, remove_nested
 from trainci.lease.store.files import remove
 from trainci.lease.store.health import Probe, broken_by, quarantine
-from trainci.lease.store.leases import find
+from trainci.lease.store.leases import find, identity
 from trainci.lease.store.locks import is_held, take, try_lock
 from trainci.lease.store.mutex import Mutex
 from trainci.lease.store.ports import take_block
@@ -82,27 +82,38 @@ class Lease:
             self._hand_over()
 
     def _hand_over(self) -> None:
-        decision = None
         with contextlib.ExitStack() as stack:
             # Whether or not the mutex can be had.
             stack.callback(self.detach)
-            stack.enter_context(Mutex(self.directory))
-            self.release()
-            queue = waiting(self.directory) if self.devices else ()
-            if queue:
-                decision = run_cycle(self.directory, time.time(), queue)
-                publish(self.directory, decision)
-        if decision is not None:
-            wake(self.directory, decision)
+            with Mutex(self.directory):
+                self._let_go()
+                self.directory.void.add(identity(self.guard))
+                queue = waiting(self.directory) if self.devices else ()
+                decision = run_cycle(self.directory, time.time(), queue) if queue else None
+                if decision is not None:
+                    publish(self.directory, decision)
+                # A record that is gone says to whoever watches that the next are known.
+                self._remove_record()
+            if decision is not None:
+                wake(self.directory, decision)
+            fcntl.flock(self.guard, fcntl.LOCK_UN)
 
     def release(self) -> None:
         """Give everything back, for which no space is needed; the caller holds the mutex and sees to the others."""
-        remove_nested(self.directory, self.record.id)
-        remove(self._path)
-        for descriptor in (*self.locks, self.guard):
+        self._remove_record()
+        self._let_go()
+        fcntl.flock(self.guard, fcntl.LOCK_UN)
+        self.detach()
+
+    def _let_go(self) -> None:
+        for descriptor in self.locks:
             # Not by closing alone: the other process that watches over the job may be stopped, and has them open.
             fcntl.flock(descriptor, fcntl.LOCK_UN)
-        self.detach()
+        self.give_claims_away()
+
+    def _remove_record(self) -> None:
+        remove_nested(self.directory, self.record.id)
+        remove(self._path)
 
     def detach(self) -> None:
         """Close our descriptors only; what other processes of the job hold stays held, and stays recorded."""

@@ -13,6 +13,7 @@ import select
 import signal
 import threading
 import time
+from collections.abc import Mapping
 
 from trainci.host.processes import SignalPipe, die_with_parent, hold_signals
 from trainci.lease.queue.cycle import (
@@ -21,18 +22,20 @@ from trainci.lease.queue.cycle import (
     foreign_devices,
     lock_paths,
     publish,
+    read_reservations,
     run_cycle,
     wake,
 )
 from trainci.lease.queue.hold import end_survivors
-from trainci.lease.queue.tickets import Ticket, waiting
+from trainci.lease.queue.tickets import Ticket, ring, waiting
 from trainci.lease.store.directory import Directory
 from trainci.lease.store.files import open_pipe, open_regular
 from trainci.lease.store.leases import running
 from trainci.lease.store.locks import is_current
 from trainci.lease.store.mutex import Mutex
+from trainci.lease.store.records import Reservation
 
-_AFTER_A_CLEAN_END_S = 0.05
+_CHANGED, _CLEAN_END = b"!", b"."
 # Each takes a thread. A host has far fewer leases.
 _MOST_WATCHED = 512
 
@@ -96,7 +99,9 @@ class _Watcher:
             decision = self._decide()
             self._watch_tickets(decision)
             self._watch_devices(decision)
-            self._sleep(decision)
+            reservations = decision.reservations
+            while not self._sleep(reservations):
+                reservations = self._ring_granted()
 
     def _decide(self) -> Decision:
         with Mutex(self._directory):
@@ -104,6 +109,19 @@ class _Watcher:
             publish(self._directory, decision)
         wake(self._directory, decision)
         return decision
+
+    def _ring_granted(self) -> Mapping[str, Reservation]:
+        """Wake once more those whose turn it is; the reservations.
+
+        Whoever ended cleanly has run the cycle, and ours would only be in the way of the next; but he may have been
+        killed before he rang.
+        """
+        reservations = read_reservations(self._directory)
+        for name in self._directory.names("tickets"):
+            found = reservations.get(name.partition("-")[2])
+            if found is not None and found.granted_at is not None:
+                ring(self._directory.join("tickets", f"{name}.fifo"))
+        return reservations
 
     def _watch_tickets(self, decision: Decision) -> None:
         """A named pipe that nobody reads any more is an error to its writer: so a waiter's death shows at once."""
@@ -116,7 +134,7 @@ class _Watcher:
             except OSError:
                 # It died since we looked; a ticket that stays all the same is no reason to look for ever.
                 if name not in self._mute:
-                    os.write(self._report, b"!")
+                    os.write(self._report, _CHANGED)
                     self._mute.add(name)
 
     def _watch_devices(self, decision: Decision) -> None:
@@ -138,35 +156,42 @@ class _Watcher:
         """In a thread: until nobody holds this lock. Of a lease that nobody watches over, end what is left."""
         # The mutex's alarm is for the main thread.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+        news = _CHANGED
         try:
             descriptor = open_regular(path)
             fcntl.flock(descriptor, fcntl.LOCK_SH)
             # Closed before the news is told, so that the cycle that follows finds the device free.
             os.close(descriptor)
-            if lease:
-                if not os.path.lexists(path):
-                    # A clean end: whoever released the lease runs the cycle, and ours would only be in its way. It
-                    # comes all the same, should that process have been killed half way.
-                    time.sleep(_AFTER_A_CLEAN_END_S)
+            if lease and not os.path.lexists(path):
+                news = _CLEAN_END
+            elif lease:
                 end_survivors(self._directory, lease, self._grace)
         except OSError:
             pass
         finally:
             self._watched.discard(path)
-            os.write(self._report, b"!")
+            os.write(self._report, news)
 
-    def _sleep(self, decision: Decision) -> None:
+    def _sleep(self, reservations: Mapping[str, Reservation]) -> bool:
+        """Until something happens; False where it is only that leases have ended cleanly."""
         poller = select.poll()
         poller.register(self._news, select.POLLIN)
         poller.register(self._bell, select.POLLIN)
         for descriptor in self._tickets.values():
             poller.register(descriptor, 0)
-        times = [found.granted_at for found in decision.reservations.values()]
+        times = [found.granted_at for found in reservations.values()]
         granted = [at for at in times if at is not None]
         patience = min(granted) + GRANT_LASTS_S - time.time() if granted else None
-        poller.poll(None if patience is None else max(0, int(patience * 1000)) + 1)
-        for descriptor in (self._news, self._bell):
-            try:
-                os.read(descriptor, 4096)
-            except BlockingIOError:
-                continue
+        ready = {
+            descriptor
+            for descriptor, _ in poller.poll(None if patience is None else max(0, int(patience * 1000)) + 1)
+        }
+        heard = b"".join(map(_drained, (self._news, self._bell)))
+        return ready != {self._news} or bool(heard.strip(_CLEAN_END))
+
+
+def _drained(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 4096)
+    except BlockingIOError:
+        return b""

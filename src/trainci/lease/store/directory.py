@@ -47,7 +47,8 @@ class Directory:
         self.file_mode = mode & 0o666
         # Is it that of the leases within a lease?
         self.nested = False
-        # Records of the dead that we found nothing behind, and that are not ours to remove (by inode).
+        # Records that do not count (``leases.identity``): of the lease that we give back, and of the dead of whom
+        # nothing is left, where they are not ours to remove.
         self.void: set[tuple[int, int]] = set()
 
     def join(self, *parts: str) -> str:

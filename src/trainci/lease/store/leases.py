@@ -44,10 +44,15 @@ def find(directory: Directory, id: str) -> Running | None:
         record = load_record(read(descriptor))
         if record is None or record.id != id:
             return None
-        status = os.fstat(descriptor)
-        return Running(record, status.st_uid, is_locked(descriptor), (status.st_dev, status.st_ino))
+        return Running(record, os.fstat(descriptor).st_uid, is_locked(descriptor), identity(descriptor))
     finally:
         os.close(descriptor)
+
+
+def identity(descriptor: int) -> tuple[int, int]:
+    """What tells an open record from another."""
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino
 
 
 def lease_of(directory: Directory, uuid: str) -> Running | None:
