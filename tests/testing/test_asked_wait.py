@@ -26,7 +26,7 @@ LATER = "Wed, 21 Oct 2015 07:28:00 GMT"
         ({"RateLimit": '"api";r=0;t=240'}, 240.0),
         ({"ratelimit": '"api" ; r=0 ; t=240', "ratelimit-policy": '"fixed window";"api";q=500;w=300'}, 240.0),
         ({"RateLimit": '"api";t=240;r=0'}, 240.0),
-        ({"RateLimit": '"a;r=9,b";r=0;t=240'}, 240.0),
+        ({"RateLimit": '"a;r=0;t=999,b";r=0;t=240'}, 240.0),
         ({"RateLimit": '"api";r=489;t=189'}, None),  # this window is not what refuses
         ({"RateLimit": '"second";r=0;t=2, "day";r=0;t=900, "month";r=5;t=9999'}, 900.0),
         ({"RateLimit": "default;r=0;t=12"}, 12.0),
