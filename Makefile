@@ -41,6 +41,7 @@ benchmarks: $(STAMP)
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.selection
 	$(BIN)/python -m benchmarks.lease
+	$(BIN)/python -m benchmarks.verdicts
 
 schema: $(STAMP)
 	$(BIN)/python -m trainci.config > docs/trainci.schema.json

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 _CASES = Path(__file__).with_name("cases")
-_NAMES = sorted(path.name for path in _CASES.iterdir() if path.is_dir())
+_NAMES = sorted(path.parent.name for path in _CASES.glob("*/command"))
 
 
 @pytest.mark.parametrize("name", _NAMES)

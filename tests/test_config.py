@@ -396,3 +396,12 @@ def test_a_suites_name_leaves_room_for_the_ids_of_its_jobs(repository: Any) -> N
 )
 def test_a_schedule_that_github_takes_is_taken(repository: Any, line: str) -> None:
     assert _load(repository, f'[suites.a]\nschedule = "{line}"\n').suites[0].schedule == line
+
+
+@pytest.mark.parametrize("name", ["TRAINCI_LOCK_DIR", "TRAINCI_LEASE", "trainci_x"])
+def test_a_variable_that_trainci_sets_is_refused_in_env_with_its_line(repository: Any, name: str) -> None:
+    """With a lock directory of its own a test would have a queue of its own, beside other holders."""
+    repository.write("tests/test_a.py")
+    text = '[suites.a]\ntests = [\n  {{ path = "tests/test_a.py", env = {{ OK = "1", {} = "x" }} }},\n]\n'
+    (fault,) = _faults(repository, text.format(name))
+    assert fault.startswith("trainci.toml:3: ") and f"{name} is set by trainci alone" in fault

@@ -22,6 +22,7 @@ from trainci.model import (
     Selected,
     Selection,
     Test,
+    Verdicts,
     events,
 )
 from trainci.paths import RunPaths, StatePaths
@@ -139,6 +140,39 @@ def test_never_more_devices_than_there_are(tmp_path):
     assert run.exit_code == 130
 
 
+HUB_FAILS = Scripted(
+    Ending(Cause.EXITED, 1),
+    "Traceback (most recent call last):\n"
+    "huggingface_hub.errors.HfHubHTTPError: 503 Server Error: Service Unavailable for url: https://huggingface.co/x\n",
+)
+ASSERTS = Scripted(
+    Ending(Cause.EXITED, 1),
+    "Traceback (most recent call last):\nAssertionError: 503 Server Error of huggingface.co\n",
+)
+
+
+def test_what_the_log_says_is_the_machines_fault_is_tried_again_as_often_as_the_repository_says(tmp_path):
+    script = {"once.py": [HUB_FAILS], "always.py": [HUB_FAILS] * 9, "red.py": [ASSERTS, ASSERTS]}
+    tests = [make_test(name) for name in script]
+    for retries, expected in ((1, (2, 2, 1)), (0, (1, 1, 1)), (3, (2, 4, 1))):
+        run = Bench(tmp_path / str(retries), tests, script, verdicts=Verdicts(retries=retries)).run()
+        attempts = {result.test_id: len(result.attempts) for result in run.results}
+        assert tuple(attempts[name] for name in script) == expected
+        words = outcomes(run)
+        assert words["always.py"] == "machine's fault" and words["red.py"] == "failed"
+        assert words["once.py"] == ("passed" if retries else "machine's fault")
+
+
+def test_a_verdict_carries_its_rule_its_evidence_and_the_place(tmp_path):
+    bench = Bench(tmp_path, [make_test("red.py")], {"red.py": [ASSERTS]})
+    (result,) = bench.run().results
+    said = result.verdict.diagnosis
+    assert (said.blame.value, said.rule, said.line) == ("code", "assertion", 2)
+    assert said.evidence == "AssertionError: 503 Server Error of huggingface.co"
+    (concluded,) = (event for event in bench.events if isinstance(event, events.Concluded))
+    assert concluded.verdict == result.verdict
+
+
 def test_the_machines_fault_is_tried_again_once_and_a_red_test_never(tmp_path):
     script = {"once.py": [LOST], "twice.py": [LOST, LOST], "red.py": [exits(1)]}
     bench = Bench(tmp_path, [make_test(name) for name in script], script)
@@ -174,6 +208,15 @@ def test_refused_too_large_and_skipped_tests_are_told_and_the_rest_still_runs(tm
     assert outcomes(run) == told
     assert run.exit_code == 2
     assert bench.executor.started == ["good.py"]
+
+
+@pytest.mark.parametrize(("why", "code"), [("skipped", 3), ("disabled", 0)])
+def test_only_what_its_devices_left_out_is_the_machines_on_a_host_with_gpus(tmp_path, why, code):
+    left_out = {"skipped": (), "disabled": (), why: (Refused("a.py", "no"),)}
+    bench = Bench(tmp_path, [], {}, fitting=Fitting(Selection(), (), **left_out))
+    bench.executor.pool = Pool((), virtual=False)
+    run = bench.run()
+    assert (outcomes(run), run.exit_code) == ({"a.py": "skipped"}, code)
 
 
 def test_fail_fast_ends_what_runs_and_starts_nothing_more(tmp_path):
@@ -276,8 +319,8 @@ def test_no_more_tests_are_prepared_at_once_than_there_are_cores(tmp_path):
         (exits(1), "failed", "in its prepare phase: exit code 1"),
         (
             Scripted(Ending(Cause.SIGNALLED, signal=9)),
-            "failed",
-            f"in its prepare phase: killed by SIGKILL (signal 9): {SIGKILL_HINT}",
+            "unsure",
+            "in its prepare phase: SIGKILL ended it: somebody's, or the kernel's",
         ),
         (
             Scripted(Ending(Cause.TIMED_OUT, signal=15)),

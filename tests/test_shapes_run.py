@@ -135,9 +135,10 @@ def test_results_that_are_planted_or_broken_are_red(project: Project) -> None:
         "def pytest_unconfigure(config):\n    import os, pathlib\n    path = pathlib.Path(config.option.xmlpath)\n"
     )
     project.write("tests/test_a.py", "def test_a(): pass")
+    project.write("green.xml", '<testsuites><testsuite><testcase name="a"/></testsuite></testsuites>')
     for planted in (
         "path.write_text('x')",
-        "path.unlink(); path.symlink_to('/etc/passwd')",
+        "path.unlink(); path.symlink_to(pathlib.Path('green.xml').absolute())",
         "path.unlink(); os.mkfifo(path)",
     ):
         project.write("tests/conftest.py", f"import pytest\n@pytest.hookimpl(trylast=True)\n{hook}    {planted}\n")
@@ -188,6 +189,14 @@ def test_steps_run_one_after_another_in_one_lease_each_with_its_own_line(project
     assert (save[:2], resume[0], save[-1]) == (["save", "1"], "resume", resume[-1])
     assert "    passed      step 1 of 3: run.sh[STEP=1 save]\n" in said.out
     assert "    passed      step 3 of 3: tests/test_a.py\n    passed      tests.test_a::test_a\n" in said.out
+
+
+def test_a_tests_environment_does_not_reach_the_process_that_runs_its_steps(project: Project) -> None:
+    project.suite('{ name = "s", env = { PYTHONPATH = "evil" }, steps = ["run.sh", "run.sh"] }')
+    project.write("run.sh", 'echo "step ran with $PYTHONPATH"')
+    project.write("evil/json.py", "raise SystemExit('imported')")
+    said = project.run()
+    assert said.code == 0 and said.out.count("step ran with evil\n") == 2, said.out
 
 
 def test_nothing_of_the_repository_gets_into_the_process_that_runs_the_steps(tmp_path: Path) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from trainci import schedule
 from trainci.executors.base import Executor, Job, Show
-from trainci.model import Attempt, Cause, Ending, Outcome, Phase, Result, Run, Test, Verdict, events
+from trainci.log_files import diagnosed, rules_for
+from trainci.model import Attempt, Cause, Ending, Outcome, Phase, Result, Run, Test, Verdict, Verdicts, events
 from trainci.paths import RunPaths
 from trainci.schedule import Fitting
 from trainci.verdict import decide as verdict
+from trainci.verdict.circumstances import facts_of_attempt
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class Plan:
     expected: Mapping[str, float]
     replay: Mapping[str, str]
     fail_fast: bool = False
+    verdicts: Verdicts = field(default_factory=Verdicts)
 
 
 @dataclass
@@ -70,6 +74,7 @@ class Runner:
         self._prepared: dict[str, _Trying] = {}
         self._ended: dict[str, list[Attempt]] = {test.id: [] for test in self._waiting}
         self._results: dict[str, Result] = {}
+        self._rules = rules_for(plan.verdicts)
         self._stopping = False
         self._interrupted = False
 
@@ -143,7 +148,16 @@ class Runner:
 
     def _start(self, trying: _Trying) -> None:
         self._active[trying.test.id] = trying
-        self._executor.start(trying.job, self._queue.put, self._show)
+        self._executor.start(trying.job, lambda event: self._hear(trying.job, event), self._show)
+
+    def _hear(self, job: Job, event: events.Control) -> None:
+        """Take an executor's event, in its thread: a log of any length is read here, and not by the loop."""
+        if isinstance(event, events.Ended) and event.final and not self._stopping and _says_something(event.ending):
+            # A test writes its log: one that cannot be judged must not keep the loop from hearing of the end.
+            with contextlib.suppress(Exception):
+                diagnosis = diagnosed(job.log, self._rules, facts_of_attempt(event.ending, job.test))
+                event = replace(event, diagnosis=diagnosis)
+        self._queue.put(event)
 
     def _handle(self, event: events.Control) -> None:
         match event:
@@ -174,7 +188,7 @@ class Runner:
     def _end(self, trying: _Trying, event: events.Ended) -> None:
         attempts = self._ended[trying.test.id]
         attempts.append(self._ended_attempt(trying, event))
-        decided = verdict.decide(attempts)
+        decided = verdict.decide(attempts, self._plan.verdicts.retries)
         if decided is None:
             self._waiting.append(trying.test)
             return
@@ -194,6 +208,7 @@ class Runner:
             devices=trying.devices,
             phase=event.phase,
             results=event.results,
+            diagnosis=event.diagnosis,
         )
 
     def _stop(self) -> None:
@@ -218,3 +233,8 @@ class Runner:
     def _tell(self, event: events.Control) -> None:
         for listener in self._listeners:
             listener(event)
+
+
+def _says_something(ending: Ending) -> bool:
+    """Whether the log may tell why it ended so."""
+    return not ending.passed and ending.cause in (Cause.EXITED, Cause.SIGNALLED, Cause.TIMED_OUT)

@@ -308,13 +308,18 @@ def _with_commands(
     if not entry.steps:
         style = styles[declared[entry].style]
         command = style.command(entry, test.num_gpus, python)
-        return replace(test, command=command, leaves_results=style.leaves_results)
+        framework = test.framework or ("pytest" if _names_pytest(command) else "")
+        return replace(test, command=command, leaves_results=style.leaves_results, framework=framework)
     steps = []
     for step in entry.steps:
         style = styles[declared[step].style]
         command = style.command(step, test.num_gpus, step.python or python)
         steps.append(Step(step.id, command, step.env, style.leaves_results))
     return replace(test, steps=tuple(steps))
+
+
+def _names_pytest(command: tuple[str, ...]) -> bool:
+    return any(word.rpartition("/")[2] == "pytest" for word in command)
 
 
 def _started(test: Test) -> Test:

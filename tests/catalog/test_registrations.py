@@ -48,10 +48,11 @@ def test_a_call_of_the_repositorys_own_marker_registers_and_nothing_is_imported(
     project.write("tests/test_c.py", 'register_other(suite="short")\ndef test_c(): pass\n')
     assert _listed(project) == [
         ["tests/test_listed.py", "1", "trainci.toml:6"],
-        ["tests/test_b.py", "1", "tests/test_b.py:2"],
+        ["tests/test_b.py", "1", "#12"],
         ["tests/test_a.py", "3", "tests/test_a.py:2"],
         ["tests/test_c.py", "0", "no"],
     ]
+    assert "  tests/test_b.py:2, disabled: see #12\n" in project.trainci("list").out
     shown = project.trainci("run", "short", "--dry-run", "--devices", "cpu:1").out
     assert "    skipped, disabled: see #12\n" in shown
 

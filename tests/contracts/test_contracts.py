@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -391,6 +392,125 @@ def test_without_torch_a_wrong_signature_still_fails(write: Write, without_torch
 def test_without_torch_an_absent_function_still_fails(write: Write, without_torch: None) -> None:
     verdict = contracts.check(SLIME.find("custom-loss-function-path"), write("import torch\n"))
     assert "defines no function 'hook', and it cannot be imported without torch" in verdict.problem
+
+
+ENDLESS = {
+    "loop": "async def hook(args, sample):\n    while True:\n        pass\n",
+    "await": """import asyncio
+async def hook(args, sample):
+    await one()
+async def one():
+    await asyncio.Event().wait()
+""",
+    "sleep": "import time\nasync def hook(args, sample):\n    time.sleep(1e6)\n",
+    "retry": """import time
+async def hook(args, sample):
+    while True:
+        try:
+            time.sleep(1e6)
+        except Exception:
+            pass
+""",
+    "import": "import threading\nthreading.Event().wait()\n",
+}
+WHERE = {"loop": (2, 3), "await": (5,), "sleep": (3,), "retry": (5,), "import": (2,)}
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+def test_a_hook_that_never_returns_is_ended_and_its_stack_shown(write: Write, kind: str) -> None:
+    path = write(ENDLESS[kind])
+    verdict = contracts.check(SLIME.find("custom-rm-path"), path, limit=contracts.Limit(0.5))
+    assert not verdict.passed
+    assert verdict.problem.startswith("has not ended after 0.5 s")
+    places = [f"{path.partition('.')[0]}.py:{line}, in " for line in WHERE[kind]]
+    assert any(place in verdict.problem for place in places), verdict.problem
+    if kind != "import":
+        assert "index=0" in verdict.sample, "what it was given"
+
+
+class AlarmOfTheRunner(BaseException):
+    """What an alarm of a test runner raises."""
+
+
+@pytest.fixture
+def alarm() -> Iterator[Callable[[float], None]]:
+    """An alarm in so many seconds, as pytest-timeout sets one."""
+
+    def ring(*_: object) -> None:
+        raise AlarmOfTheRunner
+
+    before = signal.signal(signal.SIGALRM, ring)
+    outer = signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def set_alarm(seconds: float) -> None:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+    yield set_alarm
+    signal.signal(signal.SIGALRM, before)
+    signal.setitimer(signal.ITIMER_REAL, *outer)
+
+
+@pytest.mark.parametrize("source", [GOOD["custom-rm-path"], ENDLESS["loop"]])
+def test_an_alarm_that_comes_later_still_comes(write: Write, alarm: Callable[[float], None], source: str) -> None:
+    alarm(1000)
+    handler = signal.getsignal(signal.SIGALRM)
+    contracts.check(SLIME.find("custom-rm-path"), write(source), limit=contracts.Limit(1))
+    assert 800 < signal.getitimer(signal.ITIMER_REAL)[0] <= 1000
+    assert signal.getsignal(signal.SIGALRM) is handler
+
+
+def test_an_alarm_that_comes_earlier_comes_alone(write: Write, alarm: Callable[[float], None]) -> None:
+    path = write(ENDLESS["import"])
+    alarm(0.5)
+    verdict = contracts.check(SLIME.find("custom-rm-path"), path, limit=contracts.Limit(500))
+    assert "raised AlarmOfTheRunner" in verdict.problem
+
+
+# A lock that C code waits for heeds no signal; what swallows every exception heeds no exception.
+DEAF = {
+    "C": "import ctypes\nasync def score(args, sample):\n    ctypes.PyDLL(None).sleep(1000000)\n",
+    "swallows": """
+async def score(args, sample):
+    while True:
+        try:
+            while True:
+                pass
+        except BaseException:
+            pass
+""",
+    "thread": """import asyncio, time
+async def score(args, sample):
+    await asyncio.to_thread(time.sleep, 1e6)
+""",
+}
+
+
+@pytest.mark.parametrize("kind", DEAF)
+def test_a_hook_that_cannot_be_interrupted_ends_the_command_with_its_stack(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "deaf.py").write_text(DEAF[kind])
+    (tmp_path / "good.py").write_text("def keep(args, samples):\n    return True\n")
+    hooks = ["--dynamic-sampling-filter-path", "good.keep", "--custom-rm-path", "deaf.score"]
+    done = subprocess.run(
+        [sys.executable, "-m", "trainci", "contracts", "check", "--timeout", "0.5", *hooks],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 1
+    assert "deaf.py" in done.stderr + done.stdout
+    assert " in score" in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "1e12"])
+def test_a_time_limit_is_a_length_of_time(seconds: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "trainci", "contracts", "check", "--timeout", seconds, "--custom-rm-path", "a.b"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert "--timeout" in done.stderr
 
 
 CONTRACT_FILE = """

@@ -20,11 +20,13 @@ TEST = "NUM_GPUS = 1\nif __name__ == '__main__':\n    print('hello from the test
 SCRIPT = "import sys; sys.path[:1] = {paths!r}; from trainci.__main__ import main; sys.exit(main())"
 
 
-def run(repository: Path, *arguments: str, paths: list[str] | None = None) -> subprocess.CompletedProcess[str]:
+def run(
+    repository: Path, *arguments: str, paths: list[str] | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", SCRIPT.format(paths=paths or []), "run", *arguments],
         cwd=repository,
-        env={"PATH": "/usr/bin:/bin", "TRAINCI_LOCK_DIR": str(repository / "locks")},
+        env={"PATH": "/usr/bin:/bin", "TRAINCI_LOCK_DIR": str(repository / "locks"), **environment},
         capture_output=True,
         text=True,
         timeout=120,
@@ -118,3 +120,17 @@ def test_a_killed_launcher_is_told_and_what_it_started_is_not_lost(tmp_path, mon
     with os.fdopen(status) as reports:
         assert json.loads(reports.read().splitlines()[-1])["event"] == "ended"
     os.close(output)
+
+
+def test_a_test_is_not_told_the_files_by_which_a_step_speaks_to_github(repository, tmp_path):
+    """It could put what it likes into the environment, the PATH, the outputs or the summary of what follows."""
+    files = ("GITHUB_ENV", "GITHUB_PATH", "GITHUB_OUTPUT", "GITHUB_STATE", "GITHUB_STEP_SUMMARY")
+    (repository / "tests/test_a.py").write_text(
+        "import os\nNUM_GPUS = 0\nif __name__ == '__main__':\n"
+        "    print('told:', sorted(name for name in os.environ if name.startswith('GITHUB_')))\n"
+    )
+    told = {name: str(tmp_path / name) for name in files}
+    done = run(repository, "tests/test_a.py", "--devices", "cpu:1", **told, GITHUB_SHA="0123abc")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "told: ['GITHUB_SHA']" in done.stdout
+    assert "passed" in (tmp_path / "GITHUB_STEP_SUMMARY").read_text(), "trainci itself speaks to it"

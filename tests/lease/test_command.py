@@ -6,10 +6,12 @@ import ctypes
 import fcntl
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
 import sys
+import time
 from importlib.metadata import entry_points
 
 import pytest
@@ -17,6 +19,7 @@ import pytest
 from trainci.errors import UsageError
 from trainci.lease.command import gpu_lock_exec
 from trainci.lease.options import LOCK_EXEC_PATTERN, parse, parse_lock_exec
+from trainci.lease.store.directory import open_directory
 from trainci.lease.store.ports import BLOCK, FIRST, take_block
 from trainci.lease.supervise.environment import pick
 from trainci.model import Device
@@ -52,6 +55,13 @@ def test_the_job_sees_its_devices_and_ports(host):
     assert seen["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
     base, count = int(seen["TRAINCI_PORT_BASE"]), int(seen["TRAINCI_PORT_COUNT"])
     assert base <= int(seen["MASTER_PORT"]) < base + count
+
+
+def test_the_job_sees_when_its_time_limit_is_over(host):
+    before = time.monotonic()
+    seen = variables(host.run("--time-limit", "500", "--", "env").stdout)
+    assert before + 500 <= float(seen["TRAINCI_DEADLINE"]) <= time.monotonic() + 500
+    assert "TRAINCI_DEADLINE" not in variables(host.run("--", "env").stdout)
 
 
 def test_a_cpu_test_is_given_no_gpu(host):
@@ -165,11 +175,88 @@ def test_count_0_is_for_the_runner_only(host):
     assert done.returncode == 2
 
 
-def test_a_lease_within_a_lease_for_its_own_devices_is_refused(host):
-    inner = host.command("--count", "1", "--", "true")
-    done = host.run("--count", "8", "--", *inner)
+def test_a_lease_within_a_lease_uses_what_the_outer_one_holds(host):
+    inner = host.command("--count", "2", "--", "env")
+    done = host.run("--devices", "3,5", "--", *inner)
+    assert variables(done.stdout)["TRAINCI_DEVICES"] == "cpu-3,cpu-5", done.stderr
+    assert not list((host.path / "nested").iterdir())
+    deeper = host.command("--count", "1", "--", *host.command("--count", "1", "--", "env"))
+    # Without --lock-dir, as a person would type it.
+    deeper = [part for part in deeper if part not in ("--lock-dir", str(host.path))]
+    done = host.run("--devices", "3,5", "--", *deeper)
+    assert variables(done.stdout)["TRAINCI_DEVICES"] == "cpu-3", done.stderr
+    assert variables(done.stdout)["TRAINCI_LEASE"].count("/") == 2
+
+
+# Each says that it is in, and fails where another is in with its device.
+ONE_AT_A_TIME = "mkdir $0/$TRAINCI_DEVICES && sleep 0.2 && rmdir $0/$TRAINCI_DEVICES"
+
+
+def test_leases_within_a_lease_take_turns(host, tmp_path):
+    inner = shlex.join(host.command("--count", "1", "--", "sh", "-c", ONE_AT_A_TIME, str(tmp_path)))
+    crowd = "".join(f"{inner} & p{i}=$!; " for i in range(4)) + " && ".join(f"wait $p{i}" for i in range(4))
+    done = host.run("--devices", "1,2", "--", "sh", "-c", crowd)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [(("--devices", "4"), "device '4' is not one"), (("--count", "3"), "3 devices can never be had")],
+)
+def test_a_lease_within_a_lease_never_gets_more_than_the_outer_one_holds(host, flags, said):
+    done = host.run("--devices", "3,5", "--", *host.command(*flags, "--", "true"))
     assert done.returncode == 2
-    assert "already runs inside lease" in done.stderr
+    assert said in done.stderr and "which holds cpu-3, cpu-5." in done.stderr
+
+
+def test_a_run_within_a_lease_uses_what_the_lease_holds(host, tmp_path):
+    repository = tmp_path / "repository"
+    (repository / "tests").mkdir(parents=True)
+    for name, count in (("one", 1), ("two", 2)):
+        (repository / "tests" / f"test_{name}.py").write_text(f"NUM_GPUS = {count}\n\ndef test_it():\n    pass\n")
+    (repository / "trainci.toml").write_text('[suites.short]\ntests = ["tests/test_one.py", "tests/test_two.py"]\n')
+    run = [sys.executable, "-m", "trainci", "run", "short", "--devices", "cpu:8"]
+    done = host.run("--devices", "2,3", "--", "env", "-C", str(repository), *run)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_device_that_nvml_cannot_reach_is_not_leased(host):
+    lease = LEASE_OF_GPUS.replace("GPU-8a56aaaa GPU-8a56bbbb", "unreachable-0").replace("MIG-77 MIG-88", "")
+    base = [sys.executable, "-c", lease, "--lock-dir", host.path]
+    for flags in (("--count", "2"), ("--devices", "0")):
+        done = subprocess.run([*base, *flags, "--", "true"], env=host.environment, capture_output=True, text=True)
+        assert done.returncode == 3
+        assert "NVML cannot reach device 0" in done.stderr
+    done = subprocess.run([*base, "--", "env"], env=host.environment, capture_output=True, text=True)
+    assert variables(done.stdout)["TRAINCI_DEVICES"] == "GPU-1c5b0000"
+
+
+@pytest.mark.parametrize(
+    ("inherited", "seen"),
+    [
+        ({"CUDA_VISIBLE_DEVICES": "1,2", "HIP_VISIBLE_DEVICES": "1, 2"}, {"HIP_VISIBLE_DEVICES": "1"}),
+        ({"CUDA_VISIBLE_DEVICES": "1,2", "ROCR_VISIBLE_DEVICES": "1,2"}, {"ROCR_VISIBLE_DEVICES": None}),
+        ({"CUDA_VISIBLE_DEVICES": "1,2", "HIP_VISIBLE_DEVICES": "0"}, None),
+        ({"HIP_VISIBLE_DEVICES": "0"}, None),
+        ({"CUDA_VISIBLE_DEVICES": "1", "ROCR_VISIBLE_DEVICES": ""}, None),
+    ],
+)
+def test_device_variables_of_other_vendors_say_the_same_or_are_refused(host, inherited, seen):
+    command = [sys.executable, "-c", LEASE_OF_GPUS, "--lock-dir", host.path, "--", "env"]
+    done = subprocess.run(command, env={**host.environment, **inherited}, capture_output=True, text=True)
+    if seen is None:
+        assert done.returncode == 2
+        assert "contradict" in done.stderr or "CUDA_VISIBLE_DEVICES is not" in done.stderr
+    else:
+        assert {name: variables(done.stdout).get(name) for name in seen} == seen, done.stderr
+
+
+def test_a_job_without_a_device_sees_none_by_any_variable(host):
+    command = [sys.executable, "-m", "trainci.lease", "--lock-dir", host.path, "--count", "0", "--", "env"]
+    inherited = {"HIP_VISIBLE_DEVICES": "1", "ROCR_VISIBLE_DEVICES": "0"}
+    done = subprocess.run(command, env={**host.environment, **inherited}, capture_output=True, text=True)
+    seen = variables(done.stdout)
+    assert [seen[f"{name}_VISIBLE_DEVICES"] for name in ("CUDA", "HIP", "ROCR")] == ["", "", ""]
 
 
 def test_exit_codes_are_the_commands_own(host):
@@ -181,15 +268,6 @@ def test_exit_codes_are_the_commands_own(host):
 
 def test_a_time_limit_beyond_what_poll_takes_is_one(host):
     assert host.run("--time-limit", "1e9", "--grace", "1e9", "--", "true").returncode == 0
-
-
-def test_a_full_or_broken_disk_is_the_machines_fault_in_one_line(host):
-    host.run("--", "true")
-    (host.path / "queue" / "lock").unlink()
-    (host.path / "queue" / "lock").mkdir()
-    done = host.run("--", "true")
-    assert done.returncode == 3
-    assert done.stderr == f"trainci lease: {host.path}/queue/lock: Is a directory.\n"
 
 
 def test_75_when_the_devices_did_not_come_in_time(host):
@@ -207,10 +285,11 @@ def test_reports_are_json(host):
     assert (ended["code"], ended["time_limit"]) == (0, False)
 
 
-def can_be_taken(base):
+def can_be_taken(base, path):
     """Is this block of ports free?"""
-    found, descriptor = take_block((base - FIRST) // BLOCK)
-    os.close(descriptor)
+    found, descriptors = take_block(open_directory(str(path)), (base - FIRST) // BLOCK)
+    for descriptor in descriptors:
+        os.close(descriptor)
     return found == base
 
 
@@ -220,7 +299,7 @@ def test_ports_are_no_other_leases_whatever_its_lock_directory(host, tmp_path):
         host.holder("--devices", str(seed))
     taken = {job.event("granted")["port_base"] for job in host.jobs}
     assert len(taken) == 8
-    assert not any(can_be_taken(base) for base in taken)
+    assert not any(can_be_taken(base, tmp_path / "other") for base in taken)
 
 
 def test_ports_are_held_by_every_process_of_the_job_and_free_with_the_last(host, until):
@@ -228,18 +307,19 @@ def test_ports_are_held_by_every_process_of_the_job_and_free_with_the_last(host,
     base = job.event("granted")["port_base"]
     os.kill(job.supervisor, signal.SIGSTOP)
     job.process.kill()
-    assert not can_be_taken(base)
+    assert not can_be_taken(base, host.path)
     os.kill(job.supervisor, signal.SIGCONT)
-    until(lambda: can_be_taken(base), "the ports")
+    until(lambda: can_be_taken(base, host.path), "the ports")
 
 
-def test_a_block_whose_first_port_is_taken_is_passed_over():
-    base, descriptor = take_block(7)
-    os.close(descriptor)
+def test_a_block_whose_first_port_is_taken_is_passed_over(tmp_path):
+    base, descriptors = take_block(open_directory(str(tmp_path)), 7)
+    for descriptor in descriptors:
+        os.close(descriptor)
     with socket.socket() as server:
         server.bind(("", base + 1))
-        assert not can_be_taken(base)
-    assert can_be_taken(base)
+        assert not can_be_taken(base, tmp_path)
+    assert can_be_taken(base, tmp_path)
 
 
 # What is imported by a lease from its start to its end, whether it has to wait or not.

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import trainci
+from trainci.lease.store.directory import open_directory
 from trainci.lease.store.ports import BLOCK, FIRST, take_block
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
@@ -149,13 +150,14 @@ def test_a_frozen_container_that_waits_does_not_stall_the_others(containers, hos
     assert frozen.communicate(timeout=60)[0] == "got them\n"
 
 
-def test_no_ports_are_given_twice_under_a_host_network_though_the_lock_directories_differ(containers):
+def test_no_ports_are_given_twice_under_a_host_network_though_the_lock_directories_differ(containers, tmp_path):
     own = ("--lock-dir", "/dev/shm/own", "--virtual", "1")
     command = containers.command("--", "sh", "-c", "echo $TRAINCI_PORT_BASE; sleep 1000", flags=own)
     process = subprocess.Popen(command, env=containers.environment, stdout=subprocess.PIPE, text=True)
     base = int(process.stdout.readline())
-    other, descriptor = take_block((base - FIRST) // BLOCK)
-    os.close(descriptor)
+    other, descriptors = take_block(open_directory(str(tmp_path)), (base - FIRST) // BLOCK)
+    for descriptor in descriptors:
+        os.close(descriptor)
     assert other != base
     containers.podman("kill", "--signal", "KILL", containers.names[-1])
     process.wait(60)

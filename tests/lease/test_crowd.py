@@ -10,8 +10,9 @@ import time
 
 from trainci.lease.queue import tickets
 from trainci.lease.queue.tickets import Arrival, Ticket, ring, waiting
-from trainci.lease.store.directory import make_fifo, open_directory
-from trainci.lease.store.locks import MUTEX_PATIENCE_S, Mutex, try_lock
+from trainci.lease.store.directory import Directory, open_directory
+from trainci.lease.store.locks import try_lock
+from trainci.lease.store.mutex import MUTEX_PATIENCE_S, Mutex
 from trainci.lease.store.records import Request
 from trainci.model import Device
 
@@ -19,7 +20,7 @@ from trainci.model import Device
 OWNER = """
 import os, sys, time
 from trainci.lease.store.directory import open_directory
-from trainci.lease.store.locks import MUTEX_PATIENCE_S, Mutex
+from trainci.lease.store.mutex import MUTEX_PATIENCE_S, Mutex
 directory, witness = open_directory(sys.argv[1]), sys.argv[2]
 print("ready", flush=True)
 sys.stdin.readline()
@@ -63,12 +64,13 @@ def test_a_ticket_that_is_swept_while_it_is_made_is_made_again(tmp_path, monkeyp
     swept = []
 
     def make_and_be_swept(directory, path):
-        make_fifo(directory, path)
+        make_pipe(directory, path)
         if len(swept) < 2:  # somebody's cycle, while we had lost the mutex
             swept.append(path)
             waiting(directory)
 
-    monkeypatch.setattr(tickets, "make_fifo", make_and_be_swept)
+    make_pipe = Directory.make_pipe
+    monkeypatch.setattr(Directory, "make_pipe", make_and_be_swept)
     request = Request("a", 1, (Device(0, "cpu-0"),), name="job", pid=os.getpid(), since=1.5)
     ticket = Ticket(directory, Arrival(1, request))
     assert len(swept) == 2

@@ -93,7 +93,7 @@ def test_a_stopped_waiter_that_was_granted_does_not_stall_those_behind_it(events
 
 def test_a_process_stopped_with_the_mutex_does_not_stall_the_queue(host):
     host.run("--", "true")
-    with (host.path / "queue" / "lock").open() as stuck:
+    with (host.path / "queue" / "lock.1").open() as stuck:
         fcntl.flock(stuck, fcntl.LOCK_EX)
         assert host.run("--count", "8", "--", "true").returncode == 0
         assert host.run("--count", "8", "--", "true").returncode == 0

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from jobs import ENDS_SLOWLY
 
-from trainci.host import cgroup
+from trainci.host import cgroup, processes
+from trainci.host.processes import Process
 
 needs_cgroup = pytest.mark.skipif(
     not cgroup.path_for("0"), reason="no cgroup can be made here: that takes cgroup v2 and root, or a delegated one"
@@ -207,7 +208,8 @@ def test_what_a_job_started_before_it_was_moved_is_moved_too():
 
 def test_a_record_cannot_name_a_cgroup_of_others():
     own = "/sys/fs/cgroup/user.slice/trainci-abc"
-    assert cgroup.checked(own, "abc") == own
+    assert cgroup.checked(own, "abc", 0) == own
+    assert cgroup.checked(own, "abc", 65534) == ""
     for other in (
         "/sys/fs/cgroup",
         "/sys/fs/cgroup/system.slice",
@@ -215,4 +217,23 @@ def test_a_record_cannot_name_a_cgroup_of_others():
         f"{own}/..",
         f"{own}/../trainci-abc",
     ):
-        assert cgroup.checked(other, "abc") == ""
+        assert cgroup.checked(other, "abc", 0) == ""
+
+
+def test_what_is_born_between_two_looks_is_moved_into_the_cgroup_too(tmp_path, monkeypatch):
+    """It is left by its parent while /proc is read: the first look finds neither."""
+    orphan = Process(4711, 1, 1, 1, 1, "S")
+    looks = iter([[], [orphan], [orphan], [orphan]])
+    monkeypatch.setattr(cgroup, "descendants", lambda root: next(looks))
+    cgroup.adopt(str(tmp_path), os.getpid())
+    assert (tmp_path / "cgroup.procs").read_text() == "4711"
+
+
+def test_a_child_that_proc_does_not_show_is_not_nothing(monkeypatch):
+    """As under hidepid: the kernel says that a child is left, /proc shows none."""
+    child = subprocess.Popen(["sleep", "100"])
+    monkeypatch.setattr(processes, "descendants", lambda root: [])
+    monkeypatch.setattr(processes, "UNKILLABLE_AFTER_S", 0.2)
+    assert processes.end_descendants(0.1, lambda pid, status: None) == [processes.UNSEEN]
+    child.kill()
+    child.wait()

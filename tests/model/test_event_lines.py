@@ -19,6 +19,7 @@ _CHARACTERS = st.characters(exclude_categories=["Cs"]) | st.characters(min_codep
 _PLAIN = {
     str: st.text(_CHARACTERS),
     int: st.integers(),
+    types.NoneType: st.none(),
     float: st.floats(allow_nan=False, allow_infinity=False),
 }
 
@@ -33,6 +34,8 @@ def _values(wanted: Any) -> st.SearchStrategy[Any]:
         )
     if get_origin(wanted) is tuple:
         return st.lists(_values(get_args(wanted)[0])).map(tuple)
+    if isinstance(wanted, types.UnionType):
+        return st.one_of(*map(_values, get_args(wanted)))
     if issubclass(wanted, enum.Enum):
         return st.sampled_from(wanted)
     return st.builds(wanted, **{name: _values(hint) for name, hint in get_type_hints(wanted).items()})
@@ -59,7 +62,7 @@ def test_a_line_is_plain_json_with_the_words_of_the_causes_and_phases():
     said = json.loads(write_event(_ENDED))
     ending = {"cause": "timed out", "exit_code": None, "signal": 15, "detail": "why"}
     head = {"kind": "ended", "at": 1.5, "test_id": "a.py", "attempt": 1, "phase": "execute"}
-    assert said == {**head, "ending": ending, "results": None}
+    assert said == {**head, "ending": ending, "results": None, "diagnosis": None}
 
 
 @pytest.mark.parametrize("at", [float("nan"), float("inf")])

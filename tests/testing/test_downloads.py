@@ -130,6 +130,38 @@ def test_rate_limits_and_server_errors_are_waited_out_as_the_hub_asks(hub: hubs.
     assert out.endswith(GOT)
 
 
+def test_the_window_of_a_rate_limit_is_waited_out_in_words_that_say_so(hub: hubs.Hub, home: Home) -> None:
+    hub.faults["GET info"] = [hubs.status(429, RateLimit='"api";r=0;t=240')]
+    code, out, err = home.run()
+    assert code == 0, err
+    assert re.findall(r"slept (.*)", out) == ["240.0"]
+    assert "waiting 240 s, until the rate limit is over" in out
+    assert out.endswith(GOT)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(100, r"asked again in 240 s, and the test's time limit leaves (100|\d\d) s: "), (-5, "leaves 0 s: ")],
+)
+def test_a_wait_that_the_tests_limit_does_not_leave_is_not_begun(
+    hub: hubs.Hub, home: Home, seconds: int, told: str
+) -> None:
+    hub.faults["GET info"] = [hubs.status(429, RateLimit='"api";r=0;t=240')]
+    code, out, err = home.run(TRAINCI_DEADLINE=str(time.monotonic() + seconds))
+    assert (code, out) == (3, "")
+    assert re.search(told, err), err
+    hub.faults["GET info"] = [hubs.status(429, RateLimit='"api";r=0;t=240')]
+    code, out, err = home.run(TRAINCI_DEADLINE=str(time.monotonic() + 1000))
+    assert (code, re.findall(r"slept (.*)", out)) == (0, ["240.0"]), err
+
+
+def test_without_a_limit_the_longest_wait_is_an_hour(hub: hubs.Hub, home: Home) -> None:
+    hub.faults["GET info"] = [hubs.status(429, Retry_After="7200")]
+    code, out, err = home.run()
+    assert (code, out) == (3, "")
+    assert "asked again in 7200 s, and the longest wait is 3600 s: " in err
+
+
 def test_a_hub_that_stays_down_is_the_machines_fault(hub: hubs.Hub, home: Home) -> None:
     hub.faults["GET info"] = [hubs.status(503)] * 100
     code, out, err = home.run()

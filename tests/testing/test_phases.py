@@ -18,21 +18,32 @@ def prepare():
     print("prepare", os.environ.get("https_proxy"), flush=True)
 
 def execute():
-    print("execute", [name for name in os.environ if name.lower() in ("http_proxy", "https_proxy")], flush=True)
+    print("execute", sorted(name for name in os.environ if name.lower().endswith("_proxy")), flush=True)
     {body}
 
 if __name__ == "__main__":
     main(prepare, execute)
 """
 
+# As curl, urllib (any case), httpx, gRPC and websockets read them.
+PROXIES = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "all_proxy", "Https_Proxy")
+PROXIES += ("grpc_proxy", "ws_proxy", "wss_proxy", "socks_proxy", "FTP_PROXY")
+KEPT = {"no_proxy": "localhost", "NO_PROXY": "localhost", "no_grpc_proxy": "localhost", "VLLM_USE_PROXY": "1"}
+
+NONE_SET = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+
 
 def run(tmp_path: Path, body: str = "", **env: str) -> subprocess.CompletedProcess[str]:
     file = tmp_path / "test_it.py"
     file.write_text(FILE.replace("{body}", body))
-    proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://proxy")
+    proxies = dict.fromkeys(PROXIES, "http://proxy")
     return subprocess.run(
-        [sys.executable, file], env={**os.environ, **proxies, **env}, capture_output=True, text=True, check=False
+        [sys.executable, file], env={**NONE_SET, **proxies, **env}, capture_output=True, text=True, check=False
     )
+
+
+def test_what_says_where_no_proxy_is_used_or_is_no_proxy_stays(tmp_path: Path) -> None:
+    assert run(tmp_path, **KEPT).stdout == f"prepare http://proxy\nexecute {sorted(KEPT)}\n"
 
 
 def test_prepare_comes_first_and_execute_sees_no_proxy(tmp_path: Path) -> None:

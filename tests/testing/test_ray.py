@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -53,8 +55,12 @@ main(lambda: None, lambda: execute_train("train.py", [], num_gpus_per_node=1, la
 
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("TRAINCI_DEVICES", "TRAINCI_PORT_BASE", "TRAINCI_PORT_COUNT", "RAY_ADDRESS"):
+    names = ("TRAINCI_DEVICES", "TRAINCI_PORT_BASE", "TRAINCI_PORT_COUNT", "RAY_ADDRESS")
+    for name in (*names, "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_JOB_HEADERS"):
         monkeypatch.delenv(name, raising=False)
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "train.py").write_text(TRAIN)
@@ -123,6 +129,57 @@ def test_a_job_has_a_cluster_of_its_own_and_a_failed_one_shows_its_exit_code(pro
     assert str(failure.value).startswith("the Ray job failed with exit code 7: ")
     expected = {"argv": args, "cwd": str(project), "task": "yes", "nodes": 1, "gpus": 0}
     assert told(failure.value.output) == expected
+
+
+def of_a_file(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user's token, at which Ray 2.60 and later switch token authentication on by themselves."""
+    (home / ".ray").mkdir()
+    (home / ".ray" / "auth_token").write_text("the-users-own-token")
+
+
+def of_variables(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user's token, as a pod of KubeRay has it."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "the-users-own-token")
+    monkeypatch.setenv("RAY_JOB_HEADERS", '{"Authorization": "Bearer the-users-own-token"}')
+
+
+def switched_off(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(home / "not-there"))
+
+
+@pytest.mark.parametrize("with_a_token", [of_a_file, of_variables, switched_off])
+def test_a_token_of_the_user_makes_no_difference(
+    project: Path, monkeypatch: pytest.MonkeyPatch, with_a_token: Callable[[Path, pytest.MonkeyPatch], None]
+) -> None:
+    with_a_token(project / "home", monkeypatch)
+    monkeypatch.setattr(ray_cluster, "TRIES", 1)
+    printed = execute_train("train.py", [], num_gpus_per_node=1, launcher="ray", env={"ADDED": "yes"})
+    assert told(printed)["task"] == "yes"
+
+
+def test_a_cluster_answers_only_those_who_know_its_token(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if tuple(map(int, importlib.metadata.version("ray").split(".")[:2])) < (2, 52):
+        pytest.skip("this Ray has no token")
+    # The user's own would be a stranger's.
+    of_a_file(project / "home", monkeypatch)
+    stranger = "import ray, sys; ray.init(sys.argv[1]); print('let in')"
+    with ray_cluster.ray_cluster(1, {}) as cluster:
+        token = Path(cluster.variables["RAY_AUTH_TOKEN_PATH"])
+        assert token.parent.stat().st_mode & 0o777 == 0o700
+        head = next(process for process in psutil.process_iter(["cmdline"]) if "gcs_server" in process.name())
+        words = " ".join(head.cmdline())
+        port = re.search(r"--gcs_server_port=(\d+)", words)
+        assert port, words
+        submit = ray_cluster.ray_command("job", "submit", "--address", cluster.address, "--", "true")
+        for command in (submit, [sys.executable, "-c", stranger, f"127.0.0.1:{port[1]}"]):
+            refused = subprocess.run(command, capture_output=True, text=True)
+            assert refused.returncode != 0
+            assert re.search("(?i)token|authenticat", refused.stderr + refused.stdout)
+            known = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **cluster.variables})
+            assert known.returncode == 0, known.stderr
+    assert not token.exists()
 
 
 def test_two_at_once_do_not_meet_and_the_end_of_one_leaves_the_other_alone(

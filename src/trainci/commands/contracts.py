@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import sys
 
 import click
 
 from trainci.contracts.files import parse_settings, report, verdicts
+from trainci.contracts.limit import USUAL, Limit
 from trainci.contracts.tables import DEFAULT
 from trainci.errors import EXIT_OK, UsageError
+
+# A timer of every kind takes so much.
+_LONGEST_S = 1e6
 
 
 @click.group("contracts")
@@ -18,12 +23,20 @@ def command() -> None:
 
 @command.command("check")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="An attribute of args; VALUE as JSON.")
-def check(settings: tuple[str, ...], **given: str | bool | None) -> int:
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True, max=_LONGEST_S),
+    default=USUAL.seconds,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a hook may take to be loaded and called.",
+)
+def check(settings: tuple[str, ...], timeout: float, **given: str | bool | None) -> int:
     """Load each hook, compare its signature and call it with small samples.
 
     The current directory is searched for modules first. Needs no GPU, torch or network: without torch, hooks
     that take tensors are held to their signature only, and the verdict says so. Exit code 1 when a hook breaks
-    its contract.
+    its contract, or does not end in time.
     """
     hooks = {option: str(path) for option in DEFAULT.options if (path := given[_parameter(option)])}
     if not hooks:
@@ -31,7 +44,10 @@ def check(settings: tuple[str, ...], **given: str | bool | None) -> int:
             "name a hook, as in --custom-rm-path PKG.MODULE.FUNCTION; `trainci contracts list` has all"
         )
     switches = [switch for switch in DEFAULT.switches if given[_parameter(switch)]]
-    return report(verdicts(DEFAULT, hooks, parse_settings(settings), switches), sys.stdout)
+    if math.isnan(timeout):
+        raise UsageError("--timeout: nan is no length of time")
+    limit = Limit(timeout, ends_process=True)
+    return report(verdicts(DEFAULT, hooks, parse_settings(settings), switches, limit), sys.stdout)
 
 
 def _parameter(option: str) -> str:

@@ -206,6 +206,7 @@ def _plan(
         expected=_expected(feasible, past(state, ids, say)),
         replay={test_id: _replay(test_id, executor, options) for test_id in ids},
         fail_fast=options.fail_fast,
+        verdicts=repository.project.verdicts,
     )
 
 

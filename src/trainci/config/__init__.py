@@ -22,12 +22,13 @@ from trainci.config.tables import (
     SettingsTable,
     StepTable,
     SuiteTable,
+    VerdictsTable,
     WorkflowTable,
     json_schema,
 )
 from trainci.errors import PlacedFaults, UsageError
 from trainci.globs import is_glob, matches
-from trainci.model import Entry, PathRule, Project, Suite, Workflow
+from trainci.model import Blame, Entry, Kind, LogRule, PathRule, Project, Suite, Verdicts, Workflow
 from trainci.toml_lines import toml_lines
 
 if sys.version_info >= (3, 11):
@@ -122,13 +123,14 @@ def _project(parsed: FileTable, lines: _Lines, root: Path) -> Project:
             for index, rule in enumerate(parsed.affected)
         ),
         max_changed=table.max_changed,
+        verdicts=_verdicts(parsed.verdicts),
     )
 
 
 def _settings(table: SettingsTable) -> dict[str, Any]:
     """The fields of Settings."""
     return {
-        "env": tuple(sorted(table.env.items())),
+        "env": tuple(table.env.items()),
         "install": table.install,
         "setup": tuple(table.setup),
         "python": tuple(table.python or ()),
@@ -138,6 +140,14 @@ def _settings(table: SettingsTable) -> dict[str, Any]:
         "num_gpus": table.num_gpus,
         "retries": table.retries,
     }
+
+
+def _verdicts(table: VerdictsTable) -> Verdicts:
+    rules = (
+        LogRule(rule.name, (rule.pattern,), rule.meaning, Blame(rule.blame), Kind(rule.kind))
+        for rule in table.rules
+    )
+    return Verdicts(tuple(rules), tuple(table.off), table.retries)
 
 
 def _workflow(table: WorkflowTable) -> Workflow:
@@ -199,9 +209,7 @@ def _entry(table: EntryTable, where: str) -> Entry:
     return Entry(
         **_started(table),
         **_settings(table),
-        steps=tuple(
-            Entry(**_started(step), env=tuple(sorted(step.env.items())), where=where) for step in table.steps
-        ),
+        steps=tuple(Entry(**_started(step), env=tuple(step.env.items()), where=where) for step in table.steps),
         name=table.name,
         also=tuple(table.also),
         disabled=table.disabled,

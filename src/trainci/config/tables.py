@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from trainci.config import values as allowed
+from trainci.log_files import packaged_rules
 from trainci.text import printable
 
 CONFIG_FILE = "trainci.toml"
@@ -45,10 +46,16 @@ def _target(path: str, info: ValidationInfo) -> str:
     return posixpath.normpath(file) + separator + node
 
 
+def _packaged_rule(name: str) -> str:
+    if name not in {rule.name for rule in packaged_rules()}:
+        raise ValueError(f"{printable(name)} is no rule of trainci's; docs/verdicts.md names them")
+    return name
+
+
 Minutes = Annotated[float, Field(strict=True, gt=0, le=7 * 24 * 60, allow_inf_nan=False)]
 Gpus = Annotated[StrictInt, Field(ge=0, le=1024)]
 Argument = Annotated[StrictStr, AfterValidator(allowed.no_nul)]
-EnvName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+EnvName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"), AfterValidator(allowed.env_name)]
 EnvValue = Annotated[Argument, BeforeValidator(allowed.env_value)]
 Glob = Annotated[StrictStr, AfterValidator(allowed.glob_inside)]
 Target = Annotated[StrictStr, AfterValidator(_target)]
@@ -221,12 +228,37 @@ class AffectedTable(Table):
     nothing: StrictBool = Field(False, description="Such a change reaches no test, whatever uses the file.")
 
 
+class LogRuleTable(Table):
+    """What a line of a test's log means, beside the rules that come with trainci."""
+
+    name: Annotated[StrictStr, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")] = Field(description="What verdicts call it.")
+    pattern: Annotated[StrictStr, Field(min_length=1), AfterValidator(allowed.regular_expression)] = Field(
+        description="A regular expression (Python's), searched in a line without its rank and time."
+    )
+    meaning: Argument = Field(min_length=1, description="A sentence without an end.")
+    blame: Literal["code", "machine", "config", "unsure"] = Field(description="Whose fault it is.")
+    kind: Literal["cause", "consequence"] = Field("cause", description="A consequence decides where no cause does.")
+
+
+class VerdictsTable(Table):
+    """How failures are judged."""
+
+    retries: Annotated[StrictInt, Field(ge=0, le=10)] = Field(
+        1, description="How often the machine's fault is tried again; a failure of the code never is."
+    )
+    off: list[Annotated[StrictStr, AfterValidator(_packaged_rule)]] = Field(
+        [], description="Names of trainci's rules for logs that do not count here."
+    )
+    rules: list[LogRuleTable] = Field([], description="Rules of this repository; they go before trainci's.")
+
+
 class FileTable(Table):
     """trainci.toml: the suites, labels and limits of a repository under trainci."""
 
     project: ProjectTable = Field(default_factory=lambda: ProjectTable())
     catalog: CatalogTable = Field(default_factory=lambda: CatalogTable())
     workflow: WorkflowTable = Field(default_factory=lambda: WorkflowTable())
+    verdicts: VerdictsTable = Field(default_factory=lambda: VerdictsTable())
     suites: dict[SuiteName, SuiteTable] = {}
     affected: list[AffectedTable] = Field([], description="What a change of some paths reaches.")
 

@@ -62,6 +62,15 @@ def env_value(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def env_name(name: str) -> str:
+    """The name of a variable that is not one of trainci's own."""
+    if name.upper().startswith("TRAINCI_"):
+        raise ValueError(
+            f"{printable(name)} is set by trainci alone: with another value a test would use what others hold"
+        )
+    return name
+
+
 def no_nul(value: str) -> str:
     """A text that a command line or an environment can hold."""
     if "\0" in value:
@@ -191,3 +200,12 @@ def mount(text: str) -> str:
     if not text.isprintable() or any(character in text for character in '"\\$`'):
         raise ValueError(f"{printable(text)} holds a character that the options of docker cannot; use plain names")
     return text
+
+
+def regular_expression(pattern: str) -> str:
+    """A regular expression that Python takes."""
+    try:
+        re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"is no regular expression: {error}") from None
+    return pattern

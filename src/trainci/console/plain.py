@@ -9,7 +9,7 @@ from typing import TextIO
 
 from trainci.model import Cause, Ending, Outcome, Phase, Result, Run, events
 from trainci.output.screen import Screen
-from trainci.reports import items_of, last_lines
+from trainci.reports import items_of, last_lines, why
 from trainci.text import counted, printable
 
 _SHOWN_LINES = 15
@@ -72,6 +72,8 @@ class Console:
             self._write(f"    and {counted(more, 'item')} more")
 
     def _details(self, run: Run, result: Result, root: Path) -> None:
+        if said := why(result.verdict):
+            self._write(f"    why:    {said}")
         if result.attempts:
             log = result.attempts[-1].log
             for line in last_lines(root / log, _SHOWN_LINES):

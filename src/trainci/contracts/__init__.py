@@ -34,9 +34,10 @@ from trainci.contracts import files
 from trainci.contracts.checking import Verdict, check
 from trainci.contracts.contract import Contract, Hook, Table, Violation
 from trainci.contracts.files import Hooks, Settings
+from trainci.contracts.limit import Limit
 from trainci.contracts.tables import DEFAULT, TABLES
 
-__all__ = ["TABLES", "Contract", "Hook", "Table", "Verdict", "Violation", "check", "main", "require"]
+__all__ = ["TABLES", "Contract", "Hook", "Limit", "Table", "Verdict", "Violation", "check", "main", "require"]
 
 
 def require(

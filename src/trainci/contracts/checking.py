@@ -10,6 +10,7 @@ from typing import Any
 
 from trainci.contracts import loading
 from trainci.contracts.contract import Contract, Hook, Violation
+from trainci.contracts.limit import USUAL, Limit, TimeOver
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Verdict:
             return f"passed  {head}{limit}"
         lines = [
             f"failed  {head}",
-            self.problem,
+            self.problem.replace("\n", "\n            "),
             f"expected: {self.contract.signature}",
             f"came:     {self.came}" if self.came else "",
             f"sample:   {self.sample}" if self.sample else "",
@@ -47,17 +48,22 @@ class Verdict:
 
 
 def check(
-    contract: Contract, path: str, settings: Mapping[str, object] | None = None, shown: Collection[str] = ()
+    contract: Contract,
+    path: str,
+    settings: Mapping[str, object] | None = None,
+    shown: Collection[str] = (),
+    limit: Limit = USUAL,
 ) -> Verdict:
     """Load the hook at ``path``, compare its signature and call it with small samples.
 
     ``settings`` are attributes of ``args`` that the hook needs beyond the usual ones. The current directory
     is searched for modules first. ``shown`` are the fields of a sample that the verdict shows; empty: all.
+    A hook that takes longer than ``limit`` breaks its contract.
     """
     came, not_called = "", ""
     hook: Hook | None = None
-    with loading.current_directory_on_path():
-        try:
+    try:
+        with loading.current_directory_on_path(), limit.hold():
             try:
                 function = loading.load(path)
             except loading.TorchMissing as missing:
@@ -73,10 +79,11 @@ def check(
             elif not not_called:
                 hook = Hook(contract, function, settings or {})
                 contract.check(hook)
-        except Violation as violation:
-            # A violation that is about no sample of its own is about what the hook was given.
-            sample = violation.sample if violation.sample is not None or hook is None else hook.given
-            return Verdict(contract, path, problem=str(violation), came=came, sample=describe(sample, shown))
+    except (Violation, TimeOver) as broken:
+        # What is about no sample of its own is about what the hook was given.
+        own = getattr(broken, "sample", None)
+        sample = own if own is not None or hook is None else hook.given
+        return Verdict(contract, path, problem=str(broken), came=came, sample=describe(sample, shown))
     return Verdict(contract, path, came=came, not_called=not_called)
 
 

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from types import SimpleNamespace, TracebackType
+from types import SimpleNamespace
 from typing import Any
 
+from trainci.contracts.limit import TimeOver
+from trainci.contracts.places import place
 from trainci.errors import UsageError
-
-_OURS = str(Path(__file__).parent)
 
 
 class Violation(Exception):
@@ -124,7 +122,7 @@ class Hook:
             if not inspect.isawaitable(answer):
                 raise Violation("is not async, but the trainer awaits it: write `async def`", sample)
             return asyncio.run(_wait_for(answer))
-        except (Violation, KeyboardInterrupt):
+        except (Violation, TimeOver, KeyboardInterrupt):
             raise
         except BaseException as error:  # SystemExit too: a hook must not end the trainer
             where = place(error.__traceback__)
@@ -133,14 +131,3 @@ class Hook:
 
 async def _wait_for(answer: Any) -> Any:
     return await answer
-
-
-def place(trace: TracebackType | None) -> str:
-    """``file:line`` of the innermost frame that is neither ours nor the import machinery's."""
-    frames = [
-        frame
-        for frame in traceback.extract_tb(trace)
-        if not frame.filename.startswith("<frozen") and "importlib" not in frame.filename
-    ]
-    foreign = [frame for frame in frames if not frame.filename.startswith(_OURS)] or frames
-    return f"{foreign[-1].filename}:{foreign[-1].lineno}" if foreign else "no line of it is known"

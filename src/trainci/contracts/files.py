@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TextIO
 
 from trainci.contracts.checking import Verdict, check
 from trainci.contracts.contract import Table
+from trainci.contracts.limit import USUAL, Limit
 from trainci.errors import EXIT_FAILED, EXIT_OK, TrainciError, UsageError
 
 Hooks = Mapping[str, str]
@@ -17,8 +18,10 @@ Hooks = Mapping[str, str]
 Settings = Mapping[str, object] | None
 
 
-def verdicts(table: Table, hooks: Hooks, settings: Settings, switches: Iterable[str] = ()) -> list[Verdict]:
-    """A verdict for each of ``hooks``, in the form that ``switches`` ask for.
+def verdicts(
+    table: Table, hooks: Hooks, settings: Settings, switches: Iterable[str] = (), limit: Limit = USUAL
+) -> Iterator[Verdict]:
+    """A verdict for each of ``hooks``, in the form that ``switches`` ask for, as it is reached.
 
     :raises UsageError: the table has no such hook or no such switch.
     """
@@ -28,7 +31,7 @@ def verdicts(table: Table, hooks: Hooks, settings: Settings, switches: Iterable[
             known = ", ".join(table.switches) or "none"
             raise UsageError(f"there is no switch {switch!r} that changes a hook's contract; there are: {known}")
     found = {option: table.find(option, *switches) for option in hooks}
-    return [check(found[option], path, settings, table.shown) for option, path in hooks.items()]
+    return (check(found[option], path, settings, table.shown, limit) for option, path in hooks.items())
 
 
 def require(table: Table, hooks: Hooks, settings: Settings, switches: Iterable[str] = ()) -> None:
@@ -39,15 +42,17 @@ def require(table: Table, hooks: Hooks, settings: Settings, switches: Iterable[s
 
 
 def report(found: Iterable[Verdict], stream: TextIO) -> int:
-    """Write the verdicts and their count; 1 when one of them failed."""
-    found = list(found)
+    """Write each verdict as it comes, and their count; 1 when one of them failed."""
+    seen = []
     for verdict in found:
+        seen.append(verdict)
         stream.write(f"{verdict}\n")
-    passed = [verdict for verdict in found if verdict.passed]
+        stream.flush()
+    passed = [verdict for verdict in seen if verdict.passed]
     partly = sum(bool(verdict.not_called) for verdict in passed)
     note = f", {partly} of them by signature only" if partly else ""
-    stream.write(f"{len(passed)} of {len(found)} hooks passed{note}.\n")
-    return EXIT_OK if len(passed) == len(found) else EXIT_FAILED
+    stream.write(f"{len(passed)} of {len(seen)} hooks passed{note}.\n")
+    return EXIT_OK if len(passed) == len(seen) else EXIT_FAILED
 
 
 def main(table: Table, hooks: Hooks, settings: Settings, switches: Iterable[str] = ()) -> None:
@@ -69,7 +74,8 @@ def main(table: Table, hooks: Hooks, settings: Settings, switches: Iterable[str]
     try:
         values = {**(settings or {}), **parse_settings(chosen["set"])}
         on |= {switch for switch in table.switches if chosen[switch]}
-        sys.exit(report(verdicts(table, given or hooks, values, on), sys.stdout))
+        limit = Limit(ends_process=True)
+        sys.exit(report(verdicts(table, given or hooks, values, on, limit), sys.stdout))
     except TrainciError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(error.exit_code)

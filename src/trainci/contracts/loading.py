@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from trainci.contracts.contract import Violation, place
+from trainci.contracts.contract import Violation
+from trainci.contracts.limit import TimeOver
+from trainci.contracts.places import place
 
 
 class TorchMissing(Violation):
@@ -46,7 +48,7 @@ def load(path: str) -> Callable[..., Any]:
     module_name, name = split(path)
     try:
         module = importlib.import_module(module_name)
-    except KeyboardInterrupt:
+    except (TimeOver, KeyboardInterrupt):
         raise
     except BaseException as error:  # SystemExit too: a module must not end us on import
         raise _import_violation(module_name, error) from error

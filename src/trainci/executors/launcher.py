@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from trainci.errors import EXIT_MACHINE
+from trainci.github.actions import FILE_VARIABLES
 
 _BOOT = (
     "import json, sys; sys.path += json.loads(sys.argv[1]); "
@@ -62,6 +63,8 @@ class Launcher:
                 [sys.executable, "-I", "-c", _BOOT, json.dumps(_paths()), str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
+                # What a test is not told, it does not write into by mistake, or in the name of this step.
+                env={name: value for name, value in os.environ.items() if name not in FILE_VARIABLES},
                 pass_fds=(theirs.fileno(),),
                 # Its own session, so that a ^C at the terminal reaches only the runner, which then ends the tests.
                 start_new_session=True,
@@ -126,6 +129,7 @@ def _import_all() -> None:
     """What a lease imports only once it needs it may be gone, or another version, by then."""
     import binascii  # noqa: F401
     import pwd  # noqa: F401
+    import shutil  # noqa: F401
 
     import trainci.lease.command
     import trainci.lease.queue.watcher

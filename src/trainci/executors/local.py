@@ -135,7 +135,15 @@ def local_executor(root: Path, spec: str, secrets: Sequence[str]) -> LocalExecut
 
     :raises UsageError: ``spec`` makes no sense, or names a device that is not there.
     """
-    return LocalExecutor(root, devices.pool(spec), ("--devices", spec), secrets)
+    return LocalExecutor(root, _within_lease(devices.pool(spec)), ("--devices", spec), secrets)
+
+
+def _within_lease(pool: Pool) -> Pool:
+    """As many of the virtual devices as an outer lease holds, if we run inside one; GPUs it has hidden already."""
+    outer = protocol.outer_lease(os.environ)
+    if outer is None or not pool.virtual:
+        return pool
+    return Pool(pool.devices[: len(outer[1])], virtual=True)
 
 
 def _shell_lines(test: Test) -> str:

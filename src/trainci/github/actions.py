@@ -21,6 +21,8 @@ _LARGEST_OUTPUT = 500_000
 # larger one is not shown at all. Annotations of a step: 10 of each level.
 LARGEST_SUMMARY = 1 << 20
 _PER_STEP = 10
+FILE_VARIABLES = frozenset({"GITHUB_ENV", "GITHUB_PATH", "GITHUB_OUTPUT", "GITHUB_STATE", "GITHUB_STEP_SUMMARY"})
+"""What names the files by which a step changes the environment of later ones, its outputs and the job's page."""
 
 
 def in_actions(environment: Mapping[str, str]) -> bool:

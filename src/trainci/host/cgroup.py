@@ -30,14 +30,22 @@ def path_for(id: str) -> str:
     return ""
 
 
-def checked(path: str, id: str) -> str:
-    """The path that a record names, if it can be the cgroup of that lease; else empty.
+def checked(path: str, id: str, owner: int) -> str:
+    """The path that a record of user ``owner`` names, if it can be the cgroup of that lease; else empty.
 
-    Records come from other users too: a path that is anything else must not have its processes ended.
+    Records come from other users too: a path that is anything else must not have its processes ended, nor must a
+    cgroup that the record's owner did not make, unless that is root.
     """
     parts = path.split("/")
     mounted = any(path.startswith(f"{mount}/") for mount in _MOUNTS)
-    return path if mounted and ".." not in parts and parts[-1] == f"{_PREFIX}{id}" else ""
+    if not mounted or ".." in parts or parts[-1] != f"{_PREFIX}{id}":
+        return ""
+    if owner == 0:
+        return path
+    try:
+        return path if os.lstat(path).st_uid == owner else ""
+    except OSError:
+        return ""
 
 
 def make(path: str) -> bool:

@@ -13,7 +13,7 @@ def read_text(path: str) -> str | None:
     """The text of a small file, None when it is not there (or not ours to read)."""
     try:
         return Path(path).read_bytes().decode("utf-8", "replace")
-    except (FileNotFoundError, PermissionError):
+    except (FileNotFoundError, PermissionError, ProcessLookupError):
         return None
 
 

@@ -15,6 +15,8 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from trainci.host.files import read_text
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 # How long SIGKILL may take to act before a process counts as one that cannot be killed (state D: it waits for
@@ -58,6 +60,10 @@ class Process:
             # Compared once the handle is open: what has the number now is what the handle means.
             if process(self.pid) == self:
                 signal.pidfd_send_signal(handle, number)
+
+
+# A child that the kernel says is there and /proc does not show (hidepid, proc(5)): another user's.
+UNSEEN = Process(0, 0, 0, 0, 0, "?")
 
 
 def poll_timeout(seconds: float) -> int:
@@ -181,17 +187,24 @@ def below(roots: Iterable[int], among: Iterable[Process]) -> list[Process]:
     return tree
 
 
-def marked(name: str, part: str, among: Iterable[Process] | None = None) -> list[Process]:
+def marked(name: str, part: str, among: Iterable[Process] | None = None, separator: str = "/") -> list[Process]:
     """Those of ``among`` (all), but us, that were started with ``part`` in the environment variable ``name``.
 
-    The variable's value is a list with "/" between its parts. Only processes whose environment this user may read
-    can be found, and not those that were started with another environment.
+    The variable's value is a list with ``separator`` between its parts. Only processes whose environment this user
+    may read can be found, and not those that were started with another environment.
     """
     return [
         each
         for each in (processes() if among is None else among)
-        if each.pid != os.getpid() and part.encode() in _variable(each.pid, name).split(b"/")
+        if each.pid != os.getpid() and part.encode() in _variable(each.pid, name).split(separator.encode())
     ]
+
+
+def owner(pid: int) -> int | None:
+    """The user who started a process: its real user id, whatever it has become; None where it is gone."""
+    lines = (read_text(f"/proc/{pid}/status") or "").splitlines()
+    uids = [line.split()[1] for line in lines if line.startswith("Uid:")]
+    return int(uids[0]) if uids else None
 
 
 def _variable(pid: int, name: str) -> bytes:
@@ -238,7 +251,7 @@ def end(find: Callable[[], Collection[Process] | None], grace: float, *, ask: bo
 
 def end_descendants(grace: float, on_exit: Callable[[int, int], None]) -> list[Process]:
     """``end`` every descendant of this subreaper, and collect its children as ``reap`` does."""
-    return end(lambda: descendants(os.getpid()) if reap(on_exit) else None, grace)
+    return end(lambda: descendants(os.getpid()) or [UNSEEN] if reap(on_exit) else None, grace)
 
 
 def wait_for_exit(watched: Collection[Process], timeout: float) -> None:

@@ -8,7 +8,7 @@ The rules are those of the CUDA Programming Guide ("CUDA Environment Variables")
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Protocol, TypeVar
 
 from trainci.errors import UsageError
@@ -17,6 +17,43 @@ from trainci.errors import UsageError
 _NUMBER = re.compile(r"[ \t\n\v\f\r]*([+-]?)0*([0-9]{1,18})(?![0-9])")
 _WRAPS_AT = 1 << 32
 _UUID_DIGITS = 32
+
+
+# HIP obeys the variable of CUDA, too, and what ROCR hides it does not count (ROCm, "GPU isolation techniques").
+_SIBLINGS = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
+
+
+def refuse_contradiction(variable: str, environment: Mapping[str, str]) -> None:
+    """See that no other device variable says something else than ``variable``.
+
+    :raises UsageError: one does; a job would see other devices than it was given.
+    """
+    for other in _SIBLINGS:
+        if variable not in _SIBLINGS or other == variable or other not in environment:
+            continue
+        if variable not in environment:
+            raise UsageError(
+                f"{other}={environment[other]!a} is set and {variable} is not: set both alike, or unset it."
+            )
+        if _entries(environment[other]) != _entries(environment[variable]):
+            raise UsageError(
+                f"{variable}={environment[variable]!a} and {other}={environment[other]!a} contradict each other: "
+                "unset one of them."
+            )
+
+
+def _entries(value: str) -> list[str]:
+    return [entry.strip() for entry in value.split(",")]
+
+
+def with_devices(variable: str, value: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment with this value of ``variable``, and with no other device variable that contradicts it."""
+    if variable not in _SIBLINGS:
+        return {**environment, variable: value}
+    found = {**environment, **{other: value for other in _SIBLINGS if other in environment}, variable: value}
+    # What is behind ROCR's filter has other numbers: with it none of the others is needed, without it it is not.
+    dropped = _SIBLINGS[:2] if variable == "ROCR_VISIBLE_DEVICES" else _SIBLINGS[2:]
+    return {name: text for name, text in found.items() if name not in dropped or not value}
 
 
 class Listed(Protocol):

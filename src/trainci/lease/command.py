@@ -9,25 +9,25 @@ import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from trainci.errors import EXIT_MACHINE, EXIT_OK, TrainciError, UsageError
+from trainci.errors import EXIT_MACHINE, EXIT_OK, MachineError, TrainciError, UsageError
 from trainci.host.devices.virtual import virtual_devices
 from trainci.host.processes import SignalPipe
-from trainci.host.visible import visible
+from trainci.host.visible import refuse_contradiction, visible
 from trainci.lease.options import Options, parse, parse_lock_exec
-from trainci.lease.protocol import DEVICES_VARIABLE, LEASE_VARIABLE
+from trainci.lease.protocol import DEADLINE_VARIABLE, outer_lease
 from trainci.lease.queue.acquire import StoppedWaiting, TooLate, Waiter
-from trainci.lease.queue.cycle import lock_paths
+from trainci.lease.queue.cycle import is_taken
 from trainci.lease.queue.hold import Lease
 from trainci.lease.reporter import LOCK_EXEC, Reporter
-from trainci.lease.store.directory import Directory, open_directory
+from trainci.lease.store.directory import FULL, Directory, open_directory, open_nested
 from trainci.lease.store.health import nvml_probe
-from trainci.lease.store.inventory import gpus
-from trainci.lease.store.locks import is_held
+from trainci.lease.store.inventory import UNREACHABLE, gpus
+from trainci.lease.store.leases import Running, find, running
 from trainci.lease.store.records import FOREVER, Request
 from trainci.lease.supervise.environment import job_variables, pick
 from trainci.lease.supervise.supervisor import ENDING_SIGNALS, Job
 from trainci.lease.supervise.wrapper import Wrapper
-from trainci.model import Device
+from trainci.model import MOST_DEVICES, Device
 from trainci.text import printable
 
 EXIT_TOO_LATE = 75
@@ -68,6 +68,12 @@ def _guarded(
         sys.stderr.write(f"{program}: {error}\n")
         return error.exit_code
     except OSError as error:
+        if error.errno in FULL:
+            sys.stderr.write(
+                f"{program}: the file system of the lock directory is full ({error.strerror}); nothing was leased:"
+                " make room, or use another --lock-dir for all.\n"
+            )
+            return EXIT_MACHINE
         sys.stderr.write(f"{program}: {error.filename or 'the lock directory'}: {error.strerror}.\n")
         return EXIT_MACHINE
 
@@ -75,11 +81,16 @@ def _guarded(
 def _lease(program: str, options: Options, least: int, variables: Mapping[str, str]) -> int:
     wanted = 1 if options.count is None else options.count
     directory = open_directory(options.lock_dir, may_be_private=options.virtual is not None or not wanted)
-    devices = _devices(directory, options) if wanted or options.print_only else ()
+    outer = _outer(directory) if wanted else None
+    devices = _devices(directory, options, outer) if wanted or options.print_only else ()
+    if outer is not None:
+        # Those who share what it holds take turns in a queue of their own.
+        directory = open_nested(directory, outer.record.id)
     if options.print_only:
         return _print_free(directory, devices, options.lock_path_pattern)
     count = wanted if options.devices is None else len(devices)
-    _refuse_impossible(devices, count, least, "" if options.virtual is not None else options.target_env_name)
+    devices = _reachable(devices, count)
+    _refuse_impossible(devices, count, least, "" if options.virtual is not None else options.target_env_name, outer)
     request = _request(options, count, devices)
     reporter = Reporter(program, options.status_fd, request)
     pipe = SignalPipe((*ENDING_SIGNALS, signal.SIGCHLD))
@@ -98,7 +109,8 @@ def _lease(program: str, options: Options, least: int, variables: Mapping[str, s
         pipe,
         reporter.waiting,
         wrapper.prepare,
-        nvml_probe() if _known_to_nvml(devices) else None,
+        # Within a lease the job that we are part of may use them at any time.
+        nvml_probe() if _known_to_nvml(devices) and outer is None else None,
         options.grace,
         options.status_fd,
     )
@@ -130,36 +142,76 @@ def _run(lease: Lease, wrapper: Wrapper, reporter: Reporter) -> int:
     os._exit(code)
 
 
-def _devices(directory: Directory, options: Options) -> tuple[Device, ...]:
+def _outer(directory: Directory) -> Running | None:
+    """The lease that this command runs inside, where it is one of this lock directory."""
+    inherited = outer_lease(os.environ)
+    found = find(directory, inherited[0]) if inherited else None
+    return found if found is not None and found.watched and found.owner in (0, os.geteuid()) else None
+
+
+def _devices(directory: Directory, options: Options, outer: Running | None = None) -> tuple[Device, ...]:
     """The devices that the request may be given."""
     if options.virtual is not None:
-        devices = virtual_devices(options.virtual)
+        devices = virtual_devices(MOST_DEVICES if outer else options.virtual)
     else:
         name = options.target_env_name
+        refuse_contradiction(name, os.environ)
         devices = visible(gpus(directory, options.total_gpus), os.environ.get(name), name)
-    if options.devices_allowed is not None:
-        devices = pick(devices, options.devices_allowed)
-    return devices if options.devices is None else pick(devices, options.devices)
+    if outer is not None:
+        devices = tuple(device for device in devices if device.uuid in outer.record.devices)
+        devices = devices if options.virtual is None else devices[: options.virtual]
+    try:
+        if options.devices_allowed is not None:
+            devices = pick(devices, options.devices_allowed)
+        return devices if options.devices is None else pick(devices, options.devices)
+    except UsageError as error:
+        raise UsageError(f"{error}{_inside(outer)}") from None
+
+
+def _inside(outer: Running | None) -> str:
+    if outer is None:
+        return ""
+    held = ", ".join(outer.record.devices) or "no device"
+    return f" This command runs inside lease {outer.record.id}, which holds {held}."
+
+
+def _reachable(devices: tuple[Device, ...], count: int) -> tuple[Device, ...]:
+    """Those that NVML reaches: of the others nobody could tell whether they are fit, or which they are."""
+    found = tuple(device for device in devices if not device.uuid.startswith(UNREACHABLE))
+    if len(found) < count <= len(devices):
+        lost = ", ".join(str(device.index) for device in devices if device not in found)
+        raise MachineError(
+            f"NVML cannot reach device {lost}, so {count} devices cannot be had (see `trainci gpus`)."
+        )
+    return found
 
 
 def _print_free(directory: Directory, devices: tuple[Device, ...], pattern: str) -> int:
-    free = [device for device in devices if not any(map(is_held, lock_paths(directory, device, pattern)))]
+    held = {uuid for lease in running(directory) for uuid in lease.record.devices}
+    free = [device for device in devices if device.uuid not in held and not is_taken(directory, device, pattern)]
     sys.stdout.write(f"Free GPUs: {','.join(str(device.index) for device in free)}\n")
     return EXIT_OK
 
 
-def _refuse_impossible(devices: tuple[Device, ...], count: int, least: int, variable: str) -> None:
+def _refuse_impossible(
+    devices: tuple[Device, ...], count: int, least: int, variable: str, outer: Running | None
+) -> None:
     if count < least:
         raise UsageError(f"--count {count}: ask for at least {least}.")
     if count > len(devices):
         hidden = f" ({variable}={os.environ[variable]!a} is obeyed)" if variable in os.environ else ""
-        raise UsageError(f"{count} devices can never be had: {len(devices)} can be used here{hidden}.")
-    outer = os.environ.get(LEASE_VARIABLE)
-    held = os.environ.get(DEVICES_VARIABLE, "").split(",") if outer else []
-    if len([device for device in devices if device.uuid not in held]) < count:
         raise UsageError(
-            f"this command already runs inside lease {outer}, which holds devices that are asked for here: they "
-            f"can never come. Use those that ${DEVICES_VARIABLE} names."
+            f"{count} devices can never be had: {len(devices)} can be used here{hidden}.{_inside(outer)}"
+        )
+    inherited = outer_lease(os.environ)
+    if inherited is None or outer is not None:
+        return
+    id, held = inherited
+    gone = [device for device in devices if device.uuid.startswith(("GPU-", "MIG-")) and device.uuid in held]
+    if len(devices) - len(gone) < count:
+        raise UsageError(
+            f"this command runs inside lease {id} of another lock directory, which holds what is asked "
+            "for here: it can never come. Ask in that directory."
         )
 
 
@@ -187,4 +239,7 @@ def _variables(options: Options, lease: Lease, added: Mapping[str, str]) -> dict
     # With MIG, positions in NVML's list are not what CUDA counts.
     by_uuid = not by_number or any(device.uuid.startswith("MIG-") for device in lease.devices)
     hidden = options.virtual is not None or not lease.devices
-    return job_variables(lease, options.target_env_name, by_uuid, hidden, {**os.environ, **added})
+    parent = {**os.environ, **added}
+    if options.time_limit is not None:
+        parent[DEADLINE_VARIABLE] = f"{time.monotonic() + options.time_limit:.3f}"
+    return job_variables(lease, options.target_env_name, by_uuid, hidden, parent)

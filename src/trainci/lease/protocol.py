@@ -7,7 +7,7 @@ STATUS_FD: one report a line, as ``dump`` writes and ``load`` reads it.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
 COUNT = "--count"
@@ -23,7 +23,17 @@ LEASE_VARIABLE = "TRAINCI_LEASE"
 DEVICES_VARIABLE = "TRAINCI_DEVICES"
 PORT_BASE_VARIABLE = "TRAINCI_PORT_BASE"
 PORT_COUNT_VARIABLE = "TRAINCI_PORT_COUNT"
+# When its time limit is over, in seconds of the monotonic clock.
+DEADLINE_VARIABLE = "TRAINCI_DEADLINE"
 LOCK_DIR_VARIABLE = "TRAINCI_LOCK_DIR"
+
+
+def outer_lease(environment: Mapping[str, str]) -> tuple[str, frozenset[str]] | None:
+    """The id of the lease that this process runs inside, and its devices; None outside of any."""
+    id = environment.get(LEASE_VARIABLE, "").rpartition("/")[2]
+    if not (id.isascii() and id.isalnum()):
+        return None
+    return id, frozenset(environment.get(DEVICES_VARIABLE, "").split(",")) - {""}
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,16 @@ It only looks, and takes no part in the queue.
 from __future__ import annotations
 
 import pwd
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainci.lease.queue.cycle import lease_of, read_reservations, reservation_of, ring_watcher
+from trainci.lease.queue.cycle import is_taken, read_reservations, reservation_of, ring_watcher
 from trainci.lease.queue.tickets import look
 from trainci.lease.store import health
 from trainci.lease.store.directory import Directory, locate, open_directory
-from trainci.lease.store.locks import is_held
-from trainci.lease.store.records import FOREVER, Request, Reservation
+from trainci.lease.store.leases import running
+from trainci.lease.store.records import FOREVER, Record, Request, Reservation
 from trainci.model import Device
 
 
@@ -72,11 +72,12 @@ def status(lock_dir: str | None, devices: Sequence[Device] = ()) -> Status:
         return Status(tuple(map(_unheld, devices)), ())
     directory = open_directory(lock_dir, may_be_private=True)
     known = {device.uuid: device for device in devices}
-    leased = [name.removesuffix(".lock") for name in directory.names("devices")]
+    leased = [name.removesuffix(".lock") for name in directory.names("devices") if name.endswith(".lock")]
     quarantined = health.quarantined(directory)
     for position, uuid in enumerate([*leased, *quarantined]):
         known.setdefault(uuid, _unknown(uuid, len(devices) + position))
-    found = (_device(directory, device, quarantined.get(device.uuid)) for device in known.values())
+    holders = _holders(directory)
+    found = (_device(directory, device, quarantined.get(device.uuid), holders) for device in known.values())
     return Status(tuple(sorted(found, key=lambda device: (device.index, device.uuid))), _waiting(directory))
 
 
@@ -99,15 +100,23 @@ def _unknown(uuid: str, position: int) -> Device:
     return Device(index, uuid, "virtual CPU device" if virtual else "", virtual=virtual)
 
 
-def _device(directory: Directory, device: Device, bad: health.Quarantine | None) -> DeviceStatus:
+def _holders(directory: Directory) -> dict[str, Record]:
+    """The lease that holds each device, those that are watched over before those that are not."""
+    leases = sorted(running(directory), key=lambda lease: lease.watched)
+    return {uuid: lease.record for lease in leases for uuid in lease.record.devices}
+
+
+def _device(
+    directory: Directory, device: Device, bad: health.Quarantine | None, holders: Mapping[str, Record]
+) -> DeviceStatus:
     basic = (device.uuid, device.index, device.name)
-    if is_held(directory.join("devices", f"{device.uuid}.lock")):
-        record = lease_of(directory, device.uuid)
-        if record is None:
-            return DeviceStatus(*basic, "foreign")
+    record = holders.get(device.uuid)
+    if record is not None:
         until = None if record.until == FOREVER else record.until
         reason = bad.reason if bad else ""
         return DeviceStatus(*basic, "held", record.name, record.pid, _user(record.uid), record.since, until, reason)
+    if is_taken(directory, device):
+        return DeviceStatus(*basic, "foreign")
     if bad is not None:
         return DeviceStatus(*basic, "quarantined", since=bad.since, reason=bad.reason)
     return _unheld(device)

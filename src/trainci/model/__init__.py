@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from trainci.model.device import MOST_DEVICES, Device, Pool
+from trainci.model.diagnosis import Blame, Diagnosis, Facts, Kind, LogRule
 from trainci.model.project import (
     Change,
     Declarations,
@@ -17,6 +18,7 @@ from trainci.model.project import (
     Suite,
     Test,
     Trigger,
+    Verdicts,
     Workflow,
     job_ids,
     settings_of,
@@ -27,13 +29,18 @@ from trainci.model.run import Attempt, Cause, Ending, Item, Metric, Outcome, Pha
 __all__ = [
     "MOST_DEVICES",
     "Attempt",
+    "Blame",
     "Cause",
     "Change",
     "Declarations",
     "Device",
+    "Diagnosis",
     "Ending",
     "Entry",
+    "Facts",
     "Item",
+    "Kind",
+    "LogRule",
     "Metric",
     "Outcome",
     "PathRule",
@@ -52,6 +59,7 @@ __all__ = [
     "Test",
     "Trigger",
     "Verdict",
+    "Verdicts",
     "Workflow",
     "job_ids",
     "settings_of",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from trainci.model.diagnosis import Diagnosis
 from trainci.model.run import Ending, Phase, Results, Verdict
 
 
@@ -86,10 +87,14 @@ class Output(PhaseEvent):
 
 @dataclass(frozen=True)
 class Ended(PhaseEvent):
-    """No process of it lives, and what it printed is in the log. ``results`` is what it left besides."""
+    """No process of it lives, and what it printed is in the log.
+
+    ``results`` is what it left besides, ``diagnosis`` whose fault a failure was.
+    """
 
     ending: Ending
     results: Results | None = None
+    diagnosis: Diagnosis | None = None
 
     @property
     def final(self) -> bool:

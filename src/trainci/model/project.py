@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 
+from trainci.model.diagnosis import LogRule
 from trainci.text import printable
 
 
@@ -227,6 +228,18 @@ class PathRule:
 
 
 @dataclass(frozen=True)
+class Verdicts:
+    """How endings are judged: rules for logs beside trainci's own, names of those that are ``off``.
+
+    ``retries`` is how often the machine's fault is tried again.
+    """
+
+    rules: tuple[LogRule, ...] = ()
+    off: tuple[str, ...] = ()
+    retries: int = 1
+
+
+@dataclass(frozen=True)
 class Trigger:
     """An event of GitHub, reduced to what decides which suites run.
 
@@ -261,6 +274,7 @@ class Project(Settings):
     registers: tuple[str, ...] = ()
     config_file: str = "trainci.toml"
     workflow: Workflow = field(default_factory=Workflow)
+    verdicts: Verdicts = field(default_factory=Verdicts)
     path_rules: tuple[PathRule, ...] = ()
     max_changed: int | None = None
 

@@ -6,6 +6,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from trainci.model.diagnosis import Diagnosis
 from trainci.model.project import Test
 
 
@@ -19,6 +20,7 @@ class Outcome(enum.Enum):
     SKIPPED = "skipped"
     INTERRUPTED = "interrupted"
     MACHINE = "machine's fault"
+    UNSURE = "unsure"
 
 
 class Phase(enum.Enum):
@@ -86,7 +88,8 @@ class Attempt:
 
     ``phase`` is what ran last: with PREPARE it got no further than its prepare phase. ``started_at`` is when the
     process that holds its devices began, None if it never did. ``log`` is a path relative to the project's root,
-    ``devices`` are ids of Devices. ``results`` is None for a test that leaves none.
+    ``devices`` are ids of Devices. ``results`` is None for a test that leaves none. ``diagnosis`` is what its log
+    and its ending say of whose fault it was.
     """
 
     test: Test
@@ -99,6 +102,7 @@ class Attempt:
     devices: tuple[str, ...] = ()
     phase: Phase = Phase.BOTH
     results: Results | None = None
+    diagnosis: Diagnosis | None = None
 
     @property
     def duration(self) -> float:
@@ -108,10 +112,11 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the attempts of a test mean, and one sentence that says why."""
+    """What the attempts of a test mean, and one sentence that says why; ``diagnosis`` is that of the last one."""
 
     outcome: Outcome
     sentence: str
+    diagnosis: Diagnosis | None = None
 
 
 @dataclass(frozen=True)

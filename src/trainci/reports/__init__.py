@@ -7,8 +7,9 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from trainci.model import Item, Result
+from trainci.model import Item, Result, Verdict
 from trainci.output.screen import Screen
+from trainci.text import printable
 
 _CHUNK = 1 << 16
 # What is read of the end of a log at first, and at most, to find lines in it.
@@ -72,3 +73,13 @@ def items_of(result: Result, most: int) -> tuple[tuple[Item, ...], int]:
     if len(items) > most:
         items = tuple(sorted(items, key=lambda item: item.outcome == "passed"))
     return items[:most], max(0, len(items) - most)
+
+
+def why(verdict: Verdict) -> str:
+    """Whose fault a verdict finds it, by which rule, and the line of the log or the fact that says so."""
+    diagnosis = verdict.diagnosis
+    if diagnosis is None:
+        return ""
+    place = f"line {diagnosis.line}" if diagnosis.line else "the facts"
+    evidence = f": {printable(diagnosis.evidence)}" if diagnosis.evidence else ""
+    return f"{diagnosis.blame.value} ({diagnosis.rule}), {place}{evidence}"

@@ -11,7 +11,7 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from trainci.host import files
 from trainci.model import Item, Outcome, Result, Run
-from trainci.reports import items_of, last_lines
+from trainci.reports import items_of, last_lines, why
 
 _MOST_OUTPUT = 65536
 _MOST_ITEMS = 100_000
@@ -42,9 +42,10 @@ def _case(run: Run, result: Result, root: Path) -> TestCase:
     name = _text(result.test_id)
     case = TestCase(name, classname=_text(result.test_id.partition("[")[0]))
     case.time = round(sum(attempt.duration for attempt in result.attempts), 3)
-    outcome, sentence = result.verdict.outcome, _text(result.verdict.sentence)
+    outcome, said = result.verdict.outcome, why(result.verdict)
+    sentence = _text(f"{result.verdict.sentence}; {said}" if said else result.verdict.sentence)
     output = "\n".join(last_lines(root / result.attempts[-1].log, 1000)) if result.attempts else ""
-    if outcome in (Outcome.FAILED, Outcome.TIMED_OUT):
+    if outcome in (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.UNSURE):
         case.result = [Failure(sentence, outcome.value)]
     elif outcome is Outcome.SKIPPED:
         case.result = [Skipped(sentence)]

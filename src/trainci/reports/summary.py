@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from trainci.github.actions import LARGEST_SUMMARY
 from trainci.model import Outcome, Result, Run
-from trainci.reports import items_of
+from trainci.reports import items_of, why
 from trainci.text import counted, printable
 
 _SIGNS = {Outcome.PASSED: "✅", Outcome.SKIPPED: "⏭️"}
@@ -65,7 +65,9 @@ def _item_rows(result: Result) -> Iterator[str]:
 def _details(run: Run, result: Result) -> str:
     replay = run.replay.get(result.test_id)
     command = f"<pre>{_text(replay)}</pre>\n" if replay else ""
-    return f"{_code(result.test_id)}: {_text(result.verdict.sentence)}\n{command}\n"
+    said = why(result.verdict)
+    reason = f"<br>{_text(said)}" if said else ""
+    return f"{_code(result.test_id)}: {_text(result.verdict.sentence)}{reason}\n{command}\n"
 
 
 def _code(text: str) -> str:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import errno
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from trainci.errors import MachineError, UsageError
+from trainci.testing.asked_wait import TOO_MANY_REQUESTS, asked_wait
 from trainci.testing.host_lock import host_lock
 from trainci.testing.hub_cache import Damaged, RepoCache
 
 TRIES = 6
 """How often a download is begun before the machine is at fault."""
-LONGEST_WAIT_S = 300.0
+LONGEST_WAIT_S = 3600.0
+"""How long the Hub may ask to be left alone where the test has no time limit."""
 _TRANSPORT = ("httpx", "httpx2", "requests", "urllib3")
 # A request that is as wrong the next time.
 _REFUSED = (400, 401, 403, 404, 410)
@@ -34,8 +37,10 @@ def download_model(
     ``HF_HOME`` names, from ``HF_ENDPOINT`` if that is set; each is compared with the hash that the Hub names it by.
 
     After 429, 5xx, a broken connection or a damaged file it is tried again, TRIES times in all, waiting as long as
-    the Hub asks, else 2, 4, 8, … seconds, at most LONGEST_WAIT_S; ``sleep`` is called with the seconds. With
-    ``HF_HUB_OFFLINE=1`` the cache has to hold it. ``allow_patterns`` are globs of the files that are wanted.
+    the Hub asks, such as until the rate limit is over, else 2, 4, 8, … seconds; ``sleep`` is called with the
+    seconds. A wait is not begun that is longer than what the test's time limit leaves, or LONGEST_WAIT_S where it
+    has none. With ``HF_HUB_OFFLINE=1`` the cache has to hold it. ``allow_patterns`` are globs of the files that are
+    wanted.
 
     :raises MachineError: it could not be had, which is no fault of the test: ``main`` then exits with 3.
     :raises UsageError: there is no such model or revision, or no access to it, or huggingface_hub is not installed.
@@ -74,11 +79,20 @@ def _download(
                 cache.verify(snapshot)
                 return snapshot
             except Exception as error:
-                fault = _final(error, what, bool(constants.HF_HUB_OFFLINE), attempt)
+                asked = _asked_wait(error)
+                fault = _final(error, what, bool(constants.HF_HUB_OFFLINE), attempt) or _too_long(
+                    error, what, asked
+                )
                 if fault is not None:
                     raise fault from error
-                wait = min(LONGEST_WAIT_S, _asked_wait(error) or 2.0**attempt)
-                print(f"{what}: {_first_line(error)}; trying again in {wait:g} s", flush=True)  # noqa: T201
+                wait = asked or 2.0**attempt
+                limited = asked is not None and _status(error) == TOO_MANY_REQUESTS
+                then = (
+                    f"waiting {wait:g} s, until the rate limit is over"
+                    if limited
+                    else f"trying again in {wait:g} s"
+                )
+                print(f"{what}: {_first_line(error)}; {then}", flush=True)  # noqa: T201
                 sleep(wait)
     raise AssertionError("the last try ends in one way or the other")
 
@@ -125,10 +139,22 @@ def _status(error: Exception) -> int | None:
 
 
 def _asked_wait(error: Exception) -> float | None:
-    """The seconds of a ``Retry-After`` (RFC 9110, section 10.2.3; its form with a date is not used by the Hub)."""
     response = _response(error)
-    text = "" if response is None else str(response.headers.get("Retry-After", ""))
-    return float(text) if text.isdecimal() and int(text) > 0 else None
+    return None if response is None else asked_wait(response.status_code, response.headers, time.time())
+
+
+def _too_long(error: Exception, what: str, wait: float | None) -> MachineError | None:
+    """What is raised where the Hub asks for a longer wait than there is time for."""
+    # On the clock of time.monotonic(), which the lease that tells it has in common with its test.
+    deadline = os.environ.get("TRAINCI_DEADLINE")
+    left = float(deadline) - time.monotonic() if deadline else LONGEST_WAIT_S
+    if wait is None or wait < left:
+        return None
+    limit = f"the test's time limit leaves {max(left, 0):.0f} s" if deadline else f"the longest wait is {left:g} s"
+    return MachineError(
+        f"{what}: the Hub asks to be asked again in {wait:.0f} s, and {limit}: {_first_line(error)}. "
+        "A token in HF_TOKEN raises its rate limit."
+    )
 
 
 def _first_line(error: Exception) -> str:

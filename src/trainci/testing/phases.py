@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import traceback
@@ -12,7 +13,8 @@ from typing import NoReturn
 
 from trainci.errors import TrainciError, UsageError
 
-PROXY_VARIABLES = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")
+# As urllib.request reads them: of any scheme, which has no underscore in it, and of `all`, in any case.
+_PROXY_VARIABLE = re.compile(r"(?!no_)[a-z0-9+.-]+_proxy", re.IGNORECASE)
 
 
 def main(prepare: Callable[[], object], execute: Callable[[], object]) -> None:
@@ -30,8 +32,8 @@ def main(prepare: Callable[[], object], execute: Callable[[], object]) -> None:
             raise UsageError(f"TRAINCI_PHASE={phase!r}: neither 'prepare' nor 'execute'; unset it to run both")
         if phase != "execute":
             prepare()
-        for name in PROXY_VARIABLES:
-            os.environ.pop(name, None)
+        for name in filter(_PROXY_VARIABLE.fullmatch, list(os.environ)):
+            del os.environ[name]
         if phase != "prepare":
             execute()
     except TrainciError as error:

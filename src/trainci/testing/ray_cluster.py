@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -13,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from trainci.errors import MachineError, UsageError
@@ -47,28 +49,40 @@ def ray_command(*words: str) -> list[str]:
     return [sys.executable, "-m", "ray.scripts.scripts", *words]
 
 
-@contextlib.contextmanager
-def ray_cluster(num_gpus: int, env: Mapping[str, str]) -> Iterator[str]:
-    """A head with ``num_gpus`` GPUs, or none where no GPU can be seen; gives the address that takes its jobs.
+@dataclass(frozen=True)
+class RayCluster:
+    """A cluster that runs: the address that takes its jobs, and the variables of those who may talk to it."""
 
-    It listens on ports of the lease, or on free ones outside trainci. ``env`` is added to what its processes
-    inherit. At the end all of these processes are ended, and no others.
+    address: str
+    variables: Mapping[str, str]
+
+
+@contextlib.contextmanager
+def ray_cluster(num_gpus: int, env: Mapping[str, str]) -> Iterator[RayCluster]:
+    """A head with ``num_gpus`` GPUs, or none where no GPU can be seen.
+
+    It listens on ports of the lease, or on free ones outside trainci, and answers only those who know its token
+    (Ray before 2.52 has none); the user's own token is not read. ``env`` is added to what its processes inherit. At
+    the end all of these processes are ended, and no others.
 
     :raises MachineError: it does not start.
     :raises UsageError: the lease has too few ports.
     """
     for attempt in range(1, TRIES + 1):
         flags = _ports()
-        # Ray puts sockets there, whose whole path may have 107 bytes (unix(7)).
+        # Ray puts sockets in it, whose whole path may have 107 bytes (unix(7)). Ray opens its own directory to
+        # everybody (0777), so that one lies in this one, which is private.
         directory = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
+        token = secrets.token_hex(32)
+        access = _access(directory, token)
         processes = MarkedProcesses()
         # The descriptions of Ray's processes would otherwise be written over their environment, and the mark in it.
         marked = {**processes.mark, "SPT_NOENV": "1"}
         log = directory / "head.log"
-        head = _start(num_gpus, {**env, **flags.variables, **marked}, flags.words, directory, log)
+        head = _start(num_gpus, {**env, **access, **flags.variables, **marked}, flags.words, directory, log)
         try:
-            if all(_answers(head, url) for url in (f"{flags.dashboard}/api/jobs/", flags.agent_health)):
-                yield flags.dashboard
+            if all(_answers(head, url, token) for url in (f"{flags.dashboard}/api/jobs/", flags.agent_health)):
+                yield RayCluster(flags.dashboard, access)
                 return
             said = log.read_bytes()[-_LAST_BYTES:].decode(errors="replace")
         finally:
@@ -78,6 +92,24 @@ def ray_cluster(num_gpus: int, env: Mapping[str, str]) -> Iterator[str]:
     raise MachineError(f"ray: no head started in {TRIES} tries; what the last one said:\n{said}")
 
 
+def _access(directory: Path, token: str) -> dict[str, str]:
+    """Write ``token`` where only this user can read it; the variables by which Ray finds it, and no other.
+
+    Source: https://docs.ray.io/en/latest/ray-security/token-auth.html
+    """
+    path = directory / "auth_token"
+    path.write_text(token)
+    return {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(path),
+        # This one comes before the file; empty, it is as if it were not there.
+        "RAY_AUTH_TOKEN": "",
+        "RAY_ENABLE_K8S_TOKEN_AUTH": "false",
+        # Headers for somebody else's cluster, in which another token may stand.
+        "RAY_JOB_HEADERS": "{}",
+    }
+
+
 def _start(
     num_gpus: int, env: Mapping[str, str], flags: list[str], directory: Path, log: Path
 ) -> subprocess.Popen[bytes]:
@@ -85,7 +117,7 @@ def _start(
     gpus = num_gpus if visible is None or len(list(filter(None, visible.split(",")))) >= num_gpus else 0
     command = ray_command(
         *("start", "--head", "--block", "--disable-usage-stats", "--include-dashboard", "true"),
-        *("--dashboard-host", "127.0.0.1", "--temp-dir", str(directory)),
+        *("--dashboard-host", "127.0.0.1", "--temp-dir", str(directory / "ray")),
         *("--num-gpus", str(gpus), "--num-cpus", str(max(os.cpu_count() or 1, num_gpus + 1)), *flags),
     )
     inherited = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
@@ -138,13 +170,14 @@ def _free_ports(count: int) -> list[int]:
             probe.close()
 
 
-def _answers(head: subprocess.Popen[bytes], url: str) -> bool:
+def _answers(head: subprocess.Popen[bytes], url: str, token: str) -> bool:
     """Wait until a server of the head answers; False if the head ended before, or START_S have passed."""
     # A proxy has no business on this host.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
     deadline = time.monotonic() + START_S
     while head.poll() is None and time.monotonic() < deadline:
-        with contextlib.suppress(urllib.error.URLError, OSError), opener.open(url, timeout=10):
+        with contextlib.suppress(urllib.error.URLError, OSError), opener.open(request, timeout=10):
             return True
         time.sleep(_LOOK_AGAIN_S)
     return False

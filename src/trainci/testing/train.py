@@ -90,11 +90,21 @@ def _torchrun(
 def _ray(script: list[str], ranks: int, env: Mapping[str, str], timeout: float | None, secret: list[str]) -> str:
     if importlib.util.find_spec("ray") is None:
         raise UsageError("execute_train: ray is missing: pip install 'trainci[ray]'")
-    with ray_cluster(ranks, env) as address:
-        submit = ["job", "submit", "--log-color", "false", "--address", address, "--", sys.executable, *script]
+    with ray_cluster(ranks, env) as cluster:
+        submit = [
+            "job",
+            "submit",
+            "--log-color",
+            "false",
+            "--address",
+            cluster.address,
+            "--",
+            sys.executable,
+            *script,
+        ]
         try:
             # What the job is to find in its environment, it inherits from the cluster.
-            return exec_command(ray_command(*submit), timeout=timeout, secret=secret)
+            return exec_command(ray_command(*submit), timeout=timeout, secret=secret, env=cluster.variables)
         except CommandError as error:
             failed = _FAILED_JOB.search(error.output)
             if failed is None:

@@ -6,25 +6,36 @@ from collections.abc import Iterable, Sequence
 
 from trainci.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_MACHINE, EXIT_OK, EXIT_USAGE
 from trainci.model import Attempt, Outcome, Result, Verdict
-from trainci.verdict.rules import exited, items, machine, retries, time_limit
+from trainci.verdict.rules import diagnosed, exited, items, machine, retries, time_limit
 from trainci.verdict.rules import interrupted as interruption
-from trainci.verdict.ruling import Rule
+from trainci.verdict.ruling import Rule, Ruling
 
 # The first that has an answer decides.
 RULES: Sequence[Rule] = (
     interruption.rule,
-    time_limit.rule,
     machine.rule,
+    diagnosed.rule,
+    time_limit.rule,
     retries.rule,
     items.rule,
     exited.rule,
 )
 
 
-def decide(attempts: Sequence[Attempt]) -> Verdict | None:
-    """The verdict after ``attempts`` (at least one), or None for *again*."""
-    ruling = next(ruling for rule in RULES if (ruling := rule(attempts)) is not None)
+def decide(attempts: Sequence[Attempt], retries: int = 1) -> Verdict | None:
+    """The verdict after ``attempts`` (at least one), or None for *again*.
+
+    The machine's fault is tried again ``retries`` times; what else is, the rules say.
+    """
+    ruling = _ruling(attempts)
+    if ruling.verdict.outcome is Outcome.MACHINE:
+        faults = sum(_ruling([attempt]).verdict.outcome is Outcome.MACHINE for attempt in attempts)
+        return None if faults <= retries else ruling.verdict
     return None if ruling.again else ruling.verdict
+
+
+def _ruling(attempts: Sequence[Attempt]) -> Ruling:
+    return next(ruling for rule in RULES if (ruling := rule(attempts)) is not None)
 
 
 def exit_code(results: Iterable[Result], *, interrupted: bool = False, virtual: bool = False) -> int:
@@ -36,7 +47,7 @@ def exit_code(results: Iterable[Result], *, interrupted: bool = False, virtual: 
     outcomes = {result.verdict.outcome for result in results}
     if interrupted:
         return EXIT_INTERRUPTED
-    if outcomes & {Outcome.FAILED, Outcome.TIMED_OUT}:
+    if outcomes & {Outcome.FAILED, Outcome.TIMED_OUT, Outcome.UNSURE}:
         return EXIT_FAILED
     if Outcome.REFUSED in outcomes:
         return EXIT_USAGE

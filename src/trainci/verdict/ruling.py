@@ -10,7 +10,7 @@ from trainci.model import Attempt, Phase, Verdict
 
 @dataclass(frozen=True)
 class Ruling:
-    """What the attempts mean if they were all; ``again``: one more attempt is to be made."""
+    """What the attempts mean if they were all; ``again``: one more is worth its while, if one may be made."""
 
     verdict: Verdict
     again: bool = False

@@ -127,8 +127,9 @@ def test_a_container_has_the_leases_the_caches_and_the_proxies_by_name(full):
     assert container["volumes"] == ["/dev/shm/trainci:/dev/shm/trainci", "/data/datasets:/root/datasets:ro"]
     assert """&& '-v "/data/models:/root/models"' || """ in container["options"]
     options = container["options"].split()
-    for name in ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         assert options[options.index(name) - 1] == "-e"
+        assert options[options.index(name.upper()) - 1] == "-e"
 
 
 def test_triggers(full):

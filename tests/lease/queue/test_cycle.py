@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import pytest
 
-from trainci.host.files import remove
 from trainci.lease.queue.cycle import (
     GRANT_LASTS_S,
     foreign_devices,
@@ -24,6 +23,7 @@ from trainci.lease.queue.cycle import (
 from trainci.lease.queue.hold import LockedError, acquire
 from trainci.lease.queue.tickets import Arrival, Ticket, waiting
 from trainci.lease.store.directory import open_directory
+from trainci.lease.store.files import remove
 from trainci.lease.store.locks import take
 from trainci.lease.store.records import (
     FOREVER,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from trainci.catalog.lost_in_shell import lost_in_shell, pytest_calls
 from trainci.catalog.source import read_source
 from trainci.catalog.styles.base import Source
 from trainci.model import Declarations, Entry
@@ -40,7 +41,18 @@ class Shell:
                 return Declarations(fault=f"{place} is set on several lines ({line}, {number}); keep one")
             else:
                 num_gpus, line = int(value), number
-        return Declarations(num_gpus=num_gpus, line=line, requires_gpu=flag, requires_gpu_line=flag_line)
+        text = read_source(source.root, source.file).decode("utf-8", "replace")
+        lost = lost_in_shell(text)
+        certain = next((one for one in lost if one.certain), None)
+        return Declarations(
+            num_gpus=num_gpus,
+            line=line,
+            requires_gpu=flag,
+            requires_gpu_line=flag_line,
+            refusal=f"{printable(source.file)}:{certain.line}: {certain}" if certain else "",
+            remarks=tuple((one.line, f"perhaps {one}") for one in lost if not one.certain),
+            framework="pytest" if pytest_calls(text) == 1 else "",
+        )
 
     def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:
         """See Commands. A launcher of the interpreter (``uv run python``) launches the shell instead."""

@@ -17,7 +17,8 @@ from trainci.github.workflows import matrix
 from trainci.model import Project, Selection, Suite, Workflow, job_ids
 from trainci.text import printable
 
-PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+PROXIES = (*_PROXIES, *map(str.upper, _PROXIES))
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
 import time
 from collections.abc import Callable
 
+from trainci.errors import MachineError
 from trainci.host.processes import SignalPipe
 from trainci.lease.queue import watcher
 from trainci.lease.queue.cycle import (
     Decision,
-    lease_of,
     publish,
     read_reservations,
     reservation_of,
@@ -21,15 +22,18 @@ from trainci.lease.queue.cycle import (
     wake,
 )
 from trainci.lease.queue.hold import Lease, LockedError, acquire, end_survivors
-from trainci.lease.queue.tickets import Arrival, Ticket, waiting
+from trainci.lease.queue.tickets import LAST_NUMBER, Arrival, Ticket, waiting
 from trainci.lease.store.directory import Directory
 from trainci.lease.store.health import Probe, forgiven, quarantine, unfit
-from trainci.lease.store.locks import Mutex
-from trainci.lease.store.records import Request, Reservation
+from trainci.lease.store.leases import lease_of
+from trainci.lease.store.mutex import Mutex
+from trainci.lease.store.records import FOREVER, Request, Reservation
 
 # A waiter looks by itself only this late (and one second later for each that is ahead), in case that the one who
 # should have woken it is stopped or frozen.
 _WATCHDOG_S = 1.0
+# Who leaves is in a hurry: with the mutex he only spares the others a wait.
+_LEAVES_WITHIN_S = 2.0
 
 # Told when the wait begins: what we can count on, how many are ahead, and why we wait where that is special.
 Tell = Callable[[Reservation, int, str], None]
@@ -80,6 +84,7 @@ class Waiter:
         self._reservation = Reservation()
         self._note = ""
         self._watcher = 0
+        self._deadline = FOREVER
 
     def acquire(self, timeout: float) -> Lease:
         """Wait at most ``timeout`` seconds for the lease.
@@ -87,21 +92,22 @@ class Waiter:
         :raises TooLate: it did not come in time.
         :raises StoppedWaiting: a signal came, or the reader of our status went away.
         """
-        deadline = time.monotonic() + timeout
+        self._deadline = time.monotonic() + timeout
         try:
             while True:
-                lease = self._try() or self._wait(deadline)
+                lease = self._try() or self._wait()
                 if self._is_fit(lease):
                     return lease
         except BaseException:
-            self._leave()
+            with contextlib.suppress(OSError, MachineError):
+                self._leave()
             raise
         finally:
             self._stop_watcher()
 
     def _try(self) -> Lease | None:
         """Run a cycle with ourselves in the queue; the lease, if it is our turn and the devices are there."""
-        with Mutex(self._directory):
+        with self._mutex():
             decision, lease = self._decide_and_take(self._queue_with_us())
             if lease is None:
                 self._be_in_queue()
@@ -116,7 +122,7 @@ class Waiter:
     def _queue_with_us(self) -> list[Arrival]:
         """Those who wait, and we at our place among them; a new arrival's is the last."""
         others = [arrival for arrival in waiting(self._directory) if arrival.request.id != self._request.id]
-        self._number = self._number or max((arrival.number for arrival in others), default=0) + 1
+        self._number = self._number or min(LAST_NUMBER, max((arrival.number for arrival in others), default=0) + 1)
         return sorted([*others, Arrival(self._number, self._request)], key=lambda arrival: arrival.ticket)
 
     def _decide_and_take(self, queue: list[Arrival]) -> tuple[Decision, Lease | None]:
@@ -132,7 +138,7 @@ class Waiter:
             try:
                 lease = self._take(decision.reservations[id], now)
             except LockedError as locked:
-                if not locked.foreign or locked.foreign in decision.foreign:
+                if not locked.foreign or locked.foreign in foreign | decision.foreign:
                     return decision.with_refused(id), None
                 foreign |= {locked.foreign}
             else:
@@ -154,7 +160,7 @@ class Waiter:
 
     def _take_granted(self) -> Lease | None:
         """The short way after being woken: take what is reserved for us and granted, with no new cycle."""
-        with Mutex(self._directory):
+        with self._mutex():
             reservation = reservation_of(self._request, read_reservations(self._directory))
             try:
                 lease = self._take(reservation, time.time())
@@ -182,31 +188,41 @@ class Waiter:
         if usable < self._request.count:
             self._note = f"only {usable} of its {len(wanted)} devices are not quarantined (see `trainci gpus`)"
 
-    def _wait(self, deadline: float) -> Lease:
+    def _mutex(self) -> Mutex:
+        """One in whose wait we hear signals, and heed the time."""
+
+        def heed() -> None:
+            self._heed({descriptor for descriptor, _ in self._poller().poll(0)})
+            if time.monotonic() >= self._deadline:
+                raise TooLate
+
+        return Mutex(self._directory, heed)
+
+    def _wait(self) -> Lease:
         self._tell(self._reservation, self._ahead, self._note)
         while True:
             assert self._ticket is not None
             self._prepare(self._ticket)
             self._keep_watcher()
-            self._sleep(deadline)
+            self._sleep()
             lease = self._take_granted() or self._try()
             if lease is not None:
                 return lease
             self._stand_in()
-            if time.monotonic() >= deadline:
+            if time.monotonic() >= self._deadline:
                 raise TooLate
 
     def _stand_in(self) -> None:
         """Do the watcher's work, should it be stopped: see to leases that nobody watches over any more."""
         for device in self._request.devices:
-            record = lease_of(self._directory, device.uuid)
-            if record is not None:
-                end_survivors(self._directory, record, self._grace)
+            lease = lease_of(self._directory, device.uuid)
+            if lease is not None and not lease.watched:
+                end_survivors(self._directory, lease.record.id, self._grace)
 
-    def _sleep(self, deadline: float) -> None:
+    def _sleep(self) -> None:
         """Until somebody rings, a signal comes, or it is time to look by ourselves."""
         assert self._ticket is not None
-        patience = min(_WATCHDOG_S + self._ahead, max(0.0, deadline - time.monotonic()))
+        patience = min(_WATCHDOG_S + self._ahead, max(0.0, self._deadline - time.monotonic()))
         poller = self._poller()
         poller.register(self._ticket.bell, select.POLLIN)
         ready = {descriptor for descriptor, _ in poller.poll(int(patience * 1000) + 1)}
@@ -235,9 +251,9 @@ class Waiter:
         """Out of the queue, with no lease."""
         if self._ticket is None:
             return
-        with Mutex(self._directory):
-            self._ticket.remove()
-            self._ticket = None
+        self._ticket.remove()
+        self._ticket = None
+        with Mutex(self._directory, within=_LEAVES_WITHIN_S):
             decision = run_cycle(self._directory, time.time(), waiting(self._directory))
             publish(self._directory, decision)
         wake(self._directory, decision)
@@ -251,8 +267,10 @@ class Waiter:
             self._release(lease)
             raise
         if reason:
-            quarantine(self._directory, uuid, reason, time.time())
-            self._release(lease)
+            try:
+                quarantine(self._directory, uuid, reason, time.time())
+            finally:
+                self._release(lease)
         lease.probe = self._probe
         return not reason
 

@@ -11,19 +11,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from trainci.host.files import read_text
+from trainci.errors import MachineError
 from trainci.lease.queue import policy
 from trainci.lease.queue.tickets import Arrival, ring
+from trainci.lease.store.claims import claimed
 from trainci.lease.store.directory import Directory
+from trainci.lease.store.files import read_text
 from trainci.lease.store.health import quarantined
+from trainci.lease.store.leases import running
 from trainci.lease.store.locks import is_held
 from trainci.lease.store.records import (
     FOREVER,
-    Record,
     Request,
     Reservation,
     dump_reservations,
-    load_record,
     load_reservations,
 )
 from trainci.model import Device
@@ -86,11 +87,17 @@ def run_cycle(
 
 
 def publish(directory: Directory, decision: Decision) -> None:
-    """Write down what was decided. The caller still holds the mutex."""
-    if decision.foreign != decision.foreign_before:
-        note_foreign(directory, decision.foreign)
-    if decision.reservations != decision.before:
-        directory.replace(directory.join("queue", "reservations"), dump_reservations(decision.reservations))
+    """Write down what was decided. The caller still holds the mutex.
+
+    Where it cannot be written (the disk is full) nothing is lost but promises: whoever is woken decides anew.
+    """
+    try:
+        if decision.foreign != decision.foreign_before:
+            note_foreign(directory, decision.foreign)
+        if decision.reservations != decision.before:
+            directory.write(directory.join("queue", "reservations"), dump_reservations(decision.reservations))
+    except (OSError, MachineError):
+        return
 
 
 def wake(directory: Directory, decision: Decision, me: str = "") -> None:
@@ -130,7 +137,7 @@ def foreign_devices(directory: Directory) -> frozenset[str]:
 
 def note_foreign(directory: Directory, devices: frozenset[str]) -> None:
     """Write down which devices foreign holders keep; whoever finds one sees to it that the watcher looks at it."""
-    directory.replace(directory.join("queue", "foreign"), " ".join(sorted(devices)))
+    directory.write(directory.join("queue", "foreign"), " ".join(sorted(devices)))
 
 
 def lock_paths(directory: Directory, device: Device, pattern: str) -> list[str]:
@@ -139,11 +146,9 @@ def lock_paths(directory: Directory, device: Device, pattern: str) -> list[str]:
     return [own, pattern.replace("{gpu_id}", str(device.index))] if pattern else [own]
 
 
-def lease_of(directory: Directory, uuid: str) -> Record | None:
-    """The lease that holds a device, or that held it last and of whose job something may be left."""
-    id = (read_text(directory.join("devices", f"{uuid}.lock")) or "").strip()
-    record = load_record(read_text(directory.join("leases", id))) if id else None
-    return record if record is not None and uuid in record.devices else None
+def is_taken(directory: Directory, device: Device, pattern: str = "") -> bool:
+    """Does anybody hold this device, whether or not a record says so?"""
+    return any(map(is_held, lock_paths(directory, device, pattern))) or bool(claimed(directory, {device.uuid}))
 
 
 def _held(
@@ -151,23 +156,19 @@ def _held(
 ) -> tuple[dict[str, float], frozenset[str]]:
     """When each held device that is asked for is free at the latest; which ``noted`` devices still are foreign."""
     busy: dict[str, float] = {}
-    cleared = set()
+    for lease in running(directory):
+        # Of a lease that nobody watches over nobody knows when its last process will have ended.
+        until = lease.record.until if lease.watched else FOREVER
+        busy.update((uuid, max(until, busy.get(uuid, 0.0))) for uuid in lease.record.devices)
+    cleared = {uuid for uuid in noted if busy.get(uuid, FOREVER) < FOREVER}
     for request in requests:
         for device in request.devices:
-            if device.uuid in busy:
+            if device.uuid in busy or device.uuid not in noted:
                 continue
-            record = lease_of(directory, device.uuid)
-            if record is not None:
-                # Of a lease that nobody watches over nobody knows when its last process will have ended.
-                watched = is_held(directory.join("leases", record.id))
-                busy[device.uuid] = record.until if watched else FOREVER
-                if busy[device.uuid] < FOREVER:
-                    cleared.add(device.uuid)
-            elif device.uuid in noted:
-                if any(is_held(path) for path in lock_paths(directory, device, request.pattern)):
-                    busy[device.uuid] = FOREVER
-                else:
-                    cleared.add(device.uuid)
+            if is_taken(directory, device, request.pattern):
+                busy[device.uuid] = FOREVER
+            else:
+                cleared.add(device.uuid)
     return busy, noted - cleared
 
 

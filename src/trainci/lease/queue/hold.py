@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import time
 from collections.abc import Callable, Iterable
 
 from trainci.host import cgroup
-from trainci.host.files import read_text, remove
-from trainci.host.processes import end, marked
-from trainci.lease.protocol import LEASE_VARIABLE
+from trainci.host.processes import Process, end, marked, owner
+from trainci.lease.protocol import DEVICES_VARIABLE, LEASE_VARIABLE
 from trainci.lease.queue.cycle import lock_paths, publish, ring_watcher, run_cycle, wake
 from trainci.lease.queue.tickets import waiting
-from trainci.lease.store.directory import Directory
+from trainci.lease.store.claims import claim
+from trainci.lease.store.directory import Directory, remove_nested
+from trainci.lease.store.files import remove
 from trainci.lease.store.health import Probe, broken_by, quarantine
-from trainci.lease.store.locks import Mutex, is_held, take, try_lock
+from trainci.lease.store.leases import find
+from trainci.lease.store.locks import is_held, take, try_lock
+from trainci.lease.store.mutex import Mutex
 from trainci.lease.store.ports import take_block
 from trainci.lease.store.records import Record, Request
 from trainci.model import Device
@@ -24,17 +28,25 @@ from trainci.model import Device
 class Lease:
     """Devices and ports that are ours while ``locks`` are open, here or in any process that inherited them.
 
-    ``guard`` is the lock on the lease's own record: open in the two processes that watch over the job, and in no
-    other, so that it comes free when nobody is left to clean up.
+    So are ``claims``, but the wrapper gives them away: unlike a lock they are not released before the last process
+    that has them open ends, and it may be stopped. ``guard`` is the lock on the lease's own record: open in the two
+    processes that watch over the job, and in no other, so that it comes free when nobody is left to clean up.
     """
 
     def __init__(
-        self, directory: Directory, record: Record, devices: tuple[Device, ...], locks: list[int], guard: int
+        self,
+        directory: Directory,
+        record: Record,
+        devices: tuple[Device, ...],
+        locks: list[int],
+        claims: list[int],
+        guard: int,
     ) -> None:
         self.directory = directory
         self.record = record
         self.devices = devices
         self.locks = locks
+        self.claims = claims
         self.guard = guard
         self.port_base = 0
         # How its devices are asked about their health; None for those that need no asking.
@@ -46,8 +58,8 @@ class Lease:
 
         :raises MachineError: none is free.
         """
-        self.port_base, descriptor = take_block(int(self.record.id, 16))
-        self.locks.append(descriptor)
+        self.port_base, held = take_block(self.directory, int(self.record.id, 16))
+        self.locks += held
 
     def listen(self) -> None:
         """Hear from now on what goes wrong with the devices; those that break are quarantined at the end.
@@ -58,20 +70,34 @@ class Lease:
             self._xids = self.probe.listen(self.record.devices)
 
     def hand_over(self) -> None:
-        """Release everything and wake whoever is next. Call it when no process of the job is left."""
-        for uuid, reason in broken_by(self._xids()).items():
-            quarantine(self.directory, uuid, reason, time.time())
-        with Mutex(self.directory):
+        """Release everything and wake whoever is next. Call it when no process of the job is left.
+
+        :raises OSError: a device that broke could not be quarantined; all the rest is done.
+        :raises MachineError: the lock directory is gone, or others keep it; nothing is held any more.
+        """
+        try:
+            for uuid, reason in broken_by(self._xids()).items():
+                quarantine(self.directory, uuid, reason, time.time())
+        finally:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        decision = None
+        with contextlib.ExitStack() as stack:
+            # Whether or not the mutex can be had.
+            stack.callback(self.detach)
+            stack.enter_context(Mutex(self.directory))
             self.release()
             queue = waiting(self.directory) if self.devices else ()
-            if not queue:
-                return
-            decision = run_cycle(self.directory, time.time(), queue)
-            publish(self.directory, decision)
-        wake(self.directory, decision)
+            if queue:
+                decision = run_cycle(self.directory, time.time(), queue)
+                publish(self.directory, decision)
+        if decision is not None:
+            wake(self.directory, decision)
 
     def release(self) -> None:
-        """Give everything back; the caller holds the mutex and sees to the others."""
+        """Give everything back, for which no space is needed; the caller holds the mutex and sees to the others."""
+        remove_nested(self.directory, self.record.id)
         remove(self._path)
         for descriptor in (*self.locks, self.guard):
             # Not by closing alone: the other process that watches over the job may be stopped, and has them open.
@@ -80,12 +106,21 @@ class Lease:
 
     def detach(self) -> None:
         """Close our descriptors only; what other processes of the job hold stays held, and stays recorded."""
-        for descriptor in (*self.locks, self.guard):
-            os.close(descriptor)
+        self.give_claims_away()
+        while self.locks:
+            os.close(self.locks.pop())
+        if self.guard >= 0:
+            os.close(self.guard)
+            self.guard = -1
+
+    def give_claims_away(self) -> None:
+        """Close our claims only: who has inherited them holds them."""
+        while self.claims:
+            os.close(self.claims.pop())
 
     def is_released(self) -> bool:
         """Has somebody released it already, here or in the other process that watches over the job?"""
-        return read_text(self._path) is None
+        return not os.path.lexists(self._path)
 
     @property
     def _path(self) -> str:
@@ -106,24 +141,41 @@ def acquire(directory: Directory, request: Request, devices: tuple[Device, ...],
     :raises LockedError: one of them is held.
     """
     locks: list[int] = []
-    owned: list[int] = []
+    claims: list[int] = []
     try:
         for device in devices:
-            first = len(locks)
+            if _is_used(directory, device):
+                raise LockedError(device.uuid)
             for path in lock_paths(directory, device, request.pattern):
                 locks.append(_take_one(directory, device, path))
-            owned.append(locks[first])
+            claims.append(_claim(directory, device))
+        ids = tuple(device.uuid for device in devices)
+        group = cgroup.path_for(request.id)
+        record = Record(request.id, ids, request.name, request.uid, request.pid, now, now + request.bound, group)
+        guard = _record(directory, record)
     except BaseException:
-        for held in locks:
+        for held in (*locks, *claims):
             os.close(held)
         raise
-    ids = tuple(device.uuid for device in devices)
-    group = cgroup.path_for(request.id)
-    record = Record(request.id, ids, request.name, request.uid, request.pid, now, now + request.bound, group)
-    guard = _record(directory, record)
-    for descriptor in owned:
-        os.pwrite(descriptor, f"{record.id}\n".encode(), 0)
-    return Lease(directory, record, devices, locks, guard)
+    return Lease(directory, record, devices, locks, claims, guard)
+
+
+def _is_used(directory: Directory, device: Device) -> bool:
+    """Is a GPU whose lock file is missing that of a job which runs all the same?
+
+    Its files may have been removed, and its claim be that of a container's own network. As far as we see processes.
+    """
+    if directory.nested or not device.uuid.startswith(("GPU-", "MIG-")):
+        return False
+    path = directory.join("devices", f"{device.uuid}.lock")
+    return not os.path.lexists(path) and bool(marked(DEVICES_VARIABLE, device.uuid, separator=","))
+
+
+def _claim(directory: Directory, device: Device) -> int:
+    descriptor = claim(directory, device.uuid)
+    if descriptor is None:
+        raise LockedError(device.uuid)
+    return descriptor
 
 
 def _take_one(directory: Directory, device: Device, path: str) -> int:
@@ -141,19 +193,35 @@ def _record(directory: Directory, record: Record) -> int:
     """
     unfinished = directory.join("tickets", f".lease-{record.id}")
     guard = directory.create(unfinished, record.dump())
-    try_lock(guard)
-    os.rename(unfinished, directory.join("leases", record.id))
+    try:
+        try_lock(guard)
+        os.rename(unfinished, directory.join("leases", record.id))
+    except BaseException:
+        os.close(guard)
+        remove(unfinished)
+        raise
     return guard
 
 
-def end_survivors(directory: Directory, record: Record, grace: float) -> None:
-    """End what is left of a job that nobody watches over; remove its record once nothing is left of it."""
-    path = directory.join("leases", record.id)
-    if read_text(path) is None or is_held(path):
+def end_survivors(directory: Directory, id: str, grace: float) -> None:
+    """End what is left of a job that nobody watches over; its record is void once nothing is left of it.
+
+    Only processes of the record's owner are ended (all, where that is root): whose mark or cgroup a record names is
+    up to whoever wrote it.
+    """
+    lease = find(directory, id)
+    if lease is None or lease.watched or lease.file in directory.void:
         return
-    group = cgroup.checked(record.cgroup, record.id)
-    left = end(lambda: {*marked(LEASE_VARIABLE, record.id), *cgroup.members(group)} or None, grace)
-    if not left and cgroup.end(group):
-        cgroup.remove(group)
-        remove(path)
-        ring_watcher(directory)
+    group = cgroup.checked(lease.record.cgroup, id, lease.owner)
+
+    def left() -> set[Process] | None:
+        found = {*marked(LEASE_VARIABLE, id), *cgroup.members(group)}
+        return {each for each in found if lease.owner in (0, owner(each.pid))} or None
+
+    if end(left, grace) or not cgroup.end(group):
+        return
+    cgroup.remove(group)
+    remove_nested(directory, id)
+    if not remove(directory.join("leases", id)):
+        directory.void.add(lease.file)
+    ring_watcher(directory)

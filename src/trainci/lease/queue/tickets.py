@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from trainci.host.files import read_text, remove
-from trainci.lease.store.directory import Directory, make_fifo
+from trainci.lease.store.directory import Directory
+from trainci.lease.store.files import open_pipe, read_text, remove
 from trainci.lease.store.locks import is_current, is_held, try_lock
 from trainci.lease.store.records import Request, load_request
+
+_DIGITS = 9
+LAST_NUMBER = 10**_DIGITS - 1
 
 
 @dataclass(frozen=True)
 class Arrival:
-    """A request in the queue; ``number`` counts arrivals."""
+    """A request in the queue; ``number`` counts arrivals, up to LAST_NUMBER."""
 
     number: int
     request: Request
@@ -21,7 +24,7 @@ class Arrival:
     @property
     def ticket(self) -> str:
         """The name of its ticket's file: names sort by arrival."""
-        return f"{self.number:09d}-{self.request.id}"
+        return f"{self.number:0{_DIGITS}d}-{self.request.id}"
 
 
 class Ticket:
@@ -37,11 +40,11 @@ class Ticket:
 
     def _make(self, request: Request) -> bool:
         """False where a cycle swept the half-made files: we were so slow that we had lost the mutex."""
-        make_fifo(self._directory, f"{self.path}.fifo")
+        self._directory.make_pipe(f"{self.path}.fifo")
         unfinished = self._directory.join("tickets", f".{self._name}")
         try:
             # Opened for both, so that it never reads as closed when the last of those who ring has gone.
-            self.bell = os.open(f"{self.path}.fifo", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+            self.bell = open_pipe(f"{self.path}.fifo", os.O_RDWR)
             self.descriptor = self._directory.create(unfinished, request.dump())
             try_lock(self.descriptor)
             os.rename(unfinished, self.path)
@@ -103,15 +106,16 @@ def look(directory: Directory) -> tuple[Arrival, ...]:
 
 def _arrivals(name: str, text: str | None) -> list[Arrival]:
     """The one that a ticket holds, none where it is unfinished or not whole."""
-    number = name.partition("-")[0]
+    number, _, id = name.partition("-")
     request = load_request(text)
-    return [Arrival(int(number), request)] if request is not None and number.isdecimal() else []
+    whole = len(number) == _DIGITS and number.isascii() and number.isdecimal()
+    return [Arrival(int(number), request)] if whole and request is not None and request.id == id else []
 
 
 def ring(path: str) -> None:
     """Wake whoever listens at this named pipe, if anybody does."""
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = open_pipe(path, os.O_WRONLY)
     except OSError:
         return
     try:

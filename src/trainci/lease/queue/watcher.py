@@ -14,7 +14,6 @@ import signal
 import threading
 import time
 
-from trainci.host.files import read_text
 from trainci.host.processes import SignalPipe, die_with_parent, hold_signals
 from trainci.lease.queue.cycle import (
     GRANT_LASTS_S,
@@ -28,10 +27,14 @@ from trainci.lease.queue.cycle import (
 from trainci.lease.queue.hold import end_survivors
 from trainci.lease.queue.tickets import Ticket, waiting
 from trainci.lease.store.directory import Directory
-from trainci.lease.store.locks import Mutex, is_current
-from trainci.lease.store.records import Record, load_record
+from trainci.lease.store.files import open_pipe, open_regular
+from trainci.lease.store.leases import running
+from trainci.lease.store.locks import is_current
+from trainci.lease.store.mutex import Mutex
 
 _AFTER_A_CLEAN_END_S = 0.05
+# Each takes a thread. A host has far fewer leases.
+_MOST_WATCHED = 512
 
 
 def start(directory: Directory, owned: list[Ticket | SignalPipe], status_fd: int, grace: float) -> int:
@@ -80,10 +83,13 @@ class _Watcher:
         self._directory = directory
         self._grace = grace
         self._news, self._report = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._bell = os.open(directory.join("queue", "watcher.fifo"), os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        bell = directory.join("queue", "watcher.fifo")
+        directory.make_pipe(bell)
+        self._bell = open_pipe(bell, os.O_RDWR)
         # What a thread watches now. Threads, because a wait for flock cannot be polled.
         self._watched: set[str] = set()
         self._tickets: dict[str, int] = {}
+        self._mute: set[str] = set()
 
     def run(self) -> None:
         while True:
@@ -106,45 +112,43 @@ class _Watcher:
             os.close(self._tickets.pop(name))
         for name in wanted - self._tickets.keys():
             try:
-                path = self._directory.join("tickets", f"{name}.fifo")
-                self._tickets[name] = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+                self._tickets[name] = open_pipe(self._directory.join("tickets", f"{name}.fifo"), os.O_WRONLY)
             except OSError:
-                # It died since we looked.
-                os.write(self._report, b"!")
+                # It died since we looked; a ticket that stays all the same is no reason to look for ever.
+                if name not in self._mute:
+                    os.write(self._report, b"!")
+                    self._mute.add(name)
 
     def _watch_devices(self, decision: Decision) -> None:
-        for id in self._directory.names("leases"):
-            path = self._directory.join("leases", id)
-            record = load_record(read_text(path))
-            if record is not None:
-                self._follow(path, record)
+        for lease in running(self._directory):
+            self._follow(self._directory.join("leases", lease.record.id), lease.record.id)
         foreign = foreign_devices(self._directory)
         for arrival in decision.queue:
             for device in arrival.request.devices:
                 if device.uuid in foreign:
                     for path in lock_paths(self._directory, device, arrival.request.pattern):
-                        self._follow(path, None)
+                        self._follow(path, "")
 
-    def _follow(self, path: str, record: Record | None) -> None:
-        if path not in self._watched:
+    def _follow(self, path: str, lease: str) -> None:
+        if path not in self._watched and len(self._watched) < _MOST_WATCHED:
             self._watched.add(path)
-            threading.Thread(target=self._wait_for, args=(path, record), daemon=True).start()
+            threading.Thread(target=self._wait_for, args=(path, lease), daemon=True).start()
 
-    def _wait_for(self, path: str, record: Record | None) -> None:
+    def _wait_for(self, path: str, lease: str) -> None:
         """In a thread: until nobody holds this lock. Of a lease that nobody watches over, end what is left."""
         # The mutex's alarm is for the main thread.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = open_regular(path)
             fcntl.flock(descriptor, fcntl.LOCK_SH)
             # Closed before the news is told, so that the cycle that follows finds the device free.
             os.close(descriptor)
-            if record is not None:
-                if not os.path.exists(path):
+            if lease:
+                if not os.path.lexists(path):
                     # A clean end: whoever released the lease runs the cycle, and ours would only be in its way. It
                     # comes all the same, should that process have been killed half way.
                     time.sleep(_AFTER_A_CLEAN_END_S)
-                end_survivors(self._directory, record, self._grace)
+                end_survivors(self._directory, lease, self._grace)
         except OSError:
             pass
         finally:

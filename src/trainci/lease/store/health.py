@@ -13,8 +13,8 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 
 from trainci.host import devices
-from trainci.host.files import read_text
 from trainci.lease.store.directory import Directory
+from trainci.lease.store.files import read_text
 from trainci.lease.store.records import BROKEN
 from trainci.text import printable
 
@@ -67,7 +67,7 @@ def forgiven(directory: Directory, uuid: str) -> str:
 
 
 def _write(directory: Directory, uuid: str, entry: Quarantine) -> None:
-    directory.replace(directory.join("health", uuid), json.dumps(asdict(entry)))
+    directory.write(directory.join("health", uuid), json.dumps(asdict(entry)))
 
 
 def _entry(directory: Directory, uuid: str) -> Quarantine | None:

@@ -6,6 +6,7 @@ other numbers.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from binascii import crc32
@@ -14,10 +15,14 @@ from dataclasses import replace
 from trainci.errors import MachineError
 from trainci.host import devices as nvml
 from trainci.host.files import read_text
-from trainci.lease.store.directory import Directory
+from trainci.lease.store.directory import OWN, Directory
+from trainci.lease.store.files import open_regular, read
 from trainci.lease.store.records import BROKEN, device_fields, load_device
+from trainci.lease.store.trust import is_trusted
 from trainci.model import Device
 
+# What NVML cannot reach has no UUID that we know.
+UNREACHABLE = "unreachable-"
 _DRIVER = "/proc/driver/nvidia/version"
 
 
@@ -45,14 +50,28 @@ def _kept(directory: Directory) -> tuple[Device, ...]:
         return _asked()
     key = _key(driver)
     path = directory.join("inventory", f"{crc32(key.encode()):08x}")
-    kept = _load(read_text(path), key)
+    kept = _load(_read_trusted(path), key)
     if kept:
         return kept
     found = _asked()
     # One that cannot be reached may come back before the next boot.
-    if not any(device.uuid.startswith("unreachable-") for device in found):
-        directory.replace(path, json.dumps({"key": key, "devices": [*map(device_fields, found)]}))
+    if not any(device.uuid.startswith(UNREACHABLE) for device in found):
+        # It saves time only: where it cannot be written, NVML is asked again.
+        with contextlib.suppress(OSError, MachineError):
+            directory.write(path, json.dumps({"key": key, "devices": [*map(device_fields, found)]}), OWN)
     return found
+
+
+def _read_trusted(path: str) -> str | None:
+    """The text of a file that no stranger made: it says which GPU has which number."""
+    try:
+        descriptor = open_regular(path)
+    except OSError:
+        return None
+    try:
+        return read(descriptor) if is_trusted(os.fstat(descriptor), 0) else None
+    finally:
+        os.close(descriptor)
 
 
 def _load(text: str | None, key: str) -> tuple[Device, ...]:

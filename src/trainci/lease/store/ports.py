@@ -7,9 +7,12 @@ network share them whatever their lock directories are, containers with a networ
 
 from __future__ import annotations
 
+import os
 import socket
 
 from trainci.errors import MachineError
+from trainci.lease.store.directory import Directory
+from trainci.lease.store.locks import take
 
 # Below the ports that Linux hands out by itself (32768-60999, /proc/sys/net/ipv4/ip_local_port_range).
 FIRST = 20000
@@ -19,33 +22,49 @@ BLOCKS = 120
 _CHECKED = 3
 
 
-def take_block(seed: int) -> tuple[int, int]:
-    """Take a free block: its first port, and the descriptor that holds it. ``seed`` says where to look first.
+def take_block(directory: Directory, seed: int) -> tuple[int, list[int]]:
+    """Take a free block: its first port, and the descriptors that hold it. ``seed`` says where to look first.
+
+    Anybody can bind all names. Then the locks in the lock directory are what is left to tell blocks apart.
 
     :raises MachineError: no block is free.
     """
-    for attempt in range(BLOCKS):
-        base = FIRST + BLOCK * ((seed + attempt) % BLOCKS)
-        descriptor = _claim(base)
-        if descriptor is not None:
-            return base, descriptor
+    for claim in (_claim, _claim_nothing):
+        for attempt in range(BLOCKS):
+            base = FIRST + BLOCK * ((seed + attempt) % BLOCKS)
+            lock = take(directory, directory.join("ports", str(base)))
+            if lock is None:
+                continue
+            held = claim(base)
+            if held is not None and _can_be_bound(base):
+                return base, [lock, *held]
+            for descriptor in (lock, *(held or ())):
+                os.close(descriptor)
     raise MachineError(
         f"no block of ports is free between {FIRST} and {FIRST + BLOCK * BLOCKS - 1}: {BLOCKS} leases run on this "
-        "host, or other servers listen there."
+        f"host, other servers listen there, or somebody has locked all files in {directory.join('ports')}."
     )
 
 
-def _claim(base: int) -> int | None:
+def _claim(base: int) -> list[int] | None:
     name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
         name.bind(f"\0trainci-ports-{base}".encode())
-        for port in range(base, base + _CHECKED):
-            with_port = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-            try:
-                with_port.bind(("", port))
-            finally:
-                with_port.close()
     except OSError:
         name.close()
         return None
-    return int(name.detach())
+    return [name.detach()]
+
+
+def _claim_nothing(_base: int) -> list[int] | None:
+    return []
+
+
+def _can_be_bound(base: int) -> bool:
+    try:
+        for port in range(base, base + _CHECKED):
+            with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as with_port:
+                with_port.bind(("", port))
+    except OSError:
+        return False
+    return True

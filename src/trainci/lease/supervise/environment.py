@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from trainci.errors import UsageError
+from trainci.host.visible import with_devices
 from trainci.lease.protocol import (
     DEVICES_VARIABLE,
     LEASE_VARIABLE,
+    LOCK_DIR_VARIABLE,
     PORT_BASE_VARIABLE,
     PORT_COUNT_VARIABLE,
 )
@@ -36,16 +38,16 @@ def job_variables(
 ) -> dict[str, str]:
     """The environment of a job: that of ``parent`` with its devices and ports.
 
-    ``variable`` is the device variable's name; ``by_uuid`` writes UUIDs into it instead of numbers, ``hidden``
-    nothing, so that no GPU is seen.
+    It knows the lock directory, so that a lease within it finds the one that it is in. ``variable`` is the name of
+    the device variable; ``by_uuid`` writes UUIDs into it instead of numbers, ``hidden`` nothing: no GPU is seen.
     """
     outer = parent.get(LEASE_VARIABLE)
     names = [device.uuid if by_uuid else str(device.index) for device in lease.devices]
     return {
-        **parent,
+        **with_devices(variable, "" if hidden else ",".join(names), parent),
         LEASE_VARIABLE: f"{outer}/{lease.record.id}" if outer else lease.record.id,
-        variable: "" if hidden else ",".join(names),
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+        LOCK_DIR_VARIABLE: lease.directory.path,
         DEVICES_VARIABLE: ",".join(device.uuid for device in lease.devices),
         PORT_BASE_VARIABLE: str(lease.port_base),
         PORT_COUNT_VARIABLE: str(BLOCK),

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from trainci.errors import MachineError
 from trainci.host import cgroup
 from trainci.host.processes import SignalPipe, become_subreaper, end_descendants, poll_timeout, reap
 from trainci.lease.protocol import Ended, Report, Started, dump
@@ -46,31 +47,32 @@ class Job:
 
 
 def grant(orders: socket.socket, lease: Lease) -> None:
-    """Pass a lease on to the supervisor that listens: what it has to know, and every lock (unix(7), SCM_RIGHTS).
+    """Pass a lease on to the supervisor that listens: what it has to know, every lock, every claim (SCM_RIGHTS).
 
     :raises OSError: nobody listens any more.
     """
-    locks = b"".join(descriptor.to_bytes(4, sys.byteorder) for descriptor in (lease.guard, *lease.locks))
-    orders.sendmsg(
-        [f"{lease.port_base}\n{lease.record.dump()}".encode()],
-        [(socket.SOL_SOCKET, socket.SCM_RIGHTS, locks)],
-    )
+    socket.send_fds(orders, [f"{lease.port_base}\n{lease.record.dump()}".encode()], [lease.guard, *lease.locks])
+    socket.send_fds(orders, [b"claims"], lease.claims)
 
 
 def _granted(orders: socket.socket, job: Job) -> Lease | None:
     """Wait for the lease; None when there will be none."""
-    text, passed, flags, _ = orders.recvmsg(
-        1 << 16, socket.CMSG_SPACE(4 * _MOST_DESCRIPTORS), socket.MSG_CMSG_CLOEXEC
-    )
+    text, passed = _receive(orders)
     port_base, _, rest = text.decode().partition("\n")
     record = load_record(rest)
-    if record is None or flags & socket.MSG_CTRUNC:
+    claims = _receive(orders)[1]
+    if record is None or len(claims) < len(record.devices) or not passed:
         return None
-    guard, *locks = memoryview(passed[0][2]).cast("i")
+    guard, *locks = passed
     devices = tuple(device for device in job.request.devices if device.uuid in record.devices)
-    lease = Lease(job.directory, record, devices, locks, guard)
+    lease = Lease(job.directory, record, devices, locks, claims, guard)
     lease.port_base = int(port_base)
     return lease
+
+
+def _receive(orders: socket.socket) -> tuple[bytes, list[int]]:
+    text, passed, flags, _ = socket.recv_fds(orders, 1 << 16, _MOST_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
+    return (b"", []) if flags & socket.MSG_CTRUNC else (text, passed)
 
 
 def ending(status: int, time_limit: bool = False, lost: str = "") -> Ended:
@@ -112,7 +114,7 @@ class Supervisor:
         lease = lease or _granted(self._orders, self._job)
         if lease is None:
             os._exit(0)
-        for descriptor in lease.locks:
+        for descriptor in (*lease.locks, *lease.claims):
             os.set_inheritable(descriptor, True)
         command = self._job.command
         try:
@@ -126,16 +128,18 @@ class Supervisor:
             )
         except OSError as error:
             code = EXIT_NOT_FOUND if isinstance(error, FileNotFoundError) else EXIT_CANNOT_RUN
+            lease.give_claims_away()
             self._tell(Ended(code, complaint=f"{command[0]!a}: {error.strerror}"))
         else:
             self._tell(Started(self._command))
             _leave_streams()
-            self._supervise(pipe, lease.record.cgroup)
+            self._supervise(pipe, lease)
         self._see_it_released(lease)
         cgroup.remove(self._group)
         os._exit(0)
 
-    def _supervise(self, pipe: SignalPipe, group: str) -> None:
+    def _supervise(self, pipe: SignalPipe, lease: Lease) -> None:
+        group = lease.record.cgroup
         begun = time.monotonic()
         kills_before = cgroup.oom_kills()
         limit = FOREVER if self._job.time_limit is None else self._job.time_limit
@@ -151,6 +155,9 @@ class Supervisor:
         lost = ""
         if left:
             lost = f"process {left[0].pid} cannot be killed (it waits inside the kernel); its devices stay taken"
+        else:
+            # Before the wrapper hears of it, and hands the devices on.
+            lease.give_claims_away()
         kills = cgroup.oom_kills() - kills_before
         self._tell(replace(ending(self._status or 0, limited, lost), oom_kills=kills))
         while left and reap(self._note):
@@ -191,7 +198,8 @@ class Supervisor:
         poller.register(self._orders, 0)
         poller.poll(int(_WRAPPER_LATE_S * 1000))
         if not lease.is_released():
-            lease.hand_over()
+            with contextlib.suppress(OSError, MachineError):
+                lease.hand_over()
 
 
 def _restored() -> list[int]:

@@ -19,8 +19,9 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
-from trainci.errors import EXIT_MACHINE
+from trainci.errors import EXIT_MACHINE, MachineError
 from trainci.host import cgroup
 from trainci.host.processes import (
     SignalPipe,
@@ -119,13 +120,19 @@ class Wrapper:
             self._grant(lease)
         else:
             self._fork(lease)
+        lease.give_claims_away()
         lease.listen()
         ended = self._follow(lease.record.cgroup, deadline, started)
         if self._stuck:
             # The supervisor stays, and keeps the devices until the kernel lets go of that process.
             lease.detach()
         else:
-            lease.hand_over()
+            try:
+                lease.hand_over()
+            except (OSError, MachineError) as error:
+                # What the command said stands.
+                said = f"its devices are free, but the queue could not be told: {error}"
+                ended = replace(ended, complaint=ended.complaint or said.rstrip("."))
         return ended, exit_code(ended, self._stopped_by)
 
     def _grant(self, lease: Lease) -> None:

@@ -17,7 +17,7 @@ def rule(attempts: Sequence[Attempt]) -> Ruling:
     items = f": {', '.join(f'{count} {outcome}' for outcome, count in found.items())}" if found else ""
     if last.ending.passed:
         return Ruling(Verdict(Outcome.PASSED, f"in {last.duration:.1f} s{items}"))
-    return Ruling(Verdict(Outcome.FAILED, placed(last, f"{_words(last.ending)}{items}")))
+    return Ruling(Verdict(Outcome.FAILED, placed(last, f"{_words(last.ending)}{items}"), last.diagnosis))
 
 
 def _words(ending: Ending) -> str:

@@ -1,4 +1,4 @@
-"""The machine's fault is tried once more, and nothing else is: a red test is red."""
+"""What never started, was lost, or says itself that the machine failed, is the machine's fault."""
 
 from __future__ import annotations
 
@@ -8,17 +8,13 @@ from trainci.errors import EXIT_MACHINE
 from trainci.model import Attempt, Cause, Outcome, Verdict
 from trainci.verdict.ruling import Ruling, placed
 
-TRIES = 2
-
 
 def rule(attempts: Sequence[Attempt]) -> Ruling | None:
     """See Rule."""
     fault = _fault(attempts[-1])
     if not fault:
         return None
-    return Ruling(
-        Verdict(Outcome.MACHINE, placed(attempts[-1], fault)), again=sum(map(bool, map(_fault, attempts))) < TRIES
-    )
+    return Ruling(Verdict(Outcome.MACHINE, placed(attempts[-1], fault)))
 
 
 def _fault(attempt: Attempt) -> str:

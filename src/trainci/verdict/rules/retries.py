@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from trainci.model import Attempt, Outcome, Verdict
-from trainci.verdict.rules import exited, items
+from trainci.verdict.rules import diagnosed, exited, items, machine
 from trainci.verdict.ruling import Ruling
 
 
@@ -26,4 +26,5 @@ def rule(attempts: Sequence[Attempt]) -> Ruling | None:
 
 
 def _one(attempt: Attempt) -> Ruling:
-    return items.rule([attempt]) or exited.rule([attempt])
+    one = [attempt]
+    return machine.rule(one) or diagnosed.rule(one) or items.rule(one) or exited.rule(one)

@@ -13,4 +13,5 @@ def rule(attempts: Sequence[Attempt]) -> Ruling | None:
     last = attempts[-1]
     if last.ending.cause is not Cause.TIMED_OUT:
         return None
-    return Ruling(Verdict(Outcome.TIMED_OUT, placed(last, f"ended by its time limit of {last.test.timeout:g} s")))
+    sentence = placed(last, f"ended by its time limit of {last.test.timeout:g} s")
+    return Ruling(Verdict(Outcome.TIMED_OUT, sentence, last.diagnosis))

@@ -1,0 +1,132 @@
+"""Whether a lock directory can be trusted: that its locks reach everybody, and that no stranger owns it."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+
+from trainci.errors import UsageError
+from trainci.host.files import read_text
+
+DEFAULT = "/dev/shm/trainci"
+# What user_namespaces(7) shows of users that it has no number for (/proc/sys/kernel/overflowuid).
+_OVERFLOW_UID = 65534
+_NETWORK_FILE_SYSTEMS = frozenset(
+    (
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smb3",
+        "smbfs",
+        "lustre",
+        "gpfs",
+        "beegfs",
+        "ceph",
+        "fuse.ceph",
+        "fuse.sshfs",
+        "fuse.glusterfs",
+        "fuse.gcsfuse",
+        "fuse.s3fs",
+        "fuse.juicefs",
+        "9p",
+        "afs",
+        "ocfs2",
+        "gfs2",
+        "wekafs",
+        "virtiofs",
+    )
+)
+
+
+def refuse_strangers(path: str) -> os.stat_result:
+    """Refuse a directory whose owner could put what he likes in the place of our files; what it is, otherwise.
+
+    :raises FileNotFoundError: there is none.
+    :raises UsageError: it is no directory, not ours to write, or a stranger's.
+    """
+    link, found = os.lstat(path), os.stat(path)
+    if not stat.S_ISDIR(found.st_mode):
+        raise UsageError(f"the lock directory {path} is not a directory: remove it, or use another --lock-dir.")
+    for owned in (link, found):
+        if not is_trusted(owned, 0):
+            raise UsageError(
+                f"the lock directory {path} belongs to {user(owned.st_uid)}, who could have jobs of others ended: "
+                f"remove it and let root make it (`install -d -m 2770 -g GROUP {path}`; docs/lease.md), or use "
+                "another --lock-dir."
+            )
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise UsageError(
+            f"the lock directory {path} cannot be written by this user (mode {found.st_mode & 0o7777:o}): "
+            f"ask its owner for `chmod 1777 {path}` (or a common group and mode 2770), or use another --lock-dir."
+        )
+    return found
+
+
+def is_trusted(found: os.stat_result, owner: int) -> bool:
+    """Does it belong to root, to ``owner``, to us, or to a member of a group that we share it with?"""
+    if found.st_uid in (0, owner, os.geteuid()) or _is_of_the_host(found.st_uid):
+        return True
+    if stat.S_ISLNK(found.st_mode) or found.st_mode & stat.S_IWOTH:
+        return False
+    return found.st_gid in (os.getegid(), *os.getgroups())
+
+
+def _is_of_the_host(uid: int) -> bool:
+    """In a user namespace (a container without root) root of the host looks like this, and so do all its users."""
+    return uid == _OVERFLOW_UID and (read_text("/proc/self/uid_map") or "").split() != ["0", "0", "4294967295"]
+
+
+def user(uid: int) -> str:
+    """What to call a user."""
+    try:
+        return f"user {pwd.getpwuid(uid).pw_name}"
+    except KeyError:
+        return f"user {uid}"
+
+
+def refuse_unshared(path: str, meant: bool, mountinfo: str | None = None, container: bool | None = None) -> None:
+    """Refuse a directory where flock does not reach everybody who shares the GPUs.
+
+    ``mountinfo`` (proc(5)) and ``container`` are read from this host unless given.
+    """
+    if mountinfo is None:
+        mountinfo = read_text("/proc/self/mountinfo") or ""
+    file_system, source, point = _mount_of(os.path.realpath(path), mountinfo)
+    if file_system in _NETWORK_FILE_SYSTEMS:
+        raise UsageError(
+            f"the lock directory {path} is on a network file system ({file_system}), where locks are not those of "
+            "this host: choose a directory on tmpfs or a local disk with --lock-dir or $TRAINCI_LOCK_DIR."
+        )
+    if container is None:
+        container = _in_container()
+    if container and not meant and (point == "/" or (point == "/dev/shm" and source == "shm")):
+        raise UsageError(
+            f"this is a container and its lock directory {path} is its own, not the host's: another container "
+            f"could be given the same GPUs. Mount the host's directory (docker run -v {DEFAULT}:{DEFAULT}), or "
+            f"say that it is meant with --lock-dir {path} or TRAINCI_LOCK_DIR={path}."
+        )
+
+
+def _in_container() -> bool:
+    return (
+        "container" in os.environ
+        or "KUBERNETES_SERVICE_HOST" in os.environ
+        or os.path.exists("/.dockerenv")
+        or os.path.exists("/run/.containerenv")
+    )
+
+
+def _mount_of(path: str, mountinfo: str) -> tuple[str, str, str]:
+    """File system type, source and mount point of the mount that ``path`` is on."""
+    best = ("", "", "")
+    for line in mountinfo.splitlines():
+        point = line.split(" ", 5)[4]
+        if "\\" in point:
+            # Blanks are written in octal.
+            point = point.encode().decode("unicode_escape")
+        # Of two mounts on one point the later covers the earlier.
+        if len(point) >= len(best[2]) and (path == point or path.startswith(point.rstrip("/") + "/")):
+            kind = line.partition(" - ")[2].split(" ")
+            best = (kind[0], kind[1], point)
+    return best

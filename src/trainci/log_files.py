@@ -1,0 +1,65 @@
+"""Log files, read whole and in bounded memory, by the rules for logs."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import BinaryIO
+
+from trainci.model import Diagnosis, Facts, LogRule, Verdicts
+from trainci.output.screen import Screen
+from trainci.verdict.diagnose import diagnose
+from trainci.verdict.log_reader import LogReader, Reading
+from trainci.verdict.log_rules import rules_of
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_CHUNK = 1 << 18
+
+
+@functools.cache
+def packaged_rules() -> tuple[LogRule, ...]:
+    """The rules for logs that come with trainci."""
+    text = resources.files("trainci.verdict").joinpath("log_rules.toml").read_text("utf-8")
+    return rules_of(tomllib.loads(text))
+
+
+def rules_for(verdicts: Verdicts) -> tuple[LogRule, ...]:
+    """The rules of a repository: its own first, then those of trainci that it leaves on."""
+    return (*verdicts.rules, *(rule for rule in packaged_rules() if rule.name not in verdicts.off))
+
+
+def diagnosed(log: Path, rules: tuple[LogRule, ...], facts: Facts) -> Diagnosis:
+    """Whose fault an ending was, by its log, which may not be there, and ``facts``."""
+    try:
+        reading = read_log(log, rules)
+    except OSError:
+        reading = LogReader(()).finish()
+    return diagnose(reading, facts)
+
+
+def read_log(log: Path, rules: tuple[LogRule, ...]) -> Reading:
+    """What ``log`` says by ``rules``.
+
+    :raises OSError: it cannot be read.
+    """
+    reader = LogReader(rules)
+    with log.open("rb") as file:
+        for lines in _lines(file):
+            reader.feed(lines)
+    return reader.finish()
+
+
+def _lines(file: BinaryIO) -> Iterator[list[str]]:
+    screen = Screen()
+    while chunk := file.read(_CHUNK):
+        if lines := screen.feed(chunk):
+            yield lines
+    if lines := screen.finish():
+        yield lines

@@ -1,0 +1,85 @@
+"""What made an attempt end as it did: the facts that are known, the rules for logs, and what follows from both."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class Blame(enum.Enum):
+    """Whose fault it was. The value is the word that reports and the event log use.
+
+    ``UNSURE``: two readings stand, and the sentence of the diagnosis says both.
+    """
+
+    CODE = "code"
+    MACHINE = "machine"
+    CONFIG = "config"
+    UNSURE = "unsure"
+
+
+class Kind(enum.Enum):
+    """Whether a line tells of a cause, or of what follows from another one."""
+
+    CAUSE = "cause"
+    CONSEQUENCE = "consequence"
+
+
+@dataclass(frozen=True)
+class LogRule:
+    """What a line of a log means.
+
+    ``patterns`` are regular expressions, of which one is found in a line that ``unless`` does not fit. ``within``:
+    the rule is about exceptions only that pass through one of these libraries. ``meaning`` is a sentence without an
+    end. The ``blame`` of a consequence holds where no cause is found.
+    """
+
+    name: str
+    patterns: tuple[str, ...]
+    meaning: str
+    blame: Blame
+    kind: Kind = Kind.CAUSE
+    unless: str = ""
+    within: tuple[str, ...] = ()
+    source: str = ""
+    example: str = ""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of an ending beside its log. None is *unknown*, which is not *no*.
+
+    ``kernel_oom``: the kernel ended a process of the job for want of memory (``memory.events`` of its cgroup).
+    ``xid``: the numbers of the Xid errors of its devices. ``foreign_memory``: a process that is not the job's had
+    memory on its devices. ``dirty_handover``: its devices were not clean when it got them. ``own_fault_code``: the
+    command ends by ``trainci.testing.main``, to which exit code 3 is the machine's fault.
+    """
+
+    exit_code: int | None = None
+    signal: int | None = None
+    timed_out: bool | None = None
+    kernel_oom: bool | None = None
+    device_lost: bool | None = None
+    xid: tuple[int, ...] | None = None
+    ecc: bool | None = None
+    foreign_memory: bool | None = None
+    dirty_handover: bool | None = None
+    disk_full: bool | None = None
+    shm_full: bool | None = None
+    clock_jumped: bool | None = None
+    container_restarted: bool | None = None
+    own_fault_code: bool | None = None
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Whose fault an ending was, by which rule, and the evidence: a line of the log, or a fact in words.
+
+    ``line`` is the evidence's place in the log, counted from 1, and 0 where no line decided.
+    """
+
+    blame: Blame
+    rule: str
+    sentence: str
+    evidence: str = ""
+    line: int = 0

@@ -1,0 +1,139 @@
+"""Pure: what the facts beside a log say, and what they make of a line that has two readings without them."""
+
+from __future__ import annotations
+
+import re
+import signal as signals
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from trainci.errors import EXIT_MACHINE
+from trainci.model import Blame, Cause, Diagnosis, Ending, Facts, Test
+from trainci.verdict.weigh import Candidate
+
+# Xid errors that a program brings about (NVIDIA, "XID Errors"): a wrong access, its own end, a stopped kernel.
+_OF_PROGRAMS = frozenset({8, 13, 31, 43, 45, 68, 69})
+
+_MACHINE: Mapping[str, str] = {
+    "device_lost": "a device of the test was lost",
+    "ecc": "a device's memory had an error that cannot be corrected",
+    "disk_full": "a disk was full",
+    "shm_full": "/dev/shm was full",
+    "clock_jumped": "the host's clock jumped",
+    "container_restarted": "the container was restarted under the test",
+}
+
+
+def facts_of_attempt(ending: Ending, test: Test) -> Facts:
+    """What is known of an attempt of ``test`` by how its process ended."""
+    return Facts(
+        exit_code=ending.exit_code,
+        signal=ending.signal,
+        timed_out=ending.cause is Cause.TIMED_OUT,
+        own_fault_code=test.phased,
+    )
+
+
+def of_machine(facts: Facts) -> Diagnosis | None:
+    """The machine's fault, where a fact is one by itself."""
+    for name, sentence in _MACHINE.items():
+        if getattr(facts, name):
+            return Diagnosis(Blame.MACHINE, name.replace("_", "-"), sentence, f"fact: {name}")
+    if hardware := [number for number in facts.xid or () if number not in _OF_PROGRAMS]:
+        sentence = f"a device reported a fault of its hardware (Xid {hardware[0]})"
+        return Diagnosis(Blame.MACHINE, "xid", sentence, f"fact: xid {hardware[0]}")
+    if facts.own_fault_code and facts.exit_code == EXIT_MACHINE:
+        sentence = f"the test found the machine at fault (exit code {EXIT_MACHINE})"
+        return Diagnosis(Blame.MACHINE, "told", sentence, f"fact: exit code {EXIT_MACHINE}")
+    return None
+
+
+def judged(candidate: Candidate, facts: Facts) -> Candidate:
+    """``candidate`` with the blame that the facts give it."""
+    judge = _JUDGES.get(candidate.rule)
+    return judge(candidate, facts) if judge else candidate
+
+
+def _out_of_device_memory(candidate: Candidate, facts: Facts) -> Candidate:
+    if facts.foreign_memory or facts.dirty_handover:
+        return replace(candidate, blame=Blame.MACHINE, meaning="somebody else's process had memory on the device")
+    if facts.foreign_memory is False:
+        return replace(candidate, meaning="the program asked for more memory than the device has")
+    own, capacity = _OWN.search(candidate.evidence), _CAPACITY.search(candidate.evidence)
+    if own and capacity and float(own[1]) >= 0.85 * float(capacity[1]):
+        return replace(candidate, meaning="the program asked for more memory than the device has")
+    meaning = "the program asked for more memory than the device has; or somebody else's process had memory on it"
+    return replace(candidate, blame=Blame.UNSURE, meaning=meaning)
+
+
+# As torch 2.6 says it, and torch 1.13.
+_OWN = re.compile(r"(?:this process has |total capacity; )([\d.]+) GiB (?:memory in use|already allocated)")
+_CAPACITY = re.compile(r"(?:total capacity of |GPU \d+; )([\d.]+) GiB")
+
+
+def _launch_failure(candidate: Candidate, facts: Facts) -> Candidate:
+    hardware = facts.device_lost or facts.ecc or any(number not in _OF_PROGRAMS for number in facts.xid or ())
+    if not hardware:
+        return candidate
+    meaning = "a kernel broke off on a device that reported a fault of its own"
+    return replace(candidate, blame=Blame.MACHINE, meaning=meaning)
+
+
+def _killed(candidate: Candidate, facts: Facts) -> Candidate:
+    if facts.kernel_oom:
+        return replace(candidate, rule="kernel-oom", meaning=_OOM)
+    if facts.kernel_oom is False and not facts.timed_out:
+        meaning = "a process was killed from outside, and not for memory"
+        return replace(candidate, blame=Blame.MACHINE, meaning=meaning)
+    return candidate
+
+
+def _bus_error(candidate: Candidate, facts: Facts) -> Candidate:
+    return replace(candidate, blame=Blame.MACHINE) if facts.shm_full or facts.disk_full else candidate
+
+
+def _worker_killed(candidate: Candidate, facts: Facts) -> Candidate:
+    return replace(candidate, blame=Blame.UNSURE) if facts.shm_full is False else candidate
+
+
+_OOM = "the job used more memory than it may: it grew, or its limit is too small"
+_JUDGES: Mapping[str, Callable[[Candidate, Facts], Candidate]] = {
+    "cuda-launch-failure": _launch_failure,
+    "cuda-out-of-memory": _out_of_device_memory,
+    "rank-sigkill": _killed,
+    "rank-bus-error": _bus_error,
+    "shm-full": _worker_killed,
+}
+
+
+def of_ending(facts: Facts) -> Diagnosis:
+    """What the ending says where the log says nothing."""
+    number = facts.signal
+    if number is None and facts.exit_code is not None and 128 < facts.exit_code < 128 + 65:
+        number = facts.exit_code - 128
+    if number is None and facts.exit_code is not None and facts.exit_code < 0:
+        number = -facts.exit_code
+    if facts.kernel_oom:
+        return Diagnosis(Blame.UNSURE, "kernel-oom", _OOM, "fact: kernel_oom")
+    if facts.timed_out:
+        sentence = "it did not end in its time, and its log does not say what it waited for"
+        return Diagnosis(Blame.UNSURE, "time-limit", sentence, "fact: timed_out")
+    if number is not None:
+        return _of_signal(number, facts)
+    if facts.exit_code:
+        sentence = f"it ended with exit code {facts.exit_code} and said nothing else"
+        return Diagnosis(Blame.CODE, "exit-code", sentence, f"fact: exit code {facts.exit_code}")
+    return Diagnosis(Blame.UNSURE, "nothing", "neither the log nor a fact says why it ended")
+
+
+_CRASHES = (signals.SIGSEGV, signals.SIGFPE, signals.SIGABRT, signals.SIGSYS, signals.SIGTRAP)
+
+
+def _of_signal(number: int, facts: Facts) -> Diagnosis:
+    name = signals.Signals(number).name if number in set(signals.Signals) else f"signal {number}"
+    evidence = f"fact: {name}"
+    if number in _CRASHES:
+        return Diagnosis(Blame.CODE, "crash", f"native code of the program crashed ({name})", evidence)
+    if number == signals.SIGKILL and facts.kernel_oom is False:
+        return Diagnosis(Blame.MACHINE, "killed", "it was killed from outside, and not for memory", evidence)
+    return Diagnosis(Blame.UNSURE, "killed", f"{name} ended it: somebody's, or the kernel's", evidence)

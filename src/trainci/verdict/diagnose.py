@@ -1,0 +1,166 @@
+"""Pure: whose fault an ending was, from the log's reading and the facts that are known.
+
+The first cause counts, not the last line: of several failures the earliest that is no consequence of another's and
+was not survived. A test that asserts is the code's, whatever its output says of networks and disks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from trainci.model import Blame, Diagnosis, Facts, Kind, Outcome
+from trainci.verdict import circumstances
+from trainci.verdict.log_reader import Reading
+from trainci.verdict.weigh import Candidate, Weight, of_reading
+
+# A warning this near to the end may be what ended it.
+_NEAR = 60
+PASSED = "passed"
+
+
+def diagnose(reading: Reading, facts: Facts) -> Diagnosis:
+    """Whose fault it was that an attempt did not pass."""
+    found = [circumstances.judged(candidate, facts) for candidate in of_reading(reading)]
+    decided = _from_log(found, reading)
+    if decided is None and reading.passed and facts == Facts():
+        return Diagnosis(Blame.UNSURE, PASSED, "every test passed, as pytest says")
+    return _with_facts(decided, facts)
+
+
+def outcome_of(diagnosis: Diagnosis, facts: Facts) -> Outcome:
+    """What became of a single attempt."""
+    if (facts.exit_code == 0 and not facts.timed_out and not facts.signal) or diagnosis.rule == PASSED:
+        return Outcome.PASSED
+    if diagnosis.blame is Blame.MACHINE:
+        return Outcome.MACHINE
+    if facts.timed_out:
+        return Outcome.TIMED_OUT
+    return Outcome.UNSURE if diagnosis.blame is Blame.UNSURE else Outcome.FAILED
+
+
+def _from_log(found: Sequence[Candidate], reading: Reading) -> Candidate | tuple[Candidate, Candidate] | None:
+    """What decided; two that stand against each other; nothing."""
+    live = [candidate for candidate in found if not candidate.survived]
+    tests = [candidate for candidate in live if candidate.test]
+    if tests:
+        return _of_tests(tests, found)
+    causes = [candidate for candidate in live if candidate.kind is Kind.CAUSE and not candidate.captured]
+    if assertion := _first(causes, lambda candidate: candidate.weight is Weight.ASSERTION and _is_code(candidate)):
+        return assertion
+    code = _first(causes, _is_code)
+    machine = _first(causes, lambda candidate: candidate.blame in (Blame.MACHINE, Blame.CONFIG))
+    if code and machine:
+        return _between(code, machine)
+    if decided := code or machine or _first(causes):
+        return decided
+    return _without_cause(found, live, reading)
+
+
+def _of_tests(tests: Sequence[Candidate], found: Sequence[Candidate]) -> Candidate | None:
+    """Tests of one file fail each for itself: one that fails by the code is enough."""
+    causes = [candidate for candidate in tests if candidate.kind is Kind.CAUSE]
+    if code := _first(causes, _is_code):
+        return code
+    unsure = _first(causes, lambda candidate: candidate.blame is Blame.UNSURE)
+    if causes and len(causes) == len(tests):
+        return unsure or causes[0]
+    # A test that only reports how a process ended: what that one printed tells why.
+    below = [candidate for candidate in found if candidate.kind is Kind.CAUSE and not candidate.test]
+    return _first(below, _is_code) or (causes[0] if causes else None) or _first(below) or tests[0]
+
+
+def _between(code: Candidate, machine: Candidate) -> Candidate | tuple[Candidate, Candidate]:
+    """Which of two causes counts, or both."""
+    if code.line < machine.line:
+        handled = machine.exception and code.exception and code.stream == machine.stream
+        return (code, machine) if handled and code.weight is Weight.ANY else code
+    if not machine.exception:
+        return code if code.weight is Weight.PROGRAM else (machine, code)
+    if code.exception and code.stream != machine.stream and code.weight is Weight.ANY:
+        return machine
+    return (machine, code) if code.stream != machine.stream or code.weight is Weight.ANY else code
+
+
+def _without_cause(
+    found: Sequence[Candidate], live: Sequence[Candidate], reading: Reading
+) -> Candidate | tuple[Candidate, Candidate] | None:
+    """Where no cause stands: a warning that nothing came after, or what the consequences say by themselves."""
+    if silent := _ended_silently(live, reading):
+        return silent
+    consequence = _first(live, lambda candidate: candidate.rule != "tracker")
+    end = consequence.line if consequence else reading.lines
+    warned = [
+        candidate
+        for candidate in found
+        if candidate.tried_again
+        and candidate.kind is Kind.CAUSE
+        and candidate.blame is Blame.MACHINE
+        and end - candidate.line <= _NEAR
+    ]
+    if warned:
+        return warned[-1]
+    return consequence or _first(live)
+
+
+def _ended_silently(live: Sequence[Candidate], reading: Reading) -> Candidate | None:
+    """The rank that failed first, by a launcher's report, if it ended by itself and raised nothing."""
+    root = reading.root
+    if (
+        root is None
+        or root.exit_code <= 0
+        or any(candidate.exception and _of_rank(candidate, root.rank) for candidate in live)
+    ):
+        return None
+    reports = [candidate for candidate in live if not candidate.exception and candidate.line == root.line.number]
+    if not reports or not any(candidate.exception and "rank" in candidate.stream for candidate in live):
+        return None
+    return replace(reports[0], meaning=f"rank {root.rank} ended by itself, first, with exit code {root.exit_code}")
+
+
+def _of_rank(candidate: Candidate, rank: str) -> bool:
+    return f"[rank{rank}]" in candidate.stream or f"[default{rank}]" in candidate.stream
+
+
+def _with_facts(decided: Candidate | tuple[Candidate, Candidate] | None, facts: Facts) -> Diagnosis:
+    known = circumstances.of_machine(facts)
+    if isinstance(decided, tuple):
+        first, second = decided
+        if known and Blame.MACHINE in (first.blame, second.blame):
+            return known
+        return _both(first, second)
+    if known is None and facts.timed_out and decided and decided.kind is Kind.CONSEQUENCE and _is_code(decided):
+        # What a launcher says of processes that the time limit ended is no reason for it.
+        return circumstances.of_ending(facts)
+    if known is None:
+        return _diagnosis(decided) if decided else circumstances.of_ending(facts)
+    if decided is None or decided.blame in (Blame.MACHINE, Blame.UNSURE) or decided.kind is Kind.CONSEQUENCE:
+        return known
+    if decided.weight is Weight.ANY:
+        return known
+    return Diagnosis(
+        Blame.UNSURE,
+        known.rule,
+        f"two readings stand: {decided.meaning}; or {known.sentence}",
+        decided.evidence,
+        decided.line,
+    )
+
+
+def _both(first: Candidate, second: Candidate) -> Diagnosis:
+    sentence = (
+        f"two readings stand: {first.meaning}; or {second.meaning} (line {second.line}: {second.evidence[:200]})"
+    )
+    return Diagnosis(Blame.UNSURE, first.rule, sentence, first.evidence, first.line)
+
+
+def _diagnosis(decided: Candidate) -> Diagnosis:
+    return Diagnosis(decided.blame, decided.rule, decided.meaning, decided.evidence, decided.line)
+
+
+def _is_code(candidate: Candidate) -> bool:
+    return candidate.blame is Blame.CODE
+
+
+def _first(candidates: Sequence[Candidate], fits: Callable[[Candidate], bool] = lambda _: True) -> Candidate | None:
+    return next((candidate for candidate in candidates if fits(candidate)), None)

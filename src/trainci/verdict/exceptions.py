@@ -1,0 +1,185 @@
+"""Pure: the Python exceptions in a log, each with those that led to it, told apart by rank.
+
+Formats: the traceback module of Python 3.10 to 3.14; chained exceptions and groups; those of another process that
+torch's DataLoader, multiprocessing, torch.multiprocessing and ray print within an exception's message.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from trainci.model import LogRule
+from trainci.verdict.prefixes import Line
+
+HEADER = "Traceback (most recent call last):"
+_LINKS = (
+    "During handling of the above exception, another exception occurred:",
+    "The above exception was the direct cause of the following exception:",
+)
+# A dotted name whose last part is one of a class, or that something is said of.
+_EXCEPTION = re.compile(
+    r"(?P<type>(?:[A-Za-z_]\w*\.)*(?:[A-Z]\w*|[a-z_]\w*(?=: )))(?:\[[^\]]*\]|\(\w+\))?(?:: ?(?P<message>.*))?$"
+)
+_PLAIN = re.compile(
+    r"(?:[a-z_]\w*\.)+\w+|[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Warning|Iteration|Failed|Timeout|Group|Expired|Full|Empty)"
+)
+_FRAME = re.compile(r'\s*File "(?P<file>[^"]+)", line \d+')
+_LIBRARY = re.compile(
+    r"(?:site|dist)-packages/(\w+)|/ray/\w+\.py|python3\.\d+/(?!site-packages|dist-packages)(\w+)"
+)
+_GROUP = re.compile(r"^(?: *(?:\||\+-+) ?)+")
+_LONGEST_MESSAGE = 8
+_MOST_JUNK = 60
+
+
+@dataclass
+class Raised:
+    """One exception: its last line as it stands in the log, where, and which rules its message fits.
+
+    ``fits`` holds the rules, each with whether it names the exception's type. ``libraries`` are those that its
+    traceback passes through.
+    """
+
+    type: str
+    text: str
+    line: int
+    libraries: frozenset[str] = frozenset()
+    fits: list[tuple[LogRule, bool]] = field(default_factory=list)
+    message: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """The type without its module."""
+        return self.type.rpartition(".")[2]
+
+
+@dataclass
+class Chain:
+    """Exceptions of which each led to the next, the first one first.
+
+    ``test`` is the test that failed with it, where pytest says so. ``captured``: it is in the output that pytest
+    kept of a test. ``retried``: what was said before it makes it one of several tries. ``progress`` and ``told``:
+    how many signs of progress, and lines that are no traceback's, there were before its end.
+    """
+
+    stream: str
+    raised: list[Raised] = field(default_factory=list)
+    test: str = ""
+    captured: bool = False
+    retried: bool = False
+    progress: int = 0
+    told: int = 0
+
+    @property
+    def line(self) -> int:
+        """Where it begins."""
+        return self.raised[0].line
+
+
+class Tracebacks:
+    """Follows the tracebacks of one stream, line by line."""
+
+    def __init__(self) -> None:
+        self._open = 0
+        self._indent = 0
+        self._junk = 0
+        self._libraries: set[str] = set()
+        self._chain: Chain | None = None
+        self._linked = False
+        self._listening = 0
+        self._blank = False
+        # Something that was said before it makes it one that is tried again.
+        self.announced = False
+
+    def feed(self, line: Line) -> tuple[bool, Chain | None]:
+        """Take a line: whether it is a traceback's own, and the chain that it adds an exception to."""
+        text = line.text
+        text = _GROUP.sub("", text) if text.lstrip().startswith(("|", "+-")) else text
+        place = text.find(HEADER)
+        if place >= 0:
+            self._begin(text, place)
+            return True, None
+        if self._open:
+            return self._within(line, text)
+        stripped = text.strip()
+        if stripped in _LINKS:
+            self._linked = self._chain is not None
+            self._listening = 0
+            return True, None
+        if self._listening:
+            self._go_on(stripped)
+        return False, None
+
+    @property
+    def active(self) -> bool:
+        """The next line may be a traceback's."""
+        return bool(self._open or self._listening or self._linked)
+
+    def _begin(self, text: str, place: int) -> None:
+        before = text[:place]
+        self._indent = place if not before.strip() else len(before) - len(before.lstrip())
+        # Of another process, and within the message of the exception that brought it here.
+        inner = before.strip().endswith("Original") or (self._listening > 2 and self._wraps())
+        self._linked = self._linked or inner
+        self._open += 1
+        self._junk = 0
+        self._listening = 0
+        if self._open == 1:
+            self._libraries = set()
+
+    def _wraps(self) -> bool:
+        if not self._chain:
+            return False
+        last = self._chain.raised[-1].name
+        return last.startswith(
+            ("RemoteTraceback", "ProcessRaisedException", "RayTaskError", "_RemoteTraceback")
+        ) or ("Caught" in self._chain.raised[-1].text)
+
+    def _within(self, line: Line, text: str) -> tuple[bool, Chain | None]:
+        indent = len(text) - len(text.lstrip())
+        if not text.strip() or indent > self._indent:
+            if frame := _FRAME.match(text):
+                self._libraries |= {name for name in _LIBRARY.findall(frame["file"]) for name in name if name}
+                self._junk = 0
+            return True, None
+        said = text.strip()
+        match = _EXCEPTION.match(said)
+        # Right after the frames any name of a class will do; later it must look like an exception's.
+        sure = match and (_PLAIN.fullmatch(match["type"]) or (not self._junk and match["type"][0].isupper()))
+        if indent != self._indent or not match or not sure:
+            self._junk += 1
+            if self._junk > _MOST_JUNK:
+                self._open = 0
+            return False, None
+        assert match
+        return True, self._end(line, said, match["type"])
+
+    def _end(self, line: Line, said: str, type_: str) -> Chain:
+        raised = Raised(type_, said, line.number, frozenset(self._libraries))
+        self._open -= 1
+        if self._chain is None or not self._linked:
+            self._chain = Chain(line.stream)
+        self._chain.raised.append(raised)
+        self._linked = False
+        self._listening = _LONGEST_MESSAGE
+        self._blank = False
+        if raised.name == "RayTaskError":
+            # Ray goes on with the frames of the worker and its exception, with no header.
+            self._open += 1
+            self._linked = True
+            self._junk = 0
+        return self._chain
+
+    def _go_on(self, stripped: str) -> None:
+        """The message of the last exception may go on with this line, up to an empty one."""
+        self._listening -= 1
+        self._blank = self._blank or not stripped
+        if self._chain and not self._blank:
+            self._chain.raised[-1].message.append(stripped)
+
+
+def exception_type(text: str) -> str:
+    """The type of the exception that ``text`` (``ValueError: no``) names, empty if it names none."""
+    match = _EXCEPTION.match(text)
+    return match["type"] if match and _PLAIN.fullmatch(match["type"]) else ""

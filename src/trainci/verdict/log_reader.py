@@ -1,0 +1,212 @@
+"""Pure: reads a log's lines once, in bounded memory, and keeps what may have decided how it ended."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from trainci.model import LogRule
+from trainci.verdict import prefixes
+from trainci.verdict.exceptions import Chain, Tracebacks
+from trainci.verdict.log_rules import Matcher
+from trainci.verdict.prefixes import Line
+from trainci.verdict.pytest_report import PytestReport
+
+T = TypeVar("T")
+
+# A line as long as this holds data; what is wrong stands at its beginning.
+_LONGEST_LINE = 4000
+_KEPT = 300
+_MOST_STREAMS = 4096
+_PROGRESS = re.compile(
+    r"(?i)\b(?:global_?|train/)?(?:step|iter(?:ation)?|epoch|rollout|episode|batch)s?\b\W{0,4}\d|\d+%\||\bit/s\b|\bs/it\b"
+)
+_NO_PROGRESS = re.compile(r"(?i)errors?\b|exception|fail|warn|retry|nan\b|timed? ?out|traceback|killed")
+# What a traceback, a section of pytest's and a launcher's report begin with.
+_BEGINNINGS = ("traceback", "====", "failed ", "error ", " failed", " passed", "root cause")
+_TEST_PASSED = re.compile(r"::\S+.* PASSED\b|^PASSED\b|\bPASSED +\[| \.\.\. ok$")
+# As much as says that what came before it was survived.
+SURVIVED = 3
+_RETRIED = re.compile(
+    r"(?i)\bwarn(?:ing)?s?\b|\bretr(?:y|ies|ied|ying)\b|try(?:ing)? again|\battempt \d+ ?(?:/|of) ?\d+"
+    r"|back(?:ing)?[ -]?off|fall(?:ing)?[ -]?back|\busing (?:the )?cached\b|\bignor(?:e|ed|ing)\b"
+    r"|\bskip(?:ped|ping)\b|\brecovered\b|\bwill reconnect\b|\bexpected\b"
+)
+_ROOT_RANK = re.compile(r"\s*rank\s*: (\d+) \(local_rank")
+_ROOT_CODE = re.compile(r"\s*exitcode\s*: (-?\d+) \(pid")
+
+
+@dataclass
+class Hit:
+    """A line outside every exception that fits a rule. ``progress``: how much there was before it."""
+
+    rule: LogRule
+    line: Line
+    retried: bool
+    captured: bool
+    progress: int
+
+
+@dataclass(frozen=True)
+class Root:
+    """The rank that a launcher saw fail first, how it ended, and where that stands."""
+
+    rank: str
+    exit_code: int
+    line: Line
+
+
+@dataclass
+class Reading:
+    """What a log says.
+
+    ``progress`` counts signs that work went on, ``told`` lines that are no traceback's. ``passed``: pytest says
+    that every test did.
+    """
+
+    chains: list[Chain]
+    hits: list[Hit]
+    progress: int
+    told: int
+    lines: int
+    root: Root | None
+    passed: bool
+
+
+@dataclass
+class _Ends(Generic[T]):
+    """The first and the last of what may be any number."""
+
+    first: list[T] = field(default_factory=list)
+    rest: deque[T] = field(default_factory=lambda: deque(maxlen=_KEPT))
+
+    def add(self, item: T) -> None:
+        (self.first if len(self.first) < _KEPT else self.rest).append(item)
+
+    def __iter__(self) -> Iterator[T]:
+        yield from self.first
+        yield from self.rest
+
+
+class LogReader:
+    """Takes the lines of a log in batches of any size, as a terminal would show them."""
+
+    def __init__(self, rules: Sequence[LogRule]) -> None:
+        self._matcher = Matcher(rules)
+        self._pytest = PytestReport()
+        self._streams: dict[str, Tracebacks] = {}
+        self._chains: _Ends[Chain] = _Ends()
+        self._hits: dict[str, _Ends[Hit]] = {}
+        self._progress = 0
+        self._told = 0
+        self._root: Root | None = None
+        self._in_root = False
+        self._busy = False
+        self._number = 0
+        self._recent: deque[str] = deque(maxlen=3)
+
+    def feed(self, batch: Sequence[str]) -> None:
+        """Take the next lines."""
+        text = "\n".join(batch)
+        candidates = self._matcher.candidates(text)
+        low_text = text.lower()
+        words = [word for word in (*self._matcher.words(candidates), *_BEGINNINGS) if word in low_text]
+        if not words and not self._busy:
+            self._skip(batch)
+            return
+        done = 0
+        for place, line in enumerate(batch):
+            low = line.lower()
+            if self._busy or any(word in low for word in words):
+                self._skip(batch[done:place])
+                self._number += 1
+                self._take(prefixes.split(self._number, line[:_LONGEST_LINE]), candidates)
+                done = place + 1
+        self._skip(batch[done:])
+
+    def _skip(self, lines: Sequence[str]) -> None:
+        """Pass over lines that say nothing but, perhaps, that work goes on."""
+        if lines:
+            self._progress += _progress("\n".join(lines))
+            self._told += len(lines)
+            self._number += len(lines)
+            self._recent.extend(lines[-3:])
+
+    def finish(self) -> Reading:
+        """What was found."""
+        chains = sorted([*self._chains, *self._pytest.finish()], key=lambda chain: chain.line)
+        for chain in chains:
+            self._match_raised(chain)
+        hits = sorted((hit for kept in self._hits.values() for hit in kept), key=lambda hit: hit.line.number)
+        return Reading(chains, hits, self._progress, self._told, self._number, self._root, self._pytest.passed)
+
+    def _launcher(self, line: Line) -> None:
+        """Which rank torchrun saw fail first (torch 2.6, "Root Cause (first observed failure)")."""
+        if line.text.startswith("Root Cause (first observed failure)"):
+            self._in_root = True
+        elif self._in_root and (match := _ROOT_RANK.match(line.text)):
+            self._root = Root(match[1], 0, line)
+        elif self._in_root and self._root and (match := _ROOT_CODE.match(line.text)):
+            self._root = Root(self._root.rank, int(match[1]), line)
+            self._in_root = False
+
+    def _take(self, line: Line, candidates: Sequence[int]) -> None:
+        if not self._pytest.take(line, self._progress):
+            if not self._of_exception(line):
+                self._outside(line, candidates)
+            self._recent.append(line.text)
+        # Then the next line counts, whatever it is.
+        self._busy = self._pytest.inside or self._in_root or any(s.active for s in self._streams.values())
+
+    def _of_exception(self, line: Line) -> bool:
+        stream = self._streams.get(line.stream)
+        if stream is None:
+            if "Traceback" not in line.text or len(self._streams) >= _MOST_STREAMS:
+                return False
+            stream = self._streams.setdefault(line.stream, Tracebacks())
+        before = _RETRIED.search(" ".join(self._recent)) is not None if "Traceback" in line.text else False
+        mine, chain = stream.feed(line)
+        stream.announced = stream.announced or before
+        if chain and len(chain.raised) == 1:
+            chain.retried, stream.announced = stream.announced, False
+            chain.captured = self._pytest.capturing
+            self._chains.add(chain)
+        if chain:
+            chain.progress, chain.told = self._progress, self._told
+        return mine
+
+    def _outside(self, line: Line, candidates: Sequence[int]) -> None:
+        text = line.text
+        self._told += bool(text.strip())
+        self._progress += _progress(text)
+        self._launcher(line)
+        if not candidates:
+            return
+        for rule, _ in self._matcher.matches(text, candidates):
+            if not rule.within:
+                hit = Hit(rule, line, _RETRIED.search(text) is not None, self._pytest.capturing, self._progress)
+                self._hits.setdefault(rule.name, _Ends()).add(hit)
+                return
+
+    def _match_raised(self, chain: Chain) -> None:
+        for raised in chain.raised:
+            lines = [raised.text, *raised.message]
+            for number, text in enumerate(lines):
+                candidates = self._matcher.candidates(text)
+                found = self._matcher.matches(text, candidates, raised.libraries)
+                raised.fits += [(rule, starts and not number) for rule, starts in found]
+
+
+def _progress(text: str) -> int:
+    """How much in ``text`` says that work goes on."""
+    found = 0
+    for match in _PROGRESS.finditer(text):
+        start = text.rfind("\n", 0, match.start()) + 1
+        end = text.find("\n", match.end())
+        found += not _NO_PROGRESS.search(text, start, end if end >= 0 else len(text))
+        if found >= SURVIVED:
+            return found
+    return SURVIVED if _TEST_PASSED.search(text) else found

@@ -1,0 +1,156 @@
+"""Pure: the rules for logs, as they stand in a TOML file, and which of them a line fits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from trainci.model import Blame, Kind, LogRule
+
+_CLASSES = frozenset("AbBdDsSwWZ0123456789")
+
+
+def rules_of(document: Mapping[str, Any]) -> tuple[LogRule, ...]:
+    """The rules of a parsed ``log_rules.toml``, in its order."""
+    return tuple(
+        LogRule(
+            name=table["name"],
+            patterns=(table["pattern"],) if isinstance(table["pattern"], str) else tuple(table["pattern"]),
+            meaning=table["meaning"],
+            blame=Blame(table["blame"]),
+            kind=Kind(table["kind"]),
+            unless=table.get("unless", ""),
+            within=tuple(table.get("within", ())),
+            source=table["source"],
+            example=table["example"],
+        )
+        for table in document["rule"]
+    )
+
+
+_LETTERS = re.compile("[a-z]+")
+
+
+class Matcher:
+    """Finds the rules that a line fits. Most lines are ruled out by words that a pattern cannot be without."""
+
+    def __init__(self, rules: Iterable[LogRule]) -> None:
+        self._rules = tuple(rules)
+        self._patterns = [
+            (number, needed_words(pattern), re.compile(pattern))
+            for number, rule in enumerate(self._rules)
+            for pattern in rule.patterns
+        ]
+        self._piece = {word: _piece(word) for _, words, _ in self._patterns for word in words}
+        self._pieces = sorted(set(self._piece.values()))
+        self._unless = {number: re.compile(rule.unless) for number, rule in enumerate(self._rules) if rule.unless}
+
+    def candidates(self, text: str) -> list[int]:
+        """Which patterns some line of ``text`` may fit."""
+        low = text.lower()
+        # A log repeats itself: its different words are far less to look through than its lines.
+        different = "\n".join(set(_LETTERS.findall(low)))
+        held = {piece for piece in self._pieces if piece in (different if piece.isalpha() else low)}
+        return [
+            index
+            for index, (_, words, _) in enumerate(self._patterns)
+            if not words or any(self._piece[word] in held for word in words)
+        ]
+
+    def words(self, among: Sequence[int]) -> tuple[str, ...]:
+        """Texts in lower case of which a line holds one if it fits one of these patterns; "" where any line may."""
+        return tuple({word for index in among for word in self._patterns[index][1] or ("",)})
+
+    def matches(
+        self, line: str, among: Sequence[int], libraries: Collection[str] = ()
+    ) -> list[tuple[LogRule, bool]]:
+        """The rules that ``line`` fits, in their order, each with whether its pattern fits from the line's start.
+
+        ``libraries`` are those that an exception passed through, if the line is one's.
+        """
+        low = line.lower()
+        found: dict[int, bool] = {}
+        for index in among:
+            number, words, pattern = self._patterns[index]
+            if number in found or (words and not any(word in low for word in words)):
+                continue
+            within = self._rules[number].within
+            if within and not any(library in libraries for library in within):
+                continue
+            if (match := pattern.search(line)) and not self._refuses(number, line):
+                found[number] = match.start() == 0
+        return [(self._rules[number], found[number]) for number in sorted(found)]
+
+    def _refuses(self, number: int, line: str) -> bool:
+        unless = self._unless.get(number)
+        return unless is not None and unless.search(line) is not None
+
+
+def _piece(word: str) -> str:
+    """The longest run of letters in ``word``, or all of it where that says too little."""
+    longest = max(_LETTERS.findall(word), key=len, default="")
+    return longest if len(longest) > 2 else word
+
+
+def needed_words(pattern: str) -> tuple[str, ...]:
+    """Texts in lower case of which a line that ``pattern`` fits holds one; none where nothing can be promised."""
+    words: list[str] = []
+    for branch in _split(pattern):
+        found = _needed_of_branch(branch)
+        if not found:
+            return ()
+        words += found
+    return tuple(words)
+
+
+# A character (of a class, escaped, or itself), a set, a group's beginning or end, a repetition, an alternative.
+_TOKEN = re.compile(
+    r"\\(.)|\[\^?\]?(?:\\.|[^\]])*\]|\((?:\?(?:[a-zA-Z]*:|[a-zA-Z]+\)|<?[=!]|P<\w+>))?|([?*+]|\{\d*,?\d*\})\??|(.)",
+    re.S,
+)
+_OPTIONAL = ("?", "*", "{0", "{,")
+
+
+def _split(pattern: str) -> list[list[re.Match[str]]]:
+    """The alternatives of ``pattern``, as tokens."""
+    branches: list[list[re.Match[str]]] = [[]]
+    depth = 0
+    for token in _TOKEN.finditer(pattern):
+        depth += _opens(token)
+        if token[0] == "|" and not depth:
+            branches.append([])
+        else:
+            branches[-1].append(token)
+    return branches
+
+
+def _opens(token: re.Match[str]) -> int:
+    if token[0].startswith("("):
+        return 0 if token[0].endswith(")") else 1
+    return -1 if token[0] == ")" else 0
+
+
+def _needed_of_branch(tokens: Sequence[re.Match[str]]) -> tuple[str, ...]:
+    """The longest text outside every group, or else the words of a group; none of it optional."""
+    literals, groups, depth, start = [""], [], 0, 0
+    for place, token in enumerate(tokens):
+        depth += (opened := _opens(token))
+        optional = place + 1 < len(tokens) and tokens[place + 1][0].startswith(_OPTIONAL)
+        if opened == 1 and depth == 1:
+            start = place
+        elif opened == -1 and not depth and not optional and not tokens[start][0].startswith(("(?=", "(?!", "(?<")):
+            inside = "".join(token[0] for token in tokens[start + 1 : place])
+            groups.append(needed_words(inside))
+        if depth or opened or optional or not (literal := _literal(token)):
+            literals.append("")
+        else:
+            literals[-1] += literal
+    longest = max(literals, key=len).lower()
+    return (longest,) if len(longest) > 2 else next((words for words in groups if words), ())
+
+
+def _literal(token: re.Match[str]) -> str:
+    if token[1] is not None:
+        return "" if token[1] in _CLASSES else token[1]
+    return "" if token[3] is None or token[3] in ".^$)|" else token[3]

@@ -1,0 +1,97 @@
+"""Pure: what pytest says of tests that failed (pytest 8: sections, ``E`` lines, the short summary)."""
+
+from __future__ import annotations
+
+import re
+
+from trainci.verdict.exceptions import Chain, Raised, exception_type
+from trainci.verdict.prefixes import Line
+
+_SECTION = re.compile(r"={3,} (?P<title>.+?) ={3,}$")
+_TEST = re.compile(r"_{3,} (?P<name>.+?) _{3,}$")
+_CAPTURED = re.compile(r"-{3,} Captured .+ -{3,}$")
+_SUMMARY = re.compile(r"(?:FAILED|ERROR) (?P<name>\S+?\.py\S*)(?: - (?P<reason>.*))?$")
+_PLACE = re.compile(r"(?P<file>[^\s:]+\.py):\d+: (?P<type>[A-Za-z_][\w.]*)$")
+_COUNTS = re.compile(r"={3,}.*\b\d+ (?:failed|passed|error).*={3,}$|^\d+ (?:passed|failed).* in [\d.]+s")
+_MOST_TESTS = 1000
+_LONGEST_MESSAGE = 20
+
+
+class PytestReport:
+    """Follows the lines of a log, and takes those that are pytest's own."""
+
+    def __init__(self) -> None:
+        self.inside = False
+        self._chains: list[Chain] = []
+        self._summary: list[Chain] = []
+        self._test = ""
+        self._chain: Chain | None = None
+        self._in_message = False
+        self.capturing = False
+        self.passed = False
+
+    def take(self, line: Line, progress: int) -> bool:
+        """Whether the line was pytest's own."""
+        text = line.text.rstrip()
+        if section := _SECTION.match(text):
+            self._begin_section(section["title"], text)
+            return True
+        if (summary := _SUMMARY.match(text)) and not self.capturing:
+            self._summarize(line, summary, progress)
+            return True
+        if not self.inside:
+            if _COUNTS.search(text):
+                self.passed = " failed" not in text and " error" not in text
+            return False
+        return self._in_section(line, text, progress)
+
+    def finish(self) -> list[Chain]:
+        """The tests that failed, each with its exceptions."""
+        return self._chains or self._summary
+
+    def _begin_section(self, title: str, text: str) -> None:
+        self.inside = title in ("FAILURES", "ERRORS")
+        self.capturing = False
+        self._chain = None
+        if _COUNTS.search(text):
+            self.passed = " failed" not in text and " error" not in text
+
+    def _in_section(self, line: Line, text: str, progress: int) -> bool:
+        if test := _TEST.match(text):
+            self._test, self._chain = test["name"], None
+            self._in_message = self.capturing = False
+        elif _CAPTURED.match(text):
+            self.capturing = True
+        elif self.capturing:
+            return False
+        elif text.startswith("E ") or text == "E":
+            self._error(line, text[1:], progress)
+        else:
+            self._in_message = False
+            place = _PLACE.match(text)
+            if place and self._chain and not self._chain.raised[-1].type:
+                self._chain.raised[-1].type = place["type"]
+        return True
+
+    def _error(self, line: Line, said: str, progress: int) -> None:
+        text = said.strip()
+        if self._in_message and self._chain:
+            message = self._chain.raised[-1].message
+            if len(message) < _LONGEST_MESSAGE:
+                message.append(text)
+            return
+        self._in_message = True
+        type_ = "AssertionError" if text.startswith("assert ") else exception_type(text)
+        if self._chain is None:
+            self._chain = Chain(line.stream, test=self._test, progress=progress)
+            if len(self._chains) < _MOST_TESTS:
+                self._chains.append(self._chain)
+        self._chain.raised.append(Raised(type_, text, line.number))
+
+    def _summarize(self, line: Line, summary: re.Match[str], progress: int) -> None:
+        reason = summary["reason"] or ""
+        type_ = "AssertionError" if reason.startswith("assert ") else exception_type(reason)
+        if len(self._summary) < _MOST_TESTS:
+            chain = Chain(line.stream, test=summary["name"], progress=progress)
+            chain.raised.append(Raised(type_, reason or summary[0], line.number))
+            self._summary.append(chain)

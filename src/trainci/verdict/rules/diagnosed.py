@@ -1,0 +1,22 @@
+"""What the log and the facts say is the machine's fault, or may be; the code's is left to how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from trainci.model import Attempt, Blame, Cause, Outcome, Verdict
+from trainci.verdict.ruling import Ruling, placed
+
+
+def rule(attempts: Sequence[Attempt]) -> Ruling | None:
+    """See Rule."""
+    last = attempts[-1]
+    diagnosis = last.diagnosis
+    if diagnosis is None or last.ending.passed:
+        return None
+    sentence = placed(last, diagnosis.sentence)
+    if diagnosis.blame is Blame.MACHINE:
+        return Ruling(Verdict(Outcome.MACHINE, sentence, diagnosis))
+    if diagnosis.blame is Blame.UNSURE and last.ending.cause is not Cause.TIMED_OUT:
+        return Ruling(Verdict(Outcome.UNSURE, sentence, diagnosis))
+    return None

@@ -1,0 +1,150 @@
+"""Pure: what one exception chain or one line of a log says of whose fault it was, before anything is compared."""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass
+
+from trainci.model import Blame, Kind, LogRule
+from trainci.verdict.exceptions import Chain, Raised
+from trainci.verdict.log_reader import SURVIVED, Hit, Reading
+
+
+class Weight(enum.IntEnum):
+    """How much an exception says by itself: ANY may wrap whatever is below it, PROGRAM is a program's mistake."""
+
+    ANY = 1
+    PROGRAM = 2
+    ASSERTION = 3
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What may have decided an ending.
+
+    ``survived``: work went on after it, or it was announced as tried again; ``tried_again`` is the latter alone.
+    """
+
+    blame: Blame
+    kind: Kind
+    rule: str
+    meaning: str
+    evidence: str
+    line: int
+    stream: str = ""
+    weight: Weight = Weight.ANY
+    survived: bool = False
+    tried_again: bool = False
+    exception: bool = False
+    test: str = ""
+    captured: bool = False
+
+
+_ASSERTIONS = frozenset({"AssertionError", "Failed"})
+_PROGRAM = frozenset(
+    {
+        *("TypeError", "ValueError", "KeyError", "IndexError", "LookupError", "AttributeError", "NameError"),
+        *("UnboundLocalError", "ZeroDivisionError", "OverflowError", "FloatingPointError", "RecursionError"),
+        *("ImportError", "ModuleNotFoundError", "SyntaxError", "IndentationError", "NotImplementedError"),
+        *("StopIteration", "UnicodeDecodeError", "UnicodeEncodeError", "JSONDecodeError", "ValidationError"),
+    }
+)
+# An assertion about how another process ended says no more than that it did.
+_OF_A_PROCESS = re.compile(
+    r"(?i)return ?code|exit[ _]?(?:code|status)|\bexited\b|process (?:died|ended|is not alive)|\.poll\(\)"
+    r"|is_alive\(\)|CompletedProcess|server (?:did not|didn't|failed to|never) (?:start|come up|become)"
+)
+
+
+def of_reading(reading: Reading) -> list[Candidate]:
+    """Everything that may have decided, by its place in the log."""
+    found = [_of_chain(chain, reading) for chain in reading.chains]
+    found += [_of_hit(hit, reading) for hit in reading.hits]
+    return sorted(found, key=lambda candidate: candidate.line)
+
+
+def _of_hit(hit: Hit, reading: Reading) -> Candidate:
+    rule = hit.rule
+    went_on = reading.progress - hit.progress >= SURVIVED
+    return Candidate(
+        rule.blame,
+        rule.kind,
+        rule.name,
+        rule.meaning,
+        hit.line.text.strip(),
+        hit.line.number,
+        hit.line.stream,
+        Weight.PROGRAM if rule.blame is Blame.CODE else Weight.ANY,
+        survived=hit.retried or went_on,
+        tried_again=hit.retried and not went_on,
+        captured=hit.captured,
+    )
+
+
+def _of_chain(chain: Chain, reading: Reading) -> Candidate:
+    judged = [_of_raised(raised) for raised in chain.raised]
+    last = judged[-1]
+    if last[2] is Weight.ASSERTION and last[1] is Kind.CAUSE:
+        index = len(judged) - 1
+    else:
+        # What a rule knows tells more than what none does, and a cause more than a consequence.
+        index = min(range(len(judged)), key=lambda i: (judged[i][1] is not Kind.CAUSE, judged[i][3] is None, i))
+    blame, kind, weight, rule = judged[index]
+    raised = chain.raised[index]
+    # torch prints an exception under its rank only when nobody caught it; pytest's have failed their test.
+    final = bool(chain.test) or re.match(r".*\brank\d", chain.stream) is not None
+    return Candidate(
+        blame,
+        kind,
+        rule.name if rule else ("assertion" if weight is Weight.ASSERTION else "exception"),
+        rule.meaning if rule else _meaning(weight),
+        raised.text,
+        raised.line,
+        chain.stream,
+        weight,
+        survived=not final and _went_on(chain, reading),
+        exception=True,
+        test=chain.test,
+        captured=chain.captured,
+    )
+
+
+def _went_on(chain: Chain, reading: Reading) -> bool:
+    """Whether the log says that the exception was not the end: work went on, or it was one of several tries."""
+    tried_again = chain.retried and reading.told - chain.told >= SURVIVED
+    return tried_again or reading.progress - chain.progress >= SURVIVED
+
+
+def _meaning(weight: Weight) -> str:
+    if weight is Weight.ASSERTION:
+        return "an assertion of the test failed"
+    return "the program raised an exception that is no machine's"
+
+
+def _of_raised(raised: Raised) -> tuple[Blame, Kind, Weight, LogRule | None]:
+    weight = _weight(raised)
+    rule = next((rule for rule, names_type in raised.fits if _speaks(rule, weight, names_type)), None)
+    if weight is Weight.ASSERTION and (rule is None or rule.blame is not Blame.CODE):
+        if rule is None and _OF_A_PROCESS.search(" ".join([raised.text, *raised.message])):
+            return Blame.CODE, Kind.CONSEQUENCE, weight, None
+        if rule is None:
+            return Blame.CODE, Kind.CAUSE, weight, None
+    if rule is None:
+        return Blame.CODE, Kind.CAUSE, weight, None
+    if rule.blame is Blame.CODE and rule.kind is Kind.CAUSE:
+        weight = max(weight, Weight.PROGRAM)
+    return rule.blame, rule.kind, weight, rule
+
+
+def _speaks(rule: LogRule, weight: Weight, names_type: bool) -> bool:
+    """Whether a rule may explain an exception: a program's mistake only by its type, not by what it quotes."""
+    if rule.blame is Blame.CODE and rule.kind is Kind.CAUSE:
+        return True
+    return weight is Weight.ANY or names_type
+
+
+def _weight(raised: Raised) -> Weight:
+    if raised.name in _ASSERTIONS:
+        return Weight.ASSERTION
+    return Weight.PROGRAM if raised.name in _PROGRAM else Weight.ANY

@@ -1,0 +1,90 @@
+"""A log is read once, whatever is in it, in memory that does not grow with it."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from verdict.cases import cases
+
+from trainci.log_files import packaged_rules, read_log
+from trainci.model import Facts
+from trainci.verdict.diagnose import diagnose
+from trainci.verdict.log_reader import LogReader, Reading
+
+ASSERTION = ["Traceback (most recent call last):", '  File "a.py", line 1, in <module>', "AssertionError: no"]
+
+
+def _read(lines: list[str], size: int = 1000) -> Reading:
+    reader = LogReader(packaged_rules())
+    for start in range(0, len(lines), size):
+        reader.feed(lines[start : start + size])
+    return reader.finish()
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in cases() if "injected" not in case.name], ids=lambda case: case.name
+)
+def test_how_a_log_is_cut_into_pieces_changes_nothing(case) -> None:
+    lines = case.log.read_bytes().decode("utf-8", "replace").split("\n")
+    whole, by_line = (diagnose(_read(lines, size), case.facts) for size in (1 << 30, 1))
+    assert whole == by_line
+
+
+@given(
+    st.lists(
+        st.sampled_from([*ASSERTION, "", "E   x", "=== FAILURES ===", "___ t ___", "OSError: [Errno 28] x"])
+        | st.text()
+    )
+)
+def test_no_text_breaks_it(lines: list[str]) -> None:
+    diagnosis = diagnose(_read([line.replace("\n", "") for line in lines]), Facts())
+    assert 0 <= diagnosis.line <= len(lines)
+
+
+def test_memory_does_not_grow_with_the_log(tmp_path) -> None:
+    line = "[rank{}]: OSError: [Errno 28] No space left on device; Traceback (most recent call last):\n"
+    peaks = []
+    for count in (20_000, 80_000):
+        log = tmp_path / "log"
+        log.write_text("".join(line.format(number) for number in range(count)))
+        tracemalloc.start()
+        read_log(log, packaged_rules())
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.3 * peaks[0] and peaks[1] < 30e6
+
+
+def test_one_line_of_any_length_is_read_to_an_end(tmp_path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"x" * (20 << 20) + b"\n" + "\n".join(ASSERTION).encode())
+    assert diagnose(read_log(log, packaged_rules()), Facts()).evidence == "AssertionError: no"
+
+
+def test_an_exception_that_work_went_on_after_does_not_decide() -> None:
+    handled = [
+        "Traceback (most recent call last):",
+        '  File "a.py", line 1, in f',
+        "OSError: [Errno 28] No space left on device",
+    ]
+    steps = [f"step {number} loss 1.0" for number in range(4)]
+    assert diagnose(_read([*handled, *steps, *ASSERTION]), Facts()).rule == "assertion"
+    assert diagnose(_read([*ASSERTION[:2], "KeyError: 'a'", *steps, *handled]), Facts()).rule == "disk-full"
+
+
+def test_the_first_cause_of_several_ranks_is_named() -> None:
+    def of(rank: int, text: str) -> list[str]:
+        return [f"[rank{rank}]: {line}" for line in (*ASSERTION[:2], text)]
+
+    closed = "RuntimeError: [x/gloo/transport/tcp/pair.cc:534] Connection closed by peer [10.0.0.1]:4"
+    diagnosis = diagnose(_read([*of(0, closed), *of(3, "KeyError: 'reward'"), *of(1, closed)]), Facts())
+    assert (diagnosis.blame.value, diagnosis.evidence, diagnosis.line) == ("code", "KeyError: 'reward'", 6)
+
+
+def test_exceptions_of_ranks_whose_lines_are_mixed_are_told_apart() -> None:
+    one = [f"[rank0]: {line}" for line in (*ASSERTION[:2], "OSError: [Errno 28] No space left on device")]
+    other = [f"[rank1]: {line}" for line in (*ASSERTION[:2], "ConnectionResetError: [Errno 104] reset")]
+    mixed = [line for pair in zip(one, other, strict=True) for line in pair]
+    assert diagnose(_read(mixed), Facts()).rule == "disk-full"

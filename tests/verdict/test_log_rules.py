@@ -1,0 +1,88 @@
+"""The rules for logs: each finds its own example, says where it comes from, and is told of in docs/verdicts.md."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainci.log_files import packaged_rules
+from trainci.model import Blame, Kind, LogRule
+from trainci.verdict.log_rules import Matcher, needed_words
+
+RULES = packaged_rules()
+PAGE = (Path(__file__).parents[2] / "docs/verdicts.md").read_text()
+MATCHER = Matcher(RULES)
+
+
+def _fitting(line: str) -> list[str]:
+    libraries = {"huggingface_hub"} if "httpx.ReadTimeout" in line else set()
+    return [rule.name for rule, _ in MATCHER.matches(line, MATCHER.candidates(line), libraries)]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_the_first_rule_that_an_example_fits_is_its_own(rule: LogRule) -> None:
+    assert _fitting(rule.example)[0] == rule.name
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_every_rule_says_what_it_means_and_what_prints_it(rule: LogRule) -> None:
+    assert rule.meaning and not rule.meaning.endswith(".")
+    assert re.search(r"\d|Linux|gloo|NVML", rule.source), "a library and a version"
+
+
+def test_names_are_one_each() -> None:
+    assert len({rule.name for rule in RULES}) == len(RULES)
+
+
+def test_the_page_has_a_row_for_each_rule_and_no_other() -> None:
+    rows = re.findall(r"^\| `([\w-]+)` \| (\w+) \| (\w+) \| (.+?) \| (.+?) \|$", PAGE, re.MULTILINE)
+    assert rows == [(rule.name, rule.blame.value, rule.kind.value, rule.meaning, rule.source) for rule in RULES]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "step 12 loss 0.71 grad_norm 0.12 lr 1e-05",
+        "INFO: Uvicorn running on http://0.0.0.0:30000 (Press CTRL+C to quit)",
+        "loading infinite dataset of nanosecond traces from /dev/shm/cache",
+        "Downloading shards: 100%|██████████| 4/4 [00:03<00:00, 1.21it/s]",
+        "reward 429.0 at step 503",
+        "all 28 tests passed, 0 failed, no error",
+    ],
+)
+def test_an_ordinary_line_fits_no_rule(line: str) -> None:
+    assert _fitting(line) == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "words"),
+    [
+        ("No space left", ("no space left",)),
+        ("a|bcd", ()),
+        ("abc|bcd", ("abc", "bcd")),
+        ("x?abc+d*efg", ("abc",)),
+        ("(?i)(?:abc|defg) \\d", ("abc", "defg")),
+        ("(?:abc)?", ()),
+        ("[abc]{3}", ()),
+        ("abcd{0,3}", ("abc",)),
+        (r"\bexit\.code\b", ("exit.code",)),
+    ],
+)
+def test_the_words_that_a_pattern_cannot_be_without(pattern: str, words: tuple[str, ...]) -> None:
+    assert needed_words(pattern) == words
+
+
+@given(st.sampled_from([(pattern, rule) for rule in RULES for pattern in rule.patterns]), st.data())
+def test_no_line_that_a_pattern_fits_is_ruled_out_by_its_words(
+    case: tuple[str, LogRule], data: st.DataObject
+) -> None:
+    pattern, rule = case
+    line = data.draw(st.from_regex(pattern)).replace("\n", " ")
+    if not re.search(pattern, line) or not line.isascii():
+        return
+    matcher = Matcher([LogRule(rule.name, (pattern,), rule.meaning, Blame.CODE, Kind.CAUSE)])
+    assert [found.name for found, _ in matcher.matches(line, matcher.candidates(line))] == [rule.name]
