@@ -14,8 +14,9 @@ from trainci.errors import MachineError
 from trainci.history import open_store
 from trainci.history.recorder import Recorder
 from trainci.history.schema import MIGRATIONS
-from trainci.history.store import Past, Recorded
+from trainci.history.store import AttemptKey, Past, Recorded
 from trainci.model import Cause, Metric, Phase
+from trainci.paths import StatePaths
 
 # What the versions before this one wrote: an exit code (negative: a signal), whether it timed out, what was lost.
 ENDINGS = {
@@ -27,6 +28,9 @@ ENDINGS = {
     "lost.py": (None, 0, "gone", (Cause.LOST, None, None, "gone")),
     "prepared.py": (None, 0, "", (Cause.INTERRUPTED, None, None, "")),
 }
+
+
+PROGRAM = "NUM_GPUS = 1\ndef execute():\n    pass\nif __name__ == '__main__':\n    execute()\n"
 
 
 def write_version(state, version: int) -> None:
@@ -117,3 +121,45 @@ def test_two_processes_may_open_a_new_history_at_once(tmp_path):
     program += "from trainci.paths import StatePaths; open_store(StatePaths(Path(sys.argv[1]))).close()"
     openers = [subprocess.Popen([sys.executable, "-c", program, str(tmp_path)]) for _ in range(6)]
     assert [opener.wait() for opener in openers] == [0] * 6
+
+
+@pytest.mark.parametrize("command", [("list",), ("metrics", "tests/test_a.py")])
+@pytest.mark.parametrize("damage", ["zeroed pages", "another's tables"])
+def test_no_command_shows_a_traceback_over_a_broken_history(repository, command, damage):
+    repository.write("trainci.toml", '[suites.short]\ntests = ["tests/test_a.py"]\n')
+    repository.write("tests/test_a.py", PROGRAM)
+    state = StatePaths(repository.root)
+    write_version(state, len(MIGRATIONS) - 1)
+    open_store(state).close()
+    if damage == "zeroed pages":
+        size = state.history.stat().st_size
+        with state.history.open("r+b") as file:
+            file.seek(4096)
+            file.write(b"\0" * (size - 4096))
+    else:
+        with sqlite3.connect(state.history) as db:
+            for table in ("metrics", "attempts", "verdicts"):
+                db.execute(f"DROP TABLE {table}")
+    said = repository.trainci(*command)
+    assert "Traceback" not in said.err + said.out
+    assert "history.db: the history does not answer" in said.err
+    assert (said.code == 0) == (command[0] == "list")
+
+
+def test_what_a_history_says_is_shown_inert(repository):
+    """Somebody may have committed it."""
+    repository.write("trainci.toml", '[suites.short]\ntests = ["tests/test_a.py"]\n')
+    repository.write("tests/test_a.py", PROGRAM)
+    state = StatePaths(repository.root)
+    store = open_store(state)
+    key = AttemptKey("run\x1b]52;c;x\x07", "tests/test_a.py", 1)
+    store.begin_run(key.run_id, "c", "d", 1.0)
+    store.begin_attempt(key, 1, "l", 1.0)
+    store.keep_metrics(key, [Metric("loss\x9b2J", 1.0, None, 1.0)])
+    store.close()
+    with sqlite3.connect(state.history) as db:
+        db.execute("INSERT INTO verdicts VALUES (?, 'tests/test_a.py', ?, '', 5.0)", (key.run_id, "\x1bP+q\x1b\\"))
+    for command in (("list",), ("metrics", "tests/test_a.py")):
+        said = repository.trainci(*command)
+        assert said.code == 0
+        assert not {"\x1b", "\x07", "\x9b"} & set(said.out), said.out

@@ -34,12 +34,11 @@ def last_lines(log: Path, count: int) -> list[str]:
 
 def _lines_of_end(log: Path, window: int) -> tuple[list[str], bool]:
     """The lines of the last ``window`` bytes of a log, and whether it has no more than that."""
-    screen = Screen(held=_SCREEN_LINES)
-    lines = []
     size = _size(log)
-    for data in read_log(log, max(0, size - window)):
-        lines += screen.feed(data)
-    lines += screen.finish()
+    data = b"".join(read_log(log, max(0, size - window)))[:window]
+    # To move up takes an escape; where there is none, nothing need be held back, which is a lot faster.
+    screen = Screen(held=_SCREEN_LINES if b"\x1b" in data or b"\xc2\x9b" in data else 0)
+    lines = screen.feed(data) + screen.finish()
     whole = size <= window
     # The first may have begun before the window.
     return [line for line in (lines if whole or len(lines) < 2 else lines[1:]) if line.strip()], whole
