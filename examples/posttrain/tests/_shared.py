@@ -43,6 +43,7 @@ def train(
 
     The first ``held`` steps are held to the reference, see ``_held``.
     """
+    held = min(held, num_steps)
     with tempfile.TemporaryDirectory(prefix="posttrain-") as directory:
         metrics, recorded = Path(directory) / "metrics.jsonl", Path(directory) / "recorded"
         recorded.mkdir()
