@@ -19,8 +19,7 @@ def train_in_fork(case, meet_at):
 
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path.cwd())
-    from posttrain.parallel_check import in_forks
+    from _layouts import in_forks
 
     file = Path(sys.argv[1])
     cases = json.loads(file.read_text())
