@@ -54,7 +54,7 @@ def main() -> None:
         "--sample", type=int, default=120, help="so many mutants by rule; rows that are there are not run again"
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--jobs", type=int, default=1, help="mutants at a time")
+    parser.add_argument("--jobs", type=int, default=2, help="mutants at a time")
     parser.add_argument("--only", default="", help="those whose file or text holds this")
     parser.add_argument("--kind", choices=("by hand", "by rule"), help="one kind only")
     parser.add_argument("--rows", type=Path, default=ROOT / "benchmarks" / "results" / "mutants.jsonl")

@@ -16,6 +16,7 @@ sys.path.append(str(Path(__file__).parents[1]))  # where the package and the ref
 
 NUM_STEPS = 30
 BFLOAT16_TOLERANCE = 0.1
+BFLOAT16_CLIPPED = 0.02
 # A reward that any model meets with from the first step on, and raises within a few.
 DENSE_REWARD = ("--custom-rm-path", "posttrain.hooks.digit_share")
 RECORDER = (
@@ -148,7 +149,8 @@ def assert_rollouts_lag(rows: list[Row], updates: int) -> None:
 def assert_nothing_clipped(rows: list[Row]) -> None:
     """On the policy that sampled, one update a rollout: the ratio is 1."""
     for row in rows[1:]:
-        assert row["clip_fraction"] == 0, f"{row['clip_fraction']:.1%} of step {row['step']} was clipped"
+        most = BFLOAT16_CLIPPED if row["dtype"] == "bfloat16" else 0
+        assert row["clip_fraction"] <= most, f"{row['clip_fraction']:.1%} of step {row['step']} was clipped"
 
 
 def assert_reward_rises(rows: list[Row], by: float) -> None:
