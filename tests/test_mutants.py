@@ -57,6 +57,16 @@ def test_words_are_left_alone(source: str) -> None:
     assert list(mutants(source)) == []
 
 
+def test_an_assertion_under_pytest_is_one(tmp_path: Path) -> None:
+    (tmp_path / "test.py").write_text(
+        "import pytest\nfrom code_ import answer\n"
+        "def test_it():\n    assert answer == 42, f'the answer is {answer}'\n"
+        "if __name__ == '__main__':\n    raise SystemExit(pytest.main([__file__, '-q']))\n"
+    )
+    subject = run.Subject("by hand", "family", "what", "", "code_.py", "answer = 41")
+    assert run.judge(tmp_path, subject, ["test.py"]).said == "the answer is 41"
+
+
 @pytest.mark.parametrize(
     ("source", "outcome"),
     [

@@ -38,11 +38,16 @@ def prepare(family: str = "qwen2.5") -> None:
 
 
 def train(
-    *args: str, num_gpus: int, family: str = "qwen2.5", num_steps: int = NUM_STEPS, held: int = 0
+    *args: str,
+    num_gpus: int,
+    family: str = "qwen2.5",
+    num_steps: int = NUM_STEPS,
+    held: int = 0,
+    teacher: Path | None = None,
 ) -> list[Row]:
     """Train and return the rows of the metrics; row 0 is the state before the first step.
 
-    The first ``held`` steps are held to the reference, see ``_held``.
+    The first ``held`` steps are held to the reference, see ``_held``; so is what the checkpoint ``teacher`` said.
     """
     held = min(held, num_steps)
     with tempfile.TemporaryDirectory(prefix="posttrain-") as directory:
@@ -58,7 +63,14 @@ def train(
         rows = read(metrics)
         assert [row["step"] for row in rows] == list(range(num_steps + 1)), "the metrics lack steps"
         if held:
-            _hold(command(metrics, *options, family=family), recorded, rows, ranks=num_gpus, steps=held)
+            _hold(
+                command(metrics, *options, family=family),
+                recorded,
+                rows,
+                ranks=num_gpus,
+                steps=held,
+                teacher=teacher,
+            )
     for row in rows[1:]:
         record_metric("reward", row["reward"], row["step"])
     return rows
@@ -93,7 +105,7 @@ def command(metrics: Path, *args: str, family: str) -> list[str]:
     return [*data, "--metrics-path", str(metrics), *args]
 
 
-def _hold(options: list[str], recorded: Path, rows: list[Row], **run: int) -> None:
+def _hold(options: list[str], recorded: Path, rows: list[Row], **run: Any) -> None:
     from _held import assert_held  # transformers takes seconds to import
 
     assert_held(options, recorded, rows, **run)
