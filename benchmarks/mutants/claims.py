@@ -8,6 +8,7 @@ EXPERTS = "tests/test_reference.py --cases experts"
 SHORT = "tests/test_qwen2.5_tiny_short.py"
 ASYNC = "tests/test_qwen2.5_tiny_async_short.py"
 VISION = "tests/test_qwen2.5_vl_tiny.py"
+ALIGN = "tests/test_megatron_fsdp_align.py"
 TRUE = "tests/test_true_on_policy.py"
 OPD = "tests/test_qwen2.5_tiny_opd_sglang.py"
 REPLAY = "tests/test_qwen3_moe_routing_replay.py"
@@ -35,7 +36,7 @@ CLAIMS = {
     "posttrain/trainer.py": [SHORT, ASYNC, CKPT],
     "posttrain/checkpoint.py": [POINTER, CKPT, KILLED],
     "posttrain/hooks.py": [RULES, HOOKS],
-    "posttrain/vision.py": [VISION, SHORT],
+    "posttrain/vision.py": [VISION, ALIGN],
     "posttrain/metrics.py": [SHORT, CKPT],
     "posttrain/backends/fsdp.py": [REFERENCE, SHORT, VISION, CKPT],
     f"{_M}/attention.py": [MEGATRON, LAYOUTS],
@@ -49,7 +50,7 @@ CLAIMS = {
     f"{_M}/mtp.py": [EXPERTS, "tests/test_mimo_mtp.py"],
     f"{_M}/replay.py": [REPLAY, "tests/test_moonlight.py --routing-replay"],
     f"{_M}/weights.py": [MEGATRON, EXPERTS, LAYOUTS, "tests/test_qwen3_moe.py"],
-    "posttrain/rollout/engine.py": [SHORT, TRUE, VISION, REPLAY],
+    "posttrain/rollout/engine.py": [SHORT, ALIGN, TRUE, VISION, REPLAY],
     "posttrain/rollout/sampler.py": [SHORT, HOOKS, DEBUG],
     "posttrain/rollout/function.py": [SHORT, CKPT, HOOKS, RULES],
     "posttrain/rollout/fully_async.py": [HOOKS],

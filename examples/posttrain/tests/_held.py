@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from _network import Network
 from posttrain.arguments import parse_args
-from reference import loss, optimizer, prediction, sampling, step
+from reference import loss, optimizer, prediction, rewards, sampling, step
 from tokenizers import Tokenizer
 from torch import Tensor
 
@@ -55,6 +55,8 @@ class Held:
     replayed: bool = False
     """Its experts were chosen by the rollout: what training computed is not this model's."""
     teacher: Path | None = None
+    reward: Callable[[Row], float] | None = None
+    """What a sample should earn, where the reference knows the rule."""
     moved: bool = False
     """See ``_recorder.record_moved``."""
     _weights: dict[int, dict[str, Tensor]] = field(default_factory=dict)
@@ -157,6 +159,7 @@ class Held:
         for version, ours in itertools.groupby(
             sorted(samples, key=lambda s: s["weights_version"]), key=lambda s: s["weights_version"]
         ):
+            assert version in self._weights, f"{what} has samples of version {version}, which came later"
             self.policy.load(self._weights[version])
             if self.fp8:
                 self.policy.round_to_fp8()
@@ -216,7 +219,10 @@ class Held:
             members = list(group)
             assert len(members) == self.group_size, f"a group has {len(members)} samples, not {self.group_size}"
             assert len({(s["prompt"], s["label"], s["image"]) for s in members}) == 1, "a group has several prompts"
-            assert (members[0]["prompt"], members[0]["label"]) in known, "a prompt goes with another's answer"
+            prompt, label = members[0]["prompt"], members[0]["label"]
+            assert any(prompt.endswith(question) and label == answer for question, answer in known), (
+                "a prompt goes with another's answer"
+            )
         assert len({s["index"] for s in samples}) == len(samples), "two samples have one index"
         for sample in samples:
             length = sample["response_length"]
@@ -225,6 +231,11 @@ class Held:
             assert prompt[-len(text) :] == text, "the tokens of a prompt are not those of its text"
             assert len(prompt) == len(text) or sample["image"], "a prompt has more tokens than its text"
             assert sample["response"] == self.tokenizer.decode(response), "a response is not the text of its tokens"
+            if self.reward:
+                expected = self.reward(sample)
+                assert sample["reward"] == expected, (
+                    f"{sample['response']!r} earns {sample['reward']}, not {expected}"
+                )
 
     @property
     def _eos(self) -> int:
@@ -435,5 +446,11 @@ def assert_held(
         replicas=ranks // (config.tensor_parallel * config.pipeline_parallel * config.context_parallel),
         replayed=config.routing_replay,
         teacher=teacher,
+        reward={
+            "posttrain.hooks.rule_based_reward": lambda sample: rewards.by_rule(
+                sample["response"], sample["label"]
+            ),
+            "posttrain.hooks.digit_share": lambda sample: rewards.digits(sample["response"], config.max_new_tokens),
+        }.get(config.custom_rm_path),
         moved=config.rollout_data_postprocess_path == "tests._recorder.record_moved",
     ).assert_steps(steps)
