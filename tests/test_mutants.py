@@ -86,4 +86,20 @@ def test_a_mutant_is_judged(
     verdict = run.judge(tmp_path, subject, ["test.py"])
     assert (verdict.outcome, verdict.said) == outcome
     assert (tmp_path / "code_.py").read_text() == "answer = 42"
-    assert "| family | 1 |" in table([run.as_row(subject, verdict)])
+    assert "| family | 1 |" in table([run.as_row(subject, verdict)], {}, "")
+
+
+def test_a_survivor_that_changes_nothing_is_not_counted() -> None:
+    row = {
+        "kind": "by hand",
+        "family": "loss",
+        "met": "",
+        "file": "a.py",
+        "by": "",
+        "said": "",
+        "outcome": "survived",
+    }
+    rows = [{**row, "what": "a hole"}, {**row, "what": "nothing"}, {**row, "what": "seen", "outcome": "assertion"}]
+    page = table(rows, {("a.py", "nothing"): "it is the same number"}, "")
+    assert "| loss | 3 | 1 | 0 | 0 | 1 | 1 | 50% |" in page
+    assert "it is the same number" in page

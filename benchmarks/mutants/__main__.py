@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benchmarks.mutants.by_hand import FAULTS
 from benchmarks.mutants.claims import CLAIMS
+from benchmarks.mutants.read import EQUIVALENT
 from benchmarks.mutants.rules import mutants
 from benchmarks.mutants.run import Subject, as_row, judge
 from benchmarks.mutants.table import Row, table
@@ -68,7 +69,18 @@ def main() -> None:
     options.rows.touch()
     done = {(row["file"], row["what"]) for row in _rows(options.rows)}
     _run([subject for subject in subjects if (subject.file, subject.what) not in done], options)
-    RESULTS.write_text(table(_rows(options.rows)), encoding="utf-8")
+    counted = {
+        kind: len([subject for subject in subjects if subject.kind == kind]) for kind in ("by hand", "by rule")
+    }
+    RESULTS.write_text(table(_rows(options.rows), EQUIVALENT, _preface(counted)), encoding="utf-8")
+
+
+def _preface(counted: dict[str, int]) -> str:
+    return (
+        "Each mutant is run against the tests of the labels that claim its ground (benchmarks/mutants/claims.py), "
+        f"one after the other until one fails. Drawn were {counted['by hand']} by hand and {counted['by rule']} by "
+        "rule; below stand those that were run. `python -m benchmarks.mutants` writes this page."
+    )
 
 
 def _rows(file: Path) -> list[Row]:

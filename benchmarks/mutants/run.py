@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-TIMEOUT_S = 240
+TIMEOUT_S = 480
 _LEFT_OUT = shutil.ignore_patterns(".trainci", "__pycache__", "*.pyc")
 
 

@@ -179,7 +179,10 @@ class Held:
                     f"log-probabilities of the rollout of {what}",
                     scale=50.0 if self.fp8 else 1.0,
                 )
-                status = sampling.ending(sample["tokens"][-length:], self._eos, self.longest)
+                try:
+                    status = sampling.ending(sample["tokens"][-length:], self._eos, self.longest)
+                except ValueError as error:
+                    raise AssertionError(str(error)) from None
                 assert sample["status"] == status, f"a response that is {status} is called {sample['status']}"
                 every = torch.log_softmax(output[-length - 1 : -1] / self.temperature, dim=-1)
                 weights, every = every.exp(), every.clamp(min=-1e9)  # of what cannot be, 0 times minus infinity
