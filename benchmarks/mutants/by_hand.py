@@ -752,7 +752,9 @@ FAULTS = [
         "common",
         "posttrain/backends/fsdp.py",
         "model = load_model(config.model_path, device)",
-        "model = load_model(config.model_path, device); model.model.visual.requires_grad_(False)",
+        "model = load_model(config.model_path, device)\n"
+        "    for name, value in model.named_parameters():\n"
+        "        value.requires_grad_('.visual.' not in name)",
     ),
     Fault(
         "smoke",
