@@ -146,8 +146,8 @@ FAULTS = [
         "groups are mixed",
         "PrimeIntellect-ai/prime-rl PR 1188",
         f"{_P}/training/grpo.py",
-        "own = rewards[groups == group]",
-        "own = rewards",
+        "(own - own.mean())",
+        "(own - rewards.mean())",
     ),
     Fault(
         "credit",

@@ -6,12 +6,14 @@ from __future__ import annotations
 def answer(text: str) -> int | None:
     """The number that stands behind the last four hashes that have one; commas within it are left out."""
     found = None
-    for part in text.split("####")[1:]:
-        rest = part.lstrip()
+    for place in range(len(text)):
+        if not text[:place].endswith("####"):
+            continue
+        rest = text[place:].lstrip()
         sign = rest[:1] == "-"
         digits = ""
-        for place, letter in enumerate(rest[1:] if sign else rest):
-            if letter in "0123456789" or (letter == "," and place):
+        for number, letter in enumerate(rest[1:] if sign else rest):
+            if letter in "0123456789" or (letter == "," and number):
                 digits += letter
             else:
                 break
