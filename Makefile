@@ -7,7 +7,7 @@ REQUIREMENTS := requirements-dev.txt examples/posttrain/requirements.txt
 NODE := tests/github/workflows/node
 NODE_STAMP := $(NODE)/node_modules/.package-lock.json
 
-.PHONY: help demo examples test check unit lint install benchmarks schema prerequisites
+.PHONY: help demo examples test check unit lint install benchmarks mutants schema prerequisites
 
 help:
 	@echo "make demo        real training through the whole path, on a host with no GPU"
@@ -15,6 +15,7 @@ help:
 	@echo "make test        every test"
 	@echo "make check       linters, types, the laws of the house and the fast tests"
 	@echo "make benchmarks  the tables in benchmarks/results"
+	@echo "make mutants     faults in examples/posttrain, one at a time, and which test notices (hours)"
 
 demo: $(STAMP)
 	@echo "Running trainci run run-ci-short in examples/posttrain on virtual devices (no GPU is needed)."
@@ -43,6 +44,9 @@ benchmarks: $(STAMP)
 	$(BIN)/python -m benchmarks.output
 	$(BIN)/python -m benchmarks.lease
 	$(BIN)/python -m benchmarks.verdicts
+
+mutants: $(STAMP)
+	$(BIN)/python -m benchmarks.mutants
 
 schema: $(STAMP)
 	$(BIN)/python -m trainci.config > docs/trainci.schema.json

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from benchmarks.mutants.by_hand import FAULTS
 from benchmarks.mutants.claims import CLAIMS
+from benchmarks.mutants.read import EQUIVALENT
 from benchmarks.mutants.rules import mutants
 from benchmarks.mutants.run import Subject, as_row, judge
-from benchmarks.mutants.table import table
+from benchmarks.mutants.table import Row, table
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "posttrain"
@@ -50,9 +51,11 @@ def by_rule(count: int, seed: int) -> list[Subject]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sample", type=int, default=120, help="so many mutants by rule")
+    parser.add_argument(
+        "--sample", type=int, default=120, help="so many mutants by rule; rows that are there are not run again"
+    )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--jobs", type=int, default=1, help="mutants at a time")
+    parser.add_argument("--jobs", type=int, default=2, help="mutants at a time")
     parser.add_argument("--only", default="", help="those whose file or text holds this")
     parser.add_argument("--kind", choices=("by hand", "by rule"), help="one kind only")
     parser.add_argument("--rows", type=Path, default=ROOT / "benchmarks" / "results" / "mutants.jsonl")
@@ -60,10 +63,28 @@ def main() -> None:
     options = parser.parse_args()
     subjects = [s for s in by_hand() + by_rule(options.sample, options.seed) if options.kind in (None, s.kind)]
     subjects = [subject for subject in subjects if options.only in f"{subject.file} {subject.what}"]
+    # A run that is cut short has then run a sample of each kind.
+    random.Random(options.seed).shuffle(subjects)
     _prepare()
-    _run(subjects, options)
-    shown = [json.loads(line) for line in options.rows.read_text(encoding="utf-8").splitlines()]
-    RESULTS.write_text(table(shown), encoding="utf-8")
+    options.rows.touch()
+    done = {(row["file"], row["what"]) for row in _rows(options.rows)}
+    _run([subject for subject in subjects if (subject.file, subject.what) not in done], options)
+    counted = {
+        kind: len([subject for subject in subjects if subject.kind == kind]) for kind in ("by hand", "by rule")
+    }
+    RESULTS.write_text(table(_rows(options.rows), EQUIVALENT, _preface(counted)), encoding="utf-8")
+
+
+def _preface(counted: dict[str, int]) -> str:
+    return (
+        "Each mutant is run against the tests of the labels that claim its ground (benchmarks/mutants/claims.py), "
+        f"one after the other until one fails. Drawn were {counted['by hand']} by hand and {counted['by rule']} by "
+        "rule; below stand those that were run. `python -m benchmarks.mutants` writes this page."
+    )
+
+
+def _rows(file: Path) -> list[Row]:
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
 def _prepare() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 REFERENCE = "tests/test_reference.py"
-EXPERTS = "tests/test_reference.py --experts"
+MEGATRON = "tests/test_reference.py --cases megatron"
+EXPERTS = "tests/test_reference.py --cases experts"
 SHORT = "tests/test_qwen2.5_tiny_short.py"
 ASYNC = "tests/test_qwen2.5_tiny_async_short.py"
 VISION = "tests/test_qwen2.5_vl_tiny.py"
+ALIGN = "tests/test_megatron_fsdp_align.py"
 TRUE = "tests/test_true_on_policy.py"
 OPD = "tests/test_qwen2.5_tiny_opd_sglang.py"
 REPLAY = "tests/test_qwen3_moe_routing_replay.py"
@@ -19,7 +21,8 @@ CKPT_MEGATRON = "tests/test_ckpt.py --backend megatron"
 KILLED = "tests/test_ckpt_killed.py"
 POINTER = "tests/test_ckpt_pointer.py"
 RULES = "tests/test_rules.py"
-HOOKS = "tests/test_units.py unit_tests/test_hooks.py"
+_HOOKS = "unit_tests/test_hooks.py::test_"
+HOOKS = f"tests/test_units.py {_HOOKS}every_hook_is_called_and_its_answer_is_used {_HOOKS}hooks_have_other_forms"
 UNITS = "tests/test_units.py"
 
 _M = "posttrain/backends/megatron"
@@ -30,25 +33,25 @@ CLAIMS = {
     "posttrain/training/data.py": [REFERENCE, SHORT, HOOKS],
     "posttrain/training/losses.py": [HOOKS],
     "posttrain/training/adam_state.py": ["tests/test_ckpt.py --optimizer-on-cpu load"],
-    "posttrain/learner.py": [REFERENCE, HOOKS, SHORT, OPD],
+    "posttrain/learner.py": [REFERENCE, MEGATRON, HOOKS, SHORT, OPD],
     "posttrain/trainer.py": [SHORT, ASYNC, CKPT],
     "posttrain/checkpoint.py": [POINTER, CKPT, KILLED],
     "posttrain/hooks.py": [RULES, HOOKS],
-    "posttrain/vision.py": [VISION, SHORT],
+    "posttrain/vision.py": [VISION, ALIGN],
     "posttrain/metrics.py": [SHORT, CKPT],
-    "posttrain/backends/fsdp.py": [REFERENCE, VISION, CKPT],
-    f"{_M}/attention.py": [REFERENCE, LAYOUTS],
-    f"{_M}/backend.py": [REFERENCE, EXPERTS, LAYOUTS],
-    f"{_M}/build.py": [REFERENCE, EXPERTS, LAYOUTS + " --family qwen3-moe"],
+    "posttrain/backends/fsdp.py": [REFERENCE, SHORT, VISION, CKPT],
+    f"{_M}/attention.py": [MEGATRON, LAYOUTS],
+    f"{_M}/backend.py": [MEGATRON, EXPERTS, LAYOUTS],
+    f"{_M}/build.py": [MEGATRON, EXPERTS, LAYOUTS + " --family qwen3-moe"],
     f"{_M}/checkpoint.py": [CKPT_MEGATRON],
-    f"{_M}/config.py": [REFERENCE, EXPERTS, "tests/test_glm4_dense.py"],
-    f"{_M}/convert.py": [REFERENCE, EXPERTS, "tests/test_glm4_dense.py"],
-    f"{_M}/layers.py": [REFERENCE, EXPERTS, "tests/test_moonlight.py", "tests/test_qwen3_ppo.py"],
-    f"{_M}/layout.py": [REFERENCE, EXPERTS, LAYOUTS],
+    f"{_M}/config.py": [MEGATRON, EXPERTS, "tests/test_glm4_dense.py"],
+    f"{_M}/convert.py": [MEGATRON, EXPERTS, "tests/test_glm4_dense.py"],
+    f"{_M}/layers.py": [MEGATRON, EXPERTS, "tests/test_moonlight.py", "tests/test_qwen3_ppo.py"],
+    f"{_M}/layout.py": [MEGATRON, EXPERTS, LAYOUTS],
     f"{_M}/mtp.py": [EXPERTS, "tests/test_mimo_mtp.py"],
     f"{_M}/replay.py": [REPLAY, "tests/test_moonlight.py --routing-replay"],
-    f"{_M}/weights.py": [REFERENCE, EXPERTS, LAYOUTS, "tests/test_qwen3_moe.py"],
-    "posttrain/rollout/engine.py": [SHORT, TRUE, VISION, REPLAY],
+    f"{_M}/weights.py": [MEGATRON, EXPERTS, LAYOUTS, "tests/test_qwen3_moe.py"],
+    "posttrain/rollout/engine.py": [SHORT, ALIGN, TRUE, VISION, REPLAY],
     "posttrain/rollout/sampler.py": [SHORT, HOOKS, DEBUG],
     "posttrain/rollout/function.py": [SHORT, CKPT, HOOKS, RULES],
     "posttrain/rollout/fully_async.py": [HOOKS],

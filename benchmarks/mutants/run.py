@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-TIMEOUT_S = 240
+TIMEOUT_S = 480
 _LEFT_OUT = shutil.ignore_patterns(".trainci", "__pycache__", "*.pyc")
 
 
@@ -92,9 +92,10 @@ def _end(session: int) -> None:
 def _said(text: str) -> tuple[str, str]:
     """The last error of the test itself: ranks' lines begin with their number."""
     own = [line for line in text.splitlines() if not line.lstrip().startswith("[rank")]
-    for line in reversed(own):
-        if line.startswith(("AssertionError", "E       AssertionError", "E       assert")):
-            return "assertion", line.removeprefix("E       ").removeprefix("AssertionError: ")[:300]
+    for form in (r"(?:E\s+)?AssertionError: (.*)", r"E\s+(assert .*)", r"AssertionError()$"):  # E begins pytest's
+        found = [match[1] for match in (re.match(form, line) for line in own) if match]
+        if found:
+            return "assertion", found[-1][:300]
     errors = [line for line in text.splitlines() if re.search(r"\b\w*(Error|Exception)\b: ", line)]
     return "crash", re.sub(r"^\s*(\[rank\d+\]:)+\s*", "", errors[-1] if errors else own[-1] if own else "")[:300]
 

@@ -1,5 +1,6 @@
 """``torchrun … tests/_cases.py FILE``: trains the command lines in FILE one after the other, each in a fork."""
 
+import importlib
 import json
 import os
 import sys
@@ -18,10 +19,10 @@ def train_in_fork(case, meet_at):
 
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path.cwd())
-    import posttrain.backends.fsdp
-    import posttrain.backends.megatron.backend  # noqa: F401  once for all forks
-    from posttrain.parallel_check import in_forks
+    from _layouts import in_forks
 
     file = Path(sys.argv[1])
-    in_forks(file, [partial(train_in_fork, case) for case in json.loads(file.read_text())])
+    cases = json.loads(file.read_text())
+    engine = "megatron.backend" if "megatron" in cases[0]["command"] else "fsdp"
+    importlib.import_module(f"posttrain.backends.{engine}")  # once for all forks
+    in_forks(file, [partial(train_in_fork, case) for case in cases])

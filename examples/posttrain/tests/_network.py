@@ -31,6 +31,21 @@ class Network:
             layer.weight.data.copy_(head)
             self.model.set_output_embeddings(layer)
 
+        self._chosen: list[Tensor] = []
+        for module in self.model.modules():
+            if type(module).__name__.lower().endswith("topkrouter"):
+                module.register_forward_hook(lambda _module, _inputs, output: self._chosen.append(output[2]))
+
+    def choices(self, samples: Sequence[dict[str, Any]]) -> list[Tensor]:
+        """Of each sample [layers, tokens, experts a token]: where the routers send its tokens."""
+
+        def read(some: Sequence[dict[str, Any]]) -> Tensor:
+            self._chosen.clear()
+            self._output(some)
+            return torch.stack(self._chosen).unflatten(1, (len(some), -1)).transpose(0, 1)
+
+        return _of_each_length(samples, read)
+
     def weights(self) -> dict[str, Tensor]:
         return {name: value.detach().clone() for name, value in self.model.named_parameters()}
 

@@ -16,6 +16,7 @@ sys.path.append(str(Path(__file__).parents[1]))  # where the package and the ref
 
 NUM_STEPS = 30
 BFLOAT16_TOLERANCE = 0.1
+BFLOAT16_CLIPPED = 0.02
 # A reward that any model meets with from the first step on, and raises within a few.
 DENSE_REWARD = ("--custom-rm-path", "posttrain.hooks.digit_share")
 RECORDER = (
@@ -37,12 +38,18 @@ def prepare(family: str = "qwen2.5") -> None:
 
 
 def train(
-    *args: str, num_gpus: int, family: str = "qwen2.5", num_steps: int = NUM_STEPS, held: int = 0
+    *args: str,
+    num_gpus: int,
+    family: str = "qwen2.5",
+    num_steps: int = NUM_STEPS,
+    held: int = 0,
+    teacher: Path | None = None,
 ) -> list[Row]:
     """Train and return the rows of the metrics; row 0 is the state before the first step.
 
-    The first ``held`` steps are held to the reference, see ``_held``.
+    The first ``held`` steps are held to the reference, see ``_held``; so is what the checkpoint ``teacher`` said.
     """
+    held = min(held, num_steps)
     with tempfile.TemporaryDirectory(prefix="posttrain-") as directory:
         metrics, recorded = Path(directory) / "metrics.jsonl", Path(directory) / "recorded"
         recorded.mkdir()
@@ -56,7 +63,14 @@ def train(
         rows = read(metrics)
         assert [row["step"] for row in rows] == list(range(num_steps + 1)), "the metrics lack steps"
         if held:
-            _hold(command(metrics, *options, family=family), recorded, rows, ranks=num_gpus, steps=held)
+            _hold(
+                command(metrics, *options, family=family),
+                recorded,
+                rows,
+                ranks=num_gpus,
+                steps=held,
+                teacher=teacher,
+            )
     for row in rows[1:]:
         record_metric("reward", row["reward"], row["step"])
     return rows
@@ -91,7 +105,7 @@ def command(metrics: Path, *args: str, family: str) -> list[str]:
     return [*data, "--metrics-path", str(metrics), *args]
 
 
-def _hold(options: list[str], recorded: Path, rows: list[Row], **run: int) -> None:
+def _hold(options: list[str], recorded: Path, rows: list[Row], **run: Any) -> None:
     from _held import assert_held  # transformers takes seconds to import
 
     assert_held(options, recorded, rows, **run)
@@ -147,7 +161,8 @@ def assert_rollouts_lag(rows: list[Row], updates: int) -> None:
 def assert_nothing_clipped(rows: list[Row]) -> None:
     """On the policy that sampled, one update a rollout: the ratio is 1."""
     for row in rows[1:]:
-        assert row["clip_fraction"] == 0, f"{row['clip_fraction']:.1%} of step {row['step']} was clipped"
+        most = BFLOAT16_CLIPPED if row["dtype"] == "bfloat16" else 0
+        assert row["clip_fraction"] <= most, f"{row['clip_fraction']:.1%} of step {row['step']} was clipped"
 
 
 def assert_reward_rises(rows: list[Row], by: float) -> None:

@@ -26,7 +26,7 @@ def prepare(family: str) -> None:
 def served(family: str) -> Iterator[str]:
     """The URL of a server of the prepared ``family``, given before it listens; it ends with the block."""
     port = _port()
-    model = ["--model-path", f"{_assets(family)}/model", "--port", str(port)]
+    model = ["--model-path", str(checkpoint(family)), "--port", str(port)]
     server = subprocess.Popen(
         [sys.executable, "-m", "posttrain.rollout.teacher", *model], env={**os.environ, "OMP_NUM_THREADS": "1"}
     )
@@ -36,6 +36,11 @@ def served(family: str) -> Iterator[str]:
     finally:
         server.kill()
         server.wait()
+
+
+def checkpoint(family: str) -> Path:
+    """Of the prepared teacher."""
+    return _assets(family) / "model"
 
 
 def _assets(family: str) -> Path:

@@ -1,4 +1,4 @@
-"""Both engines, trained in the same way from the same weights, report the same numbers."""
+"""Both engines, trained alike from the same weights, report the same numbers; prompts differ in length."""
 
 import _shared
 
@@ -16,7 +16,8 @@ def prepare():
 
 def execute():
     options = {"num_gpus": NUM_GPUS, "family": "qwen3", "num_steps": NUM_STEPS, "held": 2}
-    common = ["--dtype", "float32", "--temperature", "1.2", "--micro-batch-size", "32", *_shared.DENSE_REWARD]
+    common = ["--dtype", "float32", "--temperature", "1.2", "--micro-batch-size", "32"]
+    common += ["--data-source-path", "tests._uneven.Source", *_shared.DENSE_REWARD]
     fsdp = _shared.train(*common, **options)
     megatron = _shared.train(*common, "--backend", "megatron", **options)
     assert max(row["grad_norm"] for row in fsdp[1:]) > 0.01, "nothing was learned, so nothing was compared"

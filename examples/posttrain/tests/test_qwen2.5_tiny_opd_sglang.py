@@ -18,7 +18,8 @@ def prepare():
 def execute():
     with _teacher.served(TEACHER) as url:
         arguments = ["--backend", BACKEND, "--advantage-estimator", "opd", "--teacher-url", url]
-        rows = _shared.train(*arguments, "--max-new-tokens", "4", num_gpus=NUM_GPUS, held=2)
+        teacher = _teacher.checkpoint(TEACHER)
+        rows = _shared.train(*arguments, "--max-new-tokens", "4", num_gpus=NUM_GPUS, held=2, teacher=teacher)
     _shared.assert_sound(rows, NUM_GPUS)
     _teacher.assert_reverse_kl_falls(rows, NUM_GPUS, above=1.0, to=2.5)
 

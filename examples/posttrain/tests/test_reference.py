@@ -1,8 +1,8 @@
-"""Both engines, in every kind of layout, are held to the reference on rollouts where every term has its say.
+"""An engine, in every kind of layout, is held to the reference on rollouts where every term has its say.
 
 Three steps: two on the same rollout, one on another. What is compared: the credit of each token, each term of the
-loss, the norm of the gradients, the gradient of every parameter, and the weights after the step. ``--experts``
-takes models with a mixture of experts or with MTP layers.
+loss, the norm of the gradients, the gradient of every parameter, and the weights after the step. ``--cases``
+names some of them; "experts" are models with a mixture of experts or with MTP layers.
 """
 
 import argparse
@@ -17,35 +17,39 @@ from trainci.testing import execute_train, main
 
 NUM_GPUS = 2
 STEPS = 3
-MEGATRON = ["--backend", "megatron"]
 PPO = ["--advantage-estimator", "ppo", "--gae-gamma", "0.9", "--gae-lambda", "0.8", "--value-clip", "0.1"]
 OPD = ["--advantage-estimator", "opd", "--teacher-url", "http://none.invalid"]
 TIS = ["--use-tis", "--tis-clip", "1.2"]
 MOVED = ["--rollout-data-postprocess-path", "tests._recorder.record_moved"]
-DENSE = {
-    "grpo": [],
-    "grpo, micro-batches": ["--temperature", "0.7", "--micro-batch-size", "4"],
-    "grpo over tokens, weighted": ["--per-token-loss", *TIS, *MOVED, "--temperature", "1.3"],
-    "ppo": [*PPO, *MOVED],
-    "distillation": [*OPD, "--per-token-loss"],
-    "megatron, tensor": [*MEGATRON, "--tensor-parallel", "2", "--temperature", "0.7", "--micro-batch-size", "8"],
-    "megatron, data, weighted": [*MEGATRON, "--per-token-loss", *TIS, *MOVED, "--micro-batch-size", "4"],
-    "megatron, pipeline, ppo": [*MEGATRON, "--pipeline-parallel", "2", *PPO, *MOVED, "--micro-batch-size", "16"],
-    "megatron, context, distillation": [*MEGATRON, "--context-parallel", "2", *OPD],
-}
-EXPERTS = {
-    "experts": ("qwen3-moe", []),
-    "megatron, experts": ("qwen3-moe", [*MEGATRON, "--expert-parallel", "2", "--moe-dispatcher", "alltoall"]),
-    "megatron, tensor, experts": ("qwen3-moe", [*MEGATRON, "--expert-parallel", "2", "--tensor-parallel", "2"]),
-    "megatron, mtp": ("mimo", [*MEGATRON, "--mtp-loss-weight", "0.5", "--micro-batch-size", "4"]),
-    "megatron, pipeline, latent attention": ("moonlight", [*MEGATRON, "--pipeline-parallel", "2"]),
+CASES = {
+    "fsdp": {
+        "grpo": ("qwen3", []),
+        "grpo, micro-batches": ("qwen3", ["--temperature", "0.7", "--micro-batch-size", "4"]),
+        "grpo over tokens, weighted": ("qwen3", ["--per-token-loss", *TIS, *MOVED, "--temperature", "1.3"]),
+        "ppo": ("qwen3", [*PPO, *MOVED]),
+        "distillation": ("qwen3", [*OPD, "--per-token-loss"]),
+    },
+    "megatron": {
+        "tensor": ("qwen3", ["--tensor-parallel", "2", "--temperature", "0.7", "--micro-batch-size", "8"]),
+        "data, weighted": ("qwen3", ["--per-token-loss", *TIS, *MOVED, "--micro-batch-size", "4"]),
+        "pipeline, ppo": ("qwen3", ["--pipeline-parallel", "2", *PPO, *MOVED, "--micro-batch-size", "16"]),
+        "context, distillation": ("qwen3", ["--context-parallel", "2", *OPD]),
+    },
+    "experts": {
+        "experts": ("qwen3-moe", ["--expert-parallel", "2", "--moe-dispatcher", "alltoall"]),
+        "tensor, experts": ("qwen3-moe", ["--expert-parallel", "2", "--tensor-parallel", "2"]),
+        "mtp": ("mimo", ["--mtp-loss-weight", "0.5", "--micro-batch-size", "4"]),
+        "pipeline, latent attention": ("moonlight", ["--pipeline-parallel", "2"]),
+    },
 }
 
 
 def cases():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--experts", action="store_true")
-    return EXPERTS if parser.parse_args().experts else {name: ("qwen3", options) for name, options in DENSE.items()}
+    parser.add_argument("--cases", choices=CASES, default="fsdp")
+    chosen = parser.parse_args().cases
+    backend = ["--backend", "fsdp" if chosen == "fsdp" else "megatron"]
+    return {name: (family, [*backend, *options]) for name, (family, options) in CASES[chosen].items()}
 
 
 def prepare():

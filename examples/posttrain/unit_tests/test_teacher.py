@@ -94,6 +94,7 @@ def test_one_sequence_is_answered_in_the_form_of_sglang(url: str) -> None:
     with urllib.request.urlopen(urllib.request.Request(f"{url}/generate", body)) as reply:
         answer = json.load(reply)
     entries = answer["meta_info"]["input_token_logprobs"]
+    assert (answer["meta_info"]["prompt_tokens"], answer["meta_info"]["completion_tokens"]) == (3, 0)
     assert [(token, text) for _, token, text in entries] == [(3, None), (1, None), (4, None)]
     assert entries[0][0] is None
     assert all(log_prob < 0 for log_prob, *_ in entries[1:])

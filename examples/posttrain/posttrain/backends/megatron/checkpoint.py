@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from megatron.core.dist_checkpointing.strategies.async_utils import AsyncCallsQu
 from megatron.core.models.gpt import GPTModel
 from megatron.core.optimizer import ChainedOptimizer
 
+# Left to itself, Megatron-Core 0.19 saves with nvidia-resiliency-ext; 0.16 knows its own way only.
+_OWN_WAY = {"async_strategy": "mcore"} if "async_strategy" in signature(dist_checkpointing.save).parameters else {}
 # The optimizer's state by whole parameters, and not by one layout's flat buffers.
 _METADATA = {"distrib_optim_sharding_type": "fully_reshardable", "chained_optim_avoid_prefix": True}
 
@@ -26,7 +29,7 @@ class Saves:
     def start(self, model: GPTModel, optimizer: ChainedOptimizer, directory: Path, *, asynchronous: bool) -> None:
         """See ``posttrain.backends.base.Backend.save``; an asynchronous one is written by a forked process."""
         state = _sharded_state(model, optimizer, is_loading=False)
-        request = dist_checkpointing.save(state, str(directory), async_sharded_save=asynchronous)
+        request = dist_checkpointing.save(state, str(directory), async_sharded_save=asynchronous, **_OWN_WAY)
         if request:
             self._queue.schedule_async_request(request)
 

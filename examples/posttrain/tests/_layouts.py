@@ -1,6 +1,7 @@
-"""The same update in every layout that the ranks can take: each must give one loss and one gradient norm.
+"""``torchrun … tests/_layouts.py``: one update in every layout that the ranks can take.
 
-A row for each layout goes into the metrics; the first rows are FSDP's.
+Takes the options of train.py, apart from those of the layout. A row for each layout goes into the metrics; the
+first rows are FSDP's.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
+sys.path.insert(0, str(Path.cwd()))  # where the package is
+
 import torch
 import torch.distributed as dist
-from transformers import PretrainedConfig
-
-from posttrain.arguments import Config
+from posttrain.arguments import Config, parse_args
 from posttrain.distributed import process_group, share
 from posttrain.hooks import hook_args
 from posttrain.learner import Learner
@@ -29,6 +30,7 @@ from posttrain.model import experts_of, load_model
 from posttrain.rollout.engine import RolloutEngine
 from posttrain.sample import Sample
 from posttrain.task.data_source import DataSource
+from transformers import PretrainedConfig
 
 AXES = ("tensor_parallel", "pipeline_parallel", "context_parallel", "expert_parallel")
 
@@ -115,3 +117,7 @@ def _samples(config: Config, device: torch.device) -> list[list[Sample]]:
         for sample in group:
             sample.reward = chance.random()
     return groups
+
+
+if __name__ == "__main__":
+    check(parse_args())

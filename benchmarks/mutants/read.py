@@ -1,0 +1,10 @@
+"""Survivors that were read and found to change nothing, and why."""
+
+from __future__ import annotations
+
+EQUIVALENT = {
+    ("posttrain/vision.py", "positions count the padding"): (
+        "rotary embeddings know distances alone: a row whose positions are all shifted alike gives the same logits"
+    ),
+}
+"""By file and by what was changed."""
