@@ -57,6 +57,17 @@ CERTAIN = {
     "a text": ["'run me'"],
     "a name that is not called": ["pytest.main"],
     "a failure that is only printed": ["try:", "    test()", "except Exception as error:", "    print(error)"],
+    "an exit before the tests": ["sys.exit(0)", "test()"],
+    "a failure that ends in success": ["try:", "    test()", "except Exception:", "    os._exit(0)"],
+    "a failure that is said, then a success": [
+        "try:",
+        "    test()",
+        "except:",
+        "    print('no')",
+        "    sys.exit()",
+    ],
+    "a success at last": ["try:", "    test()", "finally:", "    raise SystemExit"],
+    "good and bad turned round": ["result = unittest.main(exit=False).result", "sys.exit(result.wasSuccessful())"],
     "a failure that is passed over": ["try:", "    test()", "except:", "    pass"],
 }
 TEST = "def test():\n    assert False\n"
@@ -83,6 +94,7 @@ FUNCTIONS = {
     "a function that returns it": ("def main():\n    return pytest.main([__file__])\n", ["main()"]),
     "two functions that return it": ("def a():\n    return pytest.main()\ndef b():\n    return a()\n", ["b()"]),
     "a coroutine": ("import asyncio\nasync def main():\n    pytest.main([__file__])\n", ["asyncio.run(main())"]),
+    "a coroutine that nobody awaits": ("async def main():\n    assert False\n", ["main()"]),
     "a function handed on": ("import fire\ndef main():\n    pytest.main([__file__])\n", ["fire.Fire(main)"]),
 }
 
@@ -94,12 +106,16 @@ def test_it_is_found_in_functions_that_the_block_calls(name):
     assert lost.certain
 
 
+WENT_WELL = "def went_well():\n    if sys.argv:\n        return False\n    return True\n"
 # It may go nowhere, and something else may decide.
 UNCERTAIN = {
     "under a condition": ["if len(sys.argv) > 1:", "    pytest.main([__file__])", "else:", "    test()"],
     "a process without a look at its end": ["process = subprocess.Popen(['python'])", "process.wait()"],
     "an unknown command": ["subprocess.run(command)"],
     "suppressed": ["import contextlib", "with contextlib.suppress(Exception):", "    test()"],
+    "a future": ["from concurrent.futures import *", "with ThreadPoolExecutor() as pool:", "    pool.submit(test)"],
+    "a task of ray": ["test.remote()"],
+    "whether it went well": ["went_well()"],
     "a worker": ["import multiprocessing as mp", "p = mp.Process(target=test)", "p.start()", "p.join()"],
     "a thread": ["import threading", "threading.Thread(target=test).start()"],
 }
@@ -107,10 +123,11 @@ UNCERTAIN = {
 
 @pytest.mark.parametrize("name", UNCERTAIN)
 def test_what_may_go_nowhere_is_told_and_not_refused(name):
-    lost = block(*UNCERTAIN[name], before=TEST + "command = []\n")
+    lost = block(*UNCERTAIN[name], before=TEST + WENT_WELL + "command = []\n")
     assert lost and not any(one.certain for one in lost)
 
 
+COROUTINES = "async def awaited():\n    assert False\nasync def outer():\n    await awaited()\n"
 SOUND = {
     "exit": ["sys.exit(pytest.main([__file__]))"],
     "raise": ["raise SystemExit(pytest.main([__file__]))"],
@@ -130,13 +147,29 @@ SOUND = {
     "a failure that is raised again": ["try:", "    test()", "except Exception:", "    print('no')", "    raise"],
     "a failure that exits": ["try:", "    test()", "except Exception:", "    sys.exit(1)"],
     "an import that may be missing": ["try:", "    import torch", "except Exception:", "    pass", "test()"],
+    "an early success": ["if not sys.argv:", "    sys.exit(0)", "test()"],
+    "a success at the end": ["test()", "sys.exit(0)"],
+    "an exit code handed on": [
+        "try:",
+        "    test()",
+        "except SystemExit as error:",
+        "    sys.exit(error.code)",
+    ],
+    "whether it went well, used": ["sys.exit(not went_well())"],
+    "a coroutine": ["import asyncio", "asyncio.run(awaited())"],
+    "a coroutine in a coroutine": ["import asyncio", "asyncio.run(outer())"],
     "os._exit": ["os._exit(pytest.main())"],
 }
 
 
 @pytest.mark.parametrize("name", SOUND)
 def test_a_block_that_heeds_its_results_is_left_alone(name):
-    assert block(*SOUND[name], before=TEST + "suite = unittest.TestSuite()\n") == ()
+    assert block(*SOUND[name], before=TEST + WENT_WELL + COROUTINES + "suite = unittest.TestSuite()\n") == ()
+
+
+def test_a_block_that_never_runs_is_found():
+    (lost,) = found('def test():\n    pass\nif __name__ == "__main__" and False:\n    test()\n')
+    assert lost.certain and lost.line == 4
 
 
 def test_what_is_found_names_the_line_and_the_mend():

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from trainci.catalog.names import Names
-from trainci.catalog.result_calls import LostResult, lost_by
+from trainci.catalog.result_calls import LostResult, ends_green, lost_by
 from trainci.catalog.statements import own_parts, statements
 
 _SAYS = ("print", "traceback.print_exc", "traceback.print_exception", "warnings.warn", "pprint.pprint")
@@ -22,7 +22,7 @@ _CATCHES_FAILURES = ("Exception", "BaseException", "AssertionError", "SystemExit
 def lost_results(tree: ast.Module, block: ast.If) -> tuple[LostResult, ...]:
     """What ``block``, the ``if __name__ == "__main__":`` of ``tree``, throws away, in the order of the lines."""
     file = Names(tree)
-    if nothing := _does_nothing(block):
+    if nothing := _never_runs(block) or _does_nothing(block) or _ends_at_once(block, file):
         return (nothing,)
     found: dict[tuple[int, str], LostResult] = {}
     for scope in _reached(block, file):
@@ -39,6 +39,22 @@ class _Scope:
     body: list[ast.stmt]
     certain: bool
     is_block: bool = False
+
+
+def _never_runs(block: ast.If) -> LostResult | None:
+    """``if __name__ == "__main__" and False:``."""
+    parts = block.test.values if isinstance(block.test, ast.BoolOp) and isinstance(block.test.op, ast.And) else []
+    if not any(isinstance(part, ast.Constant) and not part.value for part in parts):
+        return None
+    return LostResult(block.lineno, "the `__main__` block never runs", "Take the constant away.", certain=True)
+
+
+def _ends_at_once(block: ast.If, file: Names) -> LostResult | None:
+    """It exits with 0, and what would run the tests stands behind that."""
+    first, *rest = [node for node in block.body if not isinstance(node, (ast.Import, ast.ImportFrom))] or [block]
+    if not rest or not ends_green(first, file):
+        return None
+    return LostResult(first.lineno, "the block ends here, before its tests", "Take the exit away.", certain=True)
 
 
 def _does_nothing(block: ast.If) -> LostResult | None:
@@ -76,6 +92,8 @@ def _lost_in(scope: _Scope, file: Names) -> Iterator[LostResult]:
     kinds = _kinds_of_names(scope, file)
     used = _used_names(scope, file)
     for statement, certain in statements(scope.body, scope.certain):
+        if unawaited := _unawaited(statement, file, certain):
+            yield unawaited
         for call in _dropped_calls(statement, used, file):
             lost = lost_by(call, kinds, file, certain)
             if lost is not None:
@@ -88,6 +106,17 @@ def _lost_in(scope: _Scope, file: Names) -> Iterator[LostResult]:
             yield LostResult(
                 statement.lineno, "failures inside this `with` are suppressed", "Let them through.", certain=False
             )
+
+
+def _unawaited(statement: ast.stmt, file: Names, certain: bool) -> LostResult | None:
+    """A coroutine that is made and never run. A decorator may run it."""
+    call = statement.value if isinstance(statement, ast.Expr) else None
+    name = file.name(call.func) if isinstance(call, ast.Call) else ""
+    function = file.functions.get(name)
+    if not isinstance(function, ast.AsyncFunctionDef) or function.decorator_list:
+        return None
+    mend = f"Write `asyncio.run({name}())`."
+    return LostResult(statement.lineno, f"`{name}()` is a coroutine that nobody awaits", mend, certain)
 
 
 def _kinds_of_names(scope: _Scope, file: Names) -> dict[str, str]:
@@ -152,9 +181,18 @@ def _swallowed(node: ast.Try, file: Names, certain: bool) -> Iterator[LostResult
         isinstance(part, ast.Name) and part.id in file.functions for inner in node.body for part in ast.walk(inner)
     )
     for handler in node.handlers if calls_tests else ():
-        if _catches_failures(handler, file) and all(_is_idle(inner, file) for inner in handler.body):
-            what = "an `except` catches the failure and only prints it"
-            yield LostResult(handler.lineno, what, "Raise it again, or exit with 1.", certain)
+        *before, last = handler.body
+        if _catches_failures(handler, file) and all(_is_idle(inner, file) for inner in before):
+            if _is_idle(last, file):
+                what = "an `except` catches the failure and only prints it"
+                yield LostResult(handler.lineno, what, "Raise it again, or exit with 1.", certain)
+            elif ends_green(last, file):
+                what = "an `except` catches the failure and exits with 0"
+                yield LostResult(last.lineno, what, "Raise it again, or exit with 1.", certain)
+    for inner in node.finalbody if calls_tests else ():
+        if ends_green(inner, file):
+            what = "a `finally` exits with 0 whatever failed"
+            yield LostResult(inner.lineno, what, "Take the exit out of the `finally`.", certain)
 
 
 def _catches_failures(handler: ast.ExceptHandler, file: Names) -> bool:

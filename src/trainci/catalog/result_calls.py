@@ -28,6 +28,7 @@ _COMMANDS = {
 }
 _RUNNERS = ("unittest.TextTestRunner", "xmlrunner.XMLTestRunner", "HtmlTestRunner.HTMLTestRunner")
 _UNITTEST_MAINS = ("unittest.main", "unittest.TestProgram", "unittest.main.main", "absl.testing.absltest.main")
+_EXITS = ("sys.exit", "exit", "quit", "os._exit", "SystemExit")
 _PROCESSES = ("multiprocessing.Process", "torch.multiprocessing.Process")
 # Words that begin a command which runs tests or training, and those of a cleaning up that may fail as it likes.
 _RUNS_TESTS = (
@@ -78,6 +79,9 @@ class LostResult:
 def lost_by(call: ast.Call, kinds: dict[str, str], file: Names, certain: bool) -> LostResult | None:
     """What is lost where the value of ``call`` goes nowhere; None where nothing is."""
     name = file.name(call.func)
+    if name in _EXITS and _asks_whether_it_was_good(call):
+        mend = "Write `sys.exit(not result.wasSuccessful())`."
+        return _lost(call, "`wasSuccessful()` is True, an exit code of 1, where all is well", mend, certain)
     if name in _EXIT_CODES:
         return _lost(call, f"the exit code of `{name}` goes nowhere", f"Write `{_EXIT_CODES[name]}`.", certain)
     if name in _UNITTEST_MAINS and _keyword(call, "exit") is False:
@@ -95,7 +99,43 @@ def lost_by(call: ast.Call, kinds: dict[str, str], file: Names, certain: bool) -
         return _lost(
             call, f"`{name}()` returns how it went, and that goes nowhere", f"Write `sys.exit({name}())`.", certain
         )
+    if returns_how_it_went(file.functions.get(name)):
+        what = f"`{name}()` returns whether it went well, and that goes nowhere"
+        return _lost(call, what, "Make something of what it returns: an exit code.", False)
     return None
+
+
+def ends_green(statement: ast.stmt, file: Names) -> bool:
+    """Whether it ends the program as if all were well: ``sys.exit(0)``, ``os._exit(0)``, ``raise SystemExit``."""
+    value = statement.exc if isinstance(statement, ast.Raise) else getattr(statement, "value", None)
+    if isinstance(statement, ast.Raise) and isinstance(value, ast.Name):
+        return value.id == "SystemExit"
+    if not isinstance(statement, (ast.Raise, ast.Expr)) or not isinstance(value, ast.Call):
+        return False
+    if file.name(value.func) not in _EXITS or value.keywords:
+        return False
+    code = value.args[0] if value.args else ast.Constant(None)
+    return isinstance(code, ast.Constant) and code.value in (0, None)
+
+
+def returns_how_it_went(function: ast.FunctionDef | ast.AsyncFunctionDef | None) -> bool:
+    """Whether a function says by constants that all is well here, and that it is not there."""
+    values: set[object] = set()
+    for statement, _ in statements(function.body, True) if function else ():
+        value = statement.value if isinstance(statement, ast.Return) else None
+        if isinstance(value, ast.Constant) and isinstance(value.value, int):
+            values.add(bool(value.value))
+    return len(values) > 1
+
+
+def _asks_whether_it_was_good(call: ast.Call) -> bool:
+    """``sys.exit(result.wasSuccessful())``, which turns good and bad round."""
+    argument = call.args[0] if call.args else None
+    return (
+        isinstance(argument, ast.Call)
+        and isinstance(argument.func, ast.Attribute)
+        and argument.func.attr == "wasSuccessful"
+    )
 
 
 def _result_of_method(
@@ -115,6 +155,10 @@ def _result_of_method(
         )
     if method.attr == "join" and of in _PROCESSES and not file.uses_exit_codes:
         return _lost(call, "the process's exit code goes nowhere", "Assert that its `exitcode` is 0.", False)
+    if method.attr in ("submit", "apply_async") and call.args and file.name(call.args[0]) in file.functions:
+        return _lost(call, "an exception stays in the future that nobody asks", "Call its `result()`.", False)
+    if method.attr == "remote" and file.name(method.value) in file.functions:
+        return _lost(call, "an exception stays in the object that nobody gets", "Write `ray.get(…)`.", False)
     if method.attr == "start" and of == "threading.Thread":
         return _lost(
             call, "an exception of a thread ends nothing but the thread", "Use a future's `result()`.", False
