@@ -164,6 +164,21 @@ class SuiteTable(SettingsTable):
         "", description='When to run besides, as a cron line in UTC: "30 2 * * *".'
     )
     devices: Argument = Field("auto", description="What `trainci run --devices` gets in its job.")
+    job: Annotated[StrictStr, AfterValidator(allowed.job_id)] = Field(
+        "", description="Id of its job, so that a required check keeps its name; e2e-test-<name> when left out."
+    )
+    include: list[StrictStr] = Field([], description="Suites, by name, whose tests are tests of this one, too.")
+    exclude: list[Argument] = Field([], description="Files (globs) and ids of tests that are left out.")
+    paths: list[Glob] = Field([], description="Pushes start it only when they touch one of these (globs).")
+    paths_ignore: list[Glob] = Field([], description="Changes of these files alone do not start it (globs).")
+    branches: list[Annotated[StrictStr, AfterValidator(allowed.branch_pattern)]] = Field(
+        [], description='Only pull requests against these branches and pushes to them: "main", "v0.*".'
+    )
+    drafts: StrictBool = Field(True, description="false: not for a draft, until it is ready for review.")
+    jobs: Annotated[StrictInt, Field(ge=1, le=256)] | None = Field(
+        None, description="Spread the tests over so many jobs, by their time; one job a test when left out."
+    )
+    pack: StrictBool = Field(False, description="One job for all its tests, packed onto the devices.")
 
 
 class ProjectTable(SettingsTable):

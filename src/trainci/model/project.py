@@ -165,6 +165,12 @@ class Suite(Settings):
     ``all_tests`` suites hold every registered test, ``changed`` suites whatever a change touches. ``runs_on``,
     ``schedule`` (a cron line, empty for none) and ``devices`` are for its job of the workflow. ``runs_on_where`` is
     the place of its ``runs_on``, empty where nobody wrote one.
+
+    ``include`` are suites by name whose tests it has, too, without those that ``exclude`` (globs of files, or ids)
+    names. What a push brings starts it only where a changed file matches ``paths`` (any, if empty) and not
+    ``paths_ignore``; ``branches`` are globs of the branches that pull requests and pushes are for; without
+    ``drafts`` no draft starts it. ``job`` is the id of its job, empty for one made of its name; its tests are
+    spread over ``shards`` jobs (None: one each), or with ``pack`` all in one.
     """
 
     name: str
@@ -180,11 +186,20 @@ class Suite(Settings):
     runs_on_where: str = ""
     schedule: str = ""
     devices: str = "auto"
+    job: str = ""
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    paths_ignore: tuple[str, ...] = ()
+    branches: tuple[str, ...] = ()
+    drafts: bool = True
+    shards: int | None = None
+    pack: bool = False
 
 
-def job_ids(suite: str, changed: bool) -> tuple[str, ...]:
+def job_ids(suite: str, changed: bool, job: str = "") -> tuple[str, ...]:
     """The ids of a suite's jobs at GitHub: its tests, what sums them up, and what finds out the changed ones."""
-    tests = f"e2e-test-{suite}"
+    tests = job or f"e2e-test-{suite}"
     return (tests, f"{tests}-result", *([f"{tests}-detect"] if changed else []))
 
 
@@ -223,7 +238,8 @@ class Trigger:
 
     ``label`` is the one that was just added, ``labels`` all that the pull request carries. ``fork``: the code comes
     from another repository. ``ref`` is the full ref of a push, ``cron`` the schedule that fired, ``choice`` the
-    suite that somebody asked for by hand.
+    suite that somebody asked for by hand. ``branch`` is the full ref of the branch that a pull request, a push or a
+    queue is for; ``changed`` are the files that differ, None where nobody looked.
     """
 
     name: str
@@ -234,6 +250,9 @@ class Trigger:
     ref: str = ""
     cron: str = ""
     choice: str = ""
+    branch: str = ""
+    draft: bool = False
+    changed: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
