@@ -27,7 +27,7 @@ from trainci.config.tables import (
 )
 from trainci.errors import PlacedFaults, UsageError
 from trainci.globs import is_glob, matches
-from trainci.model import Entry, PathRule, Project, Suite, Workflow
+from trainci.model import Accepted, Entry, PathRule, Project, Suite, Workflow
 from trainci.selection import is_named
 from trainci.toml_lines import toml_lines
 
@@ -122,6 +122,10 @@ def _project(parsed: FileTable, lines: _Lines, root: Path) -> Project:
             for index, rule in enumerate(parsed.affected)
         ),
         max_changed=table.max_changed,
+        accepted=tuple(
+            Accepted(one.code, one.path, one.reason, lines.place("check", "accept", index))
+            for index, one in enumerate(parsed.check.accept)
+        ),
     )
 
 

@@ -8,7 +8,9 @@ from typing import Any
 
 from trainci.config.tables import (
     CONFIG_FILE,
+    AcceptTable,
     AffectedTable,
+    CheckTable,
     EntryTable,
     FileTable,
     ProjectTable,
@@ -73,6 +75,8 @@ _TABLES: dict[tuple[str | int, int], type[Table]] = {
     ("suites", 5): EntryTable,
     ("suites", 7): StepTable,
     ("affected", 3): AffectedTable,
+    ("check", 2): CheckTable,
+    ("check", 4): AcceptTable,
 }
 
 

@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from trainci.config import values as allowed
+from trainci.findings import CODES
 from trainci.text import printable
 
 CONFIG_FILE = "trainci.toml"
@@ -228,6 +229,20 @@ class AffectedTable(Table):
     nothing: StrictBool = Field(False, description="Such a change reaches no test, whatever uses the file.")
 
 
+class AcceptTable(Table):
+    """A finding of `trainci check` that is taken as it is."""
+
+    code: Literal[CODES] = Field(description="Its kind, as docs/checks.md lists them.")  # type: ignore[valid-type]
+    path: Argument = Field(min_length=1, description="The file (a glob) or the id of the test that it is about.")
+    reason: StrictStr = Field(min_length=1, description="Why.")
+
+
+class CheckTable(Table):
+    """What only `trainci check` needs."""
+
+    accept: list[AcceptTable] = Field([], description="Findings that are taken as they are.")
+
+
 class FileTable(Table):
     """trainci.toml: the suites, labels and limits of a repository under trainci."""
 
@@ -235,6 +250,7 @@ class FileTable(Table):
     workflow: WorkflowTable = Field(default_factory=lambda: WorkflowTable())
     suites: dict[SuiteName, SuiteTable] = {}
     affected: list[AffectedTable] = Field([], description="What a change of some paths reaches.")
+    check: CheckTable = Field(default_factory=lambda: CheckTable())
 
 
 def json_schema() -> dict[str, Any]:

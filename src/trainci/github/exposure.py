@@ -28,4 +28,5 @@ def _note(where: str, names: Sequence[str]) -> Finding:
         int(line),
         f"the jobs of {', '.join(names)} have no image: what a fork's code leaves on the machine is there for "
         "later jobs. Set `image`, or use runners that are thrown away (docs/security.md).",
+        "no-image",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from trainci.model.device import MOST_DEVICES, Device, Pool
 from trainci.model.project import (
+    Accepted,
     Change,
     Declarations,
     Entry,
@@ -26,6 +27,7 @@ from trainci.model.run import Attempt, Cause, Ending, Item, Metric, Outcome, Pha
 
 __all__ = [
     "MOST_DEVICES",
+    "Accepted",
     "Attempt",
     "Cause",
     "Change",

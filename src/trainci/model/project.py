@@ -233,6 +233,19 @@ class PathRule:
 
 
 @dataclass(frozen=True)
+class Accepted:
+    """A finding that `check` takes as it is: its code, the file (a glob) or the id that it is about, and why.
+
+    ``where`` is its place (``trainci.toml:14``).
+    """
+
+    code: str
+    path: str
+    reason: str
+    where: str = ""
+
+
+@dataclass(frozen=True)
 class Trigger:
     """An event of GitHub, reduced to what decides which suites run.
 
@@ -271,6 +284,7 @@ class Project(Settings):
     workflow: Workflow = field(default_factory=Workflow)
     path_rules: tuple[PathRule, ...] = ()
     max_changed: int | None = None
+    accepted: tuple[Accepted, ...] = ()
 
     @property
     def registered_entries(self) -> tuple[Entry, ...]:
