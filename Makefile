@@ -40,6 +40,7 @@ unit: $(STAMP)
 benchmarks: $(STAMP)
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.selection
+	$(BIN)/python -m benchmarks.packing
 	$(BIN)/python -m benchmarks.lease
 
 schema: $(STAMP)
