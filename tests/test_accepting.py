@@ -130,3 +130,41 @@ def test_tests_outside_the_globs_are_counted(faulty: Any) -> None:
         "trainci.toml:1: 2 files are named like tests, and no glob of project → tests finds them: "
         "pkg/near_test.py, pkg/test_far.py. [outside-globs]\n"
     ) in faulty.trainci("check").out
+
+
+_TABLE = """\
+<% set jobs = {'short': {'label': 'run-ci-short', 'tests': [
+    {'test_file': 'test_a.py', 'num_gpus': 1},
+    {'test_file': 'test_b.py', 'num_gpus': 0},
+]}} %>
+on:
+  pull_request:
+    types: [labeled]
+jobs:
+<% for name, job in jobs.items() %>
+  << name >>:
+    if: contains(github.event.pull_request.labels.*.name, '<< job.label >>')
+    runs-on: self-hosted
+    strategy:
+      matrix:
+        info: << job.tests | tojson >>
+    steps:
+      - run: python tests/${{ matrix.info.test_file }}
+<% endfor %>
+"""
+
+
+def test_check_and_plan_say_when_the_committed_workflow_has_rules_of_its_own(faulty: Any) -> None:
+    faulty.write(".github/workflows/pr-test.yml.j2", _TABLE)
+    faulty.write("trainci.toml", '[suites.short]\ntests = [{ path = "tests/test_a.py", num_gpus = 1 }]\n')
+    said = faulty.trainci("check").out
+    own = "runs tests by rules of its own: `trainci plan` says only what trainci.toml starts. [other-rules]"
+    assert own in said
+    assert "1 test of short in this job table, and in no suite of trainci.toml" in said
+    assert 'path = "tests/test_b.py"' in said or '"tests/test_b.py"' in said
+    assert "[job-table]" in said and "test_a.py" not in said.partition("[job-table]")[0].rpartition("\n")[2]
+    faulty.write("event.json", '{"pull_request": {"labels": []}, "action": "opened"}')
+    assert own in faulty.trainci("plan", "--event", "event.json").out
+    tests = '[{ path = "tests/test_a.py", num_gpus = 1 }, { path = "tests/test_b.py", num_gpus = 0 }]'
+    faulty.write("trainci.toml", f"[suites.short]\ntests = {tests}\n")
+    assert "[job-table]" not in faulty.trainci("check").out

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from trainci.globs import matches
-from trainci.model import Accepted, Declarations, Entry, Project, Suite, settings_of
+from trainci.model import Accepted, Declarations, Entry, Project, Suite, is_hosted, settings_of
 from trainci.text import counted, printable
 
 # What each means is in docs/checks.md. NOTES fail nothing.
@@ -181,7 +181,8 @@ def _one_id_for_two(project: Project, declared: Mapping[Entry, Declarations]) ->
 def _undeclared(project: Project, suite: Suite | None, entry: Entry, says: Declarations) -> Iterator[Finding]:
     """How many devices a test takes that does not say so itself, unless its suite does."""
     said = entry.num_gpus is not None or says.num_gpus is not None or (suite and suite.num_gpus is not None)
-    if says.fault or said or not says.needs_count:
+    # A machine of GitHub's has no devices to take.
+    if says.fault or said or not says.needs_count or (suite and is_hosted(suite.runs_on)):
         return
     count = settings_of(project, suite, entry, says).num_gpus
     takes = counted(count, "device") if count else "no device"

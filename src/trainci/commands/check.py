@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 
 from trainci import findings
+from trainci.adopt.differences import missing_of_job_tables, other_rules
+from trainci.adopt.tree import repository_tree
 from trainci.affected import stale_globs
 from trainci.config.accepting import accept
 from trainci.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, PlacedFaults
@@ -34,8 +36,11 @@ def command(form: str, accept_current: bool) -> int:
     declared = repository.declarations(findings.entries(repository.project, repository.files))
     found = findings.find(repository.project, repository.files, declared)
     found += stale_globs(repository.project, repository.paths(), repository.files)
+    tree = repository_tree(repository.root)
+    found += missing_of_job_tables(tree, tree.read(repository.project.config_file))
     found = findings.without_accepted(repository.project, found)
     notes = [*findings.notes(declared), *exposure.notes(repository.project)]
+    notes += other_rules(tree, repository.project.base)
     notes += findings.outside_globs(repository.project, repository.files, repository.paths())
     if accept_current:
         count = accept(repository.root, [one for one in found if one.code != "accept-unused"])

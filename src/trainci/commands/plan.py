@@ -9,6 +9,8 @@ from pathlib import Path
 
 import click
 
+from trainci.adopt.differences import other_rules
+from trainci.adopt.tree import repository_tree
 from trainci.errors import EXIT_OK, UsageError
 from trainci.github import actions as github
 from trainci.github import payload, triggers
@@ -59,7 +61,10 @@ def _plan_event(event: Path, event_name: str, base: str, form: str) -> int:
         line = f"{'run ' if decision.runs else 'skip'}  {decision.suite.name:<{width}}  {decision.reason}"
         click.echo(github.inert(line), err=in_job)
     click.echo(f"{sum(decision.runs for decision in decisions)} of {len(decisions)} suites would run.", err=in_job)
-    if in_job:
+    if not in_job:
+        for note in other_rules(repository_tree(repository.root), repository.project.base):
+            click.echo(str(note))
+    else:
         names = [decision.suite.name for decision in decisions if decision.runs]
         github.write_outputs({"suites": json.dumps(names)}, os.environ)
     return EXIT_OK

@@ -5,19 +5,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trainci.globs import is_glob, matches
-from trainci.model import Project, Suite, Trigger
+from trainci.model import Project, Suite, Trigger, is_hosted
 from trainci.text import caseless, printable
 
 ALL_SUITES = "all"
 PUSHED = ("opened", "reopened", "synchronize")
 READY = "ready_for_review"
-# Only these names are certain to be GitHub's own machines, each thrown away after one job.
-_HOSTED = re.compile(r"ubuntu-(latest|slim|\d\d\.\d\d)(-arm)?")
 
 
 @dataclass(frozen=True)
@@ -27,12 +24,6 @@ class Decision:
     suite: Suite
     runs: bool
     reason: str
-
-
-def is_hosted(runs_on: Iterable[str]) -> bool:
-    """Whether a job runs on a machine of GitHub's that no later job sees; what is not certain counts as yours."""
-    labels = tuple(runs_on)
-    return bool(labels) and all(_HOSTED.fullmatch(label) for label in labels)
 
 
 def is_narrowed(suite: Suite) -> bool:

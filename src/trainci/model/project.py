@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 
 from trainci.text import printable
@@ -195,6 +196,16 @@ class Suite(Settings):
     drafts: bool = True
     shards: int | None = None
     pack: bool = False
+
+
+# Only these names are certain to be GitHub's own machines, each thrown away after one job.
+_HOSTED = re.compile(r"ubuntu-(latest|slim|\d\d\.\d\d)(-arm)?")
+
+
+def is_hosted(runs_on: Iterable[str]) -> bool:
+    """Whether a job runs on a machine of GitHub's that no later job sees; what is not certain counts as yours."""
+    labels = tuple(runs_on)
+    return bool(labels) and all(_HOSTED.fullmatch(label) for label in labels)
 
 
 def job_ids(suite: str, changed: bool, job: str = "") -> tuple[str, ...]:

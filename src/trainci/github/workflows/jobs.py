@@ -13,9 +13,9 @@ from typing import Any
 
 from trainci.errors import UsageError
 from trainci.github import conditions
-from trainci.github.triggers import PUSHED, READY, is_hosted
+from trainci.github.triggers import PUSHED, READY
 from trainci.github.workflows import matrix
-from trainci.model import Project, Selection, Settings, Suite, Workflow, job_ids, settle
+from trainci.model import Project, Selection, Settings, Suite, Workflow, is_hosted, job_ids, settle
 from trainci.text import printable
 
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
