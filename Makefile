@@ -42,6 +42,7 @@ benchmarks: $(STAMP)
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.selection
 	$(BIN)/python -m benchmarks.output
+	$(BIN)/python -m benchmarks.packing
 	$(BIN)/python -m benchmarks.lease
 	$(BIN)/python -m benchmarks.verdicts
 

@@ -72,7 +72,9 @@ def test_the_same_test_in_two_suites_is_no_fault() -> None:
 
 
 def test_a_repository_without_tests_is_a_finding() -> None:
-    assert _find(_project()) == ["trainci.toml:1: there is no test file; project → tests looks for: tests/*.py."]
+    assert _find(_project()) == [
+        "trainci.toml:1: there is no test file; project → tests looks for: tests/*.py. [no-test-files]"
+    ]
 
 
 def test_findings_come_sorted_by_place_and_each_once() -> None:

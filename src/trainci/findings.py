@@ -2,23 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 
-from trainci.model import Declarations, Entry, Project, Suite, settings_of
+from trainci.globs import matches
+from trainci.model import Accepted, Declarations, Entry, Project, Suite, is_hosted, settings_of
 from trainci.text import counted, printable
+
+# What each means is in docs/checks.md. NOTES fail nothing.
+CODES = (
+    "accept-unused",
+    "ambiguous-id",
+    "cannot-run",
+    "contradicts-file",
+    "job-table",
+    "lost-result",
+    "no-num-gpus",
+    "no-test-files",
+    "registered-twice",
+    "stale-glob",
+    "too-many-gpus",
+    "unregistered",
+)
+NOTES = ("gpus-only", "no-image", "other-rules", "outside-globs")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong: where, and a sentence with the way out."""
+    """One thing that is wrong: where, and a sentence with the way out.
+
+    ``code`` is its kind, which no version changes. ``about`` is the file or the id of a test that it is about,
+    where that is not ``file``.
+    """
 
     file: str
     line: int
     sentence: str
+    code: str = ""
+    about: str = ""
 
     def __str__(self) -> str:
-        return f"{printable(self.file)}:{self.line}: {self.sentence}"
+        code = f" [{self.code}]" if self.code else ""
+        return f"{printable(self.file)}:{self.line}: {self.sentence}{code}"
+
+    @property
+    def subject(self) -> str:
+        """What `[check] accept` calls it by."""
+        return self.about or self.file
+
+
+def without_accepted(project: Project, found: Sequence[Finding]) -> list[Finding]:
+    """``found`` without what `[check] accept` names, and one for each of its lines that names nothing more."""
+    left = [one for one in found if not any(_accepts(line, one) for line in project.accepted)]
+    for line in project.accepted:
+        if not any(_accepts(line, one) for one in found):
+            file, _, number = line.where.rpartition(":")
+            sentence = f"accepts {line.code} of {printable(line.path)}, which is no longer found. Remove it."
+            left.append(Finding(file, int(number), sentence, "accept-unused"))
+    return left
+
+
+def _accepts(line: Accepted, finding: Finding) -> bool:
+    same = finding.subject == line.path or matches(finding.subject, line.path)
+    return finding.code == line.code and same
+
+
+def outside_globs(project: Project, files: Sequence[str], paths: Iterable[str]) -> list[Finding]:
+    """A note that counts the files among ``paths`` that are named like tests and are none of ``files``."""
+    started = {file for entry in project.registered for file in entry.files}
+    looks = sorted(path for path in {*paths} - {*files} if _TEST_LIKE.search(path) and not _is_below(path, started))
+    if not looks:
+        return []
+    shown = ", ".join(map(printable, looks[:3])) + (f" and {len(looks) - 3} more" if looks[3:] else "")
+    verb = "is named like a test" if len(looks) == 1 else "are named like tests"
+    sentence = f"{counted(len(looks), 'file')} {verb}, and no glob of project → tests finds them: {shown}."
+    return [Finding(project.config_file, 1, sentence, "outside-globs")]
+
+
+_TEST_LIKE = re.compile(r"(^|/)(test_[^/]*|[^/]*_test)\.py$")
+
+
+def _is_below(file: str, folders: Set[str]) -> bool:
+    return any(file[:at] in folders for at, ch in enumerate(file) if ch == "/")
 
 
 def entries(project: Project, files: Iterable[str]) -> tuple[Entry, ...]:
@@ -33,12 +99,20 @@ def find(project: Project, files: Sequence[str], declared: Mapping[Entry, Declar
     found = {*_unregistered(project, files), *_in_files(project, declared)}
     if not files:
         globs = printable(", ".join(project.test_globs)) or "none"
-        found.add(Finding(project.config_file, 1, f"there is no test file; project → tests looks for: {globs}."))
+        found.add(
+            Finding(
+                project.config_file,
+                1,
+                f"there is no test file; project → tests looks for: {globs}.",
+                "no-test-files",
+            )
+        )
     for suite in project.suites:
         found.update(_in_suite(project, suite, declared))
     found.update(_one_id_for_two(project, declared))
+    started = {file for entry in project.registered for file in entry.files}
     for entry, says in declared.items():
-        if not entry.where and entry.file in files:
+        if not entry.where and entry.file in files and not _is_below(entry.file, started):
             found.update(_undeclared(project, None, entry, says))
     return sorted(found, key=lambda finding: (finding.file, finding.line, finding.sentence))
 
@@ -47,7 +121,7 @@ def notes(declared: Mapping[Entry, Declarations]) -> list[Finding]:
     """What is not wrong, and leaves something out: the tests that virtual devices skip."""
     sentence = "runs on GPUs only: where devices are virtual, it is skipped."
     found = {
-        Finding(entry.file, says.requires_gpu_line, sentence)
+        Finding(entry.file, says.requires_gpu_line, sentence, "gpus-only")
         for entry, says in declared.items()
         if says.requires_gpu
     }
@@ -67,20 +141,21 @@ def parse_place(text: str, file: str) -> Finding | None:
 def _unregistered(project: Project, files: Sequence[str]) -> Iterator[Finding]:
     started = {file for entry in project.registered for file in entry.files}
     for file in files:
-        folders = (file[:at] for at, ch in enumerate(file) if ch == "/")
-        if file not in started and not any(folder in started for folder in folders):
-            yield Finding(file, 1, f"not registered: no label runs it. Add it to a suite of {project.config_file}.")
+        if file not in started and not _is_below(file, started):
+            sentence = f"not registered: no label runs it. Add it to a suite of {project.config_file}."
+            yield Finding(file, 1, sentence, "unregistered")
 
 
 def _in_files(project: Project, declared: Mapping[Entry, Declarations]) -> Iterator[Finding]:
     for entry, says in declared.items():
         for fault in filter(None, (says.fault, says.refusal)):
-            yield parse_place(fault, entry.file) or Finding(entry.file, 1, fault)
+            found = parse_place(fault, entry.file) or Finding(entry.file, 1, fault)
+            yield replace(found, code="cannot-run")
         if says.fault:
             continue
-        yield from (Finding(entry.file, line, sentence) for line, sentence in says.remarks)
+        yield from (Finding(entry.file, line, sentence, "lost-result") for line, sentence in says.remarks)
         if (says.num_gpus or 0) > project.max_gpus and entry.file:
-            yield Finding(entry.file, says.line, _too_many(says.num_gpus or 0, project))
+            yield Finding(entry.file, says.line, _too_many(says.num_gpus or 0, project), "too-many-gpus")
 
 
 def _one_id_for_two(project: Project, declared: Mapping[Entry, Declarations]) -> Iterator[Finding]:
@@ -101,17 +176,19 @@ def _one_id_for_two(project: Project, declared: Mapping[Entry, Declarations]) ->
             if before != started:
                 file, line = _place(entry)
                 sentence = f"{entry.id} is at {other.where}, too, with other settings. Give one of them a `name`."
-                yield Finding(file, line, sentence)
+                yield Finding(file, line, sentence, "ambiguous-id", entry.id)
 
 
 def _undeclared(project: Project, suite: Suite | None, entry: Entry, says: Declarations) -> Iterator[Finding]:
     """How many devices a test takes that does not say so itself, unless its suite does."""
     said = entry.num_gpus is not None or says.num_gpus is not None or (suite and suite.num_gpus is not None)
-    if says.fault or says.refusal or said or not says.needs_count:
+    # A machine of GitHub's has no devices to take.
+    if says.fault or says.refusal or said or not says.needs_count or (suite and is_hosted(suite.runs_on)):
         return
     count = settings_of(project, suite, entry, says).num_gpus
     takes = counted(count, "device") if count else "no device"
-    yield Finding(entry.file, 1, f"no NUM_GPUS, so it takes {takes}. Write NUM_GPUS = N at the top level.")
+    sentence = f"no NUM_GPUS, so it takes {takes}. Write NUM_GPUS = N at the top level."
+    yield Finding(entry.file, 1, sentence, "no-num-gpus")
 
 
 def _in_suite(project: Project, suite: Suite, declared: Mapping[Entry, Declarations]) -> Iterator[Finding]:
@@ -119,9 +196,8 @@ def _in_suite(project: Project, suite: Suite, declared: Mapping[Entry, Declarati
     for entry in suite.entries:
         file, line = _place(entry)
         if entry.id in seen:
-            yield Finding(
-                file, line, f"{entry.id} is already in suite {suite.name} ({seen[entry.id]}). Remove one."
-            )
+            sentence = f"{entry.id} is already in suite {suite.name} ({seen[entry.id]}). Remove one."
+            yield Finding(file, line, sentence, "registered-twice", entry.id)
         seen.setdefault(entry.id, entry.where)
         says = declared[entry]
         yield from _undeclared(project, suite, entry, says)
@@ -133,9 +209,11 @@ def _in_suite(project: Project, suite: Suite, declared: Mapping[Entry, Declarati
                 line,
                 f"num_gpus = {entry.num_gpus} contradicts NUM_GPUS = {says.num_gpus} of "
                 f"{printable(entry.file)}:{says.line}. Remove the override or change the file.",
+                "contradicts-file",
+                entry.id,
             )
         if entry.num_gpus > project.max_gpus:
-            yield Finding(file, line, _too_many(entry.num_gpus, project))
+            yield Finding(file, line, _too_many(entry.num_gpus, project), "too-many-gpus", entry.id)
 
 
 def _place(entry: Entry) -> tuple[str, int]:

@@ -92,6 +92,15 @@ class Repository:
         )
         return replace(selected, unseen=affected.notes)
 
+    def changed_files(self, base: str) -> tuple[str, ...]:
+        """The files that differ from ``base``, or from the project's own branch where it is empty.
+
+        :raises UsageError: there is nothing to compare with.
+        """
+        base = base or f"origin/{self.project.base}"
+        changes = git.compare(self.root, base, uncommitted=False).changes
+        return tuple(dict.fromkeys(path for one in changes for path in (one.path, one.old_path) if path))
+
     def paths(self) -> frozenset[str]:
         """Every file of the repository, as git lists them; outside of one, all but what is in hidden folders."""
         listing = git.listing(self.root)

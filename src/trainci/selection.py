@@ -61,7 +61,8 @@ def choose(
 ) -> tuple[Choice, ...]:
     """The entries that ``selectors`` and ``ids`` name.
 
-    A selector is a label, a suite, a file (all its variants), a test id or a glob; an id names one variant.
+    A selector is a label, a suite, a file (all its variants), a test id or a glob; an id names one variant, of what
+    the selectors name where there are any.
     ``files`` are the test files that exist. ``changed`` maps the ids of the tests that a change reaches to the
     reason; with ``only_changed`` it narrows what the selectors name, or chooses alone when there are none.
 
@@ -74,7 +75,10 @@ def choose(
     chosen = [
         choice for selector in selectors for choice in _choose_one(project, registered, selector, known, changed)
     ]
-    chosen += [choice for test_id in ids for choice in _choose_id(project, registered, test_id, known)]
+    if selectors and ids:
+        chosen = _narrowed(chosen, ids)
+    else:
+        chosen += [choice for test_id in ids for choice in _choose_id(project, registered, test_id, known)]
     if only_changed:
         chosen = [
             replace(choice, reason="; ".join(dict.fromkeys([choice.reason, changed[choice.entry.id]])))
@@ -82,6 +86,17 @@ def choose(
             if choice.entry.id in changed
         ]
     return tuple(chosen)
+
+
+def _narrowed(chosen: Sequence[Choice], ids: Sequence[str]) -> list[Choice]:
+    """Those of ``chosen`` that ``ids`` name.
+
+    :raises UsageError: an id names none of them.
+    """
+    there = {choice.entry.id for choice in chosen}
+    if missing := [test_id for test_id in ids if test_id not in there]:
+        raise UsageError(f"{printable(missing[0])} is none of the tests that were named. See `trainci list`.")
+    return [choice for choice in chosen if choice.entry.id in ids]
 
 
 def wants_changes(project: Project, selectors: Iterable[str]) -> bool:
@@ -106,12 +121,16 @@ def _registered(project: Project) -> _Registered:
 def _choose_one(
     project: Project, registered: _Registered, selector: str, files: Set[str], changed: Mapping[str, str]
 ) -> list[Choice]:
-    for suite in project.suites:
-        if selector in (suite.label, suite.name):
+    if suites := [suite for suite in project.suites if selector in (suite.label, suite.name)]:
+        found = []
+        for suite in suites:
             if suite.changed:
-                found = _changed_choices(registered, changed, files)
-                return [_taken_over(choice, suite, choice.reason) for choice in found]
-            return _suite_choices(project, suite, f"{'label' if selector == suite.label else 'suite'} {selector}")
+                touched = _changed_choices(registered, changed, files)
+                found += [_taken_over(choice, suite, choice.reason) for choice in touched]
+            else:
+                reason = f"{'label' if selector == suite.label else 'suite'} {selector}"
+                found += suite_choices(project, suite, reason)
+        return found
     path = posixpath.normpath(selector)
     if by_file := _variants(registered, path, files, "file"):
         return by_file
@@ -132,12 +151,38 @@ def _choose_one(
     raise UsageError(_unknown(project, selector, files, "label, suite, test file, test id or glob of a test"))
 
 
-def _suite_choices(project: Project, suite: Suite, reason: str) -> list[Choice]:
-    """The entries of ``suite``: its own, or every registered one."""
-    if not suite.all_tests:
-        return [Choice(entry, suite, reason) for entry in suite.entries]
-    everything = (Choice(entry, other, reason) for other in project.suites for entry in other.entries)
-    return [_taken_over(choice, suite, reason) for choice in everything]
+def suite_choices(project: Project, suite: Suite, reason: str) -> list[Choice]:
+    """The entries of ``suite``: its own and those of the suites that it includes, or every registered one."""
+    if suite.all_tests:
+        everything = (Choice(entry, other, reason) for other in project.suites for entry in other.entries)
+        return [_taken_over(c, suite, reason) for c in everything if not is_named(c.entry, suite.exclude)]
+    made: dict[str, list[Choice]] = {}
+    for one in _included_first(project, suite):
+        own = {entry.id: Choice(entry, one, reason) for entry in one.entries}
+        others = (choice for name in one.include for choice in made[name] if choice.entry.id not in own)
+        taken = (_taken_over(c, one, reason) for c in others if not is_named(c.entry, one.exclude))
+        first = {choice.entry.id: choice for choice in reversed([*taken])}
+        made[one.name] = [*(Choice(entry, one, reason) for entry in one.entries), *reversed(first.values())]
+    return made[suite.name]
+
+
+def _included_first(project: Project, suite: Suite) -> list[Suite]:
+    """``suite`` and all that it includes, each after those that it includes itself. There is no circle."""
+    by_name = {other.name: other for other in project.suites}
+    done: dict[str, Suite] = {}
+    waiting = [suite]
+    while waiting:
+        missing = [by_name[name] for name in waiting[-1].include if name not in done]
+        if missing:
+            waiting += missing
+        else:
+            done.setdefault(waiting[-1].name, waiting.pop())
+    return list(done.values())
+
+
+def is_named(entry: Entry, patterns: Iterable[str]) -> bool:
+    """Whether one of ``patterns`` is the id of ``entry``, or a glob of a file that it starts."""
+    return any(entry.id == pattern or any(matches(file, pattern) for file in entry.files) for pattern in patterns)
 
 
 def _choose_id(project: Project, registered: _Registered, test_id: str, files: Set[str]) -> list[Choice]:

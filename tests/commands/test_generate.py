@@ -109,7 +109,7 @@ def test_no_template_says_where_it_would_be(repository):
         ('[suites.a]\nschedule = "daily"\n', "is no cron line of five fields"),
         ('[suites.a]\nsecrets = ["GITHUB_TOKEN"]\n', "is no name that GitHub allows for a secret"),
         ('[workflow]\nmounts = ["../x:/y"]\n', "is no mount"),
-        ('[suites.a]\n[suites.b]\nlabel = "RUN-CI-A"\n', "RUN-CI-A already starts suite a"),
+        ('[suites.a]\njob = "x"\n[suites.b]\njob = "X"\n', "its job X is one of suite a, too"),
     ],
 )
 def test_a_configuration_that_cannot_become_a_workflow_is_refused(case, tmp_path, config, sentence):

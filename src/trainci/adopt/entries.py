@@ -13,6 +13,8 @@ from trainci.adopt.tree import Tree
 from trainci.globs import is_glob
 
 _PYTHON = re.compile(r"(?:.*/)?python(?:3(?:\.\d+)?)?")
+# What of a condition or a loop is followed by a command.
+_BRANCHES = ("then", "else", "do")
 _SHELLS = {"bash", "sh", "zsh"}
 _TEST_FOLDERS = {"test", "tests", "testing", "ci_tests", "e2e"}
 # Below those, what runs tests and is none.
@@ -160,8 +162,12 @@ def _entries(
 
 
 def runs_something(command: Command) -> bool:
-    """Whether it starts a script or tests, whichever those are."""
-    words, _ = _without_launcher(command.words)
+    """Whether it, or a branch of it, starts a script or tests, whichever those are."""
+    starts = [0, *(at + 1 for at, word in enumerate(command.words) if word in _BRANCHES)]
+    return any(_is_runner(_without_launcher(command.words[at:])[0]) for at in starts)
+
+
+def _is_runner(words: tuple[str, ...]) -> bool:
     runs = bool(words) and (_PYTHON.fullmatch(words[0]) or words[0] in {*_SHELLS, "pytest", "torchrun"})
     return bool(runs) and "install" not in words
 

@@ -70,6 +70,19 @@ def _named(suites: Sequence[Suite]) -> list[Suite]:
         if not suite.registers and (wanted.count(name) > 1 or name.lower() == "all"):
             name = _slug(f"{file}-{name}") or "suite"
         made.append(replace(suite, name=_free(name, made), job="" if suite.select else _job(suite.job)))
+    return _jobs_once(made)
+
+
+def _jobs_once(suites: Sequence[Suite]) -> list[Suite]:
+    """The suites, with no id of a job for two of them: the jobs of several workflows stand in one."""
+    taken: dict[str, Suite] = {}
+    made = []
+    for suite in suites:
+        first = taken.setdefault(suite.job.lower(), suite) if suite.job else suite
+        if first is not suite:
+            text = f"job {suite.job}: the suite {first.name} has that id in the one workflow; this one gets another"
+            suite = replace(suite, job="", notes=(*suite.notes, Note(text, suite.place, left=False)))
+        made.append(suite)
     return made
 
 

@@ -13,6 +13,7 @@ from trainci.affected.tree import Tree
 from trainci.affected.ways import origin, way
 from trainci.globs import matches
 from trainci.model import Change, Entry, PathRule, Project, Suite
+from trainci.selection import suite_choices
 from trainci.text import counted, listed, printable
 
 _CHANGE_WORDS = {"A": "added", "M": "modified", "T": "modified", "C": "copied"}
@@ -145,7 +146,10 @@ class _Finder:
         if any(entry.id == test or matches(entry.file, test) for test in rule.tests):
             return True
         named = [suite for suite in self._project.suites if suite.name in rule.suites]
-        return bool(entry.where) and any(suite.all_tests or entry in suite.entries for suite in named)
+        return bool(entry.where) and any(
+            suite.all_tests or entry in (choice.entry for choice in suite_choices(self._project, suite, ""))
+            for suite in named
+        )
 
     def _rules(self) -> tuple[PathRule, ...]:
         return self._project.path_rules

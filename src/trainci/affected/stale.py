@@ -29,4 +29,4 @@ def stale_globs(project: Project, paths: Iterable[str], test_files: Sequence[str
 
 def _finding(where: str, sentence: str) -> Finding:
     file, _, line = where.rpartition(":")
-    return Finding(file, int(line), sentence)
+    return Finding(file, int(line), sentence, "stale-glob")

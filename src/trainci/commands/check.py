@@ -5,7 +5,10 @@ from __future__ import annotations
 import click
 
 from trainci import findings
+from trainci.adopt.differences import missing_of_job_tables, other_rules
+from trainci.adopt.tree import repository_tree
 from trainci.affected import stale_globs
+from trainci.config.accepting import accept
 from trainci.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, PlacedFaults
 from trainci.github import actions as github
 from trainci.github import exposure
@@ -17,7 +20,8 @@ from trainci.text import counted, printable
 @click.option(
     "--format", "form", type=click.Choice(["text", "github"]), default="text", help="How to print findings."
 )
-def command(form: str) -> int:
+@click.option("--accept-current", is_flag=True, help="Write what is found now into [check] accept of trainci.toml.")
+def command(form: str, accept_current: bool) -> int:
     """Find what is wrong with suites and test files.
 
     Exit code 1 when something is, 2 when trainci.toml itself cannot be used.
@@ -32,7 +36,16 @@ def command(form: str) -> int:
     declared = repository.declarations(findings.entries(repository.project, repository.files))
     found = [*repository.misregistered, *findings.find(repository.project, repository.files, declared)]
     found += stale_globs(repository.project, repository.paths(), repository.files)
+    tree = repository_tree(repository.root)
+    found += missing_of_job_tables(tree, tree.read(repository.project.config_file))
+    found = findings.without_accepted(repository.project, found)
     notes = [*findings.notes(declared), *exposure.notes(repository.project)]
+    notes += other_rules(tree, repository.project.base)
+    notes += findings.outside_globs(repository.project, repository.files, repository.paths())
+    if accept_current:
+        count = accept(repository.root, [one for one in found if one.code != "accept-unused"])
+        click.echo(f"{counted(count, 'line')} written into [check] accept of {repository.project.config_file}.")
+        return EXIT_OK
     if form == "github":
         lines = github.first_annotations([*_annotations(found, "error"), *_annotations(notes, "notice")])
     else:
@@ -43,9 +56,14 @@ def command(form: str) -> int:
         click.echo(counted(len(found), "finding") + ".")
         return EXIT_FAILED
     files, suites = len(repository.files), len(repository.project.suites)
-    click.echo(f"{counted(files, 'test file')} and {counted(suites, 'suite')}: nothing is wrong.")
+    accepted = len(repository.project.accepted)
+    besides = f" besides what {counted(accepted, 'line')} of [check] accept takes as it is" if accepted else ""
+    click.echo(f"{counted(files, 'test file')} and {counted(suites, 'suite')}: nothing is wrong{besides}.")
     return EXIT_OK
 
 
 def _annotations(found: list[findings.Finding], level: str) -> list[github.Annotation]:
-    return [github.Annotation(one.sentence, printable(one.file), one.line, level=level) for one in found]
+    return [
+        github.Annotation(f"{one.sentence} [{one.code}]", printable(one.file), one.line, level=level)
+        for one in found
+    ]

@@ -8,8 +8,9 @@ import click
 
 from trainci import config
 from trainci.errors import EXIT_FAILED, EXIT_OK, UsageError
-from trainci.github.workflows import jobs, loader, render
+from trainci.github.workflows import jobs, loader, render, requirement
 from trainci.repository import Request, open_repository
+from trainci.text import printable
 
 
 @click.command("generate")
@@ -33,12 +34,22 @@ def command(check: bool) -> int:
         if one.drifted:
             render.write(root, one)
         click.echo(f"{'wrote' if one.drifted else 'unchanged'} {one.path}")
+    if any("TRAINCI:" in one.text for one in rendered) and (sentence := requirement.warning(_requirement(root))):
+        click.echo(f"trainci: {printable(sentence)}", err=True)
     return EXIT_OK
 
 
 def render_workflows(root: Path) -> list[render.Rendered]:
     """What each template of the repository around the current directory gives."""
     return render.render_all(root, _context)
+
+
+def _requirement(root: Path) -> str:
+    """What the jobs install as trainci; nothing where no trainci.toml says."""
+    try:
+        return config.load(root).workflow.trainci
+    except UsageError:
+        return ""
 
 
 def _root(start: Path) -> Path:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from pathlib import Path
 
 import click
 
+from trainci.adopt.differences import other_rules
+from trainci.adopt.tree import repository_tree
 from trainci.errors import EXIT_OK, UsageError
 from trainci.github import actions as github
 from trainci.github import payload, triggers
 from trainci.github.workflows import matrix
-from trainci.repository import Request, open_repository
+from trainci.github.workflows.jobs import varies
+from trainci.history import open_existing
+from trainci.model import Selection
+from trainci.paths import StatePaths
+from trainci.repository import Repository, Request, open_repository
 
 
 @click.command("plan")
@@ -21,27 +28,45 @@ from trainci.repository import Request, open_repository
     "--event-name", default="", metavar="NAME", help="pull_request, push, …; told from the payload if not given."
 )
 @click.option("--changed", is_flag=True, help="The tests that differ from the base branch.")
-@click.option("--base", default="", metavar="REF", help="What --changed compares with; origin/<base> by default.")
+@click.option(
+    "--base",
+    default="",
+    metavar="REF",
+    help="What changes are compared with; else what the event says, or origin/<base>.",
+)
 @click.option(
     "--format",
     "form",
     type=click.Choice(["text", "github"]),
     default="text",
-    help="github: write matrix= and has_tests= to $GITHUB_OUTPUT, or to standard output without one.",
+    help="github: write suites=, or matrix= and has_tests=, to $GITHUB_OUTPUT, or to standard output.",
 )
 def command(event: Path | None, event_name: str, changed: bool, base: str, form: str) -> int:
     """Say which suites an event would start and why, or list the changed tests. Starts nothing."""
     if (event is None) == (not changed):
         raise UsageError("say either --event FILE or --changed.")
-    return _plan_changed(base, form) if event is None else _plan_event(event, event_name)
+    return _plan_changed(base, form) if event is None else _plan_event(event, event_name, base, form)
 
 
-def _plan_event(event: Path, event_name: str) -> int:
-    decisions = triggers.decide(open_repository().project, payload.read_trigger(event, event_name))
+def _plan_event(event: Path, event_name: str, base: str, form: str) -> int:
+    repository = open_repository()
+    trigger = payload.read_trigger(event, event_name)
+    if trigger.name in ("pull_request", "push") and any(map(triggers.is_narrowed, repository.project.suites)):
+        changed = repository.changed_files(base or payload.compared_with(event))
+        trigger = dataclasses.replace(trigger, changed=changed)
+    decisions = triggers.decide(repository.project, trigger)
     width = max((len(decision.suite.name) for decision in decisions), default=0)
+    in_job = form == "github"
     for decision in decisions:
-        click.echo(f"{'run ' if decision.runs else 'skip'}  {decision.suite.name:<{width}}  {decision.reason}")
-    click.echo(f"{sum(decision.runs for decision in decisions)} of {len(decisions)} suites would run.")
+        line = f"{'run ' if decision.runs else 'skip'}  {decision.suite.name:<{width}}  {decision.reason}"
+        click.echo(github.inert(line), err=in_job)
+    click.echo(f"{sum(decision.runs for decision in decisions)} of {len(decisions)} suites would run.", err=in_job)
+    if not in_job:
+        for note in other_rules(repository_tree(repository.root), repository.project.base):
+            click.echo(str(note))
+    else:
+        names = [decision.suite.name for decision in decisions if decision.runs]
+        github.write_outputs({"suites": json.dumps(names)}, os.environ)
     return EXIT_OK
 
 
@@ -56,8 +81,18 @@ def _plan_changed(base: str, form: str) -> int:
         click.echo(github.inert(line), err=form == "github")
     if selected.note:
         click.echo(selected.note, err=form == "github")
-    entries = matrix.entries(selected, repository.project.workflow.queue)
+    project = repository.project
+    differs = suite is not None and varies(project, suite, selected)
+    past = _medians(repository, selected) if suite and suite.shards else {}
+    entries = matrix.entries(selected, project.workflow.queue, suite, past, varies=differs)
     if form == "github":
         outputs = {"matrix": json.dumps({"include": entries}), "has_tests": json.dumps(bool(entries))}
         github.write_outputs(outputs, os.environ)
     return EXIT_OK
+
+
+def _medians(repository: Repository, selected: Selection) -> dict[str, float]:
+    """How long each test takes, in seconds, as far as there is a history."""
+    history = open_existing(StatePaths(repository.root))
+    past = history.past(item.test.id for item in selected.tests) if history else {}
+    return {test_id: one.median for test_id, one in past.items() if one.median is not None}

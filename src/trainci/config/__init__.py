@@ -28,7 +28,8 @@ from trainci.config.tables import (
 )
 from trainci.errors import PlacedFaults, UsageError
 from trainci.globs import is_glob, matches
-from trainci.model import Blame, Entry, Kind, LogRule, PathRule, Project, Suite, Verdicts, Workflow
+from trainci.model import Accepted, Blame, Entry, Kind, LogRule, PathRule, Project, Suite, Verdicts, Workflow
+from trainci.selection import is_named
 from trainci.toml_lines import toml_lines
 
 if sys.version_info >= (3, 11):
@@ -124,6 +125,10 @@ def _project(parsed: FileTable, lines: _Lines, root: Path) -> Project:
         ),
         max_changed=table.max_changed,
         verdicts=_verdicts(parsed.verdicts),
+        accepted=tuple(
+            Accepted(one.code, one.path, one.reason, lines.place("check", "accept", index))
+            for index, one in enumerate(parsed.check.accept)
+        ),
     )
 
 
@@ -168,7 +173,11 @@ def _suite(name: str, suite: SuiteTable, workflow: WorkflowTable, lines: _Lines,
         name=name,
         label=suite.label or default_label(name),
         description=suite.description,
-        entries=tuple(_entries(written, ("suites", name, "tests"), lines, root)),
+        entries=tuple(
+            entry
+            for entry in _entries(written, ("suites", name, "tests"), lines, root)
+            if not is_named(entry, suite.exclude)
+        ),
         all_tests=suite.tests == "all",
         changed=suite.select == "changed",
         always=suite.always,
@@ -178,6 +187,15 @@ def _suite(name: str, suite: SuiteTable, workflow: WorkflowTable, lines: _Lines,
         runs_on_where=lines.place(*written_runs_on) if has_runs_on else "",
         schedule=suite.schedule,
         devices=suite.devices,
+        job=suite.job,
+        include=tuple(suite.include),
+        exclude=tuple(suite.exclude),
+        paths=tuple(suite.paths),
+        paths_ignore=tuple(suite.paths_ignore),
+        branches=tuple(suite.branches),
+        drafts=suite.drafts,
+        shards=suite.jobs,
+        pack=suite.pack,
         **_settings(suite),
     )
 

@@ -8,8 +8,10 @@ from typing import Any
 
 from trainci.config.tables import (
     CONFIG_FILE,
+    AcceptTable,
     AffectedTable,
     CatalogTable,
+    CheckTable,
     EntryTable,
     FileTable,
     ProjectTable,
@@ -75,6 +77,8 @@ _TABLES: dict[tuple[str | int, int], type[Table]] = {
     ("suites", 5): EntryTable,
     ("suites", 7): StepTable,
     ("affected", 3): AffectedTable,
+    ("check", 2): CheckTable,
+    ("check", 4): AcceptTable,
 }
 
 
@@ -119,23 +123,14 @@ def clash_faults(document: dict[str, Any]) -> Iterator[tuple[Path, str]]:
         yield ("project", "default_gpus"), "is an older name of `num_gpus`, which stands there, too; remove it"
     written = document.get("suites")
     suites: dict[str, Any] = written if isinstance(written, dict) else {}
-    labels: dict[str, str] = {}
     jobs: dict[str, str] = {}
     for name, suite in suites.items():
         if not isinstance(suite, dict):
             continue
         label = str(suite.get("label") or default_label(name))
-        # GitHub tells no two labels apart by their case.
-        if caseless(label) in labels:
-            other = printable(labels[caseless(label)])
-            yield (
-                ("suites", name, "label"),
-                f"{printable(label)} already starts suite {other}; give each its own",
-            )
-        labels.setdefault(caseless(label), name)
         if label != name and label in suites:
             yield ("suites", name, "label"), f"{printable(label)} is the name of another suite; give each its own"
-        for job in job_ids(name, suite.get("select") == "changed"):
+        for job in job_ids(name, suite.get("select") == "changed", str(suite.get("job") or "")):
             if (other := jobs.setdefault(caseless(job), name)) != name:
                 yield (
                     ("suites", name),
@@ -144,6 +139,11 @@ def clash_faults(document: dict[str, Any]) -> Iterator[tuple[Path, str]]:
                 break
         if suite.get("select") and suite.get("tests"):
             yield ("suites", name, "select"), 'select = "changed" finds its tests itself; remove `tests`'
+        if suite.get("include") and (suite.get("select") or suite.get("tests") == "all"):
+            yield ("suites", name, "include"), "this suite finds its tests itself; remove `include`"
+        if suite.get("jobs") and suite.get("pack"):
+            yield ("suites", name, "jobs"), "`pack` puts all tests into one job; remove one of the two"
+    yield from _include_faults(suites)
     rules = document.get("affected")
     for index, rule in enumerate(rules if isinstance(rules, list) else ()):
         if not isinstance(rule, dict):
@@ -155,3 +155,34 @@ def clash_faults(document: dict[str, Any]) -> Iterator[tuple[Path, str]]:
             if isinstance(name, str) and name not in suites:
                 known = ", ".join(map(printable, suites)) or "none"
                 yield ("affected", index, "suites", number), f"{printable(name)} is no suite; there are: {known}"
+
+
+def _include_faults(suites: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+    """Included suites that are none, that have no tests to give, or that lead back to where they began."""
+    included = {name: _included(suite) for name, suite in suites.items()}
+    for name, others in included.items():
+        for number, other in enumerate(others):
+            place: Path = ("suites", name, "include", number)
+            if other not in suites:
+                known = ", ".join(map(printable, suites))
+                yield place, f"{printable(other)} is no suite; there are: {known}"
+            elif isinstance(suites[other], dict) and suites[other].get("select"):
+                yield place, f"{printable(other)} holds what a change touches, which no other suite can include"
+            elif name in _reached(other, included):
+                yield place, f"{printable(other)} includes this suite in turn; remove one of the two"
+
+
+def _included(suite: Any) -> list[str]:
+    written = suite.get("include") if isinstance(suite, dict) else None
+    return [name for name in written if isinstance(name, str)] if isinstance(written, list) else []
+
+
+def _reached(start: str, included: dict[str, list[str]]) -> set[str]:
+    """``start`` and every suite that it includes, to the end."""
+    reached, waiting = set(), [start]
+    while waiting:
+        name = waiting.pop()
+        if name not in reached:
+            reached.add(name)
+            waiting += included.get(name, [])
+    return reached

@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from trainci.config import values as allowed
+from trainci.findings import CODES
 from trainci.log_files import packaged_rules
 from trainci.text import printable
 
@@ -171,6 +172,21 @@ class SuiteTable(SettingsTable):
         "", description='When to run besides, as a cron line in UTC: "30 2 * * *".'
     )
     devices: Argument = Field("auto", description="What `trainci run --devices` gets in its job.")
+    job: Annotated[StrictStr, AfterValidator(allowed.job_id)] = Field(
+        "", description="Id of its job, so that a required check keeps its name; e2e-test-<name> when left out."
+    )
+    include: list[StrictStr] = Field([], description="Suites, by name, whose tests are tests of this one, too.")
+    exclude: list[Argument] = Field([], description="Files (globs) and ids of tests that are left out.")
+    paths: list[Glob] = Field([], description="Pushes start it only when they touch one of these (globs).")
+    paths_ignore: list[Glob] = Field([], description="Changes of these files alone do not start it (globs).")
+    branches: list[Annotated[StrictStr, AfterValidator(allowed.branch_pattern)]] = Field(
+        [], description='Only pull requests against these branches and pushes to them: "main", "v0.*".'
+    )
+    drafts: StrictBool = Field(True, description="false: not for a draft, until it is ready for review.")
+    jobs: Annotated[StrictInt, Field(ge=1, le=256)] | None = Field(
+        None, description="Spread the tests over so many jobs, by their time; one job a test when left out."
+    )
+    pack: StrictBool = Field(False, description="One job for all its tests, packed onto the devices.")
 
 
 class ProjectTable(SettingsTable):
@@ -252,6 +268,20 @@ class VerdictsTable(Table):
     rules: list[LogRuleTable] = Field([], description="Rules of this repository; they go before trainci's.")
 
 
+class AcceptTable(Table):
+    """A finding of `trainci check` that is taken as it is."""
+
+    code: Literal[CODES] = Field(description="Its kind, as docs/checks.md lists them.")  # type: ignore[valid-type]
+    path: Argument = Field(min_length=1, description="The file (a glob) or the id of the test that it is about.")
+    reason: StrictStr = Field(min_length=1, description="Why.")
+
+
+class CheckTable(Table):
+    """What only `trainci check` needs."""
+
+    accept: list[AcceptTable] = Field([], description="Findings that are taken as they are.")
+
+
 class FileTable(Table):
     """trainci.toml: the suites, labels and limits of a repository under trainci."""
 
@@ -261,6 +291,7 @@ class FileTable(Table):
     verdicts: VerdictsTable = Field(default_factory=lambda: VerdictsTable())
     suites: dict[SuiteName, SuiteTable] = {}
     affected: list[AffectedTable] = Field([], description="What a change of some paths reaches.")
+    check: CheckTable = Field(default_factory=lambda: CheckTable())
 
 
 def json_schema() -> dict[str, Any]:

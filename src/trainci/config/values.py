@@ -13,6 +13,9 @@ from trainci.text import printable
 # Less the rest of the longest id that `job_ids` makes of it.
 _LONGEST_SUITE = 80
 _LONGEST_LABEL = 50
+_LONGEST_JOB = 90
+# The jobs of the template that belong to no suite.
+RESERVED_JOBS = ("commit", "plan")
 # What the steps of a job read themselves, and what makes a program run something else.
 _TAKEN = (
     "CI", "DEVICES", "ENV", "HOME", "IFS", "PATH", "SHELL", "SHELLOPTS", "TEST_ID", "TMPDIR", "USER",
@@ -131,6 +134,25 @@ def branch(name: str) -> str:
         raise ValueError(
             f"{printable(name) or 'an empty string'} is no name of a branch; write it without `origin/`"
         )
+    return name
+
+
+def branch_pattern(name: str) -> str:
+    """The name of a branch, in which ``*`` stands for any part of a component and ``**`` for several."""
+    branch(name.replace("*", "x"))
+    return name
+
+
+def job_id(name: str) -> str:
+    """The id of a job of GitHub, with room for what `job_ids` makes of it."""
+    if not re.fullmatch(r"([A-Za-z_][A-Za-z0-9_-]*)?", name):
+        raise ValueError(
+            f"{printable(name)} is no id of a job: letters, digits, '-' and '_', with a letter or '_' first"
+        )
+    if name.lower() in RESERVED_JOBS:
+        raise ValueError(f"{name} is a job that the workflow has already; name this one otherwise")
+    if len(name) > _LONGEST_JOB:
+        raise ValueError(f"an id of a job has at most {_LONGEST_JOB} characters here, and this one has {len(name)}")
     return name
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from trainci.findings import Finding
-from trainci.github.triggers import is_hosted
-from trainci.model import Project
+from trainci.model import Project, is_hosted
 
 
 def notes(project: Project) -> list[Finding]:
@@ -28,4 +27,5 @@ def _note(where: str, names: Sequence[str]) -> Finding:
         int(line),
         f"the jobs of {', '.join(names)} have no image: what a fork's code leaves on the machine is there for "
         "later jobs. Set `image`, or use runners that are thrown away (docs/security.md).",
+        "no-image",
     )

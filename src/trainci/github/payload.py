@@ -40,9 +40,34 @@ def read_trigger(path: Path, name: str = "") -> Trigger:
         # A head whose repository is gone is somebody else's, too.
         fork=name == "pull_request" and head != _at(payload, "repository", "full_name"),
         ref=_text(payload, "ref"),
+        branch=_branch(payload),
+        draft=_at(payload, "pull_request", "draft") is True,
         cron=_text(payload, "schedule"),
         choice=_text(payload, "inputs", "suite"),
     )
+
+
+def _branch(payload: Mapping[str, Any]) -> str:
+    if base := _text(payload, "pull_request", "base", "ref"):
+        return f"refs/heads/{base}"
+    return _text(payload, "merge_group", "base_ref") or _text(payload, "ref")
+
+
+def compared_with(path: Path) -> str:
+    """What the changes of the event in ``path`` are to be compared with; empty where it changes nothing.
+
+    :raises UsageError: the payload cannot be read.
+    """
+    payload = _read(path)
+    if branch := _text(payload, "pull_request", "base", "ref"):
+        return f"origin/{branch}"
+    return _commit_before(payload)
+
+
+def _commit_before(payload: Mapping[str, Any]) -> str:
+    commit = _text(payload, "before") or _text(payload, "merge_group", "base_sha")
+    # A branch that is new was nothing before its first push: a commit of zeros.
+    return commit if _COMMIT.fullmatch(commit) and commit.strip("0") else ""
 
 
 def base(environment: Mapping[str, str]) -> str:
@@ -58,10 +83,7 @@ def base(environment: Mapping[str, str]) -> str:
     path, name = environment.get("GITHUB_EVENT_PATH"), environment.get("GITHUB_EVENT_NAME")
     if not path or name not in ("push", "merge_group"):
         return ""
-    payload = _read(Path(path))
-    commit = _text(payload, "before") if name == "push" else _text(payload, "merge_group", "base_sha")
-    # A branch that is new was nothing before its first push: a commit of zeros.
-    return commit if _COMMIT.fullmatch(commit) and commit.strip("0") else ""
+    return _commit_before(_read(Path(path)))
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -5,17 +5,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trainci.model import Project, Suite, Trigger
-from trainci.text import caseless
+from trainci.globs import is_glob, matches
+from trainci.model import Project, Suite, Trigger, is_hosted
+from trainci.text import caseless, printable
 
 ALL_SUITES = "all"
 PUSHED = ("opened", "reopened", "synchronize")
-# Only these names are certain to be GitHub's own machines, each thrown away after one job.
-_HOSTED = re.compile(r"ubuntu-(latest|slim|\d\d\.\d\d)(-arm)?")
+READY = "ready_for_review"
 
 
 @dataclass(frozen=True)
@@ -27,14 +26,26 @@ class Decision:
     reason: str
 
 
-def is_hosted(runs_on: Iterable[str]) -> bool:
-    """Whether a job runs on a machine of GitHub's that no later job sees; what is not certain counts as yours."""
-    labels = tuple(runs_on)
-    return bool(labels) and all(_HOSTED.fullmatch(label) for label in labels)
+def is_narrowed(suite: Suite) -> bool:
+    """Whether a push starts ``suite`` only when it touches certain files."""
+    return bool(suite.paths or suite.paths_ignore)
+
+
+def has_branch_globs(suite: Suite) -> bool:
+    """Whether the branches of ``suite`` are more than names, which is too much for GitHub's expressions."""
+    return any(is_glob(branch) for branch in suite.branches)
+
+
+def is_pushed(suite: Suite, action: str) -> bool:
+    """Whether a pull request's ``action`` brings code that ``suite`` has not seen; to one without drafts, READY."""
+    return action in PUSHED or (action == READY and not suite.drafts)
 
 
 def decide(project: Project, trigger: Trigger) -> tuple[Decision, ...]:
-    """For each suite of ``project``, whether ``trigger`` starts it."""
+    """For each suite of ``project``, whether ``trigger`` starts it.
+
+    Where nobody looked for the changed files (``trigger.changed`` is None), no suite is held back by its paths.
+    """
     return tuple(Decision(suite, *_decide(suite, project.base, trigger)) for suite in project.suites)
 
 
@@ -48,22 +59,29 @@ def _decide(suite: Suite, base: str, trigger: Trigger) -> tuple[bool, str]:
         due = bool(suite.schedule) and _same(trigger.cron, suite.schedule)
         return due, f"its schedule is due: {suite.schedule}" if due else "not on this schedule"
     if trigger.name == "push":
-        if not _same(trigger.ref, f"refs/heads/{base}"):
-            return False, f"a push to something else than {base}"
-        return (
-            suite.always,
-            f"runs on every push to {base}" if suite.always else "runs for its label, not for a push",
-        )
+        branches = suite.branches or (base,)
+        if not _is_for(branches, trigger.ref):
+            return False, f"a push to something else than {_listed(branches)}"
+        if not suite.always:
+            return False, "runs for its label, not for a push"
+        return _if_touched(suite, trigger, f"runs on every push to {_listed(branches)}")
     if trigger.name == "merge_group":
+        if suite.branches and not _is_for(suite.branches, trigger.branch):
+            return False, f"the queue is for something else than {_listed(suite.branches)}"
         return suite.always, "runs in the merge queue" if suite.always else "runs for its label, not in the queue"
     return False, f"{trigger.name} starts nothing"
 
 
 def _pull_request(suite: Suite, trigger: Trigger) -> tuple[bool, str]:
+    if suite.branches and not _is_for(suite.branches, trigger.branch):
+        branch = printable(trigger.branch.removeprefix("refs/heads/")) or "no branch"
+        return False, f"the pull request is against {branch}, and the suite is for {_listed(suite.branches)}"
+    if trigger.draft and not suite.drafts:
+        return False, "the pull request is a draft: it starts when it is ready for review"
     if trigger.action == "labeled":
         added = _same(trigger.label, suite.label)
         return added, f"label {suite.label} was added" if added else "another label was added"
-    if trigger.action not in PUSHED:
+    if not is_pushed(suite, trigger.action):
         return False, f"a pull request that was {trigger.action or 'touched'} starts nothing"
     labelled = any(_same(label, suite.label) for label in trigger.labels)
     if not (suite.always or labelled):
@@ -71,7 +89,30 @@ def _pull_request(suite: Suite, trigger: Trigger) -> tuple[bool, str]:
     if trigger.fork and not is_hosted(suite.runs_on):
         # Who added the label looked at the code of that moment, not at this one.
         return False, f"code of a fork runs on {', '.join(suite.runs_on)} only when {suite.label} is added, again"
-    return True, "runs on every pull request" if suite.always else f"the pull request has label {suite.label}"
+    reason = "runs on every pull request" if suite.always else f"the pull request has label {suite.label}"
+    return _if_touched(suite, trigger, reason)
+
+
+def _if_touched(suite: Suite, trigger: Trigger, reason: str) -> tuple[bool, str]:
+    if not is_narrowed(suite) or trigger.changed is None:
+        return True, reason
+    touched = next((file for file in trigger.changed if _touches(suite, file)), None)
+    if touched is None:
+        return False, f"none of {len(trigger.changed)} changed files is one of its paths"
+    return True, f"{reason}; it touches {printable(touched)}"
+
+
+def _touches(suite: Suite, file: str) -> bool:
+    wanted = not suite.paths or any(matches(file, pattern) for pattern in suite.paths)
+    return wanted and not any(matches(file, pattern) for pattern in suite.paths_ignore)
+
+
+def _is_for(branches: Sequence[str], ref: str) -> bool:
+    return any(matches(caseless(ref), caseless(f"refs/heads/{branch}")) for branch in branches)
+
+
+def _listed(branches: Sequence[str]) -> str:
+    return ", ".join(branches)
 
 
 def _same(one: str, other: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from trainci.model.device import MOST_DEVICES, Device, Pool
 from trainci.model.diagnosis import Blame, Diagnosis, Facts, Kind, LogRule
 from trainci.model.project import (
+    Accepted,
     Change,
     Declarations,
     Entry,
@@ -20,6 +21,7 @@ from trainci.model.project import (
     Trigger,
     Verdicts,
     Workflow,
+    is_hosted,
     job_ids,
     settings_of,
     settle,
@@ -28,6 +30,7 @@ from trainci.model.run import Attempt, Cause, Ending, Item, Metric, Outcome, Pha
 
 __all__ = [
     "MOST_DEVICES",
+    "Accepted",
     "Attempt",
     "Blame",
     "Cause",
@@ -61,6 +64,7 @@ __all__ = [
     "Verdict",
     "Verdicts",
     "Workflow",
+    "is_hosted",
     "job_ids",
     "settings_of",
     "settle",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 
 from trainci.model.diagnosis import LogRule
@@ -175,6 +176,12 @@ class Suite(Settings):
     ``all_tests`` suites hold every registered test, ``changed`` suites whatever a change touches. ``runs_on``,
     ``schedule`` (a cron line, empty for none) and ``devices`` are for its job of the workflow. ``runs_on_where`` is
     the place of its ``runs_on``, empty where nobody wrote one.
+
+    ``include`` are suites by name whose tests it has, too, without those that ``exclude`` (globs of files, or ids)
+    names. What a push brings starts it only where a changed file matches ``paths`` (any, if empty) and not
+    ``paths_ignore``; ``branches`` are globs of the branches that pull requests and pushes are for; without
+    ``drafts`` no draft starts it. ``job`` is the id of its job, empty for one made of its name; its tests are
+    spread over ``shards`` jobs (None: one each), or with ``pack`` all in one.
     """
 
     name: str
@@ -190,11 +197,30 @@ class Suite(Settings):
     runs_on_where: str = ""
     schedule: str = ""
     devices: str = "auto"
+    job: str = ""
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    paths_ignore: tuple[str, ...] = ()
+    branches: tuple[str, ...] = ()
+    drafts: bool = True
+    shards: int | None = None
+    pack: bool = False
 
 
-def job_ids(suite: str, changed: bool) -> tuple[str, ...]:
+# Only these names are certain to be GitHub's own machines, each thrown away after one job.
+_HOSTED = re.compile(r"ubuntu-(latest|slim|\d\d\.\d\d)(-arm)?")
+
+
+def is_hosted(runs_on: Iterable[str]) -> bool:
+    """Whether a job runs on a machine of GitHub's that no later job sees; what is not certain counts as yours."""
+    labels = tuple(runs_on)
+    return bool(labels) and all(_HOSTED.fullmatch(label) for label in labels)
+
+
+def job_ids(suite: str, changed: bool, job: str = "") -> tuple[str, ...]:
     """The ids of a suite's jobs at GitHub: its tests, what sums them up, and what finds out the changed ones."""
-    tests = f"e2e-test-{suite}"
+    tests = job or f"e2e-test-{suite}"
     return (tests, f"{tests}-result", *([f"{tests}-detect"] if changed else []))
 
 
@@ -240,12 +266,26 @@ class Verdicts:
 
 
 @dataclass(frozen=True)
+class Accepted:
+    """A finding that `check` takes as it is: its code, the file (a glob) or the id that it is about, and why.
+
+    ``where`` is its place (``trainci.toml:14``).
+    """
+
+    code: str
+    path: str
+    reason: str
+    where: str = ""
+
+
+@dataclass(frozen=True)
 class Trigger:
     """An event of GitHub, reduced to what decides which suites run.
 
     ``label`` is the one that was just added, ``labels`` all that the pull request carries. ``fork``: the code comes
     from another repository. ``ref`` is the full ref of a push, ``cron`` the schedule that fired, ``choice`` the
-    suite that somebody asked for by hand.
+    suite that somebody asked for by hand. ``branch`` is the full ref of the branch that a pull request, a push or a
+    queue is for; ``changed`` are the files that differ, None where nobody looked.
     """
 
     name: str
@@ -256,6 +296,9 @@ class Trigger:
     ref: str = ""
     cron: str = ""
     choice: str = ""
+    branch: str = ""
+    draft: bool = False
+    changed: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -277,6 +320,7 @@ class Project(Settings):
     verdicts: Verdicts = field(default_factory=Verdicts)
     path_rules: tuple[PathRule, ...] = ()
     max_changed: int | None = None
+    accepted: tuple[Accepted, ...] = ()
 
     @property
     def registered_entries(self) -> tuple[Entry, ...]:

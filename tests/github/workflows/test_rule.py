@@ -9,7 +9,7 @@ import subprocess
 import pytest
 from github.workflows.conftest import generated, parsed, pull_request
 
-from trainci.github.triggers import is_hosted
+from trainci.model import is_hosted
 from trainci.text import caseless
 
 CONFIG = """\
@@ -37,9 +37,30 @@ tests = ["tests/test_first.py"]
 runs_on = "ubuntu-24.04"
 schedule = "30 2 * * *"
 
+[suites.narrow]
+tests = ["tests/test_first.py"]
+always = true
+paths = ["src/**", "setup.py"]
+paths_ignore = ["src/**/*.md"]
+
+[suites.releases]
+label = "run-ci-narrow"
+tests = ["tests/test_first.py"]
+branches = ["main", "v0.*"]
+drafts = false
+paths_ignore = ["docs/**"]
+
+[suites.ready]
+tests = ["tests/test_first.py"]
+always = true
+branches = ["stable", "main"]
+drafts = false
+
 [suites.changed]
 select = "changed"
 """
+# What branches of the repository touch.
+TOUCHED = {"source": ["src/deep/a.py"], "prose": ["docs/a.md", "src/deep/a.md"], "nothing": []}
 LABELS = (
     "run-ci-short",
     "it's a label",
@@ -47,6 +68,7 @@ LABELS = (
     "run-ci-nightly",
     "run-ci-hosted",
     "run-ci-changed",
+    "run-ci-narrow",
     "bug",
 )
 OTHERS = ((), ("bug",), ("run-ci-short", "RUN-CI-Hosted", "documentation"), ("run-ci-shorter", "it", "s a label"))
@@ -57,6 +79,15 @@ def pull_requests():
         ("labeled", "unlabeled", "opened", "reopened", "synchronize"), LABELS, OTHERS, (False, True)
     ):
         yield "pull_request", pull_request(action, (*others, label), label, fork)
+    for action, branch, draft, labels in itertools.product(
+        ("labeled", "opened", "ready_for_review", "converted_to_draft"),
+        ("main", "Stable", "v0.7", "v0.7/x", "v1.0"),
+        (False, True),
+        ((), ("run-ci-narrow",), ("run-ci-ready", "run-ci-narrow")),
+    ):
+        event = pull_request(action, labels, "run-ci-narrow")
+        event["pull_request"] |= {"base": {"ref": branch}, "draft": draft}
+        yield "pull_request", event
     gone = pull_request("synchronize", ["run-ci-short", "run-ci-hosted"])
     gone["pull_request"]["head"]["repo"] = None
     yield "pull_request", gone
@@ -67,9 +98,10 @@ def pull_requests():
 
 def others():
     repository = pull_request("opened")["repository"]
-    for ref in ("refs/heads/main", "refs/heads/topic", "refs/tags/main"):
+    for ref in ("refs/heads/main", "refs/heads/topic", "refs/tags/main", "refs/heads/v0.3", "refs/heads/stable"):
         yield "push", {"ref": ref, "before": "0", "repository": repository}
-    yield "merge_group", {"action": "checks_requested", "merge_group": {}, "repository": repository}
+    for queue in ({}, {"base_ref": "refs/heads/main"}, {"base_ref": "refs/heads/v1"}):
+        yield "merge_group", {"action": "checks_requested", "merge_group": queue, "repository": repository}
     for cron in ("30 2 * * *", "0 4 * * 1", "1 1 1 1 1"):
         yield "schedule", {"schedule": cron, "repository": repository}
     for choice, ref in itertools.product(("all", "short", "Quoted", "changed", "bug"), ("", "refs/pull/7/head")):
@@ -83,8 +115,8 @@ def others():
 EVENTS = [*pull_requests(), *others()]
 
 
-def contexts(name, payload):
-    """What GitHub's expressions see of an event."""
+def contexts(name, payload, started=()):
+    """What GitHub's expressions see of an event of which the job `plan` said that it starts these suites."""
     github = {
         "event_name": name,
         "event": payload,
@@ -93,7 +125,13 @@ def contexts(name, payload):
         "workflow": "PR test",
         "run_id": "1001",
     }
-    return {"github": github, "inputs": payload.get("inputs") or {}, "needs": {}, "secrets": {"HF_TOKEN": "s3cret"}}
+    needs = {"plan": {"result": "success", "outputs": {"suites": json.dumps(list(started))}}}
+    return {
+        "github": github,
+        "inputs": payload.get("inputs") or {},
+        "needs": needs,
+        "secrets": {"HF_TOKEN": "s3cret"},
+    }
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +139,13 @@ def repository(new_repository):
     repository = new_repository()
     repository.trainci("init")
     repository.write("trainci.toml", CONFIG)
+    repository.init()
+    for branch, files in TOUCHED.items():
+        repository.git("checkout", "--quiet", "-b", branch, "main")
+        for file in files:
+            repository.write(file, "changed\n")
+        repository.commit()
+    repository.git("checkout", "--quiet", "source")
     return repository
 
 
@@ -116,12 +161,12 @@ def conditions(workflow):
         suite = name.removeprefix("e2e-test-").removesuffix("-detect")
         if name.endswith("-detect") or f"{name}-detect" not in workflow["jobs"]:
             found[suite] = job["if"]
-    return {suite: found[suite] for suite in found if suite != "commit" and not suite.endswith("-result")}
+    return {s: found[s] for s in found if s not in ("commit", "plan") and not s.endswith("-result")}
 
 
 def planned(repository, name, payload):
     repository.write("event.json", json.dumps(payload))
-    said = repository.trainci("plan", "--event", "event.json", "--event-name", name)
+    said = repository.trainci("plan", "--event", "event.json", "--event-name", name, "--base", "origin/main")
     assert said.code == 0, said.err
     *lines, total = said.out.splitlines()
     runs = {line.split()[1]: line.startswith("run ") for line in lines}
@@ -133,17 +178,66 @@ def planned(repository, name, payload):
 def test_every_generated_if_agrees_with_plan_event(repository, workflow, github):
     expressions = conditions(workflow)
     expressions |= {f"{suite}-result": workflow["jobs"][f"e2e-test-{suite}-result"]["if"] for suite in expressions}
-    rows = [[expression, contexts(*event)] for event in EVENTS for expression in expressions.values()]
+    plans = [planned(repository, *event) for event in EVENTS]
+    seen = [
+        contexts(*event, [s for s, runs in plan.items() if runs]) for event, plan in zip(EVENTS, plans, strict=True)
+    ]
+    rows = [[expression, context] for context in seen for expression in expressions.values()]
     values = iter(github({"rows": rows})["values"])
     evaluated = [{suite: next(values) for suite in expressions} for _ in EVENTS]
     assert len(EVENTS) >= 200
     started = dict.fromkeys(expressions, 0)
-    for event, found in zip(EVENTS, evaluated, strict=True):
-        plan = planned(repository, *event)
+    for event, plan, found in zip(EVENTS, plans, evaluated, strict=True):
         assert found == plan | {f"{suite}-result": runs for suite, runs in plan.items()}, event
         for suite, runs in found.items():
             started[suite] += runs
     assert all(0 < count < len(EVENTS) for count in started.values()), started
+
+
+@pytest.mark.slow
+def test_a_suite_whose_plan_failed_is_red_and_one_that_needs_none_is_as_ever(workflow, github):
+    """Its tests are skipped, as a job before them failed; so what sums them up has to run under its own name."""
+    event = pull_request("synchronize", ["run-ci-narrow"])
+    seen = contexts("pull_request", event)
+    seen["needs"] = {"plan": {"result": "failure", "outputs": {}}, "commit": {"result": "skipped", "outputs": {}}}
+    for suite in ("narrow", "releases"):
+        job = workflow["jobs"][f"e2e-test-{suite}-result"]
+        assert "plan" in job["needs"] and "plan" in workflow["jobs"][f"e2e-test-{suite}"]["needs"]
+        rows = [[job["if"], seen], [inner(job["name"]), seen], [workflow["jobs"][f"e2e-test-{suite}"]["if"], seen]]
+        assert github({"rows": rows})["values"] == [True, f"e2e-test-{suite}", False]
+    assert workflow["jobs"]["e2e-test-contracts"]["needs"] == "commit"
+
+
+@pytest.mark.parametrize(
+    ("branch", "narrow", "releases"),
+    [
+        ("source", "run   narrow     runs on every pull request; it touches src/deep/a.py", "run "),
+        ("prose", "skip  narrow     none of 2 changed files is one of its paths", "run "),
+        ("nothing", "skip  narrow     none of 0 changed files is one of its paths", "skip"),
+    ],
+)
+def test_paths_hold_a_push_back_and_the_label_that_is_added_does_not_ask_them(
+    repository, request, branch, narrow, releases
+):
+    request.addfinalizer(lambda: repository.git("checkout", "--quiet", "source"))
+    repository.git("checkout", "--quiet", branch)
+    repository.write("event.json", json.dumps(pull_request("synchronize", ["run-ci-narrow"])))
+    said = repository.trainci("plan", "--event", "event.json")
+    assert narrow in said.out
+    assert f"{releases}  releases" in said.out
+    repository.write("event.json", json.dumps(pull_request("labeled", ["run-ci-narrow"], "run-ci-narrow")))
+    said = repository.trainci("plan", "--event", "event.json", "--format", "github")
+    assert said.out == 'suites=["narrow", "releases"]\n'
+    assert "run   releases   label run-ci-narrow was added" in said.err
+
+
+def test_what_is_compared_in_a_repository_without_its_base_is_said(repository):
+    event = pull_request("synchronize", [])
+    event["pull_request"]["base"]["ref"] = "v0.9"
+    repository.write("event.json", json.dumps(event))
+    said = repository.trainci("plan", "--event", "event.json")
+    assert said.code == 2
+    assert "v0.9" in said.err
 
 
 def test_the_table_says_what_the_issue_says(repository):
@@ -155,20 +249,32 @@ def test_the_table_says_what_the_issue_says(repository):
     assert runs("pull_request", pull_request("labeled", ["run-ci-short", "it's a label"], "it's a label")) == {
         "Quoted"
     }
-    assert runs("pull_request", pull_request("synchronize", [], "", own)) == {"contracts", "nightly"}
-    assert runs("pull_request", pull_request("synchronize", [], "", fork)) == {"contracts"}
+    everyone = {"contracts", "narrow", "ready"}
+    assert runs("pull_request", pull_request("synchronize", [], "", own)) == {*everyone, "nightly"}
+    assert runs("pull_request", pull_request("synchronize", [], "", fork)) == everyone
+    draft = pull_request("synchronize", ["run-ci-narrow"])
+    draft["pull_request"]["draft"] = True
+    assert runs("pull_request", draft) == {"contracts", "narrow", "nightly"}
+    ready = pull_request("ready_for_review", ["run-ci-narrow", "run-ci-short"])
+    assert runs("pull_request", ready) == {"ready", "releases"}
+    both = pull_request("labeled", ["run-ci-narrow"], "run-ci-narrow")
+    assert runs("pull_request", both) == {"narrow", "releases"}
+    both["pull_request"]["base"]["ref"] = "v1"
+    assert runs("pull_request", both) == {"narrow"}
     assert runs("pull_request", pull_request("labeled", ["run-ci-short"], "run-ci-short", fork)) == {"short"}
     assert "short" not in runs("pull_request", pull_request("synchronize", ["run-ci-short"], "", fork))
     assert "short" in runs("pull_request", pull_request("synchronize", ["run-ci-short"], "", own))
     assert "hosted" in runs("pull_request", pull_request("synchronize", ["run-ci-hosted"], "", fork))
     for action in ("unlabeled", "closed", "edited"):
         assert runs("pull_request", pull_request(action, LABELS, "run-ci-short")) == set()
-    assert runs("push", {"ref": "refs/heads/main"}) == {"contracts", "nightly"}
+    assert runs("push", {"ref": "refs/heads/main"}) == {*everyone, "nightly"}
+    assert runs("push", {"ref": "refs/heads/stable"}) == {"ready"}
     assert runs("push", {"ref": "refs/heads/topic"}) == set()
-    assert runs("merge_group", {"merge_group": {}}) == {"contracts", "nightly"}
+    assert runs("merge_group", {"merge_group": {}}) == {"contracts", "nightly", "narrow"}
+    assert runs("merge_group", {"merge_group": {"base_ref": "refs/heads/main"}}) == {*everyone, "nightly"}
     assert runs("schedule", {"schedule": "30 2 * * *"}) == {"Quoted", "hosted"}
     assert runs("workflow_dispatch", {"inputs": {"suite": "short"}}) == {"short"}
-    assert len(runs("workflow_dispatch", {"inputs": {"suite": "all"}})) == 6
+    assert len(runs("workflow_dispatch", {"inputs": {"suite": "all"}})) == 9
 
 
 @pytest.mark.parametrize(

@@ -258,7 +258,7 @@ def test_hostile_texts_stay_texts(case, tmp_path):
     run = next(step["run"] for step in job["steps"] if step["name"] == "Run the test")
     assert run.splitlines() == [
         """echo "$$ $(sed 's/.*) //' /proc/$$/stat | cut -d' ' -f20)" > "$RUNNER_TEMP/trainci.pid\"""",
-        'exec trainci run --id "$TEST_ID" --devices "$DEVICES" --junit .trainci/junit.xml',
+        'exec trainci run a --id "$TEST_ID" --devices "$DEVICES" --junit .trainci/junit.xml',
     ]
 
 

@@ -6,15 +6,16 @@ expression of GitHub's, and the template's filter ``yaml`` writes each as one YA
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from trainci.errors import UsageError
 from trainci.github import conditions
-from trainci.github.triggers import is_hosted
+from trainci.github.triggers import PUSHED, READY
 from trainci.github.workflows import matrix
-from trainci.model import Project, Selection, Suite, Workflow, job_ids
+from trainci.model import Project, Selection, Settings, Suite, Workflow, is_hosted, job_ids, settle
 from trainci.text import printable
 
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
@@ -29,7 +30,9 @@ class Job:
     ``matrix`` is empty for the suite of changed tests, whose job ``detect`` finds them out. The job ``result`` sums
     the suite up: it is green when the expression ``passed`` is true. ``throwaway``: no later job sees what this one
     leaves on its machine or in its container. ``mounts`` are those of ``volumes`` that are the same for everybody;
-    the others are in ``container_options``, read-only for forks, before ``options``.
+    the others are in ``container_options``, read-only for forks, before ``options``. ``needs`` are the jobs before
+    it that belong to no suite. ``python_version`` and the shell lines of ``install`` are those of all its tests;
+    where it ``varies``, each entry of its matrix has its own.
     """
 
     name: str
@@ -50,12 +53,17 @@ class Job:
     throwaway: bool
     mounts: tuple[str, ...]
     container_options: str
+    needs: tuple[str, ...]
+    varies: bool
+    python_version: str
+    install: str
 
 
 @dataclass(frozen=True)
 class Context:
-    """Everything that a template may name. ``choices`` are the suites to choose from by hand, ``crons`` when, and
-    ``branches`` the patterns of the branches whose pushes count."""
+    """Everything that a template may name. ``choices`` are the suites to choose from by hand, ``crons`` when,
+    ``branches`` the patterns of the branches whose pushes count, and ``actions`` what of a pull request does.
+    ``planned``: some suite needs what `trainci plan` says of the event."""
 
     project: Project
     workflow: Workflow
@@ -63,6 +71,8 @@ class Context:
     choices: tuple[str, ...]
     crons: tuple[str, ...]
     branches: tuple[str, ...]
+    actions: tuple[str, ...]
+    planned: bool
 
 
 def context(project: Project, resolve: Callable[[Suite], Selection]) -> Context:
@@ -87,13 +97,53 @@ def context(project: Project, resolve: Callable[[Suite], Selection]) -> Context:
         jobs=tuple(_job(project, suite, selections[suite.name]) for suite in project.suites),
         choices=tuple(suite.name for suite in project.suites),
         crons=tuple(dict.fromkeys(suite.schedule for suite in project.suites if suite.schedule)),
-        branches=(conditions.branch_filter(project.base),),
+        branches=_branches(project),
+        actions=_actions(project),
+        planned=any(map(conditions.needs_plan, project.suites)),
     )
 
 
+def varies(project: Project, suite: Suite, selection: Selection) -> bool:
+    """Whether the tests of ``suite`` need different things to be installed.
+
+    A suite of changed tests may get any test that there is.
+    """
+    tests: list[Settings] = [item.test for item in selection.tests]
+    if suite.changed:
+        entries = [settle([entry, one, project]) for one in project.suites for entry in one.entries]
+        tests = [settle([suite, project]), *entries]
+    return len({matrix.installing([test]) for test in tests}) > 1
+
+
+def _actions(project: Project) -> tuple[str, ...]:
+    return ("labeled", *PUSHED, *(() if all(suite.drafts for suite in project.suites) else (READY,)))
+
+
+def _branches(project: Project) -> tuple[str, ...]:
+    always = [suite for suite in project.suites if suite.always and suite.branches]
+    names = dict.fromkeys([project.base, *(branch for suite in always for branch in suite.branches)])
+    return tuple(map(conditions.branch_filter, names))
+
+
+def _secrets(project: Project, suite: Suite, selection: Selection) -> list[str]:
+    """The names of the secrets of a suite's job: its own, and those of its tests.
+
+    A suite of changed tests gets no other suite's, which were given to the tests of that one.
+    """
+    known = [settle([suite, project]), *(item.test for item in selection.tests)]
+    return list(dict.fromkeys(name for settings in known for name in settings.secrets))
+
+
 def _job(project: Project, suite: Suite, selection: Selection) -> Job:
-    name, result, *detects = job_ids(suite.name, suite.changed)
+    name, result, *detects = job_ids(suite.name, suite.changed, suite.job)
     detect, workflow = "".join(detects), project.workflow
+    differs = varies(project, suite, selection)
+    all_of_it = settle([suite, project])
+    python_version, install = matrix.installing([item.test for item in selection.tests] or [all_of_it])
+    if differs:
+        install = 'bash -eo pipefail -c "$INSTALL"'
+    # Lines of the shell, as GitHub takes no two variables that differ in their case only.
+    exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in all_of_it.env)
     hosted = is_hosted(suite.runs_on)
     # The project's image is on the GPU hosts already; a machine of GitHub's would fetch it for every job.
     image = suite.image or ("" if hosted else project.image)
@@ -105,21 +155,25 @@ def _job(project: Project, suite: Suite, selection: Selection) -> Job:
         name=name,
         suite=suite,
         starts=conditions.starts(suite, project.base),
-        group=conditions.group(suite),
+        group=conditions.group(suite, READY in _actions(project)),
         runs_on=suite.runs_on,
         hosted=hosted,
         image=image,
         volumes=() if hosted else (leases, *workflow.mounts),
         options=options,
         devices=suite.devices,
-        secrets={secret: conditions.secret(secret) for secret in suite.secrets},
-        matrix=tuple(matrix.entries(selection, workflow.queue)),
+        secrets={name: conditions.secret(name) for name in _secrets(project, suite, selection)},
+        matrix=tuple(matrix.entries(selection, workflow.queue, suite, varies=differs)),
         detect=detect,
         result=result,
         passed=conditions.passed(name, detect),
         throwaway=hosted or bool(image),
         mounts=() if hosted else (leases, *(mount for mount in workflow.mounts if mount.endswith(":ro"))),
         container_options=options if hosted else f"{conditions.caches(writable)} {options}".strip(),
+        needs=("commit", *((conditions.PLAN,) if conditions.needs_plan(suite) else ())),
+        varies=differs,
+        python_version=python_version,
+        install=f"{exports}{install}" if install else "",
     )
 
 
@@ -129,7 +183,7 @@ def _expressions(project: Project) -> Iterable[str]:
     texts = {
         "project → base": [project.base],
         "project → image": [project.image],
-        "project → install": [project.install],
+        "project": list(_shell(project)),
         "workflow": [workflow.trainci, workflow.lock_dir, *workflow.mounts, workflow.container_options],
     }
     for key, values in texts.items():
@@ -137,6 +191,9 @@ def _expressions(project: Project) -> Iterable[str]:
             if "${{" in value:
                 yield f"{project.config_file}: {key}: {_evaluated(value)}"
     for suite in project.suites:
+        for value in _shell(suite):
+            if "${{" in value:
+                yield f"{suite.where}: suites.{suite.name}: {_evaluated(value)}"
         for value in (suite.label, suite.description, suite.image, suite.devices, suite.schedule, *suite.runs_on):
             if "${{" in value:
                 yield f"{suite.where}: suites.{suite.name}: {_evaluated(value)}"
@@ -144,8 +201,14 @@ def _expressions(project: Project) -> Iterable[str]:
                 shown = printable(value)
                 yield f"{suite.where}: suites.{suite.name}: {shown} holds a character that cannot be printed."
         for entry in suite.entries:
-            if "${{" in entry.id:
-                yield f"{entry.where}: {_evaluated(entry.id)}"
+            for value in (entry.id, *_shell(entry)):
+                if "${{" in value:
+                    yield f"{entry.where}: {_evaluated(value)}"
+
+
+def _shell(settings: Settings) -> Iterable[str]:
+    """What of ``settings`` stands in a job, besides names that hold no such thing."""
+    return (*settings.setup, settings.install, settings.python_version, *(value for _, value in settings.env))
 
 
 def _evaluated(value: str) -> str:

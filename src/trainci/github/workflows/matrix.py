@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from trainci.model import Selection, Test
+from trainci.model import Selection, Settings, Suite, Test
 
 # https://docs.github.com/actions/reference/limits: a matrix makes at most 256 jobs for each run of a workflow.
 LARGEST_MATRIX = 256
@@ -14,19 +14,55 @@ LARGEST_MATRIX = 256
 _LONGEST_JOB_MINUTES = 5 * 24 * 60
 
 
-def entries(selection: Selection, queue: float) -> list[dict[str, Any]]:
-    """One matrix entry for each test of ``selection``, or for several tests once there are more than 256.
+def entries(
+    selection: Selection,
+    queue: float,
+    suite: Suite | None = None,
+    expected: Mapping[str, float] | None = None,
+    *,
+    varies: bool = False,
+) -> list[dict[str, Any]]:
+    """The jobs of ``suite``: one for each test of ``selection``, unless it says in how many they go.
 
-    What was refused has an entry too: its job says why, and is red. ``queue`` (seconds) is added to each entry's
-    time limit, for the wait in the host's queue and the installation.
+    What was refused has a place too: its job says why, and is red. ``queue`` (seconds) is added to each job's
+    time limit, for the wait in the host's queue and the installation. ``expected`` maps ids to seconds, by which
+    the tests are spread; their time limit where there is none. With ``varies`` each job has the Python and the
+    script that install what its tests need.
     """
     tests = [item.test for item in selection.tests]
     tests += [Test(refused.test_id, "", timeout=60) for refused in selection.refused]
+    return [_entry(some, queue, varies) for some in _spread(tests, suite, expected or {})]
+
+
+def installing(tests: Iterable[Settings]) -> tuple[str, str]:
+    """The Python and the shell lines that ``tests`` need, each line once; the first Python of several."""
+    said = list(tests)
+    versions = (one.python_version for one in said if one.python_version)
+    scripts = ("\n".join([*one.setup, *([one.install] if one.install else [])]) for one in said)
+    return next(versions, ""), "\n".join(dict.fromkeys(script for script in scripts if script))
+
+
+def _spread(tests: list[Test], suite: Suite | None, expected: Mapping[str, float]) -> list[list[Test]]:
+    if suite and suite.pack:
+        return [tests] if tests else []
+    if suite and suite.shards:
+        return _shards(tests, min(suite.shards, len(tests)), expected)
     size = math.ceil(len(tests) / LARGEST_MATRIX)
-    return [_entry(tests[at : at + size], queue) for at in range(0, len(tests), size or 1)]
+    return [tests[at : at + size] for at in range(0, len(tests), size or 1)]
 
 
-def _entry(tests: Sequence[Test], queue: float) -> dict[str, Any]:
+def _shards(tests: Sequence[Test], count: int, expected: Mapping[str, float]) -> list[list[Test]]:
+    """``count`` lists that should take equally long: the longest test first, each to the list with least to do."""
+    shards: list[list[Test]] = [[] for _ in range(count)]
+    seconds = [0.0] * count
+    for test in sorted(tests, key=lambda test: -expected.get(test.id, test.timeout)):
+        least = seconds.index(min(seconds))
+        shards[least].append(test)
+        seconds[least] += expected.get(test.id, test.timeout)
+    return shards
+
+
+def _entry(tests: Sequence[Test], queue: float, varies: bool) -> dict[str, Any]:
     minutes = math.ceil((sum(test.timeout for test in tests) + queue) / 60)
     entry: dict[str, Any] = {
         # No id holds a newline; `trainci run --id` takes several ids one a line.
@@ -36,4 +72,6 @@ def _entry(tests: Sequence[Test], queue: float) -> dict[str, Any]:
     }
     if len(tests) > 1:
         entry["title"] = f"{len(tests)} tests from {tests[0].id}"
+    if varies:
+        entry["python_version"], entry["install"] = installing(tests)
     return entry

@@ -26,6 +26,8 @@ def scalar(value: object) -> str:
 def _character(character: str) -> str:
     if character in '"\\':
         return f"\\{character}"
+    if character == "\n":
+        return "\\n"
     if character.isprintable():
         return character
     code = ord(character)
