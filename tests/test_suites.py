@@ -118,3 +118,9 @@ def test_a_packed_suite_is_one_job(repository: Any) -> None:
         "t0\nt1\nt2"
     ]
     assert matrix.entries(Selection(), 0, Suite("s", "s", pack=True)) == []
+
+
+def test_list_says_what_narrows_a_suite(shared: Any) -> None:
+    keys = 'branches = ["main", "v0.*"]\npaths = ["src/**"]\ndrafts = false\n'
+    shared.write("trainci.toml", f'[suites.a]\nalways = true\n{keys}tests = ["tests/test_a.py"]\n')
+    assert shared.trainci("list", "a").out.splitlines()[0] == "a: always, for main, v0.*, by its paths, no drafts"
