@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -118,3 +119,17 @@ def test_a_packed_suite_is_one_job(repository: Any) -> None:
         "t0\nt1\nt2"
     ]
     assert matrix.entries(Selection(), 0, Suite("s", "s", pack=True)) == []
+
+
+def test_list_says_what_narrows_a_suite(shared: Any) -> None:
+    keys = 'branches = ["main", "v0.*"]\npaths = ["src/**"]\ndrafts = false\n'
+    shared.write("trainci.toml", f'[suites.a]\nalways = true\n{keys}tests = ["tests/test_a.py"]\n')
+    assert shared.trainci("list", "a").out.splitlines()[0] == "a: always, for main, v0.*, by its paths, no drafts"
+
+
+def test_a_failed_test_of_a_suite_is_run_again_as_that_suite_has_it(shared: Any, tmp_path: Path) -> None:
+    shared.write("tests/test_a.py", "NUM_GPUS = 0\n\nif __name__ == '__main__':\n    raise SystemExit(3)\n")
+    command = ("run", "largest", "--id", "tests/test_a.py", "--devices", "cpu:1")
+    said = shared.trainci(*command, environment={"TRAINCI_LOCK_DIR": str(tmp_path / "leases")})
+    assert said.code == 1, said.out
+    assert "replay: trainci run largest --id tests/test_a.py --devices cpu:1" in said.out

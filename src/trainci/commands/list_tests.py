@@ -73,6 +73,9 @@ def _named(repository: Repository, selectors: tuple[str, ...]) -> list[_Group]:
 
 def _group(repository: Repository, suite: Suite) -> _Group:
     starts = "always" if suite.always else f"label {suite.label}"
+    starts += f", for {', '.join(suite.branches)}" if suite.branches else ""
+    starts += ", by its paths" if suite.paths or suite.paths_ignore else ""
+    starts += "" if suite.drafts else ", no drafts"
     title = printable(f"{suite.name}: {starts}" + (f" — {suite.description}" if suite.description else ""))
     if suite.changed:
         return title, (), ["the tests that differ from the base branch; see `trainci run --changed --dry-run`"]

@@ -273,7 +273,9 @@ def _print_plan(selected: Selection, feasible: Fitting, executor: Executor) -> i
 
 def _replay(test_id: str, executor: Executor, options: _Options) -> str:
     limit = () if options.timeout is None else ("--timeout", f"{options.timeout:g}")
-    return shlex.join(["trainci", "run", "--id", test_id, *executor.options, *limit])
+    # An id that narrowed a suite is a test as that suite has it.
+    suites = options.selectors if options.ids else ()
+    return shlex.join(["trainci", "run", *suites, "--id", test_id, *executor.options, *limit])
 
 
 def _console(root: Path, plan: Plan, pool: Pool) -> Console:

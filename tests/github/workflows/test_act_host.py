@@ -114,7 +114,7 @@ def test_a_failing_test_fails_the_job_with_an_annotation_a_summary_and_its_logs(
     assert "::error file=tests/test_red.py,line=1,title=tests/test_red.py::exit code 1" in ran.output
     assert "| ❌ failed | <code>tests/test&#95;red.py</code> |" in ran.output
     assert " | cpu-0, cpu-1 |" in ran.output
-    assert "<pre>trainci run --id tests/test&#95;red.py --devices cpu&#58;2" in ran.output
+    assert "<pre>trainci run broken --id tests/test&#95;red.py --devices cpu&#58;2" in ran.output
     (kept,) = ran.kept("e2e-test-broken")
     assert 'failures="1"' in (kept / "junit.xml").read_text()
     (log,) = kept.glob("runs/*/*.log")
