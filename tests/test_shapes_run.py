@@ -93,6 +93,7 @@ def test_a_file_of_tests_that_pass_is_passed_with_its_count(project: Project) ->
     ("body", "args", "outcome", "sentence"),
     [
         ("import pytest\npytestmark = pytest.mark.skip\ndef test_a(): pass", [], "skipped", "nothing ran: 1 item"),
+        ("import pytest\npytest.importorskip('gone')\ndef test_a(): pass", [], "skipped", "nothing ran: 1 item"),
         ("def test_a(): pass", ["-k", "nothing"], "failed", "nothing ran: pytest collected no test"),
         (
             "def test_a(): pass",
