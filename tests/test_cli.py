@@ -52,6 +52,16 @@ def test_an_expected_error_is_its_sentence_and_its_exit_code(failing, error, cod
     assert "Traceback" not in run("list")[2]
 
 
+@pytest.mark.parametrize("command", ["check", "list", "init", "run"])
+def test_a_directory_that_is_gone_is_no_bug(command, tmp_path):
+    words = f"cd {tmp_path}; mkdir x; cd x; rmdir ../x; {TRAINCI} {command} {'x' if command == 'run' else ''}"
+    said = subprocess.run(["bash", "-c", words], capture_output=True, text=True)
+    assert (said.returncode, said.stderr) == (
+        2,
+        "trainci: the current directory was removed. Go to one that is there.\n",
+    )
+
+
 def test_a_bug_is_exit_3_and_says_that_it_is_ours(failing):
     failing(ZeroDivisionError("oops"))
     code, _, said = run("list")

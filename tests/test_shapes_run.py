@@ -93,6 +93,7 @@ def test_a_file_of_tests_that_pass_is_passed_with_its_count(project: Project) ->
     ("body", "args", "outcome", "sentence"),
     [
         ("import pytest\npytestmark = pytest.mark.skip\ndef test_a(): pass", [], "skipped", "nothing ran: 1 item"),
+        ("import pytest\npytest.importorskip('gone')\ndef test_a(): pass", [], "skipped", "nothing ran: 1 item"),
         ("def test_a(): pass", ["-k", "nothing"], "failed", "nothing ran: pytest collected no test"),
         (
             "def test_a(): pass",
@@ -344,3 +345,38 @@ def test_one_id_for_two_tests_is_refused_and_found(project: Project) -> None:
         in project.repository.trainci("check").out
     )
     assert project.run("a").code == 0
+
+
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        ('{ name = "x", command = ["true"] }', "trainci.toml:3: nothing would run: `true` succeeds always."),
+        ('{ name = "x", command = ["bash", "-c", "pytest a || true"] }', "`|| true` throws the exit code away"),
+        ('{ name = "x", command = ["bash", "-ec", "pytest a | tee log"] }', "the exit code of a pipe is that of"),
+        ('{ name = "x", module = "pack.idle" }', "pack/idle.py:1: nothing would run"),
+        ('{ path = "empty.sh", num_gpus = 0 }', "empty.sh:1: nothing would run: the script holds no command."),
+        ('{ path = "drops.py", runner = "torchrun", num_gpus = 2 }', "drops.py:4: the exit code of `os.system`"),
+        ('{ path = "idle.py", runner = "torchrun", num_gpus = 2 }', "idle.py:1: nothing would run"),
+    ],
+)
+def test_what_can_only_be_green_is_refused_in_every_shape(project: Project, entry: str, says: str) -> None:
+    project.suite(entry)
+    project.write("pack/idle.py", "def main():\n    assert False\n")
+    project.write("idle.py", "def main():\n    assert False\n")
+    project.write("empty.sh", "#!/bin/bash\n# python train.py\n")
+    project.write("drops.py", 'import os\n\nif __name__ == "__main__":\n    os.system("python x.py")\n')
+    assert says in project.repository.trainci("check").out
+    said = project.run()
+    assert said.code == 2
+    assert says in said.out
+
+
+def test_a_shell_that_is_given_its_script_as_a_word_runs(project: Project) -> None:
+    project.suite('{ name = "x", command = ["bash", "-euo", "pipefail", "-c", "python -V | cat", "a"] }')
+    assert project.run().code == 0
+
+
+def test_a_module_of_the_repository_runs(project: Project) -> None:
+    project.suite('{ module = "pack.program" }')
+    project.write("pack/program.py", 'def main():\n    print("ran")\n\nmain()\n')
+    assert project.run().code == 0

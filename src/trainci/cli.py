@@ -98,6 +98,9 @@ def _run_command(name: str, arguments: list[str], stdout: TextIO, stderr: TextIO
             stderr.write("trainci: interrupted\n")
             return EXIT_INTERRUPTED
         except Exception:
+            if _is_nowhere():
+                stderr.write("trainci: the current directory was removed. Go to one that is there.\n")
+                return EXIT_USAGE
             import traceback
 
             stderr.write(traceback.format_exc())
@@ -105,6 +108,15 @@ def _run_command(name: str, arguments: list[str], stdout: TextIO, stderr: TextIO
                 "trainci: this is a bug of trainci, not of your tests. Please report it with the lines above.\n"
             )
             return EXIT_MACHINE
+
+
+def _is_nowhere() -> bool:
+    """Whether the directory that we were started in is gone."""
+    try:
+        os.getcwd()  # noqa: PTH109
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _shown(said: str) -> str:

@@ -149,7 +149,8 @@ def _unregistered(project: Project, files: Sequence[str]) -> Iterator[Finding]:
 def _in_files(project: Project, declared: Mapping[Entry, Declarations]) -> Iterator[Finding]:
     for entry, says in declared.items():
         for fault in filter(None, (says.fault, says.refusal)):
-            found = parse_place(fault, entry.file) or Finding(entry.file, 1, fault)
+            place = _place(entry) if entry.where and not entry.file else (entry.file, 1)
+            found = parse_place(fault, entry.file) or Finding(*place, fault)
             yield replace(found, code="cannot-run")
         if says.fault:
             continue

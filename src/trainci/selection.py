@@ -265,7 +265,8 @@ def resolve(
         fault = next((part.fault for part in parts if part.fault), "")
         refusal = next((part.refusal for part in parts if part.refusal), "")
         if (fault or refusal) and not entry.disabled:
-            refused[entry.id] = Refused(entry.id, fault or refusal, has_job=not fault)
+            place = "" if entry.files else _place(entry)
+            refused[entry.id] = Refused(entry.id, f"{place}{fault or refusal}", has_job=not fault)
             continue
         settings = settings_of(project, choice.suite, entry, says, python)
         reason = choice.reason

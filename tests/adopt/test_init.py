@@ -209,3 +209,27 @@ def test_trainci_knows_its_own_workflow_from_others(repository: Any) -> None:
         ".github/workflows/pr-test.yml.j2 and .github/workflows/pr-test.yml are here and stay as they are"
         in said.out
     )
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "kind"),
+    [
+        (".gitlab-ci.yml", "test:\n  script: [pytest tests]\n", "GitLab CI"),
+        (".circleci/config.yml", "jobs: {}\n", "CircleCI"),
+        ("Jenkinsfile", "sh 'pytest'\n", "Jenkins"),
+        ("noxfile.py", "import nox\n", "nox"),
+        ("tox.ini", "[testenv]\ncommands = pytest\n", "tox"),
+    ],
+)
+def test_a_ci_that_is_not_read_is_left_to_the_user(repository: Any, file: str, text: str, kind: str) -> None:
+    repository.write("tests/test_a.py", _TEST)
+    repository.write(file, text)
+    assert "1 thing left to you" in repository.trainci("init").out
+    written = (repository.root / "trainci.toml").read_text()
+    assert f"Left to you ({file}:1) what {kind} runs is not read" in written
+
+
+def test_settings_of_pytest_in_tox_ini_leave_nothing(repository: Any) -> None:
+    repository.write("tests/test_a.py", _TEST)
+    repository.write("tox.ini", "[pytest]\ntestpaths = tests\n")
+    assert "left to you" not in repository.trainci("init").out

@@ -20,10 +20,17 @@ CERTAIN = [
     "HF_HOME=/x python train.py | grep -v INFO",
     "pytest tests || true",
     "torchrun x.py || :",
+    "set -e\npytest tests || exit 0",
+    "pytest tests || echo 'some tests failed'",
+    "set -e\ntrap 'rm -f x; exit 0' EXIT\npython train.py",
 ]
 PERHAPS = [
     "python a.py\npython b.py",
     "python prepare.py || true\nset -e\npython b.py",
+    "for t in a b; do\n  pytest $t\ndone",
+    "for t in a b; do pytest $t; done",
+    "set -e\nset +e\npython a.py\npython b.py",
+    "set -e\npython a.py || echo failed",
     "python server.py &\npython client.py",
     "pytest a\necho done",
     "#!/bin/bash -e\npython a.py\npython b.py",
@@ -45,6 +52,9 @@ SOUND = [
     "python train.py --filter 'a|b'",
     "python train.py \\\n  --a 1 \\\n  --b 2",
     "python a.py || exit 1\npython b.py",
+    "trap 'exit 0' TERM\nset -e\npython a.py",
+    "trap 'rm -f x' EXIT\nset -e\npython a.py",
+    "set -e\nfor t in a b; do\n  pytest $t\ndone",
     "for n in 1 2; do\n  python a.py || exit 1\ndone",
 ]
 
@@ -79,6 +89,7 @@ def test_lines_are_those_of_the_file() -> None:
 
 def test_a_call_of_pytest_is_a_command_and_no_word() -> None:
     assert pytest_calls("pytest a\npython -m pytest b; /opt/bin/pytest c\necho pytest\n# pytest d") == 3
+    assert pytest_calls("if ! pytest a; then exit 1; fi") == 1
 
 
 @given(st.text("ab |&;\\\n#'\"<E()$set-pytonh", max_size=80))

@@ -13,6 +13,7 @@ from trainci.adopt import (
     job_table,
     pytest_config,
     registrations,
+    unread,
     workflows,
 )
 from trainci.adopt.merge import merge
@@ -24,6 +25,7 @@ _SOURCES: dict[str, Callable[[Tree], Found]] = {
     "workflows": workflows.read,
     "buildkite": buildkite.read,
     "registrations": registrations.read,
+    "unread": unread.read,
     "pytest": pytest_config.read,
     "files": file_globs.read,
 }

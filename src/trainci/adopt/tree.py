@@ -10,7 +10,7 @@ from pathlib import Path
 # What a hand-written file of a CI may have; a larger one is data, and is not read.
 _LARGEST = 1 << 20
 _MOST_FILES = 100_000
-_HIDDEN = {".github", ".buildkite"}
+_HIDDEN = {".github", ".buildkite", ".circleci"}
 _FOREIGN = {"node_modules", "__pycache__", "site-packages", "third_party", "3rdparty"}
 
 

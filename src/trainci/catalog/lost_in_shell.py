@@ -14,9 +14,15 @@ from trainci.catalog.result_calls import LostResult
 
 _ERREXIT = re.compile(r"^\s*set\s+(?:-\S+\s+)*(?:-[a-zA-Z]*e[a-zA-Z]*\b|-o\s+errexit|-[a-zA-Z]*eu?o\s+pipefail)")
 _PIPEFAIL = re.compile(r"^\s*set\s+.*pipefail")
+_NO_ERREXIT = re.compile(r"^\s*set\s+(?:\+[a-zA-Z]*e\b|\+o\s+errexit)")
+# A trap that ends the script as if all were well; one for a signal alone does not run at its end.
+_GREEN_TRAP = re.compile(r"^\s*trap\s+(?:'[^']*|\"[^\"]*)\bexit\s+0\s*;?\s*['\"]\s+(?:\w+\s+)*(?:EXIT|ERR|0)\b")
+_GREEN_ELSE = re.compile(r"\|\|\s*(?:true|:|exit\s+0|return\s+0|(?:echo|printf)\b[^|&;]*);?\s*$")
+_LOOP = re.compile(r"^\s*(?:for|while|until)\b")
+_LOOP_END = re.compile(r"(?:^|;)\s*done\b")
 _HEREDOC = re.compile(r"<<-?\s*['\"]?(\w+)['\"]?")
 _BEFORE = r"(?:\w+=(?:\"[^\"]*\"|'[^']*'|\S*)\s+|(?:time|exec|nohup|sudo|env)\s+|timeout\s+(?:-\S+\s+)*\S+\s+)*"
-_AT = rf"(?:^|[;&|(]\s*|\b(?:then|do|else)\s+){_BEFORE}"
+_AT = rf"(?:^|[;&|(]\s*|\b(?:then|do|else)\s+)(?:(?:if|elif|while|until|!)\s+)*{_BEFORE}"
 _TESTS = re.compile(rf"{_AT}(?:python3?(?:\s+-m)?\s+)?(?:pytest|torchrun)\b")
 _RUNS = re.compile(rf"{_AT}(?:\S*/)?(?:pytest|torchrun|python3?|accelerate|deepspeed)\s")
 _PYTEST = re.compile(rf"{_AT}(?:\S*/)?(?:python3?\s+-m\s+)?pytest\b")
@@ -39,27 +45,40 @@ class _Line:
 def lost_in_shell(text: str) -> tuple[LostResult, ...]:
     """What the script ``text`` throws away, in the order of its lines."""
     lines = list(_logical_lines(text))
-    commands = [line for line in lines if not _ENDS.match(line.text)]
-    # The options of a first line `#!/bin/bash -e` do not count: the script is started as `bash FILE`.
-    errexit = any(_ERREXIT.match(line.text) for line in lines)
+    last = max((number for number, line in enumerate(lines) if not _ENDS.match(line.text)), default=-1)
     pipefail = any(_PIPEFAIL.match(line.text) for line in lines)
     looked_at = any(_LOOKED_AT.search(line.text) for line in lines)
+    # The options of a first line `#!/bin/bash -e` do not count: the script is started as `bash FILE`.
+    errexit, loops = False, 0
     found: list[LostResult] = []
-    for position, line in enumerate(commands):
-        if not _RUNS.search(_unquoted(line.text) + " "):
-            continue
-        is_last = position == len(commands) - 1
-        lost = _lost(line, is_last, errexit, pipefail, looked_at)
-        if lost is not None:
-            found.append(lost)
+    for number, line in enumerate(lines):
+        plain = _unquoted(line.text)
+        errexit = bool(_ERREXIT.match(plain)) or (errexit and not _NO_ERREXIT.match(plain))
+        loops += bool(_LOOP.match(plain))
+        # What comes after a command in a loop is the loop's next round.
+        is_last = number == last and loops == 0
+        loops = max(0, loops - bool(_LOOP_END.search(plain)))
+        if _GREEN_TRAP.match(line.text):
+            found.append(
+                LostResult(line.number, "this trap exits with 0 whatever failed", "Leave its `exit 0` out.", True)
+            )
+        elif _RUNS.search(plain + " "):
+            lost = _lost(line, is_last, errexit, pipefail, looked_at)
+            found += [lost] if lost else []
     return tuple(found)
+
+
+def is_idle(text: str) -> bool:
+    """Whether the script ``text`` holds no command at all."""
+    return not any(_logical_lines(text))
 
 
 def _lost(line: _Line, is_last: bool, errexit: bool, pipefail: bool, looked_at: bool) -> LostResult | None:
     plain = _unquoted(line.text)
     runs_tests = bool(_TESTS.search(plain))
-    if re.search(r"\|\|\s*(?:true|:)\s*$", plain):
-        return LostResult(line.number, "`|| true` throws the exit code away", "Leave it out.", runs_tests)
+    if green := _GREEN_ELSE.search(plain):
+        what = f"`{' '.join(green[0].rstrip(';').split()[:2])}` throws the exit code away"
+        return LostResult(line.number, what, "Leave it out.", runs_tests)
     if re.search(r"(?<![|&])\|(?![|&])", plain) and not (pipefail or looked_at):
         what = "the exit code of a pipe is that of its last program"
         return LostResult(line.number, what, "Write `set -o pipefail` above it.", certain=True)

@@ -28,7 +28,7 @@ STYLES: dict[str, Style] = {
 
 def declarations(root: Path, entry: Entry) -> Declarations:
     """What the file of ``entry`` declares. One that cannot be read or parsed gives a ``fault``."""
-    shown, source = printable(entry.file), Source(root, entry.file)
+    shown, source = printable(entry.file), Source(root, entry.file or _file_of(root, entry.module), entry.command)
     try:
         name = _named(entry) or next((name for name, style in STYLES.items() if style.recognises(source)), "")
         if name:
@@ -55,6 +55,13 @@ def in_steps(steps: Sequence[Declarations]) -> Declarations:
         style="steps",
         needs_count=False,
     )
+
+
+def _file_of(root: Path, module: str) -> str:
+    """The file that ``python -m`` starts, where the repository itself holds it."""
+    path = module.replace(".", "/")
+    found = (file for file in (f"{path}.py", f"{path}/__main__.py") if module and (root / file).is_file())
+    return next(found, "")
 
 
 def _named(entry: Entry) -> str:

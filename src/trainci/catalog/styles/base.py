@@ -16,10 +16,14 @@ from trainci.selection import Commands
 
 @dataclass(frozen=True)
 class Source:
-    """What an entry starts, read once and only when a style asks. ``file`` is relative to ``root``, or empty."""
+    """What an entry starts, read once and only when a style asks.
+
+    ``file`` is relative to ``root``, or empty; ``words`` are those of a command.
+    """
 
     root: Path
     file: str
+    words: tuple[str, ...] = ()
 
     @cached_property
     def tree(self) -> ast.Module:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from trainci.catalog.lost_in_shell import lost_in_shell, pytest_calls
+from trainci.catalog.lost_in_shell import is_idle, lost_in_shell, pytest_calls
+from trainci.catalog.result_calls import LostResult
 from trainci.catalog.source import read_source
 from trainci.catalog.styles.base import Source
 from trainci.model import Declarations, Entry
@@ -49,7 +50,7 @@ class Shell:
             line=line,
             requires_gpu=flag,
             requires_gpu_line=flag_line,
-            refusal=f"{printable(source.file)}:{certain.line}: {certain}" if certain else "",
+            refusal=_refusal(source.file, text, certain),
             remarks=tuple((one.line, f"perhaps {one}") for one in lost if not one.certain),
             framework="pytest" if pytest_calls(text) == 1 else "",
         )
@@ -57,6 +58,12 @@ class Shell:
     def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:
         """See Commands. A launcher of the interpreter (``uv run python``) launches the shell instead."""
         return (*_launcher(python), "bash", entry.file, *entry.args)
+
+
+def _refusal(file: str, text: str, certain: LostResult | None) -> str:
+    if is_idle(text):
+        return f"{printable(file)}:1: nothing would run: the script holds no command."
+    return f"{printable(file)}:{certain.line}: {certain}" if certain else ""
 
 
 def _launcher(python: tuple[str, ...]) -> tuple[str, ...]:

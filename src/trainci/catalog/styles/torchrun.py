@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from trainci.catalog.declarations import constants
 from trainci.catalog.styles.base import Source
+from trainci.catalog.styles.python import PythonFile
 from trainci.errors import UsageError
 from trainci.model import Declarations, Entry
 
@@ -15,6 +15,7 @@ class Torchrun:
 
     suffix = ".py"
     leaves_results = False
+    _program = PythonFile()
 
     def recognises(self, source: Source) -> bool:
         """See Style."""
@@ -22,7 +23,7 @@ class Torchrun:
 
     def read(self, source: Source) -> Declarations:
         """See Style."""
-        return replace(constants(source.tree, source.file), needs_count=True)
+        return replace(self._program.read(source), phased=False, framework="", needs_count=True)
 
     def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:
         """See Commands. The lease's ports reach it by PET_MASTER_PORT, which torchrun reads."""

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from trainci.catalog.lost_in_shell import lost_in_shell, pytest_calls
 from trainci.catalog.styles.base import Source
+from trainci.catalog.styles.python import PythonFile
 from trainci.model import Declarations, Entry
+
+_SHELLS = ("bash", "sh", "dash", "zsh")
+_DO_NOTHING = ("true", ":")
 
 
 class Module:
@@ -17,17 +22,49 @@ class Module:
         return False
 
     def read(self, source: Source) -> Declarations:
-        """See Style: it has no place for a declaration."""
-        return Declarations(needs_count=False)
+        """See Style: it has no place for a declaration. One of the repository's own is a program like any file."""
+        says = PythonFile().read(source) if source.file else Declarations()
+        return Declarations(needs_count=False, refusal=says.refusal, remarks=says.remarks, framework=says.framework)
 
     def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:
         """See Commands."""
         return (*python, "-m", entry.module, *entry.args)
 
 
-class Words(Module):
+class Words:
     """See Style: what ``command`` of an entry holds."""
+
+    suffix = ""
+    leaves_results = False
+
+    def recognises(self, source: Source) -> bool:
+        """See Style."""
+        return False
+
+    def read(self, source: Source) -> Declarations:
+        """See Style: it has no place for a declaration. The text that a shell is given is read like a script."""
+        if source.words and source.words[0].rpartition("/")[2] in _DO_NOTHING:
+            sentence = f"nothing would run: `{source.words[0]}` succeeds always. Write the command of the test."
+            return Declarations(needs_count=False, refusal=sentence)
+        text = _script(source.words)
+        certain = next((lost for lost in lost_in_shell(text) if lost.certain), None)
+        return Declarations(
+            needs_count=False,
+            refusal=str(certain) if certain else "",
+            framework="pytest" if pytest_calls(text) == 1 else "",
+        )
 
     def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:
         """See Commands."""
         return (*entry.command, *entry.args)
+
+
+def _script(words: tuple[str, ...]) -> str:
+    """The text of ``bash -c TEXT``, below the options that it is given; empty for other words."""
+    if not words or words[0].rpartition("/")[2] not in _SHELLS:
+        return ""
+    for number, word in enumerate(words[1:-1], start=1):
+        if word.startswith("-") and not word.startswith("--") and "c" in word:
+            options = [option for option in (*words[1:number], word.replace("c", "")) if option != "-"]
+            return "\n".join(filter(None, [f"set {' '.join(options)}" if options else "", words[number + 1]]))
+    return ""
