@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks import measure
-from trainci.model import Test
+from trainci.model.tests import Test
 from trainci.schedule import start_now
 
 DEVICES, RUNNERS, SETUP = 8, 8, 90.0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from trainci.model import Cause, Ending, Outcome, Phase, Verdict, events
+from trainci.model import events
+from trainci.model.run import Cause, Ending, Outcome, Phase, Verdict
 
 PASSED = Ending(Cause.EXITED, 0)
 VERDICT = Verdict(Outcome.PASSED, "in 1.0 s")

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from trainci import config
 from trainci.errors import UsageError
-from trainci.model import Entry, Project
+from trainci.model.project import Project
+from trainci.model.tests import Entry
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -11,22 +11,11 @@ import rich.console
 from trainci.console.actions import GithubConsole
 from trainci.console.live import LiveConsole
 from trainci.console.plain import Console
-from trainci.model import (
-    Attempt,
-    Cause,
-    Device,
-    Ending,
-    Outcome,
-    Phase,
-    Pool,
-    Result,
-    Run,
-    Selected,
-    Selection,
-    Test,
-    Verdict,
-    events,
-)
+from trainci.model import events
+from trainci.model.device import Device, Pool
+from trainci.model.run import Attempt, Cause, Ending, Outcome, Phase, Result, Run, Verdict
+from trainci.model.selection import Selected, Selection
+from trainci.model.tests import Test
 
 BOTH = Phase.BOTH
 PASSED = Ending(Cause.EXITED, 0)

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainci.findings import Finding, entries, find, parse_place
-from trainci.model import Declarations, Entry, Project, Suite
+from trainci.model.project import Project, Suite
+from trainci.model.tests import Declarations, Entry
 from trainci.text import printable
 
 _GOOD = Declarations(num_gpus=1, line=3)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from trainci import git
 from trainci.errors import UsageError
-from trainci.model import Change
+from trainci.model.selection import Change
 
 # Bytes of names that have hurt somebody: white space, quotes, shell, options, no text at all.
 _PIECES = [

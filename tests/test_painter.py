@@ -11,7 +11,8 @@ from pathlib import Path
 
 from trainci.console.painter import Painter
 from trainci.console.plain import Console
-from trainci.model import Cause, Ending, Phase, Run, events
+from trainci.model import events
+from trainci.model.run import Cause, Ending, Phase, Run
 
 BOTH = Phase.BOTH
 PASSED = Ending(Cause.EXITED, 0)

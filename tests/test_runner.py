@@ -10,21 +10,12 @@ import pytest
 
 from trainci.executors.base import Emit, Job, Show
 from trainci.executors.fake import FakeExecutor, Scripted
-from trainci.model import (
-    Cause,
-    Device,
-    Ending,
-    Outcome,
-    Phase,
-    Pool,
-    Refused,
-    Run,
-    Selected,
-    Selection,
-    Test,
-    Verdicts,
-    events,
-)
+from trainci.model import events
+from trainci.model.device import Device, Pool
+from trainci.model.project import Verdicts
+from trainci.model.run import Cause, Ending, Outcome, Phase, Run
+from trainci.model.selection import Refused, Selected, Selection
+from trainci.model.tests import Test
 from trainci.paths import RunPaths, StatePaths
 from trainci.runner import Plan, Runner
 from trainci.schedule import Fitting

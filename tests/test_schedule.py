@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainci.model import Device, Pool, Refused, Selected, Selection, Test
+from trainci.model.device import Device, Pool
+from trainci.model.selection import Refused, Selected, Selection
+from trainci.model.tests import Test
 from trainci.schedule import estimated_end, fit, start_now
 
 

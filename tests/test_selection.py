@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from trainci.catalog.styles import STYLES
 from trainci.errors import UsageError
-from trainci.model import Declarations, Entry, Project, Refused, Selection, Suite
+from trainci.model.project import Project, Suite
+from trainci.model.selection import Refused, Selection
+from trainci.model.tests import Declarations, Entry
 from trainci.selection import Choice, choose, resolve, wants_changes
 from trainci.text import printable
 

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainci.github.workflows import matrix
-from trainci.model import Selected, Selection, Suite, Test
+from trainci.model.project import Suite
+from trainci.model.selection import Selected, Selection
+from trainci.model.tests import Test
 
 _TEST = "NUM_GPUS = 0\n\n\nif __name__ == '__main__':\n    print('ran')\n"
 _SHARED = """\

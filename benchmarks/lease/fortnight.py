@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from trainci.lease.queue.policy import plan
 from trainci.lease.store.records import Request, Reservation
-from trainci.model import Device
+from trainci.model.device import Device
 
 DEVICES = tuple(Device(i, f"g{i}") for i in range(8))
 FORTNIGHT_S = 14 * 86400.0

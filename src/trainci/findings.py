@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from trainci.globs import matches
-from trainci.model import Accepted, Declarations, Entry, Project, Suite, is_hosted, settings_of
+from trainci.model.project import Accepted, Project, Suite, is_hosted, settings_of
+from trainci.model.tests import Declarations, Entry
 from trainci.text import counted, printable
 
 # What each means is in docs/checks.md. NOTES fail nothing.

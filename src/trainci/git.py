@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainci.errors import UsageError
-from trainci.model import Change
+from trainci.model.selection import Change
 from trainci.text import counted, listed, printable
 
 _NO_GIT = "git is not installed, and changed tests are found with it. Install git."

@@ -10,7 +10,7 @@ import math
 import xml.parsers.expat
 from dataclasses import dataclass, field
 
-from trainci.model import Item
+from trainci.model.run import Item
 from trainci.text import printable
 
 LARGEST_FILE = 64 << 20

@@ -9,7 +9,8 @@ from importlib import resources
 from pathlib import Path
 from typing import BinaryIO
 
-from trainci.model import Diagnosis, Facts, LogRule, Verdicts
+from trainci.model.diagnosis import Diagnosis, Facts, LogRule
+from trainci.model.project import Verdicts
 from trainci.output.screen import Screen
 from trainci.verdict.diagnose import diagnose
 from trainci.verdict.log_reader import LogReader, Reading

@@ -17,7 +17,9 @@ from trainci.findings import Finding
 from trainci.github import actions as github
 from trainci.github import payload
 from trainci.interpreter import default_python
-from trainci.model import Declarations, Entry, Project, Selection
+from trainci.model.project import Project
+from trainci.model.selection import Selection
+from trainci.model.tests import Declarations, Entry
 
 
 @dataclass(frozen=True)

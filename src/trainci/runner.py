@@ -10,7 +10,10 @@ from dataclasses import dataclass, field, replace
 from trainci import schedule
 from trainci.executors.base import Executor, Job, Show
 from trainci.log_files import diagnosed, rules_for
-from trainci.model import Attempt, Cause, Ending, Outcome, Phase, Result, Run, Test, Verdict, Verdicts, events
+from trainci.model import events
+from trainci.model.project import Verdicts
+from trainci.model.run import Attempt, Cause, Ending, Outcome, Phase, Result, Run, Verdict
+from trainci.model.tests import Test
 from trainci.paths import RunPaths
 from trainci.schedule import Fitting
 from trainci.verdict import decide as verdict

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from trainci.model import Pool, Refused, Selected, Selection, Test
+from trainci.model.device import Pool
+from trainci.model.selection import Refused, Selected, Selection
+from trainci.model.tests import Test
 from trainci.text import counted
 
 

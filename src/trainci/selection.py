@@ -10,20 +10,9 @@ from typing import Protocol
 
 from trainci.errors import UsageError
 from trainci.globs import is_glob, matches
-from trainci.model import (
-    Declarations,
-    Entry,
-    Project,
-    Refused,
-    Selected,
-    Selection,
-    Settings,
-    Step,
-    Suite,
-    Test,
-    settings_of,
-    settle,
-)
+from trainci.model.project import Project, Suite, settings_of
+from trainci.model.selection import Refused, Selected, Selection
+from trainci.model.tests import Declarations, Entry, Settings, Step, Test, settle
 from trainci.text import printable
 
 

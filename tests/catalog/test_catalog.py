@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from trainci.catalog.files import find_test_files
 from trainci.catalog.styles import declarations
-from trainci.model import Declarations, Entry
+from trainci.model.tests import Declarations, Entry
 
 _MAIN = '\nif __name__ == "__main__":\n    run()\n'
 

@@ -9,7 +9,7 @@ import pytest
 
 from trainci.catalog.styles import STYLES, declarations
 from trainci.errors import UsageError
-from trainci.model import Declarations, Entry
+from trainci.model.tests import Declarations, Entry
 
 _TEST = "def test_it():\n    assert True\n"
 _RUNS = '\nif __name__ == "__main__":\n    main()\n'

@@ -12,7 +12,7 @@ import pytest
 
 from trainci.catalog.styles import STYLES
 from trainci.catalog.styles.base import Source
-from trainci.model import Declarations, Entry
+from trainci.model.tests import Declarations, Entry
 from trainci.repository import Request, open_repository
 
 

@@ -23,7 +23,10 @@ from trainci.executors.local import LocalExecutor
 from trainci.executors.watcher import ending_of
 from trainci.host.devices import virtual_devices
 from trainci.lease import protocol
-from trainci.model import Cause, Ending, Phase, Pool, Test, events
+from trainci.model import events
+from trainci.model.device import Pool
+from trainci.model.run import Cause, Ending, Phase
+from trainci.model.tests import Test
 
 DEADLINE = 60.0
 Kind = TypeVar("Kind", bound=events.Event)

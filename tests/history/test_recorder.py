@@ -19,8 +19,9 @@ from trainci.history.event_log import EventLog, read_events
 from trainci.history.recorder import Recorder
 from trainci.history.recovery import take_cut_off
 from trainci.history.store import Past, Recorded
-from trainci.model import Cause, Ending, Metric, Outcome, Phase, Verdict, events
+from trainci.model import events
 from trainci.model.event_lines import read_event
+from trainci.model.run import Cause, Ending, Metric, Outcome, Phase, Verdict
 from trainci.paths import RunPaths, StatePaths
 
 # It never stops writing, so that a kill falls into the middle of something.
@@ -30,7 +31,8 @@ WRITER = """
     from trainci.history import open_store
     from trainci.history.event_log import EventLog
     from trainci.history.recorder import Recorder
-    from trainci.model import Cause, Ending, Outcome, Phase, Verdict, events
+    from trainci.model import events
+    from trainci.model.run import Cause, Ending, Outcome, Phase, Verdict
     from trainci.paths import RunPaths, StatePaths
 
     state = StatePaths(Path(sys.argv[1]))

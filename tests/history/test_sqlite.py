@@ -15,7 +15,7 @@ from trainci.history import open_store
 from trainci.history.recorder import Recorder
 from trainci.history.schema import MIGRATIONS
 from trainci.history.store import AttemptKey, Past, Recorded
-from trainci.model import Cause, Metric, Phase
+from trainci.model.run import Cause, Metric, Phase
 from trainci.paths import StatePaths
 
 # What the versions before this one wrote: an exit code (negative: a signal), whether it timed out, what was lost.

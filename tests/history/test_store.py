@@ -9,7 +9,7 @@ import pytest
 
 from trainci.history.event_log import EventLog
 from trainci.history.store import AttemptKey, CutOff, Past, Recorded, StoreError
-from trainci.model import Cause, Ending, Metric, Outcome, Phase, Verdict
+from trainci.model.run import Cause, Ending, Metric, Outcome, Phase, Verdict
 from trainci.paths import RunPaths
 
 PASSED = Ending(Cause.EXITED, 0)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from trainci.errors import UsageError
 from trainci.host.visible import visible
-from trainci.model import Device
+from trainci.model.device import Device
 
 A = "GPU-bc783d39-f27c-3f36-93eb-ca7e4dbccbd5"
 B = "GPU-979b44a1-f36e-8314-e121-7c204c8c8697"

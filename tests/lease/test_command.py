@@ -22,7 +22,7 @@ from trainci.lease.options import LOCK_EXEC_PATTERN, parse, parse_lock_exec
 from trainci.lease.store.directory import open_directory
 from trainci.lease.store.ports import BLOCK, FIRST, take_block
 from trainci.lease.supervise.environment import pick
-from trainci.model import Device
+from trainci.model.device import Device
 
 GPUS = (
     Device(0, "GPU-8a56aaaa"),
@@ -36,7 +36,7 @@ GPUS = (
 LEASE_OF_GPUS = """
 import sys
 from trainci.lease import command
-from trainci.model import Device
+from trainci.model.device import Device
 names = "GPU-8a56aaaa GPU-8a56bbbb GPU-1c5b0000 MIG-77 MIG-88".split()
 command.gpus = lambda directory, total: tuple(Device(index, name) for index, name in enumerate(names))
 command._known_to_nvml = lambda devices: False

@@ -14,7 +14,7 @@ from trainci.lease.store.directory import Directory, open_directory
 from trainci.lease.store.locks import try_lock
 from trainci.lease.store.mutex import MUTEX_PATIENCE_S, Mutex
 from trainci.lease.store.records import Request
-from trainci.model import Device
+from trainci.model.device import Device
 
 # Each owner is in for a part of the patience; all of them together for far longer.
 OWNER = """

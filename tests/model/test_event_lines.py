@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainci.model import Cause, Ending, Phase, events
+from trainci.model import events
 from trainci.model.event_lines import KINDS, read_event, write_event
+from trainci.model.run import Cause, Ending, Phase
 
 # With what stands for bytes that are no UTF-8, as in a file's name or a log.
 _CHARACTERS = st.characters(exclude_categories=["Cs"]) | st.characters(min_codepoint=0xDC80, max_codepoint=0xDCFF)

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from junitparser import JUnitXml
 
-from trainci.model import Attempt, Cause, Ending, Outcome, Result, Run, Test, Verdict
+from trainci.model.run import Attempt, Cause, Ending, Outcome, Result, Run, Verdict
+from trainci.model.tests import Test
 from trainci.reports.junit import write_junit
 
 _HOSTILE = st.one_of(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from trainci.model import Attempt, Cause, Ending, Item, Outcome, Result, Results, Run, Test, Verdict
+from trainci.model.run import Attempt, Cause, Ending, Item, Outcome, Result, Results, Run, Verdict
+from trainci.model.tests import Test
 from trainci.reports.summary import markdown
 
 HOSTILE = "tests/test_|`x`<img src=x onerror=y>**b**[a](http://evil)\n| passed | @team $(x).py"

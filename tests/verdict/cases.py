@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trainci.log_files import packaged_rules, read_log
-from trainci.model import Diagnosis, Facts
+from trainci.model.diagnosis import Diagnosis, Facts
 from trainci.verdict.diagnose import diagnose, outcome_of
 from trainci.verdict.facts_file import facts_of
 

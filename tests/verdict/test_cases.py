@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from verdict.cases import Case, cases
 
-from trainci.model import Blame
+from trainci.model.diagnosis import Blame
 
 CASES = list(cases())
 

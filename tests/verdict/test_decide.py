@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from trainci.model import Attempt, Cause, Ending, Outcome, Phase, Result, Test, Verdict
+from trainci.model.run import Attempt, Cause, Ending, Outcome, Phase, Result, Verdict
+from trainci.model.tests import Test
 from trainci.verdict.decide import decide, exit_code
 
 TRIES = 2

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from verdict.cases import cases
 
 from trainci.log_files import packaged_rules, read_log
-from trainci.model import Facts
+from trainci.model.diagnosis import Facts
 from trainci.verdict.diagnose import diagnose
 from trainci.verdict.log_reader import LogReader, Reading
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainci.log_files import packaged_rules
-from trainci.model import Blame, Kind, LogRule
+from trainci.model.diagnosis import Blame, Kind, LogRule
 from trainci.verdict.log_rules import Matcher, needed_words
 
 RULES = packaged_rules()

@@ -11,7 +11,7 @@ from trainci.affected.entries import Altered, altered
 from trainci.affected.find import Affected, find
 from trainci.affected.stale import stale_globs
 from trainci.affected.tree import read_tree
-from trainci.model import Project
+from trainci.model.project import Project
 
 __all__ = ["Affected", "find_affected", "stale_globs"]
 

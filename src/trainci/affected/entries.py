@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainci.globs import matches
-from trainci.model import Entry
+from trainci.model.tests import Entry
 from trainci.toml_lines import toml_lines
 
 if sys.version_info >= (3, 11):

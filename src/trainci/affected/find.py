@@ -12,7 +12,9 @@ from trainci.affected.graph import Graph, Node, Start, Step
 from trainci.affected.tree import Tree
 from trainci.affected.ways import origin, way
 from trainci.globs import matches
-from trainci.model import Change, Entry, PathRule, Project, Suite
+from trainci.model.project import PathRule, Project, Suite
+from trainci.model.selection import Change
+from trainci.model.tests import Entry
 from trainci.selection import suite_choices
 from trainci.text import counted, listed, printable
 

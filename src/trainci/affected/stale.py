@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from trainci.findings import Finding
 from trainci.globs import matches
-from trainci.model import Entry, Project
+from trainci.model.project import Project
+from trainci.model.tests import Entry
 from trainci.text import printable
 
 

@@ -7,7 +7,7 @@ import operator
 import warnings
 from collections.abc import Callable, Iterator
 
-from trainci.model import Declarations
+from trainci.model.tests import Declarations
 from trainci.text import printable
 
 _OPERATORS: dict[type[ast.AST], Callable[[int, int], int]] = {

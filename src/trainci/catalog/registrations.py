@@ -14,7 +14,8 @@ from typing import Any
 from trainci.catalog.declarations import parse
 from trainci.catalog.source import read_source
 from trainci.findings import Finding
-from trainci.model import Entry, Project
+from trainci.model.project import Project
+from trainci.model.tests import Entry
 from trainci.text import printable
 
 CONSTANT = "CI_SUITES"

@@ -10,7 +10,8 @@ import click
 from trainci.config import find_root, load
 from trainci.errors import UsageError
 from trainci.log_files import packaged_rules, read_log, rules_for
-from trainci.model import Diagnosis, Facts, LogRule, Outcome
+from trainci.model.diagnosis import Diagnosis, Facts, LogRule
+from trainci.model.run import Outcome
 from trainci.text import printable
 from trainci.verdict.diagnose import diagnose, outcome_of
 from trainci.verdict.facts_file import facts_of

@@ -7,7 +7,8 @@ import click
 from trainci.errors import MachineError
 from trainci.history import open_existing
 from trainci.history.store import Past, Store
-from trainci.model import Selected, Suite
+from trainci.model.project import Suite
+from trainci.model.selection import Selected
 from trainci.paths import StatePaths
 from trainci.repository import Repository, Request, open_repository
 from trainci.text import printable

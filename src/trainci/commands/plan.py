@@ -17,7 +17,7 @@ from trainci.github import payload, triggers
 from trainci.github.workflows import matrix
 from trainci.github.workflows.jobs import varies
 from trainci.history import open_existing
-from trainci.model import Selection
+from trainci.model.selection import Selection
 from trainci.paths import StatePaths
 from trainci.repository import Repository, Request, open_repository
 

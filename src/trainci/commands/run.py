@@ -30,7 +30,9 @@ from trainci.history.event_log import EventLog
 from trainci.history.keeper import Keeper
 from trainci.history.store import Past
 from trainci.host.clock import steady_time
-from trainci.model import Pool, Run, Selection
+from trainci.model.device import Pool
+from trainci.model.run import Run
+from trainci.model.selection import Selection
 from trainci.paths import RunPaths, StatePaths
 from trainci.reports import summary
 from trainci.reports.junit import write_junit

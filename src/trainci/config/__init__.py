@@ -28,7 +28,9 @@ from trainci.config.tables import (
 )
 from trainci.errors import PlacedFaults, UsageError
 from trainci.globs import is_glob, matches
-from trainci.model import Accepted, Blame, Entry, Kind, LogRule, PathRule, Project, Suite, Verdicts, Workflow
+from trainci.model.diagnosis import Blame, Kind, LogRule
+from trainci.model.project import Accepted, PathRule, Project, Suite, Verdicts, Workflow
+from trainci.model.tests import Entry
 from trainci.selection import is_named
 from trainci.toml_lines import toml_lines
 

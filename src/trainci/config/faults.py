@@ -21,7 +21,7 @@ from trainci.config.tables import (
     Table,
     WorkflowTable,
 )
-from trainci.model import job_ids
+from trainci.model.project import job_ids
 from trainci.text import caseless, printable
 
 Path = tuple[str | int, ...]

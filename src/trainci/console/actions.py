@@ -8,7 +8,8 @@ from typing import TextIO
 
 from trainci.console.plain import Console
 from trainci.github import actions as github
-from trainci.model import Outcome, Result, Run, events
+from trainci.model import events
+from trainci.model.run import Outcome, Result, Run
 from trainci.reports import read_log
 
 

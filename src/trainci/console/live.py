@@ -14,7 +14,11 @@ from rich.text import Text
 
 from trainci import schedule
 from trainci.console.plain import Console, clock_time, duration
-from trainci.model import Outcome, Phase, Pool, Run, Selection, Test, events
+from trainci.model import events
+from trainci.model.device import Pool
+from trainci.model.run import Outcome, Phase, Run
+from trainci.model.selection import Selection
+from trainci.model.tests import Test
 from trainci.text import counted
 
 _COLORS = {

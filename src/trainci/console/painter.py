@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 
 from trainci.console.plain import Console
-from trainci.model import Run, events
+from trainci.model import events
+from trainci.model.run import Run
 
 # What may wait to be painted, in bytes, before executors are to hold output back.
 _MOST = 2 << 20

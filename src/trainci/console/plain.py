@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
-from trainci.model import Cause, Ending, Outcome, Phase, Result, Run, events
+from trainci.model import events
+from trainci.model.run import Cause, Ending, Outcome, Phase, Result, Run
 from trainci.output.screen import Screen
 from trainci.reports import items_of, last_lines, why
 from trainci.text import counted, printable

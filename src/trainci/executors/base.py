@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from trainci.model import Phase, Pool, Test, events
+from trainci.model import events
+from trainci.model.device import Pool
+from trainci.model.run import Phase
+from trainci.model.tests import Test
 
 Emit = Callable[[events.Control], None]
 

@@ -8,7 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from trainci.executors.base import Emit, Job, Show
-from trainci.model import Cause, Ending, Phase, Pool, Results, Test, events
+from trainci.model import events
+from trainci.model.device import Pool
+from trainci.model.run import Cause, Ending, Phase, Results
+from trainci.model.tests import Test
 
 PASSED = Ending(Cause.EXITED, 0)
 

@@ -21,7 +21,10 @@ from trainci.host.clock import steady_time
 from trainci.interpreter import search_path
 from trainci.lease import protocol
 from trainci.lease.store.directory import open_directory
-from trainci.model import Cause, Ending, Phase, Pool, Test, events
+from trainci.model import events
+from trainci.model.device import Pool
+from trainci.model.run import Cause, Ending, Phase
+from trainci.model.tests import Test
 from trainci.paths import RunPaths
 
 GRACE_SECONDS = 5.0

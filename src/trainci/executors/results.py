@@ -17,7 +17,8 @@ from pathlib import Path
 
 from trainci.executors.base import Job
 from trainci.items import LARGEST_FILE, BrokenResults, read_junit
-from trainci.model import Item, Phase, Results, Step
+from trainci.model.run import Item, Phase, Results
+from trainci.model.tests import Step
 from trainci.paths import RunPaths
 from trainci.probe import steps as probe
 from trainci.text import counted

@@ -18,7 +18,8 @@ from trainci.executors import results
 from trainci.executors.base import Emit, Job, Show
 from trainci.executors.launcher import Launched
 from trainci.lease import protocol
-from trainci.model import Cause, Ending, Results, events
+from trainci.model import events
+from trainci.model.run import Cause, Ending, Results
 from trainci.output.redaction import Redactor
 
 # How long output may still trickle in after the lease process has gone, at one time and in all, before the log is

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 
 from trainci.github.triggers import ALL_SUITES, PUSHED, READY, has_branch_globs, is_narrowed
-from trainci.model import Suite, is_hosted
+from trainci.model.project import Suite, is_hosted
 
 # The job of the workflow that asks `trainci plan`, and the names of the suites that it says run.
 PLAN = "plan"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from trainci.findings import Finding
-from trainci.model import Project, is_hosted
+from trainci.model.project import Project, is_hosted
 
 
 def notes(project: Project) -> list[Finding]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from trainci.errors import UsageError
-from trainci.model import Trigger
+from trainci.model.project import Trigger
 from trainci.text import printable
 
 _COMMIT = re.compile("[0-9a-f]{40,64}")

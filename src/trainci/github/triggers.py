@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trainci.globs import is_glob, matches
-from trainci.model import Project, Suite, Trigger, is_hosted
+from trainci.model.project import Project, Suite, Trigger, is_hosted
 from trainci.text import caseless, printable
 
 ALL_SUITES = "all"

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from trainci.model import Metric
+from trainci.model.run import Metric
 
 # A longer line is none of ours, and would have to fit into memory.
 _LONGEST_LINE = 1 << 16

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from trainci.history import metric_files
 from trainci.history.store import AttemptKey, Store
-from trainci.model import Phase, events
+from trainci.model import events
+from trainci.model.run import Phase
 from trainci.paths import RunPaths, StatePaths
 
 

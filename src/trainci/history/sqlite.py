@@ -22,7 +22,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from trainci.history.event_log import is_alive
 from trainci.history.schema import MIGRATIONS
 from trainci.history.store import AttemptKey, CutOff, Past, Recorded, StoreBroken, StoreBusy, StoreError
-from trainci.model import Cause, Ending, Metric, Phase, Verdict
+from trainci.model.run import Cause, Ending, Metric, Phase, Verdict
 from trainci.paths import RunPaths, StatePaths
 
 _REMEMBERED = 20

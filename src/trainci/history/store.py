@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from trainci.errors import MachineError
-from trainci.model import Ending, Metric, Phase, Verdict
+from trainci.model.run import Ending, Metric, Phase, Verdict
 
 
 class AttemptKey(NamedTuple):

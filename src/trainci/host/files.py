@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 from pathlib import Path
 
@@ -32,7 +31,7 @@ def replace(target: Path, content: bytes) -> None:
     """
     if target.is_symlink():
         raise OSError(errno.ELOOP, "there is a link in its place", str(target))
-    temporary = target.with_name(f".trainci-{secrets.token_hex(8)}")
+    temporary = target.with_name(f".trainci-{os.urandom(8).hex()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -27,7 +27,7 @@ from trainci.lease.store.records import FOREVER, Request
 from trainci.lease.supervise.environment import job_variables, pick
 from trainci.lease.supervise.supervisor import ENDING_SIGNALS, Job
 from trainci.lease.supervise.wrapper import Wrapper
-from trainci.model import MOST_DEVICES, Device
+from trainci.model.device import MOST_DEVICES, Device
 from trainci.text import printable
 
 EXIT_TOO_LATE = 75

@@ -10,7 +10,7 @@ from typing import NoReturn
 from trainci.errors import UsageError
 from trainci.lease import protocol
 from trainci.lease.store.records import FOREVER
-from trainci.model import MOST_DEVICES
+from trainci.model.device import MOST_DEVICES
 from trainci.text import printable
 
 LOCK_EXEC_PATTERN = "/dev/shm/custom_gpu_lock_{gpu_id}.lock"

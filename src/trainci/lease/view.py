@@ -16,7 +16,7 @@ from trainci.lease.store import health
 from trainci.lease.store.directory import Directory, locate, open_directory
 from trainci.lease.store.leases import running
 from trainci.lease.store.records import FOREVER, Record, Request, Reservation
-from trainci.model import Device
+from trainci.model.device import Device
 
 
 @dataclass(frozen=True)

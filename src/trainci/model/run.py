@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from trainci.model.diagnosis import Diagnosis
-from trainci.model.project import Test
+from trainci.model.tests import Test
 
 
 class Outcome(enum.Enum):

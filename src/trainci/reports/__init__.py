@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from trainci.model import Item, Result, Verdict
+from trainci.model.run import Item, Result, Verdict
 from trainci.output.screen import Screen
 from trainci.text import printable
 

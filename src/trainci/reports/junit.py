@@ -10,7 +10,7 @@ from pathlib import Path
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from trainci.host import files
-from trainci.model import Item, Outcome, Result, Run
+from trainci.model.run import Item, Outcome, Result, Run
 from trainci.reports import items_of, last_lines, why
 
 _MOST_OUTPUT = 65536

@@ -6,7 +6,7 @@ import html
 from collections.abc import Iterator, Sequence
 
 from trainci.github.actions import LARGEST_SUMMARY
-from trainci.model import Outcome, Result, Run
+from trainci.model.run import Outcome, Result, Run
 from trainci.reports import items_of, why
 from trainci.text import counted, printable
 

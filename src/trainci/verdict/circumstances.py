@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from trainci.errors import EXIT_MACHINE
-from trainci.model import Blame, Cause, Diagnosis, Ending, Facts, Test
+from trainci.model.diagnosis import Blame, Diagnosis, Facts
+from trainci.model.run import Cause, Ending
+from trainci.model.tests import Test
 from trainci.verdict.weigh import Candidate
 
 # Xid errors that a program brings about (NVIDIA, "XID Errors"): a wrong access, its own end, a stopped kernel.

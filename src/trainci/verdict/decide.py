@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from trainci.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_MACHINE, EXIT_OK, EXIT_USAGE
-from trainci.model import Attempt, Outcome, Result, Verdict
+from trainci.model.run import Attempt, Outcome, Result, Verdict
 from trainci.verdict.rules import diagnosed, exited, items, machine, retries, time_limit
 from trainci.verdict.rules import interrupted as interruption
 from trainci.verdict.ruling import Rule, Ruling

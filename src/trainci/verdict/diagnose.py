@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from trainci.model import Blame, Diagnosis, Facts, Kind, Outcome
+from trainci.model.diagnosis import Blame, Diagnosis, Facts, Kind
+from trainci.model.run import Outcome
 from trainci.verdict import circumstances
 from trainci.verdict.log_reader import Reading
 from trainci.verdict.weigh import Candidate, Weight, of_reading

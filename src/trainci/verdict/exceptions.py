@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from trainci.model import LogRule
+from trainci.model.diagnosis import LogRule
 from trainci.verdict.prefixes import Line
 
 HEADER = "Traceback (most recent call last):"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from trainci.model import Facts
+from trainci.model.diagnosis import Facts
 
 _NAMES = {field.name: str(field.type) for field in fields(Facts)}
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from trainci.model import LogRule
+from trainci.model.diagnosis import LogRule
 from trainci.verdict import prefixes
 from trainci.verdict.exceptions import Chain, Tracebacks
 from trainci.verdict.log_rules import Matcher

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from trainci.model import Blame, Kind, LogRule
+from trainci.model.diagnosis import Blame, Kind, LogRule
 
 _CLASSES = frozenset("AbBdDsSwWZ0123456789")
 

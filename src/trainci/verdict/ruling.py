@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from trainci.model import Attempt, Phase, Verdict
+from trainci.model.run import Attempt, Phase, Verdict
 
 
 @dataclass(frozen=True)

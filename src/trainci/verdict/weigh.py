@@ -6,7 +6,7 @@ import enum
 import re
 from dataclasses import dataclass
 
-from trainci.model import Blame, Kind, LogRule
+from trainci.model.diagnosis import Blame, Kind, LogRule
 from trainci.verdict.exceptions import Chain, Raised
 from trainci.verdict.log_reader import SURVIVED, Hit, Reading
 

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 from github.workflows.conftest import generated, parsed, pull_request
 
-from trainci.model import is_hosted
+from trainci.model.project import is_hosted
 from trainci.text import caseless
 
 CONFIG = """\

@@ -31,7 +31,7 @@ from trainci.lease.store.records import (
     Request,
     Reservation,
 )
-from trainci.model import Device
+from trainci.model.device import Device
 
 DEVICES = tuple(Device(i, f"cpu-{i}") for i in range(4))
 

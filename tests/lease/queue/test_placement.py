@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from trainci.lease.queue.placement import choose
-from trainci.model import Device
+from trainci.model.device import Device
 
 
 def devices(count, groups=None, numa=None):

@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from trainci.lease.queue.policy import plan
 from trainci.lease.store.records import FOREVER, Request, Reservation
-from trainci.model import Device
+from trainci.model.device import Device
 
 DEVICES = tuple(Device(i, f"d{i}") for i in range(8))
 BOUNDS = st.one_of(st.just(FOREVER), st.integers(1, 50).map(float))

@@ -19,7 +19,7 @@ from trainci.lease.store.records import (
     load_request,
     load_reservations,
 )
-from trainci.model import Device
+from trainci.model.device import Device
 from trainci.text import printable
 
 DEVICES = tuple(Device(i, f"cpu-{i}") for i in range(4))

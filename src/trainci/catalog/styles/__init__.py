@@ -12,7 +12,7 @@ from trainci.catalog.styles.python import PythonFile, nothing_would_run
 from trainci.catalog.styles.shell import Shell
 from trainci.catalog.styles.torchrun import Torchrun
 from trainci.catalog.styles.words import Module, Words
-from trainci.model import Declarations, Entry
+from trainci.model.tests import Declarations, Entry
 from trainci.text import printable
 
 # The first that recognises a file has it. An entry may name another: `runner`.

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from trainci.catalog.declarations import parse
 from trainci.catalog.source import read_source
-from trainci.model import Declarations
+from trainci.model.tests import Declarations
 from trainci.selection import Commands
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from trainci.catalog.declarations import constants
 from trainci.catalog.styles.base import Source
-from trainci.model import Declarations, Entry
+from trainci.model.tests import Declarations, Entry
 from trainci.text import printable
 
 _MARKER = "mark.num_gpus"

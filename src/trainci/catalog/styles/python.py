@@ -9,7 +9,7 @@ from trainci.catalog.declarations import constants
 from trainci.catalog.lost_results import lost_results
 from trainci.catalog.main_block import framework, is_phased, main_blocks
 from trainci.catalog.styles.base import Source
-from trainci.model import Declarations, Entry
+from trainci.model.tests import Declarations, Entry
 from trainci.text import printable
 
 

@@ -9,7 +9,7 @@ from trainci.catalog.lost_in_shell import is_idle, lost_in_shell, pytest_calls
 from trainci.catalog.result_calls import LostResult
 from trainci.catalog.source import read_source
 from trainci.catalog.styles.base import Source
-from trainci.model import Declarations, Entry
+from trainci.model.tests import Declarations, Entry
 from trainci.text import printable
 
 _HEAD_BYTES = 1 << 16

@@ -7,7 +7,7 @@ from dataclasses import replace
 from trainci.catalog.styles.base import Source
 from trainci.catalog.styles.python import PythonFile
 from trainci.errors import UsageError
-from trainci.model import Declarations, Entry
+from trainci.model.tests import Declarations, Entry
 
 
 class Torchrun:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from trainci.catalog.lost_in_shell import lost_in_shell, pytest_calls
 from trainci.catalog.styles.base import Source
 from trainci.catalog.styles.python import PythonFile
-from trainci.model import Declarations, Entry
+from trainci.model.tests import Declarations, Entry
 
 _SHELLS = ("bash", "sh", "dash", "zsh")
 _DO_NOTHING = ("true", ":")

@@ -15,7 +15,9 @@ from trainci.errors import UsageError
 from trainci.github import conditions
 from trainci.github.triggers import PUSHED, READY
 from trainci.github.workflows import matrix
-from trainci.model import Project, Selection, Settings, Suite, Workflow, is_hosted, job_ids, settle
+from trainci.model.project import Project, Suite, Workflow, is_hosted, job_ids
+from trainci.model.selection import Selection
+from trainci.model.tests import Settings, settle
 from trainci.text import printable
 
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")

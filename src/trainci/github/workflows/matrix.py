@@ -6,7 +6,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from trainci.model import Selection, Settings, Suite, Test
+from trainci.model.project import Suite
+from trainci.model.selection import Selection
+from trainci.model.tests import Settings, Test
 
 # https://docs.github.com/actions/reference/limits: a matrix makes at most 256 jobs for each run of a workflow.
 LARGEST_MATRIX = 256

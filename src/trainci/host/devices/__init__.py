@@ -11,7 +11,7 @@ from trainci.host.devices import nvidia
 from trainci.host.devices.vendor import Heard, Vendor
 from trainci.host.devices.virtual import virtual_devices
 from trainci.host.visible import visible
-from trainci.model import MOST_DEVICES, Device, Pool
+from trainci.model.device import MOST_DEVICES, Device, Pool
 from trainci.text import printable
 
 VENDORS: dict[str, Vendor] = {

@@ -13,7 +13,7 @@ from typing import Any
 
 from trainci.errors import MachineError
 from trainci.host.devices.vendor import Heard
-from trainci.model import Device
+from trainci.model.device import Device
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
 # What the binding loads, in containers and in WSL too, and what comes with each driver.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from trainci.model import Device
+from trainci.model.device import Device
 
 Heard = Callable[[], tuple[tuple[str, int], ...]]
 """Gives, at each call, the errors that came since the call before: pairs of UUID and the vendor's number."""

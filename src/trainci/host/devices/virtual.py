@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trainci.model import Device
+from trainci.model.device import Device
 
 
 def virtual_devices(count: int) -> tuple[Device, ...]:

@@ -27,7 +27,7 @@ from trainci.lease.store.records import (
     dump_reservations,
     load_reservations,
 )
-from trainci.model import Device
+from trainci.model.device import Device
 
 # A waiter that was told that it is its turn takes its devices within milliseconds, unless it is stopped.
 GRANT_LASTS_S = 2.0

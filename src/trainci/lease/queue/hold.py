@@ -22,7 +22,7 @@ from trainci.lease.store.locks import is_held, take, try_lock
 from trainci.lease.store.mutex import Mutex
 from trainci.lease.store.ports import take_block
 from trainci.lease.store.records import Record, Request
-from trainci.model import Device
+from trainci.model.device import Device
 
 
 class Lease:

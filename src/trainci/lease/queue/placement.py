@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import combinations
 
-from trainci.model import Device
+from trainci.model.device import Device
 
 # Of more free devices than this, only runs of neighbours are looked at: all the ways to choose would take long.
 _MOST_FREE = 8

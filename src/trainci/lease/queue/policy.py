@@ -15,7 +15,7 @@ from collections.abc import Set as AbstractSet
 
 from trainci.lease.queue.placement import choose
 from trainci.lease.store.records import FOREVER, Request, Reservation
-from trainci.model import Device
+from trainci.model.device import Device
 
 # A holder past its bound is being ended; it is expected to be gone this soon, again and again until it is.
 _OVERRUN_S = 1.0

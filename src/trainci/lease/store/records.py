@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from trainci.model import Device
+from trainci.model.device import Device
 from trainci.text import printable
 
 FOREVER = float("inf")

@@ -13,7 +13,7 @@ from trainci.lease.protocol import (
 )
 from trainci.lease.queue.hold import Lease
 from trainci.lease.store.ports import BLOCK
-from trainci.model import Device
+from trainci.model.device import Device
 
 
 def pick(devices: tuple[Device, ...], names: str) -> tuple[Device, ...]:

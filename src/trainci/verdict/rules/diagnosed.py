@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from trainci.model import Attempt, Blame, Cause, Outcome, Verdict
+from trainci.model.diagnosis import Blame
+from trainci.model.run import Attempt, Cause, Outcome, Verdict
 from trainci.verdict.ruling import Ruling, placed
 
 

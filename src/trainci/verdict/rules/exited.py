@@ -6,7 +6,7 @@ import signal
 from collections.abc import Sequence
 
 from trainci.items import counts
-from trainci.model import Attempt, Ending, Outcome, Verdict
+from trainci.model.run import Attempt, Ending, Outcome, Verdict
 from trainci.verdict.ruling import Ruling, placed
 
 

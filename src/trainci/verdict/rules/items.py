@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from trainci.items import counts
-from trainci.model import Attempt, Cause, Outcome, Results, Verdict
+from trainci.model.run import Attempt, Cause, Outcome, Results, Verdict
 from trainci.text import counted
 from trainci.verdict.ruling import Ruling
 

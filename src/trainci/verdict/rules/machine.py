@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from trainci.errors import EXIT_MACHINE
-from trainci.model import Attempt, Cause, Outcome, Verdict
+from trainci.model.run import Attempt, Cause, Outcome, Verdict
 from trainci.verdict.ruling import Ruling, placed
 
 

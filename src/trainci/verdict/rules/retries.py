@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from trainci.model import Attempt, Outcome, Verdict
+from trainci.model.run import Attempt, Outcome, Verdict
 from trainci.verdict.rules import diagnosed, exited, items, machine
 from trainci.verdict.ruling import Ruling
 
