@@ -338,7 +338,7 @@ def test_one_id_for_two_tests_is_refused_and_found(project: Project) -> None:
         "trainci.toml",
         '[suites.a]\nenv = { E = "1" }\ntests = ["run.sh"]\n[suites.b]\nenv = { E = "2" }\ntests = ["run.sh"]\n',
     )
-    project.write("run.sh", "# NUM_GPUS = 0\n")
+    project.write("run.sh", "# NUM_GPUS = 0\ntrue\n")
     assert "refused: trainci.toml:6: is registered twice" in project.run("--id", "run.sh", "--dry-run").out
     assert (
         "trainci.toml:6: run.sh is at trainci.toml:3, too, with other settings."
@@ -380,3 +380,23 @@ def test_a_module_of_the_repository_runs(project: Project) -> None:
     project.suite('{ module = "pack.program" }')
     project.write("pack/program.py", 'def main():\n    print("ran")\n\nmain()\n')
     assert project.run().code == 0
+
+
+@pytest.mark.parametrize(
+    ("step", "says"),
+    [
+        (
+            '{ command = ["bash", "-c", "pytest tests/test_bad.py; exit 0"] }',
+            "failed          x: it exited with 0, though",
+        ),
+        ('{ command = ["pytest", "tests/test_skipped.py"] }', "skipped         x: nothing ran: 2 items skipped"),
+        ('"drops.sh"', "failed          x: it exited with 0, though 1 item failed"),
+    ],
+)
+def test_a_step_that_runs_pytest_by_itself_is_judged_by_its_items(project: Project, step: str, says: str) -> None:
+    project.suite(f'{{ name = "x", steps = [{step}] }}')
+    project.write("tests/test_bad.py", "def test_a(): assert 0")
+    project.write("tests/test_skipped.py", "import pytest\n@pytest.mark.skip\ndef test_a(): pass")
+    project.write("drops.sh", "pytest tests/test_bad.py\nexit 0\n")
+    said = project.run()
+    assert says in said.out, said.out

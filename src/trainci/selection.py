@@ -343,18 +343,21 @@ def _with_commands(
     if not entry.steps:
         style = styles[declared[entry].style]
         command = style.command(entry, test.num_gpus, python)
-        framework = test.framework or ("pytest" if _names_pytest(command) else "")
+        framework = _framework(declared[entry], command)
         return replace(test, command=command, leaves_results=style.leaves_results, framework=framework)
     steps = []
     for step in entry.steps:
         style = styles[declared[step].style]
         command = style.command(step, test.num_gpus, step.python or python)
-        steps.append(Step(step.id, command, step.env, style.leaves_results))
+        framework = _framework(declared[step], command)
+        steps.append(Step(step.id, command, step.env, style.leaves_results, framework))
     return replace(test, steps=tuple(steps))
 
 
-def _names_pytest(command: tuple[str, ...]) -> bool:
-    return any(word.rpartition("/")[2] == "pytest" for word in command)
+def _framework(says: Declarations, command: tuple[str, ...]) -> str:
+    """What runs the tests of a command, as far as its file or its words tell."""
+    named = any(word.rpartition("/")[2] == "pytest" for word in command)
+    return says.framework or ("pytest" if named else "")
 
 
 def _started(test: Test) -> Test:

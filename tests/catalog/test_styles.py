@@ -55,8 +55,8 @@ def project(repository: Any, with_batch: None) -> Any:
 
 def test_a_style_that_is_added_is_found_checked_listed_and_run_beside_the_others(project: Any) -> None:
     assert project.trainci("check").out.splitlines() == [
-        "tests/loose.batch:1: not registered: no label runs it. Add it to a suite of trainci.toml.",
-        "tests/loose.batch:2: no GPUS line",
+        "tests/loose.batch:1: not registered: no label runs it. Add it to a suite of trainci.toml. [unregistered]",
+        "tests/loose.batch:2: no GPUS line [lost-result]",
         "2 findings.",
     ]
     assert "tests/b.batch['one word']  2" in project.trainci("list").out

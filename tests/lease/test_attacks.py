@@ -98,7 +98,7 @@ def test_a_lock_file_that_is_truncated_never_gives_a_device_to_two(shared):
 def test_a_gpu_that_a_lease_of_another_lock_directory_holds_is_not_given_out(shared):
     """A queue of one's own beside other holders is no way around them."""
     lease = (
-        "import sys\nfrom trainci.lease import command\nfrom trainci.model import Device\n"
+        "import sys\nfrom trainci.lease import command\nfrom trainci.model.device import Device\n"
         "command.gpus = lambda directory, total: (Device(0, 'GPU-5eca0001-attack'),)\n"
         "command._known_to_nvml = lambda devices: False\nsys.exit(command.main(sys.argv[1:]))"
     )
@@ -507,7 +507,7 @@ def test_whatever_another_user_does_to_the_files_no_device_has_two_holders(share
 def test_a_gpu_of_a_job_in_another_network_is_not_given_out_when_all_files_are_lost(shared):
     """As of a container: its claim is not seen here, but its processes are."""
     lease = (
-        "import sys\nfrom trainci.lease import command\nfrom trainci.model import Device\n"
+        "import sys\nfrom trainci.lease import command\nfrom trainci.model.device import Device\n"
         "command.gpus = lambda directory, total: (Device(0, 'GPU-5eca0002-attack'),)\n"
         "command._known_to_nvml = lambda devices: False\nsys.exit(command.main(sys.argv[1:]))"
     )

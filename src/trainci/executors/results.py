@@ -12,13 +12,13 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from trainci.executors.base import Job
 from trainci.items import LARGEST_FILE, BrokenResults, read_junit
 from trainci.model.run import Item, Phase, Results
-from trainci.model.tests import Step
+from trainci.model.tests import Step, Test
 from trainci.paths import RunPaths
 from trainci.probe import steps as probe
 from trainci.text import counted
@@ -36,15 +36,17 @@ def command(job: Job) -> tuple[str, ...]:
     test = job.test
     if not test.steps:
         return _with_results(test.command, RunPaths.results(job.log)) if test.leaves_results else test.command
+    paths = [RunPaths.results(job.log, number) for number, _ in enumerate(test.steps, start=1)]
     steps = [
         {
             "name": step.name,
-            "command": _with_results(step.command, RunPaths.results(job.log, number))
-            if step.leaves_results
-            else step.command,
-            "env": dict(step.env),
+            "command": _with_results(step.command, path) if step.leaves_results else step.command,
+            "env": {
+                **dict(step.env),
+                **_told(step.framework, (*test.env, *step.env), path),
+            },
         }
-        for number, step in enumerate(test.steps, start=1)
+        for path, step in zip(paths, test.steps, strict=True)
     ]
     # Isolated and by its file, so that nothing of the repository or of the test's environment gets into it.
     return (sys.executable, "-I", probe.__file__, str(RunPaths.steps(job.log)), json.dumps(steps))
@@ -52,11 +54,16 @@ def command(job: Job) -> tuple[str, ...]:
 
 def variables(job: Job) -> dict[str, str]:
     """What a program that runs pytest itself is told by its environment, which it may ignore."""
-    if job.test.framework != "pytest" or job.phase is Phase.PREPARE:
+    if job.phase is Phase.PREPARE:
         return {}
-    before = dict(job.test.env).get("PYTEST_ADDOPTS", os.environ.get("PYTEST_ADDOPTS", ""))
-    ours = shlex.join(_options(RunPaths.results(job.log)))
-    return {"PYTEST_ADDOPTS": f"{before} {ours}".strip()}
+    return _told(job.test.framework, job.test.env, RunPaths.results(job.log))
+
+
+def _told(framework: str, env: Iterable[tuple[str, str]], path: Path) -> dict[str, str]:
+    if framework != "pytest":
+        return {}
+    before = dict(env).get("PYTEST_ADDOPTS", os.environ.get("PYTEST_ADDOPTS", ""))
+    return {"PYTEST_ADDOPTS": f"{before} {shlex.join(_options(path))}".strip()}
 
 
 def collect(job: Job) -> Results | None:
@@ -65,9 +72,14 @@ def collect(job: Job) -> Results | None:
         return None
     if job.test.steps:
         return _steps(job)
-    if job.test.leaves_results or (job.test.framework == "pytest" and RunPaths.results(job.log).exists()):
-        return _junit(RunPaths.results(job.log))
+    if _has_left(job.test, path := RunPaths.results(job.log)):
+        return _junit(path)
     return _unittest(job.log) if job.test.framework == "unittest" else None
+
+
+def _has_left(what: Test | Step, path: Path) -> bool:
+    """Whether there is something to read, or something amiss where there is not."""
+    return what.leaves_results or (what.framework == "pytest" and path.exists())
 
 
 def _unittest(log: Path) -> Results | None:
@@ -108,7 +120,7 @@ def _junit(path: Path) -> Results:
 
 def _steps(job: Job) -> Results:
     """One item for each step, and below it those of its tests."""
-    told = _told(RunPaths.steps(job.log))
+    told = _ended_steps(RunPaths.steps(job.log))
     if not told:
         return Results(fault="no step ended")
     items: list[Item] = []
@@ -119,24 +131,27 @@ def _steps(job: Job) -> Results:
             items.append(Item(name, "skipped", message="not started"))
             continue
         code, seconds = told[number]
-        results = _junit(RunPaths.results(job.log, number)) if step.leaves_results else Results()
-        items += [_step_item(name, step, code, seconds, results), *results.items]
-        if results.fault:
+        results = _junit(path) if _has_left(step, path := RunPaths.results(job.log, number)) else None
+        items.append(_step_item(name, code, seconds, results))
+        items += results.items if results else ()
+        if results and results.fault:
             faults.append(f"step {number}: {results.fault}")
     return Results(tuple(items), "; ".join(faults))
 
 
-def _step_item(name: str, step: Step, code: int, seconds: float, results: Results) -> Item:
+def _step_item(name: str, code: int, seconds: float, results: Results | None) -> Item:
     if code:
         return Item(name, "failed", seconds, f"exit code {code}")
-    if step.leaves_results and not results.items:
+    if results is None:
+        return Item(name, "passed", seconds)
+    if not results.items:
         return Item(name, "failed", seconds, results.fault or "nothing ran")
-    skipped = bool(results.items) and all(item.outcome == "skipped" for item in results.items)
+    skipped = all(item.outcome == "skipped" for item in results.items)
     said = f"all of its {counted(len(results.items), 'item')} skipped" if skipped else ""
     return Item(name, "skipped" if skipped else "passed", seconds, said)
 
 
-def _told(path: Path) -> dict[int, tuple[int, float]]:
+def _ended_steps(path: Path) -> dict[int, tuple[int, float]]:
     """The exit code and the seconds of each step that ended, by its number."""
     try:
         lines = _read(path, _LARGEST_REPORT).splitlines()

@@ -127,12 +127,13 @@ class Declarations:
 
 @dataclass(frozen=True)
 class Step:
-    """One of the commands that a test runs one after another. ``leaves_results``: see Test."""
+    """One of the commands that a test runs one after another. ``leaves_results``, ``framework``: see Test."""
 
     name: str
     command: tuple[str, ...]
     env: tuple[tuple[str, str], ...] = ()
     leaves_results: bool = False
+    framework: str = ""
 
 
 @dataclass(frozen=True)

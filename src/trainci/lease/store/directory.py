@@ -204,7 +204,7 @@ def open_directory(given: str | None, *, may_be_private: bool = False) -> Direct
     :raises UsageError: it is on a network file system, of another format, not ours to write, a stranger's, or
         private to this container (unless --lock-dir or $TRAINCI_LOCK_DIR names it, or ``may_be_private``: no GPU is
         at stake).
-    :raises MachineError: something else is in the place of a file or a folder of it.
+    :raises MachineError: something else is in the place of a file or a folder of it, or its file system is full.
     """
     path = locate(given)
     refuse_unshared(path, may_be_private or bool(given or os.environ.get(LOCK_DIR_VARIABLE)))
@@ -214,7 +214,21 @@ def open_directory(given: str | None, *, may_be_private: bool = False) -> Direct
         _make(path, 0o777 | _STICKY)
         found = refuse_strangers(path)
     directory = Directory(path, _shared_mode(found), found.st_gid, found.st_uid)
-    version = read_text(directory.join("format"))
+    try:
+        _complete(directory)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise MachineError(
+            f"the file system of the lock directory {path} is full ({error.strerror}); nothing was leased: make "
+            "room, or use another --lock-dir for all."
+        ) from None
+    return directory
+
+
+def _complete(directory: Directory) -> None:
+    """Make what is missing, where it is a directory of this format."""
+    path, version = directory.path, read_text(directory.join("format"))
     if version is None:
         _lay_out(directory)
     elif version.strip() != str(FORMAT):
@@ -224,7 +238,6 @@ def open_directory(given: str | None, *, may_be_private: bool = False) -> Direct
             "other runs, or use another --lock-dir for all."
         )
     directory.mend()
-    return directory
 
 
 def open_nested(directory: Directory, id: str) -> Directory:
