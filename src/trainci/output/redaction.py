@@ -13,6 +13,10 @@ MASK = b"***"
 # Colours and the like (ECMA-48, SGR), which a reader takes out, and which would then join what they had parted.
 _SGR = rb"\x1b\[[0-9;:]*m"
 
+_SGR_OR_ITS_BEGIN = _SGR + rb"|\x1b(?:\[[0-9;:]*)?\Z"
+# How many bytes of colours may stand in a secret that a read ends in.
+_COLOURS = 64
+
 
 def _parted(secret: bytes) -> bytes:
     """A pattern of ``secret`` with colours between its bytes."""
@@ -77,8 +81,11 @@ class Redactor:
 
     def _undecided_from(self, buffer: bytes) -> int:
         """Where the longest end of ``buffer`` that is the beginning of a secret starts."""
-        for start in range(max(0, len(buffer) - len(self._secrets[0]) + 1), len(buffer)):
-            if any(secret.startswith(buffer[start:]) for secret in self._secrets):
+        for start in range(max(0, len(buffer) - len(self._secrets[0]) - _COLOURS + 1), len(buffer)):
+            end = buffer[start:]
+            if b"\x1b" in end[1:]:
+                end = end[:1] + re.sub(_SGR_OR_ITS_BEGIN, b"", end[1:])
+            if any(secret.startswith(end) for secret in self._secrets):
                 return start
         return len(buffer)
 
