@@ -83,3 +83,18 @@ def test_no_form_of_a_secret_is_left_wherever_the_stream_is_cut(form, secret, cu
 def test_each_line_of_a_secret_of_several_lines_is_masked():
     key = "-----BEGIN KEY-----\nabcdefghij\nklmnopqrst\n-----END KEY-----"
     assert redact("x abcdefghij y", [key]) == "x *** y"
+
+
+def test_a_secret_that_colours_part_is_masked() -> None:
+    redactor = Redactor(["sk-secret12345"])
+    shown = (
+        redactor.feed(b"a sk-secret\x1b[1;36m12345\x1b[0m b\n")
+        + redactor.feed(b"\x1b[31msk-secret12345")
+        + redactor.flush()
+    )
+    assert shown == b"a ***\x1b[0m b\n\x1b[31m***"
+    for cut in range(1, 30):
+        text = b"b sk-secr\x1b[31met123\x1b[0m45 c\n"
+        assert redactor.feed(text[:cut]) + redactor.feed(text[cut:]) + redactor.flush() == b"b *** c\n"
+    assert redactor.mask("sk\x1b[0m-secret12345") == "***"
+    assert redactor.feed(b"\x1b[31mred\x1b[0m\n") == b"\x1b[31mred\x1b[0m\n"

@@ -34,10 +34,9 @@ def process_group(meet_at: str = "env://") -> Iterator[torch.device]:
         world_size=int(os.environ["WORLD_SIZE"]),
         device_id=device if own_gpu else None,
     )
-    try:
-        yield device
-    finally:
-        dist.destroy_process_group()
+    yield device
+    # Not after a failure: it waits for ranks that wait for this one. Once this one is gone torchrun ends them.
+    dist.destroy_process_group()
 
 
 def gather(value: T) -> list[T]:

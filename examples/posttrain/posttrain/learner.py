@@ -106,7 +106,9 @@ class Learner:
             data["returns"] = [returns for _, returns in pairs]
             advantages = [advantages for advantages, _ in pairs]
             learning = torch.cat(advantages)[torch.cat(data["loss_masks"]).bool()]
-            data["advantages"] = whitened(advantages, torch.cat(self._of_replicas(learning)))
+            # Gathered on the CPU: each replica's GPU is another.
+            everywhere = torch.cat(self._of_replicas(learning.cpu())).to(learning.device)
+            data["advantages"] = whitened(advantages, everywhere)
         elif config.advantage_estimator == "opd":
             data["advantages"] = [
                 towards_teacher(teacher, student)

@@ -31,6 +31,7 @@ from trainci.history.keeper import Keeper
 from trainci.history.store import Past
 from trainci.host.clock import steady_time
 from trainci.model.device import Pool
+from trainci.model.project import Project
 from trainci.model.run import Run
 from trainci.model.selection import Selection
 from trainci.paths import RunPaths, StatePaths
@@ -179,15 +180,21 @@ def _make_room(root: Path, say: Callable[[str], object]) -> tuple[StatePaths, st
 
 
 def _secrets(repository: Repository) -> list[str]:
-    """The values of what the suites name as secrets, as far as this job has them."""
-    names = {name for suite in repository.project.suites for name in suite.secrets}
-    return [value for name in sorted(names) if len(value := os.environ.get(name, "")) >= _SHORTEST_SECRET]
+    """The values of what is named as a secret anywhere, as far as this job has them."""
+    names = _secret_names(repository.project)
+    return [value for name in names if len(value := os.environ.get(name, "")) >= _SHORTEST_SECRET]
+
+
+def _secret_names(project: Project) -> list[str]:
+    entries = [part for entry in project.registered_entries for part in (entry, *entry.steps)]
+    return sorted({name for settings in (project, *project.suites, *entries) for name in settings.secrets})
 
 
 def _short_secrets(repository: Repository) -> list[str]:
     """What is to be said of secrets that would mask half of the output."""
-    names = {name for suite in repository.project.suites for name in suite.secrets}
-    short = [name for name in sorted(names) if 0 < len(os.environ.get(name, "")) < _SHORTEST_SECRET]
+    short = [
+        name for name in _secret_names(repository.project) if 0 < len(os.environ.get(name, "")) < _SHORTEST_SECRET
+    ]
     return [f"not masked, shorter than {_SHORTEST_SECRET} characters: {', '.join(short)}"] if short else []
 
 

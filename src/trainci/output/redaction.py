@@ -10,6 +10,17 @@ import urllib.parse
 from collections.abc import Iterable, Iterator
 
 MASK = b"***"
+# Colours and the like (ECMA-48, SGR), which a reader takes out, and which would then join what they had parted.
+_SGR = rb"\x1b\[[0-9;:]*m"
+
+_SGR_OR_ITS_BEGIN = _SGR + rb"|\x1b(?:\[[0-9;:]*)?\Z"
+# How many bytes of colours may stand in a secret that a read ends in.
+_COLOURS = 64
+
+
+def _parted(secret: bytes) -> bytes:
+    """A pattern of ``secret`` with colours between its bytes."""
+    return (b"(?:%s)*" % _SGR).join(re.escape(bytes([byte])) for byte in secret)
 
 
 class Redactor:
@@ -25,6 +36,7 @@ class Redactor:
         found = {form for secret in secrets for form in _forms(secret)}
         self._secrets = sorted(found, key=lambda form: (-len(form), form))
         self._pattern = re.compile(b"|".join(map(re.escape, self._secrets)))
+        self._coloured = re.compile(b"|".join(_parted(form) for form in self._secrets))
         self._pending = b""
 
     def feed(self, data: bytes) -> bytes:
@@ -33,11 +45,12 @@ class Redactor:
             return data
         buffer = self._pending + data
         undecided = self._undecided_from(buffer)
-        if not any(secret in buffer for secret in self._secrets):  # nearly always, and far cheaper than the pattern
+        pattern = self._pattern_for(buffer)
+        if pattern is None:
             self._pending = buffer[undecided:]
             return buffer[:undecided]
         shown, position = [], 0
-        for match in self._pattern.finditer(buffer):
+        for match in pattern.finditer(buffer):
             if match.start() >= undecided:
                 break
             shown += [buffer[position : match.start()], MASK]
@@ -49,18 +62,30 @@ class Redactor:
     def flush(self) -> bytes:
         """The rest, once the stream has ended."""
         rest, self._pending = self._pending, b""
-        return self._pattern.sub(MASK, rest) if self._secrets else rest
+        return self._coloured.sub(MASK, rest) if self._secrets else rest
 
     def mask(self, text: str) -> str:
         """``text``, which is no part of the stream, with every secret replaced."""
         if not self._secrets:
             return text
-        return self._pattern.sub(MASK, text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+        return self._coloured.sub(MASK, text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+
+    def _pattern_for(self, buffer: bytes) -> re.Pattern[bytes] | None:
+        """What finds the secrets of ``buffer``; nearly always it holds none, which is far cheaper to see."""
+        if any(secret in buffer for secret in self._secrets):
+            return self._coloured if b"\x1b" in buffer else self._pattern
+        if b"\x1b" not in buffer:
+            return None
+        plain = re.sub(_SGR, b"", buffer)
+        return self._coloured if any(secret in plain for secret in self._secrets) else None
 
     def _undecided_from(self, buffer: bytes) -> int:
         """Where the longest end of ``buffer`` that is the beginning of a secret starts."""
-        for start in range(max(0, len(buffer) - len(self._secrets[0]) + 1), len(buffer)):
-            if any(secret.startswith(buffer[start:]) for secret in self._secrets):
+        for start in range(max(0, len(buffer) - len(self._secrets[0]) - _COLOURS + 1), len(buffer)):
+            end = buffer[start:]
+            if b"\x1b" in end[1:]:
+                end = end[:1] + re.sub(_SGR_OR_ITS_BEGIN, b"", end[1:])
+            if any(secret.startswith(end) for secret in self._secrets):
                 return start
         return len(buffer)
 
