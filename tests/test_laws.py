@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "src/trainci").rglob("*.py"))
-LONGEST = 400
+LONGEST = 330
 
 
 def test_imports_obey_the_contracts():

@@ -12,7 +12,8 @@ from trainci.errors import UsageError
 from trainci.model.project import Project, Suite
 from trainci.model.selection import Refused, Selection
 from trainci.model.tests import Declarations, Entry
-from trainci.selection import Choice, choose, resolve, wants_changes
+from trainci.selection.choose import Choice, choose, wants_changes
+from trainci.selection.resolve import resolve
 from trainci.text import printable
 
 _A, _ASYNC, _FP8 = Entry("tests/a.py"), Entry("tests/a.py", ("--async",)), Entry("tests/a.py", env=(("FP8", "1"),))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trainci import config, git, selection
+from trainci import config, git
 from trainci.affected import Affected, find_affected
 from trainci.catalog.files import find_test_files, walk
 from trainci.catalog.registrations import register
@@ -20,11 +20,14 @@ from trainci.interpreter import default_python
 from trainci.model.project import Project
 from trainci.model.selection import Selection
 from trainci.model.tests import Declarations, Entry
+from trainci.selection.choose import choose, wants_changes
+from trainci.selection.resolve import clashing as clashing_entries
+from trainci.selection.resolve import resolve, told_apart
 
 
 @dataclass(frozen=True)
 class Request:
-    """Which tests are asked for: what ``selectors`` and ``ids`` name (see ``selection.choose``).
+    """Which tests are asked for: what ``selectors`` and ``ids`` name (see ``trainci.selection``).
 
     ``changed`` narrows that to what differs from ``base``, or asks for all that does where they name nothing; an
     empty ``base`` is what a job's event says, else the project's own branch. ``timeout`` (seconds) overrides all.
@@ -71,11 +74,11 @@ class Repository:
 
         :raises UsageError: a selector names nothing, or there is nothing to compare with.
         """
-        compared = request.changed or selection.wants_changes(self.project, request.selectors)
+        compared = request.changed or wants_changes(self.project, request.selectors)
         event = payload.base(os.environ) if compared and not request.base else ""
         base = request.base or event or f"origin/{self.project.base}"
         affected = self._changed(base) if compared else Affected({})
-        choices = selection.choose(
+        choices = choose(
             self.project,
             request.selectors,
             request.ids,
@@ -83,7 +86,7 @@ class Repository:
             affected.tests,
             only_changed=request.changed,
         )
-        selected = selection.resolve(
+        selected = resolve(
             self.project,
             choices,
             self.declarations(choice.entry for choice in choices),
@@ -133,9 +136,9 @@ def open_repository() -> Repository:
     found = sorted({*find_test_files(root, project.test_globs), *_started_files(root, project)})
     project, misregistered = register(root, project, found)
     repository = Repository(root, project, tuple(found), default_python(root, os.environ), misregistered)
-    if clashing := selection.clashing(project):
-        told_apart = selection.told_apart(project, repository.declarations(clashing))
-        repository = replace(repository, project=told_apart)
+    if clashing := clashing_entries(project):
+        apart = told_apart(project, repository.declarations(clashing))
+        repository = replace(repository, project=apart)
     return repository
 
 

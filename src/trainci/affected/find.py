@@ -15,7 +15,7 @@ from trainci.globs import matches
 from trainci.model.project import PathRule, Project, Suite
 from trainci.model.selection import Change
 from trainci.model.tests import Entry
-from trainci.selection import suite_choices
+from trainci.selection.choose import suite_choices
 from trainci.text import counted, listed, printable
 
 _CHANGE_WORDS = {"A": "added", "M": "modified", "T": "modified", "C": "copied"}

@@ -31,7 +31,7 @@ from trainci.globs import is_glob, matches
 from trainci.model.diagnosis import Blame, Kind, LogRule
 from trainci.model.project import Accepted, PathRule, Project, Suite, Verdicts, Workflow
 from trainci.model.tests import Entry
-from trainci.selection import is_named
+from trainci.selection.choose import is_named
 from trainci.toml_lines import toml_lines
 
 if sys.version_info >= (3, 11):

@@ -10,11 +10,12 @@ import codecs
 import re
 from collections import deque
 
+from trainci.output.line import STYLE, Line
+
 # A terminal wraps; nobody reads a line this long, and memory has an end.
 LONGEST_LINE = 1 << 14
 _LONGEST_SEQUENCE = 1 << 12
 _PLAIN = bytes(range(0x20, 0x7F)) + b"\t\n"
-_COLOR = re.compile("\x1b\\[[0-9;:]*m")
 _C1 = re.compile("[\x80-\x9f]")
 # CSI with its parameters; a string that BEL or ST ends (OSC, DCS, SOS, PM, APC); any other escape; a character.
 _TOKEN = re.compile(
@@ -42,8 +43,8 @@ class Screen:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._colors = colors
         self._held = held
-        self._above: deque[_Line] = deque()
-        self._line = _Line()
+        self._above: deque[Line] = deque()
+        self._line = Line()
         self._up = 0
         self._unread = ""
 
@@ -98,7 +99,7 @@ class Screen:
         self._above.clear()
         if last := self._line.text():
             found.append(last)
-        self._line = _Line()
+        self._line = Line()
         return found
 
     def _take_lines(self, parts: list[str], found: list[str], plain: bool) -> None:
@@ -203,11 +204,11 @@ class Screen:
         self._up = min(LONGEST_LINE, max(0, self._up + up))
         self._row().column = column
 
-    def _row(self) -> _Line:
+    def _row(self) -> Line:
         """The line of the cursor; for one that was given already a new one each time, so that nothing stays."""
         if not self._up:
             return self._line
-        return self._above[-self._up] if self._up <= len(self._above) else _Line()
+        return self._above[-self._up] if self._up <= len(self._above) else Line()
 
     def _write(self, text: str, found: list[str]) -> None:
         begin = 0
@@ -226,7 +227,7 @@ class Screen:
             self._move(-1, 0)
             return
         self._above.append(self._line)
-        self._line = _Line()
+        self._line = Line()
         while len(self._above) > self._held:
             found.append(self._above.popleft().text())
 
@@ -245,7 +246,7 @@ def _has_short_lines(text: str) -> bool:
 
 
 def _uncolored(text: str) -> str:
-    return _COLOR.sub("", text) if "\x1b" in text else text
+    return STYLE.sub("", text) if "\x1b" in text else text
 
 
 def _is_plain(text: str) -> bool:
@@ -259,56 +260,3 @@ def _overwritten(line: str) -> str:
         if len(segment) > len(text):
             text += segment[len(text) :]
     return text
-
-
-class _Line:
-    """One line, and where in it the cursor is. Parts are joined only when somebody looks, or overwrites."""
-
-    __slots__ = ("_parts", "_styled", "column", "length")
-
-    def __init__(self, text: str = "") -> None:
-        self._parts = [text]
-        self._styled = False
-        self.column = self.length = len(text)
-
-    def text(self) -> str:
-        """As it looks now; trailing blanks are nothing to look at."""
-        text = "".join(self._parts)
-        return text + "\x1b[0m" if self._styled else text.rstrip(" ")
-
-    def write(self, text: str) -> None:
-        """Put ``text`` at the cursor, over whatever is there."""
-        if self.column == self.length:
-            self._parts.append(text)
-        else:
-            there = self._unstyled().ljust(self.column)
-            self._parts = [there[: self.column], text, there[self.column + len(text) :]]
-        self.column += len(text)
-        self.length = max(self.length, self.column)
-
-    def style(self, sequence: str) -> None:
-        """A colour from here on, where nothing was overwritten."""
-        if self.column == self.length:
-            self._parts.append(sequence)
-            self._styled = True
-
-    def erase(self, how: int) -> None:
-        """To the end (0), from the beginning (1), or all (2)."""
-        there = self._unstyled()
-        kept = {
-            0: there[: self.column],
-            1: " " * min(len(there), self.column + 1) + there[self.column + 1 :],
-            2: "",
-        }
-        self._parts = [kept.get(how, there)]
-        self.length = len(self._parts[0])
-        if self.column > self.length:
-            self._parts.append(" " * (self.column - self.length))
-            self.length = self.column
-
-    def _unstyled(self) -> str:
-        text = "".join(self._parts)
-        if self._styled:
-            self._styled = False
-            text = _TOKEN.sub("", text)
-        return text

@@ -11,7 +11,7 @@ from typing import Protocol
 from trainci.catalog.declarations import parse
 from trainci.catalog.source import read_source
 from trainci.model.tests import Declarations
-from trainci.selection import Commands
+from trainci.selection.resolve import Commands
 
 
 @dataclass(frozen=True)

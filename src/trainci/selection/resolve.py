@@ -1,0 +1,172 @@
+"""Pure: the entries that were chosen become Tests, with every default filled in, or are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Protocol
+
+from trainci.errors import UsageError
+from trainci.model.project import Project, settings_of
+from trainci.model.selection import Refused, Selected, Selection
+from trainci.model.tests import Declarations, Entry, Settings, Step, Test
+from trainci.selection.choose import Choice
+
+
+class Commands(Protocol):
+    """What selection needs of a test style."""
+
+    @property
+    def leaves_results(self) -> bool:
+        """Its tests are started by pytest, which can write what became of each item."""
+
+    def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:
+        """The words that start ``entry`` on ``num_gpus`` devices; ``python`` are those of the interpreter.
+
+        :raises UsageError: it cannot be started like that.
+        """
+
+
+def resolve(
+    project: Project,
+    choices: Iterable[Choice],
+    declared: Mapping[Entry, Declarations],
+    styles: Mapping[str, Commands],
+    python: tuple[str, ...],
+    *,
+    timeout: float | None = None,
+    note: str = "",
+) -> Selection:
+    """Fill in every default, and refuse what cannot be run as it is declared.
+
+    ``styles`` give each test its command, by the style that read its file; ``python`` are the words of the
+    interpreter where nobody names one. A test that several choices name appears once, with the longest of its
+    timeouts and all reasons. ``timeout`` (seconds) overrides every other.
+    """
+    tests: dict[str, Selected] = {}
+    refused: dict[str, Refused] = {}
+    for choice in choices:
+        entry, says = choice.entry, declared[choice.entry]
+        parts = [declared[part] for part in (entry, *entry.steps)]
+        fault = next((part.fault for part in parts if part.fault), "")
+        refusal = next((part.refusal for part in parts if part.refusal), "")
+        if (fault or refusal) and not entry.disabled:
+            place = "" if entry.files else _place(entry)
+            refused[entry.id] = Refused(entry.id, f"{place}{fault or refusal}", has_job=not fault)
+            continue
+        settings = settings_of(project, choice.suite, entry, says, python)
+        reason = choice.reason
+        if entry.where == "" and settings.num_gpus is None and says.needs_count:
+            reason = f"{reason}; it declares no NUM_GPUS, so it gets no device"
+        test = _test(project, choice, says, settings)
+        try:
+            test = _with_commands(test, entry, declared, styles, settings.python)
+        except UsageError as error:
+            refused[entry.id] = Refused(entry.id, f"{_place(entry)}{error}", has_job=True)
+            continue
+        if timeout is not None:
+            test = replace(test, timeout=timeout)
+        if (known := tests.get(entry.id)) and _started(known.test) != _started(test):
+            sentence = "is registered twice, with other settings. Give one of the two a `name`."
+            refused[entry.id] = Refused(entry.id, f"{_place(entry)}{sentence}")
+        elif known:
+            longest = max(known.test.timeout, test.timeout)
+            tests[entry.id] = Selected(replace(known.test, timeout=longest), _both(known.reason, reason))
+        else:
+            tests[entry.id] = Selected(test, reason)
+    sound = (selected for test_id, selected in tests.items() if test_id not in refused)
+    return Selection(tuple(sound), tuple(refused.values()), note)
+
+
+def clashing(project: Project) -> tuple[Entry, ...]:
+    """The entries that share their id with one that says another number of devices."""
+    counts: dict[str, set[int | None]] = {}
+    for entry in project.registered_entries:
+        counts.setdefault(entry.id, set()).add(entry.num_gpus)
+    return tuple(entry for entry in project.registered_entries if len(counts[entry.id]) > 1)
+
+
+def told_apart(project: Project, declared: Mapping[Entry, Declarations]) -> Project:
+    """``project`` with the number of devices in the ids of those ``clashing`` entries that differ in it.
+
+    A number that says again what the file declares makes no other test.
+    """
+
+    def named(entry: Entry) -> Entry:
+        file = declared[entry].num_gpus if entry in declared else None
+        counts = {
+            settings_of(project, other_suite, other, declared[other]).num_gpus
+            for other_suite in project.suites
+            for other in other_suite.entries
+            if other in declared and other.id == entry.id
+        }
+        differs = len(counts) > 1 and entry.num_gpus not in (None, file)
+        return replace(entry, by_num_gpus=differs)
+
+    suites = (replace(s, entries=tuple(map(named, s.entries))) for s in project.suites)
+    return replace(project, suites=tuple(suites))
+
+
+def _test(project: Project, choice: Choice, says: Declarations, settings: Settings) -> Test:
+    entry, suite = choice.entry, choice.suite
+    said = {name: value for name, value in vars(settings).items() if value is not None}
+    return Test(
+        id=entry.id,
+        file=entry.file,
+        image=(suite.image if suite else "") or project.image,
+        where=entry.where,
+        phased=says.phased,
+        framework=says.framework,
+        requires_gpu=says.requires_gpu,
+        disabled=entry.disabled,
+        expected=entry.expected,
+        **said,
+    )
+
+
+def _with_commands(
+    test: Test,
+    entry: Entry,
+    declared: Mapping[Entry, Declarations],
+    styles: Mapping[str, Commands],
+    python: tuple[str, ...],
+) -> Test:
+    """``test`` with the words that start it, or each of its steps.
+
+    :raises UsageError: one of them cannot be started like that.
+    """
+    if test.disabled:
+        return test
+    if not entry.steps:
+        style = styles[declared[entry].style]
+        command = style.command(entry, test.num_gpus, python)
+        framework = _framework(declared[entry], command)
+        return replace(test, command=command, leaves_results=style.leaves_results, framework=framework)
+    steps = []
+    for step in entry.steps:
+        style = styles[declared[step].style]
+        command = style.command(step, test.num_gpus, step.python or python)
+        framework = _framework(declared[step], command)
+        steps.append(Step(step.id, command, step.env, style.leaves_results, framework))
+    return replace(test, steps=tuple(steps))
+
+
+def _framework(says: Declarations, command: tuple[str, ...]) -> str:
+    """What runs the tests of a command, as far as its file or its words tell."""
+    named = any(word.rpartition("/")[2] == "pytest" for word in command)
+    return says.framework or ("pytest" if named else "")
+
+
+def _started(test: Test) -> Test:
+    """What is started, without what several choices of one test may say of it."""
+    return replace(test, timeout=0.0, image="", where="", install="", setup=(), python_version="", secrets=())
+
+
+def _place(entry: Entry) -> str:
+    return f"{entry.where}: " if entry.where else ""
+
+
+def _both(first: str, second: str) -> str:
+    """Two reasons, the second left out when it is said already."""
+    said = first.split("; ")
+    return "; ".join([first, *(part for part in second.split("; ") if part not in said)])
