@@ -1,8 +1,6 @@
-"""What jobs of several tests run, and a look at their processes."""
+"""What jobs of several tests run."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 ENDS_SLOWLY = """
 import os, pathlib, signal, sys, time
@@ -15,11 +13,3 @@ pathlib.Path(sys.argv[1]).write_text(str(os.getpid()))
 while True: time.sleep(1)
 """
 """Writes its process id to the first file; asked to end, it takes its time, and then writes to the second one."""
-
-
-def children_of(pid: int) -> list[int]:
-    """In the order in which they were born; none of a process that is gone."""
-    try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []

@@ -13,12 +13,12 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 from junitparser import JUnitXml
+from support import alive, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -75,20 +75,6 @@ def repository(tmp_path: Path) -> Repository:
     return Repository(tmp_path / "repo")
 
 
-def eventually(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {DEADLINE:g} s: {what}"
-        time.sleep(0.02)
-
-
-def alive(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
 # A child in a session of its own, deaf to SIGTERM, and the test itself: both must be gone at the end.
 STUBBORN = """
     code = "import os,signal,time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
@@ -102,7 +88,7 @@ STUBBORN = """
 
 
 def pids(repository: Repository) -> list[int]:
-    eventually(lambda: repository.path("pids").exists(), "the test started its children")
+    wait_until(lambda: repository.path("pids").exists(), "the test started its children")
     return json.loads(repository.path("pids").read_text())
 
 
@@ -284,7 +270,7 @@ def test_a_killed_runner_leaves_no_process_and_the_next_run_says_what_was_cut_of
     started = pids(repository)
     process.kill()
     process.communicate()
-    eventually(lambda: not any(alive(pid) for pid in started), "the test's tree ended with its runner")
+    wait_until(lambda: not any(alive(pid) for pid in started), "the test's tree ended with its runner")
     assert "cut off" in repository.run("list", "tests/test_a.py")[1], "before any other run has told"
     code, output = repository.run("run", "tests/test_b.py")
     assert code == 0
@@ -355,7 +341,7 @@ def test_a_signal_that_the_caller_ignores_stays_ignored(repository, number):
         stdout=subprocess.PIPE,
         text=True,
     )
-    eventually(lambda: repository.path("started").exists(), "the test started")
+    wait_until(lambda: repository.path("started").exists(), "the test started")
     process.send_signal(number)
     repository.path("go").touch()
     output, _ = process.communicate(timeout=DEADLINE)

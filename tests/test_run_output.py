@@ -10,11 +10,11 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from junitparser import JUnitXml
+from support import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -66,13 +66,6 @@ def run(root: Path, program: str, *arguments: str) -> tuple[int, str]:
     return process.returncode, said.decode()
 
 
-def eventually(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {DEADLINE:g} s: {what}"
-        time.sleep(0.02)
-
-
 def junit(root: Path) -> JUnitXml:
     return JUnitXml.fromfile(str(root / "junit.xml"))
 
@@ -82,7 +75,7 @@ def test_an_interrupt_is_heeded_and_reported_while_nobody_reads(root, reader):
     reading, writing = os.pipe() if reader == "a pipe" else pty.openpty()
     process = start(root, TALKS, stdout=writing, stderr=subprocess.DEVNULL)
     os.close(writing)
-    eventually((root / "talking").exists, "the test talks")
+    wait_until((root / "talking").exists, "the test talks")
     time.sleep(1)  # for every buffer to fill; it is right without, too
     began = time.monotonic()
     process.send_signal(signal.SIGINT)

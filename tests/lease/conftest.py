@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jobs import children_of
+from support import alive, children_of, wait_until
 
 # Generous: a test waits for a condition, and only a broken lease waits this long.
 PATIENCE_S = 40.0
@@ -26,25 +26,6 @@ from trainci.lease.queue import acquire
 acquire._WATCHDOG_S = 1000.0
 sys.exit(command.internal_main(sys.argv[1:]))
 """
-
-
-def wait_until(condition: Callable[[], Any], what: str, patience: float = PATIENCE_S) -> Any:
-    """Poll a condition of the outside world until it holds."""
-    until = time.monotonic() + patience
-    while True:
-        value = condition()
-        if value:
-            return value
-        assert time.monotonic() < until, f"waited {patience:g} s for: {what}"
-        time.sleep(0.005)
-
-
-def alive(pid: int) -> bool:
-    """Does this process run (a zombie does not)?"""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
 
 
 class Job:

@@ -15,7 +15,7 @@ import sys
 import time
 
 import pytest
-from jobs import children_of
+from support import children_of
 
 REQUESTS = 520
 AT_ONCE = 20

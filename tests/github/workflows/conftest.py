@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any, NoReturn
 import containers
 import pytest
 import yaml
+from support import wait_until
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
@@ -225,10 +225,7 @@ def processes(mark: str) -> list[int]:
 
 
 def wait_for(condition: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
+    wait_until(condition, "what a job does", seconds)
 
 
 def assert_leases_are_free(lock_dir: Path) -> None:

@@ -1,0 +1,39 @@
+"""What tests of real processes share: waiting for a condition, and looking at processes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+# Generous: a test waits for a condition, and only a broken program waits this long.
+PATIENCE_S = 60.0
+_LOOK_AGAIN_S = 0.01
+
+
+def wait_until(condition: Callable[[], Any], what: str, patience: float = PATIENCE_S) -> Any:
+    """Poll a condition of the outside world until it holds; gives what it gave."""
+    until = time.monotonic() + patience
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < until, f"waited {patience:g} s for: {what}"
+        time.sleep(_LOOK_AGAIN_S)
+
+
+def alive(pid: int) -> bool:
+    """Does this process run? A zombie, which nobody has collected, does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def children_of(pid: int) -> list[int]:
+    """In the order in which they were born; none of a process that is gone."""
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
