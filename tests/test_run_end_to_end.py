@@ -349,7 +349,7 @@ def test_a_signal_that_the_caller_ignores_stays_ignored(repository, number):
 
 
 def test_a_declaration_that_is_no_constant_is_refused_and_never_green(repository):
-    repository.write("tests/test_odd.py", "NUM_GPUS = 4 if X else 8\n")
+    repository.write("tests/test_odd.py", f"NUM_GPUS = 4 if X else 8\ndef execute(): pass\n{FOOTER}")
     code, output = repository.run("run", "tests/test_odd.py")
     assert code == 2
     assert "tests/test_odd.py:1: NUM_GPUS must be a whole number" in output
