@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import importlib.metadata
 import os
 import shutil
 import subprocess
@@ -23,7 +24,7 @@ import pytest
 
 IMAGE = "localhost/ci-test:latest"
 # What trainci needs at run time is in the image, as it would be in a project's own; trainci itself is not.
-_DEPENDENCIES = ("click", "jinja2", "junitparser", "nvidia-ml-py", "psutil", "pydantic", "rich")
+_DEPENDENCIES = tuple(needed for needed in importlib.metadata.requires("trainci") or () if "extra ==" not in needed)
 _PACKAGES = "python3,python3-venv,git,ca-certificates,procps"
 _ENVIRONMENT = "ENV PATH=/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # crun and the default limits do not start where containers are nested; the host's network needs no bridge.
