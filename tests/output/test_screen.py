@@ -7,7 +7,7 @@ import time
 
 import pyte
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from trainci.output.screen import LONGEST_LINE, Screen
@@ -135,11 +135,15 @@ def test_a_terminal_shows_the_same(pieces):
 @settings(deadline=None, max_examples=400)
 @given(
     st.lists(
-        st.sampled_from([*(piece for piece in PIECES if piece != "\x1b[A"), "\t", " ", "wörd", "\x9b1m", "\x0b"])
+        st.sampled_from(
+            [*(piece for piece in PIECES if piece != "\x1b[A"), "\t", " ", "wörd", "\x9b1m", "\x1b[?1m", "\x0b"]
+        )
     ),
     st.integers(1, 20),
     st.booleans(),
 )
+@example(["a", "\x9b1m", "\r", "a", "a"], 1, True)
+@example(["a", "\x1b[?1m", "\r", "a", "a"], 1, True)
 def test_the_short_ways_show_what_the_long_way_shows(pieces, size, colors):
     """Without lines that are held back, most output is read line by line, and not character by character."""
     data = "".join(pieces).encode()

@@ -185,8 +185,9 @@ class Screen:
         count = int(first) if first.isdecimal() and len(first) < 6 else 0
         row = self._row()
         if final == "m":
-            if self._colors:
-                row.style(whole)
+            style = whole.replace("\x9b", "\x1b[")
+            if self._colors and STYLE.fullmatch(style):
+                row.style(style)
         elif final == "K":
             row.erase(count)
         elif final in "AF":
