@@ -11,9 +11,13 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+from hypothesis import settings
 
 from trainci.cli import main
 
+# A busy host is slow, and no fault of an example.
+settings.register_profile("busy", settings.default, deadline=None)
+settings.load_profile("busy")
 # The repositories below are input, not tests of this one.
 collect_ignore = ["cases"]
 # Variables of a job of GitHub, and of a test under trainci.

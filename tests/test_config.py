@@ -214,7 +214,7 @@ def _only_usage_errors(repository: Any, text: str | bytes) -> None:
         assert isinstance(project, Project)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     text=st.one_of(
         st.binary(max_size=80), st.text(max_size=80), st.text("[]{}\"'\n\\=.,#ab1 \r\0\ufeff", max_size=60)
@@ -273,7 +273,7 @@ def _toml(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, (str, bool)) else repr(value)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(document=_DOCUMENTS)
 def test_any_values_in_any_place_give_a_project_or_faults_with_places(
     new_repository: Callable[[], Any], document: dict[str, Any]

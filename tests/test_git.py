@@ -55,7 +55,7 @@ def _changes(repository: Any, *, uncommitted: bool = False) -> set[Change]:
     return set(git.compare(repository.root, "origin/main", uncommitted=uncommitted).changes)
 
 
-@settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow])
 @given(names=st.lists(_NAMES, min_size=5, max_size=12, unique=True))
 def test_any_name_comes_back_from_git_as_it_is(new_repository: Callable[[], Any], names: list[bytes]) -> None:
     repository = new_repository()
@@ -82,7 +82,7 @@ def test_any_name_comes_back_from_git_as_it_is(new_repository: Callable[[], Any]
     assert _changes(repository, uncommitted=True) == {*committed, Change("A", paths[untracked])}
 
 
-@settings(deadline=None, max_examples=8, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.too_slow])
 @given(
     names=st.lists(_NAMES.filter(lambda name: os.fsdecode(name).isprintable()), min_size=2, max_size=4, unique=True)
 )
@@ -245,7 +245,7 @@ def test_without_git_changed_tests_are_refused_and_the_commit_is_unknown(
 
 
 @given(base=st.text("-/a~^@{}: \n'\"$é", min_size=1, max_size=6))
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 def test_any_base_is_a_branch_or_a_sentence(new_repository: Callable[[], Any], base: str) -> None:
     assume("\0" not in base)
     repository = new_repository()

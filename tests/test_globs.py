@@ -35,7 +35,7 @@ _PIECES = st.sampled_from(
 _COMPONENTS = st.one_of(st.just("**"), st.lists(_PIECES, min_size=1, max_size=3).map("".join))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     st.lists(st.lists(_NAMES, min_size=1, max_size=3).map("/".join), min_size=1, max_size=6),
     st.lists(_COMPONENTS, min_size=1, max_size=3),

@@ -20,7 +20,7 @@ _KEYS = {
 }
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     keys=st.permutations(["path", *_KEYS]),
     flipped=st.booleans(),

@@ -82,7 +82,6 @@ def test_an_unfinished_line_can_be_looked_at():
     assert screen.partial() == "60%"
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=8))
 def test_pieces_of_any_size_give_the_same_lines(data, cuts):
     places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
@@ -91,7 +90,6 @@ def test_pieces_of_any_size_give_the_same_lines(data, cuts):
     assert lines + screen.finish() == shown(data, held=3)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_no_line_holds_what_a_terminal_would_obey(data):
     for line in shown(data):
@@ -118,7 +116,6 @@ PIECES = [
 ]
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=40))
 def test_a_terminal_shows_the_same(pieces):
     """Held against pyte, a terminal emulator; its screen is large enough that nothing scrolls."""
@@ -132,7 +129,7 @@ def test_a_terminal_shows_the_same(pieces):
     assert lines == expected
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(
     st.lists(
         st.sampled_from(

@@ -7,7 +7,7 @@ import os
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from trainci.lease.store.records import (
     FOREVER,
@@ -51,7 +51,6 @@ RECORDS = st.builds(
 RESERVATIONS = st.builds(Reservation, TIMES, st.lists(TEXT).map(tuple), st.none() | FINITE, st.booleans())
 
 
-@settings(deadline=None)
 @given(REQUESTS, RECORDS, st.dictionaries(IDS, RESERVATIONS))
 def test_the_texts_read_back_as_written(wanted, record, reservations):
     assert load_request(wanted.dump()) == wanted
