@@ -20,7 +20,8 @@ def open_closed() -> None:
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)
+            # The lowest number that is free is this one; whoever we start needs it, too.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
 
 
 def reliable(stream: TextIO | None, name: str, complain: Callable[[str], object] = lambda _: None) -> TextIO:
