@@ -541,6 +541,17 @@ def test_standard_output_that_cannot_be_written_is_told_once_and_the_tests_decid
     assert JUnitXml.fromfile(str(repository.path("report.xml"))).tests == 1
 
 
+def test_standard_error_that_is_closed_leaves_no_traceback_in_a_test_s_log(repository):
+    repository.test("a", "print('hello')")
+    line = f"{shlex.quote(TRAINCI)} run tests/test_a.py 2>&-"
+    done = subprocess.run(
+        ["bash", "-c", line], cwd=repository.root, env=repository.environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout
+    assert "| hello" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
 def test_no_line_is_lost_in_a_pipe_that_somebody_made_non_blocking(repository):
     repository.test("a", "for i in range(20000): print('line', i)")
     reading, writing = os.pipe()

@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import select
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -39,6 +40,12 @@ def reliable(stream: TextIO | None, name: str, complain: Callable[[str], object]
     except (OSError, io.UnsupportedOperation):
         descriptor = -1
     return cast(TextIO, _Reliable(stream, descriptor, name, complain))
+
+
+def make_reliable() -> None:
+    """Make ``sys.stdout`` and ``sys.stderr`` reliable, for a process that has only its exit code to keep true."""
+    open_closed()
+    sys.stdout, sys.stderr = reliable(sys.stdout, "standard output"), reliable(sys.stderr, "standard error")
 
 
 class _Reliable:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from importlib.metadata import entry_points
+from pathlib import Path
 
 import pytest
 
@@ -55,6 +56,16 @@ def test_the_job_sees_its_devices_and_ports(host):
     assert seen["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
     base, count = int(seen["TRAINCI_PORT_BASE"]), int(seen["TRAINCI_PORT_COUNT"])
     assert base <= int(seen["MASTER_PORT"]) < base + count
+
+
+@pytest.mark.parametrize("streams", ["2>&-", ">&-", "<&- >&- 2>&-", "2>/dev/full", ">/dev/full"])
+@pytest.mark.parametrize(("count", "code"), [(1, 5), (3, 2)])
+def test_streams_that_cannot_be_written_change_no_exit_code(tmp_path, streams, count, code):
+    line = f"--virtual 2 --lock-dir {shlex.quote(str(tmp_path / 'locks'))} --count {count} -- sh -c 'exit 5'"
+    trainci = shlex.quote(str(Path(sys.executable).parent / "trainci"))
+    done = subprocess.run(["bash", "-c", f"{trainci} lease {line} {streams}"], capture_output=True, text=True)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_the_job_sees_when_its_time_limit_is_over(host):

@@ -28,6 +28,7 @@ from trainci.lease.supervise.environment import job_variables, pick
 from trainci.lease.supervise.supervisor import ENDING_SIGNALS, Job
 from trainci.lease.supervise.wrapper import Wrapper
 from trainci.model.device import MOST_DEVICES, Device
+from trainci.streams import make_reliable
 from trainci.text import printable
 
 EXIT_TOO_LATE = 75
@@ -48,6 +49,7 @@ def internal_main(arguments: list[str], variables: Mapping[str, str] = _NOTHING)
 
 def gpu_lock_exec() -> int:
     """``gpu-lock-exec``: the flags, defaults and lock files of the script that it replaces."""
+    make_reliable()
     return _guarded(LOCK_EXEC, sys.argv[1:], parse_lock_exec, least=1)
 
 
