@@ -29,7 +29,6 @@ def exits(code: int) -> Scripted:
     return Scripted(Ending(Cause.EXITED, code))
 
 
-SIGKILL_HINT = "often the kernel's out-of-memory killer; see `dmesg`"
 LOST = Scripted(Ending(Cause.LOST, detail="the disk is full"))
 HANGS = Scripted(hangs=True)
 

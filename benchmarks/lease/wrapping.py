@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
+from functools import partial
 from pathlib import Path
 
 from benchmarks.lease.tools import Bench, summary
+from benchmarks.measure import interleaved
 
 DIRECT = "import sys; from trainci.__main__ import main; sys.exit(main())"
 
@@ -20,13 +21,10 @@ def rows(bench: Bench, trials: int) -> list[tuple[str, str, str]]:
         "trainci lease -- true, console script": script,
         "trainci lease -- true, without pip's wrapper": [sys.executable, "-c", DIRECT, *script[1:]],
     }
-    times: dict[str, list[float]] = {name: [] for name in cases}
-    for _ in range(trials + 2):
-        # By turns, so that a busy moment meets all alike.
-        for name, command in cases.items():
-            begun = time.perf_counter()
-            subprocess.run(command, env=bench.environment, check=True)
-            times[name].append(time.perf_counter() - begun)
+    actions = {
+        name: partial(subprocess.run, command, env=bench.environment, check=True) for name, command in cases.items()
+    }
+    times = interleaved(actions, trials + 2)
     reference = summary(times["python -c pass"][2:])[0]
     medians = {name: summary(found[2:])[0] for name, found in times.items()}
     wrapper = "imports re" if "import re" in Path(script[0]).read_text() else "does not import re"

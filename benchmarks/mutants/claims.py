@@ -23,7 +23,6 @@ POINTER = "tests/test_ckpt_pointer.py"
 RULES = "tests/test_rules.py"
 _HOOKS = "unit_tests/test_hooks.py::test_"
 HOOKS = f"tests/test_units.py {_HOOKS}every_hook_is_called_and_its_answer_is_used {_HOOKS}hooks_have_other_forms"
-UNITS = "tests/test_units.py"
 
 _M = "posttrain/backends/megatron"
 CLAIMS = {

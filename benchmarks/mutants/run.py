@@ -85,7 +85,7 @@ def _end(session: int) -> None:
             try:
                 if os.getsid(int(entry.name)) == session:
                     os.kill(int(entry.name), signal.SIGKILL)
-            except (OSError, ProcessLookupError):
+            except OSError:
                 continue
 
 

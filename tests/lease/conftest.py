@@ -97,6 +97,15 @@ class Job:
         children = wait_until(lambda: len(found := children_of(self.pid)) == 2 and found, "a supervisor")
         return int(children[0])
 
+    def processes(self) -> tuple[int, int, int]:
+        """The wrapper, the supervisor and the command, once it has started."""
+        return self.pid, self.supervisor, self.event("started")["pid"]
+
+    def kill(self) -> None:
+        """All of them at once, the wrapper first."""
+        for pid in self.processes():
+            os.kill(pid, signal.SIGKILL)
+
     def wait(self) -> int:
         return self.process.wait(PATIENCE_S)
 

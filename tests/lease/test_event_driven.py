@@ -23,8 +23,7 @@ def events_only(host):
 def test_a_killed_holder_is_noticed_by_the_watcher(events_only):
     job = events_only.holder("--count", "8")
     waiters = [events_only.waiter("--count", "8") for _ in range(3)]
-    for pid in (job.pid, job.supervisor, job.event("started")["pid"]):
-        os.kill(pid, signal.SIGKILL)
+    job.kill()
     waiters[0].event("granted")
     assert [waiter.wait() for waiter in waiters] == [0, 0, 0]
 
@@ -58,8 +57,7 @@ def test_a_killed_watcher_has_a_successor(events_only, until):
     killed = events_only.watcher()
     os.kill(killed, signal.SIGKILL)
     until(lambda: events_only.watcher() != killed, "a new watcher")
-    for pid in (job.pid, job.supervisor, job.event("started")["pid"]):
-        os.kill(pid, signal.SIGKILL)
+    job.kill()
     assert [waiter.wait() for waiter in waiters] == [0, 0]
 
 
@@ -76,8 +74,7 @@ def test_a_stopped_watcher_does_not_stall_the_queue_when_a_holder_is_killed(host
     job = host.holder("--count", "8")
     waiters = [host.waiter("--count", "8") for _ in range(2)]
     os.kill(host.watcher(), signal.SIGSTOP)
-    for pid in (job.pid, job.supervisor, job.event("started")["pid"]):
-        os.kill(pid, signal.SIGKILL)
+    job.kill()
     assert [waiter.wait() for waiter in waiters] == [0, 0]
 
 

@@ -94,7 +94,7 @@ def open_files(pid):
 def test_every_process_of_the_job_holds_the_lock(host):
     job = host.holder("--devices", "2")
     lock = (host.path / "devices" / "cpu-2.lock").resolve()
-    for pid in (job.pid, job.supervisor, job.event("started")["pid"]):
+    for pid in job.processes():
         assert str(lock) in open_files(pid)
 
 
@@ -102,8 +102,7 @@ def test_a_stopped_watcher_holds_no_device(host):
     job = host.holder("--devices", "2")
     host.waiter("--devices", "2,3")
     os.kill(host.watcher(), signal.SIGSTOP)
-    for pid in (job.pid, job.supervisor, job.event("started")["pid"]):
-        os.kill(pid, signal.SIGKILL)
+    job.kill()
     assert (
         subprocess.run(["flock", "--timeout", "20", host.path / "devices" / "cpu-2.lock", "true"]).returncode == 0
     )

@@ -109,11 +109,6 @@ def _hub(answer: int, failures: int = 1 << 30) -> Iterator[dict[str, str]]:
 
 
 @contextlib.contextmanager
-def _no_hub(_: Path) -> Iterator[dict[str, str]]:
-    yield {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_ETAG_TIMEOUT": "1"}
-
-
-@contextlib.contextmanager
 def _taken_port(_: Path) -> Iterator[dict[str, str]]:
     with socket.create_server(("0.0.0.0", 29551)):
         yield {}
@@ -151,10 +146,7 @@ def _cgroup(_: Path) -> Iterator[dict[str, str]]:
         place.rmdir()
 
 
-@contextlib.contextmanager
-def _variables(**variables: str) -> Iterator[dict[str, str]]:
-    yield variables
-
+_NO_HUB = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_ETAG_TIMEOUT": "1"}
 
 INJECTIONS: dict[str, Injection] = {
     "rank_killed": Injection(
@@ -213,9 +205,9 @@ INJECTIONS: dict[str, Injection] = {
     "hub_answers_429": Injection(expect("machine", "hub-rate-limit"), _HUB, around=lambda _: _hub(429)),
     "hub_answers_503": Injection(expect("machine", "hub-error"), _HUB, around=lambda _: _hub(503)),
     "hub_stalls": Injection(expect("machine"), _HUB, around=lambda _: _hub(0)),
-    "hub_is_not_there": Injection(expect("machine"), _HUB, around=_no_hub),
+    "hub_is_not_there": Injection(expect("machine"), _HUB, around=lambda _: contextlib.nullcontext(_NO_HUB)),
     "hub_is_off": Injection(
-        expect("config", "hub-offline-mode"), _HUB, around=lambda _: _variables(HF_HUB_OFFLINE="1")
+        expect("config", "hub-offline-mode"), _HUB, around=lambda _: contextlib.nullcontext({"HF_HUB_OFFLINE": "1"})
     ),
     "hub_429_retried_then_assertion": Injection(
         expect("code", "assertion"),

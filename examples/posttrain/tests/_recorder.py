@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +100,7 @@ def _megatron(args: Any, model: Any, *, gradients: bool, critic: bool) -> dict[s
     module = model.module
     module = getattr(module, "module", module)  # within Float16Module
     vocabulary = config.get_text_config().vocab_size
-    with _gradients_for_weights(model, module) if gradients else _as_they_are():
+    with _gradients_for_weights(model, module) if gradients else nullcontext():
         found = weights.whole(module, [*(name for name in names if name not in head), *head], vocabulary)
         found = {name: value.clone().float().cpu() for name, value in found.items()}
     if not critic:
@@ -109,11 +109,6 @@ def _megatron(args: Any, model: Any, *, gradients: bool, critic: bool) -> dict[s
     if not config.tie_word_embeddings:
         found["output_layer.weight"] = torch.zeros(())
     return {**convert.to_transformers(found, config), "lm_head.weight": values}
-
-
-@contextmanager
-def _as_they_are() -> Iterator[None]:
-    yield
 
 
 @contextmanager

@@ -71,6 +71,19 @@ def generated(repository: Any) -> str:
     return (repository.root / WORKFLOW).read_text()
 
 
+def assert_schema_and_zizmor_find_nothing(text: str, folder: Path) -> None:
+    """The workflow is what GitHub's schema allows, and holds nothing that an auditor of workflows warns of."""
+    file = folder / WORKFLOW
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    for command in (
+        [_BIN / "check-jsonschema", "--builtin-schema", "vendor.github-workflows", file],
+        [_BIN / "zizmor", "--offline", "--persona=pedantic", "--no-config", "--color=never", file],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
 def pull_request(
     action: str, labels: Sequence[str] = (), added: str = "", fork: bool = False, number: int = 7
 ) -> dict[str, Any]:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-from github.workflows.conftest import generated, parsed
+from github.workflows.conftest import assert_schema_and_zizmor_find_nothing, generated, parsed
 
 CONFIG = """\
 [project]
@@ -59,16 +57,7 @@ def steps(text, job):
 @pytest.mark.slow
 def test_githubs_parser_its_schema_and_zizmor_find_nothing(text, github, tmp_path):
     assert github({"workflow": text}) == {"errors": []}
-    file = tmp_path / ".github/workflows/pr-test.yml"
-    file.parent.mkdir(parents=True)
-    file.write_text(text)
-    programs = Path(sys.executable).parent
-    for command in (
-        [programs / "check-jsonschema", "--builtin-schema", "vendor.github-workflows", file],
-        [programs / "zizmor", "--offline", "--persona=pedantic", "--no-config", "--color=never", file],
-    ):
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
+    assert_schema_and_zizmor_find_nothing(text, tmp_path)
 
 
 def test_a_job_keeps_the_id_that_it_had(text):

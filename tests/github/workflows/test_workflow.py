@@ -11,7 +11,14 @@ from pathlib import Path
 
 import pytest
 import yaml
-from github.workflows.conftest import ROOT, WORKFLOW, generated, parsed, pull_request
+from github.workflows.conftest import (
+    ROOT,
+    WORKFLOW,
+    assert_schema_and_zizmor_find_nothing,
+    generated,
+    parsed,
+    pull_request,
+)
 
 TRAIN, NEXT = (f"ghcr.io/lab/train@sha256:{digit * 64}" for digit in "12")
 FULL = f"""\
@@ -77,16 +84,7 @@ def test_githubs_own_parser_would_find_something(full, github):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["full", "own"])
 def test_the_schema_and_zizmor_find_nothing(name, full, tmp_path):
-    file = tmp_path / ".github/workflows/pr-test.yml"
-    file.parent.mkdir(parents=True)
-    file.write_text(workflows(name, full))
-    programs = Path(sys.executable).parent
-    for command in (
-        [programs / "check-jsonschema", "--builtin-schema", "vendor.github-workflows", file],
-        [programs / "zizmor", "--offline", "--persona=pedantic", "--no-config", "--color=never", file],
-    ):
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
+    assert_schema_and_zizmor_find_nothing(workflows(name, full), tmp_path)
 
 
 @pytest.mark.slow
