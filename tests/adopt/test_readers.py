@@ -290,6 +290,29 @@ def test_a_command_knows_its_line_and_its_folder() -> None:
     assert (second.line, second.folder) == (17, "a")
 
 
+def test_commands_run_where_the_workflow_that_holds_them_says() -> None:
+    """A job's folder comes before its workflow's, and a workflow that is called has its own."""
+    defaults = "defaults: {run: {working-directory: %s}}\n"
+    step = "    runs-on: 8-gpu\n    steps: [{run: pytest test_b.py}]\n"
+    made = _suites(
+        {
+            ".github/workflows/ci.yml": (
+                f"on: push\n{defaults % 'tests/unit'}jobs:\n  plain:\n{step}"
+                f"  own:\n    {defaults % 'tests/other'}{step}"
+                "  calls:\n    uses: ./.github/workflows/called.yml\n"
+            ),
+            ".github/workflows/called.yml": f"on: workflow_call\n{defaults % 'tests/called'}jobs:\n  job:\n{step}",
+            **{f"tests/{folder}/test_b.py": "def test_it(): pass\n" for folder in ("other", "called")},
+        }
+    )
+    paths = {name: [entry["path"] for entry in suite["tests"]] for name, suite in made.items() if "tests" in suite}
+    assert paths == {
+        "plain": ["tests/unit/test_b.py"],
+        "own": ["tests/other/test_b.py"],
+        "calls": ["tests/called/test_b.py"],
+    }
+
+
 def test_paths_branches_schedule_container_and_limits_of_a_job_are_carried_over() -> None:
     text = """\
 on:

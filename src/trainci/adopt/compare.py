@@ -39,14 +39,10 @@ def _identities(suite: dict[str, Any]) -> Iterator[str]:
     for entry in tests if isinstance(tests, list) else ():
         table = {"path": entry} if isinstance(entry, str) else entry
         if isinstance(table, dict):
-            yield _key({name: table[name] for name in _IDENTITY if name in table})
+            said = {name: table[name] for name in _IDENTITY if name in table}
+            yield json.dumps(said, sort_keys=True, default=str)
 
 
 def _identity(entry: Entry) -> str:
-    (table,) = tomllib.loads(f"entry = [{entry_line(entry)}]")["entry"]
-    table = {"path": table} if isinstance(table, str) else table
-    return _key({name: table[name] for name in _IDENTITY if name in table})
-
-
-def _key(table: dict[str, Any]) -> str:
-    return json.dumps(table, sort_keys=True, default=str)
+    (identity,) = _identities(tomllib.loads(f"tests = [{entry_line(entry)}]"))
+    return identity

@@ -7,7 +7,7 @@ from trainci.adopt.compare import additions
 from trainci.adopt.proposal import Place, Suite
 from trainci.adopt.tree import Tree
 from trainci.findings import Finding
-from trainci.text import counted, printable
+from trainci.text import counted, listed, printable
 
 
 def missing_of_job_tables(tree: Tree, document: str) -> list[Finding]:
@@ -35,7 +35,7 @@ def other_rules(tree: Tree, base: str) -> list[Finding]:
 
 
 def _finding(suite: Suite, lines: list[str]) -> Finding:
-    shown = printable(lines[0]) + (f" and {len(lines) - 1} more" if lines[1:] else "")
+    shown = listed(lines, most=1)
     tests = f"{counted(len(lines), 'test')} of {printable(suite.job or suite.name)}"
     sentence = f"{tests} in this job table, and in no suite of trainci.toml: {shown}. Add what is missing."
     return Finding(suite.place.file, suite.place.line, sentence, "job-table")

@@ -31,15 +31,14 @@ def split_installation(lines: Sequence[str]) -> tuple[tuple[str, ...], str]:
 
 
 def read_job(
-    name: str, job: Table, outer: dict[str, Table], file: str, tree: Tree, testpaths: Sequence[str], folder: str
+    name: str, job: Table, workflow: Table, file: str, tree: Tree, testpaths: Sequence[str]
 ) -> tuple[list[Suite], StepReader]:
-    """The job as a suite for each kind of machine that runs its tests. ``outer`` has the workflow's ``env``."""
-    context = Context({key: value for key, value in outer.items() if key != "env"})
-    rows = combinations(job.table("strategy").get("matrix"), context)
+    """The job as a suite for each kind of machine that runs its tests. ``workflow`` is the one that holds it."""
+    rows = combinations(job.table("strategy").get("matrix"), Context())
     shared = StepReader(file, tree, testpaths)
     machines: dict[tuple[tuple[str, ...], str], list[_Combination]] = defaultdict(list)
     for row in rows if rows is not None else [None]:
-        one = _combination(job, row, context, outer.get("env", Table()), shared, folder)
+        one = _combination(job, row, workflow, shared)
         machines[one.runs_on, one.image].append(one)
     suites: list[Suite] = []
     for (runs_on, _), found in machines.items():
@@ -54,17 +53,15 @@ def read_job(
     return suites, shared
 
 
-def _combination(
-    job: Table, row: Table | None, context: Context, outer_env: Table, shared: StepReader, folder: str
-) -> _Combination:
-    inside = Context({**context.values, **({"matrix": row} if row is not None else {})})
+def _combination(job: Table, row: Table | None, workflow: Table, shared: StepReader) -> _Combination:
+    inside = Context({"matrix": row} if row is not None else {})
     reader = replace(shared, entries=[], row=row_with_file(row))
     env: dict[str, str] = {}
-    for table in (outer_env, job.table("env")):
+    for table in (workflow.table("env"), job.table("env")):
         env |= reader.environment(table, inside)
         inside.values["env"] = Table({key: Text(value, 0) for key, value in env.items()})
     where, _ = substitute(job.table("defaults").table("run").text("working-directory"), inside)
-    reader.steps(job.items_of("steps"), env, "" if where in ("", ".") else where or folder, inside)
+    reader.steps(job.items_of("steps"), env, "" if where == "." else where or _folder(workflow), inside)
     if reader.row is not None and not reader.entries:
         reader.entries += row_entry(reader.row, Place(shared.file, reader.row.line), shared.tree, reader.note)
     runs_on, open_ = runners(job, inside)
@@ -156,9 +153,15 @@ def _suite(
     )
 
 
+def _folder(workflow: Table) -> str:
+    """Where the commands of a workflow run that say nothing else."""
+    folder = workflow.table("defaults").table("run").text("working-directory")
+    return "" if folder == "." or "${{" in folder else str(folder)
+
+
 def _most_common(listed: Sequence[dict[str, str]]) -> dict[str, str]:
     """For each variable that all have, the value that most of them give it."""
-    names = [name for name in (listed[0] if listed else {}) if all(name in env for env in listed)]
+    names = [name for name in listed[0] if all(name in env for env in listed)]
     return {name: max((values := [env[name] for env in listed]), key=values.count) for name in names}
 
 

@@ -67,15 +67,15 @@ def _suites_of(
 ) -> Iterator[Suite]:
     """The suite of a job, or those that its tests register themselves for."""
     jobs = workflow.table("jobs")
-    for inner_name, inner, outer, inner_file in _jobs_of(name, job, workflow, file, tree):
-        suites, reader = read_job(inner_name, inner, outer, inner_file, tree, testpaths, _folder(workflow))
+    for inner_name, inner, around, inner_file in _jobs_of(name, job, workflow, file, tree):
+        suites, reader = read_job(inner_name, inner, around, inner_file, tree, testpaths)
         if not suites and reader.unread:
             # A suite without tests is none, but what it could not carry over is said.
             yield Suite(name=name, notes=tuple(reader.unread))
         for suite in suites:
             suite = replace(suite, name=suite.name.replace(inner_name, name, 1), job=name if suite.job else "")
             suite = replace(suite, place=Place(file, job.line), notes=(*reader.notes, *reader.unread))
-            if not suite.image and (image := _machine_image(job, jobs, outer)):
+            if not suite.image and (image := _machine_image(job, jobs, around)):
                 suite = replace(suite, image=image)
             suite = _when(suite, triggers, job, file)
             if reader.detects_changes and not suite.tests:
@@ -88,19 +88,13 @@ def _suites_of(
                 yield replace(suite, name=registered, registers=True, jobs=jobs_of_suite)
 
 
-def _folder(workflow: Table) -> str:
-    folder = workflow.table("defaults").table("run").text("working-directory")
-    return "" if folder == "." or "${{" in folder else str(folder)
-
-
 def _jobs_of(
     name: str, job: Table, workflow: Table, file: str, tree: Tree
-) -> Iterator[tuple[str, Table, dict[str, Table], str]]:
-    """The job itself, or those of the workflow that it calls, with what they are given."""
-    env = workflow.table("env")
+) -> Iterator[tuple[str, Table, Table, str]]:
+    """The job itself, or those of the workflow that it calls, with what they are given; each with its workflow."""
     uses, given = job.text("uses"), job.table("with")
     if not uses:
-        yield name, job, {"env": env}, file
+        yield name, job, workflow, file
     elif uses.startswith("./"):
         called_file = uses.removeprefix("./")
         try:
@@ -115,7 +109,7 @@ def _jobs_of(
         passed.update({key: _of_caller(value) for key, value in given.items() if isinstance(value, Text)})
         for inner_name, inner in called.table("jobs").items():
             if isinstance(inner, Table):
-                yield inner_name, _filled(inner, passed, job), {"env": called.table("env")}, called_file
+                yield inner_name, _filled(inner, passed, job), called, called_file
     else:
         script = next((given.text(key) for key in SCRIPT_KEYS if given.text(key)), None)
         if script:
@@ -124,7 +118,7 @@ def _jobs_of(
             made["runs-on"] = given.text("runner")
             made["container"] = given.text("docker-image")
             made["timeout-minutes"] = given.text("timeout")
-            yield name, made, {"env": env}, file
+            yield name, made, workflow, file
 
 
 def _of_caller(text: Text) -> Text:
@@ -220,9 +214,9 @@ def _glob(pattern: str) -> str:
     return "/".join(parts)
 
 
-def _machine_image(job: Table, jobs: Table, outer: dict[str, Table]) -> str:
+def _machine_image(job: Table, jobs: Table, workflow: Table) -> str:
     """The image that a job before this one gives the machine that it makes for it."""
-    context = Context({"env": outer.get("env", Table())})
+    context = Context({"env": workflow.table("env")})
     for name in job.texts("needs"):
         for step in jobs.table(name).items_of("steps"):
             for key, value in step.table("with").items() if isinstance(step, Table) else ():

@@ -63,7 +63,7 @@ def lost_in_shell(text: str) -> tuple[LostResult, ...]:
                 LostResult(line.number, "this trap exits with 0 whatever failed", "Leave its `exit 0` out.", True)
             )
         elif _RUNS.search(plain + " "):
-            lost = _lost(line, is_last, errexit, pipefail, looked_at)
+            lost = _lost(line.number, plain, is_last, errexit, pipefail, looked_at)
             found += [lost] if lost else []
     return tuple(found)
 
@@ -73,21 +73,22 @@ def is_idle(text: str) -> bool:
     return not any(_logical_lines(text))
 
 
-def _lost(line: _Line, is_last: bool, errexit: bool, pipefail: bool, looked_at: bool) -> LostResult | None:
-    plain = _unquoted(line.text)
+def _lost(
+    number: int, plain: str, is_last: bool, errexit: bool, pipefail: bool, looked_at: bool
+) -> LostResult | None:
     runs_tests = bool(_TESTS.search(plain))
     if green := _GREEN_ELSE.search(plain):
         what = f"`{' '.join(green[0].rstrip(';').split()[:2])}` throws the exit code away"
-        return LostResult(line.number, what, "Leave it out.", runs_tests)
+        return LostResult(number, what, "Leave it out.", runs_tests)
     if re.search(r"(?<![|&])\|(?![|&])", plain) and not (pipefail or looked_at):
         what = "the exit code of a pipe is that of its last program"
-        return LostResult(line.number, what, "Write `set -o pipefail` above it.", certain=True)
+        return LostResult(number, what, "Write `set -o pipefail` above it.", certain=True)
     if re.search(r"(?<![&>|])&\s*$", plain):
         return (
             None
             if looked_at
             else LostResult(
-                line.number,
+                number,
                 "what runs in the background ends unseen",
                 "`wait` for it by its number.",
                 certain=False,
@@ -96,7 +97,7 @@ def _lost(line: _Line, is_last: bool, errexit: bool, pipefail: bool, looked_at: 
     if is_last or errexit or looked_at or _CHECKED.search(plain):
         return None
     return LostResult(
-        line.number, "the script goes on after this command fails", "Write `set -e` above it.", certain=False
+        number, "the script goes on after this command fails", "Write `set -e` above it.", certain=False
     )
 
 

@@ -9,11 +9,11 @@ class Names:
     """The names of a file: what is imported under which, and its functions."""
 
     def __init__(self, tree: ast.Module) -> None:
-        self.tree = tree
         self.functions = {
             node.name: node for node in tree.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
         }
         self.imported: dict[str, str] = {}
+        self.uses_exit_codes = False
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
                 for alias in node.names:
@@ -24,9 +24,8 @@ class Names:
                 self.imported.update(
                     {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
                 )
-        self.uses_exit_codes = any(
-            isinstance(node, ast.Attribute) and node.attr == "exitcode" for node in ast.walk(tree)
-        )
+            elif isinstance(node, ast.Attribute) and node.attr == "exitcode":
+                self.uses_exit_codes = True
 
     def name(self, node: ast.expr) -> str:
         """``pytest.main`` for ``pt.main`` after ``import pytest as pt``; empty for what is no plain name."""

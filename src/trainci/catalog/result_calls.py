@@ -94,8 +94,7 @@ def lost_by(call: ast.Call, kinds: dict[str, str], file: Names, certain: bool) -
         return _lost(call, f"the exit code of `{name}` goes nowhere", mend, certain and first in _RUNS_TESTS)
     if isinstance(call.func, ast.Attribute):
         return _result_of_method(call, call.func, kinds, file, certain)
-    inner = _returned(file.functions.get(name), file) if name in file.functions else None
-    if inner is not None:
+    if _returns_result(file.functions.get(name), file):
         return _lost(
             call, f"`{name}()` returns how it went, and that goes nowhere", f"Write `sys.exit({name}())`.", certain
         )
@@ -194,17 +193,14 @@ def _first_word(call: ast.Call, file: Names) -> str:
     return ""
 
 
-def _returned(
-    function: ast.FunctionDef | ast.AsyncFunctionDef | None, file: Names, depth: int = 8
-) -> ast.expr | None:
-    """What a function returns, where that is the result of tests."""
+def _returns_result(function: ast.FunctionDef | ast.AsyncFunctionDef | None, file: Names, depth: int = 8) -> bool:
+    """Whether a function returns the result of tests."""
     if function is None or depth == 0:
-        return None
+        return False
     for statement, _ in statements(function.body, True):
         value = statement.value if isinstance(statement, ast.Return) else None
-        if not isinstance(value, ast.Call):
-            continue
-        name = file.name(value.func)
-        if name in _EXIT_CODES or _returned(file.functions.get(name), file, depth - 1) is not None:
-            return value
-    return None
+        if isinstance(value, ast.Call):
+            name = file.name(value.func)
+            if name in _EXIT_CODES or _returns_result(file.functions.get(name), file, depth - 1):
+                return True
+    return False

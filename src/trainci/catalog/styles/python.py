@@ -26,11 +26,12 @@ class PythonFile:
     def read(self, source: Source) -> Declarations:
         """See Style. What certainly throws a result away refuses the test, what perhaps does is a remark."""
         says, tree = constants(source.tree, source.file), source.tree
-        lost = [lost for block in main_blocks(tree) for lost in lost_results(tree, block)]
+        blocks = main_blocks(tree)
+        lost = [lost for block in blocks for lost in lost_results(tree, block)]
         certain = next((lost for lost in lost if lost.certain), None)
         if certain is not None:
             says = replace(says, refusal=f"{printable(source.file)}:{certain.line}: {certain}")
-        elif not main_blocks(tree) and not _does_something(tree):
+        elif not blocks and not _does_something(tree):
             says = replace(says, refusal=nothing_would_run(source.file))
         remarks = tuple((lost.line, f"perhaps {lost}") for lost in lost if not lost.certain)
         return replace(says, phased=is_phased(tree), framework=framework(tree), remarks=remarks)

@@ -29,8 +29,9 @@ class Shell:
 
     def read(self, source: Source) -> Declarations:
         """See Style. The head is what stands before the first command: ``# NUM_GPUS = 8``."""
+        content = read_source(source.root, source.file)
         num_gpus, line, flag, flag_line = None, 1, False, 1
-        for number, name, value in _declared(source):
+        for number, name, value in _declared(content[:_HEAD_BYTES].decode("utf-8", "replace")):
             place = f"{printable(source.file)}:{number}: {name}"
             if name == "REQUIRES_GPU":
                 if value not in ("True", "False"):
@@ -42,7 +43,7 @@ class Shell:
                 return Declarations(fault=f"{place} is set on several lines ({line}, {number}); keep one")
             else:
                 num_gpus, line = int(value), number
-        text = read_source(source.root, source.file).decode("utf-8", "replace")
+        text = content.decode("utf-8", "replace")
         lost = lost_in_shell(text)
         certain = next((one for one in lost if one.certain), None)
         return Declarations(
@@ -71,8 +72,7 @@ def _launcher(python: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(before) if last.rpartition("/")[2].startswith("python") else ()
 
 
-def _declared(source: Source) -> Iterator[tuple[int, str, str]]:
-    head = read_source(source.root, source.file)[:_HEAD_BYTES].decode("utf-8", "replace")
+def _declared(head: str) -> Iterator[tuple[int, str, str]]:
     for number, text in enumerate(head.split("\n"), start=1):
         line = text.strip()
         if line and not line.startswith("#"):
