@@ -116,6 +116,11 @@ def test_all_faults_are_reported_at_once_each_with_its_line_and_sorted_by_it(rep
         ("[suites]\ntests = 5", "trainci.toml:2: suites.tests: must be a table"),
         ('[suites."list[x"]\nfoo = 1', "trainci.toml:1: suites.list[x: a suite's name may hold"),
         ("a = 1", "trainci.toml:1: a: unknown key; known are project, "),
+        ("[verdicts]\nretry = 1", "trainci.toml:2: verdicts → retry: unknown key; known are off, rules, retries"),
+        (
+            "[[verdicts.rules]]\nname = 'a'\npattern = 'b'\nmeaning = 'c'\nblame = 'code'\nkinds = 1",
+            "trainci.toml:6: verdicts → rules[0] → kinds: unknown key; known are name, pattern, meaning",
+        ),
         ('[project]\n"[key]" = 1', "trainci.toml:2: project → [key]: unknown key; known are tests, "),
         ("a = " + "1" * 5000, "trainci.toml:1: cannot be read: Exceeds the limit"),
         (

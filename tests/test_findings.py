@@ -53,6 +53,15 @@ def test_what_is_wrong_is_found_with_its_place(registered: list[Entry], says: De
     assert len(found) == 1 and found[0].startswith(finding), found
 
 
+def test_one_name_for_two_files_is_found_and_both_count_as_registered() -> None:
+    suites = tuple(
+        Suite(label, label, entries=(Entry(file, name="n", where=f"trainci.toml:{line}"),))
+        for label, file, line in (("one", "a.py", 5), ("two", "b.py", 8))
+    )
+    (found,) = _find(Project(("*.py",), "main", 8, suites=suites, num_gpus=8), a=_GOOD, b=_GOOD)
+    assert found.startswith("trainci.toml:8: n is at trainci.toml:5, too, with other settings."), found
+
+
 @pytest.mark.parametrize(
     ("registered", "says"),
     [

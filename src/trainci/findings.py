@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from trainci.globs import matches
 from trainci.model.project import Accepted, Project, Suite, is_hosted, settings_of
 from trainci.model.tests import Declarations, Entry
-from trainci.text import counted, printable
+from trainci.text import counted, listed, printable
 
 # What each means is in docs/checks.md. NOTES fail nothing.
 CODES = (
@@ -58,9 +58,8 @@ def without_accepted(project: Project, found: Sequence[Finding]) -> list[Finding
     left = [one for one in found if not any(_accepts(line, one) for line in project.accepted)]
     for line in project.accepted:
         if not any(_accepts(line, one) for one in found):
-            file, _, number = line.where.rpartition(":")
             sentence = f"accepts {line.code} of {printable(line.path)}, which is no longer found. Remove it."
-            left.append(Finding(file, int(number), sentence, "accept-unused"))
+            left.append(Finding(*place_of(line.where), sentence, "accept-unused"))
     return left
 
 
@@ -71,11 +70,11 @@ def _accepts(line: Accepted, finding: Finding) -> bool:
 
 def outside_globs(project: Project, files: Sequence[str], paths: Iterable[str]) -> list[Finding]:
     """A note that counts the files among ``paths`` that are named like tests and are none of ``files``."""
-    started = {file for entry in project.registered for file in entry.files}
+    started = project.started_files
     looks = sorted(path for path in {*paths} - {*files} if _TEST_LIKE.search(path) and not _is_below(path, started))
     if not looks:
         return []
-    shown = ", ".join(map(printable, looks[:3])) + (f" and {len(looks) - 3} more" if looks[3:] else "")
+    shown = listed(looks, most=3)
     verb = "is named like a test" if len(looks) == 1 else "are named like tests"
     sentence = f"{counted(len(looks), 'file')} {verb}, and no glob of project → tests finds them: {shown}."
     return [Finding(project.config_file, 1, sentence, "outside-globs")]
@@ -140,7 +139,7 @@ def parse_place(text: str, file: str) -> Finding | None:
 
 
 def _unregistered(project: Project, files: Sequence[str]) -> Iterator[Finding]:
-    started = {file for entry in project.registered for file in entry.files}
+    started = project.started_files
     for file in files:
         if file not in started and not _is_below(file, started):
             sentence = f"not registered: no label runs it. Add it to a suite of {project.config_file}."
@@ -150,7 +149,7 @@ def _unregistered(project: Project, files: Sequence[str]) -> Iterator[Finding]:
 def _in_files(project: Project, declared: Mapping[Entry, Declarations]) -> Iterator[Finding]:
     for entry, says in declared.items():
         for fault in filter(None, (says.fault, says.refusal)):
-            place = _place(entry) if entry.where and not entry.file else (entry.file, 1)
+            place = place_of(entry.where) if entry.where and not entry.file else (entry.file, 1)
             found = parse_place(fault, entry.file) or Finding(*place, fault)
             yield replace(found, code="cannot-run")
         if says.fault:
@@ -173,10 +172,12 @@ def _one_id_for_two(project: Project, declared: Mapping[Entry, Declarations]) ->
                 settings.retries,
                 entry.runner,
                 entry.steps,
+                # In the id only of an entry without a name.
+                *(entry.file, entry.node, entry.module, entry.command, entry.args),
             )
             other, before = first.setdefault(entry.id, (entry, started))
             if before != started:
-                file, line = _place(entry)
+                file, line = place_of(entry.where)
                 sentence = f"{entry.id} is at {other.where}, too, with other settings. Give one of them a `name`."
                 yield Finding(file, line, sentence, "ambiguous-id", entry.id)
 
@@ -196,7 +197,7 @@ def _undeclared(project: Project, suite: Suite | None, entry: Entry, says: Decla
 def _in_suite(project: Project, suite: Suite, declared: Mapping[Entry, Declarations]) -> Iterator[Finding]:
     seen: dict[str, str] = {}
     for entry in suite.entries:
-        file, line = _place(entry)
+        file, line = place_of(entry.where)
         if entry.id in seen:
             sentence = f"{entry.id} is already in suite {suite.name} ({seen[entry.id]}). Remove one."
             yield Finding(file, line, sentence, "registered-twice", entry.id)
@@ -218,8 +219,9 @@ def _in_suite(project: Project, suite: Suite, declared: Mapping[Entry, Declarati
             yield Finding(file, line, _too_many(entry.num_gpus, project), "too-many-gpus", entry.id)
 
 
-def _place(entry: Entry) -> tuple[str, int]:
-    file, _, line = entry.where.rpartition(":")
+def place_of(where: str) -> tuple[str, int]:
+    """The file and the line of ``trainci.toml:14``."""
+    file, _, line = where.rpartition(":")
     return file, int(line)
 
 

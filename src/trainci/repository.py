@@ -144,5 +144,4 @@ def open_repository() -> Repository:
 
 def _started_files(root: Path, project: Project) -> Iterable[str]:
     """The files that entries start: a folder of tests is none."""
-    files = (file for entry in project.registered for file in entry.files)
-    return (file for file in files if (root / file).is_file())
+    return (file for file in project.started_files if (root / file).is_file())

@@ -67,6 +67,8 @@ CERTAIN = {
         "    sys.exit()",
     ],
     "a success at last": ["try:", "    test()", "finally:", "    raise SystemExit"],
+    "a process without a name": ["subprocess.Popen([sys.executable, '-m', 'pytest', __file__]).wait()"],
+    "a process whose output is read": ["print(subprocess.Popen('pytest x.py', shell=True).communicate())"],
     "good and bad turned round": ["result = unittest.main(exit=False).result", "sys.exit(result.wasSuccessful())"],
     "a failure that is passed over": ["try:", "    test()", "except:", "    pass"],
 }
@@ -111,6 +113,7 @@ WENT_WELL = "def went_well():\n    if sys.argv:\n        return False\n    retur
 UNCERTAIN = {
     "under a condition": ["if len(sys.argv) > 1:", "    pytest.main([__file__])", "else:", "    test()"],
     "a process without a look at its end": ["process = subprocess.Popen(['python'])", "process.wait()"],
+    "an unknown process": ["subprocess.Popen(command).wait()"],
     "an unknown command": ["subprocess.run(command)"],
     "suppressed": ["import contextlib", "with contextlib.suppress(Exception):", "    test()"],
     "a future": ["from concurrent.futures import *", "with ThreadPoolExecutor() as pool:", "    pool.submit(test)"],

@@ -55,6 +55,7 @@ FORMS = {
     "as it is": lambda s: s,
     "in a URL": lambda s: urllib.parse.quote(s, safe=""),
     "in a form": urllib.parse.quote_plus,
+    "as Python's bytes": lambda s: repr(s.encode()),
     "in JSON": lambda s: json.dumps({"token": s}),
     "in HTML": html.escape,
     "in base64": lambda s: base64.b64encode(s.encode()).decode(),

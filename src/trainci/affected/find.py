@@ -6,9 +6,10 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, KeysView, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from trainci.affected.entries import Altered
-from trainci.affected.graph import Graph, Node, Start, Step
+from trainci.affected.graph import Graph, Node, Start, Step, folders_above
 from trainci.affected.tree import Tree
 from trainci.affected.ways import origin, way
 from trainci.globs import matches
@@ -49,14 +50,17 @@ class _Finder:
         altered: Sequence[Altered],
     ) -> None:
         self._project, self._tree, self._changes, self._altered = project, tree, changes, altered
-        self._tests = frozenset(test_files)
+        # A folder of tests is started by the one entry that names it.
+        below: dict[str, list[str]] = {file: [] for file in project.started_files}
+        for path in tree.files:
+            for folder in folders_above(path):
+                if folder in below:
+                    below[folder].append(path)
+        self._tests = frozenset(test_files) | ({*below, *chain.from_iterable(below.values())} & tree.files)
         self._by_file: dict[str, list[Entry]] = {}
         for entry in project.registered:
             for file in entry.files:
-                # A folder of tests is started by the one entry that names it.
-                below = [path for path in tree.files if path.startswith(f"{file}/")]
-                self._tests |= {*below, file} & tree.files
-                for path in (file, *below):
+                for path in (file, *below[file]):
                     self._by_file.setdefault(path, []).append(entry)
         touched = {path for change in changes for path in (change.path, change.old_path) if path}
         self._graph = Graph(
@@ -80,7 +84,11 @@ class _Finder:
     def found(self) -> Affected:
         changed = self._groups()
         reaching = {*self._changed_tests(), *self._altered_entries(), *self._by_rules()}
-        quiet = {path for path in changed if any(rule.nothing and _is_about(rule, path) for rule in self._rules())}
+        quiet = {
+            path
+            for path in changed
+            if any(rule.nothing and _is_about(rule, path) for rule in self._project.path_rules)
+        }
         cut = [path for path, nodes in changed.items() if path not in quiet and self._is_too_many(nodes)]
         followed = {path: nodes for path, nodes in changed.items() if path not in quiet and path not in cut}
         walked = self._graph.walk(node for nodes in followed.values() for node in nodes)
@@ -126,7 +134,9 @@ class _Finder:
         return [change.path for change in changed]
 
     def _altered_entries(self) -> list[str]:
-        by_line = [(one, entry) for one in self._altered for entry in self._every_entry() if one.means(entry)]
+        by_line = [
+            (one, entry) for one in self._altered for entry in self._project.registered_entries if one.means(entry)
+        ]
         for one, entry in by_line:
             self._add(entry.id, f"{'added' if one.is_new else 'altered'} at {entry.where}")
         return [self._project.config_file] if by_line else []
@@ -134,11 +144,15 @@ class _Finder:
     def _by_rules(self) -> list[str]:
         reaching = []
         loose = [Entry(file) for file in sorted(self._tests - self._by_file.keys())]
-        for rule in self._rules():
+        for rule in self._project.path_rules:
             about = [
                 one.path for one in self._changes if _is_about(rule, one.path) or _is_about(rule, one.old_path)
             ]
-            entries = [entry for entry in (*self._every_entry(), *loose) if about and self._selects(rule, entry)]
+            entries = [
+                entry
+                for entry in (*self._project.registered_entries, *loose)
+                if about and self._selects(rule, entry)
+            ]
             for entry in entries:
                 self._add(entry.id, f"{printable(about[0])} reaches it by [[affected]] at {rule.where}")
             reaching += about if entries else []
@@ -152,12 +166,6 @@ class _Finder:
             suite.all_tests or entry in (choice.entry for choice in suite_choices(self._project, suite, ""))
             for suite in named
         )
-
-    def _rules(self) -> tuple[PathRule, ...]:
-        return self._project.path_rules
-
-    def _every_entry(self) -> list[Entry]:
-        return [entry for suite in self._project.suites for entry in suite.entries]
 
     def _is_too_many(self, nodes: Iterable[str]) -> bool:
         most = self._project.max_changed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from trainci.findings import Finding
+from trainci.findings import Finding, place_of
 from trainci.globs import matches
 from trainci.model.project import Project
 from trainci.model.tests import Entry
@@ -29,5 +29,4 @@ def stale_globs(project: Project, paths: Iterable[str], test_files: Sequence[str
 
 
 def _finding(where: str, sentence: str) -> Finding:
-    file, _, line = where.rpartition(":")
-    return Finding(file, int(line), sentence, "stale-glob")
+    return Finding(*place_of(where), sentence, "stale-glob")

@@ -149,9 +149,10 @@ def _result_of_method(
         mend = "Write `sys.exit(not runner.run(suite).wasSuccessful())`."
         return _lost(call, "the result of the test runner goes nowhere", mend, certain)
     if method.attr in ("wait", "communicate") and of == "subprocess.Popen":
-        return _lost(
-            call, "the exit code of the process goes nowhere", "Use `subprocess.run(…, check=True)`.", False
-        )
+        # Of a process without a name, nobody can ask later how it ended.
+        runs_tests = isinstance(method.value, ast.Call) and _first_word(method.value, file) in _RUNS_TESTS
+        mend = "Use `subprocess.run(…, check=True)`."
+        return _lost(call, "the exit code of the process goes nowhere", mend, certain and runs_tests)
     if method.attr == "join" and of in _PROCESSES and not file.uses_exit_codes:
         return _lost(call, "the process's exit code goes nowhere", "Assert that its `exitcode` is 0.", False)
     if method.attr in ("submit", "apply_async") and call.args and file.name(call.args[0]) in file.functions:

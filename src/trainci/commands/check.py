@@ -35,13 +35,14 @@ def command(form: str, accept_current: bool) -> int:
         return EXIT_USAGE
     declared = repository.declarations(findings.entries(repository.project, repository.files))
     found = [*repository.misregistered, *findings.find(repository.project, repository.files, declared)]
-    found += stale_globs(repository.project, repository.paths(), repository.files)
+    paths = repository.paths()
+    found += stale_globs(repository.project, paths, repository.files)
     tree = repository_tree(repository.root)
     found += missing_of_job_tables(tree, tree.read(repository.project.config_file))
     found = findings.without_accepted(repository.project, found)
     notes = [*findings.notes(declared), *exposure.notes(repository.project)]
     notes += other_rules(tree, repository.project.base)
-    notes += findings.outside_globs(repository.project, repository.files, repository.paths())
+    notes += findings.outside_globs(repository.project, repository.files, paths)
     if accept_current:
         count = accept(repository.root, [one for one in found if one.code != "accept-unused"])
         click.echo(f"{counted(count, 'line')} written into [check] accept of {repository.project.config_file}.")

@@ -54,8 +54,8 @@ _Group = tuple[str, tuple[Selected, ...], list[str]]
 def _everything(repository: Repository) -> list[_Group]:
     project = repository.project
     groups = [_group(repository, suite) for suite in project.suites]
-    registered = {file for entry in project.registered for file in entry.files}
-    loose = [file for file in repository.files if file not in registered]
+    started = project.started_files
+    loose = [file for file in repository.files if file not in started]
     if loose:
         groups.append(_selected(repository, "not registered in any suite", loose))
     return groups or [("no suite and no test file yet; `trainci check` says where it looks", (), [])]

@@ -204,10 +204,13 @@ def _suite(name: str, suite: SuiteTable, workflow: WorkflowTable, lines: _Lines,
 
 def _entries(written: Sequence[EntryTable], path: tuple[str, ...], lines: _Lines, root: Path) -> Iterator[Entry]:
     """The entries of a suite. What a glob finds and another entry names is that other one's."""
-    found = [(_entry(table, lines.place(*path, index)), table) for index, table in enumerate(written)]
-    named = {entry.id for entry, table in found if not _is_glob(table, root)}
-    for entry, table in found:
-        if not _is_glob(table, root):
+    found = [
+        (_entry(table, lines.place(*path, index)), table, _is_glob(table, root))
+        for index, table in enumerate(written)
+    ]
+    named = {entry.id for entry, _, is_pattern in found if not is_pattern}
+    for entry, table, is_pattern in found:
+        if not is_pattern:
             yield entry
             continue
         for file in find_test_files(root, [entry.file]):
@@ -218,11 +221,8 @@ def _entries(written: Sequence[EntryTable], path: tuple[str, ...], lines: _Lines
 
 
 def _is_glob(table: EntryTable, root: Path) -> bool:
-    return (
-        bool(table.path)
-        and is_glob(table.path or "")
-        and not (root / (table.path or "").partition("::")[0]).exists()
-    )
+    path = table.path or ""
+    return is_glob(path) and not (root / path.partition("::")[0]).exists()
 
 
 def _entry(table: EntryTable, where: str) -> Entry:

@@ -14,11 +14,13 @@ from trainci.config.tables import (
     CheckTable,
     EntryTable,
     FileTable,
+    LogRuleTable,
     ProjectTable,
     SettingsTable,
     StepTable,
     SuiteTable,
     Table,
+    VerdictsTable,
     WorkflowTable,
 )
 from trainci.model.project import job_ids
@@ -77,6 +79,8 @@ _TABLES: dict[tuple[str | int, int], type[Table]] = {
     ("suites", 5): EntryTable,
     ("suites", 7): StepTable,
     ("affected", 3): AffectedTable,
+    ("verdicts", 2): VerdictsTable,
+    ("verdicts", 4): LogRuleTable,
     ("check", 2): CheckTable,
     ("check", 4): AcceptTable,
 }

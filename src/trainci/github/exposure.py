@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from trainci.findings import Finding
+from trainci.findings import Finding, place_of
 from trainci.model.project import Project, is_hosted
 
 
@@ -21,10 +21,8 @@ def notes(project: Project) -> list[Finding]:
 
 
 def _note(where: str, names: Sequence[str]) -> Finding:
-    file, _, line = where.rpartition(":")
     return Finding(
-        file,
-        int(line),
+        *place_of(where),
         f"the jobs of {', '.join(names)} have no image: what a fork's code leaves on the machine is there for "
         "later jobs. Set `image`, or use runners that are thrown away (docs/security.md).",
         "no-image",

@@ -78,22 +78,15 @@ class Ended:
 
 Report = Waiting | Granted | Started | Ended
 
+# What each calls itself in its line.
 _KINDS: dict[str, Callable[..., Report]] = {
-    "waiting": Waiting,
-    "granted": Granted,
-    "started": Started,
-    "ended": Ended,
+    kind.__name__.lower(): kind for kind in (Waiting, Granted, Started, Ended)
 }
-
-
-def kind(report: Report) -> str:
-    """What a report calls itself in its line."""
-    return type(report).__name__.lower()
 
 
 def dump(report: Report) -> bytes:
     """The line of a report: one JSON object, its kind under ``event``."""
-    return json.dumps({"event": kind(report), **asdict(report)}).encode() + b"\n"
+    return json.dumps({"event": type(report).__name__.lower(), **asdict(report)}).encode() + b"\n"
 
 
 def load(line: bytes) -> Report:

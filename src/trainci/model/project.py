@@ -169,6 +169,11 @@ class Project(Settings):
         return tuple(entry for suite in self.suites for entry in suite.entries)
 
     @property
+    def started_files(self) -> frozenset[str]:
+        """The files, and folders of tests, that entries start."""
+        return frozenset(file for entry in self.registered_entries for file in entry.files)
+
+    @property
     def registered(self) -> tuple[Entry, ...]:
         """Every entry of every suite, each id once, in the order of the file."""
         first: dict[str, Entry] = {}

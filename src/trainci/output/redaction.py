@@ -26,9 +26,9 @@ def _parted(secret: bytes) -> bytes:
 class Redactor:
     """Replaces secrets in a stream of bytes, also when a read ends in the middle of one.
 
-    What a program makes of a secret is replaced, too: quoted for a URL, in JSON or HTML, in base64 (wherever in the
-    encoded text it stands), each line of several. Empty secrets are ignored: an unset variable read with a default
-    of ``""`` must not mask everything.
+    What a program makes of a secret is replaced, too: quoted for a URL, in JSON or HTML, as Python shows bytes, in
+    base64 (wherever in the encoded text it stands), each line of several. Empty secrets are ignored: an unset
+    variable read with a default of ``""`` must not mask everything.
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
@@ -102,6 +102,7 @@ def _forms(secret: str) -> Iterator[bytes]:
         yield urllib.parse.quote(plain, safe="").encode()
         yield urllib.parse.quote_plus(plain).encode()
         yield json.dumps(text)[1:-1].encode()
+        yield ascii(plain)[2:-1].encode()
         yield html.escape(text).encode("utf-8", "surrogateescape")
         if len(plain) >= _SHORTEST_ENCODED:
             yield from _in_base64(plain)

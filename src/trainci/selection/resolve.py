@@ -91,16 +91,16 @@ def told_apart(project: Project, declared: Mapping[Entry, Declarations]) -> Proj
 
     A number that says again what the file declares makes no other test.
     """
+    counts: dict[str, set[int | None]] = {}
+    for suite in project.suites:
+        for entry in suite.entries:
+            if entry in declared:
+                count = settings_of(project, suite, entry, declared[entry]).num_gpus
+                counts.setdefault(entry.id, set()).add(count)
 
     def named(entry: Entry) -> Entry:
         file = declared[entry].num_gpus if entry in declared else None
-        counts = {
-            settings_of(project, other_suite, other, declared[other]).num_gpus
-            for other_suite in project.suites
-            for other in other_suite.entries
-            if other in declared and other.id == entry.id
-        }
-        differs = len(counts) > 1 and entry.num_gpus not in (None, file)
+        differs = len(counts.get(entry.id, ())) > 1 and entry.num_gpus not in (None, file)
         return replace(entry, by_num_gpus=differs)
 
     suites = (replace(s, entries=tuple(map(named, s.entries))) for s in project.suites)

@@ -125,13 +125,10 @@ def _meaning(weight: Weight) -> str:
 def _of_raised(raised: Raised) -> tuple[Blame, Kind, Weight, LogRule | None]:
     weight = _weight(raised)
     rule = next((rule for rule, names_type in raised.fits if _speaks(rule, weight, names_type)), None)
-    if weight is Weight.ASSERTION and (rule is None or rule.blame is not Blame.CODE):
-        if rule is None and _OF_A_PROCESS.search(" ".join([raised.text, *raised.message])):
-            return Blame.CODE, Kind.CONSEQUENCE, weight, None
-        if rule is None:
-            return Blame.CODE, Kind.CAUSE, weight, None
     if rule is None:
-        return Blame.CODE, Kind.CAUSE, weight, None
+        said = " ".join([raised.text, *raised.message])
+        of_a_process = weight is Weight.ASSERTION and _OF_A_PROCESS.search(said)
+        return Blame.CODE, Kind.CONSEQUENCE if of_a_process else Kind.CAUSE, weight, None
     if rule.blame is Blame.CODE and rule.kind is Kind.CAUSE:
         weight = max(weight, Weight.PROGRAM)
     return rule.blame, rule.kind, weight, rule
