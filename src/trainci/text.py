@@ -34,3 +34,9 @@ def listed(names: Sequence[str], most: int = 5) -> str:
     """``a, b, c``, each printable; ``a, b and 7 more`` where there are more than ``most``."""
     shown = ", ".join(map(printable, names[:most]))
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Each row as a line, its cells below those of the row before."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -11,7 +11,7 @@ from trainci.model.project import Suite
 from trainci.model.selection import Selected
 from trainci.paths import StatePaths
 from trainci.repository import Repository, Request, open_repository
-from trainci.text import printable
+from trainci.text import columns, printable
 
 
 @click.command("list")
@@ -109,8 +109,7 @@ def _rows(selected: tuple[Selected, ...], past: dict[str, Past]) -> list[str]:
                 where,
             )
         )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return columns(rows)
 
 
 def _seconds(value: float | None) -> str:

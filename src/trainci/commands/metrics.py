@@ -8,7 +8,7 @@ from trainci.history import open_existing
 from trainci.history.store import Recorded
 from trainci.paths import StatePaths
 from trainci.repository import open_repository
-from trainci.text import printable
+from trainci.text import columns, printable
 
 _HEADER = ("METRIC", "LAST", "STEP", "BEFORE", "RUN")
 
@@ -24,14 +24,8 @@ def command(ids: tuple[str, ...]) -> int:
     for test_id in ids:
         click.echo(printable(test_id))
         recorded = history.recorded(test_id) if history else []
-        rows = [_HEADER, *map(_row, recorded)]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        for row in rows if recorded else ():
-            click.echo(
-                "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            )
-        if not recorded:
-            click.echo("  no metric recorded yet")
+        for line in columns([_HEADER, *map(_row, recorded)]) if recorded else ["no metric recorded yet"]:
+            click.echo(f"  {line}")
     return 0
 
 

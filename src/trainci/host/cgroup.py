@@ -22,9 +22,7 @@ _PREFIX = "trainci-"
 
 def path_for(id: str) -> str:
     """The path of the cgroup that the lease ``id`` may make; empty where it may not."""
-    own = [line[3:] for line in (read_text("/proc/self/cgroup") or "").splitlines() if line.startswith("0::")]
-    for mount in _MOUNTS if own else ():
-        parent = f"{mount}{own[0].rstrip('/')}"
+    for parent in _own():
         if os.access(f"{parent}/cgroup.procs", os.W_OK):
             return f"{parent}/{_PREFIX}{id}"
     return ""
@@ -126,12 +124,17 @@ def oom_kills() -> int:
 
     0 where nothing says so: with version 1, or in the root of the host.
     """
-    own = [line[3:] for line in (read_text("/proc/self/cgroup") or "").splitlines() if line.startswith("0::")]
-    for mount in _MOUNTS if own else ():
-        for line in (read_text(f"{mount}{own[0].rstrip('/')}/memory.events") or "").splitlines():
+    for own in _own():
+        for line in (read_text(f"{own}/memory.events") or "").splitlines():
             if line.startswith("oom_kill "):
                 return int(line.split()[1])
     return 0
+
+
+def _own() -> list[str]:
+    """Where this process's cgroup may be: a path for each mount; none without version 2."""
+    own = [line[3:] for line in (read_text("/proc/self/cgroup") or "").splitlines() if line.startswith("0::")]
+    return [f"{mount}{own[0].rstrip('/')}" for mount in _MOUNTS] if own else []
 
 
 def _is_populated(path: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from trainci.errors import UsageError
 from trainci.testing.checkpoint_files import Reader, open_part
-from trainci.testing.differences import Difference, table
+from trainci.testing.differences import Difference, told
 from trainci.testing.numerics import differences
 
 # How many values of each checkpoint are in memory at once.
@@ -27,9 +27,7 @@ def assert_checkpoints_equal(
     """
     found = compare_checkpoints(actual, expected, rtol=rtol, atol=atol)
     if found:
-        places = "1 place" if len(found) == 1 else f"{len(found)} places"
-        what = f"{Path(actual)} differs from {Path(expected)} in {places}"
-        raise AssertionError(f"{what} (rtol={rtol:g}, atol={atol:g}):\n{table(found)}")
+        raise AssertionError(told(found, f"{Path(actual)} differs from {Path(expected)}", rtol, atol))
 
 
 def compare_checkpoints(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from trainci.text import columns, counted
+
 SHOWN = 20
 """How many differences a table shows."""
 
@@ -30,8 +32,13 @@ def table(differences: Sequence[Difference]) -> str:
     """The first SHOWN of ``differences``, one a line under a heading, and how many more there are."""
     rows = [("where", "actual", "expected", "abs", "rel", "")]
     rows += [(d.where, d.actual, d.expected, d.gap, d.relative, d.note) for d in differences[:SHOWN]]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = columns(rows)
     if len(differences) > SHOWN:
         lines.append(f"… and {len(differences) - SHOWN} more")
     return "\n".join(f"  {line}" for line in lines)
+
+
+def told(differences: Sequence[Difference], what: str, rtol: float, atol: float) -> str:
+    """What an assertion says of them: ``what`` it found, in how many places, and the table."""
+    places = counted(len(differences), "place")
+    return f"{what} in {places} (rtol={rtol:g}, atol={atol:g}):\n{table(differences)}"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from trainci.errors import UsageError
-from trainci.testing.differences import Difference, table
+from trainci.testing.differences import Difference, told
 
 # Elements that are compared at once: a tensor may be larger than what is left of the memory in float64.
 _CHUNK = 1 << 22
@@ -36,8 +36,7 @@ def assert_close(
     """
     found = differences(actual, expected, rtol=rtol, atol=atol, equal_nan=equal_nan, name=name)
     if found:
-        places = "1 place" if len(found) == 1 else f"{len(found)} places"
-        raise AssertionError(f"{name} differs in {places} (rtol={rtol:g}, atol={atol:g}):\n{table(found)}")
+        raise AssertionError(told(found, f"{name} differs", rtol, atol))
 
 
 def differences(

@@ -154,11 +154,12 @@ def _ports() -> _Flags:
         ports = list(range(base + 1, first))
         workers = ["--min-worker-port", str(first), "--max-worker-port", str(base + count - 1)]
     else:
-        ports, workers = _free_ports(needed), []
+        ports, workers = free_ports(needed), []
     return _Flags(ports, workers)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports of 127.0.0.1 that nobody listens on now."""
     # All at once, or the same one would be given out again.
     probes = [socket.socket() for _ in range(count)]
     try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,7 +13,7 @@ from pathlib import Path
 from trainci.errors import UsageError
 from trainci.output.redaction import redact
 from trainci.testing.commands import CommandError, exec_command
-from trainci.testing.ray_cluster import ray_cluster, ray_command
+from trainci.testing.ray_cluster import free_ports, ray_cluster, ray_command
 from trainci.testing.secrets import with_environment
 
 # torchrun's report: "Root Cause (first observed failure):", then "rank : 2 (local_rank: 2)" and "exitcode : 1".
@@ -138,9 +137,4 @@ def _end(log: Path) -> str:
 
 def _master_port() -> int:
     leased = os.environ.get("MASTER_PORT")
-    if leased:
-        return int(leased)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return int(leased) if leased else free_ports(1)[0]

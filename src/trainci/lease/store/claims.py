@@ -20,13 +20,18 @@ _PREFIX = "trainci-device-"
 
 def claim(directory: Directory, uuid: str) -> int | None:
     """Bind the name of a device; the descriptor that holds it, or None where another has it."""
-    name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    return bind(_name(directory, uuid))
+
+
+def bind(name: str) -> int | None:
+    """Bind an abstract name; the descriptor that holds it, or None where another has it."""
+    endpoint = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
-        name.bind(f"\0{_name(directory, uuid)}".encode())
+        endpoint.bind(f"\0{name}".encode())
     except OSError:
-        name.close()
+        endpoint.close()
         return None
-    return int(name.detach())
+    return int(endpoint.detach())
 
 
 def claimed(directory: Directory, uuids: Collection[str]) -> set[str]:

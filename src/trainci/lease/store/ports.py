@@ -11,6 +11,7 @@ import os
 import socket
 
 from trainci.errors import MachineError
+from trainci.lease.store.claims import bind
 from trainci.lease.store.directory import Directory
 from trainci.lease.store.locks import take
 
@@ -47,13 +48,8 @@ def take_block(directory: Directory, seed: int) -> tuple[int, list[int]]:
 
 
 def _claim(base: int) -> list[int] | None:
-    name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    try:
-        name.bind(f"\0trainci-ports-{base}".encode())
-    except OSError:
-        name.close()
-        return None
-    return [name.detach()]
+    descriptor = bind(f"trainci-ports-{base}")
+    return None if descriptor is None else [descriptor]
 
 
 def _claim_nothing(_base: int) -> list[int] | None:
