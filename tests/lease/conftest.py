@@ -201,12 +201,6 @@ class Host:
         return int(wait_until(owner, "a watcher"))
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _heed_hangups() -> None:
-    """Under nohup SIGHUP is ignored, and whatever the tests start would inherit that."""
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
-
-
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[Host]:
     made = Host(tmp_path / "locks")
