@@ -39,7 +39,7 @@ def no_job_around_us() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def signals_are_heeded() -> None:
-    """Under nohup SIGHUP is ignored, in a shell's background SIGINT; whatever the tests start would inherit that."""
+    """Under nohup SIGHUP is ignored, in a shell's background SIGINT; what the tests start would inherit that."""
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
