@@ -7,7 +7,7 @@ Grammar: https://toml.io/en/v1.0.0.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 Path = tuple[str | int, ...]
 
@@ -26,6 +26,11 @@ _TOKEN = re.compile(
 def toml_lines(source: str) -> dict[Path, int]:
     """Map each path, such as ``("suites", "ckpt", "tests", 1, "path")``, to its line, counted from 1."""
     return _Scanner(source).lines
+
+
+def nearest_line(lines: Mapping[Path, int], path: Path) -> int:
+    """The line of ``path``, or of the nearest thing around it that the document writes; 1 where there is none."""
+    return next((lines[path[:length]] for length in range(len(path), 0, -1) if path[:length] in lines), 1)
 
 
 class _Scanner:

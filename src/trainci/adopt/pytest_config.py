@@ -23,7 +23,7 @@ else:
 
 _INI = {"pytest.ini": "pytest", ".pytest.ini": "pytest", "tox.ini": "pytest", "setup.cfg": "tool:pytest"}
 _PYPROJECT = "pyproject.toml"
-_USUAL_FILES = ("test_*.py", "*_test.py")
+_USUAL_FILES = ("test_*.py",)
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def read(tree: Tree) -> Found:
     folders = [path for path in settings.testpaths if tree.is_folder(path)]
     if not folders:
         return Found()
-    globs = [_glob(folder, name) for folder in folders for name in settings.python_files or _USUAL_FILES[:1]]
+    globs = [_glob(folder, name) for folder in folders for name in settings.python_files or _USUAL_FILES]
     tests = tuple(Entry(path=folder, runner="pytest", place=settings.place) for folder in folders)
     markers = ", ".join(settings.markers)
     text = f'pytest knows the markers {markers}; `args = ["-m", "not …"]` of an entry chooses'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
+from typing import Any
 
 from trainci.adopt.proposal import Entry, Note, Place, Project, Proposal, Suite, Workflow
 from trainci.text import printable
@@ -23,7 +24,7 @@ def render(proposal: Proposal) -> str:
     if proposal.registers:
         blocks.append(f"[catalog]\nregisters = {_value(proposal.registers)}")
     blocks += ["\n".join(_suite(suite, said)) for suite in proposal.suites]
-    if workflow := list(_pairs(proposal.workflow)):
+    if workflow := [_line(*pair) for pair in _said(proposal.workflow)]:
         blocks.append("\n".join(["[workflow]", *workflow]))
     if proposal.notes:
         blocks.append("\n".join(["# Not carried over:", *_comments(proposal.notes, said)]))
@@ -32,12 +33,10 @@ def render(proposal: Proposal) -> str:
 
 def _project(project: Project) -> Iterator[str]:
     yield "[project]"
-    for field in fields(project):
-        value = getattr(project, field.name)
-        if field.name == "max_gpus" and value is not None:
+    for name, value in _said(project):
+        if name == "max_gpus":
             yield "# Devices of the largest host; what declares none gets none."
-        if value != field.default:
-            yield f"{field.name} = {_list(value) if field.name in ('tests', 'setup') else _value(value)}"
+        yield _line(name, value)
 
 
 def _suite(suite: Suite, said: set[str]) -> Iterator[str]:
@@ -45,10 +44,7 @@ def _suite(suite: Suite, said: set[str]) -> Iterator[str]:
         yield f"# {_shown(suite.place)}"
     yield from _comments(suite.notes, said)
     yield f"[suites.{suite.name}]"
-    for field in fields(suite):
-        value = getattr(suite, field.name)
-        if field.name not in _NOT_KEYS and value != field.default:
-            yield f"{field.name} = {_list(value) if field.name == 'setup' else _value(value)}"
+    yield from (_line(name, value) for name, value in _said(suite) if name not in _NOT_KEYS)
     if suite.tests:
         yield "tests = ["
         for entry in suite.tests:
@@ -64,20 +60,22 @@ def entry_line(entry: Entry) -> str:
 
 
 def _entry_pairs(entry: Entry) -> Iterator[tuple[str, str]]:
-    for field in fields(entry):
-        value = getattr(entry, field.name)
-        if field.name in ("place", "notes") or value == field.default:
-            continue
-        if field.name == "steps":
-            yield "steps", f"[{', '.join(_table(_entry_pairs(step)) for step in entry.steps)}]"
-        else:
-            yield field.name, _value(value)
+    for name, value in _said(entry):
+        if name == "steps":
+            yield name, f"[{', '.join(_table(_entry_pairs(step)) for step in entry.steps)}]"
+        elif name not in ("place", "notes"):
+            yield name, _value(value)
 
 
-def _pairs(table: Workflow) -> Iterator[str]:
+def _said(table: Project | Suite | Workflow | Entry) -> Iterator[tuple[str, Any]]:
+    """The fields that do not keep their default."""
     for field in fields(table):
         if (value := getattr(table, field.name)) != field.default:
-            yield f"{field.name} = {_value(value)}"
+            yield field.name, value
+
+
+def _line(name: str, value: Any) -> str:
+    return f"{name} = {_list(value) if name in ('tests', 'setup') else _value(value)}"
 
 
 def _comments(notes: Iterable[Note], said: set[str], indent: str = "") -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from trainci.globs import matches
 from trainci.model.tests import Entry
-from trainci.toml_lines import toml_lines
+from trainci.toml_lines import nearest_line, toml_lines
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -64,8 +64,7 @@ def altered(before: str, now: str) -> list[Altered]:
     found = []
     for named, how, place in _entries(now):
         if (named, how) not in known:
-            line = next(lines[place[:length]] for length in range(len(place), 0, -1) if place[:length] in lines)
-            found.append(Altered(line, named[0], named[1:], named not in names))
+            found.append(Altered(nearest_line(lines, place), named[0], named[1:], named not in names))
     return found
 
 

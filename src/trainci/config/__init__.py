@@ -32,7 +32,7 @@ from trainci.model.diagnosis import Blame, Kind, LogRule
 from trainci.model.project import Accepted, PathRule, Project, Suite, Verdicts, Workflow
 from trainci.model.tests import Entry
 from trainci.selection.choose import is_named
-from trainci.toml_lines import toml_lines
+from trainci.toml_lines import nearest_line, toml_lines
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -97,7 +97,7 @@ class _Lines:
 
     def line(self, path: tuple[str | int, ...]) -> int:
         """The line of ``path``, or of the nearest thing around it that the file writes."""
-        return next((self._lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in self._lines), 1)
+        return nearest_line(self._lines, path)
 
     def place(self, *path: str | int) -> str:
         """``trainci.toml:14``."""

@@ -10,10 +10,11 @@ import contextlib
 import os
 import select
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from trainci.host.files import read_text
-from trainci.host.processes import UNKILLABLE_AFTER_S, Process, descendants, poll_timeout, process
+from trainci.host.processes import UNKILLABLE_AFTER_S, Process, descendants, end_descendants, poll_timeout, process
 
 # Where cgroup v2 is mounted: alone, or beside version 1.
 _MOUNTS = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
@@ -129,6 +130,15 @@ def oom_kills() -> int:
             if line.startswith("oom_kill "):
                 return int(line.split()[1])
     return 0
+
+
+def end_job(path: str, grace: float, on_exit: Callable[[int, int], None]) -> list[Process]:
+    """End this process's descendants (see ``end_descendants``), then all that is in the cgroup.
+
+    The processes that could not be ended.
+    """
+    left = end_descendants(grace, on_exit)
+    return left if left or end(path) else members(path)
 
 
 def _own() -> list[str]:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from trainci.errors import MachineError
-from trainci.host.processes import SignalPipe
+from trainci.host.processes import SignalPipe, poll_timeout
 from trainci.lease.queue import watcher
 from trainci.lease.queue.cycle import (
     Decision,
@@ -225,7 +225,7 @@ class Waiter:
         patience = min(_WATCHDOG_S + self._ahead, max(0.0, self._deadline - time.monotonic()))
         poller = self._poller()
         poller.register(self._ticket.bell, select.POLLIN)
-        ready = {descriptor for descriptor, _ in poller.poll(int(patience * 1000) + 1)}
+        ready = {descriptor for descriptor, _ in poller.poll(poll_timeout(patience))}
         self._ticket.silence()
         self._heed(ready)
 

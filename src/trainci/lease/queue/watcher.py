@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Mapping
 
-from trainci.host.processes import SignalPipe, die_with_parent, hold_signals
+from trainci.host.processes import SignalPipe, die_with_parent, hold_signals, poll_timeout
 from trainci.lease.queue.cycle import (
     GRANT_LASTS_S,
     Decision,
@@ -181,11 +181,8 @@ class _Watcher:
             poller.register(descriptor, 0)
         times = [found.granted_at for found in reservations.values()]
         granted = [at for at in times if at is not None]
-        patience = min(granted) + GRANT_LASTS_S - time.time() if granted else None
-        ready = {
-            descriptor
-            for descriptor, _ in poller.poll(None if patience is None else max(0, int(patience * 1000)) + 1)
-        }
+        patience = poll_timeout(min(granted) + GRANT_LASTS_S - time.time()) if granted else None
+        ready = {descriptor for descriptor, _ in poller.poll(patience)}
         heard = b"".join(map(_drained, (self._news, self._bell)))
         return ready != {self._news} or bool(heard.strip(_CLEAN_END))
 

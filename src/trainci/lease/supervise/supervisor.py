@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from trainci.errors import MachineError
 from trainci.host import cgroup
-from trainci.host.processes import SignalPipe, become_subreaper, end_descendants, poll_timeout, reap
+from trainci.host.processes import SignalPipe, become_subreaper, poll_timeout, reap
 from trainci.lease.protocol import Ended, Report, Started, dump
 from trainci.lease.queue.hold import Lease
 from trainci.lease.store.directory import Directory
@@ -149,9 +149,7 @@ class Supervisor:
                 self._group = group
                 cgroup.adopt(group, os.getpid())
             limited = not self._wait(pipe, begun + limit)
-        left = end_descendants(self._job.grace, self._note)
-        if not left and not cgroup.end(self._group):
-            left = cgroup.members(self._group)
+        left = cgroup.end_job(self._group, self._job.grace, self._note)
         lost = ""
         if left:
             lost = f"process {left[0].pid} cannot be killed (it waits inside the kernel); its devices stay taken"

@@ -26,7 +26,6 @@ from trainci.host import cgroup
 from trainci.host.processes import (
     SignalPipe,
     become_subreaper,
-    end_descendants,
     hold_signals,
     poll_timeout,
     reap,
@@ -199,9 +198,7 @@ class Wrapper:
             if pid == self._command:
                 status = found
 
-        left = end_descendants(self._job.grace, note)
-        if not left and not cgroup.end(group):
-            left = cgroup.members(group)
+        left = cgroup.end_job(group, self._job.grace, note)
         cgroup.remove(group)
         lost = "the process that watched over the command was killed, so the command was ended"
         if left:
