@@ -1,0 +1,144 @@
+"""``trainci run``: select tests, run them on this host's devices, report."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
+from typing import Any
+
+import click
+
+from trainci import git, schedule
+from trainci.commands.run.dry_run import print_plan
+from trainci.commands.run.options import Options, flags
+from trainci.commands.run.reporting import remove_earlier, report, report_nothing
+from trainci.commands.run.screen import console, interrupting
+from trainci.commands.run.secret_values import secret_values, short_secrets
+from trainci.commands.run.state import make_room
+from trainci.console.painter import Painter
+from trainci.errors import EXIT_OK, UsageError
+from trainci.executors import EXECUTORS
+from trainci.executors.base import Executor
+from trainci.github import actions as github
+from trainci.history import past
+from trainci.history.event_log import EventLog
+from trainci.history.keeper import Keeper
+from trainci.history.store import Past
+from trainci.host.clock import steady_time
+from trainci.model.run import Run
+from trainci.model.selection import Selection
+from trainci.paths import RunPaths, StatePaths
+from trainci.repository import Repository, Request, open_repository
+from trainci.runner import Plan, Runner
+from trainci.schedule import Fitting
+
+
+@click.command("run")
+@flags
+def command(**given: Any) -> int:
+    """Run tests.
+
+    A SELECTOR is a label (run-ci-short), a suite (short), a test file, a test id or a glob ('tests/test_q*.py').
+    """
+    options = Options(**given)
+    if options.junit is not None and not options.dry_run:
+        remove_earlier(options.junit)
+    repository = open_repository()
+    selected = _select(repository, options)
+    executor = EXECUTORS[options.executor](repository.root, options.devices, secret_values(repository))
+    feasible = schedule.fit(selected, executor.pool)
+    if options.dry_run:
+        return print_plan(selected, feasible, executor)
+    if selected.is_empty:
+        click.echo(selected.note)
+        report_nothing(repository, executor, options.junit)
+        return EXIT_OK
+    run, error = _run(repository, feasible, executor, options)
+    report(run, repository.root, options.junit)
+    if error is not None:
+        raise error
+    return run.exit_code
+
+
+def _select(repository: Repository, options: Options) -> Selection:
+    request = Request(
+        selectors=repository.from_root(options.selectors),
+        # No id holds a newline, so one value may name several: a matrix has one for each of its jobs.
+        ids=tuple(test_id for value in options.ids for test_id in value.split("\n")),
+        changed=options.changed,
+        base=options.base,
+        timeout=options.timeout,
+    )
+    if not (request.selectors or request.ids or request.changed):
+        raise UsageError(
+            "nothing is selected. Name a label, suite, file, id or glob (see `trainci list`), or --changed."
+        )
+    selected = repository.select(request)
+    for sentence in selected.unseen:
+        click.echo(github.inert(sentence), err=True)
+    if selected.is_empty and not selected.note:
+        raise UsageError(f"{', '.join(request.selectors)}: no test is registered there. Add one to trainci.toml.")
+    return selected
+
+
+def _run(
+    repository: Repository, feasible: Fitting, executor: Executor, options: Options
+) -> tuple[Run, Exception | None]:
+    """The finished run, and what went wrong where it was painted, which ends no run."""
+    notes = short_secrets(repository)
+    notes += [f"python: {shlex.join(python)}" for python in _pythons(feasible)]
+    with closing(executor):
+        executor.open()
+        state, run_id = make_room(repository.root, notes.append)
+        plan = _plan(repository, feasible, executor, state, run_id, options, notes.append)
+        paths = RunPaths(state, run_id)
+        painter = Painter(console(repository.root, plan, executor.pool))
+        log, keeper = EventLog(paths, painter.note), Keeper(state, run_id, painter.note)
+        runner = Runner(plan, executor, paths, (log, keeper, painter), painter, steady_time)
+        with interrupting(runner, painter), painter:
+            for note in notes:
+                painter.note(note)
+            with closing(log), closing(keeper):
+                run = runner.run()
+            painter.summary(run, repository.root)
+    return run, painter.error
+
+
+def _pythons(feasible: Fitting) -> Iterable[tuple[str, ...]]:
+    return dict.fromkeys(item.test.python for item in feasible.selection.tests)
+
+
+def _plan(
+    repository: Repository,
+    feasible: Fitting,
+    executor: Executor,
+    state: StatePaths,
+    run_id: str,
+    options: Options,
+    say: Callable[[str], object],
+) -> Plan:
+    ids = [item.test.id for item in feasible.selection.tests]
+    return Plan(
+        run_id=run_id,
+        commit=git.head(repository.root),
+        fitting=feasible,
+        expected=_expected(feasible, past(state, ids, say)),
+        replay={test_id: _replay(test_id, executor, options) for test_id in ids},
+        fail_fast=options.fail_fast,
+        verdicts=repository.project.verdicts,
+    )
+
+
+def _expected(feasible: Fitting, history: Mapping[str, Past]) -> dict[str, float]:
+    """How many seconds each test took so far, else what its registration expects."""
+    tests = [item.test for item in feasible.selection.tests]
+    said = {test.id: test.expected for test in tests if test.expected is not None}
+    return said | {test_id: known.median for test_id, known in history.items() if known.median is not None}
+
+
+def _replay(test_id: str, executor: Executor, options: Options) -> str:
+    limit = () if options.timeout is None else ("--timeout", f"{options.timeout:g}")
+    # An id that narrowed a suite is a test as that suite has it.
+    suites = options.selectors if options.ids else ()
+    return shlex.join(["trainci", "run", *suites, "--id", test_id, *executor.options, *limit])

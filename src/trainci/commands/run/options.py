@@ -1,0 +1,66 @@
+"""The flags of ``trainci run``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import click
+
+from trainci.executors import DEFAULT, EXECUTORS
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line, word for word. ``timeout`` is in seconds."""
+
+    selectors: tuple[str, ...]
+    ids: tuple[str, ...]
+    changed: bool
+    base: str
+    dry_run: bool
+    devices: str
+    executor: str
+    fail_fast: bool
+    timeout: float | None
+    junit: Path | None
+
+
+_FLAGS: tuple[Callable[[Any], Any], ...] = (
+    click.argument("selectors", nargs=-1, metavar="[SELECTOR]..."),
+    click.option(
+        "--id",
+        "ids",
+        multiple=True,
+        metavar="TEST_ID",
+        help="Exactly this test (or several, one a line), as `trainci list` names it.",
+    ),
+    click.option("--changed", is_flag=True, help="Only tests that differ from the base branch."),
+    click.option(
+        "--base", default="", metavar="REF", help="What --changed compares with; origin/<base> by default."
+    ),
+    click.option("--dry-run", is_flag=True, help="Print what would run, why, and by which command; start nothing."),
+    click.option("--devices", default="auto", metavar="auto|cpu:N|0,1", help="Which devices may be used."),
+    click.option(
+        "--executor",
+        type=click.Choice(list(EXECUTORS)),
+        default=DEFAULT,
+        show_default=True,
+        help="What runs the tests.",
+    ),
+    click.option("--fail-fast", is_flag=True, help="Stop at the first test that does not pass."),
+    click.option(
+        "--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="For every test."
+    ),
+    click.option(
+        "--junit", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write a JUnit report."
+    ),
+)
+
+
+def flags(command: Callable[..., int]) -> Callable[..., int]:
+    """The flags, on the function of the command, which is called with the fields of ``Options``."""
+    return reduce(lambda flagged, flag: flag(flagged), reversed(_FLAGS), command)

@@ -1,0 +1,56 @@
+"""What ``trainci run`` leaves besides its output: a job's summary, a JUnit report."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from trainci import git
+from trainci.errors import EXIT_OK, MachineError, UsageError
+from trainci.executors.base import Executor
+from trainci.github import actions as github
+from trainci.host.clock import steady_time
+from trainci.model.run import Run
+from trainci.reports import summary
+from trainci.reports.junit import write_junit
+from trainci.repository import Repository
+from trainci.text import printable
+
+
+def report(run: Run, root: Path, junit: Path | None) -> None:
+    """Write each report; one that cannot be written is told, and neither the others nor the exit code heed it."""
+    try:
+        github.write_summary(summary.markdown(run), os.environ)
+    except MachineError as error:
+        click.echo(f"trainci: {error}", err=True)
+    if junit is not None:
+        try:
+            write_junit(run, root, junit)
+        except OSError as error:
+            click.echo(
+                f"trainci: {printable(str(junit))}: the report cannot be written: {error.strerror}", err=True
+            )
+
+
+def report_nothing(repository: Repository, executor: Executor, junit: Path | None) -> None:
+    """The same where nothing ran."""
+    now = steady_time()
+    commit = git.head(repository.root)
+    report(Run("", commit, now, now, (), executor.pool.sentence, EXIT_OK), repository.root, junit)
+
+
+def remove_earlier(junit: Path) -> None:
+    """A report of an earlier run must not stand for this one, however this one ends.
+
+    :raises UsageError: something is there that is no file of ours to remove.
+    """
+    try:
+        junit.unlink()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise UsageError(
+            f"--junit {printable(str(junit))}: what is there cannot be replaced: {error.strerror}."
+        ) from None

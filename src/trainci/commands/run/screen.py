@@ -1,0 +1,57 @@
+"""Where a run is painted, and who may interrupt it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from trainci.console.actions import GithubConsole
+from trainci.console.painter import Painter
+from trainci.console.plain import Console
+from trainci.github import actions as github
+from trainci.host.clock import steady_time
+from trainci.model.device import Pool
+from trainci.runner import Plan, Runner
+
+
+def console(root: Path, plan: Plan, pool: Pool) -> Console:
+    """What paints the run: as a job of GitHub's shows it, on a terminal, or as plain lines."""
+    if github.in_actions(os.environ):
+        return GithubConsole(sys.stdout, steady_time, root, secrets.token_hex(16))
+    if sys.stdout.isatty():
+        from trainci.console.live import LiveConsole
+
+        return LiveConsole(sys.stdout, steady_time, plan.fitting.selection, pool, plan.expected)
+    return Console(sys.stdout, steady_time, skips=_is_nothing(sys.stdout))
+
+
+def _is_nothing(stream: TextIO) -> bool:
+    """Whether it is /dev/null, where nobody misses a line."""
+    try:
+        return os.fstat(stream.fileno()).st_rdev == Path(os.devnull).stat().st_rdev
+    except OSError:
+        return False
+
+
+@contextmanager
+def interrupting(runner: Runner, painter: Painter) -> Iterator[None]:
+    """A ^C, or a cancelled job's SIGTERM, ends the tests and still reports. What is ignored (nohup) stays so."""
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    numbers = [number for number in signals if signal.getsignal(number) != signal.SIG_IGN]
+
+    def interrupt(*_: object) -> None:
+        runner.interrupt()
+        painter.hurry()
+
+    before = {number: signal.signal(number, interrupt) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
