@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+import time
 from pathlib import Path
 
 import pytest
 from benchmarks.mutants import run
-from benchmarks.mutants.__main__ import EXAMPLE, by_hand
+from benchmarks.mutants.__main__ import EXAMPLE, UNCHANGED, Rows, by_hand
 from benchmarks.mutants.claims import CLAIMS
 from benchmarks.mutants.rules import mutants
 from benchmarks.mutants.table import table
@@ -57,14 +58,25 @@ def test_words_are_left_alone(source: str) -> None:
     assert list(mutants(source)) == []
 
 
+def judged(example: Path, source: str, *, patience: float = 60.0, seconds: float = 60.0) -> run.Verdict:
+    subject = run.Subject("by hand", "family", "what", "", "code_.py", source)
+    return run.Judge(example, time.monotonic() + seconds).changed(subject, {"test.py": patience})
+
+
 def test_an_assertion_under_pytest_is_one(tmp_path: Path) -> None:
     (tmp_path / "test.py").write_text(
         "import pytest\nfrom code_ import answer\n"
         "def test_it():\n    assert answer == 42, f'the answer is {answer}'\n"
         "if __name__ == '__main__':\n    raise SystemExit(pytest.main([__file__, '-q']))\n"
     )
-    subject = run.Subject("by hand", "family", "what", "", "code_.py", "answer = 41")
-    assert run.judge(tmp_path, subject, ["test.py"]).said == "the answer is 41"
+    assert judged(tmp_path, "answer = 41").said == "the answer is 41"
+
+
+@pytest.fixture
+def example(tmp_path: Path) -> Path:
+    (tmp_path / "test.py").write_text("from code_ import answer\nassert answer == 42, f'the answer is {answer}'\n")
+    (tmp_path / "code_.py").write_text("answer = 42")
+    return tmp_path
 
 
 @pytest.mark.parametrize(
@@ -73,20 +85,36 @@ def test_an_assertion_under_pytest_is_one(tmp_path: Path) -> None:
         ("answer = 42", ("survived", "")),
         ("answer = 41", ("assertion", "the answer is 41")),
         ("answer = 1 / 0", ("crash", "ZeroDivisionError: division by zero")),
-        ("import time; time.sleep(60)", ("hung", "not done after 2 s")),
+        ("import time; time.sleep(600)", ("hung", "not done after 2 s")),
     ],
 )
-def test_a_mutant_is_judged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, outcome: tuple[str, str]
-) -> None:
-    monkeypatch.setattr(run, "TIMEOUT_S", 2)
-    (tmp_path / "test.py").write_text("from code_ import answer\nassert answer == 42, f'the answer is {answer}'\n")
-    (tmp_path / "code_.py").write_text("answer = 42")
-    subject = run.Subject("by hand", "family", "what", "", "code_.py", source)
-    verdict = run.judge(tmp_path, subject, ["test.py"])
+def test_a_mutant_is_judged(example: Path, source: str, outcome: tuple[str, str]) -> None:
+    verdict = judged(example, source, patience=2.0 if "sleep" in source else 60.0)
     assert (verdict.outcome, verdict.said) == outcome
-    assert (tmp_path / "code_.py").read_text() == "answer = 42"
-    assert "| family | 1 |" in table([run.as_row(subject, verdict)], {}, "")
+    assert (example / "code_.py").read_text() == "answer = 42"
+
+
+def test_an_example_as_it_is_passes_or_not(example: Path) -> None:
+    judge = run.Judge(example, time.monotonic() + 60)
+    assert judge.sound("test.py").outcome == "passed"
+    (example / "code_.py").write_text("answer = 41")
+    assert judge.sound("test.py").outcome == "assertion"
+
+
+def test_a_mutant_that_the_budget_cuts_off_is_not_judged(example: Path) -> None:
+    with pytest.raises(run.OutOfTime):
+        judged(example, "import time; time.sleep(600)", seconds=2.0)
+
+
+def test_rows_are_kept_and_a_test_that_fails_on_the_example_judges_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "new" / "rows.jsonl"
+    row = {"kind": UNCHANGED, "file": "", "by": "", "seconds": 10.0}
+    Rows(file).add({**row, "what": "tests/test_good.py", "outcome": "passed"})
+    Rows(file).add({**row, "what": "tests/test_bad.py", "outcome": "crash"})
+    rows = Rows(file)
+    assert rows.have("", "tests/test_bad.py")
+    assert not rows.have("", "tests/test_new.py")
+    assert rows.patience() == {"tests/test_good.py": 100.0}
 
 
 def test_a_survivor_that_changes_nothing_is_not_counted() -> None:

@@ -1,4 +1,8 @@
-"""``python -m benchmarks.mutants``: run a sample of the mutants by rule and all by hand, and write the table."""
+"""``python -m benchmarks.mutants``: run mutants against the tests that claim their ground, and write the table.
+
+Rows are appended to a file as they are made, and what stands there is not run again: a run that was cut short goes
+on, and runs of several machines are put together by putting their rows into one file.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +12,26 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
+from typing import TypeVar
 
 from benchmarks.mutants.by_hand import FAULTS
 from benchmarks.mutants.claims import CLAIMS
 from benchmarks.mutants.read import EQUIVALENT
 from benchmarks.mutants.rules import mutants
-from benchmarks.mutants.run import Subject, as_row, judge
+from benchmarks.mutants.run import Judge, OutOfTime, Subject
 from benchmarks.mutants.table import Row, table
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "posttrain"
 RESULTS = ROOT / "benchmarks" / "results" / "mutants.md"
+UNCHANGED = "unchanged"
+"""The kind of the rows that say whether a test passes on the example as it is."""
+FAMILIES = ("qwen2.5", "qwen3", "qwen3-moe", "mimo", "moonlight", "glm4", "qwen2.5-vl")
+T = TypeVar("T")
 
 
 def by_hand() -> list[Subject]:
@@ -45,70 +56,103 @@ def by_rule(count: int, seed: int) -> list[Subject]:
         for file in sorted(CLAIMS)
         for mutant in mutants((EXAMPLE / file).read_text(encoding="utf-8"))
     ]
-    sys.stderr.write(f"{len(every)} mutants by rule; {min(count, len(every))} are run\n")
-    return random.Random(seed).sample(every, min(count, len(every)))
+    count = min(count, len(every))
+    sys.stderr.write(f"{len(every)} mutants by rule; {count} are drawn\n")
+    return random.Random(seed).sample(every, count)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--sample", type=int, default=120, help="so many mutants by rule; rows that are there are not run again"
-    )
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--jobs", type=int, default=2, help="mutants at a time")
-    parser.add_argument("--only", default="", help="those whose file or text holds this")
-    parser.add_argument("--kind", choices=("by hand", "by rule"), help="one kind only")
-    parser.add_argument("--rows", type=Path, default=ROOT / "benchmarks" / "results" / "mutants.jsonl")
-    parser.add_argument("--deadline", type=float, default=float("inf"), help="begin none after so many seconds")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rule", type=int, default=120, help="so many mutants by rule; 0: those by hand alone")
+    parser.add_argument("--no-hand", action="store_true", help="none by hand")
+    parser.add_argument("--seed", type=int, default=0, help="draws those by rule")
+    parser.add_argument("--only", default="", help="those whose file, family or text holds this")
+    parser.add_argument("--jobs", type=int, default=1, help="tests at a time; each starts up to five processes")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="end after so long, whatever runs then")
+    parser.add_argument("--rows", type=Path, default=ROOT / "build" / "mutants.jsonl")
     options = parser.parse_args()
-    subjects = [s for s in by_hand() + by_rule(options.sample, options.seed) if options.kind in (None, s.kind)]
-    subjects = [subject for subject in subjects if options.only in f"{subject.file} {subject.what}"]
-    # A run that is cut short has then run a sample of each kind.
-    random.Random(options.seed).shuffle(subjects)
-    _prepare()
-    options.rows.touch()
-    done = {(row["file"], row["what"]) for row in _rows(options.rows)}
-    _run([subject for subject in subjects if (subject.file, subject.what) not in done], options)
-    counted = {
-        kind: len([subject for subject in subjects if subject.kind == kind]) for kind in ("by hand", "by rule")
-    }
-    RESULTS.write_text(table(_rows(options.rows), EQUIVALENT, _preface(counted)), encoding="utf-8")
+    judge = Judge(EXAMPLE, time.monotonic() + options.seconds)
+    subjects = [] if options.no_hand else by_hand()
+    subjects += by_rule(options.rule, options.seed) if options.rule else []
+    subjects = [one for one in subjects if options.only in f"{one.file} {one.family} {one.what}"]
+    rows = Rows(options.rows)
+    subjects = [subject for subject in subjects if not rows.have(subject.file, subject.what)]
+    _each(options.jobs, _build, [[family] for family in FAMILIES] + [["qwen3", "--supervised-steps", "40"]])
+    tests = dict.fromkeys(test for subject in subjects for test in CLAIMS[subject.file])
+    _each(options.jobs, lambda test: _try(judge, rows, test), [test for test in tests if not rows.have("", test)])
+    patience = rows.patience()
+    for test in tests.keys() - patience:
+        sys.stderr.write(f"nothing is judged by {test}: it does not pass on the example as it is\n")
+    _each(options.jobs, lambda subject: _judge(judge, rows, subject, patience), subjects)
+    RESULTS.write_text(table(rows.all(), EQUIVALENT, _preface(len(by_hand()))), encoding="utf-8")
 
 
-def _preface(counted: dict[str, int]) -> str:
+def _preface(hand: int) -> str:
     return (
         "Each mutant is run against the tests of the labels that claim its ground (benchmarks/mutants/claims.py), "
-        f"one after the other until one fails. Drawn were {counted['by hand']} by hand and {counted['by rule']} by "
-        "rule; below stand those that were run. `python -m benchmarks.mutants` writes this page."
+        f"one after the other until one fails. There are {hand} by hand; those by rule are drawn by chance. "
+        "`python -m benchmarks.mutants` writes this page."
     )
 
 
-def _rows(file: Path) -> list[Row]:
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+class Rows:
+    """A file with a JSON line for each verdict."""
 
+    def __init__(self, file: Path):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+        self._file = file
+        self._known = {(row["file"], row["what"]) for row in self.all()}
 
-def _prepare() -> None:
-    """The models are built once, not once a mutant."""
-    for family in ("qwen2.5", "qwen3", "qwen3-moe", "mimo", "moonlight", "glm4", "qwen2.5-vl"):
-        command = [sys.executable, "-m", "posttrain.task.assets", f".cache/{family}-tiny", "--family", family]
-        subprocess.run(command, cwd=EXAMPLE, check=True)
+    def all(self) -> list[Row]:
+        return [json.loads(line) for line in self._file.read_text(encoding="utf-8").splitlines()]
 
+    def have(self, file: str, what: str) -> bool:
+        """Whether it was there when this began."""
+        return (file, what) in self._known
 
-def _run(subjects: list[Subject], options: argparse.Namespace) -> None:
-
-    started = time.monotonic()
-
-    def one(subject: Subject) -> None:
-        if time.monotonic() - started > options.deadline:
-            return
-        row = as_row(subject, judge(EXAMPLE, subject, CLAIMS[subject.file]))
-        with options.rows.open("a", encoding="utf-8") as file:
+    def add(self, row: Row) -> None:
+        with self._file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
-        sys.stdout.write(f"{row['outcome']:10} {row['seconds']:4.0f} s  {row['file']}: {row['what']}\n")
-        sys.stdout.flush()
+        print(f"{row['outcome']:10} {row['seconds']:4.0f} s  {row['file']}: {row['what']}  {row['by']}", flush=True)
 
-    with ThreadPoolExecutor(options.jobs) as pool:
-        list(pool.map(one, subjects))
+    def patience(self) -> dict[str, float]:
+        """By each test that passes on the example as it is: how long it may take on a mutant."""
+        passed = [row for row in self.all() if row["kind"] == UNCHANGED and row["outcome"] == "passed"]
+        return {row["what"]: 60 + 4 * row["seconds"] for row in passed}
+
+
+def _each(jobs: int, action: Callable[[T], None], things: Iterable[T]) -> None:
+    with ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(action, things))
+
+
+def _build(words: list[str]) -> None:
+    """The models are built once, not once a mutant."""
+    directory = f".cache/{words[0]}-tiny" + ("-teacher" if words[1:] else "")
+    command = [sys.executable, "-m", "posttrain.task.assets", directory, "--family", *words]
+    subprocess.run(command, cwd=EXAMPLE, check=True)
+
+
+def _try(judge: Judge, rows: Rows, test: str) -> None:
+    try:
+        verdict = judge.sound(test)
+    except OutOfTime:
+        return
+    rows.add({"kind": UNCHANGED, "family": "", "what": test, "met": "", "file": "", **asdict(verdict)})
+
+
+def _judge(judge: Judge, rows: Rows, subject: Subject, patience: dict[str, float]) -> None:
+    known = {test: patience[test] for test in CLAIMS[subject.file] if test in patience}
+    if not known:
+        return
+    try:
+        verdict = judge.changed(subject, known)
+    except OutOfTime:
+        return
+    row = {**asdict(subject), **asdict(verdict)}
+    del row["source"]
+    rows.add(row)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Runs one mutant: a copy of the example, the change, and the tests that claim its ground until one fails."""
+"""Runs tests on a copy of the example: as it is, or with one change, until one of them fails."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
@@ -10,12 +11,26 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-TIMEOUT_S = 480
 _LEFT_OUT = shutil.ignore_patterns(".trainci", "__pycache__", "*.pyc")
+# A rank that has an idle core still computes with one thread: several mutants run beside each other.
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+_ENVIRONMENT = {
+    **_ONE_THREAD,
+    "CUDA_VISIBLE_DEVICES": "",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+# Below the ports that Linux gives to whoever asks for any: runs side by side must not meet on one.
+_PORTS = itertools.cycle(range(12000, 28000))
+
+
+class OutOfTime(Exception):
+    """The budget of the whole run is used up."""
 
 
 @dataclass(frozen=True)
@@ -34,48 +49,81 @@ class Subject:
 @dataclass(frozen=True)
 class Verdict:
     outcome: str
-    """``assertion``, ``crash``, ``hung`` or ``survived``."""
+    """``assertion``, ``crash``, ``hung`` or ``survived``; of an example as it is ``passed`` for the last."""
     by: str
     """The test that noticed."""
     said: str
     seconds: float
 
 
-def judge(example: Path, subject: Subject, tests: list[str]) -> Verdict:
-    """What the tests make of it, one after the other."""
-    started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="mutant-") as scratch:
-        copy = Path(scratch) / "posttrain"
-        shutil.copytree(example, copy, ignore=_LEFT_OUT)
-        (copy / subject.file).write_text(subject.source, encoding="utf-8")
-        for test in tests:
-            outcome, said = _run(copy, test)
+@dataclass(frozen=True)
+class Judge:
+    """Knows the example, and when everything has to be over, by ``time.monotonic()``."""
+
+    example: Path
+    until: float
+
+    def sound(self, test: str) -> Verdict:
+        """What ``test`` says of the example as it is.
+
+        :raises OutOfTime: it was not done in time.
+        """
+        with self._copied() as copy:
+            return self._first_to_fail(copy, {test: float("inf")}, "passed")
+
+    def changed(self, subject: Subject, patience: Mapping[str, float]) -> Verdict:
+        """What the tests say of a mutant, one after the other, each of which may take its seconds of ``patience``.
+
+        :raises OutOfTime: they were not done in time.
+        """
+        with self._copied() as copy:
+            (copy / subject.file).write_text(subject.source, encoding="utf-8")
+            return self._first_to_fail(copy, patience, "survived")
+
+    @contextmanager
+    def _copied(self) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory(prefix="mutant-") as scratch:
+            copy = Path(scratch) / "posttrain"
+            shutil.copytree(self.example, copy, ignore=_LEFT_OUT)
+            yield copy
+
+    def _first_to_fail(self, copy: Path, patience: Mapping[str, float], otherwise: str) -> Verdict:
+        started = time.monotonic()
+        for test, seconds in patience.items():
+            outcome, said = self._run(copy, test, seconds)
             if outcome:
                 return Verdict(outcome, test, said, time.monotonic() - started)
-    return Verdict("survived", "", "", time.monotonic() - started)
+        return Verdict(otherwise, "", "", time.monotonic() - started)
+
+    def _run(self, copy: Path, test: str, patience: float) -> tuple[str, str]:
+        left = self.until - time.monotonic()
+        command, extra = _command(test)
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("TRAINCI_")}
+        environment |= {**_ENVIRONMENT, "MASTER_PORT": str(next(_PORTS)), **extra}
+        with (copy / "errors.txt").open("w+", encoding="utf-8") as errors:
+            process = subprocess.Popen(
+                command, cwd=copy, env=environment, stdout=errors, stderr=errors, start_new_session=True
+            )
+            try:
+                code = process.wait(max(0.0, min(patience, left)))
+            except subprocess.TimeoutExpired:
+                if left < patience:
+                    raise OutOfTime from None
+                return "hung", f"not done after {patience:.0f} s"
+            finally:
+                _end(process.pid)  # itself, or what it left behind
+                process.wait()
+            if code == 0:
+                return "", ""
+            errors.seek(0)
+            return _said(errors.read())
 
 
-def _run(copy: Path, test: str) -> tuple[str, str]:
-    words = test.split()
+def _command(test: str) -> tuple[list[str], dict[str, str]]:
+    """Of a line of the claims: the command, and the variables that stand before it."""
+    words: Sequence[str] = test.split()
     extra = dict(word.split("=", 1) for word in words if re.match(r"[A-Z_0-9]+=", word))
-    command = [sys.executable, *(word for word in words if word.partition("=")[0] not in extra)]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("TRAINCI_")}
-    environment |= {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", **extra}
-    with (copy / "errors.txt").open("w+", encoding="utf-8") as errors:
-        process = subprocess.Popen(
-            command, cwd=copy, env=environment, stdout=errors, stderr=errors, start_new_session=True
-        )
-        try:
-            code = process.wait(TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            _end(process.pid)
-            process.wait()
-            return "hung", f"not done after {TIMEOUT_S} s"
-        _end(process.pid)  # what it left behind
-        if code == 0:
-            return "", ""
-        errors.seek(0)
-        return _said(errors.read())
+    return [sys.executable, *(word for word in words if word.partition("=")[0] not in extra)], extra
 
 
 def _end(session: int) -> None:
@@ -98,9 +146,3 @@ def _said(text: str) -> tuple[str, str]:
             return "assertion", found[-1][:300]
     errors = [line for line in text.splitlines() if re.search(r"\b\w*(Error|Exception)\b: ", line)]
     return "crash", re.sub(r"^\s*(\[rank\d+\]:)+\s*", "", errors[-1] if errors else own[-1] if own else "")[:300]
-
-
-def as_row(subject: Subject, verdict: Verdict) -> dict[str, Any]:
-    row = {**asdict(subject), **asdict(verdict)}
-    del row["source"]
-    return row
