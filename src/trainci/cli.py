@@ -65,9 +65,16 @@ def _answer(arguments: Sequence[str], stdout: TextIO, stderr: TextIO) -> int:
         stdout.write(f"trainci {__version__}\n")
         return EXIT_OK
     if name not in _COMMANDS:
-        stderr.write(f"trainci: there is no command {name!r}. See `trainci --help`.\n")
+        stderr.write(f"trainci: there is no command {name!a}.{_guess(name)} See `trainci --help`.\n")
         return EXIT_USAGE
     return _run_command(name, list(arguments[1:]), stdout, stderr)
+
+
+def _guess(name: str) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(name, _COMMANDS, n=1, cutoff=0.5)
+    return f" Did you mean `trainci {close[0]}`?" if close else ""
 
 
 def _run_command(name: str, arguments: list[str], stdout: TextIO, stderr: TextIO) -> int:

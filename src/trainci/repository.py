@@ -20,7 +20,7 @@ from trainci.interpreter import default_python
 from trainci.model.project import Project
 from trainci.model.selection import Selection
 from trainci.model.tests import Declarations, Entry
-from trainci.selection.choose import choose, wants_changes
+from trainci.selection.choose import choose, is_below, wants_changes
 from trainci.selection.resolve import clashing as clashing_entries
 from trainci.selection.resolve import resolve, told_apart
 
@@ -112,10 +112,22 @@ class Repository:
         return frozenset(walk(self.root, "")) if listing is None else listing.files | listing.links
 
     def from_root(self, selectors: Sequence[str]) -> tuple[str, ...]:
-        """Selectors with each test file, as the current directory names it, made relative to the root."""
+        """Selectors with each file and folder of tests, as the current directory names it, from the root."""
         here, files = Path.cwd().as_posix(), set(self.files)
         placed = [posixpath.relpath(posixpath.join(here, text), self.root) for text in selectors]
-        return tuple(path if path in files else text for path, text in zip(placed, selectors, strict=True))
+        names = {name for suite in self.project.suites for name in (suite.name, suite.label)}
+        return tuple(
+            path
+            if path in files or (text and text not in names and any(is_below(f, path) for f in files))
+            else text
+            for path, text in zip(placed, selectors, strict=True)
+        )
+
+    def everything(self) -> tuple[str, ...]:
+        """The ids of all tests: of the suites in their order, then of the files that no suite names."""
+        started = self.project.started_files
+        loose = (Entry(file).id for file in self.files if file not in started)
+        return tuple(dict.fromkeys([*(entry.id for entry in self.project.registered), *loose]))
 
     def _changed(self, base: str) -> Affected:
         """The tests that what differs from ``base``, a branch or a commit, reaches.

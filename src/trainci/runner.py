@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -24,7 +25,8 @@ from trainci.verdict.circumstances import facts_of_attempt
 class Plan:
     """What a run is to do.
 
-    ``expected`` maps test ids to seconds, ``replay`` to the command that runs each test alone.
+    ``expected`` maps test ids to seconds, ``replay`` to the command that runs each test alone. At most ``jobs``
+    tests run at once.
     """
 
     run_id: str
@@ -33,6 +35,7 @@ class Plan:
     expected: Mapping[str, float]
     replay: Mapping[str, str]
     fail_fast: bool = False
+    jobs: int = sys.maxsize
     verdicts: Verdicts = field(default_factory=Verdicts)
 
 
@@ -133,11 +136,14 @@ class Runner:
         running = [trying.test for trying in self._active.values() if trying.job.phase is not Phase.PREPARE]
         preparing = len(self._active) - len(running)
         first = [test for test in self._waiting if test.prepares_first]
-        for test in schedule.prepare_now(first, preparing, slots, expected):
+        may_start = self._plan.jobs - len(self._active)
+        for test in schedule.prepare_now(first, preparing, min(slots, preparing + may_start), expected):
             self._start(self._begin(test, Phase.PREPARE))
         ready = [test for test in self._waiting if not test.prepares_first]
         ready += [trying.test for trying in self._prepared.values()]
-        for test in schedule.start_now(ready, running, len(self._executor.pool.devices), slots, expected):
+        may_start = self._plan.jobs - len(self._active)
+        devices = len(self._executor.pool.devices)
+        for test in schedule.start_now(ready, running, devices, slots, expected)[:may_start]:
             prepared = test.id in self._prepared
             self._start(self._prepared.pop(test.id) if prepared else self._begin(test, Phase.BOTH))
 

@@ -25,4 +25,107 @@ def test_a_file_may_be_named_by_its_absolute_path(project, directory):
 def test_a_selector_that_no_file_could_have_is_a_sentence(project, directory, selector):
     said = project.trainci("run", selector, "--dry-run", directory=directory)
     assert (said.code, said.out) == (2, "")
-    assert " is no label, suite, test file, test id or glob of a test" in said.err
+    assert " is no label, suite, test file, folder, test id or glob of a test" in said.err
+
+
+_PROJECT = """[project]
+tests = ["tests/**/test_*.py"]
+[suites.short]
+tests = ["tests/test_a.py"]
+"""
+
+
+def passes_or_fails(body: str) -> str:
+    return f"NUM_GPUS = 0\nif __name__ == '__main__':\n    {body}\n"
+
+
+@pytest.fixture
+def suites(repository: Any) -> Any:
+    """Two tests that pass and one that fails, in two folders and one suite."""
+    repository.write("trainci.toml", _PROJECT)
+    for name, body in (("test_a", "print()"), ("unit/test_b", "raise SystemExit(1)"), ("unit/test_c", "print()")):
+        repository.write(f"tests/{name}.py", passes_or_fails(body))
+    return repository
+
+
+def planned(said: Any) -> list[str]:
+    """The tests of a dry run."""
+    return sorted(line for line in said.out.splitlines() if line.endswith(".py") and not line.startswith(" "))
+
+
+@pytest.mark.parametrize(
+    ("directory", "folder", "named"),
+    [
+        (".", "tests/unit", "bc"),
+        (".", "tests/unit/", "bc"),
+        (".", "tests", "abc"),
+        (".", ".", "abc"),
+        ("tests", "unit", "bc"),
+        ("tests/unit", ".", "bc"),
+        ("tests/unit", "..", "abc"),
+        ("tests/unit", "short", "a"),
+    ],
+)
+def test_a_folder_selects_the_tests_in_it(suites, directory, folder, named):
+    said = suites.trainci("run", folder, "--dry-run", directory=directory)
+    assert {path[-4] for path in planned(said)} == set(named), said
+
+
+def test_k_narrows_what_is_named_and_else_everything(suites):
+    only = ["tests/unit/test_b.py"]
+    assert planned(suites.trainci("run", "-k", "unit and not c.py", "--dry-run")) == only
+    assert planned(suites.trainci("run", "tests/unit", "-k", "test_a or test_b", "--dry-run")) == only
+    said = suites.trainci("run", "short", "-k", "unit", "--dry-run")
+    assert (said.code, said.err) == (2, "trainci: -k unit: no test that was named matches.\n")
+
+
+def test_last_failed_runs_those_that_did_not_pass_last(suites):
+    nothing = suites.trainci("run", "--lf")
+    assert (nothing.code, nothing.out) == (0, "No test that was named failed when it ran last: nothing to run.\n")
+    assert suites.trainci("run", "tests", "-q").code == 1
+    assert planned(suites.trainci("run", "--last-failed", "--dry-run")) == ["tests/unit/test_b.py"]
+    suites.write("tests/unit/test_b.py", passes_or_fails("print()"))
+    assert suites.trainci("run", "--lf", "-q").code == 0
+    assert suites.trainci("run", "tests", "--lf").out == nothing.out
+
+
+def test_quiet_prints_what_did_not_pass_and_the_last_line(suites):
+    said = suites.trainci("run", "tests", "--quiet")
+    assert "test_b.py" in said.out
+    assert "test_a.py" not in said.out
+    assert "2 passed" in said.out.splitlines()[-1]
+    assert "started, attempt" not in said.out
+
+
+def test_j_bounds_how_many_tests_run_at_once(suites):
+    """Each looks for a fellow that runs; two at once fail."""
+    body = """import os, pathlib, time
+    mine = pathlib.Path("running")
+    mine.mkdir()
+    time.sleep(0.2)
+    mine.rmdir()"""
+    for name in "abc":
+        suites.write(f"tests/test_{name}.py", passes_or_fails(body))
+    tests = [f"tests/test_{name}.py" for name in "abc"]
+    assert suites.trainci("run", *tests, "-j", "1").code == 0
+
+
+def test_run_with_nothing_offers_what_there_is(suites):
+    said = suites.trainci("run")
+    assert (said.code, said.out) == (2, "")
+    assert "  trainci run short  label run-ci-short  1 test\n" in said.err
+
+
+@pytest.mark.parametrize(
+    ("option", "environment", "colored"),
+    [
+        ("auto", {}, False),
+        ("auto", {"FORCE_COLOR": "1"}, True),
+        ("auto", {"FORCE_COLOR": "1", "NO_COLOR": "1"}, False),
+        ("always", {"NO_COLOR": "1"}, True),
+        ("never", {"FORCE_COLOR": "1"}, False),
+    ],
+)
+def test_color_is_as_asked_for_and_as_the_environment_says(suites, option, environment, colored):
+    said = suites.trainci("run", "tests/test_a.py", "--color", option, environment=environment)
+    assert ("\033[32mpassed" in said.out) == colored

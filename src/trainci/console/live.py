@@ -13,21 +13,13 @@ from rich.table import Table
 from rich.text import Text
 
 from trainci import schedule
-from trainci.console.plain import Console, clock_time, duration
+from trainci.console.plain import COLORS, Console, clock_time, duration
 from trainci.model import events
 from trainci.model.device import Pool
 from trainci.model.run import Outcome, Phase, Run
 from trainci.model.selection import Selection
 from trainci.model.tests import Test
 from trainci.text import counted
-
-_COLORS = {
-    "passed": "green",
-    "failed": "red",
-    "timed out": "red",
-    "refused": "red",
-    "machine's fault": "yellow",
-}
 
 
 class LiveConsole(Console):
@@ -54,6 +46,7 @@ class LiveConsole(Console):
         )
 
     def __enter__(self) -> Console:
+        self._rich.no_color = not self.colors
         self._live.start()
         return self
 
@@ -129,5 +122,5 @@ class LiveConsole(Console):
             self._rich.print(Text("\n").join(painted))
 
     def _write(self, line: str) -> None:
-        style = next((color for word, color in _COLORS.items() if line.startswith(word)), "")
+        style = next((f"color({code - 30})" for word, code in COLORS.items() if line.startswith(word)), "")
         self._rich.print(Text(line, style=style))

@@ -15,13 +15,16 @@ from trainci.text import counted, printable
 
 _SHOWN_LINES = 15
 _SHOWN_ITEMS = 20
+# The color of each outcome that has one, as a code of ECMA-48's SGR.
+COLORS = {"passed": 32, "failed": 31, "timed out": 31, "refused": 31, "machine's fault": 33}
 
 
 class Console:
     """Paints what it is told of a run, and sums it up at the end, from one thread (see ``painter``).
 
     ``skips``: what nobody could read so fast need not be painted. ``hurried`` is set once the run is interrupted:
-    what is long is not painted any more.
+    what is long is not painted any more. ``quiet``: only what did not pass, and the last line. ``colors``: outcomes
+    have their color.
     """
 
     def __init__(self, stream: TextIO, clock: Callable[[], float], skips: bool = False) -> None:
@@ -30,6 +33,8 @@ class Console:
         self._screens: dict[str, Screen] = {}
         self.skips = skips
         self.hurried = False
+        self.quiet = False
+        self.colors = False
 
     def __enter__(self) -> Console:
         return self
@@ -39,7 +44,8 @@ class Console:
 
     def __call__(self, event: events.Event) -> None:
         """Paint an event of the run."""
-        self._on(event)
+        if not self.quiet or isinstance(event, events.Interrupted):
+            self._on(event)
 
     def note(self, text: str) -> None:
         """Say something that no event says."""
@@ -48,13 +54,15 @@ class Console:
     def skipped(self, test_id: str, lines: int) -> None:
         """So many lines of a test will not be painted."""
         self._screens.pop(test_id, None)
-        if lines:
+        if lines and not self.quiet:
             self._write(f"{test_id} | … {lines:,} lines more in the log")
 
     def summary(self, run: Run, root: Path) -> None:
         """What became of each test, and for each that did not pass its last lines, its log and how to replay it."""
         self._write("")
         for result in run.results:
+            if self.quiet and result.verdict.outcome is Outcome.PASSED:
+                continue
             self._write(printable(_result_line(result)))
             self._items(result)
             if result.verdict.outcome not in (Outcome.PASSED, Outcome.SKIPPED):
@@ -110,7 +118,8 @@ class Console:
             self._write(begin + text[:-1].replace("\n", f"\n{begin}"))
 
     def _write(self, text: str) -> None:
-        self._stream.write(f"{text}\n")
+        color = next((code for word, code in COLORS.items() if text.startswith(word)), 0) if self.colors else 0
+        self._stream.write(f"\033[{color}m{text}\033[0m\n" if color else f"{text}\n")
         self._stream.flush()
 
 

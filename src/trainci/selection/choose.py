@@ -34,8 +34,8 @@ def choose(
 ) -> tuple[Choice, ...]:
     """The entries that ``selectors`` and ``ids`` name.
 
-    A selector is a label, a suite, a file (all its variants), a test id or a glob; an id names one variant, of what
-    the selectors name where there are any.
+    A selector is a label, a suite, a file (all its variants), a folder of files, a test id or a glob; an id names
+    one variant, of what the selectors name where there are any.
     ``files`` are the test files that exist. ``changed`` maps the ids of the tests that a change reaches to the
     reason; with ``only_changed`` it narrows what the selectors name, or chooses alone when there are none.
 
@@ -109,6 +109,9 @@ def _choose_one(
         return by_file
     if by_id := _by_id(registered, selector):
         return by_id
+    if inside := sorted(file for file in {*files, *registered} if selector and is_below(file, path)):
+        reason = f"folder {printable(path)}"
+        return [choice for file in inside for choice in _variants(registered, file, files, reason)]
     if is_glob(selector):
         reason = f"glob {printable(selector)}"
         named = sorted(file for file in {*files, *registered} if matches(file, path))
@@ -121,7 +124,9 @@ def _choose_one(
         ]
         if by_glob:
             return by_glob
-    raise UsageError(_unknown(project, selector, files, "label, suite, test file, test id or glob of a test"))
+    raise UsageError(
+        _unknown(project, selector, files, "label, suite, test file, folder, test id or glob of a test")
+    )
 
 
 def suite_choices(project: Project, suite: Suite, reason: str) -> list[Choice]:
@@ -165,6 +170,11 @@ def _choose_id(project: Project, registered: _Registered, test_id: str, files: S
         if Entry(file).id == test_id:
             return [Choice(Entry(file), None, "test id, not registered")]
     raise UsageError(_unknown(project, test_id, files, "test's id"))
+
+
+def is_below(file: str, folder: str) -> bool:
+    """Whether the path ``file`` lies in ``folder`` (``.``: the root)."""
+    return bool(file) and (folder == "." or file.startswith(f"{folder}/"))
 
 
 def _by_id(registered: _Registered, test_id: str) -> list[Choice]:

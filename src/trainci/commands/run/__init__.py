@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from typing import Any
@@ -15,21 +16,20 @@ from trainci.commands.run.options import Options, flags
 from trainci.commands.run.reporting import remove_earlier, report, report_nothing
 from trainci.commands.run.screen import console, interrupting
 from trainci.commands.run.secret_values import secret_values, short_secrets
+from trainci.commands.run.selecting import select
 from trainci.commands.run.state import make_room
 from trainci.console.painter import Painter
 from trainci.errors import EXIT_OK, UsageError
 from trainci.executors import EXECUTORS
 from trainci.executors.base import Executor
-from trainci.github import actions as github
 from trainci.history import past
 from trainci.history.event_log import EventLog
 from trainci.history.keeper import Keeper
 from trainci.history.store import Past
 from trainci.host.clock import steady_time
 from trainci.model.run import Run
-from trainci.model.selection import Selection
 from trainci.paths import RunPaths, StatePaths
-from trainci.repository import Repository, Request, open_repository
+from trainci.repository import Repository, open_repository
 from trainci.runner import Plan, Runner
 from trainci.schedule import Fitting
 
@@ -42,10 +42,12 @@ def command(**given: Any) -> int:
     A SELECTOR is a label (run-ci-short), a suite (short), a test file, a test id or a glob ('tests/test_q*.py').
     """
     options = Options(**given)
+    if options.quiet and options.verbose:
+        raise UsageError("-q and -v exclude each other.")
     if options.junit is not None and not options.dry_run:
         remove_earlier(options.junit)
     repository = open_repository()
-    selected = _select(repository, options)
+    selected = select(repository, options)
     executor = EXECUTORS[options.executor](repository.root, options.devices, secret_values(repository))
     feasible = schedule.fit(selected, executor.pool)
     if options.dry_run:
@@ -61,27 +63,6 @@ def command(**given: Any) -> int:
     return run.exit_code
 
 
-def _select(repository: Repository, options: Options) -> Selection:
-    request = Request(
-        selectors=repository.from_root(options.selectors),
-        # No id holds a newline, so one value may name several: a matrix has one for each of its jobs.
-        ids=tuple(test_id for value in options.ids for test_id in value.split("\n")),
-        changed=options.changed,
-        base=options.base,
-        timeout=options.timeout,
-    )
-    if not (request.selectors or request.ids or request.changed):
-        raise UsageError(
-            "nothing is selected. Name a label, suite, file, id or glob (see `trainci list`), or --changed."
-        )
-    selected = repository.select(request)
-    for sentence in selected.unseen:
-        click.echo(github.inert(sentence), err=True)
-    if selected.is_empty and not selected.note:
-        raise UsageError(f"{', '.join(request.selectors)}: no test is registered there. Add one to trainci.toml.")
-    return selected
-
-
 def _run(
     repository: Repository, feasible: Fitting, executor: Executor, options: Options
 ) -> tuple[Run, Exception | None]:
@@ -93,7 +74,7 @@ def _run(
         state, run_id = make_room(repository.root, notes.append)
         plan = _plan(repository, feasible, executor, state, run_id, options, notes.append)
         paths = RunPaths(state, run_id)
-        painter = Painter(console(repository.root, plan, executor.pool))
+        painter = Painter(console(repository.root, plan, executor.pool, options))
         log, keeper = EventLog(paths, painter.note), Keeper(state, run_id, painter.note)
         runner = Runner(plan, executor, paths, (log, keeper, painter), painter, steady_time)
         with interrupting(runner, painter), painter:
@@ -126,6 +107,7 @@ def _plan(
         expected=_expected(feasible, past(state, ids, say)),
         replay={test_id: _replay(test_id, executor, options) for test_id in ids},
         fail_fast=options.fail_fast,
+        jobs=options.jobs or sys.maxsize,
         verdicts=repository.project.verdicts,
     )
 

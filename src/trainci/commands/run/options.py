@@ -27,6 +27,12 @@ class Options:
     fail_fast: bool
     timeout: float | None
     junit: Path | None
+    keywords: str | None
+    last_failed: bool
+    jobs: int | None
+    quiet: bool
+    verbose: bool
+    color: str
 
 
 _FLAGS: tuple[Callable[[Any], Any], ...] = (
@@ -38,6 +44,10 @@ _FLAGS: tuple[Callable[[Any], Any], ...] = (
         metavar="TEST_ID",
         help="Exactly this test (or several, one a line), as `trainci list` names it.",
     ),
+    click.option(
+        "-k", "keywords", metavar="EXPRESSION", help="Only tests whose id matches: parts of ids, and, or, not, ()."
+    ),
+    click.option("--last-failed", "--lf", "last_failed", is_flag=True, help="Only tests that did not pass last."),
     click.option("--changed", is_flag=True, help="Only tests that differ from the base branch."),
     click.option(
         "--base", default="", metavar="REF", help="What --changed compares with; origin/<base> by default."
@@ -51,12 +61,31 @@ _FLAGS: tuple[Callable[[Any], Any], ...] = (
         show_default=True,
         help="What runs the tests.",
     ),
-    click.option("--fail-fast", is_flag=True, help="Stop at the first test that does not pass."),
+    click.option(
+        "--fail-fast",
+        "--exitfirst",
+        "-x",
+        "fail_fast",
+        is_flag=True,
+        help="Stop at the first test that does not pass.",
+    ),
+    click.option(
+        "-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="So many tests at once, if devices allow."
+    ),
     click.option(
         "--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="For every test."
     ),
     click.option(
         "--junit", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write a JUnit report."
+    ),
+    click.option("-q", "--quiet", is_flag=True, help="Print what did not pass, and the last line."),
+    click.option("-v", "--verbose", is_flag=True, help="Print all that tests print, however much it is."),
+    click.option(
+        "--color",
+        type=click.Choice(["auto", "always", "never"]),
+        default="auto",
+        show_default=True,
+        help="auto: on a terminal, as NO_COLOR and FORCE_COLOR have it.",
     ),
 )
 

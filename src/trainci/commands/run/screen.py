@@ -6,11 +6,12 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from trainci.commands.run.options import Options
 from trainci.console.actions import GithubConsole
 from trainci.console.painter import Painter
 from trainci.console.plain import Console
@@ -20,15 +21,30 @@ from trainci.model.device import Pool
 from trainci.runner import Plan, Runner
 
 
-def console(root: Path, plan: Plan, pool: Pool) -> Console:
+def console(root: Path, plan: Plan, pool: Pool, options: Options) -> Console:
     """What paints the run: as a job of GitHub's shows it, on a terminal, or as plain lines."""
     if github.in_actions(os.environ):
         return GithubConsole(sys.stdout, steady_time, root, secrets.token_hex(16))
     if sys.stdout.isatty():
         from trainci.console.live import LiveConsole
 
-        return LiveConsole(sys.stdout, steady_time, plan.fitting.selection, pool, plan.expected)
-    return Console(sys.stdout, steady_time, skips=_is_nothing(sys.stdout))
+        selection = plan.fitting.selection
+        painted: Console = LiveConsole(sys.stdout, steady_time, selection, pool, plan.expected)
+    else:
+        painted = Console(sys.stdout, steady_time, skips=_is_nothing(sys.stdout))
+    painted.quiet = options.quiet
+    painted.skips = painted.skips and not options.verbose
+    painted.colors = wants_colors(options.color, os.environ, sys.stdout.isatty())
+    return painted
+
+
+def wants_colors(said: str, environment: Mapping[str, str], at_terminal: bool) -> bool:
+    """What --color says; ``auto`` heeds NO_COLOR (no-color.org), then FORCE_COLOR (force-color.org)."""
+    if said != "auto":
+        return said == "always"
+    if environment.get("NO_COLOR"):
+        return False
+    return at_terminal or bool(environment.get("FORCE_COLOR"))
 
 
 def _is_nothing(stream: TextIO) -> bool:

@@ -1,0 +1,81 @@
+"""Which tests a command line of ``trainci run`` asks for."""
+
+from __future__ import annotations
+
+import shlex
+
+import click
+
+from trainci.commands.run.options import Options
+from trainci.errors import UsageError
+from trainci.github import actions as github
+from trainci.history import open_existing
+from trainci.model.project import Suite
+from trainci.model.run import Outcome
+from trainci.model.selection import Selection
+from trainci.paths import StatePaths
+from trainci.repository import Repository, Request
+from trainci.selection.choose import suite_choices
+from trainci.selection.narrow import matching, narrowed, one_of
+from trainci.text import columns, counted, printable
+
+# What a test ended as, where it need not be run again.
+_FINE = (Outcome.PASSED.value, Outcome.SKIPPED.value)
+
+
+def select(repository: Repository, options: Options) -> Selection:
+    """The tests that ``options`` ask for.
+
+    :raises UsageError: they name none, or what is there is none.
+    """
+    # No id holds a newline, so one value may name several: a matrix has one for each of its jobs.
+    ids = tuple(test_id for value in options.ids for test_id in value.split("\n"))
+    selectors = repository.from_root(options.selectors)
+    narrows = options.keywords is not None or options.last_failed
+    if not (selectors or ids or options.changed):
+        if not narrows:
+            raise UsageError(_offer(repository))
+        ids = repository.everything()
+    request = Request(selectors, ids, options.changed, options.base, options.timeout)
+    selected = repository.select(request)
+    for sentence in selected.unseen:
+        click.echo(github.inert(sentence), err=True)
+    if selected.is_empty and not selected.note:
+        raise UsageError(f"{', '.join(request.selectors)}: no test is registered there. Add one to trainci.toml.")
+    if options.last_failed and not selected.is_empty:
+        failed = one_of(_failed(repository, selected))
+        selected = narrowed(selected, failed, "No test that was named failed when it ran last: nothing to run.")
+    if options.keywords is not None and not selected.is_empty:
+        selected = narrowed(selected, matching(options.keywords), "")
+        if selected.is_empty:
+            raise UsageError(f"-k {shlex.quote(printable(options.keywords))}: no test that was named matches.")
+    return selected
+
+
+def _failed(repository: Repository, selected: Selection) -> set[str]:
+    """Those that have run, and did not pass last."""
+    ids = [*(item.test.id for item in selected.tests), *(refused.test_id for refused in selected.refused)]
+    history = open_existing(StatePaths(repository.root))
+    past = history.past(ids) if history else {}
+    return {test_id for test_id, known in past.items() if known.outcome and known.outcome not in _FINE}
+
+
+def _offer(repository: Repository) -> str:
+    """What could have been named."""
+    suites = repository.project.suites
+    if not suites:
+        return "nothing is selected, and trainci.toml has no suite yet. Name a test file, folder or glob."
+    rows = [(f"  trainci run {suite.name}", f"label {suite.label}", _size(repository, suite)) for suite in suites]
+    return "\n".join(
+        [
+            "nothing is selected. Name a suite, as in",
+            *columns(rows),
+            "or a file, folder, id or glob (see `trainci list`), or --changed, --last-failed, -k.",
+        ]
+    )
+
+
+def _size(repository: Repository, suite: Suite) -> str:
+    if suite.changed:
+        return "what differs from the base branch"
+    return counted(len({choice.entry.id for choice in suite_choices(repository.project, suite, "")}), "test")
