@@ -70,7 +70,7 @@ def train(
     run = ["--metrics-path", f"{tmp_path}/metrics.jsonl", "--prompts-per-step", "4", "--samples-per-prompt", "2"]
     environment = {
         **os.environ,
-        "PYTHONPATH": str(Path(__file__).parent),
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]),
         "CALLS": f"{tmp_path}/calls",
         "LOGGED": "yes" if logged else "no",
         "OMP_NUM_THREADS": "1",
