@@ -36,13 +36,13 @@ def rules_for(verdicts: Verdicts) -> tuple[LogRule, ...]:
     return (*verdicts.rules, *(rule for rule in packaged_rules() if rule.name not in verdicts.off))
 
 
-def diagnosed(log: Path, rules: tuple[LogRule, ...], facts: Facts) -> Diagnosis:
-    """Whose fault an ending was, by its log, which may not be there, and ``facts``."""
+def diagnosed(log: Path, rules: tuple[LogRule, ...], facts: Facts, root: Path) -> Diagnosis:
+    """Whose fault an ending was in the repository ``root``, by its log, which may not be there, and ``facts``."""
     try:
         reading = read_log(log, rules)
     except OSError:
         reading = LogReader(()).finish()
-    return diagnose(reading, facts)
+    return diagnose(reading, facts, str(root))
 
 
 def read_log(log: Path, rules: tuple[LogRule, ...]) -> Reading:

@@ -164,7 +164,9 @@ class Runner:
         if isinstance(event, events.Ended) and event.final and not self._stopping and _says_something(event.ending):
             # A test writes its log: one that cannot be judged must not keep the loop from hearing of the end.
             with contextlib.suppress(Exception):
-                diagnosis = diagnosed(job.log, self._rules, facts_of_attempt(event.ending, job.test))
+                diagnosis = diagnosed(
+                    job.log, self._rules, facts_of_attempt(event.ending, job.test), self._paths.root
+                )
                 event = replace(event, diagnosis=diagnosis)
         self._queue.put(event)
 

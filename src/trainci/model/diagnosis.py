@@ -72,10 +72,22 @@ class Facts:
 
 
 @dataclass(frozen=True)
+class Frame:
+    """A place in a program. ``file`` is relative to the repository's root where it lies below it."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True)
 class Diagnosis:
     """Whose fault an ending was, by which rule, and the evidence: a line of the log, or a fact in words.
 
-    ``line`` is the evidence's place in the log, counted from 1, and 0 where no line decided.
+    ``line`` is the evidence's place in the log, counted from 1, and 0 where no line decided. ``frame`` is the
+    deepest place in the repository that an exception passed through, None where none is known.
     """
 
     blame: Blame
@@ -83,3 +95,4 @@ class Diagnosis:
     sentence: str
     evidence: str = ""
     line: int = 0
+    frame: Frame | None = None

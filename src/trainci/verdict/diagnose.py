@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from trainci.model.diagnosis import Blame, Diagnosis, Facts, Kind
+from trainci.model.diagnosis import Blame, Diagnosis, Facts, Frame, Kind
 from trainci.model.run import Outcome
 from trainci.verdict import circumstances
 from trainci.verdict.log_reader import Reading
@@ -20,13 +20,31 @@ _NEAR = 60
 PASSED = "passed"
 
 
-def diagnose(reading: Reading, facts: Facts) -> Diagnosis:
-    """Whose fault it was that an attempt did not pass."""
+def diagnose(reading: Reading, facts: Facts, root: str = "") -> Diagnosis:
+    """Whose fault it was that an attempt did not pass.
+
+    ``root`` is the repository's, where it is known: a place outside of it is none to show.
+    """
     found = [circumstances.judged(candidate, facts) for candidate in of_reading(reading)]
     decided = _from_log(found, reading)
     if decided is None and reading.passed and facts == Facts():
         return Diagnosis(Blame.UNSURE, PASSED, "every test passed, as pytest says")
-    return _with_facts(decided, facts)
+    diagnosis = _with_facts(decided, facts)
+    first = decided[0] if isinstance(decided, tuple) else decided
+    if first is None or diagnosis.line != first.line:
+        return diagnosis
+    return replace(diagnosis, frame=_deepest(first.frames, root))
+
+
+def _deepest(frames: Sequence[Frame], root: str) -> Frame | None:
+    """The last of ``frames`` that is in the repository."""
+    below = f"{root.rstrip('/')}/"
+    for frame in reversed(frames):
+        if root and frame.file.startswith(below):
+            return replace(frame, file=frame.file[len(below) :])
+        if not root or not frame.file.startswith("/"):
+            return replace(frame, file=frame.file.removeprefix("./"))
+    return None
 
 
 def outcome_of(diagnosis: Diagnosis, facts: Facts) -> Outcome:

@@ -7,9 +7,10 @@ torch's DataLoader, multiprocessing, torch.multiprocessing and ray print within 
 from __future__ import annotations
 
 import re
+from collections import deque
 from dataclasses import dataclass, field
 
-from trainci.model.diagnosis import LogRule
+from trainci.model.diagnosis import Frame, LogRule
 from trainci.verdict.prefixes import Line
 
 HEADER = "Traceback (most recent call last):"
@@ -24,13 +25,14 @@ _EXCEPTION = re.compile(
 _PLAIN = re.compile(
     r"(?:[a-z_]\w*\.)+\w+|[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Warning|Iteration|Failed|Timeout|Group|Expired|Full|Empty)"
 )
-_FRAME = re.compile(r'\s*File "(?P<file>[^"]+)", line \d+')
+_FRAME = re.compile(r'\s*File "(?P<file>[^"]+)", line (?P<line>\d{1,9})')
 _LIBRARY = re.compile(
     r"(?:site|dist)-packages/(\w+)|/ray/\w+\.py|python3\.\d+/(?!site-packages|dist-packages)(\w+)"
 )
 _GROUP = re.compile(r"^(?: *(?:\||\+-+) ?)+")
 _LONGEST_MESSAGE = 8
 _MOST_JUNK = 60
+_MOST_FRAMES = 100
 
 
 @dataclass
@@ -38,7 +40,7 @@ class Raised:
     """One exception: its last line as it stands in the log, where, and which rules its message fits.
 
     ``fits`` holds the rules, each with whether it names the exception's type. ``libraries`` are those that its
-    traceback passes through.
+    traceback passes through, ``frames`` the last of its other places.
     """
 
     type: str
@@ -47,6 +49,7 @@ class Raised:
     libraries: frozenset[str] = frozenset()
     fits: list[tuple[LogRule, bool]] = field(default_factory=list)
     message: list[str] = field(default_factory=list)
+    frames: tuple[Frame, ...] = ()
 
     @property
     def name(self) -> str:
@@ -85,6 +88,7 @@ class Tracebacks:
         self._indent = 0
         self._junk = 0
         self._libraries: set[str] = set()
+        self._frames: deque[Frame] = deque(maxlen=_MOST_FRAMES)
         self._chain: Chain | None = None
         self._linked = False
         self._listening = 0
@@ -127,6 +131,7 @@ class Tracebacks:
         self._listening = 0
         if self._open == 1:
             self._libraries = set()
+            self._frames.clear()
 
     def _wraps(self) -> bool:
         if not self._chain:
@@ -140,7 +145,10 @@ class Tracebacks:
         indent = len(text) - len(text.lstrip())
         if not text.strip() or indent > self._indent:
             if frame := _FRAME.match(text):
-                self._libraries |= {name for name in _LIBRARY.findall(frame["file"]) for name in name if name}
+                libraries = {name for names in _LIBRARY.findall(frame["file"]) for name in names if name}
+                self._libraries |= libraries
+                if not is_library(frame["file"]):
+                    self._frames.append(Frame(frame["file"], int(frame["line"])))
                 self._junk = 0
             return True, None
         said = text.strip()
@@ -156,7 +164,7 @@ class Tracebacks:
         return True, self._end(line, said, match["type"])
 
     def _end(self, line: Line, said: str, type_: str) -> Chain:
-        raised = Raised(type_, said, line.number, frozenset(self._libraries))
+        raised = Raised(type_, said, line.number, frozenset(self._libraries), frames=tuple(self._frames))
         self._open -= 1
         if self._chain is None or not self._linked:
             self._chain = Chain(line.stream)
@@ -177,6 +185,11 @@ class Tracebacks:
         self._blank = self._blank or not stripped
         if self._chain and not self._blank:
             self._chain.raised[-1].message.append(stripped)
+
+
+def is_library(file: str) -> bool:
+    """Whether a traceback's ``file`` is Python's own, or of an installed package."""
+    return _LIBRARY.search(file) is not None or file.startswith("<")
 
 
 def exception_type(text: str) -> str:

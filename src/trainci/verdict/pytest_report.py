@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 
-from trainci.verdict.exceptions import Chain, Raised, exception_type
+from trainci.model.diagnosis import Frame
+from trainci.verdict.exceptions import Chain, Raised, exception_type, is_library
 from trainci.verdict.prefixes import Line
 
 _SECTION = re.compile(r"={3,} (?P<title>.+?) ={3,}$")
 _TEST = re.compile(r"_{3,} (?P<name>.+?) _{3,}$")
 _CAPTURED = re.compile(r"-{3,} Captured .+ -{3,}$")
 _SUMMARY = re.compile(r"(?:FAILED|ERROR) (?P<name>\S+?\.py\S*)(?: - (?P<reason>.*))?$")
-_PLACE = re.compile(r"(?P<file>[^\s:]+\.py):\d+: (?P<type>[A-Za-z_][\w.]*)$")
+# In pytest's long style the type stands below the last of an exception's places, in its short one none does.
+_PLACE = re.compile(r"(?P<file>[^\s:]+\.py):(?P<line>\d{1,9}):(?: (?:in .+|(?P<type>[A-Za-z_][\w.]*)))?$")
 _COUNTS = re.compile(r"={3,}.*\b\d+ (?:failed|passed|error).*={3,}$|^\d+ (?:passed|failed).* in [\d.]+s")
 _MOST_TESTS = 1000
 _LONGEST_MESSAGE = 20
+_MOST_FRAMES = 100
 
 
 class PytestReport:
@@ -26,6 +29,7 @@ class PytestReport:
         self._summary: list[Chain] = []
         self._test = ""
         self._chain: Chain | None = None
+        self._frames: list[Frame] = []
         self._in_message = False
         self.capturing = False
         self.passed = False
@@ -58,7 +62,7 @@ class PytestReport:
 
     def _in_section(self, line: Line, text: str, progress: int) -> bool:
         if test := _TEST.match(text):
-            self._test, self._chain = test["name"], None
+            self._test, self._chain, self._frames = test["name"], None, []
             self._in_message = self.capturing = False
         elif _CAPTURED.match(text):
             self.capturing = True
@@ -68,10 +72,21 @@ class PytestReport:
             self._error(line, text[1:], progress)
         else:
             self._in_message = False
-            place = _PLACE.match(text)
-            if place and self._chain and not self._chain.raised[-1].type:
-                self._chain.raised[-1].type = place["type"]
+            if place := _PLACE.match(text):
+                self._place(place)
         return True
+
+    def _place(self, place: re.Match[str]) -> None:
+        if not is_library(place["file"]):
+            self._frames = [*self._frames[-_MOST_FRAMES:], Frame(place["file"], int(place["line"]))]
+        if place["type"] and self._chain:
+            raised = self._chain.raised[-1]
+            raised.type = raised.type or place["type"]
+            raised.frames += self._taken()
+
+    def _taken(self) -> tuple[Frame, ...]:
+        frames, self._frames = tuple(self._frames), []
+        return frames
 
     def _error(self, line: Line, said: str, progress: int) -> None:
         text = said.strip()
@@ -86,7 +101,7 @@ class PytestReport:
             self._chain = Chain(line.stream, test=self._test, progress=progress)
             if len(self._chains) < _MOST_TESTS:
                 self._chains.append(self._chain)
-        self._chain.raised.append(Raised(type_, text, line.number))
+        self._chain.raised.append(Raised(type_, text, line.number, frames=self._taken()))
 
     def _summarize(self, line: Line, summary: re.Match[str], progress: int) -> None:
         reason = summary["reason"] or ""

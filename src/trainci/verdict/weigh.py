@@ -6,7 +6,7 @@ import enum
 import re
 from dataclasses import dataclass
 
-from trainci.model.diagnosis import Blame, Kind, LogRule
+from trainci.model.diagnosis import Blame, Frame, Kind, LogRule
 from trainci.verdict.exceptions import Chain, Raised
 from trainci.verdict.log_reader import SURVIVED, Hit, Reading
 
@@ -39,6 +39,7 @@ class Candidate:
     exception: bool = False
     test: str = ""
     captured: bool = False
+    frames: tuple[Frame, ...] = ()
 
 
 _ASSERTIONS = frozenset({"AssertionError", "Failed"})
@@ -107,6 +108,7 @@ def _of_chain(chain: Chain, reading: Reading) -> Candidate:
         exception=True,
         test=chain.test,
         captured=chain.captured,
+        frames=raised.frames,
     )
 
 
