@@ -13,6 +13,7 @@ from trainci.console.live import LiveConsole
 from trainci.console.plain import Console
 from trainci.model import events
 from trainci.model.device import Device, Pool
+from trainci.model.diagnosis import Blame, Diagnosis, Frame
 from trainci.model.run import Attempt, Cause, Ending, Outcome, Phase, Result, Run, Verdict
 from trainci.model.selection import Selected, Selection
 from trainci.model.tests import Test
@@ -65,11 +66,16 @@ def test_plain_output_is_whole_lines_with_the_tests_name(tmp_path):
     ]
 
 
+def planned(*tests: str) -> events.RunStarted:
+    return events.RunStarted(0.0, "run-1", "c", "no GPU", tuple(events.Planned(test, 1, "") for test in tests))
+
+
 def run_in_actions(
     tmp_path: Path, output: str, tests: tuple[str, ...] = ("a.py",), ends: tuple[str, ...] = ()
 ) -> list[str]:
     stream = io.StringIO()
     console = GithubConsole(stream, lambda: 0.0, tmp_path, "token")
+    console(planned(*tests))
     for test in tests:
         (tmp_path / f"{test}.log").write_text(output)
         console(events.Queued(0.0, test, 1, f"{test}.log", 1))
@@ -82,23 +88,29 @@ def run_in_actions(
     return stream.getvalue().splitlines()
 
 
-def test_under_actions_a_tests_output_is_one_group(tmp_path):
+def test_under_actions_a_test_that_runs_alone_streams_into_one_group(tmp_path):
     lines = run_in_actions(tmp_path, "hello\n")
     assert lines[0] == "::group::a.py"
     assert "a.py | hello" in lines
     assert lines.index("::endgroup::") > lines.index("a.py | hello")
+    assert lines[-1].endswith("[1/1] passed a.py in 1.0 s")
 
 
 @pytest.mark.parametrize("ends", [("a.py", "b.py"), ("b.py", "a.py")])
-def test_under_actions_groups_of_concurrent_tests_never_mix(tmp_path, ends):
+def test_under_actions_each_test_is_a_group_whose_title_bears_the_verdict(tmp_path, ends):
     lines = run_in_actions(tmp_path, "hello\n", ("a.py", "b.py"), ends)
-    assert commands_taken(lines) == ["::group::a.py", "::endgroup::", "::group::b.py", "::endgroup::"]
+    first, second = ends
+    assert commands_taken(lines) == [
+        f"::group::[1/2] passed {first} in 1.0 s",
+        "::endgroup::",
+        f"::group::[2/2] passed {second} in 1.0 s",
+        "::endgroup::",
+    ]
     bounds = [i for i, line in enumerate(lines) if line.startswith(("::group::", "::endgroup::"))]
     inside = [lines[start:end] for start, end in zip(bounds[::2], bounds[1::2], strict=True)]
-    for part, own, other in zip(inside, ("a.py", "b.py"), ("b.py", "a.py"), strict=True):
+    for part, own, other in zip(inside, ends, reversed(ends), strict=True):
         assert f"{own} | hello" in part
         assert not any(other in line for line in part)
-    assert sum("passed, in 1.0 s" in line for line in lines) == 2
 
 
 def commands_taken(lines: list[str]) -> list[str]:
@@ -124,8 +136,10 @@ def test_under_actions_an_attempt_that_could_not_be_started_is_a_line(tmp_path):
 
 
 def test_under_actions_nothing_that_a_test_prints_is_a_command(tmp_path):
-    lines = run_in_actions(tmp_path, "::error::boo\n::set-output name=x::y\n")
-    assert commands_taken(lines) == ["::group::a.py", "::endgroup::"]
+    hostile = "::error::boo\n::set-output name=x::y\n"
+    assert commands_taken(run_in_actions(tmp_path, hostile)) == ["::group::a.py", "::endgroup::"]
+    both = commands_taken(run_in_actions(tmp_path, hostile, ("a.py", "b.py")))
+    assert all(command.startswith(("::group::", "::endgroup::")) for command in both) and len(both) == 4
 
 
 def test_under_actions_a_failure_is_an_annotation_and_its_lines_are_no_commands(tmp_path):
@@ -197,12 +211,10 @@ def test_what_a_terminal_shows_does_not_wrap_at_80_columns():
     painted = rich.console.Console(file=io.StringIO(), width=80)
     painted.print(console._render())
     lines = painted.file.getvalue().splitlines()  # type: ignore[attr-defined]
-    assert len(lines) == 3, lines
-    assert lines[0].startswith("▶  tests/test_long_") and "1 device" in lines[0]
+    assert len(lines) == 7, lines
+    assert lines[0].startswith("▶ tests/test_long_") and "1 device" in lines[0]
     assert "5.0 s of about 30.0 s" in lines[0]
-    assert (
-        lines[2].strip().startswith("2 of 8 virtual devices in use · 10 passed · 0 not passed · 10 waiting · ends ")
-    )
+    assert lines[-1].startswith("2 of 8 virtual devices in use · 10 passed · 0 not passed · 10 waiting · ends ")
 
 
 def test_a_prepare_phase_is_said_and_its_last_line_is_not_glued_to_what_follows():
@@ -224,6 +236,7 @@ def test_a_prepare_phase_is_said_and_its_last_line_is_not_glued_to_what_follows(
 def test_the_group_of_a_test_holds_its_prepare_phase(tmp_path):
     stream = io.StringIO()
     console = GithubConsole(stream, lambda: 0.0, tmp_path, "token")
+    console(planned("a.py"))
     first, then = ("a.py", 1, Phase.PREPARE), ("a.py", 1, Phase.EXECUTE)
     for event in (
         events.Queued(0.0, "a.py", 1, "a.log", 1),
@@ -233,6 +246,7 @@ def test_the_group_of_a_test_holds_its_prepare_phase(tmp_path):
         events.Started(0.0, *then, 2),
         events.Output(0.0, *then, b"trains\n"),
         events.Ended(0.0, *then, PASSED),
+        events.Concluded(0.0, "a.py", 1, IN_TIME),
     ):
         console(event)
     lines = stream.getvalue().splitlines()
@@ -256,30 +270,139 @@ def test_output_that_comes_before_its_start_is_in_the_group_too(tmp_path):
     """It comes by a shorter way than the event that says so."""
     stream = io.StringIO()
     console = GithubConsole(stream, lambda: 0.0, tmp_path, "token")
+    console(planned("a.py"))
     console(events.Queued(0.0, "a.py", 1, "a.log", 1))
     console(events.Output(0.0, "a.py", 1, BOTH, b"first\n"))
     console(events.Started(0.0, "a.py", 1, BOTH, 1))
     console(events.Ended(0.0, "a.py", 1, BOTH, PASSED))
+    console(events.Concluded(0.0, "a.py", 1, IN_TIME))
     lines = stream.getvalue().splitlines()
     assert lines.index("::group::a.py") < lines.index("a.py | first") < lines.index("::endgroup::")
     assert lines.count("::group::a.py") == 1
 
 
-def test_a_second_attempt_that_began_in_another_tests_group_is_shown_whole_at_its_end(tmp_path):
+def test_each_attempt_has_a_group_and_says_which_it_is(tmp_path):
     stream = io.StringIO()
     console = GithubConsole(stream, lambda: 0.0, tmp_path, "token")
+    console(planned("a.py", "b.py"))
     lost = Ending(Cause.LOST, detail="gone")
-    for test, attempt in (("a.py", 1), ("b.py", 1)):
-        console(events.Queued(0.0, test, attempt, f"{test}.{attempt}.log", 1))
-        console(events.Started(0.0, test, attempt, BOTH, 1))
-    console(events.Ended(0.0, "b.py", 1, BOTH, lost))
-    (tmp_path / "b.py.2.log").write_text("early\nlate\n")
-    console(events.Queued(0.0, "b.py", 2, "b.py.2.log", 1))
-    console(events.Started(0.0, "b.py", 2, BOTH, 1))
-    console(events.Output(0.0, "b.py", 2, BOTH, b"early\n"))
-    console(events.Ended(0.0, "a.py", 1, BOTH, PASSED))
-    console(events.Output(0.0, "b.py", 2, BOTH, b"late\n"))
-    console(events.Ended(0.0, "b.py", 2, BOTH, PASSED))
+    for attempt, ending in ((1, lost), (2, PASSED)):
+        (tmp_path / f"{attempt}.log").write_text(f"attempt {attempt}\n")
+        console(events.Queued(0.0, "b.py", attempt, f"{attempt}.log", 1))
+        console(events.Started(0.0, "b.py", attempt, BOTH, 1))
+        console(events.Ended(0.0, "b.py", attempt, BOTH, ending))
+    console(events.Concluded(0.0, "b.py", 2, IN_TIME))
     lines = stream.getvalue().splitlines()
-    last = lines[len(lines) - lines[::-1].index("::group::b.py") :]
-    assert [line for line in last if line.startswith("b.py | ")] == ["b.py | early", "b.py | late"]
+    first = lines.index("::group::b.py: tried again")
+    second = lines.index("::group::[1/2] passed b.py in 1.0 s, attempt 2")
+    assert first < lines.index("b.py | attempt 1") < second < lines.index("b.py | attempt 2")
+
+
+NAN = "AssertionError: the loss is nan"
+FRAME = Diagnosis(Blame.CODE, "nan", "a number is none", NAN, 2, Frame("lib/loss.py", 7))
+
+
+def red_run(tmp_path: Path, *diagnoses: Diagnosis) -> Run:
+    (tmp_path / "log").write_text("step 1\nAssertionError: the loss is nan\n")
+    results = []
+    for number, diagnosis in enumerate(diagnoses):
+        test = Test(f"tests/test_{number}.py")
+        attempt = Attempt(test, 1, 0.0, 1.0, 3.0, Ending(Cause.EXITED, 1), "log")
+        results.append(Result(test.id, Verdict(Outcome.FAILED, "exit code 1", diagnosis), (attempt,)))
+    return Run("run-1", "c", 0.0, 75.0, (*results, Result("ok.py", IN_TIME)), POOL.sentence, 1)
+
+
+def test_a_failure_begins_with_its_exception_and_the_place_in_the_repository(tmp_path):
+    stream = io.StringIO()
+    Console(stream, lambda: 0.0).summary(red_run(tmp_path, FRAME), tmp_path)
+    assert stream.getvalue().splitlines()[1:5] == [
+        "failed: tests/test_0.py",
+        "    AssertionError: the loss is nan",
+        "    at:     lib/loss.py:7",
+        "    why:    code (rule nan, line 2 of the log): exit code 1",
+    ]
+
+
+def test_failures_come_last_then_a_line_for_each_and_the_counts(tmp_path):
+    stream = io.StringIO()
+    Console(stream, lambda: 0.0).summary(red_run(tmp_path, FRAME, FRAME), tmp_path)
+    assert stream.getvalue().splitlines()[-4:] == [
+        "",
+        "failed          tests/test_0.py: AssertionError: the loss is nan",
+        "failed          tests/test_1.py: AssertionError: the loss is nan",
+        "1 passed, 2 failed in 1 min 15 s · 8 virtual devices, no GPU",
+    ]
+
+
+def test_a_passed_test_is_one_line_with_its_place_in_the_run(tmp_path):
+    stream = io.StringIO()
+    console = Console(stream, lambda: 0.0)
+    console(planned("a.py", "b.py", "c.py"))
+    console(events.Concluded(0.0, "refused.py", 0, Verdict(Outcome.REFUSED, "no")))
+    console(events.Concluded(0.0, "a.py", 1, IN_TIME))
+    console(events.Concluded(0.0, "b.py", 1, Verdict(Outcome.FAILED, "exit code 1", FRAME)))
+    lines = [line.partition("] ")[2] for line in stream.getvalue().splitlines()]
+    assert lines == [
+        "refused refused.py: no",
+        "[1/3] passed a.py in 1.0 s",
+        "[2/3] failed b.py: AssertionError: the loss is nan",
+    ]
+
+
+def test_under_actions_the_annotation_is_at_the_place_in_the_repository(tmp_path):
+    stream = io.StringIO()
+    GithubConsole(stream, lambda: 0.0, tmp_path, "token").summary(red_run(tmp_path, FRAME), tmp_path)
+    assert commands_taken(stream.getvalue().splitlines()) == [
+        "::error file=lib/loss.py,line=7,title=tests/test_0.py::AssertionError: the loss is nan"
+    ]
+
+
+def terminal(stream: io.StringIO, *tests: Test, verbose: bool = False) -> LiveConsole:
+    selection = Selection(tuple(Selected(test, "") for test in tests))
+    console = LiveConsole(stream, lambda: 10.0, selection, POOL, {})
+    console.skips = not verbose
+    return console
+
+
+def painted(console: LiveConsole, width: int = 80) -> list[str]:
+    screen = rich.console.Console(file=io.StringIO(), width=width)
+    screen.print(console._render())
+    return screen.file.getvalue().splitlines()
+
+
+def test_on_a_terminal_only_the_end_of_what_runs_is_seen():
+    stream = io.StringIO()
+    console = terminal(stream, Test("a.py", num_gpus=1))
+    with console:
+        console(events.Queued(0.0, "a.py", 1, "l", 1))
+        console(events.Started(5.0, "a.py", 1, BOTH, 1))
+        for number in range(1000):
+            console(events.Output(6.0, "a.py", 1, BOTH, b"step %d\n" % number))
+        assert painted(console)[1:-1] == ["   step 996", "   step 997", "   step 998", "   step 999"]
+    assert "step 1\n" not in stream.getvalue()
+
+
+def test_verbose_shows_all_output_with_the_tests_name():
+    stream = io.StringIO()
+    console = terminal(stream, Test("a.py", num_gpus=1), verbose=True)
+    with console:
+        console(events.Output(6.0, "a.py", 1, BOTH, b"step 1\nstep 2\n"))
+    assert "a.py | step 1\n" in stream.getvalue() and "a.py | step 2\n" in stream.getvalue()
+
+
+def test_a_terminal_says_what_waits_for_how_many_devices():
+    console = terminal(io.StringIO(), Test("a.py", num_gpus=6), Test("b.py", num_gpus=4), Test("c.py", num_gpus=1))
+    console(events.Queued(0.0, "a.py", 1, "l", 6))
+    console(events.Started(5.0, "a.py", 1, BOTH, 1))
+    assert painted(console)[1:3] == ["⏸ b.py: needs 4 devices, 2 free", "⏸ c.py: waits for its turn"]
+    console(events.Queued(0.0, "b.py", 1, "l", 4))
+    console(events.Waiting(6.0, "b.py", 1, BOTH, 2))
+    assert "b.py 4 devices waits, 2 ahead in the host's queue" in painted(console)[1]
+
+
+def test_only_the_prefix_of_output_is_dim():
+    console = terminal(io.StringIO(), verbose=True)
+    console(events.Output(6.0, "a.py", 1, BOTH, b"step 1\n"))
+    (line,) = console._lines
+    assert [(span.start, span.end, span.style) for span in line.spans] == [(0, len("a.py | "), "dim")]
+    assert not line.style

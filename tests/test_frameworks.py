@@ -26,14 +26,14 @@ def run(repository: Any, text: str) -> Any:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (SKIPPED + PYTEST, "skipped         tests/test_a.py: nothing ran: 1 item skipped"),
-        (SKIPPED + PASSED + PYTEST, "passed          tests/test_a.py: in"),
+        (SKIPPED + PYTEST, "skipped tests/test_a.py: nothing ran: 1 item skipped"),
+        (SKIPPED + PASSED + PYTEST, "passed tests/test_a.py in"),
         (
             f"{UNIT}    @unittest.skip('no GPU')\n    def test_x(self): pass\n{UNITTEST}",
-            "skipped         tests/test_a.py",
+            "skipped tests/test_a.py",
         ),
-        (f"{UNIT}    def test_x(self): pass\n{UNITTEST}", "passed          tests/test_a.py"),
-        (f"{UNIT}    def helper(self): pass\n{UNITTEST}", "failed          tests/test_a.py"),
+        (f"{UNIT}    def test_x(self): pass\n{UNITTEST}", "passed tests/test_a.py"),
+        (f"{UNIT}    def helper(self): pass\n{UNITTEST}", "failed tests/test_a.py"),
     ],
     ids=["pytest skips all", "pytest skips one", "unittest skips all", "unittest passes", "unittest has none"],
 )
@@ -44,14 +44,14 @@ def test_what_ran_decides(repository: Any, text: str, says: str) -> None:
 
 def test_a_file_that_has_its_own_report_is_judged_by_its_exit_code(repository: Any) -> None:
     own = PYTEST.replace("[__file__]", "[__file__, '--junitxml=own.xml']")
-    assert "passed          tests/test_a.py" in run(repository, PASSED + own).out
+    assert "passed tests/test_a.py" in run(repository, PASSED + own).out
     assert (repository.root / "own.xml").exists()
 
 
 def test_the_options_that_the_user_gives_pytest_are_kept(repository: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTEST_ADDOPTS", "-k nothing_of_that_name")
     said = run(repository, PASSED + PYTEST)
-    assert "failed          tests/test_a.py" in said.out
+    assert "failed tests/test_a.py" in said.out
     assert "1 deselected" in said.out
 
 

@@ -167,7 +167,7 @@ def test_a_test_that_runs_on_gpus_only_is_skipped_on_virtual_devices_with_the_re
     why = (
         "runs on GPUs only (REQUIRES_GPU), and this run has 8 virtual devices, no GPU. Run it on a host with 2 GPUs"
     )
-    assert f"skipped         tests/test_gpu.py: {why}" in output
+    assert f"skipped tests/test_gpu.py: {why}" in output
     assert output.splitlines()[-1].startswith("1 passed, 1 skipped in ")
     assert repository.path("ran").exists() and not repository.path("never").exists()
     report = JUnitXml.fromfile(str(repository.path("report.xml")))
@@ -423,7 +423,8 @@ def test_a_failed_prepare_phase_is_red_with_its_log_and_leases_nothing(repositor
     phased(repository, "a", "raise KeyError('no such model')", "Path('executed').touch()", gpus=2)
     code, output = repository.run("run", "tests/test_a.py", "--devices", "cpu:2", "--junit", "report.xml")
     assert code == 1, output
-    assert "failed          tests/test_a.py: in its prepare phase: exit code 1" in output
+    assert "failed tests/test_a.py: KeyError: 'no such model'" in output
+    assert "    at:     tests/test_a.py:" in output and "): in its prepare phase: exit code 1" in output
     assert "    | KeyError: 'no such model'" in output
     assert "granted" not in output
     assert not repository.path("executed").exists()

@@ -69,9 +69,9 @@ def test_a_file_of_tests_runs_as_pytest_and_each_item_stands_in_the_report(proje
     )
     said = project.run()
     assert said.code == 1
-    assert "failed          tests/test_a.py: exit code 1: 1 passed, 1 skipped, 1 failed, 1 error\n" in said.out
-    assert "    failed      tests.test_a::test_bad: " in said.out
-    assert "    error       tests.test_a::test_error: " in said.out
+    assert "): exit code 1: 1 passed, 1 skipped, 1 failed, 1 error\n" in said.out
+    assert "    failed  tests.test_a::test_bad: " in said.out
+    assert "    error   tests.test_a::test_error: " in said.out
     assert project.cases() == {
         "tests/test_a.py": "failure",
         "tests.test_a::test_good": "passed",
@@ -117,7 +117,7 @@ def test_nothing_of_pytest_is_green_that_did_not_run(
     if args[:1] == ["--"]:
         assert said.code == 1, "what pytest was told to read as paths is no option any more"
     else:
-        assert f"{outcome:<15} a: {sentence}" in said.out, said.out
+        assert f"[1/1] {outcome} a" in said.out and sentence in said.out, said.out
     assert said.code == (1 if outcome == "failed" else 0)
     assert ("nothing ran: 1 skipped" in _last(said)) is (outcome == "skipped")
 
@@ -188,8 +188,16 @@ def test_steps_run_one_after_another_in_one_lease_each_with_its_own_line(project
     assert said.code == 0, said.out
     (save, resume) = (line.split() for line in (project.root / "seen").read_text().splitlines())
     assert (save[:2], resume[0], save[-1]) == (["save", "1"], "resume", resume[-1])
-    assert "    passed      step 1 of 3: run.sh[STEP=1 save]\n" in said.out
-    assert "    passed      step 3 of 3: tests/test_a.py\n    passed      tests.test_a::test_a\n" in said.out
+    assert project.cases() == dict.fromkeys(
+        [
+            "save-then-resume",
+            "step 1 of 3: run.sh[STEP=1 save]",
+            "step 2 of 3: run.sh[resume]",
+            "step 3 of 3: tests/test_a.py",
+            "tests.test_a::test_a",
+        ],
+        "passed",
+    )
 
 
 def test_a_tests_environment_does_not_reach_the_process_that_runs_its_steps(project: Project) -> None:
@@ -217,9 +225,9 @@ def test_the_first_step_that_fails_ends_the_test_and_the_rest_is_told(project: P
     project.write("tests/test_a.py", "def test_a(): pass")
     said = project.run()
     assert said.code == 1
-    assert "failed          save-then-resume: exit code 7: 1 passed, 1 skipped, 1 failed\n" in said.out
-    assert "    failed      step 2 of 3: run.sh[resume]: exit code 7\n" in said.out
-    assert "    skipped     step 3 of 3: tests/test_a.py: not started\n" in said.out
+    assert "failed save-then-resume: exit code 7: 1 passed, 1 skipped, 1 failed\n" in said.out
+    assert "    failed  step 2 of 3: run.sh[resume]: exit code 7\n" in said.out
+    assert "    skipped step 3 of 3: tests/test_a.py: not started\n" in said.out
 
 
 @pytest.mark.parametrize("body", ["import os\ndef test_a(): os._exit(0)", "def test_a(): pass"])
@@ -229,7 +237,7 @@ def test_a_step_of_pytest_that_ran_nothing_is_red_too(project: Project, body: st
     project.write("run.sh", "true")
     project.write("tests/test_a.py", body)
     said = project.run()
-    assert said.code == 1 and "failed          s: it exited with 0, " in said.out, said.out
+    assert said.code == 1 and "failed s: it exited with 0, " in said.out, said.out
 
 
 def test_what_is_disabled_is_skipped_with_its_reason(project: Project) -> None:
@@ -237,7 +245,7 @@ def test_what_is_disabled_is_skipped_with_its_reason(project: Project) -> None:
     project.write("run.sh", "true")
     project.write("tests/test_a.py", "def test_a(): assert 0")
     said = project.run()
-    assert said.code == 0 and "skipped         tests/test_a.py: disabled: flaky, see #12\n" in said.out
+    assert said.code == 0 and "skipped tests/test_a.py: disabled: flaky, see #12\n" in said.out
     project.suite('{ path = "tests/test_a.py", disabled = "flaky, see #12" }')
     said = project.run()
     assert said.code == 0 and _last(said).startswith("nothing ran: 1 skipped")
@@ -251,7 +259,7 @@ def test_a_retried_test_passes_as_flaky_and_never_hides_its_first_failure(projec
     assert "; flaky: passed on attempt 2 of 3, after exit code 7\n" in said.out
     project.write("run.sh", "exit 7")
     said = project.run()
-    assert said.code == 1 and "failed          run.sh: exit code 7, on attempt 3 of 3\n" in said.out
+    assert said.code == 1 and "failed run.sh: exit code 7, on attempt 3 of 3\n" in said.out
 
 
 def test_settings_of_project_suite_and_entry_the_inner_wins(project: Project) -> None:
@@ -387,10 +395,10 @@ def test_a_module_of_the_repository_runs(project: Project) -> None:
     [
         (
             '{ command = ["bash", "-c", "pytest tests/test_bad.py; exit 0"] }',
-            "failed          x: it exited with 0, though",
+            "failed x: it exited with 0, though",
         ),
-        ('{ command = ["pytest", "tests/test_skipped.py"] }', "skipped         x: nothing ran: 2 items skipped"),
-        ('"drops.sh"', "failed          x: it exited with 0, though 1 item failed"),
+        ('{ command = ["pytest", "tests/test_skipped.py"] }', "skipped x: nothing ran: 2 items skipped"),
+        ('"drops.sh"', "failed x: it exited with 0, though 1 item failed"),
     ],
 )
 def test_a_step_that_runs_pytest_by_itself_is_judged_by_its_items(project: Project, step: str, says: str) -> None:

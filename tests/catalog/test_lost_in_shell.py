@@ -107,4 +107,4 @@ def test_such_a_script_is_refused_with_its_line_and_a_sound_one_is_run(repositor
     assert (
         "refused         tests/a.sh: tests/a.sh:2: the exit code of a pipe is that of its last program" in said.out
     )
-    assert "passed          tests/b.sh" in said.out
+    assert "passed tests/b.sh" in said.out

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from trainci.reports import last_lines
+from trainci.model.diagnosis import Blame, Diagnosis
+from trainci.reports import last_lines, telling_lines
 
 
 def test_a_bar_of_any_length_leaves_the_lines_before_it_in_sight(tmp_path: Path):
@@ -39,3 +40,36 @@ def test_what_is_no_log_has_no_lines(tmp_path: Path, what: str):
     elif what == "a folder":
         log.mkdir()
     assert last_lines(log, 3) == []
+
+
+CAUSE = Diagnosis(Blame.CODE, "exception", "it raised", "ValueError: bad", 4)
+
+
+def test_what_led_to_the_cause_is_shown_and_not_a_noisy_teardown(tmp_path: Path):
+    log = tmp_path / "log"
+    teardown = "\n".join(f"[rank{n}]: destroying the process group" for n in range(500))
+    log.write_text(f"step 1\nTraceback\n  File 'x.py', line 3\nValueError: bad\nafter 1\nafter 2\n{teardown}\n")
+    assert telling_lines(log, CAUSE, 7) == [
+        "step 1",
+        "Traceback",
+        "  File 'x.py', line 3",
+        "ValueError: bad",
+        "after 1",
+        "after 2",
+        "… 500 more lines",
+    ]
+
+
+def test_of_several_ranks_that_say_the_same_the_first_counts(tmp_path: Path):
+    log = tmp_path / "log"
+    log.write_text("".join(f"[rank{n}]: frame of {n}\n[rank{n}]: ValueError: bad\n" for n in range(64)))
+    assert telling_lines(log, CAUSE, 5)[:2] == ["[rank0]: frame of 0", "[rank0]: ValueError: bad"]
+
+
+@pytest.mark.parametrize("diagnosis", [None, CAUSE, Diagnosis(Blame.CODE, "exit-code", "", "fact: exit code 1")])
+def test_where_the_cause_is_near_the_end_or_not_in_the_log_its_last_lines_are_shown(tmp_path: Path, diagnosis):
+    log = tmp_path / "log"
+    log.write_text("".join(f"{n}\n" for n in range(100)))
+    assert telling_lines(log, diagnosis, 3) == ["97", "98", "99"]
+    log.write_text("".join(f"{n}\n" for n in range(100)) + "ValueError: bad\n")
+    assert telling_lines(log, diagnosis, 3) == ["98", "99", "ValueError: bad"]

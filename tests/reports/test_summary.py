@@ -44,7 +44,7 @@ def test_beyond_what_github_shows_the_tests_that_passed_are_only_counted():
     text = markdown(run)
     assert len(text.encode()) <= 1 << 20
     assert "| ❌ failed |" in text and REPLAY.split()[0] in text and "| ✅ passed |" not in text
-    assert text.endswith("… and 30000 tests that passed.\n")
+    assert text.endswith("… and 30000 tests that passed: GitHub shows no more of a step than 1 MiB.\n")
     assert "Nothing ran" not in text
     assert markdown(replace(run, results=run.results[-10:])).count("| ✅ passed |") == 9
 
@@ -54,8 +54,8 @@ def test_each_item_of_a_test_stands_below_it() -> None:
     attempt = Attempt(Test("a.py"), 1, 0.0, 1.0, 2.0, Ending(Cause.EXITED, 1), "log", results=Results(items))
     result = Result("a.py", Verdict(Outcome.FAILED, "exit code 1"), (attempt,))
     rows = markdown(Run("r", "c", 0.0, 1.0, (result,), "no GPU", 1)).splitlines()
-    assert rows[4].startswith("| ❌ failed | <code>a.py</code>")
-    assert rows[5:7] == [
+    assert rows[8].startswith("| ❌ failed | <code>a.py</code>")
+    assert rows[9:11] == [
         "| ✅ passed | ↳ <code>tests.a::test&#95;a</code> | 1.0 s | |".replace("::", "&#58;&#58;"),
         "| ❌ failed | ↳ <code>b&#124;c</code> | 0.0 s | |",
     ]

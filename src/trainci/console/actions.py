@@ -9,61 +9,56 @@ from typing import TextIO
 from trainci.console.plain import Console
 from trainci.github import actions as github
 from trainci.model import events
-from trainci.model.run import Outcome, Result, Run
+from trainci.model.run import Result, Run
 from trainci.reports import read_log
+from trainci.reports.reason import reason, red
 
 
 class GithubConsole(Console):
-    """One foldable group per test; nothing that a test prints or is called is taken for a workflow command.
+    """One foldable group for each attempt; nothing that a test prints or is called is taken for a workflow command.
 
-    Groups cannot nest, so one test at a time streams into its group, and those that end meanwhile follow from
-    their logs.
+    A group's title bears the verdict, and stands before what it folds: so the log of an attempt follows once the
+    attempt has ended. What runs alone streams, for whoever watches the job, and its verdict follows it.
     """
 
     def __init__(self, stream: TextIO, clock: Callable[[], float], root: Path, token: str) -> None:
         super().__init__(stream, clock)
         self._root = root
         self._token = token
-        self._logs: dict[str, Path] = {}
+        self._logs: dict[str, tuple[int, Path]] = {}
         self._open = ""
         self._stopped = False
-        self._held_back: list[events.Event] = []
-        self._begun: set[tuple[str, int]] = set()
         self._annotations = 0
+
+    @property
+    def _streams(self) -> bool:
+        return len(self._planned) == 1
 
     def _on(self, event: events.Event) -> None:
         match event:
             case events.Queued():
-                self._logs[event.test_id] = self._root / event.log
-            case events.Started() | events.Output() if (event.test_id, event.attempt) not in self._begun:
-                # Output comes by a way of its own, and may be the first of them.
-                self._begun.add((event.test_id, event.attempt))
-                if not self._open:
-                    self._open_group(event.test_id)
-        own = isinstance(event, events.TestEvent) and event.test_id == self._open
-        if isinstance(event, events.Output) and not own:
-            return
-        if self._open and isinstance(event, events.TestEvent) and not own:
-            if isinstance(event, events.Concluded) or (isinstance(event, events.Ended) and event.final):
-                self._held_back.append(event)
-            return
+                self._fold(event.test_id, f"{event.test_id}: tried again")
+                self._logs[event.test_id] = (event.attempt, self._root / event.log)
+                if self._streams:
+                    self._open_group(_attempt(event.test_id, event.attempt))
+            case events.Output() if not self._streams:
+                return
+            case events.Concluded():
+                self._fold(event.test_id, self._verdict_line(event.test_id, event.verdict))
         super()._on(event)
-        if isinstance(event, events.Ended) and event.final:
-            self._end(event.test_id)
 
-    def _end(self, test_id: str) -> None:
-        if test_id == self._open:
+    def _fold(self, test_id: str, title: str) -> None:
+        """Fold what the last attempt of a test printed, if there was one."""
+        attempt, log = self._logs.pop(test_id, (0, None))
+        if self._open:
             self._close_group()
-        else:
-            self._open_group(test_id)
-            self._show_log(test_id)
+        elif log is not None:
+            self._open_group(_attempt(title, attempt))
+            self._show_log(test_id, log)
             self._close_group()
-        held_back, self._held_back = self._held_back, []
-        for event in held_back:
-            self._on(event)
 
-    def _show_log(self, test_id: str) -> None:
-        for data in read_log(self._logs[test_id]):
+    def _show_log(self, test_id: str, log: Path) -> None:
+        for data in read_log(log):
             self._output(test_id, data)
             if self.hurried:
                 self.note(f"{test_id} | … the rest is in the log")
@@ -71,7 +66,7 @@ class GithubConsole(Console):
         self._finish(test_id)
 
     def summary(self, run: Run, root: Path) -> None:
-        count = sum(result.verdict.outcome not in (Outcome.PASSED, Outcome.SKIPPED) for result in run.results)
+        count = len(red(run))
         self._annotations = github.annotations_shown(count)
         super().summary(run, root)
         if left := count - github.annotations_shown(count):
@@ -80,15 +75,14 @@ class GithubConsole(Console):
     def _details(self, run: Run, result: Result, root: Path) -> None:
         if self._annotations:
             self._annotations -= 1
-            file = result.test_id.partition("[")[0]
-            self._command(github.annotation(result.verdict.sentence, file=file, line=1, title=result.test_id))
+            self._command(annotation(result))
         self._stop_commands()
         super()._details(run, result, root)
         self._resume_commands()
 
-    def _open_group(self, test_id: str) -> None:
-        self._open = test_id
-        self._command(github.group(test_id))
+    def _open_group(self, title: str) -> None:
+        self._open = title
+        self._command(github.group(title))
         self._stop_commands()
 
     def _close_group(self) -> None:
@@ -109,3 +103,15 @@ class GithubConsole(Console):
 
     def _write(self, text: str) -> None:
         super()._write(text if self._stopped else "\n".join(map(github.inert, text.split("\n"))))
+
+
+def _attempt(title: str, attempt: int) -> str:
+    return title if attempt == 1 else f"{title}, attempt {attempt}"
+
+
+def annotation(result: Result) -> str:
+    """A red test, at the place in the repository where it failed, else at its file."""
+    diagnosis = result.verdict.diagnosis
+    frame = diagnosis.frame if diagnosis else None
+    file, line = (frame.file, frame.line) if frame else (result.test_id.partition("[")[0], 1)
+    return github.annotation(reason(result.verdict), file=file, line=line, title=result.test_id)

@@ -1,8 +1,9 @@
-"""A terminal: output scrolls above a table of what runs, against what was expected of it."""
+"""A terminal: a table of what runs and waits, against what was expected of it, below a line for each ended test."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
@@ -13,17 +14,37 @@ from rich.table import Table
 from rich.text import Text
 
 from trainci import schedule
-from trainci.console.plain import COLORS, Console, clock_time, duration
+from trainci.console.plain import Console, color_of
 from trainci.model import events
 from trainci.model.device import Pool
 from trainci.model.run import Outcome, Phase, Run
 from trainci.model.selection import Selection
 from trainci.model.tests import Test
-from trainci.text import counted
+from trainci.output.screen import Screen
+from trainci.reports.words import clock_time, duration
+from trainci.text import counted, printable
+
+# As much of a test's output as its last lines are looked for in, and how many of them are shown.
+_TAIL = 1 << 13
+_MOST_TAIL_LINES = 4
+_MOST_WAITING = 3
+
+
+@dataclass
+class _Row:
+    """A test that was started: since when, why it waits where it does, and the end of what it printed."""
+
+    test: Test
+    since: float
+    state: str = ""
+    tail: bytes = b""
 
 
 class LiveConsole(Console):
-    """The console of a person who watches. ``expected`` maps test ids to seconds."""
+    """The console of a person who watches. ``expected`` maps test ids to seconds.
+
+    Of what runs it shows the last lines; where it is not to skip anything, all output scrolls by.
+    """
 
     def __init__(
         self,
@@ -38,8 +59,9 @@ class LiveConsole(Console):
         self._pool = pool
         self._expected = expected
         self._waiting = dict(self._tests)
-        self._running: dict[str, tuple[Test, float, str]] = {}
+        self._rows: dict[str, _Row] = {}
         self._outcomes: list[Outcome] = []
+        self._lines: list[Text] = []
         self._rich = rich.console.Console(file=stream, highlight=False, soft_wrap=True)
         self._live = rich.live.Live(
             console=self._rich, get_renderable=self._render, refresh_per_second=4, transient=True
@@ -51,53 +73,103 @@ class LiveConsole(Console):
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.flush()
         self._live.stop()
 
-    def _on(self, event: events.Event) -> None:
+    def __call__(self, event: events.Event) -> None:
+        """See Console; what runs is known in a quiet run, too."""
         self._track(event)
-        super()._on(event)
+        super().__call__(event)
+
+    def flush(self) -> None:
+        """See Console. In one go: the table below is painted again each time."""
+        if self._lines:
+            lines, self._lines = self._lines, []
+            self._rich.print(Text("\n").join(lines))
+
+    def skipped(self, test_id: str, lines: int) -> None:
+        """See Console; whoever sees only the end of the output misses none of it."""
+        if not self.skips:
+            super().skipped(test_id, lines)
 
     def summary(self, run: Run, root: Path) -> None:
         """See Console; the table of running tests is gone by then."""
+        self.flush()
         self._live.stop()
         super().summary(run, root)
+
+    def _on(self, event: events.Event) -> None:
+        if isinstance(event, events.Concluded):
+            self._write(self._verdict_line(event.test_id, event.verdict))
+        elif not self.skips or isinstance(event, events.Interrupted):
+            super()._on(event)
 
     def _track(self, event: events.Event) -> None:
         match event:
             case events.Queued():
                 self._waiting.pop(event.test_id, None)
-                self._show_as(event, "waiting for devices")
+                self._show_as(event, "waits for its devices")
+            case events.Waiting():
+                self._show_as(event, f"waits, {event.ahead} ahead in the host's queue")
             case events.Started():
                 self._show_as(event, "prepares" if event.phase is Phase.PREPARE else "")
+            case events.Output() if row := self._rows.get(event.test_id):
+                row.tail = (row.tail + event.data)[-_TAIL:]
             case events.Ended(final=False):
-                self._show_as(event, "waiting for devices")
+                self._show_as(event, "waits for its devices")
             case events.Ended():
-                self._running.pop(event.test_id, None)
+                self._rows.pop(event.test_id, None)
             case events.Concluded():
                 self._outcomes.append(event.verdict.outcome)
 
     def _show_as(self, event: events.TestEvent, state: str) -> None:
         """``state`` is empty for a test that holds its devices."""
-        self._running[event.test_id] = (self._tests[event.test_id], event.at, state)
+        row = self._rows.get(event.test_id)
+        tail = row.tail if row else b""
+        self._rows[event.test_id] = _Row(self._tests[event.test_id], event.at, state, tail)
 
     def _render(self) -> Group:
-        table = Table(box=None, show_header=False, pad_edge=False)
+        now = self._clock()
+        # The renderer has a thread of its own: it works on a copy.
+        rows = list(self._rows.values())
+        room = self._rich.size.height - 4 - len(rows)
+        most = min(_MOST_TAIL_LINES, max(0, room // max(1, len(rows))))
+        parts: list[Table | Text] = []
+        for row in rows:
+            parts.append(self._row(row, now))
+            parts += [_cut(Text(f"   {line}", style="dim")) for line in _last_lines(row.tail, most)]
+        if room > _MOST_WAITING:
+            parts += [_cut(Text(line)) for line in self._held_up(rows)]
+        return Group(*parts, _cut(Text(self._footer(now))))
+
+    def _row(self, row: _Row, now: float) -> Table:
+        table = Table.grid(padding=(0, 1), expand=False)
         # What does not fit is cut off: a second line would scroll with every repaint.
         # Of the columns, rich narrows first those that might wrap: the ids.
         for is_id in (False, True, False, False):
             table.add_column(no_wrap=not is_id)
-        now = self._clock()
-        # The renderer has a thread of its own: it works on a copy.
-        for test, since, state in list(self._running.values()):
-            expected = self._expected.get(test.id)
-            against = f" of about {duration(expected)}" if expected else ""
-            cells = ("▶", test.id, counted(test.num_gpus, "device"), state or duration(now - since) + against)
-            # As Text: rich would take the brackets of an id for its markup.
-            table.add_row(*(Text(cell, no_wrap=True, overflow="ellipsis") for cell in cells))
-        return Group(table, Text(self._footer(now), no_wrap=True, overflow="ellipsis"))
+        expected = self._expected.get(row.test.id)
+        against = f" of about {duration(expected)}" if expected else ""
+        state = row.state or duration(now - row.since) + against
+        cells = ("▶", row.test.id, counted(row.test.num_gpus, "device"), state)
+        # As Text: rich would take the brackets of an id for its markup.
+        table.add_row(*(_cut(Text(cell)) for cell in cells))
+        return table
+
+    def _held_up(self, rows: list[_Row]) -> list[str]:
+        """What was not started yet, and why."""
+        free = len(self._pool.devices) - sum(row.test.num_gpus for row in rows if row.state != "prepares")
+        waiting = list(self._waiting.values())
+        lines = [
+            f"⏸ {printable(test.id)}: needs {counted(test.num_gpus, 'device')}, {free} free"
+            if test.num_gpus > free
+            else f"⏸ {printable(test.id)}: waits for its turn"
+            for test in waiting[:_MOST_WAITING]
+        ]
+        return lines + ([f"⏸ and {len(waiting) - _MOST_WAITING} more"] if len(waiting) > _MOST_WAITING else [])
 
     def _footer(self, now: float) -> str:
-        running = [(test, since) for test, since, state in list(self._running.values()) if not state]
+        running = [(row.test, row.since) for row in list(self._rows.values()) if not row.state]
         in_use = sum(test.num_gpus for test, _ in running)
         passed = self._outcomes.count(Outcome.PASSED)
         kind = "virtual device" if self._pool.virtual else "device"
@@ -115,12 +187,28 @@ class LiveConsole(Console):
         return " · ".join(parts)
 
     def _output_text(self, test_id: str, text: str) -> None:
-        # In one go: the table below is painted again each time.
-        lines = text.split("\n")[:-1]
-        painted = [Text(f"{test_id} | ", style="dim") + Text.from_ansi(line) for line in lines]
-        if painted:
-            self._rich.print(Text("\n").join(painted))
+        prefix = (f"{test_id} | ", "dim")
+        self._lines += [Text.assemble(prefix, Text.from_ansi(line)) for line in text.split("\n")[:-1]]
 
-    def _write(self, line: str) -> None:
-        style = next((f"color({code - 30})" for word, code in COLORS.items() if line.startswith(word)), "")
-        self._rich.print(Text(line, style=style))
+    def _write_short(self, text: str) -> None:
+        self._write(text)
+        self._lines[-1].truncate(self._rich.width, overflow="ellipsis")
+
+    def _write(self, text: str) -> None:
+        color = color_of(text)
+        self._lines.append(Text(text, style=f"color({color - 30})" if color else ""))
+
+
+def _cut(text: Text) -> Text:
+    """``text`` on one line of whatever width there is."""
+    text.no_wrap, text.overflow = True, "ellipsis"
+    return text
+
+
+def _last_lines(tail: bytes, most: int) -> list[str]:
+    """What a terminal would show last of the output that ends with ``tail``, the unfinished line included."""
+    if not (most and tail):
+        return []
+    screen = Screen()
+    lines = [*screen.feed(tail), *screen.finish()]
+    return [printable(line) for line in lines if line.strip()][-most:]

@@ -119,6 +119,8 @@ class Painter:
         for paint in waiting:
             paint()
             self._took_at = time.monotonic()
+        self._console.flush()
+        self._took_at = time.monotonic()
         if self._console.skips and waiting:
             with self._changed:
                 self._changed.wait_for(lambda: self._closing, _TICK_S)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import time
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
 from trainci.model import events
-from trainci.model.run import Cause, Ending, Outcome, Phase, Result, Run
+from trainci.model.run import Cause, Ending, Outcome, Phase, Result, Run, Verdict
 from trainci.output.screen import Screen
-from trainci.reports import items_of, last_lines, why
+from trainci.reports import items_of, telling_lines
+from trainci.reports.reason import particulars, reason, red
+from trainci.reports.words import clock_time, totals
 from trainci.text import counted, printable
 
 _SHOWN_LINES = 15
 _SHOWN_ITEMS = 20
 # The color of each outcome that has one, as a code of ECMA-48's SGR.
-COLORS = {"passed": 32, "failed": 31, "timed out": 31, "refused": 31, "machine's fault": 33}
+_COLORS = {"passed": 32, "failed": 31, "timed out": 31, "refused": 31, "machine's fault": 33, "unsure": 33}
+# An outcome begins a line, or follows what it counts: [12:00:00] [3/12] passed.
+_OUTCOME = re.compile(r"(?:\[[\d:/]+\] )*(" + "|".join(_COLORS) + r")\b")
 
 
 class Console:
@@ -31,6 +35,8 @@ class Console:
         self._stream = stream
         self._clock = clock
         self._screens: dict[str, Screen] = {}
+        self._planned: frozenset[str] = frozenset()
+        self._concluded = 0
         self.skips = skips
         self.hurried = False
         self.quiet = False
@@ -40,12 +46,21 @@ class Console:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stream.flush()
+        self.flush()
 
     def __call__(self, event: events.Event) -> None:
         """Paint an event of the run."""
+        match event:
+            case events.RunStarted():
+                self._planned = frozenset(test.test_id for test in event.tests)
+            case events.Concluded() if event.test_id in self._planned:
+                self._concluded += 1
         if not self.quiet or isinstance(event, events.Interrupted):
             self._on(event)
+
+    def flush(self) -> None:
+        """All that was painted is to be seen."""
+        self._stream.flush()
 
     def note(self, text: str) -> None:
         """Say something that no event says."""
@@ -58,16 +73,33 @@ class Console:
             self._write(f"{test_id} | … {lines:,} lines more in the log")
 
     def summary(self, run: Run, root: Path) -> None:
-        """What became of each test, and for each that did not pass its last lines, its log and how to replay it."""
+        """Each test that is red, with all that tells why; then a line for each of them, and the counts.
+
+        Last is where the eye is.
+        """
+        found = red(run)
+        for result in found:
+            self._write("")
+            self._details(run, result, root)
         self._write("")
-        for result in run.results:
-            if self.quiet and result.verdict.outcome is Outcome.PASSED:
-                continue
-            self._write(printable(_result_line(result)))
-            self._items(result)
-            if result.verdict.outcome not in (Outcome.PASSED, Outcome.SKIPPED):
-                self._details(run, result, root)
+        for result in found:
+            self._write_short(_line_of(result))
         self._write(totals(run))
+
+    def _details(self, run: Run, result: Result, root: Path) -> None:
+        verdict = result.verdict
+        self._write(f"{verdict.outcome.value}: {printable(result.test_id)}")
+        self._write(f"    {reason(verdict)}")
+        for label, text in particulars(verdict):
+            self._write(f"    {label + ':':<7} {text}")
+        self._items(result)
+        if result.attempts:
+            log = result.attempts[-1].log
+            for line in telling_lines(root / log, verdict.diagnosis, _SHOWN_LINES):
+                self._write(f"    | {line}")
+            self._write(f"    log:    {log}")
+        if replay := run.replay.get(result.test_id):
+            self._write(f"    replay: {printable(replay)}")
 
     def _items(self, result: Result) -> None:
         """The items that did not pass, and every step."""
@@ -76,20 +108,9 @@ class Console:
         for item in items:
             if steps or item.outcome != "passed":
                 why = printable(item.message.partition("\n")[0])
-                self._write(f"    {item.outcome:<11} {item.name}" + (f": {why}" if why else ""))
+                self._write(f"    {item.outcome:<7} {item.name}" + (f": {why}" if why else ""))
         if more:
             self._write(f"    and {counted(more, 'item')} more")
-
-    def _details(self, run: Run, result: Result, root: Path) -> None:
-        if said := why(result.verdict):
-            self._write(f"    why:    {said}")
-        if result.attempts:
-            log = result.attempts[-1].log
-            for line in last_lines(root / log, _SHOWN_LINES):
-                self._write(f"    | {line}")
-            self._write(f"    log:    {log}")
-        if replay := run.replay.get(result.test_id):
-            self._write(f"    replay: {printable(replay)}")
 
     def _on(self, event: events.Event) -> None:
         match event:
@@ -98,8 +119,19 @@ class Console:
                 return
             case events.Ended():
                 self._finish(event.test_id)
-        if text := _sentence(event):
+        if text := self._sentence(event):
             self._write(f"[{clock_time(event.at)}] {printable(text)}")
+
+    def _sentence(self, event: events.Event) -> str:
+        if isinstance(event, events.Concluded):
+            return self._verdict_line(event.test_id, event.verdict)
+        return _sentence(event)
+
+    def _verdict_line(self, test_id: str, verdict: Verdict) -> str:
+        """``[3/12] passed tests/test_a.py in 1.0 s``; what could not be run does not count."""
+        counter = f"[{self._concluded}/{len(self._planned)}] " if test_id in self._planned else ""
+        said = f" {verdict.sentence}" if verdict.outcome is Outcome.PASSED else f": {reason(verdict)}"
+        return printable(f"{counter}{verdict.outcome.value} {test_id}{said}")
 
     def _output(self, test_id: str, data: bytes) -> None:
         screen = self._screens.get(test_id)
@@ -117,20 +149,19 @@ class Console:
             begin = f"{test_id} | "
             self._write(begin + text[:-1].replace("\n", f"\n{begin}"))
 
+    def _write_short(self, text: str) -> None:
+        """A line that may be cut to what the reader has room for."""
+        self._write(text)
+
     def _write(self, text: str) -> None:
-        color = next((code for word, code in COLORS.items() if text.startswith(word)), 0) if self.colors else 0
+        color = color_of(text) if self.colors else 0
         self._stream.write(f"\033[{color}m{text}\033[0m\n" if color else f"{text}\n")
-        self._stream.flush()
 
 
-def totals(run: Run) -> str:
-    """The last line of a run: how many tests ended how, in what time, on what."""
-    counts = dict.fromkeys(Outcome, 0)
-    for result in run.results:
-        counts[result.verdict.outcome] += 1
-    parts = [f"{count} {outcome.value}" for outcome, count in counts.items() if count] or ["no tests"]
-    nothing_ran = "nothing ran: " if counts[Outcome.SKIPPED] == len(run.results) > 0 else ""
-    return f"{nothing_ran}{', '.join(parts)} in {duration(run.ended_at - run.started_at)} · {run.devices}"
+def color_of(line: str) -> int:
+    """The color of the outcome that ``line`` tells, 0 where it tells none."""
+    found = _OUTCOME.match(line)
+    return _COLORS[found[1]] if found else 0
 
 
 def _sentence(event: events.Event) -> str:
@@ -147,26 +178,11 @@ def _sentence(event: events.Event) -> str:
             return f"{event.test_id}: prepared"
         case events.Ended(ending=Ending(cause=Cause.LOST | Cause.NEVER_STARTED, detail=detail)):
             return f"{event.test_id}: attempt {event.attempt} was lost: {detail}"
-        case events.Concluded():
-            return f"{event.test_id}: {event.verdict.outcome.value}, {event.verdict.sentence}"
         case events.Interrupted():
             return "interrupted: ending every test; the reports are still written"
         case _:
             return ""
 
 
-def _result_line(result: Result) -> str:
-    return f"{result.verdict.outcome.value:<15} {result.test_id}: {result.verdict.sentence}"
-
-
-def clock_time(at: float) -> str:
-    """A Unix time as people read it on a clock, in the local zone."""
-    return time.strftime("%H:%M:%S", time.localtime(at))
-
-
-def duration(seconds: float) -> str:
-    """``5.4 s``, ``1 min 34 s``, ``2 h 05 min``."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min {rest:02d} s"
+def _line_of(result: Result) -> str:
+    return f"{result.verdict.outcome.value:<15} {printable(result.test_id)}: {reason(result.verdict)}"

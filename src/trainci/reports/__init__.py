@@ -7,9 +7,9 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from trainci.model.run import Item, Result, Verdict
+from trainci.model.diagnosis import Diagnosis
+from trainci.model.run import Item, Result
 from trainci.output.screen import Screen
-from trainci.text import printable
 
 _CHUNK = 1 << 16
 # What is read of the end of a log at first, and at most, to find lines in it.
@@ -17,6 +17,8 @@ _WINDOW = 1 << 14
 _LARGEST_WINDOW = 1 << 22
 # A program repaints no more lines than a terminal has.
 _SCREEN_LINES = 50
+_MOST_AFTER = 20_000
+_AFTER_EVIDENCE = 2
 
 
 def last_lines(log: Path, count: int) -> list[str]:
@@ -30,6 +32,23 @@ def last_lines(log: Path, count: int) -> list[str]:
         if whole or len(lines) > count or window >= _LARGEST_WINDOW:
             return lines[-count:]
         window *= 4
+
+
+def telling_lines(log: Path, diagnosis: Diagnosis | None, count: int) -> list[str]:
+    """Up to ``count`` lines of a log that tell why: its last ones, or those around the evidence.
+
+    A launcher's report and what ends after a failure may be longer than what anybody reads; what led to the
+    evidence is above it. A line that begins with ``…`` counts those that are left out below.
+    """
+    evidence = diagnosis.evidence if diagnosis and diagnosis.line else ""
+    lines = last_lines(log, _MOST_AFTER) if evidence else last_lines(log, count)
+    places = [place for place, line in enumerate(lines) if evidence and evidence in line]
+    if not places or len(lines) - places[0] <= count:
+        return lines[-count:]
+    # Of several ranks that say the same the first counts.
+    end = min(len(lines), places[0] + 1 + _AFTER_EVIDENCE)
+    left = len(lines) - end
+    return [*lines[max(0, end - count + 1) : end], f"… {left:,} more lines"]
 
 
 def _lines_of_end(log: Path, window: int) -> tuple[list[str], bool]:
@@ -72,13 +91,3 @@ def items_of(result: Result, most: int) -> tuple[tuple[Item, ...], int]:
     if len(items) > most:
         items = tuple(sorted(items, key=lambda item: item.outcome == "passed"))
     return items[:most], max(0, len(items) - most)
-
-
-def why(verdict: Verdict) -> str:
-    """Whose fault a verdict finds it, by which rule, and the line of the log or the fact that says so."""
-    diagnosis = verdict.diagnosis
-    if diagnosis is None:
-        return ""
-    place = f"line {diagnosis.line}" if diagnosis.line else "the facts"
-    evidence = f": {printable(diagnosis.evidence)}" if diagnosis.evidence else ""
-    return f"{diagnosis.blame.value} ({diagnosis.rule}), {place}{evidence}"

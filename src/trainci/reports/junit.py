@@ -11,10 +11,14 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from trainci.host import files
 from trainci.model.run import Item, Outcome, Result, Run
-from trainci.reports import items_of, last_lines, why
+from trainci.reports import items_of, last_lines, telling_lines
+from trainci.reports.reason import particulars, reason
 
 _MOST_OUTPUT = 65536
 _MOST_ITEMS = 100_000
+_TELLING_LINES = 50
+# What went wrong in the test itself; anything else is an error, by JUnit's words.
+_OF_TESTS = (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.UNSURE)
 # XML 1.0 has no way to write these characters, not even escaped (https://www.w3.org/TR/xml/#charsets).
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -42,20 +46,31 @@ def _case(run: Run, result: Result, root: Path) -> TestCase:
     name = _text(result.test_id)
     case = TestCase(name, classname=_text(result.test_id.partition("[")[0]))
     case.time = round(sum(attempt.duration for attempt in result.attempts), 3)
-    outcome, said = result.verdict.outcome, why(result.verdict)
-    sentence = _text(f"{result.verdict.sentence}; {said}" if said else result.verdict.sentence)
+    outcome = result.verdict.outcome
+    sentence = _text(reason(result.verdict))
     output = "\n".join(last_lines(root / result.attempts[-1].log, 1000)) if result.attempts else ""
-    if outcome in (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.UNSURE):
-        case.result = [Failure(sentence, outcome.value)]
-    elif outcome is Outcome.SKIPPED:
+    if outcome is Outcome.SKIPPED:
         case.result = [Skipped(sentence)]
     elif outcome is not Outcome.PASSED:
-        case.result = [Error(sentence, outcome.value)]
+        kind = Failure if outcome in _OF_TESTS else Error
+        case.result = [kind(sentence, outcome.value)]
+        case.result[0].text = _text(_body(run, result, root))
     if output:
         case.system_out = _text(output[-_MOST_OUTPUT:])
     if replay := run.replay.get(result.test_id):
         case.system_err = _text(f"replay: {replay}")
     return case
+
+
+def _body(run: Run, result: Result, root: Path) -> str:
+    """The reason and all that tells why, as a terminal shows it."""
+    lines = [reason(result.verdict), *(f"{label}: {text}" for label, text in particulars(result.verdict))]
+    if result.attempts:
+        log = result.attempts[-1].log
+        lines += ["", *telling_lines(root / log, result.verdict.diagnosis, _TELLING_LINES), "", f"log: {log}"]
+    if replay := run.replay.get(result.test_id):
+        lines.append(f"replay: {replay}")
+    return "\n".join(lines)
 
 
 def _item(result: Result, item: Item) -> TestCase:

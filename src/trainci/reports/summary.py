@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from trainci.github.actions import LARGEST_SUMMARY
 from trainci.model.run import Outcome, Result, Run
-from trainci.reports import items_of, why
+from trainci.reports import items_of
+from trainci.reports.reason import is_red, particulars, reason, red
+from trainci.reports.words import totals
 from trainci.text import counted, printable
 
 _SIGNS = {Outcome.PASSED: "✅", Outcome.SKIPPED: "⏭️"}
@@ -16,26 +18,30 @@ _MOST_ITEMS = 100
 
 
 def markdown(run: Run, room: int = LARGEST_SUMMARY) -> str:
-    """Verdict, duration and devices of each test, and of each that did not pass why, and how to replay it.
+    """The counts, of each red test why and how to replay it, and the verdict, duration and devices of each test.
 
-    Beyond ``room`` bytes the tests that passed are only counted.
+    The most important stands first: what is cut off at ``room`` bytes, or by GitHub, are tests that passed, which
+    are counted.
     """
-    whole = _markdown(run, run.results)
+    whole = _markdown(run, [result for result in run.results if not is_red(result)])
     if len(whole.encode("utf-8", "backslashreplace")) <= room:
         return whole
-    shown = tuple(result for result in run.results if result.verdict.outcome is not Outcome.PASSED)
-    return f"{_markdown(run, shown)}… and {counted(len(run.results) - len(shown), 'test')} that passed.\n"
+    return _markdown(run, [result for result in run.results if result.verdict.outcome is Outcome.SKIPPED])
 
 
-def _markdown(run: Run, results: Sequence[Result]) -> str:
-    rows = "\n".join(row for result in results for row in (_row(result), *_item_rows(result)))
-    not_passed = [result for result in run.results if result.verdict.outcome is not Outcome.PASSED]
-    details = "".join(_details(run, result) for result in not_passed)
-    skipped = [result for result in not_passed if result.verdict.outcome is Outcome.SKIPPED]
-    nothing_ran = "**Nothing ran.**\n\n" if len(skipped) == len(run.results) else ""
+def _markdown(run: Run, fine: Sequence[Result]) -> str:
+    """``fine`` are the tests to show besides the red ones."""
+    found = red(run)
+    skipped = [result for result in run.results if result.verdict.outcome is Outcome.SKIPPED]
+    rows = "\n".join(row for result in (*found, *fine) for row in (_row(result), *_item_rows(result)))
+    left = len(run.results) - len(found) - len(fine)
+    more = (
+        f"\n… and {counted(left, 'test')} that passed: GitHub shows no more of a step than 1 MiB.\n" if left else ""
+    )
     return (
         f"### trainci · {_text(run.devices)} · {_text(run.commit[:12]) or 'no commit'}\n\n"
-        f"| verdict | test | duration | devices |\n|---|---|---|---|\n{rows}\n\n{nothing_ran}{details}"
+        f"**{_text(totals(run))}**\n\n{''.join(_details(run, result) for result in (*found, *skipped))}"
+        f"| verdict | test | duration | devices |\n|---|---|---|---|\n{rows}\n{more}"
     )
 
 
@@ -65,9 +71,8 @@ def _item_rows(result: Result) -> Iterator[str]:
 def _details(run: Run, result: Result) -> str:
     replay = run.replay.get(result.test_id)
     command = f"<pre>{_text(replay)}</pre>\n" if replay else ""
-    said = why(result.verdict)
-    reason = f"<br>{_text(said)}" if said else ""
-    return f"{_code(result.test_id)}: {_text(result.verdict.sentence)}{reason}\n{command}\n"
+    said = "".join(f"<br>{label}: {_text(text)}" for label, text in particulars(result.verdict))
+    return f"{_code(result.test_id)}: **{_text(reason(result.verdict))}**{said}\n{command}\n"
 
 
 def _code(text: str) -> str:

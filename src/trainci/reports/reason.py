@@ -1,0 +1,49 @@
+"""Pure: what a report says of a test that did not pass, the most telling first."""
+
+from __future__ import annotations
+
+from trainci.model.run import Outcome, Result, Run, Verdict
+from trainci.text import printable
+
+_FINE = (Outcome.PASSED, Outcome.SKIPPED)
+# A job is red for these; what the machine did comes after what the code did.
+_IMPORTANCE = (
+    Outcome.FAILED,
+    Outcome.TIMED_OUT,
+    Outcome.UNSURE,
+    Outcome.REFUSED,
+    Outcome.MACHINE,
+    Outcome.INTERRUPTED,
+)
+
+
+def is_red(result: Result) -> bool:
+    """Whether the test neither passed nor was skipped."""
+    return result.verdict.outcome not in _FINE
+
+
+def red(run: Run) -> list[Result]:
+    """The tests that are red, the most important first."""
+    ranks = {outcome: rank for rank, outcome in enumerate(_IMPORTANCE)}
+    found = [result for result in run.results if is_red(result)]
+    return sorted(found, key=lambda result: ranks.get(result.verdict.outcome, 0))
+
+
+def reason(verdict: Verdict) -> str:
+    """Why, in the first line to read: the exception's own, or another of the log; else what the verdict says."""
+    diagnosis = verdict.diagnosis
+    return printable(
+        diagnosis.evidence if diagnosis and diagnosis.line and diagnosis.evidence else verdict.sentence
+    )
+
+
+def particulars(verdict: Verdict) -> list[tuple[str, str]]:
+    """What follows the reason, each with its label: the place in the repository, whose fault, by which rule."""
+    diagnosis = verdict.diagnosis
+    if diagnosis is None:
+        return []
+    found = [("at", printable(str(diagnosis.frame)))] if diagnosis.frame else []
+    place = f"line {diagnosis.line} of the log" if diagnosis.line else printable(diagnosis.evidence)
+    rule = ", ".join(part for part in (f"rule {diagnosis.rule}", place) if part)
+    said = "" if reason(verdict) == printable(verdict.sentence) else f": {printable(verdict.sentence)}"
+    return [*found, ("why", f"{diagnosis.blame.value} ({rule}){said}")]

@@ -1,0 +1,30 @@
+"""Times and counts in words, the same in every report."""
+
+from __future__ import annotations
+
+import time
+
+from trainci.model.run import Outcome, Run
+
+
+def totals(run: Run) -> str:
+    """The last line of a run: how many tests ended how, in what time, on what."""
+    counts = dict.fromkeys(Outcome, 0)
+    for result in run.results:
+        counts[result.verdict.outcome] += 1
+    parts = [f"{count} {outcome.value}" for outcome, count in counts.items() if count] or ["no tests"]
+    nothing_ran = "nothing ran: " if counts[Outcome.SKIPPED] == len(run.results) > 0 else ""
+    return f"{nothing_ran}{', '.join(parts)} in {duration(run.ended_at - run.started_at)} · {run.devices}"
+
+
+def clock_time(at: float) -> str:
+    """A Unix time as people read it on a clock, in the local zone."""
+    return time.strftime("%H:%M:%S", time.localtime(at))
+
+
+def duration(seconds: float) -> str:
+    """``5.4 s``, ``1 min 34 s``, ``2 h 05 min``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min {rest:02d} s"
