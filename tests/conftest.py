@@ -12,6 +12,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+import slurm
 from hypothesis import settings
 
 from trainci.cli import main
@@ -134,3 +135,11 @@ def new_repository(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Rep
 @pytest.fixture
 def repository(new_repository: Callable[[], Repository]) -> Repository:
     return new_repository()
+
+
+@pytest.fixture(scope="session")
+def slurm_cluster() -> Iterator[slurm.Cluster]:
+    """A Slurm of four nodes, for all tests that leave it as it is."""
+    slurm.require()
+    with slurm.cluster() as cluster:
+        yield cluster

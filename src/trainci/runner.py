@@ -142,7 +142,7 @@ class Runner:
         ready = [test for test in self._waiting if not test.prepares_first]
         ready += [trying.test for trying in self._prepared.values()]
         may_start = self._plan.jobs - len(self._active)
-        devices = len(self._executor.pool.devices)
+        devices = self._executor.device_slots
         for test in schedule.start_now(ready, running, devices, slots, expected)[:may_start]:
             prepared = test.id in self._prepared
             self._start(self._prepared.pop(test.id) if prepared else self._begin(test, Phase.BOTH))

@@ -8,6 +8,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,10 +18,10 @@ import pytest
 from trainci.commands import run
 from trainci.errors import UsageError
 from trainci.executors import EXECUTORS
-from trainci.executors.base import Executor, Job
+from trainci.executors.account import ending_of
+from trainci.executors.base import Executor, Job, Wanted
 from trainci.executors.fake import FakeExecutor, Scripted
 from trainci.executors.local import LocalExecutor
-from trainci.executors.watcher import ending_of
 from trainci.host.devices import virtual_devices
 from trainci.lease import protocol
 from trainci.model import events
@@ -36,6 +37,7 @@ PROGRAMS = {
     "fails": "import sys\nprint('out')\nsys.exit(7)\n",
     "hangs": "import time\nprint('out', flush=True)\ntime.sleep(1000)\n",
 }
+NAMES = (*EXECUTORS, "fake")
 SCRIPT = {
     "passes": [Scripted(output="out\n")],
     "fails": [Scripted(Ending(Cause.EXITED, 7), output="out\n")],
@@ -43,14 +45,24 @@ SCRIPT = {
 }
 
 
-@pytest.fixture(params=[*EXECUTORS, "fake"])
-def executor(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Executor:
+# An engine takes its time to start.
+SLOW = {"slurm"}
+
+
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in NAMES])
+def executor(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Executor]:
     if request.param == "fake":
-        return FakeExecutor(SCRIPT, time.time, Pool(virtual_devices(4), virtual=True))
+        yield FakeExecutor(SCRIPT, time.time, Pool(virtual_devices(4), virtual=True))
+        return
     monkeypatch.setenv("TRAINCI_LOCK_DIR", str(tmp_path / "locks"))
+    if request.param == "slurm":
+        for name, value in request.getfixturevalue("slurm_cluster").environment.items():
+            monkeypatch.setenv(name, value)
     for name, program in PROGRAMS.items():
         (tmp_path / name).write_text(program)
-    return EXECUTORS[request.param](tmp_path, "cpu:4", ())
+    executor = EXECUTORS[request.param](Wanted(tmp_path, "cpu:4"))
+    yield executor
+    executor.close()
 
 
 class Attempt:
@@ -173,10 +185,10 @@ def test_it_says_what_it_can_run_at_once(executor):
 def test_an_executor_is_reached_again_by_its_own_options(tmp_path):
     """They are what a replay command says."""
     for name, make in EXECUTORS.items():
-        options = make(tmp_path, "cpu:3", ()).options
-        said = make_context(options).params
-        again = EXECUTORS[said["executor"]](tmp_path, said["devices"], ())
-        assert (said["executor"], again.pool) == (name, make(tmp_path, "cpu:3", ()).pool)
+        one = make(Wanted(tmp_path, "cpu:3"))
+        said = make_context(one.options).params
+        again = EXECUTORS[said["executor"]](Wanted(tmp_path, said["devices"]))
+        assert (said["executor"], again.pool) == (name, one.pool)
 
 
 def make_context(options: tuple[str, ...]) -> click.Context:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
-from trainci.executors.base import Executor
+from trainci.executors.base import Executor, Wanted
 from trainci.executors.local import local_executor
+from trainci.executors.slurm import slurm_executor
 
-# Each makes its executor from the repository's root, the value of `trainci run --devices`, and the secrets that it
-# masks in whatever a test prints. One that imports a library of its own does so when it is called.
-EXECUTORS: Mapping[str, Callable[[Path, str, Sequence[str]], Executor]] = {
+# One that imports a library of its own does so when it is called.
+EXECUTORS: Mapping[str, Callable[[Wanted], Executor]] = {
     "local": local_executor,
+    "slurm": slurm_executor,
 }
 DEFAULT = "local"

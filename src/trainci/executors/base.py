@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from trainci.model import events
 from trainci.model.device import Pool
+from trainci.model.project import Slurm
 from trainci.model.run import Phase
 from trainci.model.tests import Test
 
@@ -23,6 +24,21 @@ class Show(Protocol):
 
     def has_room(self) -> bool:
         """Whether it can take more. Until then an executor leaves what a job prints where it is."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What an executor is made for.
+
+    ``root`` is the repository's, ``devices`` the value of `trainci run --devices`; ``secrets`` are masked in
+    whatever a test prints. ``max_gpus`` and ``slurm`` are what ``trainci.toml`` says of other hosts.
+    """
+
+    root: Path
+    devices: str = "auto"
+    secrets: Sequence[str] = ()
+    max_gpus: int = 8
+    slurm: Slurm = field(default_factory=Slurm)
 
 
 @dataclass(frozen=True)
@@ -68,6 +84,10 @@ class Executor(Protocol):
         """How many tests that need no device, or prepare, may run at once."""
 
     @property
+    def device_slots(self) -> int:
+        """How many devices tests may want at once: as many as there are, or any number where an engine queues."""
+
+    @property
     def options(self) -> tuple[str, ...]:
         """The options with which ``trainci run`` comes by an executor like this one."""
 
@@ -85,3 +105,6 @@ class Executor(Protocol):
 
     def command(self, test: Test) -> str:
         """The exact shell command that ``start`` gives the test, for people to read."""
+
+    def submission(self, test: Test) -> str:
+        """What ``start`` hands to an engine for the test, but for names of the run; empty without an engine."""

@@ -45,6 +45,7 @@ class FakeExecutor:
         self._clock = clock
         self.pool = pool
         self.cpu_slots = cpu_slots
+        self.device_slots = len(pool.devices)
         self._hanging: dict[Job, Emit] = {}
         self._pids = itertools.count(1)
         self.started: list[str] = []
@@ -58,6 +59,10 @@ class FakeExecutor:
     def command(self, test: Test) -> str:
         """See Executor."""
         return shlex.join(test.command)
+
+    def submission(self, test: Test) -> str:
+        """See Executor."""
+        return ""
 
     def start(self, job: Job, emit: Emit, show: Show) -> None:
         """See Executor."""

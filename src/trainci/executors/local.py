@@ -7,27 +7,23 @@ so when the runner is killed, too: the descriptor that it reports on then closes
 from __future__ import annotations
 
 import os
-import shlex
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from trainci.executors import results
-from trainci.executors.base import Emit, Job, Show
+from trainci.executors import words
+from trainci.executors.account import Account, open_log
+from trainci.executors.base import Emit, Job, Show, Wanted
 from trainci.executors.launcher import Launched, Launcher
-from trainci.executors.watcher import Watcher, open_log
+from trainci.executors.watcher import Watcher
 from trainci.host import devices
 from trainci.host.clock import steady_time
-from trainci.interpreter import search_path
 from trainci.lease import protocol
 from trainci.lease.store.directory import open_directory
 from trainci.model import events
 from trainci.model.device import Pool
-from trainci.model.run import Cause, Ending, Phase
+from trainci.model.run import Cause, Ending
 from trainci.model.tests import Test
-from trainci.paths import RunPaths
-
-GRACE_SECONDS = 5.0
 
 
 class LocalExecutor:
@@ -48,6 +44,7 @@ class LocalExecutor:
         self._clock = clock
         self.pool = pool
         self.cpu_slots = len(os.sched_getaffinity(0))
+        self.device_slots = len(pool.devices)
         self.options = options
         self._secrets = secrets
         self._launcher: Launcher | None = None
@@ -69,7 +66,11 @@ class LocalExecutor:
 
     def command(self, test: Test) -> str:
         """See Executor."""
-        return _shell_line(test.env, test.command) if test.command else _shell_lines(test)
+        return words.shell_line(test)
+
+    def submission(self, test: Test) -> str:
+        """See Executor."""
+        return ""
 
     def start(self, job: Job, emit: Emit, show: Show) -> None:
         """See Executor."""
@@ -81,7 +82,8 @@ class LocalExecutor:
             emit(events.Ended(self._clock(), job.test.id, job.attempt, job.phase, ending))
             return
         self._launched[job.test.id, job.attempt] = launched
-        watcher = Watcher(job, launched, output, status, log, self._secrets, emit, show, self._clock)
+        account = Account(job, log, self._secrets, emit, show, self._clock, lose=launched.terminate)
+        watcher = Watcher(launched, output, status, account, show)
         threading.Thread(target=watcher.run, name=job.test.id, daemon=True).start()
 
     def stop(self, job: Job) -> None:
@@ -91,23 +93,12 @@ class LocalExecutor:
 
     def _launch(self, job: Job) -> tuple[Launched, int, int]:
         """The lease process of ``job``, and the descriptors of its output and its reports."""
-        variables = {
-            **dict(job.test.env),
-            **results.variables(job),
-            "PYTHONUNBUFFERED": "1",
-            "TRAINCI_TEST_ID": job.test.id,
-            "TRAINCI_PHASE": "" if job.phase is Phase.BOTH else job.phase.value,
-            "TRAINCI_METRICS_FILE": str(RunPaths.metrics(job.log)),
-        }
-        variables["PATH"] = search_path(
-            job.test.python, self._root, variables.get("PATH") or os.environ.get("PATH", os.defpath)
-        )
         self._launcher = self._launcher or Launcher()
         output, its_output = os.pipe()
         status, its_status = os.pipe()
         try:
             launched = self._launcher.start(
-                self._lease_arguments(job), self._root, variables, its_output, its_status
+                self._lease_arguments(job), self._root, words.variables(job, self._root), its_output, its_status
             )
         except OSError:
             os.close(output)
@@ -126,19 +117,17 @@ class LocalExecutor:
         )
         return [
             *(protocol.COUNT, str(job.num_gpus), *(where if job.num_gpus else [])),
-            *(protocol.TIME_LIMIT, f"{job.time_limit:g}", protocol.GRACE, f"{GRACE_SECONDS:g}"),
-            *(f"{protocol.NAME}={job.test.id}", "--", *results.command(job)),
+            *words.lease_arguments(job),
         ]
 
 
-def local_executor(root: Path, spec: str, secrets: Sequence[str]) -> LocalExecutor:
-    """The executor of this host's devices, or of those that ``spec`` (``trainci run --devices``) names.
+def local_executor(wanted: Wanted) -> LocalExecutor:
+    """The executor of this host's devices, or of those that ``wanted.devices`` names.
 
-    ``secrets`` are masked in whatever a test prints.
-
-    :raises UsageError: ``spec`` makes no sense, or names a device that is not there.
+    :raises UsageError: it makes no sense, or names a device that is not there.
     """
-    return LocalExecutor(root, _within_lease(devices.pool(spec)), ("--devices", spec), secrets)
+    pool = _within_lease(devices.pool(wanted.devices))
+    return LocalExecutor(wanted.root, pool, ("--devices", wanted.devices), wanted.secrets)
 
 
 def _within_lease(pool: Pool) -> Pool:
@@ -147,22 +136,3 @@ def _within_lease(pool: Pool) -> Pool:
     if outer is None or not pool.virtual:
         return pool
     return Pool(pool.devices[: len(outer[1])], virtual=True)
-
-
-def _shell_lines(test: Test) -> str:
-    """Its steps, one after another."""
-    return " && ".join(_shell_line((*test.env, *step.env), step.command) for step in test.steps)
-
-
-def _shell_line(env: Sequence[tuple[str, str]], words: Sequence[str]) -> str:
-    return " ".join([*(f"{name}={_shell_word(value)}" for name, value in env), *map(_shell_word, words)])
-
-
-def _shell_word(text: str) -> str:
-    """``text`` quoted for a shell, on one line whatever it holds (``$'…'`` is POSIX.1-2024, and older in bash)."""
-    if text.isprintable():
-        return shlex.quote(text)
-    plain = [
-        chr(byte) if 32 <= byte < 127 and byte not in b"'\\" else f"\\x{byte:02x}" for byte in os.fsencode(text)
-    ]
-    return f"$'{''.join(plain)}'"

@@ -107,6 +107,22 @@ class Verdicts:
 
 
 @dataclass(frozen=True)
+class Slurm:
+    """How jobs are submitted to Slurm: empty where its own default is meant.
+
+    ``gres`` is its name for GPUs, ``setup`` are lines of bash before a test, ``in_flight`` is how many jobs may be
+    submitted and not over.
+    """
+
+    partition: str = ""
+    account: str = ""
+    qos: str = ""
+    gres: str = "gpu"
+    setup: tuple[str, ...] = ()
+    in_flight: int = 200
+
+
+@dataclass(frozen=True)
 class Accepted:
     """A finding that `check` takes as it is: its code, the file (a glob) or the id that it is about, and why.
 
@@ -162,6 +178,7 @@ class Project(Settings):
     path_rules: tuple[PathRule, ...] = ()
     max_changed: int | None = None
     accepted: tuple[Accepted, ...] = ()
+    slurm: Slurm = field(default_factory=Slurm)
 
     @property
     def registered_entries(self) -> tuple[Entry, ...]:

@@ -40,6 +40,11 @@ class Cause(enum.Enum):
     INTERRUPTED = "interrupted"
     LOST = "lost"
     NEVER_STARTED = "never started"
+    PREEMPTED = "preempted"
+    REQUEUED = "queued again"
+    NODE_FAILED = "node failed"
+    CANCELLED = "cancelled"
+    OUT_OF_MEMORY = "out of memory"
 
 
 @dataclass(frozen=True)

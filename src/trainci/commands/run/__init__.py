@@ -21,7 +21,7 @@ from trainci.commands.run.state import make_room
 from trainci.console.painter import Painter
 from trainci.errors import EXIT_OK, UsageError
 from trainci.executors import EXECUTORS
-from trainci.executors.base import Executor
+from trainci.executors.base import Executor, Wanted
 from trainci.history import past
 from trainci.history.event_log import EventLog
 from trainci.history.keeper import Keeper
@@ -48,7 +48,7 @@ def command(**given: Any) -> int:
         remove_earlier(options.junit)
     repository = open_repository()
     selected = select(repository, options)
-    executor = EXECUTORS[options.executor](repository.root, options.devices, secret_values(repository))
+    executor = _executor(repository, options)
     feasible = schedule.fit(selected, executor.pool)
     if options.dry_run:
         return print_plan(selected, feasible, executor)
@@ -61,6 +61,18 @@ def command(**given: Any) -> int:
     if error is not None:
         raise error
     return run.exit_code
+
+
+def _executor(repository: Repository, options: Options) -> Executor:
+    project = repository.project
+    wanted = Wanted(
+        root=repository.root,
+        devices=options.devices,
+        secrets=secret_values(repository),
+        max_gpus=project.max_gpus,
+        slurm=project.slurm,
+    )
+    return EXECUTORS[options.executor](wanted)
 
 
 def _run(

@@ -22,6 +22,8 @@ def print_plan(selected: Selection, feasible: Fitting, executor: Executor) -> in
         click.echo(
             f"    devices: {test.num_gpus}, time limit {test.timeout:g} s\n    command: {executor.command(test)}"
         )
+        for line in executor.submission(test).splitlines():
+            click.echo(f"    | {printable(line)}")
         if test.id in elsewhere:
             click.echo(elsewhere[test.id])
     for refused in selected.refused:

@@ -1,0 +1,153 @@
+"""What becomes known of one job: its output goes into the log and to who shows it, its reports become events."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import stat
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from trainci.executors import results
+from trainci.executors.base import Emit, Job, Show
+from trainci.lease import protocol
+from trainci.model import events
+from trainci.model.run import Cause, Ending, Results
+from trainci.output.redaction import Redactor
+
+_LAST_WORDS = 4096
+
+
+def open_log(path: Path) -> io.FileIO:
+    """The log of an attempt, to append to. A test could have put something else in its place.
+
+    :raises OSError: there is something else, or it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o644)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(0, f"{path.name} is no plain file")
+    # Without a buffer, which would hold on to what a full disk refused.
+    return io.FileIO(descriptor, "a")
+
+
+class Account:
+    """One job's; ``lose`` is called when it cannot be kept, which is the job's end.
+
+    The log has every byte first. ``ending`` is what its lease reported, None before; ``fault`` a sentence, once it
+    was lost.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        log: io.FileIO,
+        secrets: Sequence[str],
+        emit: Emit,
+        show: Show,
+        clock: Callable[[], float],
+        lose: Callable[[], object],
+    ) -> None:
+        self._job = job
+        self._of_job = (job.test.id, job.attempt, job.phase)
+        self._log = log
+        self._redactor = Redactor(secrets)
+        self._emit = emit
+        self._show = show
+        self._clock = clock
+        self._end_job = lose
+        self._pending = b""
+        self._last_words = b""
+        self.ending: Ending | None = None
+        self.fault = ""
+
+    @property
+    def last_line(self) -> str:
+        """The last that it printed, to be added to a sentence; empty if it printed nothing."""
+        last = self._last_words.decode("utf-8", "replace").strip().splitlines()
+        return f": {last[-1]}" if last else ""
+
+    def output(self, data: bytes) -> None:
+        """It printed ``data``."""
+        self._pass_on(self._redactor.feed(data))
+
+    def status(self, data: bytes) -> None:
+        """Its lease reported ``data``: lines, of which the last may be cut off."""
+        *lines, self._pending = (self._pending + data).split(b"\n")
+        for line in lines:
+            try:
+                self._on_report(protocol.load(line))
+            except ValueError:
+                self._lose(f"its lease said what is no report: {line!r}")
+
+    def flush(self) -> None:
+        """It prints no more."""
+        self._pass_on(self._redactor.flush())
+
+    def close(self, ending: Ending) -> None:
+        """It has ended, and left what it leaves."""
+        self._log.close()
+        left = self._masked(results.collect(self._job))
+        self._emit(events.Ended(self._clock(), *self._of_job, ending, left))
+
+    def _pass_on(self, data: bytes) -> None:
+        if not data:
+            return
+        if not self.fault:
+            self._write_log(data)
+        self._last_words = (self._last_words + data[-_LAST_WORDS:])[-_LAST_WORDS:]
+        self._show(events.Output(self._clock(), *self._of_job, data))
+
+    def _write_log(self, data: bytes) -> None:
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[self._log.write(rest) :]
+        except OSError as error:
+            self._lose(f"its log cannot be written: {error.strerror}")
+
+    def _on_report(self, report: protocol.Report) -> None:
+        now = self._clock()
+        match report:
+            case protocol.Waiting():
+                self._emit(events.Waiting(now, *self._of_job, report.ahead))
+            case protocol.Granted():
+                self._emit(events.Granted(now, *self._of_job, report.devices))
+            case protocol.Started():
+                self._emit(events.Started(now, *self._of_job, report.pid))
+            case protocol.Ended():
+                self.ending = ending_of(report)
+
+    def _masked(self, left: Results | None) -> Results | None:
+        """What the test wrote itself, and not through us."""
+        if left is None:
+            return None
+        mask = self._redactor.mask
+        items = (replace(item, name=mask(item.name), message=mask(item.message)) for item in left.items)
+        return Results(tuple(items), mask(left.fault))
+
+    def _lose(self, fault: str) -> None:
+        self.fault = fault
+        self._end_job()
+
+
+def ending_of(report: protocol.Ended) -> Ending:
+    """What a lease's report means to a run."""
+    if report.time_limit:
+        cause = Cause.TIMED_OUT
+    elif report.lost:
+        cause = Cause.LOST
+    else:
+        cause = Cause.SIGNALLED if report.signal else Cause.EXITED
+    return Ending(cause, report.code, report.signal, report.lost or _want_of_memory(report))
+
+
+def _want_of_memory(report: protocol.Ended) -> str:
+    """What the kernel says of a SIGKILL, which a shell tells as 137."""
+    if not report.oom_kills or (report.signal, report.code) not in ((signal.SIGKILL, None), (None, 137)):
+        return ""
+    return "the kernel ended it for want of memory (memory.events of its cgroup)"

@@ -1,0 +1,117 @@
+"""One job of Slurm's: the files that it and we know each other by, and what has become known of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from trainci.executors import words
+from trainci.executors.account import Account
+from trainci.executors.base import Emit, Job, Show
+from trainci.executors.slurm.commands import Seen
+from trainci.github.actions import FILE_VARIABLES
+from trainci.model.run import Cause, Ending, Phase
+
+_CHUNK = 1 << 20
+_MOST_AT_ONCE = 16
+# A job's environment begins as its node makes it, whatever this host is a part of.
+_OF_THIS_HOST = ("SLURM_", "SBATCH_", "CUDA_VISIBLE", "HIP_VISIBLE", "ROCR_VISIBLE")
+
+
+class Attempt:
+    """A job, from the order to submit it to its end.
+
+    ``token`` is in the job's comment: by it a job is found whose id never reached us. ``job_id`` and ``submitted``
+    are empty before Slurm has said them.
+    """
+
+    def __init__(self, job: Job, emit: Emit, show: Show) -> None:
+        self.job = job
+        self.emit = emit
+        self.show = show
+        self.token = f"trainci:{secrets.token_hex(12)}"
+        self.job_id = ""
+        self.submitted = ""
+        self.stopped = False
+        self.cancelled_at = 0.0
+        self.submitted_at = 0.0
+        self.missed = 0
+        self.over: Ending | None = None
+        self.directory = directory(job)
+        self.output = self.directory / "output"
+        self._status = self.directory / "status"
+        self._read = dict.fromkeys((self.output, self._status), 0)
+        self.account: Account | None = None
+
+    def prepare(self, arguments: list[str], root: Path) -> None:
+        """Write what the node is to read.
+
+        :raises OSError: it cannot be written.
+        """
+        self.directory.mkdir(mode=0o700, parents=True)
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in FILE_VARIABLES and not name.startswith(_OF_THIS_HOST)
+        }
+        told = {
+            "arguments": [*arguments, *words.lease_arguments(self.job)],
+            "inherited": inherited,
+            "variables": words.variables(self.job, root),
+        }
+        file = os.open(self.directory / "job.json", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(file, "w") as stream:
+            json.dump(told, stream)
+
+    def is_ours(self, seen: Seen) -> bool:
+        """Whether Slurm speaks of this job, and not of another that got the same number."""
+        if seen.comment == self.token:
+            return True
+        return bool(self.job_id) and (seen.job_id, seen.submitted) == (self.job_id, self.submitted)
+
+    def follow(self, *, to_the_end: bool = False) -> None:
+        """Take in what it has printed and reported since; what nobody wants now is left where it is."""
+        assert self.account is not None
+        for path, take in ((self.output, self.account.output), (self._status, self.account.status)):
+            while to_the_end or path == self._status or self.show.has_room():
+                if not self._take(path, take):
+                    break
+
+    def _take(self, path: Path, take: Callable[[bytes], None]) -> bool:
+        """Take in the next piece of a file, opened anew: so a network's file system shows what is new in it."""
+        try:
+            with path.open("rb") as file:
+                file.seek(self._read[path])
+                data = file.read(_CHUNK)
+        except OSError:
+            return False
+        self._read[path] += len(data)
+        if data:
+            take(data)
+        return bool(data)
+
+    @property
+    def reported(self) -> Ending | None:
+        """What its lease said of its end."""
+        return self.account.ending if self.account else None
+
+    def finish(self) -> None:
+        """Tell that it has ended, with all that it printed."""
+        assert self.account is not None and self.over is not None
+        self.follow(to_the_end=True)
+        self.account.flush()
+        fault = self.account.fault
+        ending = Ending(Cause.LOST, detail=fault) if fault else self.over
+        if ending.cause is Cause.LOST and not fault:
+            ending = Ending(Cause.LOST, detail=f"{ending.detail}{self.account.last_line}")
+        shutil.rmtree(self.directory, ignore_errors=True)
+        self.account.close(ending)
+
+
+def directory(job: Job) -> Path:
+    """Where the files of a job are."""
+    return job.log.with_suffix(".prepare.slurm" if job.phase is Phase.PREPARE else ".slurm")

@@ -1,0 +1,129 @@
+"""Slurm's own commands: each with a deadline, its answer read in a parsable format, in a small environment."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from trainci.errors import MachineError
+
+DEADLINE_S = 30.0
+_AWAY = re.compile(
+    r"[Uu]nable to contact slurm|timed out|Connection refused|Communication connection|Zero Bytes|"
+    r"Transport endpoint|in standby mode|Unexpected message received|temporarily unable|Socket"
+)
+# What these commands need; SBATCH_… and SQUEUE_… of the user's would change what they do and how they say it.
+_INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "SLURM_CONF", "LD_LIBRARY_PATH")
+_LISTED = "%i|%T|%V|%r|%N|%k"
+_ACCOUNTED = "JobIDRaw,State,Submit,Reason,NodeList,Comment"
+
+
+class SlurmAway(MachineError):
+    """The controller, or the database, does not answer. It may soon."""
+
+
+class SlurmRefused(MachineError):
+    """Slurm answered, and does not do it; the text is its own sentence."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What Slurm says of a job.
+
+    ``state`` is one of its words (squeue(1), JOB STATE CODES) in capitals, ``ended_by`` a user id where somebody
+    cancelled it and Slurm says who, ``submitted`` the time in Slurm's own writing. Of two jobs with one id, and of
+    a job that was queued again, it differs. ``comment`` may be empty where only the database knows the job.
+    """
+
+    job_id: str
+    state: str
+    submitted: str
+    reason: str = ""
+    nodes: str = ""
+    comment: str = ""
+    ended_by: str = ""
+
+
+def submit(script: bytes) -> str:
+    """Submit a batch script; the id of its job.
+
+    :raises SlurmAway: it may have been submitted, or not.
+    :raises SlurmRefused: Slurm does not take it.
+    """
+    said = _run(["sbatch", "--parsable"], script)
+    # "12", or "12;cluster" (sbatch(1), --parsable); what plugins of the site say may come before.
+    job_id = said.strip().rpartition("\n")[2].partition(";")[0]
+    if not job_id.isdecimal():
+        raise SlurmRefused(f"sbatch said no id of a job: {said.strip()!a}")
+    return job_id
+
+
+def listed() -> list[Seen]:
+    """This user's jobs, those included that ended a short while ago (MinJobAge of slurm.conf).
+
+    :raises SlurmAway: the controller does not answer.
+    """
+    command = ["squeue", "--noheader", "--states=all", f"--user={os.getuid()}", f"--format={_LISTED}"]
+    return list(_read(_run(command).splitlines()))
+
+
+def accounted(job_ids: Iterable[str]) -> list[Seen]:
+    """What the database says of these jobs, every one of an id that was used again; nothing where there is none.
+
+    :raises SlurmAway: the database does not answer.
+    """
+    command = ["sacct", "--noheader", "--parsable2", "--allocations", "--duplicates"]
+    try:
+        said = _run([*command, f"--jobs={','.join(job_ids)}", f"--format={_ACCOUNTED}"])
+    except SlurmRefused:  # "Slurm accounting storage is disabled"
+        return []
+    return list(_read(said.splitlines()))
+
+
+def cancel(job_ids: Iterable[str]) -> None:
+    """End these jobs, whatever became of them.
+
+    :raises SlurmAway: the controller does not answer.
+    """
+    try:
+        _run(["scancel", "--quiet", *job_ids])
+    except SlurmRefused:  # one of them has ended by now
+        return
+
+
+def _read(lines: Iterable[str]) -> Iterable[Seen]:
+    for line in lines:
+        fields = line.split("|", 5)
+        if len(fields) != 6 or not fields[0].isdecimal():
+            continue
+        job_id, said, submitted, reason, nodes, comment = fields
+        # sacct: "CANCELLED by 0".
+        state, _, by = said.partition(" by ")
+        yield Seen(job_id, state.strip().rstrip("+"), submitted, reason, nodes, comment, by.strip())
+
+
+def _run(command: list[str], given: bytes = b"") -> str:
+    environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    try:
+        done = subprocess.run(
+            command,
+            input=given,
+            capture_output=True,
+            env=environment,
+            # Not the repository: a job begins where it was submitted, which the node may not have.
+            cwd="/",
+            timeout=DEADLINE_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise SlurmAway(f"{command[0]} said nothing for {DEADLINE_S:g} s") from None
+    except OSError as error:
+        raise SlurmRefused(f"{command[0]} cannot be started: {error.strerror}") from None
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip()
+        sentence = said.rpartition("\n")[2].removeprefix(f"{command[0]}: ").removeprefix("error: ")
+        raise (SlurmAway if _AWAY.search(said) else SlurmRefused)(sentence or f"{command[0]} failed")
+    return done.stdout.decode("utf-8", "replace")

@@ -1,0 +1,276 @@
+"""Submits jobs, and follows all of them: one thread for each, so that a thousand jobs cost no more than one."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import queue
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from trainci.errors import UsageError
+from trainci.executors import words
+from trainci.executors.account import Account, open_log
+from trainci.executors.base import Emit, Job, Show, Wanted
+from trainci.executors.slurm import commands, states
+from trainci.executors.slurm.attempt import Attempt, directory
+from trainci.executors.slurm.commands import Seen, SlurmAway, SlurmRefused
+from trainci.executors.slurm.script import Asked, batch_script
+from trainci.host import devices
+from trainci.host.clock import steady_time
+from trainci.lease import protocol
+from trainci.model import events
+from trainci.model.device import Device, Pool
+from trainci.model.run import Cause, Ending
+from trainci.model.tests import Test
+
+_TICK_S = 0.1
+# How often Slurm is asked: while something is about to change, and else.
+_SOON_S = 0.5
+_LATER_S = 5.0
+# A job that so many answers in a row do not name is gone.
+_GONE_AFTER = 3
+# How long the lease's own word of an end waits for Slurm's.
+_PATIENCE_S = 60.0
+_BOOT = "import json, sys; sys.path += json.loads(sys.argv.pop(1)); from trainci.executors.slurm.node import main; "
+_MANY = sys.maxsize
+
+
+class SlurmExecutor:
+    """Runs each job as one of Slurm's; see ``trainci.executors.slurm``."""
+
+    def __init__(self, wanted: Wanted, pool: Pool, clock: Callable[[], float] = steady_time) -> None:
+        self._root = wanted.root
+        self._secrets = wanted.secrets
+        self._settings = wanted.slurm
+        self._clock = clock
+        self.pool = pool
+        self.options = ("--executor", "slurm", "--devices", wanted.devices)
+        self.cpu_slots = _MANY
+        self.device_slots = _MANY
+        self._ordered: queue.SimpleQueue[Attempt | None] = queue.SimpleQueue()
+        self._attempts: list[Attempt] = []
+        self._lock = threading.Lock()
+        self._changed = threading.Event()
+        self._closing = False
+        self._threads: list[threading.Thread] = []
+        self._ask_at = 0.0
+
+    def open(self) -> None:
+        """See Executor.
+
+        :raises UsageError: Slurm's commands are not here.
+        """
+        for command in ("sbatch", "squeue", "scancel"):
+            if shutil.which(command) is None:
+                raise UsageError(
+                    f"--executor slurm: {command} is not on PATH. Run on a host that has the commands of Slurm."
+                )
+
+    def close(self) -> None:
+        """See Executor."""
+        self._closing = True
+        self._ordered.put(None)
+        self._changed.set()
+        for thread in self._threads:
+            thread.join()
+
+    def command(self, test: Test) -> str:
+        """See Executor."""
+        return words.shell_line(test)
+
+    def submission(self, test: Test) -> str:
+        """See Executor."""
+        job = Job(test, 1, self._root / ".trainci/runs/RUN/TEST-1.log")
+        return self._script(job, "trainci:TOKEN").decode("utf-8", "replace")
+
+    def start(self, job: Job, emit: Emit, show: Show) -> None:
+        """See Executor."""
+        attempt = Attempt(job, emit, show)
+        try:
+            log = open_log(job.log)
+            attempt.account = Account(job, log, self._secrets, emit, show, self._clock, lambda: self.stop(job))
+            attempt.prepare(self._arguments(job), self._root)
+        except OSError as error:
+            ending = Ending(Cause.NEVER_STARTED, detail=f"it could not be started: {error.strerror}")
+            emit(events.Ended(self._clock(), job.test.id, job.attempt, job.phase, ending))
+            return
+        with self._lock:
+            self._attempts.append(attempt)
+        self._ordered.put(attempt)
+        if not self._threads:
+            self._threads = [
+                threading.Thread(target=run, daemon=True) for run in (self._submit_all, self._follow_all)
+            ]
+            for thread in self._threads:
+                thread.start()
+
+    def stop(self, job: Job) -> None:
+        """See Executor."""
+        for attempt in self._under_way():
+            if attempt.job == job:
+                attempt.stopped = True
+        self._changed.set()
+
+    def _under_way(self) -> list[Attempt]:
+        with self._lock:
+            return list(self._attempts)
+
+    def _arguments(self, job: Job) -> list[str]:
+        virtual = [protocol.VIRTUAL, str(len(self.pool.devices))] if self.pool.virtual and job.num_gpus else []
+        return [protocol.COUNT, str(job.num_gpus), *virtual]
+
+    def _script(self, job: Job, token: str) -> bytes:
+        virtual = self.pool.virtual
+        asked = Asked(
+            name=job.test.id,
+            token=token,
+            nodes=1,
+            gpus=0 if virtual else job.num_gpus,
+            cpus=job.num_gpus if virtual else 1,
+            time_limit=job.time_limit + words.GRACE_SECONDS,
+        )
+        place = directory(job)
+        own = json.dumps([str(Path(__file__).parents[3])])
+        start = [sys.executable, "-I", "-c", f"{_BOOT}sys.exit(main(sys.argv[1]))", own, str(place)]
+        return batch_script(asked, self._settings, str(self._root), str(place / "output"), start)
+
+    # Submitting: one after another, in the order of the orders.
+
+    def _submit_all(self) -> None:
+        while (attempt := self._ordered.get()) is not None:
+            while self._in_flight() >= self._settings.in_flight and not attempt.stopped:
+                time.sleep(_TICK_S)
+            self._submit(attempt)
+
+    def _in_flight(self) -> int:
+        return sum(bool(attempt.job_id) for attempt in self._under_way())
+
+    def _submit(self, attempt: Attempt) -> None:
+        """Submit it once, however often that is tried: what became of a try that was cut off is looked up."""
+        script = self._script(attempt.job, attempt.token)
+        while not attempt.stopped:
+            try:
+                job_id = commands.submit(script)
+            except SlurmRefused as error:
+                self._end(attempt, Ending(Cause.NEVER_STARTED, detail=f"Slurm does not take its job: {error}"))
+                return
+            except SlurmAway:
+                if self._was_submitted(attempt):
+                    return
+                self._changed.wait(_SOON_S)
+                continue
+            attempt.submitted_at = time.monotonic()
+            attempt.job_id = job_id
+            self._ask_soon()
+            return
+        self._end(attempt, Ending(Cause.SIGNALLED, signal=15))
+
+    def _was_submitted(self, attempt: Attempt) -> bool:
+        """Wait for Slurm to answer; whether it has the job."""
+        while not self._closing:
+            try:
+                found = [seen for seen in commands.listed() if seen.comment == attempt.token]
+            except SlurmAway:
+                self._changed.wait(_SOON_S)
+                continue
+            if found:
+                attempt.submitted_at = time.monotonic()
+                attempt.job_id = found[0].job_id
+            return bool(found)
+        return False
+
+    # Following.
+
+    def _follow_all(self) -> None:
+        while not self._closing or self._under_way():
+            self._changed.wait(_TICK_S)
+            self._changed.clear()
+            attempts = [attempt for attempt in self._under_way() if attempt.job_id]
+            for attempt in attempts:
+                reported = attempt.reported
+                attempt.follow()
+                if attempt.stopped or attempt.reported is not reported:
+                    self._ask_soon()
+            if attempts and time.monotonic() >= self._ask_at:
+                self._ask_at = time.monotonic() + _LATER_S
+                self._ask(attempts)
+
+    def _ask_soon(self) -> None:
+        self._ask_at = min(self._ask_at, time.monotonic() + _SOON_S)
+
+    def _ask(self, attempts: list[Attempt]) -> None:
+        """Ask Slurm what has become of them, and order the end of those that are to end."""
+        try:
+            self._cancel([attempt for attempt in attempts if attempt.stopped])
+            listed = commands.listed()
+            missing = [attempt.job_id for attempt in attempts if not any(map(attempt.is_ours, listed))]
+            if missing:
+                listed += commands.accounted(missing)
+        except SlurmAway:
+            self._take_their_word(attempts)
+            self._ask_soon()
+            return
+        for attempt in attempts:
+            self._judge(attempt, [seen for seen in listed if attempt.is_ours(seen)])
+            if attempt.reported or attempt.stopped or attempt.missed or not attempt.submitted:
+                self._ask_soon()
+
+    def _judge(self, attempt: Attempt, found: list[Seen]) -> None:
+        if not found:
+            attempt.missed += 1
+            if attempt.missed >= _GONE_AFTER:
+                lost = Ending(Cause.LOST, detail=f"Slurm knows no job {attempt.job_id} any more")
+                self._end(attempt, attempt.reported or lost)
+            return
+        attempt.missed = 0
+        seen = found[-1]
+        if attempt.submitted and seen.submitted != attempt.submitted:
+            # The node does not begin it again; the rest is to be seen to.
+            with contextlib.suppress(SlurmAway):
+                commands.cancel([attempt.job_id])
+            detail = f"job {attempt.job_id} of Slurm was queued again"
+            self._end(attempt, Ending(Cause.REQUEUED, detail=detail))
+            return
+        attempt.submitted = seen.submitted
+        if states.is_over(seen):
+            attempt.follow(to_the_end=True)
+            self._end(attempt, states.ending(seen, attempt.reported, attempt.stopped))
+
+    def _take_their_word(self, attempts: list[Attempt]) -> None:
+        """Slurm does not answer: after a while the lease's word of an end is enough."""
+        for attempt in attempts:
+            if attempt.reported is None:
+                attempt.cancelled_at = 0.0
+            elif not attempt.cancelled_at:
+                attempt.cancelled_at = time.monotonic()
+            elif time.monotonic() - attempt.cancelled_at > _PATIENCE_S:
+                self._end(attempt, attempt.reported)
+
+    def _cancel(self, attempts: list[Attempt]) -> None:
+        if attempts:
+            commands.cancel([attempt.job_id for attempt in attempts])
+
+    def _end(self, attempt: Attempt, ending: Ending) -> None:
+        with self._lock:
+            self._attempts.remove(attempt)
+        attempt.over = ending
+        # A log of any length is judged by whoever is told.
+        threading.Thread(target=attempt.finish, name=attempt.job.test.id).start()
+
+
+def slurm_executor(wanted: Wanted) -> SlurmExecutor:
+    """The executor of a cluster under Slurm, whose nodes have ``wanted.max_gpus`` GPUs or so many virtual devices.
+
+    :raises UsageError: ``wanted.devices`` names devices, which are Slurm's to choose.
+    """
+    if wanted.devices == "auto":
+        there = tuple(Device(index, f"gpu-{index}", "GPU of a node") for index in range(wanted.max_gpus))
+        return SlurmExecutor(wanted, Pool(there, virtual=False))
+    if not wanted.devices.startswith("cpu:"):
+        raise UsageError(f"--devices {wanted.devices}: Slurm chooses the devices. Leave it out, or name cpu:N.")
+    return SlurmExecutor(wanted, devices.pool(wanted.devices))

@@ -1,0 +1,53 @@
+"""What a job of Slurm's runs on its (first) node: trainci's lease, over what Slurm gave to the job."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from trainci.errors import EXIT_MACHINE
+
+_TOLD = "job.json"
+_STATUS = "status"
+
+
+def main(directory: str) -> int:
+    """Run what ``directory`` holds, once; the exit code of the lease.
+
+    Whoever is here a second time (somebody had the job queued again) does nothing: that would be another attempt.
+    """
+    from trainci.lease import protocol
+    from trainci.lease.command import internal_main
+
+    told = Path(directory, _TOLD)
+    try:
+        status = os.open(Path(directory, _STATUS), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+        asked = json.loads(told.read_bytes())
+        # It holds the environment of whoever submitted it.
+        told.unlink()
+    except FileExistsError:
+        sys.stderr.write("trainci: this attempt has begun before; it is not run twice.\n")
+        return EXIT_MACHINE
+    inherited = dict(os.environ)
+    os.environ.clear()
+    # What Slurm and the set-up lines say is of this node, and goes before what the client's environment says.
+    os.environ.update({**asked["inherited"], **inherited})
+    variables = {**asked["variables"], **_nodes(inherited)}
+    return internal_main([protocol.STATUS_FD, str(status), *asked["arguments"]], variables)
+
+
+def _nodes(environment: dict[str, str]) -> dict[str, str]:
+    """What a job of several nodes is told of them."""
+    if int(environment.get("SLURM_JOB_NUM_NODES", "1")) < 2:
+        return {}
+    listed = ["scontrol", "show", "hostnames", environment["SLURM_JOB_NODELIST"]]
+    names = subprocess.run(listed, capture_output=True, text=True, check=True, timeout=60).stdout.split()
+    return {"TRAINCI_NODES": ",".join(names), "TRAINCI_NODE_RANK": "0", "MASTER_ADDR": socket.gethostname()}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,53 @@
+"""Pure: what Slurm's word for the state of a job, and the lease's for the end of its command, mean together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from trainci.executors.slurm.commands import Seen
+from trainci.model.run import Cause, Ending
+
+# squeue(1), JOB STATE CODES. Every other state is one of a job that is not over.
+_OVER = frozenset(
+    {
+        *("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "DEADLINE", "NODE_FAIL", "BOOT_FAIL"),
+        *("OUT_OF_MEMORY", "PREEMPTED", "REVOKED"),
+    }
+)
+_CAUSES = {
+    "PREEMPTED": (Cause.PREEMPTED, "was preempted by another job"),
+    "NODE_FAIL": (Cause.NODE_FAILED, "lost its node"),
+    "BOOT_FAIL": (Cause.NODE_FAILED, "got a node that did not start"),
+    "CANCELLED": (Cause.CANCELLED, "was cancelled"),
+    "REVOKED": (Cause.CANCELLED, "was revoked"),
+    "DEADLINE": (Cause.CANCELLED, "did not start before its deadline"),
+    "TIMEOUT": (Cause.TIMED_OUT, "was ended by the time limit of Slurm"),
+    "OUT_OF_MEMORY": (Cause.OUT_OF_MEMORY, "used more memory than Slurm gave it"),
+}
+
+
+def is_over(seen: Seen) -> bool:
+    """Whether the job will never do anything more."""
+    return seen.state in _OVER
+
+
+def ending(seen: Seen, reported: Ending | None, stopped: bool) -> Ending:
+    """How a job that is over has ended; ``stopped``: by an order of ours.
+
+    ``reported`` is what its lease said, None if it said nothing. What Slurm did to it outweighs that: a command may
+    heed SIGTERM and exit with anything.
+    """
+    if stopped and seen.state == "CANCELLED":
+        return reported if reported and not reported.passed else Ending(Cause.SIGNALLED, signal=15)
+    if seen.state in _CAUSES and not (reported and _stands(seen, reported)):
+        cause, what = _CAUSES[seen.state]
+        by = f" by the user with id {seen.ended_by}" if seen.ended_by else ""
+        nodes = f" on {seen.nodes}" if seen.nodes else ""
+        told = Ending(cause) if reported is None else replace(reported, cause=cause)
+        return replace(told, detail=f"job {seen.job_id} of Slurm{nodes} {what}{by}")
+    return reported or Ending(Cause.LOST, detail=f"job {seen.job_id} of Slurm ended as {seen.state} and no report")
+
+
+def _stands(seen: Seen, reported: Ending) -> bool:
+    """Whether the lease's own word tells more: of a time limit, or of a pass that only a part died in."""
+    return reported.cause is Cause.TIMED_OUT or (seen.state == "OUT_OF_MEMORY" and reported.passed)

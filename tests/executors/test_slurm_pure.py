@@ -1,0 +1,137 @@
+"""What is decided about a job of Slurm's without one: its script, and what the state that it ended in means."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainci.executors.base import Wanted
+from trainci.executors.slurm import commands, slurm_executor
+from trainci.executors.slurm.commands import Seen, SlurmAway, SlurmRefused
+from trainci.executors.slurm.script import Asked, batch_script
+from trainci.executors.slurm.states import ending
+from trainci.model.project import Slurm
+from trainci.model.run import Cause, Ending
+from trainci.model.tests import Test
+
+HOSTILE = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40)
+
+
+@given(name=HOSTILE, root=HOSTILE, word=HOSTILE)
+def test_no_name_and_no_path_becomes_a_line_or_a_word_of_the_script(name, root, word):
+    """What bash makes of the script is one change of directory and one command, whatever they hold."""
+    asked = Asked(name, "trainci:token", nodes=1, gpus=2, cpus=1, time_limit=60.0)
+    script = batch_script(asked, Slurm(), root, "/dev/stdout", ["printf", "%s|", word]).decode()
+    told = script.replace("cd -- ", "printf '%s|' ", 1).replace(" || exit", "", 1)
+    done = subprocess.run(["bash"], input=told.encode(), capture_output=True)
+    assert done.stdout.decode() == f"{root}|{word}|"
+    options = [line for line in script.split("\n") if line.startswith("#SBATCH")]
+    assert all(re.fullmatch(r"#SBATCH --[a-z-]+(=[A-Za-z0-9:/._-]+)?", line) for line in options[:10])
+    assert len([line for line in options if "--job-name" in line]) == 1
+
+
+def test_no_variable_of_a_test_stands_in_its_script(tmp_path, monkeypatch):
+    """Slurm keeps scripts and comments, and shows them to its administrators."""
+    monkeypatch.setenv("TOKEN", "hf_secret-1234")
+    test = Test("a", command=("python", "a.py"), env=(("OTHER", "also-secret"),))
+    script = slurm_executor(Wanted(tmp_path, "cpu:4", ["hf_secret-1234"])).submission(test)
+    assert "secret" not in script
+
+
+SIGTERM = Ending(Cause.SIGNALLED, signal=15)
+EXIT_1 = Ending(Cause.EXITED, 1)
+PASSED = Ending(Cause.EXITED, 0)
+TIMED_OUT = Ending(Cause.TIMED_OUT, signal=15)
+
+
+@pytest.mark.parametrize(
+    ("state", "reported", "cause"),
+    [
+        ("COMPLETED", PASSED, Cause.EXITED),
+        ("FAILED", EXIT_1, Cause.EXITED),
+        ("FAILED", TIMED_OUT, Cause.TIMED_OUT),
+        ("COMPLETED", None, Cause.LOST),
+        ("FAILED", None, Cause.LOST),
+        ("PREEMPTED", SIGTERM, Cause.PREEMPTED),
+        ("PREEMPTED", EXIT_1, Cause.PREEMPTED),
+        ("PREEMPTED", PASSED, Cause.PREEMPTED),
+        ("NODE_FAIL", None, Cause.NODE_FAILED),
+        ("BOOT_FAIL", None, Cause.NODE_FAILED),
+        ("CANCELLED", SIGTERM, Cause.CANCELLED),
+        ("CANCELLED", None, Cause.CANCELLED),
+        ("TIMEOUT", None, Cause.TIMED_OUT),
+        ("TIMEOUT", TIMED_OUT, Cause.TIMED_OUT),
+        ("OUT_OF_MEMORY", Ending(Cause.SIGNALLED, signal=9), Cause.OUT_OF_MEMORY),
+        ("OUT_OF_MEMORY", Ending(Cause.EXITED, 137), Cause.OUT_OF_MEMORY),
+        ("OUT_OF_MEMORY", PASSED, Cause.EXITED),
+    ],
+)
+def test_what_slurm_did_to_a_job_outweighs_what_its_command_made_of_it(state, reported, cause):
+    found = ending(Seen("7", state, "now", nodes="n1"), reported, stopped=False)
+    assert found.cause is cause
+    if reported is None or cause is not reported.cause:
+        assert "job 7 of Slurm" in found.detail
+
+
+def test_who_cancelled_a_job_is_told():
+    found = ending(Seen("7", "CANCELLED", "now", ended_by="1000"), SIGTERM, stopped=False)
+    assert found.detail == "job 7 of Slurm was cancelled by the user with id 1000"
+
+
+def test_what_we_cancelled_ourselves_was_not_cancelled_by_somebody():
+    assert ending(Seen("7", "CANCELLED", "now"), None, stopped=True) == SIGTERM
+
+
+def program(directory: Path, name: str, text: str) -> None:
+    path = directory / name
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+def test_a_command_of_slurms_that_says_nothing_is_given_up_in_time(tmp_path, monkeypatch):
+    program(tmp_path, "squeue", "exec sleep 1000")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(commands, "DEADLINE_S", 0.2)
+    with pytest.raises(SlurmAway, match="squeue said nothing for"):
+        commands.listed()
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("slurm_load_jobs error: Unable to contact slurm controller (connect failure)", SlurmAway),
+        ("sbatch: error: Batch job submission failed: Socket timed out on send/recv operation", SlurmAway),
+        ("sbatch: error: invalid partition specified: none", SlurmRefused),
+    ],
+)
+def test_slurm_that_is_away_is_told_from_slurm_that_refuses(tmp_path, monkeypatch, said, kind):
+    program(tmp_path, "sbatch", f"echo '{said}' >&2; exit 1")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(kind):
+        commands.submit(b"")
+
+
+def test_what_a_site_prints_before_the_id_and_a_cluster_after_it_are_no_part_of_it(tmp_path, monkeypatch):
+    program(tmp_path, "sbatch", "echo Welcome to the cluster; echo '12;east'")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert commands.submit(b"") == "12"
+
+
+def test_no_variable_of_the_user_changes_what_a_command_of_slurms_does(tmp_path, monkeypatch):
+    program(tmp_path, "sbatch", 'test -z "$SBATCH_PARTITION$TOKEN" && echo 1')
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("SBATCH_PARTITION", "other")
+    monkeypatch.setenv("TOKEN", "secret")
+    assert commands.submit(b"") == "1"
+
+
+def test_lines_that_are_no_answer_are_left_out(tmp_path, monkeypatch):
+    program(tmp_path, "squeue", "echo; echo '12|RUNNING|now|None|n1|a|b'; echo 'x|RUNNING||||'; echo '1|2'")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert commands.listed() == [Seen("12", "RUNNING", "now", "None", "n1", "a|b")]
