@@ -7,13 +7,18 @@ Every command returns its exit code, or raises; here, and nowhere else, an error
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import TextIO
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TextIO
 
 from trainci import __version__
 from trainci.errors import EXIT_INTERRUPTED, EXIT_MACHINE, EXIT_OK, EXIT_USAGE, PlacedFaults, TrainciError
 from trainci.streams import reliable
 
+if TYPE_CHECKING:
+    import click
+
+# How a shell that completes a command line asks (see ``commands/completion``).
+_COMPLETION = "_TRAINCI_COMPLETE"
 # Each command is `command` in `commands/<module>.py`.
 _COMMANDS = {
     "init": ("init", "Read the CI that is there and write a trainci.toml of it."),
@@ -35,6 +40,8 @@ Continuous integration for model-training repositories.
 
 Commands (each knows --help):
 {commands}
+
+`trainci --install-completion bash|zsh|fish` has suites and tests completed there.
 
 Exit codes: 0 all passed, 1 a test failed, 2 your command or configuration is wrong,
 3 the machine's fault or our bug, 130 interrupted.
@@ -58,16 +65,20 @@ def main(arguments: Sequence[str], stdout: TextIO | None, stderr: TextIO | None)
 
 def _answer(arguments: Sequence[str], stdout: TextIO, stderr: TextIO) -> int:
     name = arguments[0] if arguments else "--help"
+    if question := os.environ.get(_COMPLETION):
+        return _guarded(lambda: _complete(question), stdout, stderr)
     if name in ("-h", "--help"):
         stdout.write(_HELP.format(commands="\n".join(f"  {key:<9} {text}" for key, (_, text) in _COMMANDS.items())))
         return EXIT_OK
     if name == "--version":
         stdout.write(f"trainci {__version__}\n")
         return EXIT_OK
+    if name == "--install-completion":
+        return _guarded(lambda: _install_completion(*arguments[1:2]), stdout, stderr)
     if name not in _COMMANDS:
         stderr.write(f"trainci: there is no command {name!a}.{_guess(name)} See `trainci --help`.\n")
         return EXIT_USAGE
-    return _run_command(name, list(arguments[1:]), stdout, stderr)
+    return _guarded(lambda: _run_command(name, list(arguments[1:])), stdout, stderr)
 
 
 def _guess(name: str) -> str:
@@ -77,21 +88,49 @@ def _guess(name: str) -> str:
     return f" Did you mean `trainci {close[0]}`?" if close else ""
 
 
-def _run_command(name: str, arguments: list[str], stdout: TextIO, stderr: TextIO) -> int:
+def _command(name: str) -> click.Command:
     import importlib
+
+    command: click.Command = importlib.import_module(f"trainci.commands.{_COMMANDS[name][0]}").command
+    command.context_settings = {"help_option_names": ["-h", "--help"], **command.context_settings}
+    return command
+
+
+def _run_command(name: str, arguments: list[str]) -> int:
+    command = _command(name)
+    # Not command.main, which has an error door of its own.
+    with command.make_context(f"trainci {name}", arguments) as context:
+        code = command.invoke(context)
+    return code if isinstance(code, int) else EXIT_OK
+
+
+def _commands() -> click.Group:
+    import click
+
+    return click.Group("trainci", {name: _command(name) for name in _COMMANDS})
+
+
+def _complete(question: str) -> int:
+    from trainci.commands import completion
+
+    return completion.complete(_commands(), question)
+
+
+def _install_completion(shell: str = "") -> int:
+    from trainci.commands import completion
+
+    return completion.install(_commands(), shell, os.environ)
+
+
+def _guarded(work: Callable[[], int], stdout: TextIO, stderr: TextIO) -> int:
+    """What ``work`` returns, on these streams; an error becomes its sentence and its exit code."""
     from contextlib import redirect_stderr, redirect_stdout
 
     import click
 
-    settings = {"help_option_names": ["-h", "--help"]}
     with redirect_stdout(stdout), redirect_stderr(stderr):
         try:
-            command: click.Command = importlib.import_module(f"trainci.commands.{_COMMANDS[name][0]}").command
-            command.context_settings = {**settings, **command.context_settings}
-            # Not command.main, which has an error door of its own.
-            with command.make_context(f"trainci {name}", arguments) as context:
-                code = command.invoke(context)
-            return code if isinstance(code, int) else EXIT_OK
+            return work()
         except click.exceptions.Exit as request:
             return request.exit_code
         except click.ClickException as error:

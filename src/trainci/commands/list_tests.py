@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from trainci.commands.completion import complete_tests
 from trainci.errors import MachineError
 from trainci.history import open_existing
 from trainci.history.store import Past, Store
@@ -15,7 +16,7 @@ from trainci.text import columns, printable
 
 
 @click.command("list")
-@click.argument("selectors", nargs=-1, metavar="[SELECTOR]...")
+@click.argument("selectors", nargs=-1, metavar="[SELECTOR]...", shell_complete=complete_tests)
 def command(selectors: tuple[str, ...]) -> int:
     """Show suites and tests: label, GPUs, time limit, last and median duration, where registered."""
     repository = open_repository()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from trainci.commands.completion import complete_tests
 from trainci.history import open_existing
 from trainci.history.store import Recorded
 from trainci.paths import StatePaths
@@ -14,7 +15,7 @@ _HEADER = ("METRIC", "LAST", "STEP", "BEFORE", "RUN")
 
 
 @click.command("metrics")
-@click.argument("ids", nargs=-1, required=True, metavar="TEST_ID...")
+@click.argument("ids", nargs=-1, required=True, metavar="TEST_ID...", shell_complete=complete_tests)
 def command(ids: tuple[str, ...]) -> int:
     """Show the metrics of tests: the last value that each recorded, and that of the run before it.
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from trainci.commands.completion import complete_tests
 from trainci.executors import DEFAULT, EXECUTORS
 
 
@@ -36,12 +37,13 @@ class Options:
 
 
 _FLAGS: tuple[Callable[[Any], Any], ...] = (
-    click.argument("selectors", nargs=-1, metavar="[SELECTOR]..."),
+    click.argument("selectors", nargs=-1, metavar="[SELECTOR]...", shell_complete=complete_tests),
     click.option(
         "--id",
         "ids",
         multiple=True,
         metavar="TEST_ID",
+        shell_complete=complete_tests,
         help="Exactly this test (or several, one a line), as `trainci list` names it.",
     ),
     click.option(
