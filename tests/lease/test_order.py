@@ -109,3 +109,18 @@ def test_a_waiter_that_gives_up_leaves_its_place(host):
     end(holder)
     assert behind.wait() == 0
     assert host.tickets() == []
+
+
+def test_an_urgent_request_is_served_before_those_that_came_just_before_it(host):
+    holder = host.holder("--count", "8")
+    came_first = host.waiter("--count", "8", command=("sleep", "1000"))
+    low = host.waiter("--count", "8", "--priority", "low", command=("true",))
+    urgent = host.waiter("--count", "8", "--priority", "high", command=("sleep", "1000"))
+    holder.process.terminate()
+    urgent.event("started")
+    assert not came_first.has("started")
+    urgent.process.terminate()
+    came_first.event("started")
+    assert not low.has("started")
+    came_first.process.terminate()
+    assert low.wait() == 0

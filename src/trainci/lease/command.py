@@ -228,6 +228,8 @@ def _request(options: Options, count: int, devices: tuple[Device, ...]) -> Reque
         os.getuid(),
         os.getpid(),
         time.time(),
+        options.priority,
+        options.expected,
     )
 
 

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from trainci.errors import UsageError
 from trainci.lease import protocol
+from trainci.lease.queue.priority import HEAD_START_S, PRIORITIES
 from trainci.lease.store.records import FOREVER
 from trainci.model.device import MOST_DEVICES
 from trainci.text import printable
@@ -41,6 +42,8 @@ class Options:
     time_limit: float | None = None
     grace: float = 5.0
     name: str = ""
+    priority: str = "normal"
+    expected: float = FOREVER
     lock_dir: str | None = None
     devices_allowed: str | None = None
     virtual: int | None = None
@@ -75,6 +78,19 @@ def parse(arguments: list[str]) -> Options:
         type=printable,
         default="",
         help="how others see this request in `trainci gpus`",
+    )
+    add(
+        "--priority",
+        choices=PRIORITIES,
+        default="normal",
+        help=f"high: as if it had come {HEAD_START_S / 60:g} minutes earlier, low: later (normal)",
+    )
+    add(
+        protocol.EXPECTED,
+        metavar="S",
+        type=_positive_seconds,
+        default=FOREVER,
+        help="how long the command is likely to take; shown in `trainci gpus`, and nothing else",
     )
     add(
         "--lock-dir",

@@ -16,6 +16,7 @@ VIRTUAL = "--virtual"
 TIME_LIMIT = "--time-limit"
 GRACE = "--grace"
 NAME = "--name"
+EXPECTED = "--expected"
 STATUS_FD = "--status-fd"
 
 # Marks every process of a lease: its id; a lease within a lease adds its own after a "/".

@@ -82,7 +82,7 @@ def run_cycle(
     busy, foreign = _held(directory, requests, foreign_before | found_foreign)
     broken = frozenset(quarantined(directory))
     standing = {request.id: _standing(request, before, now, awake) for request in requests}
-    reservations = _decide(now, requests, standing, busy, broken)
+    reservations = _decide(now, requests, standing, before, busy, broken)
     return Decision(tuple(queue), reservations, before, busy, broken, foreign, foreign_before)
 
 
@@ -186,6 +186,7 @@ def _decide(
     now: float,
     requests: Sequence[Request],
     standing: Mapping[str, Reservation],
+    before: Mapping[str, Reservation],
     busy: Mapping[str, float],
     broken: frozenset[str],
 ) -> dict[str, Reservation]:
@@ -199,6 +200,7 @@ def _decide(
             taken.update((device, now + request.bound) for device in old.devices)
         elif not old.stalled:
             served.append(request)
-    planned = policy.plan(now, taken, broken, served, standing)
+    promised = {id: found for id, found in standing.items() if id in before}
+    planned = policy.plan(now, taken, broken, served, promised)
     granted = {id: replace(found, granted_at=now) if found.start <= now else found for id, found in planned.items()}
     return {**standing, **granted}

@@ -162,7 +162,8 @@ def acquire(directory: Directory, request: Request, devices: tuple[Device, ...],
             claims.append(_claim(directory, device))
         ids = tuple(device.uuid for device in devices)
         group = cgroup.path_for(request.id)
-        record = Record(request.id, ids, request.name, request.uid, request.pid, now, now + request.bound, group)
+        until, expected = now + request.bound, now + request.expected
+        record = Record(request.id, ids, request.name, request.uid, request.pid, now, until, group, expected)
         guard = _record(directory, record)
     except BaseException:
         for held in (*locks, *claims):

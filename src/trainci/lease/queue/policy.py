@@ -1,8 +1,9 @@
 """Who is next. Pure: the queue, the devices and the time come in, the plan goes out.
 
-Requests are served in order of arrival, with backfill. Textbook EASY (Lifka 1995) protects the head of the queue
-only; here every waiting request keeps the start that it was promised when it arrived (conservative backfill with
-compression; Feitelson and Mu'alem 2001): a later request starts earlier only where that moves nobody's start.
+Requests are served in order of arrival and of priority (``priority``), with backfill. Textbook EASY (Lifka 1995)
+protects the head of the queue only; here every waiting request keeps the start that it was promised when it arrived
+(conservative backfill with compression; Feitelson and Mu'alem 2001): a later request starts earlier only where that
+moves nobody's start. Only what is urgent moves, when it comes, the starts of those that it passes.
 
 What is not known is not promised: behind a holder that gave no time limit a start is unknown (FOREVER), and a
 request with an unknown start keeps every device that it could use from all who came after it.
@@ -14,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 from trainci.lease.queue.placement import choose
+from trainci.lease.queue.priority import in_turn, passed
 from trainci.lease.store.records import FOREVER, Request, Reservation
 from trainci.model.device import Device
 
@@ -34,8 +36,11 @@ def plan(
     that are not to be used. A request that cannot be met without a broken device waits, and holds nobody back.
     ``promised`` are the reservations that were given before, by request; a new arrival has none.
     """
+    turn = in_turn(queue)
+    lost = passed(queue, turn, promised.keys())
+    promised = {id: found for id, found in promised.items() if id not in lost}
     busy = {device: until if until > now else now + _OVERRUN_S for device, until in busy.items()}
-    able = [wanted for wanted in queue if sum(d.uuid not in broken for d in wanted.devices) >= wanted.count]
+    able = [wanted for wanted in turn if sum(d.uuid not in broken for d in wanted.devices) >= wanted.count]
     reserved = _kept(now, busy, broken, able, promised)
     _compress(now, busy, broken, able, reserved)
     return {wanted.id: reserved.get(wanted.id, Reservation()) for wanted in queue}
@@ -54,7 +59,7 @@ def _kept(
     """
     kept: dict[str, Reservation] = {}
     profile = _Profile(now, busy, broken)
-    # Of those that start at one time, the earlier arrival comes first: the sort is stable.
+    # Of those that start at one time, the first in turn comes first: the sort is stable.
     known = [wanted for wanted in queue if wanted.id in promised and promised[wanted.id].start < FOREVER]
     for wanted in sorted(known, key=lambda wanted: promised[wanted.id].start):
         start, devices = max(promised[wanted.id].start, now), promised[wanted.id].devices
@@ -75,7 +80,7 @@ def _compress(
     queue: Sequence[Request],
     reserved: dict[str, Reservation],
 ) -> None:
-    """Give each request, in order of arrival, the earliest start that moves nobody else's."""
+    """Give each request, in turn, the earliest start that moves nobody else's."""
     requests = {wanted.id: wanted for wanted in queue}
     profile = _profile_of(now, busy, broken, requests, reserved)
     unknown: list[Request] = []

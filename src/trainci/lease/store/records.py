@@ -23,7 +23,8 @@ class Request:
     """What somebody asks for: ``count`` of ``devices``, for at most ``bound`` seconds (FOREVER: nobody said).
 
     ``pattern`` is that of the foreign lock files that must be taken too, empty for none. ``since`` is when it
-    arrived, ``name`` and ``uid`` and ``pid`` say whose it is.
+    arrived, ``name`` and ``uid`` and ``pid`` say whose it is; ``priority`` is one of those of ``queue.priority``.
+    ``expected`` is how many seconds it is likely to take (FOREVER: nobody knows).
     """
 
     id: str
@@ -35,12 +36,14 @@ class Request:
     uid: int = 0
     pid: int = 0
     since: float = 0.0
+    priority: str = "normal"
+    expected: float = FOREVER
 
     def dump(self) -> str:
         """The text of its ticket."""
-        fields = {name: getattr(self, name) for name in ("id", "count", "pattern", "name", "uid", "pid", "since")}
         devices = [device_fields(device) for device in self.devices]
-        return json.dumps({**fields, "bound": _or_null(self.bound), "devices": devices})
+        times = {"bound": _or_null(self.bound), "expected": _or_null(self.expected)}
+        return json.dumps({**vars(self), **times, "devices": devices})
 
 
 def load_request(text: str | None) -> Request | None:
@@ -57,6 +60,8 @@ def load_request(text: str | None) -> Request | None:
             int(fields["uid"]),
             int(fields["pid"]),
             float(fields["since"]),
+            _text(fields.get("priority", "normal")),
+            _time(fields.get("expected")),
         )
     except BROKEN:
         return None
@@ -67,7 +72,8 @@ def load_request(text: str | None) -> Request | None:
 class Record:
     """A running lease: whose it is, since when, and until when at the latest (FOREVER: nobody said).
 
-    ``cgroup`` is the path of its job's own cgroup, empty where it has none.
+    ``cgroup`` is the path of its job's own cgroup, empty where it has none. ``expected`` is when it is likely to
+    end (FOREVER: nobody knows).
     """
 
     id: str
@@ -78,10 +84,11 @@ class Record:
     since: float
     until: float
     cgroup: str = ""
+    expected: float = FOREVER
 
     def dump(self) -> str:
         """The text of its file."""
-        return json.dumps({**asdict(self), "until": _or_null(self.until)})
+        return json.dumps({**asdict(self), "until": _or_null(self.until), "expected": _or_null(self.expected)})
 
 
 def load_record(text: str | None) -> Record | None:
@@ -97,6 +104,7 @@ def load_record(text: str | None) -> Record | None:
             float(fields["since"]),
             _time(fields["until"]),
             _text(fields["cgroup"]),
+            _time(fields.get("expected")),
         )
     except BROKEN:
         return None
