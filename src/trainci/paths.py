@@ -71,6 +71,11 @@ class RunPaths:
         """What became of each step of the attempt with this log."""
         return log.with_suffix(".steps.jsonl")
 
+    @staticmethod
+    def probe(log: Path) -> Path:
+        """The folder in which the processes of the attempt with this log answer where they are."""
+        return log.with_suffix(".probe")
+
     def shown(self, path: Path) -> str:
         """``path`` as it is printed: relative to the repository's root if it is below it."""
         return str(path.relative_to(self.root) if path.is_relative_to(self.root) else path)

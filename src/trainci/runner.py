@@ -248,4 +248,4 @@ class Runner:
 
 def _says_something(ending: Ending) -> bool:
     """Whether the log may tell why it ended so."""
-    return not ending.passed and ending.cause in (Cause.EXITED, Cause.SIGNALLED, Cause.TIMED_OUT)
+    return not ending.passed and ending.cause in (Cause.EXITED, Cause.SIGNALLED, Cause.TIMED_OUT, Cause.HUNG)

@@ -43,7 +43,10 @@ def test_every_ending_has_its_outcome(
         case Cause.INTERRUPTED:
             assert verdict == Verdict(Outcome.INTERRUPTED, "interrupted before it ended")
         case Cause.TIMED_OUT:
-            assert verdict == Verdict(Outcome.TIMED_OUT, f"{where}ended by its time limit of 60 s")
+            then = f"; then {detail}" if detail else ""
+            assert verdict == Verdict(Outcome.TIMED_OUT, f"{where}ended by its time limit of 60 s{then}")
+        case Cause.HUNG:
+            assert verdict == Verdict(Outcome.HUNG, f"{where}{detail}")
         case Cause.LOST | Cause.NEVER_STARTED:
             assert verdict is None
             assert decide([attempt] * TRIES) == Verdict(Outcome.MACHINE, where + (detail or cause.value))
@@ -86,7 +89,7 @@ def test_only_the_last_attempt_counts_after_the_machines_fault() -> None:
 
 def _expected(outcomes: set[Outcome]) -> int:
     for members, code in (
-        ({Outcome.FAILED, Outcome.TIMED_OUT, Outcome.UNSURE}, 1),
+        ({Outcome.FAILED, Outcome.TIMED_OUT, Outcome.HUNG, Outcome.UNSURE}, 1),
         ({Outcome.REFUSED}, 2),
         ({Outcome.MACHINE, Outcome.INTERRUPTED}, 3),
     ):
@@ -97,7 +100,7 @@ def _expected(outcomes: set[Outcome]) -> int:
 
 def test_every_combination_of_outcomes_has_the_code_of_the_worst_and_what_is_skipped_changes_none() -> None:
     # Another outcome must find its place in this table before it can exist.
-    assert len(Outcome) == 8
+    assert len(Outcome) == 9
     for count in range(len(Outcome) + 1):
         for outcomes in itertools.combinations(Outcome, count):
             results = [Result("t", Verdict(outcome, "")) for outcome in outcomes]

@@ -144,6 +144,7 @@ def _settings(table: SettingsTable) -> dict[str, Any]:
         "python_version": table.python_version,
         "secrets": tuple(table.secrets),
         "timeout": None if table.timeout_minutes is None else table.timeout_minutes * 60,
+        "stall": None if table.stall_minutes is None else table.stall_minutes * 60,
         "num_gpus": table.num_gpus,
         "retries": table.retries,
     }

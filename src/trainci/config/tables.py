@@ -86,6 +86,9 @@ class SettingsTable(Table):
         [], description="Names of the secrets that the tests get; a fork's never do."
     )
     timeout_minutes: Minutes | None = Field(None, description="Time limit of each test.")
+    stall_minutes: Minutes | None = Field(
+        None, description="A test that shows no progress for so long has hung; 10 by default."
+    )
     num_gpus: Gpus | None = Field(None, description="Devices of a test whose file does not declare NUM_GPUS.")
     retries: Annotated[StrictInt, Field(ge=0, le=10)] | None = Field(
         None, description="How many more times a failed test is tried."

@@ -18,7 +18,15 @@ from trainci.text import counted, printable
 _SHOWN_LINES = 15
 _SHOWN_ITEMS = 20
 # The color of each outcome that has one, as a code of ECMA-48's SGR.
-_COLORS = {"passed": 32, "failed": 31, "timed out": 31, "refused": 31, "machine's fault": 33, "unsure": 33}
+_COLORS = {
+    "passed": 32,
+    "failed": 31,
+    "timed out": 31,
+    "hung": 31,
+    "refused": 31,
+    "machine's fault": 33,
+    "unsure": 33,
+}
 # An outcome begins a line, or follows what it counts: [12:00:00] [3/12] passed.
 _OUTCOME = re.compile(r"(?:\[[\d:/]+\] )*(" + "|".join(_COLORS) + r")\b")
 

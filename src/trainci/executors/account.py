@@ -12,6 +12,7 @@ from pathlib import Path
 
 from trainci.executors import results
 from trainci.executors.base import Emit, Job, Show
+from trainci.executors.onlooker import Onlooker
 from trainci.lease import protocol
 from trainci.model import events
 from trainci.model.run import Cause, Ending, Results
@@ -38,6 +39,8 @@ def open_log(path: Path) -> io.FileIO:
 class Account:
     """One job's; ``lose`` is called when it cannot be kept, which is the job's end.
 
+    ``onlooker`` sees whether it hangs, where somebody can.
+
     The log has every byte first. ``ending`` is what its lease reported, None before; ``fault`` a sentence, once it
     was lost.
     """
@@ -51,6 +54,7 @@ class Account:
         show: Show,
         clock: Callable[[], float],
         lose: Callable[[], object],
+        onlooker: Onlooker | None = None,
     ) -> None:
         self._job = job
         self._of_job = (job.test.id, job.attempt, job.phase)
@@ -60,6 +64,7 @@ class Account:
         self._show = show
         self._clock = clock
         self._end_job = lose
+        self._onlooker = onlooker
         self._pending = b""
         self._last_words = b""
         self.ending: Ending | None = None
@@ -73,6 +78,8 @@ class Account:
 
     def output(self, data: bytes) -> None:
         """It printed ``data``."""
+        if self._onlooker is not None:
+            self._onlooker.printed(data)
         self._pass_on(self._redactor.feed(data))
 
     def status(self, data: bytes) -> None:
@@ -90,6 +97,7 @@ class Account:
 
     def close(self, ending: Ending) -> None:
         """It has ended, and left what it leaves."""
+        ending = self._with_what_was_seen(ending)
         self._log.close()
         left = self._masked(results.collect(self._job))
         self._emit(events.Ended(self._clock(), *self._of_job, ending, left))
@@ -118,9 +126,26 @@ class Account:
             case protocol.Granted():
                 self._emit(events.Granted(now, *self._of_job, report.devices))
             case protocol.Started():
+                if self._onlooker is not None:
+                    self._onlooker.begin(report.pid)
                 self._emit(events.Started(now, *self._of_job, report.pid))
             case protocol.Ended():
                 self.ending = ending_of(report)
+
+    def _with_what_was_seen(self, ending: Ending) -> Ending:
+        """``ending`` with who hung, or where the job was when its time limit ended it; all of it is in the log."""
+        if self._onlooker is None:
+            return ending
+        self._onlooker.close()
+        if self._onlooker.hung and ending.cause is not Cause.LOST:
+            ending = replace(ending, cause=Cause.HUNG)
+        if ending.cause not in (Cause.HUNG, Cause.TIMED_OUT) or not self._onlooker.sentence:
+            return ending
+        ending = replace(ending, detail=self._redactor.mask(self._onlooker.sentence))
+        lines = [*map(self._redactor.mask, self._onlooker.written), f"{ending.cause.value}: {ending.detail}"]
+        text = "".join(f"trainci: {line}\n" for line in lines)
+        self._pass_on(text.encode("utf-8", "replace"))
+        return ending
 
     def _masked(self, left: Results | None) -> Results | None:
         """What the test wrote itself, and not through us."""

@@ -11,10 +11,12 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from trainci import probe
 from trainci.executors import words
 from trainci.executors.account import Account, open_log
 from trainci.executors.base import Emit, Job, Show, Wanted
 from trainci.executors.launcher import Launched, Launcher
+from trainci.executors.onlooker import Onlooker
 from trainci.executors.watcher import Watcher
 from trainci.host import devices
 from trainci.host.clock import steady_time
@@ -24,6 +26,7 @@ from trainci.model import events
 from trainci.model.device import Pool
 from trainci.model.run import Cause, Ending
 from trainci.model.tests import Test
+from trainci.paths import RunPaths
 
 
 class LocalExecutor:
@@ -82,7 +85,8 @@ class LocalExecutor:
             emit(events.Ended(self._clock(), job.test.id, job.attempt, job.phase, ending))
             return
         self._launched[job.test.id, job.attempt] = launched
-        account = Account(job, log, self._secrets, emit, show, self._clock, lose=launched.terminate)
+        end = launched.terminate
+        account = Account(job, log, self._secrets, emit, show, self._clock, lose=end, onlooker=Onlooker(job, end))
         watcher = Watcher(launched, output, status, account, show)
         threading.Thread(target=watcher.run, name=job.test.id, daemon=True).start()
 
@@ -98,7 +102,7 @@ class LocalExecutor:
         status, its_status = os.pipe()
         try:
             launched = self._launcher.start(
-                self._lease_arguments(job), self._root, words.variables(job, self._root), its_output, its_status
+                self._lease_arguments(job), self._root, self._variables(job), its_output, its_status
             )
         except OSError:
             os.close(output)
@@ -108,6 +112,16 @@ class LocalExecutor:
             os.close(its_output)
             os.close(its_status)
         return launched, output, status
+
+    def _variables(self, job: Job) -> dict[str, str]:
+        """What ``job`` is told. Its processes answer where they are in a folder of its own.
+
+        :raises OSError: something is in the place of that folder.
+        """
+        told = words.variables(job, self._root)
+        folder = RunPaths.probe(job.log)
+        folder.mkdir(mode=0o700)
+        return {**told, **probe.variables(folder, told.get("PYTHONPATH", os.environ.get("PYTHONPATH", "")))}
 
     def _lease_arguments(self, job: Job) -> list[str]:
         where = (

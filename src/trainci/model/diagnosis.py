@@ -49,7 +49,8 @@ class LogRule:
 class Facts:
     """What is known of an ending beside its log. None is *unknown*, which is not *no*.
 
-    ``kernel_oom``: the kernel ended a process of the job for want of memory (``memory.events`` of its cgroup).
+    ``hung``: it showed no progress and was ended for it. ``kernel_oom``: the kernel ended a process of the job for
+    want of memory (``memory.events`` of its cgroup).
     ``xid``: the numbers of the Xid errors of its devices. ``foreign_memory``: a process that is not the job's had
     memory on its devices. ``dirty_handover``: its devices were not clean when it got them. ``own_fault_code``: the
     command ends by ``trainci.testing.main``, to which exit code 3 is the machine's fault.
@@ -58,6 +59,7 @@ class Facts:
     exit_code: int | None = None
     signal: int | None = None
     timed_out: bool | None = None
+    hung: bool | None = None
     kernel_oom: bool | None = None
     device_lost: bool | None = None
     xid: tuple[int, ...] | None = None

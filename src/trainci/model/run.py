@@ -16,6 +16,7 @@ class Outcome(enum.Enum):
     PASSED = "passed"
     FAILED = "failed"
     TIMED_OUT = "timed out"
+    HUNG = "hung"
     REFUSED = "refused"
     SKIPPED = "skipped"
     INTERRUPTED = "interrupted"
@@ -37,6 +38,7 @@ class Cause(enum.Enum):
     EXITED = "exited"
     SIGNALLED = "signalled"
     TIMED_OUT = "timed out"
+    HUNG = "hung"
     INTERRUPTED = "interrupted"
     LOST = "lost"
     NEVER_STARTED = "never started"
@@ -51,7 +53,8 @@ class Cause(enum.Enum):
 class Ending:
     """How a process ended: its own ``exit_code``, or the ``signal`` that ended it; both None where it has neither.
 
-    ``detail`` says what the machine did wrong, or what the kernel says of it, in a sentence without an end.
+    ``detail`` says what the machine did wrong, what the kernel says of it, or who hung and where, in a sentence
+    without an end.
     """
 
     cause: Cause

@@ -21,8 +21,8 @@ def _word(argument: str) -> str:
 class Settings:
     """What a project, a suite and an entry may each say of their tests; ``settle`` makes one of several.
 
-    ``timeout`` (seconds), ``num_gpus`` and ``retries`` are None, the others empty, where nothing is said.
-    ``python`` are the words of the interpreter or its launcher. ``install``, ``setup``, ``python_version``
+    ``timeout`` and ``stall`` (seconds), ``num_gpus`` and ``retries`` are None, the others empty, where nothing is
+    said. ``python`` are the words of the interpreter or its launcher. ``install``, ``setup``, ``python_version``
     and ``secrets`` (names) are for the job.
     """
 
@@ -33,6 +33,7 @@ class Settings:
     python_version: str = ""
     secrets: tuple[str, ...] = ()
     timeout: float | None = None
+    stall: float | None = None
     num_gpus: int | None = None
     retries: int | None = None
 
@@ -138,7 +139,8 @@ class Step:
 
 @dataclass(frozen=True)
 class Test(Settings):
-    """One runnable thing: an Entry with every default filled in. ``timeout`` is in seconds.
+    """One runnable thing: an Entry with every default filled in. ``timeout`` is in seconds, and so is ``stall``:
+    it has hung once it shows no progress for so long.
 
     ``command`` are the words that start it from the repository's root; no shell reads them. A test of several
     ``steps`` has none. ``leaves_results``: it is started by pytest, which can write what became of each item.
@@ -160,6 +162,7 @@ class Test(Settings):
     expected: float | None = None
     num_gpus: int = field(default=0, kw_only=True)
     timeout: float = field(default=3600.0, kw_only=True)
+    stall: float = field(default=600.0, kw_only=True)
     retries: int = field(default=0, kw_only=True)
 
     @property

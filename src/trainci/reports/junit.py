@@ -18,7 +18,7 @@ _MOST_OUTPUT = 65536
 _MOST_ITEMS = 100_000
 _TELLING_LINES = 50
 # What went wrong in the test itself; anything else is an error, by JUnit's words.
-_OF_TESTS = (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.UNSURE)
+_OF_TESTS = (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.HUNG, Outcome.UNSURE)
 # XML 1.0 has no way to write these characters, not even escaped (https://www.w3.org/TR/xml/#charsets).
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

@@ -10,6 +10,7 @@ _FINE = (Outcome.PASSED, Outcome.SKIPPED)
 _IMPORTANCE = (
     Outcome.FAILED,
     Outcome.TIMED_OUT,
+    Outcome.HUNG,
     Outcome.UNSURE,
     Outcome.REFUSED,
     Outcome.MACHINE,
@@ -32,9 +33,9 @@ def red(run: Run) -> list[Result]:
 def reason(verdict: Verdict) -> str:
     """Why, in the first line to read: the exception's own, or another of the log; else what the verdict says."""
     diagnosis = verdict.diagnosis
-    return printable(
-        diagnosis.evidence if diagnosis and diagnosis.line and diagnosis.evidence else verdict.sentence
-    )
+    # Who hung, and where, tells more than what was printed before.
+    told = diagnosis is not None and diagnosis.line and diagnosis.evidence and verdict.outcome is not Outcome.HUNG
+    return printable(diagnosis.evidence if diagnosis and told else verdict.sentence)
 
 
 def particulars(verdict: Verdict) -> list[tuple[str, str]]:

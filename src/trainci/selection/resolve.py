@@ -71,7 +71,10 @@ def resolve(
             refused[entry.id] = Refused(entry.id, f"{_place(entry)}{sentence}")
         elif known:
             longest = max(known.test.timeout, test.timeout)
-            tests[entry.id] = Selected(replace(known.test, timeout=longest), _both(known.reason, reason))
+            stall = max(known.test.stall, test.stall)
+            tests[entry.id] = Selected(
+                replace(known.test, timeout=longest, stall=stall), _both(known.reason, reason)
+            )
         else:
             tests[entry.id] = Selected(test, reason)
     sound = (selected for test_id, selected in tests.items() if test_id not in refused)
@@ -159,7 +162,9 @@ def _framework(says: Declarations, command: tuple[str, ...]) -> str:
 
 def _started(test: Test) -> Test:
     """What is started, without what several choices of one test may say of it."""
-    return replace(test, timeout=0.0, image="", where="", install="", setup=(), python_version="", secrets=())
+    return replace(
+        test, timeout=0.0, stall=0.0, image="", where="", install="", setup=(), python_version="", secrets=()
+    )
 
 
 def _place(entry: Entry) -> str:

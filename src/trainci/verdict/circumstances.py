@@ -32,6 +32,7 @@ def facts_of_attempt(ending: Ending, test: Test) -> Facts:
         exit_code=ending.exit_code,
         signal=ending.signal,
         timed_out=ending.cause is Cause.TIMED_OUT,
+        hung=ending.cause is Cause.HUNG,
         own_fault_code=test.phased,
     )
 
@@ -117,6 +118,9 @@ def of_ending(facts: Facts) -> Diagnosis:
         number = -facts.exit_code
     if facts.kernel_oom:
         return Diagnosis(Blame.UNSURE, "kernel-oom", _OOM, "fact: kernel_oom")
+    if facts.hung:
+        sentence = "it showed no progress, and its log does not say what it waited for"
+        return Diagnosis(Blame.UNSURE, "hung", sentence, "fact: hung")
     if facts.timed_out:
         sentence = "it did not end in its time, and its log does not say what it waited for"
         return Diagnosis(Blame.UNSURE, "time-limit", sentence, "fact: timed_out")

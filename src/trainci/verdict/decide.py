@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from trainci.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_MACHINE, EXIT_OK, EXIT_USAGE
 from trainci.model.run import Attempt, Outcome, Result, Verdict
-from trainci.verdict.rules import diagnosed, exited, items, machine, retries, time_limit
+from trainci.verdict.rules import diagnosed, exited, hung, items, machine, retries, time_limit
 from trainci.verdict.rules import interrupted as interruption
 from trainci.verdict.ruling import Rule, Ruling
 
@@ -15,6 +15,7 @@ RULES: Sequence[Rule] = (
     interruption.rule,
     machine.rule,
     diagnosed.rule,
+    hung.rule,
     time_limit.rule,
     retries.rule,
     items.rule,
@@ -47,7 +48,7 @@ def exit_code(results: Iterable[Result], *, interrupted: bool = False, virtual: 
     outcomes = {result.verdict.outcome for result in results}
     if interrupted:
         return EXIT_INTERRUPTED
-    if outcomes & {Outcome.FAILED, Outcome.TIMED_OUT, Outcome.UNSURE}:
+    if outcomes & {Outcome.FAILED, Outcome.TIMED_OUT, Outcome.HUNG, Outcome.UNSURE}:
         return EXIT_FAILED
     if Outcome.REFUSED in outcomes:
         return EXIT_USAGE

@@ -49,10 +49,12 @@ def _deepest(frames: Sequence[Frame], root: str) -> Frame | None:
 
 def outcome_of(diagnosis: Diagnosis, facts: Facts) -> Outcome:
     """What became of a single attempt."""
-    if (facts.exit_code == 0 and not facts.timed_out and not facts.signal) or diagnosis.rule == PASSED:
+    if (facts.exit_code == 0 and not (facts.timed_out or facts.hung or facts.signal)) or diagnosis.rule == PASSED:
         return Outcome.PASSED
     if diagnosis.blame is Blame.MACHINE:
         return Outcome.MACHINE
+    if facts.hung or diagnosis.rule == "hung":
+        return Outcome.HUNG
     if facts.timed_out:
         return Outcome.TIMED_OUT
     return Outcome.UNSURE if diagnosis.blame is Blame.UNSURE else Outcome.FAILED

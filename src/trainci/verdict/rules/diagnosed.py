@@ -18,6 +18,6 @@ def rule(attempts: Sequence[Attempt]) -> Ruling | None:
     sentence = placed(last, diagnosis.sentence)
     if diagnosis.blame is Blame.MACHINE:
         return Ruling(Verdict(Outcome.MACHINE, sentence, diagnosis))
-    if diagnosis.blame is Blame.UNSURE and last.ending.cause is not Cause.TIMED_OUT:
+    if diagnosis.blame is Blame.UNSURE and last.ending.cause not in (Cause.TIMED_OUT, Cause.HUNG):
         return Ruling(Verdict(Outcome.UNSURE, sentence, diagnosis))
     return None

@@ -13,5 +13,6 @@ def rule(attempts: Sequence[Attempt]) -> Ruling | None:
     last = attempts[-1]
     if last.ending.cause is not Cause.TIMED_OUT:
         return None
-    sentence = placed(last, f"ended by its time limit of {last.test.timeout:g} s")
+    then = f"; then {last.ending.detail}" if last.ending.detail else ""
+    sentence = placed(last, f"ended by its time limit of {last.test.timeout:g} s{then}")
     return Ruling(Verdict(Outcome.TIMED_OUT, sentence, last.diagnosis))

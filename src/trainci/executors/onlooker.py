@@ -1,0 +1,104 @@
+"""Watches whether a job makes progress, and has it ended when it makes none (see ``trainci.verdict.progress``)."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from trainci.executors.base import Job
+from trainci.looks import tree
+from trainci.looks.report import lines_of
+from trainci.looks.taking import look
+from trainci.model.look import Look
+from trainci.paths import RunPaths
+from trainci.verdict.progress import Glance, Said, is_hung, places_of, silent_since
+from trainci.verdict.who_hung import who
+
+# So many times in a window it is looked at what is new, and at most so often.
+_GLANCES = 50
+_SHORTEST_S = 0.2
+# Once it is silent for this part of the window, its stacks are looked at, too.
+_SILENT = 0.2
+# So long before its time limit a job is looked at, or for this part of a short one.
+_BEFORE_LIMIT_S = 5.0
+_PART_OF_LIMIT = 0.1
+
+
+class Onlooker:
+    """One job's. ``end`` has the job ended, and is called once at most.
+
+    Once the job has ended, ``sentence`` says who hung and where, or where a job was that was ended by its time
+    limit, and ``written`` is all that was seen; both are empty where there is nothing to say.
+    """
+
+    def __init__(self, job: Job, end: Callable[[], None]) -> None:
+        self._job = job
+        self._end = end
+        self._folder = RunPaths.probe(job.log)
+        self._said = Said()
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.hung = False
+        self.sentence = ""
+        self.written: tuple[str, ...] = ()
+
+    def begin(self, pid: int) -> None:
+        """The job's command runs, as process ``pid``."""
+        self._thread = threading.Thread(target=self._watch, args=(pid,), daemon=True)
+        self._thread.start()
+
+    def printed(self, data: bytes) -> None:
+        """The job printed ``data``."""
+        self._said.add(data)
+
+    def close(self) -> None:
+        """The job has ended."""
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _watch(self, pid: int) -> None:
+        window, begun = self._job.test.stall, time.monotonic()
+        limit = self._job.time_limit
+        look_at = begun + limit - min(_BEFORE_LIMIT_S, limit * _PART_OF_LIMIT)
+        glances: list[Glance] = []
+        while not self._over.wait(max(window / _GLANCES, _SHORTEST_S)):
+            now = time.monotonic()
+            silent = glances and now - silent_since(glances) >= window * _SILENT
+            # What it does is its own: whatever goes wrong here must not end a test, nor keep it.
+            with contextlib.suppress(OSError):
+                seen = look(pid, self._folder, now) if silent or now >= look_at else None
+                glances = [*(g for g in glances if g.at >= now - 2 * window), self._glance(pid, now, seen)]
+                if seen is not None and is_hung(glances, window):
+                    self._write_down(seen, now - silent_since(glances))
+                    self.hung = True
+                    self._end()
+                    return
+                if seen is not None and now >= look_at:
+                    self._write_down(seen, now - silent_since(glances))
+                    look_at = float("inf")
+
+    def _glance(self, pid: int, now: float, seen: Look | None) -> Glance:
+        processes = [each for each in tree.of_job(pid) if not tree.is_service(tree.words(each.pid))]
+        facts = (
+            self._said.take(),
+            _size(RunPaths.metrics(self._job.log)),
+            tree.written(processes, self._folder),
+        )
+        return Glance(now, facts, None if seen is None else places_of(seen, tree.is_service))
+
+    def _write_down(self, seen: Look, seconds: float) -> None:
+        self.sentence = who(seen, seconds)
+        self.written = lines_of(seen)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except OSError:
+        return 0

@@ -1,0 +1,128 @@
+"""Asks processes where they are, by the probe that rides in them, and takes their answers for hostile."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from trainci.host.processes import Process
+from trainci.looks import tree
+from trainci.probe import SIGNAL
+
+_LARGEST = 1 << 20
+_MOST_DESCRIPTORS = 4096
+# A dump has no end that could be told: it is whole once it has not grown for so many looks at it.
+_UNCHANGED = 3
+_LOOK_AGAIN_S = 0.01
+
+
+class Asking:
+    """The folder in which the processes of one job answer.
+
+    :raises OSError: it is not there, or is a link.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        os.close(self._folder)
+
+    def stacks(self, asked: Iterable[Process], patience: float) -> dict[int, bytes]:
+        """What each process that can answer wrote of its threads within ``patience`` seconds."""
+        files: dict[int, int] = {}
+        with contextlib.ExitStack() as opened:
+            for process in asked:
+                with contextlib.suppress(OSError):
+                    file = self._open(f"{process.pid}.stacks", os.O_RDWR)
+                    opened.callback(os.close, file)
+                    if _answers(process.pid, file):
+                        os.ftruncate(file, 0)
+                        process.send(SIGNAL)
+                        files[process.pid] = file
+            _wait(lambda: [os.fstat(file).st_size for file in files.values()], patience)
+            return {pid: said for pid, file in files.items() if (said := os.pread(file, _LARGEST, 0))}
+
+    def groups(self, asked: Iterable[Process], patience: float) -> dict[int, bytes]:
+        """What each process wrote of its process groups within ``patience`` seconds."""
+        waiting = {process.pid for process in asked if self._ask(process.pid)}
+        found: dict[int, bytes] = {}
+        give_up_at = time.monotonic() + patience
+        while waiting and time.monotonic() < give_up_at:
+            for pid in list(waiting):
+                if said := self._read(f"{pid}.groups"):
+                    found[pid] = said
+                    waiting.discard(pid)
+            if waiting:
+                time.sleep(_LOOK_AGAIN_S)
+        return found
+
+    def _ask(self, pid: int) -> bool:
+        try:
+            pipe = self._open(f"{pid}.ask", os.O_WRONLY, stat.S_ISFIFO)
+        except OSError:
+            return False
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{pid}.groups", dir_fd=self._folder)
+            os.write(pipe, b"?")
+        except OSError:
+            return False
+        finally:
+            os.close(pipe)
+        return True
+
+    def _read(self, name: str) -> bytes:
+        try:
+            file = self._open(name, os.O_RDONLY)
+        except OSError:
+            return b""
+        try:
+            return os.read(file, _LARGEST)
+        except OSError:
+            return b""
+        finally:
+            os.close(file)
+
+    def _open(self, name: str, flags: int, is_right: Callable[[int], bool] = stat.S_ISREG) -> int:
+        """A file of the folder that is what it should be, of nobody else's.
+
+        :raises OSError: it is not.
+        """
+        flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        file = os.open(name, flags, dir_fd=self._folder)
+        found = os.fstat(file)
+        if is_right(found.st_mode) and found.st_nlink == 1:
+            return file
+        os.close(file)
+        raise OSError(0, f"{name} is not what it should be")
+
+
+def _answers(pid: int, file: int) -> bool:
+    """Whether the process handles the signal, which would end it otherwise, and still has ``file`` open for it."""
+    if not tree.handles(pid, SIGNAL):
+        return False
+    wanted = os.fstat(file)
+    with os.scandir(f"/proc/{pid}/fd") as entries:
+        for _, entry in zip(range(_MOST_DESCRIPTORS), entries, strict=False):
+            with contextlib.suppress(OSError):
+                found = os.stat(entry.path)
+                if (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino):
+                    return True
+    return False
+
+
+def _wait(sizes: Callable[[], list[int]], patience: float) -> None:
+    """Until every file has something in it and none grows."""
+    give_up_at = time.monotonic() + patience
+    before, unchanged = sizes(), 0
+    while time.monotonic() < give_up_at and unchanged < _UNCHANGED:
+        time.sleep(_LOOK_AGAIN_S)
+        now = sizes()
+        unchanged = unchanged + 1 if now == before and all(now) else 0
+        before = now

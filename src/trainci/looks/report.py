@@ -1,0 +1,41 @@
+"""A look as lines for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from trainci.model.look import Frame, Group, Look, Operation, ProcessLook
+
+_MOST_THREADS = 64
+_MOST_FRAMES = 40
+
+
+def lines_of(look: Look) -> tuple[str, ...]:
+    """Each process with its stacks, the innermost frame first, and its collectives."""
+    return tuple(line for each in look.processes for line in _process(each))
+
+
+def _process(each: ProcessLook) -> Iterator[str]:
+    rank = f"rank {each.rank} of {each.world_size}, " if each.rank is not None else ""
+    waits = f", waits in the kernel's {each.waits_in}" if each.waits_in else ""
+    yield f"process {each.pid} ({rank}child of {each.parent}, state {each.state}{waits}): {each.command}"
+    for group in each.groups or ():
+        done = f"last {_said(group.last)}; waits in {_said(group.waits)}"
+        yield f"  group {group.name} of ranks {_span(group)}: {done}"
+    if each.threads is None:
+        yield "  no Python stack: it is no Python, its probe was not loaded, or it does not answer"
+    for thread in (each.threads or ())[:_MOST_THREADS]:
+        yield f"  thread {thread.id}"
+        yield from (f"    {_shown(frame)}" for frame in thread.frames[:_MOST_FRAMES])
+
+
+def _span(group: Group) -> str:
+    return ", ".join(map(str, group.ranks[:32])) + (", …" if len(group.ranks) > 32 else "")
+
+
+def _said(operation: Operation | None) -> str:
+    return "nothing" if operation is None else f"{operation.name} #{operation.number} {operation.sizes}".rstrip()
+
+
+def _shown(frame: Frame) -> str:
+    return f"{frame.function} ({frame.file}:{frame.line})"

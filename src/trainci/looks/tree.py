@@ -1,0 +1,99 @@
+"""The processes of a job as the kernel shows them (proc(5)): which there are, and which files they write."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+
+from trainci.host.files import read_text
+from trainci.host.processes import Process, below, process, processes
+from trainci.probe import SIGNAL
+from trainci.text import printable
+
+_MOST = 512
+_MOST_DESCRIPTORS = 512
+_LONGEST_COMMAND = 200
+# Processes of libraries that work on whether the job does or not: ray's, and what looks after children.
+_SERVICES = (
+    "/raylet", "/gcs_server", "ray/_private/log_monitor.py", "ray/_private/runtime_env/agent/main.py",
+    "ray/dashboard/", "ray/autoscaler/_private/monitor.py", "multiprocessing.resource_tracker", "wandb-core",
+)  # fmt: skip
+
+
+def of_job(command: int) -> list[Process]:
+    """The processes of the job whose first command is the process ``command``, parents before their children.
+
+    Its supervisor is the parent of all that lost theirs.
+    """
+    first = process(command)
+    if first is None:
+        return []
+    everything = processes()
+    return [each for each in below({first.parent}, everything) if each.state not in "ZX"][:_MOST]
+
+
+def words(pid: int) -> str:
+    """The command of a process on one line."""
+    text = (read_text(f"/proc/{pid}/cmdline") or "").rstrip("\0")[:_LONGEST_COMMAND].replace("\0", " ")
+    return printable(text or (read_text(f"/proc/{pid}/comm") or "").strip())
+
+
+def is_service(command: str) -> bool:
+    """Whether it is a process of a library's own, which says nothing of the job's progress."""
+    return any(part in command for part in _SERVICES)
+
+
+def waits_in(pid: int) -> str:
+    """The function of the kernel that its main thread waits in; empty where the kernel does not say."""
+    text = (read_text(f"/proc/{pid}/wchan") or "").strip()
+    return "" if text == "0" else printable(text[:100])
+
+
+def written(among: Iterable[Process], beside: Path) -> frozenset[tuple[int, ...]]:
+    """What the processes write: a value that differs once one of them has written to a file that it holds open.
+
+    What they write to the folder ``beside`` does not count, as it is said when we ask.
+    """
+    found: set[tuple[int, ...]] = set()
+    for each in among:
+        if not handles(each.pid, SIGNAL):
+            # A Python program's answers would count.
+            found.add((each.pid, _written_bytes(each.pid)))
+        with contextlib.suppress(OSError), os.scandir(f"/proc/{each.pid}/fd") as entries:
+            for entry in islice(entries, _MOST_DESCRIPTORS):
+                found |= _file(Path(entry.path), f"{beside}/")
+    return frozenset(found)
+
+
+def _file(descriptor: Path, but: str) -> set[tuple[int, ...]]:
+    """The state of a file that is open for writing, if it is one and not below ``but``."""
+    try:
+        # The link's own bits say how it was opened (proc(5)).
+        if not descriptor.lstat().st_mode & stat.S_IWUSR or str(descriptor.readlink()).startswith(but):
+            return set()
+        file = descriptor.stat()
+    except OSError:
+        return set()
+    if not stat.S_ISREG(file.st_mode):
+        return set()
+    return {(file.st_dev, file.st_ino, file.st_size, file.st_mtime_ns)}
+
+
+def handles(pid: int, number: int) -> bool:
+    """Whether the process catches the signal (proc(5))."""
+    lines = (read_text(f"/proc/{pid}/status") or "").splitlines()
+    caught = next((line.split()[1] for line in lines if line.startswith("SigCgt:")), "0")
+    return bool(int(caught, 16) >> (number - 1) & 1)
+
+
+def _written_bytes(pid: int) -> int:
+    """What it sent to disks so far, wherever."""
+    try:
+        lines = (read_text(f"/proc/{pid}/io") or "").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("write_bytes:")), 0)
