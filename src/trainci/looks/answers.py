@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 
-from trainci.model.look import Frame, Group, Operation, Thread
+from trainci.model.look import Group, Operation, StackFrame, Thread
 from trainci.text import printable
 
 # As faulthandler writes them (Python/traceback.c): `Thread 0x… [name] (most recent call first):`.
@@ -20,12 +20,12 @@ _MOST_GROUPS = 1 << 10
 
 def threads(data: bytes) -> tuple[Thread, ...]:
     """The threads of a dump of faulthandler's, without the one that answers for us."""
-    found: list[tuple[str, list[Frame]]] = []
+    found: list[tuple[str, list[StackFrame]]] = []
     for line in data.decode("utf-8", "replace").splitlines():
         if match := _THREAD.match(line):
             found.append((match[1], []))
         elif found and (match := _FRAME.match(line)):
-            found[-1][1].append(Frame(_short(match[1]), int(match[2]), _short(match[3])))
+            found[-1][1].append(StackFrame(_short(match[1]), int(match[2]), _short(match[3])))
     return tuple(
         Thread(id, tuple(frames)) for id, frames in found if not any(_OWN.search(frame.file) for frame in frames)
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from trainci.model.look import Frame, Group, Look, Operation, ProcessLook
+from trainci.model.look import Group, Look, Operation, ProcessLook, StackFrame
 
 _MOST_THREADS = 64
 _MOST_FRAMES = 40
@@ -37,5 +37,5 @@ def _said(operation: Operation | None) -> str:
     return "nothing" if operation is None else f"{operation.name} #{operation.number} {operation.sizes}".rstrip()
 
 
-def _shown(frame: Frame) -> str:
+def _shown(frame: StackFrame) -> str:
     return f"{frame.function} ({frame.file}:{frame.line})"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Frame:
+class StackFrame:
     """A place in a stack of Python."""
 
     file: str
@@ -19,7 +19,7 @@ class Thread:
     """A thread and its ``frames``, the innermost first. ``id`` tells it from the others of its process."""
 
     id: str
-    frames: tuple[Frame, ...]
+    frames: tuple[StackFrame, ...]
 
 
 @dataclass(frozen=True)

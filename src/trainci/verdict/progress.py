@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from trainci.model.look import Frame, Look
+from trainci.model.look import Look, StackFrame
 
 # A program that polls is, now and then, caught between two waits: so many looks may find it elsewhere.
 _ELSEWHERE = 1
@@ -85,12 +85,12 @@ _WAITS = {
 }  # fmt: skip
 
 
-def _up_to_its_wait(frames: Sequence[Frame]) -> tuple[Frame, ...]:
+def _up_to_its_wait(frames: Sequence[StackFrame]) -> tuple[StackFrame, ...]:
     """The stack, from the outside in, up to where it waits."""
-    found: list[Frame] = []
+    found: list[StackFrame] = []
     for frame in reversed(frames):
         if (frame.file.rpartition("/")[2], frame.function) in _WAITS:
-            found.append(Frame(frame.file, 0, frame.function))
+            found.append(StackFrame(frame.file, 0, frame.function))
             break
         found.append(frame)
     return tuple(found)

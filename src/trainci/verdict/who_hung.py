@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from trainci.model.look import Frame, Group, Look, Operation, ProcessLook, Thread
+from trainci.model.look import Group, Look, Operation, ProcessLook, StackFrame, Thread
 from trainci.text import listed
 
 _MOST_NAMED = 4
@@ -111,7 +111,7 @@ def _name(each: ProcessLook) -> str:
     )
 
 
-def _main(each: ProcessLook) -> tuple[Frame, ...]:
+def _main(each: ProcessLook) -> tuple[StackFrame, ...]:
     return each.threads[-1].frames if each.threads else ()
 
 
@@ -133,7 +133,7 @@ def _by_weight(threads: Sequence[Thread]) -> Iterable[Thread]:
     return reversed(threads)
 
 
-def _place(frames: Sequence[Frame]) -> str:
+def _place(frames: Sequence[StackFrame]) -> str:
     own = next((frame for frame in frames if not _is_library(frame)), None)
     if own is None:
         return ""
@@ -142,11 +142,11 @@ def _place(frames: Sequence[Frame]) -> str:
     return _shown(own) + deeper
 
 
-def _is_library(frame: Frame) -> bool:
+def _is_library(frame: StackFrame) -> bool:
     return any(part in frame.file for part in _LIBRARIES)
 
 
-def _shown(frame: Frame) -> str:
+def _shown(frame: StackFrame) -> str:
     return f"in `{frame.function}` ({frame.file.rpartition('/')[2]}:{frame.line})"
 
 
