@@ -55,6 +55,7 @@ def test_every_outcome_but_passed_shows_as_something_else(repository: Any) -> No
         "passed": [],
         "failed": ["Failure"],
         "timed out": ["Failure"],
+        "hung": ["Failure"],
         "unsure": ["Failure"],
         "refused": ["Error"],
         "skipped": ["Skipped"],
