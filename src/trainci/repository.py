@@ -55,12 +55,17 @@ class Repository:
     misregistered: tuple[Finding, ...] = ()
 
     def declarations(self, entries: Iterable[Entry]) -> dict[Entry, Declarations]:
-        """What the file of each of ``entries`` and of their steps declares; one of many variants is read once."""
+        """What the file of each of ``entries`` and of their steps declares; what is started alike is read once."""
         read: dict[Entry, Declarations] = {}
         found: dict[Entry, Declarations] = {}
         for entry in (part for each in entries for part in (*each.steps, each)):
             what = Entry(
-                file=entry.file, node=entry.node, runner=entry.runner, module=entry.module, command=entry.command
+                file=entry.file,
+                node=entry.node,
+                runner=entry.runner,
+                module=entry.module,
+                command=entry.command,
+                args=entry.args,
             )
             if entry.steps:
                 found[entry] = in_steps([found[step] for step in entry.steps])

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from trainci.catalog.names import Names
 from trainci.catalog.result_calls import LostResult, ends_green, lost_by
+from trainci.catalog.scopes import Scope, reached
 from trainci.catalog.statements import own_parts, statements
 
 _SAYS = ("print", "traceback.print_exc", "traceback.print_exception", "warnings.warn", "pprint.pprint")
@@ -25,20 +25,11 @@ def lost_results(tree: ast.Module, block: ast.If) -> tuple[LostResult, ...]:
     if nothing := _never_runs(block) or _does_nothing(block) or _ends_at_once(block, file):
         return (nothing,)
     found: dict[tuple[int, str], LostResult] = {}
-    for scope in _reached(block, file):
+    for scope in reached(block, file):
         for lost in _lost_in(scope, file):
             known = found.get((lost.line, lost.what))
             found[lost.line, lost.what] = known if known and known.certain else lost
     return tuple(sorted(found.values(), key=lambda lost: (lost.line, lost.what)))
-
-
-@dataclass
-class _Scope:
-    """Statements that run one after another, and whether they certainly do."""
-
-    body: list[ast.stmt]
-    certain: bool
-    is_block: bool = False
 
 
 def _never_runs(block: ast.If) -> LostResult | None:
@@ -73,22 +64,7 @@ def _does_nothing(block: ast.If) -> LostResult | None:
     return LostResult(block.lineno, "the `__main__` block does nothing", "Call what runs the tests.", certain=True)
 
 
-def _reached(block: ast.If, file: Names) -> Iterator[_Scope]:
-    """The block, and each function of the file that it calls or hands on, directly or through others."""
-    scopes = [_Scope(block.body, certain=True, is_block=True)]
-    certainly: dict[str, bool] = {}
-    while scopes:
-        scope = scopes.pop()
-        yield scope
-        for statement, certain in statements(scope.body, scope.certain):
-            for part in own_parts(statement):
-                called = file.functions.get(part.id) if isinstance(part, ast.Name) else None
-                if called is not None and (called.name not in certainly or certain > certainly[called.name]):
-                    certainly[called.name] = certain
-                    scopes.append(_Scope(called.body, certain))
-
-
-def _lost_in(scope: _Scope, file: Names) -> Iterator[LostResult]:
+def _lost_in(scope: Scope, file: Names) -> Iterator[LostResult]:
     kinds = _kinds_of_names(scope, file)
     used = _used_names(scope, file)
     for statement, certain in statements(scope.body, scope.certain):
@@ -119,7 +95,7 @@ def _unawaited(statement: ast.stmt, file: Names, certain: bool) -> LostResult | 
     return LostResult(statement.lineno, f"`{name}()` is a coroutine that nobody awaits", mend, certain)
 
 
-def _kinds_of_names(scope: _Scope, file: Names) -> dict[str, str]:
+def _kinds_of_names(scope: Scope, file: Names) -> dict[str, str]:
     """Local names that hold a test runner or a process: ``runner = unittest.TextTestRunner()``."""
     kinds: dict[str, str] = {}
     for statement, _ in statements(scope.body, True):
@@ -129,7 +105,7 @@ def _kinds_of_names(scope: _Scope, file: Names) -> dict[str, str]:
     return kinds
 
 
-def _used_names(scope: _Scope, file: Names) -> set[str]:
+def _used_names(scope: Scope, file: Names) -> set[str]:
     """Names of which something is made other than a line of output."""
     used: set[str] = set()
     for statement, _ in statements(scope.body, True):

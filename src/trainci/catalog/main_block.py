@@ -6,6 +6,8 @@ import ast
 from typing import TypeGuard
 
 from trainci.catalog.names import Names
+from trainci.catalog.scopes import reached
+from trainci.catalog.statements import own_parts, statements
 
 _MAIN = "trainci.testing.main"
 _SOMETHING_ELSE = "?"
@@ -22,12 +24,25 @@ def main_blocks(tree: ast.Module) -> list[ast.If]:
     return [node for node in tree.body if _is_main_block(node)]
 
 
-def framework(tree: ast.Module) -> str:
-    """``pytest`` or ``unittest``, where one call of it is how the file runs its tests; else empty."""
+def framework(tree: ast.Module) -> tuple[str, bool]:
+    """``pytest`` or ``unittest``, where one call of it is how the file runs its tests; whether it certainly is."""
     names = Names(tree)
-    calls = [_FRAMEWORKS.get(names.name(part.func), "") for part in ast.walk(tree) if isinstance(part, ast.Call)]
-    found = [call for call in calls if call]
-    return found[0] if len(found) == 1 else ""
+    found = [name for part in ast.walk(tree) if (name := _framework(part, names))]
+    if len(found) != 1:
+        return "", False
+    certain = any(
+        _framework(part, names)
+        for block in main_blocks(tree)
+        for scope in reached(block, names)
+        for statement, certain in statements(scope.body, scope.certain)
+        if certain
+        for part in own_parts(statement)
+    )
+    return found[0], certain
+
+
+def _framework(part: ast.AST, names: Names) -> str:
+    return _FRAMEWORKS.get(names.name(part.func), "") if isinstance(part, ast.Call) else ""
 
 
 def is_phased(tree: ast.Module) -> bool:

@@ -58,9 +58,11 @@ Gpus = Annotated[StrictInt, Field(ge=0, le=1024)]
 Argument = Annotated[StrictStr, AfterValidator(allowed.no_nul)]
 EnvName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"), AfterValidator(allowed.env_name)]
 EnvValue = Annotated[Argument, BeforeValidator(allowed.env_value)]
+Env = Annotated[dict[EnvName, EnvValue], AfterValidator(allowed.env)]
 Glob = Annotated[StrictStr, AfterValidator(allowed.glob_inside)]
 Target = Annotated[StrictStr, AfterValidator(_target)]
 Words = Annotated[list[Argument], BeforeValidator(allowed.words), Field(min_length=1)]
+Interpreter = Annotated[Words, AfterValidator(allowed.interpreter)]
 SuiteName = Annotated[str, AfterValidator(allowed.suite_name)]
 RunnerLabel = Annotated[Argument, AfterValidator(allowed.runner_label)]
 RunsOn = Annotated[list[RunnerLabel], BeforeValidator(allowed.list_from_one), Field(min_length=1)]
@@ -75,10 +77,10 @@ class Table(BaseModel):
 class SettingsTable(Table):
     """What project, suite and entry may each say; the inner one wins."""
 
-    env: dict[EnvName, EnvValue] = Field({}, description="Environment variables of the tests.")
+    env: Env = Field({}, description="Environment variables of the tests.")
     install: StrictStr = Field("", description="Shell command that installs the repository in a job.")
     setup: list[Argument] = Field([], description="Shell lines of a job before `install`.")
-    python: Words | None = Field(
+    python: Interpreter | None = Field(
         None, description='The interpreter of the tests, or what launches it: "uv run --extra vllm python".'
     )
     python_version: StrictStr = Field("", description="Python of a job on a machine of GitHub's, such as 3.11.")
@@ -113,7 +115,7 @@ class StepTable(Table):
         None, description="What starts `path`, where the file does not show it."
     )
     args: list[Argument] = Field([], description="Arguments after it, one string each; never split.")
-    env: dict[EnvName, EnvValue] = Field({}, description="Environment variables of this variant.")
+    env: Env = Field({}, description="Environment variables of this variant.")
 
     @model_validator(mode="after")
     def _starts_one_thing(self) -> StepTable:

@@ -7,6 +7,7 @@ import re
 import shlex
 from typing import Any
 
+from trainci.catalog.always_green import always_green, hidden_by
 from trainci.globs import is_glob as is_glob
 from trainci.text import printable
 
@@ -72,6 +73,21 @@ def env_name(name: str) -> str:
             f"{printable(name)} is set by trainci alone: with another value a test would use what others hold"
         )
     return name
+
+
+def env(variables: dict[str, str]) -> dict[str, str]:
+    """Variables none of which makes a failed test green."""
+    for name, value in variables.items():
+        if why := hidden_by(name, value):
+            raise ValueError(f"{name} {why}, so a failure would be green. Take it out")
+    return variables
+
+
+def interpreter(words: list[str]) -> list[str]:
+    """The words of an interpreter that tells how a test went."""
+    if why := always_green([*words, "test.py"]):
+        raise ValueError(f"{why}, so a failure would be green. Take that out")
+    return words
 
 
 def no_nul(value: str) -> str:

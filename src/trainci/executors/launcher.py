@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
+from trainci.catalog.always_green import hidden_by
 from trainci.errors import EXIT_MACHINE
 from trainci.github.actions import FILE_VARIABLES
 
@@ -63,8 +64,13 @@ class Launcher:
                 [sys.executable, "-I", "-c", _BOOT, json.dumps(_paths()), str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                # What a test is not told, it does not write into by mistake, or in the name of this step.
-                env={name: value for name, value in os.environ.items() if name not in FILE_VARIABLES},
+                # What a test is not told, it does not write into by mistake, or in the name of this step; and what
+                # would hide its failures is none of its own.
+                env={
+                    name: value
+                    for name, value in os.environ.items()
+                    if name not in FILE_VARIABLES and not hidden_by(name, value)
+                },
                 pass_fds=(theirs.fileno(),),
                 # Its own session, so that a ^C at the terminal reaches only the runner, which then ends the tests.
                 start_new_session=True,

@@ -8,14 +8,17 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import mmap
 import os
-import re
 import shlex
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from trainci.executors.base import Job
+from trainci.framework_ends import UnittestEnd, pytest_end, unittest_end
 from trainci.items import LARGEST_FILE, BrokenResults, read_junit
 from trainci.model.run import Item, Phase, Results
 from trainci.model.tests import Step, Test
@@ -24,11 +27,8 @@ from trainci.probe import steps as probe
 from trainci.text import counted
 
 _LARGEST_REPORT = 1 << 20
-# unittest says at its end: "Ran 2 tests in 0.001s", a blank line, "OK (skipped=1)" (Lib/unittest/runner.py).
-_UNITTEST_END = re.compile(
-    r"^Ran (?P<ran>\d+) tests? in .*\n+(?:OK|NO TESTS RAN)(?: \(.*?skipped=(?P<skipped>\d+))?", re.MULTILINE
-)
-_END_BYTES = 1 << 14
+# Where a framework's last words are looked for: what libraries say at Python's exit comes after them.
+_END_BYTES = 1 << 16
 
 
 def command(job: Job) -> tuple[str, ...]:
@@ -72,30 +72,41 @@ def collect(job: Job) -> Results | None:
         return None
     if job.test.steps:
         return _steps(job)
-    if _has_left(job.test, path := RunPaths.results(job.log)):
-        return _junit(path)
-    return _unittest(job.log) if job.test.framework == "unittest" else None
+    return _left(job.test, RunPaths.results(job.log), lambda: _end_of(job.log))
 
 
-def _has_left(what: Test | Step, path: Path) -> bool:
-    """Whether there is something to read, or something amiss where there is not."""
-    return what.leaves_results or (what.framework == "pytest" and path.exists())
+def _left(what: Test | Step, path: Path, end: Callable[[], str]) -> Results | None:
+    """What a test or a step left: in its report at ``path``, and at the ``end`` of what it printed."""
+    if what.framework == "unittest":
+        return _of_unittest(what, unittest_end(end()))
+    if what.leaves_results or (what.framework == "pytest" and path.exists()):
+        results = _junit(path)
+        return replace(results, fault=results.fault or pytest_end(end()).fault)
+    if what.framework == "pytest":
+        said = pytest_end(end())
+        fault = said.fault or ("pytest left no results" if what.hands_over and not said.summary else "")
+        return Results(fault=fault) if fault else None
+    return None
 
 
-def _unittest(log: Path) -> Results | None:
-    """What a program that runs unittest says at its end, where that is that nothing ran."""
+def _of_unittest(what: Test | Step, end: UnittestEnd | None) -> Results | None:
+    if end is None:
+        return Results(fault="unittest did not come to its end") if what.hands_over else None
+    if end.ran > end.not_passed:
+        return None
+    said = "unittest passed none"
+    return Results((Item(counted(end.ran, "test"), "skipped", message=said),) if end.ran else ())
+
+
+def _end_of(log: Path, step: int = 0, steps: int = 0) -> str:
+    """The end of what a test printed, or one step of it."""
     try:
-        with log.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - _END_BYTES))
-            ends = list(_UNITTEST_END.finditer(file.read().decode("utf-8", "replace").replace("\r\n", "\n")))
-    except OSError:
-        return None
-    if not ends:
-        return None
-    ran, skipped = int(ends[-1]["ran"]), int(ends[-1]["skipped"] or 0)
-    if ran > skipped:
-        return None
-    return Results((Item(counted(ran, "test"), "skipped", message="unittest skipped all"),) if ran else ())
+        with log.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+            end = text.rfind(f"{probe.place(step, steps)} ended".encode()) if step else len(text)
+            begin = text.rfind(f"{probe.place(step, steps)} begins".encode(), 0, max(0, end)) if step else 0
+            return text[max(0, begin, end - _END_BYTES) : max(0, end)].decode("utf-8", "replace")
+    except (OSError, ValueError):  # an empty file cannot be mapped
+        return ""
 
 
 def _with_results(words: tuple[str, ...], path: Path) -> tuple[str, ...]:
@@ -131,7 +142,9 @@ def _steps(job: Job) -> Results:
             items.append(Item(name, "skipped", message="not started"))
             continue
         code, seconds = told[number]
-        results = _junit(path) if _has_left(step, path := RunPaths.results(job.log, number)) else None
+        results = _left(
+            step, RunPaths.results(job.log, number), partial(_end_of, job.log, number, len(job.test.steps))
+        )
         items.append(_step_item(name, code, seconds, results))
         items += results.items if results else ()
         if results and results.fault:

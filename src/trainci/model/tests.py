@@ -110,7 +110,7 @@ class Declarations:
     cannot be read or declares something that is no constant; ``refusal`` is one when it must not be run, as its
     result would mean nothing. ``style`` names the test style that reads and starts it; ``needs_count``: tests of
     this style say how many devices they need. ``framework`` is ``pytest`` or ``unittest`` where the file, as a
-    program, hands its tests to one of them.
+    program, hands its tests to one of them; ``hands_over``: it does so whatever happens.
     """
 
     num_gpus: int | None = None
@@ -124,17 +124,19 @@ class Declarations:
     style: str = "python"
     needs_count: bool = True
     framework: str = ""
+    hands_over: bool = False
 
 
 @dataclass(frozen=True)
 class Step:
-    """One of the commands that a test runs one after another. ``leaves_results``, ``framework``: see Test."""
+    """One of the commands that a test runs one after another. For the last three see Test."""
 
     name: str
     command: tuple[str, ...]
     env: tuple[tuple[str, str], ...] = ()
     leaves_results: bool = False
     framework: str = ""
+    hands_over: bool = False
 
 
 @dataclass(frozen=True)
@@ -144,8 +146,8 @@ class Test(Settings):
 
     ``command`` are the words that start it from the repository's root; no shell reads them. A test of several
     ``steps`` has none. ``leaves_results``: it is started by pytest, which can write what became of each item.
-    ``phased``, ``requires_gpu`` and ``framework`` are those of its file's Declarations, ``disabled`` and
-    ``expected`` are those of its Entry.
+    ``phased``, ``requires_gpu``, ``framework`` and ``hands_over`` are those of its file's Declarations,
+    ``disabled`` and ``expected`` those of its Entry.
     """
 
     id: str
@@ -158,6 +160,7 @@ class Test(Settings):
     requires_gpu: bool = False
     leaves_results: bool = False
     framework: str = ""
+    hands_over: bool = False
     disabled: str = ""
     expected: float | None = None
     num_gpus: int = field(default=0, kw_only=True)

@@ -18,18 +18,23 @@ from typing import Any
 def run(report: str, steps: list[dict[str, Any]]) -> int:
     """The exit code of the first step that fails, else 0."""
     for number, step in enumerate(steps, start=1):
-        place = f"trainci: step {number} of {len(steps)}"
-        sys.stdout.write(f"{place} begins: {step['name']}\n")
+        at = place(number, len(steps))
+        sys.stdout.write(f"{at} begins: {step['name']}\n")
         sys.stdout.flush()
         began = time.monotonic()
         code = _start(step)
         seconds = time.monotonic() - began
         with Path(report).open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": number, "exit_code": code, "seconds": seconds}) + "\n")
-        sys.stdout.write(f"{place} ended with exit code {code}, in {seconds:.1f} s\n")
+        sys.stdout.write(f"{at} ended with exit code {code}, in {seconds:.1f} s\n")
         if code:
             return code
     return 0
+
+
+def place(number: int, count: int) -> str:
+    """How the lines begin that tell of a step."""
+    return f"trainci: step {number} of {count}"
 
 
 def _start(step: dict[str, Any]) -> int:

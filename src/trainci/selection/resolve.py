@@ -119,7 +119,7 @@ def _test(project: Project, choice: Choice, says: Declarations, settings: Settin
         image=(suite.image if suite else "") or project.image,
         where=entry.where,
         phased=says.phased,
-        framework=says.framework,
+        hands_over=says.hands_over,
         requires_gpu=says.requires_gpu,
         disabled=entry.disabled,
         expected=entry.expected,
@@ -150,7 +150,7 @@ def _with_commands(
         style = styles[declared[step].style]
         command = style.command(step, test.num_gpus, step.python or python)
         framework = _framework(declared[step], command)
-        steps.append(Step(step.id, command, step.env, style.leaves_results, framework))
+        steps.append(Step(step.id, command, step.env, style.leaves_results, framework, declared[step].hands_over))
     return replace(test, steps=tuple(steps))
 
 

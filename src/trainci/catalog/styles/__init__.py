@@ -28,7 +28,8 @@ STYLES: dict[str, Style] = {
 
 def declarations(root: Path, entry: Entry) -> Declarations:
     """What the file of ``entry`` declares. One that cannot be read or parsed gives a ``fault``."""
-    shown, source = printable(entry.file), Source(root, entry.file or _file_of(root, entry.module), entry.command)
+    shown = printable(entry.file)
+    source = Source(root, entry.file or _file_of(root, entry.module), (*entry.command, *entry.args))
     try:
         name = _named(entry) or next((name for name, style in STYLES.items() if style.recognises(source)), "")
         if name:

@@ -18,7 +18,7 @@ from trainci.selection.resolve import Commands
 class Source:
     """What an entry starts, read once and only when a style asks.
 
-    ``file`` is relative to ``root``, or empty; ``words`` are those of a command.
+    ``file`` is relative to ``root``, or empty; ``words`` are those of a command, and the arguments of either.
     """
 
     root: Path

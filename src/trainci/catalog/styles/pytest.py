@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 from dataclasses import replace
 
+from trainci.catalog.always_green import pytest_runs_nothing
 from trainci.catalog.declarations import constants
 from trainci.catalog.styles.base import Source
 from trainci.model.tests import Declarations, Entry
@@ -26,6 +27,9 @@ class Pytest:
 
     def read(self, source: Source) -> Declarations:
         """See Style. NUM_GPUS is a constant, or the largest number of a marker ``num_gpus``."""
+        if flag := pytest_runs_nothing(source.words):
+            sentence = f"{printable(source.file)}:1: `pytest {flag}` runs no test. Take it out of `args`."
+            return Declarations(needs_count=False, refusal=sentence)
         # Most such files need no device, and say nothing about it.
         if source.is_folder:
             return Declarations(needs_count=False)

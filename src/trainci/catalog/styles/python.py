@@ -34,7 +34,8 @@ class PythonFile:
         elif not blocks and not _does_something(tree):
             says = replace(says, refusal=nothing_would_run(source.file))
         remarks = tuple((lost.line, f"perhaps {lost}") for lost in lost if not lost.certain)
-        return replace(says, phased=is_phased(tree), framework=framework(tree), remarks=remarks)
+        name, always = framework(tree)
+        return replace(says, phased=is_phased(tree), framework=name, hands_over=always, remarks=remarks)
 
     def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:
         """See Commands."""

@@ -23,7 +23,7 @@ class Torchrun:
 
     def read(self, source: Source) -> Declarations:
         """See Style."""
-        return replace(self._program.read(source), phased=False, framework="", needs_count=True)
+        return replace(self._program.read(source), phased=False, framework="", hands_over=False, needs_count=True)
 
     def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:
         """See Commands. The lease's ports reach it by PET_MASTER_PORT, which torchrun reads."""

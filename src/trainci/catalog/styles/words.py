@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from trainci.catalog.always_green import always_green
+from trainci.catalog.command_words import arguments_of_pytest, program, starts_unittest
 from trainci.catalog.lost_in_shell import lost_in_shell, pytest_calls
 from trainci.catalog.styles.base import Source
 from trainci.catalog.styles.python import PythonFile
 from trainci.model.tests import Declarations, Entry
 
 _SHELLS = ("bash", "sh", "dash", "zsh")
-_DO_NOTHING = ("true", ":")
+_DO_NOTHING = ("true", ":", "echo", "printf", "sleep", "exit")
 
 
 class Module:
@@ -24,7 +26,13 @@ class Module:
     def read(self, source: Source) -> Declarations:
         """See Style: it has no place for a declaration. One of the repository's own is a program like any file."""
         says = PythonFile().read(source) if source.file else Declarations()
-        return Declarations(needs_count=False, refusal=says.refusal, remarks=says.remarks, framework=says.framework)
+        return Declarations(
+            needs_count=False,
+            refusal=says.refusal,
+            remarks=says.remarks,
+            framework=says.framework,
+            hands_over=says.hands_over,
+        )
 
     def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:
         """See Commands."""
@@ -43,15 +51,22 @@ class Words:
 
     def read(self, source: Source) -> Declarations:
         """See Style: it has no place for a declaration. The text that a shell is given is read like a script."""
-        if source.words and source.words[0].rpartition("/")[2] in _DO_NOTHING:
-            sentence = f"nothing would run: `{source.words[0]}` succeeds always. Write the command of the test."
+        words = source.words
+        if words and program(words[0]) in _DO_NOTHING:
+            sentence = f"nothing would run: `{words[0]}` succeeds always. Write the command of the test."
             return Declarations(needs_count=False, refusal=sentence)
-        text = _script(source.words)
+        if why := always_green(words):
+            return Declarations(needs_count=False, refusal=f"{why}, so a failure is green. Take that out.")
+        text = _script(words)
         certain = next((lost for lost in lost_in_shell(text) if lost.certain), None)
+        by_words = (
+            "unittest" if starts_unittest(words) else "pytest" if arguments_of_pytest(words) is not None else ""
+        )
         return Declarations(
             needs_count=False,
             refusal=str(certain) if certain else "",
-            framework="pytest" if pytest_calls(text) == 1 else "",
+            framework=by_words or ("pytest" if pytest_calls(text) == 1 else ""),
+            hands_over=bool(by_words),
         )
 
     def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:

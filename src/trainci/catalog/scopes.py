@@ -1,0 +1,34 @@
+"""Pure: what runs when a file's ``__main__`` block does: the block, and the functions of the file that it calls."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from trainci.catalog.names import Names
+from trainci.catalog.statements import own_parts, statements
+
+
+@dataclass
+class Scope:
+    """Statements that run one after another, and whether they certainly do."""
+
+    body: list[ast.stmt]
+    certain: bool
+    is_block: bool = False
+
+
+def reached(block: ast.If, file: Names) -> Iterator[Scope]:
+    """The block, and each function of the file that it calls or hands on, directly or through others."""
+    scopes = [Scope(block.body, certain=True, is_block=True)]
+    certainly: dict[str, bool] = {}
+    while scopes:
+        scope = scopes.pop()
+        yield scope
+        for statement, certain in statements(scope.body, scope.certain):
+            for part in own_parts(statement):
+                called = file.functions.get(part.id) if isinstance(part, ast.Name) else None
+                if called is not None and (called.name not in certainly or certain > certainly[called.name]):
+                    certainly[called.name] = certain
+                    scopes.append(Scope(called.body, certain))

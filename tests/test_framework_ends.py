@@ -1,0 +1,127 @@
+"""A framework that was stopped in the middle, or ran nothing, is known by what it says at its end."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainci.framework_ends import pytest_end, unittest_end
+
+PASSES = "import os, pytest, sys\ndef test_a(): pass\n"
+BAD = "def test_z(): assert 0\n"
+
+
+def said(tmp_path: Path, body: str, *options: str) -> tuple[int, str]:
+    (tmp_path / "test_x.py").write_text(body)
+    words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, "test_x.py"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize("options", [(), ("-q",), ("--color=yes",), ("-v", "-s")])
+def test_what_pytest_says_is_read_as_it_says_it(tmp_path: Path, options: tuple[str, ...]) -> None:
+    code, text = said(tmp_path, PASSES, *options)
+    assert (code, pytest_end(text).summary, pytest_end(text).fault) == (0, True, "")
+    code, text = said(
+        tmp_path, f"{PASSES}def test_b(): pytest.exit('no device', 0)\ndef test_c(): assert 0", *options
+    )
+    assert code == 0 and pytest_end(text).fault == "pytest.exit stopped it in the middle (no device)"
+    code, text = said(tmp_path, PASSES, "--setup-plan", *options)
+    assert code == 0 and pytest_end(text).fault == "pytest says that no tests ran"
+    code, text = said(tmp_path, f"{PASSES}def test_b(): os._exit(0)", *options)
+    assert code == 0 and not pytest_end(text).summary
+
+
+def test_only_the_end_of_the_outer_pytest_counts(tmp_path: Path) -> None:
+    """A test of a plugin prints the output of another pytest."""
+    inner = "print('!!!!!! _pytest.outcomes.Exit: x !!!!!!\\n=== no tests ran in 0.01s ===')"
+    code, text = said(tmp_path, f"def test_a(): {inner}\n", "-s")
+    assert code == 0 and "no tests ran" in text and pytest_end(text).fault == ""
+
+
+@pytest.mark.parametrize(
+    ("more", "not_passed"),
+    [
+        ("", 0),
+        (" (skipped=1)", 1),
+        (" (expected failures=2)", 2),
+        (" (skipped=1, expected failures=2)", 3),
+    ],
+)
+def test_what_unittest_says_is_read(more: str, not_passed: int) -> None:
+    end = unittest_end(f"...\r\n-----\r\nRan 3 tests in 0.001s\r\n\r\nOK{more}\r\nbye\r\n")
+    assert end is not None and (end.ran, end.not_passed) == (3, not_passed)
+    assert unittest_end("Ran 3 tests in 0.1s\n\nFAILED (failures=1)\n") is None
+
+
+@given(st.text("=! Exit:passed0123 in.s\n\x1b[mRanOKtestskipped(,)", max_size=200))
+def test_any_text_is_read(text: str) -> None:
+    pytest_end(text)
+    unittest_end(text)
+
+
+MAIN = 'if __name__ == "__main__":\n    sys.exit(pytest.main([__file__]))\n'
+UNIT = "import os, unittest\nclass TestX(unittest.TestCase):\n"
+EXPECTED = "    @unittest.expectedFailure\n    def test_a(self): assert 0\n"
+UNIT_STOPS = "    def test_a(self): os._exit(0)\n"
+UNIT_MAIN = 'if __name__ == "__main__":\n    unittest.main()\n'
+STOPPED = "it exited with 0, but pytest.exit stopped it in the middle (x), so nothing shows"
+
+
+@pytest.mark.parametrize(
+    ("entry", "text", "says"),
+    [
+        ('"tests/test_a.py"', f"{PASSES}def test_b(): pytest.exit('x', 0)\n{BAD}", f"failed          a: {STOPPED}"),
+        ('"tests/test_a.py"', f"{PASSES}def test_b(): pytest.exit('x', 0)\n{BAD}{MAIN}", STOPPED),
+        ('"tests/test_a.py"', f"{PASSES}def test_b(): os._exit(0)\n{BAD}{MAIN}", "pytest left no results"),
+        (
+            '"tests/test_a.py"',
+            f"{UNIT}{UNIT_STOPS}{UNIT_MAIN}",
+            "unittest did not come to its end",
+        ),
+        ('"tests/test_a.py"', f"{UNIT}{EXPECTED}{UNIT_MAIN}", "skipped         a: nothing ran: 1 item skipped"),
+        ("pytest", f"{PASSES}def test_b(): pytest.exit('x', 0)\n{BAD}", STOPPED),
+        ("pytest", f"{PASSES}def test_b(): os._exit(0)\n{BAD}", "pytest left no results"),
+        ("pytest", "import os\nos.environ['X'] = '1'\ndef test_a(): pass", "passed          a: in"),
+        ("own report", f"{PASSES}", "passed          a: in"),
+        ("own report", f"{PASSES}def test_b(): pytest.exit('x', 0)\n{BAD}", STOPPED),
+        ("own report", f"{PASSES}def test_b(): os._exit(0)\n{BAD}", "pytest left no results"),
+        ("config", f"{PASSES}{BAD}", "pytest says that no tests ran"),
+        (
+            "steps",
+            f"{PASSES}def test_b(): pytest.exit('x', 0)\n{BAD}",
+            STOPPED.replace("with 0, but", "with 0, but step 1:"),
+        ),
+    ],
+)
+def test_a_framework_that_was_stopped_is_not_green(repository: Any, entry: str, text: str, says: str) -> None:
+    words = '["python", "-m", "pytest", "tests/test_a.py"]'
+    entries = {
+        "pytest": f'{{ name = "a", command = {words} }}',
+        "own report": f'{{ name = "a", command = {words[:-1]}, "--junitxml=own.xml"] }}',
+        "config": '{ name = "a", path = "tests/test_a.py" }',
+        "steps": f'{{ name = "a", steps = [{{ command = {words} }}, {{ command = ["bash", "-c", "echo b"] }}] }}',
+    }
+    listed = entries.get(entry, '{ name = "a", path = "tests/test_a.py" }')
+    repository.write("trainci.toml", f"[suites.s]\nnum_gpus = 0\ntests = [{listed}]\n")
+    repository.write("pytest.ini", "[pytest]\naddopts = --setup-plan\n" if entry == "config" else "[pytest]\n")
+    repository.write("tests/test_a.py", text)
+    locks = {"TRAINCI_LOCK_DIR": str(repository.root / "locks")}
+    ran = repository.trainci("run", "s", "--devices", "cpu:1", environment=locks)
+    assert says in ran.out, ran.out
+    assert ran.code == (1 if "failed " in ran.out else 0)
+
+
+def test_a_program_that_may_do_without_its_framework_need_not_show_its_end(repository: Any) -> None:
+    repository.write("trainci.toml", '[suites.s]\nnum_gpus = 0\ntests = ["tests/test_a.py"]\n')
+    choice = "    if len(sys.argv) > 1:\n        sys.exit(pytest.main([__file__]))\n    else:\n        test_a()\n"
+    repository.write("tests/test_a.py", f'{PASSES}if __name__ == "__main__":\n{choice}')
+    locks = {"TRAINCI_LOCK_DIR": str(repository.root / "locks")}
+    ran = repository.trainci("run", "s", "--devices", "cpu:1", environment=locks)
+    assert "passed          tests/test_a.py" in ran.out, ran.out
