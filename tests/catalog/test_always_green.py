@@ -176,4 +176,4 @@ def test_what_hides_failures_is_not_passed_on_from_the_environment(
         monkeypatch.setenv(name, value)
     locks = {"TRAINCI_LOCK_DIR": str(repository.root / "locks"), "PATH": os.environ["PATH"]}
     said = repository.trainci("run", "s", "--devices", "cpu:1", environment=locks)
-    assert "a.py: exit code 1" in said.out and "b.sh: exit code 2" in said.out
+    assert "2 failed" in said.out, said.out
