@@ -127,7 +127,7 @@ def test_a_config_that_is_no_toml_is_said_and_kept(with_ci: Any) -> None:
 
 
 def test_the_summary_counts_entries_suites_and_what_is_left(with_ci: Any) -> None:
-    lines = "      - run: pytest tests/gone.py\n      - run: for x in 1 2; do pytest tests; done\n"
+    lines = "      - run: pytest tests/gone.py\n      - run: for x in $(ls); do pytest tests; done\n"
     with_ci.write(".github/workflows/ci.yml", _WORKFLOW + lines)
     said = with_ci.trainci("init")
     assert "1 entry in 2 suites carried over, 2 things left to you (`grep 'Left to you' trainci.toml`)" in said.out

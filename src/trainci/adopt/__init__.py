@@ -29,6 +29,8 @@ _SOURCES: dict[str, Callable[[Tree], Found]] = {
     "pytest": pytest_config.read,
     "files": file_globs.read,
 }
+# How the files of a CI begin.
+CI_FILES = (".github/", ".buildkite/", ".gitlab", ".circleci/")
 # Their suites are for a repository whose CI says nothing of tests.
 _FALLBACKS = ("pytest", "files")
 
@@ -38,4 +40,4 @@ def propose(tree: Tree, base: str) -> Proposal:
     return merge({name: read(tree) for name, read in _SOURCES.items()}, _FALLBACKS, tree, base)
 
 
-__all__ = ["propose"]
+__all__ = ["CI_FILES", "propose"]

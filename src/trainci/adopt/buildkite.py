@@ -10,8 +10,9 @@ import posixpath
 import re
 from collections.abc import Iterator, Sequence
 
-from trainci.adopt.entries import read_command, slug
+from trainci.adopt.entries import read_command
 from trainci.adopt.jobs import split_installation
+from trainci.adopt.launchers import slug
 from trainci.adopt.placed import Items, NotYaml, Table, Text, Value, load_yaml
 from trainci.adopt.proposal import Entry, Found, Note, Place, Suite
 from trainci.adopt.pytest_config import test_paths

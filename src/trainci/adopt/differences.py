@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trainci.adopt import job_table, propose
+from trainci.adopt import CI_FILES, job_table, propose
 from trainci.adopt.compare import additions
 from trainci.adopt.proposal import Place, Suite
 from trainci.adopt.tree import Tree
@@ -24,7 +24,7 @@ def other_rules(tree: Tree, base: str) -> list[Finding]:
     """A note that names the committed workflows which run tests, and which trainci did not write."""
     places: dict[str, Place] = {}
     for suite in propose(tree, base).suites:
-        if suite.place.file.startswith((".github/", ".buildkite/")):
+        if suite.place.file.startswith(CI_FILES):
             places.setdefault(suite.place.file, suite.place)
     if not places:
         return []

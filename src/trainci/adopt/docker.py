@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from trainci.adopt.unfold import shell_script
 
 # fmt: off
 _VALUED = {
@@ -15,34 +18,38 @@ _VALUED = {
 }
 # fmt: on
 # Of no use in a job's `container`, or said by another key there.
-_DROPPED = {"--rm", "-it", "-i", "-t", "-d", "--interactive", "--tty", "--pull", "-w", "--workdir", "--name"}
+_DROPPED = {"--rm", "-it", "-i", "-t", "-d", "--interactive", "--tty", "--pull", "--name"}
 # GitHub refuses these among the options of a job's container.
 _REFUSED = {"--network", "--net", "--entrypoint"}
 
 
 @dataclass(frozen=True)
 class DockerRun:
-    """``passed`` are names of variables that go in as they are; ``refused`` are options that no job may have."""
+    """``passed`` are names of variables that go in as they are, ``env`` those with a value.
+
+    ``refused`` are options that no job may have.
+    """
 
     image: str = ""
+    folder: str = ""
     mounts: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     passed: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
     refused: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
 
     @property
     def script(self) -> str:
-        """The shell script that it runs, "" for another command."""
-        words = self.command
-        is_shell = len(words) > 2 and words[0] in ("bash", "sh") and words[1].startswith("-") and "c" in words[1]
-        return words[2] if is_shell else ""
+        """The shell script that it runs, "" for what the image starts."""
+        return shell_script(self.command) or shlex.join(self.command)
 
 
 def read_docker_run(words: Sequence[str]) -> DockerRun:
     """``words`` are those after ``docker run``."""
     mounts, options, passed, refused = [""][:0], [""][:0], [""][:0], [""][:0]
-    position = 0
+    env: dict[str, str] = {}
+    position, folder = 0, ""
     while position < len(words) and words[position].startswith("-"):
         word = words[position]
         name, equals, value = word.partition("=")
@@ -53,13 +60,24 @@ def read_docker_run(words: Sequence[str]) -> DockerRun:
             # The checkout is mounted by the job's own container already.
             mounts += [value] if value.startswith("/") and ":/" in value else []
         elif name in ("-e", "--env"):
-            passed += [value] if "=" not in value else []
+            own, is_set, text = value.partition("=")
+            passed += [] if is_set else [own]
+            env |= {own: text} if is_set else {}
         elif name in _REFUSED:
             refused.append(f"{name} {value}")
+        elif name in ("-w", "--workdir"):
+            folder = value
         elif name not in _DROPPED:
             options.append(word if equals or not value else f"{name} {value}")
         position += 1
     image = words[position] if position < len(words) else ""
     return DockerRun(
-        image, tuple(mounts), tuple(options), tuple(passed), tuple(refused), tuple(words[position + 1 :])
+        image=image,
+        folder=folder,
+        mounts=tuple(mounts),
+        options=tuple(options),
+        passed=tuple(passed),
+        env=tuple(env.items()),
+        refused=tuple(refused),
+        command=tuple(words[position + 1 :]),
     )

@@ -7,12 +7,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from trainci.adopt.launchers import PYTHON, TORCHRUN, joined, launched, slug, torchrun, without_launcher
 from trainci.adopt.proposal import Entry, Note, Place
 from trainci.adopt.shell import Command
 from trainci.adopt.tree import Tree
-from trainci.globs import is_glob
+from trainci.globs import is_glob, matches
 
-_PYTHON = re.compile(r"(?:.*/)?python(?:3(?:\.\d+)?)?")
 # What of a condition or a loop is followed by a command.
 _BRANCHES = ("then", "else", "do")
 _SHELLS = {"bash", "sh", "zsh"}
@@ -20,11 +20,6 @@ _TEST_FOLDERS = {"test", "tests", "testing", "ci_tests", "e2e"}
 # Below those, what runs tests and is none.
 _TOOL_FOLDERS = {"ci", "test_utils", "tools"}
 _TEST_NAME = re.compile(r"test_.+\.(?:py|sh)|.+_test\.(?:py|sh)|run_(?:all_)?tests?\.(?:py|sh)")
-_TORCHRUN = {"torch.distributed.run", "torch.distributed.launch", "torch.distributed.elastic"}
-_PROCESSES = re.compile(r"--nproc[-_]per[-_]node(?:=(.*))?")
-# Of torchrun: how the ranks of one host find each other, which the lease says instead.
-_RENDEZVOUS = re.compile(r"--(?:standalone|(?:nnodes|node[-_]rank|master[-_](?:addr|port))(?:=.*)?|rdzv.*)")
-_VALUE_FOLLOWS = re.compile(r"--(?:nnodes|node[-_]rank|master[-_](?:addr|port)|rdzv[-_]\w+)")
 # Options of pytest (and its usual plugins) whose value is the next word.
 # fmt: off
 _PYTEST_VALUES = {
@@ -70,7 +65,7 @@ def read_command(
     if command.trouble:
         text = f"{command.trouble}: {_one_line(command.raw)}"
         return Read(note=Note(text, place), is_test=True)
-    if missing := [entry.path for entry in entries if entry.path and not _there(entry.path, tree)]:
+    if missing := [entry.path for entry in entries if _is_gone(entry.path, tree)]:
         return Read(note=Note(f"{', '.join(missing)}: no such file: {_one_line(command.raw)}", place), is_test=True)
     return Read(entries, is_test=True)
 
@@ -120,55 +115,63 @@ def _entries(
             yield Entry(place=place)
         return
     base = Entry(env=command.env, python=command.python, place=place)
-    words, python = _without_launcher(command.words)
+    words, python = without_launcher(command.words)
     base = replace(base, python=python or base.python)
     program, rest = words[:1], words[1:]
     if not program:
         return
-    if python and not _PYTHON.fullmatch(program[0]) and program[0] not in ("pytest", "py.test"):
-        if any(_is_test_file(_joined(command.folder, word)) for word in words):
-            named = next(word for word in words if _is_test_file(_joined(command.folder, word)))
-            made_of = replace(base, command=command.words, name=slug(_joined(command.folder, named)), python="")
+    if python and not PYTHON.fullmatch(program[0]) and program[0] not in ("pytest", "py.test"):
+        if any(_is_test_file(joined(command.folder, word)) for word in words):
+            named = next(word for word in words if _is_test_file(joined(command.folder, word)))
+            made_of = replace(base, command=command.words, name=slug(joined(command.folder, named)), python="")
             yield _closed(made_of, command, step, words)
         return
     made: list[Entry] = []
-    if _PYTHON.fullmatch(program[0]) and rest[:1] == ("-m",) and len(rest) > 1:
+    if PYTHON.fullmatch(program[0]) and rest[:1] == ("-m",) and len(rest) > 1:
         module, rest = rest[1], rest[2:]
         if module == "pytest":
             made = list(_pytest(base, rest, command, tree, testpaths))
-        elif module in _TORCHRUN:
-            made = [_torchrun(base, rest, command)]
-        elif module not in ("pip", "venv", "build", "ensurepip") and (begun or _in_tests(module.replace(".", "/"))):
+        elif module in TORCHRUN:
+            made = [torchrun(base, rest, command)]
+        elif _is_test_module(module, begun=begun):
             made = [replace(base, module=module, args=rest)]
     elif program[0] in ("pytest", "py.test"):
         made = list(_pytest(base, rest, command, tree, testpaths))
     elif program[0] == "torchrun" and (begun or not _PREPARES.search(f"{step} {' '.join(rest)}")):
-        made = [_torchrun(base, rest, command)]
+        made = [torchrun(base, rest, command)]
     elif program[0] == "make" and any("test" in goal for goal in rest):
         made = [replace(base, command=command.words, name=slug("-".join(command.words)))]
-    elif _PYTHON.fullmatch(program[0]) or program[0] in _SHELLS:
+    elif PYTHON.fullmatch(program[0]) or program[0] in _SHELLS:
         options = [word for word in rest[:1] if word in ("-u", "-x", "-e", "-ex", "-xe", "-eux")]
         script = rest[len(options) :]
         if script and script[0] and not script[0].startswith("-") and _runs_test(script[0], step, command, begun):
-            path = _joined(command.folder, script[0])
+            path = joined(command.folder, script[0])
             if program[0] in _SHELLS and not path.endswith(".sh"):
                 base = replace(base, runner="shell")
             elif path.endswith(".py"):
                 base = replace(base, runner=python_runner(path, tree))
             made = [replace(base, path=path, args=script[1:])]
+    elif one := launched(base, words, [word for word in words if _is_test_file(joined(command.folder, word))]):
+        made = [one]
     elif program[0].endswith((".sh", ".py")) and _runs_test(program[0], step, command, begun):
-        made = [replace(base, path=_joined(command.folder, program[0]), args=rest)]
+        made = [replace(base, path=joined(command.folder, program[0]), args=rest)]
     yield from (_closed(entry, command, step, words) for entry in made)
+
+
+def _is_test_module(module: str, *, begun: bool) -> bool:
+    if module in ("pip", "venv", "build", "ensurepip"):
+        return False
+    return begun or module in ("unittest", "nose2", "doctest") or _in_tests(module.replace(".", "/"))
 
 
 def runs_something(command: Command) -> bool:
     """Whether it, or a branch of it, starts a script or tests, whichever those are."""
     starts = [0, *(at + 1 for at, word in enumerate(command.words) if word in _BRANCHES)]
-    return any(_is_runner(_without_launcher(command.words[at:])[0]) for at in starts)
+    return any(_is_runner(without_launcher(command.words[at:])[0]) for at in starts)
 
 
 def _is_runner(words: tuple[str, ...]) -> bool:
-    runs = bool(words) and (_PYTHON.fullmatch(words[0]) or words[0] in {*_SHELLS, "pytest", "torchrun"})
+    runs = bool(words) and (PYTHON.fullmatch(words[0]) or words[0] in {*_SHELLS, "pytest", "torchrun"})
     return bool(runs) and "install" not in words
 
 
@@ -189,83 +192,36 @@ def _closed(entry: Entry, command: Command, step: str, words: tuple[str, ...]) -
     )
 
 
-def _without_launcher(words: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
-    """The command without what starts it, and the launcher of python that this is (``uv run --extra x python``)."""
-    python = ""
-    while words:
-        if words[0] in ("exec", "time", "command", "sudo", "nohup"):
-            words = words[1:]
-        elif words[0] == "timeout":
-            words = _after_options(words[1:])[1:]
-        elif words[:2] in (("uv", "run"), ("poetry", "run"), ("pixi", "run"), ("pdm", "run")):
-            rest = _after_options(words[2:], {"--extra", "--group", "--with", "--python", "-p", "--project", "-e"})
-            python = " ".join((*words[: len(words) - len(rest)], "python"))
-            words = rest
-        elif words[0] == "coverage" and words[1:2] == ("run",):
-            words = ("python", *_after_options(words[2:], {"--source", "--rcfile"}, stop="-m"))
-        elif _PYTHON.fullmatch(words[0]) and "--" in words and words[1].endswith("gpu_lock_exec.py"):
-            words = words[words.index("--") + 1 :]
-        else:
-            break
-    return words, python
-
-
-def _after_options(words: tuple[str, ...], valued: set[str] | None = None, stop: str = "") -> tuple[str, ...]:
-    while words and words[0].startswith("-") and words[0] != stop:
-        words = words[2 if words[0] in (valued or ()) else 1 :]
-    return words
-
-
 def _pytest(
     base: Entry, rest: tuple[str, ...], command: Command, tree: Tree, testpaths: Sequence[str]
 ) -> Iterator[Entry]:
     paths, args, position = [""][:0], [""][:0], 0
     while position < len(rest):
         word = rest[position]
-        file = _joined(command.folder, word.partition("::")[0])
+        file = joined(command.folder, word.partition("::")[0])
         if word in _PYTEST_VALUES:
             args += rest[position : position + 2]
             position += 1
-        elif not word.startswith("-") and (_there(file, tree) or "/" in word or word.endswith(".py")):
+        elif not word.startswith("-") and (_there(file, tree) or "/" in word or word.endswith((".py", "\ue001"))):
             paths.append(file + word[len(word.partition("::")[0]) :])
         else:
             args.append(word)
         position += 1
-    for path in paths or [_joined(command.folder, path) for path in testpaths] or [command.folder or "."]:
+    for path in paths or [joined(command.folder, path) for path in testpaths] or [command.folder or "."]:
         yield replace(base, path=path, runner="pytest", args=tuple(args))
 
 
-def _torchrun(base: Entry, rest: tuple[str, ...], command: Command) -> Entry:
-    gpus, position, other = None, 0, [""][:0]
-    while position < len(rest) and rest[position].startswith("-") and rest[position] not in ("-m", "--module"):
-        word = rest[position]
-        if match := _PROCESSES.fullmatch(word):
-            count = match.group(1) if match.group(1) is not None else "".join(rest[position + 1 : position + 2])
-            position += match.group(1) is None
-            gpus = int(count) if count.isdigit() else None
-        elif _RENDEZVOUS.fullmatch(word):
-            position += _VALUE_FOLLOWS.fullmatch(word) is not None
-        else:
-            other.append(word)
-        position += 1
-    target = rest[position:]
-    if target and not target[0].startswith("-") and not other:
-        path = _joined(command.folder, target[0])
-        return replace(base, path=path, runner="torchrun", num_gpus=gpus, args=target[1:])
-    name = slug(posixpath.basename(next((word for word in target if "/" in word), "torchrun")))
-    return replace(base, command=command.words, name=name, num_gpus=gpus)
-
-
 def python_runner(path: str, tree: Tree) -> str:
-    """ "python" for a file that says neither by tests of its own nor by a ``__main__`` how it is run, else ""."""
-    says = re.search(r"__main__|^\s*(?:async )?def test|^class Test", tree.read(path), re.MULTILINE)
-    return "" if says else "python"
+    """ "python" for files of which none says by tests of its own or by a ``__main__`` how it is run, else ""."""
+    files = [file for file in tree.files if matches(file, path)] if is_glob(path) else [path]
+    says = re.compile(r"__main__|^\s*(?:async )?def test|^class Test", re.MULTILINE)
+    return "" if any(says.search(tree.read(file)) for file in files) else "python"
 
 
 def _runs_test(script: str, step: str, command: Command, begun: bool) -> bool:
     if script.startswith("/") or command.redirected.startswith("$GITHUB"):
         return False
-    if _is_test_file(_joined(command.folder, script)):
+    if _is_test_file(joined(command.folder, script)):
         return True
     is_meant = begun or re.search(r"\btests?\b", step, re.IGNORECASE) is not None
     return is_meant and not _PREPARES.search(f"{step} {script}")
@@ -282,13 +238,14 @@ def _in_tests(path: str) -> bool:
     return not _TEST_FOLDERS.isdisjoint(folders) and _TOOL_FOLDERS.isdisjoint(folders)
 
 
+def _is_gone(path: str, tree: Tree) -> bool:
+    # A private character stands for what only a run knows.
+    return bool(path) and "\ue000" not in path and not _there(path, tree)
+
+
 def _there(path: str, tree: Tree) -> bool:
     file = path.partition("::")[0]
     return is_glob(file) or file == "." or tree.is_file(file) or tree.is_folder(file)
-
-
-def _joined(folder: str, path: str) -> str:
-    return posixpath.normpath(posixpath.join(folder, path))
 
 
 def _quoted(value: str) -> str:
@@ -298,8 +255,3 @@ def _quoted(value: str) -> str:
 def _one_line(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= 160 else f"{line[:157]}…"
-
-
-def slug(text: str) -> str:
-    """A name that can be an id: letters, digits, `_`, `.` and `-`."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-.")[:80].lower() or "command"

@@ -9,14 +9,16 @@ from dataclasses import dataclass, replace
 
 from trainci.adopt.expressions import Context, substitute
 from trainci.adopt.matrix import combinations
+from trainci.adopt.outputs import outputs_of, patterns_of
 from trainci.adopt.placed import Table, Text
 from trainci.adopt.proposal import Entry, Place, Suite
-from trainci.adopt.rows import row_entry
+from trainci.adopt.rows import row_entry, row_gpus
 from trainci.adopt.runners import gpus_of, runners
 from trainci.adopt.sequences import sequences
 from trainci.adopt.steps import StepReader, minutes
 from trainci.adopt.tree import Tree
 
+_VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 _REPOSITORY_INSTALL = re.compile(
     r"\binstall\b.*(?:\s-e\s|\s['\"]?\.(?:\[|['\"\s]|$))|\b(?:uv|poetry|pdm)\s+(?:sync|install)\b"
 )
@@ -34,8 +36,10 @@ def read_job(
     name: str, job: Table, workflow: Table, file: str, tree: Tree, testpaths: Sequence[str]
 ) -> tuple[list[Suite], StepReader]:
     """The job as a suite for each kind of machine that runs its tests. ``workflow`` is the one that holds it."""
-    rows = combinations(job.table("strategy").get("matrix"), Context())
-    shared = StepReader(file, tree, testpaths)
+    jobs = workflow.table("jobs")
+    before = Context({"needs": outputs_of(job, jobs, tree)})
+    rows = combinations(job.table("strategy").get("matrix"), before)
+    shared = StepReader(file, tree, testpaths, patterns_of(job, jobs, tree) if rows is None else [])
     machines: dict[tuple[tuple[str, ...], str], list[_Combination]] = defaultdict(list)
     for row in rows if rows is not None else [None]:
         one = _combination(job, row, workflow, shared)
@@ -72,8 +76,29 @@ def _combination(job: Table, row: Table | None, workflow: Table, shared: StepRea
         shared.note(f"container image {image}: known in a run only", job.line)
     shared.mounts, shared.options = shared.mounts or reader.mounts, shared.options or reader.options
     shared.detects_changes = shared.detects_changes or reader.detects_changes
+    visible, env = _visible(env)
+    gpus = visible if visible is not None else row_gpus(row)
+    reader.entries[:] = [_on_devices(entry, gpus) for entry in reader.entries]
     shown = reader.image if open_image or not image else str(image)
+    if "${{" in shown:
+        shared.note(f"container image {shown}: known in a run only", job.line)
+        shown = ""
     return _Combination(row, env, reader.entries, runs_on, shown)
+
+
+def _visible(env: dict[str, str]) -> tuple[int | None, dict[str, str]]:
+    """The number of devices that an environment leaves visible, and the rest of it: the lease says which."""
+    number = None
+    for name in _VISIBLE:
+        if name in env and re.fullmatch(r"-1|\s*|\d+(?:\s*,\s*\d+)*", env[name]):
+            number = len(re.findall(r"(?<!-)\d+", env[name]))
+    return number, {name: value for name, value in env.items() if name not in _VISIBLE}
+
+
+def _on_devices(entry: Entry, gpus: int | None) -> Entry:
+    own, env = _visible(dict(entry.env))
+    number = entry.num_gpus if entry.num_gpus is not None else own if own is not None else gpus
+    return replace(entry, num_gpus=number, env=tuple(env.items()))
 
 
 @dataclass(frozen=True)

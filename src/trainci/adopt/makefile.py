@@ -1,20 +1,33 @@
-"""The recipe of a Makefile's rule, for a CI that runs ``make test``."""
+"""The recipe of a Makefile's rule, for a CI that runs ``make test``, and the goals that test."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from functools import lru_cache
 
 _MOST = 20
+_SET = re.compile(r"^([A-Za-z_]\w*)[ \t]*(\?=|::?=|=)[ \t]*([^\n#]*)", re.MULTILINE)
+_USED = re.compile(r"(?<!\$)\$(?:\((\w+)\)|\{(\w+)\})")
 
 
-def recipe(makefile: str, goals: Sequence[str]) -> str:
-    """The shell lines of the goals, "" when a goal is no plain rule or a line holds a variable of make's."""
+@lru_cache(maxsize=256)
+def recipe(makefile: str, goals: tuple[str, ...]) -> str:
+    """The shell lines of the goals, "" when a goal is no plain rule or a line holds what only make works out."""
+    given = dict(goal.split("=", 1) for goal in goals if "=" in goal)
+    known = {name: value.strip() for name, _, value in _SET.findall(makefile)} | given
     lines: list[str] = []
-    for goal in goals[:_MOST]:
+    for goal in [goal for goal in goals if "=" not in goal][:_MOST]:
         match = re.search(rf"^{re.escape(goal)}\s*:(?!=)[^\n=]*\n((?:\t[^\n]*(?:\n|$))+)", makefile, re.MULTILINE)
         if match is None:
             return ""
         lines += [line[1:].lstrip("@-") for line in match.group(1).splitlines()]
     text = "\n".join(lines)
+    for _ in range(3):  # a variable may name another
+        text = _USED.sub(lambda match: known.get(match.group(1) or match.group(2), match.group()), text)
     return "" if re.search(r"(?<!\$)\$[({]", text) else text.replace("$$", "$")
+
+
+def test_goals(makefile: str) -> list[str]:
+    """The goals that are called after tests."""
+    found = re.findall(r"^(tests?(?:[-_][\w-]+)?|[\w-]+[-_]tests?)\s*:(?!=)", makefile, re.MULTILINE)
+    return list(dict.fromkeys(found))[:_MOST]

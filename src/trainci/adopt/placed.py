@@ -110,10 +110,20 @@ class _Reader:
             raise NotYaml("holds too many values", self.line(node.start_mark.line))
         line = self.line(node.start_mark.line)
         if isinstance(node, yaml.MappingNode):
-            pairs = ((self.value(key), self.value(value)) for key, value in node.value)
-            return Table({str(key): value for key, value in pairs if isinstance(key, Text)}, line)
+            pairs = [(self.value(key), self.value(value)) for key, value in node.value]
+            made = {str(key): value for key, value in pairs if isinstance(key, Text)}
+            return Table({**_of_others(made.pop("<<", None)), **made}, line)
         if isinstance(node, yaml.SequenceNode):
             return Items([self.value(child) for child in node.value], line)
         style = node.style if isinstance(node, yaml.ScalarNode) else None
         content = self.line(node.start_mark.line + 1) if style in ("|", ">") else line
         return Text(node.value, content, quoted=style is not None)
+
+
+def _of_others(value: Value | None) -> dict[str, Value]:
+    """What ``<<`` takes from other mappings; the first that has a key counts (https://yaml.org/type/merge.html)."""
+    others = value if isinstance(value, Items) else [value]
+    made: dict[str, Value] = {}
+    for other in others:
+        made = {**other, **made} if isinstance(other, Table) else made
+    return made

@@ -22,11 +22,16 @@ def row_entry(row: Table, place: Place, tree: Tree, note: Callable[[str, int], N
     if not path:
         note(f"{file or 'a row without a file'}: no such file", place.line)
         return []
-    gpus = next((row.text(key) for key in _GPUS if row.text(key).isdigit()), Text("", row.line))
     # The job splits them at blanks and knows no quotes (`read -r -a`).
     args = next((row.text(key).split() for key in _ARGUMENTS if row.text(key)), [])
     runner = python_runner(path, tree) if path.endswith(".py") else ""
-    return [Entry(path=path, runner=runner, args=tuple(args), num_gpus=int(gpus) if gpus else None, place=place)]
+    return [Entry(path=path, runner=runner, args=tuple(args), num_gpus=row_gpus(row), place=place)]
+
+
+def row_gpus(row: Table | None) -> int | None:
+    """The devices that a row asks for, None where it says nothing of them."""
+    said = (row.text(key) for key in _GPUS if row.text(key).isdigit()) if row else ()
+    return next(map(int, said), None)
 
 
 def _path(file: str, tree: Tree) -> str:

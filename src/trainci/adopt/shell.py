@@ -7,11 +7,12 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from trainci.adopt.shell_blocks import BLOCKS, MOST_TURNS, Branches, Loop, Part, read_block
 from trainci.adopt.shell_words import Token, Unreadable, expand, tokens
+from trainci.adopt.tree import CLONED
 
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=", re.DOTALL)
-_BLOCKS = {"if": "fi", "for": "done", "while": "done", "until": "done", "select": "done", "case": "esac", "{": "}"}
-_BLOCKS |= {"[[": "]]", "((": "))"}
+_IN_BLOCK = "it stands in a loop, a condition or a function of the shell"
 _SETTINGS = {
     "set",
     "shopt",
@@ -66,6 +67,9 @@ class _State:
     exports: set[str] = field(default_factory=set)
     folder: str = ""
     python: str = ""
+    turns: int = 0
+    hidden: set[str] = field(default_factory=set)
+    cloned: set[str] = field(default_factory=set)
 
 
 def commands(source: str, line: int, known: Mapping[str, str] | None = None, folder: str = "") -> list[Command]:
@@ -79,8 +83,29 @@ def commands(source: str, line: int, known: Mapping[str, str] | None = None, fol
     except RecursionError:
         return [_unreadable(source, line, "its brackets are nested too deeply")]
     for statement in statements:
-        found += _command(statement, state)
+        found += _followed(statement, state, source)
     return found
+
+
+def _followed(statement: _Statement, state: _State, script: str) -> Iterator[Command]:
+    """The commands of a statement; those that a loop or a condition comes to, where its words are constants."""
+    block = statement.block if statement.trouble == _IN_BLOCK else None
+    if isinstance(block, Loop) and (turns := block.turns(state.variables)) is not None:
+        state.turns += len(turns)
+        if state.turns <= MOST_TURNS:
+            for value in turns:
+                state.variables[block.name] = value
+                yield from _within(block.body, state, script)
+            return
+    elif isinstance(block, Branches) and (part := block.taken(state.variables)) is not None:
+        yield from _within(part, state, script)
+        return
+    yield from _command(statement, state)
+
+
+def _within(part: Part, state: _State, script: str) -> Iterator[Command]:
+    for statement in _statements(part.source, part.line, script):
+        yield from _followed(statement, state, script)
 
 
 def _unreadable(source: str, line: int, why: str) -> Command:
@@ -95,20 +120,22 @@ class _Statement:
     line: int
     trouble: str = ""
     redirected: str = ""
+    block: Loop | Branches | None = None
 
 
-def _statements(source: str, line: int) -> Iterator[_Statement]:
+def _statements(source: str, line: int, script: str = "") -> Iterator[_Statement]:
+    """The statements of ``source``, which is a part of ``script``."""
     listed = list(tokens(source, line))
     position = 0
     while position < len(listed):
         if listed[position].kind == "operator" and listed[position].text != "(":
             position += 1
             continue
-        position, statement = _pipeline(source, listed, position)
+        position, statement = _pipeline(source, listed, position, script or source)
         yield statement
 
 
-def _pipeline(source: str, listed: list[Token], position: int) -> tuple[int, _Statement]:
+def _pipeline(source: str, listed: list[Token], position: int, script: str) -> tuple[int, _Statement]:
     """A command with what it is piped into, or has as its alternative."""
     position, statement = _simple(source, listed, position)
     while position < len(listed) and listed[position].text in ("|", "|&", "||", "&"):
@@ -124,11 +151,19 @@ def _pipeline(source: str, listed: list[Token], position: int) -> tuple[int, _St
         position, other = _simple(source, listed, position)
         first = other.words[0].text if other.words else ""
         if operator == "||":
-            if not other.raw.startswith(("exit", "{ exit", "(exit")):
+            if not other.raw.startswith(("exit", "{ exit", "(exit")) and not _is_kept(other.raw, script):
                 statement.trouble = statement.trouble or f"its failure leads to `{_short(other.raw)}`"
         elif first != "tee":
             statement.trouble = statement.trouble or f"it is piped into `{_short(other.raw)}`"
     return position, statement
+
+
+def _is_kept(alternative: str, script: str) -> bool:
+    """Whether a failure is only spoken of (``|| echo no``), or kept for the end (``|| code=1``, ``exit $code``)."""
+    if alternative.startswith("echo "):
+        return True
+    match = re.fullmatch(r"([A-Za-z_]\w*)=(?!0\b)\S+", alternative)
+    return match is not None and re.search(rf"\bexit\s+\"?\$\{{?{match.group(1)}\b", script) is not None
 
 
 def _short(text: str) -> str:
@@ -140,11 +175,12 @@ def _simple(source: str, listed: list[Token], position: int) -> tuple[int, _Stat
     first = listed[position]
     words: list[Token] = []
     redirected, trouble, end = "", "", first.end
-    if first.text == "(" or first.text in _BLOCKS or _is_function(listed, position):
+    if first.text == "(" or first.text in BLOCKS or _is_function(listed, position):
+        start = position
         position, words = _block(listed, position)
         end = listed[position - 1].end
-        trouble = "it stands in a loop, a condition or a function of the shell"
-        return position, _Statement(words, source[first.start : end], first.line, trouble)
+        block = read_block(source, listed[start:position])
+        return position, _Statement(words, source[first.start : end], first.line, _IN_BLOCK, block=block)
     while position < len(listed) and listed[position].kind != "operator":
         token = listed[position]
         if token.kind == "redirection":
@@ -176,13 +212,13 @@ def _block(listed: list[Token], position: int) -> tuple[int, list[Token]]:
         starts: bool = (
             not words or listed[position - 1].kind == "operator" or words[-1].text in ("then", "do", "else")
         )
-        starts = starts or (bool(closing) and words[-1].text in _BLOCKS)
+        starts = starts or (bool(closing) and words[-1].text in BLOCKS)
         if closing and token.text == closing[-1]:
             closing.pop()
         elif token.text == "(" and not (closing and closing[-1] == "esac"):
             closing.append(")")
-        elif token.kind == "word" and token.text in _BLOCKS and (starts or token.text == "[["):
-            closing.append(_BLOCKS[token.text])
+        elif token.kind == "word" and token.text in BLOCKS and (starts or token.text == "[["):
+            closing.append(BLOCKS[token.text])
         if token.kind == "word":
             words.append(token)
         position += 1
@@ -195,6 +231,8 @@ def _block(listed: list[Token], position: int) -> tuple[int, list[Token]]:
 def _command(statement: _Statement, state: _State) -> Iterator[Command]:
     if statement.trouble and len(statement.words) != 1:
         texts = tuple(field for token in statement.words for field in expand(token.text, state.variables).fields)
+        # What it sets, if anything, only a run knows.
+        state.hidden |= {match.group(1) for token in statement.words if (match := _ASSIGNMENT.match(token.text))}
         yield Command(texts, statement.raw, statement.line, trouble=statement.trouble, folder=state.folder)
         return
     rest = list(statement.words)
@@ -226,13 +264,19 @@ def _command(statement: _Statement, state: _State) -> Iterator[Command]:
         if target.open:
             yield Command(("cd",), statement.raw, statement.line, open=target.open)
         else:
-            folder = posixpath.normpath(posixpath.join(state.folder, target.text))
+            cloned = f"{CLONED}{target.text}" if target.text.split("/")[0] in state.cloned else target.text
+            folder = posixpath.normpath(posixpath.join(state.folder, cloned))
             state.folder = "" if folder == "." else folder
     elif first in ("source", ".") and len(rest) == 2 and (venv := _VENV.fullmatch(rest[1].text)):
         state.python = f"{venv.group(1)}/python"
     elif first not in _SETTINGS:
         words = [expand(token.text, {**state.variables, **made}) for token in rest]
+        if [word.text for word in words[:2]] == ["git", "clone"]:
+            state.cloned.add(posixpath.basename(words[-1].text.rstrip("/")).removesuffix(".git"))
         needed = {name for word in words for name in word.open}
+        named = {name for token in rest for name in _NAMED.findall(token.text)}
+        unclear = ", ".join(sorted(named & state.hidden))
+        trouble = f"{unclear} is set in a loop, a condition or a function before it" if unclear else ""
         yield Command(
             words=tuple(field for word in words for field in word.fields),
             raw=_from(statement, rest[0]),
@@ -242,7 +286,7 @@ def _command(statement: _Statement, state: _State) -> Iterator[Command]:
             open=tuple(sorted(needed)),
             folder=state.folder,
             python=state.python,
-            trouble=statement.trouble,
+            trouble=statement.trouble or trouble,
             redirected=statement.redirected,
             local=tuple(_local(rest, state, env)),
         )
@@ -262,6 +306,7 @@ def _from(statement: _Statement, first: Token) -> str:
 
 def _assign(state: _State, name: str, value: str | None, raw: str) -> None:
     state.variables[name] = value
+    state.hidden.discard(name)
     if value is None:
         state.shell[name] = raw
         state.exported.pop(name, None)

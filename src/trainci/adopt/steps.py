@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,11 +10,12 @@ from dataclasses import dataclass, field, replace
 from trainci.adopt.docker import DockerRun, read_docker_run
 from trainci.adopt.entries import read_command, runs_something
 from trainci.adopt.expressions import Context, Result, Unknown, evaluate, is_true, substitute
-from trainci.adopt.makefile import recipe
 from trainci.adopt.placed import Items, NotYaml, Table, Text, load_yaml
 from trainci.adopt.proposal import Entry, Note, Place
 from trainci.adopt.shell import Command, commands
-from trainci.adopt.tree import Tree
+from trainci.adopt.tree import CLONED, Tree
+from trainci.adopt.unfold import unfolded
+from trainci.globs import matches
 
 _SECRET = re.compile(r"\$\{\{\s*secrets\.(\w+)\s*\}\}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -21,6 +23,9 @@ _SHELLS = re.compile(r"(?:ba|da|)sh\b|^$")
 # What an action, or a workflow of somebody else, calls the script that it is to run.
 SCRIPT_KEYS = ("script", "execute_command", "command", "run")
 _RUNS_SUITE = re.compile(r"--suite[= ]([\w.-]+)")
+_OF_MATRIX = re.compile(r"\$\{\{\s*matrix\.([\w.-]+)\s*\}\}")
+# A value of a matrix that a run makes, between characters of nobody's, as one word of a script.
+_HIDDEN = re.compile("\ue000([\\w.-]+)\ue001")
 _PARTS = re.compile(r"--auto-partition-size[= ](\d+)")
 _MOST_DEPTH = 3
 # Far beyond what anybody writes into a workflow.
@@ -34,6 +39,7 @@ class StepReader:
     file: str
     tree: Tree
     testpaths: Sequence[str]
+    patterns: Sequence[str] = ()
     entries: list[Entry] = field(default_factory=list)
     preparations: dict[str, None] = field(default_factory=dict)
     notes: dict[Note, None] = field(default_factory=dict)
@@ -138,25 +144,35 @@ class StepReader:
         if all(mark in script for mark in ("git diff", "--name-only", "GITHUB_OUTPUT", "matrix", "test")):
             self.detects_changes = True
             return
-        for command in commands(script, run.line, {**self.unknown, **known}, folder):
-            for part in self._unfolded(command, script, run.line, known):
-                self._read(replace(part, env=tuple({**own, **dict(part.env)}.items())), step)
+        script = Text(_OF_MATRIX.sub("\ue000\\1\ue001", script), script.line)
+        for command in commands(script, run.line, {**self.unknown, **known}, self.tree.within(folder)):
+            for outer, given in self._uncontained(command, script, run.line, known):
+                for part in unfolded(self._here(outer), known, self.tree):
+                    made = replace(part, env=tuple({**own, **dict(part.env)}.items()))
+                    self._read(self._here(made), step, given)
 
-    def _unfolded(self, command: Command, script: str, line: int, known: dict[str, str]) -> Iterator[Command]:
-        """The commands that a command stands for: a container's script, a rule of the Makefile."""
-        if command.words[:2] == ("docker", "run"):
-            docker = read_docker_run(command.words[2:])
-            if docker.script and not command.trouble:
-                self._container(docker, line, known)
-                start = line + script.count("\n", 0, max(script.find(docker.script[:60]), 0))
-                yield from commands(docker.script, start, known)
-                return
-        if command.words[:1] == ("make",) and (rule := recipe(self.tree.read("Makefile"), command.words[1:])):
-            yield from (
-                replace(one, env=command.env, python=command.python) for one in commands(rule, command.line)
-            )
+    def _here(self, command: Command) -> Command:
+        """The command with the folder and the files of this repository, however the job's machine calls them."""
+        words = tuple(self.tree.within(word) if word.startswith("/") else word for word in command.words)
+        return replace(command, folder=self.tree.within(command.folder), words=words)
+
+    def _uncontained(
+        self, command: Command, script: str, line: int, known: dict[str, str]
+    ) -> Iterator[tuple[Command, dict[str, str]]]:
+        """The commands that a container is made for, each with what it gives its tests; or the command."""
+        docker = read_docker_run(command.words[2:])
+        if command.words[:2] != ("docker", "run") or command.trouble or not docker.script:
+            yield command, {}
             return
-        yield command
+        self._container(docker, line, known)
+        start = line + script.count("\n", 0, max(script.find(docker.script[:60]), 0))
+        inside = {name: value for name, value in docker.env if "$" not in value}
+        for name in [name for name, _ in docker.env if name not in inside]:
+            self.note(f"{name} of docker run: known in a run only", line)
+        # What the script fills into its words itself needs no variable of the test's.
+        given = {name: value for name, value in inside.items() if not re.search(rf"\${{?{name}\b", docker.script)}
+        for one in commands(docker.script, start, {**known, **inside}, self.tree.within(docker.folder)):
+            yield one, given
 
     def _container(self, docker: DockerRun, line: int, known: dict[str, str]) -> None:
         self.image, self.mounts = self.image or docker.image, self.mounts or docker.mounts
@@ -166,7 +182,7 @@ class StepReader:
         for option in docker.refused:
             self.note(f"{option}: GitHub allows it in no job's container", line, left=False)
 
-    def _read(self, command: Command, step: str) -> None:
+    def _read(self, command: Command, step: str, given: dict[str, str]) -> None:
         place = Place(self.file, command.line)
         if suite := _RUNS_SUITE.search(" ".join(command.words)):
             parts = _PARTS.search(" ".join(command.words))
@@ -176,15 +192,41 @@ class StepReader:
         by_row = self.row is not None and (command.open or command.local or command.trouble)
         if by_row and (read.is_test or runs_something(command)):
             return  # the row says what it runs
-        for entry in read.entries:
+        for entry in (_of_any_row(one, self.patterns, self.tree) for one in read.entries):
             if _is_open(entry):
-                self.unread.setdefault(Note(f"known in a run only: {command.raw}", place))
+                self.unread.setdefault(Note(f"known in a run only: {_shown(command.raw)}", place))
             else:
-                self.entries.append(entry)
-        if read.preparation:
+                self.entries.append(replace(entry, env=tuple({**given, **dict(entry.env)}.items())))
+        if _HIDDEN.search(read.preparation):
+            text = f"left out, known in a run only: {_shown(read.preparation)}"
+            self.notes.setdefault(Note(text, place))
+        elif read.preparation:
             self.preparations.setdefault(read.preparation)
         if read.note:
-            (self.unread if read.is_test else self.notes).setdefault(read.note)
+            note = replace(read.note, text=_shown(read.note.text))
+            (self.unread if read.is_test else self.notes).setdefault(note)
+
+
+def _of_any_row(entry: Entry, patterns: Sequence[str], tree: Tree) -> Entry:
+    """The entry, or where only a run knows its file's name, a glob of all that this can be.
+
+    ``patterns`` are what the job lists that makes the matrix, of which only the name may be handed on.
+    """
+    if not _HIDDEN.search(entry.path):
+        return entry
+    stems = [posixpath.splitext(posixpath.basename(pattern))[0] for pattern in patterns]
+    for value in (*patterns, *stems, "*"):
+        path = _HIDDEN.sub(lambda _: value, entry.path)  # noqa: B023
+        has_folder = bool(path.partition("*")[0].strip("/"))
+        if has_folder and any(matches(file, path) for file in tree.files):
+            text = "its matrix is made in a run: here every file that it can name"
+            return replace(entry, path=path, notes=(*entry.notes, Note(text, entry.place, left=False)))
+    return entry
+
+
+def _shown(text: str) -> str:
+    """The text with what was hidden from the shell's grammar."""
+    return _HIDDEN.sub(lambda match: f"${{{{ matrix.{match.group(1)} }}}}", text).replace(CLONED, "")
 
 
 def minutes(text: str) -> float | None:
@@ -206,7 +248,7 @@ def _is_off(step: Table, context: Context) -> bool:
 
 def _is_open(entry: Entry) -> bool:
     texts = (entry.path, entry.module, *entry.command, *entry.args, *(value for _, value in entry.env))
-    return any("${{" in text for text in texts)
+    return any("${{" in text or _HIDDEN.search(text) for text in texts)
 
 
 def _name(step: Table, context: Context) -> str:

@@ -10,7 +10,11 @@ from pathlib import Path
 # What a hand-written file of a CI may have; a larger one is data, and is not read.
 _LARGEST = 1 << 20
 _MOST_FILES = 100_000
-_HIDDEN = {".github", ".buildkite", ".circleci"}
+_HIDDEN = {".github", ".buildkite", ".circleci", ".gitlab", ".ci", ".jenkins"}
+# Begins a path in a repository that a script has cloned, with a character of nobody's.
+CLONED = "/\ue002/"
+# Folders in which a job's machine keeps the repository.
+_CHECKOUTS = {"", "workspace", "opt", "app", "root", "home", "code", "repo", "src", "work", "workdir", "workdisk"}
 _FOREIGN = {"node_modules", "__pycache__", "site-packages", "third_party", "3rdparty"}
 
 
@@ -22,6 +26,8 @@ class Tree:
         self.read = read
         self._known = set(self.files)
         self._folders = {folder for path in self.files for folder in _parents(path)}
+        packages = (path.removeprefix("src/").split("/") for path in self.files if path.endswith("/__init__.py"))
+        self._names = {_plain(parts[0]) for parts in packages if len(parts) == 2} - {"tests", "test", "src"}
 
     def is_file(self, path: str) -> bool:
         """Whether there is a file of that path."""
@@ -31,9 +37,35 @@ class Tree:
         """Whether there is a folder of that path that holds a file."""
         return path in self._folders
 
+    def within(self, path: str) -> str:
+        """The path in this repository that a job means which has it checked out elsewhere.
+
+        ``/opt/NAME/tests`` and, after ``git clone …/NAME``, ``NAME/tests`` are ``tests``, where NAME is a package
+        of this repository; so is ``/workspace/tests``, where that is here. Any other path is itself.
+        """
+        if path in (".", "./"):
+            return ""
+        if self.is_file(path) or self.is_folder(path):
+            return path
+        is_cloned = path.startswith(CLONED)
+        parts = path.removeprefix(CLONED).split("/")
+        for position, part in enumerate(parts):
+            if _plain(part) in self._names and (position == 0 if is_cloned else path.startswith("/")):
+                return "/".join(parts[position + 1 :])
+            end = "/".join(parts[position:])
+            if position and path.startswith("/") and not is_cloned and (self.is_file(end) or self.is_folder(end)):
+                return end
+            if part not in _CHECKOUTS:
+                break
+        return path
+
     def matching(self, pattern: str) -> list[str]:
         """The files whose whole path matches the pattern of ``fnmatch``, whose ``*`` crosses ``/``."""
         return fnmatch.filter(self.files, pattern)
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "_")
 
 
 def _parents(path: str) -> Iterator[str]:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from trainci.adopt.conditions import Condition, read_condition
 from trainci.adopt.expressions import Context, substitute
 from trainci.adopt.jobs import read_job
+from trainci.adopt.matrix import combinations
 from trainci.adopt.placed import Items, NotYaml, Table, Text, Value, load_yaml
 from trainci.adopt.proposal import Found, Note, Place, Suite
 from trainci.adopt.pytest_config import test_paths
@@ -57,9 +58,23 @@ def read_workflow(workflow: Table, file: str, tree: Tree, testpaths: Sequence[st
         if any(suite.select for suite in made):
             detecting.add(name)
         if not made and _SAYS_TEST.search(name) and not detecting.intersection(job.texts("needs")):
-            note = Note(f"the job {name} runs no test that could be read", Place(file, job.line))
+            why = _why_nothing(job, file, workflow, tree, testpaths)
+            note = Note(f"the job {name} runs no test that could be read{why}", Place(file, job.line))
             made = [Suite(name=name, notes=(note,))]
         yield from made
+
+
+def _why_nothing(job: Table, file: str, workflow: Table, tree: Tree, testpaths: Sequence[str]) -> str:
+    uses = job.text("uses")
+    if uses.startswith("./"):
+        return f": it calls {uses}, " + ("which runs none" if tree.is_file(uses[2:]) else "which is not here")
+    if uses:
+        return f": it calls {uses}, a workflow of another repository"
+    if combinations(job.table("strategy").get("matrix"), Context()) is None:
+        return ": its matrix is made in a run"
+    _, reader = read_job("", job, workflow, file, tree, testpaths)
+    last = next((line for line in reversed(reader.preparations)), "")
+    return f": its last command is `{last.splitlines()[0][:100]}`" if last else ""
 
 
 def _suites_of(
@@ -73,7 +88,9 @@ def _suites_of(
             # A suite without tests is none, but what it could not carry over is said.
             yield Suite(name=name, notes=tuple(reader.unread))
         for suite in suites:
-            suite = replace(suite, name=suite.name.replace(inner_name, name, 1), job=name if suite.job else "")
+            # The only job of a workflow is what its caller calls it.
+            own = name if len(around.table("jobs")) == 1 or inner is job else f"{name}-{inner_name}"
+            suite = replace(suite, name=suite.name.replace(inner_name, own, 1), job=own if suite.job else "")
             suite = replace(suite, place=Place(file, job.line), notes=(*reader.notes, *reader.unread))
             if not suite.image and (image := _machine_image(job, jobs, around)):
                 suite = replace(suite, image=image)
@@ -107,9 +124,11 @@ def _jobs_of(
         # The matrix is the caller's, and so are the values that it gives from it: they are filled in later.
         passed = inputs(declared, Table(), Context())
         passed.update({key: _of_caller(value) for key, value in given.items() if isinstance(value, Text)})
-        for inner_name, inner in called.table("jobs").items():
-            if isinstance(inner, Table):
-                yield inner_name, _filled(inner, passed, job), called, called_file
+        jobs = called.table("jobs")
+        inside = {inner: _filled(table, passed, job) for inner, table in jobs.items() if isinstance(table, Table)}
+        around = Table({**called, "jobs": Table({**inside}, jobs.line)}, called.line)
+        for inner_name, inner in inside.items():
+            yield inner_name, inner, around, called_file
     else:
         script = next((given.text(key) for key in SCRIPT_KEYS if given.text(key)), None)
         if script:
@@ -183,7 +202,7 @@ def _when(suite: Suite, triggers: Table, job: Table, file: str) -> Suite:
         label=condition.labels[0] if condition.labels else "",
         always=is_started,
         drafts=condition.drafts,
-        branches=tuple(str(branch) for branch in event.texts("branches")),
+        branches=tuple(dict.fromkeys(map(_branch, event.texts("branches")))),
         paths=tuple(dict.fromkeys(paths)),
         paths_ignore=tuple(dict.fromkeys([*ignored, *map(_glob, event.texts("paths-ignore"))])),
         schedule=str(crons[0]) if crons else "",
@@ -204,6 +223,11 @@ def _paths(patterns: Sequence[Text]) -> tuple[list[str], list[str]]:
     """``paths`` without and with ``!``. With GitHub the last match decides, with trainci what is ignored."""
     wanted = [_glob(pattern) for pattern in patterns if not pattern.startswith("!")]
     return wanted, [_glob(pattern[1:]) for pattern in patterns if pattern.startswith("!")]
+
+
+def _branch(pattern: str) -> str:
+    """A pattern of GitHub's for branches without what only it has: ``r[0-9]+.x`` is wider here, ``r*.x``."""
+    return re.sub(r"\[[^\]]*\][+?]?|\?|\+", "*", pattern)
 
 
 def _glob(pattern: str) -> str:

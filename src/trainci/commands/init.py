@@ -16,12 +16,13 @@ import click
 
 from trainci import git
 from trainci.adopt import propose
+from trainci.adopt.accepted import accepted
 from trainci.adopt.compare import additions
 from trainci.adopt.proposal import Proposal, Suite
 from trainci.adopt.toml import render
 from trainci.adopt.tree import repository_tree
 from trainci.commands.generate import render_workflows
-from trainci.config import CONFIG_FILE
+from trainci.config import CONFIG_FILE, faults_in
 from trainci.errors import EXIT_OK, UsageError
 from trainci.github.workflows.loader import FOLDER
 from trainci.github.workflows.render import write
@@ -49,6 +50,7 @@ def command(only: str | None) -> int:
     """Read what the repository's CI says and write what is missing of trainci.toml and its workflow."""
     place = _place(Path.cwd())
     proposal = propose(repository_tree(place.root), place.base)
+    proposal = accepted(proposal, lambda text: faults_in(text, place.root))
     ci = _ci_of(proposal)
     if only != "workflow":
         _config(place, proposal, ci)
@@ -138,7 +140,11 @@ def _workflow(place: _Place) -> None:
 def _ci_of(proposal: Proposal) -> tuple[str, ...]:
     """The files of a CI that run tests. Those of trainci are never among a proposal's sources."""
     files = (suite.place.file for suite in proposal.suites)
-    return tuple(dict.fromkeys(file for file in files if file.startswith((".github/", ".buildkite/"))))
+    return tuple(
+        dict.fromkeys(
+            file for file in files if file.startswith((".github/", ".buildkite/", ".gitlab", ".circleci/"))
+        )
+    )
 
 
 def _write(root: Path, name: str, text: str) -> None:

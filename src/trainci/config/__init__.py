@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from trainci.catalog.files import find_test_files
+from trainci.config.faults import Path as FaultPath
 from trainci.config.faults import breadcrumb, clash_faults, default_label, shape_faults, syntax_fault
 from trainci.config.tables import (
     CONFIG_FILE,
@@ -39,7 +40,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["CONFIG_FILE", "find_root", "json_schema", "load"]
+__all__ = ["CONFIG_FILE", "faults_in", "find_root", "json_schema", "load"]
 
 
 def find_root(start: Path) -> Path:
@@ -80,15 +81,30 @@ def load(root: Path) -> Project:
         raise PlacedFaults(syntax_fault(source, str(error))) from None
     except RecursionError:
         raise PlacedFaults(f"{CONFIG_FILE}:1: nested too deeply to be read.") from None
+    parsed, faults = _parsed(document, root)
+    if parsed is None:
+        placed = sorted((lines.line(path), breadcrumb(path), sentence) for path, sentence in faults)
+        raise PlacedFaults("\n".join(f"{CONFIG_FILE}:{line}: {where}: {what}" for line, where, what in placed))
+    return _project(parsed, lines, root)
+
+
+def faults_in(source: str, root: Path) -> list[tuple[FaultPath, str]]:
+    """What is wrong with the text of a trainci.toml for ``root``: the path of each key at fault, and a sentence.
+
+    :raises ValueError: it is no TOML.
+    """
+    return _parsed(tomllib.loads(source), root)[1]
+
+
+def _parsed(document: dict[str, Any], root: Path) -> tuple[FileTable | None, list[tuple[FaultPath, str]]]:
+    """The tables, None where there are faults."""
     faults = list(clash_faults(document))
     try:
         parsed = FileTable.model_validate(document, context={"root": root})
     except ValidationError as error:
         faults += [fault for item in error.errors(include_url=False) for fault in shape_faults(item)]
-    if faults:
-        placed = sorted((lines.line(path), breadcrumb(path), sentence) for path, sentence in faults)
-        raise PlacedFaults("\n".join(f"{CONFIG_FILE}:{line}: {where}: {what}" for line, where, what in placed))
-    return _project(parsed, lines, root)
+        return None, faults
+    return (None if faults else parsed), faults
 
 
 class _Lines:

@@ -1,0 +1,107 @@
+"""What starts a test: launchers of Python, of ranks, and of commands with options of their own."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from dataclasses import replace
+
+from trainci.adopt.proposal import Entry
+from trainci.adopt.shell import Command
+
+PYTHON = re.compile(r"(?:.*/)?python(?:3(?:\.\d+)?)?")
+TORCHRUN = {"torch.distributed.run", "torch.distributed.launch", "torch.distributed.elastic"}
+_PROCESSES = re.compile(r"--nproc[-_]per[-_]node(?:=(.*))?")
+# Of torchrun: how the ranks of one host find each other, which the lease says instead.
+_RENDEZVOUS = re.compile(r"--(?:standalone|(?:nnodes|node[-_]rank|master[-_](?:addr|port))(?:=.*)?|rdzv.*)")
+_VALUE_FOLLOWS = re.compile(r"--(?:nnodes|node[-_]rank|master[-_](?:addr|port)|rdzv[-_]\w+)")
+
+
+# Launchers of ranks with options of their own, and programs of other languages that test.
+_RANKS = {"accelerate", "deepspeed", "mpirun", "mpiexec", "horovodrun", "composer", "colossalai", "srun"}
+_COUNTS = re.compile(r"--(?:num[-_]processes|num[-_]gpus|nproc(?:[-_]per[-_]node)?|n?np|gpus)(?:=(\d+))?|-np?")
+_TESTERS = {"cargo", "go", "npm", "bazel", "bun", "yarn", "pnpm"}
+_SIMPLE = {"exec", "time", "command", "sudo", "nohup", "nice", "unbuffer", "xvfb-run", "ionice"}
+_PROJECTS = {"uv", "poetry", "pixi", "pdm", "hatch", "pipenv", "rye", "conda", "mamba", "micromamba"}
+# fmt: off
+_PROJECT_VALUES = {
+    "--extra", "--group", "--only-group", "--with", "--with-requirements", "--python", "-p", "--project", "-e",
+    "--environment", "--package", "--index", "--env-file", "--directory", "-n", "--name", "--prefix",
+}
+# fmt: on
+
+
+def without_launcher(words: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+    """The command without what starts it, and the launcher of python that this is (``uv run --extra x python``)."""
+    python = ""
+    while words:
+        if words[0] in _SIMPLE:
+            words = _after_options(words[1:], {"-n", "-c"})
+        elif words[0] == "env" and len(words) > 1 and re.match(r"[A-Za-z_]\w*=", words[1]):
+            break  # its assignments would be lost
+        elif words[0] == "timeout":
+            words = _after_options(words[1:])[1:]
+        elif words[0] in _PROJECTS and words[1:2] == ("run",):
+            rest = _after_options(words[2:], _PROJECT_VALUES)
+            python = " ".join((*words[: len(words) - len(rest)], "python"))
+            words = rest
+        elif words[0] == "coverage" and words[1:2] == ("run",):
+            words = ("python", *_after_options(words[2:], {"--source", "--rcfile"}, stop="-m"))
+        elif PYTHON.fullmatch(words[0]) and "--" in words and words[1].endswith("gpu_lock_exec.py"):
+            words = words[words.index("--") + 1 :]
+        else:
+            break
+    return words, python
+
+
+def _after_options(words: tuple[str, ...], valued: set[str] | None = None, stop: str = "") -> tuple[str, ...]:
+    while words and words[0].startswith("-") and words[0] != stop:
+        words = words[2 if words[0] in (valued or ()) else 1 :]
+    return words
+
+
+def launched(base: Entry, words: tuple[str, ...], tests: list[str]) -> Entry | None:
+    """The entry of a launcher of ranks, or of another language's tests; None for anything else.
+
+    ``tests`` are the test files among ``words``.
+    """
+    if (words[0] in _TESTERS and words[1:2] == ("test",)) or words[0] == "ctest":
+        return replace(base, command=words, name=slug("-".join(words)))
+    if words[0] not in _RANKS or not tests:
+        return None
+    following = zip(words, [*words[1:], ""], strict=True)
+    counts = [match.group(1) or after for word, after in following if (match := _COUNTS.fullmatch(word))]
+    gpus = next((int(count) for count in counts if count.isdigit()), None)
+    return replace(base, command=words, name=slug(tests[0]), num_gpus=gpus)
+
+
+def torchrun(base: Entry, rest: tuple[str, ...], command: Command) -> Entry:
+    """The entry of a command of torchrun, whose arguments are ``rest``."""
+    gpus, position, other = None, 0, [""][:0]
+    while position < len(rest) and rest[position].startswith("-") and rest[position] not in ("-m", "--module"):
+        word = rest[position]
+        if match := _PROCESSES.fullmatch(word):
+            count = match.group(1) if match.group(1) is not None else "".join(rest[position + 1 : position + 2])
+            position += match.group(1) is None
+            gpus = int(count) if count.isdigit() else None
+        elif _RENDEZVOUS.fullmatch(word):
+            position += _VALUE_FOLLOWS.fullmatch(word) is not None
+        else:
+            other.append(word)
+        position += 1
+    target = rest[position:]
+    if target and not target[0].startswith("-") and not other:
+        path = joined(command.folder, target[0])
+        return replace(base, path=path, runner="torchrun", num_gpus=gpus, args=target[1:])
+    name = slug(posixpath.basename(next((word for word in target if "/" in word), "torchrun")))
+    return replace(base, command=command.words, name=name, num_gpus=gpus)
+
+
+def joined(folder: str, path: str) -> str:
+    """A path as the folder that a command runs in means it."""
+    return posixpath.normpath(posixpath.join(folder, path))
+
+
+def slug(text: str) -> str:
+    """A name that can be an id: letters, digits, `_`, `.` and `-`."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-.")[:80].lower() or "command"

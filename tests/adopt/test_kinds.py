@@ -1,0 +1,357 @@
+"""Kinds of CI descriptions, each as small as it can be: what is carried over is right, what is not is named."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+
+from trainci.adopt import propose
+from trainci.adopt.accepted import accepted
+from trainci.adopt.proposal import Note, Proposal
+from trainci.adopt.toml import render
+from trainci.adopt.tree import Tree
+from trainci.config import faults_in
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_FILES = {
+    "own/__init__.py": "",
+    "tests/test_a.py": "def test_it(): pass\n",
+    "tests/unit/test_b.py": "def test_it(): pass\n",
+    "tests/nightly/test_c.py": "def test_it(): pass\n",
+    "tests/run.sh": "true\n",
+    "tests/L0_data.sh": "true\n",
+    "tests/L0_model.sh": "true\n",
+    "tests/helper.sh": "true\n",
+}
+
+
+def _proposal(files: dict[str, str]) -> Proposal:
+    files = {**_FILES, **files}
+    return propose(Tree(files, lambda path: files.get(path, "")), "main")
+
+
+def _suites(files: dict[str, str]) -> dict[str, Any]:
+    return tomllib.loads(render(_proposal(files))).get("suites", {})
+
+
+def _workflow(run: str, head: str = "", more: str = "") -> dict[str, str]:
+    lines = "\n".join(f"          {line}" for line in run.splitlines())
+    job = f"jobs:\n  job:\n    runs-on: 8-gpu\n{head}    steps:\n      - name: go\n        run: |\n{lines}\n{more}"
+    return {".github/workflows/ci.yml": f"on: push\n{job}"}
+
+
+def _run(run: str, files: dict[str, str] | None = None, head: str = "") -> list[Any]:
+    return list(_suites({**_workflow(run, head), **(files or {})}).get("job", {}).get("tests", []))
+
+
+def _left(files: dict[str, str]) -> list[Note]:
+    return list(_proposal(files).left)
+
+
+_A = {"path": "tests/test_a.py", "runner": "pytest"}
+_UNIT = {"path": "tests/unit", "runner": "pytest"}
+
+
+# --- the shell
+
+
+def test_a_loop_over_constants_is_each_of_its_turns() -> None:
+    made = _run("for part in unit nightly; do\n  pytest tests/$part\ndone")
+    assert [entry["path"] for entry in made] == ["tests/unit", "tests/nightly"]
+    assert _run('for f in tests/L0_*.sh; do bash "$f"; done') == ["tests/L0_*.sh"]
+
+
+def test_a_loop_that_is_left_early_or_takes_too_many_turns_is_none_of_its_turns() -> None:
+    """Its commands would be run again and again: it tries until it succeeds."""
+    for loop in ("for i in 1 2 3; do pytest tests && break; done", f"for i in {'x ' * 101}; do pytest tests; done"):
+        assert _run(loop) == []
+        assert "stands in a loop" in _left(_workflow(loop))[0].text
+
+
+@pytest.mark.parametrize(
+    ("condition", "taken"),
+    [
+        ("[ 8 = 8 ]", True),
+        ("[[ a != a ]]", False),
+        ('[ -n "$KIND" ]', True),
+        ('[[ -z "$KIND" ]]', False),
+        ('[ "$KIND" == unit ]', True),
+        ("true", True),
+    ],
+)
+def test_a_condition_of_constants_is_what_it_comes_to(condition: str, taken: bool) -> None:
+    script = f"export KIND=unit\nif {condition}; then\n  pytest tests/test_a.py\nelse\n  pytest tests/unit\nfi"
+    (entry,) = _run(script)
+    assert entry["path"] == ("tests/test_a.py" if taken else "tests/unit")
+
+
+@pytest.mark.parametrize(
+    "condition", ['[ -n "$GITHUB_REF" ]', "test -d x", "[[ a == a* ]]", "grep -q x y", "[ 1 -lt 2 ]"]
+)
+def test_a_condition_that_a_run_decides_is_left_with_its_line(condition: str) -> None:
+    files = _workflow(f"echo go\nif {condition}; then pytest tests; fi")
+    (note,) = _left(files)
+    assert ("stands in a loop, a condition" in note.text, note.place.line) == (True, 9)
+    assert "job" not in _suites(files)
+
+
+def test_a_variable_that_a_condition_sets_is_never_taken_for_empty() -> None:
+    files = _workflow('ARGS="-m fast"\nif [ -n "$GITHUB_REF" ]; then ARGS="-m slow"; fi\npytest $ARGS tests')
+    (note,) = _left(files)
+    assert "ARGS is set in a loop, a condition or a function before it" in note.text
+    assert "job" not in _suites(files)
+
+
+def test_a_failure_that_is_kept_or_spoken_of_counts_and_one_that_is_dropped_is_left() -> None:
+    assert _run("code=0\npytest tests/unit || code=1\nexit $code") == [_UNIT]
+    assert _run("pytest tests/unit || echo failed") == [_UNIT]
+    assert _run("pytest tests/unit || code=1\necho done") == []
+    assert _run("pytest tests/unit || true") == []
+
+
+# --- what starts tests
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        "bash -lc 'pytest tests/test_a.py'",
+        "docker exec -w /opt/own box pytest tests/test_a.py",
+        "docker exec -it box bash -eux -o pipefail -c 'pytest tests/test_a.py'",
+        "docker compose run --rm tests pytest tests/test_a.py",
+        "docker run --rm image:1 bash -eux -o pipefail -c 'pytest tests/test_a.py'",
+        "docker run --rm -w /workspace/own image:1 pytest tests/test_a.py",
+        "cd /opt/own && pytest tests/test_a.py",
+        "git clone https://host/lab/own && cd own && pytest tests/test_a.py",
+        "pytest /opt/own/tests/test_a.py",
+        "nice -n 5 pytest tests/test_a.py",
+    ],
+)
+def test_a_command_within_another_is_the_same_test(run: str) -> None:
+    assert _run(run) == [_A]
+
+
+def test_another_repository_beside_this_one_is_not_this_one() -> None:
+    files = _workflow("git clone https://host/lab/other && cd other && pytest tests/test_a.py")
+    assert [note.text for note in _left(files)] == ["other/tests/test_a.py: no such file: pytest tests/test_a.py"]
+    assert "job" not in _suites(files)
+
+
+def test_what_docker_gives_its_tests_goes_with_them() -> None:
+    (entry,) = _run("docker run -e MODE=fast -e WHO=$(whoami) image:1 pytest tests/test_a.py")
+    assert entry["env"] == {"MODE": "fast"}
+    assert _run("docker exec -e MODE=fast box pytest tests/test_a.py")[0]["env"] == {"MODE": "fast"}
+
+
+_TOX = """\
+[tox]
+envlist = py
+[testenv]
+commands = pytest {posargs:tests/test_a.py}
+[testenv:unit]
+setenv = MODE = fast
+commands =
+    pytest \\
+      tests/unit
+    - pytest tests/nightly
+[testenv:odd]
+commands = {[testenv]commands}
+"""
+
+
+def test_an_environment_of_tox_is_its_commands() -> None:
+    assert _run("tox -e py310", {"tox.ini": _TOX}) == [_A]
+    assert _run("tox -e py -- tests/unit", {"tox.ini": _TOX}) == [_UNIT]
+    # What is behind a dash may fail, so its green says nothing.
+    assert _run("tox -e unit", {"tox.ini": _TOX}) == [{**_UNIT, "env": {"MODE": "fast"}}]
+
+
+_NOX = """\
+import nox
+@nox.session(python=["3.10", "3.12"])
+def unit(session):
+    session.install("pytest")
+    session.run("pytest", "tests/unit", *session.posargs, env={"MODE": "fast"})
+@nox.session(name="whole")
+def other(session):
+    session.run("pytest", "tests/test_a.py")
+@nox.session
+def odd(session):
+    for version in VERSIONS:
+        session.run("pytest", version)
+"""
+
+
+def test_a_session_of_nox_is_what_it_runs() -> None:
+    files = {"noxfile.py": _NOX}
+    assert _run("nox -s unit-3.12", files) == [{**_UNIT, "env": {"MODE": "fast"}}]
+    assert _run("nox -s whole", files) == [_A]
+    assert _run("uv run nox -s odd", files) == []
+
+
+@pytest.mark.parametrize(
+    ("run", "gpus"),
+    [
+        ("accelerate launch --num_processes 4 tests/test_a.py --x", 4),
+        ("accelerate launch --num_processes=2 tests/test_a.py", 2),
+        ("deepspeed --num_gpus 8 tests/test_a.py", 8),
+        ("mpirun -np 4 python tests/test_a.py", 4),
+        ("torchrun --nproc_per_node 4 -m pytest tests/test_a.py", 4),
+    ],
+)
+def test_a_launcher_of_ranks_is_a_command_with_its_devices(run: str, gpus: int) -> None:
+    (entry,) = _run(run)
+    assert (entry["command"], entry["num_gpus"]) == (run.split(), gpus)
+
+
+def test_unittest_and_other_languages_are_tests_too() -> None:
+    assert _run("python -m unittest discover -s tests") == [
+        {"module": "unittest", "args": ["discover", "-s", "tests"]}
+    ]
+    assert _run("cargo test --release")[0]["command"] == ["cargo", "test", "--release"]
+
+
+# --- devices
+
+
+@pytest.mark.parametrize(("visible", "gpus"), [("0", 1), ("0,1", 2), ('""', 0), ("0, 1, 2, 3", 4), ("-1", 0)])
+def test_visible_devices_are_a_number_of_devices_which_the_lease_chooses(visible: str, gpus: int) -> None:
+    head = f"    env: {{CUDA_VISIBLE_DEVICES: '{visible}'}}\n".replace("'\"\"'", "''")
+    suite = _suites(_workflow("pytest tests/test_a.py", head))["job"]
+    assert suite["tests"] == [{**_A, "num_gpus": gpus}]
+    assert "env" not in suite
+    (entry,) = _run(f"CUDA_VISIBLE_DEVICES='{visible}' pytest tests/test_a.py".replace("'\"\"'", "''"))
+    assert entry == {**_A, "num_gpus": gpus}
+
+
+# --- matrices that a run makes
+
+_MAKES = """\
+  make:
+    outputs: {rows: "${{ steps.one.outputs.rows }}"}
+    steps:
+      - id: one
+        run: |
+%s
+"""
+_OF_ROWS = '    needs: make\n    strategy: {matrix: {kind: "${{ fromJSON(needs.make.outputs.rows) }}"}}\n'
+_INCLUDES = '    needs: make\n    strategy: {matrix: "${{ fromJSON(needs.make.outputs.rows) }}"}\n'
+
+
+_CHOICE = """\
+if [ %s ]; then
+  echo 'rows=["other"]' >> $GITHUB_OUTPUT
+else
+  echo 'rows=["unit","nightly"]' >> $GITHUB_OUTPUT
+fi"""
+
+
+def _made(script: str) -> str:
+    return _MAKES % "\n".join(f"          {line}" for line in script.splitlines())
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        """echo 'rows=["unit","nightly"]' >> $GITHUB_OUTPUT""",
+        """LIST='["unit","nightly"]'\necho "rows=$LIST" | tee -a "$GITHUB_OUTPUT\"""",
+        """echo '::set-output name=rows::["unit","nightly"]'""",
+        _CHOICE % "a = b",
+        _CHOICE.replace("other", "unit") % '"$GITHUB_REF" = x',
+    ],
+)
+def test_a_matrix_whose_rows_stand_in_the_script_that_makes_it_is_read(script: str) -> None:
+    made = _suites(_workflow("pytest tests/${{ matrix.kind }}", _OF_ROWS, _made(script)))
+    assert [entry["path"] for entry in made["job"]["tests"]] == ["tests/unit", "tests/nightly"]
+
+
+def test_a_row_in_a_here_document_is_read() -> None:
+    script = 'KIND=unit\ncat > rows.json <<EOF\n{"kind": "$KIND", "gpus": 4}\nEOF\n'
+    script += 'echo "rows=$(cat rows.json)" >> $GITHUB_OUTPUT'
+    made = _suites(_workflow("pytest tests/${{ matrix.kind }}", _INCLUDES, _made(script)))
+    assert made["job"]["tests"] == [{**_UNIT, "num_gpus": 4}]
+
+
+def test_a_matrix_of_the_files_that_a_job_lists_is_their_glob() -> None:
+    for listing in ("ls tests/nightly/test_*.py", "find tests/nightly -name 'test_*.py'"):
+        more = _made(f'files=$({listing})\necho "rows=$(echo $files | jq -R .)" >> $GITHUB_OUTPUT')
+        (entry,) = _suites(_workflow('pytest "${{ matrix.kind }}"', _OF_ROWS, more))["job"]["tests"]
+        assert entry["path"] in ("tests/nightly/test_*.py", "tests/nightly/**/test_*.py")
+
+
+def test_a_script_whose_name_a_run_makes_is_every_file_that_it_can_name() -> None:
+    more = _made("python plan.py >> $GITHUB_OUTPUT")
+    files = _workflow("bash tests/L0_${{ matrix.kind }}.sh", _OF_ROWS, more)
+    assert _suites(files)["job"]["tests"] == ["tests/L0_*.sh"]
+    assert "every file that it can name" in render(_proposal(files))
+    more = _made("find tests -name 'L0_*.sh' -exec basename {} .sh \\; >> $GITHUB_OUTPUT")
+    assert _suites(_workflow("bash tests/${{ matrix.kind }}.sh", _OF_ROWS, more))["job"]["tests"] == [
+        "tests/L0_*.sh"
+    ]
+
+
+def test_what_only_a_run_knows_is_left_with_the_words_that_stand_there() -> None:
+    files = _workflow("pytest tests -k ${{ matrix.kind }}", _OF_ROWS, _made("python plan.py >> $GITHUB_OUTPUT"))
+    assert "known in a run only: pytest tests -k ${{ matrix.kind }}" in [note.text for note in _left(files)]
+
+
+# --- why a job is not read
+
+
+@pytest.mark.parametrize(
+    ("job", "why"),
+    [
+        ("uses: lab/other/.github/workflows/t.yml@v1", "it calls lab/other/.github/workflows/t.yml@v1, a "),
+        ("uses: ./.github/workflows/gone.yml", "it calls ./.github/workflows/gone.yml, which is not here"),
+        ("steps: [{run: modal run -m ci.e2e}]", "its last command is `modal run -m ci.e2e`"),
+        ("strategy: {matrix: {x: '${{ fromJSON(needs.a.outputs.b) }}'}}", "its matrix is made in a run"),
+    ],
+)
+def test_a_job_of_tests_that_gives_none_is_named_with_the_reason(job: str, why: str) -> None:
+    (note,) = _left({".github/workflows/ci.yml": f"on: push\njobs:\n  e2e-tests:\n    {job}\n"})
+    assert note.text.startswith("the job e2e-tests runs no test that could be read")
+    assert why in note.text
+    assert note.place.file == ".github/workflows/ci.yml"
+
+
+# --- nothing that `check` would refuse
+
+
+def test_a_pattern_of_branches_that_only_github_has_becomes_a_wider_one() -> None:
+    head = "on:\n  push:\n    branches: [main, 'pull-request/[0-9]+', 'r[0-9].?']\n"
+    made = _suites({".github/workflows/ci.yml": f"{head}jobs:\n  job:\n    steps: [{{run: pytest tests}}]\n"})
+    assert made["job"]["branches"] == ["main", "pull-request/*", "r*.*"]
+
+
+_REFUSED = """\
+on:
+  pull_request:
+    branches: [a..b, main]
+    paths: [../x/**, src/**]
+env: {TRAINCI_X: "1", PLAIN: "2"}
+jobs:
+  job:
+    timeout-minutes: 0
+    steps:
+      - run: pytest tests/test_a.py
+      - run: pytest ../other/tests/*
+"""
+
+
+def test_what_the_configuration_would_refuse_is_left_out_with_its_reason(tmp_path: Any) -> None:
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests/test_a.py").write_text(_FILES["tests/test_a.py"])
+    proposal = _proposal({".github/workflows/ci.yml": _REFUSED})
+    assert faults_in(render(proposal), tmp_path)
+    made = accepted(proposal, lambda source: faults_in(source, tmp_path))
+    document = render(made)
+    assert faults_in(document, tmp_path) == []
+    suite = tomllib.loads(document)["suites"]["job"]
+    assert (suite["branches"], suite["tests"]) == (["main"], [_A])
+    assert any("a..b" in note.text for note in made.left)
