@@ -271,7 +271,7 @@ def _command(statement: _Statement, state: _State) -> Iterator[Command]:
         state.python = f"{venv.group(1)}/python"
     elif first not in _SETTINGS:
         words = [expand(token.text, {**state.variables, **made}) for token in rest]
-        if [word.text for word in words[:2]] == ["git", "clone"]:
+        if " ".join(word.text for word in words[:2]) == "git clone":
             state.cloned.add(posixpath.basename(words[-1].text.rstrip("/")).removesuffix(".git"))
         needed = {name for word in words for name in word.open}
         named = {name for token in rest for name in _NAMED.findall(token.text)}
