@@ -7,12 +7,12 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from trainci.adopt.shell_blocks import BLOCKS, MOST_TURNS, Branches, Loop, Part, read_block
-from trainci.adopt.shell_words import Token, Unreadable, expand, tokens
+from trainci.adopt.shell_blocks import MOST_TURNS, Branches, Loop, Part
+from trainci.adopt.shell_statements import IN_BLOCK, Statement, read_statements
+from trainci.adopt.shell_words import Token, Unreadable, expand
 from trainci.adopt.tree import CLONED
 
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=", re.DOTALL)
-_IN_BLOCK = "it stands in a loop, a condition or a function of the shell"
 _SETTINGS = {
     "set",
     "shopt",
@@ -77,7 +77,7 @@ def commands(source: str, line: int, known: Mapping[str, str] | None = None, fol
     state = _State({**dict.fromkeys(_CHECKOUT, "."), **(known or {})}, folder=folder)
     found: list[Command] = []
     try:
-        statements = list(_statements(source, line))
+        statements = list(read_statements(source, line))
     except Unreadable as error:
         return [_unreadable(source, error.line, str(error))]
     except RecursionError:
@@ -87,9 +87,9 @@ def commands(source: str, line: int, known: Mapping[str, str] | None = None, fol
     return found
 
 
-def _followed(statement: _Statement, state: _State, script: str) -> Iterator[Command]:
+def _followed(statement: Statement, state: _State, script: str) -> Iterator[Command]:
     """The commands of a statement; those that a loop or a condition comes to, where its words are constants."""
-    block = statement.block if statement.trouble == _IN_BLOCK else None
+    block = statement.block if statement.trouble == IN_BLOCK else None
     if isinstance(block, Loop) and (turns := block.turns(state.variables)) is not None:
         state.turns += len(turns)
         if state.turns <= MOST_TURNS:
@@ -104,7 +104,7 @@ def _followed(statement: _Statement, state: _State, script: str) -> Iterator[Com
 
 
 def _within(part: Part, state: _State, script: str) -> Iterator[Command]:
-    for statement in _statements(part.source, part.line, script):
+    for statement in read_statements(part.source, part.line, script):
         yield from _followed(statement, state, script)
 
 
@@ -113,122 +113,7 @@ def _unreadable(source: str, line: int, why: str) -> Command:
     return Command(tuple(source.split()), source.strip(), line, trouble=why)
 
 
-@dataclass
-class _Statement:
-    words: list[Token]
-    raw: str
-    line: int
-    trouble: str = ""
-    redirected: str = ""
-    block: Loop | Branches | None = None
-
-
-def _statements(source: str, line: int, script: str = "") -> Iterator[_Statement]:
-    """The statements of ``source``, which is a part of ``script``."""
-    listed = list(tokens(source, line))
-    position = 0
-    while position < len(listed):
-        if listed[position].kind == "operator" and listed[position].text != "(":
-            position += 1
-            continue
-        position, statement = _pipeline(source, listed, position, script or source)
-        yield statement
-
-
-def _pipeline(source: str, listed: list[Token], position: int, script: str) -> tuple[int, _Statement]:
-    """A command with what it is piped into, or has as its alternative."""
-    position, statement = _simple(source, listed, position)
-    while position < len(listed) and listed[position].text in ("|", "|&", "||", "&"):
-        operator = listed[position].text
-        if operator == "&":
-            statement.trouble = statement.trouble or "it runs in the background"
-            return position + 1, statement
-        position += 1
-        while position < len(listed) and listed[position].text == "\n":
-            position += 1
-        if position == len(listed):
-            break
-        position, other = _simple(source, listed, position)
-        first = other.words[0].text if other.words else ""
-        if operator == "||":
-            if not other.raw.startswith(("exit", "{ exit", "(exit")) and not _is_kept(other.raw, script):
-                statement.trouble = statement.trouble or f"its failure leads to `{_short(other.raw)}`"
-        elif first != "tee":
-            statement.trouble = statement.trouble or f"it is piped into `{_short(other.raw)}`"
-    return position, statement
-
-
-def _is_kept(alternative: str, script: str) -> bool:
-    """Whether a failure is only spoken of (``|| echo no``), or kept for the end (``|| code=1``, ``exit $code``)."""
-    if alternative.startswith("echo "):
-        return True
-    match = re.fullmatch(r"([A-Za-z_]\w*)=(?!0\b)\S+", alternative)
-    return match is not None and re.search(rf"\bexit\s+\"?\$\{{?{match.group(1)}\b", script) is not None
-
-
-def _short(text: str) -> str:
-    line = text.split("\n")[0]
-    return line if len(line) <= 60 else f"{line[:57]}…"
-
-
-def _simple(source: str, listed: list[Token], position: int) -> tuple[int, _Statement]:
-    first = listed[position]
-    words: list[Token] = []
-    redirected, trouble, end = "", "", first.end
-    if first.text == "(" or first.text in BLOCKS or _is_function(listed, position):
-        start = position
-        position, words = _block(listed, position)
-        end = listed[position - 1].end
-        block = read_block(source, listed[start:position])
-        return position, _Statement(words, source[first.start : end], first.line, _IN_BLOCK, block=block)
-    while position < len(listed) and listed[position].kind != "operator":
-        token = listed[position]
-        if token.kind == "redirection":
-            target = listed[position + 1] if position + 1 < len(listed) else token
-            if token.text.endswith(("<<", "<<-")):
-                trouble = "it reads lines that stand in the script"
-            if target.kind == "word":
-                redirected = redirected or ("" if target.text in ("1", "2", "/dev/null") else target.text)
-                position += 1
-        else:
-            words.append(token)
-        end = listed[position].end
-        position += 1
-    raw = re.sub(r"\s*\\\n\s*", " ", source[first.start : end])
-    return max(position, 1), _Statement(words, raw, first.line, trouble, redirected)
-
-
-def _is_function(listed: list[Token], position: int) -> bool:
-    following = [token.text for token in listed[position + 1 : position + 3]]
-    return listed[position].text == "function" or (listed[position].kind == "word" and following == ["(", ")"])
-
-
-def _block(listed: list[Token], position: int) -> tuple[int, list[Token]]:
-    """From an opening word to its closing one; all words within."""
-    closing: list[str] = []
-    words: list[Token] = []
-    while position < len(listed):
-        token = listed[position]
-        starts: bool = (
-            not words or listed[position - 1].kind == "operator" or words[-1].text in ("then", "do", "else")
-        )
-        starts = starts or (bool(closing) and words[-1].text in BLOCKS)
-        if closing and token.text == closing[-1]:
-            closing.pop()
-        elif token.text == "(" and not (closing and closing[-1] == "esac"):
-            closing.append(")")
-        elif token.kind == "word" and token.text in BLOCKS and (starts or token.text == "[["):
-            closing.append(BLOCKS[token.text])
-        if token.kind == "word":
-            words.append(token)
-        position += 1
-        following = listed[position].text if position < len(listed) else ""
-        if not closing and following not in ("(", "{") and token.kind != "redirection" and token.text != "\n":
-            break
-    return position, words
-
-
-def _command(statement: _Statement, state: _State) -> Iterator[Command]:
+def _command(statement: Statement, state: _State) -> Iterator[Command]:
     if statement.trouble and len(statement.words) != 1:
         texts = tuple(field for token in statement.words for field in expand(token.text, state.variables).fields)
         # What it sets, if anything, only a run knows.
@@ -299,7 +184,7 @@ def _local(words: list[Token], state: _State, env: Mapping[str, str]) -> Iterato
             yield name, value
 
 
-def _from(statement: _Statement, first: Token) -> str:
+def _from(statement: Statement, first: Token) -> str:
     """The statement as written, without the assignments that lead it."""
     return statement.raw[statement.raw.find(first.text) :] if statement.words[0] is not first else statement.raw
 
