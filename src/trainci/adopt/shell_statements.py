@@ -14,7 +14,7 @@ IN_BLOCK = "it stands in a loop, a condition or a function of the shell"
 
 @dataclass
 class Statement:
-    """A statement as written; ``trouble`` says why it cannot stand alone, ``block`` is set for a loop or condition."""
+    """A statement as written. ``trouble``: why it cannot stand alone; ``block`` is set for loops and conditions."""
 
     words: list[Token]
     raw: str
