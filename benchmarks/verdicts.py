@@ -139,8 +139,14 @@ LATER = (
     "A harder set of 30 (`later2_…`), written after that, before anything was changed for it: 23 right; machine's",
     "fault found 9 of 12, and said wrongly once of the code: by a port that had been in use before ten steps",
     "of training. A third one of 26 (`later3_…`), in the same way: 22 right; machine's fault found 10 of 11,",
-    "and said wrongly once, of a package's hash that may be anybody's. The sets are among the cases since, what",
-    "they showed is mended. Whoever wrote the rules wrote the sets too: a set by somebody else is harder.",
+    "and said wrongly once, of a package's hash that may be anybody's.",
+    "Then two larger ones, of what other projects' CI prints as much as of training, labelled before they ran:",
+    "155 endings (`blind1_…`): 124 right; machine's fault found 45 of 57 (recall 0.789), said 50 times (precision",
+    "0.900); and when what these showed was mended by kind, 99 new ones (`blind2_…`): 80 right; found 34 of 42",
+    "(recall 0.810), said 36 times (precision 0.944: two of *config*). In both none of the code's was called the",
+    "machine's. What was missed were words of tools that no rule knew (GitHub's Node, Kubernetes, ROCm, NVSHMEM).",
+    "The sets are among the cases since, what they showed is mended: the table above is no promise about endings",
+    "that nobody here has seen, the last set is the nearest to one. Whoever wrote the rules wrote the sets too.",
 )
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import signal as signals
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from trainci.errors import EXIT_MACHINE
 from trainci.model.diagnosis import Blame, Diagnosis, Facts
 from trainci.model.run import Cause, Ending
 from trainci.model.tests import Test
-from trainci.verdict.weigh import Candidate
+from trainci.verdict.weigh import Candidate, Weight
 
 # Xid errors that a program brings about (NVIDIA, "XID Errors"): a wrong access, its own end, a stopped kernel.
 _OF_PROGRAMS = frozenset({8, 13, 31, 43, 45, 68, 69})
@@ -51,13 +51,39 @@ def of_machine(facts: Facts) -> Diagnosis | None:
     return None
 
 
-def judged(candidate: Candidate, facts: Facts) -> Candidate:
-    """``candidate`` with the blame that the facts give it."""
+def judge(candidates: Sequence[Candidate], facts: Facts) -> list[Candidate]:
+    """``candidates`` with the blame that the facts, and what else the log says, give them."""
+    # Whatever became of it: a disk was full when a process touched mapped memory that is not there.
+    full = facts.disk_full is None and any(candidate.rule == "disk-full" for candidate in candidates)
+    of_memory = replace(facts, disk_full=True) if full else facts
+    judged = [_judged(each, of_memory if each.rule == "rank-bus-error" else facts) for each in candidates]
+    if any(candidate.rule == "local-server-gone" for candidate in judged):
+        # An error that names no host is then about the server that another line names.
+        return [each for each in judged if each.rule != "network" or _HOST.search(each.evidence)]
+    return judged
+
+
+def _judged(candidate: Candidate, facts: Facts) -> Candidate:
     judge = _JUDGES.get(candidate.rule)
     return judge(candidate, facts) if judge else candidate
 
 
+_HOST = re.compile(r"https?://|host='|\b[\w-]+(?:\.[\w-]+)+:\d+|\bto \S+ port \d+|(?:resolve|lookup) ")
+_HARDWARE = frozenset({"gpu-lost", "gpu-ecc"})
+# What follows on a device that is broken, and what may itself be all that such a device shows.
+_ON_BROKEN_DEVICES = frozenset({"illegal-memory-access", "cuda-launch-failure", "cuda-out-of-memory"})
+
+
+def is_broken_device(machine: Candidate, code: Candidate) -> bool:
+    """Whether ``code``, for all that it says of the program, comes of the device's fault that ``machine`` tells."""
+    if machine.rule not in _HARDWARE or code.rule not in _ON_BROKEN_DEVICES:
+        return False
+    return machine.line < code.line or code.rule == "cuda-launch-failure"
+
+
 def _out_of_device_memory(candidate: Candidate, facts: Facts) -> Candidate:
+    if candidate.weight is Weight.ASSERTION:
+        return candidate
     if facts.foreign_memory or facts.dirty_handover:
         return replace(candidate, blame=Blame.MACHINE, meaning="somebody else's process had memory on the device")
     if facts.foreign_memory is False:
@@ -91,6 +117,13 @@ def _killed(candidate: Candidate, facts: Facts) -> Candidate:
     return candidate
 
 
+def _disk_full(candidate: Candidate, facts: Facts) -> Candidate:
+    if facts.disk_full is not False:
+        return candidate
+    meaning = "a disk was full, and had room again once the job had ended, which may have filled it itself"
+    return replace(candidate, blame=Blame.UNSURE, meaning=meaning)
+
+
 def _bus_error(candidate: Candidate, facts: Facts) -> Candidate:
     return replace(candidate, blame=Blame.MACHINE) if facts.shm_full or facts.disk_full else candidate
 
@@ -103,6 +136,7 @@ _OOM = "the job used more memory than it may: it grew, or its limit is too small
 _JUDGES: Mapping[str, Callable[[Candidate, Facts], Candidate]] = {
     "cuda-launch-failure": _launch_failure,
     "cuda-out-of-memory": _out_of_device_memory,
+    "disk-full": _disk_full,
     "rank-sigkill": _killed,
     "rank-bus-error": _bus_error,
     "shm-full": _worker_killed,

@@ -25,7 +25,7 @@ def diagnose(reading: Reading, facts: Facts, root: str = "") -> Diagnosis:
 
     ``root`` is the repository's, where it is known: a place outside of it is none to show.
     """
-    found = [circumstances.judged(candidate, facts) for candidate in of_reading(reading)]
+    found = circumstances.judge(of_reading(reading), facts)
     decided = _from_log(found, reading)
     if decided is None and reading.passed and facts == Facts():
         return Diagnosis(Blame.UNSURE, PASSED, "every test passed, as pytest says")
@@ -87,12 +87,16 @@ def _of_tests(tests: Sequence[Candidate], found: Sequence[Candidate]) -> Candida
     if causes and len(causes) == len(tests):
         return unsure or causes[0]
     # A test that only reports how a process ended: what that one printed tells why.
-    below = [candidate for candidate in found if candidate.kind is Kind.CAUSE and not candidate.test]
-    return _first(below, _is_code) or (causes[0] if causes else None) or _first(below) or tests[0]
+    beside = [candidate for candidate in found if not candidate.test]
+    below = [candidate for candidate in beside if candidate.kind is Kind.CAUSE]
+    decided = _first(below, _is_code) or (causes[0] if causes else None) or _first(below)
+    return decided or _first(beside, lambda candidate: candidate.rule == "test-worker-ended") or tests[0]
 
 
 def _between(code: Candidate, machine: Candidate) -> Candidate | tuple[Candidate, Candidate]:
     """Which of two causes counts, or both."""
+    if circumstances.is_broken_device(machine, code):
+        return machine
     if code.line < machine.line:
         handled = machine.exception and code.exception and code.stream == machine.stream
         return (code, machine) if handled and code.weight is Weight.ANY else code

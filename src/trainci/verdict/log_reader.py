@@ -25,13 +25,16 @@ _PROGRESS = re.compile(
     r"(?i)\b(?:global_?|train/)?(?:step|iter(?:ation)?|epoch|rollout|episode|batch)s?\b\W{0,4}\d|\d+%\||\bit/s\b|\bs/it\b"
 )
 _NO_PROGRESS = re.compile(r"(?i)errors?\b|exception|fail|warn|retry|nan\b|timed? ?out|traceback|killed")
+# What servers say of themselves (uvicorn's "running on http://0.0.0.0:30000", a test's "started on port 30000").
+_SERVING = ("running on", "listening", "started", "serving")
+_SERVED = re.compile(rf"(?i)\b(?:{'|'.join(_SERVING)})\b.{{0,60}}?(?::|\bport[ =:]+)(\d{{4,5}})\b")
 # What a traceback, a section of pytest's and a launcher's report begin with.
-_BEGINNINGS = ("traceback", "====", "failed ", "error ", " failed", " passed", "root cause")
+_BEGINNINGS = ("traceback", "====", "failed ", "error ", " failed", " passed", "root cause", *_SERVING)
 _TEST_PASSED = re.compile(r"::\S+.* PASSED\b|^PASSED\b|\bPASSED +\[| \.\.\. ok$")
 # As much as says that what came before it was survived.
 SURVIVED = 3
 _RETRIED = re.compile(
-    r"(?i)\bwarn(?:ing)?s?\b|\bretr(?:y|ies|ied|ying)\b|try(?:ing)? again|\battempt \d+ ?(?:/|of) ?\d+"
+    r"(?i)\bwarn(?:ing)?s?\b(?! {2,}\w)|\bretr(?:y|ies|ied|ying)\b|try(?:ing)? again|\battempt \d+ ?(?:/|of) ?\d+"
     r"|back(?:ing)?[ -]?off|fall(?:ing)?[ -]?back|\busing (?:the )?cached\b|\bignor(?:e|ed|ing)\b"
     r"|\bskip(?:ped|ping)\b|\brecovered\b|\bwill reconnect\b|\bexpected\b"
 )
@@ -64,7 +67,7 @@ class Reading:
     """What a log says.
 
     ``progress`` counts signs that work went on, ``told`` lines that are no traceback's. ``passed``: pytest says
-    that every test did.
+    that every test did. ``served`` maps the ports that somebody said to serve to the first line that says so.
     """
 
     chains: list[Chain]
@@ -74,6 +77,7 @@ class Reading:
     lines: int
     root: Root | None
     passed: bool
+    served: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -107,6 +111,7 @@ class LogReader:
         self._busy = False
         self._number = 0
         self._recent: deque[str] = deque(maxlen=3)
+        self._served: dict[str, int] = {}
 
     def feed(self, batch: Sequence[str]) -> None:
         """Take the next lines."""
@@ -141,7 +146,9 @@ class LogReader:
         for chain in chains:
             self._match_raised(chain)
         hits = sorted((hit for kept in self._hits.values() for hit in kept), key=lambda hit: hit.line.number)
-        return Reading(chains, hits, self._progress, self._told, self._number, self._root, self._pytest.passed)
+        return Reading(
+            chains, hits, self._progress, self._told, self._number, self._root, self._pytest.passed, self._served
+        )
 
     def _launcher(self, line: Line) -> None:
         """Which rank torchrun saw fail first (torch 2.6, "Root Cause (first observed failure)")."""
@@ -183,6 +190,8 @@ class LogReader:
         self._told += bool(text.strip())
         self._progress += _progress(text)
         self._launcher(line)
+        if (served := _SERVED.search(text)) and len(self._served) < _MOST_STREAMS:
+            self._served.setdefault(served[1], line.number)
         if not candidates:
             return
         for rule, _ in self._matcher.matches(text, candidates):

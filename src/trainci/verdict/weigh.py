@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trainci.model.diagnosis import Blame, Frame, Kind, LogRule
 from trainci.verdict.exceptions import Chain, Raised
@@ -51,6 +51,8 @@ _PROGRAM = frozenset(
         *("StopIteration", "UnicodeDecodeError", "UnicodeEncodeError", "JSONDecodeError", "ValidationError"),
     }
 )
+# A mistake's type may wrap what a library said, whose own exception it then quotes.
+_QUOTES_AN_EXCEPTION = re.compile(r"\b\w+(?:Error|Timeout)\(['\"(]|We couldn't connect to")
 # An assertion about how another process ended says no more than that it did.
 _OF_A_PROCESS = re.compile(
     r"(?i)return ?code|exit[ _]?(?:code|status)|\bexited\b|process (?:died|ended|is not alive)|\.poll\(\)"
@@ -62,7 +64,24 @@ def of_reading(reading: Reading) -> list[Candidate]:
     """Everything that may have decided, by its place in the log."""
     found = [_of_chain(chain, reading) for chain in reading.chains]
     found += [_of_hit(hit, reading) for hit in reading.hits]
-    return sorted(found, key=lambda candidate: candidate.line)
+    return sorted((_owned(candidate, reading) for candidate in found), key=lambda candidate: candidate.line)
+
+
+# Who has a port may be named beside it (psutil's cmdline, lsof).
+_HOLDER = re.compile(r"(?i)cmdline|used by (?:pid|process) ?\W?\d+")
+_PORT = re.compile(r"\b\d{4,5}\b")
+
+
+def _owned(candidate: Candidate, reading: Reading) -> Candidate:
+    """``candidate``, which is unsure if it is about a port that the test may have taken itself."""
+    if candidate.rule != "port-in-use":
+        return candidate
+    ports = _PORT.findall(candidate.evidence)
+    served = any(reading.served.get(port, candidate.line) < candidate.line for port in ports)
+    if not served and not _HOLDER.search(candidate.evidence):
+        return candidate
+    meaning = "a process has the port, and by the log it may be one that the test itself started"
+    return replace(candidate, blame=Blame.UNSURE, meaning=meaning)
 
 
 def _of_hit(hit: Hit, reading: Reading) -> Candidate:
@@ -126,7 +145,11 @@ def _meaning(weight: Weight) -> str:
 
 def _of_raised(raised: Raised) -> tuple[Blame, Kind, Weight, LogRule | None]:
     weight = _weight(raised)
+    if weight is Weight.PROGRAM and raised.name == "ValueError" and _QUOTES_AN_EXCEPTION.search(raised.text):
+        weight = Weight.ANY
     rule = next((rule for rule, names_type in raised.fits if _speaks(rule, weight, names_type)), None)
+    if rule is None and not raised.type and raised.text.startswith(("FAILED ", "ERROR ")):
+        return Blame.CODE, Kind.CONSEQUENCE, weight, None  # pytest's summary names a test, and no reason
     if rule is None:
         said = " ".join([raised.text, *raised.message])
         of_a_process = weight is Weight.ASSERTION and _OF_A_PROCESS.search(said)
