@@ -148,6 +148,14 @@ class Cluster:
         """Start the slurmd of a node."""
         self._start("slurmd", "-D", "-N", node, name=node)
 
+    def ready(self) -> None:
+        """Have every node back that was lost, and wait for all of them."""
+        for node in self.nodes:
+            if node not in self._processes:
+                self.start_node(node)
+            self("scontrol", "update", f"nodename={node}", "state=resume", check=False)
+        wait_until(self._is_ready, "every node of Slurm to be idle")
+
     def kill(self, name: str) -> None:
         """Kill slurmctld, or the slurmd of a node; jobs go on."""
         process = self._processes.pop(name)
@@ -155,18 +163,13 @@ class Cluster:
         process.wait()
 
     def stop(self) -> None:
-        """End everything: jobs, then the daemons, what reads before what is read."""
+        """End everything: jobs, then the daemons."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self("scancel", "--user=root", check=False, timeout=20)
             wait_until(lambda: not self("squeue", "--noheader", check=False, timeout=20).strip(), "jobs to end", 20)
+        # What they would save is nobody's any more.
         for name in reversed(list(self._processes)):
-            process = self._processes.pop(name)
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            self.kill(name)
 
     def _is_ready(self) -> bool:
         states = self("sinfo", "--noheader", "--Node", "--partition=all", "--format=%T", check=False).split()

@@ -424,3 +424,17 @@ def test_a_variable_that_trainci_sets_is_refused_in_env_with_its_line(repository
     text = '[suites.a]\ntests = [\n  {{ path = "tests/test_a.py", env = {{ OK = "1", {} = "x" }} }},\n]\n'
     (fault,) = _faults(repository, text.format(name))
     assert fault.startswith("trainci.toml:3: ") and f"{name} is set by trainci alone" in fault
+
+
+@pytest.mark.parametrize("word", ["a b", "a\\n#SBATCH --uid=0", "$(id)", "a;b", "ä"])
+@pytest.mark.parametrize("key", ["partition", "account", "qos", "gres"])
+def test_no_name_in_slurm_can_become_another_line_of_a_script(repository, key, word):
+    repository.write("trainci.toml", f'[executors.slurm]\n{key} = "{word}"\n')
+    with pytest.raises(UsageError, match=rf"trainci.toml:2: executors → slurm → {key}: .* is no name in Slurm"):
+        config.load(repository.root)
+
+
+def test_a_key_of_slurms_that_is_unknown_is_told_with_those_that_are_known(repository):
+    repository.write("trainci.toml", '[executors.slurm]\nqueue = "a"\n')
+    with pytest.raises(UsageError, match=r"executors → slurm → queue: unknown key; known are partition, account"):
+        config.load(repository.root)

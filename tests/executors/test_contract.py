@@ -17,7 +17,7 @@ import pytest
 
 from trainci.commands import run
 from trainci.errors import UsageError
-from trainci.executors import EXECUTORS
+from trainci.executors import DEFAULT, EXECUTORS
 from trainci.executors.account import ending_of
 from trainci.executors.base import Executor, Job, Wanted
 from trainci.executors.fake import FakeExecutor, Scripted
@@ -187,8 +187,8 @@ def test_an_executor_is_reached_again_by_its_own_options(tmp_path):
     for name, make in EXECUTORS.items():
         one = make(Wanted(tmp_path, "cpu:3"))
         said = make_context(one.options).params
-        again = EXECUTORS[said["executor"]](Wanted(tmp_path, said["devices"]))
-        assert (said["executor"], again.pool) == (name, one.pool)
+        again = EXECUTORS[said["executor"] or DEFAULT](Wanted(tmp_path, said["devices"]))
+        assert (said["executor"] or DEFAULT, again.pool) == (name, one.pool)
 
 
 def make_context(options: tuple[str, ...]) -> click.Context:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import os
+import signal
+import subprocess
+import sys
 
 import pytest
+from support import wait_until
 
 pytestmark = pytest.mark.slow
 TEST = "NUM_GPUS = {gpus}\nif __name__ == '__main__':\n    {body}\n"
@@ -18,17 +24,45 @@ def on_slurm(slurm_cluster, monkeypatch, tmp_path):
         monkeypatch.setenv(name, value)
 
 
-def write(repository, **bodies):
-    repository.write("trainci.toml", '[suites.short]\ntests = ["tests/test_*.py"]\n')
+def write(repository, settings="", **bodies):
+    repository.write("trainci.toml", f'{settings}[suites.short]\ntests = ["tests/test_*.py"]\n')
     for name, body in bodies.items():
         repository.write(f"tests/test_{name}.py", TEST.format(gpus=2, body=body))
 
 
+def environment():
+    return {name: os.environ[name] for name in ("TRAINCI_LOCK_DIR", "SLURM_CONF")}
+
+
 def run(repository, *arguments):
-    return repository.trainci(
-        *("run", "run-ci-short", "--executor", "slurm", "--devices", "cpu:8", *arguments),
-        environment={name: os.environ[name] for name in ("TRAINCI_LOCK_DIR", "SLURM_CONF")},
+    arguments = ("run", "run-ci-short", "--executor", "slurm", "--devices", "cpu:8", *arguments)
+    return repository.trainci(*arguments, environment=environment())
+
+
+@contextlib.contextmanager
+def running(repository, *arguments):
+    """A run in a process of its own."""
+    program = "import sys; from trainci.__main__ import main; sys.exit(main())"
+    words = ["run", "run-ci-short", "--executor", "slurm", "--devices", "cpu:8", *arguments]
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, *words],
+        cwd=repository.root,
+        env={**os.environ, **environment()},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def mine(cluster, repository):
+    """The ids of the jobs of this repository's that are not over."""
+    lines = cluster("squeue", "--noheader", "--format=%i|%T|%j").split()
+    return [line.split("|")[0] for line in lines if "trainci-" in line]
 
 
 def events_of(repository):
@@ -58,3 +92,107 @@ def test_a_dry_run_prints_the_script_and_submits_nothing(repository, slurm_clust
     assert "| #SBATCH --job-name=trainci-tests-test_good.py" in said.out
     assert "| #SBATCH --cpus-per-task=2" in said.out
     assert slurm_cluster("squeue", "--noheader", "--states=all") == before
+
+
+def test_what_trainci_toml_says_of_slurm_is_in_the_script_and_a_suite_names_its_executor(repository):
+    settings = (
+        '[executors.slurm]\npartition = "urgent"\naccount = "ml"\nqos = "high"\ngres = "gpu:h100"\n'
+        'setup = ["module() { echo loaded; }", "module load cuda"]\ncontainer = ["env", "IMAGE={image}"]\n'
+        '[project]\nexecutor = "slurm"\nimage = "hub/image:1"\n'
+    )
+    write(repository, settings, good="import os; print('image', os.environ['IMAGE'])")
+    said = repository.trainci("run", "short", "--dry-run", environment=environment())
+    for line in ("--partition=urgent", "--account=ml", "--qos=high", "--gres=gpu:h100:2"):
+        assert f"| #SBATCH {line}\n" in said.out
+    assert "| module load cuda\n" in said.out
+    repository.write(
+        "trainci.toml",
+        (repository.root / "trainci.toml")
+        .read_text()
+        .replace('account = "ml"\n', "")
+        .replace('qos = "high"\n', ""),
+    )
+    said = repository.trainci("run", "short", "--devices", "cpu:8", environment=environment())
+    assert said.code == 0, said.out
+    assert "tests/test_good.py | loaded\n" in said.out
+    assert "tests/test_good.py | image hub/image:1\n" in said.out
+
+
+def test_a_partition_that_does_not_exist_is_said_in_slurms_own_words(repository):
+    write(
+        repository, '[executors.slurm]\npartition = "nowhere"\n[verdicts]\nretries = 0\n', good="print('trained')"
+    )
+    said = run(repository)
+    assert said.code == 3
+    assert "Slurm does not take its job: " in said.out and "partition" in said.out
+
+
+def test_an_interrupted_run_leaves_no_job_behind(repository, slurm_cluster):
+    write(repository, one="import time; time.sleep(1000)", two="import time; time.sleep(1000)")
+    with running(repository) as process:
+        wait_until(lambda: len(mine(slurm_cluster, repository)) == 2, "both jobs to be submitted")
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, out
+    assert mine(slurm_cluster, repository) == []
+
+
+def test_no_secret_is_in_what_slurm_keeps_of_a_job(repository, slurm_cluster):
+    write(
+        repository,
+        '[project]\nsecrets = ["HF_TOKEN"]\n',
+        one="import os, time; print(os.environ['HF_TOKEN']); time.sleep(1000)",
+    )
+    os.environ["HF_TOKEN"] = "hf_secret-1234"
+    try:
+        with running(repository) as process:
+            logs = functools.partial(repository.root.glob, ".trainci/runs/*/*.log")
+            wait_until(lambda: any("***" in log.read_text() for log in logs()), "what it printed")
+            (job,) = mine(slurm_cluster, repository)
+            said = slurm_cluster("scontrol", "show", "job", "--details", job)
+            script = slurm_cluster("scontrol", "write", "batch_script", job, "-")
+            kept = [path.read_bytes() for path in (slurm_cluster.directory / "state").rglob("*") if path.is_file()]
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=60)
+    finally:
+        del os.environ["HF_TOKEN"]
+    assert "#SBATCH" in script
+    assert not any(b"hf_secret-1234" in text for text in (said.encode(), script.encode(), *kept))
+
+
+@pytest.mark.parametrize("how", ["cancelled", "preempted", "node failed", "queued again"])
+def test_each_thing_that_slurm_does_to_a_job_has_its_verdict(repository, slurm_cluster, how):
+    """The first attempt meets it, a second one passes."""
+    body = (
+        "import os, time; first = not os.path.exists('begun'); open('begun', 'w').close(); "
+        "time.sleep(1000 if first else 0)"
+    )
+    write(repository, one=body)
+    cluster = slurm_cluster
+    try:
+        with running(repository) as process:
+            wait_until((repository.root / "begun").exists, "the test to begin")
+            (job,) = mine(cluster, repository)
+            node = cluster("squeue", "--noheader", f"--jobs={job}", "--format=%N").strip()
+            if how == "cancelled":
+                cluster("scancel", job)
+            elif how == "preempted":
+                cluster("sbatch", "--partition=urgent", "--nodes=4", "--exclusive", "--wrap=sleep 2")
+            elif how == "node failed":
+                cluster.kill(node)
+                cluster("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+            else:
+                cluster("scontrol", "update", f"jobid={job}", "requeue=1")
+                cluster("scontrol", "requeue", job)
+            out, _ = process.communicate(timeout=120)
+        assert mine(cluster, repository) == []
+    finally:
+        cluster.ready()
+    first = next(event for event in events_of(repository) if event["kind"] == "ended")
+    assert first["ending"]["cause"] == how, (first, out)
+    if how == "cancelled":
+        assert process.returncode == 3
+        assert "was cancelled by the user with id 0" in out
+    else:
+        assert process.returncode == 0, out
+        assert events_of(repository)[-2]["verdict"]["outcome"] == "passed"

@@ -50,6 +50,13 @@ def test_every_ending_has_its_outcome(
         case Cause.LOST | Cause.NEVER_STARTED:
             assert verdict is None
             assert decide([attempt] * TRIES) == Verdict(Outcome.MACHINE, where + (detail or cause.value))
+        case Cause.PREEMPTED | Cause.REQUEUED | Cause.NODE_FAILED:
+            assert verdict is None
+            again = decide([attempt] * TRIES)
+            assert again and (again.outcome, again.sentence) == (Outcome.MACHINE, where + (detail or cause.value))
+        case Cause.CANCELLED | Cause.OUT_OF_MEMORY:
+            outcome = Outcome.INTERRUPTED if cause is Cause.CANCELLED else Outcome.UNSURE
+            assert verdict and (verdict.outcome, verdict.sentence) == (outcome, where + (detail or cause.value))
         case Cause.EXITED if code == 0:
             assert verdict == Verdict(Outcome.PASSED, "in 2.5 s")
         case Cause.EXITED | Cause.SIGNALLED:

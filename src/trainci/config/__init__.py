@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from trainci.catalog.files import find_test_files
+from trainci.config.executor_tables import SlurmTable
 from trainci.config.faults import Path as FaultPath
 from trainci.config.faults import breadcrumb, clash_faults, default_label, shape_faults, syntax_fault
 from trainci.config.tables import (
@@ -30,7 +31,7 @@ from trainci.config.tables import (
 from trainci.errors import PlacedFaults, UsageError
 from trainci.globs import is_glob, matches
 from trainci.model.diagnosis import Blame, Kind, LogRule
-from trainci.model.project import Accepted, PathRule, Project, Suite, Verdicts, Workflow
+from trainci.model.project import Accepted, PathRule, Project, Slurm, Suite, Verdicts, Workflow
 from trainci.model.tests import Entry
 from trainci.selection.choose import is_named
 from trainci.toml_lines import nearest_line, toml_lines
@@ -143,6 +144,7 @@ def _project(parsed: FileTable, lines: _Lines, root: Path) -> Project:
         ),
         max_changed=table.max_changed,
         verdicts=_verdicts(parsed.verdicts),
+        slurm=_slurm(parsed.executors.slurm),
         accepted=tuple(
             Accepted(one.code, one.path, one.reason, lines.place("check", "accept", index))
             for index, one in enumerate(parsed.check.accept)
@@ -163,6 +165,7 @@ def _settings(table: SettingsTable) -> dict[str, Any]:
         "stall": None if table.stall_minutes is None else table.stall_minutes * 60,
         "num_gpus": table.num_gpus,
         "retries": table.retries,
+        "executor": table.executor or "",
     }
 
 
@@ -172,6 +175,19 @@ def _verdicts(table: VerdictsTable) -> Verdicts:
         for rule in table.rules
     )
     return Verdicts(tuple(rules), tuple(table.off), table.retries)
+
+
+def _slurm(table: SlurmTable) -> Slurm:
+    return Slurm(
+        partition=table.partition,
+        account=table.account,
+        qos=table.qos,
+        gres=table.gres,
+        setup=tuple(table.setup),
+        container=tuple(table.container),
+        in_flight=table.in_flight,
+        queue=table.queue_minutes * 60,
+    )
 
 
 def _workflow(table: WorkflowTable) -> Workflow:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from trainci.config.executor_tables import ExecutorsTable, SlurmTable
+from trainci.config.fields import Table
 from trainci.config.tables import (
     CONFIG_FILE,
     AcceptTable,
@@ -19,7 +21,6 @@ from trainci.config.tables import (
     SettingsTable,
     StepTable,
     SuiteTable,
-    Table,
     VerdictsTable,
     WorkflowTable,
 )
@@ -81,6 +82,8 @@ _TABLES: dict[tuple[str | int, int], type[Table]] = {
     ("affected", 3): AffectedTable,
     ("verdicts", 2): VerdictsTable,
     ("verdicts", 4): LogRuleTable,
+    ("executors", 2): ExecutorsTable,
+    ("executors", 3): SlurmTable,
     ("check", 2): CheckTable,
     ("check", 4): AcceptTable,
 }

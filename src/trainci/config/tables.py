@@ -2,76 +2,38 @@
 
 from __future__ import annotations
 
-import posixpath
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     StrictBool,
     StrictInt,
     StrictStr,
-    ValidationInfo,
     model_validator,
 )
 
 from trainci.config import values as allowed
+from trainci.config.executor_tables import ExecutorsTable
+from trainci.config.fields import (
+    Argument,
+    Env,
+    Glob,
+    Gpus,
+    Interpreter,
+    Minutes,
+    Mount,
+    RunsOn,
+    Secret,
+    SuiteName,
+    Table,
+    Target,
+    packaged_rule,
+)
 from trainci.findings import CODES
-from trainci.log_files import packaged_rules
-from trainci.text import printable
 
 CONFIG_FILE = "trainci.toml"
-
-
-def _target(path: str, info: ValidationInfo) -> str:
-    """A file, a folder, a test inside a file (``::``), or a glob of files, each below the root."""
-    root: Path = (info.context or {})["root"]
-    shown = printable(path) or "an empty string"
-    if not allowed.inside(path):
-        raise ValueError(f"{shown} is not inside the repository; write a path relative to its root")
-    file, separator, node = path.partition("::")
-    try:
-        is_there = (root / file).exists()
-    except OSError as error:
-        raise ValueError(f"{shown} cannot be read: {error.strerror}") from None
-    if not is_there and allowed.is_glob(file) and not separator:
-        return posixpath.normpath(file)
-    if not is_there:
-        raise ValueError(f"{shown} does not exist")
-    if not (root / file).resolve().is_relative_to(root.resolve()):
-        raise ValueError(f"{shown} is a link that leads outside the repository")
-    return posixpath.normpath(file) + separator + node
-
-
-def _packaged_rule(name: str) -> str:
-    if name not in {rule.name for rule in packaged_rules()}:
-        raise ValueError(f"{printable(name)} is no rule of trainci's; docs/verdicts.md names them")
-    return name
-
-
-Minutes = Annotated[float, Field(strict=True, gt=0, le=7 * 24 * 60, allow_inf_nan=False)]
-Gpus = Annotated[StrictInt, Field(ge=0, le=1024)]
-Argument = Annotated[StrictStr, AfterValidator(allowed.no_nul)]
-EnvName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"), AfterValidator(allowed.env_name)]
-EnvValue = Annotated[Argument, BeforeValidator(allowed.env_value)]
-Env = Annotated[dict[EnvName, EnvValue], AfterValidator(allowed.env)]
-Glob = Annotated[StrictStr, AfterValidator(allowed.glob_inside)]
-Target = Annotated[StrictStr, AfterValidator(_target)]
-Words = Annotated[list[Argument], BeforeValidator(allowed.words), Field(min_length=1)]
-Interpreter = Annotated[Words, AfterValidator(allowed.interpreter)]
-SuiteName = Annotated[str, AfterValidator(allowed.suite_name)]
-RunnerLabel = Annotated[Argument, AfterValidator(allowed.runner_label)]
-RunsOn = Annotated[list[RunnerLabel], BeforeValidator(allowed.list_from_one), Field(min_length=1)]
-Secret = Annotated[StrictStr, AfterValidator(allowed.secret_name)]
-Mount = Annotated[Argument, AfterValidator(allowed.mount)]
-
-
-class Table(BaseModel):
-    model_config = ConfigDict(extra="forbid")
 
 
 class SettingsTable(Table):
@@ -94,6 +56,9 @@ class SettingsTable(Table):
     num_gpus: Gpus | None = Field(None, description="Devices of a test whose file does not declare NUM_GPUS.")
     retries: Annotated[StrictInt, Field(ge=0, le=10)] | None = Field(
         None, description="How many more times a failed test is tried."
+    )
+    executor: Literal["local", "slurm"] | None = Field(
+        None, description="What runs the tests, unless `--executor` says otherwise: this host, or an engine."
     )
 
 
@@ -267,7 +232,7 @@ class VerdictsTable(Table):
     retries: Annotated[StrictInt, Field(ge=0, le=10)] = Field(
         1, description="How often the machine's fault is tried again; a failure of the code never is."
     )
-    off: list[Annotated[StrictStr, AfterValidator(_packaged_rule)]] = Field(
+    off: list[Annotated[StrictStr, AfterValidator(packaged_rule)]] = Field(
         [], description="Names of trainci's rules for logs that do not count here."
     )
     rules: list[LogRuleTable] = Field([], description="Rules of this repository; they go before trainci's.")
@@ -292,9 +257,10 @@ class FileTable(Table):
 
     project: ProjectTable = Field(default_factory=lambda: ProjectTable())
     catalog: CatalogTable = Field(default_factory=lambda: CatalogTable())
+    executors: ExecutorsTable = Field(default_factory=lambda: ExecutorsTable())
     workflow: WorkflowTable = Field(default_factory=lambda: WorkflowTable())
     verdicts: VerdictsTable = Field(default_factory=lambda: VerdictsTable())
-    suites: dict[SuiteName, SuiteTable] = {}
+    suites: dict[SuiteName, SuiteTable] = Field({})
     affected: list[AffectedTable] = Field([], description="What a change of some paths reaches.")
     check: CheckTable = Field(default_factory=lambda: CheckTable())
 

@@ -183,6 +183,13 @@ def secret_name(name: str) -> str:
     return name
 
 
+def slurm_word(text: str) -> str:
+    """A name in Slurm, or several with commas between them: what stands in a script needs no quotes."""
+    if not re.fullmatch(r"[A-Za-z0-9_.:,-]*", text):
+        raise ValueError(f"{printable(text)} is no name in Slurm: letters, digits, '_', '.', ':', '-' and ','")
+    return text
+
+
 def distinct(names: list[str]) -> list[str]:
     """Names of secrets, each once: GitHub tells none apart by its case."""
     if len({name.upper() for name in names}) < len(names):

@@ -18,11 +18,11 @@ from trainci.paths import RunPaths
 GRACE_SECONDS = 5.0
 
 
-def lease_arguments(job: Job) -> list[str]:
-    """What the lease of ``job`` is told besides its devices: its limits, its name and the command."""
+def lease_arguments(job: Job, before: Sequence[str] = ()) -> list[str]:
+    """What the lease of ``job`` is told besides its devices: limits, a name, and after ``before`` the command."""
     return [
         *(protocol.TIME_LIMIT, f"{job.time_limit:g}", protocol.GRACE, f"{GRACE_SECONDS:g}"),
-        *(f"{protocol.NAME}={job.test.id}", "--", *results.command(job)),
+        *(f"{protocol.NAME}={job.test.id}", "--", *before, *results.command(job)),
     ]
 
 

@@ -110,8 +110,9 @@ class Verdicts:
 class Slurm:
     """How jobs are submitted to Slurm: empty where its own default is meant.
 
-    ``gres`` is its name for GPUs, ``setup`` are lines of bash before a test, ``in_flight`` is how many jobs may be
-    submitted and not over.
+    ``gres`` is its name for GPUs, ``setup`` are lines of bash before a test, ``container`` the words before its
+    command that put it into a container (``{image}`` is the image of the test). ``in_flight`` is how many jobs may
+    be submitted and not over; one that has not started after ``queue`` seconds never will.
     """
 
     partition: str = ""
@@ -119,7 +120,9 @@ class Slurm:
     qos: str = ""
     gres: str = "gpu"
     setup: tuple[str, ...] = ()
+    container: tuple[str, ...] = ()
     in_flight: int = 200
+    queue: float = 7 * 24 * 3600.0
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ class Settings:
 
     ``timeout`` and ``stall`` (seconds), ``num_gpus`` and ``retries`` are None, the others empty, where nothing is
     said. ``python`` are the words of the interpreter or its launcher. ``install``, ``setup``, ``python_version``
-    and ``secrets`` (names) are for the job.
+    and ``secrets`` (names) are for the job. ``executor`` is the name of what runs them.
     """
 
     env: tuple[tuple[str, str], ...] = ()
@@ -36,6 +36,7 @@ class Settings:
     stall: float | None = None
     num_gpus: int | None = None
     retries: int | None = None
+    executor: str = ""
 
 
 def settle(inner_first: Sequence[Settings]) -> Settings:

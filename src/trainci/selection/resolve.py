@@ -163,7 +163,16 @@ def _framework(says: Declarations, command: tuple[str, ...]) -> str:
 def _started(test: Test) -> Test:
     """What is started, without what several choices of one test may say of it."""
     return replace(
-        test, timeout=0.0, stall=0.0, image="", where="", install="", setup=(), python_version="", secrets=()
+        test,
+        timeout=0.0,
+        stall=0.0,
+        image="",
+        where="",
+        install="",
+        setup=(),
+        python_version="",
+        secrets=(),
+        executor="",
     )
 
 

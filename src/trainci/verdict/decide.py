@@ -6,13 +6,14 @@ from collections.abc import Iterable, Sequence
 
 from trainci.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_MACHINE, EXIT_OK, EXIT_USAGE
 from trainci.model.run import Attempt, Outcome, Result, Verdict
-from trainci.verdict.rules import diagnosed, exited, hung, items, machine, retries, time_limit
+from trainci.verdict.rules import diagnosed, engine, exited, hung, items, machine, retries, time_limit
 from trainci.verdict.rules import interrupted as interruption
 from trainci.verdict.ruling import Rule, Ruling
 
 # The first that has an answer decides.
 RULES: Sequence[Rule] = (
     interruption.rule,
+    engine.rule,
     machine.rule,
     diagnosed.rule,
     hung.rule,

@@ -18,7 +18,7 @@ from github.workflows.conftest import (
     wait_for,
 )
 
-from trainci.executors.local import GRACE_SECONDS
+from trainci.executors.words import GRACE_SECONDS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

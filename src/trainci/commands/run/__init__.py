@@ -20,7 +20,7 @@ from trainci.commands.run.selecting import select
 from trainci.commands.run.state import make_room
 from trainci.console.painter import Painter
 from trainci.errors import EXIT_OK, UsageError
-from trainci.executors import EXECUTORS
+from trainci.executors import DEFAULT, EXECUTORS
 from trainci.executors.base import Executor, Wanted
 from trainci.history import past
 from trainci.history.event_log import EventLog
@@ -28,6 +28,7 @@ from trainci.history.keeper import Keeper
 from trainci.history.store import Past
 from trainci.host.clock import steady_time
 from trainci.model.run import Run
+from trainci.model.selection import Selection
 from trainci.paths import RunPaths, StatePaths
 from trainci.repository import Repository, open_repository
 from trainci.runner import Plan, Runner
@@ -48,7 +49,7 @@ def command(**given: Any) -> int:
         remove_earlier(options.junit)
     repository = open_repository()
     selected = select(repository, options)
-    executor = _executor(repository, options)
+    executor = _executor(repository, selected, options)
     feasible = schedule.fit(selected, executor.pool)
     if options.dry_run:
         return print_plan(selected, feasible, executor)
@@ -63,7 +64,16 @@ def command(**given: Any) -> int:
     return run.exit_code
 
 
-def _executor(repository: Repository, options: Options) -> Executor:
+def _executor(repository: Repository, selected: Selection, options: Options) -> Executor:
+    """What the command line names, else what all of the tests do.
+
+    :raises UsageError: they name several.
+    """
+    named = {item.test.executor or DEFAULT for item in selected.tests} or {DEFAULT}
+    if options.executor is None and len(named) > 1:
+        raise UsageError(
+            f"the tests name several executors ({', '.join(sorted(named))}). Choose one with --executor."
+        )
     project = repository.project
     wanted = Wanted(
         root=repository.root,
@@ -72,7 +82,7 @@ def _executor(repository: Repository, options: Options) -> Executor:
         max_gpus=project.max_gpus,
         slurm=project.slurm,
     )
-    return EXECUTORS[options.executor](wanted)
+    return EXECUTORS[options.executor or named.pop()](wanted)
 
 
 def _run(
@@ -135,4 +145,5 @@ def _replay(test_id: str, executor: Executor, options: Options) -> str:
     limit = () if options.timeout is None else ("--timeout", f"{options.timeout:g}")
     # An id that narrowed a suite is a test as that suite has it.
     suites = options.selectors if options.ids else ()
-    return shlex.join(["trainci", "run", *suites, "--id", test_id, *executor.options, *limit])
+    here = ("--executor", DEFAULT) if options.executor == DEFAULT else ()
+    return shlex.join(["trainci", "run", *suites, "--id", test_id, *here, *executor.options, *limit])

@@ -24,7 +24,7 @@ class Options:
     base: str
     dry_run: bool
     devices: str
-    executor: str
+    executor: str | None
     fail_fast: bool
     timeout: float | None
     junit: Path | None
@@ -59,9 +59,7 @@ _FLAGS: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--executor",
         type=click.Choice(list(EXECUTORS)),
-        default=DEFAULT,
-        show_default=True,
-        help="What runs the tests.",
+        help=f"What runs the tests: what trainci.toml says of them, else {DEFAULT}.",
     ),
     click.option(
         "--fail-fast",

@@ -48,7 +48,7 @@ class Attempt:
         self.account: Account | None = None
 
     def prepare(self, arguments: list[str], root: Path) -> None:
-        """Write what the node is to read.
+        """Write what the node is to read: ``arguments`` are those of the lease.
 
         :raises OSError: it cannot be written.
         """
@@ -59,7 +59,7 @@ class Attempt:
             if name not in FILE_VARIABLES and not name.startswith(_OF_THIS_HOST)
         }
         told = {
-            "arguments": [*arguments, *words.lease_arguments(self.job)],
+            "arguments": arguments,
             "inherited": inherited,
             "variables": words.variables(self.job, root),
         }

@@ -122,7 +122,8 @@ class SlurmExecutor:
 
     def _arguments(self, job: Job) -> list[str]:
         virtual = [protocol.VIRTUAL, str(len(self.pool.devices))] if self.pool.virtual and job.num_gpus else []
-        return [protocol.COUNT, str(job.num_gpus), *virtual]
+        container = [word.replace("{image}", job.test.image) for word in self._settings.container]
+        return [protocol.COUNT, str(job.num_gpus), *virtual, *words.lease_arguments(job, container)]
 
     def _script(self, job: Job, token: str) -> bytes:
         virtual = self.pool.virtual
@@ -208,9 +209,8 @@ class SlurmExecutor:
         try:
             self._cancel([attempt for attempt in attempts if attempt.stopped])
             listed = commands.listed()
-            missing = [attempt.job_id for attempt in attempts if not any(map(attempt.is_ours, listed))]
-            if missing:
-                listed += commands.accounted(missing)
+            if unclear := [attempt.job_id for attempt in attempts if self._is_unclear(attempt, listed)]:
+                listed += commands.accounted(unclear)
         except SlurmAway:
             self._take_their_word(attempts)
             self._ask_soon()
@@ -219,6 +219,11 @@ class SlurmExecutor:
             self._judge(attempt, [seen for seen in listed if attempt.is_ours(seen)])
             if attempt.reported or attempt.stopped or attempt.missed or not attempt.submitted:
                 self._ask_soon()
+
+    def _is_unclear(self, attempt: Attempt, listed: list[Seen]) -> bool:
+        """Whether only the database can tell: of a job that is gone, and by whom one was cancelled."""
+        states_of_it = [seen.state for seen in listed if attempt.is_ours(seen)]
+        return not states_of_it or (states_of_it[-1] == "CANCELLED" and not attempt.stopped)
 
     def _judge(self, attempt: Attempt, found: list[Seen]) -> None:
         if not found:
@@ -237,6 +242,11 @@ class SlurmExecutor:
             self._end(attempt, Ending(Cause.REQUEUED, detail=detail))
             return
         attempt.submitted = seen.submitted
+        if states.waits(seen) and time.monotonic() - attempt.submitted_at > self._settings.queue:
+            with contextlib.suppress(SlurmAway):
+                commands.cancel([attempt.job_id])
+            self._end(attempt, Ending(Cause.NEVER_STARTED, detail=states.waited(seen, self._settings.queue)))
+            return
         if states.is_over(seen):
             attempt.follow(to_the_end=True)
             self._end(attempt, states.ending(seen, attempt.reported, attempt.stopped))

@@ -31,6 +31,16 @@ def is_over(seen: Seen) -> bool:
     return seen.state in _OVER
 
 
+def waits(seen: Seen) -> bool:
+    """Whether the job has not begun yet."""
+    return seen.state in ("PENDING", "CONFIGURING")
+
+
+def waited(seen: Seen, seconds: float) -> str:
+    """That it waited so long for nothing, and what Slurm says it waits for (squeue(1), JOB REASON CODES)."""
+    return f"job {seen.job_id} of Slurm did not start within {seconds:g} s, for {seen.reason or 'no reason'}"
+
+
 def ending(seen: Seen, reported: Ending | None, stopped: bool) -> Ending:
     """How a job that is over has ended; ``stopped``: by an order of ours.
 
