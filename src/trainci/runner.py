@@ -119,7 +119,10 @@ class Runner:
 
     def _announce(self) -> None:
         plan, fitting = self._plan, self._plan.fitting
-        tests = tuple(events.Planned(s.test.id, s.test.num_gpus, s.reason) for s in fitting.selection.tests)
+        tests = tuple(
+            events.Planned(s.test.id, s.test.num_gpus, s.reason, plan.replay.get(s.test.id, ""))
+            for s in fitting.selection.tests
+        )
         self._tell(events.RunStarted(self._clock(), plan.run_id, plan.commit, self._executor.pool.sentence, tests))
         for outcome, refused in (
             (Outcome.REFUSED, fitting.selection.refused),

@@ -66,6 +66,13 @@ def test_a_line_is_plain_json_with_the_words_of_the_causes_and_phases():
     assert said == {**head, "ending": ending, "results": None, "diagnosis": None}
 
 
+def test_an_older_line_without_what_came_later_is_read():
+    planned = {"test_id": "a", "gpus": 1, "reason": ""}
+    line = {"kind": "run_started", "at": 1.0, "run_id": "r", "commit": "", "devices": "", "tests": [planned]}
+    event = read_event(json.dumps(line))
+    assert isinstance(event, events.RunStarted) and event.tests[0].replay == ""
+
+
 @pytest.mark.parametrize("at", [float("nan"), float("inf")])
 def test_a_time_that_is_none_is_not_written(at):
     with pytest.raises(ValueError, match="not JSON compliant"):

@@ -7,7 +7,7 @@ import json
 import math
 import types
 from collections.abc import Mapping
-from dataclasses import asdict, is_dataclass
+from dataclasses import MISSING, asdict, fields, is_dataclass
 from typing import Any, get_args, get_origin, get_type_hints
 
 from trainci.model import events
@@ -86,10 +86,14 @@ def _is_finite(said: object) -> bool:
 
 def _read_fields(wanted: type[Any], said: dict[str, object], place: str) -> Any:
     hints = get_type_hints(wanted)
-    if wrong := sorted(hints.keys() ^ said.keys()):
+    # What has a default came later than the rest: an older log does not have it.
+    optional = {field.name for field in fields(wanted) if field.default is not MISSING}
+    if wrong := sorted((hints.keys() ^ said.keys()) - optional | said.keys() - hints.keys()):
         missing = "missing" if wrong[0] in hints else "unknown"
         raise ValueError(f"not an event: {f'{place}.{wrong[0]}'!a} is {missing}")
-    return wanted(**{name: _read(hint, said[name], f"{place}.{name}") for name, hint in hints.items()})
+    return wanted(
+        **{name: _read(hint, said[name], f"{place}.{name}") for name, hint in hints.items() if name in said}
+    )
 
 
 def _kind_of(value: object) -> str:

@@ -15,11 +15,12 @@ from trainci.model.run import Ending, Phase, Results, Verdict
 
 @dataclass(frozen=True)
 class Planned:
-    """A test that a run is to make, how many devices it needs, and why it was selected."""
+    """A test that a run is to make, how many devices it needs, why it was selected, and what runs it alone."""
 
     test_id: str
     gpus: int
     reason: str
+    replay: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,144 @@
+"""A run as a value again, from the events that it left: finished, under way, or cut off with its runner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from trainci.errors import EXIT_INTERRUPTED, UsageError
+from trainci.history.event_log import is_alive, read_events
+from trainci.model import events
+from trainci.model.run import Attempt, Outcome, Phase, Result, Run, Verdict
+from trainci.model.tests import Test
+from trainci.paths import RunPaths, StatePaths
+from trainci.text import printable
+
+_ALIVE = Verdict(Outcome.INTERRUPTED, "it still runs")
+_CUT_OFF = Verdict(Outcome.INTERRUPTED, "cut off: the runner was killed")
+_NOT_STARTED = Verdict(Outcome.SKIPPED, "not started: the run ended before")
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a run left: itself, and the events that tell of it. ``root`` is what its logs are relative to."""
+
+    run: Run
+    events: tuple[events.Control, ...]
+    root: Path
+
+
+def find_run(state: StatePaths, name: str) -> RunPaths:
+    """The run of that id, or the only one whose id begins so; the newest where ``name`` is empty.
+
+    :raises UsageError: there is none, or more than one.
+    """
+    try:
+        ids = sorted(path.name for path in state.runs.iterdir() if RunPaths(state, path.name).events.is_file())
+    except OSError:
+        ids = []
+    found = [name] if name in ids else [run_id for run_id in ids if run_id.startswith(name)]
+    if not found:
+        raise UsageError(f"no run{f' {printable(name)}' if name else ''} is kept in {state.runs}.")
+    if name and len(found) > 1:
+        raise UsageError(f"{printable(name)}: {len(found)} runs begin so; the newest is {found[-1]}.")
+    return RunPaths(state, found[-1])
+
+
+def read_run(paths: RunPaths) -> Told:
+    """The run that left these files.
+
+    :raises UsageError: what is there is no run's.
+    """
+    told = tuple(read_events(paths))
+    if not (told and isinstance(told[0], events.RunStarted)):
+        raise UsageError(f"{paths.events}: these are not the events of a run that this trainci knows.")
+    return Told(run_of(told, is_alive(paths)), told, paths.root)
+
+
+def run_of(told: Iterable[events.Control], alive: bool = False) -> Run:
+    """The run that these events tell of, which begin with its start."""
+    reading = _Reading()
+    for event in told:
+        reading.take(event)
+    return reading.finish(alive)
+
+
+@dataclass
+class _Trying:
+    """An attempt that has begun."""
+
+    queued: events.Queued
+    started_at: float | None = None
+    devices: tuple[str, ...] = ()
+
+
+@dataclass
+class _Reading:
+    """What is known of a run so far."""
+
+    start: events.RunStarted | None = None
+    trying: dict[str, _Trying] = field(default_factory=dict)
+    ended: dict[str, list[Attempt]] = field(default_factory=dict)
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    last_at: float = 0.0
+    exit_code: int = EXIT_INTERRUPTED
+
+    def take(self, event: events.Control) -> None:
+        self.last_at = event.at
+        match event:
+            case events.RunStarted():
+                self.start = event
+            case events.Queued():
+                self.trying[event.test_id] = _Trying(event)
+            case events.Granted() if trying := self.trying.get(event.test_id):
+                trying.devices = event.devices
+            case events.Started() if trying := self.trying.get(event.test_id):
+                trying.started_at = None if event.phase is Phase.PREPARE else event.at
+            case events.Ended(final=True) if trying := self.trying.pop(event.test_id, None):
+                self.ended.setdefault(event.test_id, []).append(_attempt(trying, event))
+            case events.Concluded():
+                self.verdicts[event.test_id] = event.verdict
+            case events.RunEnded():
+                self.exit_code = event.exit_code
+
+    def finish(self, alive: bool) -> Run:
+        assert self.start is not None
+        planned = [test.test_id for test in self.start.tests]
+        results = [
+            Result(test_id, self._verdict(test_id, alive), tuple(self.ended.get(test_id, ())))
+            for test_id in dict.fromkeys([*self.verdicts, *planned])
+        ]
+        return Run(
+            id=self.start.run_id,
+            commit=self.start.commit,
+            started_at=self.start.at,
+            ended_at=self.last_at,
+            results=tuple(results),
+            devices=self.start.devices,
+            exit_code=self.exit_code,
+            replay={test.test_id: test.replay for test in self.start.tests if test.replay},
+        )
+
+    def _verdict(self, test_id: str, alive: bool) -> Verdict:
+        if test_id in self.verdicts:
+            return self.verdicts[test_id]
+        if test_id in self.trying or test_id in self.ended:
+            return _ALIVE if alive else _CUT_OFF
+        return _NOT_STARTED
+
+
+def _attempt(trying: _Trying, event: events.Ended) -> Attempt:
+    return Attempt(
+        test=Test(event.test_id, num_gpus=trying.queued.gpus),
+        number=event.attempt,
+        queued_at=trying.queued.at,
+        started_at=trying.started_at,
+        ended_at=event.at,
+        ending=event.ending,
+        log=trying.queued.log,
+        devices=trying.devices,
+        phase=event.phase,
+        results=event.results,
+        diagnosis=event.diagnosis,
+    )

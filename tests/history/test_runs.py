@@ -1,0 +1,109 @@
+"""A run, read again from what it left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import run_events
+
+from trainci.errors import UsageError
+from trainci.history.event_log import EventLog
+from trainci.history.runs import find_run, read_run, run_of
+from trainci.model import events
+from trainci.model.run import Cause, Ending, Outcome, Phase, Verdict
+from trainci.paths import RunPaths, StatePaths
+
+RED = Ending(Cause.EXITED, 1)
+
+
+def keep(root: Path, run_id: str, told: list[events.Control]) -> RunPaths:
+    paths = RunPaths(StatePaths(root), run_id)
+    log = EventLog(paths, print)
+    for event in told:
+        log(event)
+    log.close()
+    return paths
+
+
+def test_it_is_what_the_runner_made_of_it(repository: Any) -> None:
+    """A real run, as it was reported, and as its events tell of it."""
+    repository.write("trainci.toml", "[project]\n")
+    repository.write("tests/test_a.py", "NUM_GPUS = 1\nif __name__ == '__main__':\n    assert 0, 'no'\n")
+    repository.write("tests/test_b.py", "NUM_GPUS = 0\nif __name__ == '__main__':\n    print('fine')\n")
+    repository.init()
+    said = repository.trainci("run", "tests/test_a.py", "tests/test_b.py", "--devices", "cpu:2")
+    assert said.code == 1, said.out
+    run = read_run(find_run(StatePaths(repository.root), "")).run
+    assert {r.test_id: r.verdict.outcome for r in run.results} == {
+        "tests/test_a.py": Outcome.FAILED,
+        "tests/test_b.py": Outcome.PASSED,
+    }
+    (red,) = (result for result in run.results if result.test_id == "tests/test_a.py")
+    (attempt,) = red.attempts
+    assert (len(attempt.devices), attempt.test.num_gpus, attempt.ending.exit_code) == (1, 1, 1)
+    assert (repository.root / attempt.log).read_text().endswith("AssertionError: no\n")
+    assert str(red.verdict.diagnosis and red.verdict.diagnosis.frame) == "tests/test_a.py:3"
+    assert run.replay["tests/test_a.py"] == "trainci run --id tests/test_a.py --devices cpu:2"
+    assert (run.exit_code, run.devices, run.commit) == (
+        1,
+        "2 virtual devices, no GPU",
+        repository.git("rev-parse", "HEAD"),
+    )
+
+
+def test_a_run_whose_runner_was_killed_says_what_was_cut_off(tmp_path: Path) -> None:
+    planned = tuple(events.Planned(test, 1, "") for test in ("a.py", "b.py", "c.py"))
+    told = [
+        events.RunStarted(0.0, "r", "c", "no GPU", planned),
+        *run_events.attempt("a.py", 1, 1.0, 5.0),
+        events.Concluded(6.0, "a.py", 1, run_events.VERDICT),
+        events.Queued(7.0, "b.py", 1, "b.log", 1),
+    ]
+    run = read_run(keep(tmp_path, "r", told)).run
+    assert [(r.test_id, r.verdict.outcome) for r in run.results] == [
+        ("a.py", Outcome.PASSED),
+        ("b.py", Outcome.INTERRUPTED),
+        ("c.py", Outcome.SKIPPED),
+    ]
+    assert (run.exit_code, run.ended_at) == (130, 7.0)
+
+
+def test_each_attempt_of_a_test_is_there_and_a_prepare_phase_is_none() -> None:
+    prepared = events.Ended(2.0, "a.py", 1, Phase.PREPARE, run_events.PASSED)
+    told = [
+        events.RunStarted(0.0, "r", "c", "no GPU", ()),
+        events.Queued(1.0, "a.py", 1, "1.log", 2),
+        events.Started(1.5, "a.py", 1, Phase.PREPARE, 1),
+        prepared,
+        events.Granted(3.0, "a.py", 1, Phase.EXECUTE, ("cpu-0", "cpu-1")),
+        events.Started(3.5, "a.py", 1, Phase.EXECUTE, 1),
+        events.Ended(9.5, "a.py", 1, Phase.EXECUTE, RED),
+        *run_events.attempt("a.py", 2, 10.0, 2.0),
+        events.Concluded(12.0, "a.py", 2, Verdict(Outcome.PASSED, "in 2.0 s")),
+        events.RunEnded(13.0, 0),
+    ]
+    (result,) = run_of(told).results
+    assert [(a.number, a.duration, a.devices) for a in result.attempts] == [
+        (1, 6.0, ("cpu-0", "cpu-1")),
+        (2, 2.0, ("cpu-0",)),
+    ]
+
+
+def test_a_run_is_named_by_the_beginning_of_its_id_and_the_newest_by_nothing(tmp_path: Path) -> None:
+    for run_id in ("20260101-a", "20260102-a", "20260102-b"):
+        keep(tmp_path, run_id, run_events.run(run_id, [1.0]))
+    state = StatePaths(tmp_path)
+    assert find_run(state, "").directory.name == "20260102-b"
+    assert find_run(state, "20260101").directory.name == "20260101-a"
+    with pytest.raises(UsageError, match="2 runs begin so; the newest is 20260102-b"):
+        find_run(state, "20260102")
+    with pytest.raises(UsageError, match="no run 2027 is kept"):
+        find_run(state, "2027")
+
+
+def test_what_is_no_run_is_told(tmp_path: Path) -> None:
+    paths = keep(tmp_path, "r", [events.RunEnded(1.0, 0)])
+    with pytest.raises(UsageError, match="not the events of a run"):
+        read_run(paths)
