@@ -51,6 +51,7 @@ mutants: $(STAMP)
 
 schema: $(STAMP)
 	$(BIN)/python -m trainci.config > docs/trainci.schema.json
+	$(BIN)/python -m trainci.answers docs/json
 
 install: $(STAMP)
 

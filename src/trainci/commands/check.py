@@ -8,6 +8,8 @@ from trainci import findings
 from trainci.adopt.differences import missing_of_job_tables, other_rules
 from trainci.adopt.tree import repository_tree
 from trainci.affected import stale_globs
+from trainci.answers.form import text_of
+from trainci.answers.values import Checked, Found
 from trainci.config.accepting import accept
 from trainci.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, PlacedFaults
 from trainci.github import actions as github
@@ -20,8 +22,9 @@ from trainci.text import counted, printable
 @click.option(
     "--format", "form", type=click.Choice(["text", "github"]), default="text", help="How to print findings."
 )
+@click.option("--json", "as_json", is_flag=True, help="One JSON object (docs/json.md).")
 @click.option("--accept-current", is_flag=True, help="Write what is found now into [check] accept of trainci.toml.")
-def command(form: str, accept_current: bool) -> int:
+def command(form: str, as_json: bool, accept_current: bool) -> int:
     """Find what is wrong with suites and test files.
 
     Exit code 1 when something is, 2 when trainci.toml itself cannot be used.
@@ -47,6 +50,11 @@ def command(form: str, accept_current: bool) -> int:
         count = accept(repository.root, [one for one in found if one.code != "accept-unused"])
         click.echo(f"{counted(count, 'line')} written into [check] accept of {repository.project.config_file}.")
         return EXIT_OK
+    files, suites = len(repository.files), len(repository.project.suites)
+    if as_json:
+        answer = Checked(tuple(map(_found, found)), tuple(map(_found, notes)), files, suites)
+        click.echo(text_of(answer))
+        return EXIT_FAILED if found else EXIT_OK
     if form == "github":
         lines = github.first_annotations([*_annotations(found, "error"), *_annotations(notes, "notice")])
     else:
@@ -56,11 +64,14 @@ def command(form: str, accept_current: bool) -> int:
     if found:
         click.echo(counted(len(found), "finding") + ".")
         return EXIT_FAILED
-    files, suites = len(repository.files), len(repository.project.suites)
     accepted = len(repository.project.accepted)
     besides = f" besides what {counted(accepted, 'line')} of [check] accept takes as it is" if accepted else ""
     click.echo(f"{counted(files, 'test file')} and {counted(suites, 'suite')}: nothing is wrong{besides}.")
     return EXIT_OK
+
+
+def _found(one: findings.Finding) -> Found:
+    return Found(one.code, one.file, one.line, one.sentence)
 
 
 def _annotations(found: list[findings.Finding], level: str) -> list[github.Annotation]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import click
 
 from trainci.commands.completion import complete_tests
+from trainci.answers.form import text_of
+from trainci.answers.values import Listed, ListedSuite, ListedTest
 from trainci.errors import MachineError
 from trainci.history import open_existing
-from trainci.history.store import Past, Store
+from trainci.history.store import Past
 from trainci.model.project import Suite
-from trainci.model.selection import Selected
+from trainci.model.selection import Selected, Selection
 from trainci.paths import StatePaths
 from trainci.repository import Repository, Request, open_repository
 from trainci.text import columns, printable
@@ -17,39 +21,29 @@ from trainci.text import columns, printable
 
 @click.command("list")
 @click.argument("selectors", nargs=-1, metavar="[SELECTOR]...", shell_complete=complete_tests)
-def command(selectors: tuple[str, ...]) -> int:
+@click.option("--json", "as_json", is_flag=True, help="One JSON object (docs/json.md).")
+def command(selectors: tuple[str, ...], as_json: bool) -> int:
     """Show suites and tests: label, GPUs, time limit, last and median duration, where registered."""
     repository = open_repository()
-    history = _history(repository)
     groups = _named(repository, selectors) if selectors else _everything(repository)
-    for title, selected, notes in groups:
-        click.echo(title)
-        past = _past(history, selected)
-        for line in _rows(selected, past):
-            click.echo(f"  {line}")
-        for note in notes:
-            click.echo(f"  {note}")
+    past = _past(repository, [item for _, selection in groups for item in selection.tests])
+    answer = Listed(tuple(_suite(group, selection, past) for group, selection in groups))
+    click.echo(text_of(answer) if as_json else "\n".join(_text(answer)))
     return 0
 
 
-def _past(history: Store | None, selected: tuple[Selected, ...]) -> dict[str, Past]:
+def _past(repository: Repository, selected: list[Selected]) -> Mapping[str, Past]:
+    """The durations are an extra: what there is to run is shown without them, too."""
     try:
-        return history.past(item.test.id for item in selected) if history else {}
-    except MachineError as error:
+        history = open_existing(StatePaths(repository.root))
+        return history.past(dict.fromkeys(item.test.id for item in selected)) if history else {}
+    except (MachineError, OSError) as error:
         click.echo(f"without durations: {error}", err=True)
         return {}
 
 
-def _history(repository: Repository) -> Store | None:
-    """The durations are an extra: what there is to run is shown without them, too."""
-    try:
-        return open_existing(StatePaths(repository.root))
-    except (MachineError, OSError) as error:
-        click.echo(f"without durations: {error}", err=True)
-        return None
-
-
-_Group = tuple[str, tuple[Selected, ...], list[str]]
+# A suite, or the name of tests that are none, with what is selected of it.
+_Group = tuple[Suite | str, Selection]
 
 
 def _everything(repository: Repository) -> list[_Group]:
@@ -58,8 +52,8 @@ def _everything(repository: Repository) -> list[_Group]:
     started = project.started_files
     loose = [file for file in repository.files if file not in started]
     if loose:
-        groups.append(_selected(repository, "not registered in any suite", loose))
-    return groups or [("no suite and no test file yet; `trainci check` says where it looks", (), [])]
+        groups.append(("not registered in any suite", repository.select(Request(tuple(loose)))))
+    return groups
 
 
 def _named(repository: Repository, selectors: tuple[str, ...]) -> list[_Group]:
@@ -69,48 +63,81 @@ def _named(repository: Repository, selectors: tuple[str, ...]) -> list[_Group]:
     names = {name for suite in suites for name in (suite.name, suite.label)}
     rest = [selector for selector in wanted if selector not in names]
     if rest:
-        groups.append(_selected(repository, "selected", rest))
+        groups.append(("selected", repository.select(Request(tuple(rest)))))
     return groups
 
 
 def _group(repository: Repository, suite: Suite) -> _Group:
+    return suite, Selection() if suite.changed else repository.select(Request((suite.name,)))
+
+
+def _starts(suite: Suite) -> str:
     starts = "always" if suite.always else f"label {suite.label}"
     starts += f", for {', '.join(suite.branches)}" if suite.branches else ""
     starts += ", by its paths" if suite.paths or suite.paths_ignore else ""
-    starts += "" if suite.drafts else ", no drafts"
-    title = printable(f"{suite.name}: {starts}" + (f" — {suite.description}" if suite.description else ""))
+    return starts + ("" if suite.drafts else ", no drafts")
+
+
+def _suite(suite: Suite | str, selection: Selection, past: Mapping[str, Past]) -> ListedSuite:
+    tests = tuple(_test(item, past.get(item.test.id, Past())) for item in selection.tests)
+    refused = tuple(refused.sentence for refused in selection.refused)
+    if isinstance(suite, str):
+        return ListedSuite(suite, "", "", "", False, False, tests, refused)
+    return ListedSuite(
+        suite.name, suite.label, _starts(suite), suite.description, suite.always, suite.changed, tests, refused
+    )
+
+
+def _test(item: Selected, known: Past) -> ListedTest:
+    test = item.test
+    return ListedTest(
+        id=test.id,
+        file=test.file,
+        num_gpus=test.num_gpus,
+        requires_gpu=test.requires_gpu,
+        timeout=test.timeout,
+        disabled=test.disabled,
+        registered_at=test.where,
+        last=known.last,
+        median=known.median,
+        outcome=known.outcome,
+    )
+
+
+def _text(answer: Listed) -> list[str]:
+    lines: list[str] = []
+    for suite in answer.suites:
+        said = f"{suite.name}: {suite.starts}" if suite.starts else suite.name
+        lines.append(printable(said + (f" — {suite.description}" if suite.description else "")))
+        lines += [f"  {line}" for line in (*_rows(suite.tests), *_notes(suite))]
+    return lines or ["no suite and no test file yet; `trainci check` says where it looks"]
+
+
+def _notes(suite: ListedSuite) -> list[str]:
     if suite.changed:
-        return title, (), ["the tests that differ from the base branch; see `trainci run --changed --dry-run`"]
-    return _selected(repository, title, [suite.name])
+        return ["the tests that differ from the base branch; see `trainci run --changed --dry-run`"]
+    if not (suite.tests or suite.refused):
+        return ["no test yet"]
+    return [f"refused: {sentence}" for sentence in suite.refused]
 
 
-def _selected(repository: Repository, title: str, selectors: list[str]) -> _Group:
-    selection = repository.select(Request(tuple(selectors)))
-    notes = [f"refused: {refused.sentence}" for refused in selection.refused]
-    return title, selection.tests, ["no test yet"] if selection.is_empty else notes
-
-
-def _rows(selected: tuple[Selected, ...], past: dict[str, Past]) -> list[str]:
-    if not selected:
+def _rows(tests: tuple[ListedTest, ...]) -> list[str]:
+    if not tests:
         return []
     header = ("TEST", "GPUS", "LIMIT", "LAST", "MEDIAN", "OUTCOME", "REGISTERED")
-    rows = [header]
-    for item in selected:
-        test, known = item.test, past.get(item.test.id, Past())
-        where = (test.where or "no") + (printable(f", disabled: {test.disabled}") if test.disabled else "")
-        limit = f"{test.timeout / 60:g} min"
-        rows.append(
-            (
-                test.id,
-                f"{test.num_gpus}, GPUs only" if test.requires_gpu else str(test.num_gpus),
-                limit,
-                _seconds(known.last),
-                _seconds(known.median),
-                printable(known.outcome) or "-",
-                where,
-            )
+    rows = [
+        (
+            test.id,
+            f"{test.num_gpus}, GPUs only" if test.requires_gpu else str(test.num_gpus),
+            f"{test.timeout / 60:g} min",
+            _seconds(test.last),
+            _seconds(test.median),
+            printable(test.outcome) or "-",
+            (test.registered_at or "no") + (printable(f", disabled: {test.disabled}") if test.disabled else ""),
         )
-    return columns(rows)
+        for test in tests
+    ]
+    return columns([header, *rows])
 
 
 def _seconds(value: float | None) -> str:

@@ -11,6 +11,8 @@ import click
 
 from trainci.adopt.differences import other_rules
 from trainci.adopt.tree import repository_tree
+from trainci.answers.form import text_of
+from trainci.answers.values import ChangedTest, Planned, RefusedTest, SuiteDecision
 from trainci.errors import EXIT_OK, UsageError
 from trainci.github import actions as github
 from trainci.github import payload, triggers
@@ -41,10 +43,12 @@ from trainci.repository import Repository, Request, open_repository
     default="text",
     help="github: write suites=, or matrix= and has_tests=, to $GITHUB_OUTPUT, or to standard output.",
 )
-def command(event: Path | None, event_name: str, changed: bool, base: str, form: str) -> int:
+@click.option("--json", "as_json", is_flag=True, help="One JSON object (docs/json.md).")
+def command(event: Path | None, event_name: str, changed: bool, base: str, form: str, as_json: bool) -> int:
     """Say which suites an event would start and why, or list the changed tests. Starts nothing."""
     if (event is None) == (not changed):
         raise UsageError("say either --event FILE or --changed.")
+    form = "json" if as_json else form
     return _plan_changed(base, form) if event is None else _plan_event(event, event_name, base, form)
 
 
@@ -55,6 +59,11 @@ def _plan_event(event: Path, event_name: str, base: str, form: str) -> int:
         changed = repository.changed_files(base or payload.compared_with(event))
         trigger = dataclasses.replace(trigger, changed=changed)
     decisions = triggers.decide(repository.project, trigger)
+    if form == "json":
+        notes = other_rules(repository_tree(repository.root), repository.project.base)
+        suites = tuple(SuiteDecision(one.suite.name, one.runs, one.reason) for one in decisions)
+        click.echo(text_of(Planned(suites, (), (), tuple(map(str, notes)))))
+        return EXIT_OK
     width = max((len(decision.suite.name) for decision in decisions), default=0)
     in_job = form == "github"
     for decision in decisions:
@@ -75,6 +84,9 @@ def _plan_changed(base: str, form: str) -> int:
     suite = next((suite for suite in repository.project.suites if suite.changed), None)
     request = Request((suite.name,), base=base) if suite else Request(changed=True, base=base)
     selected = repository.select(request)
+    if form == "json":
+        click.echo(text_of(_changed(selected)))
+        return EXIT_OK
     found = [f"changed {item.test.id}: {item.reason}" for item in selected.tests]
     found += [f"refused {refused.test_id}: {refused.sentence}" for refused in selected.refused]
     for line in (*found, *selected.unseen):
@@ -89,6 +101,13 @@ def _plan_changed(base: str, form: str) -> int:
         outputs = {"matrix": json.dumps({"include": entries}), "has_tests": json.dumps(bool(entries))}
         github.write_outputs(outputs, os.environ)
     return EXIT_OK
+
+
+def _changed(selected: Selection) -> Planned:
+    tests = tuple(ChangedTest(item.test.id, item.reason) for item in selected.tests)
+    refused = tuple(RefusedTest(refused.test_id, refused.sentence) for refused in selected.refused)
+    notes = (*selected.unseen, *([selected.note] if selected.note else []))
+    return Planned((), tests, refused, notes)
 
 
 def _medians(repository: Repository, selected: Selection) -> dict[str, float]:

@@ -52,13 +52,13 @@ def command(**given: Any) -> int:
     executor = _executor(repository, selected, options)
     feasible = schedule.fit(selected, executor.pool)
     if options.dry_run:
-        return print_plan(selected, feasible, executor)
+        return print_plan(selected, feasible, executor, options.as_json)
     if selected.is_empty:
-        click.echo(selected.note)
-        report_nothing(repository, executor, options.junit)
+        click.echo(selected.note, err=options.as_json)
+        report_nothing(repository, executor, options)
         return EXIT_OK
     run, error = _run(repository, feasible, executor, options)
-    report(run, repository.root, options.junit)
+    report(run, repository.root, options)
     if error is not None:
         raise error
     return run.exit_code

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from trainci.answers.form import text_of
+from trainci.answers.values import DryRun, DryTest, RefusedTest
 from trainci.errors import EXIT_OK, EXIT_USAGE
 from trainci.executors.base import Executor
 from trainci.model.selection import Selection
@@ -11,22 +13,40 @@ from trainci.schedule import Fitting
 from trainci.text import counted, printable
 
 
-def print_plan(selected: Selection, feasible: Fitting, executor: Executor) -> int:
+def print_plan(selected: Selection, feasible: Fitting, executor: Executor, as_json: bool) -> int:
     """Print it; the exit code."""
-    elsewhere = {item.test_id: f"    not on this host: it {item.sentence}" for item in feasible.too_large}
-    elsewhere |= {item.test_id: f"    skipped on this host: it {item.sentence}" for item in feasible.skipped}
-    elsewhere |= {item.test_id: f"    skipped, {printable(item.sentence)}" for item in feasible.disabled}
-    for item in selected.tests:
-        test = item.test
-        click.echo(f"{test.id}\n    because: {item.reason}")
-        click.echo(
-            f"    devices: {test.num_gpus}, time limit {test.timeout:g} s\n    command: {executor.command(test)}"
+    answer = _answer(selected, feasible, executor)
+    click.echo(text_of(answer) if as_json else "\n".join(_lines(answer)))
+    return EXIT_USAGE if answer.refused else EXIT_OK
+
+
+def _answer(selected: Selection, feasible: Fitting, executor: Executor) -> DryRun:
+    held_back = {item.test_id: f"not on this host: it {item.sentence}" for item in feasible.too_large}
+    held_back |= {item.test_id: f"skipped on this host: it {item.sentence}" for item in feasible.skipped}
+    held_back |= {item.test_id: f"skipped, {printable(item.sentence)}" for item in feasible.disabled}
+    tests = tuple(
+        DryTest(
+            item.test.id,
+            item.reason,
+            item.test.num_gpus,
+            item.test.timeout,
+            executor.command(item.test),
+            executor.submission(item.test),
+            held_back.get(item.test.id, ""),
         )
-        for line in executor.submission(test).splitlines():
-            click.echo(f"    | {printable(line)}")
-        if test.id in elsewhere:
-            click.echo(elsewhere[test.id])
-    for refused in selected.refused:
-        click.echo(f"{refused.test_id}\n    refused: {refused.sentence}")
-    click.echo(selected.note or f"{counted(len(selected.tests), 'test')} selected. Nothing was started.")
-    return EXIT_USAGE if selected.refused else EXIT_OK
+        for item in selected.tests
+    )
+    refused = tuple(RefusedTest(refused.test_id, refused.sentence) for refused in selected.refused)
+    return DryRun(tests, refused, selected.note)
+
+
+def _lines(answer: DryRun) -> list[str]:
+    lines: list[str] = []
+    for test in answer.tests:
+        lines += [test.id, f"    because: {test.reason}"]
+        lines += [f"    devices: {test.num_gpus}, time limit {test.timeout:g} s", f"    command: {test.command}"]
+        lines += [f"    | {printable(line)}" for line in test.submission.splitlines()]
+        lines += [f"    {test.held_back}"] if test.held_back else []
+    for refused in answer.refused:
+        lines += [refused.id, f"    refused: {refused.sentence}"]
+    return [*lines, answer.note or f"{counted(len(answer.tests), 'test')} selected. Nothing was started."]

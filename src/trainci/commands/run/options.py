@@ -34,6 +34,7 @@ class Options:
     quiet: bool
     verbose: bool
     color: str
+    as_json: bool
 
 
 _FLAGS: tuple[Callable[[Any], Any], ...] = (
@@ -86,6 +87,9 @@ _FLAGS: tuple[Callable[[Any], Any], ...] = (
         default="auto",
         show_default=True,
         help="auto: on a terminal, as NO_COLOR and FORCE_COLOR have it.",
+    ),
+    click.option(
+        "--json", "as_json", is_flag=True, help="Print the finished run as one JSON object; the rest to stderr."
     ),
 )
 

@@ -8,37 +8,41 @@ from pathlib import Path
 import click
 
 from trainci import git
+from trainci.answers.form import text_of
+from trainci.commands.run.options import Options
 from trainci.errors import EXIT_OK, MachineError, UsageError
 from trainci.executors.base import Executor
 from trainci.github import actions as github
 from trainci.host.clock import steady_time
 from trainci.model.run import Run
 from trainci.reports import summary
+from trainci.reports.answer import finished
 from trainci.reports.junit import write_junit
 from trainci.repository import Repository
 from trainci.text import printable
 
 
-def report(run: Run, root: Path, junit: Path | None) -> None:
+def report(run: Run, root: Path, options: Options) -> None:
     """Write each report; one that cannot be written is told, and neither the others nor the exit code heed it."""
     try:
         github.write_summary(summary.markdown(run), os.environ)
     except MachineError as error:
         click.echo(f"trainci: {error}", err=True)
-    if junit is not None:
+    if options.junit is not None:
         try:
-            write_junit(run, root, junit)
+            write_junit(run, root, options.junit)
         except OSError as error:
-            click.echo(
-                f"trainci: {printable(str(junit))}: the report cannot be written: {error.strerror}", err=True
-            )
+            place = printable(str(options.junit))
+            click.echo(f"trainci: {place}: the report cannot be written: {error.strerror}", err=True)
+    if options.as_json:
+        click.echo(text_of(finished(run)))
 
 
-def report_nothing(repository: Repository, executor: Executor, junit: Path | None) -> None:
+def report_nothing(repository: Repository, executor: Executor, options: Options) -> None:
     """The same where nothing ran."""
     now = steady_time()
     commit = git.head(repository.root)
-    report(Run("", commit, now, now, (), executor.pool.sentence, EXIT_OK), repository.root, junit)
+    report(Run("", commit, now, now, (), executor.pool.sentence, EXIT_OK), repository.root, options)
 
 
 def remove_earlier(junit: Path) -> None:

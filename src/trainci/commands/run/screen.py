@@ -23,18 +23,20 @@ from trainci.runner import Plan, Runner
 
 def console(root: Path, plan: Plan, pool: Pool, options: Options) -> Console:
     """What paints the run: as a job of GitHub's shows it, on a terminal, or as plain lines."""
+    # What a program reads has standard output for itself.
+    stream = sys.stderr if options.as_json else sys.stdout
     if github.in_actions(os.environ):
-        return GithubConsole(sys.stdout, steady_time, root, secrets.token_hex(16))
-    if sys.stdout.isatty():
+        return GithubConsole(stream, steady_time, root, secrets.token_hex(16))
+    if stream.isatty():
         from trainci.console.live import LiveConsole
 
         selection = plan.fitting.selection
-        painted: Console = LiveConsole(sys.stdout, steady_time, selection, pool, plan.expected)
+        painted: Console = LiveConsole(stream, steady_time, selection, pool, plan.expected)
     else:
-        painted = Console(sys.stdout, steady_time, skips=_is_nothing(sys.stdout))
+        painted = Console(stream, steady_time, skips=_is_nothing(stream))
     painted.quiet = options.quiet
     painted.skips = painted.skips and not options.verbose
-    painted.colors = wants_colors(options.color, os.environ, sys.stdout.isatty())
+    painted.colors = wants_colors(options.color, os.environ, stream.isatty())
     return painted
 
 
