@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 REQUIREMENTS := requirements-dev.txt examples/posttrain/requirements.txt
-NODE := tests/github/workflows/node
-NODE_STAMP := $(NODE)/node_modules/.package-lock.json
+NODES := tests/github/workflows/node tests/browser
+NODE_STAMPS := $(NODES:%=%/node_modules/.package-lock.json)
 
 .PHONY: help demo examples test check unit lint install benchmarks mutants schema prerequisites
 
@@ -24,7 +24,7 @@ demo: $(STAMP)
 examples: $(STAMP)
 	cd examples/posttrain && ../../$(BIN)/trainci check && ../../$(BIN)/trainci run 'tests/**/test_*.py' --devices cpu:8
 
-test: $(STAMP) $(NODE_STAMP)
+test: $(STAMP) $(NODE_STAMPS)
 	$(BIN)/python -m pytest
 
 check: lint unit
@@ -45,6 +45,7 @@ benchmarks: $(STAMP)
 	$(BIN)/python -m benchmarks.packing
 	$(BIN)/python -m benchmarks.lease
 	$(BIN)/python -m benchmarks.verdicts
+	$(BIN)/python -m benchmarks.report
 
 mutants: $(STAMP)
 	$(BIN)/python -m benchmarks.mutants
@@ -61,11 +62,11 @@ $(STAMP): pyproject.toml constraints.txt $(REQUIREMENTS) | prerequisites
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . $(addprefix --requirement ,$(REQUIREMENTS))
 	@touch $(STAMP)
 
-# GitHub's own parser and evaluator of workflows. Without npm the tests that ask them are skipped, and fail in CI.
-$(NODE_STAMP): $(NODE)/package.json $(NODE)/package-lock.json
-	@if command -v npm >/dev/null; then echo "Installing GitHub's workflow parser into $(NODE)"; \
-	  npm ci --silent --no-audit --no-fund --prefix $(NODE) && touch $@; \
-	else echo "npm is missing: the tests that ask GitHub's own workflow parser will be skipped."; fi
+# GitHub's own parser of workflows; axe. Without npm the tests that ask them are skipped, and fail in CI.
+%/node_modules/.package-lock.json: %/package.json %/package-lock.json
+	@if command -v npm >/dev/null; then echo "Installing what tests need into $*"; \
+	  npm ci --silent --no-audit --no-fund --prefix $* && touch $@; \
+	else echo "npm is missing: the tests that need $* will be skipped."; fi
 
 prerequisites:
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is missing. Install Python 3.10 or newer, or run make PYTHON=/path/to/python3."; exit 1; }

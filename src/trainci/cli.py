@@ -29,6 +29,7 @@ _COMMANDS = {
     "plan": ("plan", "Say which suites an event of GitHub would start, and why."),
     "gpus": ("gpus", "Show each device, who holds it since when, and who waits."),
     "metrics": ("metrics", "Show what tests recorded of themselves, run by run."),
+    "report": ("report", "Write a finished run as one HTML file, or for other programs."),
     "explain": ("explain", "Say whose fault it was that a test did not pass, from any log."),
     "contracts": ("contracts", "Hold hooks loaded from function paths to their contracts."),
     "lease": ("lease", "Run a command on leased GPUs of this host."),

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from trainci.errors import UsageError
 
+EVENTS = "events.jsonl"
+"""The file of a run's events, in the run's own folder."""
+
 
 class StatePaths:
     """What trainci keeps of a repository between runs: ``.trainci/``, which git is told to ignore.
@@ -49,7 +52,7 @@ class RunPaths:
     def __init__(self, state: StatePaths, run_id: str) -> None:
         self.root = state.root
         self.directory = state.runs / run_id
-        self.events = self.directory / "events.jsonl"
+        self.events = self.directory / EVENTS
 
     def log(self, position: int, test_id: str, attempt: int) -> Path:
         """The output of one attempt. ``position`` counts the tests of the run, so that no two names meet."""

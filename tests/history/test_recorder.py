@@ -183,7 +183,7 @@ def test_an_event_log_that_cannot_be_written_is_told_once_and_goes_on(state):
     assert said == [
         ".trainci/runs/run-1/events.jsonl: what happens cannot be written: File too large. The run goes on."
     ]
-    assert list(read_events(paths)) == [
+    assert list(read_events(paths.events)) == [
         events.RunStarted(0.0, "run-1", "c0ffee", "no GPU", ()),
         events.RunEnded(2.0, 0),
     ]

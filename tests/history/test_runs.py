@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,13 @@ from trainci.paths import RunPaths, StatePaths
 RED = Ending(Cause.EXITED, 1)
 
 
-def keep(root: Path, run_id: str, told: list[events.Control]) -> RunPaths:
+def keep(root: Path, run_id: str, told: list[events.Control]) -> Path:
     paths = RunPaths(StatePaths(root), run_id)
     log = EventLog(paths, print)
     for event in told:
         log(event)
     log.close()
-    return paths
+    return paths.directory
 
 
 def test_it_is_what_the_runner_made_of_it(repository: Any) -> None:
@@ -95,15 +96,27 @@ def test_a_run_is_named_by_the_beginning_of_its_id_and_the_newest_by_nothing(tmp
     for run_id in ("20260101-a", "20260102-a", "20260102-b"):
         keep(tmp_path, run_id, run_events.run(run_id, [1.0]))
     state = StatePaths(tmp_path)
-    assert find_run(state, "").directory.name == "20260102-b"
-    assert find_run(state, "20260101").directory.name == "20260101-a"
-    with pytest.raises(UsageError, match="2 runs begin so; the newest is 20260102-b"):
+    assert find_run(state, "").name == "20260102-b"
+    assert find_run(state, "20260101").name == "20260101-a"
+    with pytest.raises(UsageError, match="2 runs are there; the newest is 20260102-b"):
         find_run(state, "20260102")
     with pytest.raises(UsageError, match="no run 2027 is kept"):
         find_run(state, "2027")
 
 
 def test_what_is_no_run_is_told(tmp_path: Path) -> None:
-    paths = keep(tmp_path, "r", [events.RunEnded(1.0, 0)])
+    folder = keep(tmp_path, "r", [events.RunEnded(1.0, 0)])
     with pytest.raises(UsageError, match="not the events of a run"):
-        read_run(paths)
+        read_run(folder)
+
+
+def test_the_logs_of_a_run_that_was_moved_away_are_found_beside_its_events(tmp_path: Path) -> None:
+    """As in the artifacts of a job, which hold no project around them."""
+    log = ".trainci/runs/r/001-a-1.log"
+    told = [replace(e, log=log) if isinstance(e, events.Queued) else e for e in run_events.run("r", [1.0])]
+    folder = keep(tmp_path, "r", told)
+    kept = read_run(folder)
+    assert (kept.root, kept.run.results[0].attempts[0].log) == (tmp_path, log)
+    moved = folder.rename(tmp_path / "r")
+    kept = read_run(find_run(StatePaths(tmp_path / "elsewhere"), str(tmp_path)))
+    assert (kept.root, kept.run.results[0].attempts[0].log) == (moved, "001-a-1.log")

@@ -6,6 +6,7 @@ import fcntl
 import os
 import stat
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from trainci.model import events
 from trainci.model.event_lines import read_event, write_event
@@ -60,32 +61,32 @@ class EventLog:
             self._say(f"{self._place}: what happens cannot be written: {error.strerror}. The run goes on.")
 
 
-def read_events(paths: RunPaths) -> Iterator[events.Control]:
-    """What is left of a run: its events, without lines that are cut off or of another version of trainci."""
+def read_events(file: Path) -> Iterator[events.Control]:
+    """What is left of a run in ``file``: its events, without lines that are cut off or of another trainci."""
     try:
-        file = os.fdopen(os.open(paths.events, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
+        stream = os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
     except OSError:
         return
-    with file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+    with stream:
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
             return
-        while line := file.readline(_LONGEST_LINE):
+        while line := stream.readline(_LONGEST_LINE):
             try:
                 yield read_event(line)
             except ValueError:
                 continue
 
 
-def is_alive(paths: RunPaths) -> bool:
-    """Whether the runner of this run still lives."""
+def is_alive(file: Path) -> bool:
+    """Whether the runner still lives whose run has its events in ``file``."""
     try:
-        file = os.open(paths.events, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        opened = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return False
     try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     finally:
-        os.close(file)
+        os.close(opened)
     return False

@@ -22,7 +22,7 @@ def take_cut_off(store: Store, state: StatePaths, own: str) -> list[CutOff]:
     """
     found: list[CutOff] = []
     for run_id in dict.fromkeys([*store.unended_runs(), *_missed(store, state)]):
-        if run_id == own or is_alive(RunPaths(state, run_id)):
+        if run_id == own or is_alive(RunPaths(state, run_id).events):
             continue
         if _enter(store, state, run_id):
             continue
@@ -46,7 +46,7 @@ def _missed(store: Store, state: StatePaths) -> list[str]:
 def _enter(store: Store, state: StatePaths, run_id: str) -> bool:
     """Enter what the run left of its events; whether it has ended with them."""
     record = Recorder(store, state, run_id)
-    left = read_events(RunPaths(state, run_id))
+    left = read_events(RunPaths(state, run_id).events)
     first = next(left, None)
     if not isinstance(first, events.RunStarted) or first.run_id != run_id:
         return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from trainci.errors import EXIT_INTERRUPTED, UsageError
@@ -11,7 +11,7 @@ from trainci.history.event_log import is_alive, read_events
 from trainci.model import events
 from trainci.model.run import Attempt, Outcome, Phase, Result, Run, Verdict
 from trainci.model.tests import Test
-from trainci.paths import RunPaths, StatePaths
+from trainci.paths import EVENTS, StatePaths
 from trainci.text import printable
 
 _ALIVE = Verdict(Outcome.INTERRUPTED, "it still runs")
@@ -28,32 +28,52 @@ class Told:
     root: Path
 
 
-def find_run(state: StatePaths, name: str) -> RunPaths:
-    """The run of that id, or the only one whose id begins so; the newest where ``name`` is empty.
+def find_run(state: StatePaths, name: str) -> Path:
+    """The folder of the run of that id, or of the only one whose id begins so; the newest where ``name`` is empty.
+
+    ``name`` may be a folder that holds such a one, or several, as the artifacts of a job do.
 
     :raises UsageError: there is none, or more than one.
     """
-    try:
-        ids = sorted(path.name for path in state.runs.iterdir() if RunPaths(state, path.name).events.is_file())
-    except OSError:
-        ids = []
-    found = [name] if name in ids else [run_id for run_id in ids if run_id.startswith(name)]
+    found = runs_below(Path(name)) if name and Path(name).is_dir() else _kept(state, name)
     if not found:
         raise UsageError(f"no run{f' {printable(name)}' if name else ''} is kept in {state.runs}.")
     if name and len(found) > 1:
-        raise UsageError(f"{printable(name)}: {len(found)} runs begin so; the newest is {found[-1]}.")
-    return RunPaths(state, found[-1])
+        raise UsageError(f"{printable(name)}: {len(found)} runs are there; the newest is {found[-1].name}.")
+    return found[-1]
 
 
-def read_run(paths: RunPaths) -> Told:
-    """The run that left these files.
+def runs_below(folder: Path) -> list[Path]:
+    """The folders of all runs in ``folder``, the oldest first."""
+    return sorted((file.parent for file in folder.rglob(EVENTS) if file.is_file()), key=lambda path: path.name)
+
+
+def _kept(state: StatePaths, name: str) -> list[Path]:
+    found = runs_below(state.runs)
+    exact = [folder for folder in found if folder.name == name]
+    return exact or [folder for folder in found if folder.name.startswith(name)]
+
+
+def read_run(folder: Path) -> Told:
+    """The run that left ``folder``.
 
     :raises UsageError: what is there is no run's.
     """
-    told = tuple(read_events(paths))
+    told = tuple(read_events(folder / EVENTS))
     if not (told and isinstance(told[0], events.RunStarted)):
-        raise UsageError(f"{paths.events}: these are not the events of a run that this trainci knows.")
-    return Told(run_of(told, is_alive(paths)), told, paths.root)
+        raise UsageError(f"{folder / EVENTS}: these are not the events of a run that this trainci knows.")
+    root, told = _beside(folder.resolve(), told)
+    return Told(run_of(told, is_alive(folder / EVENTS)), told, root)
+
+
+def _beside(folder: Path, told: tuple[events.Control, ...]) -> tuple[Path, tuple[events.Control, ...]]:
+    """What the logs are relative to: the project's root, or ``folder`` itself where that was moved away from it."""
+    logs = [event.log for event in told if isinstance(event, events.Queued)]
+    parts = Path(logs[0]).parent.parts if logs else ()
+    if parts and folder.parts[-len(parts) :] == parts:
+        return folder.parents[len(parts) - 1], told
+    moved = (replace(e, log=Path(e.log).name) if isinstance(e, events.Queued) else e for e in told)
+    return folder, tuple(moved)
 
 
 def run_of(told: Iterable[events.Control], alive: bool = False) -> Run:

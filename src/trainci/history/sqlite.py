@@ -91,7 +91,7 @@ def sqlite_store(state: StatePaths) -> SqliteStore:
     identity = _identity(state.history)
     try:
         state.create()
-        return SqliteStore(state.history, lambda run_id: is_alive(RunPaths(state, run_id)))
+        return SqliteStore(state.history, lambda run_id: is_alive(RunPaths(state, run_id).events))
     except (sqlite3.Error, OSError) as error:
         raise _store_error(state.history, identity, error) from None
 

@@ -25,6 +25,12 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 def write_junit(run: Run, root: Path, target: Path) -> None:
     """Write ``run`` to ``target``, whole or not at all. Logs are read below ``root``."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    files.replace(target, junit(run, root))
+
+
+def junit(run: Run, root: Path) -> bytes:
+    """The report of ``run``, whose logs are below ``root``."""
     suite = TestSuite("trainci")
     suite.timestamp = datetime.fromtimestamp(run.started_at, timezone.utc).isoformat(timespec="seconds")
     suite.add_property("commit", run.commit or "none")
@@ -36,10 +42,9 @@ def write_junit(run: Run, root: Path, target: Path) -> None:
     document = JUnitXml("trainci")
     document.add_testsuite(suite)
     document.update_statistics()
-    target.parent.mkdir(parents=True, exist_ok=True)
     content = io.BytesIO()
     document.write(content)
-    files.replace(target, content.getvalue())
+    return content.getvalue()
 
 
 def _case(run: Run, result: Result, root: Path) -> TestCase:

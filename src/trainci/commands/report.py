@@ -1,0 +1,82 @@
+"""``trainci report``: a finished run as a file, for people or for other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import click
+
+from trainci.answers.form import text_of
+from trainci.config import find_root
+from trainci.errors import EXIT_OK, MachineError, UsageError
+from trainci.history import metric_files
+from trainci.history.runs import Told, find_run, read_run
+from trainci.host import files
+from trainci.model.run import Metric
+from trainci.paths import RunPaths, StatePaths
+from trainci.reports.answer import finished
+from trainci.reports.ctrf import ctrf
+from trainci.reports.junit import junit
+from trainci.reports.page import page
+from trainci.reports.timeline import slices
+from trainci.reports.trace import trace
+from trainci.text import printable
+
+# Each form's file is called by the run's id and this; it makes the bytes of a file in the given folder.
+_FORMS: Mapping[str, tuple[str, Callable[[Told, Path], bytes]]] = {
+    "html": ("html", lambda told, folder: page(told.run, slices(told.events), told.root, _metrics(told), folder)),
+    "junit": ("xml", lambda told, _: junit(told.run, told.root)),
+    "ctrf": ("ctrf.json", lambda told, _: ctrf(told.run, told.root)),
+    "trace": ("trace.json", lambda told, _: trace(told.run, slices(told.events))),
+    "json": ("json", lambda told, _: text_of(finished(told.run)).encode() + b"\n"),
+}
+
+
+@click.command("report")
+@click.argument("name", default="", metavar="[RUN]")
+@click.option(
+    "--format", "form", type=click.Choice(list(_FORMS)), default="html", show_default=True, help="Of the file."
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="trainci-RUN.html if not given.",
+)
+def command(name: str, form: str, output: Path | None) -> int:
+    """Write a run as one file.
+
+    RUN is its id or the beginning of it, or a folder that holds it; the newest if not given. The HTML page fetches
+    nothing and needs no script; a trace opens in ui.perfetto.dev.
+    """
+    told = read_run(find_run(_state(name), name))
+    ending, make = _FORMS[form]
+    target = output or Path(f"trainci-{told.run.id}.{ending}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        files.replace(target, make(told, target.parent.resolve()))
+    except OSError as error:
+        raise MachineError(f"{printable(str(target))}: the report cannot be written: {error.strerror}.") from None
+    click.echo(printable(str(target)))
+    return EXIT_OK
+
+
+def _state(name: str) -> StatePaths:
+    """Where runs are kept. A folder that somebody names needs no repository around it."""
+    try:
+        return StatePaths(find_root(Path.cwd()))
+    except UsageError:
+        if name and Path(name).is_dir():
+            return StatePaths(Path.cwd())
+        raise
+
+
+def _metrics(told: Told) -> dict[str, list[Metric]]:
+    last = {result.test_id: result.attempts[-1] for result in told.run.results if result.attempts}
+    found = {
+        test_id: list(metric_files.read(RunPaths.metrics(told.root / attempt.log)))
+        for test_id, attempt in last.items()
+    }
+    return {test_id: metrics for test_id, metrics in found.items() if metrics}

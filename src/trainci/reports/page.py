@@ -1,0 +1,184 @@
+"""A run as one HTML file: nothing is fetched, and no script is needed to read it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from trainci import __version__
+from trainci.model.run import Metric, Outcome, Result, Run
+from trainci.reports import items_of, telling_lines
+from trainci.reports.reason import is_red, particulars, reason, red
+from trainci.reports.svg import bar, timeline
+from trainci.reports.timeline import Doing, Slice, spent
+from trainci.reports.words import duration, totals
+from trainci.text import counted, printable
+
+# What all logs on the page may take together, and one at most; and how long a line of them may be.
+_ROOM_FOR_LOGS = 150_000
+_MOST_OF_A_LOG = 8_000
+_LONGEST_LINE = 400
+_MOST_LINES = 60
+_MOST_RED = 500
+_MOST_ITEMS = 20
+_MOST_BARS = 300
+_MOST_METRICS = 500
+
+
+def page(
+    run: Run,
+    found: Sequence[Slice],
+    root: Path,
+    metrics: Mapping[str, Sequence[Metric]],
+    links_from: Path | None = None,
+) -> bytes:
+    """The page of ``run``, whose slices are ``found`` and whose logs are below ``root``.
+
+    ``links_from`` is the folder in which the page will lie, from which its links to logs are made.
+    """
+    style = resources.files("trainci.reports").joinpath("page.css").read_text("utf-8")
+    shown = red(run)[:_MOST_RED]
+    anchors = {result.test_id: f"test-{number}" for number, result in enumerate(shown, start=1)}
+    of_test: dict[str, list[Slice]] = {}
+    for one in found:
+        of_test.setdefault(one.test_id, []).append(one)
+    room = min(_MOST_OF_A_LOG, _ROOM_FOR_LOGS // max(1, len(shown)))
+    text = _template().render(
+        title=_headline(run),
+        totals=totals(run),
+        run=run,
+        began=datetime.fromtimestamp(run.started_at, timezone.utc).strftime("%Y-%m-%d %H:%M:%SZ"),
+        version=__version__,
+        style=Markup(style),
+        style_hash=_hash(style),
+        red=[_red(run, result, anchors[result.test_id], root, room, links_from) for result in shown],
+        left_red=len(red(run)) - len(shown),
+        drawing=Markup(timeline(found, {result.test_id for result in red(run)})),
+        spent=_spent(found),
+        bars=len(run.results) <= _MOST_BARS,
+        rows=[_row(run, result, of_test.get(result.test_id, ()), anchors) for result in _ordered(run)],
+        metrics=_metrics(metrics),
+    )
+    return text.encode("utf-8", "replace")
+
+
+@cache
+def _template() -> jinja2.Template:
+    source = resources.files("trainci.reports").joinpath("page.html.j2").read_text("utf-8")
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    return environment.from_string(source)
+
+
+def _hash(style: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()}"
+
+
+def _headline(run: Run) -> str:
+    count = len(red(run))
+    return f"{count} of {counted(len(run.results), 'test')} red" if count else "Nothing is red"
+
+
+def _red(run: Run, result: Result, anchor: str, root: Path, room: int, links_from: Path | None) -> dict[str, Any]:
+    last = result.attempts[-1] if result.attempts else None
+    items, more = items_of(result, _MOST_ITEMS)
+    return {
+        "anchor": anchor,
+        "id": printable(result.test_id),
+        "outcome": result.verdict.outcome.value,
+        "reason": reason(result.verdict),
+        "particulars": particulars(result.verdict),
+        "log": printable(last.log) if last else "",
+        "link": _link(root / last.log, links_from) if last and links_from else "",
+        "replay": printable(run.replay.get(result.test_id, "")),
+        "parts": [
+            {"outcome": item.outcome, "name": printable(item.name), "message": _short(item.message)}
+            for item in items
+            if item.outcome != "passed"
+        ],
+        "more_parts": more,
+        "lines": _lines(root / last.log, result, room) if last else "",
+    }
+
+
+def _lines(log: Path, result: Result, room: int) -> str:
+    """The telling lines, those at the end kept where they are more than ``room`` characters."""
+    lines = [_short(line) for line in telling_lines(log, result.verdict.diagnosis, _MOST_LINES)]
+    while len(lines) > 1 and sum(map(len, lines)) + len(lines) > room:
+        lines.pop(0)
+    return "\n".join(lines)
+
+
+def _short(line: str) -> str:
+    shown = printable(line.partition("\n")[0])
+    return shown if len(shown) <= _LONGEST_LINE else f"{shown[:_LONGEST_LINE]}… ({len(shown):,} characters)"
+
+
+def _link(log: Path, links_from: Path) -> str:
+    from urllib.parse import quote
+
+    return quote(os.path.relpath(log, links_from)) if log.is_file() else ""
+
+
+def _ordered(run: Run) -> list[Result]:
+    """The red ones first, then the slowest."""
+    fine = [result for result in run.results if not is_red(result)]
+    return [*red(run), *sorted(fine, key=lambda result: -_took(result))]
+
+
+def _took(result: Result) -> float:
+    return sum(attempt.duration for attempt in result.attempts)
+
+
+def _row(run: Run, result: Result, found: Sequence[Slice], anchors: Mapping[str, str]) -> dict[str, Any]:
+    outcome = result.verdict.outcome
+    tone = " bad" if is_red(result) else " good" if outcome is Outcome.PASSED else " odd"
+    waited = sum(one.end - one.start for one in found if one.doing is Doing.WAITING)
+    devices = result.attempts[-1].devices if result.attempts else ()
+    return {
+        "outcome": outcome.value,
+        "tone": tone,
+        "id": printable(result.test_id),
+        "anchor": anchors.get(result.test_id, ""),
+        "took": duration(_took(result)) if result.attempts else "",
+        "waited": duration(waited) if found else "",
+        "devices": printable(", ".join(devices)),
+        "bar": Markup(bar(found, run.started_at, max(run.ended_at - run.started_at, 1e-3))),
+    }
+
+
+def _spent(found: Sequence[Slice]) -> list[tuple[str, str]]:
+    """Device-time, and what of it was lost."""
+    used = spent(found)
+    if not used.total:
+        return []
+    return [
+        ("device time", f"{duration(used.held)} of {duration(used.total)} held"),
+        ("idle while a test waited", duration(used.idle_wanted)),
+        ("attempts that were tried again", duration(used.retried)),
+    ]
+
+
+def _metrics(metrics: Mapping[str, Sequence[Metric]]) -> list[dict[str, str]]:
+    rows = []
+    for test_id, recorded in metrics.items():
+        last = {metric.name: metric for metric in recorded}
+        rows += [
+            {
+                "test": printable(test_id),
+                "name": printable(name),
+                "value": f"{metric.value:.6g}",
+                "step": "" if metric.step is None else str(metric.step),
+            }
+            for name, metric in sorted(last.items())
+        ]
+    return rows[:_MOST_METRICS]

@@ -1,0 +1,66 @@
+"""A run as a Chrome trace, which ui.perfetto.dev and chrome://tracing open: devices and tests are tracks.
+
+Format: "Trace Event Format", https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from trainci.model.run import Run
+from trainci.reports.timeline import Slice, devices_of, waiting_counts
+
+_DEVICES, _TESTS = 1, 2
+
+
+def trace(run: Run, found: Sequence[Slice]) -> bytes:
+    """The trace of ``run``, whose slices are ``found``."""
+    return json.dumps({"traceEvents": list(_events(run, found)), "displayTimeUnit": "ms"}).encode()
+
+
+def _events(run: Run, found: Sequence[Slice]) -> Iterator[dict[str, Any]]:
+    outcomes = {result.test_id: result.verdict.outcome.value for result in run.results}
+    devices = {name: number for number, name in enumerate(devices_of(found), start=1)}
+    tests = {name: number for number, name in enumerate(dict.fromkeys(one.test_id for one in found), start=1)}
+    yield from _named(_DEVICES, "devices", devices)
+    yield from _named(_TESTS, "tests", tests)
+    for one in found:
+        said = {"test": one.test_id, "attempt": one.attempt, "verdict": outcomes.get(one.test_id, "")}
+        yield _slice(one.doing.value, one, run, _TESTS, tests[one.test_id], said)
+        for device in one.devices:
+            yield _slice(one.test_id, one, run, _DEVICES, devices[device], said)
+    for at, count in waiting_counts(found):
+        place = {"pid": _TESTS, "ts": _microseconds(at - run.started_at)}
+        yield {"ph": "C", "name": "tests that wait", **place, "args": {"tests": count}}
+
+
+def _named(process: int, title: str, tracks: dict[str, int]) -> Iterator[dict[str, Any]]:
+    yield {"ph": "M", "name": "process_name", "pid": process, "args": {"name": title}}
+    for name, number in tracks.items():
+        yield {"ph": "M", "name": "thread_name", "pid": process, "tid": number, "args": {"name": name}}
+        yield {
+            "ph": "M",
+            "name": "thread_sort_index",
+            "pid": process,
+            "tid": number,
+            "args": {"sort_index": number},
+        }
+
+
+def _slice(name: str, one: Slice, run: Run, process: int, track: int, said: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "ph": "X",
+        "name": name,
+        "cat": one.doing.value,
+        "pid": process,
+        "tid": track,
+        "ts": _microseconds(one.start - run.started_at),
+        "dur": _microseconds(one.end - one.start),
+        "args": said,
+    }
+
+
+def _microseconds(seconds: float) -> int:
+    return round(seconds * 1e6)
