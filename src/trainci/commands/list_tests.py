@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import click
 
-from trainci.commands.completion import complete_tests
 from trainci.answers.form import text_of
 from trainci.answers.values import Listed, ListedSuite, ListedTest
+from trainci.commands.completion import complete_tests
 from trainci.errors import MachineError
 from trainci.history import open_existing
 from trainci.history.store import Past

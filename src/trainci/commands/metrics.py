@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from trainci.commands.completion import complete_tests
 from trainci.answers.form import number, text_of
 from trainci.answers.values import MetricOfTest, Metrics, MetricsOfTest
+from trainci.commands.completion import complete_tests
 from trainci.history import open_existing
 from trainci.history.store import Recorded, Store
 from trainci.paths import StatePaths
