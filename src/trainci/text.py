@@ -36,7 +36,14 @@ def listed(names: Sequence[str], most: int = 5) -> str:
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
-def columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Each row as a line, its cells below those of the row before."""
+def columns(rows: Sequence[Sequence[str]], right: Sequence[bool] = ()) -> list[str]:
+    """Each row as a line, its cells below those of the row before; at their right ends where ``right`` says so."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    ends = [*right, *[False] * (len(widths) - len(right))]
+    return [
+        "  ".join(
+            cell.rjust(width) if end else cell.ljust(width)
+            for cell, width, end in zip(row, widths, ends, strict=True)
+        ).rstrip()
+        for row in rows
+    ]

@@ -11,7 +11,7 @@ import trainci
 from trainci.host.clock import steady
 
 # The second shows how long ago other processes said that they began.
-MAY_LOOK = {"host/clock.py", "commands/gpus.py"}
+MAY_LOOK = {"host/clock.py"}
 ROOMS = ("runner.py", "commands", "console", "executors", "history", "reports", "host/clock.py")
 
 

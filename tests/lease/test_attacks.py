@@ -115,7 +115,10 @@ def test_a_gpu_that_a_lease_of_another_lock_directory_holds_is_not_given_out(sha
         first.terminate()
 
 
-@pytest.mark.parametrize("name", ["queue/lock.1", "queue/watcher.fifo", "devices/cpu-0.lock", "health/cpu-0"])
+@pytest.mark.parametrize(
+    "name",
+    ["queue/lock.1", "queue/watcher.fifo", "devices/cpu-0.lock", "health/cpu-0", "drained/cpu-0", "ledger"],
+)
 def test_nothing_is_written_or_copied_through_a_link_of_another_user(shared, name):
     secret = shared.path.parent / "secret"
     secret.write_text('{"reason": "SECRET", "since": 1, "released": false}')
@@ -130,11 +133,12 @@ def test_nothing_is_written_or_copied_through_a_link_of_another_user(shared, nam
     waiting = shared.holder("--devices", "0")
     assert second_holder(shared, "--devices", "0").returncode == 75
     waiting.process.terminate()
-    subprocess.run(
-        [sys.executable, "-m", "trainci", "gpus", "--release", "cpu-0"],
-        env={**shared.environment, "TRAINCI_LOCK_DIR": str(shared.path)},
-        capture_output=True,
-    )
+    for action in ("--release", "--drain", "--undrain"):
+        subprocess.run(
+            [sys.executable, "-m", "trainci", "gpus", action, "cpu-0"],
+            env={**shared.environment, "TRAINCI_LOCK_DIR": str(shared.path)},
+            capture_output=True,
+        )
     assert secret.read_bytes() == before and secret.stat().st_mode & 0o777 == 0o600
     for file in shared.path.rglob("*"):
         assert not (file.is_file() and not file.is_symlink() and b"SECRET" in file.read_bytes()), file

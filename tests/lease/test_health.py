@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -12,10 +13,11 @@ import pytest
 
 from trainci.lease.store import health
 from trainci.lease.store.directory import open_directory
-from trainci.lease.view import release, status
+from trainci.lease.view import status
 
 # A lease whose devices are asked by files: DIR/<uuid> holds the bytes in use, DIR/<uuid>.fault a sentence,
-# DIR/<uuid>.xid the number of an Xid that came.
+# DIR/<uuid>.xid the number of an Xid that came, DIR/<uuid>.users the
+# ids of processes.
 LEASE_WITH_PROBE = """
 import contextlib, pathlib, sys
 from trainci.lease import command
@@ -38,7 +40,9 @@ def used(uuid):
     return int(read(uuid, "0"))
 def faults(uuid):
     return read(uuid + ".fault", "")
-command.nvml_probe = lambda: Probe(session, used, faults, listen)
+def users(uuid):
+    return tuple(map(int, read(uuid + ".users", "").split()))
+command.nvml_probe = lambda: Probe(session, used, faults, listen, users)
 health.unfit.__defaults__ = (float(sys.argv[2]),)
 sys.exit(command.main(sys.argv[3:]))
 """
@@ -64,6 +68,10 @@ def probed(host, tmp_path):
         process.communicate(timeout=40)
 
 
+def release(uuid, lock_dir):
+    return health.release(open_directory(lock_dir), uuid)
+
+
 def states(host):
     return {device.uuid: device for device in status(str(host.path)).devices}
 
@@ -73,15 +81,37 @@ def test_all_devices_of_a_lease_are_asked_in_one_session(probed, tmp_path):
     assert (tmp_path / "memory" / "sessions").read_text().split() == ["opened"]
 
 
-def test_a_device_that_stays_dirty_is_quarantined_and_another_serves(host, probed, tmp_path):
+def test_a_device_that_somebody_uses_is_busy_outside_the_queue_and_another_serves(host, probed, tmp_path):
     (tmp_path / "memory" / "cpu-0").write_text(str(2 << 30))
-    before = time.time()
     job = probed("--count", "1", "--", "sh", "-c", "echo $TRAINCI_DEVICES")
     assert job.communicate(timeout=40)[0] == "cpu-1\n"
-    bad = states(host)["cpu-0"]
-    assert bad.state == "quarantined"
-    assert bad.reason == "2048 MiB were still in use 0.3 s after the last job had ended"
-    assert before <= bad.since <= time.time()
+    seen = states(host)["cpu-0"]
+    assert (seen.state, seen.reason) == ("busy outside the queue", "2048 MiB in use outside the queue")
+    assert "cpu-0" not in health.quarantined(open_directory(str(host.path)))
+
+
+def test_a_device_whose_users_are_seen_is_found_busy_long_before_its_memory_is_given_up(host, probed, tmp_path):
+    (tmp_path / "memory" / "cpu-0").write_text(str(2 << 30))
+    (tmp_path / "memory" / "cpu-0.users").write_text(str(os.getpid()))
+    job = probed("--count", "1", "--", "sh", "-c", "echo $TRAINCI_DEVICES", within="1000")
+    assert job.communicate(timeout=40)[0] == "cpu-1\n"
+    me = pwd.getpwuid(os.getuid()).pw_name
+    assert states(host)["cpu-0"].reason == f"2048 MiB in use outside the queue by process {os.getpid()} ({me})"
+
+
+def test_a_device_that_was_used_outside_the_queue_clears_by_itself(host, probed, tmp_path, until):
+    used = tmp_path / "memory" / "cpu-0"
+    used.write_text(str(2 << 30))
+    job = probed("--devices", "0", "--", "echo", "mine")
+    until(
+        lambda: states(host).get("cpu-0") and states(host)["cpu-0"].state == "busy outside the queue", "it is seen"
+    )
+    assert job.poll() is None
+    # It is nobody's who holds others back.
+    assert probed("--count", "7", "--", "true").wait(40) == 0
+    used.write_text("0")
+    assert job.communicate(timeout=40)[0] == "mine\n"
+    assert states(host)["cpu-0"].state == "free"
 
 
 def test_memory_that_returns_in_time_is_waited_for(host, probed, tmp_path, until):
@@ -130,13 +160,6 @@ def test_a_released_device_is_not_taken_away_again_for_the_errors_that_were_know
     assert states(host)["cpu-0"].reason == "4 uncorrectable ECC errors"
 
 
-@pytest.mark.parametrize("name", ["../format", "../queue/reservations", "cpu-9", ""])
-def test_what_is_not_quarantined_cannot_be_released(host, name):
-    host.run("--", "true")
-    assert release(name, str(host.path)) is False
-    assert (host.path / "format").exists()
-
-
 def test_a_request_that_needs_a_quarantined_device_waits_and_says_so_until_it_is_released(host):
     host.run("--", "true")
     directory = open_directory(str(host.path))
@@ -147,7 +170,7 @@ def test_a_request_that_needs_a_quarantined_device_waits_and_says_so_until_it_is
     assert release("cpu-7", str(host.path)) is True
     code, _, err = waiter.end()
     assert code == 0
-    assert "only 7 of its 8 devices are not quarantined" in err
+    assert "it waits for device 7: quarantined: an Xid." in err
     assert release("cpu-7", str(host.path)) is False
 
 

@@ -65,7 +65,7 @@ def test_a_backfilled_job_that_would_outstay_its_time_limit_is_ended_and_delays_
     assert overrunning.wait() == 128 + signal.SIGKILL
     assert overrunning.event("ended")["time_limit"] is True
     assert large.wait() == 0
-    assert float((tmp_path / "begun").read_text()) < promise.expected_start
+    assert float((tmp_path / "begun").read_text()) < promise.latest_start
 
 
 def test_a_later_request_for_other_devices_does_not_wait(host):
@@ -82,8 +82,8 @@ def test_a_request_behind_unknown_ends_tells_no_start_and_one_behind_a_limit_doe
     host.waiter("--devices", "0")
     host.waiter("--devices", "1")
     first, second = status(str(host.path)).waiting
-    assert first.expected_start is None
-    assert second.expected_start is not None and second.expected_start > second.since + 150
+    assert first.latest_start is None
+    assert second.latest_start is not None and second.latest_start > second.since + 150
 
 
 def test_all_or_nothing_no_partial_hold_blocks_others(host):

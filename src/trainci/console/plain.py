@@ -175,7 +175,8 @@ def color_of(line: str) -> int:
 def _sentence(event: events.Event) -> str:
     match event:
         case events.Waiting():
-            return f"{event.test_id}: waits for its devices, {event.ahead} ahead in the host's queue"
+            whom = f": {event.why}" if event.why else ""
+            return f"{event.test_id}: waits for its devices, {event.ahead} ahead in the host's queue{whom}"
         case events.Granted() if event.devices:
             return f"{event.test_id}: granted {', '.join(event.devices)}"
         case events.Started(phase=Phase.PREPARE):

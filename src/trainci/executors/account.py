@@ -122,7 +122,7 @@ class Account:
         now = self._clock()
         match report:
             case protocol.Waiting():
-                self._emit(events.Waiting(now, *self._of_job, report.ahead))
+                self._emit(events.Waiting(now, *self._of_job, report.ahead, report.why))
             case protocol.Granted():
                 self._emit(events.Granted(now, *self._of_job, report.devices))
             case protocol.Started():

@@ -23,6 +23,7 @@ from trainci.lease.store.directory import FULL, Directory, open_directory, open_
 from trainci.lease.store.health import nvml_probe
 from trainci.lease.store.inventory import UNREACHABLE, gpus
 from trainci.lease.store.leases import Running, find, running
+from trainci.lease.store.ledger import cancelled_by
 from trainci.lease.store.records import FOREVER, Request
 from trainci.lease.supervise.environment import job_variables, pick
 from trainci.lease.supervise.supervisor import ENDING_SIGNALS, Job
@@ -124,6 +125,7 @@ def _lease(program: str, options: Options, least: int, variables: Mapping[str, s
         return EXIT_TOO_LATE
     except StoppedWaiting as stopped:
         wrapper.dismiss()
+        reporter.stopped(cancelled_by(directory, request.id))
         return 128 + (stopped.signal or signal.SIGHUP)
     return _run(lease, wrapper, reporter)
 

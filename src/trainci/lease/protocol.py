@@ -39,9 +39,13 @@ def outer_lease(environment: Mapping[str, str]) -> tuple[str, frozenset[str]] | 
 
 @dataclass(frozen=True)
 class Waiting:
-    """The devices are not free; ``ahead`` requests came before this one."""
+    """The devices are not free; ``ahead`` requests came before this one.
+
+    ``why`` says who has them; it is told anew when that changes.
+    """
 
     ahead: int
+    why: str = ""
 
 
 @dataclass(frozen=True)

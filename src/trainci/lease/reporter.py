@@ -29,21 +29,23 @@ class Reporter:
         sys.stderr.write(f"{self._program}: {sentence}\n")
         sys.stderr.flush()
 
-    def waiting(self, reservation: Reservation, ahead: int, note: str) -> None:
-        """The wait begins, with ``ahead`` requests before ours; ``note`` says why, where that is special."""
+    def waiting(self, reservation: Reservation, ahead: int, why: str) -> None:
+        """It waits, with ``ahead`` requests before ours, or for others than it did; ``why`` says for whom."""
         self._waited = True
-        self._emit(Waiting(ahead))
-        what = f"waiting for {counted(self._request.count, 'device')}"
-        if note:
-            self.say(f"{what}: {note}.")
-            return
+        self._emit(Waiting(ahead, why))
         known = reservation.start < FOREVER
         start = time.strftime("; starts by %H:%M:%S", time.localtime(reservation.start)) if known else ""
-        self.say(f"{what}, {counted(ahead, 'request')} ahead{start}.")
+        what = f"waiting for {counted(self._request.count, 'device')}, {counted(ahead, 'request')} ahead{start}"
+        self.say(f"{what}; it waits for {why}." if why else f"{what}.")
 
     def too_late(self, timeout: float) -> None:
         """The wait ends without the devices."""
         self.say(f"the {counted(self._request.count, 'device')} did not come within {timeout:g} s.")
+
+    def stopped(self, cancelled_by: str) -> None:
+        """The wait ends by a signal; ``cancelled_by`` says who sent it, where that is known."""
+        if cancelled_by:
+            self.say(f"the request was cancelled by {cancelled_by}.")
 
     def granted(self, lease: Lease) -> None:
         """The devices are ours."""

@@ -1,95 +1,264 @@
-"""What ``trainci gpus`` shows: who holds each device since when, who waits, and what is quarantined.
+"""What ``trainci gpus`` shows: each device with who holds it or why it is not handed out, and who waits for what.
 
 It only looks, and takes no part in the queue.
 """
 
 from __future__ import annotations
 
-import pwd
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from trainci.lease.queue.cycle import is_taken, read_reservations, reservation_of, ring_watcher
-from trainci.lease.queue.tickets import look
-from trainci.lease.store import health
+from trainci.errors import MachineError
+from trainci.host import devices as host_devices
+from trainci.host.locks import lock_holder
+from trainci.lease.queue import policy
+from trainci.lease.queue.cycle import foreign_devices, is_taken, read_reservations, reservation_of
+from trainci.lease.queue.priority import in_turn
+from trainci.lease.queue.tickets import Arrival, look
+from trainci.lease.queue.why import why
+from trainci.lease.store import health, outside
 from trainci.lease.store.directory import Directory, locate, open_directory
 from trainci.lease.store.leases import running
+from trainci.lease.store.ledger import user_name
 from trainci.lease.store.records import FOREVER, Record, Request, Reservation
 from trainci.model.device import Device
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a driver says of a device now: bytes of memory, percent of the time that it computed, process ids.
+
+    None where it does not say.
+    """
+
+    memory_used: int | None = None
+    memory_total: int | None = None
+    utilization: int | None = None
+    processes: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A lease that holds devices. Times are Unix timestamps, None when nobody said.
+
+    ``pid`` is what the lease calls its process, which in a container is a number of its own; ``host_pid`` what we
+    call it, None where we cannot see it. ``until`` is when it ends at the latest, ``expected`` when it is likely
+    to.
+    """
+
+    lease: str
+    name: str
+    user: str
+    pid: int
+    host_pid: int | None
+    since: float
+    until: float | None
+    expected: float | None
 
 
 @dataclass(frozen=True)
 class DeviceStatus:
     """One device.
 
-    ``state`` is ``free``, ``held``, ``foreign`` (locked by something that is no lease of ours), ``quarantined`` or
-    ``unusable``. Times are Unix timestamps; ``until`` is when it is free at the latest, None when nobody said.
+    ``state`` is ``free``, ``held``, ``draining`` (held, and not handed out again), ``drained``, ``quarantined``,
+    ``busy outside the queue``, ``foreign`` (locked by something that is no lease of ours) or ``unusable``.
+    ``reason`` says why, ``since`` (Unix time) and ``by`` since when and by whom, where anybody knows.
     """
 
     uuid: str
     index: int
     name: str
     state: str
-    holder: str = ""
-    pid: int = 0
-    user: str = ""
+    holder: Holder | None = None
     since: float | None = None
-    until: float | None = None
+    by: str = ""
     reason: str = ""
+    usage: Usage = field(default_factory=Usage)
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """A request in the queue. ``expected_start`` is None when nobody can know.
+    """A request in the queue; ``place`` is in the order in which they are served, from 1.
 
-    ``devices`` are ids where it asked for certain ones.
+    ``devices`` are ids where it asked for certain ones; ``virtual``: it asks for virtual devices. ``latest_start``
+    is what it was promised, ``expected_start`` what is likely as far as those before it are expected to end; None
+    when nobody can know.
     """
 
+    request: str
+    place: int
     name: str
     user: str
     pid: int
+    host_pid: int | None
+    priority: str
     count: int
     devices: tuple[str, ...]
     since: float
+    latest_start: float | None
     expected_start: float | None
+    why: str
+    virtual: bool = False
 
 
 @dataclass(frozen=True)
 class Status:
-    """The devices by index, and the requests in order of arrival."""
+    """The devices by index, and the requests in the order in which they are served."""
 
     devices: tuple[DeviceStatus, ...]
     waiting: tuple[Waiting, ...]
 
 
-def status(lock_dir: str | None, devices: Sequence[Device] = ()) -> Status:
+Ask = Callable[[Device], Usage]
+
+
+def status(lock_dir: str | None, devices: Sequence[Device] = (), ask: Ask = lambda _: Usage()) -> Status:
     """The state of ``devices``, and of whatever else was ever leased in this lock directory.
 
+    ``ask`` is asked for the use of each of ``devices``.
+
     :raises UsageError: the lock directory cannot be used.
     """
+    usages = {device.uuid: ask(device) for device in devices if not device.fault}
     if not Path(locate(lock_dir)).is_dir():
-        return Status(tuple(map(_unheld, devices)), ())
+        return Status(tuple(_unheld(device, usages.get(device.uuid, Usage())) for device in devices), ())
     directory = open_directory(lock_dir, may_be_private=True)
     known = {device.uuid: device for device in devices}
+    look_at = _Look(directory, time.time(), usages)
     leased = [name.removesuffix(".lock") for name in directory.names("devices") if name.endswith(".lock")]
-    quarantined = health.quarantined(directory)
-    for position, uuid in enumerate([*leased, *quarantined]):
+    for position, uuid in enumerate([*leased, *look_at.quarantined, *look_at.drained]):
         known.setdefault(uuid, _unknown(uuid, len(devices) + position))
-    holders = _holders(directory)
-    found = (_device(directory, device, quarantined.get(device.uuid), holders) for device in known.values())
-    return Status(tuple(sorted(found, key=lambda device: (device.index, device.uuid))), _waiting(directory))
+    found = sorted(map(look_at.device, known.values()), key=lambda device: (device.index, device.uuid))
+    return Status(tuple(found), tuple(look_at.waiting()))
 
 
-def release(uuid: str, lock_dir: str | None) -> bool:
-    """Clear a quarantine, and let the queue know; False when there was none.
+@contextmanager
+def asked_in_one_session() -> Iterator[Ask]:
+    """Asks the driver, with one opening of it for all questions."""
+    with host_devices.session():
+        yield _usage
 
-    :raises UsageError: the lock directory cannot be used.
-    """
-    directory = open_directory(lock_dir)
-    cleared = health.release(directory, uuid)
-    ring_watcher(directory)
-    return cleared
+
+def _usage(device: Device) -> Usage:
+    """What the driver says of a device now; nothing where it fails."""
+    try:
+        return Usage(
+            host_devices.memory_used(device.uuid),
+            device.memory_bytes or None,
+            host_devices.utilization(device.uuid),
+            host_devices.users(device.uuid),
+        )
+    except MachineError:
+        return Usage()
+
+
+class _Look:
+    """The lock directory as it is at ``now``."""
+
+    def __init__(self, directory: Directory, now: float, usages: Mapping[str, Usage]) -> None:
+        self._directory = directory
+        self._now = now
+        self._usages = usages
+        self.quarantined = health.quarantined(directory)
+        self.drained = health.drained(directory)
+        self._in_use = outside.in_use(directory, now)
+        # Those that are watched over after those that are not: the last one counts.
+        self._leases = [lease.record for lease in sorted(running(directory), key=lambda lease: lease.watched)]
+        self._holders = {uuid: record for record in self._leases for uuid in record.devices}
+
+    def device(self, device: Device) -> DeviceStatus:
+        """How it stands with one device."""
+        uuid = device.uuid
+        of_driver = self._usages.get(uuid, Usage())
+        basic = DeviceStatus(uuid, device.index, device.name, "free", usage=of_driver)
+        ill, left = self.quarantined.get(uuid), self.drained.get(uuid)
+        record = self._holders.get(uuid)
+        if record is not None:
+            state = "draining" if left or ill else "held"
+            mark = ill or left
+            by, reason = (mark.by, mark.reason) if mark else ("", "")
+            return replace(
+                basic, state=state, holder=self._holder(record), since=record.since, by=by, reason=reason
+            )
+        if is_taken(self._directory, device):
+            reason = "locked by something that is no lease of trainci's"
+            return replace(basic, state="foreign", reason=reason)
+        if ill is not None:
+            return replace(basic, state="quarantined", since=ill.since, by=ill.by, reason=ill.reason)
+        if left is not None:
+            return replace(basic, state="drained", since=left.since, by=left.by, reason=left.reason)
+        if device.fault:
+            return replace(basic, state="unusable", reason=device.fault)
+        if said := self._outside(uuid, of_driver):
+            return replace(basic, state="busy outside the queue", reason=said)
+        return basic
+
+    def _outside(self, uuid: str, of_driver: Usage) -> str:
+        """How it is used outside the queue, as the driver says now, or as somebody found a moment ago."""
+        if of_driver.memory_used is None:
+            return self._in_use.get(uuid, "")
+        if of_driver.memory_used <= health.IDLE_BYTES:
+            return ""
+        return health.in_use(of_driver.memory_used, of_driver.processes)
+
+    def _holder(self, record: Record) -> Holder:
+        return Holder(
+            record.id,
+            record.name,
+            user_name(record.uid),
+            record.pid,
+            lock_holder(self._directory.join("leases", record.id)),
+            record.since,
+            _or_none(record.until),
+            _or_none(record.expected),
+        )
+
+    def waiting(self) -> Iterator[Waiting]:
+        """Who waits, in turn."""
+        arrivals = look(self._directory)
+        requests = in_turn([arrival.request for arrival in arrivals])
+        tickets = {arrival.request.id: arrival for arrival in arrivals}
+        promised = read_reservations(self._directory)
+        likely = self._likely(requests)
+        for ahead, request in enumerate(requests):
+            yield self._waiting(tickets[request.id], ahead, reservation_of(request, promised), likely[request.id])
+
+    def _waiting(self, arrival: Arrival, ahead: int, promise: Reservation, likely: Reservation) -> Waiting:
+        request = arrival.request
+        certain = len(request.devices) == request.count
+        unusable = {**self._in_use, **health.withheld(self._directory)}
+        foreign = foreign_devices(self._directory)
+        return Waiting(
+            request.id,
+            ahead + 1,
+            request.name,
+            user_name(request.uid),
+            request.pid,
+            lock_holder(self._directory.join("tickets", arrival.ticket)),
+            request.priority,
+            request.count,
+            tuple(device.uuid for device in request.devices) if certain else (),
+            request.since,
+            _or_none(promise.start),
+            _or_none(min(likely.start, promise.start)),
+            why(request, promise, ahead, self._leases, foreign, unusable),
+            all(device.uuid.startswith("cpu-") for device in request.devices),
+        )
+
+    def _likely(self, requests: Sequence[Request]) -> dict[str, Reservation]:
+        """When each would start if all took as long as is expected of them."""
+        busy = {
+            uuid: min(record.until, max(record.expected, self._now)) if record.expected < FOREVER else record.until
+            for record in self._leases
+            for uuid in record.devices
+        }
+        busy |= dict.fromkeys(foreign_devices(self._directory), FOREVER)
+        broken = {*self.quarantined, *self.drained, *self._in_use}
+        likely = [replace(request, bound=min(request.bound, request.expected)) for request in requests]
+        return policy.plan(self._now, busy, broken, likely, {})
 
 
 def _unknown(uuid: str, position: int) -> Device:
@@ -100,48 +269,10 @@ def _unknown(uuid: str, position: int) -> Device:
     return Device(index, uuid, "virtual CPU device" if virtual else "", virtual=virtual)
 
 
-def _holders(directory: Directory) -> dict[str, Record]:
-    """The lease that holds each device, those that are watched over before those that are not."""
-    leases = sorted(running(directory), key=lambda lease: lease.watched)
-    return {uuid: lease.record for lease in leases for uuid in lease.record.devices}
-
-
-def _device(
-    directory: Directory, device: Device, bad: health.Quarantine | None, holders: Mapping[str, Record]
-) -> DeviceStatus:
-    basic = (device.uuid, device.index, device.name)
-    record = holders.get(device.uuid)
-    if record is not None:
-        until = None if record.until == FOREVER else record.until
-        reason = bad.reason if bad else ""
-        return DeviceStatus(*basic, "held", record.name, record.pid, _user(record.uid), record.since, until, reason)
-    if is_taken(directory, device):
-        return DeviceStatus(*basic, "foreign")
-    if bad is not None:
-        return DeviceStatus(*basic, "quarantined", since=bad.since, reason=bad.reason)
-    return _unheld(device)
-
-
-def _unheld(device: Device) -> DeviceStatus:
+def _unheld(device: Device, of_driver: Usage) -> DeviceStatus:
     state = "unusable" if device.fault else "free"
-    return DeviceStatus(device.uuid, device.index, device.name, state, reason=device.fault)
+    return DeviceStatus(device.uuid, device.index, device.name, state, reason=device.fault, usage=of_driver)
 
 
-def _waiting(directory: Directory) -> tuple[Waiting, ...]:
-    reservations = read_reservations(directory)
-    requests = [arrival.request for arrival in look(directory)]
-    return tuple(_line(request, reservation_of(request, reservations)) for request in requests)
-
-
-def _line(request: Request, reservation: Reservation) -> Waiting:
-    certain = len(request.devices) == request.count
-    named = tuple(device.uuid for device in request.devices) if certain else ()
-    start = None if reservation.start == FOREVER else reservation.start
-    return Waiting(request.name, _user(request.uid), request.pid, request.count, named, request.since, start)
-
-
-def _user(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
+def _or_none(at: float) -> float | None:
+    return None if at == FOREVER else at

@@ -60,9 +60,10 @@ class PhaseEvent(TestEvent):
 
 @dataclass(frozen=True)
 class Waiting(PhaseEvent):
-    """Others hold its devices; ``ahead`` requests came before it."""
+    """Others hold its devices; ``ahead`` requests came before it. ``why`` says who; told anew when that changes."""
 
     ahead: int
+    why: str = ""
 
 
 @dataclass(frozen=True)

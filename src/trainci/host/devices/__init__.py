@@ -85,6 +85,22 @@ def memory_used(uuid: str) -> int:
     return _vendor(uuid).memory_used(uuid)
 
 
+def users(uuid: str) -> tuple[int, ...]:
+    """The ids of the processes that compute on the device, as far as they can be seen from here.
+
+    :raises MachineError: the driver fails or does not know the device.
+    """
+    return _vendor(uuid).users(uuid)
+
+
+def utilization(uuid: str) -> int | None:
+    """How many percent of the time something computed on the device just now; None where nobody can tell.
+
+    :raises MachineError: the driver fails or does not know the device.
+    """
+    return _vendor(uuid).utilization(uuid)
+
+
 def faults(uuid: str) -> str:
     """Why the device should not be used, in a sentence; empty for a sound one.
 

@@ -77,6 +77,33 @@ def memory_used(uuid: str) -> int:
         return int(memory.used) if memory else 0
 
 
+def users(uuid: str) -> tuple[int, ...]:
+    """The ids of the processes that compute on it; none where NVML cannot tell, or tells of another namespace's.
+
+    :raises MachineError: NVML fails or does not know the device.
+    """
+    with _nvml() as nvml:
+        handle = _handle(nvml, uuid)
+        try:
+            found = nvml.nvmlDeviceGetComputeRunningProcesses(handle)
+        except nvml.NVMLError:
+            return ()
+        return tuple(sorted({int(process.pid) for process in found if process.pid}))
+
+
+def utilization(uuid: str) -> int | None:
+    """How many percent of the last moment a kernel ran on it; None for a MIG instance, of which NVML does not tell.
+
+    :raises MachineError: NVML fails or does not know the device.
+    """
+    with _nvml() as nvml:
+        handle = _handle(nvml, uuid)
+        try:
+            return int(nvml.nvmlDeviceGetUtilizationRates(handle).gpu)
+        except nvml.NVMLError:
+            return None
+
+
 def faults(uuid: str) -> str:
     """One sentence when the device cannot be reached any more, or reports uncorrectable memory errors, or rows of
     memory that could not be replaced or are only after a reset; else empty.

@@ -34,6 +34,12 @@ class Vendor(Protocol):
     def memory_used(self, uuid: str) -> int:
         """Bytes of the device's memory that are in use, by whatever process; 0 for one without any of its own."""
 
+    def users(self, uuid: str) -> tuple[int, ...]:
+        """The ids of the processes that compute on the device, as far as they can be seen from here."""
+
+    def utilization(self, uuid: str) -> int | None:
+        """How many percent of the time something computed on the device just now; None where nobody can tell."""
+
     def faults(self, uuid: str) -> str:
         """Why the device should not be used, in a sentence; empty for a sound one."""
 

@@ -23,9 +23,11 @@ from trainci.lease.queue.cycle import (
 )
 from trainci.lease.queue.hold import Lease, LockedError, acquire, end_survivors
 from trainci.lease.queue.tickets import LAST_NUMBER, Arrival, Ticket, waiting
+from trainci.lease.queue.why import why
+from trainci.lease.store import outside
 from trainci.lease.store.directory import Directory
-from trainci.lease.store.health import Probe, forgiven, quarantine, unfit
-from trainci.lease.store.leases import lease_of
+from trainci.lease.store.health import Probe, Unfit, forgiven, quarantine, unfit, withheld
+from trainci.lease.store.leases import lease_of, running
 from trainci.lease.store.mutex import Mutex
 from trainci.lease.store.records import FOREVER, Request, Reservation
 
@@ -35,7 +37,8 @@ _WATCHDOG_S = 1.0
 # Who leaves is in a hurry: with the mutex he only spares the others a wait.
 _LEAVES_WITHIN_S = 2.0
 
-# Told when the wait begins: what we can count on, how many are ahead, and why we wait where that is special.
+# Told when the wait begins, and when what we wait for changes: what we can count on, how many are ahead, and for
+# whom we wait (``why``).
 Tell = Callable[[Reservation, int, str], None]
 
 
@@ -82,7 +85,8 @@ class Waiter:
         self._number = 0
         self._ahead = 0
         self._reservation = Reservation()
-        self._note = ""
+        self._why = ""
+        self._told: str | None = None
         self._watcher = 0
         self._deadline = FOREVER
 
@@ -182,11 +186,20 @@ class Waiter:
         """What the person who waits is told."""
         self._reservation = decision.reservations[self._request.id]
         self._ahead = [arrival.request.id for arrival in decision.queue].index(self._request.id)
-        wanted = self._request.devices
-        usable = sum(device.uuid not in decision.broken for device in wanted)
-        self._note = ""
-        if usable < self._request.count:
-            self._note = f"only {usable} of its {len(wanted)} devices are not quarantined (see `trainci gpus`)"
+        self._why = why(
+            self._request,
+            self._reservation,
+            self._ahead,
+            [lease.record for lease in running(self._directory)],
+            decision.foreign,
+            {**outside.in_use(self._directory, time.time()), **withheld(self._directory)},
+        )
+
+    def _say_why(self) -> None:
+        """Tell for whom we wait, where that is not what we told last."""
+        if self._why != self._told:
+            self._told = self._why
+            self._tell(self._reservation, self._ahead, self._why)
 
     def _mutex(self) -> Mutex:
         """One in whose wait we hear signals, and heed the time."""
@@ -199,9 +212,9 @@ class Waiter:
         return Mutex(self._directory, heed)
 
     def _wait(self) -> Lease:
-        self._tell(self._reservation, self._ahead, self._note)
         while True:
             assert self._ticket is not None
+            self._say_why()
             self._prepare(self._ticket)
             self._keep_watcher()
             self._sleep()
@@ -260,33 +273,44 @@ class Waiter:
         ring_watcher(self._directory)
 
     def _is_fit(self, lease: Lease) -> bool:
-        """Is everything that the last jobs left behind gone? If not: quarantine, release, wait again."""
+        """Is everything that others left behind gone, and nobody there? If not: mark it, release, wait again."""
         try:
-            uuid, reason = self._unfit(lease)
+            found = self._unfit(lease)
         except BaseException:
             self._release(lease)
             raise
-        if reason:
-            try:
-                quarantine(self._directory, uuid, reason, time.time())
-            finally:
-                self._release(lease)
+        if found is not None:
+            self._release(lease, *found)
         lease.probe = self._probe
-        return not reason
+        return found is None
 
-    def _unfit(self, lease: Lease) -> tuple[str, str]:
+    def _unfit(self, lease: Lease) -> tuple[str, Unfit] | None:
+        """The first device that is not fit, and why."""
         if self._probe is None:
-            return "", ""
+            return None
         with self._probe.session():
             for device in lease.devices:
-                reason = unfit(self._probe, device.uuid, forgiven(self._directory, device.uuid), self._pause)
-                if reason:
-                    return device.uuid, reason
-        return "", ""
+                uuid, fault = device.uuid, forgiven(self._directory, device.uuid)
+                was_in_use = outside.was_in_use(self._directory, uuid)
+                # Nobody of the queue has had it since: there is no memory to wait for.
+                found = unfit(self._probe, uuid, fault, self._pause, *([0.0] if was_in_use else []))
+                if found is not None:
+                    return uuid, found
+                if was_in_use:
+                    with self._mutex():
+                        outside.clear(self._directory, uuid)
+        return None
 
-    def _release(self, lease: Lease) -> None:
+    def _release(self, lease: Lease, uuid: str = "", why: Unfit | None = None) -> None:
+        """Give it back, with a mark on the device that was found unfit."""
         with Mutex(self._directory):
-            lease.release()
+            try:
+                if why is not None and why.broken:
+                    quarantine(self._directory, uuid, why.reason, time.time())
+                elif why is not None:
+                    outside.note(self._directory, uuid, why.reason, time.time())
+            finally:
+                lease.release()
 
     def _keep_watcher(self) -> None:
         """See that our candidate for the watcher's place lives; only one of all candidates watches at a time."""

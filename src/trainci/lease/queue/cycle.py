@@ -17,9 +17,10 @@ from trainci.lease.queue.tickets import Arrival, ring
 from trainci.lease.store.claims import claimed
 from trainci.lease.store.directory import Directory
 from trainci.lease.store.files import read_text
-from trainci.lease.store.health import quarantined
+from trainci.lease.store.health import withheld
 from trainci.lease.store.leases import running
 from trainci.lease.store.locks import is_held
+from trainci.lease.store.outside import in_use
 from trainci.lease.store.records import (
     FOREVER,
     Request,
@@ -37,9 +38,9 @@ GRANT_LASTS_S = 2.0
 class Decision:
     """What one cycle decided, and what it saw.
 
-    ``queue`` are those who wait; ``reservations`` theirs, by request, in the place of those in ``before``. ``busy``
-    maps each held device to when it is free at the latest, ``broken`` are the quarantined ones, ``foreign`` those
-    that foreign holders keep, in the place of those in ``foreign_before``.
+    ``queue`` are those who wait; ``reservations`` theirs, by request, in the place of those in ``before``.
+    ``busy`` maps each held device to when it is free at the latest, ``broken`` are those that are not handed out
+    now, ``foreign`` those that foreign holders keep, in the place of those in ``foreign_before``.
     """
 
     queue: tuple[Arrival, ...]
@@ -80,7 +81,7 @@ def run_cycle(
     foreign_before = foreign_devices(directory)
     requests = [arrival.request for arrival in queue]
     busy, foreign = _held(directory, requests, foreign_before | found_foreign)
-    broken = frozenset(quarantined(directory))
+    broken = frozenset(withheld(directory)) | in_use(directory, now).keys()
     standing = {request.id: _standing(request, before, now, awake) for request in requests}
     reservations = _decide(now, requests, standing, before, busy, broken)
     return Decision(tuple(queue), reservations, before, busy, broken, foreign, foreign_before)

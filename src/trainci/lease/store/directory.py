@@ -8,7 +8,11 @@ queue/watcher.lock, queue/watcher.fifo  who watches for unclean deaths, and how 
 devices/ID.lock flocked while any process of the job lives
 leases/ID       the record of a running lease, flocked by its wrapper and its supervisor; removed at a clean end
 tickets/N-ID    a waiting request, flocked by its owner; N-ID.fifo wakes that owner
+queue/outside   the devices that somebody uses outside the queue (``outside``)
 health/ID       why a device is quarantined, and since when
+drained/ID      who drained a device, why, and since when
+ledger          who did what by hand (``ledger``)
+settings        what the host's maintainer has set (``settings``)
 inventory/KEY   what NVML said about the devices, for one driver and one view of them
 ports/PORT      a block of ports, flocked by who has it
 nested/ID       the lock directory of the leases within a lease
@@ -28,7 +32,7 @@ from trainci.lease.store.trust import is_trusted, refuse_strangers, refuse_unsha
 
 FORMAT = 3
 # Nobody may remove or replace the files of another user in them.
-_FOLDERS = ("queue", "devices", "leases", "tickets", "health", "inventory", "nested", "ports")
+_FOLDERS = ("queue", "devices", "leases", "tickets", "health", "drained", "inventory", "nested", "ports")
 _STICKY = 0o1000
 # What one user writes and others only read, or lock: who may only read a file can lock it, too (flock(2)).
 OWN = 0o644
@@ -60,9 +64,10 @@ class Directory:
 
         :raises MachineError: something else is in its place, or it may not be opened.
         """
-        return self._open(path, os.O_RDONLY, OWN)
+        return self.open_shared(path, os.O_RDONLY, OWN)
 
-    def _open(self, path: str, flags: int, mode: int) -> int:
+    def open_shared(self, path: str, flags: int, mode: int) -> int:
+        """Open a file of ours for more than its lock, making it if need be. Errors as of ``open_lock``."""
         while True:
             try:
                 return open_regular(path, flags)
@@ -127,7 +132,7 @@ class Directory:
         :raises OSError: it cannot be written, wholly.
         :raises MachineError: something else is in its place, or it is another user's.
         """
-        descriptor = self._open(path, os.O_RDWR, mode)
+        descriptor = self.open_shared(path, os.O_RDWR, mode)
         try:
             overwrite(descriptor, text)
         finally:

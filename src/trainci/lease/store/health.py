@@ -1,7 +1,8 @@
-"""Is a device fit to be handed over? A ledger of those that are not, and the gate that each must pass.
+"""Is a device fit to be handed over? Marks on those that are not, and the gate that each must pass.
 
-The ledger is a file for each quarantined device, so it outlives every process; ``trainci gpus --release`` removes
-it. What is looked at is the memory in use, not process ids: inside a container those are the host's.
+A mark is a file for each quarantined or drained device, so it outlives every process; ``trainci gpus`` sets and
+clears them. What is looked at is first the memory in use, not process ids: inside a container those are the
+host's.
 """
 
 from __future__ import annotations
@@ -13,39 +14,67 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 
 from trainci.host import devices
+from trainci.host.processes import owner
 from trainci.lease.store.directory import Directory
 from trainci.lease.store.files import read_text
+from trainci.lease.store.ledger import user_name
 from trainci.lease.store.records import BROKEN
-from trainci.text import printable
+from trainci.text import listed, printable
 
 # A driver keeps some memory of an idle GPU for itself (up to about 600 MiB was seen with persistence mode and MPS).
 IDLE_BYTES = 1 << 30
 # The memory of a killed CUDA job returns within a second or two.
 IDLE_WITHIN_S = 15.0
 _LOOK_AGAIN_S = 0.05
+# Who is still seen on it after this time is not just ending.
+_GONE_WITHIN_S = 2.0
 # Xid errors that a program causes on a sound GPU: an exception or a page fault in its kernel, and what follows from
 # ending it (NVIDIA, "XID Errors"; its Kubernetes device plugin passes over the same ones).
 _OF_PROGRAMS = frozenset((13, 31, 43, 45, 68, 109))
 
 
 @dataclass(frozen=True)
-class Quarantine:
-    """Why a device is not handed out, and since when (Unix time), until somebody has ``released`` it."""
+class Mark:
+    """Why a device is not handed out, and since when (Unix time), until somebody has ``released`` it.
+
+    ``by`` is the name of who said so, empty where trainci found it.
+    """
 
     reason: str
     since: float
     released: bool = False
+    by: str = ""
 
 
-def quarantine(directory: Directory, uuid: str, reason: str, now: float) -> None:
-    """Keep a device from being handed out until somebody releases it."""
-    _write(directory, uuid, Quarantine(reason, now))
+# The folders of the two kinds of mark: it is broken; somebody wants it left alone once its holder is done.
+_QUARANTINED, _DRAINED = "health", "drained"
 
 
-def quarantined(directory: Directory) -> dict[str, Quarantine]:
+def quarantine(directory: Directory, uuid: str, reason: str, now: float, by: str = "") -> None:
+    """Keep a device from being handed out, because it is broken."""
+    _write(directory, _QUARANTINED, uuid, Mark(reason, now, by=by))
+
+
+def drain(directory: Directory, uuid: str, reason: str, now: float, by: str) -> None:
+    """Keep a device from being handed out, because ``by`` wants so; whoever holds it keeps it."""
+    _write(directory, _DRAINED, uuid, Mark(reason, now, by=by))
+
+
+def quarantined(directory: Directory) -> dict[str, Mark]:
     """The quarantined devices, by id."""
-    entries = {uuid: _entry(directory, uuid) for uuid in directory.names("health")}
-    return {uuid: entry for uuid, entry in entries.items() if entry is not None and not entry.released}
+    return _marked(directory, _QUARANTINED)
+
+
+def drained(directory: Directory) -> dict[str, Mark]:
+    """The drained devices, by id."""
+    return _marked(directory, _DRAINED)
+
+
+def withheld(directory: Directory) -> dict[str, str]:
+    """The devices that are not handed out, each with the reason in words."""
+    ill = {uuid: f"quarantined: {mark.reason}" for uuid, mark in quarantined(directory).items()}
+    left = {uuid: f"drained by {mark.by}" for uuid, mark in drained(directory).items()}
+    return {**left, **ill}
 
 
 def release(directory: Directory, uuid: str) -> bool:
@@ -54,27 +83,43 @@ def release(directory: Directory, uuid: str) -> bool:
     The reason stays on record: a count of errors goes back to 0 only with the driver, and a device that somebody
     has released is not taken away again for those that he knew of.
     """
-    entry = quarantined(directory).get(uuid)
-    if entry is not None:
-        _write(directory, uuid, replace(entry, released=True))
-    return entry is not None
+    return _clear(directory, _QUARANTINED, uuid)
+
+
+def undrain(directory: Directory, uuid: str) -> bool:
+    """Hand a drained device out again; False when it was none."""
+    return _clear(directory, _DRAINED, uuid)
+
+
+def _marked(directory: Directory, folder: str) -> dict[str, Mark]:
+    marks = {uuid: _mark(directory, folder, uuid) for uuid in directory.names(folder)}
+    return {uuid: mark for uuid, mark in marks.items() if mark is not None and not mark.released}
+
+
+def _clear(directory: Directory, folder: str, uuid: str) -> bool:
+    """Not by removing the file, which is perhaps another user's."""
+    mark = _marked(directory, folder).get(uuid)
+    if mark is not None:
+        _write(directory, folder, uuid, replace(mark, released=True))
+    return mark is not None
 
 
 def forgiven(directory: Directory, uuid: str) -> str:
     """The fault for which the device was quarantined before it was released; empty for none."""
-    entry = _entry(directory, uuid)
-    return entry.reason if entry is not None and entry.released else ""
+    mark = _mark(directory, _QUARANTINED, uuid)
+    return mark.reason if mark is not None and mark.released else ""
 
 
-def _write(directory: Directory, uuid: str, entry: Quarantine) -> None:
-    directory.write(directory.join("health", uuid), json.dumps(asdict(entry)))
+def _write(directory: Directory, folder: str, uuid: str, mark: Mark) -> None:
+    directory.write(directory.join(folder, uuid), json.dumps(asdict(mark)))
 
 
-def _entry(directory: Directory, uuid: str) -> Quarantine | None:
-    """What the ledger says of a device; None for nothing, or what is not whole."""
+def _mark(directory: Directory, folder: str, uuid: str) -> Mark | None:
+    """What a file says of a device; None for nothing, or what is not whole."""
     try:
-        fields = json.loads(read_text(directory.join("health", uuid)) or "")
-        return Quarantine(printable(fields["reason"]), float(fields["since"]), fields["released"] is True)
+        fields = json.loads(read_text(directory.join(folder, uuid)) or "")
+        by = printable(fields.get("by", ""))
+        return Mark(printable(fields["reason"]), float(fields["since"]), fields["released"] is True, by)
     except BROKEN:
         return None
 
@@ -83,21 +128,33 @@ def _entry(directory: Directory, uuid: str) -> Quarantine | None:
 class Probe:
     """How devices are asked about themselves.
 
-    ``memory_used`` gives bytes, ``faults`` a sentence or nothing; both are asked within a ``session``. ``listen``
-    begins to hear the Xid errors of devices; what it returns gives those that came since, as pairs of id and
-    number.
+    ``memory_used`` gives bytes, ``faults`` a sentence or nothing, ``users`` the ids of the processes that use it,
+    as far as they can be seen; all are asked within a ``session``. ``listen`` begins to hear the Xid errors of
+    devices; what it returns gives those that came since, as pairs of id and number.
     """
 
     session: Callable[[], AbstractContextManager[None]]
     memory_used: Callable[[str], int]
     faults: Callable[[str], str]
     listen: Callable[[Sequence[str]], Callable[[], Iterable[tuple[str, int]]]]
+    users: Callable[[str], tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Unfit:
+    """Why a device cannot be handed over, in words.
+
+    ``broken``: until somebody has seen to it; else it is in use.
+    """
+
+    reason: str
+    broken: bool
 
 
 def nvml_probe() -> Probe:
     """Ask NVML. It is not opened before it is asked: who waits must not look as if he used a GPU."""
     devices.load()
-    return Probe(devices.session, devices.memory_used, devices.faults, devices.listen)
+    return Probe(devices.session, devices.memory_used, devices.faults, devices.listen, devices.users)
 
 
 def broken_by(xids: Iterable[tuple[str, int]]) -> dict[str, str]:
@@ -107,21 +164,34 @@ def broken_by(xids: Iterable[tuple[str, int]]) -> dict[str, str]:
 
 def unfit(
     probe: Probe, uuid: str, forgiven: str, pause: Callable[[float], None], within: float = IDLE_WITHIN_S
-) -> str:
-    """Why this device cannot be handed over, in one sentence; empty when it can.
+) -> Unfit | None:
+    """Why this device cannot be handed over; None when it can.
 
     The fault that is ``forgiven`` does not count. Memory that is still in use may take ``within`` seconds to
-    return; between two looks ``pause`` is called with seconds.
+    return, and much less where processes are seen that use it; between two looks ``pause`` is called with seconds.
     """
     fault = probe.faults(uuid)
     if fault and fault != forgiven:
-        return fault
-    until = time.monotonic() + within
+        return Unfit(fault, broken=True)
+    begun = time.monotonic()
     while True:
         used = probe.memory_used(uuid)
         if used <= IDLE_BYTES:
-            return ""
-        if time.monotonic() >= until:
-            return f"{used >> 20} MiB were still in use {within:g} s after the last job had ended"
+            return None
+        users = probe.users(uuid)
+        if time.monotonic() - begun >= (min(within, _GONE_WITHIN_S) if users else within):
+            return Unfit(in_use(used, users), broken=False)
         # NVML has no event for memory that returns; this loop runs only for a device that is dirty now.
         pause(_LOOK_AGAIN_S)
+
+
+def in_use(used: int, users: Sequence[int]) -> str:
+    """What is said of a device that is used outside the queue."""
+    who = f" by {_processes(users)}" if users else ""
+    return f"{used >> 20} MiB in use outside the queue{who}"
+
+
+def _processes(pids: Sequence[int]) -> str:
+    """``process 4242 (ana)``, ``processes 4242 (ana), 4243 (ben)``."""
+    shown = [f"{pid} ({user_name(uid)})" if (uid := owner(pid)) is not None else str(pid) for pid in pids]
+    return f"process{'es' if shown[1:] else ''} {listed(shown)}"
