@@ -19,13 +19,18 @@ from torch import Tensor
 
 Row = dict[str, Any]
 
-# float32 against float64: what was seen, ten times over. bfloat16 has 8 bits of mantissa.
+# float32 against float64: the largest gap that was seen, ten times over. In bfloat16, whose mantissa has 8 bits, a
+# token may go to another expert: there it is the mean gap, three times over.
 TOLERANCES = {
-    "float32": {"log_probs": 2e-5, "terms": 2e-5, "gradients": 1e-3, "norm": 2e-4, "weights": 0.02, "routed": 0.99},
-    "bfloat16": {"log_probs": 0.1, "terms": 0.1, "gradients": 0.0, "norm": 0.2, "weights": 2.5, "routed": 0.75},
+    "float32": {"log_probs": 2e-5, "fp8": 1e-3, "terms": 2e-5, "norm": 2e-4, "routed": 0.99},
+    "bfloat16": {"log_probs": 0.03, "fp8": 0.1, "terms": 0.02, "norm": 0.05, "routed": 0.75},
 }
-COSINE = 0.9
-"""Between the gradients in bfloat16 and those of the reference, all parameters together."""
+GRADIENTS = 1e-3
+"""In float32, of a parameter's largest gradient."""
+WEIGHTS = 0.02
+"""In float32: how far a weight may move otherwise than Adam does, in learning rates."""
+COSINES = {"gradients": 0.99, "moves": 0.9}
+"""In bfloat16, between what a run has and the reference, all parameters together; lengths agree to 10 %."""
 _FAR_FROM_NOTHING = 1e-3
 """Of a tensor's largest gradient: below, Adam's first steps are all sign, and rounding decides it."""
 
@@ -69,7 +74,8 @@ class Held:
         self._weights[0] = self.policy.weights()
         self.adam = self._adam()
         self.critic: Network | None = None
-        self.tolerance = TOLERANCES[self.rows[1]["dtype"]]
+        dtype = self.rows[1]["dtype"]
+        self.tolerance, self.exact = TOLERANCES[dtype], dtype == "float32"
         for number in range(1, count + 1):
             self._assert_step(number)
 
@@ -156,6 +162,8 @@ class Held:
         """Log-probabilities, endings, and that the tokens follow the probabilities: within five deviations."""
         self._assert_prompts(samples)
         surprise = variance = 0.0
+        found: list[Tensor] = []
+        expected: list[Tensor] = []
         for version, ours in itertools.groupby(
             sorted(samples, key=lambda s: s["weights_version"]), key=lambda s: s["weights_version"]
         ):
@@ -172,13 +180,8 @@ class Held:
                 length = sample["response_length"]
                 assert length > 0, "a sample has no response"
                 log_probs = sampling.log_probs(output, sample["tokens"], length, self.temperature)
-                self._near(
-                    [torch.tensor(sample["rollout_log_probs"])],
-                    [log_probs],
-                    "log_probs",
-                    f"log-probabilities of the rollout of {what}",
-                    scale=50.0 if self.fp8 else 1.0,
-                )
+                found.append(torch.tensor(sample["rollout_log_probs"]))
+                expected.append(log_probs)
                 try:
                     status = sampling.ending(sample["tokens"][-length:], self._eos, self.longest)
                 except ValueError as error:
@@ -189,6 +192,8 @@ class Held:
                 mean = (weights * every).sum(dim=-1)
                 surprise += float((log_probs - mean).sum())
                 variance += float((weights * (every - mean.unsqueeze(-1)) ** 2).sum())
+        kind = "fp8" if self.fp8 else "log_probs"
+        self._near(found, expected, kind, f"log-probabilities of the rollout of {what}")
         deviations = surprise / math.sqrt(variance)
         assert abs(deviations) < 5, (
             f"the tokens of {what} do not follow their probabilities: off by {deviations:.1f} deviations"
@@ -332,42 +337,40 @@ class Held:
         )
         clipped = optimizer.clip(gradients, self.largest_norm)
         compared = clipped if self.clipped_gradients else gradients
-        if self.tolerance is TOLERANCES["bfloat16"]:
-            _assert_one_direction(file["gradients"], compared, whose)
-            compared = {}
-        for name, true in compared.items():
-            found = file["gradients"].get(name, torch.zeros_like(true)).double()
-            scale = max(float(true.abs().max()), 1e-5 * expected, 1e-12)
-            gap = float((found - true).abs().max()) / scale
-            assert gap <= self.tolerance["gradients"], (
-                f"the gradient of {name} of {whose} is off by {gap:.2e} of its largest number"
-            )
+        found = {
+            name: file["gradients"].get(name, torch.zeros_like(one)).double() for name, one in compared.items()
+        }
         before = network.weights()
-        after = adam.step(before, clipped)
-        for name, true in after.items():
-            moved = (file["after"][name].double() - before[name], true - before[name])
-            clear = clipped[name].abs() > _FAR_FROM_NOTHING * clipped[name].abs().max()
-            gap = float(((moved[0] - moved[1]).abs() * clear).max()) / adam.learning_rate
-            assert gap <= self.tolerance["weights"], (
-                f"{name} of {whose} moved otherwise than Adam does: by {gap:.2e} learning rates"
-            )
-        network.load({name: file["after"][name].double() for name in before})
+        moves = {name: weight - before[name] for name, weight in adam.step(before, clipped).items()}
+        moved = {name: file["after"][name].double() - before[name] for name in moves}
+        if not self.exact:
+            _assert_one_direction(found, compared, "gradients", whose)
+            _assert_one_direction(moved, moves, "moves", whose)
+        for name in compared if self.exact else ():
+            true = compared[name]
+            scale = max(float(true.abs().max()), 1e-5 * expected, 1e-12)
+            gap = float((found[name] - true).abs().max()) / scale
+            assert gap <= GRADIENTS, f"the gradient of {name} of {whose} is off by {gap:.2e} of its largest number"
+            clear = true.abs() > _FAR_FROM_NOTHING * true.abs().max()
+            gap = float(((moved[name] - moves[name]).abs() * clear).max()) / adam.learning_rate
+            assert gap <= WEIGHTS, f"{name} of {whose} moved otherwise than Adam does: by {gap:.2e} learning rates"
+        network.load({name: before[name] + moved[name] for name in before})
 
     def _assert_same_weights(self, found: Row, network: Network, whose: str) -> None:
         for name, value in network.weights().items():
             gap = float((found[name].double() - value).abs().max())
-            assert gap <= (0.0 if self.tolerance is TOLERANCES["float32"] else 1e-2), (
+            assert gap <= (0.0 if self.exact else 1e-2), (
                 f"{name} of {whose} differs by {gap:.2e} from what it should be"
             )
 
     def _near(
         self, found: Sequence[Tensor], expected: Sequence[Tensor], kind: str, what: str, scale: float = 1.0
     ) -> None:
-        tolerance = self.tolerance[kind] * scale
         for ours, true in zip(found, expected, strict=True):
             assert ours.shape == true.shape, f"{what} are {tuple(ours.shape)}, not {tuple(true.shape)}"
-            gap = float((ours.double() - true.detach()).abs().max()) if len(true) else 0.0
-            assert gap <= tolerance, f"{what} are off by {gap:.2e}, more than {tolerance:.0e}"
+        gaps = (torch.cat(list(found)).double() - torch.cat(list(expected)).detach()).abs()
+        gap, tolerance = float(gaps.max() if self.exact else gaps.mean()), self.tolerance[kind] * scale
+        assert gap <= tolerance, f"{what} are off by {gap:.2e}, more than {tolerance:.0e}"
 
     def _close(self, found: float, expected: float, what: str) -> None:
         tolerance = self.tolerance["terms"]
@@ -376,13 +379,16 @@ class Held:
         )
 
 
-def _assert_one_direction(found: dict[str, Tensor], expected: dict[str, Tensor], whose: str) -> None:
-    """In bfloat16 a token may go to another expert, whose gradient is then another."""
-    names = [name for name in expected if name in found]
-    ours, theirs = (torch.cat([some[name].double().flatten() for name in names]) for some in (found, expected))
+def _assert_one_direction(found: dict[str, Tensor], expected: dict[str, Tensor], kind: str, whose: str) -> None:
+    """And of one length."""
+    ours, theirs = (torch.cat([some[name].flatten() for name in expected]) for some in (found, expected))
     if theirs.norm() > 0:
-        cosine = float(ours @ theirs / (ours.norm() * theirs.norm()).clamp(min=1e-12))
-        assert cosine > COSINE, f"the gradients of {whose} point elsewhere: the cosine is {cosine:.3f}"
+        cosine, length = (
+            float(ours @ theirs / (ours.norm() * theirs.norm()).clamp(min=1e-12)),
+            ours.norm() / theirs.norm(),
+        )
+        assert cosine > COSINES[kind], f"the {kind} of {whose} point elsewhere: the cosine is {cosine:.3f}"
+        assert 0.9 < length < 1.1, f"the {kind} of {whose} are {length:.3f} times as long as they should be"
 
 
 def _first_token(sample: Row) -> int:

@@ -122,7 +122,8 @@ def _gradients_for_weights(ddp: Any, module: torch.nn.Module) -> Iterator[None]:
             dist.all_gather(parts, parts[rank].clone(), group=ranks)
     kept = {parameter: parameter.data for parameter in module.parameters()}
     for parameter in kept:
-        parameter.data = parameter.main_grad.clone()
+        # In its own type: with data of another one, torch forgets who asked to be told of its gradients.
+        parameter.data = parameter.main_grad.to(parameter.dtype, copy=True)
     yield
     for parameter, data in kept.items():
         parameter.data = data

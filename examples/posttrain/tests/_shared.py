@@ -15,7 +15,7 @@ from trainci.testing import exec_command, execute_train, record_metric
 sys.path.append(str(Path(__file__).parents[1]))  # where the package and the reference are
 
 NUM_STEPS = 30
-BFLOAT16_TOLERANCE = 0.1
+BFLOAT16_TOLERANCE = 0.03
 BFLOAT16_CLIPPED = 0.02
 # A reward that any model meets with from the first step on, and raises within a few.
 DENSE_REWARD = ("--custom-rm-path", "posttrain.hooks.digit_share")
@@ -137,16 +137,14 @@ def assert_weights_move_together(rows: list[Row], num_gpus: int) -> None:
 def assert_log_probs_agree(rows: list[Row], tolerance: float) -> None:
     """Rollout and trainer give the sampled tokens the same log-probabilities.
 
-    ``tolerance`` is for float32. Two ways to compute in bfloat16, with 8 bits of mantissa, differ by far more; 0
-    means 0 in any type.
+    ``tolerance`` is for float32. Two ways to compute in bfloat16, with 8 bits of mantissa, differ by far more, and
+    send a token to another expert now and then: there it is the mean gap that is small; 0 means 0 in any type.
     """
     for row in rows:
+        name, most = "log_prob_gap", tolerance
         if row["dtype"] == "bfloat16" and tolerance:
-            tolerance = max(tolerance, BFLOAT16_TOLERANCE)
-        gap = row["log_prob_gap"]
-        assert gap <= tolerance, (
-            f"log-probabilities of rollout and training differ by {gap:.2e} at step {row['step']}"
-        )
+            name, most = "mean_log_prob_gap", max(BFLOAT16_TOLERANCE, tolerance / 10)
+        assert row[name] <= most, f"{name} of rollout and training is {row[name]:.2e} at step {row['step']}"
 
 
 def assert_rollouts_lag(rows: list[Row], updates: int) -> None:
