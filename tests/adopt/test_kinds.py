@@ -355,3 +355,197 @@ def test_what_the_configuration_would_refuse_is_left_out_with_its_reason(tmp_pat
     suite = tomllib.loads(document)["suites"]["job"]
     assert (suite["branches"], suite["tests"]) == (["main"], [_A])
     assert any("a..b" in note.text for note in made.left)
+
+
+# --- other CIs
+
+_GITLAB = """\
+include:
+  - local: /.gitlab/tests.yml
+default:
+  image: lab/train:1
+  before_script: [pip install -e .]
+variables: {MODE: fast}
+.base:
+  tags: [8-gpu]
+  script: [echo base]
+lint:
+  script: ruff check
+unit:
+  extends: .base
+  variables: {KIND: {value: unit, description: which}}
+  script:
+    - !reference [.prepare, script]
+    - pytest tests/$KIND
+  timeout: 1h 30m
+  rules:
+    - if: $CI_PIPELINE_SOURCE == "merge_request_event"
+      changes: [src/**]
+"""
+_GITLAB_TESTS = """\
+.prepare:
+  script: [mkdir -p out]
+rows:
+  tags: [gpu-4]
+  parallel: {matrix: [{KIND: [unit, nightly], LR: ["1"]}]}
+  script: ["LR=$LR pytest tests/$KIND"]
+by-hand:
+  when: manual
+  script: [pytest tests/test_a.py]
+  allow_failure: true
+"""
+
+
+def test_gitlab_jobs_are_suites_with_what_they_extend_and_include() -> None:
+    files = {".gitlab-ci.yml": _GITLAB, ".gitlab/tests.yml": _GITLAB_TESTS}
+    made = _suites(files)
+    assert set(made) == {"unit", "rows", "by-hand", "changed"}
+    unit = made["unit"]
+    assert unit["tests"] == [{"path": "tests/unit", "runner": "pytest"}]
+    assert (unit["runs_on"], unit["num_gpus"], unit["timeout_minutes"]) == (["8-gpu"], 8, 90)
+    assert (unit["always"], unit["paths"], unit["install"]) == (
+        True,
+        ["src/**"],
+        "pip install -e . && mkdir -p out",
+    )
+    document = tomllib.loads(render(_proposal(files)))
+    assert (document["project"]["image"], document["project"]["env"]) == ("lab/train:1", {"MODE": "fast"})
+    assert [(one["path"], one["env"]["LR"]) for one in made["rows"]["tests"]] == [
+        ("tests/unit", "1"),
+        ("tests/nightly", "1"),
+    ]
+    assert "always" not in made["by-hand"]
+    assert "allow_failure: here its failure counts" in [note.text for note in _left(files)]
+
+
+def test_what_gitlab_includes_from_elsewhere_is_named() -> None:
+    files = {".gitlab-ci.yml": "include: [{project: lab/ci, file: t.yml}]\nt: {script: [pytest tests]}\n"}
+    assert [note.place.file for note in _left(files)] == [".gitlab-ci.yml"]
+
+
+_CIRCLE = """\
+version: 2.1
+executors:
+  gpu: {docker: [{image: lab/train:1}], resource_class: lab/gpu-4, environment: {MODE: fast}}
+commands:
+  go:
+    parameters: {kind: {type: string, default: unit}}
+    steps:
+      - run: {name: test, command: "pytest tests/<< parameters.kind >>", environment: {A: "1"}}
+jobs:
+  unit:
+    executor: gpu
+    parameters: {kind: {type: string, default: unit}}
+    steps:
+      - checkout
+      - run: pip install -e .
+      - go: {kind: << parameters.kind >>}
+  unused: {docker: [{image: x}], steps: [{run: pytest tests}]}
+workflows:
+  all:
+    jobs:
+      - unit: {matrix: {parameters: {kind: [unit, nightly]}}}
+"""
+
+
+def test_circleci_jobs_are_suites_with_their_commands_and_their_matrix() -> None:
+    made = _suites({".circleci/config.yml": _CIRCLE})
+    assert set(made) == {"unit", "changed"}
+    assert [one["path"] for one in made["unit"]["tests"]] == ["tests/unit", "tests/nightly"]
+    assert (made["unit"]["image"], made["unit"]["num_gpus"]) == ("lab/train:1", 4)
+    assert made["unit"]["env"] == {"MODE": "fast"}
+    assert all(one["env"] == {"A": "1"} for one in made["unit"]["tests"])
+
+
+@pytest.mark.parametrize(
+    ("file", "kind"),
+    [("ci/Jenkinsfile", "Jenkins"), (".ci/azure-pipelines-gpu.yml", "Azure"), (".travis.yml", "Travis")],
+)
+def test_a_ci_that_nobody_here_reads_is_named_where_it_is(file: str, kind: str) -> None:
+    (note,) = _left({file: "sh 'pytest tests'"})
+    assert (note.place.file, f"what {kind}" in note.text) == (file, True)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "expected"),
+    [
+        ("tox.ini", _TOX, ["tests/test_a.py", "tests/unit"]),
+        ("noxfile.py", _NOX, ["tests/unit", "tests/test_a.py"]),
+        ("Makefile", "P ?= pytest\ntest-unit:\n\t$(P) tests/unit\nbuild:\n\tpip wheel .\n", ["tests/unit"]),
+    ],
+)
+def test_tox_nox_and_make_are_suites_where_no_ci_says_more(file: str, text: str, expected: list[str]) -> None:
+    (suite,) = [suite for suite in _suites({file: text}).values() if "tests" in suite]
+    assert [entry["path"] for entry in suite["tests"]] == expected
+    assert set(_suites({file: text, **_workflow("pytest tests/nightly")})) == {"job", "changed"}
+
+
+# --- tables and recipes
+
+_TABLE = """\
+from unittest import TestFile
+suites = {
+    "per-commit": [TestFile("test_a.py", 80), TestFile("gone.py", 3)],
+    "per-commit-4-gpu": ["unit/test_b.py", ("nightly/test_c.py", 9)],
+    "named": [{"file": "tests/run.sh", "num_gpus": 2}],
+}
+"""
+
+
+def test_a_table_of_suites_in_python_is_its_suites_and_the_job_that_runs_one_gives_it_the_rest() -> None:
+    files = {"tests/run_suite.py": _TABLE, **_workflow("cd tests && python run_suite.py --suite per-commit")}
+    made = _suites(files)
+    assert (made["per-commit"]["tests"], made["per-commit"]["num_gpus"]) == (["tests/test_a.py"], 8)
+    assert made["per-commit-4-gpu"]["tests"] == ["tests/unit/test_b.py", "tests/nightly/test_c.py"]
+    assert made["per-commit-4-gpu"]["num_gpus"] == 4
+    assert made["named"]["tests"] == [{"path": "tests/run.sh", "num_gpus": 2}]
+    notes = [(note.text, note.place.line) for note in _left(files)]
+    assert ("gone.py of the suite per-commit: no such file", 3) in notes
+
+
+_RECIPE = """\
+type: basic
+spec:
+  model: gpt
+  nodes: 1
+  gpus: 8
+  script_setup: bash /opt/lab/tests/run.sh
+  script: |-
+    rm -f "${{HOME}}/.netrc"
+    cd /opt/lab
+    LR={lr}
+    bash ./tests/run.sh {model}/{test_case} ${{LR}} {assets_dir}/logs /opt/other/x
+products:
+  - test_case: [small, large]
+    products:
+      - {environment: [dev], scope: [mr, nightly], lr: ["3"], time_limit: [1800]}
+  - {test_case: [wide], nodes: [2], scope: [mr]}
+"""
+
+
+def test_recipes_are_a_suite_for_each_scope_with_their_placeholders_filled() -> None:
+    files = {"tests/recipes/h100/gpt.yaml": _RECIPE, "tests/recipes/_cleanup.yaml": _RECIPE}
+    made = _suites(files)
+    assert set(made) == {"mr", "nightly", "changed"}
+    small, large = made["mr"]["tests"]
+    assert (small["name"], large["name"], small["num_gpus"]) == ("small-dev", "large-dev", 8)
+    assert small["timeout_minutes"] == 30
+    lines = ["set -e", "cd .", "LR=3", "bash ./tests/run.sh gpt/small ${LR} ${ASSETS_DIR}/logs /opt/other/x"]
+    assert small["command"] == ["bash", "-c", "\n".join(lines)]
+    assert tomllib.loads(render(_proposal(files)))["project"]["env"] == {"ASSETS_DIR": "assets_dir"}
+    left = [note.text for note in _left(files)]
+    assert "wide: 2 nodes, and trainci leases one host" in left
+    assert "/opt/other, which these recipes name, is not in this repository" in left
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "name"),
+    [
+        (".gitlab-ci.yml", "t: {script: ['pytest tests/$CI_NODE_INDEX']}\n", "CI_NODE_INDEX"),
+        (".circleci/config.yml", "jobs: {t: {steps: [{run: 'pytest tests -k $CIRCLE_TAG'}]}}\n", "CIRCLE_TAG"),
+    ],
+)
+def test_a_variable_that_only_that_ci_sets_is_left_and_never_empty(file: str, text: str, name: str) -> None:
+    (note,) = _left({file: text})
+    assert note.text.startswith(f"{name} is known to ")
+    assert "t" not in _suites({file: text})

@@ -9,10 +9,15 @@ from collections.abc import Callable
 
 from trainci.adopt import (
     buildkite,
+    circleci,
     file_globs,
+    gitlab,
     job_table,
     pytest_config,
+    recipes,
     registrations,
+    suite_tables,
+    task_runners,
     unread,
     workflows,
 )
@@ -24,15 +29,20 @@ _SOURCES: dict[str, Callable[[Tree], Found]] = {
     "job table": job_table.read,
     "workflows": workflows.read,
     "buildkite": buildkite.read,
+    "gitlab": gitlab.read,
+    "circleci": circleci.read,
     "registrations": registrations.read,
+    "suite tables": suite_tables.read,
+    "recipes": recipes.read,
     "unread": unread.read,
+    "task runners": task_runners.read,
     "pytest": pytest_config.read,
     "files": file_globs.read,
 }
 # How the files of a CI begin.
 CI_FILES = (".github/", ".buildkite/", ".gitlab", ".circleci/")
-# Their suites are for a repository whose CI says nothing of tests.
-_FALLBACKS = ("pytest", "files")
+# Their suites are for a repository whose CI says nothing of tests; the first group that has any is taken.
+_FALLBACKS = (("task runners",), ("pytest", "files"))
 
 
 def propose(tree: Tree, base: str) -> Proposal:

@@ -19,7 +19,7 @@ from trainci.adopt.pytest_config import test_paths
 from trainci.adopt.runners import gpus_of
 from trainci.adopt.sequences import sequences
 from trainci.adopt.shell import commands
-from trainci.adopt.steps import minutes
+from trainci.adopt.steps import joined_lines, minutes
 from trainci.adopt.tree import Tree
 
 _MOST_DEPTH = 4
@@ -57,7 +57,7 @@ def _suite(step: Table, file: str, tree: Tree, testpaths: Sequence[str]) -> Suit
     entries: list[Entry] = []
     notes: list[Note] = []
     preparations: list[str] = []
-    for text in _scripts(lines):
+    for text in joined_lines(lines):
         for command in commands(text.replace("$$", "$"), text.line, env, folder):
             found = read_command(command, label, Place(file, command.line), tree, testpaths, bool(entries))
             entries += found.entries
@@ -87,23 +87,6 @@ def _suite(step: Table, file: str, tree: Tree, testpaths: Sequence[str]) -> Suit
         place=Place(file, step.line),
         notes=tuple(notes),
     )
-
-
-def _scripts(lines: Sequence[Text]) -> Iterator[Text]:
-    """Neighbouring one-line commands as one script, each at its own line."""
-    script = ""
-    start = end = 0
-    for line in lines:
-        if script and line.line >= end:
-            script += "\n" * (line.line - end) + line
-        elif script:
-            yield Text(script, start)
-            script = ""
-        if not script:
-            script, start, end = str(line), line.line, line.line
-        end = line.line + line.count("\n")
-    if script:
-        yield Text(script, start)
 
 
 def _gpus(step: Table, agents: Sequence[str]) -> int | None:

@@ -30,6 +30,12 @@ _PYTEST_VALUES = {
 }
 # fmt: on
 _PREPARES = re.compile(r"prepar|preprocess|download|install|set ?up|convert|build|dataset|check out|checkout", re.I)
+# What the variables of a CI begin with that only its own machines have, by the beginning of its files.
+_OWN_VARIABLES = {
+    ".buildkite/": ("BUILDKITE_", "Buildkite"),
+    ".gitlab": ("CI_", "GitLab"),
+    ".circleci/": ("CIRCLE_", "CircleCI"),
+}
 _LOOKS = {"[", "test", "sleep", "ls", "cat", "df", "free", "date", "nvidia-smi", "npu-smi"}
 # Programs whose calls within a block of the shell make the block a preparation.
 # fmt: off
@@ -59,8 +65,9 @@ def read_command(
     entries = tuple(_entries(command, step, place, tree, testpaths, begun))
     if not entries:
         return _preparation(command, place, begun)
-    if run_only := [name for name in command.open if name.startswith("BUILDKITE_")]:
-        text = f"{', '.join(run_only)} is known to Buildkite only: {_one_line(command.raw)}"
+    start, kind = next((pair for file, pair in _OWN_VARIABLES.items() if place.file.startswith(file)), ("", ""))
+    if run_only := [name for name in command.open if start and name.startswith(start)]:
+        text = f"{', '.join(run_only)} is known to {kind} only: {_one_line(command.raw)}"
         return Read(note=Note(text, place), is_test=True)
     if command.trouble:
         text = f"{command.trouble}: {_one_line(command.raw)}"
@@ -223,6 +230,8 @@ def _runs_test(script: str, step: str, command: Command, begun: bool) -> bool:
         return False
     if _is_test_file(joined(command.folder, script)):
         return True
+    if not _TOOL_FOLDERS.isdisjoint(joined(command.folder, script).split("/")[:-1]):
+        return False
     is_meant = begun or re.search(r"\btests?\b", step, re.IGNORECASE) is not None
     return is_meant and not _PREPARES.search(f"{step} {script}")
 

@@ -18,11 +18,13 @@ _HOSTED = ("ubuntu-", "macos-", "windows-")
 _DECLARES = re.compile(r"^#?\s*NUM_GPUS\b", re.MULTILINE)
 
 
-def merge(found: Mapping[str, Found], fallbacks: Sequence[str], tree: Tree, base: str) -> Proposal:
-    """One proposal. The suites of ``fallbacks`` count only where no other source has any."""
-    suites = [suite for source, one in found.items() if source not in fallbacks for suite in one.suites]
-    if not any(suite.tests or suite.registered for suite in suites):
-        suites += [suite for source in fallbacks for suite in found[source].suites]
+def merge(found: Mapping[str, Found], fallbacks: Sequence[Sequence[str]], tree: Tree, base: str) -> Proposal:
+    """One proposal. The suites of ``fallbacks`` count only where no other source has any, nor a group before."""
+    late = set(chain.from_iterable(fallbacks))
+    suites = [suite for source, one in found.items() if source not in late for suite in one.suites]
+    for group in fallbacks:
+        if not any(suite.tests or suite.registered for suite in suites):
+            suites += [suite for source in group for suite in found[source].suites]
     notes = list(chain.from_iterable(one.notes for one in found.values()))
     suites = _entries_named(_named(_registered(suites, notes)))
     suites = [_with_gpu_note(suite, tree) for suite in suites]
@@ -45,6 +47,9 @@ def _registered(suites: Iterable[Suite], notes: list[Note]) -> list[Suite]:
     for suite in suites:
         if suite.registered:
             registrations[suite.name] = suite
+        elif suite.registers and suite.tests and suite.place.file.endswith(".py"):
+            # A table of tests, for the job that runs it.
+            registrations.setdefault(suite.name, replace(suite, registers=False))
         elif suite.registers:
             jobs.setdefault(suite.name, suite)
         elif suite.tests or suite.select:
@@ -54,7 +59,9 @@ def _registered(suites: Iterable[Suite], notes: list[Note]) -> list[Suite]:
     for name, job in jobs.items():
         if name in registrations:
             one = registrations.pop(name)
-            kept.append(replace(job, registered=one.registered, notes=(*one.notes, *job.notes)))
+            notes_of_both = (*one.notes, *job.notes)
+            tests = one.tests or job.tests
+            kept.append(replace(job, registered=one.registered, tests=tests, notes=notes_of_both))
         else:
             kept += [job] if job.tests else []
             notes.append(Note(f"the job {job.job} runs the suite {name}, which no test names", job.place))

@@ -229,6 +229,23 @@ def _shown(text: str) -> str:
     return _HIDDEN.sub(lambda match: f"${{{{ matrix.{match.group(1)} }}}}", text).replace(CLONED, "")
 
 
+def joined_lines(lines: Sequence[Text]) -> Iterator[Text]:
+    """Neighbouring one-line commands as one script, each at its own line."""
+    script = ""
+    start = end = 0
+    for line in lines:
+        if script and line.line >= end:
+            script += "\n" * (line.line - end) + line
+        elif script:
+            yield Text(script, start)
+            script = ""
+        if not script:
+            script, start, end = str(line), line.line, line.line
+        end = line.line + line.count("\n")
+    if script:
+        yield Text(script, start)
+
+
 def minutes(text: str) -> float | None:
     """A time limit that is a constant."""
     return float(text) if re.fullmatch(r"\d{1,4}(\.\d+)?", text) and float(text) else None

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import posixpath
+
 from trainci.adopt.proposal import Found, Note, Place
 from trainci.adopt.tree import Tree
 
+# By the beginning of the file's name.
 _FILES = {
-    ".gitlab-ci.yml": "GitLab CI",
-    ".circleci/config.yml": "CircleCI",
     ".travis.yml": "Travis CI",
-    "azure-pipelines.yml": "Azure Pipelines",
+    "azure-pipelines": "Azure Pipelines",
     "bitbucket-pipelines.yml": "Bitbucket Pipelines",
+    "appveyor.yml": "AppVeyor",
     "Jenkinsfile": "Jenkins",
-    "noxfile.py": "nox",
-    "tox.ini": "tox",
 }
 
 
 def read(tree: Tree) -> Found:
     """A note for each such file."""
-    here = ((file, kind) for file, kind in _FILES.items() if tree.is_file(file))
-    # pytest has its settings in that file, too.
-    runs = ((file, kind) for file, kind in here if kind != "tox" or "commands" in tree.read(file))
+    kinds = ((path, posixpath.basename(path)) for path in tree.files)
+    here = ((path, kind) for path, name in kinds for start, kind in _FILES.items() if name.startswith(start))
     text = "what {} runs is not read: an entry with its `path` or `command` carries a test over"
-    return Found(notes=tuple(Note(text.format(kind), Place(file, 1)) for file, kind in runs))
+    return Found(notes=tuple(Note(text.format(kind), Place(path, 1)) for path, kind in here))

@@ -1,0 +1,155 @@
+"""CircleCI: each job of a workflow that runs tests is a suite, written out as a job of GitHub's and read as that.
+
+Format: https://circleci.com/docs/configuration-reference/.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from trainci.adopt.jobs import read_job
+from trainci.adopt.placed import Items, NotYaml, Table, Text, Value, load_yaml
+from trainci.adopt.proposal import Found, Note, Place, Suite
+from trainci.adopt.pytest_config import test_paths
+from trainci.adopt.suites import of_job
+from trainci.adopt.tree import Tree
+
+_FILES = (".circleci/config.yml", ".circleci/config.yaml", ".circleci/continue_config.yml")
+_PARAMETER = re.compile(r"<<\s*(pipeline\.)?parameters\.([\w-]+)\s*>>")
+_MOST_DEPTH = 4
+
+
+def read(tree: Tree) -> Found:
+    """The suites of the configuration."""
+    suites: list[Suite] = []
+    notes: list[Note] = []
+    for file in _FILES:
+        if not tree.is_file(file):
+            continue
+        try:
+            document = load_yaml(tree.read(file))
+        except NotYaml as error:
+            notes.append(Note(f"is no YAML: {error}", Place(file, error.line)))
+            continue
+        if isinstance(document, Table):
+            suites += (suite for one in _calls(document) for suite in _suites(*one, document, file, tree))
+    return Found(tuple(suites), tuple(notes))
+
+
+def _calls(document: Table) -> Iterator[tuple[str, Table, Table]]:
+    """Each job with what a workflow gives it, and the workflow."""
+    jobs = document.table("jobs")
+    called: set[str] = set()
+    for workflow in document.table("workflows").values():
+        for one in workflow.items_of("jobs") if isinstance(workflow, Table) else ():
+            named = {str(one): Table({}, one.line)} if isinstance(one, Text) else one
+            for name, given in named.items() if isinstance(named, dict) else ():
+                if name in jobs:
+                    called.add(name)
+                    yield name, given if isinstance(given, Table) else Table({}, 1), workflow  # type: ignore[misc]
+    for name in jobs.keys() - called if not called else ():
+        yield name, Table({}, jobs.line), Table({}, 1)
+
+
+def _suites(name: str, given: Table, workflow: Table, document: Table, file: str, tree: Tree) -> Iterator[Suite]:
+    job = document.table("jobs").table(name)
+    axes = given.table("matrix").table("parameters")
+    values = {**_defaults(document.table("parameters")), **_defaults(job.table("parameters")), **_texts(given)}
+    values |= {key: Text(f"${{{{ matrix.{key} }}}}", given.line) for key in axes}
+    job = _filled(job, values)
+    executor = _executor(job, document, values)
+    machine = {**executor, **job}
+    docker = [one for one in _items(machine.get("docker")) if isinstance(one, Table)]
+    made = Table(
+        {
+            "steps": Items([*_steps(job.items_of("steps"), document, 0)], job.line),
+            "env": Table({**executor.table("environment"), **job.table("environment")}, job.line),
+            "runs-on": _text(machine.get("resource_class")),
+            "container": docker[0].text("image") if docker else Text("", job.line),
+        },
+        job.line,
+    )
+    if axes:
+        made["strategy"] = Table({"matrix": axes}, given.line)
+    shown = str(given.text("name") or name)
+    suites, reader = read_job(shown, made, Table({}, 1), file, tree, test_paths(tree))
+    scheduled = [
+        trigger.table("schedule").text("cron")
+        for trigger in workflow.items_of("triggers")
+        if isinstance(trigger, Table)
+    ]
+    branches = job.table("filters").table("branches") or given.table("filters").table("branches")
+    for suite in of_job(suites, reader, shown, Place(file, job.line)):
+        only = tuple(str(one) for one in branches.texts("only") if not one.startswith("/"))
+        yield replace(
+            suite,
+            always=bool(suite.tests) and not any(scheduled) and not given.texts("type"),
+            schedule=str(next(filter(None, scheduled), "")),
+            branches=only,
+        )
+
+
+def _executor(job: Table, document: Table, values: dict[str, Text]) -> Table:
+    written = job.get("executor")
+    name = written.text("name") if isinstance(written, Table) else written
+    found = document.table("executors").table(str(name)) if name else Table({}, job.line)
+    own = {**_defaults(found.table("parameters")), **(_texts(written) if isinstance(written, Table) else {})}
+    return _filled(found, {**values, **own})
+
+
+def _steps(steps: Items, document: Table, depth: int) -> Iterator[Table]:
+    """The steps as GitHub's; the configuration's own commands are written out."""
+    for step in steps:
+        named = {str(step): Text("", step.line)} if isinstance(step, Text) else step
+        for name, value in named.items() if isinstance(named, dict) else ():
+            table = value if isinstance(value, Table) else Table({}, getattr(value, "line", 1))
+            command = document.table("commands").table(name)
+            if name == "run":
+                yield _run(value)
+            elif name in ("when", "unless"):
+                yield from _steps(table.items_of("steps"), document, depth + 1) if depth < _MOST_DEPTH else ()
+            elif command and depth < _MOST_DEPTH:
+                inside = _filled(command, {**_defaults(command.table("parameters")), **_texts(table)})
+                yield from _steps(inside.items_of("steps"), document, depth + 1)
+
+
+def _run(value: Value) -> Table:
+    if isinstance(value, Text):
+        return Table({"run": value}, value.line)
+    table = value if isinstance(value, Table) else Table({}, 1)
+    made = Table({"run": table.text("command"), "name": table.text("name")}, table.line)
+    made["env"], made["working-directory"] = table.table("environment"), table.text("working_directory")
+    return made
+
+
+def _filled(table: Table, values: dict[str, Text]) -> Table:
+    def filled(value: Value) -> Value:
+        if isinstance(value, Text):
+            text = _PARAMETER.sub(lambda match: values.get(match.group(2), Text(match.group(), 1)), value)
+            return Text(text, value.line, quoted=value.quoted)
+        if isinstance(value, Items):
+            return Items([filled(child) for child in value], value.line)
+        return Table({key: filled(child) for key, child in value.items()}, value.line)
+
+    made = filled(table)
+    assert isinstance(made, Table)
+    return made
+
+
+def _defaults(parameters: Table) -> dict[str, Text]:
+    declared = parameters.items()
+    return {name: one.text("default") for name, one in declared if isinstance(one, Table) and "default" in one}
+
+
+def _texts(table: Table) -> dict[str, Text]:
+    return {name: value for name, value in table.items() if isinstance(value, Text)}
+
+
+def _items(value: Value | None) -> Items:
+    return value if isinstance(value, Items) else Items()
+
+
+def _text(value: Value | None) -> Text:
+    return value if isinstance(value, Text) else Text("", 1)

@@ -1,0 +1,22 @@
+"""The suites of a job of any CI, once its steps are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from trainci.adopt.proposal import Place, Suite
+from trainci.adopt.steps import StepReader
+
+
+def of_job(suites: Sequence[Suite], reader: StepReader, name: str, place: Place) -> Iterator[Suite]:
+    """Each with its place and with what could not be carried over; of no suite the latter only."""
+    if not suites and reader.unread:
+        yield Suite(name=name, notes=tuple(reader.unread))
+    for suite in suites:
+        named = replace(suite, place=place, notes=(*reader.notes, *reader.unread))
+        if suite.tests and not reader.registered:
+            yield named
+        for registered, parts in reader.registered.items():
+            jobs = parts if parts and parts > 1 else None
+            yield replace(named, name=registered, registers=True, jobs=jobs)
