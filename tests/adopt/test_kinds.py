@@ -410,10 +410,8 @@ def test_gitlab_jobs_are_suites_with_what_they_extend_and_include() -> None:
     )
     document = tomllib.loads(render(_proposal(files)))
     assert (document["project"]["image"], document["project"]["env"]) == ("lab/train:1", {"MODE": "fast"})
-    assert [(one["path"], one["env"]["LR"]) for one in made["rows"]["tests"]] == [
-        ("tests/unit", "1"),
-        ("tests/nightly", "1"),
-    ]
+    assert [one["path"] for one in made["rows"]["tests"]] == ["tests/unit", "tests/nightly"]
+    assert made["rows"]["env"]["LR"] == "1"
     assert "always" not in made["by-hand"]
     assert "allow_failure: here its failure counts" in [note.text for note in _left(files)]
 
