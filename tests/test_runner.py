@@ -12,6 +12,7 @@ from trainci.executors.base import Emit, Job, Show
 from trainci.executors.fake import FakeExecutor, Scripted
 from trainci.model import events
 from trainci.model.device import Device, Pool
+from trainci.model.diagnosis import Seen
 from trainci.model.project import Verdicts
 from trainci.model.run import Cause, Ending, Outcome, Phase, Run
 from trainci.model.selection import Refused, Selected, Selection
@@ -31,6 +32,7 @@ def exits(code: int) -> Scripted:
 
 LOST = Scripted(Ending(Cause.LOST, detail="the disk is full"))
 HANGS = Scripted(hangs=True)
+RAISED = 'Traceback (most recent call last):\n  File "a.py", line 1, in <module>\n    run()\n'
 
 
 class PassesWhenStopped(FakeExecutor):
@@ -151,6 +153,25 @@ def test_what_the_log_says_is_the_machines_fault_is_tried_again_as_often_as_the_
         words = outcomes(run)
         assert words["always.py"] == "machine's fault" and words["red.py"] == "failed"
         assert words["once.py"] == ("passed" if retries else "machine's fault")
+
+
+@pytest.mark.parametrize(
+    ("seen", "output", "outcome"),
+    [
+        (Seen(xid=(79,)), "", "machine's fault"),
+        (Seen(xid=(31,)), "", "failed"),
+        (Seen(device_lost=True), "RuntimeError: NCCL error: unhandled cuda error\n", "machine's fault"),
+        (Seen(foreign_memory=True), "torch.OutOfMemoryError: CUDA out of memory.\n", "machine's fault"),
+        (Seen(foreign_memory=False), "torch.OutOfMemoryError: CUDA out of memory.\n", "failed"),
+        (Seen(clock_jumped=True), "RuntimeError: Socket Timeout\n", "machine's fault"),
+        (Seen(disk_full=True), f"{RAISED}AssertionError: 0.1 < 0.2\n", "unsure"),
+        (Seen(kernel_oom=True), "", "unsure"),
+    ],
+)
+def test_what_the_lease_saw_is_evidence_of_a_verdict(tmp_path, seen, output, outcome):
+    scripted = Scripted(Ending(Cause.EXITED, 1, seen=seen), output)
+    run = Bench(tmp_path, [make_test("a.py")], {"a.py": [scripted, scripted]}).run()
+    assert outcomes(run) == {"a.py": outcome}
 
 
 def test_a_verdict_carries_its_rule_its_evidence_and_the_place(tmp_path):

@@ -26,6 +26,7 @@ from trainci.host.devices import virtual_devices
 from trainci.lease import protocol
 from trainci.model import events
 from trainci.model.device import Pool
+from trainci.model.diagnosis import Seen
 from trainci.model.run import Cause, Ending, Phase
 from trainci.model.tests import Test
 
@@ -333,13 +334,10 @@ WANT = "the kernel ended it for want of memory (memory.events of its cgroup)"
 @pytest.mark.parametrize(
     ("ended", "detail"),
     [
-        (
-            protocol.Ended(signal=9, oom_kills=1),
-            "the kernel ended it for want of memory (memory.events of its cgroup)",
-        ),
-        (protocol.Ended(137, oom_kills=2), WANT),
+        (protocol.Ended(signal=9, seen=Seen(kernel_oom=True)), WANT),
+        (protocol.Ended(137, seen=Seen(kernel_oom=True)), WANT),
         (protocol.Ended(signal=9), ""),
-        (protocol.Ended(1, oom_kills=1), ""),
+        (protocol.Ended(1, seen=Seen(kernel_oom=True)), ""),
     ],
 )
 def test_the_kernels_word_about_memory_is_kept_for_what_it_killed(ended, detail):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import signal
@@ -20,6 +21,7 @@ from trainci.lease.view import status
 # ids of processes.
 LEASE_WITH_PROBE = """
 import contextlib, pathlib, sys
+from trainci.errors import MachineError
 from trainci.lease import command
 from trainci.lease.store import health
 from trainci.lease.store.health import Probe
@@ -37,12 +39,15 @@ def session():
         file.write("opened ")
         yield
 def used(uuid):
+    if read(uuid + ".lost", ""):
+        raise MachineError("the driver does not know it")
     return int(read(uuid, "0"))
 def faults(uuid):
     return read(uuid + ".fault", "")
 def users(uuid):
     return tuple(map(int, read(uuid + ".users", "").split()))
 command.nvml_probe = lambda: Probe(session, used, faults, listen, users)
+health._OWN_MEMORY_RETURNS_S = 0.2
 health.unfit.__defaults__ = (float(sys.argv[2]),)
 sys.exit(command.main(sys.argv[3:]))
 """
@@ -54,10 +59,12 @@ def probed(host, tmp_path):
     started = []
     tmp_path.joinpath("memory").mkdir()
 
-    def start(*arguments, within="0.3"):
+    def start(*arguments, within="0.3", passed=()):
         flags = host.command(*arguments)[3:]
         command = [sys.executable, "-c", LEASE_WITH_PROBE, str(tmp_path / "memory"), within, *flags]
-        process = subprocess.Popen(command, env=host.environment, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command, env=host.environment, stdout=subprocess.PIPE, text=True, pass_fds=passed
+        )
         started.append(process)
         return process
 
@@ -189,3 +196,43 @@ def test_a_signal_ends_a_wait_at_the_gate(host, probed, tmp_path, until):
     os.kill(job.pid, signal.SIGTERM)
     assert job.wait(40) == 128 + signal.SIGTERM
     assert states(host)["cpu-0"].state == "free"
+
+
+def seen(probed, script="exit 1"):
+    """What was seen while a job ran that fails, by the report of its end."""
+    reading, writing = os.pipe()
+    try:
+        job = ("--count", "1", "--status-fd", str(writing), "--", "sh", "-c", script)
+        probed(*job, passed=(writing,)).wait(40)
+    finally:
+        os.close(writing)
+    with os.fdopen(reading) as reports:
+        return json.loads(reports.readlines()[-1])["seen"]
+
+
+def test_what_is_seen_of_a_sound_device_is_told_as_no_and_what_nobody_looked_at_as_unknown(probed):
+    found = seen(probed)
+    sound = ("device_lost", "ecc", "foreign_memory", "dirty_handover", "clock_jumped")
+    assert [found[name] for name in sound] == [False] * len(sound)
+    assert found["xid"] == []
+    assert found["container_restarted"] is None
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "name", "value"),
+    [
+        ("cpu-0.xid", "79", "xid", [79]),
+        ("cpu-0", str(2 << 30), "foreign_memory", True),
+        ("cpu-0.fault", "2 uncorrectable ECC errors", "ecc", True),
+        ("cpu-0.lost", "yes", "device_lost", True),
+    ],
+)
+def test_what_broke_a_device_while_a_job_ran_is_in_the_report_of_its_end(probed, tmp_path, file, text, name, value):
+    path = tmp_path / "memory" / file
+    assert seen(probed, f"printf %s {text!r} > {path}; exit 1")[name] == value
+
+
+def test_what_is_seen_without_a_probe_is_unknown(host):
+    command = host.command("--count", "1", "--status-fd", "1", "--", "false")
+    job = subprocess.run(command, env=host.environment, capture_output=True)
+    assert json.loads(job.stdout.splitlines()[-1])["seen"]["device_lost"] is None

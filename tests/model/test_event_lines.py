@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import json
 import types
+from dataclasses import fields
 from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainci.model import events
+from trainci.model.diagnosis import Seen
 from trainci.model.event_lines import KINDS, read_event, write_event
 from trainci.model.run import Cause, Ending, Phase
 
@@ -61,7 +63,8 @@ def test_every_event_comes_back_from_its_line_as_it_was(kind, data):
 
 def test_a_line_is_plain_json_with_the_words_of_the_causes_and_phases():
     said = json.loads(write_event(_ENDED))
-    ending = {"cause": "timed out", "exit_code": None, "signal": 15, "detail": "why"}
+    seen = dict.fromkeys((one.name for one in fields(Seen)), None)
+    ending = {"cause": "timed out", "exit_code": None, "signal": 15, "detail": "why", "seen": seen}
     head = {"kind": "ended", "at": 1.5, "test_id": "a.py", "attempt": 1, "phase": "execute"}
     assert said == {**head, "ending": ending, "results": None, "diagnosis": None}
 
@@ -118,3 +121,9 @@ def test_no_damage_to_a_line_gives_anything_but_an_event_or_a_value_error(event,
     except ValueError:
         return
     assert read_event(write_event(read)) == read
+
+
+def test_what_was_seen_of_the_devices_comes_back_with_an_ending():
+    seen = Seen(kernel_oom=False, xid=(79, 31), foreign_memory=True)
+    event = events.Ended(1.5, "a.py", 1, Phase.EXECUTE, Ending(Cause.EXITED, 1, seen=seen))
+    assert read_event(write_event(event)).ending.seen == seen

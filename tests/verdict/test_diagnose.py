@@ -68,3 +68,11 @@ def test_an_error_without_a_host_is_about_the_local_server_that_another_line_nam
 def test_an_assertion_is_the_codes_whatever_it_quotes_of_memory() -> None:
     quoted = raised("AssertionError: expected 'CUDA out of memory. Tried to allocate 2.00 GiB' to be raised")
     assert judged(*quoted, facts=Facts(exit_code=1, foreign_memory=True)).blame is Blame.CODE
+
+
+def test_a_server_that_fails_ends_its_own_processes_and_nobody_from_outside_did() -> None:
+    known = Facts(exit_code=1, kernel_oom=False)
+    killed = "RuntimeError: server process exited with exit code -9"
+    assert judged("exitcode  : -9 (pid: 4711)", facts=known).blame is Blame.MACHINE
+    quit_ = "Received sigquit from a child process. It usually means the child failed."
+    assert judged(quit_, "exitcode  : -9 (pid: 4711)", killed, facts=known).blame is Blame.UNSURE

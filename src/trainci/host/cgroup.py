@@ -120,16 +120,16 @@ def remove(path: str) -> None:
             Path(folder).rmdir()
 
 
-def oom_kills() -> int:
+def oom_kills() -> int | None:
     """How many processes the kernel has ended for want of memory in this process's cgroup and those below it.
 
-    0 where nothing says so: with version 1, or in the root of the host.
+    None where nothing says so: with version 1, or in the root of the host.
     """
     for own in _own():
         for line in (read_text(f"{own}/memory.events") or "").splitlines():
             if line.startswith("oom_kill "):
                 return int(line.split()[1])
-    return 0
+    return None
 
 
 def end_job(path: str, grace: float, on_exit: Callable[[int, int], None]) -> list[Process]:

@@ -15,5 +15,11 @@ def steady(wall: Callable[[], float], monotonic: Callable[[], float]) -> Callabl
     return lambda: monotonic() + offset
 
 
+def drift() -> tuple[float, float]:
+    """By how many seconds the Unix time, and the time with the host's sleep in it, are ahead of the steady one."""
+    monotonic = time.monotonic()
+    return time.time() - monotonic, time.clock_gettime(time.CLOCK_BOOTTIME) - monotonic
+
+
 # One for the whole process: times of different parts of it are compared.
 steady_time = steady(time.time, time.monotonic)

@@ -16,6 +16,15 @@ def read_text(path: str) -> str | None:
         return None
 
 
+def is_full(path: str) -> bool | None:
+    """Whether less than 1 MiB, or no new file, can be written where ``path`` is; None where that is nowhere."""
+    try:
+        found = os.statvfs(path)
+    except OSError:
+        return None
+    return found.f_bavail * found.f_frsize < 1 << 20 or (found.f_files > 0 and found.f_favail == 0)
+
+
 def remove(path: str) -> None:
     """Remove a file that may be gone already."""
     Path(path).unlink(missing_ok=True)

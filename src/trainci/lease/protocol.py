@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from trainci.model.diagnosis import NOTHING_SEEN, Seen
 
 COUNT = "--count"
 DEVICES_ALLOWED = "--devices-allowed"
@@ -69,8 +72,7 @@ class Ended:
     """The command and all that it started have ended: with exit ``code``, or by ``signal`` (one of them is None).
 
     ``time_limit``: it was ended for that. Sentences, or empty: ``lost`` when the machine is at fault, ``complaint``
-    when the command could not be started. ``oom_kills``: so many processes of the lease's cgroup the kernel ended
-    meanwhile for want of memory.
+    when the command could not be started. ``seen`` is what was seen of the devices and the host meanwhile.
     """
 
     code: int | None = None
@@ -78,7 +80,7 @@ class Ended:
     time_limit: bool = False
     lost: str = ""
     complaint: str = ""
-    oom_kills: int = 0
+    seen: Seen = NOTHING_SEEN
 
 
 Report = Waiting | Granted | Started | Ended
@@ -99,11 +101,16 @@ def load(line: bytes) -> Report:
 
     :raises ValueError: it holds none.
     """
-    fields = json.loads(line)
+    said = json.loads(line)
     try:
-        wanted = _KINDS[fields.pop("event")]
-        return wanted(
-            **{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
-        )
+        wanted = _KINDS[said.pop("event")]
+        return wanted(**{name: _value(value) for name, value in said.items()})
     except (AttributeError, KeyError, TypeError):
         raise ValueError(f"not a report of a lease: {line!r}") from None
+
+
+def _value(value: object) -> object:
+    if isinstance(value, dict):
+        values: dict[str, Any] = {field.name: _value(value[field.name]) for field in fields(Seen)}
+        return Seen(**values)
+    return tuple(value) if isinstance(value, list) else value

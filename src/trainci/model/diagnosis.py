@@ -46,20 +46,14 @@ class LogRule:
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What is known of an ending beside its log. None is *unknown*, which is not *no*.
+class Seen:
+    """What was seen of a job's devices and of its host. None is *unknown*, which is not *no*.
 
-    ``hung``: it showed no progress and was ended for it. ``kernel_oom``: the kernel ended a process of the job for
-    want of memory (``memory.events`` of its cgroup).
+    ``kernel_oom``: the kernel ended a process of the job for want of memory (``memory.events`` of its cgroup).
     ``xid``: the numbers of the Xid errors of its devices. ``foreign_memory``: a process that is not the job's had
-    memory on its devices. ``dirty_handover``: its devices were not clean when it got them. ``own_fault_code``: the
-    command ends by ``trainci.testing.main``, to which exit code 3 is the machine's fault.
+    memory on its devices. ``dirty_handover``: its devices were not clean when it got them.
     """
 
-    exit_code: int | None = None
-    signal: int | None = None
-    timed_out: bool | None = None
-    hung: bool | None = None
     kernel_oom: bool | None = None
     device_lost: bool | None = None
     xid: tuple[int, ...] | None = None
@@ -70,6 +64,23 @@ class Facts:
     shm_full: bool | None = None
     clock_jumped: bool | None = None
     container_restarted: bool | None = None
+
+
+NOTHING_SEEN = Seen()
+
+
+@dataclass(frozen=True)
+class Facts(Seen):
+    """What is known of an ending beside its log, with how its process ended.
+
+    ``hung``: it showed no progress and was ended for it. ``own_fault_code``: the command ends by
+    ``trainci.testing.main``, to which exit code 3 is the machine's fault.
+    """
+
+    exit_code: int | None = None
+    signal: int | None = None
+    timed_out: bool | None = None
+    hung: bool | None = None
     own_fault_code: bool | None = None
 
 

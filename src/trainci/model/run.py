@@ -6,7 +6,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from trainci.model.diagnosis import Diagnosis
+from trainci.model.diagnosis import NOTHING_SEEN, Diagnosis, Seen
 from trainci.model.tests import Test
 
 
@@ -54,13 +54,14 @@ class Ending:
     """How a process ended: its own ``exit_code``, or the ``signal`` that ended it; both None where it has neither.
 
     ``detail`` says what the machine did wrong, what the kernel says of it, or who hung and where, in a sentence
-    without an end.
+    without an end. ``seen`` is what its lease saw meanwhile, which does not make it another ending.
     """
 
     cause: Cause
     exit_code: int | None = None
     signal: int | None = None
     detail: str = ""
+    seen: Seen = field(default=NOTHING_SEEN, compare=False)
 
     @property
     def passed(self) -> bool:

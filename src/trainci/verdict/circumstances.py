@@ -29,6 +29,7 @@ _MACHINE: Mapping[str, str] = {
 def facts_of_attempt(ending: Ending, test: Test) -> Facts:
     """What is known of an attempt of ``test`` by how its process ended."""
     return Facts(
+        **vars(ending.seen),
         exit_code=ending.exit_code,
         signal=ending.signal,
         timed_out=ending.cause is Cause.TIMED_OUT,
@@ -57,6 +58,9 @@ def judge(candidates: Sequence[Candidate], facts: Facts) -> list[Candidate]:
     full = facts.disk_full is None and any(candidate.rule == "disk-full" for candidate in candidates)
     of_memory = replace(facts, disk_full=True) if full else facts
     judged = [_judged(each, of_memory if each.rule == "rank-bus-error" else facts) for each in candidates]
+    if any(candidate.rule == "inference-server" for candidate in candidates):
+        # One that fails ends its own processes by SIGKILL, which nobody outside did.
+        judged = [replace(each, blame=Blame.UNSURE) if each.rule == "rank-sigkill" else each for each in judged]
     if any(candidate.rule == "local-server-gone" for candidate in judged):
         # An error that names no host is then about the server that another line names.
         return [each for each in judged if each.rule != "network" or _HOST.search(each.evidence)]

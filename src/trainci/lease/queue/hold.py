@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterable
 
+from trainci.errors import MachineError
 from trainci.host import cgroup
 from trainci.host.processes import Process, end, marked, owner
 from trainci.lease.protocol import DEVICES_VARIABLE, LEASE_VARIABLE
@@ -16,13 +17,14 @@ from trainci.lease.queue.tickets import waiting
 from trainci.lease.store.claims import claim
 from trainci.lease.store.directory import Directory, remove_nested
 from trainci.lease.store.files import remove
-from trainci.lease.store.health import Probe, broken_by, quarantine
+from trainci.lease.store.health import Probe, broken_by, forgiven, quarantine, seen
 from trainci.lease.store.leases import find, identity
 from trainci.lease.store.locks import is_held, take, try_lock
 from trainci.lease.store.mutex import Mutex
 from trainci.lease.store.ports import take_block
 from trainci.lease.store.records import Record, Request
 from trainci.model.device import Device
+from trainci.model.diagnosis import NOTHING_SEEN, Seen
 
 
 class Lease:
@@ -52,6 +54,7 @@ class Lease:
         # How its devices are asked about their health; None for those that need no asking.
         self.probe: Probe | None = None
         self._xids: Callable[[], Iterable[tuple[str, int]]] = tuple
+        self._heard: list[tuple[str, int]] = []
 
     def take_ports(self) -> None:
         """Take a block of ports, held like the devices.
@@ -69,6 +72,22 @@ class Lease:
         if self.probe is not None:
             self._xids = self.probe.listen(self.record.devices)
 
+    def seen(self) -> Seen:
+        """What is to be seen of its devices once no process of the job is left; nothing without a probe."""
+        if self.probe is None:
+            return NOTHING_SEEN
+        known = {uuid: forgiven(self.directory, uuid) for uuid in self.record.devices}
+        try:
+            return seen(self.probe, known, (xid for _, xid in self._hear()), time.sleep)
+        except MachineError:
+            # The driver as a whole: whose fault that is, nobody can say.
+            return Seen(xid=tuple(xid for _, xid in self._heard))
+
+    def _hear(self) -> list[tuple[str, int]]:
+        """The Xid errors so far, each with its device."""
+        self._heard += self._xids()
+        return self._heard
+
     def hand_over(self) -> None:
         """Release everything and wake whoever is next. Call it when no process of the job is left.
 
@@ -76,7 +95,7 @@ class Lease:
         :raises MachineError: the lock directory is gone, or others keep it; nothing is held any more.
         """
         try:
-            for uuid, reason in broken_by(self._xids()).items():
+            for uuid, reason in broken_by(self._hear()).items():
                 quarantine(self.directory, uuid, reason, time.time())
         finally:
             self._hand_over()

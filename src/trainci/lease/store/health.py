@@ -9,22 +9,26 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 
+from trainci.errors import MachineError
 from trainci.host import devices
 from trainci.host.processes import owner
 from trainci.lease.store.directory import Directory
 from trainci.lease.store.files import read_text
 from trainci.lease.store.ledger import user_name
 from trainci.lease.store.records import BROKEN
+from trainci.model.diagnosis import Seen
 from trainci.text import listed, printable
 
 # A driver keeps some memory of an idle GPU for itself (up to about 600 MiB was seen with persistence mode and MPS).
 IDLE_BYTES = 1 << 30
 # The memory of a killed CUDA job returns within a second or two.
 IDLE_WITHIN_S = 15.0
+# What is in use longer than this after the end of a job is not what the job had.
+_OWN_MEMORY_RETURNS_S = 3.0
 _LOOK_AGAIN_S = 0.05
 # Who is still seen on it after this time is not just ending.
 _GONE_WITHIN_S = 2.0
@@ -160,6 +164,25 @@ def nvml_probe() -> Probe:
 def broken_by(xids: Iterable[tuple[str, int]]) -> dict[str, str]:
     """Why the devices that reported these Xid errors are to be quarantined, by id."""
     return {uuid: f"Xid {xid} while a job ran on it" for uuid, xid in xids if xid not in _OF_PROGRAMS}
+
+
+def seen(probe: Probe, uuids: Mapping[str, str], xids: Iterable[int], pause: Callable[[float], None]) -> Seen:
+    """What is to be seen of the devices of a job, which were clean before, once no process of it is left.
+
+    ``uuids`` maps their ids to the faults that they had before; between two looks ``pause`` is called with seconds.
+    """
+    lost = broken = foreign = False
+    with probe.session():
+        for uuid, fault_before in uuids.items():
+            try:
+                found = unfit(probe, uuid, fault_before, pause, _OWN_MEMORY_RETURNS_S)
+                broken = broken or (found is not None and found.broken)
+                foreign = foreign or (found is not None and not found.broken)
+            except MachineError:
+                lost = True
+    return Seen(
+        device_lost=lost, ecc=broken and not lost, foreign_memory=foreign, dirty_handover=False, xid=tuple(xids)
+    )
 
 
 def unfit(

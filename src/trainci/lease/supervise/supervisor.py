@@ -18,6 +18,7 @@ from trainci.lease.protocol import Ended, Report, Started, dump
 from trainci.lease.queue.hold import Lease
 from trainci.lease.store.directory import Directory
 from trainci.lease.store.records import FOREVER, Request, load_record
+from trainci.model.diagnosis import Seen
 
 # What ends a job. The one that is listened to besides is SIGCHLD.
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -156,8 +157,9 @@ class Supervisor:
         else:
             # Before the wrapper hears of it, and hands the devices on.
             lease.give_claims_away()
-        kills = cgroup.oom_kills() - kills_before
-        self._tell(replace(ending(self._status or 0, limited, lost), oom_kills=kills))
+        kills = cgroup.oom_kills()
+        killed = None if kills is None or kills_before is None else kills > kills_before
+        self._tell(replace(ending(self._status or 0, limited, lost), seen=Seen(kernel_oom=killed)))
         while left and reap(self._note):
             pipe.wait()
         while not cgroup.end(self._group):

@@ -17,12 +17,15 @@ import os
 import select
 import signal
 import socket
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
 
 from trainci.errors import EXIT_MACHINE, MachineError
 from trainci.host import cgroup
+from trainci.host.clock import drift
+from trainci.host.files import is_full
 from trainci.host.processes import (
     SignalPipe,
     become_subreaper,
@@ -35,10 +38,13 @@ from trainci.lease.protocol import Ended, Started, load
 from trainci.lease.queue.hold import Lease
 from trainci.lease.queue.tickets import Ticket
 from trainci.lease.supervise.supervisor import ENDING_SIGNALS, Job, Supervisor, ending, grant
+from trainci.model.diagnosis import Seen
 
 EXIT_TIME_LIMIT = 124
 # A supervisor that has not ended the job this long after the grace period is stopped, or worse.
 _SUPERVISOR_LATE_S = 3.0
+# Corrections of a clock that is kept are far smaller; a watchdog's patience is far longer.
+_CLOCK_JUMPS_S = 10.0
 
 
 def exit_code(ended: Ended, stopped_by: int) -> int:
@@ -52,6 +58,20 @@ def exit_code(ended: Ended, stopped_by: int) -> int:
         return EXIT_MACHINE
     code = 128 + ended.signal if ended.signal else ended.code or 0
     return code or (EXIT_TIME_LIMIT if ended.time_limit else 0)
+
+
+def _seen(lease: Lease, by_supervisor: Seen, drift_before: tuple[float, float]) -> Seen:
+    """What was seen while a job ran that failed; what nobody looked at stays unknown."""
+    jumped = any(abs(now - before) > _CLOCK_JUMPS_S for now, before in zip(drift(), drift_before, strict=True))
+    # Only what is full is told: of a disk that has room now, nobody knows whether it had before.
+    full = any(is_full(path) for path in (os.curdir, tempfile.gettempdir()))
+    return replace(
+        lease.seen(),
+        kernel_oom=by_supervisor.kernel_oom,
+        clock_jumped=jumped,
+        disk_full=full or None,
+        shm_full=is_full("/dev/shm") or None,
+    )
 
 
 class Wrapper:
@@ -121,7 +141,10 @@ class Wrapper:
             self._fork(lease)
         lease.give_claims_away()
         lease.listen()
+        drift_before = drift()
         ended = self._follow(lease.record.cgroup, deadline, started)
+        if (ended.code, ended.time_limit) != (0, False) and not self._stuck:
+            ended = replace(ended, seen=_seen(lease, ended.seen, drift_before))
         if self._stuck:
             # The supervisor stays, and keeps the devices until the kernel lets go of that process.
             lease.detach()
