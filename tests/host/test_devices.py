@@ -14,6 +14,7 @@ from trainci.host import devices
 from trainci.host.devices import nvidia
 from trainci.lease import command
 from trainci.lease.options import parse
+from trainci.model.look import Usage
 
 has_gpu = pytest.mark.skipif(not devices.discover(), reason="no GPU on this host")
 has_no_gpu = pytest.mark.skipif(bool(devices.discover()), reason="this host has a GPU")
@@ -88,6 +89,7 @@ class Driver:
             "nvmlDeviceGetHandleByUUID": str,
             "nvmlDeviceGetUUID": str,
             "nvmlDeviceGetMemoryInfo": lambda handle: self.fail() if self.lost else SimpleNamespace(used=0),
+            "nvmlDeviceGetUtilizationRates": self.utilization,
             "nvmlDeviceIsMigDeviceHandle": lambda handle: handle.startswith("MIG-"),
             "nvmlDeviceGetDeviceHandleFromMigDeviceHandle": lambda handle: "GPU-a",
             "nvmlDeviceGetGpuInstanceId": lambda handle: int(handle[-1]),
@@ -104,6 +106,11 @@ class Driver:
     def opened(self, change):
         self.openings += self.users == 0
         self.users += change
+
+    def utilization(self, handle):
+        if handle.startswith("MIG-"):
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+        return SimpleNamespace(gpu=37)
 
     def fail(self):
         raise pynvml.NVMLError(pynvml.NVML_ERROR_GPU_IS_LOST)
@@ -140,6 +147,16 @@ def test_questions_of_one_session_open_nvml_once(driver):
     assert (driver.openings, driver.users) == (1, 0)
     devices.memory_used("GPU-a")
     assert (driver.openings, driver.users) == (2, 0)
+
+
+def test_the_usage_of_gpus_is_told_in_one_opening_and_of_virtual_devices_nothing(driver):
+    assert devices.usage(["cpu-0"]) == ()
+    assert driver.openings == 0
+    assert devices.usage(["GPU-a", "MIG-1"]) == (Usage("GPU-a", 37, 0), Usage("MIG-1", None, 0))
+    assert (driver.openings, driver.users) == (1, 0)
+    driver.lost = True
+    with pytest.raises(MachineError, match="GPU is lost"):
+        devices.usage(["GPU-a"])
 
 
 class Host(Driver):

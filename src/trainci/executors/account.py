@@ -124,6 +124,8 @@ class Account:
             case protocol.Waiting():
                 self._emit(events.Waiting(now, *self._of_job, report.ahead, report.why))
             case protocol.Granted():
+                if self._onlooker is not None:
+                    self._onlooker.granted(report.devices)
                 self._emit(events.Granted(now, *self._of_job, report.devices))
             case protocol.Started():
                 if self._onlooker is not None:

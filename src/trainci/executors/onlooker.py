@@ -6,14 +6,16 @@ import contextlib
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from trainci.errors import MachineError
 from trainci.executors.base import Job
+from trainci.host import devices
 from trainci.looks import tree
-from trainci.looks.report import lines_of
+from trainci.looks.report import lines_of, lines_of_usage
 from trainci.looks.taking import look
-from trainci.model.look import Look
+from trainci.model.look import Look, Usage
 from trainci.paths import RunPaths
 from trainci.verdict.progress import Glance, Said, is_hung, places_of, silent_since
 from trainci.verdict.who_hung import who
@@ -42,9 +44,14 @@ class Onlooker:
         self._said = Said()
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
+        self._devices: Sequence[str] = ()
         self.hung = False
         self.sentence = ""
         self.written: tuple[str, ...] = ()
+
+    def granted(self, devices: Sequence[str]) -> None:
+        """The job holds these devices."""
+        self._devices = devices
 
     def begin(self, pid: int) -> None:
         """The job's command runs, as process ``pid``."""
@@ -75,12 +82,12 @@ class Onlooker:
                 seen = look(pid, self._folder, now) if silent or now >= look_at else None
                 glances = [*(g for g in glances if g.at >= now - 2 * window), self._glance(pid, now, seen)]
                 if seen is not None and is_hung(glances, window):
-                    self._write_down(seen, now - silent_since(glances))
+                    self._write_down(seen, glances)
                     self.hung = True
                     self._end()
                     return
                 if seen is not None and now >= look_at:
-                    self._write_down(seen, now - silent_since(glances))
+                    self._write_down(seen, glances)
                     look_at = float("inf")
 
     def _glance(self, pid: int, now: float, seen: Look | None) -> Glance:
@@ -90,11 +97,21 @@ class Onlooker:
             _size(RunPaths.metrics(self._job.log)),
             tree.written(processes, self._folder),
         )
-        return Glance(now, facts, None if seen is None else places_of(seen, tree.is_service))
+        if seen is None:
+            return Glance(now, facts)
+        return Glance(now, facts, places_of(seen, tree.is_service), self._usage())
 
-    def _write_down(self, seen: Look, seconds: float) -> None:
-        self.sentence = who(seen, seconds)
-        self.written = lines_of(seen)
+    def _usage(self) -> tuple[Usage, ...]:
+        try:
+            return devices.usage(self._devices)
+        except MachineError:
+            return ()
+
+    def _write_down(self, seen: Look, glances: Sequence[Glance]) -> None:
+        since = silent_since(glances)
+        usages = [usage for glance in glances if glance.at >= since for usage in glance.usage]
+        self.sentence = who(seen, seen.at - since)
+        self.written = (*lines_of(seen), *lines_of_usage(usages, seen.at - since))
 
 
 def _size(path: Path) -> int:

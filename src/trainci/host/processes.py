@@ -196,7 +196,7 @@ def marked(name: str, part: str, among: Iterable[Process] | None = None, separat
     return [
         each
         for each in (processes() if among is None else among)
-        if each.pid != os.getpid() and part.encode() in _variable(each.pid, name).split(separator.encode())
+        if each.pid != os.getpid() and part.encode() in variable(each.pid, name).split(separator.encode())
     ]
 
 
@@ -207,7 +207,8 @@ def owner(pid: int) -> int | None:
     return int(uids[0]) if uids else None
 
 
-def _variable(pid: int, name: str) -> bytes:
+def variable(pid: int, name: str) -> bytes:
+    """The value that the process was started with in its environment; empty where there is none to be read."""
     try:
         variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:

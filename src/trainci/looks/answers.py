@@ -47,14 +47,14 @@ def _group(said: object) -> Group | None:
     if not isinstance(said, Mapping) or not isinstance(said.get("ranks"), list):
         return None
     ranks = [rank for each in said["ranks"][:_MOST_RANKS] if (rank := _number(each)) is not None]
-    name = said.get("what") or said.get("name")
-    if name == "undefined":
-        name = said.get("name")
+    what = str(said.get("what", ""))
     return Group(
-        _short(str(name)),
+        _short(str(said.get("name", ""))),
         tuple(ranks),
         _operation(said.get("last")),
         _operation(said.get("waits")),
+        # As torch calls a group that nobody said anything of.
+        "" if what == "undefined" else _short(what),
     )
 
 

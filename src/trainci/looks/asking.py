@@ -49,7 +49,7 @@ class Asking:
             return {pid: said for pid, file in files.items() if (said := os.pread(file, _LARGEST, 0))}
 
     def groups(self, asked: Iterable[Process], patience: float) -> dict[int, bytes]:
-        """What each process wrote of its process groups within ``patience`` seconds."""
+        """What each process that uses torch.distributed wrote of its groups within ``patience`` seconds."""
         waiting = {process.pid for process in asked if self._ask(process.pid)}
         found: dict[int, bytes] = {}
         give_up_at = time.monotonic() + patience
@@ -60,7 +60,7 @@ class Asking:
                     waiting.discard(pid)
             if waiting:
                 time.sleep(_LOOK_AGAIN_S)
-        return found
+        return {**dict.fromkeys(waiting, b""), **found}
 
     def _ask(self, pid: int) -> bool:
         try:

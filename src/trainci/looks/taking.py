@@ -29,8 +29,8 @@ def look(command: int, folder: Path, at: float) -> Look:
 
 
 def _process(found: Process, stacks: dict[int, bytes], groups: dict[int, bytes]) -> ProcessLook:
-    said = answers.groups(groups[found.pid]) if found.pid in groups else None
-    rank, world_size, known = said or (None, None, None)
+    said = answers.groups(groups.get(found.pid, b""))
+    rank, world_size, known = said or (*_told(found), None)
     return ProcessLook(
         found.pid,
         found.parent,
@@ -41,7 +41,14 @@ def _process(found: Process, stacks: dict[int, bytes], groups: dict[int, bytes])
         rank,
         world_size,
         known,
+        mute=said is None and found.pid in groups,
     )
+
+
+def _told(found: Process) -> tuple[int | None, int | None]:
+    """Rank and world size by the environment, of the rank itself and not of what it started."""
+    told = tree.rank(found.pid)
+    return (None, None) if told == tree.rank(found.parent) else told
 
 
 def _unasked(found: Process) -> ProcessLook:

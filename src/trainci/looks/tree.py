@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
+from trainci.host import processes
 from trainci.host.files import read_text
-from trainci.host.processes import Process, below, process, processes
+from trainci.host.processes import Process, below, process
 from trainci.probe import SIGNAL
 from trainci.text import printable
 
@@ -32,7 +33,7 @@ def of_job(command: int) -> list[Process]:
     first = process(command)
     if first is None:
         return []
-    everything = processes()
+    everything = processes.processes()
     return [each for each in below({first.parent}, everything) if each.state not in "ZX"][:_MOST]
 
 
@@ -40,6 +41,13 @@ def words(pid: int) -> str:
     """The command of a process on one line."""
     text = (read_text(f"/proc/{pid}/cmdline") or "").rstrip("\0")[:_LONGEST_COMMAND].replace("\0", " ")
     return printable(text or (read_text(f"/proc/{pid}/comm") or "").strip())
+
+
+def rank(pid: int) -> tuple[int | None, int | None]:
+    """Rank and world size as torchrun and others tell a process by its environment."""
+    found = [processes.variable(pid, name).decode("ascii", "replace") for name in ("RANK", "WORLD_SIZE")]
+    number, size = (int(text) if text.isdecimal() and len(text) < 8 else None for text in found)
+    return number, size
 
 
 def is_service(command: str) -> bool:

@@ -36,13 +36,15 @@ class Operation:
 class Group:
     """A process group of torch.distributed as one of its ranks knows it.
 
-    ``last`` is the operation that this rank began last, ``waits`` the first of those that are not done.
+    ``name`` is torch's own, ``what`` says what it is for, where somebody said so. ``last`` is the operation that
+    this rank began last, ``waits`` the first of those that are not done.
     """
 
     name: str
     ranks: tuple[int, ...]
     last: Operation | None = None
     waits: Operation | None = None
+    what: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class ProcessLook:
 
     ``command`` are its words, ``state`` is the kernel's letter, ``waits_in`` the function of the kernel that it
     waits in, empty where it does not say. ``threads``, the main thread last, are None where it did not answer;
-    ``groups`` are None where it uses no torch.distributed.
+    ``groups`` are None where it uses no torch.distributed, or is ``mute``: it uses it, and does not say how.
     """
 
     pid: int
@@ -63,14 +65,15 @@ class ProcessLook:
     rank: int | None = None
     world_size: int | None = None
     groups: tuple[Group, ...] | None = None
+    mute: bool = False
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What NVML says of a device: how busy it is in percent, and its memory in use in bytes."""
+    """A device (by its id): how busy it is in percent, None where nobody says, and its memory in use in bytes."""
 
     device: str
-    percent: int
+    percent: int | None
     memory: int
 
 

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from trainci.model.look import Look, StackFrame
+from trainci.model.look import Look, StackFrame, Usage
 
 # A program that polls is, now and then, caught between two waits: so many looks may find it elsewhere.
 _ELSEWHERE = 1
@@ -23,12 +23,14 @@ _LONGEST_TAIL = 4096
 class Glance:
     """What is known of a job at the time ``at``; each of ``facts`` is a value that differs once there is progress.
 
-    ``places`` (see ``places_of``) are None where nobody looked.
+    ``places`` (see ``places_of``) are None where nobody looked. How its devices were used is no progress: a rank
+    that waits keeps its own busy.
     """
 
     at: float
     facts: tuple[object, ...]
     places: Mapping[int, int] | None = None
+    usage: tuple[Usage, ...] = ()
 
 
 def silent_since(glances: Sequence[Glance]) -> float:

@@ -1,0 +1,69 @@
+"""Who hung, on two NVIDIA GPUs: ranks of NCCL that wait, a stream that waits for ever, a kernel that does not end.
+
+Run from the repository's root: ``PYTHONPATH=src python3 -m benchmarks.hangs_gpu``. Needs torch, two GPUs, and what
+trainci needs, all of it on the ``PYTHONPATH``; about four minutes. Prints a table and writes it to
+benchmarks/results/hangs_gpu.md; exits with 1 when somebody is not named, or not in time.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.hangs.observe import Seen, expected, observe, repository
+from trainci.host import devices
+
+WINDOW_S = 15.0
+# So long after the window it may be named.
+WITHIN_S = 5.0
+LIMIT_S = 150.0
+PATIENCE_S = 240.0
+SHAPES = Path(__file__).parent / "hangs" / "gpu"
+RECORD = Path(__file__).parent / "results" / "hangs_gpu.md"
+
+
+def main() -> int:
+    """Run each shape; the exit code."""
+    found = devices.discover()
+    if len(found) < 2:
+        sys.stderr.write("this needs two NVIDIA GPUs.\n")
+        return 1
+    lines = [f"{found[0].name}, {platform.release()}, Python {platform.python_version()}, torch {_torch()}", ""]
+    lines += [f"Stall window {WINDOW_S:g} s; {time.strftime('%Y-%m-%d')}.", ""]
+    lines += ["| shape | named | after the last was stuck | verdict | GPUs over the window |"]
+    lines += ["|---|---|---|---|---|"]
+    failed = 0
+    for shape in sorted(SHAPES.glob("*.py")):
+        with repository(shape, WINDOW_S, LIMIT_S) as root:
+            (seen,) = observe(root, "0,1", PATIENCE_S)
+        named = seen.outcome == "hung" and expected(shape).search(seen.sentence) is not None
+        in_time = seen.late is not None and seen.late <= WINDOW_S + WITHIN_S
+        failed += not (named and in_time)
+        lines.append(_row(shape, named, in_time, seen))
+        print(lines[-1], flush=True)
+        if not named:
+            print(seen.output[-6000:], flush=True)
+    lines += ["", f"{failed} shapes were not named, or not in time."]
+    RECORD.write_text("# Who hung, on GPUs\n\n" + "\n".join(lines) + "\n")
+    print("\n".join(lines))
+    return 1 if failed else 0
+
+
+def _row(shape: Path, named: bool, in_time: bool, seen: Seen) -> str:
+    late = "not known" if seen.late is None else f"{seen.late:.1f} s{'' if in_time else ' (late)'}"
+    usage = "; ".join(dict.fromkeys(re.findall(r"trainci: (device .*)", seen.output)))
+    cells = (shape.stem, "yes" if named else "NO", late, f"{seen.outcome}: {seen.sentence}", usage)
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _torch() -> str:
+    import torch
+
+    return str(torch.__version__)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
