@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainci.catalog.lost_in_shell import lost_in_shell, pytest_calls
+from trainci.catalog.lost_in_shell import read_shell
 
 CERTAIN = [
     "pytest tests | tee log",
@@ -23,6 +25,54 @@ CERTAIN = [
     "set -e\npytest tests || exit 0",
     "pytest tests || echo 'some tests failed'",
     "set -e\ntrap 'rm -f x; exit 0' EXIT\npython train.py",
+    "end() { echo bye; exit 0; }\ntrap end EXIT\npython train.py",
+    "trap 'exit 0' ERR\npython train.py",
+    "set -e\npython a.py || echo failed",
+    "pytest a\necho done",
+    "pytest a; true",
+    "set +e\npython a.py; exit 0",
+    "pytest a |& tee log",
+    "pytest a || { echo failed; }",
+    "pytest a || (\n  echo failed\n)",
+    "pytest a && echo good || echo bad",
+    "set -e\npytest a && echo good\necho done",
+    "timeout 60 uv run python a.py || echo failed",
+    "if pytest a; then echo good; fi",
+    "if ! pytest a; then echo bad; fi",
+    "if pytest a; then\n  echo good\nelse\n  echo bad\nfi",
+    "! python a.py",
+    "python a.py &\nwait",
+    "nohup python a.py > log 2>&1 &\nsleep 1",
+    "(python a.py; echo done)",
+    "{ python a.py; true; }",
+    "export x=$(python a.py)",
+    "run() {\n  local x=$(python a.py)\n}\nrun",
+    "echo `pytest a`",
+    "bash -c 'python a.py || true'",
+    'bash -c "python a.py | tee log"',
+    "eval 'python a.py || true'",
+    "run() { python a.py; echo done; }\nset -e\nrun || exit 1",
+    "run() {\n  pytest a\n}\nif run; then echo good; fi",
+    "CMD='python a.py'\n$CMD || true",
+    "./all_tests.sh || true",
+    "bash all_tests.sh; echo done",
+    "source all_tests.sh || true",
+    "make test || true",
+    "for t in a b; do\n  python $t || echo bad\ndone",
+    "find tests -name '*.py' -exec python {} \\;",
+    "script -c 'pytest a' log",
+    "sbatch job.sh",
+    "docker run -d image pytest a",
+    "ray job submit --no-wait -- python a.py",
+    "pytest --setup-plan a",
+    "python --version",
+    # Nothing ever comes to the test.
+    "run() {\n  pytest a\n}",
+    "#!/bin/bash\nset -euo pipefail\nexport A=1\nfunction run {\n  pytest a\n}",
+    "run() { pytest a; }",
+    "exit 0\npytest a",
+    "echo hello\nexit\npytest a",
+    "exec echo hello\npytest a",
 ]
 PERHAPS = [
     "python a.py\npython b.py",
@@ -30,10 +80,15 @@ PERHAPS = [
     "for t in a b; do\n  pytest $t\ndone",
     "for t in a b; do pytest $t; done",
     "set -e\nset +e\npython a.py\npython b.py",
-    "set -e\npython a.py || echo failed",
     "python server.py &\npython client.py",
-    "pytest a\necho done",
     "#!/bin/bash -e\npython a.py\npython b.py",
+    "python a.py | tee log\npython b.py",
+    "set -e\npython a.py && echo good\npython b.py",
+    'if [ -n "$RUN_IT" ]; then\n  python a.py\nfi',
+    '[ -z "$RUN_IT" ] || python a.py',
+    '[ -n "$RUN_IT" ] || exit 0\npython a.py',
+    "if [[ -z $RUN_IT ]]; then\n  echo skipped\n  exit 0\nfi\npytest a",
+    "case $RUN_IT in\n  yes) python a.py ;;\nesac",
 ]
 SOUND = [
     "python train.py",
@@ -56,45 +111,107 @@ SOUND = [
     "trap 'rm -f x' EXIT\nset -e\npython a.py",
     "set -e\nfor t in a b; do\n  pytest $t\ndone",
     "for n in 1 2; do\n  python a.py || exit 1\ndone",
+    "until python a.py; do sleep 1; done",
+    "pytest a || pytest --lf a",
+    "pytest a || { cat log; exit 1; }",
+    "trap 'rm -f x; exit' EXIT\npython a.py",
+    "failed=0\npython a.py || failed=1\npython b.py || failed=1\nexit $failed",
+    'for t in a b; do\n  pytest $t || bad=$((bad + 1))\ndone\n[ -z "$bad" ] || exit 1',
+    "python a.py &\npid=$!\nwait $pid",
+    "python a.py\nif [ $? -ne 0 ]; then exit 1; fi\necho done",
+    "run() {\n  set -e\n  python a.py\n}\nrun",
+    "run() { pytest a || return 1; }\nrun",
+    "case $1 in\n  a) python a.py ;;\n  *) python b.py ;;\nesac",
+    "bash -ec 'python a.py; echo done'",
+    "set -e\nversion=$(python -c 'print(1)')\npytest a",
+    "docker run --rm image pytest a",
+    "sbatch --wait job.sh",
+    "find tests -name '*.py' -exec python {} +",
+    "exec python a.py",
+    "echo hello",
+    "(cd sub && python a.py)",
+    "cmake --build . && ctest",
+    "args=(\n  --a 1\n  --b 2\n)\npython a.py ${args[@]}",
 ]
 
 
 @pytest.mark.parametrize("text", CERTAIN)
 def test_a_result_that_goes_nowhere_is_found_for_certain(text: str) -> None:
-    lost = lost_in_shell(text)
+    lost = read_shell(text).lost
     assert [one.certain for one in lost] == [True]
 
 
 @pytest.mark.parametrize("text", PERHAPS)
 def test_what_may_go_nowhere_is_told_and_not_refused(text: str) -> None:
-    lost = lost_in_shell(text)
+    lost = read_shell(text).lost
     assert lost and not any(one.certain for one in lost)
 
 
 @pytest.mark.parametrize("text", SOUND)
 def test_a_script_that_heeds_its_results_is_left_alone(text: str) -> None:
-    assert lost_in_shell(text) == ()
+    script = read_shell(text)
+    assert script.lost == () and not script.idle
 
 
-@pytest.mark.parametrize("text", ["false | tee log", "set -e\nfalse | cat", "false || true", "false\necho done"])
+@pytest.mark.parametrize("text", [*(text for text in CERTAIN if "python a.py" in text)])
 def test_such_a_script_is_green_over_a_failure(text: str, tmp_path: Path) -> None:
     """That these are faults is no opinion: the shell itself exits with 0."""
-    assert subprocess.run(["bash", "-c", text], cwd=tmp_path, capture_output=True).returncode == 0
+    for name in ("python", "uv", "ray"):
+        (tmp_path / name).write_text(f"#!/bin/sh\nexit {int(name != 'ray')}\n")
+        (tmp_path / name).chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "-c", text], cwd=tmp_path, capture_output=True, env=environment)
+    assert done.returncode == 0, done
+
+
+RED = [text for text in SOUND if "python a.py" in text and not text.startswith(("until", "ray"))]
+
+
+@pytest.mark.parametrize("text", RED)
+def test_a_script_that_is_left_alone_is_red_over_a_failure(text: str, tmp_path: Path) -> None:
+    (tmp_path / "python").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "python").chmod(0o755)
+    (tmp_path / "sub").mkdir()
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "-c", text, "x", "a"], cwd=tmp_path, capture_output=True, env=environment)
+    assert done.returncode != 0, done
+
+
+def test_a_script_that_runs_nothing_is_idle() -> None:
+    for text in ("", "# a comment\n", "A=1\nexport B=2\nset -e\n", "exit 0\n"):
+        assert read_shell(text).idle, text
+
+
+def test_a_pytest_that_always_runs_is_told_from_one_that_may_not() -> None:
+    assert read_shell("set -e\ncd x\npytest a").always_pytest
+    assert read_shell("run() { pytest a; }\nrun").always_pytest
+    assert not read_shell("if [ -d x ]; then pytest a; fi").always_pytest
+    assert not read_shell("[ -d x ] && pytest a").always_pytest
+
+
+def test_a_script_that_is_too_large_or_too_deep_costs_no_time() -> None:
+    began = time.process_time()
+    read_shell("python a.py || [ -d x ] && false\n" * 5000)
+    read_shell("if x; then\n" * 5000)
+    read_shell("(" * 20000)
+    read_shell("for a in b c; do\n" * 50 + "python a\n" + "done\n" * 50)
+    read_shell("if [ a ]; then A=1; fi\n" * 3000)
+    assert time.process_time() - began < 10
 
 
 def test_lines_are_those_of_the_file() -> None:
-    (lost,) = lost_in_shell("#!/bin/bash\n\n# a comment\npytest \\\n  tests | tee log\n")
+    (lost,) = read_shell("#!/bin/bash\n\n# a comment\npytest \\\n  tests | tee log\n").lost
     assert lost.line == 4
 
 
 def test_a_call_of_pytest_is_a_command_and_no_word() -> None:
-    assert pytest_calls("pytest a\npython -m pytest b; /opt/bin/pytest c\necho pytest\n# pytest d") == 3
-    assert pytest_calls("if ! pytest a; then exit 1; fi") == 1
+    assert read_shell("pytest a\npython -m pytest b; /opt/bin/pytest c\necho pytest\n# pytest d").pytest_calls == 3
+    assert read_shell("if ! pytest a; then exit 1; fi").pytest_calls == 1
 
 
 @given(st.text("ab |&;\\\n#'\"<E()$set-pytonh", max_size=80))
 def test_any_text_is_read(text: str) -> None:
-    lost_in_shell(text)
+    read_shell(text)
 
 
 def test_such_a_script_is_refused_with_its_line_and_a_sound_one_is_run(repository: Any) -> None:

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping
 from trainci.adopt.expressions import Context, substitute
 from trainci.adopt.placed import NotYaml, Table, Text, Value, load_yaml
 from trainci.adopt.shell import commands
-from trainci.adopt.shell_words import Unreadable, expand, tokens
 from trainci.adopt.tree import Tree
 from trainci.globs import is_glob, matches
+from trainci.shell_words import Unreadable, expand, tokens
 
 _STEP = re.compile(r"\$\{\{\s*steps\.([\w-]+)\.outputs\.([\w-]+)\s*\}\}")
 _JOB = re.compile(r"\$\{\{\s*jobs\.([\w-]+)\.outputs\.([\w-]+)\s*\}\}")

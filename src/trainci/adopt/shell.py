@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from trainci.adopt.shell_blocks import MOST_TURNS, Branches, Loop, Part
 from trainci.adopt.shell_statements import IN_BLOCK, Statement, read_statements
-from trainci.adopt.shell_words import Token, Unreadable, expand
 from trainci.adopt.tree import CLONED
+from trainci.shell_words import Token, Unreadable, expand
 
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=", re.DOTALL)
 _SETTINGS = {

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from trainci.adopt.shell_words import Token, expand
+from trainci.shell_words import Token, expand
 
 BLOCKS = {"if": "fi", "for": "done", "while": "done", "until": "done", "select": "done", "case": "esac", "{": "}"}
 BLOCKS |= {"[[": "]]", "((": "))"}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from trainci.adopt.shell_blocks import BLOCKS, Branches, Loop, read_block
-from trainci.adopt.shell_words import Token, tokens
+from trainci.shell_words import Token, tokens
 
 IN_BLOCK = "it stands in a loop, a condition or a function of the shell"
 

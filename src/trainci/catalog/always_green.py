@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 
@@ -64,6 +65,7 @@ _MAKE_LONG = {
     "--help": "runs nothing",
 }
 _MAKE = (_MAKE_LETTERS, _MAKE_LONG, "CfIoW")
+_LEAVES = ("sbatch", "docker", "podman", "ray", "tmux", "screen")
 _SHELLS = ("bash", "sh", "dash", "zsh", "ksh")
 
 
@@ -72,7 +74,7 @@ def always_green(words: Sequence[str]) -> str:
     words = without_launchers(words)
     if not words:
         return ""
-    name, rest = program(words[0]), words[1:]
+    name, rest = program(words[0]), list(words[1:])
     arguments = arguments_of_pytest(words)
     if arguments is not None and (flag := pytest_runs_nothing(arguments)):
         return f"`pytest {flag}` runs no test"
@@ -80,9 +82,35 @@ def always_green(words: Sequence[str]) -> str:
         return _of_python(name, rest)
     if name in ("make", "gmake"):
         return _of_letters(name, rest, *_MAKE)
+    if name == "find" and {"-exec", "-execdir"} & set(rest) and ";" in rest:
+        return "`find -exec … ;` drops the exit code of what it runs"
+    if name == "script" and not any(re.fullmatch(r"-[a-z]*e[a-z]*|--return", word) for word in rest):
+        return "`script` drops the exit code of what it runs"
+    if name in _LEAVES and not _waits(name, rest):
+        return f"`{name}` starts it and does not wait for its end"
     if name in _SHELLS and any(re.fullmatch(r"-[a-z]*n[a-z]*", word) for word in _options(rest)):
         return f"`{name} -n` only reads the script"
     return ""
+
+
+def _waits(name: str, rest: list[str]) -> bool:
+    """Whether a program that can leave what it starts to itself stays with it here."""
+    told = {letter for word in rest if re.fullmatch(r"-[A-Za-z]+", word) for letter in word[1:]}
+    if name == "sbatch":
+        return bool({"--wait", "--version", "--help"} & set(rest)) or "W" in told
+    if name in ("docker", "podman"):
+        run = rest[:1] in (["run"], ["exec"])
+        return not run or not ("--detach" in rest or "d" in _letters_before_image(rest[1:]))
+    if name == "ray":
+        return rest[:2] != ["job", "submit"] or "--no-wait" not in rest
+    return "d" not in told or name not in ("tmux", "screen")
+
+
+def _letters_before_image(rest: list[str]) -> str:
+    """The letters of the options that stand alone, up to the first word that is none."""
+    return "".join(
+        word[1:] for word in itertools.takewhile(lambda word: word.startswith("-"), rest) if word[1] != "-"
+    )
 
 
 def pytest_runs_nothing(arguments: Sequence[str]) -> str:

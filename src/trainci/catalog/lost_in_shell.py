@@ -1,128 +1,171 @@
 """Pure: results that a shell script throws away: a pipe, ``|| true``, whatever comes before its last command.
 
-A script ends with the exit code of its last command; with ``set -e`` it ends at the first that fails; of a pipe the
-last program counts, whatever comes before it, unless ``set -o pipefail`` says otherwise (bash(1), SHELL GRAMMAR).
+Each command that may be a test fails once, and where the script still ends with 0 its failure is lost. Where it
+does so though all of them fail, it is green whatever its tests say.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
+from trainci.catalog.always_green import always_green
+from trainci.catalog.command_words import arguments_of_pytest, program, without_launchers
 from trainci.catalog.result_calls import LostResult
+from trainci.catalog.shell_parser import parse
+from trainci.catalog.shell_run import TooMany, Walk
+from trainci.catalog.shell_state import scripts_in, unquoted
+from trainci.catalog.shell_tree import Function, Node, Simple, every_node, simple_commands
+from trainci.shell_words import Unreadable
 
-_ERREXIT = re.compile(r"^\s*set\s+(?:-\S+\s+)*(?:-[a-zA-Z]*e[a-zA-Z]*\b|-o\s+errexit|-[a-zA-Z]*eu?o\s+pipefail)")
-_PIPEFAIL = re.compile(r"^\s*set\s+.*pipefail")
-_NO_ERREXIT = re.compile(r"^\s*set\s+(?:\+[a-zA-Z]*e\b|\+o\s+errexit)")
-# A trap that ends the script as if all were well; one for a signal alone does not run at its end.
-_GREEN_TRAP = re.compile(r"^\s*trap\s+(?:'[^']*|\"[^\"]*)\bexit\s+0\s*;?\s*['\"]\s+(?:\w+\s+)*(?:EXIT|ERR|0)\b")
-_GREEN_ELSE = re.compile(r"\|\|\s*(?:true|:|exit\s+0|return\s+0|(?:echo|printf)\b[^|&;]*);?\s*$")
-_LOOP = re.compile(r"^\s*(?:for|while|until)\b")
-_LOOP_END = re.compile(r"(?:^|;)\s*done\b")
-_HEREDOC = re.compile(r"<<-?\s*['\"]?(\w+)['\"]?")
-_BEFORE = r"(?:\w+=(?:\"[^\"]*\"|'[^']*'|\S*)\s+|(?:time|exec|nohup|sudo|env)\s+|timeout\s+(?:-\S+\s+)*\S+\s+)*"
-_AT = rf"(?:^|[;&|(]\s*|\b(?:then|do|else)\s+)(?:(?:if|elif|while|until|!)\s+)*{_BEFORE}"
-_TESTS = re.compile(rf"{_AT}(?:python3?(?:\s+-m)?\s+)?(?:pytest|torchrun)\b")
-_RUNS = re.compile(rf"{_AT}(?:\S*/)?(?:pytest|torchrun|python3?|accelerate|deepspeed)\s")
-_PYTEST = re.compile(rf"{_AT}(?:\S*/)?(?:python3?\s+-m\s+)?pytest\b")
-_CHECKED = re.compile(r"^\s*(?:if|while|until|elif|!)\s|\|\||&&|\$\(|`|PIPESTATUS|trap\b")
-_LOOKED_AT = re.compile(r"\$\?|PIPESTATUS")
-_ENDS = re.compile(r"^\s*(?:fi|done|esac|else|then|\}|;;|wait|exit\s+\$\??\w+)\s*;?\s*$")
-
-
-def pytest_calls(text: str) -> int:
-    """How often the script ``text`` names pytest as a command."""
-    return sum(len(_PYTEST.findall(_unquoted(line.text))) for line in _logical_lines(text))
+_MOST_STEPS = 40_000
+_NOWHERE = ("its failure goes nowhere", "Let the script end with it.")
+_DEEPEST = 4
+_TESTS = ("pytest", "py.test", "torchrun", "accelerate", "deepspeed", "mpirun", "srun", "make")
+_PYTHON = re.compile(r"python[\d.]*|pypy3?")
+_SHELLS = ("bash", "sh", "dash", "zsh")
+# What decides by itself where a script goes on.
+_CONDITIONS = frozenset("[ [[ (( test grep egrep which hash type pgrep cmp diff read let".split())  # noqa: SIM905
+# What prepares, says or cleans up, and is no test.
+_SETS_UP = frozenset({
+    ".", ":", "[", "alias", "apk", "apt", "apt-get", "awk", "basename", "break", "brew", "cat", "cd", "chmod",
+    "chown", "cmake", "conda", "continue", "cp", "curl", "cut", "date", "declare", "df", "dirname", "disown",
+    "du", "echo", "env", "eval", "exit", "export", "false", "fuser", "git", "head", "hf", "hostname",
+    "huggingface-cli", "id", "ip", "jobs", "jq", "kill", "killall", "ln", "local", "ls", "lscpu", "lsof",
+    "mamba", "mapfile", "mkdir", "mktemp", "modelscope", "mv", "nproc", "nvidia-smi", "pip", "pip3", "pkill",
+    "popd", "printf", "ps", "pushd", "pwd", "readonly", "realpath", "return", "rm", "rmdir", "rsync", "sed",
+    "seq", "set", "shift", "shopt", "sleep", "sort", "source", "stty", "sudo", "sync", "tail", "tar", "tee",
+    "touch", "tput", "tr", "trap", "true", "typeset", "ulimit", "umask", "uname", "unset", "unzip", "uv",
+    "wait", "wc", "wget", "yum",
+})  # fmt: skip
+_PYTHON_SETS_UP = ("pip", "venv", "ensurepip", "site", "sysconfig", "uv")
 
 
 @dataclass(frozen=True)
-class _Line:
-    number: int
-    text: str
+class ShellScript:
+    """What a script does with its tests.
+
+    ``lost`` is what it throws away, in the order of its lines; ``idle``: it runs nothing at all. ``pytest_calls``
+    counts the commands that are pytest, and ``always_pytest``: one of them runs whatever happens.
+    """
+
+    lost: tuple[LostResult, ...] = ()
+    idle: bool = False
+    pytest_calls: int = 0
+    always_pytest: bool = False
 
 
-def lost_in_shell(text: str) -> tuple[LostResult, ...]:
-    """What the script ``text`` throws away, in the order of its lines."""
-    lines = list(_logical_lines(text))
-    last = max((number for number, line in enumerate(lines) if not _ENDS.match(line.text)), default=-1)
-    pipefail = any(_PIPEFAIL.match(line.text) for line in lines)
-    looked_at = any(_LOOKED_AT.search(line.text) for line in lines)
-    # The options of a first line `#!/bin/bash -e` do not count: the script is started as `bash FILE`.
-    errexit, loops = False, 0
-    found: list[LostResult] = []
-    for number, line in enumerate(lines):
-        plain = _unquoted(line.text)
-        errexit = bool(_ERREXIT.match(plain)) or (errexit and not _NO_ERREXIT.match(plain))
-        loops += bool(_LOOP.match(plain))
-        # What comes after a command in a loop is the loop's next round.
-        is_last = number == last and loops == 0
-        loops = max(0, loops - bool(_LOOP_END.search(plain)))
-        if _GREEN_TRAP.match(line.text):
-            found.append(
-                LostResult(line.number, "this trap exits with 0 whatever failed", "Leave its `exit 0` out.", True)
-            )
-        elif _RUNS.search(plain + " "):
-            lost = _lost(line.number, plain, is_last, errexit, pipefail, looked_at)
-            found += [lost] if lost else []
-    return tuple(found)
+def read_shell(text: str) -> ShellScript:
+    """What the script ``text`` does with its tests; nothing is said of one that no shell would read to its end."""
+    try:
+        script = parse(text)
+        commands = list(_commands(script))
+        pytests = sum(_is_pytest(node) for node in commands)
+        always = pytests == 1 and all(end.ran for end in Walk(_status, _is_pytest).ends(script))
+        lost, idle = _lost(script, commands)
+    except (Unreadable, TooMany, RecursionError):
+        return ShellScript()
+    return ShellScript(tuple(sorted(lost, key=lambda one: one.line)), idle, pytests, always)
 
 
-def is_idle(text: str) -> bool:
-    """Whether the script ``text`` holds no command at all."""
-    return not any(_logical_lines(text))
+def _commands(script: Sequence[Node], depth: int = 0) -> Iterator[Simple]:
+    """Its commands, those in ``$(…)``, and those of the scripts that it gives to a shell as a word."""
+    for node in simple_commands(script):
+        yield node
+        inner = [*node.substituted, *(parse(text, node.line) for text in scripts_in(node.words))]
+        for one in inner if depth < _DEEPEST else ():
+            yield from _commands(one, depth + 1)
 
 
-def _lost(
-    number: int, plain: str, is_last: bool, errexit: bool, pipefail: bool, looked_at: bool
-) -> LostResult | None:
-    runs_tests = bool(_TESTS.search(plain))
-    if green := _GREEN_ELSE.search(plain):
-        what = f"`{' '.join(green[0].rstrip(';').split()[:2])}` throws the exit code away"
-        return LostResult(number, what, "Leave it out.", runs_tests)
-    if re.search(r"(?<![|&])\|(?![|&])", plain) and not (pipefail or looked_at):
-        what = "the exit code of a pipe is that of its last program"
-        return LostResult(number, what, "Write `set -o pipefail` above it.", certain=True)
-    if re.search(r"(?<![&>|])&\s*$", plain):
-        return (
-            None
-            if looked_at
-            else LostResult(
-                number,
-                "what runs in the background ends unseen",
-                "`wait` for it by its number.",
-                certain=False,
-            )
-        )
-    if is_last or errexit or looked_at or _CHECKED.search(plain):
-        return None
-    return LostResult(
-        number, "the script goes on after this command fails", "Write `set -e` above it.", certain=False
-    )
+def _lost(script: Sequence[Node], commands: list[Simple]) -> tuple[list[LostResult], bool]:
+    all_fail = Walk(lambda node: 1 if _may_be_test(node) else _status(node), _may_be_test)
+    never_red = all(not end.status and not end.seen for end in all_fail.ends(script))
+    own = {node.name for node in every_node(script) if isinstance(node, Function)}
+    is_test = _may_be_test if never_red else _is_test
+    tests = [node for node in commands if is_test(node) and node.words[0] not in own]
+    found: dict[tuple[int, str], LostResult] = {}
+    for test in tests[: 1 + _MOST_STEPS // (1 + len(commands))]:
+        for end in Walk(partial(_fails, test), _may_be_test, once=True).ends(script):
+            if end.failed_at and not end.status and not end.seen:
+                line, what, mend = end.lost or (
+                    end.failed_at,
+                    "its failure goes nowhere",
+                    "Let the script end with it.",
+                )
+                found[line, what] = LostResult(line, what, mend, certain=never_red)
+    lost = list(found.values())
+    if never_red and not lost:
+        lost = _never_fails(commands, tests, all_fail)
+    elif not never_red:
+        lost += _under_a_condition(script)
+    return lost, not all_fail.reached and not lost
 
 
-def _logical_lines(text: str) -> Iterator[_Line]:
-    """Lines with their continuations; without comments, blank lines and the bodies of here-documents."""
-    end, begun, start = "", "", 0
-    for number, line in enumerate(text.split("\n"), start=1):
-        if end:
-            end = "" if line.strip() == end else end
-            continue
-        if not begun and (not line.strip() or line.lstrip().startswith("#")):
-            continue
-        start = start if begun else number
-        if line.endswith("\\"):
-            begun += f"{line[:-1]} "
-            continue
-        whole, begun = f"{begun}{line}", ""
-        if document := _HEREDOC.search(whole):
-            end = document[1]
-        yield _Line(start, whole.strip())
-    if begun:
-        yield _Line(start, begun.strip())
+def _fails(test: Simple, node: Simple) -> int | None:
+    """The status of ``node`` where ``test`` fails and nothing else does."""
+    return 1 if (node.line, node.words) == (test.line, test.words) else _status(node)
 
 
-def _unquoted(text: str) -> str:
-    """``text`` with what stands in quotes blanked out, and without a comment at its end."""
-    blank = re.sub(r"'[^']*'|\"(?:\\.|[^\"\\])*\"", lambda found: "_" * len(found[0]), text)
-    return re.sub(r"\s#.*$", "", blank)
+def _never_fails(commands: list[Simple], tests: list[Simple], walked: Walk) -> list[LostResult]:
+    """The commands that are green by their own words, or that nobody comes to."""
+    green = [
+        LostResult(node.line, why, "Take that out.", certain=True)
+        for node in commands
+        if node in walked.reached and (why := always_green(_words(node)))
+    ]
+    missed = [node for node in tests if node not in walked.reached]
+    what = "the script ends before this command, or never calls the function around it"
+    return green or [LostResult(node.line, what, "Let it come here.", certain=True) for node in missed[:1]]
+
+
+def _under_a_condition(script: Sequence[Node]) -> list[LostResult]:
+    """The condition without which no test runs at all."""
+    ends = Walk(_status, _may_be_test).ends(script)
+    if not any(end.ran for end in ends):
+        return []
+    lines = {end.doubt for end in ends if not end.ran and not end.status and end.doubt}
+    what = "no test runs where this condition says so"
+    return [LostResult(line, what, "Let the script fail there.", certain=False) for line in sorted(lines)[:1]]
+
+
+def _words(node: Simple) -> list[str]:
+    return [_unescaped(word) for word in node.words]
+
+
+def _unescaped(word: str) -> str:
+    return re.sub(r"\\(.)", r"\1", unquoted(word))
+
+
+def _status(node: Simple) -> int | None:
+    """How a command ends that is no test; None where that decides what comes next."""
+    name = node.words[0]
+    return None if name in _CONDITIONS else int(name == "false")
+
+
+def _is_pytest(node: Simple) -> bool:
+    return arguments_of_pytest(_words(node)) is not None
+
+
+def _may_be_test(node: Simple) -> bool:
+    words = without_launchers(_words(node))
+    if not words or words[0] in _CONDITIONS or always_green(words):
+        return False
+    name, rest = program(words[0]), list(words[1:])
+    if _PYTHON.fullmatch(name) and rest[:1] == ["-m"] and rest[1:2] and rest[1] in _PYTHON_SETS_UP:
+        return False
+    if name in ("docker", "podman"):
+        return "run" in rest or "exec" in rest
+    if name == "ray":
+        return rest[:1] == ["job"]
+    if name in ("source", "."):
+        return bool(rest) and rest[0].endswith(".sh")
+    return name not in _SETS_UP
+
+
+def _is_test(node: Simple) -> bool:
+    words = without_launchers(_words(node))
+    name = program(words[0]) if words else ""
+    known = name in _TESTS or name in _SHELLS or bool(_PYTHON.fullmatch(name))
+    return known and len(words) > 1 and _may_be_test(node)

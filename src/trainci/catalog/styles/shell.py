@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from trainci.catalog.lost_in_shell import is_idle, lost_in_shell, pytest_calls
-from trainci.catalog.result_calls import LostResult
+from trainci.catalog.lost_in_shell import ShellScript, read_shell
 from trainci.catalog.source import read_source
 from trainci.catalog.styles.base import Source
 from trainci.model.tests import Declarations, Entry
@@ -44,16 +43,16 @@ class Shell:
             else:
                 num_gpus, line = int(value), number
         text = content.decode("utf-8", "replace")
-        lost = lost_in_shell(text)
-        certain = next((one for one in lost if one.certain), None)
+        script = read_shell(text)
         return Declarations(
             num_gpus=num_gpus,
             line=line,
             requires_gpu=flag,
             requires_gpu_line=flag_line,
-            refusal=_refusal(source.file, text, certain),
-            remarks=tuple((one.line, f"perhaps {one}") for one in lost if not one.certain),
-            framework="pytest" if pytest_calls(text) == 1 else "",
+            refusal=_refusal(source.file, script),
+            remarks=tuple((one.line, f"perhaps {one}") for one in script.lost if not one.certain),
+            framework="pytest" if script.pytest_calls == 1 else "",
+            hands_over=script.always_pytest,
         )
 
     def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:
@@ -61,9 +60,10 @@ class Shell:
         return (*_launcher(python), "bash", entry.file, *entry.args)
 
 
-def _refusal(file: str, text: str, certain: LostResult | None) -> str:
-    if is_idle(text):
+def _refusal(file: str, script: ShellScript) -> str:
+    if script.idle:
         return f"{printable(file)}:1: nothing would run: the script holds no command."
+    certain = next((one for one in script.lost if one.certain), None)
     return f"{printable(file)}:{certain.line}: {certain}" if certain else ""
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from trainci.catalog.always_green import always_green
 from trainci.catalog.command_words import arguments_of_pytest, program, starts_unittest
-from trainci.catalog.lost_in_shell import lost_in_shell, pytest_calls
+from trainci.catalog.lost_in_shell import read_shell
+from trainci.catalog.shell_state import script_of
 from trainci.catalog.styles.base import Source
 from trainci.catalog.styles.python import PythonFile
 from trainci.model.tests import Declarations, Entry
 
-_SHELLS = ("bash", "sh", "dash", "zsh")
 _DO_NOTHING = ("true", ":", "echo", "printf", "sleep", "exit")
 
 
@@ -57,16 +57,16 @@ class Words:
             return Declarations(needs_count=False, refusal=sentence)
         if why := always_green(words):
             return Declarations(needs_count=False, refusal=f"{why}, so a failure is green. Take that out.")
-        text = _script(words)
-        certain = next((lost for lost in lost_in_shell(text) if lost.certain), None)
+        script = read_shell(_script(words))
+        certain = next((lost for lost in script.lost if lost.certain), None)
         by_words = (
             "unittest" if starts_unittest(words) else "pytest" if arguments_of_pytest(words) is not None else ""
         )
         return Declarations(
             needs_count=False,
             refusal=str(certain) if certain else "",
-            framework=by_words or ("pytest" if pytest_calls(text) == 1 else ""),
-            hands_over=bool(by_words),
+            framework=by_words or ("pytest" if script.pytest_calls == 1 else ""),
+            hands_over=bool(by_words) or script.always_pytest,
         )
 
     def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:
@@ -76,10 +76,5 @@ class Words:
 
 def _script(words: tuple[str, ...]) -> str:
     """The text of ``bash -c TEXT``, below the options that it is given; empty for other words."""
-    if not words or words[0].rpartition("/")[2] not in _SHELLS:
-        return ""
-    for number, word in enumerate(words[1:-1], start=1):
-        if word.startswith("-") and not word.startswith("--") and "c" in word:
-            options = [option for option in (*words[1:number], word.replace("c", "")) if option != "-"]
-            return "\n".join(filter(None, [f"set {' '.join(options)}" if options else "", words[number + 1]]))
-    return ""
+    found = script_of(words)
+    return f"set {' '.join(option for option in found[0] if option != '-')}\n{found[1]}" if found else ""

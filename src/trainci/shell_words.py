@@ -78,6 +78,28 @@ def tokens(source: str, line: int) -> Iterator[Token]:
             position = end
 
 
+def substitutions(word: str) -> Iterator[str]:
+    """The scripts in ``$(…)`` and backquotes of a word, where its quotes let a shell run them.
+
+    :raises Unreadable: one of them is never closed.
+    """
+    position, quoted = 0, False
+    while position < len(word):
+        ch = word[position]
+        if ch == "'" and not quoted:
+            position = _find(word, "'", position + 1, 0)
+        elif ch == '"':
+            quoted, position = not quoted, position + 1
+        elif ch == "\\":
+            position += 2
+        elif ch == "`" or (word.startswith("$(", position) and not word.startswith("$((", position)):
+            end = _expansion_end(word, position, 0)
+            yield word[position + (1 if ch == "`" else 2) : end - 1]
+            position = end
+        else:
+            position += 1
+
+
 def _skip_heredoc(source: str, position: int, line: int, delimiter: str) -> tuple[int, int]:
     while position < len(source):
         end = source.find("\n", position)

@@ -1,0 +1,315 @@
+"""Pure: what a shell script would end with if a command of it failed, found by walking through its tree.
+
+Nothing is run: a command fails or succeeds as the caller says, and where that is not known, both are followed.
+Rules of errexit, pipes and traps: bash(1), SHELL GRAMMAR and SHELL BUILTIN COMMANDS.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from trainci.catalog.shell_parser import parse
+from trainci.catalog.shell_state import (
+    State,
+    exits,
+    looks_at,
+    lost,
+    script_of,
+    set_options,
+    shown,
+    trapped,
+    unquoted,
+)
+from trainci.catalog.shell_tree import (
+    AndOr,
+    Background,
+    Function,
+    Group,
+    If,
+    Loop,
+    Node,
+    Pipeline,
+    Simple,
+    simple_commands,
+)
+from trainci.shell_words import Unreadable
+
+_MOST_STATES = 64
+_MOST_STEPS = 20_000
+_DEEPEST = 40
+_SETTINGS = ("alias", "declare", "export", "local", "readonly", "shopt", "typeset", "ulimit", "umask", "unset")
+_PIPE = ("the exit code of a pipe is that of its last program", "Write `set -o pipefail` above it.")
+
+
+class TooMany(Exception):
+    """There are more ways through the script than anybody follows."""
+
+
+class Walk:
+    """Walks through a script; ``status`` answers for a command with its own, or None where it may have any.
+
+    ``runs``: the command may be a test. ``once``: what failed once succeeds from then on.
+    """
+
+    def __init__(
+        self, status: Callable[[Simple], int | None], runs: Callable[[Simple], bool], *, once: bool = False
+    ) -> None:
+        self._status = status
+        self._once = once
+        self._steps = 0
+        self._runs = runs
+        self.reached: set[Simple] = set()
+
+    def ends(self, script: Sequence[Node]) -> set[State]:
+        """Every way to its end.
+
+        :raises TooMany: there are too many.
+        """
+        states = self._body(script, {State()}, checked=False, depth=0)
+        return {after for state in states for after in self._at_exit(state)}
+
+    def _at_exit(self, state: State) -> Iterable[State]:
+        if state.on_exit is None:
+            return [state]
+        quiet = replace(state, ended="", on_exit=None, errexit=False, status=0, trapped=state.status)
+        what = ("this trap exits with 0 whatever failed", "Leave its `exit 0` out.")
+        return [
+            lost(replace(state, status=state.status), state.on_exit[0], *what, now=end.status)
+            if end.ended == "exit"
+            else replace(end, status=state.status)
+            for end in self._text(state.on_exit[1], {quiet}, 1)
+        ]
+
+    def _text(self, text: str, states: set[State], depth: int) -> set[State]:
+        try:
+            return self._body(parse(text), states, checked=True, depth=depth)
+        except Unreadable:
+            return states
+
+    def _body(self, body: Sequence[Node], states: set[State], *, checked: bool, depth: int) -> set[State]:
+        self._steps += 1
+        if depth > _DEEPEST or self._steps > _MOST_STEPS:
+            raise TooMany
+        done: set[State] = set()
+        for node in body:
+            live = {state for state in states if not state.ended}
+            done |= states - live
+            if not live:
+                states = set()
+                break
+            states = {end for state in live for end in self._one(node, state, checked, depth)}
+            states = {self._goes_on(node, state, checked) for state in states}
+            if len(states) + len(done) > _MOST_STATES:
+                raise TooMany
+        return done | states
+
+    def _goes_on(self, node: Node, state: State, checked: bool) -> State:
+        """After a command of a list: with errexit a failure ends the script."""
+        exempt = checked or isinstance(node, (AndOr, Background)) or (isinstance(node, Pipeline) and node.negated)
+        if state.ended or not state.status or exempt:
+            return state
+        if state.on_error is not None:
+            line, text = state.on_error
+            end = next(iter(self._text(text, {replace(state, on_error=None, status=0)}, 1)))
+            what = ("this trap exits with 0 whatever failed", "Leave its `exit 0` out.")
+            return lost(replace(end, status=state.status), line, *what, now=end.status) if end.ended else state
+        return replace(state, ended="exit") if state.errexit else state
+
+    def _one(self, node: Node, state: State, checked: bool, depth: int) -> set[State]:
+        """What may be after one command that begins in ``state``."""
+        what = ("the script goes on after this command fails", "Write `set -e` above it.")
+        state = lost(state, state.failed_at, *what)
+        if isinstance(node, Simple):
+            return self._simple(node, state, checked, depth)
+        if isinstance(node, Function):
+            return {replace(state, status=0, functions=(*state.functions, (node.name, node)))}
+        if isinstance(node, Group):
+            return self._group(node, state, checked, depth)
+        if isinstance(node, AndOr):
+            return self._and_or(node, state, checked, depth)
+        if isinstance(node, Pipeline):
+            return self._pipeline(node, state, checked, depth)
+        if isinstance(node, Background):
+            ends = self._subshell([node.body], state, True, depth)
+            what = ("what runs in the background ends unseen", "`wait` for it by its number.")
+            return {lost(end, node.line, *what, now=0) for end in ends}
+        if isinstance(node, If):
+            return self._if(node, state, checked, depth)
+        if isinstance(node, Loop):
+            return self._loop(node, state, checked, depth)
+        bodies = [*node.bodies, *([] if node.covers else [()])]
+        doubting = replace(state, doubt=state.doubt or node.line, status=0)
+        return {end for body in bodies for end in self._body(body, {doubting}, checked=checked, depth=depth + 1)}
+
+    def _subshell(self, body: Sequence[Node], state: State, checked: bool, depth: int) -> set[State]:
+        """A shell of its own: how it ended and what became of the failure is all that it leaves."""
+        ends = self._body(body, {replace(state, on_exit=None, status=0)}, checked=checked, depth=depth + 1)
+        return {
+            replace(
+                state,
+                status=end.status,
+                failed_at=end.failed_at,
+                lost=end.lost,
+                seen=end.seen,
+                noted=end.noted,
+                ran=end.ran,
+                doubt=end.doubt,
+            )
+            for end in ends
+        }
+
+    def _group(self, node: Group, state: State, checked: bool, depth: int) -> set[State]:
+        if node.subshell:
+            return self._subshell(node.body, state, checked, depth)
+        return self._body(node.body, {replace(state, status=0)}, checked=checked, depth=depth + 1)
+
+    def _and_or(self, node: AndOr, state: State, checked: bool, depth: int) -> set[State]:
+        lefts = self._one(node.left, state, True, depth + 1)
+        found: set[State] = set()
+        for left in lefts:
+            if left.ended or (left.status == 0) is (node.operator == "||"):
+                found.add(left)
+                continue
+            if node.operator == "||":
+                what = (f"`|| {shown(node.right)}` throws the exit code away", "Leave it out.")
+                left = lost(left, node.line, *what, now=0)
+            rights = self._body([node.right], {left}, checked=checked, depth=depth + 1)
+            if node.operator == "||" and any(map(self._runs, simple_commands([node.right]))):
+                rights = {replace(right, seen=right.seen or left.failed_at > 0) for right in rights}  # another try
+            found |= rights
+        return found
+
+    def _pipeline(self, node: Pipeline, state: State, checked: bool, depth: int) -> set[State]:
+        found = {replace(state, status=0)}
+        alone = len(node.parts) == 1
+        for number, part in enumerate(node.parts):
+            last = number == len(node.parts) - 1
+            after: set[State] = set()
+            for before in found:
+                ends = (
+                    self._one(part, before, True, depth + 1)
+                    if alone
+                    else self._subshell([part], replace(before), True, depth)
+                )
+                if number and not any(map(self._runs, simple_commands([part]))):
+                    ends = {end for end in ends if not end.status} or ends  # a filter that finds nothing
+                for end in ends:
+                    if not last and not state.pipefail:
+                        what = (
+                            "the exit code of a pipe is that of its last program",
+                            "Write `set -o pipefail` above it.",
+                        )
+                        end = lost(end, node.line, *what, now=0)
+                    after.add(replace(end, status=before.status) if before.status and not end.status else end)
+            found = after
+        if not node.negated:
+            return found
+        if checked:
+            return {end if end.ended else replace(end, status=int(not end.status)) for end in found}
+        what = ("`!` turns good and bad round", "Leave it out, or write `exit 1` where it must not succeed.")
+        return {end if end.ended else lost(end, node.line, *what, now=int(not end.status)) for end in found}
+
+    def _if(self, node: If, state: State, checked: bool, depth: int) -> set[State]:
+        found: set[State] = set()
+        asked = {state}
+        for condition, body in node.branches:
+            ends = self._body(condition, asked, checked=True, depth=depth + 1)
+            found |= {end for end in ends if end.ended}
+            live = {end for end in ends if not end.ended}
+            good = {end for end in live if not end.status}
+            found |= self._body(body, good, checked=checked, depth=depth + 1)
+            what = ("the `if` around it goes on where it fails", "Write `else exit 1`.")
+            asked = {lost(end, node.line, *what, now=0) for end in live - good}
+        rest = self._body(node.otherwise, asked, checked=checked, depth=depth + 1) if asked else set()
+        return found | rest
+
+    def _loop(self, node: Loop, state: State, checked: bool, depth: int) -> set[State]:
+        if node.words == ():
+            return {replace(state, status=0)}
+        found = {replace(state, status=0)}
+        rounds = 1 if node.words and len(node.words) == 1 and not re.search(r"[*?\[$`{]", node.words[0]) else 2
+        for _ in range(rounds):
+            after: set[State] = set()
+            for before in {one for one in found if not one.ended}:
+                asked = {before}
+                if node.condition:
+                    # A command that is asked again and again until it succeeds is not lost.
+                    asked = {
+                        replace(one, status=0)
+                        for one in self._body(node.condition, asked, checked=True, depth=depth + 1)
+                    }
+                    asked = {
+                        one if not one.failed_at or before.failed_at else replace(one, seen=True) for one in asked
+                    }
+                after |= self._body(node.body, asked, checked=checked, depth=depth + 1)
+            found = {one for one in found if one.ended} | after
+        return {replace(one, ended="") if one.ended in ("break", "continue") else one for one in found}
+
+    def _simple(self, node: Simple, state: State, checked: bool, depth: int) -> set[State]:
+        states = {state}
+        for script in node.substituted:
+            states = {end for one in states for end in self._subshell(script, one, True, depth)}
+        if not node.words:
+            own = bool(node.substituted)
+            return {
+                replace(one, status=one.status if own else 0, noted=one.noted or one.failed_at > 0)
+                for one in states
+            }
+        what = ("the exit code of what stands in `$(…)` goes nowhere", "Assign it to a variable first.")
+        states = {lost(one, node.line, *what, now=0) for one in states}
+        return {end for one in states for end in self._command(node, one, checked, depth)}
+
+    def _command(self, node: Simple, state: State, checked: bool, depth: int) -> set[State]:
+        name, text = node.words[0], " ".join(node.words)
+        if state.failed_at and looks_at(text, state.noted):
+            state = replace(state, seen=True)
+        called = dict(state.functions).get(name)
+        if called is not None:
+            ends = self._body([called.body], {replace(state, status=0)}, checked=checked, depth=depth + 1)
+            return {replace(end, ended="") if end.ended == "return" else end for end in ends}
+        if name in ("exit", "return"):
+            return {exits(name, node, state)}
+        if name in ("break", "continue"):
+            return {replace(state, status=0, ended=name)}
+        if name == "set":
+            return {set_options(node.words[1:], state)}
+        if name == "trap" and len(node.words) > 2:
+            return {trapped(node, state)}
+        if name == "exec" and len(node.words) > 1:
+            inner = replace(node, words=node.words[1:])
+            return {replace(end, ended="exit") for end in self._command(inner, state, True, depth)}
+        if name == "eval":
+            return self._text(" ".join(map(unquoted, node.words[1:])), {state}, depth + 1)
+        if script := script_of(node.words):
+            options, given = script
+            try:
+                inside = parse(unquoted(given), node.line)
+            except Unreadable:
+                return {replace(state, status=0)}
+            own = set_options(options, replace(state, errexit=False, pipefail=False, on_error=None, functions=()))
+            return {
+                replace(
+                    end,
+                    errexit=state.errexit,
+                    pipefail=state.pipefail,
+                    on_error=state.on_error,
+                    functions=state.functions,
+                )
+                for end in self._subshell(inside, own, False, depth)
+            }
+        return self._external(node, state)
+
+    def _external(self, node: Simple, state: State) -> set[State]:
+        if node.words[0] not in _SETTINGS:
+            self.reached.add(node)
+        status = self._status(node)
+        if status and self._once and state.failed_at:
+            status = 0
+        ran = state.ran or self._runs(node)
+        if status is None:
+            doubting = replace(state, doubt=state.doubt or node.line, ran=ran)
+            return {replace(doubting, status=0), replace(doubting, status=1)}
+        failed_at = node.line if status else state.failed_at
+        return {replace(state, status=status, failed_at=failed_at, ran=ran)}

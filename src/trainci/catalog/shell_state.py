@@ -1,0 +1,116 @@
+"""Pure: one way through a shell script, and what single commands of the shell make of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from trainci.catalog.shell_tree import Function, Node, Simple
+
+
+@dataclass(frozen=True)
+class State:
+    """One way through the script so far.
+
+    ``status`` is that of the last command; ``ended`` the word that ends what it stands in (``exit``, ``return``,
+    ``break``); ``trapped`` is the status that a trap at the exit began with. ``failed_at`` is the line of the
+    command that failed, ``lost`` is where its failure was dropped, ``noted``: a variable was set since, and
+    ``seen``: the script looks at it by itself. ``ran``: a command that may be a test was run, ``doubt`` is the line
+    of the first condition that was followed.
+    """
+
+    status: int = 0
+    ended: str = ""
+    failed_at: int = 0
+    lost: tuple[int, str, str] | None = None
+    seen: bool = False
+    noted: bool = False
+    ran: bool = False
+    doubt: int = 0
+    errexit: bool = False
+    pipefail: bool = False
+    on_exit: tuple[int, str] | None = None
+    on_error: tuple[int, str] | None = None
+    trapped: int | None = None
+    functions: tuple[tuple[str, Function], ...] = ()
+
+
+def lost(state: State, line: int, what: str, mend: str, now: int | None = None) -> State:
+    """``state`` whose failure is dropped here, if there is one; its status is ``now``."""
+    dropped = state.failed_at and state.status and not state.lost
+    after = replace(state, lost=(line, what, mend)) if dropped else state
+    return after if now is None else replace(after, status=now)
+
+
+def trapped(node: Simple, state: State) -> State:
+    """After ``trap TEXT SIGNAL…``."""
+    text, signals = unquoted(node.words[1]), {word.removeprefix("SIG") for word in node.words[2:]}
+    text = "" if text == "-" else text
+    if signals & {"EXIT", "0"}:
+        state = replace(state, on_exit=(node.line, text) if text else None)
+    if "ERR" in signals:
+        state = replace(state, on_error=(node.line, text) if text else None)
+    return replace(state, status=0)
+
+
+def shown(node: Node) -> str:
+    """A command as a sentence names it."""
+    if isinstance(node, Simple):
+        return " ".join(node.words[:2] if node.words[:1] == ("exit",) else node.words[:1])
+    return "…"
+
+
+def looks_at(text: str, noted: bool) -> bool:
+    """Whether a command asks how an earlier one ended; ``noted``: some variable may say that."""
+    return bool(re.search(r"\$\?|PIPESTATUS|^wait\s", text)) or (noted and "$" in text)
+
+
+def exits(name: str, node: Simple, state: State) -> State:
+    """After ``exit`` or ``return``."""
+    said = node.words[1] if len(node.words) > 1 else ""
+    if not said:
+        return replace(state, ended=name, status=state.status if state.trapped is None else state.trapped)
+    if said.isdigit():
+        return replace(state, status=int(said) % 256, ended=name)
+    # Whatever it computes, it computed from what it saw.
+    return replace(state, status=int(state.failed_at > 0), ended=name)
+
+
+def set_options(words: Sequence[str], state: State) -> State:
+    """After ``set WORDS…``."""
+    for number, word in enumerate(words):
+        on = word.startswith("-")
+        if not word.startswith(("-", "+")) or word.startswith("--"):
+            continue
+        if "e" in word[1:]:
+            state = replace(state, errexit=on)
+        if "o" in word[1:] and number + 1 < len(words):
+            if words[number + 1] == "errexit":
+                state = replace(state, errexit=on)
+            elif words[number + 1] == "pipefail":
+                state = replace(state, pipefail=on)
+    return replace(state, status=0)
+
+
+def scripts_in(words: Sequence[str]) -> list[str]:
+    """The scripts that a command is given as words: ``eval TEXT``, ``bash -c TEXT``."""
+    if words[:1] == ("eval",):
+        return [" ".join(map(unquoted, words[1:]))]
+    inner = script_of(words)
+    return [unquoted(inner[1])] if inner else []
+
+
+def script_of(words: Sequence[str]) -> tuple[list[str], str] | None:
+    """The options and the text, as written, of ``bash -euc TEXT``; None for another command."""
+    if not words or words[0].rpartition("/")[2] not in ("bash", "sh", "dash", "zsh"):
+        return None
+    for number, word in enumerate(words[1:-1], start=1):
+        if word.startswith("-") and not word.startswith("--") and "c" in word:
+            return [*words[1:number], word.replace("c", "")], words[number + 1]
+    return None
+
+
+def unquoted(word: str) -> str:
+    """``word`` without the quotes around it."""
+    return word[1:-1] if len(word) > 1 and word[0] == word[-1] and word[0] in "'\"" else word
