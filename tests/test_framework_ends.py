@@ -92,7 +92,8 @@ STOPPED = "it exited with 0, but pytest.exit stopped it in the middle (x), so no
         ("own report", f"{PASSES}", "1 passed in"),
         ("own report", f"{PASSES}def test_b(): pytest.exit('x', 0)\n{BAD}", STOPPED),
         ("own report", f"{PASSES}def test_b(): os._exit(0)\n{BAD}", "pytest left no results"),
-        ("config", f"{PASSES}{BAD}", "pytest says that no tests ran"),
+        ("config --setup-plan", f"{PASSES}{BAD}", "pytest says that no tests ran"),
+        ("config --collect-only", f"{PASSES}{BAD}", "nothing ran: it exited with 0, and no test ran"),
         (
             "steps",
             f"{PASSES}def test_b(): pytest.exit('x', 0)\n{BAD}",
@@ -105,12 +106,14 @@ def test_a_framework_that_was_stopped_is_not_green(repository: Any, entry: str, 
     entries = {
         "pytest": f'{{ name = "a", command = {words} }}',
         "own report": f'{{ name = "a", command = {words[:-1]}, "--junitxml=own.xml"] }}',
-        "config": '{ name = "a", path = "tests/test_a.py" }',
         "steps": f'{{ name = "a", steps = [{{ command = {words} }}, {{ command = ["bash", "-c", "echo b"] }}] }}',
     }
     listed = entries.get(entry, '{ name = "a", path = "tests/test_a.py" }')
     repository.write("trainci.toml", f"[suites.s]\nnum_gpus = 0\ntests = [{listed}]\n")
-    repository.write("pytest.ini", "[pytest]\naddopts = --setup-plan\n" if entry == "config" else "[pytest]\n")
+    repository.write(
+        "pytest.ini",
+        f"[pytest]\naddopts = {entry.removeprefix('config ')}\n" if "config" in entry else "[pytest]\n",
+    )
     repository.write("tests/test_a.py", text)
     locks = {"TRAINCI_LOCK_DIR": str(repository.root / "locks")}
     ran = repository.trainci("run", "s", "--devices", "cpu:1", environment=locks)

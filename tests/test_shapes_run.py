@@ -95,12 +95,6 @@ def test_a_file_of_tests_that_pass_is_passed_with_its_count(project: Project) ->
         ("import pytest\npytestmark = pytest.mark.skip\ndef test_a(): pass", [], "skipped", "nothing ran: 1 item"),
         ("import pytest\npytest.importorskip('gone')\ndef test_a(): pass", [], "skipped", "nothing ran: 1 item"),
         ("def test_a(): pass", ["-k", "nothing"], "failed", "nothing ran: pytest collected no test"),
-        (
-            "def test_a(): pass",
-            ["--collect-only"],
-            "failed",
-            "nothing ran: it exited with 0, and no test ran",
-        ),
         ("import gone\ndef test_a(): pass", [], "failed", "exit code 2: 1 error"),
         ("import os\ndef test_a(): os._exit(0)", [], "failed", "it exited with 0, but pytest left no results"),
         ("def test_a(): pass\ndef test_b(): assert 0", ["-x"], "failed", "exit code 1: 1 passed, 1 failed"),
