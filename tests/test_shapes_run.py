@@ -226,8 +226,9 @@ def test_the_first_step_that_fails_ends_the_test_and_the_rest_is_told(project: P
 
 @pytest.mark.parametrize("body", ["import os\ndef test_a(): os._exit(0)", "def test_a(): pass"])
 def test_a_step_of_pytest_that_ran_nothing_is_red_too(project: Project, body: str) -> None:
-    args = "" if "_exit" in body else ', args = ["--collect-only"]'
-    project.suite(f'{{ name = "s", steps = ["run.sh", {{ path = "tests/test_a.py"{args} }}] }}')
+    options = "" if "_exit" in body else "addopts = --collect-only"
+    project.suite('{ name = "s", steps = ["run.sh", "tests/test_a.py"] }')
+    project.write("pytest.ini", f"[pytest]\n{options}\n")
     project.write("run.sh", "true")
     project.write("tests/test_a.py", body)
     said = project.run()
