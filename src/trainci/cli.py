@@ -29,6 +29,8 @@ _COMMANDS = {
     "plan": ("plan", "Say which suites an event of GitHub would start, and why."),
     "gpus": ("gpus", "Show each device, who holds it since when, and who waits."),
     "metrics": ("metrics", "Show what tests recorded of themselves, run by run."),
+    "history": ("history", "Show what became of tests, run by run."),
+    "import": ("import_runs", "Enter runs of other tools or hosts into the history."),
     "report": ("report", "Write a finished run as one HTML file, or for other programs."),
     "explain": ("explain", "Say whose fault it was that a test did not pass, from any log."),
     "contracts": ("contracts", "Hold hooks loaded from function paths to their contracts."),

@@ -37,6 +37,7 @@ class Plan:
     fail_fast: bool = False
     jobs: int = sys.maxsize
     verdicts: Verdicts = field(default_factory=Verdicts)
+    host: str = ""
 
 
 @dataclass
@@ -123,7 +124,8 @@ class Runner:
             events.Planned(s.test.id, s.test.num_gpus, s.reason, plan.replay.get(s.test.id, ""))
             for s in fitting.selection.tests
         )
-        self._tell(events.RunStarted(self._clock(), plan.run_id, plan.commit, self._executor.pool.sentence, tests))
+        devices = self._executor.pool.sentence
+        self._tell(events.RunStarted(self._clock(), plan.run_id, plan.commit, devices, tests, plan.host))
         for outcome, refused in (
             (Outcome.REFUSED, fitting.selection.refused),
             (Outcome.MACHINE, fitting.too_large),

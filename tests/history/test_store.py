@@ -165,3 +165,30 @@ def test_a_store_that_does_not_answer_says_so_with_one_kind_of_error(store, stat
     with pytest.raises(StoreError, match=r"the history does not answer: .*closed") as told:
         ask(store)
     assert str(state.root) in told.value.place
+
+
+def test_the_results_of_a_test_are_its_runs_the_newest_first(store):
+    for number in range(1, 4):
+        run = f"run-{number}"
+        store.begin_run(run, f"c{number}", "2 × GPU", 100.0 * number, "host-a")
+        for attempt in range(1, number + 1):
+            write_attempt(store, AttemptKey(run, "a.py", attempt), 2.0 * attempt, at=100.0 * number + attempt)
+        store.keep_verdict(run, "a.py", Verdict(Outcome.PASSED, "why"), 100.0 * number + 50)
+    found = store.results("a.py", 2)
+    assert [(one.run_id, one.commit, one.attempts, one.duration) for one in found] == [
+        ("run-3", "c3", 3, 6.0),
+        ("run-2", "c2", 2, 4.0),
+    ]
+    assert (found[0].host, found[0].devices, found[0].outcome, found[0].at) == (
+        "host-a",
+        ("GPU-1", "GPU-2"),
+        "passed",
+        350.0,
+    )
+    assert store.tests() == ["a.py"] and store.results("never.py", 9) == []
+
+
+def test_a_result_without_an_attempt_has_no_duration(begun):
+    begun.keep_verdict("run-1", "a.py", Verdict(Outcome.SKIPPED, "disabled"), 99.0)
+    (found,) = begun.results("a.py", 9)
+    assert (found.attempts, found.devices, found.duration, found.host) == (0, (), None, "")

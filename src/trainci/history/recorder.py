@@ -26,7 +26,7 @@ class Recorder:
         store = self._store
         match event:
             case events.RunStarted():
-                store.begin_run(self._run, event.commit, event.devices, event.at)
+                store.begin_run(self._run, event.commit, event.devices, event.at, event.host)
             case events.Queued():
                 self._logs[self._key(event)] = event.log
                 store.begin_attempt(self._key(event), event.gpus, event.log, event.at)

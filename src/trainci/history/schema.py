@@ -51,4 +51,5 @@ MIGRATIONS = (
     ALTER TABLE attempts DROP COLUMN timed_out;
     ALTER TABLE attempts DROP COLUMN lost
     """,
+    "ALTER TABLE runs ADD COLUMN host TEXT NOT NULL DEFAULT ''",
 )

@@ -21,7 +21,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from trainci.history.event_log import is_alive
 from trainci.history.schema import MIGRATIONS
-from trainci.history.store import AttemptKey, CutOff, Past, Recorded, StoreBroken, StoreBusy, StoreError
+from trainci.history.store import AttemptKey, CutOff, Past, PastResult, Recorded, StoreBroken, StoreBusy, StoreError
 from trainci.model.run import Cause, Ending, Metric, Phase, Verdict
 from trainci.paths import RunPaths, StatePaths
 
@@ -116,11 +116,11 @@ class SqliteStore:
         self._db.close()
 
     @_answered
-    def begin_run(self, run_id: str, commit: str, devices: str, at: float) -> None:
+    def begin_run(self, run_id: str, commit: str, devices: str, at: float, host: str = "") -> None:
         """See Store."""
         self._db.execute(
-            "INSERT OR IGNORE INTO runs (id, commit_id, devices, started) VALUES (?, ?, ?, ?)",
-            (run_id, commit, devices, at),
+            "INSERT OR IGNORE INTO runs (id, commit_id, devices, started, host) VALUES (?, ?, ?, ?, ?)",
+            (run_id, commit, devices, at, host),
         )
 
     @_answered
@@ -209,6 +209,33 @@ class SqliteStore:
             before = _number(earlier[0][1]) if earlier else None
             found.append(Recorded(Metric(name, _number(value), step, at), run_id, before))
         return found
+
+    @_answered
+    def tests(self) -> list[str]:
+        """See Store."""
+        return [
+            test_id for (test_id,) in self._db.execute("SELECT DISTINCT test_id FROM verdicts ORDER BY test_id")
+        ]
+
+    @_answered
+    def results(self, test_id: str, most: int) -> list[PastResult]:
+        """See Store."""
+        # In SQLite, columns beside max() are those of the row that has the maximum.
+        rows = self._db.execute(
+            "SELECT v.run_id, r.commit_id, r.host, v.at, v.outcome, v.sentence, count(a.number),"
+            " max(a.number), a.devices, a.ended - a.started"
+            " FROM (SELECT * FROM verdicts WHERE test_id = ? ORDER BY at DESC LIMIT ?) v"
+            " JOIN runs r ON r.id = v.run_id"
+            " LEFT JOIN attempts a ON a.run_id = v.run_id AND a.test_id = v.test_id"
+            " GROUP BY v.run_id ORDER BY v.at DESC",
+            (test_id, most),
+        ).fetchall()
+        return [
+            PastResult(
+                test_id, run, commit, host, at, outcome, said, tries, tuple(json.loads(devices or "[]")), took
+            )
+            for run, commit, host, at, outcome, said, tries, _, devices, took in rows
+        ]
 
     @_answered
     def unknown_runs(self, run_ids: Iterable[str]) -> list[str]:

@@ -28,6 +28,25 @@ class Past:
 
 
 @dataclass(frozen=True)
+class PastResult:
+    """What became of a test in a run, of ``attempts``; ``devices`` (ids), ``duration`` (seconds) are of the last.
+
+    ``commit`` and ``host`` are empty where they are not known, ``duration`` is None where nothing was started.
+    """
+
+    test_id: str
+    run_id: str
+    commit: str
+    host: str
+    at: float
+    outcome: str
+    sentence: str
+    attempts: int
+    devices: tuple[str, ...]
+    duration: float | None
+
+
+@dataclass(frozen=True)
 class CutOff:
     """An attempt that was under way when its runner was killed. ``log`` is relative to the project's root."""
 
@@ -73,8 +92,8 @@ class Store(Protocol):
     does not answer.
     """
 
-    def begin_run(self, run_id: str, commit: str, devices: str, at: float) -> None:
-        """A run begins, on ``devices`` in words."""
+    def begin_run(self, run_id: str, commit: str, devices: str, at: float, host: str = "") -> None:
+        """A run begins, on ``devices`` in words, of ``host`` where that is known."""
 
     def end_run(self, run_id: str, exit_code: int, at: float) -> None:
         """The run has ended."""
@@ -102,6 +121,12 @@ class Store(Protocol):
 
     def recorded(self, test_id: str) -> list[Recorded]:
         """What the test recorded of each metric, by name."""
+
+    def tests(self) -> list[str]:
+        """The ids of all tests that have a verdict, by name."""
+
+    def results(self, test_id: str, most: int) -> list[PastResult]:
+        """What became of the test in its last runs, at most so many, the newest first."""
 
     def unknown_runs(self, run_ids: Iterable[str]) -> list[str]:
         """Those of ``run_ids`` that never began here."""

@@ -25,13 +25,14 @@ class Planned:
 
 @dataclass(frozen=True)
 class RunStarted:
-    """The run begins. ``devices`` says in words what it runs on."""
+    """The run begins, on ``host``. ``devices`` says in words what it runs on."""
 
     at: float
     run_id: str
     commit: str
     devices: str
     tests: tuple[Planned, ...]
+    host: str = ""
 
 
 @dataclass(frozen=True)

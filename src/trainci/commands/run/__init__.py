@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import socket
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
@@ -131,6 +132,7 @@ def _plan(
         fail_fast=options.fail_fast,
         jobs=options.jobs or sys.maxsize,
         verdicts=repository.project.verdicts,
+        host=socket.gethostname(),
     )
 
 

@@ -1,0 +1,124 @@
+"""``trainci history``: what became of tests, run by run."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from contextlib import closing
+
+import click
+
+from trainci.answers.form import text_of
+from trainci.answers.values import History, PastResult, TestSummary
+from trainci.commands.completion import complete_tests
+from trainci.errors import EXIT_OK
+from trainci.history import open_existing, store
+from trainci.model.run import Outcome
+from trainci.paths import StatePaths
+from trainci.repository import open_repository
+from trainci.text import columns, printable
+
+# A test's flakes are counted among so many of its last runs.
+_REMEMBERED = 100
+_SUMMARY = ("TEST", "RUNS", "PASSED", "FLAKY", "MEDIAN", "LAST")
+_RESULTS = ("WHEN", "VERDICT", "TOOK", "TRIES", "COMMIT", "HOST", "DEVICES", "WHY")
+
+
+@click.command("history")
+@click.argument("ids", nargs=-1, metavar="[TEST_ID]...", shell_complete=complete_tests)
+@click.option(
+    "--last", type=click.IntRange(min=1), default=20, show_default=True, metavar="N", help="So many runs."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object (docs/json.md).")
+def command(ids: tuple[str, ...], last: int, as_json: bool) -> int:
+    """Show the past of every test in a line, or of these tests run by run: verdict, duration, commit, devices.
+
+    A flake is a test that passed only after it had failed. TEST_ID is as `trainci list` shows it.
+    """
+    opened = open_existing(StatePaths(open_repository().root))
+    if opened is None:
+        answer = History((), ())
+    else:
+        with closing(opened):
+            answer = _answer(opened, ids, last)
+    click.echo(text_of(answer) if as_json else "\n".join(_lines(answer, ids)))
+    return EXIT_OK
+
+
+def _answer(opened: store.Store, ids: tuple[str, ...], last: int) -> History:
+    wanted = dict.fromkeys(ids) if ids else opened.tests()
+    found = {test_id: opened.results(test_id, _REMEMBERED) for test_id in wanted}
+    summaries = tuple(_summary(test_id, results) for test_id, results in found.items() if results)
+    shown = [result for results in found.values() for result in results[:last]] if ids else []
+    return History(summaries, tuple(map(_result, shown)))
+
+
+def _summary(test_id: str, results: list[store.PastResult]) -> TestSummary:
+    passed = [result for result in results if result.outcome in (Outcome.PASSED.value, "flaky")]
+    flaky = [result for result in passed if result.attempts > 1 or result.outcome == "flaky"]
+    took = [result.duration for result in passed if result.duration is not None]
+    return TestSummary(
+        id=test_id,
+        runs=len(results),
+        passed=len(passed),
+        flaky=len(flaky) / len(results),
+        median=statistics.median(took) if took else None,
+        last=results[0].outcome,
+    )
+
+
+def _result(result: store.PastResult) -> PastResult:
+    return PastResult(
+        id=result.test_id,
+        run=result.run_id,
+        commit=result.commit,
+        host=result.host,
+        at=result.at,
+        outcome=result.outcome,
+        sentence=result.sentence,
+        attempts=result.attempts,
+        devices=result.devices,
+        duration=result.duration,
+    )
+
+
+def _lines(answer: History, ids: tuple[str, ...]) -> list[str]:
+    if not answer.tests:
+        return [f"nothing is known{' of these tests' if ids else ''} yet; `trainci import` enters a past"]
+    if not ids:
+        return columns([_SUMMARY, *map(_summary_row, answer.tests)])
+    lines: list[str] = []
+    for test in answer.tests:
+        lines.append(printable(test.id))
+        rows = [_result_row(result) for result in answer.results if result.id == test.id]
+        lines += [f"  {line}" for line in columns([_RESULTS, *rows])]
+    return lines
+
+
+def _summary_row(test: TestSummary) -> tuple[str, ...]:
+    flaky = f"{test.flaky:.0%}" if test.flaky else "-"
+    return (
+        printable(test.id),
+        str(test.runs),
+        str(test.passed),
+        flaky,
+        _seconds(test.median),
+        printable(test.last),
+    )
+
+
+def _result_row(result: PastResult) -> tuple[str, ...]:
+    return (
+        time.strftime("%Y-%m-%d %H:%M", time.localtime(result.at)),
+        printable(result.outcome),
+        _seconds(result.duration),
+        str(result.attempts),
+        printable(result.commit[:10]) or "-",
+        printable(result.host) or "-",
+        printable(",".join(result.devices)) or "-",
+        printable(result.sentence),
+    )
+
+
+def _seconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f} s"

@@ -1,0 +1,155 @@
+"""Pure: what other tools left of a run, as the events that a run of ours would have told."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from trainci.items import BrokenResults, read_junit
+from trainci.model import events
+from trainci.model.run import Cause, Ending, Item, Outcome, Phase, Verdict
+from trainci.text import counted, printable
+
+_TIMESTAMP = re.compile(rb'<testsuite\b[^>]*?\btimestamp="([^"]{1,40})"')
+_COMMIT = re.compile(rb'<property\b[^>]*?\bname="commit"[^>]*?\bvalue="([0-9a-f]{7,64})"')
+_STATUSES = {"passed": "passed", "failed": "failed", "skipped": "skipped", "pending": "skipped", "other": "error"}
+_SEVERITY = ("skipped", "passed", "failed", "error")
+_OUTCOMES = {
+    "passed": Outcome.PASSED,
+    "failed": Outcome.FAILED,
+    "error": Outcome.FAILED,
+    "skipped": Outcome.SKIPPED,
+}
+
+
+class NotForeign(ValueError):
+    """The text is neither JUnit XML nor CTRF; the message says why."""
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """A run of another tool's: when it began (None where it does not say), of which commit, and its tests."""
+
+    at: float | None
+    commit: str
+    tests: tuple[Item, ...]
+
+
+def read(data: bytes, files: Iterable[str]) -> Foreign:
+    """What a JUnit or CTRF file tells, its tests called as they are here: ``files`` are the repository's.
+
+    pytest names a test by its module, and here a file is a test: what several of them tell is told of their file.
+
+    :raises NotForeign: it is neither.
+    """
+    if data.lstrip()[:1] == b"{":
+        return _ctrf(data)
+    try:
+        items = read_junit(data)
+    except BrokenResults as error:
+        raise NotForeign(f"no JUnit report: {error}") from None
+    stamp, commit = _TIMESTAMP.search(data), _COMMIT.search(data)
+    named = _named_by(items, set(files))
+    return Foreign(
+        _time(stamp[1].decode("ascii", "replace")) if stamp else None, commit[1].decode() if commit else "", named
+    )
+
+
+def told(foreign: Foreign, data: bytes, at: float, commit: str) -> Iterator[events.Control]:
+    """The events of the run, which has one name however often the same ``data`` is read.
+
+    ``at`` and ``commit`` stand for what the file does not say.
+    """
+    begin = foreign.at if foreign.at is not None else at
+    run_id = f"import-{hashlib.sha256(data).hexdigest()[:16]}"
+    planned = tuple(events.Planned(item.name, 0, "imported") for item in foreign.tests)
+    yield events.RunStarted(begin, run_id, foreign.commit or commit, "imported", planned)
+    for item in foreign.tests:
+        yield from _of_test(item, begin)
+    red = any(_OUTCOMES[item.outcome] is Outcome.FAILED for item in foreign.tests)
+    yield events.RunEnded(begin + max((item.seconds for item in foreign.tests), default=0.0), int(red))
+
+
+def _of_test(item: Item, begin: float) -> Iterator[events.Control]:
+    outcome, end = _OUTCOMES[item.outcome], begin + item.seconds
+    attempts = 0 if outcome is Outcome.SKIPPED else 1
+    if attempts:
+        both = (item.name, 1, Phase.BOTH)
+        yield events.Queued(begin, item.name, 1, "", 0)
+        yield events.Started(begin, *both, 0)
+        yield events.Ended(end, *both, Ending(Cause.EXITED, 0 if outcome is Outcome.PASSED else 1))
+    sentence = printable(item.message.partition("\n")[0]) or f"in {item.seconds:.1f} s"
+    yield events.Concluded(end, item.name, attempts, Verdict(outcome, sentence))
+
+
+def _named_by(items: tuple[Item, ...], files: set[str]) -> tuple[Item, ...]:
+    """The items by their files' names, those of one file as one; others keep their own."""
+    groups: dict[str, list[Item]] = {}
+    for item in items:
+        groups.setdefault(_test_of(item.name, files), []).append(item)
+    return tuple(_one(name, group) for name, group in groups.items())
+
+
+def _test_of(name: str, files: set[str]) -> str:
+    where, _, own = name.partition("::")
+    if own == where or own.startswith(f"{where}["):
+        # Ours: a test of trainci's, in the class that is its file.
+        return own
+    if where.partition("[")[0] in files:
+        return where
+    parts = where.split(".")
+    paths = ("/".join(parts[:end]) + ".py" for end in range(len(parts), 0, -1))
+    return next((path for path in paths if path in files), name)
+
+
+def _one(name: str, group: list[Item]) -> Item:
+    # A test of ours with its items: it tells of itself what they add up to.
+    own = [item for item in group if item.name.partition("::")[2] == name]
+    if own:
+        return Item(name, own[0].outcome, own[0].seconds, own[0].message)
+    worst = max(group, key=lambda item: _SEVERITY.index(item.outcome))
+    said = f"{counted(len(group), 'item')}" + (f": {worst.message}" if worst.message else "")
+    return Item(name, worst.outcome, sum(item.seconds for item in group), said if len(group) > 1 else worst.message)
+
+
+def _ctrf(data: bytes) -> Foreign:
+    try:
+        results = json.loads(data)["results"]
+        tests = results["tests"]
+        summary, environment = results.get("summary", {}), results.get("environment", {})
+        found = tuple(_ctrf_test(test) for test in tests)
+    except RecursionError:
+        raise NotForeign("no CTRF report: nested too deeply") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise NotForeign(f"no CTRF report: {type(error).__name__}: {error}") from None
+    start = _number(summary.get("start")) if isinstance(summary, dict) else None
+    commit = environment.get("commit") if isinstance(environment, dict) else None
+    return Foreign(start / 1000 if start else None, commit if isinstance(commit, str) else "", found)
+
+
+def _ctrf_test(test: Any) -> Item:
+    name, message = test["name"], test.get("message", "")
+    if not (isinstance(name, str) and name):
+        raise ValueError("a test without a name")
+    seconds = (_number(test.get("duration")) or 0.0) / 1000
+    said = message if isinstance(message, str) else ""
+    return Item(printable(name), _STATUSES[test["status"]], max(0.0, seconds), said)
+
+
+def _number(said: object) -> float | None:
+    fits = isinstance(said, int | float) and not isinstance(said, bool) and math.isfinite(said)
+    return float(said) if fits else None  # type: ignore[arg-type]
+
+
+def _time(text: str) -> float | None:
+    try:
+        at = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    return (at if at.tzinfo else at.replace(tzinfo=timezone.utc)).timestamp()

@@ -1,0 +1,83 @@
+"""``trainci history`` and ``trainci import``: what became of tests, here and elsewhere."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs/json/history.schema.json").read_text())
+FLAKY = """
+NUM_GPUS = 0
+if __name__ == "__main__":
+    from pathlib import Path
+    seen = Path("seen")
+    if not seen.exists():
+        seen.touch()
+        raise SystemExit(7)
+"""
+
+
+@pytest.fixture
+def project(repository: Any) -> Any:
+    repository.write("trainci.toml", '[suites.s]\ntests = [{ path = "tests/test_a.py", retries = 1 }]\n')
+    repository.write("tests/test_a.py", FLAKY)
+    repository.init()
+    return repository
+
+
+def answer(project: Any, *words: str) -> Any:
+    found = json.loads(project.trainci("history", *words, "--json").out)
+    jsonschema.validate(found, SCHEMA)
+    return found
+
+
+def test_a_test_that_passed_only_after_it_failed_is_a_flake_in_its_history(project: Any) -> None:
+    assert project.trainci("history").out.startswith("nothing is known yet")
+    for _ in range(2):
+        assert project.trainci("run", "s").code == 0
+    (summary,) = answer(project)["tests"]
+    assert (summary["id"], summary["runs"], summary["passed"], summary["flaky"]) == ("tests/test_a.py", 2, 2, 0.5)
+    results = answer(project, "tests/test_a.py")["results"]
+    assert [result["attempts"] for result in results] == [1, 2], "the newest first"
+    assert {result["commit"] for result in results} == {project.git("rev-parse", "HEAD")}
+    assert all(result["host"] for result in results)
+    said = project.trainci("history", "tests/test_a.py").out
+    assert said.count("  passed  ") == 2 and project.git("rev-parse", "HEAD")[:10] in said
+
+
+def test_the_artifacts_of_another_host_are_entered_once(project: Any, new_repository: Callable[[], Any]) -> None:
+    assert project.trainci("run", "s").code == 0
+    other = new_repository()
+    other.write("trainci.toml", "[project]\n")
+    shutil.copytree(project.root / ".trainci/runs", other.root / "artifacts")
+    for _ in range(2):
+        said = other.trainci("import", "artifacts")
+        assert said.code == 0 and "artifacts: 1 run entered" in said.out, said.err
+    (summary,) = answer(other)["tests"]
+    assert (summary["runs"], summary["flaky"]) == (1, 1.0)
+
+
+def test_a_junit_report_is_a_past_on_day_one(project: Any) -> None:
+    assert project.trainci("run", "s", "--junit", "j.xml").code == 0
+    shutil.rmtree(project.root / ".trainci")
+    said = project.trainci("import", "j.xml")
+    assert said.code == 0 and "1 test entered" in said.out, said.err
+    assert "tests/test_a.py  1" in project.trainci("history").out
+    assert "passed" in project.trainci("list").out
+
+
+@pytest.mark.parametrize("what", ["nothing", "nonsense", "an empty folder"])
+def test_what_holds_no_run_is_told_and_nothing_is_entered(project: Any, what: str) -> None:
+    if what == "nonsense":
+        project.write("x", "nonsense")
+    elif what == "an empty folder":
+        (project.root / "x").mkdir()
+    said = project.trainci("import", "x")
+    assert said.code == 2 and said.err.startswith("trainci: x: "), said.err
+    assert project.trainci("history").out.startswith("nothing is known yet")

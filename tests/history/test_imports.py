@@ -1,0 +1,103 @@
+"""The past of other tools, as events."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainci.history.imports import Foreign, NotForeign, read, told
+from trainci.history.runs import run_of
+from trainci.model.run import Attempt, Cause, Ending, Outcome, Result, Run, Verdict
+from trainci.model.tests import Test
+from trainci.reports.ctrf import ctrf
+from trainci.reports.junit import junit
+
+ATTEMPT = Attempt(
+    Test("tests/test_a.py[--x]"), 1, 0.0, 1_700_000_001.0, 1_700_000_003.5, Ending(Cause.EXITED, 1), "log"
+)
+RUN = Run(
+    "r",
+    "c0ffee12",
+    1_700_000_000.0,
+    1_700_000_009.0,
+    (
+        Result("tests/test_a.py[--x]", Verdict(Outcome.FAILED, "exit code 1"), (ATTEMPT,)),
+        Result("tests/test_b.py", Verdict(Outcome.PASSED, "in 2.5 s"), (ATTEMPT,)),
+        Result("tests/test_c.py", Verdict(Outcome.SKIPPED, "disabled")),
+    ),
+    "8 × H100",
+    1,
+)
+
+
+def outcomes(found: Foreign) -> dict[str, str]:
+    return {item.name: item.outcome for item in found.tests}
+
+
+@pytest.mark.parametrize("form", ["junit", "ctrf"])
+def test_what_trainci_exported_comes_back(tmp_path: Path, form: str) -> None:
+    data = junit(RUN, tmp_path) if form == "junit" else ctrf(RUN, tmp_path)
+    found = read(data, ())
+    assert (found.at, found.commit) == (1_700_000_000.0, "c0ffee12")
+    assert outcomes(found) == {
+        "tests/test_a.py[--x]": "failed",
+        "tests/test_b.py": "passed",
+        "tests/test_c.py": "skipped",
+    }
+    assert found.tests[0].seconds == 2.5
+
+
+def test_what_pytest_tells_of_several_tests_is_told_of_their_file(tmp_path: Path) -> None:
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests/test_a.py").write_text(
+        "class TestIt:\n    def test_1(self): pass\n    def test_2(self): assert 0, 'no'\n"
+    )
+    (tmp_path / "tests/test_b.py").write_text("def test_3(): pass\n")
+    words = ["-m", "pytest", "-q", "--junitxml=j.xml", "-p", "no:cacheprovider", "tests"]
+    subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, check=False)
+    found = read((tmp_path / "j.xml").read_bytes(), ("tests/test_a.py", "tests/test_b.py"))
+    assert outcomes(found) == {"tests/test_a.py": "failed", "tests/test_b.py": "passed"}
+    assert found.tests[0].message.startswith("2 items: AssertionError: no")
+
+
+def test_the_same_file_is_the_same_run_and_another_one_another() -> None:
+    data = ctrf(RUN, Path("nowhere"))
+    first, again = (run_of(told(read(data, ()), data, 1.0, "")) for _ in range(2))
+    other = run_of(told(read(data, ()), data + b" ", 1.0, ""))
+    assert first == again and first.id != other.id
+    assert [result.verdict.outcome for result in first.results] == [Outcome.FAILED, Outcome.PASSED, Outcome.SKIPPED]
+    assert first.results[0].attempts[0].duration == 2.5 and first.exit_code == 1
+
+
+@pytest.mark.parametrize("data", [b"", b"nonsense", b"{}", b'{"results": 3}', b"[" * 100_000, b"{" * 100_000])
+def test_what_is_neither_is_told(data: bytes) -> None:
+    with pytest.raises(NotForeign):
+        read(data, ())
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
+)
+_TEST = st.fixed_dictionaries(
+    {
+        "name": st.text() | _JSON,
+        "status": st.sampled_from(["passed", "other", "pending"]) | _JSON,
+        "duration": _JSON,
+    }
+)
+
+
+@given(st.fixed_dictionaries({"results": st.fixed_dictionaries({"tests": st.lists(_TEST), "summary": _JSON})}))
+def test_nothing_hostile_is_more_than_told(document: object) -> None:
+    data = json.dumps(document).encode()
+    try:
+        found = read(data, ())
+    except NotForeign:
+        return
+    run_of(told(found, data, 1.0, ""))
