@@ -53,6 +53,7 @@ class RunPaths:
         self.root = state.root
         self.directory = state.runs / run_id
         self.events = self.directory / EVENTS
+        self.plan = self.directory / "plan.json"
 
     def log(self, position: int, test_id: str, attempt: int) -> Path:
         """The output of one attempt. ``position`` counts the tests of the run, so that no two names meet."""

@@ -82,6 +82,8 @@ class Runner:
         self._ended: dict[str, list[Attempt]] = {test.id: [] for test in self._waiting}
         self._results: dict[str, Result] = {}
         self._rules = rules_for(plan.verdicts)
+        self._started_at: float | None = None
+        self._unheard: list[Result] = []
         self._stopping = False
         self._interrupted = False
 
@@ -89,10 +91,34 @@ class Runner:
         """End everything that runs, start nothing more, and still report. Safe in a signal handler."""
         self._queue.put(events.Interrupted(self._clock()))
 
+    def resume(self, told: Sequence[events.Control]) -> None:
+        """Take over from a runner that was killed: ``told`` is all that its listeners heard. Before ``run``."""
+        listeners, self._listeners = self._listeners, ()
+        for event in told:
+            match event:
+                case events.RunStarted():
+                    self._started_at = event.at
+                case events.Queued():
+                    test = next(test for test in self._waiting if test.id == event.test_id)
+                    phase = Phase.PREPARE if test.prepares_first else Phase.BOTH
+                    self._active[test.id] = replace(self._begin(test, phase), queued_at=event.at)
+                case events.Concluded() if event.test_id not in self._results:
+                    self._results[event.test_id] = Result(event.test_id, event.verdict)
+                case events.Granted() | events.Started() | events.Ended():
+                    if event.test_id in self._prepared:
+                        self._active[event.test_id] = self._prepared.pop(event.test_id)
+                    self._handle(event)
+        self._listeners = listeners
+        heard = {event.test_id for event in told if isinstance(event, events.Concluded)}
+        self._unheard = [result for test_id, result in self._results.items() if test_id not in heard]
+
     def run(self) -> Run:
         """Run the plan to its end."""
-        started_at = self._clock()
-        self._announce()
+        started_at = self._announce()
+        for trying in list(self._active.values()):
+            self._start(trying)
+        if self._stopping:
+            self._stop()
         self._start_what_fits()
         while self._active:
             self._handle(self._queue.get())
@@ -118,21 +144,29 @@ class Runner:
             replay=self._plan.replay,
         )
 
-    def _announce(self) -> None:
+    def _announce(self) -> float:
+        """Tell what is known before any test begins, as far as nobody has heard it; when the run began."""
         plan, fitting = self._plan, self._plan.fitting
         tests = tuple(
             events.Planned(s.test.id, s.test.num_gpus, s.reason, plan.replay.get(s.test.id, ""))
             for s in fitting.selection.tests
         )
-        devices = self._executor.pool.sentence
-        self._tell(events.RunStarted(self._clock(), plan.run_id, plan.commit, devices, tests, plan.host))
+        started_at = self._started_at
+        if started_at is None:
+            started_at = self._clock()
+            devices = self._executor.pool.sentence
+            self._tell(events.RunStarted(started_at, plan.run_id, plan.commit, devices, tests, plan.host))
+        for result in self._unheard:
+            self._conclude(result.test_id, result.verdict)
         for outcome, refused in (
             (Outcome.REFUSED, fitting.selection.refused),
             (Outcome.MACHINE, fitting.too_large),
             (Outcome.SKIPPED, (*fitting.skipped, *fitting.disabled)),
         ):
             for test in refused:
-                self._conclude(test.test_id, Verdict(outcome, test.sentence))
+                if test.test_id not in self._results:
+                    self._conclude(test.test_id, Verdict(outcome, test.sentence))
+        return started_at
 
     def _start_what_fits(self) -> None:
         if self._stopping:
@@ -183,6 +217,9 @@ class Runner:
                 self._stop()
             case events.Ended() if self._stopping and not event.ending.passed:
                 event = replace(event, ending=replace(event.ending, cause=Cause.INTERRUPTED))
+            case events.Granted() | events.Started() if self._active[event.test_id].started_at is not None:
+                # An earlier runner has told it.
+                return
         self._tell(event)
         match event:
             case events.Granted():

@@ -6,7 +6,9 @@ import contextlib
 import functools
 import json
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 
@@ -196,3 +198,71 @@ def test_each_thing_that_slurm_does_to_a_job_has_its_verdict(repository, slurm_c
     else:
         assert process.returncode == 0, out
         assert events_of(repository)[-2]["verdict"]["outcome"] == "passed"
+
+
+def run_id(repository):
+    (directory,) = (repository.root / ".trainci/runs").iterdir()
+    return directory.name
+
+
+def attach(repository):
+    return repository.trainci("run", "--attach", run_id(repository), environment=environment())
+
+
+BEGINS = "import os, time; open('begun', 'a').write({name!r} + '\\n')"
+WAITS = "\n    while not os.path.exists('go'): time.sleep(0.05)\n    print('went on')"
+
+
+def test_a_run_whose_client_was_killed_is_gone_on_with_and_nothing_is_run_twice(repository):
+    """One has ended, one runs, one was not submitted: what was begun goes on while nobody looks."""
+    settings = "[executors.slurm]\nin_flight = 1\n"
+    a, b, c = (BEGINS.format(name=name) for name in "abc")
+    write(repository, settings, a=a, b=b + WAITS, c=c)
+    begun = repository.root / "begun"
+    with running(repository) as process:
+        wait_until(lambda: begun.exists() and begun.read_text() == "a\nb\n", "the second test to begin")
+        refused = attach(repository)
+        process.kill()
+        process.wait()
+    assert (refused.code, "its runner lives" in refused.err) == (2, True)
+    (repository.root / "go").write_text("")
+    said = attach(repository)
+    assert said.code == 0, said.out + said.err
+    assert begun.read_text() == "a\nb\nc\n"
+    assert "tests/test_b.py | went on" in said.out
+    told = [event["kind"] for event in events_of(repository) if event.get("test_id") == "tests/test_b.py"]
+    assert told == ["queued", "granted", "started", "ended", "verdict"]
+    assert len(set(history_of(repository))) == len(history_of(repository)) == 3
+    again = attach(repository)
+    assert (again.code, "has ended with exit code 0" in again.err) == (2, True)
+
+
+def history_of(repository):
+    with contextlib.closing(sqlite3.connect(repository.root / ".trainci/history.db")) as db:
+        return db.execute("SELECT test_id FROM attempts WHERE cause = 'exited' AND started < ended").fetchall()
+
+
+def test_a_client_that_is_killed_while_it_submits_submits_nothing_twice(repository, slurm_cluster, tmp_path):
+    """Slurm has the job, and its number never reached anybody: it is known by its token."""
+    wrapper = tmp_path / "bin/sbatch"
+    wrapper.parent.mkdir()
+    wrapper.write_text(f'#!/bin/sh\n{shutil.which("sbatch")} "$@" >/dev/null\nkill -9 $PPID\n')
+    wrapper.chmod(0o755)
+    write(repository, a=BEGINS.format(name="a"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{wrapper.parent}:{os.environ['PATH']}")
+        with running(repository) as process:
+            assert process.wait(timeout=60) == -signal.SIGKILL
+    said = attach(repository)
+    assert said.code == 0, said.out + said.err
+    assert (repository.root / "begun").read_text() == "a\n"
+
+
+def test_a_run_of_this_host_cannot_be_attached(repository):
+    write(repository, a="print()")
+    assert repository.trainci("run", "short", "--devices", "cpu:2").code == 0
+    said = attach(repository)
+    assert said.code == 2 and "ended with their runner" in said.err
+    for name in ("../..", "none"):
+        said = repository.trainci("run", "--attach", name)
+        assert said.code == 2 and "there is no such run" in said.err

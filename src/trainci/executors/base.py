@@ -88,6 +88,10 @@ class Executor(Protocol):
         """How many devices tests may want at once: as many as there are, or any number where an engine queues."""
 
     @property
+    def outlives(self) -> bool:
+        """Whether its jobs go on when the runner is killed, and a later one may have them by ``start``."""
+
+    @property
     def options(self) -> tuple[str, ...]:
         """The options with which ``trainci run`` comes by an executor like this one."""
 
@@ -98,7 +102,7 @@ class Executor(Protocol):
         """Let go of what ``open`` made. No job runs any more."""
 
     def start(self, job: Job, emit: Emit, show: Show) -> None:
-        """Begin the job and return at once."""
+        """Begin the job, or go on with it if an earlier runner of this run has begun it; return at once."""
 
     def stop(self, job: Job) -> None:
         """End the job: politely, then for certain. ``Ended`` still follows. Unknown jobs are ignored."""

@@ -33,6 +33,7 @@ class FakeExecutor:
     """
 
     options = ("--executor", "fake")
+    outlives = False
 
     def __init__(
         self,

@@ -35,6 +35,8 @@ class LocalExecutor:
     ``secrets`` are masked in whatever a test prints.
     """
 
+    outlives = False
+
     def __init__(
         self,
         root: Path,

@@ -37,6 +37,8 @@ class EventLog:
         else:
             # Held for the runner's life: whoever can take it knows that the runner is gone.
             fcntl.flock(self._file, fcntl.LOCK_EX)
+            # That of a killed runner may end in half a line.
+            self._whole = _last_byte(paths) in (b"", b"\n")
 
     def __call__(self, event: events.Control) -> None:
         """Listen to the run."""
@@ -59,6 +61,12 @@ class EventLog:
         if not self._told:
             self._told = True
             self._say(f"{self._place}: what happens cannot be written: {error.strerror}. The run goes on.")
+
+
+def _last_byte(paths: RunPaths) -> bytes:
+    with paths.events.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
+        return file.read(1)
 
 
 def read_events(file: Path) -> Iterator[events.Control]:

@@ -13,26 +13,23 @@ import click
 
 from trainci import git, schedule
 from trainci.commands.run.dry_run import print_plan
+from trainci.commands.run.going import go
+from trainci.commands.run.kept import Kept, keep, read_kept
 from trainci.commands.run.options import Options, flags
 from trainci.commands.run.reporting import remove_earlier, report, report_nothing
-from trainci.commands.run.screen import console, interrupting
 from trainci.commands.run.secret_values import secret_values, short_secrets
 from trainci.commands.run.selecting import select
 from trainci.commands.run.state import make_room
-from trainci.console.painter import Painter
 from trainci.errors import EXIT_OK, UsageError
 from trainci.executors import DEFAULT, EXECUTORS
 from trainci.executors.base import Executor, Wanted
 from trainci.history import past
-from trainci.history.event_log import EventLog
-from trainci.history.keeper import Keeper
 from trainci.history.store import Past
-from trainci.host.clock import steady_time
 from trainci.model.run import Run
 from trainci.model.selection import Selection
 from trainci.paths import RunPaths, StatePaths
 from trainci.repository import Repository, open_repository
-from trainci.runner import Plan, Runner
+from trainci.runner import Plan
 from trainci.schedule import Fitting
 
 
@@ -49,8 +46,13 @@ def command(**given: Any) -> int:
     if options.junit is not None and not options.dry_run:
         remove_earlier(options.junit)
     repository = open_repository()
+    if options.attach:
+        if options.selectors or options.ids or options.changed or options.dry_run:
+            raise UsageError("--attach goes on with a run as it was asked for; name no tests beside it.")
+        return _reported(_attach(repository, options), repository, options)
     selected = select(repository, options)
-    executor = _executor(repository, selected, options)
+    name = _executor_name(selected, options)
+    executor = _executor(repository, name, options.devices)
     feasible = schedule.fit(selected, executor.pool)
     if options.dry_run:
         return print_plan(selected, feasible, executor, options.as_json)
@@ -58,14 +60,18 @@ def command(**given: Any) -> int:
         click.echo(selected.note, err=options.as_json)
         report_nothing(repository, executor, options)
         return EXIT_OK
-    run, error = _run(repository, feasible, executor, options)
+    return _reported(_run(repository, feasible, name, executor, options), repository, options)
+
+
+def _reported(ended: tuple[Run, Exception | None], repository: Repository, options: Options) -> int:
+    run, error = ended
     report(run, repository.root, options)
     if error is not None:
         raise error
     return run.exit_code
 
 
-def _executor(repository: Repository, selected: Selection, options: Options) -> Executor:
+def _executor_name(selected: Selection, options: Options) -> str:
     """What the command line names, else what all of the tests do.
 
     :raises UsageError: they name several.
@@ -75,19 +81,23 @@ def _executor(repository: Repository, selected: Selection, options: Options) -> 
         raise UsageError(
             f"the tests name several executors ({', '.join(sorted(named))}). Choose one with --executor."
         )
+    return options.executor or named.pop()
+
+
+def _executor(repository: Repository, name: str, devices: str) -> Executor:
     project = repository.project
     wanted = Wanted(
         root=repository.root,
-        devices=options.devices,
+        devices=devices,
         secrets=secret_values(repository),
         max_gpus=project.max_gpus,
         slurm=project.slurm,
     )
-    return EXECUTORS[options.executor or named.pop()](wanted)
+    return EXECUTORS[name](wanted)
 
 
 def _run(
-    repository: Repository, feasible: Fitting, executor: Executor, options: Options
+    repository: Repository, feasible: Fitting, name: str, executor: Executor, options: Options
 ) -> tuple[Run, Exception | None]:
     """The finished run, and what went wrong where it was painted, which ends no run."""
     notes = short_secrets(repository)
@@ -96,17 +106,43 @@ def _run(
         executor.open()
         state, run_id = make_room(repository.root, notes.append)
         plan = _plan(repository, feasible, executor, state, run_id, options, notes.append)
-        paths = RunPaths(state, run_id)
-        painter = Painter(console(repository.root, plan, executor.pool, options))
-        log, keeper = EventLog(paths, painter.note), Keeper(state, run_id, painter.note)
-        runner = Runner(plan, executor, paths, (log, keeper, painter), painter, steady_time)
-        with interrupting(runner, painter), painter:
-            for note in notes:
-                painter.note(note)
-            with closing(log), closing(keeper):
-                run = runner.run()
-            painter.summary(run, repository.root)
-    return run, painter.error
+        if executor.outlives:
+            keep(_kept(plan, options, name), RunPaths(state, run_id))
+        return go(repository.root, plan, executor, state, options, notes)
+
+
+def _attach(repository: Repository, options: Options) -> tuple[Run, Exception | None]:
+    """Go on with the run that ``--attach`` names, whose runner was killed."""
+    state = StatePaths(repository.root)
+    state.check()
+    kept = read_kept(state, options.attach)
+    ids = [item.test.id for item in kept.fitting.selection.tests]
+    with closing(_executor(repository, kept.executor, kept.devices)) as executor:
+        executor.open()
+        plan = Plan(
+            run_id=kept.run_id,
+            commit=kept.commit,
+            fitting=kept.fitting,
+            expected=_expected(kept.fitting, past(state, ids, click.echo)),
+            replay=dict(kept.replay),
+            fail_fast=kept.fail_fast,
+            jobs=kept.jobs,
+            verdicts=repository.project.verdicts,
+        )
+        return go(repository.root, plan, executor, state, options)
+
+
+def _kept(plan: Plan, options: Options, name: str) -> Kept:
+    return Kept(
+        run_id=plan.run_id,
+        commit=plan.commit,
+        fitting=plan.fitting,
+        replay=tuple(plan.replay.items()),
+        fail_fast=plan.fail_fast,
+        jobs=plan.jobs,
+        executor=name,
+        devices=options.devices,
+    )
 
 
 def _pythons(feasible: Fitting) -> Iterable[tuple[str, ...]]:

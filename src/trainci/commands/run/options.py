@@ -35,6 +35,7 @@ class Options:
     verbose: bool
     color: str
     as_json: bool
+    attach: str
 
 
 _FLAGS: tuple[Callable[[Any], Any], ...] = (
@@ -54,6 +55,12 @@ _FLAGS: tuple[Callable[[Any], Any], ...] = (
     click.option("--changed", is_flag=True, help="Only tests that differ from the base branch."),
     click.option(
         "--base", default="", metavar="REF", help="What --changed compares with; origin/<base> by default."
+    ),
+    click.option(
+        "--attach",
+        default="",
+        metavar="RUN",
+        help="Go on with a run whose client was killed, and whose jobs live on.",
     ),
     click.option("--dry-run", is_flag=True, help="Print what would run, why, and by which command; start nothing."),
     click.option("--devices", default="auto", metavar="auto|cpu:N|0,1", help="Which devices may be used."),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from trainci.executors.slurm.commands import Seen
 from trainci.github.actions import FILE_VARIABLES
 from trainci.model.run import Cause, Ending, Phase
 
+_SUBMISSION = "submission.json"
 _CHUNK = 1 << 20
 _MOST_AT_ONCE = 16
 # A job's environment begins as its node makes it, whatever this host is a part of.
@@ -40,14 +44,60 @@ class Attempt:
         self.cancelled_at = 0.0
         self.submitted_at = 0.0
         self.missed = 0
+        self.recalled = False
         self.over: Ending | None = None
         self.directory = directory(job)
         self.output = self.directory / "output"
         self._status = self.directory / "status"
+        self._log_size = 0
         self._read = dict.fromkeys((self.output, self._status), 0)
         self.account: Account | None = None
 
-    def prepare(self, arguments: list[str], root: Path) -> None:
+    def recall(self, log: io.FileIO) -> bool:
+        """Whether an earlier runner has begun it: then go on with that; its log is written anew from the output.
+
+        :raises OSError: the log cannot be written.
+        """
+        try:
+            known = json.loads((self.directory / _SUBMISSION).read_text())
+            self.token, self.job_id, self.submitted = (
+                str(known[name]) for name in ("token", "job_id", "submitted")
+            )
+            self._log_size = int(known["log_size"])
+        except (OSError, ValueError, KeyError, TypeError):
+            shutil.rmtree(self.directory, ignore_errors=True)
+            return False
+        log.truncate(self._log_size)
+        self.submitted_at = time.monotonic()
+        self.recalled = True
+        return True
+
+    def was_submitted(self, job_id: str) -> None:
+        """Slurm has it, under this number."""
+        self.submitted_at = time.monotonic()
+        self.job_id = job_id
+        self._remember()
+
+    def was_seen(self, seen: Seen) -> None:
+        """Slurm says when it was submitted."""
+        if not self.submitted:
+            self.submitted = seen.submitted
+            self._remember()
+
+    def _remember(self) -> None:
+        known = {
+            "token": self.token,
+            "job_id": self.job_id,
+            "submitted": self.submitted,
+            "log_size": self._log_size,
+        }
+        temporary = self.directory / f"{_SUBMISSION}.new"
+        # What is not remembered is found again by its token.
+        with contextlib.suppress(OSError):
+            temporary.write_text(json.dumps(known))
+            temporary.replace(self.directory / _SUBMISSION)
+
+    def prepare(self, arguments: list[str], root: Path, log: io.FileIO) -> None:
         """Write what the node is to read: ``arguments`` are those of the lease.
 
         :raises OSError: it cannot be written.
@@ -66,6 +116,8 @@ class Attempt:
         file = os.open(self.directory / "job.json", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(file, "w") as stream:
             json.dump(told, stream)
+        self._log_size = os.fstat(log.fileno()).st_size
+        self._remember()
 
     def is_ours(self, seen: Seen) -> bool:
         """Whether Slurm speaks of this job, and not of another that got the same number."""
@@ -108,7 +160,6 @@ class Attempt:
         ending = Ending(Cause.LOST, detail=fault) if fault else self.over
         if ending.cause is Cause.LOST and not fault:
             ending = Ending(Cause.LOST, detail=f"{ending.detail}{self.account.last_line}")
-        shutil.rmtree(self.directory, ignore_errors=True)
         self.account.close(ending)
 
 

@@ -43,6 +43,8 @@ _MANY = sys.maxsize
 class SlurmExecutor:
     """Runs each job as one of Slurm's; see ``trainci.executors.slurm``."""
 
+    outlives = True
+
     def __init__(self, wanted: Wanted, pool: Pool, clock: Callable[[], float] = steady_time) -> None:
         self._root = wanted.root
         self._secrets = wanted.secrets
@@ -54,6 +56,7 @@ class SlurmExecutor:
         self.device_slots = _MANY
         self._ordered: queue.SimpleQueue[Attempt | None] = queue.SimpleQueue()
         self._attempts: list[Attempt] = []
+        self._ended: list[Attempt] = []
         self._lock = threading.Lock()
         self._changed = threading.Event()
         self._closing = False
@@ -78,6 +81,9 @@ class SlurmExecutor:
         self._changed.set()
         for thread in self._threads:
             thread.join()
+        # Not before what they tell is in the events of the run.
+        for attempt in self._ended:
+            shutil.rmtree(attempt.directory, ignore_errors=True)
 
     def command(self, test: Test) -> str:
         """See Executor."""
@@ -94,7 +100,8 @@ class SlurmExecutor:
         try:
             log = open_log(job.log)
             attempt.account = Account(job, log, self._secrets, emit, show, self._clock, lambda: self.stop(job))
-            attempt.prepare(self._arguments(job), self._root)
+            if not attempt.recall(log):
+                attempt.prepare(self._arguments(job), self._root, log)
         except OSError as error:
             ending = Ending(Cause.NEVER_STARTED, detail=f"it could not be started: {error.strerror}")
             emit(events.Ended(self._clock(), job.test.id, job.attempt, job.phase, ending))
@@ -153,6 +160,8 @@ class SlurmExecutor:
 
     def _submit(self, attempt: Attempt) -> None:
         """Submit it once, however often that is tried: what became of a try that was cut off is looked up."""
+        if attempt.job_id or (attempt.recalled and self._was_submitted(attempt)):
+            return
         script = self._script(attempt.job, attempt.token)
         while not attempt.stopped:
             try:
@@ -165,8 +174,7 @@ class SlurmExecutor:
                     return
                 self._changed.wait(_SOON_S)
                 continue
-            attempt.submitted_at = time.monotonic()
-            attempt.job_id = job_id
+            attempt.was_submitted(job_id)
             self._ask_soon()
             return
         self._end(attempt, Ending(Cause.SIGNALLED, signal=15))
@@ -180,8 +188,7 @@ class SlurmExecutor:
                 self._changed.wait(_SOON_S)
                 continue
             if found:
-                attempt.submitted_at = time.monotonic()
-                attempt.job_id = found[0].job_id
+                attempt.was_submitted(found[0].job_id)
             return bool(found)
         return False
 
@@ -241,7 +248,7 @@ class SlurmExecutor:
             detail = f"job {attempt.job_id} of Slurm was queued again"
             self._end(attempt, Ending(Cause.REQUEUED, detail=detail))
             return
-        attempt.submitted = seen.submitted
+        attempt.was_seen(seen)
         if states.waits(seen) and time.monotonic() - attempt.submitted_at > self._settings.queue:
             with contextlib.suppress(SlurmAway):
                 commands.cancel([attempt.job_id])
@@ -268,6 +275,7 @@ class SlurmExecutor:
     def _end(self, attempt: Attempt, ending: Ending) -> None:
         with self._lock:
             self._attempts.remove(attempt)
+            self._ended.append(attempt)
         attempt.over = ending
         # A log of any length is judged by whoever is told.
         threading.Thread(target=attempt.finish, name=attempt.job.test.id).start()

@@ -1,0 +1,49 @@
+"""A run from its first event, or from where a killed runner left it, to its summary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+
+from trainci.commands.run.options import Options
+from trainci.commands.run.screen import console, interrupting
+from trainci.console.painter import Painter
+from trainci.errors import UsageError
+from trainci.executors.base import Executor
+from trainci.history.event_log import EventLog, read_events
+from trainci.history.keeper import Keeper
+from trainci.host.clock import steady_time
+from trainci.model import events
+from trainci.model.run import Run
+from trainci.paths import RunPaths, StatePaths
+from trainci.runner import Plan, Runner
+
+
+def go(
+    root: Path, plan: Plan, executor: Executor, state: StatePaths, options: Options, notes: Iterable[str] = ()
+) -> tuple[Run, Exception | None]:
+    """The finished run, and what went wrong where it was painted, which ends no run.
+
+    :raises UsageError: the run has ended before.
+    """
+    paths = RunPaths(state, plan.run_id)
+    painter = Painter(console(root, plan, executor.pool, options))
+    # It waits for a runner that still lives, and what that one has told is whole from then on.
+    with closing(EventLog(paths, painter.note)) as log:
+        told = list(read_events(paths.events))
+        if told and isinstance(told[-1], events.RunEnded):
+            raise UsageError(f"run {plan.run_id} has ended with exit code {told[-1].exit_code}.")
+        keeper = Keeper(state, plan.run_id, painter.note)
+        runner = Runner(plan, executor, paths, (log, keeper, painter), painter, steady_time)
+        runner.resume(told)
+        with interrupting(runner, painter), painter:
+            for event in told:
+                keeper(event)
+                painter(event)
+            for note in notes:
+                painter.note(note)
+            with closing(keeper):
+                run = runner.run()
+            painter.summary(run, root)
+    return run, painter.error

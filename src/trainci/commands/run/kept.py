@@ -1,0 +1,57 @@
+"""What a run keeps of its plan, where its jobs outlive whoever started it: enough to go on with it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from trainci.errors import UsageError
+from trainci.history.event_log import is_alive
+from trainci.model.values_json import read_value, write_value
+from trainci.paths import RunPaths, StatePaths
+from trainci.schedule import Fitting
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A run as it was asked for: the fields of Plan, and of what runs it."""
+
+    run_id: str
+    commit: str
+    fitting: Fitting
+    replay: tuple[tuple[str, str], ...]
+    fail_fast: bool
+    jobs: int
+    executor: str
+    devices: str
+
+
+def keep(kept: Kept, paths: RunPaths) -> None:
+    """Write it beside the events of the run.
+
+    :raises OSError: it cannot be written.
+    """
+    temporary = paths.plan.with_suffix(".new")
+    temporary.write_text(write_value(kept))
+    temporary.replace(paths.plan)
+
+
+def read_kept(state: StatePaths, run_id: str) -> Kept:
+    """What the run with this name kept.
+
+    :raises UsageError: there is no such run, its runner lives, or its tests ended with its runner.
+    """
+    paths = RunPaths(state, run_id)
+    if paths.directory.parent != state.runs or not paths.directory.is_dir():
+        raise UsageError(f"--attach {run_id}: there is no such run in {state.runs}.")
+    if is_alive(paths):
+        raise UsageError(f"--attach {run_id}: its runner lives; nothing is to be done.")
+    try:
+        kept: Kept = read_value(Kept, json.loads(paths.plan.read_text()), "plan")
+    except FileNotFoundError:
+        raise UsageError(
+            f"--attach {run_id}: its tests ran on this host, and ended with their runner. Run them again."
+        ) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"--attach {run_id}: {paths.shown(paths.plan)} cannot be read: {error}.") from None
+    return kept
