@@ -44,7 +44,7 @@ def read_kept(state: StatePaths, run_id: str) -> Kept:
     paths = RunPaths(state, run_id)
     if paths.directory.parent != state.runs or not paths.directory.is_dir():
         raise UsageError(f"--attach {run_id}: there is no such run in {state.runs}.")
-    if is_alive(paths):
+    if is_alive(paths.events):
         raise UsageError(f"--attach {run_id}: its runner lives; nothing is to be done.")
     try:
         kept: Kept = read_value(Kept, json.loads(paths.plan.read_text()), "plan")
