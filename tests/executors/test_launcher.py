@@ -60,7 +60,7 @@ def test_a_file_of_the_repository_that_is_named_as_a_library_is_not_imported(rep
         {"PYTHONHOME": "/nowhere"},
         {"PYTHONSTARTUP": "evil/types.py"},
         {"PYTHONWARNINGS": "error"},
-        {"PYTHONVERBOSE": "1"},
+        {"PYTHONDONTWRITEBYTECODE": "1"},
         {"CUDA_VISIBLE_DEVICES": "7"},
     ],
     ids=str,
