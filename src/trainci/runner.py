@@ -189,7 +189,8 @@ class Runner:
     def _begin(self, test: Test, phase: Phase) -> _Trying:
         self._waiting.remove(test)
         number = len(self._ended[test.id]) + 1
-        job = Job(test, number, self._paths.log(self._position[test.id], test.id, number), phase)
+        log = self._paths.log(self._position[test.id], test.id, number)
+        job = Job(test, number, log, phase, expected=self._plan.expected.get(test.id))
         now = self._clock()
         self._tell(events.Queued(now, test.id, number, self._paths.shown(job.log), test.num_gpus))
         return _Trying(test, job, now)

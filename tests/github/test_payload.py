@@ -7,7 +7,7 @@ import json
 import pytest
 
 from trainci.errors import UsageError
-from trainci.github.payload import base
+from trainci.github.payload import base, pull_request
 
 BEFORE = "0123456789abcdef0123456789abcdef01234567"
 ZEROS = "0" * 40
@@ -45,3 +45,17 @@ def test_outside_a_job_nothing_says_what_the_base_is():
 def test_a_payload_that_cannot_be_read_is_no_reason_to_compare_with_something_else(tmp_path):
     with pytest.raises(UsageError, match=r"event\.json: No such file"):
         base({"GITHUB_EVENT_NAME": "push", "GITHUB_EVENT_PATH": str(tmp_path / "event.json")})
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({}, ""),
+        ({"GITHUB_REPOSITORY": "org/repo", "GITHUB_REF": "refs/pull/123/merge"}, "org/repo#123"),
+        ({"GITHUB_REPOSITORY": "org/repo", "GITHUB_REF": "refs/heads/pull/1/x"}, "org/repo"),
+        ({"GITHUB_REF": "refs/pull/123/merge"}, ""),
+        ({"GITHUB_REPOSITORY": "org/re\npo"}, "org/re\\npo"),
+    ],
+)
+def test_a_job_knows_whose_it_is(variables, said):
+    assert pull_request(variables) == said

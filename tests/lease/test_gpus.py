@@ -266,3 +266,22 @@ def test_the_process_of_a_holder_is_given_by_its_number_here_also_where_it_has_a
     finally:
         inner.kill()
         inner.wait()
+
+
+_LOOKS = """NUM_GPUS = 1
+if __name__ == "__main__":
+    import os, subprocess, sys
+    seen = subprocess.run([sys.executable, "-m", "trainci", "gpus", "--json"], stdout=open("seen", "w"), check=True)
+"""
+
+
+def test_a_test_is_shown_with_its_pull_request_and_when_it_is_likely_to_end(repository, tmp_path):
+    repository.write("trainci.toml", "[project]\n")
+    repository.write("tests/test_a.py", _LOOKS)
+    job = {"GITHUB_REPOSITORY": "org/repo", "GITHUB_REF": "refs/pull/123/merge", "TRAINCI_LOCK_DIR": str(tmp_path)}
+    for _ in range(2):
+        said = repository.trainci("run", "tests/test_a.py", "--devices", "cpu:1", environment=job)
+        assert said.code == 0, said
+    (device,) = json.loads((repository.root / "seen").read_text())["devices"]
+    assert device["holder"]["name"] == "tests/test_a.py of org/repo#123"
+    assert device["holder"]["since"] < device["holder"]["expected"] < device["holder"]["until"]

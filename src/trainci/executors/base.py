@@ -45,7 +45,8 @@ class Wanted:
 class Job:
     """One attempt, or one phase of it, that is to be made: the test, its number (from 1), its log.
 
-    Output is appended to the log. ``spent`` is how many seconds of the test's time limit its prepare phase used.
+    Output is appended to the log. ``spent`` is how many seconds of the test's time limit its prepare phase used,
+    ``expected`` how many it is likely to take (None: nobody knows).
     """
 
     test: Test
@@ -53,6 +54,7 @@ class Job:
     log: Path
     phase: Phase = Phase.BOTH
     spent: float = 0.0
+    expected: float | None = None
 
     @property
     def num_gpus(self) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from trainci.executors import results
 from trainci.executors.base import Job
+from trainci.github import payload
 from trainci.interpreter import search_path
 from trainci.lease import protocol
 from trainci.model.run import Phase
@@ -20,9 +21,12 @@ GRACE_SECONDS = 5.0
 
 def lease_arguments(job: Job, before: Sequence[str] = ()) -> list[str]:
     """What the lease of ``job`` is told besides its devices: limits, a name, and after ``before`` the command."""
+    where = payload.pull_request(os.environ)
+    name = f"{job.test.id} of {where}" if where else job.test.id
     return [
         *(protocol.TIME_LIMIT, f"{job.time_limit:g}", protocol.GRACE, f"{GRACE_SECONDS:g}"),
-        *(f"{protocol.NAME}={job.test.id}", "--", *before, *results.command(job)),
+        *((protocol.EXPECTED, f"{job.expected:g}") if job.expected else ()),
+        *(f"{protocol.NAME}={name}", "--", *before, *results.command(job)),
     ]
 
 

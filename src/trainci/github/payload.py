@@ -53,6 +53,13 @@ def _branch(payload: Mapping[str, Any]) -> str:
     return _text(payload, "merge_group", "base_ref") or _text(payload, "ref")
 
 
+def pull_request(environment: Mapping[str, str]) -> str:
+    """``org/repo#123`` in a job of a pull request's, ``org/repo`` in another job, empty outside of one."""
+    repository, ref = environment.get("GITHUB_REPOSITORY", ""), environment.get("GITHUB_REF", "")
+    number = re.fullmatch(r"refs/pull/(\d+)/\w+", ref)
+    return printable(f"{repository}#{number[1]}" if repository and number else repository)
+
+
 def compared_with(path: Path) -> str:
     """What the changes of the event in ``path`` are to be compared with; empty where it changes nothing.
 
