@@ -25,6 +25,7 @@ from trainci.lease.store.inventory import UNREACHABLE, gpus
 from trainci.lease.store.leases import Running, find, running
 from trainci.lease.store.ledger import cancelled_by
 from trainci.lease.store.records import FOREVER, Request
+from trainci.lease.store.settings import refuse_urgency
 from trainci.lease.supervise.environment import job_variables, pick
 from trainci.lease.supervise.supervisor import ENDING_SIGNALS, Job
 from trainci.lease.supervise.wrapper import Wrapper
@@ -84,6 +85,8 @@ def _guarded(
 def _lease(program: str, options: Options, least: int, variables: Mapping[str, str]) -> int:
     wanted = 1 if options.count is None else options.count
     directory = open_directory(options.lock_dir, may_be_private=options.virtual is not None or not wanted)
+    if options.priority == "high":
+        refuse_urgency(directory)
     outer = _outer(directory) if wanted else None
     devices = _devices(directory, options, outer) if wanted or options.print_only else ()
     if outer is not None:

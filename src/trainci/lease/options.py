@@ -95,7 +95,7 @@ def parse(arguments: list[str]) -> Options:
     add(
         "--lock-dir",
         metavar="DIR",
-        help="the directory that all who share the GPUs share ($TRAINCI_LOCK_DIR, else /dev/shm/trainci)",
+        help="the directory of all who share the GPUs; else $TRAINCI_LOCK_DIR, /run/trainci, /dev/shm/trainci",
     )
     add(protocol.DEVICES_ALLOWED, metavar="LIST", help="choose among these only")
     add(

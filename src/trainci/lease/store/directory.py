@@ -46,7 +46,7 @@ class Directory:
     def __init__(self, path: str, mode: int, group: int, owner: int) -> None:
         self.path = path
         self._group = group
-        self._owner = owner
+        self.owner = owner
         self.directory_mode = mode & 0o777
         self.file_mode = mode & 0o666
         # Is it that of the leases within a lease?
@@ -176,7 +176,7 @@ class Directory:
             except FileNotFoundError:
                 self._make_folder(path)
                 continue
-            if not stat.S_ISDIR(found.st_mode) or not is_trusted(found, self._owner):
+            if not stat.S_ISDIR(found.st_mode) or not is_trusted(found, self.owner):
                 self.set_aside(path)
                 self._make_folder(path)
 
@@ -199,8 +199,9 @@ def _owner(path: str) -> str:
 
 
 def locate(given: str | None) -> str:
-    """The path of the lock directory: ``given`` (``--lock-dir``), else $TRAINCI_LOCK_DIR, else trust.DEFAULT."""
-    return os.path.abspath(given or os.environ.get(LOCK_DIR_VARIABLE) or trust.DEFAULT)
+    """The path of the lock directory: ``given`` (``--lock-dir``), else $TRAINCI_LOCK_DIR, else that of the host."""
+    host = trust.PREPARED if os.path.isdir(trust.PREPARED) else trust.DEFAULT
+    return os.path.abspath(given or os.environ.get(LOCK_DIR_VARIABLE) or host)
 
 
 def open_directory(given: str | None, *, may_be_private: bool = False) -> Directory:

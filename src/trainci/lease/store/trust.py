@@ -9,6 +9,8 @@ import stat
 from trainci.errors import UsageError
 from trainci.host.files import read_text
 
+# Where the lock directory is: what root has prepared (``trainci host setup``), else what whoever comes first makes.
+PREPARED = "/run/trainci"
 DEFAULT = "/dev/shm/trainci"
 # What user_namespaces(7) shows of users that it has no number for (/proc/sys/kernel/overflowuid).
 _OVERFLOW_UID = 65534

@@ -1,0 +1,169 @@
+"""`trainci host`: the places of a real host, in a mount namespace of their own, and what is wrong with a host."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from trainci.commands.host.checks import State, check_host
+from trainci.lease.store import settings
+from trainci.lease.store.directory import FORMAT, open_directory
+
+TRAINCI = str(Path(sys.executable).with_name("trainci"))
+ROOT_ONLY = pytest.mark.skipif(os.getuid() != 0, reason="only root may mount")
+# A place of its own for each that `host setup` writes to.
+MOUNTS = "mkdir -p /etc/tmpfiles.d; for at in /run /dev/shm /etc/tmpfiles.d; do mount -t tmpfs none $at; done; "
+
+
+def on_a_host(script: str) -> subprocess.CompletedProcess[str]:
+    script = f"alias trainci={TRAINCI}\n{MOUNTS}{script}"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TRAINCI_")}
+    return subprocess.run(["unshare", "--mount", "sh", "-ec", script], capture_output=True, text=True, env=kept)
+
+
+@ROOT_ONLY
+def test_setup_makes_one_directory_that_every_place_leads_to_and_says_what_it_did():
+    done = on_a_host(
+        "trainci host setup --group daemon; stat -c '%A %U %G' /run/trainci; readlink /dev/shm/trainci;"
+        "cat /etc/tmpfiles.d/trainci.conf; trainci lease --virtual 1 -- sh -c 'echo $TRAINCI_LOCK_DIR';"
+        "TRAINCI_LOCK_DIR=/dev/shm/trainci trainci lease --virtual 1 -- true"
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "the lock directory is /run/trainci",
+        "/dev/shm/trainci leads there, for containers and older versions",
+        "group daemon may use it (it is root's, mode 3770)",
+        "there is no GPU",
+        "--priority high is for everybody",
+        "/etc/tmpfiles.d/trainci.conf makes it again after each boot",
+        "`trainci host check` says what is still to be done.",
+        "drwxrws--T root daemon",
+        "/run/trainci",
+        "# Written by `trainci host setup`.",
+        "d /run/trainci 3770 root daemon",
+        "L /dev/shm/trainci - - - - /run/trainci",
+        "/run/trainci",
+    ]
+
+
+@ROOT_ONLY
+def test_where_leases_run_in_the_old_place_setup_prepares_that_one():
+    """A second directory would be a second queue, and two holders of one GPU."""
+    done = on_a_host(
+        "trainci lease --virtual 1 -- true; trainci host setup; ls -d /run/trainci || echo none;"
+        "stat -c %F /dev/shm/trainci; cat /etc/tmpfiles.d/trainci.conf"
+    )
+    assert "the lock directory is /dev/shm/trainci\n" in done.stdout
+    assert done.stdout.endswith(
+        "none\ndirectory\n# Written by `trainci host setup`.\nd /dev/shm/trainci 1777 root root\n"
+    )
+
+
+@ROOT_ONLY
+def test_setup_again_for_others_shares_what_was_there():
+    done = on_a_host(
+        "trainci host setup --group daemon >/dev/null; trainci lease --virtual 1 -- true;"
+        "trainci gpus --virtual --drain 0 >/dev/null; find /run/trainci -perm /4 | wc -l;"
+        "trainci host setup >/dev/null; find /run/trainci -type f ! -perm /4; find /run/trainci -type d ! -perm /2"
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["0"], "closed to others, then open"
+
+
+@ROOT_ONLY
+def test_the_lock_of_each_device_is_made_beforehand(tmp_path):
+    from trainci.lease.prepare import Wish, prepare
+    from trainci.model.device import Device
+
+    path = tmp_path / "locks"
+    said = prepare(Wish(str(path), "", ""), (Device(0, "GPU-a"), Device(1, "GPU-b")))
+    assert "2 GPUs found, the lock of each is there" in said
+    assert sorted(lock.name for lock in (path / "devices").iterdir()) == ["GPU-a.lock", "GPU-b.lock"]
+
+
+_AS_NOBODY = """
+import os, sys
+from trainci.lease.store.directory import open_directory
+from trainci.lease.store.settings import refuse_urgency
+directory = open_directory(sys.argv[1])
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+refuse_urgency(directory)
+"""
+
+
+@ROOT_ONLY
+@pytest.mark.parametrize(
+    ("group", "may"), [("daemon", False), ("no-such-group", False), ("nogroup", True), ("", True)]
+)
+def test_who_may_be_urgent_is_a_group(tmp_path, group, may):
+    path = tmp_path / "locks"
+    settings.write(open_directory(str(path)), settings.Settings(group))
+    for folder in (tmp_path, *tmp_path.parents[:3]):
+        folder.chmod(folder.stat().st_mode | 0o011)
+    done = subprocess.run([sys.executable, "-c", _AS_NOBODY, str(path)], capture_output=True, text=True)
+    assert (done.returncode == 0) == may, done.stderr
+    assert (f"--priority high is for members of the group {group} here, and nobody is none." in done.stderr) != may
+
+
+def test_settings_that_a_stranger_wrote_count_for_nothing(tmp_path):
+    directory = open_directory(str(tmp_path / "locks"))
+    for text in ("", "{", "[]", '{"high_priority_group": 3}'):
+        (tmp_path / "locks/settings").write_text(text)
+        assert settings.read_settings(directory) == settings.Settings()
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may")
+def test_only_root_prepares_a_host(repository):
+    assert "only root prepares a host: sudo trainci host setup" in repository.trainci("host", "setup").err
+
+
+def test_a_group_that_does_not_exist_is_a_sentence(repository):
+    if os.getuid() == 0:
+        said = repository.trainci("host", "setup", "--group", "no-such-group")
+        assert (said.code, said.err) == (
+            2,
+            "trainci: there is no group 'no-such-group' on this host: `groupadd no-such-group` makes it.\n",
+        )
+
+
+def found(path: Path | str) -> dict[str, tuple[State, str]]:
+    return {one.what: (one.state, one.said) for one in check_host(str(path))}
+
+
+def test_check_says_what_is_right_and_what_is_wrong_with_the_lock_directory(tmp_path):
+    assert found(tmp_path / "none")["lock directory"][0] is State.NOTE
+    open_directory(str(tmp_path / "mine"))
+    (tmp_path / "mine").chmod(0o1777)
+    assert found(tmp_path / "mine")["lock directory"][0] is State.RIGHT
+    (tmp_path / "mine/format").write_text(f"{FORMAT + 1}\n")
+    state, said = found(tmp_path / "mine")["lock directory"]
+    assert state is State.WRONG
+    assert f"is of format {FORMAT + 1}, and trainci" in said
+
+
+def test_every_line_that_is_not_right_has_its_mend(tmp_path):
+    faults = [one for one in check_host(str(tmp_path)) if one.state is State.WRONG]
+    assert all(one.mend for one in faults)
+
+
+def test_check_is_a_table_and_exits_with_1_where_something_is_wrong(repository, tmp_path):
+    open_directory(str(tmp_path / "locks"))
+    (tmp_path / "locks/format").write_text("1\n")
+    said = repository.trainci("host", "check", "--lock-dir", str(tmp_path / "locks"))
+    assert said.code == 1
+    line = next(line for line in said.out.splitlines() if "lock directory" in line)
+    assert line.startswith("WRONG")
+    assert "       mend: use one version everywhere; remove" in said.out
+
+
+@ROOT_ONLY
+def test_two_queues_for_one_host_are_found():
+    again = "rm /dev/shm/trainci; mkdir /dev/shm/trainci; trainci host check; true"
+    done = on_a_host(f"trainci host setup >/dev/null; {again}")
+    assert "two directories, so two queues share the GPUs" in done.stdout
