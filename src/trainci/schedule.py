@@ -38,7 +38,7 @@ def fit(selection: Selection, pool: Pool) -> Fitting:
             disabled.append(Refused(test.id, f"disabled: {test.disabled}"))
         elif test.requires_gpu and not has_gpus:
             skipped.append(Refused(test.id, _no_gpu(test, pool)))
-        elif test.num_gpus > len(pool.devices):
+        elif test.num_gpus > pool.node_size or (test.num_nodes > pool.nodes and not pool.engine):
             too_large.append(Refused(test.id, _too_large(test, pool)))
         else:
             kept.append(selected)
@@ -54,7 +54,14 @@ def _no_gpu(test: Test, pool: Pool) -> str:
 
 
 def _too_large(test: Test, pool: Pool) -> str:
-    virtual = "" if test.requires_gpu else f", or pass --devices cpu:{test.num_gpus} to run on virtual devices"
+    nodes = f" --nodes {test.num_nodes}" if test.num_nodes > 1 else ""
+    devices = f"--devices cpu:{max(1, test.num_gpus)}{nodes}"
+    virtual = "" if test.requires_gpu else f", or pass {devices} to run on virtual devices"
+    if test.num_nodes > pool.nodes and not pool.engine:
+        return (
+            f"needs {test.num_nodes} nodes of {counted(test.num_gpus, 'device')}, and this is one host. "
+            f"Run it with --executor slurm{virtual}."
+        )
     return (
         f"needs {counted(test.num_gpus, 'device')}, and this host has {pool.sentence}. "
         f"Run it on a larger host{virtual}."
@@ -74,7 +81,7 @@ def start_now(
     A test of 0 devices takes one of ``cpu_slots`` instead.
     """
     running = tuple(running)
-    free_devices = devices - sum(test.num_gpus for test in running)
+    free_devices = devices - sum(test.all_gpus for test in running)
     free_slots = cpu_slots - sum(1 for test in running if test.num_gpus == 0)
     started: list[Test] = []
     for test in _longest_first(waiting, expected):
@@ -82,8 +89,8 @@ def start_now(
             if free_slots > 0:
                 free_slots -= 1
                 started.append(test)
-        elif test.num_gpus <= free_devices:
-            free_devices -= test.num_gpus
+        elif test.all_gpus <= free_devices:
+            free_devices -= test.all_gpus
             started.append(test)
     return started
 
@@ -109,7 +116,7 @@ def estimated_end(
     if any(test.id not in expected for test, _ in left):
         return None
     seconds = [(test, max(0.0, expected[test.id] - elapsed)) for test, elapsed in left]
-    work = sum(remaining * max(1, test.num_gpus) for test, remaining in seconds)
+    work = sum(remaining * max(1, test.all_gpus) for test, remaining in seconds)
     return now + max([work / max(1, devices), *(remaining for _, remaining in seconds)])
 
 

@@ -40,7 +40,7 @@ def test_no_variable_of_a_test_stands_in_its_script(tmp_path, monkeypatch):
     """Slurm keeps scripts and comments, and shows them to its administrators."""
     monkeypatch.setenv("TOKEN", "hf_secret-1234")
     test = Test("a", command=("python", "a.py"), env=(("OTHER", "also-secret"),))
-    script = slurm_executor(Wanted(tmp_path, "cpu:4", ["hf_secret-1234"])).submission(test)
+    script = slurm_executor(Wanted(tmp_path, "cpu:4", secrets=["hf_secret-1234"])).submission(test)
     assert "secret" not in script
 
 

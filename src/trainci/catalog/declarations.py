@@ -39,12 +39,17 @@ def constants(tree: ast.Module, file: str) -> Declarations:
     """What the constants at the top level of ``file`` declare, with a ``fault`` when one is no constant."""
     try:
         count, line = _declared(tree.body, "NUM_GPUS", _count)
+        nodes, nodes_line = _declared(tree.body, "NUM_NODES", _count)
+        if nodes == 0:
+            raise _Misdeclared("NUM_NODES", nodes_line, "is 0; a test has a node to run on")
         flag, flag_line = _declared(tree.body, "REQUIRES_GPU", _flag)
         if flag and count == 0:
             raise _Misdeclared("REQUIRES_GPU", flag_line, "contradicts NUM_GPUS = 0; remove one of them")
     except _Misdeclared as error:
         return Declarations(line=error.line, fault=f"{printable(file)}:{error.line}: {error}")
-    return Declarations(num_gpus=count, line=line, requires_gpu=bool(flag), requires_gpu_line=flag_line)
+    return Declarations(
+        num_gpus=count, num_nodes=nodes, line=line, requires_gpu=bool(flag), requires_gpu_line=flag_line
+    )
 
 
 class _NotConstant(Exception):

@@ -164,6 +164,7 @@ def _settings(table: SettingsTable) -> dict[str, Any]:
         "timeout": None if table.timeout_minutes is None else table.timeout_minutes * 60,
         "stall": None if table.stall_minutes is None else table.stall_minutes * 60,
         "num_gpus": table.num_gpus,
+        "num_nodes": table.num_nodes,
         "retries": table.retries,
         "executor": table.executor or "",
     }

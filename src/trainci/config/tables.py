@@ -54,6 +54,9 @@ class SettingsTable(Table):
         None, description="A test that shows no progress for so long has hung; 10 by default."
     )
     num_gpus: Gpus | None = Field(None, description="Devices of a test whose file does not declare NUM_GPUS.")
+    num_nodes: Annotated[StrictInt, Field(ge=1, le=10_000)] | None = Field(
+        None, description="Nodes of a test whose file does not declare NUM_NODES; its devices are those of each."
+    )
     retries: Annotated[StrictInt, Field(ge=0, le=10)] | None = Field(
         None, description="How many more times a failed test is tried."
     )

@@ -30,12 +30,13 @@ class Show(Protocol):
 class Wanted:
     """What an executor is made for.
 
-    ``root`` is the repository's, ``devices`` the value of `trainci run --devices`; ``secrets`` are masked in
+    ``root`` is the repository's, ``devices`` and ``nodes`` the values of `trainci run`; ``secrets`` are masked in
     whatever a test prints. ``max_gpus`` and ``slurm`` are what ``trainci.toml`` says of other hosts.
     """
 
     root: Path
     devices: str = "auto"
+    nodes: int = 1
     secrets: Sequence[str] = ()
     max_gpus: int = 8
     slurm: Slurm = field(default_factory=Slurm)
@@ -58,8 +59,13 @@ class Job:
 
     @property
     def num_gpus(self) -> int:
-        """How many devices it holds: none to prepare."""
+        """How many devices it holds on each node: none to prepare."""
         return 0 if self.phase is Phase.PREPARE else self.test.num_gpus
+
+    @property
+    def num_nodes(self) -> int:
+        """How many nodes it has: one to prepare."""
+        return 1 if self.phase is Phase.PREPARE else self.test.num_nodes
 
     @property
     def time_limit(self) -> float:

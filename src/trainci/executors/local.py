@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from trainci import probe
+from trainci.errors import UsageError
 from trainci.executors import words
 from trainci.executors.account import Account, open_log
 from trainci.executors.base import Emit, Job, Show, Wanted
@@ -20,10 +21,11 @@ from trainci.executors.onlooker import Onlooker
 from trainci.executors.watcher import Watcher
 from trainci.host import devices
 from trainci.host.clock import steady_time
+from trainci.host.devices.virtual import virtual_devices
 from trainci.lease import protocol
 from trainci.lease.store.directory import open_directory
 from trainci.model import events
-from trainci.model.device import Pool
+from trainci.model.device import MOST_DEVICES, Pool
 from trainci.model.run import Cause, Ending
 from trainci.model.tests import Test
 from trainci.paths import RunPaths
@@ -132,7 +134,7 @@ class LocalExecutor:
             else [protocol.DEVICES_ALLOWED, ",".join(device.uuid for device in self.pool.devices)]
         )
         return [
-            *(protocol.COUNT, str(job.num_gpus), *(where if job.num_gpus else [])),
+            *(protocol.COUNT, str(job.num_gpus * job.num_nodes), *(where if job.num_gpus else [])),
             *words.lease_arguments(job),
         ]
 
@@ -143,7 +145,23 @@ def local_executor(wanted: Wanted) -> LocalExecutor:
     :raises UsageError: it makes no sense, or names a device that is not there.
     """
     pool = _within_lease(devices.pool(wanted.devices))
-    return LocalExecutor(wanted.root, pool, ("--devices", wanted.devices), wanted.secrets)
+    options: tuple[str, ...] = ("--devices", wanted.devices)
+    if wanted.nodes > 1:
+        pool = _virtual_nodes(pool, wanted.nodes)
+        options += ("--nodes", str(wanted.nodes))
+    return LocalExecutor(wanted.root, pool, options, wanted.secrets)
+
+
+def _virtual_nodes(pool: Pool, nodes: int) -> Pool:
+    """``nodes`` virtual nodes, each with as many devices as ``pool`` has."""
+    if not pool.virtual:
+        raise UsageError(f"--nodes {nodes}: this is one host. With --devices cpu:N it has virtual nodes.")
+    count = len(pool.devices) * nodes
+    if count > MOST_DEVICES:
+        raise UsageError(
+            f"--nodes {nodes}: that is {count} virtual devices, and a host has {MOST_DEVICES} at most."
+        )
+    return Pool(virtual_devices(count), virtual=True, nodes=nodes)
 
 
 def _within_lease(pool: Pool) -> Pool:

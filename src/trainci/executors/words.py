@@ -39,9 +39,21 @@ def variables(job: Job, root: Path) -> dict[str, str]:
         "TRAINCI_TEST_ID": job.test.id,
         "TRAINCI_PHASE": "" if job.phase is Phase.BOTH else job.phase.value,
         "TRAINCI_METRICS_FILE": str(RunPaths.metrics(job.log)),
+        **_virtual_nodes(job.num_nodes),
     }
     inherited = told.get("PATH") or os.environ.get("PATH", os.defpath)
     return {**told, "PATH": search_path(job.test.python, root, inherited)}
+
+
+def _virtual_nodes(count: int) -> dict[str, str]:
+    """What a test of several nodes is told of them, where they are processes of one host."""
+    names = ",".join(f"node-{rank}" for rank in range(count)) if count > 1 else ""
+    return {
+        "TRAINCI_NODES": names,
+        "TRAINCI_NODES_BY": "",
+        "TRAINCI_NODE_RANK": "0",
+        **({"MASTER_ADDR": "127.0.0.1"} if names else {}),
+    }
 
 
 def shell_line(test: Test) -> str:

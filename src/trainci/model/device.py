@@ -30,14 +30,29 @@ class Device:
 
 @dataclass(frozen=True)
 class Pool:
-    """The devices that a run may use, and what to call them."""
+    """The devices that a run may use, and what to call them: spread evenly over ``nodes``, if there are several.
+
+    Of an ``engine`` (its name) they are those of each node, and it has any number of nodes.
+    """
 
     devices: tuple[Device, ...]
     virtual: bool
+    nodes: int = 1
+    engine: str = ""
+
+    @property
+    def node_size(self) -> int:
+        """How many of them one node has."""
+        return len(self.devices) // self.nodes
 
     @property
     def sentence(self) -> str:
         """``8 × NVIDIA H100``, ``8 virtual devices, no GPU`` or ``no GPU``."""
+        if self.engine:
+            what = "virtual devices, no GPU," if self.virtual else "GPUs"
+            return f"{len(self.devices)} {what} on each node of {self.engine}"
+        if self.virtual and self.nodes > 1:
+            return f"{self.node_size} virtual devices on each of {self.nodes} virtual nodes of one host, no GPU"
         if self.virtual:
             return f"{len(self.devices)} virtual devices, no GPU"
         names = sorted({device.name for device in self.devices})

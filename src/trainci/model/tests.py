@@ -21,9 +21,9 @@ def _word(argument: str) -> str:
 class Settings:
     """What a project, a suite and an entry may each say of their tests; ``settle`` makes one of several.
 
-    ``timeout`` and ``stall`` (seconds), ``num_gpus`` and ``retries`` are None, the others empty, where nothing is
-    said. ``python`` are the words of the interpreter or its launcher. ``install``, ``setup``, ``python_version``
-    and ``secrets`` (names) are for the job. ``executor`` is the name of what runs them.
+    ``timeout`` and ``stall`` (seconds), ``num_gpus`` (of each node), ``num_nodes`` and ``retries`` are None, the
+    others empty, where nothing is said. ``python`` are the words of the interpreter or its launcher. ``install``,
+    ``setup``, ``python_version`` and ``secrets`` (names) are for the job. ``executor`` is the name of what runs it.
     """
 
     env: tuple[tuple[str, str], ...] = ()
@@ -35,6 +35,7 @@ class Settings:
     timeout: float | None = None
     stall: float | None = None
     num_gpus: int | None = None
+    num_nodes: int | None = None
     retries: int | None = None
     executor: str = ""
 
@@ -115,6 +116,7 @@ class Declarations:
     """
 
     num_gpus: int | None = None
+    num_nodes: int | None = None
     line: int = 1
     requires_gpu: bool = False
     requires_gpu_line: int = 1
@@ -165,9 +167,15 @@ class Test(Settings):
     disabled: str = ""
     expected: float | None = None
     num_gpus: int = field(default=0, kw_only=True)
+    num_nodes: int = field(default=1, kw_only=True)
     timeout: float = field(default=3600.0, kw_only=True)
     stall: float = field(default=600.0, kw_only=True)
     retries: int = field(default=0, kw_only=True)
+
+    @property
+    def all_gpus(self) -> int:
+        """How many devices it holds on all of its nodes together."""
+        return self.num_gpus * self.num_nodes
 
     @property
     def prepares_first(self) -> bool:

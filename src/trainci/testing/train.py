@@ -13,6 +13,7 @@ from pathlib import Path
 from trainci.errors import UsageError
 from trainci.output.redaction import redact
 from trainci.testing.commands import CommandError, exec_command
+from trainci.testing.nodes import node_names, on_each_node
 from trainci.testing.ray_cluster import free_ports, ray_cluster, ray_command
 from trainci.testing.secrets import with_environment
 
@@ -34,7 +35,7 @@ def execute_train(
     timeout: float | None = None,
     secret: Iterable[str] = (),
 ) -> str:
-    """Run ``script`` with ``args`` on ``num_gpus_per_node`` devices of this host; returns what it printed.
+    """Run ``script`` with ``args`` on ``num_gpus_per_node`` devices of each of the test's nodes; what it printed.
 
     ``launcher`` "torchrun" starts as many ranks by the torchrun of the running interpreter, on the port of the
     lease (``MASTER_PORT``), or a free one outside trainci. "ray" starts a Ray head with as many GPUs, or none on a
@@ -52,7 +53,10 @@ def execute_train(
     if launcher not in LAUNCHERS:
         raise UsageError(f"execute_train: no launcher {launcher!r}; there are: {', '.join(LAUNCHERS)}")
     leased = os.environ.get("TRAINCI_DEVICES")
-    if leased and len(leased.split(",")) < num_gpus_per_node:
+    nodes = max(1, len(node_names()))
+    # Virtual nodes share what is leased, which is all of one host's.
+    here = nodes if os.environ.get("TRAINCI_NODES_BY") != "slurm" else 1
+    if leased and len(leased.split(",")) // here < num_gpus_per_node:
         raise UsageError(
             f"execute_train: num_gpus_per_node={num_gpus_per_node}, but this test leased {leased}. "
             "Raise NUM_GPUS at the top of the test file."
@@ -64,11 +68,15 @@ def execute_train(
 def _torchrun(
     script: list[str], ranks: int, env: Mapping[str, str], timeout: float | None, secret: list[str]
 ) -> str:
-    with tempfile.TemporaryDirectory(prefix="trainci-ranks-") as logs:
-        launch = ["--nnodes", "1", "--nproc-per-node", str(ranks)]
-        launch += ["--master-addr", "127.0.0.1", "--master-port", str(_master_port())]
+    nodes = max(1, len(node_names()))
+    # Several nodes see each other's only where the run keeps its own files.
+    shared = Path(os.environ["TRAINCI_METRICS_FILE"]).parent if nodes > 1 else None
+    with tempfile.TemporaryDirectory(prefix="trainci-ranks-", dir=shared) as logs:
+        launch = ["--nnodes", str(nodes), "--nproc-per-node", str(ranks)]
+        address = os.environ["MASTER_ADDR"] if nodes > 1 else "127.0.0.1"
+        launch += ["--master-addr", address, "--master-port", str(_master_port())]
         launch += ["--log-dir", logs, "--tee", "3"]
-        command = [sys.executable, "-m", "torch.distributed.run", *launch, *script]
+        command = on_each_node([sys.executable, "-m", "torch.distributed.run", *launch, *script])
         try:
             return exec_command(
                 command,
@@ -81,12 +89,14 @@ def _torchrun(
             if failed is None:
                 raise
             rank, code = int(failed["rank"]), int(failed["code"])
-            what = f"rank {rank} of {ranks} failed first, with exit code {code}"
-            output = redact(_rank_output(Path(logs), rank), secret)
+            what = f"rank {rank} of {ranks * nodes} failed first, with exit code {code}"
+            output = redact(_rank_output(Path(logs), rank % ranks), secret)
             raise CommandError(what, command=error.command, code=code, output=output) from None
 
 
 def _ray(script: list[str], ranks: int, env: Mapping[str, str], timeout: float | None, secret: list[str]) -> str:
+    if node_names():
+        raise UsageError('execute_train: launcher="ray" runs on one node, and this test has several; use torchrun.')
     if importlib.util.find_spec("ray") is None:
         raise UsageError("execute_train: ray is missing: pip install 'trainci[ray]'")
     with ray_cluster(ranks, env) as cluster:

@@ -52,6 +52,7 @@ def in_steps(steps: Sequence[Declarations]) -> Declarations:
     counts = [says.num_gpus for says in steps if says.num_gpus is not None]
     return Declarations(
         num_gpus=max(counts, default=None),
+        num_nodes=max((says.num_nodes for says in steps if says.num_nodes is not None), default=None),
         requires_gpu=any(says.requires_gpu for says in steps),
         style="steps",
         needs_count=False,

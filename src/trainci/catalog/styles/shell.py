@@ -12,7 +12,7 @@ from trainci.model.tests import Declarations, Entry
 from trainci.text import printable
 
 _HEAD_BYTES = 1 << 16
-_DECLARATION = re.compile(r"#\s*(NUM_GPUS|REQUIRES_GPU)\s*=\s*(.*?)\s*")
+_DECLARATION = re.compile(r"#\s*(NUM_GPUS|NUM_NODES|REQUIRES_GPU)\s*=\s*(.*?)\s*")
 _LARGEST = 10**9
 
 
@@ -29,7 +29,8 @@ class Shell:
     def read(self, source: Source) -> Declarations:
         """See Style. The head is what stands before the first command: ``# NUM_GPUS = 8``."""
         content = read_source(source.root, source.file)
-        num_gpus, line, flag, flag_line = None, 1, False, 1
+        counts: dict[str, tuple[int, int]] = {}
+        flag, flag_line = False, 1
         for number, name, value in _declared(content[:_HEAD_BYTES].decode("utf-8", "replace")):
             place = f"{printable(source.file)}:{number}: {name}"
             if name == "REQUIRES_GPU":
@@ -38,14 +39,20 @@ class Shell:
                 flag, flag_line = value == "True", number
             elif not re.fullmatch(r"[0-9]{1,10}", value) or int(value) > _LARGEST:
                 return Declarations(fault=f"{place} must be a whole number, and {printable(value)} is not")
-            elif num_gpus not in (None, int(value)):
-                return Declarations(fault=f"{place} is set on several lines ({line}, {number}); keep one")
+            elif counts.get(name, (int(value),))[0] != int(value):
+                return Declarations(
+                    fault=f"{place} is set on several lines ({counts[name][1]}, {number}); keep one"
+                )
+            elif name == "NUM_NODES" and not int(value):
+                return Declarations(fault=f"{place} is 0; a test has a node to run on")
             else:
-                num_gpus, line = int(value), number
+                counts[name] = (int(value), number)
+        num_gpus, line = counts.get("NUM_GPUS", (None, 1))
         text = content.decode("utf-8", "replace")
         script = read_shell(text)
         return Declarations(
             num_gpus=num_gpus,
+            num_nodes=counts.get("NUM_NODES", (None,))[0],
             line=line,
             requires_gpu=flag,
             requires_gpu_line=flag_line,

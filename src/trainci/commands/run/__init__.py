@@ -52,7 +52,7 @@ def command(**given: Any) -> int:
         return _reported(_attach(repository, options), repository, options)
     selected = select(repository, options)
     name = _executor_name(selected, options)
-    executor = _executor(repository, name, options.devices)
+    executor = _executor(repository, name, options.devices, options.nodes)
     feasible = schedule.fit(selected, executor.pool)
     if options.dry_run:
         return print_plan(selected, feasible, executor, options.as_json)
@@ -84,11 +84,12 @@ def _executor_name(selected: Selection, options: Options) -> str:
     return options.executor or named.pop()
 
 
-def _executor(repository: Repository, name: str, devices: str) -> Executor:
+def _executor(repository: Repository, name: str, devices: str, nodes: int) -> Executor:
     project = repository.project
     wanted = Wanted(
         root=repository.root,
         devices=devices,
+        nodes=nodes,
         secrets=secret_values(repository),
         max_gpus=project.max_gpus,
         slurm=project.slurm,
@@ -117,7 +118,7 @@ def _attach(repository: Repository, options: Options) -> tuple[Run, Exception | 
     state.check()
     kept = read_kept(state, options.attach)
     ids = [item.test.id for item in kept.fitting.selection.tests]
-    with closing(_executor(repository, kept.executor, kept.devices)) as executor:
+    with closing(_executor(repository, kept.executor, kept.devices, 1)) as executor:
         executor.open()
         plan = Plan(
             run_id=kept.run_id,
@@ -127,6 +128,7 @@ def _attach(repository: Repository, options: Options) -> tuple[Run, Exception | 
             replay=dict(kept.replay),
             fail_fast=kept.fail_fast,
             jobs=kept.jobs,
+            host=socket.gethostname(),
             verdicts=repository.project.verdicts,
         )
         return go(repository.root, plan, executor, state, options)

@@ -36,6 +36,7 @@ class Options:
     color: str
     as_json: bool
     attach: str
+    nodes: int
 
 
 _FLAGS: tuple[Callable[[Any], Any], ...] = (
@@ -64,6 +65,13 @@ _FLAGS: tuple[Callable[[Any], Any], ...] = (
     ),
     click.option("--dry-run", is_flag=True, help="Print what would run, why, and by which command; start nothing."),
     click.option("--devices", default="auto", metavar="auto|cpu:N|0,1", help="Which devices may be used."),
+    click.option(
+        "--nodes",
+        type=click.IntRange(min=1),
+        default=1,
+        metavar="N",
+        help="With --devices cpu:M: so many virtual nodes of M virtual devices, on this host.",
+    ),
     click.option(
         "--executor",
         type=click.Choice(list(EXECUTORS)),

@@ -137,7 +137,7 @@ class SlurmExecutor:
         asked = Asked(
             name=job.test.id,
             token=token,
-            nodes=1,
+            nodes=job.num_nodes,
             gpus=0 if virtual else job.num_gpus,
             cpus=job.num_gpus if virtual else 1,
             time_limit=job.time_limit + words.GRACE_SECONDS,
@@ -286,9 +286,11 @@ def slurm_executor(wanted: Wanted) -> SlurmExecutor:
 
     :raises UsageError: ``wanted.devices`` names devices, which are Slurm's to choose.
     """
+    if wanted.nodes > 1:
+        raise UsageError(f"--nodes {wanted.nodes}: Slurm has nodes of its own; NUM_NODES of a test says how many.")
     if wanted.devices == "auto":
         there = tuple(Device(index, f"gpu-{index}", "GPU of a node") for index in range(wanted.max_gpus))
-        return SlurmExecutor(wanted, Pool(there, virtual=False))
+        return SlurmExecutor(wanted, Pool(there, virtual=False, engine="Slurm"))
     if not wanted.devices.startswith("cpu:"):
         raise UsageError(f"--devices {wanted.devices}: Slurm chooses the devices. Leave it out, or name cpu:N.")
-    return SlurmExecutor(wanted, devices.pool(wanted.devices))
+    return SlurmExecutor(wanted, Pool(devices.pool(wanted.devices).devices, virtual=True, engine="Slurm"))

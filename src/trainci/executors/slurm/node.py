@@ -46,7 +46,14 @@ def _nodes(environment: dict[str, str]) -> dict[str, str]:
         return {}
     listed = ["scontrol", "show", "hostnames", environment["SLURM_JOB_NODELIST"]]
     names = subprocess.run(listed, capture_output=True, text=True, check=True, timeout=60).stdout.split()
-    return {"TRAINCI_NODES": ",".join(names), "TRAINCI_NODE_RANK": "0", "MASTER_ADDR": socket.gethostname()}
+    return {
+        "TRAINCI_NODES": ",".join(names),
+        "TRAINCI_NODES_BY": "slurm",
+        "TRAINCI_NODE_RANK": "0",
+        "MASTER_ADDR": socket.gethostname(),
+        # torchrun reads its options from such names.
+        "PET_MASTER_ADDR": socket.gethostname(),
+    }
 
 
 if __name__ == "__main__":
