@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainci.catalog.lost_results import lost_results
+from trainci.catalog.lost import LostResult
+from trainci.catalog.lost_results import lost_in_tests, lost_results
 from trainci.catalog.main_block import main_blocks
-from trainci.catalog.result_calls import LostResult
 
 HEAD = "import pytest, subprocess, sys, os, unittest\n"
 
@@ -71,6 +71,31 @@ CERTAIN = {
     "a process whose output is read": ["print(subprocess.Popen('pytest x.py', shell=True).communicate())"],
     "good and bad turned round": ["result = unittest.main(exit=False).result", "sys.exit(result.wasSuccessful())"],
     "a failure that is passed over": ["try:", "    test()", "except:", "    pass"],
+    "an assertion that is caught": ["try:", "    assert 0", "except AssertionError as e:", "    print(e)"],
+    "a failure that is written": ["try:", "    test()", "except Exception as e:", "    sys.stderr.write(str(e))"],
+    "a command that is caught": [
+        "try:",
+        "    subprocess.check_call(['python', 'x.py'])",
+        "except subprocess.CalledProcessError:",
+        "    print('no')",
+    ],
+    "the system's status as an exit code": ["sys.exit(os.system('python x.py'))"],
+    "the system's status in a name": ["code = os.system('python x.py')", "sys.exit(code)"],
+    "success that nobody asks": ["result = unittest.main(exit=False).result", "sys.exit(not result.wasSuccessful)"],
+    "pytest that runs nothing": ["sys.exit(pytest.main([__file__, '--setup-plan']))"],
+    "a pipe in a command": ["subprocess.run('python x.py | tee log', shell=True, check=True)"],
+    "a pipe in a shell": ["subprocess.check_call(['bash', '-c', f'python {__file__} | cat'])"],
+    "a command that is always good": ["subprocess.run('python x.py || true', shell=True, check=True)"],
+    "a code that is only told": ["code = pytest.main([__file__])", "if code != 0:", "    print('failed')"],
+    "a code that is only told at once": ["if pytest.main([__file__]) != 0:", "    print('failed')"],
+    "a lambda": ["lambda: test()"],
+    "a generator": ["(test() for _ in range(3))"],
+    "a map": ["map(lambda _: test(), [1])"],
+    "a part": ["import functools", "functools.partial(test)"],
+    "exceptions that are gathered": [
+        "import asyncio",
+        "asyncio.run(asyncio.gather(test(), return_exceptions=True))",
+    ],
 }
 TEST = "def test():\n    assert False\n"
 
@@ -81,7 +106,19 @@ def test_a_result_that_goes_nowhere_is_found_for_certain(name):
     assert lost and lost[0].certain, name
 
 
-@pytest.mark.parametrize("name", ["pytest", "unittest", "a runner", "a failure that is only printed", "nothing"])
+GREEN = [
+    "pytest",
+    "unittest",
+    "a runner",
+    "a failure that is only printed",
+    "nothing",
+    "an assertion that is caught",
+]
+GREEN += ["the system's status as an exit code", "success that nobody asks", "pytest that runs nothing", "a lambda"]
+GREEN += ["a pipe in a command", "a code that is only told", "a generator", "a map", "a failure that is written"]
+
+
+@pytest.mark.parametrize("name", GREEN)
 def test_such_a_file_is_green_over_a_failing_test(name, tmp_path):
     """That these are faults is no opinion: Python itself exits with 0."""
     file = tmp_path / "test_x.py"
@@ -97,6 +134,7 @@ FUNCTIONS = {
     "two functions that return it": ("def a():\n    return pytest.main()\ndef b():\n    return a()\n", ["b()"]),
     "a coroutine": ("import asyncio\nasync def main():\n    pytest.main([__file__])\n", ["asyncio.run(main())"]),
     "a coroutine that nobody awaits": ("async def main():\n    assert False\n", ["main()"]),
+    "a generator": ("def main():\n    yield\n    assert False\n", ["main()"]),
     "a function handed on": ("import fire\ndef main():\n    pytest.main([__file__])\n", ["fire.Fire(main)"]),
 }
 
@@ -121,7 +159,108 @@ UNCERTAIN = {
     "whether it went well": ["went_well()"],
     "a worker": ["import multiprocessing as mp", "p = mp.Process(target=test)", "p.start()", "p.join()"],
     "a thread": ["import threading", "threading.Thread(target=test).start()"],
+    "threads": [
+        "import threading",
+        "some = [threading.Thread(target=test) for _ in range(2)]",
+        "for one in some:",
+        "    one.start()",
+    ],
+    "workers": [
+        "import multiprocessing as mp",
+        "some = [mp.Process(target=test) for _ in range(2)]",
+        "for one in some:",
+        "    one.start()",
+        "    one.join()",
+    ],
+    "processes": ["some = [subprocess.Popen('x') for _ in range(2)]", "for one in some:", "    one.wait()"],
+    "a process that nobody waits for": ["subprocess.Popen(['python', 'x.py'])"],
+    "futures in a list": [
+        "from concurrent.futures import ThreadPoolExecutor",
+        "with ThreadPoolExecutor() as pool:",
+        "    futures = [pool.submit(test) for _ in range(2)]",
+    ],
+    "a map of a pool": [
+        "from concurrent.futures import ThreadPoolExecutor",
+        "with ThreadPoolExecutor() as pool:",
+        "    pool.map(test, [1])",
+    ],
+    "a task": ["import asyncio", "asyncio.create_task(test())"],
+    "a failure that is counted": [
+        "bad = 0",
+        "for one in [test]:",
+        "    try:",
+        "        one()",
+        "    except Exception:",
+        "        bad += 1",
+        "print(bad)",
+    ],
+    "a failure after which it goes on": [
+        "for one in [test]:",
+        "    try:",
+        "        one()",
+        "    except Exception as e:",
+        "        print(e)",
+        "        continue",
+    ],
+    "a finally that leaves": ["for one in [test]:", "    try:", "        one()", "    finally:", "        break"],
+    "only the output": ["print(subprocess.run(['python', 'x.py'], capture_output=True).stdout)"],
+    "the output of a system": ["print(os.popen('python x.py').read())"],
+    "a status that nobody asks": ["status, text = subprocess.getstatusoutput('python x.py')", "print(text)"],
+    "a fork": ["os.waitpid(os.fork(), 0)"],
+    "an end at the exit": ["import atexit", "atexit.register(os._exit, 0)", "test()"],
+    "an end by a hook": ["sys.excepthook = lambda *_: os._exit(0)", "test()"],
+    "an assertion of a tuple": ["assert (1 == 2, 'differs')"],
 }
+AROUND = {
+    "a class that is silent": (
+        "class Quiet:\n    def __enter__(self): pass\n    def __exit__(self, *a): return True\n",
+        ["with Quiet():", "    test()"],
+    ),
+    "a decorator": (
+        "def safe(fn):\n    def inner():\n        try:\n            fn()\n        except:\n            print('no')\n"
+        "    return inner\n@safe\ndef bad():\n    assert False\n",
+        ["bad()"],
+    ),
+    "a function that returns": (
+        "def main():\n    try:\n        test()\n    except Exception as e:\n        print(e)\n        return\n",
+        ["main()"],
+    ),
+    "a thread of its own class": (
+        "import threading\nclass T(threading.Thread):\n    def run(self):\n        test()\n",
+        ["T().start()"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", AROUND)
+def test_what_the_file_itself_puts_around_its_tests_is_followed(name):
+    before, lines = AROUND[name]
+    lost = block(*lines, before=TEST + before)
+    assert lost and not any(one.certain for one in lost)
+
+
+def in_tests(text: str) -> tuple[LostResult, ...]:
+    return lost_in_tests(ast.parse(HEAD + textwrap.dedent(text)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def test_a():\n    try:\n        assert 0\n    except Exception:\n        print('no')\n",
+        "class TestA:\n    def test_a(self):\n        assert (1 == 2, 'no')\n",
+        "async def test_a():\n    subprocess.run(['python', 'x.py'])\n",
+    ],
+)
+def test_what_a_single_test_throws_away_is_told(text):
+    assert [one.certain for one in in_tests(text)] == [False]
+
+
+def test_a_single_test_that_heeds_its_results_is_left_alone():
+    assert (
+        in_tests("def test_a():\n    with pytest.raises(ValueError):\n        int('x')\n    assert (1, 2)[0]\n")
+        == ()
+    )
+    assert in_tests("def helper():\n    try:\n        assert 0\n    except Exception:\n        pass\n") == ()
 
 
 @pytest.mark.parametrize("name", UNCERTAIN)
@@ -162,6 +301,42 @@ SOUND = {
     "a coroutine": ["import asyncio", "asyncio.run(awaited())"],
     "a coroutine in a coroutine": ["import asyncio", "asyncio.run(outer())"],
     "os._exit": ["os._exit(pytest.main())"],
+    "a code that decides": ["if pytest.main([__file__]) != 0:", "    print('failed')", "    sys.exit(1)"],
+    "a status that is made a code": ["sys.exit(os.waitstatus_to_exitcode(os.system('x')))"],
+    "a failure that is counted": [
+        "bad = 0",
+        "try:",
+        "    test()",
+        "except Exception:",
+        "    bad += 1",
+        "sys.exit(bad)",
+    ],
+    "failures that are kept": [
+        "errors = []",
+        "try:",
+        "    test()",
+        "except Exception as e:",
+        "    errors.append(e)",
+        "assert not errors",
+    ],
+    "a pipe that tells": ["subprocess.run('set -o pipefail; python x.py | cat', shell=True, check=True)"],
+    "results that are asked": [
+        "from concurrent.futures import ThreadPoolExecutor",
+        "with ThreadPoolExecutor() as pool:",
+        "    print(list(pool.map(test, [1])))",
+        "    for one in [pool.submit(test)]:",
+        "        one.result()",
+    ],
+    "workers that are asked": [
+        "import multiprocessing as mp",
+        "some = [mp.Process(target=test) for _ in range(2)]",
+        "for one in some:",
+        "    one.join()",
+        "    assert one.exitcode == 0",
+    ],
+    "a thread of somebody else's": ["import threading", "threading.Thread(target=os.getpid).start()", "test()"],
+    "a condition that tells": ["if len(sys.argv) > 1:", "    print('more')", "test()"],
+    "an expected failure": ["try:", "    int('x')", "except ValueError:", "    pass", "test()"],
 }
 
 

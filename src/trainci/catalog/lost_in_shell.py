@@ -13,7 +13,7 @@ from functools import partial
 
 from trainci.catalog.always_green import always_green
 from trainci.catalog.command_words import arguments_of_pytest, program, without_launchers
-from trainci.catalog.result_calls import LostResult
+from trainci.catalog.lost import LostResult
 from trainci.catalog.shell_parser import parse
 from trainci.catalog.shell_run import TooMany, Walk
 from trainci.catalog.shell_state import scripts_in, unquoted

@@ -7,16 +7,15 @@ runner's ``run`` and ``subprocess.run`` without ``check``. Followed from the blo
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from trainci.catalog.names import Names
-from trainci.catalog.result_calls import LostResult, ends_green, lost_by
+from trainci.catalog.lost import LostResult
+from trainci.catalog.names import Names, is_generator
+from trainci.catalog.result_calls import ends_green, kind_of, lost_by, lost_inside
+from trainci.catalog.says import is_idle, only_says
 from trainci.catalog.scopes import Scope, reached
 from trainci.catalog.statements import own_parts, statements
-
-_SAYS = ("print", "traceback.print_exc", "traceback.print_exception", "warnings.warn", "pprint.pprint")
-_LOGGERS = ("logging", "logger", "log", "_logger", "LOGGER")
-_CATCHES_FAILURES = ("Exception", "BaseException", "AssertionError", "SystemExit")
+from trainci.catalog.swallowed import suppressed, swallowed
 
 
 def lost_results(tree: ast.Module, block: ast.If) -> tuple[LostResult, ...]:
@@ -30,6 +29,18 @@ def lost_results(tree: ast.Module, block: ast.If) -> tuple[LostResult, ...]:
             known = found.get((lost.line, lost.what))
             found[lost.line, lost.what] = known if known and known.certain else lost
     return tuple(sorted(found.values(), key=lambda lost: (lost.line, lost.what)))
+
+
+def lost_in_tests(tree: ast.Module) -> tuple[LostResult, ...]:
+    """What the single tests of a file of pytest's or unittest's throw away, in the order of the lines."""
+    file = Names(tree)
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    holders = [tree.body, *(node.body for node in tree.body if isinstance(node, ast.ClassDef))]
+    tests = [
+        node for body in holders for node in body if isinstance(node, functions) and node.name.startswith("test")
+    ]
+    found = {lost for test in tests for lost in _lost_in(Scope(test.body, certain=False), file)}
+    return tuple(sorted(found, key=lambda lost: (lost.line, lost.what)))
 
 
 def _never_runs(block: ast.If) -> LostResult | None:
@@ -67,52 +78,88 @@ def _does_nothing(block: ast.If) -> LostResult | None:
 def _lost_in(scope: Scope, file: Names) -> Iterator[LostResult]:
     kinds = _kinds_of_names(scope, file)
     used = _used_names(scope, file)
+    unused = _stored_names(scope) - used
     for statement, certain in statements(scope.body, scope.certain):
-        if unawaited := _unawaited(statement, file, certain):
-            yield unawaited
+        yield from _never_run(statement, file, certain)
+        yield from lost_inside(statement, kinds, file, certain)
         for call in _dropped_calls(statement, used, file):
             lost = lost_by(call, kinds, file, certain)
             if lost is not None:
                 yield lost
         if isinstance(statement, ast.Try):
-            yield from _swallowed(statement, file, certain and scope.is_block)
-        elif isinstance(statement, ast.With) and any(
-            _suppresses(item.context_expr, file) for item in statement.items
-        ):
-            yield LostResult(
-                statement.lineno, "failures inside this `with` are suppressed", "Let them through.", certain=False
-            )
+            yield from swallowed(statement, file, unused, certain and scope.is_block)
+        elif isinstance(statement, ast.With):
+            yield from suppressed(statement, file)
 
 
-def _unawaited(statement: ast.stmt, file: Names, certain: bool) -> LostResult | None:
-    """A coroutine that is made and never run. A decorator may run it."""
-    call = statement.value if isinstance(statement, ast.Expr) else None
-    name = file.name(call.func) if isinstance(call, ast.Call) else ""
+def _never_run(statement: ast.stmt, file: Names, certain: bool) -> Iterator[LostResult]:
+    """What is made and never run: a coroutine, a generator, a lambda. A decorator may run it."""
+    value = statement.value if isinstance(statement, ast.Expr) else None
+    if isinstance(value, (ast.Lambda, ast.GeneratorExp)):
+        what = "a lambda that nobody calls" if isinstance(value, ast.Lambda) else "a generator that nobody runs"
+        yield LostResult(statement.lineno, f"this is {what}", "Call it, or write a loop.", certain)
+    if not isinstance(value, ast.Call):
+        return
+    name = file.name(value.func)
     function = file.functions.get(name)
-    if not isinstance(function, ast.AsyncFunctionDef) or function.decorator_list:
-        return None
-    mend = f"Write `asyncio.run({name}())`."
-    return LostResult(statement.lineno, f"`{name}()` is a coroutine that nobody awaits", mend, certain)
+    if name in ("map", "filter", "functools.partial"):
+        yield LostResult(statement.lineno, f"`{name}` alone runs nothing", "Write a loop, or call it.", certain)
+    elif function is None or function.decorator_list:
+        return
+    elif is_generator(function):
+        yield LostResult(statement.lineno, f"`{name}()` is a generator that nobody runs", "Write a loop.", certain)
+    elif isinstance(function, ast.AsyncFunctionDef):
+        mend = f"Write `asyncio.run({name}())`."
+        yield LostResult(statement.lineno, f"`{name}()` is a coroutine that nobody awaits", mend, certain)
 
 
 def _kinds_of_names(scope: Scope, file: Names) -> dict[str, str]:
-    """Local names that hold a test runner or a process: ``runner = unittest.TextTestRunner()``."""
+    """Local names that hold a test runner, a process or a pool: ``runner = unittest.TextTestRunner()``."""
     kinds: dict[str, str] = {}
     for statement, _ in statements(scope.body, True):
-        if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Call):
-            kind = file.name(statement.value.func)
+        if isinstance(statement, ast.Assign) and (kind := _kind(statement.value, file)):
             kinds.update({target.id: kind for target in statement.targets if isinstance(target, ast.Name)})
+        elif isinstance(statement, ast.With):
+            kinds.update(
+                {
+                    item.optional_vars.id: _kind(item.context_expr, file)
+                    for item in statement.items
+                    if isinstance(item.optional_vars, ast.Name)
+                }
+            )
+        elif isinstance(statement, ast.For) and isinstance(statement.target, ast.Name):
+            kinds.setdefault(statement.target.id, kinds.get(file.name(statement.iter), ""))
     return kinds
+
+
+def _kind(value: ast.expr, file: Names) -> str:
+    """What a value is made by; of a list, what its first element is."""
+    if isinstance(value, (ast.ListComp, ast.SetComp)):
+        value = value.elt
+    elif isinstance(value, (ast.List, ast.Tuple)) and value.elts:
+        value = value.elts[0]
+    return kind_of(value, file) if isinstance(value, ast.Call) else ""
+
+
+def _stored_names(scope: Scope) -> set[str]:
+    return {
+        part.id
+        for statement, _ in statements(scope.body, True)
+        for part in own_parts(statement)
+        if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
+    }
 
 
 def _used_names(scope: Scope, file: Names) -> set[str]:
     """Names of which something is made other than a line of output."""
     used: set[str] = set()
     for statement, _ in statements(scope.body, True):
+        if isinstance(statement, ast.If) and _only_tells(statement, file):
+            continue
         said = {
             id(inner)
             for part in own_parts(statement)
-            if isinstance(part, ast.Call) and _only_says(part, file)
+            if isinstance(part, ast.Call) and only_says(part, file)
             for inner in ast.walk(part)
         }
         used |= {
@@ -123,9 +170,9 @@ def _used_names(scope: Scope, file: Names) -> set[str]:
     return used
 
 
-def _only_says(call: ast.Call, file: Names) -> bool:
-    name = file.name(call.func)
-    return name in _SAYS or name.partition(".")[0] in _LOGGERS
+def _only_tells(statement: ast.If, file: Names) -> bool:
+    """Whether nothing but a line of output comes of a condition."""
+    return all(is_idle(inner, file) for inner in (*statement.body, *statement.orelse))
 
 
 def _dropped_calls(statement: ast.stmt, used: set[str], file: Names) -> Iterator[ast.Call]:
@@ -136,60 +183,24 @@ def _dropped_calls(statement: ast.stmt, used: set[str], file: Names) -> Iterator
         targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
         if all(isinstance(target, ast.Name) and target.id not in used for target in targets):
             yield from _outermost(statement.value, file)
+    elif isinstance(statement, ast.If) and _only_tells(statement, file):
+        test = statement.test
+        for side in (test.left, *test.comparators) if isinstance(test, ast.Compare) else (test,):
+            yield from _outermost(side, file)
 
 
 def _outermost(value: ast.expr, file: Names) -> Iterator[ast.Call]:
     """The call that is this value, seen through ``await`` and through what only prints it."""
     if isinstance(value, ast.Await):
         value = value.value
+    elif isinstance(value, (ast.ListComp, ast.SetComp)):
+        value = value.elt
+    elif isinstance(value, ast.UnaryOp):
+        value = value.operand
     if not isinstance(value, ast.Call):
         return
-    if _only_says(value, file) or file.name(value.func) == "asyncio.run":
+    if only_says(value, file) or file.name(value.func) == "asyncio.run":
         for argument in value.args:
             yield from _outermost(argument, file)
     else:
         yield value
-
-
-def _swallowed(node: ast.Try, file: Names, certain: bool) -> Iterator[LostResult]:
-    """Handlers that only print the failure of what they are around."""
-    calls_tests = any(
-        isinstance(part, ast.Name) and part.id in file.functions for inner in node.body for part in ast.walk(inner)
-    )
-    for handler in node.handlers if calls_tests else ():
-        *before, last = handler.body
-        if _catches_failures(handler, file) and all(_is_idle(inner, file) for inner in before):
-            if _is_idle(last, file):
-                what = "an `except` catches the failure and only prints it"
-                yield LostResult(handler.lineno, what, "Raise it again, or exit with 1.", certain)
-            elif ends_green(last, file):
-                what = "an `except` catches the failure and exits with 0"
-                yield LostResult(last.lineno, what, "Raise it again, or exit with 1.", certain)
-    for inner in node.finalbody if calls_tests else ():
-        if ends_green(inner, file):
-            what = "a `finally` exits with 0 whatever failed"
-            yield LostResult(inner.lineno, what, "Take the exit out of the `finally`.", certain)
-
-
-def _catches_failures(handler: ast.ExceptHandler, file: Names) -> bool:
-    if handler.type is None:
-        return True
-    kinds: Iterable[ast.expr] = handler.type.elts if isinstance(handler.type, ast.Tuple) else (handler.type,)
-    return any(file.name(kind) in _CATCHES_FAILURES for kind in kinds)
-
-
-def _is_idle(statement: ast.stmt, file: Names) -> bool:
-    if isinstance(statement, ast.Pass):
-        return True
-    if not isinstance(statement, ast.Expr):
-        return False
-    value = statement.value
-    return isinstance(value, ast.Constant) or (isinstance(value, ast.Call) and _only_says(value, file))
-
-
-def _suppresses(node: ast.expr, file: Names) -> bool:
-    return (
-        isinstance(node, ast.Call)
-        and file.name(node.func) == "contextlib.suppress"
-        and any(file.name(argument) in _CATCHES_FAILURES for argument in node.args)
-    )

@@ -14,6 +14,8 @@ class Names:
         }
         self.imported: dict[str, str] = {}
         self.uses_exit_codes = False
+        classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+        self.silent_classes = {node.name for node in classes if _is_silent(node)}
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
                 for alias in node.names:
@@ -26,6 +28,7 @@ class Names:
                 )
             elif isinstance(node, ast.Attribute) and node.attr == "exitcode":
                 self.uses_exit_codes = True
+        self.bases = {node.name: self.name(base) for node in classes for base in node.bases[:1]}
 
     def name(self, node: ast.expr) -> str:
         """``pytest.main`` for ``pt.main`` after ``import pytest as pt``; empty for what is no plain name."""
@@ -36,3 +39,25 @@ class Names:
         if not isinstance(node, ast.Name):
             return ""
         return ".".join([self.imported.get(node.id, node.id), *reversed(parts)])
+
+
+def _is_silent(node: ast.ClassDef) -> bool:
+    """Whether its ``__exit__`` says that every failure is dealt with."""
+    return any(
+        isinstance(part, ast.Return) and isinstance(part.value, ast.Constant) and part.value.value is True
+        for method in node.body
+        if isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef)) and method.name in ("__exit__", "__aexit__")
+        for part in ast.walk(method)
+    )
+
+
+def is_generator(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether a call of it runs nothing by itself."""
+    todo: list[ast.AST] = list(function.body)
+    while todo:
+        node = todo.pop()
+        if isinstance(node, (ast.Yield, ast.YieldFrom)):
+            return True
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
+            todo += ast.iter_child_nodes(node)
+    return False

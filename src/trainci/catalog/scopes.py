@@ -31,4 +31,14 @@ def reached(block: ast.If, file: Names) -> Iterator[Scope]:
                 called = file.functions.get(part.id) if isinstance(part, ast.Name) else None
                 if called is not None and (called.name not in certainly or certain > certainly[called.name]):
                     certainly[called.name] = certain
-                    scopes.append(Scope(called.body, certain))
+                    scopes += [Scope(called.body, certain), *_around(called, file)]
+
+
+def _around(called: ast.FunctionDef | ast.AsyncFunctionDef, file: Names) -> list[Scope]:
+    """What the decorators of a function, where the file holds them, put around it."""
+    names = (file.name(node.func if isinstance(node, ast.Call) else node) for node in called.decorator_list)
+    made = (file.functions[name] for name in names if name in file.functions)
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    return [
+        Scope(node.body, certain=False) for one in made for node in ast.walk(one) if isinstance(node, functions)
+    ]

@@ -8,6 +8,7 @@ from dataclasses import replace
 from trainci.catalog.declarations import constants
 from trainci.catalog.lost_results import lost_results
 from trainci.catalog.main_block import framework, is_phased, main_blocks
+from trainci.catalog.may_run_nothing import may_run_nothing
 from trainci.catalog.styles.base import Source
 from trainci.model.tests import Declarations, Entry
 from trainci.text import printable
@@ -28,6 +29,8 @@ class PythonFile:
         says, tree = constants(source.tree, source.file), source.tree
         blocks = main_blocks(tree)
         lost = [lost for block in blocks for lost in lost_results(tree, block)]
+        if not any(one.certain for one in lost) and (nothing := may_run_nothing(tree)):
+            lost.append(nothing)
         certain = next((lost for lost in lost if lost.certain), None)
         if certain is not None:
             says = replace(says, refusal=f"{printable(source.file)}:{certain.line}: {certain}")

@@ -1,0 +1,81 @@
+"""Pure: failures that a piece of Python catches and makes nothing of."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Iterable, Iterator, Set
+
+from trainci.catalog.lost import LostResult
+from trainci.catalog.names import Names
+from trainci.catalog.result_calls import ends_green, raises_where_tests_fail
+from trainci.catalog.says import is_idle
+
+_CATCHES_FAILURES = ("Exception", "BaseException", "AssertionError", "SystemExit", "subprocess.CalledProcessError")
+_BUILTINS = frozenset(dir(builtins))
+_RAISE = "Raise it again, or exit with 1."
+
+
+def swallowed(node: ast.Try, file: Names, unused: Set[str], certain: bool) -> Iterator[LostResult]:
+    """Handlers of ``node`` that only print the failure of the tests that it is around."""
+    if not any(_may_fail(part, file) for inner in node.body for part in ast.walk(inner)):
+        return
+    for handler in node.handlers:
+        *before, last = handler.body
+        if not _catches_failures(handler, file) or not all(is_idle(inner, file, unused) for inner in before):
+            continue
+        if is_idle(last, file, unused):
+            what = "an `except` catches the failure and only prints it"
+            # What counts failures, or goes on with the next test, may still be looked at in another way.
+            yield LostResult(handler.lineno, what, _RAISE, certain and is_idle(last, file))
+        elif ends_green(last, file):
+            yield LostResult(last.lineno, "an `except` catches the failure and exits with 0", _RAISE, certain)
+        elif isinstance(last, ast.Return) and (last.value is None or _is_none(last.value)):
+            yield LostResult(
+                last.lineno, "an `except` catches the failure and returns nothing", _RAISE, certain=False
+            )
+    for inner in node.finalbody:
+        if ends_green(inner, file):
+            what = "a `finally` exits with 0 whatever failed"
+            yield LostResult(inner.lineno, what, "Take the exit out of the `finally`.", certain)
+        elif isinstance(inner, (ast.Return, ast.Break, ast.Continue)):
+            what = "a `finally` that leaves drops the failure"
+            yield LostResult(inner.lineno, what, "Take it out of the `finally`.", certain=False)
+
+
+def suppressed(node: ast.With, file: Names) -> Iterator[LostResult]:
+    """``with contextlib.suppress(Exception):``, or a class of the file whose ``__exit__`` returns True."""
+    for item in node.items:
+        call = item.context_expr
+        if isinstance(call, ast.Call) and (_is_suppress(call, file) or file.name(call.func) in file.silent_classes):
+            yield LostResult(
+                node.lineno, "failures inside this `with` are suppressed", "Let them through.", certain=False
+            )
+
+
+def _may_fail(part: ast.AST, file: Names) -> bool:
+    """An assertion, or a call that runs tests: of the file's own function, or of a name that holds one."""
+    if isinstance(part, ast.Assert):
+        return True
+    if not isinstance(part, ast.Call):
+        return False
+    if isinstance(part.func, ast.Name) and part.func.id not in _BUILTINS and part.func.id not in file.imported:
+        return True
+    return raises_where_tests_fail(part, file)
+
+
+def _catches_failures(handler: ast.ExceptHandler, file: Names) -> bool:
+    if handler.type is None:
+        return True
+    kinds: Iterable[ast.expr] = handler.type.elts if isinstance(handler.type, ast.Tuple) else (handler.type,)
+    return any(file.name(kind) in _CATCHES_FAILURES for kind in kinds)
+
+
+def _is_none(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
+
+
+def _is_suppress(call: ast.Call, file: Names) -> bool:
+    return file.name(call.func) == "contextlib.suppress" and any(
+        file.name(argument) in _CATCHES_FAILURES for argument in call.args
+    )
