@@ -115,6 +115,7 @@ GREEN = [
     "an assertion that is caught",
 ]
 GREEN += ["the system's status as an exit code", "success that nobody asks", "pytest that runs nothing", "a lambda"]
+GREEN += ["an assertion that is caught"]
 GREEN += ["a pipe in a command", "a code that is only told", "a generator", "a map", "a failure that is written"]
 
 
@@ -211,16 +212,25 @@ UNCERTAIN = {
     "an end by a hook": ["sys.excepthook = lambda *_: os._exit(0)", "test()"],
     "an assertion of a tuple": ["assert (1 == 2, 'differs')"],
 }
+DECORATED = """
+def safe(function):
+    def inner():
+        try:
+            function()
+        except Exception as error:
+            print(error)
+    return inner
+
+@safe
+def bad():
+    assert False
+"""
 AROUND = {
     "a class that is silent": (
         "class Quiet:\n    def __enter__(self): pass\n    def __exit__(self, *a): return True\n",
         ["with Quiet():", "    test()"],
     ),
-    "a decorator": (
-        "def safe(fn):\n    def inner():\n        try:\n            fn()\n        except:\n            print('no')\n"
-        "    return inner\n@safe\ndef bad():\n    assert False\n",
-        ["bad()"],
-    ),
+    "a decorator": (DECORATED, ["bad()"]),
     "a function that returns": (
         "def main():\n    try:\n        test()\n    except Exception as e:\n        print(e)\n        return\n",
         ["main()"],
