@@ -154,7 +154,10 @@ def _in_files(project: Project, declared: Mapping[Entry, Declarations]) -> Itera
             yield replace(found, code="cannot-run")
         if says.fault:
             continue
-        yield from (Finding(entry.file, line, sentence, "lost-result") for line, sentence in says.remarks)
+        for line, sentence in says.remarks:
+            # What is no file is found where it is registered; its sentence has the place.
+            place = (entry.file, line) if entry.file or not entry.where else place_of(entry.where)
+            yield Finding(*place, sentence, "lost-result", "" if entry.file else entry.id)
         if (says.num_gpus or 0) > project.max_gpus and entry.file:
             yield Finding(entry.file, says.line, _too_many(says.num_gpus or 0, project), "too-many-gpus")
 

@@ -346,6 +346,15 @@ SOUND = {
     ],
     "a thread of somebody else's": ["import threading", "threading.Thread(target=os.getpid).start()", "test()"],
     "a condition that tells": ["if len(sys.argv) > 1:", "    print('more')", "test()"],
+    "what is passed over": ["for one in [1]:", "    if test():", "        continue", "    test()"],
+    "what cannot be made": [
+        "for one in [1]:",
+        "    try:",
+        "        value = went_well()",
+        "    except Exception:",
+        "        continue",
+        "    assert value",
+    ],
     "an expected failure": ["try:", "    int('x')", "except ValueError:", "    pass", "test()"],
 }
 

@@ -34,7 +34,7 @@ def only_says(call: ast.Call, file: Names) -> bool:
 
 def is_idle(statement: ast.stmt, file: Names, unused: Set[str] = frozenset()) -> bool:
     """A statement that changes nothing: it says something, or counts in a name of ``unused``."""
-    if isinstance(statement, (ast.Pass, ast.Continue)):
+    if isinstance(statement, ast.Pass):
         return True
     if isinstance(statement, (ast.Assign, ast.AugAssign)):
         targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]

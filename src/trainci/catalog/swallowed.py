@@ -20,17 +20,19 @@ def swallowed(node: ast.Try, file: Names, unused: Set[str], certain: bool) -> It
     """Handlers of ``node`` that only print the failure of the tests that it is around."""
     if not any(_may_fail(part, file) for inner in node.body for part in ast.walk(inner)):
         return
+    # What is made in a `try` and missed later is no test that failed.
+    runs = any(isinstance(inner, (ast.Expr, ast.Assert)) for inner in node.body)
     for handler in node.handlers:
         *before, last = handler.body
         if not _catches_failures(handler, file) or not all(is_idle(inner, file, unused) for inner in before):
             continue
-        if is_idle(last, file, unused):
+        if is_idle(last, file) or (runs and (is_idle(last, file, unused) or isinstance(last, ast.Continue))):
             what = "an `except` catches the failure and only prints it"
             # What counts failures, or goes on with the next test, may still be looked at in another way.
             yield LostResult(handler.lineno, what, _RAISE, certain and is_idle(last, file))
         elif ends_green(last, file):
             yield LostResult(last.lineno, "an `except` catches the failure and exits with 0", _RAISE, certain)
-        elif isinstance(last, ast.Return) and (last.value is None or _is_none(last.value)):
+        elif runs and isinstance(last, ast.Return) and (last.value is None or _is_none(last.value)):
             yield LostResult(
                 last.lineno, "an `except` catches the failure and returns nothing", _RAISE, certain=False
             )

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import posixpath
+from collections.abc import Iterator
+
 from trainci.catalog.always_green import always_green
-from trainci.catalog.command_words import arguments_of_pytest, program, starts_unittest
+from trainci.catalog.command_words import arguments_of_pytest, program, starts_unittest, without_launchers
+from trainci.catalog.lost import LostResult
 from trainci.catalog.lost_in_shell import read_shell
+from trainci.catalog.makefile import NAMES, lost_in_makefile
 from trainci.catalog.shell_state import script_of
+from trainci.catalog.source import read_source
 from trainci.catalog.styles.base import Source
 from trainci.catalog.styles.python import PythonFile
 from trainci.model.tests import Declarations, Entry
+from trainci.text import printable
 
 _DO_NOTHING = ("true", ":", "echo", "printf", "sleep", "exit")
 
@@ -29,7 +36,7 @@ class Module:
         return Declarations(
             needs_count=False,
             refusal=says.refusal,
-            remarks=says.remarks,
+            remarks=tuple((line, f"{printable(source.file)}:{line}: {said}") for line, said in says.remarks),
             framework=says.framework,
             hands_over=says.hands_over,
         )
@@ -58,13 +65,15 @@ class Words:
         if why := always_green(words):
             return Declarations(needs_count=False, refusal=f"{why}, so a failure is green. Take that out.")
         script = read_shell(_script(words))
-        certain = next((lost for lost in script.lost if lost.certain), None)
+        found = [*((lost, str(lost)) for lost in script.lost), *_in_makefile(source)]
+        certain = next((sentence for lost, sentence in found if lost.certain), "")
         by_words = (
             "unittest" if starts_unittest(words) else "pytest" if arguments_of_pytest(words) is not None else ""
         )
         return Declarations(
             needs_count=False,
-            refusal=str(certain) if certain else "",
+            refusal=certain,
+            remarks=tuple((1, f"perhaps {sentence}") for lost, sentence in found if not lost.certain),
             framework=by_words or ("pytest" if script.pytest_calls == 1 else ""),
             hands_over=bool(by_words) or script.always_pytest,
         )
@@ -72,6 +81,29 @@ class Words:
     def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:
         """See Commands."""
         return (*entry.command, *entry.args)
+
+
+def _in_makefile(source: Source) -> Iterator[tuple[LostResult, str]]:
+    """What ``make GOAL`` throws away, where the repository holds its Makefile; each with its place."""
+    words = without_launchers(source.words)
+    if not words or program(words[0]) not in ("make", "gmake"):
+        return
+    folder, file, goals = "", "", []
+    options = iter(words[1:])
+    for word in options:
+        if word in ("-C", "-f"):
+            folder, file = (next(options, ""), file) if word == "-C" else (folder, next(options, ""))
+        elif word in ("-I", "-o", "-W", "-j"):
+            next(options, "")
+        elif not word.startswith("-") and "=" not in word:
+            goals.append(word)
+    for name in (file,) if file else NAMES:
+        path = posixpath.normpath(posixpath.join(folder, name))
+        if (source.root / path).is_file():
+            text = read_source(source.root, path).decode("utf-8", "replace")
+            for lost in lost_in_makefile(text, goals):
+                yield lost, f"{printable(path)}:{lost.line}: {lost}"
+            return
 
 
 def _script(words: tuple[str, ...]) -> str:
