@@ -96,11 +96,10 @@ def _share_anew(directory: Directory, group: int, mode: int) -> None:
             os.chown(folder, 0, group)
             folder.chmod(mode & 0o777 | 0o1000)
     # Not what lies deeper: in a folder of another user's he could lead us anywhere meanwhile.
-    for folder in ("", *directory.names("")):
-        for name in directory.names(folder):
-            _share_file(
-                directory.join(*filter(None, (folder, name))), group, _SHARED.get(folder or name, OWN) & mode
-            )
+    for inner in ("", *directory.names("")):
+        for name in directory.names(inner):
+            path = directory.join(inner, name) if inner else directory.join(name)
+            _share_file(path, group, _SHARED.get(inner or name, OWN) & mode)
 
 
 def _share_file(path: str, group: int, mode: int) -> None:
