@@ -198,6 +198,22 @@ def test_the_machines_fault_is_tried_again_once_and_a_red_test_never(tmp_path):
     assert len(set(logs)) == len(logs), "each attempt has a log of its own"
 
 
+def test_after_a_fault_that_may_be_its_devices_the_next_attempt_goes_elsewhere_and_the_suspect_is_noted(tmp_path):
+    broken = Scripted(Ending(Cause.EXITED, 1, seen=Seen(xid=(79,))))
+    bench = Bench(tmp_path, [make_test("gpu.py")], {"gpu.py": [broken]})
+    assert outcomes(bench.run()) == {"gpu.py": "passed"}
+    assert bench.executor.avoided == [frozenset(), frozenset({"fake-0"})]
+    assert bench.executor.suspected == [
+        (("fake-0",), "gpu.py: a device reported a fault of its hardware (Xid 79)"),
+    ]
+    hub = Scripted(
+        Ending(Cause.EXITED, 1), f"{RAISED}socket.gaierror: [Errno -3] Temporary failure in name resolution\n"
+    )
+    bench = Bench(tmp_path / "hub", [make_test("gpu.py")], {"gpu.py": [hub]})
+    assert outcomes(bench.run()) == {"gpu.py": "passed"}
+    assert bench.executor.avoided == [frozenset(), frozenset()] and bench.executor.suspected == []
+
+
 def test_the_machines_fault_alone_is_exit_3(tmp_path):
     run = Bench(tmp_path, [make_test("a.py")], {"a.py": [LOST, LOST]}).run()
     assert run.exit_code == 3

@@ -246,15 +246,36 @@ def test_what_is_disabled_is_skipped_with_its_reason(project: Project) -> None:
     assert said.code == 0 and _last(said).startswith("nothing ran: 1 skipped")
 
 
-def test_a_retried_test_passes_as_flaky_and_never_hides_its_first_failure(project: Project) -> None:
+def test_a_retried_test_is_flaky_which_every_report_says_and_never_hides_its_first_failure(
+    project: Project,
+) -> None:
     project.suite('{ path = "run.sh", retries = 2 }')
     project.write("run.sh", "test -e seen || { touch seen; exit 7; }")
     said = project.run()
-    assert said.code == 0
-    assert "; flaky: passed on attempt 2 of 3, after exit code 7\n" in said.out
+    sentence = "passed on attempt 2, with nothing changed; attempt 1: exit code 7"
+    assert said.code == 0 and f"flaky run.sh: {sentence}\n" in said.out
+    assert _last(said).startswith("1 flaky in ")
+    report = (project.root / "j.xml").read_text()
+    assert f'<flakyFailure message="{sentence}" type="flaky">' in report and 'failures="0" errors="0"' in report
+    (project.root / "seen").unlink()
+    project.suite('{ path = "run.sh", retries = 2, fail_on_flaky = true }')
+    said = project.run()
+    assert said.code == 1 and _last(said).startswith("1 flaky in ")
+    assert 'failures="1"' in (project.root / "j.xml").read_text()
     project.write("run.sh", "exit 7")
     said = project.run()
     assert said.code == 1 and "failed run.sh: exit code 7, on attempt 3 of 3\n" in said.out
+
+
+def test_after_a_fault_of_its_device_a_test_is_tried_again_on_another_and_the_suspect_is_in_the_ledger(
+    project: Project,
+) -> None:
+    project.suite('{ path = "run.sh", num_gpus = 1 }')
+    project.write("run.sh", "echo on $TRAINCI_DEVICES; test -e seen || { touch seen; echo GPU is lost; exit 1; }")
+    said = project.run()
+    assert said.code == 0 and "on cpu-0\n" in said.out and "on cpu-1\n" in said.out
+    (noted,) = (project.root / ".locks" / "ledger").read_text().splitlines()
+    assert '"action": "suspect", "what": "cpu-0", "reason": "run.sh: a GPU left the bus' in noted
 
 
 def test_settings_of_project_suite_and_entry_the_inner_wins(project: Project) -> None:

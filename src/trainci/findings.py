@@ -173,6 +173,8 @@ def _one_id_for_two(project: Project, declared: Mapping[Entry, Declarations]) ->
                 settings.num_gpus,
                 settings.python,
                 settings.retries,
+                settings.machine_retries,
+                settings.fail_on_flaky,
                 entry.runner,
                 entry.steps,
                 # In the id only of an entry without a name.

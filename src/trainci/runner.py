@@ -19,6 +19,7 @@ from trainci.paths import RunPaths
 from trainci.schedule import Fitting
 from trainci.verdict import decide as verdict
 from trainci.verdict.circumstances import facts_of_attempt
+from trainci.verdict.suspects import may_be_of_devices
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ class Runner:
         self._rules = rules_for(plan.verdicts)
         self._started_at: float | None = None
         self._unheard: list[Result] = []
+        self._avoid: dict[str, frozenset[str]] = {}
         self._stopping = False
         self._interrupted = False
 
@@ -190,7 +192,8 @@ class Runner:
         self._waiting.remove(test)
         number = len(self._ended[test.id]) + 1
         log = self._paths.log(self._position[test.id], test.id, number)
-        job = Job(test, number, log, phase, expected=self._plan.expected.get(test.id))
+        expected, avoid = self._plan.expected.get(test.id), self._avoid.get(test.id, frozenset())
+        job = Job(test, number, log, phase, expected=expected, avoid=avoid)
         now = self._clock()
         self._tell(events.Queued(now, test.id, number, self._paths.shown(job.log), test.num_gpus))
         return _Trying(test, job, now)
@@ -242,13 +245,22 @@ class Runner:
     def _end(self, trying: _Trying, event: events.Ended) -> None:
         attempts = self._ended[trying.test.id]
         attempts.append(self._ended_attempt(trying, event))
+        self._suspect_devices(attempts[-1])
         decided = verdict.decide(attempts, self._plan.verdicts.retries)
         if decided is None:
             self._waiting.append(trying.test)
             return
         self._conclude(trying.test.id, decided)
-        if decided.outcome is not Outcome.PASSED and self._plan.fail_fast:
+        if self._plan.fail_fast and verdict.fails(self._results[trying.test.id]):
             self._stop()
+
+    def _suspect_devices(self, attempt: Attempt) -> None:
+        """After a fault that may be its devices', the next attempt goes elsewhere; who looks after them is told."""
+        alone = verdict.ruling(attempt)
+        if attempt.devices and may_be_of_devices(alone):
+            test_id = attempt.test.id
+            self._avoid[test_id] = self._avoid.get(test_id, frozenset()) | set(attempt.devices)
+            self._executor.suspect(attempt.devices, f"{test_id}: {alone.sentence}", broken=False)
 
     def _ended_attempt(self, trying: _Trying, event: events.Ended) -> Attempt:
         return Attempt(

@@ -51,7 +51,7 @@ def test_a_red_test_has_its_reason_and_the_place_in_the_repository(tmp_path: Pat
 
 def test_what_is_not_the_tests_fault_is_other_and_a_pass_after_a_failure_is_flaky(tmp_path: Path) -> None:
     machine = Result("m.py", Verdict(Outcome.MACHINE, "gone"), (ATTEMPT,))
-    flaky = Result("f.py", Verdict(Outcome.PASSED, "in 1 s"), (ATTEMPT, replace(ATTEMPT, number=2)))
+    flaky = Result("f.py", Verdict(Outcome.FLAKY, "in 1 s"), (ATTEMPT, replace(ATTEMPT, number=2)))
     said = made(tmp_path, machine, flaky)["results"]
     assert [(test["status"], test["flaky"]) for test in said["tests"]] == [("other", False), ("passed", True)]
     assert {name: said["summary"][name] for name in ("tests", "passed", "failed", "other")} == {

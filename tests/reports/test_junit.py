@@ -43,7 +43,7 @@ def test_any_text_is_written_and_read_back(
     document = _write(repository.root, *results, devices=devices, replay={name: replay})
     (suite,) = document
     assert len(list(suite)) == len(results)
-    assert (document.tests, document.failures, document.skipped) == (9, 4, 1)
+    assert (document.tests, document.failures, document.skipped) == (10, 4, 1)
 
 
 def test_every_outcome_but_passed_shows_as_something_else(repository: Any) -> None:
@@ -53,6 +53,7 @@ def test_every_outcome_but_passed_shows_as_something_else(repository: Any) -> No
         kinds[case.name] = [type(result).__name__ for result in case.result]
     assert kinds == {
         "passed": [],
+        "flaky": [],
         "failed": ["Failure"],
         "timed out": ["Failure"],
         "hung": ["Failure"],

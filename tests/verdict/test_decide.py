@@ -7,7 +7,7 @@ import pytest
 
 from trainci.model.run import Attempt, Cause, Ending, Outcome, Phase, Result, Verdict
 from trainci.model.tests import Test
-from trainci.verdict.decide import decide, exit_code
+from trainci.verdict.decide import decide, exit_code, fails
 
 TRIES = 2
 
@@ -107,7 +107,7 @@ def _expected(outcomes: set[Outcome]) -> int:
 
 def test_every_combination_of_outcomes_has_the_code_of_the_worst_and_what_is_skipped_changes_none() -> None:
     # Another outcome must find its place in this table before it can exist.
-    assert len(Outcome) == 9
+    assert len(Outcome) == 10
     for count in range(len(Outcome) + 1):
         for outcomes in itertools.combinations(Outcome, count):
             results = [Result("t", Verdict(outcome, "")) for outcome in outcomes]
@@ -123,3 +123,47 @@ def test_where_nothing_ran_it_is_green_only_on_virtual_devices_which_somebody_ch
     for outcome in (Outcome.FAILED, Outcome.REFUSED, Outcome.MACHINE):
         results = [skipped, Result("t", Verdict(outcome, ""))]
         assert exit_code(results, virtual=True) == exit_code(results[1:]) != 0
+
+
+def _red(cause: Cause) -> Attempt:
+    return _attempt(Ending(cause, 1 if cause is Cause.EXITED else None, detail="it waits"))
+
+
+@pytest.mark.parametrize("cause", [Cause.EXITED, Cause.TIMED_OUT, Cause.HUNG, Cause.OUT_OF_MEMORY])
+def test_what_is_red_by_itself_is_tried_again_as_often_as_its_retries_say_and_never_by_default(
+    cause: Cause,
+) -> None:
+    red = _red(cause)
+    assert decide([red]) is not None
+    twice = replace(red, test=replace(_TEST, retries=2))
+    assert decide([twice]) is None and decide([twice] * 2) is None
+    last = decide([twice] * 3)
+    assert last and last.sentence.endswith(", on attempt 3 of 3")
+
+
+def test_the_machines_fault_is_tried_again_as_often_as_the_test_says_else_the_repository() -> None:
+    lost = _attempt(Ending(Cause.LOST, detail="gone"))
+    for said, tries in ((None, 2), (0, 1), (3, 4)):
+        attempt = replace(lost, test=replace(_TEST, machine_retries=said))
+        assert [decide([attempt] * count) is None for count in range(1, tries + 1)] == [True] * (tries - 1) + [
+            False
+        ]
+
+
+def test_a_test_that_failed_and_passed_with_nothing_changed_is_flaky_and_one_that_the_machine_failed_passed() -> (
+    None
+):
+    test = replace(_TEST, retries=1)
+    failed, passed = replace(_exited(7), test=test), replace(_exited(0), test=test)
+    flaky = Verdict(Outcome.FLAKY, "passed on attempt 2, with nothing changed; attempt 1: exit code 7")
+    assert decide([failed, passed]) == flaky
+    machines = decide([_attempt(Ending(Cause.LOST, detail="gone")), passed])
+    assert machines and machines.outcome is Outcome.PASSED
+
+
+def test_flaky_is_green_but_for_a_test_that_says_otherwise() -> None:
+    for fail, code in ((False, 0), (True, 1)):
+        attempt = replace(_exited(0), test=replace(_TEST, fail_on_flaky=fail))
+        result = Result("t", Verdict(Outcome.FLAKY, ""), (attempt, attempt))
+        assert exit_code([result]) == code
+        assert fails(result) is fail

@@ -165,7 +165,9 @@ def _settings(table: SettingsTable) -> dict[str, Any]:
         "stall": None if table.stall_minutes is None else table.stall_minutes * 60,
         "num_gpus": table.num_gpus,
         "num_nodes": table.num_nodes,
-        "retries": table.retries,
+        "retries": table.retries.others if table.retries else None,
+        "machine_retries": table.retries.machine if table.retries else None,
+        "fail_on_flaky": table.fail_on_flaky,
         "executor": table.executor or "",
     }
 

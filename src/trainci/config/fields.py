@@ -49,6 +49,7 @@ def packaged_rule(name: str) -> str:
 
 
 Minutes = Annotated[float, Field(strict=True, gt=0, le=7 * 24 * 60, allow_inf_nan=False)]
+Retries = Annotated[StrictInt, Field(ge=0, le=10)]
 Gpus = Annotated[StrictInt, Field(ge=0, le=1024)]
 Argument = Annotated[StrictStr, AfterValidator(allowed.no_nul)]
 EnvName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"), AfterValidator(allowed.env_name)]

@@ -24,6 +24,7 @@ from trainci.config.fields import (
     Interpreter,
     Minutes,
     Mount,
+    Retries,
     RunsOn,
     Secret,
     SuiteName,
@@ -34,6 +35,13 @@ from trainci.config.fields import (
 from trainci.findings import CODES
 
 CONFIG_FILE = "trainci.toml"
+
+
+class RetriesTable(Table):
+    """How often what a test ended as is tried again."""
+
+    machine: Retries | None = Field(None, description="The machine's fault; what [verdicts] says when left out.")
+    others: Retries | None = Field(None, description="Whatever else is red; 0 by default.")
 
 
 class SettingsTable(Table):
@@ -57,8 +65,11 @@ class SettingsTable(Table):
     num_nodes: Annotated[StrictInt, Field(ge=1, le=10_000)] | None = Field(
         None, description="Nodes of a test whose file does not declare NUM_NODES; its devices are those of each."
     )
-    retries: Annotated[StrictInt, Field(ge=0, le=10)] | None = Field(
-        None, description="How many more times a failed test is tried."
+    retries: Annotated[RetriesTable, BeforeValidator(allowed.retries_of_others)] | None = Field(
+        None, description="How many more times a red test is tried: a number, or { machine = 2, others = 1 }."
+    )
+    fail_on_flaky: StrictBool | None = Field(
+        None, description="A test that failed, and passed when it was tried again, fails the run."
     )
     executor: Literal["local", "slurm"] | None = Field(
         None, description="What runs the tests, unless `--executor` says otherwise: this host, or an engine."
@@ -232,7 +243,7 @@ class LogRuleTable(Table):
 class VerdictsTable(Table):
     """How failures are judged."""
 
-    retries: Annotated[StrictInt, Field(ge=0, le=10)] = Field(
+    retries: Retries = Field(
         1, description="How often the machine's fault is tried again; a failure of the code never is."
     )
     off: list[Annotated[StrictStr, AfterValidator(packaged_rule)]] = Field(

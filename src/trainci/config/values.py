@@ -34,6 +34,11 @@ _CRON_FIELDS: tuple[tuple[str, int, int, tuple[str, ...]], ...] = (
 )
 
 
+def retries_of_others(value: object) -> object:
+    """A plain number is short for `{ others = … }`."""
+    return {"others": value} if isinstance(value, int) else value
+
+
 def entry_from_path(value: Any) -> Any:
     """A plain path is short for a table with that path."""
     return {"path": value} if isinstance(value, str) else value

@@ -171,12 +171,13 @@ class LiveConsole(Console):
     def _footer(self, now: float) -> str:
         running = [(row.test, row.since) for row in list(self._rows.values()) if not row.state]
         in_use = sum(test.num_gpus for test, _ in running)
-        passed = self._outcomes.count(Outcome.PASSED)
+        passed, flaky = self._outcomes.count(Outcome.PASSED), self._outcomes.count(Outcome.FLAKY)
         kind = "virtual device" if self._pool.virtual else "device"
         parts = [
             f"{in_use} of {counted(len(self._pool.devices), kind)} in use",
             f"{passed} passed",
-            f"{len(self._outcomes) - passed} not passed",
+            *([f"{flaky} flaky"] if flaky else []),
+            f"{len(self._outcomes) - passed - flaky} not passed",
             f"{len(self._waiting)} waiting",
         ]
         end = schedule.estimated_end(

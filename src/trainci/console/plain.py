@@ -20,6 +20,7 @@ _SHOWN_ITEMS = 20
 # The color of each outcome that has one, as a code of ECMA-48's SGR.
 _COLORS = {
     "passed": 32,
+    "flaky": 33,
     "failed": 31,
     "timed out": 31,
     "hung": 31,

@@ -47,7 +47,8 @@ class Job:
     """One attempt, or one phase of it, that is to be made: the test, its number (from 1), its log.
 
     Output is appended to the log. ``spent`` is how many seconds of the test's time limit its prepare phase used,
-    ``expected`` how many it is likely to take (None: nobody knows).
+    ``expected`` how many it is likely to take (None: nobody knows). ``avoid`` are ids of devices that
+    it does not get where there are enough others.
     """
 
     test: Test
@@ -56,6 +57,7 @@ class Job:
     phase: Phase = Phase.BOTH
     spent: float = 0.0
     expected: float | None = None
+    avoid: frozenset[str] = frozenset()
 
     @property
     def num_gpus(self) -> int:
@@ -111,6 +113,9 @@ class Executor(Protocol):
 
     def start(self, job: Job, emit: Emit, show: Show) -> None:
         """Begin the job, or go on with it if an earlier runner of this run has begun it; return at once."""
+
+    def suspect(self, devices: Sequence[str], reason: str, *, broken: bool) -> None:
+        """Note what speaks against devices, for whoever looks after them; if ``broken``, hand them out no more."""
 
     def stop(self, job: Job) -> None:
         """End the job: politely, then for certain. ``Ended`` still follows. Unknown jobs are ignored."""

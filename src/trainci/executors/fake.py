@@ -50,6 +50,8 @@ class FakeExecutor:
         self._hanging: dict[Job, Emit] = {}
         self._pids = itertools.count(1)
         self.started: list[str] = []
+        self.avoided: list[frozenset[str]] = []
+        self.suspected: list[tuple[tuple[str, ...], str]] = []
 
     def open(self) -> None:
         """See Executor."""
@@ -69,6 +71,7 @@ class FakeExecutor:
         """See Executor."""
         scripted = self._scripted(job)
         self.started.append(_name(job))
+        self.avoided.append(job.avoid)
         of_job = (job.test.id, job.attempt, job.phase)
         emit(events.Granted(self._clock(), *of_job, tuple(f"fake-{i}" for i in range(job.num_gpus))))
         emit(events.Started(self._clock(), *of_job, next(self._pids)))
@@ -81,6 +84,10 @@ class FakeExecutor:
             self._hanging[job] = emit
         else:
             self._end(job, emit, scripted.ending, scripted.results)
+
+    def suspect(self, devices: Sequence[str], reason: str, *, broken: bool) -> None:
+        """See Executor."""
+        self.suspected.append((tuple(devices), reason))
 
     def stop(self, job: Job) -> None:
         """See Executor."""

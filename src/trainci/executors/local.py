@@ -6,13 +6,15 @@ so when the runner is killed, too: the descriptor that it reports on then closes
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from trainci import probe
-from trainci.errors import UsageError
+from trainci.errors import TrainciError, UsageError
 from trainci.executors import words
 from trainci.executors.account import Account, open_log
 from trainci.executors.base import Emit, Job, Show, Wanted
@@ -23,6 +25,7 @@ from trainci.host import devices
 from trainci.host.clock import steady_time
 from trainci.host.devices.virtual import virtual_devices
 from trainci.lease import protocol
+from trainci.lease.store import health, ledger
 from trainci.lease.store.directory import open_directory
 from trainci.model import events
 from trainci.model.device import MOST_DEVICES, Pool
@@ -94,6 +97,16 @@ class LocalExecutor:
         watcher = Watcher(launched, output, status, account, show)
         threading.Thread(target=watcher.run, name=job.test.id, daemon=True).start()
 
+    def suspect(self, devices: Sequence[str], reason: str, *, broken: bool) -> None:
+        """See Executor."""
+        # What cannot be noted must not keep a run from going on.
+        with contextlib.suppress(OSError, TrainciError):
+            directory = open_directory(None, may_be_private=self.pool.virtual)
+            for uuid in devices:
+                ledger.note(directory, ledger.Entry(time.time(), "trainci", "suspect", uuid, reason))
+                if broken:
+                    health.quarantine(directory, uuid, reason, time.time())
+
     def stop(self, job: Job) -> None:
         """See Executor."""
         if launched := self._launched.get((job.test.id, job.attempt)):
@@ -128,11 +141,11 @@ class LocalExecutor:
         return {**told, **probe.variables(folder, told.get("PYTHONPATH", os.environ.get("PYTHONPATH", "")))}
 
     def _lease_arguments(self, job: Job) -> list[str]:
-        where = (
-            [protocol.VIRTUAL, str(len(self.pool.devices))]
-            if self.pool.virtual
-            else [protocol.DEVICES_ALLOWED, ",".join(device.uuid for device in self.pool.devices)]
-        )
+        others = [device for device in self.pool.devices if device.uuid not in job.avoid]
+        allowed = others if len(others) >= job.num_gpus * job.num_nodes else self.pool.devices
+        where = [protocol.VIRTUAL, str(len(self.pool.devices))] if self.pool.virtual else []
+        if not self.pool.virtual or len(allowed) < len(self.pool.devices):
+            where += [protocol.DEVICES_ALLOWED, ",".join(device.uuid for device in allowed)]
         return [
             *(protocol.COUNT, str(job.num_gpus * job.num_nodes), *(where if job.num_gpus else [])),
             *words.lease_arguments(job),

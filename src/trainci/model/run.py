@@ -14,6 +14,7 @@ class Outcome(enum.Enum):
     """What became of a test. The value is the word that history, reports and the console use."""
 
     PASSED = "passed"
+    FLAKY = "flaky"
     FAILED = "failed"
     TIMED_OUT = "timed out"
     HUNG = "hung"

@@ -21,9 +21,10 @@ def _word(argument: str) -> str:
 class Settings:
     """What a project, a suite and an entry may each say of their tests; ``settle`` makes one of several.
 
-    ``timeout`` and ``stall`` (seconds), ``num_gpus`` (of each node), ``num_nodes`` and ``retries`` are None, the
-    others empty, where nothing is said. ``python`` are the words of the interpreter or its launcher. ``install``,
-    ``setup``, ``python_version`` and ``secrets`` (names) are for the job. ``executor`` is the name of what runs it.
+    ``timeout`` and ``stall`` are seconds, ``num_gpus`` is of each node; None or empty is where nothing is said.
+    ``machine_retries`` is how often the machine's fault is tried again, ``retries`` how often anything else is.
+    ``python`` are the words of the interpreter or its launcher. ``install``, ``setup``, ``python_version`` and
+    ``secrets`` (names) are for the job. ``executor`` is the name of what runs them.
     """
 
     env: tuple[tuple[str, str], ...] = ()
@@ -37,6 +38,8 @@ class Settings:
     num_gpus: int | None = None
     num_nodes: int | None = None
     retries: int | None = None
+    machine_retries: int | None = None
+    fail_on_flaky: bool | None = None
     executor: str = ""
 
 
@@ -171,6 +174,7 @@ class Test(Settings):
     timeout: float = field(default=3600.0, kw_only=True)
     stall: float = field(default=600.0, kw_only=True)
     retries: int = field(default=0, kw_only=True)
+    fail_on_flaky: bool = field(default=False, kw_only=True)
 
     @property
     def all_gpus(self) -> int:

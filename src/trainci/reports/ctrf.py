@@ -13,7 +13,7 @@ from trainci.model.run import Attempt, Outcome, Result, Run
 from trainci.reports import telling_lines
 from trainci.reports.reason import reason
 
-_STATUSES = {Outcome.PASSED: "passed", Outcome.SKIPPED: "skipped"}
+_STATUSES = {Outcome.PASSED: "passed", Outcome.FLAKY: "passed", Outcome.SKIPPED: "skipped"}
 _ITEM_STATUSES = {"passed": "passed", "skipped": "skipped"}
 _TELLING_LINES = 50
 
@@ -50,7 +50,7 @@ def _test(run: Run, result: Result, root: Path) -> dict[str, Any]:
         "duration": _milliseconds(sum(attempt.duration for attempt in attempts)),
         "filePath": frame.file if frame else result.test_id.partition("[")[0],
         "retries": max(0, len(attempts) - 1),
-        "flaky": verdict.outcome is Outcome.PASSED and len(attempts) > 1,
+        "flaky": verdict.outcome is Outcome.FLAKY,
         "extra": {"replay": run.replay.get(result.test_id, ""), "sentence": verdict.sentence},
     }
     if attempts:

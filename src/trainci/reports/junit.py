@@ -8,17 +8,19 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
+from junitparser.xunit2 import FlakyFailure
 
 from trainci.host import files
 from trainci.model.run import Item, Outcome, Result, Run
 from trainci.reports import items_of, last_lines, telling_lines
 from trainci.reports.reason import particulars, reason
+from trainci.verdict.decide import fails
 
 _MOST_OUTPUT = 65536
 _MOST_ITEMS = 100_000
 _TELLING_LINES = 50
 # What went wrong in the test itself; anything else is an error, by JUnit's words.
-_OF_TESTS = (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.HUNG, Outcome.UNSURE)
+_OF_TESTS = (Outcome.FLAKY, Outcome.FAILED, Outcome.TIMED_OUT, Outcome.HUNG, Outcome.UNSURE)
 # XML 1.0 has no way to write these characters, not even escaped (https://www.w3.org/TR/xml/#charsets).
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -56,6 +58,11 @@ def _case(run: Run, result: Result, root: Path) -> TestCase:
     output = "\n".join(last_lines(root / result.attempts[-1].log, 1000)) if result.attempts else ""
     if outcome is Outcome.SKIPPED:
         case.result = [Skipped(sentence)]
+    elif outcome is Outcome.FLAKY and not fails(result):
+        # Surefire's word (maven-surefire-plugin's XSD) for what failed and passed then; the test has passed.
+        flaky = FlakyFailure(sentence, outcome.value)
+        flaky.text = _text(_body(run, result, root))
+        case.append(flaky)
     elif outcome is not Outcome.PASSED:
         kind = Failure if outcome in _OF_TESTS else Error
         case.result = [kind(sentence, outcome.value)]

@@ -6,6 +6,8 @@ from trainci.model.run import Outcome, Result, Run, Verdict
 from trainci.text import printable
 
 _FINE = (Outcome.PASSED, Outcome.SKIPPED)
+# Who hung, and where, tells more than what was printed before; so does what became of a test when tried again.
+_SENTENCE_FIRST = (Outcome.HUNG, Outcome.FLAKY)
 # A job is red for these; what the machine did comes after what the code did.
 _IMPORTANCE = (
     Outcome.FAILED,
@@ -15,6 +17,7 @@ _IMPORTANCE = (
     Outcome.REFUSED,
     Outcome.MACHINE,
     Outcome.INTERRUPTED,
+    Outcome.FLAKY,
 )
 
 
@@ -33,8 +36,9 @@ def red(run: Run) -> list[Result]:
 def reason(verdict: Verdict) -> str:
     """Why, in the first line to read: the exception's own, or another of the log; else what the verdict says."""
     diagnosis = verdict.diagnosis
-    # Who hung, and where, tells more than what was printed before.
-    told = diagnosis is not None and diagnosis.line and diagnosis.evidence and verdict.outcome is not Outcome.HUNG
+    told = (
+        diagnosis is not None and diagnosis.line and diagnosis.evidence and verdict.outcome not in _SENTENCE_FIRST
+    )
     return printable(diagnosis.evidence if diagnosis and told else verdict.sentence)
 
 

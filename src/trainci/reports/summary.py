@@ -12,7 +12,7 @@ from trainci.reports.reason import is_red, particulars, reason, red
 from trainci.reports.words import totals
 from trainci.text import counted, printable
 
-_SIGNS = {Outcome.PASSED: "✅", Outcome.SKIPPED: "⏭️"}
+_SIGNS = {Outcome.PASSED: "✅", Outcome.FLAKY: "⚠️", Outcome.SKIPPED: "⏭️"}
 _ITEM_SIGNS = {outcome.value: sign for outcome, sign in _SIGNS.items()}
 _MOST_ITEMS = 100
 

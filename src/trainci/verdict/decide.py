@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from trainci.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_MACHINE, EXIT_OK, EXIT_USAGE
 from trainci.model.run import Attempt, Outcome, Result, Verdict
-from trainci.verdict.rules import diagnosed, engine, exited, hung, items, machine, retries, time_limit
+from trainci.verdict.rules import diagnosed, engine, exited, hung, items, machine, time_limit
 from trainci.verdict.rules import interrupted as interruption
-from trainci.verdict.ruling import Rule, Ruling
+from trainci.verdict.ruling import Rule
 
 # The first that has an answer decides.
 RULES: Sequence[Rule] = (
@@ -18,26 +19,49 @@ RULES: Sequence[Rule] = (
     diagnosed.rule,
     hung.rule,
     time_limit.rule,
-    retries.rule,
     items.rule,
     exited.rule,
 )
 
 
+# What a test is red for by itself; it is tried again as often as its `retries` say, which is not at all by default.
+_OWN = frozenset({Outcome.FAILED, Outcome.TIMED_OUT, Outcome.HUNG, Outcome.UNSURE})
+
+
 def decide(attempts: Sequence[Attempt], retries: int = 1) -> Verdict | None:
     """The verdict after ``attempts`` (at least one), or None for *again*.
 
-    The machine's fault is tried again ``retries`` times; what else is, the rules say.
+    The machine's fault is tried again ``retries`` times, where the test says nothing else. What failed and passed
+    then, with nothing changed, is flaky, and not passed.
     """
-    ruling = _ruling(attempts)
-    if ruling.verdict.outcome is Outcome.MACHINE:
-        faults = sum(_ruling([attempt]).verdict.outcome is Outcome.MACHINE for attempt in attempts)
-        return None if faults <= retries else ruling.verdict
-    return None if ruling.again else ruling.verdict
+    test = attempts[-1].test
+    each = [ruling(attempt) for attempt in attempts]
+    last, own = each[-1], [verdict for verdict in each if verdict.outcome in _OWN]
+    if last.outcome is Outcome.MACHINE:
+        faults = sum(verdict.outcome is Outcome.MACHINE for verdict in each)
+        return None if faults <= (retries if test.machine_retries is None else test.machine_retries) else last
+    if last.outcome in _OWN:
+        if len(own) <= test.retries:
+            return None
+        tries = f", on attempt {len(each)} of {len(each)}" if test.retries else ""
+        return replace(last, sentence=f"{last.sentence}{tries}")
+    if last.outcome is Outcome.PASSED and own:
+        first = f"attempt {each.index(own[0]) + 1}: {own[0].sentence}"
+        sentence = f"passed on attempt {len(each)}, with nothing changed; {first}"
+        return Verdict(Outcome.FLAKY, sentence, own[0].diagnosis)
+    return last
 
 
-def _ruling(attempts: Sequence[Attempt]) -> Ruling:
-    return next(ruling for rule in RULES if (ruling := rule(attempts)) is not None)
+def ruling(attempt: Attempt) -> Verdict:
+    """What an attempt means by itself."""
+    return next(verdict for rule in RULES if (verdict := rule(attempt)) is not None)
+
+
+def fails(result: Result) -> bool:
+    """Whether a run in which ``result`` is has failed by it; what is flaky does so only where its test says so."""
+    if result.verdict.outcome is Outcome.FLAKY:
+        return any(attempt.test.fail_on_flaky for attempt in result.attempts)
+    return result.verdict.outcome not in (Outcome.PASSED, Outcome.SKIPPED)
 
 
 def exit_code(results: Iterable[Result], *, interrupted: bool = False, virtual: bool = False) -> int:
@@ -46,13 +70,14 @@ def exit_code(results: Iterable[Result], *, interrupted: bool = False, virtual: 
     A skipped test changes nothing. Where there was nothing else, nothing ran: that is no failure on ``virtual``
     devices, which somebody chose; a host that was asked for its GPUs may have lost them, which is the machine's.
     """
-    outcomes = {result.verdict.outcome for result in results}
+    results = tuple(results)
+    outcomes = {result.verdict.outcome for result in results if fails(result)}
     if interrupted:
         return EXIT_INTERRUPTED
-    if outcomes & {Outcome.FAILED, Outcome.TIMED_OUT, Outcome.HUNG, Outcome.UNSURE}:
+    if outcomes & {*_OWN, Outcome.FLAKY}:
         return EXIT_FAILED
     if Outcome.REFUSED in outcomes:
         return EXIT_USAGE
-    if outcomes == {Outcome.SKIPPED}:
+    if results and all(result.verdict.outcome is Outcome.SKIPPED for result in results):
         return EXIT_OK if virtual else EXIT_MACHINE
-    return EXIT_OK if outcomes <= {Outcome.PASSED, Outcome.SKIPPED} else EXIT_MACHINE
+    return EXIT_MACHINE if outcomes else EXIT_OK

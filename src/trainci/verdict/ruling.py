@@ -1,22 +1,12 @@
-"""What a rule answers. A rule is a pure function of the attempts of a test (at least one), the last one last."""
+"""What a rule is: a pure function of an attempt that answers what it means by itself, or nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
 from trainci.model.run import Attempt, Phase, Verdict
 
-
-@dataclass(frozen=True)
-class Ruling:
-    """What the attempts mean if they were all; ``again``: one more is worth its while, if one may be made."""
-
-    verdict: Verdict
-    again: bool = False
-
-
-Rule = Callable[[Sequence[Attempt]], Ruling | None]
+Rule = Callable[[Attempt], Verdict | None]
 
 
 def placed(attempt: Attempt, sentence: str) -> str:

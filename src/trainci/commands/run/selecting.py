@@ -20,7 +20,7 @@ from trainci.selection.narrow import matching, narrowed, one_of
 from trainci.text import columns, counted, printable
 
 # What a test ended as, where it need not be run again.
-_FINE = (Outcome.PASSED.value, Outcome.SKIPPED.value)
+_FINE = (Outcome.PASSED.value, Outcome.FLAKY.value, Outcome.SKIPPED.value)
 
 
 def select(repository: Repository, options: Options) -> Selection:

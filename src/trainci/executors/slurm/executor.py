@@ -9,7 +9,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from trainci.errors import UsageError
@@ -115,6 +115,9 @@ class SlurmExecutor:
             ]
             for thread in self._threads:
                 thread.start()
+
+    def suspect(self, devices: Sequence[str], reason: str, *, broken: bool) -> None:
+        """See Executor: which host they are of, only its own lease directory could say."""
 
     def stop(self, job: Job) -> None:
         """See Executor."""

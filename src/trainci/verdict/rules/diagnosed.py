@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from trainci.model.diagnosis import Blame
 from trainci.model.run import Attempt, Cause, Outcome, Verdict
-from trainci.verdict.ruling import Ruling, placed
+from trainci.verdict.ruling import placed
 
 
-def rule(attempts: Sequence[Attempt]) -> Ruling | None:
+def rule(attempt: Attempt) -> Verdict | None:
     """See Rule."""
-    last = attempts[-1]
-    diagnosis = last.diagnosis
-    if diagnosis is None or last.ending.passed:
+    diagnosis = attempt.diagnosis
+    if diagnosis is None or attempt.ending.passed:
         return None
-    sentence = placed(last, diagnosis.sentence)
+    sentence = placed(attempt, diagnosis.sentence)
     if diagnosis.blame is Blame.MACHINE:
-        return Ruling(Verdict(Outcome.MACHINE, sentence, diagnosis))
-    if diagnosis.blame is Blame.UNSURE and last.ending.cause not in (Cause.TIMED_OUT, Cause.HUNG):
-        return Ruling(Verdict(Outcome.UNSURE, sentence, diagnosis))
+        return Verdict(Outcome.MACHINE, sentence, diagnosis)
+    if diagnosis.blame is Blame.UNSURE and attempt.ending.cause not in (Cause.TIMED_OUT, Cause.HUNG):
+        return Verdict(Outcome.UNSURE, sentence, diagnosis)
     return None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from trainci.model.diagnosis import Blame, Diagnosis
 from trainci.model.run import Attempt, Cause, Outcome, Verdict
-from trainci.verdict.ruling import Ruling, placed
+from trainci.verdict.ruling import placed
 
 # Who cancels a job means it: that is not tried again, as what the machine's fault is would be.
 _OUTCOMES: Mapping[Cause, tuple[Outcome, Blame]] = {
@@ -18,13 +18,12 @@ _OUTCOMES: Mapping[Cause, tuple[Outcome, Blame]] = {
 }
 
 
-def rule(attempts: Sequence[Attempt]) -> Ruling | None:
+def rule(attempt: Attempt) -> Verdict | None:
     """See Rule."""
-    last = attempts[-1]
-    ending = last.ending
+    ending = attempt.ending
     if ending.cause not in _OUTCOMES:
         return None
     outcome, blame = _OUTCOMES[ending.cause]
     sentence = ending.detail or ending.cause.value
     diagnosis = Diagnosis(blame, ending.cause.value.replace(" ", "-"), sentence, f"fact: {ending.cause.value}")
-    return Ruling(Verdict(outcome, placed(last, sentence), diagnosis))
+    return Verdict(outcome, placed(attempt, sentence), diagnosis)

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
 
 from trainci.items import counts
 from trainci.model.run import Attempt, Ending, Outcome, Verdict
-from trainci.verdict.ruling import Ruling, placed
+from trainci.verdict.ruling import placed
 
 
-def rule(attempts: Sequence[Attempt]) -> Ruling:
+def rule(attempt: Attempt) -> Verdict:
     """See Rule; this one has an answer to everything."""
-    last = attempts[-1]
-    found = counts(last.results.items) if last.results else {}
+    found = counts(attempt.results.items) if attempt.results else {}
     items = f": {', '.join(f'{count} {outcome}' for outcome, count in found.items())}" if found else ""
-    if last.ending.passed:
-        return Ruling(Verdict(Outcome.PASSED, f"in {last.duration:.1f} s{items}"))
-    return Ruling(Verdict(Outcome.FAILED, placed(last, f"{_words(last.ending)}{items}"), last.diagnosis))
+    if attempt.ending.passed:
+        return Verdict(Outcome.PASSED, f"in {attempt.duration:.1f} s{items}")
+    return Verdict(Outcome.FAILED, placed(attempt, f"{_words(attempt.ending)}{items}"), attempt.diagnosis)
 
 
 def _words(ending: Ending) -> str:

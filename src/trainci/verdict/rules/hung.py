@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from trainci.model.run import Attempt, Cause, Outcome, Verdict
-from trainci.verdict.ruling import Ruling, placed
+from trainci.verdict.ruling import placed
 
 
-def rule(attempts: Sequence[Attempt]) -> Ruling | None:
+def rule(attempt: Attempt) -> Verdict | None:
     """See Rule."""
-    last = attempts[-1]
-    if last.ending.cause is not Cause.HUNG:
+    if attempt.ending.cause is not Cause.HUNG:
         return None
-    return Ruling(Verdict(Outcome.HUNG, placed(last, last.ending.detail), last.diagnosis))
+    return Verdict(Outcome.HUNG, placed(attempt, attempt.ending.detail), attempt.diagnosis)

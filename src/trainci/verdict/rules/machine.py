@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from trainci.errors import EXIT_MACHINE
 from trainci.model.run import Attempt, Cause, Outcome, Verdict
-from trainci.verdict.ruling import Ruling, placed
+from trainci.verdict.ruling import placed
 
 
-def rule(attempts: Sequence[Attempt]) -> Ruling | None:
+def rule(attempt: Attempt) -> Verdict | None:
     """See Rule."""
-    fault = _fault(attempts[-1])
+    fault = _fault(attempt)
     if not fault:
         return None
-    return Ruling(Verdict(Outcome.MACHINE, placed(attempts[-1], fault)))
+    return Verdict(Outcome.MACHINE, placed(attempt, fault))
 
 
 def _fault(attempt: Attempt) -> str:
