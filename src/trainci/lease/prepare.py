@@ -91,10 +91,10 @@ _SHARED = {"queue": ALL, "health": ALL, "drained": ALL, "ledger": ALL}
 def _share_anew(directory: Directory, group: int, mode: int) -> None:
     """Whoever made it earlier, and for whom: its folders are root's, and all that lasts is as open as it."""
     directory.mend()
-    for folder in Path(directory.path).iterdir():
-        if folder.is_dir() and not folder.is_symlink():
-            os.chown(folder, 0, group)
-            folder.chmod(mode & 0o777 | 0o1000)
+    for each in Path(directory.path).iterdir():
+        if each.is_dir() and not each.is_symlink():
+            os.chown(each, 0, group)
+            each.chmod(mode & 0o777 | 0o1000)
     # Not what lies deeper: in a folder of another user's he could lead us anywhere meanwhile.
     for inner in ("", *directory.names("")):
         for name in directory.names(inner):
