@@ -34,6 +34,7 @@ _COMMANDS = {
     "report": ("report", "Write a finished run as one HTML file, or for other programs."),
     "explain": ("explain", "Say whose fault it was that a test did not pass, from any log."),
     "contracts": ("contracts", "Hold hooks loaded from function paths to their contracts."),
+    "clean": ("clean", "Remove the logs of runs that are not to be kept."),
     "host": ("host", "Prepare this host for all its users, or find what is wrong with it."),
     "lease": ("lease", "Run a command on leased GPUs of this host."),
 }

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from trainci.errors import UsageError
 
+STATE_VARIABLE = "TRAINCI_STATE_DIR"
 EVENTS = "events.jsonl"
 """The file of a run's events, in the run's own folder."""
 
@@ -35,7 +37,7 @@ class StatePaths:
         ):
             if path.is_symlink() or (path.exists() and not is_right(path)):
                 what = "a symbolic link" if path.is_symlink() else "something else"
-                place = path.relative_to(self.root)
+                place = path.relative_to(self.root) if path.is_relative_to(self.root) else path
                 raise UsageError(f"{place} is {what}; trainci keeps its own files there. Move it away.")
 
     def create(self) -> None:
@@ -44,6 +46,12 @@ class StatePaths:
         ignore = self.directory / ".gitignore"
         if not ignore.exists():
             ignore.write_text("*\n")
+
+
+def state_paths(root: Path, wanted: str, environment: Mapping[str, str]) -> StatePaths:
+    """Where the state of the repository at ``root`` is: in $TRAINCI_STATE_DIR, else in ``wanted``, else there."""
+    named = environment.get(STATE_VARIABLE) or wanted
+    return StatePaths(root, Path(named).expanduser().absolute() if named else None)
 
 
 class RunPaths:

@@ -20,6 +20,7 @@ from trainci.interpreter import default_python
 from trainci.model.project import Project
 from trainci.model.selection import Selection
 from trainci.model.tests import Declarations, Entry
+from trainci.paths import StatePaths, state_paths
 from trainci.selection.choose import choose, is_below, wants_changes
 from trainci.selection.resolve import clashing as clashing_entries
 from trainci.selection.resolve import resolve, told_apart
@@ -53,6 +54,11 @@ class Repository:
     files: tuple[str, ...]
     python: tuple[str, ...]
     misregistered: tuple[Finding, ...] = ()
+
+    @property
+    def state(self) -> StatePaths:
+        """Where its runs and its history are kept."""
+        return state_paths(self.root, self.project.state_dir, os.environ)
 
     def declarations(self, entries: Iterable[Entry]) -> dict[Entry, Declarations]:
         """What the file of each of ``entries`` and of their steps declares; what is started alike is read once."""

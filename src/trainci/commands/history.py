@@ -14,7 +14,6 @@ from trainci.commands.completion import complete_tests
 from trainci.errors import EXIT_OK
 from trainci.history import open_existing, store
 from trainci.model.run import Outcome
-from trainci.paths import StatePaths
 from trainci.repository import open_repository
 from trainci.text import columns, printable
 
@@ -35,7 +34,7 @@ def command(ids: tuple[str, ...], last: int, as_json: bool) -> int:
 
     A flake is a test that passed only after it had failed. TEST_ID is as `trainci list` shows it.
     """
-    opened = open_existing(StatePaths(open_repository().root))
+    opened = open_existing(open_repository().state)
     if opened is None:
         answer = History((), ())
     else:

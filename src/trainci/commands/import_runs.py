@@ -30,7 +30,7 @@ def command(files: tuple[Path, ...], commit: str) -> int:
     entered twice is there once.
     """
     repository = open_repository()
-    state = StatePaths(repository.root)
+    state = repository.state
     state.check()
     with closing(open_store(state)) as store:
         for file in files:

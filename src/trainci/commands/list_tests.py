@@ -14,7 +14,6 @@ from trainci.history import open_existing
 from trainci.history.store import Past
 from trainci.model.project import Suite
 from trainci.model.selection import Selected, Selection
-from trainci.paths import StatePaths
 from trainci.repository import Repository, Request, open_repository
 from trainci.text import columns, printable
 
@@ -35,7 +34,7 @@ def command(selectors: tuple[str, ...], as_json: bool) -> int:
 def _past(repository: Repository, selected: list[Selected]) -> Mapping[str, Past]:
     """The durations are an extra: what there is to run is shown without them, too."""
     try:
-        history = open_existing(StatePaths(repository.root))
+        history = open_existing(repository.state)
         return history.past(dict.fromkeys(item.test.id for item in selected)) if history else {}
     except (MachineError, OSError) as error:
         click.echo(f"without durations: {error}", err=True)

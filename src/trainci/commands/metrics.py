@@ -9,7 +9,6 @@ from trainci.answers.values import MetricOfTest, Metrics, MetricsOfTest
 from trainci.commands.completion import complete_tests
 from trainci.history import open_existing
 from trainci.history.store import Recorded, Store
-from trainci.paths import StatePaths
 from trainci.repository import open_repository
 from trainci.text import columns, printable
 
@@ -24,7 +23,7 @@ def command(ids: tuple[str, ...], as_json: bool) -> int:
 
     A test records with trainci.testing.record_metric; TEST_ID is as `trainci list` shows it.
     """
-    history = open_existing(StatePaths(open_repository().root))
+    history = open_existing(open_repository().state)
     answer = Metrics(tuple(_of_test(history, test_id) for test_id in ids))
     click.echo(text_of(answer) if as_json else "\n".join(_lines(answer)))
     return 0

@@ -20,7 +20,6 @@ from trainci.github.workflows import matrix
 from trainci.github.workflows.jobs import varies
 from trainci.history import open_existing
 from trainci.model.selection import Selection
-from trainci.paths import StatePaths
 from trainci.repository import Repository, Request, open_repository
 
 
@@ -112,6 +111,6 @@ def _changed(selected: Selection) -> Planned:
 
 def _medians(repository: Repository, selected: Selection) -> dict[str, float]:
     """How long each test takes, in seconds, as far as there is a history."""
-    history = open_existing(StatePaths(repository.root))
+    history = open_existing(repository.state)
     past = history.past(item.test.id for item in selected.tests) if history else {}
     return {test_id: one.median for test_id, one in past.items() if one.median is not None}

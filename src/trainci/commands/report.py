@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import click
 
 from trainci.answers.form import text_of
-from trainci.config import find_root
+from trainci.config import find_root, load
 from trainci.errors import EXIT_OK, MachineError, UsageError
 from trainci.history import metric_files
 from trainci.history.runs import Told, find_run, read_run
 from trainci.host import files
 from trainci.model.run import Metric
-from trainci.paths import RunPaths, StatePaths
+from trainci.paths import RunPaths, StatePaths, state_paths
 from trainci.reports.answer import finished
 from trainci.reports.ctrf import ctrf
 from trainci.reports.junit import junit
@@ -66,7 +67,8 @@ def command(name: str, form: str, output: Path | None) -> int:
 def _state(name: str) -> StatePaths:
     """Where runs are kept. A folder that somebody names needs no repository around it."""
     try:
-        return StatePaths(find_root(Path.cwd()))
+        root = find_root(Path.cwd())
+        return state_paths(root, load(root).state_dir, os.environ)
     except UsageError:
         if name and Path(name).is_dir():
             return StatePaths(Path.cwd())

@@ -28,10 +28,11 @@ from trainci.config.tables import (
     WorkflowTable,
     json_schema,
 )
+from trainci.config.values import bytes_of, seconds_of
 from trainci.errors import PlacedFaults, UsageError
 from trainci.globs import is_glob, matches
 from trainci.model.diagnosis import Blame, Kind, LogRule
-from trainci.model.project import Accepted, PathRule, Project, Slurm, Suite, Verdicts, Workflow
+from trainci.model.project import Accepted, PathRule, Project, Retention, Slurm, Suite, Verdicts, Workflow
 from trainci.model.tests import Entry
 from trainci.selection.choose import is_named
 from trainci.toml_lines import nearest_line, toml_lines
@@ -145,6 +146,8 @@ def _project(parsed: FileTable, lines: _Lines, root: Path) -> Project:
         max_changed=table.max_changed,
         verdicts=_verdicts(parsed.verdicts),
         slurm=_slurm(parsed.executors.slurm),
+        state_dir=table.state_dir,
+        retention=Retention(seconds_of(table.keep), bytes_of(table.keep_size)),
         accepted=tuple(
             Accepted(one.code, one.path, one.reason, lines.place("check", "accept", index))
             for index, one in enumerate(parsed.check.accept)

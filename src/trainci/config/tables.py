@@ -190,6 +190,15 @@ class ProjectTable(SettingsTable):
     max_changed: Annotated[StrictInt, Field(ge=1)] | None = Field(
         None, description="How many tests one changed file may select through others; beyond it, a label is named."
     )
+    state_dir: Annotated[Argument, AfterValidator(allowed.state_dir)] = Field(
+        "", description="Where runs and the history are kept, instead of .trainci/: an absolute path, or ~/…."
+    )
+    keep: Annotated[StrictStr, AfterValidator(allowed.duration)] = Field(
+        "30 days", description='How long the logs of runs are kept: "12 hours", "30 days", "8 weeks".'
+    )
+    keep_size: Annotated[StrictStr, AfterValidator(allowed.size)] = Field(
+        "20 GB", description='How much of them is kept, the newest first: "500 MB", "20 GB".'
+    )
 
 
 class WorkflowTable(Table):

@@ -259,3 +259,42 @@ def regular_expression(pattern: str) -> str:
     except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"is no regular expression: {error}") from None
     return pattern
+
+
+_DURATION = re.compile(r"(\d{1,6}) (hour|day|week)s?")
+_HOURS = {"hour": 1, "day": 24, "week": 168}
+_SIZE = re.compile(r"(\d{1,6}) (MB|GB|TB)")
+_BYTES = {"MB": 1e6, "GB": 1e9, "TB": 1e12}
+
+
+def duration(text: str) -> str:
+    """A length of time in words."""
+    if not _DURATION.fullmatch(text):
+        raise ValueError(f'{printable(text)} is no length of time; write "12 hours", "30 days" or "8 weeks"')
+    return text
+
+
+def seconds_of(text: str) -> float:
+    """The seconds that a ``duration`` says."""
+    number, unit = duration(text).rstrip("s").split(" ")
+    return int(number) * _HOURS[unit] * 3600.0
+
+
+def size(text: str) -> str:
+    """An amount of data in words."""
+    if not _SIZE.fullmatch(text):
+        raise ValueError(f'{printable(text)} is no amount of data; write "500 MB" or "20 GB"')
+    return text
+
+
+def bytes_of(text: str) -> float:
+    """The bytes that a ``size`` says."""
+    number, unit = size(text).split(" ")
+    return int(number) * _BYTES[unit]
+
+
+def state_dir(text: str) -> str:
+    """An absolute path, or one in the home directory; empty for none."""
+    if text and not text.startswith(("/", "~/")):
+        raise ValueError(f"{printable(text)} is no absolute path; write /var/lib/…, or ~/…")
+    return text

@@ -96,10 +96,10 @@ def _share_anew(directory: Directory, group: int, mode: int) -> None:
             os.chown(each, 0, group)
             each.chmod(mode & 0o777 | 0o1000)
     # Not what lies deeper: in a folder of another user's he could lead us anywhere meanwhile.
-    for inner in ("", *directory.names("")):
-        for name in directory.names(inner):
-            path = directory.join(inner, name) if inner else directory.join(name)
-            _share_file(path, group, _SHARED.get(inner or name, OWN) & mode)
+    for name in directory.names(""):
+        _share_file(directory.join(name), group, _SHARED.get(name, OWN) & mode)
+        for entry in directory.names(name):
+            _share_file(directory.join(name, entry), group, _SHARED.get(name, OWN) & mode)
 
 
 def _share_file(path: str, group: int, mode: int) -> None:

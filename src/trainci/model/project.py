@@ -162,11 +162,20 @@ class Trigger:
 
 
 @dataclass(frozen=True)
+class Retention:
+    """How long the logs of runs are kept, in seconds, and how many bytes of them."""
+
+    seconds: float = 30 * 24 * 3600.0
+    size: float = 20e9
+
+
+@dataclass(frozen=True)
 class Project(Settings):
     """What ``trainci.toml`` says, with every default filled in.
 
     ``registers`` are the functions that a test file calls to name its suite.
     ``max_changed`` is how many tests one changed file may select through others; None for any number.
+    ``state_dir`` is where runs and the history are kept, empty for a folder of the repository.
     """
 
     test_globs: tuple[str, ...]
@@ -182,6 +191,8 @@ class Project(Settings):
     max_changed: int | None = None
     accepted: tuple[Accepted, ...] = ()
     slurm: Slurm = field(default_factory=Slurm)
+    state_dir: str = ""
+    retention: Retention = field(default_factory=Retention)
 
     @property
     def registered_entries(self) -> tuple[Entry, ...]:

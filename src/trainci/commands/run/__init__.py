@@ -19,7 +19,7 @@ from trainci.commands.run.options import Options, flags
 from trainci.commands.run.reporting import remove_earlier, report, report_nothing
 from trainci.commands.run.secret_values import secret_values, short_secrets
 from trainci.commands.run.selecting import select
-from trainci.commands.run.state import make_room
+from trainci.commands.run.state import make_room, tidy
 from trainci.errors import EXIT_OK, UsageError
 from trainci.executors import DEFAULT, EXECUTORS
 from trainci.executors.base import Executor, Wanted
@@ -66,6 +66,7 @@ def command(**given: Any) -> int:
 def _reported(ended: tuple[Run, Exception | None], repository: Repository, options: Options) -> int:
     run, error = ended
     report(run, repository.root, options)
+    tidy(repository)
     if error is not None:
         raise error
     return run.exit_code
@@ -105,7 +106,7 @@ def _run(
     notes += [f"python: {shlex.join(python)}" for python in _pythons(feasible)]
     with closing(executor):
         executor.open()
-        state, run_id = make_room(repository.root, notes.append)
+        state, run_id = make_room(repository.state, notes.append)
         plan = _plan(repository, feasible, executor, state, run_id, options, notes.append)
         if executor.outlives:
             keep(_kept(plan, options, name), RunPaths(state, run_id))
@@ -114,7 +115,7 @@ def _run(
 
 def _attach(repository: Repository, options: Options) -> tuple[Run, Exception | None]:
     """Go on with the run that ``--attach`` names, whose runner was killed."""
-    state = StatePaths(repository.root)
+    state = repository.state
     state.check()
     kept = read_kept(state, options.attach)
     ids = [item.test.id for item in kept.fitting.selection.tests]

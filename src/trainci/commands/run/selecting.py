@@ -13,7 +13,6 @@ from trainci.history import open_existing
 from trainci.model.project import Suite
 from trainci.model.run import Outcome
 from trainci.model.selection import Selection
-from trainci.paths import StatePaths
 from trainci.repository import Repository, Request
 from trainci.selection.choose import suite_choices
 from trainci.selection.narrow import matching, narrowed, one_of
@@ -55,7 +54,7 @@ def select(repository: Repository, options: Options) -> Selection:
 def _failed(repository: Repository, selected: Selection) -> set[str]:
     """Those that have run, and did not pass last."""
     ids = [*(item.test.id for item in selected.tests), *(refused.test_id for refused in selected.refused)]
-    history = open_existing(StatePaths(repository.root))
+    history = open_existing(repository.state)
     past = history.past(ids) if history else {}
     return {test_id for test_id, known in past.items() if known.outcome and known.outcome not in _FINE}
 

@@ -8,24 +8,38 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import click
+
+from trainci.history.retention import expired, kept_runs, remove
+from trainci.host.clock import steady_time
 from trainci.paths import RunPaths, StatePaths
+from trainci.repository import Repository
+from trainci.text import counted
 
 
-def make_room(root: Path, say: Callable[[str], object]) -> tuple[StatePaths, str]:
+def make_room(state: StatePaths, say: Callable[[str], object]) -> tuple[StatePaths, str]:
     """Where the run keeps its files, and its name. A repository that cannot be written has them elsewhere.
 
     :raises UsageError: something stands in their place.
     """
     run_id = time.strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(3)
-    state = StatePaths(root)
     state.check()
     try:
         state.create()
         RunPaths(state, run_id).directory.mkdir()
     except OSError as error:
-        state = StatePaths(root, Path(tempfile.mkdtemp(prefix="trainci-")))
+        place = RunPaths(state, run_id).shown(state.directory)
+        state = StatePaths(state.root, Path(tempfile.mkdtemp(prefix="trainci-")))
         say(
-            f".trainci cannot be written ({error.strerror}): this run is not kept in the history; its logs are in "
+            f"{place} cannot be written ({error.strerror}): this run is not kept in the history; its logs are in "
             f"{RunPaths(state, run_id).directory}"
         )
     return state, run_id
+
+
+def tidy(repository: Repository) -> None:
+    """Remove the logs of runs that are not to be kept any more."""
+    state = repository.state
+    removed = remove(state, expired(kept_runs(state), repository.project.retention, steady_time()))
+    if removed:
+        click.echo(f"trainci: removed the logs of {counted(len(removed), 'run')} (`keep`, `keep_size`)", err=True)
