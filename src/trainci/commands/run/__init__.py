@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import socket
 import sys
@@ -25,12 +26,14 @@ from trainci.executors import DEFAULT, EXECUTORS
 from trainci.executors.base import Executor, Wanted
 from trainci.history import past
 from trainci.history.store import Past
+from trainci.interpreter import is_missing
 from trainci.model.run import Run
 from trainci.model.selection import Selection
 from trainci.paths import RunPaths, StatePaths
 from trainci.repository import Repository, open_repository
 from trainci.runner import Plan
 from trainci.schedule import Fitting
+from trainci.text import counted, printable
 
 
 @click.command("run")
@@ -104,6 +107,8 @@ def _run(
     """The finished run, and what went wrong where it was painted, which ends no run."""
     notes = short_secrets(repository)
     notes += [f"python: {shlex.join(python)}" for python in _pythons(feasible)]
+    if name == DEFAULT:
+        _look_for_pythons(repository, feasible)
     with closing(executor):
         executor.open()
         state, run_id = make_room(repository.state, notes.append)
@@ -150,6 +155,22 @@ def _kept(plan: Plan, options: Options, name: str) -> Kept:
 
 def _pythons(feasible: Fitting) -> Iterable[tuple[str, ...]]:
     return dict.fromkeys(item.test.python for item in feasible.selection.tests)
+
+
+def _look_for_pythons(repository: Repository, feasible: Fitting) -> None:
+    """Say once, before anything starts, what each test would say by itself.
+
+    :raises UsageError: an interpreter that tests run on is not there.
+    """
+    tests = [item.test for item in feasible.selection.tests]
+    on_it = [test for test in tests if test.command[: len(test.python)] == test.python]
+    for python in dict.fromkeys(test.python for test in on_it):
+        if is_missing(python, repository.root, os.environ.get("PATH", os.defpath)):
+            count = counted(sum(test.python == python for test in on_it), "test")
+            raise UsageError(
+                f"python: {printable(python[0])} is not there, and {count} would run on it. Make that environment, "
+                f"or name another: python = … in {repository.project.config_file}."
+            )
 
 
 def _plan(
