@@ -39,10 +39,8 @@ def test_an_interpreter_that_is_not_there_is_told_once(project: Any, python: str
 def test_a_step_that_makes_the_environment_may_come_first(project: Any) -> None:
     steps = '{ command = ["cp", "-r", "made", "env"] }, "a.py"'
     project.write("made/bin/python", '#!/bin/sh\nexec python3 "$@"\n').chmod(0o755)
-    project.write(
-        "trainci.toml",
-        f'[suites.s]\nnum_gpus = 0\ntests = [{{ name = "x", steps = [{steps}], python = "env/bin/python" }}]\n',
-    )
+    entry = f'{{ name = "x", steps = [{steps}], python = "env/bin/python" }}'
+    project.write("trainci.toml", f"[suites.s]\nnum_gpus = 0\ntests = [{entry}]\n")
     assert run(project).code == 0
 
 
