@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
+from datetime import datetime, timezone
 from typing import Any
 
 import click
@@ -34,6 +35,7 @@ from trainci.repository import Repository, open_repository
 from trainci.runner import Plan
 from trainci.schedule import Fitting
 from trainci.text import counted, printable
+from trainci.verdict.quarantine import excuses
 
 
 @click.command("run")
@@ -136,6 +138,7 @@ def _attach(repository: Repository, options: Options) -> tuple[Run, Exception | 
             jobs=kept.jobs,
             host=socket.gethostname(),
             verdicts=repository.project.verdicts,
+            excuses=_excuses(repository, ids),
         )
         return go(repository.root, plan, executor, state, options)
 
@@ -192,8 +195,13 @@ def _plan(
         fail_fast=options.fail_fast,
         jobs=options.jobs or sys.maxsize,
         verdicts=repository.project.verdicts,
+        excuses=_excuses(repository, ids),
         host=socket.gethostname(),
     )
+
+
+def _excuses(repository: Repository, ids: Iterable[str]) -> dict[str, str]:
+    return excuses(repository.project.quarantine, ids, datetime.now(timezone.utc).date().isoformat())
 
 
 def _expected(feasible: Fitting, history: Mapping[str, Past]) -> dict[str, float]:
