@@ -7,13 +7,14 @@ REQUIREMENTS := requirements-dev.txt examples/posttrain/requirements.txt
 NODES := tests/github/workflows/node tests/browser
 NODE_STAMPS := $(NODES:%=%/node_modules/.package-lock.json)
 
-.PHONY: help demo examples test check unit lint install benchmarks mutants schema prerequisites
+.PHONY: help demo examples test check unit lint dist install benchmarks mutants schema prerequisites
 
 help:
 	@echo "make demo        real training through the whole path, on a host with no GPU"
 	@echo "make examples    every test of examples/posttrain, on virtual devices"
 	@echo "make test        every test"
 	@echo "make check       linters, types, the laws of the house and the fast tests"
+	@echo "make dist        the sdist and the wheel in dist/, as an index takes them"
 	@echo "make benchmarks  the tables in benchmarks/results"
 	@echo "make mutants     faults in examples/posttrain, one at a time, and which test notices (hours)"
 
@@ -34,6 +35,14 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/validate-pyproject pyproject.toml
+
+dist: $(STAMP)
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist
+	$(BIN)/pyroma --min 9 dist/*.tar.gz
 
 unit: $(STAMP)
 	$(BIN)/python -m pytest -m "not slow" -q -n auto
