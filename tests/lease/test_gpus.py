@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import jsonschema
 import pytest
 from support import wait_until
 from terminal import Terminal
@@ -285,3 +286,10 @@ def test_a_test_is_shown_with_its_pull_request_and_when_it_is_likely_to_end(repo
     (device,) = json.loads((repository.root / "seen").read_text())["devices"]
     assert device["holder"]["name"] == "tests/test_a.py of org/repo#123"
     assert device["holder"]["since"] < device["holder"]["expected"] < device["holder"]["until"]
+
+
+def test_what_json_says_is_held_to_its_schema(host):
+    host.holder("--devices", "0")
+    host.waiter("--count", "8")
+    schema = json.loads((Path(__file__).parents[2] / "docs/json/gpus.schema.json").read_text())
+    jsonschema.validate(told(host), schema)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from trainci.answers import values
+from trainci.answers import gpus, values
 
 ANSWERS: Mapping[str, type[values.Answer]] = {
     "list": values.Listed,
@@ -14,4 +14,5 @@ ANSWERS: Mapping[str, type[values.Answer]] = {
     "metrics": values.Metrics,
     "history": values.History,
     "run": values.FinishedRun,
+    "gpus": gpus.Status,
 }

@@ -10,12 +10,12 @@ import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from trainci.answers.gpus import DeviceStatus, Waiting
 from trainci.errors import MachineError, UsageError
 from trainci.lease.queue.cycle import ring_watcher
 from trainci.lease.queue.tickets import look
 from trainci.lease.store import health, ledger
 from trainci.lease.store.directory import Directory, open_directory
-from trainci.lease.view import DeviceStatus, Waiting
 from trainci.text import listed, printable
 
 ALL = "all"

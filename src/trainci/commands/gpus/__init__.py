@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 import click
 
+from trainci.answers.form import text_of
+from trainci.answers.gpus import Status
 from trainci.commands.gpus.table import lines
 from trainci.errors import EXIT_OK, UsageError
 from trainci.host import devices
 from trainci.lease.actions import Maintainer, device_named, request_named
-from trainci.lease.view import Status, asked_in_one_session, status
+from trainci.lease.view import asked_in_one_session, status
 
-# The version of what --json prints (docs/operating.md).
-_VERSION = 1
 _EVERY_S = 2.0
 
 
@@ -34,7 +32,7 @@ def _named(action: str, metavar: str, text: str) -> Callable[[Any], Any]:
 )
 @click.option("--virtual", is_flag=True, help="Show virtual devices, too.")
 @click.option("--watch", is_flag=True, help=f"Show it anew every {_EVERY_S:g} seconds, until ^C.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object (docs/json.md).")
 @_named("drain", "GPU|all", "Hand it out no more; who holds it keeps it.")
 @_named("undrain", "GPU|all", "Hand a drained one out again.")
 @_named("quarantine", "GPU", "Mark it as broken.")
@@ -56,7 +54,7 @@ def command(lock_dir: str | None, virtual: bool, watch: bool, as_json: bool, rea
     if watch and as_json:
         raise UsageError("--watch and --json exclude each other.")
     if as_json:
-        click.echo(json.dumps({"version": _VERSION, **asdict(look())}, indent=2))
+        click.echo(text_of(look()))
         return EXIT_OK
     return _watch(look, virtual) if watch else _show(look(), virtual)
 

@@ -6,8 +6,8 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from trainci.answers.gpus import DeviceStatus, Holder, Status, Waiting
 from trainci.lease.queue.why import clock
-from trainci.lease.view import DeviceStatus, Holder, Status, Waiting
 from trainci.text import columns, counted, printable
 
 _GIB = 1 << 30
