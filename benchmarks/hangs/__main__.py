@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 WINDOW_S = 6.0
 # So long after the window somebody may be named.
 WITHIN_S = 5.0
-LIMIT_S = 300.0
+LIMIT_S = 90.0
 PATIENCE_S = 1800.0
 GOAL = 19
 HEALTHY_EACH = 20

@@ -17,7 +17,7 @@ from pathlib import Path
 # The first line of a shape: what its verdict must say.
 _EXPECTED = re.compile(r"# expect: (.+)")
 # Each process of a shape prints this, and the time, as the last thing before it is stuck.
-STUCK = re.compile(rb"^stuck (\d+\.\d+)\s*$", re.MULTILINE)
+STUCK = re.compile(rb"stuck (\d{10}\.\d+)")
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ else:
     import tomli as tomllib
 
 _CHUNK = 1 << 18
+# As trainci writes it into the log of a test.
+HUNG = "trainci: hung: "
 
 
 @functools.cache
@@ -39,21 +41,26 @@ def rules_for(verdicts: Verdicts) -> tuple[LogRule, ...]:
 def diagnosed(log: Path, rules: tuple[LogRule, ...], facts: Facts, root: Path) -> Diagnosis:
     """Whose fault an ending was in the repository ``root``, by its log, which may not be there, and ``facts``."""
     try:
-        reading = read_log(log, rules)
+        reading = read_log(log, rules, ended=facts.hung is not False)
     except OSError:
         reading = LogReader(()).finish()
     return diagnose(reading, facts, str(root))
 
 
-def read_log(log: Path, rules: tuple[LogRule, ...]) -> Reading:
-    """What ``log`` says by ``rules``.
+def read_log(log: Path, rules: tuple[LogRule, ...], ended: bool = True) -> Reading:
+    """What ``log`` says by ``rules``; with ``ended``, a line that says that it hung is the last.
+
+    What is printed after it is printed while its processes are ended, and tells of that.
 
     :raises OSError: it cannot be read.
     """
     reader = LogReader(rules)
     with log.open("rb") as file:
         for lines in _lines(file):
-            reader.feed(lines)
+            last = next((number for number, line in enumerate(lines, 1) if ended and line.startswith(HUNG)), None)
+            reader.feed(lines[:last])
+            if last is not None:
+                break
     return reader.finish()
 
 

@@ -65,6 +65,7 @@ class Account:
         self._clock = clock
         self._end_job = lose
         self._onlooker = onlooker
+        self._written_down = False
         self._pending = b""
         self._last_words = b""
         self.ending: Ending | None = None
@@ -80,7 +81,14 @@ class Account:
         """It printed ``data``."""
         if self._onlooker is not None:
             self._onlooker.printed(data)
+            if self._onlooker.hung:
+                self._write_down(Cause.HUNG)
         self._pass_on(self._redactor.feed(data))
+
+    def held_back(self) -> None:
+        """What it prints is not wanted yet."""
+        if self._onlooker is not None:
+            self._onlooker.held_back()
 
     def status(self, data: bytes) -> None:
         """Its lease reported ``data``: lines, of which the last may be cut off."""
@@ -143,11 +151,20 @@ class Account:
             ending = replace(ending, cause=Cause.HUNG)
         if ending.cause not in (Cause.HUNG, Cause.TIMED_OUT) or not self._onlooker.sentence:
             return ending
-        ending = replace(ending, detail=self._redactor.mask(self._onlooker.sentence))
-        lines = [*map(self._redactor.mask, self._onlooker.written), f"{ending.cause.value}: {ending.detail}"]
-        text = "".join(f"trainci: {line}\n" for line in lines)
-        self._pass_on(text.encode("utf-8", "replace"))
-        return ending
+        self._write_down(ending.cause)
+        return replace(ending, detail=self._redactor.mask(self._onlooker.sentence))
+
+    def _write_down(self, cause: Cause) -> None:
+        """What was seen of it into the log, once: before what it prints while it is ended."""
+        if self._onlooker is None or self._written_down:
+            return
+        self._written_down = True
+        text = "".join(
+            f"trainci: {line}\n" for line in (*self._onlooker.written, f"{cause.value}: {self._onlooker.sentence}")
+        )
+        self.flush()
+        begin = "\n" if self._last_words[-1:] not in (b"", b"\n") else ""
+        self._pass_on((begin + self._redactor.mask(text)).encode("utf-8", "replace"))
 
     def _masked(self, left: Results | None) -> Results | None:
         """What the test wrote itself, and not through us."""

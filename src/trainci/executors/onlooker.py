@@ -14,10 +14,10 @@ from trainci.executors.base import Job
 from trainci.host import devices
 from trainci.looks import tree
 from trainci.looks.report import lines_of, lines_of_usage
-from trainci.looks.taking import look
-from trainci.model.look import Look, Usage
+from trainci.looks.taking import Glances, look
+from trainci.model.look import Usage
 from trainci.paths import RunPaths
-from trainci.verdict.progress import Glance, Said, is_hung, places_of, silent_since
+from trainci.verdict.progress import Glance, Places, Said, is_hung, places_of, silent_since
 from trainci.verdict.who_hung import who
 
 # So many times in a window it is looked at what is new, and at most so often.
@@ -26,7 +26,7 @@ _SHORTEST_S = 0.2
 # Once it is silent for this part of the window, its stacks are looked at, too.
 _SILENT = 0.2
 # So long before its time limit a job is looked at, or for this part of a short one.
-_BEFORE_LIMIT_S = 5.0
+_BEFORE_LIMIT_S = 4.0
 _PART_OF_LIMIT = 0.1
 
 
@@ -62,6 +62,10 @@ class Onlooker:
         """The job printed ``data``."""
         self._said.add(data)
 
+    def held_back(self) -> None:
+        """What the job prints is left where it is, so that it may have to wait for us."""
+        self._said.news += 1
+
     def close(self) -> None:
         """The job has ended."""
         self._over.set()
@@ -74,32 +78,33 @@ class Onlooker:
         limit = self._job.time_limit
         look_at = begun + limit - min(_BEFORE_LIMIT_S, limit * _PART_OF_LIMIT)
         glances: list[Glance] = []
+        looks = Glances(pid, self._folder)
         while not self._over.wait(max(window / _GLANCES, _SHORTEST_S)):
             now = time.monotonic()
             silent = glances and now - silent_since(glances) >= window * _SILENT
             # What it does is its own: whatever goes wrong here must not end a test, nor keep it.
             with contextlib.suppress(OSError):
-                seen = look(pid, self._folder, now) if silent or now >= look_at else None
-                glances = [*(g for g in glances if g.at >= now - 2 * window), self._glance(pid, now, seen)]
-                if seen is not None and is_hung(glances, window):
-                    self._write_down(seen, glances)
+                places = places_of(*looks.take(now), tree.is_service) if silent else None
+                glances = [*(g for g in glances if g.at >= now - 2 * window), self._glance(pid, now, places)]
+                if is_hung(glances, window):
+                    self._write_down(pid, now, glances)
                     self.hung = True
                     self._end()
                     return
-                if seen is not None and now >= look_at:
-                    self._write_down(seen, glances)
+                if now >= look_at:
+                    self._write_down(pid, now, glances)
                     look_at = float("inf")
+                if not silent:
+                    looks = Glances(pid, self._folder)
 
-    def _glance(self, pid: int, now: float, seen: Look | None) -> Glance:
+    def _glance(self, pid: int, now: float, places: Places | None) -> Glance:
         processes = [each for each in tree.of_job(pid) if not tree.is_service(tree.words(each.pid))]
         facts = (
             self._said.take(),
             _size(RunPaths.metrics(self._job.log)),
             tree.written(processes, self._folder),
         )
-        if seen is None:
-            return Glance(now, facts)
-        return Glance(now, facts, places_of(seen, tree.is_service), self._usage())
+        return Glance(now, facts) if places is None else Glance(now, facts, places, self._usage())
 
     def _usage(self) -> tuple[Usage, ...]:
         try:
@@ -107,8 +112,8 @@ class Onlooker:
         except MachineError:
             return ()
 
-    def _write_down(self, seen: Look, glances: Sequence[Glance]) -> None:
-        since = silent_since(glances)
+    def _write_down(self, pid: int, now: float, glances: Sequence[Glance]) -> None:
+        seen, since = look(pid, self._folder, now), silent_since(glances)
         usages = [usage for glance in glances if glance.at >= since for usage in glance.usage]
         self.sentence = who(seen, seen.at - since)
         self.written = (*lines_of(seen), *lines_of_usage(usages, seen.at - since))

@@ -53,6 +53,7 @@ class Watcher:
             if self._account.ending is not None or self._show.has_room():
                 ready = _readable([self._status, self._output], None)
             else:
+                self._account.held_back()
                 ready = _readable([self._status], _HELD_BACK_S)
             if self._output in ready and not self._take_output():
                 break

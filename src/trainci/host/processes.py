@@ -61,6 +61,13 @@ class Process:
             if process(self.pid) == self:
                 signal.pidfd_send_signal(handle, number)
 
+    def send_to_thread(self, thread: int, number: int) -> bool:
+        """Send a signal to one thread of this process; False where that cannot be (tgkill(2))."""
+        libc = ctypes.CDLL(None)
+        if not hasattr(libc, "tgkill") or process(self.pid) != self:
+            return False
+        return bool(libc.tgkill(self.pid, thread, number) == 0)
+
 
 # A child that the kernel says is there and /proc does not show (hidepid, proc(5)): another user's.
 UNSEEN = Process(0, 0, 0, 0, 0, "?")

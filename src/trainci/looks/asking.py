@@ -43,10 +43,16 @@ class Asking:
                     opened.callback(os.close, file)
                     if _answers(process.pid, file):
                         os.ftruncate(file, 0)
-                        process.send(SIGNAL)
+                        self._send(process)
                         files[process.pid] = file
             _wait(lambda: [os.fstat(file).st_size for file in files.values()], patience)
             return {pid: said for pid, file in files.items() if (said := os.pread(file, _LARGEST, 0))}
+
+    def _send(self, process: Process) -> None:
+        """The signal, to the probe's own thread where there is one: any other may break off what it does in C."""
+        said = self._read(f"{process.pid}.thread")
+        if not (said.isdigit() and len(said) < 10 and process.send_to_thread(int(said), SIGNAL)):
+            process.send(SIGNAL)
 
     def groups(self, asked: Iterable[Process], patience: float) -> dict[int, bytes]:
         """What each process that uses torch.distributed wrote of its groups within ``patience`` seconds."""

@@ -1,7 +1,10 @@
-"""Takes a look at a job: every process with its stacks and its collectives."""
+"""Takes looks at a job: every process with its stacks and its collectives."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Collection, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from trainci.host.processes import Process
@@ -14,42 +17,68 @@ _PATIENCE_S = 1.0
 
 
 def look(command: int, folder: Path, at: float) -> Look:
-    """What the processes of a job are doing; ``folder`` is where they answer, ``command`` its first process."""
+    """What all processes of a job are doing; ``folder`` is where they answer, ``command`` its first process.
+
+    To ask interrupts what a process waits for in C: most calls go on, a `sleep` of C or a long `write` does not.
+    """
     found = tree.of_job(command)
-    try:
-        asking = Asking(folder)
-    except OSError:
-        return Look(at, tuple(_unasked(each) for each in found))
-    try:
-        stacks = asking.stacks(found, _PATIENCE_S)
-        groups = asking.groups([each for each in found if each.pid in stacks], _PATIENCE_S)
-    finally:
-        asking.close()
-    return Look(at, tuple(_process(each, stacks, groups) for each in found))
+    return Look(at, tuple(_seen(found, found, folder)))
 
 
-def _process(found: Process, stacks: dict[int, bytes], groups: dict[int, bytes]) -> ProcessLook:
-    said = answers.groups(groups.get(found.pid, b""))
-    rank, world_size, known = said or (*_told(found), None)
-    return ProcessLook(
-        found.pid,
-        found.parent,
-        tree.words(found.pid),
-        found.state,
-        tree.waits_in(found.pid),
-        answers.threads(stacks[found.pid]) if found.pid in stacks else None,
-        rank,
-        world_size,
-        known,
-        mute=said is None and found.pid in groups,
-    )
+class Glances:
+    """Looks that change nothing: of each process that has not run since the look before it is known where it is."""
+
+    def __init__(self, command: int, folder: Path) -> None:
+        self._command = command
+        self._folder = folder
+        self._ran: dict[Process, object] = {}
+        self._known: dict[Process, ProcessLook] = {}
+
+    def take(self, at: float) -> tuple[Look, frozenset[int]]:
+        """A look, and the processes of which is known only that they have not run since the first one."""
+        found = tree.of_job(self._command)
+        first = not self._ran
+        moved = [] if first else [each for each in found if tree.ran(each.pid) != self._ran.get(each)]
+        for seen, each in zip(_seen(moved, moved, self._folder), moved, strict=True):
+            self._known[each] = seen
+        still = [each for each in found if each not in self._known]
+        unknown = dict(zip(still, _seen(still, (), self._folder), strict=True))
+        self._known = {each: self._known[each] for each in found if each in self._known}
+        self._ran = {
+            each: self._ran[each] if each in unknown and not first else tree.ran(each.pid) for each in found
+        }
+        processes = tuple({**unknown, **self._known}[each] for each in found)
+        return Look(at, processes), frozenset(each.pid for each in still)
 
 
-def _told(found: Process) -> tuple[int | None, int | None]:
-    """Rank and world size by the environment, of the rank itself and not of what it started."""
-    told = tree.rank(found.pid)
-    return (None, None) if told == tree.rank(found.parent) else told
+def _seen(found: Iterable[Process], asked: Collection[Process], folder: Path) -> list[ProcessLook]:
+    """Each process that was ``found``, with the answers of those that were ``asked``."""
+    # Before somebody is asked, who may go on then, and end.
+    before = [_unasked(each) for each in found]
+    stacks: dict[int, bytes] = {}
+    groups: dict[int, bytes] = {}
+    if asked:
+        with contextlib.suppress(OSError), contextlib.closing(Asking(folder)) as asking:
+            stacks = asking.stacks(asked, _PATIENCE_S)
+            groups = asking.groups([each for each in asked if each.pid in stacks], _PATIENCE_S)
+    return [_with_answers(each, stacks, groups) for each in before]
 
 
 def _unasked(found: Process) -> ProcessLook:
-    return _process(found, {}, {})
+    told = tree.rank(found.pid)
+    # Of the rank itself, and not of what it started.
+    rank, world_size = (None, None) if told == tree.rank(found.parent) else told
+    words, waits_in = tree.words(found.pid), tree.waits_in(found.pid)
+    return ProcessLook(found.pid, found.parent, words, found.state, waits_in, rank=rank, world_size=world_size)
+
+
+def _with_answers(each: ProcessLook, stacks: dict[int, bytes], groups: dict[int, bytes]) -> ProcessLook:
+    if each.pid in stacks:
+        each = replace(each, threads=answers.threads(stacks[each.pid]))
+    if each.pid not in groups:
+        return each
+    said = answers.groups(groups[each.pid])
+    if said is None:
+        return replace(each, mute=True)
+    rank, world_size, known = said
+    return replace(each, rank=rank, world_size=world_size, groups=known)

@@ -17,6 +17,7 @@ from trainci.text import printable
 
 _MOST = 512
 _MOST_DESCRIPTORS = 512
+_MOST_THREADS = 1024
 _LONGEST_COMMAND = 200
 # Processes of libraries that work on whether the job does or not: ray's, and what looks after children.
 _SERVICES = (
@@ -53,6 +54,16 @@ def rank(pid: int) -> tuple[int | None, int | None]:
 def is_service(command: str) -> bool:
     """Whether it is a process of a library's own, which says nothing of the job's progress."""
     return any(part in command for part in _SERVICES)
+
+
+def ran(pid: int) -> object:
+    """A value that differs once a thread of the process has run; never equal where the kernel does not tell."""
+    found = []
+    with contextlib.suppress(OSError), os.scandir(f"/proc/{pid}/task") as entries:
+        for entry in islice(entries, _MOST_THREADS):
+            # Time on a core, time in its queue, and how many times (Documentation/scheduler/sched-stats.rst).
+            found.append((entry.name, read_text(f"{entry.path}/schedstat") or object()))
+    return tuple(found) or object()
 
 
 def waits_in(pid: int) -> str:

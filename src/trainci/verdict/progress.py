@@ -7,7 +7,7 @@ is new: output that was not there before, metrics, files, collectives, stacks th
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -20,16 +20,34 @@ _LONGEST_TAIL = 4096
 
 
 @dataclass(frozen=True)
+class Places:
+    """Where the threads of a job are, and what its groups have done, as numbers that are only compared.
+
+    ``known`` maps a process and one of its parts to its place; ``still`` are processes that nobody has asked, since
+    they have not run from the first look on.
+    """
+
+    known: Mapping[tuple[int, int], int]
+    still: frozenset[int] = frozenset()
+
+    def elsewhere(self, other: Places) -> set[tuple[int, int]]:
+        """The parts that are not where they are in ``other``, as far as both know them."""
+        unasked = self.still | other.still
+        parts = {part for part in self.known.keys() | other.known.keys() if part[0] not in unasked}
+        return {part for part in parts if self.known.get(part) != other.known.get(part)}
+
+
+@dataclass(frozen=True)
 class Glance:
     """What is known of a job at the time ``at``; each of ``facts`` is a value that differs once there is progress.
 
-    ``places`` (see ``places_of``) are None where nobody looked. How its devices were used is no progress: a rank
+    ``places`` are None where nobody looked. How its devices were used is no progress: a rank
     that waits keeps its own busy.
     """
 
     at: float
     facts: tuple[object, ...]
-    places: Mapping[int, int] | None = None
+    places: Places | None = None
     usage: tuple[Usage, ...] = ()
 
 
@@ -50,32 +68,29 @@ def is_hung(glances: Sequence[Glance], window: float) -> bool:
         return False
     within = [glance for glance in glances if glance.at >= last.at - window]
     places = [glance.places for glance in within if glance.places is not None]
-    if len(places) < 2:
+    if len(places) < 2 or places[-1].elsewhere(places[-2]):
         return False
-    names = {name for found in places for name in found}
-    return (
-        all(sum(found.get(name) != places[-1].get(name) for found in places) <= _ELSEWHERE for name in names)
-        and places[-1] == places[-2]
-    )
+    moved = Counter(part for before in places for part in before.elsewhere(places[-1]))
+    return all(count <= _ELSEWHERE for count in moved.values())
 
 
-def places_of(look: Look, is_service: Callable[[str], bool]) -> Mapping[int, int]:
+def places_of(look: Look, still: frozenset[int], is_service: Callable[[str], bool]) -> Places:
     """Where each thread is, and what each group has done; a program of another kind is where its command is.
 
-    Only to be compared, and so no more than numbers: there are many looks, and many threads. ``is_service`` tells
-    by its command which process works on whether the job does or not.
+    ``is_service`` tells by its command which process works on whether the job does or not.
     """
-    found: dict[tuple[object, ...], object] = {}
+    found: dict[tuple[int, int], int] = {}
     for process in look.processes:
-        if is_service(process.command):
+        if is_service(process.command) or process.pid in still:
             continue
         if process.threads is None:
-            found["command", process.command] = True
+            # One that runs short commands is where it was as long as they are the same.
+            found[0, hash(process.command)] = 1
         for thread in process.threads or ():
-            found[process.pid, thread.id] = _up_to_its_wait(thread.frames)
-        for number, group in enumerate(process.groups or ()):
-            found[process.pid, "group", number] = (group.last, group.waits)
-    return {hash(name): hash(place) for name, place in found.items()}
+            found[process.pid, hash(thread.id)] = hash(_up_to_its_wait(thread.frames))
+        for group in process.groups or ():
+            found[process.pid, hash(group.name)] = hash((group.last, group.waits))
+    return Places(found, still)
 
 
 # Beneath these a thread only waits, and how it does so is no progress.

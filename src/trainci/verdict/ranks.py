@@ -20,7 +20,7 @@ _EVEN = ("all_reduce", "broadcast", "reduce", "allreduce", "barrier")
 
 @dataclass(frozen=True)
 class _Wait:
-    """Ranks of a group that wait in its operation ``front``, and those that it waits for."""
+    """Ranks of a group that wait in its operation ``front``, and those that it waits for, of ``size`` in all."""
 
     group: str
     size: int
@@ -66,7 +66,8 @@ def _waits(ranks: Mapping[int, ProcessLook]) -> list[_Wait]:
         if waiting:
             front = max(waiting.values(), key=lambda operation: operation.number)
             missing = tuple(rank for rank in wanted if rank not in members or _last(members[rank]) < front.number)
-            found.append(_Wait(next(iter(members.values())).what or name, len(wanted), front, waiting, missing))
+            size = max((ranks[rank].world_size or 0 for rank in members), default=0)
+            found.append(_Wait(next(iter(members.values())).what or name, size, front, waiting, missing))
     return found
 
 

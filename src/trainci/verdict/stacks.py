@@ -24,6 +24,7 @@ _FOR_A_PROCESS = {
 }  # fmt: skip
 # All of it is about other ranks.
 _OTHER_RANKS = "/torch/distributed/"
+_FORKED = ("popen_fork.py", "_launch")
 
 
 def waits_for_another(each: ProcessLook) -> bool:
@@ -43,6 +44,8 @@ def busy_places(each: ProcessLook) -> tuple[str, ...]:
 
 def named_place(each: ProcessLook) -> str:
     """Its place, as ``in `load_batch` (data.py:41)``: of the program's own code, else of what there is."""
+    if each.state in ("T", "t"):
+        return "stopped by a signal"
     if places := busy_places(each):
         return " and ".join(places)
     if each.threads and each.threads[-1].frames:
@@ -61,6 +64,9 @@ def _library_part(frames: Sequence[StackFrame]) -> Sequence[StackFrame]:
 
 
 def _own(frames: Sequence[StackFrame]) -> StackFrame | None:
+    # Where a process was forked stands below it, and it is not there any more.
+    forked = next((number for number, frame in enumerate(frames) if _key(frame) == _FORKED), len(frames))
+    frames = frames[:forked]
     return next((frame for frame in frames if not any(part in frame.file for part in _LIBRARIES)), None)
 
 

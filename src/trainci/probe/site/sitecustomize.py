@@ -2,8 +2,8 @@
 
 A signal makes the process write the stacks of its threads to ``PID.stacks``: Python's own handler does that in C,
 whatever holds the interpreter. Once torch.distributed is used, a thread waits for a byte in the pipe ``PID.ask``
-and writes what torch knows of its collectives to ``PID.groups``. A program without torch.distributed gets no
-thread, since it may fork.
+and writes what torch knows of its collectives to ``PID.groups``; its own number is in ``PID.thread``. A program
+without torch.distributed gets no thread, since it may fork.
 """
 
 import os
@@ -126,21 +126,32 @@ class _Probe:
 
     def answer(self, asked):
         pid = os.getpid()
+        try:
+            # A signal to this thread interrupts no other one, whatever that waits for in C.
+            self.write("thread", _native_id())
+        except Exception:
+            pass
         while os.read(asked, 64) and os.getpid() == pid:
             try:
-                self.write(_groups())
+                self.write("groups", _groups())
             except Exception:
                 pass
 
-    def write(self, said):
+    def write(self, kind, said):
         import json
 
-        path = self.path("groups")
+        path = self.path(kind)
         part = path + ".part"
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         with os.fdopen(os.open(part, flags, 0o600), "w") as file:
             json.dump(said, file)
         os.rename(part, path)
+
+
+def _native_id():
+    import _thread
+
+    return _thread.get_native_id()
 
 
 def _groups():
