@@ -262,7 +262,7 @@ def test_a_retried_test_is_flaky_which_every_report_says_and_never_hides_its_fir
     said = project.run()
     assert said.code == 1 and _last(said).startswith("1 flaky in ")
     assert 'failures="1"' in (project.root / "j.xml").read_text()
-    project.write("run.sh", "exit 7")
+    project.write("run.sh", "cat nothing; exit 7")
     said = project.run()
     assert said.code == 1 and "failed run.sh: exit code 7, on attempt 3 of 3\n" in said.out
 
@@ -276,6 +276,26 @@ def test_after_a_fault_of_its_device_a_test_is_tried_again_on_another_and_the_su
     assert said.code == 0 and "on cpu-0\n" in said.out and "on cpu-1\n" in said.out
     (noted,) = (project.root / ".locks" / "ledger").read_text().splitlines()
     assert '"action": "suspect", "what": "cpu-0", "reason": "run.sh: a GPU left the bus' in noted
+
+
+def test_a_test_in_quarantine_runs_is_reported_and_fails_no_run_until_its_time_is_over(project: Project) -> None:
+    project.write("run.sh", "# NUM_GPUS = 0\necho it runs; exit 7")
+    known_bad = '[[quarantine]]\ntest = "run.sh"\nowner = "ana"\nreason = "see #12"\nuntil = '
+    project.suite('"run.sh"', f"{known_bad}2999-12-31")
+    said = project.run()
+    assert said.code == 0 and "it runs" in said.out and "failed run.sh: exit code 7" in said.out
+    assert "in quarantine until 2999-12-31 (ana): see #12" in said.out
+    assert _last(said).startswith("1 failed, 1 of them in quarantine in ")
+    assert project.cases() == {"run.sh": "skipped"}
+    assert project.repository.trainci("check").code == 0
+    project.suite('"run.sh"', f"{known_bad}2026-01-01")
+    assert project.run().code == 1
+    report = (project.root / "j.xml").read_text()
+    assert "[[quarantine]]\ntest = &quot;run.sh&quot;" in report or '[[quarantine]]\ntest = "run.sh"' in report
+    checked = project.repository.trainci("check")
+    assert checked.code == 1 and "[quarantine-over]" in checked.out
+    project.suite('"run.sh"', f"{known_bad}tomorrow")
+    assert project.run().code == 2
 
 
 def test_settings_of_project_suite_and_entry_the_inner_wins(project: Project) -> None:

@@ -21,6 +21,8 @@ CODES = (
     "lost-result",
     "no-num-gpus",
     "no-test-files",
+    "quarantine-over",
+    "quarantine-unknown",
     "registered-twice",
     "stale-glob",
     "too-many-gpus",
@@ -66,6 +68,28 @@ def without_accepted(project: Project, found: Sequence[Finding]) -> list[Finding
 def _accepts(line: Accepted, finding: Finding) -> bool:
     same = finding.subject == line.path or matches(finding.subject, line.path)
     return finding.code == line.code and same
+
+
+def of_quarantine(project: Project, known: Iterable[str], today: str) -> list[Finding]:
+    """Entries of `[[quarantine]]` whose time is over on the day ``today`` (2026-12-31), and those about no test.
+
+    ``known`` are the ids and files of all tests.
+    """
+    names = {*known}
+    names |= {name.partition("[")[0] for name in names}
+    found = []
+    for one in project.quarantine:
+        shown, place = printable(one.test), place_of(one.where)
+        if one.until < today:
+            sentence = (
+                f"the quarantine of {shown} was over on {one.until} ({printable(one.owner)}), so it fails runs "
+                "again. Mend the test and remove the entry, or say until when it needs more time."
+            )
+            found.append(Finding(*place, sentence, "quarantine-over", one.test))
+        if one.test not in names:
+            sentence = f"{shown} is in quarantine, and no test is called so. Correct the name, or remove the entry."
+            found.append(Finding(*place, sentence, "quarantine-unknown", one.test))
+    return found
 
 
 def outside_globs(project: Project, files: Sequence[str], paths: Iterable[str]) -> list[Finding]:

@@ -25,3 +25,9 @@ def search_path(python: tuple[str, ...], root: Path, path: str) -> str:
     word = python[0]
     found = str(root / word) if "/" in word else shutil.which(word, path=path)
     return os.pathsep.join(part for part in (str(Path(found).parent), path) if part) if found else path
+
+
+def is_missing(python: tuple[str, ...], root: Path, path: str) -> bool:
+    """Whether the words of an interpreter begin with a program that is not there."""
+    word = python[0]
+    return shutil.which(str(root / word) if "/" in word else word, path=path) is None

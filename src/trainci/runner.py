@@ -19,6 +19,7 @@ from trainci.paths import RunPaths
 from trainci.schedule import Fitting
 from trainci.verdict import decide as verdict
 from trainci.verdict.circumstances import facts_of_attempt
+from trainci.verdict.quarantine import excused
 from trainci.verdict.suspects import may_be_of_devices
 
 
@@ -38,6 +39,7 @@ class Plan:
     fail_fast: bool = False
     jobs: int = sys.maxsize
     verdicts: Verdicts = field(default_factory=Verdicts)
+    excuses: Mapping[str, str] = field(default_factory=dict)
     host: str = ""
 
 
@@ -293,6 +295,7 @@ class Runner:
 
     def _conclude(self, test_id: str, decided: Verdict) -> None:
         attempts = tuple(self._ended.get(test_id, ()))
+        decided = excused(decided, self._plan.excuses.get(test_id, ""))
         self._results[test_id] = Result(test_id, decided, attempts)
         self._tell(events.Concluded(self._clock(), test_id, len(attempts), decided))
 

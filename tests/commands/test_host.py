@@ -75,6 +75,17 @@ def test_setup_again_for_others_shares_what_was_there():
 
 
 @ROOT_ONLY
+def test_setup_follows_no_link_that_a_stranger_put_into_the_directory():
+    done = on_a_host(
+        "trainci host setup >/dev/null; mkdir -m 700 /run/secret; touch /run/secret/key; chmod 600 /run/secret/key;"
+        "ln -s /run/secret /run/trainci/more; trainci host setup >/dev/null;"
+        "stat -c '%a' /run/secret /run/secret/key"
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["700", "600"]
+
+
+@ROOT_ONLY
 def test_the_lock_of_each_device_is_made_beforehand(tmp_path):
     from trainci.lease.prepare import Wish, prepare
     from trainci.model.device import Device

@@ -207,18 +207,21 @@ def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalExecutor:
     return LocalExecutor(tmp_path, Pool(virtual_devices(2), virtual=True))
 
 
-def test_a_full_disk_loses_the_attempt_and_ends_its_tree(tmp_path, monkeypatch):
+@pytest.mark.parametrize("code", [0, 7])
+def test_a_full_disk_cuts_the_log_and_the_test_decides(tmp_path, monkeypatch, code):
     """More output than a pipe holds: a test that nobody reads from would wait for ever."""
-    (tmp_path / "talks").write_text("import time\nprint('x' * 10**7, flush=True)\ntime.sleep(1000)\n")
+    (tmp_path / "talks").write_text(f"import sys\nprint('x' * 10**7, flush=True)\nsys.exit({code})\n")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, hard))
     try:
         attempt = Attempt(local(tmp_path, monkeypatch), tmp_path, "talks")
-        assert attempt.end() == Ending(Cause.LOST, detail="its log cannot be written: File too large")
+        assert attempt.end() == Ending(Cause.EXITED, exit_code=code)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    (started,) = attempt.all(events.Started)
-    assert not Path(f"/proc/{started.pid}").exists()
+    shown = b"".join(event.data for event in attempt.all(events.Output))
+    assert shown.count(b"xx") == 10**7 // 2, "all of it"
+    assert shown.count(b"trainci: the log ends here (File too large); the test goes on\n") == 1
+    assert attempt.job.log.stat().st_size == 10**6
 
 
 def test_whoever_does_not_take_output_holds_up_no_order_and_no_end(tmp_path, monkeypatch):

@@ -53,9 +53,24 @@ def test_each_item_of_a_test_stands_below_it() -> None:
     items = (Item("tests.a::test_a", "passed", 1.0), Item("b|c", "failed", 0.0, "no"))
     attempt = Attempt(Test("a.py"), 1, 0.0, 1.0, 2.0, Ending(Cause.EXITED, 1), "log", results=Results(items))
     result = Result("a.py", Verdict(Outcome.FAILED, "exit code 1"), (attempt,))
-    rows = markdown(Run("r", "c", 0.0, 1.0, (result,), "no GPU", 1)).splitlines()
-    assert rows[8].startswith("| ❌ failed | <code>a.py</code>")
-    assert rows[9:11] == [
+    text = markdown(Run("r", "c", 0.0, 1.0, (result,), "no GPU", 1))
+    rows = [line for line in text.splitlines() if line.startswith(("| ❌", "| ✅"))]
+    assert rows[0].startswith("| ❌ failed | <code>a.py</code>")
+    assert rows[1:] == [
         "| ✅ passed | ↳ <code>tests.a::test&#95;a</code> | 1.0 s | |".replace("::", "&#58;&#58;"),
         "| ❌ failed | ↳ <code>b&#124;c</code> | 0.0 s | |",
     ]
+
+
+def test_a_red_test_has_the_lines_that_put_it_into_quarantine_and_one_that_is_in_it_has_none():
+    text = markdown(RUN)
+    assert "known to be bad? In trainci.toml:" in text and "[[quarantine]]" in text.replace("&#91;", "[").replace(
+        "&#93;", "]"
+    )
+    known = replace(RESULT, verdict=replace(RESULT.verdict, excused="in quarantine until 2026-12-31 (ana)"))
+    text = markdown(replace(RUN, results=(known,)))
+    assert (
+        "known to be bad" not in text
+        and "but: in quarantine until 2026-12-31" in text
+        and "of them in quarantine" in text
+    )

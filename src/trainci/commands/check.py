@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
+
 import click
 
 from trainci import findings
@@ -39,6 +41,8 @@ def command(form: str, as_json: bool, accept_current: bool) -> int:
     declared = repository.declarations(findings.entries(repository.project, repository.files))
     found = [*repository.misregistered, *findings.find(repository.project, repository.files, declared)]
     paths = repository.paths()
+    known = (*repository.everything(), *repository.files)
+    found += findings.of_quarantine(repository.project, known, datetime.now(timezone.utc).date().isoformat())
     found += stale_globs(repository.project, paths, repository.files)
     tree = repository_tree(repository.root)
     found += missing_of_job_tables(tree, tree.read(repository.project.config_file))

@@ -32,7 +32,17 @@ from trainci.config.values import bytes_of, seconds_of
 from trainci.errors import PlacedFaults, UsageError
 from trainci.globs import is_glob, matches
 from trainci.model.diagnosis import Blame, Kind, LogRule
-from trainci.model.project import Accepted, PathRule, Project, Retention, Slurm, Suite, Verdicts, Workflow
+from trainci.model.project import (
+    Accepted,
+    PathRule,
+    Project,
+    Quarantined,
+    Retention,
+    Slurm,
+    Suite,
+    Verdicts,
+    Workflow,
+)
 from trainci.model.tests import Entry
 from trainci.selection.choose import is_named
 from trainci.toml_lines import nearest_line, toml_lines
@@ -148,6 +158,17 @@ def _project(parsed: FileTable, lines: _Lines, root: Path) -> Project:
         slurm=_slurm(parsed.executors.slurm),
         state_dir=table.state_dir,
         retention=Retention(seconds_of(table.keep), bytes_of(table.keep_size)),
+        quarantine=tuple(
+            Quarantined(
+                test=one.test,
+                owner=one.owner,
+                reason=one.reason,
+                until=one.until.isoformat(),
+                ticket=one.ticket,
+                where=lines.place("quarantine", index),
+            )
+            for index, one in enumerate(parsed.quarantine)
+        ),
         accepted=tuple(
             Accepted(one.code, one.path, one.reason, lines.place("check", "accept", index))
             for index, one in enumerate(parsed.check.accept)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
@@ -261,6 +262,16 @@ class VerdictsTable(Table):
     rules: list[LogRuleTable] = Field([], description="Rules of this repository; they go before trainci's.")
 
 
+class QuarantineTable(Table):
+    """A test that is known to be bad: it runs and is reported, and fails no run until its time is over."""
+
+    test: Argument = Field(min_length=1, description="Its id, or its file with all its variants.")
+    owner: Argument = Field(min_length=1, description="Who sees to it.")
+    reason: Argument = Field(min_length=1, description="What is wrong with it.")
+    ticket: Argument = Field("", description="Where that is followed up.")
+    until: date = Field(description="The last day on which it fails no run; `trainci check` fails from the next.")
+
+
 class AcceptTable(Table):
     """A finding of `trainci check` that is taken as it is."""
 
@@ -284,6 +295,7 @@ class FileTable(Table):
     workflow: WorkflowTable = Field(default_factory=lambda: WorkflowTable())
     verdicts: VerdictsTable = Field(default_factory=lambda: VerdictsTable())
     suites: dict[SuiteName, SuiteTable] = Field({})
+    quarantine: list[QuarantineTable] = Field([], description="Tests that are known to be bad.")
     affected: list[AffectedTable] = Field([], description="What a change of some paths reaches.")
     check: CheckTable = Field(default_factory=lambda: CheckTable())
 

@@ -41,8 +41,8 @@ class Account:
 
     ``onlooker`` sees whether it hangs, where somebody can.
 
-    The log has every byte first. ``ending`` is what its lease reported, None before; ``fault`` a sentence, once it
-    was lost.
+    The log has every byte first, up to where it cannot be written: the job goes on then. ``ending`` is what its
+    lease reported, None before; ``fault`` a sentence, once it was lost.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class Account:
         self._written_down = False
         self._pending = b""
         self._last_words = b""
+        self._cut = ""
         self.ending: Ending | None = None
         self.fault = ""
 
@@ -108,23 +109,30 @@ class Account:
         ending = self._with_what_was_seen(ending)
         self._log.close()
         left = self._masked(results.collect(self._job))
+        if self._cut and ending.passed and left is not None and left.fault:
+            ending = Ending(Cause.LOST, detail=f"neither its log nor its results could be written: {self._cut}")
         self._emit(events.Ended(self._clock(), *self._of_job, ending, left))
 
     def _pass_on(self, data: bytes) -> None:
         if not data:
             return
-        if not self.fault:
+        was_cut = bool(self._cut)
+        if not was_cut:
             self._write_log(data)
         self._last_words = (self._last_words + data[-_LAST_WORDS:])[-_LAST_WORDS:]
         self._show(events.Output(self._clock(), *self._of_job, data))
+        if self._cut and not was_cut:
+            told = f"\ntrainci: the log ends here ({self._cut}); the test goes on\n"
+            self._show(events.Output(self._clock(), *self._of_job, told.encode()))
 
     def _write_log(self, data: bytes) -> None:
+        """What a test printed last is no reason to end it: its exit code stands, whatever the disk has room for."""
         rest = memoryview(data)
         try:
             while rest:
                 rest = rest[self._log.write(rest) :]
         except OSError as error:
-            self._lose(f"its log cannot be written: {error.strerror}")
+            self._cut = error.strerror or str(error)
 
     def _on_report(self, report: protocol.Report) -> None:
         now = self._clock()

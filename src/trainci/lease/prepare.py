@@ -10,7 +10,7 @@ from pathlib import Path
 
 from trainci.errors import MachineError, UsageError
 from trainci.lease.store import settings
-from trainci.lease.store.directory import ALL, OWN, Directory, open_directory
+from trainci.lease.store.directory import ALL, FOLDERS, OWN, Directory, open_directory
 from trainci.lease.store.files import open_regular
 from trainci.lease.store.trust import DEFAULT, PREPARED
 from trainci.model.device import Device
@@ -91,15 +91,22 @@ _SHARED = {"queue": ALL, "health": ALL, "drained": ALL, "ledger": ALL}
 def _share_anew(directory: Directory, group: int, mode: int) -> None:
     """Whoever made it earlier, and for whom: its folders are root's, and all that lasts is as open as it."""
     directory.mend()
-    for each in Path(directory.path).iterdir():
-        if each.is_dir() and not each.is_symlink():
-            os.chown(each, 0, group)
-            each.chmod(mode & 0o777 | 0o1000)
-    # Not what lies deeper: in a folder of another user's he could lead us anywhere meanwhile.
+    for folder in FOLDERS:
+        _share_folder(directory.join(folder), group, mode & 0o777 | 0o1000)
+        for name in directory.names(folder):
+            _share_file(directory.join(folder, name), group, _SHARED.get(folder, OWN) & mode)
     for name in directory.names(""):
         _share_file(directory.join(name), group, _SHARED.get(name, OWN) & mode)
-        for entry in directory.names(name):
-            _share_file(directory.join(name, entry), group, _SHARED.get(name, OWN) & mode)
+
+
+def _share_folder(path: str, group: int, mode: int) -> None:
+    # Whoever made it could still put a link in its place.
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fchown(descriptor, 0, group)
+        os.fchmod(descriptor, mode)
+    finally:
+        os.close(descriptor)
 
 
 def _share_file(path: str, group: int, mode: int) -> None:

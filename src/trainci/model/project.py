@@ -126,6 +126,24 @@ class Slurm:
 
 
 @dataclass(frozen=True)
+class Quarantined:
+    """A test (an id, or a file with all its variants) that is known to be bad: it runs, and fails no run before the
+    day ``until`` (2026-12-31) is over. ``where`` is the place of the entry (``trainci.toml:14``).
+    """
+
+    test: str
+    owner: str
+    reason: str
+    until: str
+    ticket: str = ""
+    where: str = ""
+
+    def covers(self, test_id: str) -> bool:
+        """Whether it is about this test."""
+        return self.test in (test_id, test_id.partition("[")[0])
+
+
+@dataclass(frozen=True)
 class Accepted:
     """A finding that `check` takes as it is: its code, the file (a glob) or the id that it is about, and why.
 
@@ -190,6 +208,7 @@ class Project(Settings):
     path_rules: tuple[PathRule, ...] = ()
     max_changed: int | None = None
     accepted: tuple[Accepted, ...] = ()
+    quarantine: tuple[Quarantined, ...] = ()
     slurm: Slurm = field(default_factory=Slurm)
     state_dir: str = ""
     retention: Retention = field(default_factory=Retention)

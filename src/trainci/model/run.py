@@ -122,11 +122,15 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the attempts of a test mean, and one sentence that says why; ``diagnosis`` is that of the last one."""
+    """What the attempts of a test mean, and one sentence that says why; ``diagnosis`` is that of the last one.
+
+    ``excused`` says why it fails no run although it is red, and is empty where it does.
+    """
 
     outcome: Outcome
     sentence: str
     diagnosis: Diagnosis | None = None
+    excused: str = ""
 
 
 @dataclass(frozen=True)

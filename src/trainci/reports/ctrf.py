@@ -45,7 +45,7 @@ def _test(run: Run, result: Result, root: Path) -> dict[str, Any]:
     frame = verdict.diagnosis.frame if verdict.diagnosis else None
     found: dict[str, Any] = {
         "name": result.test_id,
-        "status": _status(verdict.outcome),
+        "status": "other" if verdict.excused else _status(verdict.outcome),
         "rawStatus": verdict.outcome.value,
         "duration": _milliseconds(sum(attempt.duration for attempt in attempts)),
         "filePath": frame.file if frame else result.test_id.partition("[")[0],

@@ -14,6 +14,7 @@ from trainci.host import files
 from trainci.model.run import Item, Outcome, Result, Run
 from trainci.reports import items_of, last_lines, telling_lines
 from trainci.reports.reason import particulars, reason
+from trainci.reports.words import quarantine_entry
 from trainci.verdict.decide import fails
 
 _MOST_OUTPUT = 65536
@@ -58,6 +59,8 @@ def _case(run: Run, result: Result, root: Path) -> TestCase:
     output = "\n".join(last_lines(root / result.attempts[-1].log, 1000)) if result.attempts else ""
     if outcome is Outcome.SKIPPED:
         case.result = [Skipped(sentence)]
+    elif result.verdict.excused:
+        case.result = [Skipped(f"{_text(result.verdict.excused)}; {outcome.value}: {sentence}")]
     elif outcome is Outcome.FLAKY and not fails(result):
         # Surefire's word (maven-surefire-plugin's XSD) for what failed and passed then; the test has passed.
         flaky = FlakyFailure(sentence, outcome.value)
@@ -82,6 +85,8 @@ def _body(run: Run, result: Result, root: Path) -> str:
         lines += ["", *telling_lines(root / log, result.verdict.diagnosis, _TELLING_LINES), "", f"log: {log}"]
     if replay := run.replay.get(result.test_id):
         lines.append(f"replay: {replay}")
+    if known_bad := quarantine_entry(result, run):
+        lines += ["", "known to be bad? In trainci.toml:", known_bad]
     return "\n".join(lines)
 
 

@@ -45,9 +45,10 @@ def reason(verdict: Verdict) -> str:
 def particulars(verdict: Verdict) -> list[tuple[str, str]]:
     """What follows the reason, each with its label: the place in the repository, whose fault, by which rule."""
     diagnosis = verdict.diagnosis
+    excused = [("but", printable(verdict.excused))] if verdict.excused else []
     if diagnosis is None:
-        return []
-    found = [("at", printable(str(diagnosis.frame)))] if diagnosis.frame else []
+        return excused
+    found = [*excused, *([("at", printable(str(diagnosis.frame)))] if diagnosis.frame else [])]
     place = f"line {diagnosis.line} of the log" if diagnosis.line else printable(diagnosis.evidence)
     rule = ", ".join(part for part in (f"rule {diagnosis.rule}", place) if part)
     said = "" if reason(verdict) == printable(verdict.sentence) else f": {printable(verdict.sentence)}"

@@ -9,7 +9,7 @@ from trainci.github.actions import LARGEST_SUMMARY
 from trainci.model.run import Outcome, Result, Run
 from trainci.reports import items_of
 from trainci.reports.reason import is_red, particulars, reason, red
-from trainci.reports.words import totals
+from trainci.reports.words import quarantine_entry, totals
 from trainci.text import counted, printable
 
 _SIGNS = {Outcome.PASSED: "✅", Outcome.FLAKY: "⚠️", Outcome.SKIPPED: "⏭️"}
@@ -72,6 +72,9 @@ def _details(run: Run, result: Result) -> str:
     replay = run.replay.get(result.test_id)
     command = f"<pre>{_text(replay)}</pre>\n" if replay else ""
     said = "".join(f"<br>{label}: {_text(text)}" for label, text in particulars(result.verdict))
+    if known_bad := quarantine_entry(result, run):
+        lines = "\n".join(map(_text, known_bad.splitlines()))
+        command += f"<details><summary>known to be bad? In trainci.toml:</summary><pre>{lines}</pre></details>\n"
     return f"{_code(result.test_id)}: **{_text(reason(result.verdict))}**{said}\n{command}\n"
 
 

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime, timedelta, timezone
 
-from trainci.model.run import Outcome, Run
+from trainci.model.run import Outcome, Result, Run
+from trainci.verdict.quarantine import entry
+
+_QUARANTINABLE = (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.HUNG, Outcome.UNSURE, Outcome.FLAKY)
+_QUARANTINE = timedelta(days=14)
 
 
 def totals(run: Run) -> str:
@@ -14,6 +19,8 @@ def totals(run: Run) -> str:
         counts[result.verdict.outcome] += 1
     parts = [f"{count} {outcome.value}" for outcome, count in counts.items() if count] or ["no tests"]
     nothing_ran = "nothing ran: " if counts[Outcome.SKIPPED] == len(run.results) > 0 else ""
+    excused = sum(bool(result.verdict.excused) for result in run.results)
+    parts += [f"{excused} of them in quarantine"] if excused else []
     return f"{nothing_ran}{', '.join(parts)} in {duration(run.ended_at - run.started_at)} · {run.devices}"
 
 
@@ -28,3 +35,11 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min {rest:02d} s"
+
+
+def quarantine_entry(result: Result, run: Run) -> str:
+    """What would put a test that is red by itself into quarantine; empty for others, and for what is in it."""
+    if result.verdict.outcome not in _QUARANTINABLE or result.verdict.excused:
+        return ""
+    until = datetime.fromtimestamp(run.ended_at, timezone.utc).date() + _QUARANTINE
+    return entry(result.test_id, result.verdict, until.isoformat())

@@ -59,6 +59,8 @@ def ruling(attempt: Attempt) -> Verdict:
 
 def fails(result: Result) -> bool:
     """Whether a run in which ``result`` is has failed by it; what is flaky does so only where its test says so."""
+    if result.verdict.excused:
+        return False
     if result.verdict.outcome is Outcome.FLAKY:
         return any(attempt.test.fail_on_flaky for attempt in result.attempts)
     return result.verdict.outcome not in (Outcome.PASSED, Outcome.SKIPPED)

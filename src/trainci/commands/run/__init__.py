@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import socket
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
+from datetime import datetime, timezone
 from typing import Any
 
 import click
@@ -25,12 +27,15 @@ from trainci.executors import DEFAULT, EXECUTORS
 from trainci.executors.base import Executor, Wanted
 from trainci.history import past
 from trainci.history.store import Past
+from trainci.interpreter import is_missing
 from trainci.model.run import Run
 from trainci.model.selection import Selection
 from trainci.paths import RunPaths, StatePaths
 from trainci.repository import Repository, open_repository
 from trainci.runner import Plan
 from trainci.schedule import Fitting
+from trainci.text import counted, printable
+from trainci.verdict.quarantine import excuses
 
 
 @click.command("run")
@@ -104,6 +109,8 @@ def _run(
     """The finished run, and what went wrong where it was painted, which ends no run."""
     notes = short_secrets(repository)
     notes += [f"python: {shlex.join(python)}" for python in _pythons(feasible)]
+    if name == DEFAULT:
+        _look_for_pythons(repository, feasible)
     with closing(executor):
         executor.open()
         state, run_id = make_room(repository.state, notes.append)
@@ -131,6 +138,7 @@ def _attach(repository: Repository, options: Options) -> tuple[Run, Exception | 
             jobs=kept.jobs,
             host=socket.gethostname(),
             verdicts=repository.project.verdicts,
+            excuses=_excuses(repository, ids),
         )
         return go(repository.root, plan, executor, state, options)
 
@@ -152,6 +160,22 @@ def _pythons(feasible: Fitting) -> Iterable[tuple[str, ...]]:
     return dict.fromkeys(item.test.python for item in feasible.selection.tests)
 
 
+def _look_for_pythons(repository: Repository, feasible: Fitting) -> None:
+    """Say once, before anything starts, what each test would say by itself.
+
+    :raises UsageError: an interpreter that tests run on is not there.
+    """
+    tests = [item.test for item in feasible.selection.tests]
+    on_it = [test for test in tests if test.command[: len(test.python)] == test.python]
+    for python in dict.fromkeys(test.python for test in on_it):
+        if is_missing(python, repository.root, os.environ.get("PATH", os.defpath)):
+            count = counted(sum(test.python == python for test in on_it), "test")
+            raise UsageError(
+                f"python: {printable(python[0])} is not there, and {count} would run on it. Make that environment, "
+                f"or name another: python = … in {repository.project.config_file}."
+            )
+
+
 def _plan(
     repository: Repository,
     feasible: Fitting,
@@ -171,8 +195,13 @@ def _plan(
         fail_fast=options.fail_fast,
         jobs=options.jobs or sys.maxsize,
         verdicts=repository.project.verdicts,
+        excuses=_excuses(repository, ids),
         host=socket.gethostname(),
     )
+
+
+def _excuses(repository: Repository, ids: Iterable[str]) -> dict[str, str]:
+    return excuses(repository.project.quarantine, ids, datetime.now(timezone.utc).date().isoformat())
 
 
 def _expected(feasible: Fitting, history: Mapping[str, Past]) -> dict[str, float]:

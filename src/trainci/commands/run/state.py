@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from trainci.errors import MachineError
 from trainci.history.retention import expired, kept_runs, remove
 from trainci.host.clock import steady_time
 from trainci.paths import RunPaths, StatePaths
@@ -21,6 +22,7 @@ def make_room(state: StatePaths, say: Callable[[str], object]) -> tuple[StatePat
     """Where the run keeps its files, and its name. A repository that cannot be written has them elsewhere.
 
     :raises UsageError: something stands in their place.
+    :raises MachineError: nor can any other place be written.
     """
     run_id = time.strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(3)
     state.check()
@@ -29,12 +31,22 @@ def make_room(state: StatePaths, say: Callable[[str], object]) -> tuple[StatePat
         RunPaths(state, run_id).directory.mkdir()
     except OSError as error:
         place = RunPaths(state, run_id).shown(state.directory)
-        state = StatePaths(state.root, Path(tempfile.mkdtemp(prefix="trainci-")))
+        state = StatePaths(state.root, _elsewhere(f"{place} cannot be written ({error.strerror})"))
         say(
             f"{place} cannot be written ({error.strerror}): this run is not kept in the history; its logs are in "
             f"{RunPaths(state, run_id).directory}"
         )
     return state, run_id
+
+
+def _elsewhere(why: str) -> Path:
+    try:
+        return Path(tempfile.mkdtemp(prefix="trainci-"))
+    except OSError as error:
+        raise MachineError(
+            f"the logs have no place: {why}, and no folder for temporary files ({error.strerror}). Make room, or "
+            "set TMPDIR to a folder that can be written."
+        ) from None
 
 
 def tidy(repository: Repository) -> None:

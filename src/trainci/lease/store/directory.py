@@ -32,7 +32,7 @@ from trainci.lease.store.trust import is_trusted, refuse_strangers, refuse_unsha
 
 FORMAT = 3
 # Nobody may remove or replace the files of another user in them.
-_FOLDERS = ("queue", "devices", "leases", "tickets", "health", "drained", "inventory", "nested", "ports")
+FOLDERS = ("queue", "devices", "leases", "tickets", "health", "drained", "inventory", "nested", "ports")
 _STICKY = 0o1000
 # What one user writes and others only read, or lock: who may only read a file can lock it, too (flock(2)).
 OWN = 0o644
@@ -169,7 +169,7 @@ class Directory:
 
         :raises MachineError: the directory is gone, or a stranger has made one of them.
         """
-        for name in _FOLDERS:
+        for name in FOLDERS:
             path = self.join(name)
             try:
                 found = os.lstat(path)

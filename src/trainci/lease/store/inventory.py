@@ -103,10 +103,13 @@ def _names(path: str) -> list[str]:
 
 
 def _asked() -> tuple[Device, ...]:
-    found = nvml.discover()
-    groups = {device.uuid: device.index for device in found}
-    for first, second, _ in nvml.topology() if len(found) > 1 else ():
-        if first in groups and second in groups:
-            joined, other = sorted((groups[first], groups[second]))
-            groups = {uuid: joined if group == other else group for uuid, group in groups.items()}
-    return tuple(replace(device, numa=nvml.numa_node(device.uuid), group=groups[device.uuid]) for device in found)
+    with nvml.session():
+        found = nvml.discover()
+        groups = {device.uuid: device.index for device in found}
+        for first, second, _ in nvml.topology() if len(found) > 1 else ():
+            if first in groups and second in groups:
+                joined, other = sorted((groups[first], groups[second]))
+                groups = {uuid: joined if group == other else group for uuid, group in groups.items()}
+        return tuple(
+            replace(device, numa=nvml.numa_node(device.uuid), group=groups[device.uuid]) for device in found
+        )
