@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import textwrap
 import venv
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
+from trainci.history import open_store
+from trainci.history.store import AttemptKey
+from trainci.model.run import Cause, Ending, Phase
+from trainci.paths import StatePaths
 from trainci.probe import steps as probe
 
 
@@ -276,6 +282,28 @@ def test_after_a_fault_of_its_device_a_test_is_tried_again_on_another_and_the_su
     assert said.code == 0 and "on cpu-0\n" in said.out and "on cpu-1\n" in said.out
     (noted,) = (project.root / ".locks" / "ledger").read_text().splitlines()
     assert '"action": "suspect", "what": "cpu-0", "reason": "run.sh: a GPU left the bus' in noted
+
+
+def test_a_device_whose_failures_cannot_be_chance_is_named_after_its_third_run_and_handed_out_no_more(
+    project: Project,
+) -> None:
+    """On cpu-0 a test does not end 3 of 3 times, while it passed 23 of 23 on two others."""
+    project.suite('{ path = "run.sh", num_gpus = 1, timeout_minutes = 0.03 }')
+    project.write("run.sh", 'if test "$TRAINCI_DEVICES" = cpu-0; then sleep 600; fi; echo done')
+    with closing(open_store(StatePaths(project.root))) as store:
+        for number in range(23 + 2):
+            key = AttemptKey(f"before-{number}", "run.sh", 1)
+            store.begin_run(key.run_id, "c", "virtual", 1.0, socket.gethostname())
+            store.begin_attempt(key, 1, "log", 1.0)
+            store.set_devices(key, ("cpu-0" if number >= 23 else f"cpu-{1 + number % 2}",))
+            store.end_attempt(key, Phase.BOTH, Ending(Cause.EXITED, 0), 2.0, number >= 23)
+    said = project.run()
+    assert said.code == 1 and "timed out" in said.out
+    evidence = "cpu-0 failed 3 of 3 while the others passed 23 of 23"
+    assert f"quarantined {evidence} (by chance: 0.005)" in said.out
+    assert f'"what": "cpu-0", "reason": "{evidence}' in (project.root / ".locks" / "ledger").read_text()
+    said = project.run()
+    assert said.code == 0 and "quarantined" not in said.out
 
 
 def test_a_test_in_quarantine_runs_is_reported_and_fails_no_run_until_its_time_is_over(project: Project) -> None:

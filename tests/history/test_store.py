@@ -11,6 +11,7 @@ from trainci.history.event_log import EventLog
 from trainci.history.store import AttemptKey, CutOff, Past, Recorded, StoreError
 from trainci.model.run import Cause, Ending, Metric, Outcome, Phase, Verdict
 from trainci.paths import RunPaths
+from trainci.verdict.suspects import Used
 
 PASSED = Ending(Cause.EXITED, 0)
 KEY = AttemptKey("run-1", "a.py", 1)
@@ -151,6 +152,7 @@ def test_several_may_write_at_once_and_nothing_is_lost(store, open_store):
         lambda store: store.set_devices(KEY, ()),
         lambda store: store.set_started(KEY, 1.0),
         lambda store: store.end_attempt(KEY, Phase.BOTH, PASSED, 1.0),
+        lambda store: store.used_devices("host-a", 1),
         lambda store: store.keep_metrics(KEY, []),
         lambda store: store.keep_verdict("run-1", "a.py", Verdict(Outcome.PASSED, ""), 1.0),
         lambda store: store.past(["a.py"]),
@@ -192,3 +194,15 @@ def test_a_result_without_an_attempt_has_no_duration(begun):
     begun.keep_verdict("run-1", "a.py", Verdict(Outcome.SKIPPED, "disabled"), 99.0)
     (found,) = begun.results("a.py", 9)
     assert (found.attempts, found.devices, found.duration, found.host) == (0, (), None, "")
+
+
+def test_the_devices_of_a_host_are_known_by_the_attempts_that_say_something_of_them_the_newest_first(store):
+    for number, (host, against) in enumerate([("a", True), ("a", False), ("a", None), ("b", True)], start=1):
+        run = f"run-{number}"
+        store.begin_run(run, "c", "GPU", 1.0, host)
+        key = AttemptKey(run, "a.py", 1)
+        write_attempt(store, key, 1.0)
+        store.end_attempt(key, Phase.BOTH, PASSED, 10.0 * number, against)
+    held = ("GPU-1", "GPU-2")
+    assert store.used_devices("a", 9) == [Used("a.py", held, False, 20.0), Used("a.py", held, True, 10.0)]
+    assert store.used_devices("a", 1) == [Used("a.py", held, False, 20.0)]

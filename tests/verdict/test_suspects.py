@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainci.model.diagnosis import Blame, Diagnosis
-from trainci.model.run import Outcome, Verdict
-from trainci.verdict.suspects import LEVEL, Used, at_least, may_be_of_devices, suspects
+from trainci.model.run import Cause, Ending, Outcome, Verdict
+from trainci.verdict.suspects import LEVEL, Used, at_least, may_be_of_devices, since, speaks_against, suspects
 
 
 def used(device: str, failed: bool, count: int = 1, test: str = "t.py") -> list[Used]:
@@ -72,3 +72,28 @@ def test_what_a_hub_or_a_disk_did_is_no_fault_of_devices(rule: str, theirs: bool
     assert may_be_of_devices(Verdict(Outcome.MACHINE, "", diagnosis)) is theirs
     assert may_be_of_devices(Verdict(Outcome.MACHINE, "it was lost"))
     assert not may_be_of_devices(Verdict(Outcome.FAILED, "", diagnosis))
+
+
+@pytest.mark.parametrize(
+    ("ending", "blame", "rule", "against"),
+    [
+        (Ending(Cause.EXITED, 0), None, "", False),
+        (Ending(Cause.HUNG), Blame.UNSURE, "hung", True),
+        (Ending(Cause.TIMED_OUT), None, "", True),
+        (Ending(Cause.EXITED, 1), Blame.MACHINE, "xid", True),
+        (Ending(Cause.EXITED, 1), Blame.MACHINE, "hub-error", None),
+        (Ending(Cause.EXITED, 1), Blame.UNSURE, "nccl-watchdog", True),
+        (Ending(Cause.EXITED, 1), Blame.CODE, "nan", None),
+        (Ending(Cause.EXITED, 1), None, "", None),
+    ],
+)
+def test_what_an_ending_says_of_its_devices(
+    ending: Ending, blame: Blame | None, rule: str, against: bool | None
+) -> None:
+    assert speaks_against(ending, Diagnosis(blame, rule, "") if blame else None) is against
+
+
+def test_what_somebody_has_known_of_counts_no_more() -> None:
+    attempts = [Used("t.py", ("GPU-1",), True, at) for at in (1.0, 2.0, 3.0)]
+    assert since(attempts, {"GPU-1": 2.0}) == attempts[2:]
+    assert since(attempts, {"GPU-2": 9.0}) == attempts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -113,6 +113,9 @@ class Executor(Protocol):
 
     def start(self, job: Job, emit: Emit, show: Show) -> None:
         """Begin the job, or go on with it if an earlier runner of this run has begun it; return at once."""
+
+    def known_since(self) -> Mapping[str, float]:
+        """Since when somebody has known of what was wrong with devices (Unix times, by id)."""
 
     def suspect(self, devices: Sequence[str], reason: str, *, broken: bool) -> None:
         """Note what speaks against devices, for whoever looks after them; if ``broken``, hand them out no more."""

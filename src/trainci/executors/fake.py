@@ -85,6 +85,10 @@ class FakeExecutor:
         else:
             self._end(job, emit, scripted.ending, scripted.results)
 
+    def known_since(self) -> Mapping[str, float]:
+        """See Executor."""
+        return {}
+
     def suspect(self, devices: Sequence[str], reason: str, *, broken: bool) -> None:
         """See Executor."""
         self.suspected.append((tuple(devices), reason))

@@ -10,7 +10,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from trainci import probe
@@ -96,6 +96,12 @@ class LocalExecutor:
         account = Account(job, log, self._secrets, emit, show, self._clock, lose=end, onlooker=Onlooker(job, end))
         watcher = Watcher(launched, output, status, account, show)
         threading.Thread(target=watcher.run, name=job.test.id, daemon=True).start()
+
+    def known_since(self) -> Mapping[str, float]:
+        """See Executor."""
+        with contextlib.suppress(OSError, TrainciError):
+            return health.known_since(open_directory(None, may_be_private=self.pool.virtual))
+        return {}
 
     def suspect(self, devices: Sequence[str], reason: str, *, broken: bool) -> None:
         """See Executor."""

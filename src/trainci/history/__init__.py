@@ -9,6 +9,10 @@ from contextlib import closing
 from trainci.history import sqlite
 from trainci.history.store import Past, Store, StoreBroken, StoreError
 from trainci.paths import StatePaths
+from trainci.verdict.suspects import Suspect, since, suspects
+
+# As many attempts say what devices are like now; what was long ago, another driver may have done.
+_LOOKED_BACK = 500
 
 STORES: Mapping[str, Callable[[StatePaths], Store]] = {
     "sqlite": sqlite.sqlite_store,
@@ -48,6 +52,16 @@ def past(state: StatePaths, test_ids: Iterable[str], say: Callable[[str], object
         # Who wants to write there says so.
         return {}
     return {}
+
+
+def suspected_devices(state: StatePaths, host: str, known: Mapping[str, float]) -> list[Suspect]:
+    """The devices of ``host`` whose failures since somebody has ``known`` of each (Unix times) cannot be chance."""
+    try:
+        with closing(open_store(state)) as store:
+            return suspects(since(store.used_devices(host, _LOOKED_BACK), known))
+    except StoreError:
+        # Who wants to write there says so.
+        return []
 
 
 def set_aside(state: StatePaths, error: StoreBroken) -> str:

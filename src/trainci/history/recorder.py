@@ -7,6 +7,7 @@ from trainci.history.store import AttemptKey, Store
 from trainci.model import events
 from trainci.model.run import Phase
 from trainci.paths import RunPaths, StatePaths
+from trainci.verdict.suspects import speaks_against
 
 
 class Recorder:
@@ -42,7 +43,8 @@ class Recorder:
                 store.end_run(self._run, event.exit_code, event.at)
 
     def _end(self, attempt: AttemptKey, event: events.Ended) -> None:
-        self._store.end_attempt(attempt, event.phase, event.ending, event.at)
+        against_devices = speaks_against(event.ending, event.diagnosis)
+        self._store.end_attempt(attempt, event.phase, event.ending, event.at, against_devices)
         # Its beginning may be missing in what is left of a run.
         if log := self._logs.pop(attempt, ""):
             self._store.keep_metrics(attempt, metric_files.read(RunPaths.metrics(self._root / log)))

@@ -52,4 +52,6 @@ MIGRATIONS = (
     ALTER TABLE attempts DROP COLUMN lost
     """,
     "ALTER TABLE runs ADD COLUMN host TEXT NOT NULL DEFAULT ''",
+    # Whether an attempt speaks against its devices (1) or for them (0).
+    "ALTER TABLE attempts ADD COLUMN against_devices INTEGER",
 )

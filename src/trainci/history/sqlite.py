@@ -24,6 +24,7 @@ from trainci.history.schema import MIGRATIONS
 from trainci.history.store import AttemptKey, CutOff, Past, PastResult, Recorded, StoreBroken, StoreBusy, StoreError
 from trainci.model.run import Cause, Ending, Metric, Phase, Verdict
 from trainci.paths import RunPaths, StatePaths
+from trainci.verdict.suspects import Used
 
 _REMEMBERED = 20
 # How many seconds to wait for another process, which has no business there for longer than a moment.
@@ -147,12 +148,27 @@ class SqliteStore:
         self._db.execute(f"UPDATE attempts SET started = ? {_WHICH}", (at, *attempt))
 
     @_answered
-    def end_attempt(self, attempt: AttemptKey, phase: Phase, ending: Ending, at: float) -> None:
+    def end_attempt(
+        self, attempt: AttemptKey, phase: Phase, ending: Ending, at: float, against_devices: bool | None = None
+    ) -> None:
         """See Store."""
+        how = (ending.cause.value, ending.exit_code, ending.signal, ending.detail, against_devices)
         self._db.execute(
-            f"UPDATE attempts SET ended = ?, phase = ?, cause = ?, exit_code = ?, signal = ?, detail = ? {_WHICH}",
-            (at, phase.value, ending.cause.value, ending.exit_code, ending.signal, ending.detail, *attempt),
+            "UPDATE attempts SET ended = ?, phase = ?, cause = ?, exit_code = ?, signal = ?, detail = ?,"
+            f" against_devices = ? {_WHICH}",
+            (at, phase.value, *how, *attempt),
         )
+
+    @_answered
+    def used_devices(self, host: str, count: int) -> list[Used]:
+        """See Store."""
+        rows = self._db.execute(
+            "SELECT test_id, attempts.devices, against_devices, attempts.ended FROM attempts"
+            " JOIN runs ON runs.id = run_id WHERE host = ? AND against_devices IS NOT NULL"
+            " AND attempts.devices <> '[]' ORDER BY attempts.ended DESC LIMIT ?",
+            (host, count),
+        ).fetchall()
+        return [Used(test_id, tuple(json.loads(devices)), bool(bad), at) for test_id, devices, bad, at in rows]
 
     @_answered
     def keep_metrics(self, attempt: AttemptKey, metrics: Iterable[Metric]) -> None:

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 from trainci.errors import MachineError
 from trainci.model.run import Ending, Metric, Phase, Verdict
+from trainci.verdict.suspects import Used
 
 
 class AttemptKey(NamedTuple):
@@ -107,8 +108,13 @@ class Store(Protocol):
     def set_started(self, attempt: AttemptKey, at: float) -> None:
         """What is to count as its duration begins."""
 
-    def end_attempt(self, attempt: AttemptKey, phase: Phase, ending: Ending, at: float) -> None:
-        """The attempt has ended; ``phase`` is what ran last."""
+    def end_attempt(
+        self, attempt: AttemptKey, phase: Phase, ending: Ending, at: float, against_devices: bool | None = None
+    ) -> None:
+        """The attempt has ended; ``phase`` is what ran last, ``against_devices`` as ``speaks_against`` says it."""
+
+    def used_devices(self, host: str, count: int) -> list[Used]:
+        """The last ``count`` attempts on ``host`` that held devices and say something of them."""
 
     def keep_metrics(self, attempt: AttemptKey, metrics: Iterable[Metric]) -> None:
         """These, in their order, are all that the attempt recorded: what was kept of it before is forgotten."""

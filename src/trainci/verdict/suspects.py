@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import comb
 
-from trainci.model.run import Outcome, Verdict
+from trainci.model.diagnosis import Blame, Diagnosis
+from trainci.model.run import Cause, Ending, Outcome, Verdict
 
 # The rules, for logs and for facts, whose machine's fault may be that of a device, its driver or its links.
 _OF_DEVICES = frozenset(
@@ -15,6 +16,8 @@ _OF_DEVICES = frozenset(
         *("nccl-system-error", "device-lost", "ecc", "xid", "told"),
     }
 )
+# What leaves it open whether the program or a device is at fault.
+_PERHAPS_OF_DEVICES = frozenset({"nccl-watchdog", "nccl-peer-gone", "cuda-context-lost", "cuda-out-of-memory"})
 # Of so many runs in which no device is worse than another, one names a device.
 LEVEL = 0.01
 
@@ -25,13 +28,29 @@ def may_be_of_devices(verdict: Verdict) -> bool:
     return verdict.outcome is Outcome.MACHINE and (known is None or known.rule in _OF_DEVICES)
 
 
+def speaks_against(ending: Ending, diagnosis: Diagnosis | None) -> bool | None:
+    """Whether an attempt that ended so speaks against its devices (False: for them; None: says nothing of them)."""
+    if ending.passed:
+        return False
+    if ending.cause in (Cause.HUNG, Cause.TIMED_OUT):
+        return True
+    if diagnosis is None or diagnosis.blame not in (Blame.MACHINE, Blame.UNSURE):
+        return None
+    rules = _OF_DEVICES if diagnosis.blame is Blame.MACHINE else _PERHAPS_OF_DEVICES
+    return True if diagnosis.rule in rules else None
+
+
 @dataclass(frozen=True)
 class Used:
-    """An attempt of a test on devices (ids): it passed, or it ``failed`` in a way that may be theirs."""
+    """An attempt of a test on devices (ids), which ended at ``at`` (Unix time).
+
+    It passed, or it ``failed`` in a way that may be theirs.
+    """
 
     test_id: str
     devices: tuple[str, ...]
     failed: bool
+    at: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -80,6 +99,11 @@ def suspects(attempts: Iterable[Used], level: float = LEVEL) -> list[Suspect]:
         known = [used for used in known if worst.device not in used.devices]
         devices = [device for device in devices if device != worst.device]
     return found
+
+
+def since(attempts: Iterable[Used], known: Mapping[str, float]) -> list[Used]:
+    """``attempts`` without those on devices of which somebody has known since that (Unix times)."""
+    return [used for used in attempts if all(used.at > known.get(device, 0.0) for device in used.devices)]
 
 
 def at_least(count: int, of: int, share: float) -> float:

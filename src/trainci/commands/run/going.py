@@ -11,6 +11,7 @@ from trainci.commands.run.screen import console, interrupting
 from trainci.console.painter import Painter
 from trainci.errors import UsageError
 from trainci.executors.base import Executor
+from trainci.history import suspected_devices
 from trainci.history.event_log import EventLog, read_events
 from trainci.history.keeper import Keeper
 from trainci.host.clock import steady_time
@@ -45,5 +46,8 @@ def go(
                 painter.note(note)
             with closing(keeper):
                 run = runner.run()
+            for suspect in suspected_devices(state, plan.host, executor.known_since()):
+                executor.suspect([suspect.device], suspect.sentence, broken=True)
+                painter.note(f"quarantined {suspect.sentence}; `trainci gpus` shows it")
             painter.summary(run, root)
     return run, painter.error

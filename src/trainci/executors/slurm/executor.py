@@ -9,7 +9,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from trainci.errors import UsageError
@@ -115,6 +115,10 @@ class SlurmExecutor:
             ]
             for thread in self._threads:
                 thread.start()
+
+    def known_since(self) -> Mapping[str, float]:
+        """See Executor."""
+        return {}
 
     def suspect(self, devices: Sequence[str], reason: str, *, broken: bool) -> None:
         """See Executor: which host they are of, only its own lease directory could say."""

@@ -81,6 +81,12 @@ def withheld(directory: Directory) -> dict[str, str]:
     return {**left, **ill}
 
 
+def known_since(directory: Directory) -> dict[str, float]:
+    """Since when somebody has known of what is wrong with a device, or was (Unix times, by id)."""
+    marks = {uuid: _mark(directory, _QUARANTINED, uuid) for uuid in directory.names(_QUARANTINED)}
+    return {uuid: mark.since for uuid, mark in marks.items() if mark is not None}
+
+
 def release(directory: Directory, uuid: str) -> bool:
     """Clear a quarantine; False when there was none.
 
