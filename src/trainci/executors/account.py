@@ -109,6 +109,7 @@ class Account:
         ending = self._with_what_was_seen(ending)
         self._log.close()
         left = self._masked(results.collect(self._job))
+        results.mask_metrics(self._job, self._redactor.mask)
         if self._cut and ending.passed and left is not None and left.fault:
             ending = Ending(Cause.LOST, detail=f"neither its log nor its results could be written: {self._cut}")
         self._emit(events.Ended(self._clock(), *self._of_job, ending, left))

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from trainci.executors.base import Job
 from trainci.framework_ends import UnittestEnd, pytest_end, unittest_end
+from trainci.host import files
 from trainci.items import LARGEST_FILE, BrokenResults, read_junit
 from trainci.model.run import Item, Phase, Results
 from trainci.model.tests import Step, Test
@@ -27,6 +28,7 @@ from trainci.probe import steps as probe
 from trainci.text import counted
 
 _LARGEST_REPORT = 1 << 20
+_LARGEST_METRICS = 1 << 24
 # Where a framework's last words are looked for: what libraries say at Python's exit comes after them.
 _END_BYTES = 1 << 16
 
@@ -185,11 +187,26 @@ def _ended(line: bytes) -> Iterator[tuple[int, int, float]]:
         yield number, code, seconds
 
 
-def _read(path: Path, most: int) -> bytes:
+def mask_metrics(job: Job, mask: Callable[[str], str]) -> None:
+    """Take secrets out of what ``job`` recorded of itself: it wrote that past us, and it stays beside its log."""
+    path = RunPaths.metrics(job.log)
+    try:
+        data = _read(path, _LARGEST_METRICS, keep=True).decode("utf-8", "surrogateescape")
+        if (masked := mask(data)) != data:
+            files.replace(path, masked.encode("utf-8", "surrogateescape"))
+    except OSError:
+        # There is none, or there is no room for another: then none stays.
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _read(path: Path, most: int, *, keep: bool = False) -> bytes:
     """Up to ``most`` bytes of a file, which is then removed: its content goes on in the run's reports."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         data = file.read(most)
+    if keep:
+        return data
     with contextlib.suppress(OSError):
         path.unlink()
     return data

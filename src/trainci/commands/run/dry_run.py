@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from trainci.answers.form import text_of
@@ -9,14 +11,17 @@ from trainci.answers.values import DryRun, DryTest, RefusedTest
 from trainci.errors import EXIT_OK, EXIT_USAGE
 from trainci.executors.base import Executor
 from trainci.model.selection import Selection
+from trainci.output.redaction import redact
 from trainci.schedule import Fitting
 from trainci.text import counted, printable
 
 
-def print_plan(selected: Selection, feasible: Fitting, executor: Executor, as_json: bool) -> int:
-    """Print it; the exit code."""
+def print_plan(
+    selected: Selection, feasible: Fitting, executor: Executor, as_json: bool, secrets: Sequence[str]
+) -> int:
+    """Print it, ``secrets`` masked; the exit code."""
     answer = _answer(selected, feasible, executor)
-    click.echo(text_of(answer) if as_json else "\n".join(_lines(answer)))
+    click.echo(redact(text_of(answer) if as_json else "\n".join(_lines(answer)), secrets))
     return EXIT_USAGE if answer.refused else EXIT_OK
 
 

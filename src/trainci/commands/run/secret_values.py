@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from dataclasses import replace
 
 from trainci.model.project import Project
+from trainci.model.selection import Selection
+from trainci.output.redaction import Redactor
 from trainci.repository import Repository
 
 _SHORTEST_SECRET = 4
@@ -27,3 +31,27 @@ def short_secrets(repository: Repository) -> list[str]:
         name for name in _secret_names(repository.project) if 0 < len(os.environ.get(name, "")) < _SHORTEST_SECRET
     ]
     return [f"not masked, shorter than {_SHORTEST_SECRET} characters: {', '.join(short)}"] if short else []
+
+
+def without_secrets(selection: Selection, secrets: Sequence[str]) -> Selection:
+    """``selection`` with no secret in an id, a step's name or a sentence; the commands keep theirs.
+
+    A value that stands in the arguments of a test would otherwise be shown wherever the test is named.
+    """
+    mask = Redactor(secrets).mask
+    seen: dict[str, int] = {}
+
+    def masked(test_id: str) -> str:
+        shown = mask(test_id)
+        if shown == test_id:
+            return test_id
+        seen[shown] = seen.get(shown, 0) + 1
+        return shown if seen[shown] == 1 else f"{shown}#{seen[shown]}"
+
+    tests = []
+    for item in selection.tests:
+        steps = tuple(replace(step, name=mask(step.name)) for step in item.test.steps)
+        test = replace(item.test, id=masked(item.test.id), steps=steps)
+        tests.append(replace(item, test=test, reason=mask(item.reason)))
+    refused = (replace(one, test_id=mask(one.test_id), sentence=mask(one.sentence)) for one in selection.refused)
+    return replace(selection, tests=tuple(tests), refused=tuple(refused), note=mask(selection.note))
