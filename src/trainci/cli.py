@@ -31,6 +31,7 @@ _COMMANDS = {
     "metrics": ("metrics", "Show what tests recorded of themselves, run by run."),
     "history": ("history", "Show what became of tests, run by run."),
     "import": ("import_runs", "Enter runs of other tools or hosts into the history."),
+    "summary": ("summary", "Merge the runs of several jobs into one summary."),
     "report": ("report", "Write a finished run as one HTML file, or for other programs."),
     "explain": ("explain", "Say whose fault it was that a test did not pass, from any log."),
     "contracts": ("contracts", "Hold hooks loaded from function paths to their contracts."),

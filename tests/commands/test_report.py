@@ -58,3 +58,14 @@ def test_a_report_that_cannot_be_written_is_told(ran: Any) -> None:
     ran.write("there/file")
     said = ran.trainci("report", "-o", "there/file/page.html")
     assert said.code == 3 and "the report cannot be written" in said.err
+
+
+def test_the_runs_of_a_repository_whose_state_lies_elsewhere_are_found(repository: Any, tmp_path: Any) -> None:
+    repository.write("trainci.toml", "[project]\n")
+    repository.write("tests/test_a.py", FAILS)
+    elsewhere = {"TRAINCI_STATE_DIR": str(tmp_path / "state")}
+    assert repository.trainci("run", "tests/test_a.py", "--devices", "cpu:1", environment=elsewhere).code == 1
+    assert repository.trainci("report", "-o", "page.html", environment=elsewhere).code == 0
+    page = (repository.root / "page.html").read_text()
+    assert "Traceback (most recent call last)" in page, "the log is found"
+    assert "tests/test_a.py  1" in repository.trainci("history", environment=elsewhere).out

@@ -104,6 +104,18 @@ def test_a_run_is_named_by_the_beginning_of_its_id_and_the_newest_by_nothing(tmp
         find_run(state, "2027")
 
 
+@pytest.mark.parametrize("log", ["/etc/passwd", "../../secret", "..", "", ".trainci/runs/r/../../../secret"])
+def test_no_log_is_read_elsewhere_than_beside_the_events(tmp_path: Path, log: str) -> None:
+    """A job's artifacts are whatever the code of a pull request wrote."""
+    mine, hostile = ".trainci/runs/r/001.log", events.Queued(2.0, "b.py", 1, log, 0)
+    told = [replace(e, log=mine) if isinstance(e, events.Queued) else e for e in run_events.run("r", [1.0])]
+    kept = read_run(keep(tmp_path, "r", [*told[:-1], hostile, told[-1]]))
+    folder = tmp_path / ".trainci/runs/r"
+    for event in kept.events:
+        if isinstance(event, events.Queued):
+            assert (kept.root / event.log).parent == folder, event
+
+
 def test_what_is_no_run_is_told(tmp_path: Path) -> None:
     folder = keep(tmp_path, "r", [events.RunEnded(1.0, 0)])
     with pytest.raises(UsageError, match="not the events of a run"):

@@ -32,7 +32,7 @@ _RESULTS = ("WHEN", "VERDICT", "TOOK", "TRIES", "COMMIT", "HOST", "DEVICES", "WH
 def command(ids: tuple[str, ...], last: int, as_json: bool) -> int:
     """Show the past of every test in a line, or of these tests run by run: verdict, duration, commit, devices.
 
-    A flake is a test that passed only after it had failed. TEST_ID is as `trainci list` shows it.
+    A flake is a test that failed and then passed with nothing changed. TEST_ID is as `trainci list` shows it.
     """
     opened = open_existing(open_repository().state)
     if opened is None:
@@ -53,8 +53,8 @@ def _answer(opened: store.Store, ids: tuple[str, ...], last: int) -> History:
 
 
 def _summary(test_id: str, results: list[store.PastResult]) -> TestSummary:
-    passed = [result for result in results if result.outcome in (Outcome.PASSED.value, "flaky")]
-    flaky = [result for result in passed if result.attempts > 1 or result.outcome == "flaky"]
+    passed = [result for result in results if result.outcome in (Outcome.PASSED.value, Outcome.FLAKY.value)]
+    flaky = [result for result in passed if result.outcome == Outcome.FLAKY.value]
     took = [result.duration for result in passed if result.duration is not None]
     return TestSummary(
         id=test_id,

@@ -172,6 +172,7 @@ class SuiteTable(SettingsTable):
         None, description="Spread the tests over so many jobs, by their time; one job a test when left out."
     )
     pack: StrictBool = Field(False, description="One job for all its tests, packed onto the devices.")
+    comment: StrictBool = Field(False, description="Its verdicts stand in the one comment of the pull request.")
 
 
 class ProjectTable(SettingsTable):

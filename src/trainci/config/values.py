@@ -16,7 +16,7 @@ _LONGEST_SUITE = 80
 _LONGEST_LABEL = 50
 _LONGEST_JOB = 90
 # The jobs of the template that belong to no suite.
-RESERVED_JOBS = ("commit", "plan")
+RESERVED_JOBS = ("commit", "plan", "summary")
 # What the steps of a job read themselves, and what makes a program run something else.
 _TAKEN = (
     "CI", "DEVICES", "ENV", "HOME", "IFS", "PATH", "SHELL", "SHELLOPTS", "TEST_ID", "TMPDIR", "USER",

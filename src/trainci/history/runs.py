@@ -67,13 +67,25 @@ def read_run(folder: Path) -> Told:
 
 
 def _beside(folder: Path, told: tuple[events.Control, ...]) -> tuple[Path, tuple[events.Control, ...]]:
-    """What the logs are relative to: the project's root, or ``folder`` itself where that was moved away from it."""
-    logs = [event.log for event in told if isinstance(event, events.Queued)]
-    parts = Path(logs[0]).parent.parts if logs else ()
-    if parts and folder.parts[-len(parts) :] == parts:
+    """What the logs are relative to: the project's root, or ``folder`` itself where that was moved away from it.
+
+    Whoever wrote the events, no log is elsewhere than beside them.
+    """
+    logs = [Path(event.log) for event in told if isinstance(event, events.Queued)]
+    if logs and all(log.parent == folder for log in logs):
+        # Where the state of a repository lies elsewhere, its logs have their whole path.
+        return folder, told
+    parts = logs[0].parent.parts if logs else ()
+    stays = parts and ".." not in parts and folder.parts[-len(parts) :] == parts
+    if stays and all(log.parent.parts == parts for log in logs):
         return folder.parents[len(parts) - 1], told
-    moved = (replace(e, log=Path(e.log).name) if isinstance(e, events.Queued) else e for e in told)
+    moved = (replace(e, log=_name(e.log)) if isinstance(e, events.Queued) else e for e in told)
     return folder, tuple(moved)
+
+
+def _name(log: str) -> str:
+    name = Path(log).name
+    return name if name not in ("", "..") else "none"
 
 
 def run_of(told: Iterable[events.Control], alive: bool = False) -> Run:

@@ -22,7 +22,8 @@ class Suite(Settings):
     names. What a push brings starts it only where a changed file matches ``paths`` (any, if empty) and not
     ``paths_ignore``; ``branches`` are globs of the branches that pull requests and pushes are for; without
     ``drafts`` no draft starts it. ``job`` is the id of its job, empty for one made of its name; its tests are
-    spread over ``shards`` jobs (None: one each), or with ``pack`` all in one.
+    spread over ``shards`` jobs (None: one each), or with ``pack`` all in one. ``comment``: its verdicts stand in
+    the one comment of the pull request.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Suite(Settings):
     drafts: bool = True
     shards: int | None = None
     pack: bool = False
+    comment: bool = False
 
 
 # Only these names are certain to be GitHub's own machines, each thrown away after one job.

@@ -33,27 +33,28 @@ def _markdown(run: Run, fine: Sequence[Result]) -> str:
     """``fine`` are the tests to show besides the red ones."""
     found = red(run)
     skipped = [result for result in run.results if result.verdict.outcome is Outcome.SKIPPED]
-    rows = "\n".join(row for result in (*found, *fine) for row in (_row(result), *_item_rows(result)))
+    rows = "\n".join(line for result in (*found, *fine) for line in (row(result), *_item_rows(result)))
     left = len(run.results) - len(found) - len(fine)
     more = (
         f"\n… and {counted(left, 'test')} that passed: GitHub shows no more of a step than 1 MiB.\n" if left else ""
     )
     return (
-        f"### trainci · {_text(run.devices)} · {_text(run.commit[:12]) or 'no commit'}\n\n"
-        f"**{_text(totals(run))}**\n\n{''.join(_details(run, result) for result in (*found, *skipped))}"
+        f"### trainci · {escaped(run.devices)} · {escaped(run.commit[:12]) or 'no commit'}\n\n"
+        f"**{escaped(totals(run))}**\n\n{''.join(details(run, result) for result in (*found, *skipped))}"
         f"| verdict | test | duration | devices |\n|---|---|---|---|\n{rows}\n{more}"
     )
 
 
-def _row(result: Result) -> str:
+def row(result: Result) -> str:
+    """A line of the table: verdict, test, duration, devices."""
     outcome = result.verdict.outcome
     seconds = sum(attempt.duration for attempt in result.attempts)
     devices = ", ".join(result.attempts[-1].devices) if result.attempts else ""
     cells = (
         f"{_SIGNS.get(outcome, '❌')} {outcome.value}",
-        _code(result.test_id),
+        code(result.test_id),
         f"{seconds:.1f} s",
-        _text(devices),
+        escaped(devices),
     )
     return f"| {' | '.join(cells)} |"
 
@@ -63,26 +64,29 @@ def _item_rows(result: Result) -> Iterator[str]:
     items, more = items_of(result, _MOST_ITEMS)
     for item in items:
         sign = _ITEM_SIGNS.get(item.outcome, "❌")
-        yield f"| {sign} {item.outcome} | ↳ {_code(item.name)} | {item.seconds:.1f} s | |"
+        yield f"| {sign} {item.outcome} | ↳ {code(item.name)} | {item.seconds:.1f} s | |"
     if more:
         yield f"| | ↳ and {more} more | | |"
 
 
-def _details(run: Run, result: Result) -> str:
+def details(run: Run, result: Result, note: str = "") -> str:
+    """Why a test is not passed, whatever ``note`` adds, and how to replay it."""
     replay = run.replay.get(result.test_id)
-    command = f"<pre>{_text(replay)}</pre>\n" if replay else ""
-    said = "".join(f"<br>{label}: {_text(text)}" for label, text in particulars(result.verdict))
+    command = f"<pre>{escaped(replay)}</pre>\n" if replay else ""
+    told = [*particulars(result.verdict), *([("base", note)] if note else [])]
+    said = "".join(f"<br>{label}: {escaped(words)}" for label, words in told)
     if known_bad := quarantine_entry(result, run):
-        lines = "\n".join(map(_text, known_bad.splitlines()))
+        lines = "\n".join(map(escaped, known_bad.splitlines()))
         command += f"<details><summary>known to be bad? In trainci.toml:</summary><pre>{lines}</pre></details>\n"
-    return f"{_code(result.test_id)}: **{_text(reason(result.verdict))}**{said}\n{command}\n"
+    return f"{code(result.test_id)}: **{escaped(reason(result.verdict))}**{said}\n{command}\n"
 
 
-def _code(text: str) -> str:
-    return f"<code>{_text(text)}</code>"
+def code(text: str) -> str:
+    """``text`` as code, on one line."""
+    return f"<code>{escaped(text)}</code>"
 
 
-def _text(text: str) -> str:
+def escaped(text: str) -> str:
     """``text`` on one line with nothing left in it that Markdown or HTML would take for its own."""
-    escaped = html.escape(printable(text))
-    return "".join(f"&#{ord(character)};" if character in "|`*_[]~\\@:" else character for character in escaped)
+    plain = html.escape(printable(text))
+    return "".join(f"&#{ord(character)};" if character in "|`*_[]~\\@:" else character for character in plain)

@@ -14,14 +14,20 @@ _QUARANTINE = timedelta(days=14)
 
 def totals(run: Run) -> str:
     """The last line of a run: how many tests ended how, in what time, on what."""
+    skipped = sum(result.verdict.outcome is Outcome.SKIPPED for result in run.results)
+    nothing_ran = "nothing ran: " if skipped == len(run.results) > 0 else ""
+    return f"{nothing_ran}{counts_of(run)} in {duration(run.ended_at - run.started_at)} · {run.devices}"
+
+
+def counts_of(run: Run) -> str:
+    """``3 passed, 1 failed``."""
     counts = dict.fromkeys(Outcome, 0)
     for result in run.results:
         counts[result.verdict.outcome] += 1
     parts = [f"{count} {outcome.value}" for outcome, count in counts.items() if count] or ["no tests"]
-    nothing_ran = "nothing ran: " if counts[Outcome.SKIPPED] == len(run.results) > 0 else ""
     excused = sum(bool(result.verdict.excused) for result in run.results)
     parts += [f"{excused} of them in quarantine"] if excused else []
-    return f"{nothing_ran}{', '.join(parts)} in {duration(run.ended_at - run.started_at)} · {run.devices}"
+    return ", ".join(parts)
 
 
 def clock_time(at: float) -> str:

@@ -82,7 +82,10 @@ def test_a_template_with_its_own_job_table_renders_byte_for_byte(repository):
         ("a\n<% include 'a{b.j2' %>\n", "/a{b.j2: a template's name is of letters"),
         ("a\n<% include '.hidden.j2' %>\n", "/.hidden.j2: a template's name is of letters"),
         ("a\n<% include 'linked.j2' %>\n", "/linked.j2: a link to a file that is no template"),
-        ("<% extends 'trainci/x.j2' %>", "no template trainci/x.j2; trainci brings trainci/pr-test.yml.j2."),
+        (
+            "<% extends 'trainci/x.j2' %>",
+            "no template trainci/x.j2; trainci brings trainci/pr-comment.yml.j2, trainci/pr-test",
+        ),
         ("<% extends 'trainci/../jobs.py' %>", "there is no template trainci/../jobs.py"),
         (f"{EXTENDS}\n<% block setup %>\n<< jbo >><% endblock %>", "pr-test.yml.j2:3: 'jbo' is undefined"),
         ("<< range(1000000000) | list >>\n", "pr-test.yml.j2:1: "),
@@ -253,7 +256,7 @@ def test_hostile_texts_stay_texts(case, tmp_path):
     (entry,) = job["strategy"]["matrix"]["include"]
     assert entry["test_id"].startswith("tests/test_first.py[")
     assert "\\u2028" in entry["test_id"]
-    assert set(workflow["jobs"]) == {"commit", "e2e-test-a", "e2e-test-a-result"}
+    assert set(workflow["jobs"]) == {"commit", "e2e-test-a", "e2e-test-a-result", "summary"}
     assert len(job["steps"]) == 7
     run = next(step["run"] for step in job["steps"] if step["name"] == "Run the test")
     assert run.splitlines() == [

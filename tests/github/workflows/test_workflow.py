@@ -109,7 +109,7 @@ def test_one_job_per_suite_with_its_machine_and_its_image(full):
     jobs = parsed(generated(full))["jobs"]
     assert [name for name in jobs if not name.endswith("-result")] == [
         "commit", "e2e-test-short", "e2e-test-contracts", "e2e-test-image", "e2e-test-changed-detect",
-        "e2e-test-changed",
+        "e2e-test-changed", "summary",
     ]  # fmt: skip
     assert {f"e2e-test-{suite}-result" for suite in ("short", "contracts", "image", "changed")} < set(jobs)
     assert jobs["e2e-test-short"]["container"]["image"] == TRAIN
@@ -152,7 +152,7 @@ def test_matrix_entries_and_time_limits(full):
             "${{ matrix.timeout_minutes }}"
             if "strategy" in job
             else 15
-            if name.endswith(("-detect", "commit"))
+            if name.endswith(("-detect", "commit", "summary"))
             else 5
         )
 
@@ -183,6 +183,42 @@ def test_a_ref_that_is_named_by_hand_is_looked_up_once_and_used_by_every_job(ful
         assert name == "commit" or "commit" in ([needs] if isinstance(needs, str) else needs)
     assert jobs["commit"]["outputs"] == {"sha": "${{ steps.commit.outputs.sha }}"}
     assert json.dumps(jobs).count("inputs.ref }}") == 2, "its own checkout, and what it says"
+
+
+def test_the_last_job_sums_up_what_all_jobs_say_and_may_write_nothing(full):
+    workflow = parsed(generated(full))
+    job = workflow["jobs"]["summary"]
+    results = [name for name in workflow["jobs"] if name.endswith("-result")]
+    assert job["needs"] == ["commit", *results] and "permissions" not in job
+    assert workflow["permissions"] == {"contents": "read"}
+    assert all(f"needs.{name}.result != 'skipped'" in job["if"] for name in results)
+    assert job["steps"][-1]["run"] == "mkdir -p kept && trainci summary kept"
+
+
+def comment_workflow(case):
+    case.write("trainci.toml", FULL.replace("[suites.contracts]", "comment = true\n[suites.contracts]"))
+    case.write(".github/workflows/pr-comment.yml.j2", '<% extends "trainci/pr-comment.yml.j2" %>\n')
+    assert case.trainci("generate").code == 0
+    return (case.root / ".github/workflows/pr-comment.yml").read_text()
+
+
+def test_the_comment_is_written_by_a_job_that_runs_nothing_of_the_pull_request(full):
+    workflow = yaml.safe_load(comment_workflow(full))
+    assert set(workflow[True]) == {"workflow_run"}, "its code is that of the default branch"
+    assert workflow[True]["workflow_run"]["workflows"] == [parsed(generated(full))["name"]]
+    assert workflow["permissions"] == {}
+    (job,) = workflow["jobs"].values()
+    assert job["permissions"] == {"contents": "read", "actions": "read", "pull-requests": "write"}
+    for step in job["steps"]:
+        if "checkout" in step.get("uses", ""):
+            assert set(step["with"]) == {"persist-credentials"}, "no ref: the default branch"
+        assert "workflow_run" not in step.get("run", ""), "no text of the event reaches a shell"
+    assert job["steps"][-1]["run"].endswith("trainci summary kept --comment --suite e2e-test-short")
+
+
+@pytest.mark.slow
+def test_githubs_schema_takes_the_comments_workflow_and_zizmor_finds_nothing(full, tmp_path):
+    assert_schema_and_zizmor_find_nothing(comment_workflow(full), tmp_path)
 
 
 @pytest.mark.slow

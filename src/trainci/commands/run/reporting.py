@@ -15,7 +15,7 @@ from trainci.executors.base import Executor
 from trainci.github import actions as github
 from trainci.host.clock import steady_time
 from trainci.model.run import Run
-from trainci.reports import summary
+from trainci.reports import otel, summary
 from trainci.reports.answer import finished
 from trainci.reports.junit import write_junit
 from trainci.repository import Repository
@@ -34,6 +34,11 @@ def report(run: Run, root: Path, options: Options) -> None:
         except OSError as error:
             place = printable(str(options.junit))
             click.echo(f"trainci: {place}: the report cannot be written: {error.strerror}", err=True)
+    if otel.is_wanted(os.environ):
+        try:
+            otel.export(run)
+        except MachineError as error:
+            click.echo(f"trainci: {printable(str(error))}", err=True)
     if options.as_json:
         click.echo(text_of(finished(run)))
 

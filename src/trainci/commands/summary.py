@@ -1,0 +1,68 @@
+"""``trainci summary``: the runs of several jobs as one, on a job's page or as a pull request's comment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from trainci.errors import EXIT_OK, UsageError
+from trainci.github import actions as github
+from trainci.github import comments
+from trainci.history.runs import read_run, runs_below
+from trainci.model.run import Run
+from trainci.reports.merged import Merged, markdown, merge, one_line, suite_of
+from trainci.text import printable
+
+
+@click.command("summary")
+@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="DIR...")
+@click.option(
+    "--base", type=click.Path(path_type=Path), metavar="DIR", help="Runs of the base branch, to compare with."
+)
+@click.option("--suite", "suites", multiple=True, metavar="NAME", help="Only this suite (or several).")
+@click.option("--comment", is_flag=True, help="Keep the pull request's comment current (docs/security.md).")
+def command(folders: tuple[Path, ...], base: Path | None, suites: tuple[str, ...], comment: bool) -> int:
+    """Merge the runs of several jobs, such as those of a matrix, into one summary.
+
+    DIR is a run's folder, or one that holds the artifacts of jobs, each in a folder of its own name. In a job of
+    GitHub's the summary is added to the job's page.
+    """
+    found = _merged(folders, suites)
+    before = None if base is None else _merged([base], suites)
+    for line in one_line(found):
+        click.echo(github.inert(printable(line)))
+    github.write_summary(markdown(found, before, github.LARGEST_SUMMARY), os.environ)
+    if comment:
+        _comment(found, before)
+    return EXIT_OK
+
+
+def _merged(folders: Sequence[Path], suites: tuple[str, ...]) -> list[Merged]:
+    runs: list[tuple[str, Run]] = []
+    for folder in folders:
+        if not folder.is_dir():
+            raise UsageError(f"{printable(str(folder))}: there is no such folder.")
+        for one in runs_below(folder):
+            inner = one.relative_to(folder).parts
+            try:
+                runs.append((suite_of(inner[0]) if len(inner) > 1 else "", read_run(one).run))
+            except UsageError as error:
+                # What the code of a pull request left may be anything; the other jobs' runs are told.
+                click.echo(github.inert(printable(f"left out: {error}")), err=True)
+    return [merged for merged in merge(runs) if not suites or merged.suite in suites]
+
+
+def _comment(found: Sequence[Merged], before: Sequence[Merged] | None) -> None:
+    event, repository = os.environ.get("GITHUB_EVENT_PATH", ""), os.environ.get("GITHUB_REPOSITORY", "")
+    if not (event and repository):
+        raise UsageError("--comment is for a job of GitHub's that a workflow_run started; see docs/security.md.")
+    api = comments.Api(os.environ)
+    target = comments.target_of(Path(event), repository, api)
+    if target is None:
+        click.echo("No open pull request has this commit as its newest: no comment is written.")
+        return
+    comments.keep_comment(target, markdown(found, before, comments.LARGEST_COMMENT - len(comments.MARKER) - 1), api)
+    click.echo(f"The comment of pull request {target.number} is current.")

@@ -1,0 +1,98 @@
+"""A run as OpenTelemetry, to a collector that really listens, and to none."""
+
+from __future__ import annotations
+
+import gzip
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+PASSES = "NUM_GPUS = 0\nif __name__ == '__main__':\n    print('fine')\n"
+FAILS = "NUM_GPUS = 1\nif __name__ == '__main__':\n    assert 0, 'no'\n"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_POST(self) -> None:
+        data = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.headers.get("Content-Encoding") == "gzip":
+            data = gzip.decompress(data)
+        self.server.taken[self.path] = data  # type: ignore[attr-defined]
+        self.send_response(200)
+        self.end_headers()
+
+
+@pytest.fixture
+def collector() -> Iterator[Any]:
+    with HTTPServer(("127.0.0.1", 0), _Handler) as server:
+        server.taken = {}  # type: ignore[attr-defined]
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def project(repository: Any) -> Any:
+    repository.write("trainci.toml", "[project]\n")
+    repository.write("tests/test_a.py", PASSES)
+    repository.write("tests/test_b.py", FAILS)
+    return repository
+
+
+def words(span: Any) -> dict[str, str]:
+    return {one.key: one.value.string_value for one in span.attributes}
+
+
+def test_spans_and_metrics_have_the_names_of_the_conventions(project: Any, collector: Any) -> None:
+    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.server_port}"}
+    said = project.trainci("run", "tests/*.py", "--devices", "cpu:1", environment=environment)
+    assert said.code == 1 and "not taken" not in said.err, said.err
+    request = ExportTraceServiceRequest.FromString(collector.taken["/v1/traces"])
+    spans = {s.name: s for r in request.resource_spans for scope in r.scope_spans for s in scope.spans}
+    run, red = spans["trainci run"], spans["tests/test_b.py"]
+    assert words(run)["cicd.pipeline.result"] == "failure" and words(run)["cicd.pipeline.run.id"]
+    assert red.parent_span_id == run.span_id and spans["attempt 1"].parent_span_id
+    assert words(red)["test.case.result.status"] == "fail" and red.status.message == "AssertionError: no"
+    assert words(spans["tests/test_a.py"])["cicd.pipeline.task.run.result"] == "success"
+    assert run.start_time_unix_nano <= red.start_time_unix_nano < red.end_time_unix_nano <= run.end_time_unix_nano
+    metrics = ExportMetricsServiceRequest.FromString(collector.taken["/v1/metrics"])
+    (metric,) = (m for r in metrics.resource_metrics for scope in r.scope_metrics for m in scope.metrics)
+    assert (metric.name, metric.unit) == ("cicd.pipeline.run.duration", "s")
+
+
+def test_a_collector_that_is_not_there_costs_a_sentence_and_no_verdict(project: Any) -> None:
+    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+    said = project.trainci("run", "tests/test_a.py", environment=environment)
+    assert said.code == 0
+    assert [line for line in said.err.splitlines() if line] == [
+        line for line in said.err.splitlines() if line.startswith("trainci: spans and metrics were not taken")
+    ]
+    assert said.err
+
+
+def test_without_the_extra_it_says_which_to_install(project: Any) -> None:
+    program = (
+        "import sys; sys.modules['opentelemetry'] = None\n"
+        "from trainci.model.run import Run\nfrom trainci.reports.otel import export\n"
+        "export(Run('r', '', 0.0, 1.0, (), 'no GPU', 0))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert "pip install 'trainci[otel]'" in done.stderr
+
+
+def test_where_nobody_asks_for_them_no_library_of_theirs_is_imported() -> None:
+    program = (
+        "import sys, trainci.commands.run\nassert not [m for m in sys.modules if m.startswith('opentelemetry')]"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
