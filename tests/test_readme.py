@@ -41,6 +41,10 @@ def test_the_configuration_of_the_readme_loads(tmp_path):
     ]
 
 
+def test_the_test_file_that_init_writes_is_the_one_that_the_readme_teaches():
+    assert blocks("python")[0] == (Path(cli.__file__).parent / "starter/tests/test_first.py").read_text()
+
+
 def test_the_test_file_of_the_readme_runs(tmp_path):
     file = tmp_path / "test_readme_example.py"
     file.write_text(blocks("python")[0])

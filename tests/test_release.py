@@ -29,6 +29,9 @@ LEANS = [
     "tests/reports/test_junit.py",
 ]
 
+# Each version of pydantic words the schema in its own way.
+_WORDED = "tests/test_config.py::test_the_published_schema_is_the_one_of_this_version"
+
 
 def run(*words: object, **settings: object) -> str:
     done = subprocess.run(list(map(str, words)), capture_output=True, text=True, **settings)  # type: ignore[call-overload]
@@ -80,7 +83,7 @@ def test_the_lowest_direct_dependencies_do(dist, tmp_path, version):
     tools = ["pytest", "pytest-timeout", "hypothesis", "psutil", "pyte", "tomli", "check-jsonschema"]
     run(*install, "--constraint", lowest, *tools)
     found = subprocess.run(
-        [python, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "not slow", *LEANS],
+        [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", "--deselect", _WORDED, *LEANS],
         cwd=ROOT,
         capture_output=True,
         text=True,

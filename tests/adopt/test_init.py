@@ -144,7 +144,7 @@ def test_the_next_steps_name_each_label_to_make(with_ci: Any) -> None:
             "    if: contains(github.event.pull_request.labels.*.name, 'run ci; rm -rf /')\n    runs-on",
         ),
     )
-    assert "  gh label create 'run ci; rm -rf /'\n" in with_ci.trainci("init").out
+    assert "\n  gh label create 'run ci; rm -rf /'  # once" in with_ci.trainci("init").out
 
 
 @pytest.mark.parametrize("branch", ["master", "v2/next"])

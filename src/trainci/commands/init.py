@@ -22,11 +22,12 @@ from trainci.adopt.proposal import Proposal, Suite
 from trainci.adopt.toml import render
 from trainci.adopt.tree import repository_tree
 from trainci.commands.generate import render_workflows
-from trainci.config import CONFIG_FILE, faults_in
+from trainci.config import CONFIG_FILE, faults_in, load
 from trainci.errors import EXIT_OK, UsageError
 from trainci.github.workflows.loader import FOLDER
 from trainci.github.workflows.render import write
-from trainci.text import counted, printable
+from trainci.model.project import is_hosted
+from trainci.text import columns, counted, listed, printable
 
 _FIRST_TEST = "tests/test_first.py"
 _TEMPLATE = f"{FOLDER}/pr-test.yml.j2"
@@ -61,8 +62,32 @@ def command(only: str | None) -> int:
             f"{printable(ci[0])} runs tests already, so no workflow was written: `trainci run`, `check`, `list` "
             "and `lease` need none. `trainci init --only workflow` adds trainci's beside it."
         )
-    click.echo("Next: `trainci check` finds what is wrong, `trainci list` shows the suites.")
+    click.echo("Next:")
+    for line in _next_steps(place):
+        click.echo(f"  {line}")
     return EXIT_OK
+
+
+def _next_steps(place: _Place) -> list[str]:
+    """What is left to do, each as a line to paste where there is one."""
+    steps = [("trainci check", "finds what is wrong")]
+    try:
+        project = load(place.root)
+    except UsageError:
+        # `check` says what is wrong with it.
+        return columns([(line, f"# {why}") for line, why in steps])
+    named = [suite.name for suite in project.suites if suite.entries][:1]
+    steps += [(f"trainci run {shlex.quote(name)}", "here; without GPUs: --devices cpu:8") for name in named]
+    labels = dict.fromkeys(printable(suite.label) for suite in project.suites if not suite.always)
+    steps += [(f"gh label create {shlex.quote(label)}", "once: it starts its suite") for label in labels]
+    lines = columns([(line, f"# {why}") for line, why in steps])
+    runners = [name for suite in project.suites if not is_hosted(suite.runs_on) for name in suite.runs_on]
+    if runners and (place.repository / _GENERATED).is_file():
+        wanted = listed(list(dict.fromkeys(runners)))
+        lines.append(
+            f"and a runner with the labels {wanted}: Settings → Actions → Runners → New self-hosted runner"
+        )
+    return lines
 
 
 def _place(here: Path) -> _Place:
@@ -98,7 +123,6 @@ def _config(place: _Place, proposal: Proposal, ci: Sequence[str]) -> None:
         end = f", {counted(left, 'thing')} left to you (`grep 'Left to you' {CONFIG_FILE}`)" if left else ""
         entries = f"{proposal.entries} {'entry' if proposal.entries == 1 else 'entries'}"
         click.echo(f"{entries} in {counted(len(proposal.suites), 'suite')} carried over{end}")
-        _labels(proposal)
 
 
 def _additions(target: Path, suites: Sequence[Suite]) -> None:
@@ -164,11 +188,3 @@ def _write(root: Path, name: str, text: str) -> None:
         raise UsageError(f"{name} cannot be written: {error.strerror}: {error.filename}") from None
     else:
         click.echo(f"wrote {name}")
-
-
-def _labels(proposal: Proposal) -> None:
-    wanted = [suite for suite in proposal.suites if suite.label or not suite.always]
-    if wanted:
-        click.echo("The labels that start the suites, to be made once:")
-    for label in dict.fromkeys(suite.label or f"run-ci-{suite.name}" for suite in wanted):
-        click.echo(f"  gh label create {shlex.quote(printable(label))}")

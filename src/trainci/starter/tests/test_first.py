@@ -1,4 +1,4 @@
-"""A first test under trainci: `python tests/test_first.py` runs it alone, `trainci run short` with its suite."""
+"""A first test: `trainci run short` runs it with its suite, `python tests/test_first.py` alone."""
 
 import os
 
@@ -7,10 +7,11 @@ NUM_GPUS = 0
 
 
 def prepare():
-    """Downloads and conversions go here."""
+    print("download here")
 
 
 def execute():
+    print("train here")
     leased = [device for device in os.environ.get("TRAINCI_DEVICES", "").split(",") if device]
     assert len(leased) == NUM_GPUS, f"expected {NUM_GPUS} devices, got {leased}"
 
