@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
+import postgres
 import pytest
 import slurm
 from hypothesis import settings
@@ -143,3 +144,10 @@ def slurm_cluster() -> Iterator[slurm.Cluster]:
     slurm.require()
     with slurm.cluster() as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[postgres.Server]:
+    """A PostgreSQL, for all tests that leave it running."""
+    with postgres.server() as server:
+        yield server

@@ -16,11 +16,12 @@ EVENTS = "events.jsonl"
 class StatePaths:
     """What trainci keeps of a repository between runs: ``.trainci/``, which git is told to ignore.
 
-    ``directory`` is another place for it.
+    ``directory`` is another place for it, ``url`` that of a history which several hosts share.
     """
 
-    def __init__(self, root: Path, directory: Path | None = None) -> None:
+    def __init__(self, root: Path, directory: Path | None = None, url: str = "") -> None:
         self.root = root
+        self.url = url
         self.directory = directory or root / ".trainci"
         self.history = self.directory / "history.db"
         self.runs = self.directory / "runs"
@@ -48,10 +49,13 @@ class StatePaths:
             ignore.write_text("*\n")
 
 
-def state_paths(root: Path, wanted: str, environment: Mapping[str, str]) -> StatePaths:
-    """Where the state of the repository at ``root`` is: in $TRAINCI_STATE_DIR, else in ``wanted``, else there."""
+def state_paths(root: Path, wanted: str, environment: Mapping[str, str], url: str = "") -> StatePaths:
+    """Where the state of the repository at ``root`` is: in $TRAINCI_STATE_DIR, else in ``wanted``, else there.
+
+    ``url`` is that of a shared history, empty for none.
+    """
     named = environment.get(STATE_VARIABLE) or wanted
-    return StatePaths(root, Path(named).expanduser().absolute() if named else None)
+    return StatePaths(root, Path(named).expanduser().absolute() if named else None, url)
 
 
 class RunPaths:

@@ -58,7 +58,7 @@ class Repository:
     @property
     def state(self) -> StatePaths:
         """Where its runs and its history are kept."""
-        return state_paths(self.root, self.project.state_dir, os.environ)
+        return state_paths(self.root, self.project.state_dir, os.environ, self.project.history)
 
     def declarations(self, entries: Iterable[Entry]) -> dict[Entry, Declarations]:
         """What the file of each of ``entries`` and of their steps declares; what is started alike is read once."""

@@ -19,9 +19,13 @@ def state(tmp_path: Path) -> StatePaths:
     return StatePaths(tmp_path)
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.slow) if name else name for name in STORES])
 def open_store(request: pytest.FixtureRequest, state: StatePaths) -> Callable[[], Store]:
     """Opens the same history each time."""
+    if request.param:
+        server = request.getfixturevalue("postgres_server")
+        server.empty()
+        state.url = server.url
     return lambda: STORES[request.param](state)
 
 

@@ -207,7 +207,7 @@ def test_where_no_event_log_can_be_made_the_run_goes_on(state, place):
 
 def test_a_store_that_does_not_answer_is_told_with_its_place(tell, store):
     store.close()
-    with pytest.raises(MachineError, match=r"history\.db: the history does not answer: "):
+    with pytest.raises(MachineError, match=r"(history\.db|postgresql:.*): the history does not answer: "):
         tell("run-1", story.run("run-1", [1.0]))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from contextlib import closing
+from typing import TextIO
 
 import click
 
@@ -12,7 +13,7 @@ from trainci.answers.form import text_of
 from trainci.answers.values import History, PastResult, TestSummary
 from trainci.commands.completion import complete_tests
 from trainci.errors import EXIT_OK
-from trainci.history import open_existing, store
+from trainci.history import open_existing, open_store, store, transfer
 from trainci.model.run import Outcome
 from trainci.repository import open_repository
 from trainci.text import columns, printable
@@ -28,12 +29,18 @@ _RESULTS = ("WHEN", "VERDICT", "TOOK", "TRIES", "COMMIT", "HOST", "DEVICES", "WH
 @click.option(
     "--last", type=click.IntRange(min=1), default=20, show_default=True, metavar="N", help="So many runs."
 )
+@click.option("--export", "to", type=click.File("w"), metavar="FILE", help="Write all of it as lines of JSON.")
+@click.option("--import", "source", type=click.File(), metavar="FILE", help="Add what --export wrote elsewhere.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object (docs/json.md).")
-def command(ids: tuple[str, ...], last: int, as_json: bool) -> int:
+def command(ids: tuple[str, ...], last: int, as_json: bool, to: TextIO | None, source: TextIO | None) -> int:
     """Show the past of every test in a line, or of these tests run by run: verdict, duration, commit, devices.
 
     A flake is a test that failed and then passed with nothing changed. TEST_ID is as `trainci list` shows it.
     """
+    if to or source:
+        with closing(open_store(open_repository().state)) as opened_store:
+            _transfer(opened_store, to, source)
+        return EXIT_OK
     opened = open_existing(open_repository().state)
     if opened is None:
         answer = History((), ())
@@ -42,6 +49,13 @@ def command(ids: tuple[str, ...], last: int, as_json: bool) -> int:
             answer = _answer(opened, ids, last)
     click.echo(text_of(answer) if as_json else "\n".join(_lines(answer, ids)))
     return EXIT_OK
+
+
+def _transfer(opened: store.Store, to: TextIO | None, source: TextIO | None) -> None:
+    if source is not None:
+        transfer.enter(opened, source)
+    if to is not None:
+        to.writelines(f"{line}\n" for line in transfer.export(opened))
 
 
 def _answer(opened: store.Store, ids: tuple[str, ...], last: int) -> History:

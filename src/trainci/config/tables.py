@@ -189,6 +189,9 @@ class ProjectTable(SettingsTable):
     max_gpus: Gpus = Field(8, description="Devices of the largest host that runs the tests.")
     image: StrictStr = Field("", description="Container image of the jobs.")
     timeout_minutes: Minutes = Field(60, description="Time limit of a test that sets none.")
+    history: Annotated[StrictStr, AfterValidator(allowed.history_url)] = Field(
+        "", description="History that several hosts share: postgresql://HOST/DATABASE; a file here when left out."
+    )
     max_changed: Annotated[StrictInt, Field(ge=1)] | None = Field(
         None, description="How many tests one changed file may select through others; beyond it, a label is named."
     )

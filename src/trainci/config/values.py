@@ -188,6 +188,15 @@ def secret_name(name: str) -> str:
     return name
 
 
+def history_url(url: str) -> str:
+    """Where a history is that several hosts share; who may ask there, and how, stands in the environment."""
+    if url and not re.fullmatch(r"postgresql://[^\s]+", url):
+        raise ValueError('is no URL of a history; write "postgresql://HOST/DATABASE"')
+    if re.match(r"[a-z]+://[^/@]*:[^/@]*@", url) or "password=" in url:
+        raise ValueError("holds a password, which all who see this file see; PGPASSWORD or a pgpass file has it")
+    return url
+
+
 def slurm_word(text: str) -> str:
     """A name in Slurm, or several with commas between them: what stands in a script needs no quotes."""
     if not re.fullmatch(r"[A-Za-z0-9_.:,-]*", text):

@@ -14,8 +14,17 @@ from trainci.verdict.suspects import Suspect, since, suspects
 # As many attempts say what devices are like now; what was long ago, another driver may have done.
 _LOOKED_BACK = 500
 
+
+def _postgres_store(state: StatePaths) -> Store:
+    from trainci.history.postgres import postgres_store
+
+    return postgres_store(state)
+
+
+# By the scheme of a history's URL; the first is in a file of the repository's own state, and has none.
 STORES: Mapping[str, Callable[[StatePaths], Store]] = {
-    "sqlite": sqlite.sqlite_store,
+    "": sqlite.sqlite_store,
+    "postgresql": _postgres_store,
 }
 
 
@@ -24,7 +33,7 @@ def open_store(state: StatePaths) -> Store:
 
     :raises StoreError: it cannot be opened, or a newer trainci wrote it.
     """
-    return STORES["sqlite"](state)
+    return STORES[state.url.partition(":")[0]](state)
 
 
 def open_existing(state: StatePaths) -> Store | None:
@@ -32,7 +41,7 @@ def open_existing(state: StatePaths) -> Store | None:
 
     :raises StoreError: as ``open_store``.
     """
-    return open_store(state) if state.history.exists() else None
+    return open_store(state) if state.url or state.history.exists() else None
 
 
 def past(state: StatePaths, test_ids: Iterable[str], say: Callable[[str], object]) -> dict[str, Past]:

@@ -16,6 +16,8 @@ from trainci.paths import StatePaths
 
 # How long another process is waited for once the run has ended.
 _PATIENCE_S = 2.0
+# How long until a history that did not answer is asked again.
+_PAUSE_S = 0.5
 
 
 class Keeper:
@@ -31,8 +33,8 @@ class Keeper:
         self._say = say
         self._coming: queue.SimpleQueue[events.Control | None] = queue.SimpleQueue()
         self._told: list[events.Control] = []
-        self._closing = False
-        self._held = False
+        self._closing = threading.Event()
+        self._held = ""
         self._thread = threading.Thread(target=self._run, name="history", daemon=True)
         self._thread.start()
 
@@ -43,10 +45,11 @@ class Keeper:
     def close(self) -> None:
         """Wait a moment for the rest to be entered."""
         self._coming.put(None)
-        self._closing = True
+        self._closing.set()
         self._thread.join(_PATIENCE_S)
         if self._held or self._thread.is_alive():
-            self._say(f"{self._state.history}: another process holds the history; a later run enters this one.")
+            place = self._held or self._state.url or self._state.history
+            self._say(f"{place}: the history is held, or away; a later run enters this one.")
 
     def _run(self) -> None:
         while True:
@@ -54,10 +57,10 @@ class Keeper:
                 with closing(open_store(self._state)) as store:
                     self._enter_all(store)
                 return
-            except StoreBusy:
-                # Whoever holds it lets go of it, or this run ends before.
-                if self._closing:
-                    self._held = True
+            except StoreBusy as error:
+                # Whoever holds it lets go of it, what is away comes back, or this run ends before.
+                if self._closing.wait(_PAUSE_S):
+                    self._held = error.place
                     return
             except StoreBroken as error:
                 if not self._set_aside(error):

@@ -22,7 +22,9 @@ def take_cut_off(store: Store, state: StatePaths, own: str) -> list[CutOff]:
     """
     found: list[CutOff] = []
     for run_id in dict.fromkeys([*store.unended_runs(), *_missed(store, state)]):
-        if run_id == own or is_alive(RunPaths(state, run_id).events):
+        paths = RunPaths(state, run_id)
+        # Of a shared history, the runs of other hosts are theirs.
+        if run_id == own or is_alive(paths.events) or (state.url and not paths.directory.is_dir()):
             continue
         if _enter(store, state, run_id):
             continue

@@ -1,7 +1,9 @@
-"""The tables of the history, as SQLite takes them."""
+"""The tables of the history, as SQLite takes them, and the same in PostgreSQL's words."""
 
 from __future__ import annotations
 
+# SQLite's words for a type, and this database's.
+_TYPES = {"REAL": "DOUBLE PRECISION", "INTEGER": "BIGINT", ") STRICT": ")"}
 # Each entry brings the schema from the version of its position to the next; `user_version` counts them.
 MIGRATIONS = (
     """
@@ -41,7 +43,8 @@ MIGRATIONS = (
     ALTER TABLE attempts ADD COLUMN detail TEXT NOT NULL DEFAULT '';
     UPDATE attempts SET
         cause = CASE
-            WHEN timed_out THEN 'timed out' WHEN lost <> '' THEN 'lost' WHEN exit_code IS NULL THEN 'interrupted'
+            WHEN timed_out <> 0 THEN 'timed out' WHEN lost <> '' THEN 'lost'
+            WHEN exit_code IS NULL THEN 'interrupted'
             WHEN exit_code < 0 THEN 'signalled' ELSE 'exited'
         END,
         exit_code = CASE WHEN exit_code >= 0 THEN exit_code END,
@@ -55,3 +58,10 @@ MIGRATIONS = (
     # Whether an attempt speaks against its devices (1) or for them (0).
     "ALTER TABLE attempts ADD COLUMN against_devices INTEGER",
 )
+
+
+def in_postgres(script: str) -> str:
+    """A migration as PostgreSQL takes it. The order of rows, which SQLite keeps by itself, is a column."""
+    for ours, its in _TYPES.items():
+        script = script.replace(ours, its)
+    return script.replace("TABLE metrics (", "TABLE metrics (rowid BIGINT GENERATED ALWAYS AS IDENTITY,")

@@ -10,6 +10,9 @@ from trainci.errors import MachineError
 from trainci.model.run import Ending, Metric, Phase, Verdict
 from trainci.verdict.suspects import Used
 
+# What others refer to stands before them.
+TABLES = ("runs", "attempts", "verdicts", "metrics")
+
 
 class AttemptKey(NamedTuple):
     """Which attempt of which test in which run."""
@@ -145,6 +148,12 @@ class Store(Protocol):
 
     def mark_cut_off(self, run_id: str) -> None:
         """The run will never end: ``unended_runs`` leaves it out from now on."""
+
+    def rows(self, table: str) -> list[dict[str, object]]:
+        """All of a table (one of TABLES), in the order in which it was written."""
+
+    def add_rows(self, table: str, rows: Iterable[dict[str, object]]) -> None:
+        """Add rows, by the names of their columns; those that are there stay as they are."""
 
     def close(self) -> None:
         """Let go of it."""

@@ -194,6 +194,7 @@ class Project(Settings):
     """What ``trainci.toml`` says, with every default filled in.
 
     ``registers`` are the functions that a test file calls to name its suite.
+    ``history`` is the URL of one that several hosts share, empty for the repository's own.
     ``max_changed`` is how many tests one changed file may select through others; None for any number.
     ``state_dir`` is where runs and the history are kept, empty for a folder of the repository.
     """
@@ -214,6 +215,7 @@ class Project(Settings):
     slurm: Slurm = field(default_factory=Slurm)
     state_dir: str = ""
     retention: Retention = field(default_factory=Retention)
+    history: str = ""
 
     @property
     def registered_entries(self) -> tuple[Entry, ...]:

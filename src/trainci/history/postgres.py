@@ -1,0 +1,121 @@
+"""The history of many hosts in PostgreSQL: the same tables, in a schema of their own (``trainci[postgres]``)."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from trainci.errors import UsageError
+from trainci.history.event_log import is_alive
+from trainci.history.schema import MIGRATIONS, in_postgres
+from trainci.history.sql import SqlStore
+from trainci.history.store import StoreBusy, StoreError
+from trainci.paths import RunPaths, StatePaths
+
+try:
+    import psycopg
+except ModuleNotFoundError:
+    raise UsageError("a history in PostgreSQL needs psycopg: pip install 'trainci[postgres]'") from None
+
+# No run waits for a database: what it cannot take now stays in the run's event log until it can.
+_CONNECT_S = 5
+_STATEMENT_MS = 10_000
+# Any number that no other program takes for its own advisory lock.
+_MIGRATING = 0x7472_6169_6E63_69
+
+
+def postgres_store(state: StatePaths) -> PostgresStore:
+    """The history at the URL of ``state``, which is made if there is none yet.
+
+    :raises StoreError: the database does not answer, or a newer trainci wrote there.
+    """
+    shown = re.sub(r"//[^/@]*@", "//", state.url.partition("?")[0])
+    try:
+        return PostgresStore(state.url, shown, lambda run_id: _may_live(RunPaths(state, run_id)))
+    except psycopg.Error as error:
+        raise _error(shown, error) from None
+
+
+def _may_live(paths: RunPaths) -> bool:
+    """Whether a run goes on: of another host's, whose files are not here, nobody knows that it does not."""
+    return is_alive(paths.events) or not paths.directory.is_dir()
+
+
+def _error(place: str, error: Exception) -> StoreError:
+    reason = str(error).strip().rpartition("\n")[2]
+    away = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    return (StoreBusy if away else StoreError)(place, reason)
+
+
+class PostgresStore(SqlStore):
+    """A Store in a database that several hosts share, see there. ``shown`` is its URL without who asks.
+
+    :raises psycopg.Error: it does not answer, or a newer trainci wrote there.
+    """
+
+    errors = (psycopg.Error,)
+
+    def __init__(self, url: str, shown: str, alive: Callable[[str], bool]) -> None:
+        super().__init__(alive)
+        self._shown = shown
+        self._db = psycopg.connect(
+            url,
+            autocommit=True,
+            connect_timeout=_CONNECT_S,
+            options=f"-c statement_timeout={_STATEMENT_MS} -c search_path=trainci",
+            application_name="trainci",
+        )
+        self._migrate()
+
+    def close(self) -> None:
+        """See Store."""
+        self._db.close()
+
+    def execute(self, statement: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """See SqlStore."""
+        done = self._db.execute(statement.replace("?", "%s").encode(), [_stored(value) for value in parameters])
+        return done.fetchall() if done.description else []
+
+    def all_or_nothing(self) -> AbstractContextManager[object]:
+        """See SqlStore."""
+        return self._db.transaction()
+
+    def failed(self, error: Exception) -> StoreError:
+        """See SqlStore."""
+        return _error(self._shown, error)
+
+    def columns(self, table: str) -> list[str]:
+        """See SqlStore."""
+        found = self.execute(
+            "SELECT column_name FROM information_schema.columns WHERE table_schema = 'trainci' AND table_name = ?"
+            " AND column_name <> 'rowid' ORDER BY ordinal_position",
+            (table,),
+        )
+        return [name for (name,) in found]
+
+    def _migrate(self) -> None:
+        with self._db.transaction():
+            self._db.execute("SELECT pg_advisory_xact_lock(%s)", (_MIGRATING,))
+            self._db.execute("CREATE SCHEMA IF NOT EXISTS trainci")
+            self._db.execute("CREATE TABLE IF NOT EXISTS version (number BIGINT NOT NULL)")
+            found = self.execute("SELECT number FROM version")
+            version = int(found[0][0]) if found else 0
+            if version > len(MIGRATIONS):
+                known = len(MIGRATIONS)
+                raise psycopg.DatabaseError(f"a newer trainci wrote it (version {version}, this one knows {known})")
+            if version == len(MIGRATIONS):
+                return
+            for script in MIGRATIONS[version:]:
+                self._db.execute(in_postgres(script).encode())
+            self._db.execute("DELETE FROM version")
+            self._db.execute("INSERT INTO version VALUES (%s)", (len(MIGRATIONS),))
+
+
+def _stored(value: object) -> object:
+    """``value`` as text of PostgreSQL's can be: neither a NUL, nor what is no character."""
+    if not isinstance(value, str):
+        return value
+    return os.fsencode(value).decode("utf-8", "backslashreplace").replace("\0", "\\x00")

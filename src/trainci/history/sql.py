@@ -1,0 +1,264 @@
+"""Every statement of the history, as any database takes it; what differs between two is a backend's."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+import math
+import statistics
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
+
+from trainci.history.store import AttemptKey, CutOff, Past, PastResult, Recorded, StoreError
+from trainci.model.run import Cause, Ending, Metric, Phase, Verdict
+from trainci.verdict.suspects import Used
+
+_REMEMBERED = 20
+_WHICH = "WHERE run_id = ? AND test_id = ? AND number = ?"
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+def _answered(method: Callable[Concatenate[SqlStore, _P], _T]) -> Callable[Concatenate[SqlStore, _P], _T]:
+    """``method``, with the backend's errors as a Store raises them."""
+
+    @functools.wraps(method)
+    def answer(store: SqlStore, /, *arguments: _P.args, **named: _P.kwargs) -> _T:
+        try:
+            return method(store, *arguments, **named)
+        except store.errors as error:
+            raise store.failed(error) from None
+
+    return answer
+
+
+class SqlStore(ABC):
+    """A Store in tables, see there. ``alive`` says whether the runner of a run that has not ended lives."""
+
+    errors: ClassVar[tuple[type[Exception], ...]]
+
+    def __init__(self, alive: Callable[[str], bool]) -> None:
+        self._alive = alive
+
+    @abstractmethod
+    def execute(self, statement: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """The rows of one statement, its parameters marked with ``?``."""
+
+    @abstractmethod
+    def all_or_nothing(self) -> AbstractContextManager[object]:
+        """All statements of the block, or none of them."""
+
+    @abstractmethod
+    def failed(self, error: Exception) -> StoreError:
+        """What one of ``errors`` means."""
+
+    @_answered
+    def begin_run(self, run_id: str, commit: str, devices: str, at: float, host: str = "") -> None:
+        """See Store."""
+        self.execute(
+            "INSERT INTO runs (id, commit_id, devices, started, host) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT DO NOTHING",
+            (run_id, commit, devices, at, host),
+        )
+
+    @_answered
+    def end_run(self, run_id: str, exit_code: int, at: float) -> None:
+        """See Store."""
+        self.execute("UPDATE runs SET ended = ?, exit_code = ? WHERE id = ?", (at, exit_code, run_id))
+
+    @_answered
+    def begin_attempt(self, attempt: AttemptKey, gpus: int, log: str, at: float) -> None:
+        """See Store."""
+        self.execute(
+            "INSERT INTO attempts (run_id, test_id, number, gpus, log, queued) VALUES (?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT DO NOTHING",
+            (*attempt, gpus, log, at),
+        )
+
+    @_answered
+    def set_devices(self, attempt: AttemptKey, devices: tuple[str, ...]) -> None:
+        """See Store."""
+        self.execute(f"UPDATE attempts SET devices = ? {_WHICH}", (json.dumps(devices), *attempt))
+
+    @_answered
+    def set_started(self, attempt: AttemptKey, at: float) -> None:
+        """See Store."""
+        self.execute(f"UPDATE attempts SET started = ? {_WHICH}", (at, *attempt))
+
+    @_answered
+    def end_attempt(
+        self, attempt: AttemptKey, phase: Phase, ending: Ending, at: float, against_devices: bool | None = None
+    ) -> None:
+        """See Store."""
+        how = (ending.cause.value, ending.exit_code, ending.signal, ending.detail)
+        against = None if against_devices is None else int(against_devices)
+        self.execute(
+            "UPDATE attempts SET ended = ?, phase = ?, cause = ?, exit_code = ?, signal = ?, detail = ?,"
+            f" against_devices = ? {_WHICH}",
+            (at, phase.value, *how, against, *attempt),
+        )
+
+    @_answered
+    def used_devices(self, host: str, count: int) -> list[Used]:
+        """See Store."""
+        rows = self.execute(
+            "SELECT test_id, attempts.devices, against_devices, attempts.ended FROM attempts"
+            " JOIN runs ON runs.id = run_id WHERE host = ? AND against_devices IS NOT NULL"
+            " AND attempts.devices <> '[]' ORDER BY attempts.ended DESC LIMIT ?",
+            (host, count),
+        )
+        return [Used(test_id, tuple(json.loads(devices)), bool(bad), at) for test_id, devices, bad, at in rows]
+
+    @_answered
+    def keep_metrics(self, attempt: AttemptKey, metrics: Iterable[Metric]) -> None:
+        """See Store."""
+        with self.all_or_nothing():
+            self.execute(f"DELETE FROM metrics {_WHICH}", attempt)
+            for metric in metrics:
+                self.execute(
+                    "INSERT INTO metrics (run_id, test_id, number, name, value, step, at)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (*attempt, metric.name, metric.value, metric.step, metric.at),
+                )
+
+    @_answered
+    def keep_verdict(self, run_id: str, test_id: str, verdict: Verdict, at: float) -> None:
+        """See Store."""
+        self.execute(
+            "INSERT INTO verdicts (run_id, test_id, outcome, sentence, at) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT (run_id, test_id) DO UPDATE"
+            " SET outcome = excluded.outcome, sentence = excluded.sentence, at = excluded.at",
+            (run_id, test_id, verdict.outcome.value, verdict.sentence, at),
+        )
+
+    @_answered
+    def past(self, test_ids: Iterable[str]) -> dict[str, Past]:
+        """See Store."""
+        found: dict[str, Past] = {}
+        for test_id in test_ids:
+            rows = self.execute(
+                "SELECT ended - started FROM attempts WHERE test_id = ? AND cause = ? AND exit_code = 0"
+                " AND started IS NOT NULL ORDER BY ended DESC LIMIT ?",
+                (test_id, Cause.EXITED.value, _REMEMBERED),
+            )
+            seconds = [float(row[0]) for row in rows]
+            outcome = self._last_outcome(test_id)
+            if seconds or outcome:
+                last = seconds[0] if seconds else None
+                found[test_id] = Past(last, statistics.median(seconds) if seconds else None, outcome)
+        return found
+
+    @_answered
+    def recorded(self, test_id: str) -> list[Recorded]:
+        """See Store."""
+        rows = self.execute(
+            "SELECT name, value, step, at, run_id FROM metrics WHERE rowid IN"
+            " (SELECT max(rowid) FROM metrics WHERE test_id = ? GROUP BY name, run_id) ORDER BY name, rowid DESC",
+            (test_id,),
+        )
+        found = []
+        for _, group in itertools.groupby(rows, key=lambda row: row[0]):
+            (name, value, step, at, run_id), *earlier = group
+            before = _number(earlier[0][1]) if earlier else None
+            found.append(Recorded(Metric(name, _number(value), step, at), run_id, before))
+        return found
+
+    @_answered
+    def tests(self) -> list[str]:
+        """See Store."""
+        return [test_id for (test_id,) in self.execute("SELECT DISTINCT test_id FROM verdicts ORDER BY test_id")]
+
+    @_answered
+    def results(self, test_id: str, most: int) -> list[PastResult]:
+        """See Store."""
+        rows = self.execute(
+            "SELECT v.run_id, r.commit_id, r.host, v.at, v.outcome, v.sentence,"
+            " (SELECT count(*) FROM attempts b WHERE b.run_id = v.run_id AND b.test_id = v.test_id),"
+            " a.devices, a.ended - a.started"
+            " FROM verdicts v JOIN runs r ON r.id = v.run_id"
+            " LEFT JOIN attempts a ON a.run_id = v.run_id AND a.test_id = v.test_id AND a.number ="
+            " (SELECT max(b.number) FROM attempts b WHERE b.run_id = v.run_id AND b.test_id = v.test_id)"
+            " WHERE v.test_id = ? ORDER BY v.at DESC LIMIT ?",
+            (test_id, most),
+        )
+        return [
+            PastResult(
+                test_id, run, commit, host, at, outcome, said, tries, tuple(json.loads(devices or "[]")), took
+            )
+            for run, commit, host, at, outcome, said, tries, devices, took in rows
+        ]
+
+    @_answered
+    def unknown_runs(self, run_ids: Iterable[str]) -> list[str]:
+        """See Store."""
+        known = {run_id for (run_id,) in self.execute("SELECT id FROM runs")}
+        return [run_id for run_id in run_ids if run_id not in known]
+
+    @_answered
+    def unended_runs(self) -> list[str]:
+        """See Store."""
+        rows = self.execute("SELECT id FROM runs WHERE ended IS NULL AND cut_off = 0 ORDER BY started")
+        return [run_id for (run_id,) in rows]
+
+    @_answered
+    def unended_attempts(self, run_id: str) -> list[CutOff]:
+        """See Store."""
+        rows = self.execute(
+            "SELECT test_id, number, log FROM attempts WHERE run_id = ? AND ended IS NULL ORDER BY queued",
+            (run_id,),
+        )
+        return [CutOff(AttemptKey(run_id, test_id, number), log) for test_id, number, log in rows]
+
+    @_answered
+    def mark_cut_off(self, run_id: str) -> None:
+        """See Store."""
+        self.execute("UPDATE runs SET cut_off = 1 WHERE id = ?", (run_id,))
+
+    def _last_outcome(self, test_id: str) -> str:
+        rows = self.execute(
+            # A test that was skipped or refused has a verdict and no attempt.
+            "SELECT run_id, outcome FROM (SELECT run_id, test_id, outcome, at FROM verdicts"
+            " UNION ALL SELECT run_id, test_id, NULL, queued FROM attempts) AS told"
+            " WHERE test_id = ? ORDER BY at DESC LIMIT 1",
+            (test_id,),
+        )
+        if not rows:
+            return ""
+        run_id, outcome = rows[0]
+        return outcome or ("running" if self._alive(run_id) else "cut off")
+
+    @_answered
+    def rows(self, table: str) -> list[dict[str, object]]:
+        """See Store."""
+        columns = self.columns(table)
+        order = "rowid" if table == "metrics" else columns[0]
+        found = self.execute(f"SELECT {', '.join(columns)} FROM {table} ORDER BY {order}")
+        return [dict(zip(columns, row, strict=True)) for row in found]
+
+    @_answered
+    def add_rows(self, table: str, rows: Iterable[dict[str, object]]) -> None:
+        """See Store. Metrics, which have no key of their own, are added to attempts that have none."""
+        if table == "metrics":
+            rows = self._of_attempts_without(rows)
+        known = set(self.columns(table))
+        with self.all_or_nothing():
+            for row in rows:
+                names = sorted(known & row.keys())
+                into = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' for _ in names)})"
+                self.execute(f"{into} ON CONFLICT DO NOTHING", [row[name] for name in names])
+
+    def _of_attempts_without(self, rows: Iterable[dict[str, object]]) -> list[dict[str, object]]:
+        have = set(self.execute("SELECT DISTINCT run_id, test_id, number FROM metrics"))
+        return [row for row in rows if (row.get("run_id"), row.get("test_id"), row.get("number")) not in have]
+
+    @abstractmethod
+    def columns(self, table: str) -> list[str]:
+        """The names of its columns, without that of the order of rows."""
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value

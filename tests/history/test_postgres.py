@@ -1,0 +1,168 @@
+"""The history that several hosts share, in a real PostgreSQL."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import closing
+
+import pytest
+import run_events as story
+from support import wait_until
+
+from trainci.history import open_store, transfer
+from trainci.history.keeper import Keeper
+from trainci.history.schema import MIGRATIONS, in_postgres
+from trainci.history.store import AttemptKey, StoreError
+from trainci.model.run import Metric, Outcome, Verdict
+from trainci.paths import StatePaths
+
+WRITES = """
+import sys
+from pathlib import Path
+from trainci.history import open_store
+from trainci.history.store import AttemptKey
+from trainci.model.run import Cause, Ending, Outcome, Phase, Verdict
+from trainci.paths import StatePaths
+host, url, root = sys.argv[1:]
+store = open_store(StatePaths(Path(root, host), url=url))
+run = f"run-{host}"
+store.begin_run(run, "c0ffee", "8 GPUs", 1.0, host)
+for number in range(25):
+    key = AttemptKey(run, f"tests/test_{number}.py", 1)
+    store.begin_attempt(key, 1, "a.log", 2.0)
+    store.set_started(key, 3.0)
+    store.end_attempt(key, Phase.BOTH, Ending(Cause.EXITED, 0), 4.0)
+    store.keep_verdict(run, key.test_id, Verdict(Outcome.PASSED, "why"), 5.0)
+store.end_run(run, 0, 6.0)
+"""
+
+
+@pytest.fixture
+def shared(postgres_server, tmp_path):
+    postgres_server.empty()
+    return StatePaths(tmp_path, url=postgres_server.url)
+
+
+@pytest.mark.slow
+def test_sixteen_writers_of_several_hosts_write_at_once_and_lose_nothing(shared):
+    """Into a database in which there is no history yet."""
+    words = [sys.executable, "-c", WRITES]
+    writers = [subprocess.Popen([*words, f"host{number}", shared.url, shared.root]) for number in range(16)]
+    assert [writer.wait(timeout=120) for writer in writers] == [0] * 16
+    with closing(open_store(shared)) as store:
+        assert {test: len(store.results(test, 99)) for test in store.tests()} == {
+            f"tests/test_{number}.py": 16 for number in range(25)
+        }
+        assert {one.host for one in store.results("tests/test_0.py", 99)} == {f"host{n}" for n in range(16)}
+        assert store.unended_runs() == []
+
+
+@pytest.mark.slow
+def test_a_database_that_is_away_delays_nothing_and_what_it_missed_is_entered_later(shared, postgres_server):
+    """Away in the middle of a run and at its end; the next run enters it, from its event log."""
+    from trainci.history.event_log import EventLog
+    from trainci.paths import RunPaths
+
+    said = []
+    told = story.run("run-1", [1.0])
+    log, keeper = EventLog(RunPaths(shared, "run-1"), said.append), Keeper(shared, "run-1", said.append)
+    for event in told[:2]:
+        log(event)
+        keeper(event)
+    wait_until(lambda: _known(shared, "run-1"), "the run to be entered")
+    postgres_server.stop()
+    try:
+        for event in told[2:]:
+            log(event)
+            keeper(event)
+        keeper.close()
+        log.close()
+    finally:
+        postgres_server.start()
+    assert any("a later run enters this one" in sentence for sentence in said), said
+    later = Keeper(shared, "run-2", said.append)
+    later.close()
+    with closing(open_store(shared)) as store:
+        assert store.unended_runs() == []
+        assert store.tests()
+
+
+def _known(shared, run_id):
+    with closing(open_store(shared)) as store:
+        return store.unknown_runs([run_id]) == []
+
+
+@pytest.mark.slow
+def test_a_run_of_another_host_is_not_taken_for_cut_off(shared, tmp_path):
+    with closing(open_store(shared)) as store:
+        store.begin_run("run-elsewhere", "c", "8 GPUs", 1.0, "other")
+    Keeper(shared, "run-here", print).close()
+    with closing(open_store(shared)) as store:
+        assert store.unended_runs() == ["run-elsewhere"]
+
+
+@pytest.mark.slow
+def test_a_history_goes_from_a_file_into_the_database_and_back(shared, tmp_path):
+    ours = StatePaths(tmp_path / "ours")
+    subprocess.run([sys.executable, "-c", WRITES, "ours", "", tmp_path], check=True)
+    with closing(open_store(ours)) as store:
+        lines = list(transfer.export(store))
+    with closing(open_store(shared)) as store:
+        for _ in range(2):
+            transfer.enter(store, lines)
+        assert list(transfer.export(store)) == lines
+    with closing(open_store(StatePaths(tmp_path / "again"))) as store:
+        transfer.enter(store, lines)
+        assert list(transfer.export(store)) == lines
+
+
+def test_a_line_that_is_none_of_an_exported_history_is_told_with_its_number(tmp_path):
+    with closing(open_store(StatePaths(tmp_path))) as store:
+        for line in ("{", "[]", '{"table": "pg_shadow", "row": {}}', '{"table": "runs", "row": {"id": 1}}'):
+            with pytest.raises(StoreError, match=r"line 1|runs\.commit_id"):
+                transfer.enter(store, [line])
+
+
+@pytest.mark.slow
+def test_a_newer_history_is_refused(shared):
+    import psycopg
+
+    open_store(shared).close()
+    with psycopg.connect(shared.url) as db:
+        db.execute("UPDATE trainci.version SET number = 99")
+    with pytest.raises(StoreError, match="newer trainci wrote it"):
+        open_store(shared)
+
+
+def test_every_migration_has_its_form_in_postgresql():
+    assert not any(word in in_postgres(script) for script in MIGRATIONS for word in ("STRICT", "REAL", "INTEGER"))
+
+
+@pytest.mark.parametrize("url", ["mysql://a", "postgresql://u:secret@h/d", "postgresql://h/d?password=x", "host"])
+def test_a_url_that_is_none_or_tells_a_password_is_refused(repository, url):
+    repository.write("trainci.toml", f'[project]\nhistory = "{url}"\n')
+    said = repository.trainci("list")
+    assert said.code == 2 and "trainci.toml:2: project → history" in said.err
+
+
+@pytest.mark.slow
+def test_trainci_history_exports_into_a_file_and_imports_into_the_database(repository, postgres_server):
+    postgres_server.empty()
+    repository.write("trainci.toml", "")
+    with closing(open_store(StatePaths(repository.root))) as store:
+        key = AttemptKey("run-1", "a.py", 1)
+        store.begin_run("run-1", "c", "d", 1.0, "here")
+        store.begin_attempt(key, 1, "a.log", 2.0)
+        store.keep_metrics(key, [Metric("loss", value, None, 1.0) for value in (0.5, float("nan"), 0.25)])
+        store.keep_verdict("run-1", "a.py", Verdict(Outcome.PASSED, "why"), 3.0)
+    assert repository.trainci("history", "--export", "all.jsonl").code == 0
+    repository.write("trainci.toml", f'[project]\nhistory = "{postgres_server.url}"\n')
+    for _ in range(2):
+        assert repository.trainci("history", "--import", "all.jsonl").code == 0
+    said = repository.trainci("history")
+    assert "a.py" in said.out
+    with closing(open_store(StatePaths(repository.root, url=postgres_server.url))) as store:
+        (loss,) = store.recorded("a.py")
+        assert loss.last.value == 0.25
+        assert len(store.rows("metrics")) == 3
