@@ -7,7 +7,7 @@ REQUIREMENTS := requirements-dev.txt examples/posttrain/requirements.txt
 NODES := tests/github/workflows/node tests/browser
 NODE_STAMPS := $(NODES:%=%/node_modules/.package-lock.json)
 
-.PHONY: help demo examples test check unit lint dist install benchmarks mutants schema prerequisites
+.PHONY: help demo examples test check unit lint dist install benchmarks mutants screenshots schema prerequisites
 
 help:
 	@echo "make demo        real training through the whole path, on a host with no GPU"
@@ -58,6 +58,9 @@ benchmarks: $(STAMP)
 
 mutants: $(STAMP)
 	$(BIN)/python -m benchmarks.mutants
+
+screenshots: $(STAMP)
+	$(BIN)/python docs/screenshots/make.py
 
 schema: $(STAMP)
 	$(BIN)/python -m trainci.config > docs/trainci.schema.json

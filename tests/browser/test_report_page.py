@@ -11,7 +11,8 @@ from browser.conftest import Page
 from browser.runs import made
 
 from trainci.history.runs import run_of
-from trainci.model.run import Metric
+from trainci.model.run import Attempt, Cause, Ending, Metric, Outcome, Result, Run, Verdict
+from trainci.model.tests import Test
 from trainci.reports.page import page
 from trainci.reports.timeline import slices
 
@@ -112,6 +113,20 @@ def test_printed_it_holds_the_whole_of_each_log_that_is_shown(
     heights: Any = opened.page.eval_on_selector_all("pre", "all => all.map(e => [e.scrollHeight, e.clientHeight])")
     assert heights and all(scroll <= client + 1 for scroll, client in heights)
     assert not opened.page.locator("nav").is_visible()
+
+
+def test_of_a_test_that_hung_every_ranks_stack_is_shown(tmp_path: Path) -> None:
+    stacks = [
+        f"process {rank} (rank {rank} of 64): python train.py\n" + "    in step (train.py:7)\n" * 4
+        for rank in range(64)
+    ]
+    (tmp_path / "log").write_text("step 1\n" * 5000 + "".join(stacks))
+    attempt = Attempt(Test("t.py"), 1, 0.0, 1.0, 601.0, Ending(Cause.HUNG, None, 15), "log", ("GPU-0",))
+    sentence = "rank 1 of 64 never reached all_reduce #3; it is in `load_batch` (data.py:41)"
+    run = Run("r", "", 0.0, 601.0, (Result("t.py", Verdict(Outcome.HUNG, sentence), (attempt,)),), "1 × GPU", 1)
+    text = page(run, (), tmp_path, {}).decode()
+    assert sentence in text
+    assert all(f"rank {rank} of 64" in text for rank in range(64))
 
 
 def test_ten_thousand_tests_are_a_file_of_at_most_five_mb(tmp_path: Path) -> None:

@@ -17,18 +17,22 @@ from markupsafe import Markup
 
 from trainci import __version__
 from trainci.model.run import Metric, Outcome, Result, Run
-from trainci.reports import items_of, telling_lines
+from trainci.reports import items_of, last_lines, telling_lines
 from trainci.reports.reason import is_red, particulars, reason, red
 from trainci.reports.svg import bar, timeline
 from trainci.reports.timeline import Doing, Slice, spent
 from trainci.reports.words import duration, totals
 from trainci.text import counted, printable
+from trainci.verdict.decide import fails
 
 # What all logs on the page may take together, and one at most; and how long a line of them may be.
 _ROOM_FOR_LOGS = 150_000
 _MOST_OF_A_LOG = 8_000
 _LONGEST_LINE = 400
 _MOST_LINES = 60
+# Of a test that hung the end of the log has every process with its stacks.
+_MOST_LINES_OF_HUNG = 600
+_MOST_OF_HUNG = 40_000
 _MOST_RED = 500
 _MOST_ITEMS = 20
 _MOST_BARS = 300
@@ -84,7 +88,7 @@ def _hash(style: str) -> str:
 
 
 def _headline(run: Run) -> str:
-    count = len(red(run))
+    count = sum(map(fails, run.results))
     return f"{count} of {counted(len(run.results), 'test')} red" if count else "Nothing is red"
 
 
@@ -112,7 +116,11 @@ def _red(run: Run, result: Result, anchor: str, root: Path, room: int, links_fro
 
 def _lines(log: Path, result: Result, room: int) -> str:
     """The telling lines, those at the end kept where they are more than ``room`` characters."""
-    lines = [_short(line) for line in telling_lines(log, result.verdict.diagnosis, _MOST_LINES)]
+    if result.verdict.outcome is Outcome.HUNG:
+        lines, room = last_lines(log, _MOST_LINES_OF_HUNG), max(room, min(_MOST_OF_HUNG, 5 * room))
+    else:
+        lines = telling_lines(log, result.verdict.diagnosis, _MOST_LINES)
+    lines = [_short(line) for line in lines]
     while len(lines) > 1 and sum(map(len, lines)) + len(lines) > room:
         lines.pop(0)
     return "\n".join(lines)
