@@ -54,6 +54,7 @@ benchmarks: $(STAMP)
 	$(BIN)/python -m benchmarks.packing
 	$(BIN)/python -m benchmarks.lease
 	$(BIN)/python -m benchmarks.verdicts
+	$(BIN)/python -m benchmarks.faults
 	$(BIN)/python -m benchmarks.report
 
 mutants: $(STAMP)
