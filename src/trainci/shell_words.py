@@ -210,6 +210,8 @@ def expand(raw: str, variables: Mapping[str, str | None]) -> Expanded:
             for piece in pieces[1:]:
                 fields, current = [*fields, current] if current else fields, piece
             begun, position = begun or bool(value), match.end()
+        elif (folder := variables.get("PWD")) is not None and raw.startswith("$(pwd)", position):
+            current, begun, position = current + folder, True, position + len("$(pwd)")
         elif ch in "$`" or (_PROCESS.match(raw, position) and not quoted):
             unknown.append("$(")
             end = _nested_end(raw, position + 1, "(", ")", 0) if ch in "<>" else _expansion_end(raw, position, 0)

@@ -137,10 +137,41 @@ def test_a_command_within_another_is_the_same_test(run: str) -> None:
     assert _run(run) == [_A]
 
 
-def test_another_repository_beside_this_one_is_not_this_one() -> None:
-    files = _workflow("git clone https://host/lab/other && cd other && pytest tests/test_a.py")
-    assert [note.text for note in _left(files)] == ["other/tests/test_a.py: no such file: pytest tests/test_a.py"]
-    assert "job" not in _suites(files)
+def test_another_repository_that_is_cloned_is_tested_in_its_own_folder() -> None:
+    suite = _suites(_workflow("git clone https://host/lab/other && cd other && pytest tests/test_a.py"))["job"]
+    assert suite["setup"] == ["git clone https://host/lab/other"]
+    assert suite["tests"] == [
+        {"command": ["bash", "-c", "cd other && exec pytest tests/test_a.py"], "name": "go"},
+    ]
+
+
+def test_what_a_step_writes_for_those_after_it_is_their_environment() -> None:
+    head = (
+        "    steps:\n      - run: |\n          echo OPTS='-x --tb short' >> $GITHUB_ENV\n"
+        "          echo WHO=$(whoami) >> $GITHUB_ENV\n      - run: pytest $OPTS tests/unit\n"
+    )
+    files = {".github/workflows/ci.yml": f"on: push\njobs:\n  job:\n    runs-on: 8-gpu\n{head}"}
+    (entry,) = _suites(files)["job"]["tests"]
+    assert entry == {**_UNIT, "args": ["-x", "--tb", "short"], "env": {"OPTS": "-x --tb short"}}
+    assert "WHO: known in a run only" in [note.text for note in _left(files)]
+
+
+def test_the_folder_that_a_script_is_in_is_the_checkout() -> None:
+    assert _run("PYTHONPATH=$PWD:$(pwd)/src pytest tests/unit") == [{**_UNIT, "env": {"PYTHONPATH": ".:./src"}}]
+    (entry,) = _run("cd tests\nPYTHONPATH=$PWD pytest unit")
+    assert entry["command"][-1] == "cd tests && export PYTHONPATH=$PWD && exec pytest unit"
+
+
+@pytest.mark.parametrize("line", ["pytest tests -m gpu", "X=1 python3 -m pytest tests", "torchrun -n 2 tests/a.py"])
+def test_a_script_that_starts_tests_is_a_test_wherever_it_is(line: str) -> None:
+    assert _run("bash ci/go.sh 8", {"ci/go.sh": f"set -e\n{line}\n"}) == [{"path": "ci/go.sh", "args": ["8"]}]
+    assert _run("bash ci/go.sh 8", {"ci/go.sh": "pip install pytest\n"}) == []
+
+
+def test_a_job_that_other_machines_run_is_a_command_where_its_step_speaks_of_tests() -> None:
+    steps = "    steps:\n      - {name: Run tests, run: modal run -m ci.e2e}\n      - {run: modal run -m ci.clean}\n"
+    made = _suites({".github/workflows/ci.yml": f"on: push\njobs:\n  job:\n    runs-on: 8-gpu\n{steps}"})
+    assert [entry["command"] for entry in made["job"]["tests"]] == [["modal", "run", "-m", "ci.e2e"]]
 
 
 def test_what_docker_gives_its_tests_goes_with_them() -> None:

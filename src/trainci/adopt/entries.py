@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from trainci.adopt.launchers import PYTHON, TORCHRUN, joined, launched, slug, torchrun, without_launcher
 from trainci.adopt.proposal import Entry, Note, Place
 from trainci.adopt.shell import Command
-from trainci.adopt.tree import Tree
+from trainci.adopt.tree import CLONED, Tree
 from trainci.globs import is_glob, matches
 
 # What of a condition or a loop is followed by a command.
@@ -36,6 +36,12 @@ _OWN_VARIABLES = {
     ".gitlab": ("CI_", "GitLab"),
     ".circleci/": ("CIRCLE_", "CircleCI"),
 }
+# A line of a script that starts tests.
+_STARTS_TESTS = re.compile(
+    r"^\s*(?:[A-Z_]+=\S+\s+)*(?:(?:uv|poetry|coverage) run\s+)?(?:torchrun\s+(?:-\S+\s+)*)?"
+    r"(?:python3? -m )?(?:pytest|unittest)\b|^\s*(?:torchrun|python3?|bash)\s[^\n]*\btests?/",
+    re.MULTILINE,
+)
 _LOOKS = {"[", "test", "sleep", "ls", "cat", "df", "free", "date", "nvidia-smi", "npu-smi"}
 # Programs whose calls within a block of the shell make the block a preparation.
 # fmt: off
@@ -105,7 +111,7 @@ def _preparation(command: Command, place: Place, begun: bool) -> Read:
 def _lead(command: Command) -> Iterator[str]:
     """The shell commands that make what a command needs around it."""
     if command.folder:
-        yield f"cd {_quoted(command.folder)}"
+        yield f"cd {_quoted(command.folder.removeprefix(CLONED))}"
     if command.python.endswith("/bin/python"):
         folder = command.python.removesuffix("/python")
         yield f'export PATH="{folder if folder.startswith("/") else f"$PWD/{folder}"}:$PATH"'
@@ -151,16 +157,21 @@ def _entries(
     elif PYTHON.fullmatch(program[0]) or program[0] in _SHELLS:
         options = [word for word in rest[:1] if word in ("-u", "-x", "-e", "-ex", "-xe", "-eux")]
         script = rest[len(options) :]
-        if script and script[0] and not script[0].startswith("-") and _runs_test(script[0], step, command, begun):
+        if (
+            script
+            and script[0]
+            and not script[0].startswith("-")
+            and _runs_test(script[0], step, command, tree, begun=begun)
+        ):
             path = joined(command.folder, script[0])
             if program[0] in _SHELLS and not path.endswith(".sh"):
                 base = replace(base, runner="shell")
             elif path.endswith(".py"):
                 base = replace(base, runner=python_runner(path, tree))
             made = [replace(base, path=path, args=script[1:])]
-    elif one := launched(base, words, [word for word in words if _is_test_file(joined(command.folder, word))]):
+    elif one := launched(base, words, _test_files(words, command), is_meant=_says_test(step)):
         made = [one]
-    elif program[0].endswith((".sh", ".py")) and _runs_test(program[0], step, command, begun):
+    elif program[0].endswith((".sh", ".py")) and _runs_test(program[0], step, command, tree, begun=begun):
         made = [replace(base, path=joined(command.folder, program[0]), args=rest)]
     yield from (_closed(entry, command, step, words) for entry in made)
 
@@ -184,14 +195,15 @@ def _is_runner(words: tuple[str, ...]) -> bool:
 
 def _closed(entry: Entry, command: Command, step: str, words: tuple[str, ...]) -> Entry:
     """The entry, or where its words need a shell or another folder, the shell that runs it there."""
-    moved = command.folder and entry.runner != "pytest"
+    # What another repository holds is found in its own folder only.
+    moved = command.folder.startswith(CLONED) or (command.folder and entry.runner != "pytest")
     if not (command.open or command.shell or moved):
         return entry
     lead = _lead(replace(command, env=(), python=""))
     script = " && ".join([*lead, f"exec {command.raw}"])
     return Entry(
         command=("bash", "-c", script),
-        name=slug(step or entry.path or entry.module or "-".join(words[:2])),
+        name=slug(step or entry.path.removeprefix(CLONED) or entry.module or "-".join(words[:2])),
         num_gpus=entry.num_gpus,
         env=entry.env,
         python=command.python,
@@ -225,15 +237,25 @@ def python_runner(path: str, tree: Tree) -> str:
     return "" if any(says.search(tree.read(file)) for file in files) else "python"
 
 
-def _runs_test(script: str, step: str, command: Command, begun: bool) -> bool:
+def _runs_test(script: str, step: str, command: Command, tree: Tree, *, begun: bool) -> bool:
     if script.startswith("/") or command.redirected.startswith("$GITHUB"):
         return False
     if _is_test_file(joined(command.folder, script)):
         return True
-    if not _TOOL_FOLDERS.isdisjoint(joined(command.folder, script).split("/")[:-1]):
+    if "test_utils" in joined(command.folder, script).split("/")[:-1]:
         return False
-    is_meant = begun or re.search(r"\btests?\b", step, re.IGNORECASE) is not None
+    if not _PREPARES.search(script) and _STARTS_TESTS.search(tree.read(joined(command.folder, script))):
+        return True
+    is_meant = begun or _says_test(step)
     return is_meant and not _PREPARES.search(f"{step} {script}")
+
+
+def _says_test(step: str) -> bool:
+    return re.search(r"\btests?\b", step, re.IGNORECASE) is not None
+
+
+def _test_files(words: Sequence[str], command: Command) -> list[str]:
+    return [word for word in words if _is_test_file(joined(command.folder, word))]
 
 
 def _is_test_file(path: str) -> bool:

@@ -59,7 +59,7 @@ def read_job(
 
 def _combination(job: Table, row: Table | None, workflow: Table, shared: StepReader) -> _Combination:
     inside = Context({"matrix": row} if row is not None else {})
-    reader = replace(shared, entries=[], row=row_with_file(row))
+    reader = replace(shared, entries=[], row=row_with_file(row), written={})
     env: dict[str, str] = {}
     for table in (workflow.table("env"), job.table("env")):
         env |= reader.environment(table, inside)

@@ -21,6 +21,8 @@ _VALUE_FOLLOWS = re.compile(r"--(?:nnodes|node[-_]rank|master[-_](?:addr|port)|r
 _RANKS = {"accelerate", "deepspeed", "mpirun", "mpiexec", "horovodrun", "composer", "colossalai", "srun"}
 _COUNTS = re.compile(r"--(?:num[-_]processes|num[-_]gpus|nproc(?:[-_]per[-_]node)?|n?np|gpus)(?:=(\d+))?|-np?")
 _TESTERS = {"cargo", "go", "npm", "bazel", "bun", "yarn", "pnpm"}
+# What starts a job on other machines, and waits for it.
+_ELSEWHERE = {("modal", "run"), ("torchx", "run"), ("sky", "launch"), ("sky", "exec")}
 _SIMPLE = {"exec", "time", "command", "sudo", "nohup", "nice", "unbuffer", "xvfb-run", "ionice"}
 _PROJECTS = {"uv", "poetry", "pixi", "pdm", "hatch", "pipenv", "rye", "conda", "mamba", "micromamba"}
 # fmt: off
@@ -60,11 +62,13 @@ def _after_options(words: tuple[str, ...], valued: set[str] | None = None, stop:
     return words
 
 
-def launched(base: Entry, words: tuple[str, ...], tests: list[str]) -> Entry | None:
-    """The entry of a launcher of ranks, or of another language's tests; None for anything else.
+def launched(base: Entry, words: tuple[str, ...], tests: list[str], *, is_meant: bool) -> Entry | None:
+    """The entry of a launcher of ranks, of another language's tests, or of what runs elsewhere; else None.
 
-    ``tests`` are the test files among ``words``.
+    ``tests`` are the test files among ``words``; ``is_meant`` says that the step speaks of tests.
     """
+    if is_meant and words[:2] in _ELSEWHERE:
+        return replace(base, command=words, name=slug("-".join(words)))
     if (words[0] in _TESTERS and words[1:2] == ("test",)) or words[0] == "ctest":
         return replace(base, command=words, name=slug("-".join(words)))
     if words[0] not in _RANKS or not tests:

@@ -34,5 +34,5 @@ def runners(job: Table, context: Context) -> tuple[tuple[str, ...], tuple[str, .
     for label in value:
         if isinstance(label, Text) and label:
             text, open_ = substitute(label, context)
-            (unknown if open_ else known).append(str(text))
+            (unknown if open_ or "$" in text else known).append(str(text))
     return tuple(known), tuple(unknown)

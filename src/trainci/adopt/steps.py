@@ -53,6 +53,7 @@ class StepReader:
     unknown: dict[str, str] = field(default_factory=dict)
     unread: dict[Note, None] = field(default_factory=dict)
     row: Table | None = None
+    written: dict[str, str] = field(default_factory=dict)
 
     def note(self, text: str, line: int, *, left: bool = True) -> None:
         """Say something about a line, once."""
@@ -145,11 +146,23 @@ class StepReader:
             self.detects_changes = True
             return
         script = Text(_OF_MATRIX.sub("\ue000\\1\ue001", script), script.line)
+        before = dict(self.written)
+        known = {**known, **before}
         for command in commands(script, run.line, {**self.unknown, **known}, self.tree.within(folder)):
+            if command.redirected.strip("\"'${}") == "GITHUB_ENV":
+                self._write(command)
             for outer, given in self._uncontained(command, script, run.line, known):
                 for part in unfolded(self._here(outer), known, self.tree):
-                    made = replace(part, env=tuple({**own, **dict(part.env)}.items()))
+                    made = replace(part, env=tuple({**before, **own, **dict(part.env)}.items()))
                     self._read(self._here(made), step, given)
+
+    def _write(self, command: Command) -> None:
+        """Keep what ``echo NAME=VALUE >> $GITHUB_ENV`` gives the steps after this one."""
+        for name, is_set, value in (word.partition("=") for word in command.words[1:]):
+            if is_set and _VARIABLE.fullmatch(name) and not command.open and "${{" not in value:
+                self.written[name] = value
+            elif is_set:
+                self.note(f"{name}: known in a run only", command.line)
 
     def _here(self, command: Command) -> Command:
         """The command with the folder and the files of this repository, however the job's machine calls them."""

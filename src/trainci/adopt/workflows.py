@@ -89,7 +89,8 @@ def _suites_of(
             yield Suite(name=name, notes=tuple(reader.unread))
         for suite in suites:
             # The only job of a workflow is what its caller calls it.
-            own = name if len(around.table("jobs")) == 1 or inner is job else f"{name}-{inner_name}"
+            is_only = inner_name == name or len(around.table("jobs")) == 1
+            own = name if is_only else f"{name}-{inner_name}"
             suite = replace(suite, name=suite.name.replace(inner_name, own, 1), job=own if suite.job else "")
             suite = replace(suite, place=Place(file, job.line), notes=(*reader.notes, *reader.unread))
             if not suite.image and (image := _machine_image(job, jobs, around)):
