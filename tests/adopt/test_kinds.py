@@ -169,7 +169,7 @@ def test_a_script_that_starts_tests_is_a_test_wherever_it_is(line: str) -> None:
 
 
 def test_a_job_that_other_machines_run_is_a_command_where_its_step_speaks_of_tests() -> None:
-    steps = "    steps:\n      - {name: Run tests, run: modal run -m ci.e2e}\n      - {run: modal run -m ci.clean}\n"
+    steps = "    steps:\n      - {name: tests, run: modal run -m ci.e2e}\n      - {run: modal run -m ci.clean}\n"
     made = _suites({".github/workflows/ci.yml": f"on: push\njobs:\n  job:\n    runs-on: 8-gpu\n{steps}"})
     assert [entry["command"] for entry in made["job"]["tests"]] == [["modal", "run", "-m", "ci.e2e"]]
 
