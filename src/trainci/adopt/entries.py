@@ -242,9 +242,13 @@ def _runs_test(script: str, step: str, command: Command, tree: Tree, *, begun: b
         return False
     if _is_test_file(joined(command.folder, script)):
         return True
-    if "test_utils" in joined(command.folder, script).split("/")[:-1]:
+    if not {"test_utils", "tools"}.isdisjoint(joined(command.folder, script).split("/")[:-1]):
         return False
-    if not _PREPARES.search(script) and _STARTS_TESTS.search(tree.read(joined(command.folder, script))):
+    if (
+        script.endswith(".sh")
+        and not _PREPARES.search(script)
+        and _STARTS_TESTS.search(tree.read(joined(command.folder, script)))
+    ):
         return True
     is_meant = begun or _says_test(step)
     return is_meant and not _PREPARES.search(f"{step} {script}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -34,9 +36,21 @@ def command(check: bool) -> int:
         if one.drifted:
             render.write(root, one)
         click.echo(f"{'wrote' if one.drifted else 'unchanged'} {one.path}")
-    if any("TRAINCI:" in one.text for one in rendered) and (sentence := requirement.warning(_requirement(root))):
-        click.echo(f"trainci: {printable(sentence)}", err=True)
+    if any("TRAINCI:" in one.text for one in rendered):
+        for sentence in _about_requirement(_requirement(root), is_new=bool(drifted)):
+            click.echo(f"trainci: {printable(sentence)}", err=True)
     return EXIT_OK
+
+
+def _about_requirement(said: str, *, is_new: bool) -> Iterator[str]:
+    """What there is to say of what the jobs install; ``said`` is what trainci.toml asks for, if anything."""
+    if not said and is_new:
+        yield (
+            f"the jobs install {requirement.installed()}, the trainci that wrote them. "
+            "`[workflow] trainci` in trainci.toml asks for another."
+        )
+    if doubt := requirement.warning(said or requirement.installed()):
+        yield doubt
 
 
 def render_workflows(root: Path) -> list[render.Rendered]:
@@ -45,7 +59,7 @@ def render_workflows(root: Path) -> list[render.Rendered]:
 
 
 def _requirement(root: Path) -> str:
-    """What the jobs install as trainci; nothing where no trainci.toml says."""
+    """What trainci.toml wants the jobs to install as trainci; nothing where it does not say."""
     try:
         return config.load(root).workflow.trainci
     except UsageError:
@@ -65,7 +79,10 @@ def _root(start: Path) -> Path:
 
 def _context() -> jobs.Context:
     repository = open_repository()
-    return jobs.context(repository.project, lambda suite: repository.select(Request((suite.name,))))
+    project = repository.project
+    if not project.workflow.trainci:
+        project = replace(project, workflow=replace(project.workflow, trainci=requirement.installed()))
+    return jobs.context(project, lambda suite: repository.select(Request((suite.name,))))
 
 
 def _names(rendered: list[render.Rendered]) -> str:

@@ -211,7 +211,9 @@ class WorkflowTable(Table):
 
     runs_on: RunsOn = Field(["self-hosted"], description="Labels of the runners that run the labelled suites.")
     trainci: Argument = Field(
-        "trainci", min_length=1, description="What pip installs as trainci in each job, such as trainci==0.1.0."
+        "",
+        min_length=1,
+        description="What pip installs as trainci in each job; its writer's version.",
     )
     lock_dir: Annotated[Argument, Field(pattern=r"^/[^:]+$")] = Field(
         "/dev/shm/trainci", description="The hosts' lease directory, mounted into every container."

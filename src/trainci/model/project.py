@@ -71,11 +71,12 @@ def job_ids(suite: str, changed: bool, job: str = "") -> tuple[str, ...]:
 class Workflow:
     """What only the generated workflow needs to know.
 
-    ``trainci`` is the requirement that pip installs in each job, ``lock_dir`` the lease directory of the hosts,
-    ``mounts`` what else a container sees of its host (``/host:/container``); ``queue`` is in seconds.
+    ``trainci`` is the requirement that pip installs in each job (empty: that of the trainci that writes it),
+    ``lock_dir`` the lease directory of the hosts, ``mounts`` what else a container sees of its host
+    (``/host:/container``); ``queue`` is in seconds.
     """
 
-    trainci: str = "trainci"
+    trainci: str = ""
     lock_dir: str = "/dev/shm/trainci"
     mounts: tuple[str, ...] = ()
     container_options: str = ""

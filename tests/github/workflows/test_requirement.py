@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from trainci.github.workflows.requirement import _warning
+from trainci.github.workflows.requirement import _pinned, _warning, installed
 
 _FOLDER = json.dumps({"url": "file:///src/trainci", "dir_info": {"editable": True}})
 _CLONE = json.dumps({"url": "https://example.org/trainci", "vcs_info": {"vcs": "git", "commit_id": "abc"}})
@@ -30,12 +30,25 @@ def test_what_pip_wrote_down_may_be_anything(written):
     assert "\n" not in _warning("trainci", written)
 
 
+def test_without_a_wish_the_jobs_install_what_is_installed_here():
+    assert _pinned("1.2.3", None) == "trainci==1.2.3"
+    assert _pinned("1.2.3", _FOLDER) == "trainci==1.2.3"
+    assert _pinned("1.2.3", _CLONE) == "trainci @ git+https://example.org/trainci@abc"
+    for written in ("", "[", "[]", "{}", '{"url": 3}'):
+        assert _pinned("1.2.3", written) == "trainci==1.2.3"
+
+
 def test_generate_warns_and_writes(repository):
     repository.write("tests/test_a.py", "NUM_GPUS = 0\n\n\nif __name__ == '__main__':\n    print(1)\n")
     repository.write(".github/workflows/pr-test.yml.j2", '<% extends "trainci/pr-test.yml.j2" %>\n')
     repository.write("trainci.toml", '[suites.a]\ntests = ["tests/test_a.py"]\n')
     said = repository.trainci("generate")
     assert (said.code, said.out) == (0, "wrote .github/workflows/pr-test.yml\n")
-    assert "trainci: the jobs install trainci from an index" in said.err
+    assert f"trainci: the jobs install {installed()}, the trainci that wrote them" in said.err
+    assert f"trainci: the jobs install {installed()} from an index" in said.err
+    workflow = (repository.root / ".github/workflows/pr-test.yml").read_text()
+    assert f'TRAINCI: "{installed()}"' in workflow
+    assert 'TRAINCI: "trainci"' not in workflow
+    assert "wrote them" not in repository.trainci("generate").err
     repository.write("trainci.toml", '[suites.a]\ntests = ["tests/test_a.py"]\n[workflow]\ntrainci = "."\n')
     assert repository.trainci("generate").err == ""

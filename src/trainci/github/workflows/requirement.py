@@ -1,4 +1,4 @@
-"""Whether a job can install trainci by the name that the workflow gives to pip."""
+"""What a job gives to pip for trainci, and whether it can be had by that name."""
 
 from __future__ import annotations
 
@@ -9,6 +9,21 @@ from typing import Any
 
 # A name with or without versions, which pip looks up in an index.
 _BY_NAME = re.compile(r"\s*trainci\s*(\[[^]]*\])?\s*([=<>!~].*)?", re.IGNORECASE)
+
+
+def installed() -> str:
+    """The requirement of this very trainci: its version, or the commit or file that it came from."""
+    try:
+        own = metadata.distribution("trainci")
+    except metadata.PackageNotFoundError:
+        return "trainci"
+    return _pinned(own.version, own.read_text("direct_url.json"))
+
+
+def _pinned(version: str, written: str | None) -> str:
+    source = _source(written)
+    address = _address(source)
+    return f"trainci @ {address}" if address else f"trainci=={version}"
 
 
 def warning(requirement: str) -> str:
@@ -26,16 +41,20 @@ def warning(requirement: str) -> str:
 def _warning(requirement: str, written: str | None) -> str:
     if written is None or not _BY_NAME.fullmatch(requirement):
         return ""
-    try:
-        source = json.loads(written)
-    except ValueError:
-        return ""
-    address = _address(source) if isinstance(source, dict) else ""
+    address = _address(_source(written))
     instead = f"trainci @ {address}" if address else "trainci @ git+https://…@COMMIT"
     return (
         f"the jobs install {requirement} from an index, and this trainci did not come from one, so they may find "
         f'none or another one. Write `[workflow] trainci = "{instead}"`.'
     )
+
+
+def _source(written: str | None) -> dict[str, Any]:
+    try:
+        source = json.loads(written or "")
+    except ValueError:
+        return {}
+    return source if isinstance(source, dict) else {}
 
 
 def _address(source: dict[str, Any]) -> str:
