@@ -159,7 +159,7 @@ def test_a_child_overrides_blocks_and_keeps_the_rest(case):
 def test_a_copy_of_the_whole_template_renders_to_the_same_text_as_before(case):
     """What trainci 0.1 wrote into repositories were copies of its template, which nobody has to touch."""
     folder = Path(__file__).with_name("templates")
-    case.write("trainci.toml", f'{COPIED}\n[workflow]\ntrainci = "trainci"\n')
+    case.write("trainci.toml", COPIED.replace("[workflow]", '[workflow]\ntrainci = "trainci"'))
     case.write(f"{FOLDER}/pr-test.yml.j2", (folder / "copied-whole.yml.j2").read_bytes())
     assert generated(case) == (folder / "copied-whole.yml").read_text()
 
