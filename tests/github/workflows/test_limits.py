@@ -1,0 +1,58 @@
+"""The documented limits of GitHub: what is beyond them starts no run there, and nobody is told.
+
+https://docs.github.com/actions/reference/limits: 500 KB (512,000 bytes) a workflow file, 256 jobs a matrix.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+from trainci.github.workflows import render
+from trainci.github.workflows.matrix import LARGEST_MATRIX
+
+_TEMPLATE = ".github/workflows/pr-test.yml.j2"
+_OTHER = ".github/workflows/pr-test-more.yml.j2"
+_EXTENDS = '<% extends "trainci/pr-test.yml.j2" %>\n'
+
+
+def _with_suites(repository: Any, number: int, tests: int = 1) -> None:
+    repository.write("tests/test_a.py", "NUM_GPUS = 0\n\n\nif __name__ == '__main__':\n    print(1)\n")
+    entries = ", ".join(f'{{ path = "tests/test_a.py", args = ["{one}"] }}' for one in range(tests))
+    suites = "".join(f"[suites.suite-{one}]\ntests = [{entries}]\n" for one in range(number))
+    repository.write("trainci.toml", suites)
+
+
+def _jobs(repository: Any, template: str) -> set[str]:
+    text = (repository.root / template.removesuffix(".j2")).read_text()
+    assert len(text.encode()) <= render.LARGEST_FILE
+    return {name for name in yaml.safe_load(text)["jobs"] if re.fullmatch(r"e2e-test-suite-\d+", name)}
+
+
+def test_a_workflow_beyond_githubs_size_is_refused_with_the_way_to_two_which_works(repository: Any) -> None:
+    _with_suites(repository, 130)
+    repository.write(_TEMPLATE, _EXTENDS)
+    said = repository.trainci("generate")
+    assert said.code == 2
+    assert re.search(
+        r"pr-test\.yml\.j2:1: gives [\d,]+ bytes, and GitHub starts no run .* beyond 512,000", said.err
+    )
+    assert not (repository.root / ".github/workflows/pr-test.yml").exists()
+    here, there = re.findall(r"`(<% set jobs = .*? %>)`", said.err)
+    repository.write(_TEMPLATE, f"{here}\n{_EXTENDS}")
+    repository.write(_OTHER, f"{there}\n{_EXTENDS}")
+    assert repository.trainci("generate").code == 0
+    first, second = _jobs(repository, _TEMPLATE), _jobs(repository, _OTHER)
+    assert (len(first), len(second), len(first | second)) == (65, 65, 130)
+
+
+def test_more_tests_than_a_matrix_may_have_share_its_jobs(repository: Any) -> None:
+    _with_suites(repository, 1, tests=300)
+    repository.write(_TEMPLATE, _EXTENDS)
+    assert repository.trainci("generate").code == 0
+    workflow = yaml.safe_load((repository.root / ".github/workflows/pr-test.yml").read_text())
+    rows = workflow["jobs"]["e2e-test-suite-0"]["strategy"]["matrix"]["include"]
+    assert len(rows) <= LARGEST_MATRIX
+    assert sum(len(row["test_id"].splitlines()) for row in rows) == 300
