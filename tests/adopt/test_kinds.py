@@ -578,3 +578,12 @@ def test_a_variable_that_only_that_ci_sets_is_left_and_never_empty(file: str, te
     (note,) = _left({file: text})
     assert note.text.startswith(f"{name} is known to ")
     assert "t" not in _suites({file: text})
+
+
+def test_what_is_for_a_few_pull_requests_starts_when_what_it_names_changes() -> None:
+    head = "on: pull_request\njobs:\n  job:\n    if: contains(github.event.pull_request.title, '[release]')\n"
+    steps = "    steps: [{run: bash build.sh}, {run: pytest tests/test_a.py}]\n"
+    files = {".github/workflows/ci.yml": head + steps, "build.sh": "make\n"}
+    suite = _suites(files)["job"]
+    assert (suite["always"], suite["paths"]) == (True, ["build.sh", "tests/test_a.py", ".github/workflows/ci.yml"])
+    assert any("[release]" in note.text for note in _left(files))

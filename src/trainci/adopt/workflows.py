@@ -95,7 +95,7 @@ def _suites_of(
             suite = replace(suite, place=Place(file, job.line), notes=(*reader.notes, *reader.unread))
             if not suite.image and (image := _machine_image(job, jobs, around)):
                 suite = replace(suite, image=image)
-            suite = _when(suite, triggers, job, file)
+            suite = _when(suite, triggers, job, file, tree)
             if reader.detects_changes and not suite.tests:
                 yield Suite(name, label=suite.label, select="changed", branches=suite.branches, place=suite.place)
                 continue
@@ -184,7 +184,7 @@ def _triggers(on: Value | None) -> Table:
     return on or Table()
 
 
-def _when(suite: Suite, triggers: Table, job: Table, file: str) -> Suite:
+def _when(suite: Suite, triggers: Table, job: Table, file: str, tree: Tree) -> Suite:
     """The suite with its label, and what of changes and branches starts it."""
     condition = read_condition(job.text("if"))
     event = triggers.table("pull_request") or triggers.table("pull_request_target") or triggers.table("push")
@@ -196,6 +196,11 @@ def _when(suite: Suite, triggers: Table, job: Table, file: str) -> Suite:
     if again:
         text = f"paths takes in again what its `!` took out, which paths_ignore does not: {', '.join(again)}"
         notes.append(Note(text, Place(file, event.line)))
+    if is_started and not paths and "github.event." in condition.rest:
+        # Else every pull request would start what is for a few of them.
+        paths = [*_named_files(suite, tree), file]
+        text = "here it starts when what it names changes, or by its label"
+        notes.append(Note(text, Place(file, job.text("if").line or job.line), left=False))
     if len(crons) > 1:
         notes.append(Note(f"more times to run: {', '.join(crons[1:])}", Place(file, triggers.line)))
     return replace(
@@ -209,6 +214,14 @@ def _when(suite: Suite, triggers: Table, job: Table, file: str) -> Suite:
         schedule=str(crons[0]) if crons else "",
         notes=tuple(notes),
     )
+
+
+def _named_files(suite: Suite, tree: Tree) -> list[str]:
+    """The files of the repository that a suite's commands name."""
+    lines = [*suite.setup, suite.install]
+    lines += [" ".join((entry.path, *entry.command, *entry.args)) for entry in suite.tests]
+    words = [word.strip("\"'") for line in lines for word in re.split(r"[\s;&|=]+", line)]
+    return list(dict.fromkeys(word for word in words if tree.is_file(word)))
 
 
 def _condition_notes(condition: Condition, place: Place) -> Iterator[Note]:

@@ -10,8 +10,11 @@ from typing import Any
 
 import yaml
 
-from trainci.github.workflows import render
+from trainci.github.workflows import matrix, render
 from trainci.github.workflows.matrix import LARGEST_MATRIX
+from trainci.model.project import Suite
+from trainci.model.selection import Selected, Selection
+from trainci.model.tests import Test
 
 _TEMPLATE = ".github/workflows/pr-test.yml.j2"
 _OTHER = ".github/workflows/pr-test-more.yml.j2"
@@ -56,3 +59,14 @@ def test_more_tests_than_a_matrix_may_have_share_its_jobs(repository: Any) -> No
     rows = workflow["jobs"]["e2e-test-suite-0"]["strategy"]["matrix"]["include"]
     assert len(rows) <= LARGEST_MATRIX
     assert sum(len(row["test_id"].splitlines()) for row in rows) == 300
+
+
+def test_jobs_are_spread_by_the_time_that_a_test_registers_and_else_by_its_limit() -> None:
+    tests = [Test(name, name, timeout=100, expected=seconds) for name, seconds in (("a", 90), ("b", 40), ("c", 50))]
+    selection = Selection(tuple(Selected(test, "") for test in tests))
+    suite = Suite("s", "l", shards=2)
+    rows = [set(row["test_id"].split()) for row in matrix.entries(selection, 0, suite)]
+    assert rows == [{"a"}, {"b", "c"}]
+    # What was measured comes before what somebody thought.
+    rows = [set(row["test_id"].split()) for row in matrix.entries(selection, 0, suite, {"b": 300.0})]
+    assert rows == [{"b"}, {"a", "c"}]

@@ -28,8 +28,8 @@ def entries(
 
     What was refused has a place too: its job says why, and is red. ``queue`` (seconds) is added to each job's
     time limit, for the wait in the host's queue and the installation. ``expected`` maps ids to seconds, by which
-    the tests are spread; their time limit where there is none. With ``varies`` each job has the Python and the
-    script that install what its tests need.
+    the tests are spread; else what a test registers as its time, else its time limit. With ``varies`` each job has
+    the Python and the script that install what its tests need.
     """
     tests = [item.test for item in selection.tests]
     tests += [Test(refused.test_id, "", timeout=60) for refused in selection.refused]
@@ -57,10 +57,14 @@ def _shards(tests: Sequence[Test], count: int, expected: Mapping[str, float]) ->
     """``count`` lists that should take equally long: the longest test first, each to the list with least to do."""
     shards: list[list[Test]] = [[] for _ in range(count)]
     seconds = [0.0] * count
-    for test in sorted(tests, key=lambda test: -expected.get(test.id, test.timeout)):
+
+    def length(test: Test) -> float:
+        return expected.get(test.id, test.timeout if test.expected is None else test.expected)
+
+    for test in sorted(tests, key=length, reverse=True):
         least = seconds.index(min(seconds))
         shards[least].append(test)
-        seconds[least] += expected.get(test.id, test.timeout)
+        seconds[least] += length(test)
     return shards
 
 
