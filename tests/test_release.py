@@ -25,7 +25,7 @@ LEANS = [
     "tests/commands/test_completion.py",
     "tests/commands/test_run.py",
     "tests/github/workflows/test_steps.py",
-    "tests/host",
+    "tests/host/test_devices.py",
     "tests/reports/test_junit.py",
 ]
 
