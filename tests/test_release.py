@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 import tomli
+from junitparser import JUnitXml
+from support import wait_until
 
 from trainci import __version__
+from trainci.lease.store.directory import FORMAT
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
@@ -126,3 +129,81 @@ def test_a_tool_of_its_own_runs_a_projects_tests_on_the_projects_own_python(dist
     said = run(tmp_path / "bin/trainci", "run", "tests/test_a.py", "-v", cwd=repository.root, env=places)
     assert f"ran on {repository.root}/.venv" in said
     assert "1 passed" in said
+
+
+WAITS = """NUM_GPUS = 1
+if __name__ == "__main__":
+    import os, pathlib, time
+    pathlib.Path(__file__).with_suffix(".begun").touch()
+    while not pathlib.Path("go").exists():
+        time.sleep(0.05)
+    assert os.environ["TRAINCI_DEVICES"]
+"""
+
+
+class Installed:
+    """An environment with the wheel in it, from which it can be taken away while it runs."""
+
+    def __init__(self, folder: Path, wheel: Path) -> None:
+        self._bin = folder / "venv/bin"
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("TRAINCI_", "GITHUB_"))},
+            "TRAINCI_LOCK_DIR": str(folder / "locks"),
+        }
+        run(BIN / "uv", "venv", "--python", sys.executable, folder / "venv")
+        run(BIN / "uv", "pip", "install", "--python", self._bin / "python", wheel)
+
+    def start(self, directory: Path, *arguments: object) -> subprocess.Popen[str]:
+        words = [str(self._bin / "trainci"), *map(str, arguments)]
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        return subprocess.Popen(words, cwd=directory, env=self.environment, text=True, **streams)
+
+    def uninstall(self) -> None:
+        run(BIN / "uv", "pip", "uninstall", "--python", self._bin / "python", "trainci")
+
+
+@pytest.fixture
+def installed(dist, tmp_path):
+    (wheel,) = dist.glob("*.whl")
+    return Installed(tmp_path, wheel)
+
+
+@pytest.mark.slow
+def test_an_uninstall_under_a_run_does_not_touch_it(installed, repository):
+    """Two tests want one device: the second starts once nothing of the package is there any more."""
+    repository.write("trainci.toml", "[project]\n")
+    for name in ("a", "b"):
+        repository.write(f"tests/test_{name}.py", WAITS)
+    running = installed.start(repository.root, "run", "tests", "--devices", "cpu:1", "--junit", "report.xml")
+    wait_until(lambda: list(repository.root.glob("tests/*.begun")), "the first test runs")
+    installed.uninstall()
+    (repository.root / "go").touch()
+    said, _ = running.communicate(timeout=120)
+    assert running.returncode == 0, said
+    assert "2 passed" in said
+    assert "Traceback" not in said
+    assert sum(suite.tests for suite in JUnitXml.fromfile(str(repository.root / "report.xml"))) == 2
+
+
+@pytest.mark.slow
+def test_an_uninstall_under_leases_does_not_touch_them(installed, tmp_path):
+    lease = ("lease", "--virtual", 1, "--", "sh", "-c")
+    holder = installed.start(tmp_path, *lease, "touch held; while [ ! -e go ]; do sleep 0.05; done")
+    wait_until((tmp_path / "held").exists, "it holds")
+    waiter = installed.start(tmp_path, *lease, "echo mine")
+    wait_until(lambda: list((tmp_path / "locks/tickets").glob("*.fifo")), "it waits")
+    installed.uninstall()
+    (tmp_path / "go").touch()
+    assert holder.wait(60) == 0
+    said, _ = waiter.communicate(timeout=60)
+    assert (waiter.returncode, said.splitlines()[-1]) == (0, "mine"), said
+
+
+def test_a_directory_of_another_version_is_refused_in_a_sentence_that_names_both_and_the_way(repository, tmp_path):
+    (tmp_path / "locks").mkdir(mode=0o1777)
+    (tmp_path / "locks/format").write_text(f"{FORMAT + 1}\n")
+    said = repository.trainci("lease", "--lock-dir", str(tmp_path / "locks"), "--virtual", "1", "--", "true")
+    assert said.code == 2
+    (line,) = said.err.splitlines()
+    assert f"is a lock directory of format '{FORMAT + 1}', this trainci knows format {FORMAT}" in line
+    assert "use the same version of trainci everywhere on this host" in line
