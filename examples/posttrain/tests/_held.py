@@ -18,6 +18,8 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 Row = dict[str, Any]
+Draw = tuple[int, Tensor]
+"""A token that was sampled, and the probabilities of all."""
 
 # float32 against float64: the largest gap that was seen, ten times over. In bfloat16, whose mantissa has 8 bits, a
 # token may go to another expert: there it is the mean gap, three times over.
@@ -55,6 +57,8 @@ class Held:
     sampled: bool = True
     """Its rollouts were sampled by its own policy, not made up."""
     replicas: int = 1
+    shards: int = 1
+    """In how many files the recorder writes one model."""
     group_size: int = 8
     problems: Sequence[Row] = ()
     replayed: bool = False
@@ -65,11 +69,14 @@ class Held:
     moved: bool = False
     """See ``_recorder.record_moved``."""
     _weights: dict[int, dict[str, Tensor]] = field(default_factory=dict)
+    _firsts: list[Draw] = field(default_factory=list)
+    """The first tokens of the last step's responses."""
 
     def assert_steps(self, count: int) -> None:
         """The first ``count`` steps, from the checkpoint on the disk."""
         torch.set_num_threads(1)
         self.policy = Network(self.model_path)
+        self.judge = Network(self.teacher) if self.teacher else None
         self.tokenizer = Tokenizer.from_file(str(self.model_path / "tokenizer.json"))
         self._weights[0] = self.policy.weights()
         self.adam = self._adam()
@@ -89,19 +96,20 @@ class Held:
         what = f"step {number}"
         if self.sampled:
             self._assert_sampled(samples, what)
-        if self.teacher:
-            self._assert_taught(samples, what)
+        if self.judge:
+            with torch.no_grad():
+                taught = _log_probs(self.judge, samples, 1.0)
+            found = [torch.tensor(sample["teacher_log_probs"]) for sample in samples]
+            self._near(found, taught, "log_probs", f"the teacher's log-probabilities of {what}")
         responses = [_response(sample, recorded) for sample in samples]
         if self.replayed:
-            after = torch.load(self.directory / f"policy-{number}.pt")["after"]
+            update = self._recorded("policy", number)
+            assert update, f"{what} did not train the policy"
+            after = update["after"]
             self._weights[number] = {name: after[name].double() for name in self._weights[0]}
             return
         self.policy.load(self._weights[number - 1])
-        outputs = self.policy.outputs(samples)
-        new = [
-            sampling.log_probs(output, sample["tokens"], sample["response_length"], self.temperature)
-            for output, sample in zip(outputs, samples, strict=True)
-        ]
+        new = _log_probs(self.policy, samples, self.temperature)
         self._near(
             _rows(recorded, samples, "own_log_probs", "log_probs"), new, "log_probs", f"log-probabilities of {what}"
         )
@@ -123,9 +131,9 @@ class Held:
             batch = replace(batch, old=old, old_values=before)
         if critic_file is not None:
             self._assert_critic(responses, values, batch, critic_file, row, what)
-        path = self.directory / f"policy-{number}.pt"
-        if path.exists():
-            self._assert_policy(samples, responses, new, batch, torch.load(path), row, number, what)
+        update = self._recorded("policy", number)
+        if update:
+            self._assert_policy(samples, responses, new, batch, update, row, number, what)
         else:
             assert "loss" not in row, f"{what} trained the policy, and its gradients were not recorded"
             self._weights[number] = self._weights[number - 1]
@@ -136,14 +144,22 @@ class Held:
         parts = [torch.load(file)["samples"] for file in files]
         if self.sampled:
             for ours, theirs in itertools.combinations(parts, 2):
-                pairs = list(zip(ours, theirs, strict=False))
-                alike = sum(_first_token(one) == _first_token(other) for one, other in pairs)
-                assert alike <= 0.9 * len(pairs), (
-                    f"two replicas sampled the same: {alike} of {len(pairs)} responses begin alike"
-                )
                 shared = {s["group_index"] for s in ours} & {s["group_index"] for s in theirs}
                 assert not shared, f"groups {shared} were sampled by two replicas"
         return [sample for part in parts for sample in part]
+
+    def _recorded(self, whose: str, number: int) -> Row | None:
+        """The update of a step, put together from the shards of its ranks; None: there was none."""
+        parts = [torch.load(file) for file in sorted(self.directory.glob(f"{whose}-{number}-rank-*.pt"))]
+        assert len(parts) in (0, self.shards), (
+            f"{len(parts)} of {self.shards} ranks took step {number} of the {whose}"
+        )
+        if len(parts) < 2:
+            return parts[0] if parts else None
+        return {
+            kind: {name: torch.cat([part[kind][name] for part in parts]) for name in tensors}
+            for kind, tensors in parts[0].items()
+        }
 
     def _data(self, number: int) -> dict[int, Row]:
         """By the sample's index; ranks of one replica must have the same."""
@@ -164,6 +180,7 @@ class Held:
         surprise = variance = 0.0
         found: list[Tensor] = []
         expected: list[Tensor] = []
+        draws: dict[int, list[Draw]] = {}
         for version, ours in itertools.groupby(
             sorted(samples, key=lambda s: s["weights_version"]), key=lambda s: s["weights_version"]
         ):
@@ -189,6 +206,7 @@ class Held:
                 assert sample["status"] == status, f"a response that is {status} is called {sample['status']}"
                 every = torch.log_softmax(output[-length - 1 : -1] / self.temperature, dim=-1)
                 weights, every = every.exp(), every.clamp(min=-1e9)  # of what cannot be, 0 times minus infinity
+                draws[sample["index"]] = list(zip(sample["tokens"][-length:], weights, strict=True))
                 mean = (weights * every).sum(dim=-1)
                 surprise += float((log_probs - mean).sum())
                 variance += float((weights * (every - mean.unsqueeze(-1)) ** 2).sum())
@@ -198,17 +216,26 @@ class Held:
         assert abs(deviations) < 5, (
             f"the tokens of {what} do not follow their probabilities: off by {deviations:.1f} deviations"
         )
+        self._assert_independent([draws[sample["index"]] for sample in samples], what)
 
-    def _assert_taught(self, samples: list[Row], what: str) -> None:
-        """The teacher's log-probabilities are those of its checkpoint, at temperature 1."""
-        with torch.no_grad():
-            outputs = Network(self.teacher).outputs(samples)
-        expected = [
-            sampling.log_probs(output, sample["tokens"], sample["response_length"], 1.0)
-            for output, sample in zip(outputs, samples, strict=True)
-        ]
-        found = [torch.tensor(sample["teacher_log_probs"]) for sample in samples]
-        self._near(found, expected, "log_probs", f"the teacher's log-probabilities of {what}")
+    def _assert_independent(self, responses: list[list[Draw]], what: str) -> None:
+        """A token is no likelier where another place drew it: within five deviations."""
+        firsts = [response[0] for response in responses]
+        share = len(firsts) // self.replicas
+        pairs = {
+            "tokens side by side": [pair for response in responses for pair in itertools.pairwise(response)],
+            "samples side by side": list(itertools.pairwise(firsts)),
+            "two replicas": list(zip(firsts, firsts[share:], strict=False)),
+            "two steps": list(zip(self._firsts, firsts, strict=False)),
+        }
+        self._firsts = firsts
+        for whose, some in pairs.items():
+            chances = [float(weights[token]) for (token, _), (_, weights) in some]
+            alike = sum(one == other for (one, _), (other, _) in some)
+            deviation = math.sqrt(sum(chance * (1 - chance) for chance in chances))
+            assert abs(alike - sum(chances)) <= 5 * deviation, (
+                f"{whose} drew the same token {alike} times of {len(some)} in {what}: by chance {sum(chances):.0f}"
+            )
 
     def _assert_routed(self, samples: list[Row], what: str) -> None:
         """Tokens went to the experts that the reference's routers choose; rounding may decide between two."""
@@ -254,10 +281,9 @@ class Held:
     def _values(
         self, samples: list[Row], recorded: dict[int, Row], number: int, what: str
     ) -> tuple[list[Tensor], Row | None]:
-        path = self.directory / f"critic-{number}.pt"
-        if not path.exists():
+        file = self._recorded("critic", number)
+        if file is None:
             return [], None
-        file = torch.load(path)
         if self.critic is None:
             self.critic = Network(self.model_path, file["before"]["lm_head.weight"])
             self.critic_adam = self._adam()
@@ -391,8 +417,12 @@ def _assert_one_direction(found: dict[str, Tensor], expected: dict[str, Tensor],
         assert 0.9 < length < 1.1, f"the {kind} of {whose} are {length:.3f} times as long as they should be"
 
 
-def _first_token(sample: Row) -> int:
-    return int(sample["tokens"][-sample["response_length"]])
+def _log_probs(network: Network, samples: Sequence[Row], temperature: float) -> list[Tensor]:
+    """Of the tokens of each response."""
+    return [
+        sampling.log_probs(output, sample["tokens"], sample["response_length"], temperature)
+        for output, sample in zip(network.outputs(samples), samples, strict=True)
+    ]
 
 
 def _rows(recorded: dict[int, Row], samples: Sequence[Row], *names: str) -> list[Tensor]:
@@ -454,6 +484,7 @@ def assert_held(
         group_size=config.samples_per_prompt,
         problems=[json.loads(line) for line in config.data_path.read_text().splitlines()],
         sampled=config.load_rollout is None,
+        shards=ranks if config.backend == "fsdp" else 1,
         replicas=ranks // (config.tensor_parallel * config.pipeline_parallel * config.context_parallel),
         replayed=config.routing_replay,
         teacher=teacher,

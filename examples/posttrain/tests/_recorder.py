@@ -67,7 +67,9 @@ def record_step(args: Any, rollout_id: int, step_id: int, model: Any, optimizer:
         answer = take_step(*arguments)
         after = whole(args, model[0], gradients=False, critic=critic)
         name = "critic" if critic else "policy"
-        _write(f"{name}-{step}", {"before": before, "gradients": gradients, "after": after}, leader=True)
+        if args.backend == "fsdp" or dist.get_rank() == 0:
+            update = {"before": before, "gradients": gradients, "after": after}
+            _write(f"{name}-{step}-rank-{dist.get_rank()}", update)
         return answer
 
     optimizer.step = recorded_step
@@ -77,14 +79,14 @@ def _last_step() -> int:
     return int(os.environ["RECORD_STEPS"])
 
 
-def _write(name: str, what: Mapping[str, Any], *, leader: bool = False) -> None:
-    if not leader or dist.get_rank() == 0:
-        torch.save(what, Path(os.environ["RECORD_DIRECTORY"]) / f"{name}.pt")
+def _write(name: str, what: Mapping[str, Any]) -> None:
+    torch.save(what, Path(os.environ["RECORD_DIRECTORY"]) / f"{name}.pt")
 
 
 def _fsdp(args: Any, model: torch.nn.Module, *, gradients: bool, critic: bool) -> dict[str, Tensor]:  # noqa: ARG001
+    """This rank's shard: with messages between the ranks, a rank that takes no step would let the others wait."""
     return {
-        name: (value.grad if gradients else value).detach().full_tensor().float().cpu()
+        name: (value.grad if gradients else value).detach().to_local().float().cpu().clone()
         for name, value in model.named_parameters()
         if not gradients or value.grad is not None
     }
