@@ -21,8 +21,9 @@ CKPT_MEGATRON = "tests/test_ckpt.py --backend megatron"
 KILLED = "tests/test_ckpt_killed.py"
 POINTER = "tests/test_ckpt_pointer.py"
 RULES = "tests/test_rules.py"
-_HOOKS = "unit_tests/test_hooks.py::test_"
-HOOKS = f"tests/test_units.py {_HOOKS}every_hook_is_called_and_its_answer_is_used {_HOOKS}hooks_have_other_forms"
+HOOKS = "tests/test_units.py -x unit_tests/test_hooks.py"
+TEACHER = "tests/test_units.py -x unit_tests/test_teacher.py"
+PICTURES = "tests/test_units.py -x unit_tests/test_vision.py"
 
 _M = "posttrain/backends/megatron"
 CLAIMS = {
@@ -36,8 +37,8 @@ CLAIMS = {
     "posttrain/trainer.py": [SHORT, ASYNC, CKPT],
     "posttrain/checkpoint.py": [POINTER, CKPT, KILLED],
     "posttrain/hooks.py": [RULES, HOOKS],
-    "posttrain/vision.py": [VISION, ALIGN],
-    "posttrain/metrics.py": [SHORT, CKPT],
+    "posttrain/vision.py": [VISION, PICTURES, ALIGN],
+    "posttrain/metrics.py": [SHORT, CKPT, KILLED],
     "posttrain/backends/fsdp.py": [REFERENCE, SHORT, VISION, CKPT],
     f"{_M}/attention.py": [MEGATRON, LAYOUTS],
     f"{_M}/backend.py": [MEGATRON, EXPERTS, LAYOUTS],
@@ -56,8 +57,8 @@ CLAIMS = {
     "posttrain/rollout/fully_async.py": [HOOKS],
     "posttrain/rollout/fp8.py": [FP8],
     "posttrain/rollout/saved.py": [DEBUG, HOOKS],
-    "posttrain/rollout/distillation.py": [OPD],
-    "posttrain/rollout/teacher.py": [OPD],
+    "posttrain/rollout/distillation.py": [OPD, TEACHER],
+    "posttrain/rollout/teacher.py": [OPD, TEACHER],
     "posttrain/task/reward.py": [RULES],
     "posttrain/task/data_source.py": [SHORT, CKPT],
 }

@@ -43,7 +43,7 @@ def mutants(source: str) -> Iterator[Mutant]:
 
 
 def _words(tree: ast.AST) -> Iterator[ast.AST]:
-    """What is said and not computed: annotations, messages, docstrings, imports, defaults of the command line."""
+    """What is said and not computed: annotations, messages, docstrings, imports; what zip asserts by ``strict``."""
     for node in ast.walk(tree):
         parts: list[ast.AST | None] = []
         if isinstance(node, ast.Raise | ast.Assert | ast.JoinedStr | ast.Import | ast.ImportFrom):
@@ -53,6 +53,8 @@ def _words(tree: ast.AST) -> Iterator[ast.AST]:
             parts += [argument.annotation for argument in node.args.kwonlyargs]
         elif isinstance(node, ast.AnnAssign):
             parts = [node.annotation]
+        elif isinstance(node, ast.keyword) and node.arg == "strict":
+            parts = [node.value]
         for part in parts:
             if part is not None:
                 yield from ast.walk(part)

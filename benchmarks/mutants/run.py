@@ -82,7 +82,8 @@ class Judge:
 
     @contextmanager
     def _copied(self) -> Iterator[Path]:
-        with tempfile.TemporaryDirectory(prefix="mutant-") as scratch:
+        # A rank that was killed may still be writing.
+        with tempfile.TemporaryDirectory(prefix="mutant-", ignore_cleanup_errors=True) as scratch:
             copy = Path(scratch) / "posttrain"
             shutil.copytree(self.example, copy, ignore=_LEFT_OUT)
             yield copy
@@ -97,6 +98,8 @@ class Judge:
 
     def _run(self, copy: Path, test: str, patience: float) -> tuple[str, str]:
         left = self.until - time.monotonic()
+        if left <= 0:
+            raise OutOfTime
         command, extra = _command(test)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TRAINCI_")}
         environment |= {**_ENVIRONMENT, "MASTER_PORT": str(next(_PORTS)), **extra}
@@ -105,7 +108,7 @@ class Judge:
                 command, cwd=copy, env=environment, stdout=errors, stderr=errors, start_new_session=True
             )
             try:
-                code = process.wait(max(0.0, min(patience, left)))
+                code = process.wait(min(patience, left))
             except subprocess.TimeoutExpired:
                 if left < patience:
                     raise OutOfTime from None

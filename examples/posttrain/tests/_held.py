@@ -29,11 +29,11 @@ TOLERANCES = {
 }
 GRADIENTS = 1e-3
 """In float32, of a parameter's largest gradient."""
-WEIGHTS = 0.02
+WEIGHTS = 0.002
 """In float32: how far a weight may move otherwise than Adam does, in learning rates."""
 COSINES = {"gradients": 0.99, "moves": 0.9}
 """In bfloat16, between what a run has and the reference, all parameters together; lengths agree to 10 %."""
-_FAR_FROM_NOTHING = 1e-3
+_FAR_FROM_NOTHING = 1e-2
 """Of a tensor's largest gradient: below, Adam's first steps are all sign, and rounding decides it."""
 
 
@@ -71,6 +71,7 @@ class Held:
     _weights: dict[int, dict[str, Tensor]] = field(default_factory=dict)
     _firsts: list[Draw] = field(default_factory=list)
     """The first tokens of the last step's responses."""
+    _prompts: list[tuple[str, str | None]] = field(default_factory=list)
 
     def assert_steps(self, count: int) -> None:
         """The first ``count`` steps, from the checkpoint on the disk."""
@@ -251,6 +252,9 @@ class Held:
 
     def _assert_prompts(self, samples: list[Row]) -> None:
         """Each group has one prompt of the data, whole, with its own answer; its text is that of its tokens."""
+        prompts = [(sample["prompt"], sample["image"]) for sample in samples]
+        assert prompts != self._prompts, "two steps have the same prompts"
+        self._prompts = prompts
         known = {(row["question"], row["answer"]) for row in self.problems}
         for _, group in itertools.groupby(samples, key=lambda s: s["group_index"]):
             members = list(group)
