@@ -398,6 +398,8 @@ def test_a_terminal_says_what_waits_for_how_many_devices():
     console(events.Queued(0.0, "b.py", 1, "l", 4))
     console(events.Waiting(6.0, "b.py", 1, BOTH, 2))
     assert "b.py 4 devices waits, 2 ahead in the host's queue" in painted(console)[1]
+    console(events.Waiting(6.0, "b.py", 1, BOTH, 2, "device 0, 1: held by train.py (user eve) since 23:34"))
+    assert painted(console)[2] == "   device 0, 1: held by train.py (user eve) since 23:34"
 
 
 def test_only_the_prefix_of_output_is_dim():

@@ -11,6 +11,7 @@ from browser.conftest import Page
 from browser.runs import made
 
 from trainci.history.runs import run_of
+from trainci.model.look import Sample
 from trainci.model.run import Attempt, Cause, Ending, Metric, Outcome, Result, Run, Verdict
 from trainci.model.tests import Test
 from trainci.reports.page import page
@@ -26,6 +27,16 @@ HOSTILE = [
 ]
 
 
+def sampled(run: Run, devices: int) -> list[Sample]:
+    """Eight hours of looks, one each five seconds."""
+    step = (run.ended_at - run.started_at) / 5760
+    return [
+        Sample(run.started_at + step * number, f"GPU-{device}", number * 7 % 101, (number % 60) << 30)
+        for number in range(5760)
+        for device in range(devices)
+    ]
+
+
 def written(root: Path, tests: int, devices: int, names: list[str] | None = None, log: str = "") -> Path:
     told = made(root, tests, devices, names or [])
     if log:
@@ -33,7 +44,7 @@ def written(root: Path, tests: int, devices: int, names: list[str] | None = None
     run = run_of(told)
     metrics = {run.results[0].test_id: [Metric("train/loss", float("nan"), 59, 1.0)]}
     file = root / "report.html"
-    file.write_bytes(page(run, slices(told), root, metrics, root))
+    file.write_bytes(page(run, slices(told), root, metrics, root, sampled(run, devices)))
     return file
 
 
@@ -56,6 +67,7 @@ def test_two_hundred_tests_on_eight_devices_take_300_kb_and_no_request_but_the_f
     assert opened.requests == [file.as_uri()] and opened.told == []
     assert opened.page.locator("article").count() == 20
     assert opened.page.locator(".timeline rect").count() >= 200
+    assert opened.page.locator(".timeline path.busy").count() == 8, "a curve a device"
     assert opened.page.locator("tbody tr").count() == 201, "each test, and a metric"
 
 

@@ -13,6 +13,7 @@ from trainci.config import find_root, load
 from trainci.errors import EXIT_OK, MachineError, UsageError
 from trainci.history import metric_files
 from trainci.history.runs import Told, find_run, read_run
+from trainci.history.samples import read_samples
 from trainci.host import files
 from trainci.model.run import Metric
 from trainci.paths import RunPaths, StatePaths, state_paths
@@ -26,7 +27,7 @@ from trainci.text import printable
 
 # Each form's file is called by the run's id and this; it makes the bytes of a file in the given folder.
 _FORMS: Mapping[str, tuple[str, Callable[[Told, Path], bytes]]] = {
-    "html": ("html", lambda told, folder: page(told.run, slices(told.events), told.root, _metrics(told), folder)),
+    "html": ("html", lambda told, folder: _page(told, folder)),
     "junit": ("xml", lambda told, _: junit(told.run, told.root)),
     "ctrf": ("ctrf.json", lambda told, _: ctrf(told.run, told.root)),
     "trace": ("trace.json", lambda told, _: trace(told.run, slices(told.events))),
@@ -73,6 +74,11 @@ def _state(name: str) -> StatePaths:
         if name and Path(name).is_dir():
             return StatePaths(Path.cwd())
         raise
+
+
+def _page(told: Told, folder: Path) -> bytes:
+    samples = tuple(read_samples(told.folder))
+    return page(told.run, slices(told.events), told.root, _metrics(told), folder, samples)
 
 
 def _metrics(told: Told) -> dict[str, list[Metric]]:

@@ -38,6 +38,7 @@ class _Row:
     since: float
     state: str = ""
     tail: bytes = b""
+    why: str = ""
 
 
 class LiveConsole(Console):
@@ -111,6 +112,7 @@ class LiveConsole(Console):
                 self._show_as(event, "waits for its devices")
             case events.Waiting():
                 self._show_as(event, f"waits, {event.ahead} ahead in the host's queue")
+                self._rows[event.test_id].why = event.why
             case events.Started():
                 self._show_as(event, "prepares" if event.phase is Phase.PREPARE else "")
             case events.Output() if row := self._rows.get(event.test_id):
@@ -137,7 +139,8 @@ class LiveConsole(Console):
         parts: list[Table | Text] = []
         for row in rows:
             parts.append(self._row(row, now))
-            parts += [_cut(Text(f"   {line}", style="dim")) for line in _last_lines(row.tail, most)]
+            lines = [printable(row.why)] if row.why else _last_lines(row.tail, most)
+            parts += [_cut(Text(f"   {line}", style="dim")) for line in lines]
         if room > _MOST_WAITING:
             parts += [_cut(Text(line)) for line in self._held_up(rows)]
         return Group(*parts, _cut(Text(self._footer(now))))

@@ -21,11 +21,12 @@ _NOT_STARTED = Verdict(Outcome.SKIPPED, "not started: the run ended before")
 
 @dataclass(frozen=True)
 class Told:
-    """What a run left: itself, and the events that tell of it. ``root`` is what its logs are relative to."""
+    """What a run left in ``folder``: itself, and the events that tell of it; its logs are relative to ``root``."""
 
     run: Run
     events: tuple[events.Control, ...]
     root: Path
+    folder: Path
 
 
 def find_run(state: StatePaths, name: str) -> Path:
@@ -63,7 +64,7 @@ def read_run(folder: Path) -> Told:
     if not (told and isinstance(told[0], events.RunStarted)):
         raise UsageError(f"{folder / EVENTS}: these are not the events of a run that this trainci knows.")
     root, told = _beside(folder.resolve(), told)
-    return Told(run_of(told, is_alive(folder / EVENTS)), told, root)
+    return Told(run_of(told, is_alive(folder / EVENTS)), told, root, folder)
 
 
 def _beside(folder: Path, told: tuple[events.Control, ...]) -> tuple[Path, tuple[events.Control, ...]]:

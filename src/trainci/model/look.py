@@ -78,6 +78,16 @@ class Usage:
 
 
 @dataclass(frozen=True)
+class Sample:
+    """The usage of a device at one moment of a run, a Unix time; see Usage."""
+
+    at: float
+    device: str
+    percent: int | None
+    memory: int
+
+
+@dataclass(frozen=True)
 class Look:
     """All processes of a job at one moment, those that started others before them."""
 

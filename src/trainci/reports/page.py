@@ -16,6 +16,7 @@ import jinja2
 from markupsafe import Markup
 
 from trainci import __version__
+from trainci.model.look import Sample
 from trainci.model.run import Metric, Outcome, Result, Run
 from trainci.reports import items_of, last_lines, telling_lines
 from trainci.reports.reason import is_red, particulars, reason, red
@@ -45,6 +46,7 @@ def page(
     root: Path,
     metrics: Mapping[str, Sequence[Metric]],
     links_from: Path | None = None,
+    samples: Sequence[Sample] = (),
 ) -> bytes:
     """The page of ``run``, whose slices are ``found`` and whose logs are below ``root``.
 
@@ -67,8 +69,9 @@ def page(
         style_hash=_hash(style),
         red=[_red(run, result, anchors[result.test_id], root, room, links_from) for result in shown],
         left_red=len(red(run)) - len(shown),
-        drawing=Markup(timeline(found, {result.test_id for result in red(run)})),
+        drawing=Markup(timeline(found, {result.test_id for result in red(run)}, samples)),
         spent=_spent(found),
+        most_memory=f"{max((one.memory for one in samples), default=0) / (1 << 30):.1f} GiB" if samples else "",
         bars=len(run.results) <= _MOST_BARS,
         rows=[_row(run, result, of_test.get(result.test_id, ()), anchors) for result in _ordered(run)],
         metrics=_metrics(metrics),

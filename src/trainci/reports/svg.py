@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator, Sequence, Set
 
+from trainci.model.look import Sample
 from trainci.reports.timeline import Doing, Slice, devices_of, waiting_counts
 from trainci.reports.words import duration
 from trainci.text import printable
@@ -14,19 +15,26 @@ _LABEL = 90
 _TRACK = 22
 _QUEUE = 36
 _AXIS = 18
+_CURVE = 20
+_POINTS = 200
 # Beyond this a slice is too narrow to be pointed at, and its title only costs bytes.
 _MOST_TITLED = 2000
 _TICKS = (0.1, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
 
 
-def timeline(found: Sequence[Slice], red: Set[str]) -> str:
-    """The drawing, empty where no device was held. ``red`` are the ids of the red tests."""
+def timeline(found: Sequence[Slice], red: Set[str], samples: Sequence[Sample] = ()) -> str:
+    """The drawing, empty where no device was held. ``red`` are the ids of the red tests.
+
+    With ``samples`` a curve below each track says how busy the device was, and a line how much memory was in use.
+    """
     devices = devices_of(found)
     if not devices:
         return ""
     begin, end = min(one.start for one in found), max(one.end for one in found)
     scale = _Scale(begin, max(end - begin, 1e-3))
-    height = _QUEUE + _TRACK * len(devices) + _AXIS
+    curves = _curves(samples, scale)
+    pitch = _TRACK + (_CURVE if curves else 0)
+    height = _QUEUE + pitch * len(devices) + _AXIS
     parts = [
         f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-labelledby="timeline-title" class="timeline">',
         '<title id="timeline-title">Which test held which device when, and how many tests waited</title>',
@@ -34,9 +42,11 @@ def timeline(found: Sequence[Slice], red: Set[str]) -> str:
         *_axis(scale, height),
     ]
     for row, device in enumerate(devices):
-        y = _QUEUE + row * _TRACK
+        y = _QUEUE + row * pitch
         parts.append(f'<text x="0" y="{y + 15}">{_short(device)}</text>')
-        parts.append(f'<path class="track" d="M{_LABEL} {y + _TRACK - 0.5}H{_WIDTH}"/>')
+        parts.append(f'<path class="track" d="M{_LABEL} {y + pitch - 0.5}H{_WIDTH}"/>')
+        if device in curves:
+            parts.append(f'<g transform="translate(0 {y + _TRACK})">{curves[device]}</g>')
         parts += _track([one for one in found if device in one.devices], y, scale, red, len(found))
     return "".join([*parts, "</svg>"])
 
@@ -63,6 +73,25 @@ def _track(held: Sequence[Slice], y: int, scale: _Scale, red: Set[str], slices_o
         again = f", attempt {one.attempt}" if one.attempt > 1 else ""
         title = html.escape(f"{printable(one.test_id)}{again}: {duration(one.end - one.start)}")
         yield f"{shape}><title>{title}</title></rect>"
+
+
+def _curves(samples: Sequence[Sample], scale: _Scale) -> dict[str, str]:
+    """For each device its curve, of at most _POINTS points, each the largest of its stretch of time."""
+    most = max((one.memory for one in samples), default=0) or 1
+    found: dict[str, dict[int, tuple[float, int, int]]] = {}
+    for one in samples:
+        place = min(_POINTS - 1, max(0, int((one.at - scale.begin) / scale.seconds * _POINTS)))
+        x, percent, memory = found.setdefault(one.device, {}).get(place, (scale.x(one.at), 0, 0))
+        found[one.device][place] = (x, max(percent, one.percent or 0), max(memory, one.memory))
+    return {device: _curve([points[at] for at in sorted(points)], most) for device, points in found.items()}
+
+
+def _curve(points: Sequence[tuple[float, int, int]], most: int) -> str:
+    bottom, height = _CURVE - 2, _CURVE - 5
+    busy = "".join(f"L{x} {round(bottom - percent / 100 * height, 1)}" for x, percent, _ in points)
+    memory = "L".join(f"{x} {round(bottom - used / most * height, 1)}" for x, _, used in points)
+    first, last = points[0][0], points[-1][0]
+    return f'<path class="busy" d="M{first} {bottom}{busy}L{last} {bottom}Z"/><path class="memory" d="M{memory}"/>'
 
 
 def _queue(found: Sequence[Slice], scale: _Scale) -> Iterator[str]:

@@ -14,6 +14,8 @@ from trainci.executors.base import Executor
 from trainci.history import suspected_devices
 from trainci.history.event_log import EventLog, read_events
 from trainci.history.keeper import Keeper
+from trainci.history.samples import Sampler
+from trainci.host import devices
 from trainci.host.clock import steady_time
 from trainci.model import events
 from trainci.model.run import Run
@@ -36,7 +38,8 @@ def go(
         if told and isinstance(told[-1], events.RunEnded):
             raise UsageError(f"run {plan.run_id} has ended with exit code {told[-1].exit_code}.")
         keeper = Keeper(state, plan.run_id, painter.note)
-        runner = Runner(plan, executor, paths, (log, keeper, painter), painter, steady_time)
+        sampler = Sampler(paths.directory, devices.usage, steady_time)
+        runner = Runner(plan, executor, paths, (log, keeper, painter, sampler), painter, steady_time)
         runner.resume(told)
         with interrupting(runner, painter), painter:
             for event in told:
@@ -44,7 +47,7 @@ def go(
                 painter(event)
             for note in notes:
                 painter.note(note)
-            with closing(keeper):
+            with closing(keeper), closing(sampler):
                 run = runner.run()
             for suspect in suspected_devices(state, plan.host, executor.known_since()):
                 executor.suspect([suspect.device], suspect.sentence, broken=True)
