@@ -35,7 +35,7 @@ _KINDS = (
     "client killed",
 )
 # At least so often, if the tests last; one fault after another, so that each can be told from the rest.
-_PAUSE_S = 1.5
+_PAUSE_S = 4.0
 _CAUSES = {
     "CANCELLED": "cancelled",
     "PREEMPTED": "preempted",

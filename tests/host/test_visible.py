@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trainci.errors import UsageError
-from trainci.host.visible import visible
+from trainci.host.visible import inherited, visible
 from trainci.model.device import Device
 
 A = "GPU-bc783d39-f27c-3f36-93eb-ca7e4dbccbd5"
@@ -125,3 +129,36 @@ def test_whatever_the_variable_holds_no_device_is_made_up_or_given_twice(value):
         return
     assert len(set(left)) == len(left)
     assert set(left) <= set(DEVICES)
+
+
+@pytest.mark.parametrize(
+    ("environment", "value"),
+    [
+        ({}, None),
+        ({"SLURM_JOB_ID": "7"}, None),
+        ({"SLURM_JOB_GPUS": "1,2"}, "1,2"),
+        ({"SLURM_JOB_GPUS": "1,2", "SLURM_STEP_GPUS": "2"}, "2"),
+        ({"SLURM_JOB_GPUS": "1,2", "CUDA_VISIBLE_DEVICES": "0,1"}, "0,1"),
+        ({"SLURM_JOB_GPUS": "1,2", "CUDA_VISIBLE_DEVICES": ""}, ""),
+    ],
+)
+def test_inside_an_allocation_no_other_devices_are_leased_than_the_engine_gave(environment, value):
+    """Its own numbering, where it has set one, is what the job sees."""
+    assert inherited("CUDA_VISIBLE_DEVICES", environment) == value
+
+
+def test_a_lease_inside_an_allocation_never_leaves_it(tmp_path):
+    """Of eight GPUs, of which the engine gave two: those two can be had, and no third."""
+    environment = {"PATH": os.environ["PATH"], "SLURM_JOB_GPUS": "4,5"}
+    lease = [sys.executable, "-m", "trainci", "lease", "--total-gpus", "8", "--lock-dir", str(tmp_path / "locks")]
+    said = [
+        subprocess.run(
+            [*lease, "--count", count, "--", "sh", "-c", "echo $CUDA_VISIBLE_DEVICES"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        for count in ("2", "3")
+    ]
+    assert [(one.returncode, one.stdout) for one in said] == [(0, "4,5\n"), (2, "")], said

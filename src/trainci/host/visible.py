@@ -56,6 +56,19 @@ def with_devices(variable: str, value: str, environment: Mapping[str, str]) -> d
     return {name: text for name, text in found.items() if name not in dropped or not value}
 
 
+# What Slurm gave to a step, else to the job (sbatch(1), OUTPUT ENVIRONMENT VARIABLES): numbers of devices.
+_ALLOCATED = ("SLURM_STEP_GPUS", "SLURM_JOB_GPUS")
+
+
+def inherited(variable: str, environment: Mapping[str, str]) -> str | None:
+    """What is inherited of the devices: the value of ``variable``, else what an engine gave; None for all.
+
+    Where both are set the numbers of ``variable`` are those that this job sees, and the engine's those of the host.
+    """
+    found = (environment[name] for name in (variable, *_ALLOCATED) if name in environment)
+    return next(found, None)
+
+
 class Listed(Protocol):
     """A device as it stands in the list that CUDA counts: its position there, and ``GPU-…`` or ``MIG-…``."""
 

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from trainci.errors import EXIT_MACHINE, EXIT_OK, MachineError, TrainciError, UsageError
 from trainci.host.devices.virtual import virtual_devices
 from trainci.host.processes import SignalPipe
-from trainci.host.visible import refuse_contradiction, visible
+from trainci.host.visible import inherited, refuse_contradiction, visible
 from trainci.lease.options import Options, parse, parse_lock_exec
 from trainci.lease.protocol import DEADLINE_VARIABLE, outer_lease
 from trainci.lease.queue.acquire import StoppedWaiting, TooLate, Waiter
@@ -163,7 +163,7 @@ def _devices(directory: Directory, options: Options, outer: Running | None = Non
     else:
         name = options.target_env_name
         refuse_contradiction(name, os.environ)
-        devices = visible(gpus(directory, options.total_gpus), os.environ.get(name), name)
+        devices = visible(gpus(directory, options.total_gpus), inherited(name, os.environ), name)
     if outer is not None:
         devices = tuple(device for device in devices if device.uuid in outer.record.devices)
         devices = devices if options.virtual is None else devices[: options.virtual]

@@ -10,7 +10,7 @@ from trainci.errors import MachineError, UsageError
 from trainci.host.devices import nvidia
 from trainci.host.devices.vendor import Heard, Vendor
 from trainci.host.devices.virtual import virtual_devices
-from trainci.host.visible import visible
+from trainci.host.visible import inherited, visible
 from trainci.model.device import MOST_DEVICES, Device, Pool
 from trainci.model.look import Usage
 from trainci.text import printable
@@ -151,7 +151,7 @@ def _inherited() -> tuple[Device, ...]:
     return tuple(
         device
         for vendor in VENDORS.values()
-        for device in visible(vendor.discover(), os.environ.get(vendor.VARIABLE), vendor.VARIABLE)
+        for device in visible(vendor.discover(), inherited(vendor.VARIABLE, os.environ), vendor.VARIABLE)
     )
 
 
