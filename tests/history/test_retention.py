@@ -136,3 +136,15 @@ def test_what_makes_no_sense_is_refused_with_its_place(project, line, said):
     err = project.trainci("clean").err
     assert err.startswith("trainci.toml:2: ")
     assert said in err
+
+
+def test_in_a_job_the_logs_are_found_in_the_checkout_too_wherever_they_are_kept(project, tmp_path):
+    """An action uploads them from there, also where the job is killed."""
+    place = tmp_path / "tool cache/trainci"
+    job = {"GITHUB_ACTIONS": "true", "TRAINCI_STATE_DIR": str(place)}
+    assert project.trainci("run", "tests/test_a.py", environment=job).code == 0
+    (log,) = (project.root / ".trainci/runs").glob("*/*.log")
+    assert log.read_text() == "hello\n"
+    assert log.resolve().is_relative_to(place)
+    assert project.trainci("run", "tests/test_a.py", environment={"TRAINCI_STATE_DIR": str(place)}).code == 0
+    assert len(list((project.root / ".trainci/runs").iterdir())) == 1

@@ -89,6 +89,12 @@ def secret(name: str) -> str:
     return f"${{{{ {_TRUSTED} && secrets.{name} || '' }}}}"
 
 
+def state_dir() -> str:
+    """Where a runner of one's own keeps a repository's state; nothing for a fork's code, which could spoil it."""
+    place = "format('{0}/trainci/{1}', runner.tool_cache, github.repository)"
+    return f"${{{{ {_TRUSTED} && {place} || '' }}}}"
+
+
 def caches(mounts: Sequence[str]) -> str:
     """Options of `docker create` that mount ``mounts`` (``/on/the/host:/inside``); empty for none.
 

@@ -346,3 +346,37 @@ def test_the_hooks_for_pre_commit_run_what_exists(full):
         said = full.trainci(*arguments)
         assert said.code in (0, 1), said.err
         assert all(re.search(hook["files"], file) for file in ("trainci.toml", "tests/test_first.py"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "payload", "place"),
+    [
+        ("pull_request", pull_request("synchronize"), "/tools/trainci/lab/train"),
+        ("pull_request", pull_request("labeled", ["run-ci-short"], "run-ci-short", fork=True), ""),
+        ("workflow_dispatch", {"inputs": {"ref": "refs/pull/7/head"}}, ""),
+        ("workflow_dispatch", {"inputs": {"ref": ""}}, "/tools/trainci/lab/train"),
+        ("push", {}, "/tools/trainci/lab/train"),
+    ],
+)
+def test_the_state_of_own_code_outlives_the_checkout_and_a_forks_code_cannot_reach_it(
+    full, github, name, payload, place
+):
+    steps = parsed(generated(full))["jobs"]["e2e-test-short"]["steps"]
+    (told,) = [step["env"]["TRAINCI_STATE_DIR"] for step in steps if step["name"] == "Run the test"]
+    seen = {
+        "github": {"event_name": name, "event": payload, "repository": "lab/train"},
+        "inputs": payload.get("inputs"),
+        "runner": {"tool_cache": "/tools"},
+    }
+    assert github({"rows": [[told.removeprefix("${{ ").removesuffix(" }}"), seen]]})["values"] == [place]
+
+
+def test_a_machine_of_githubs_and_a_project_that_names_its_own_place_are_told_none(full):
+    jobs = parsed(generated(full))["jobs"]
+    variables = {name: [step.get("env", {}) for step in job["steps"]] for name, job in jobs.items()}
+    told = {name for name, steps in variables.items() if any("TRAINCI_STATE_DIR" in each for each in steps)}
+    assert told == {"e2e-test-short", "e2e-test-image", "e2e-test-changed"}
+    own = FULL.replace("timeout_minutes = 60", 'timeout_minutes = 60\nstate_dir = "/var/lib/x"', 1)
+    full.write("trainci.toml", own)
+    assert "TRAINCI_STATE_DIR" not in generated(full)

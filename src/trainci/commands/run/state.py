@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import tempfile
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 import click
 
 from trainci.errors import MachineError
+from trainci.github import actions as github
 from trainci.history.retention import expired, kept_runs, remove
 from trainci.host.clock import steady_time
 from trainci.paths import RunPaths, StatePaths
@@ -29,6 +31,7 @@ def make_room(state: StatePaths, say: Callable[[str], object]) -> tuple[StatePat
     try:
         state.create()
         RunPaths(state, run_id).directory.mkdir()
+        _link(state, run_id)
     except OSError as error:
         place = RunPaths(state, run_id).shown(state.directory)
         state = StatePaths(state.root, _elsewhere(f"{place} cannot be written ({error.strerror})"))
@@ -47,6 +50,19 @@ def _elsewhere(why: str) -> Path:
             f"the logs have no place: {why}, and no folder for temporary files ({error.strerror}). Make room, or "
             "set TMPDIR to a folder that can be written."
         ) from None
+
+
+def _link(state: StatePaths, run_id: str) -> None:
+    """In a job of GitHub's its logs are looked for in the checkout, to be uploaded, wherever they are kept.
+
+    :raises OSError: the checkout cannot be written.
+    """
+    there, here = RunPaths(state, run_id).directory, StatePaths(state.root)
+    if there.is_relative_to(here.directory) or not github.in_actions(os.environ):
+        return
+    here.check()
+    here.create()
+    (here.runs / run_id).symlink_to(there, target_is_directory=True)
 
 
 def tidy(repository: Repository) -> None:

@@ -27,7 +27,8 @@ PROXIES = (*_PROXIES, *map(str.upper, _PROXIES))
 @dataclass(frozen=True)
 class Job:
     """A suite as a job. It runs when one of the expressions ``starts`` is true; runs of one ``group`` cancel each
-    other; ``secrets`` maps names to values.
+    other; ``secrets`` maps names to values, ``state_dir`` is where its
+    state is kept, empty for in its checkout.
 
     ``matrix`` is empty for the suite of changed tests, whose job ``detect`` finds them out. The job ``result`` sums
     the suite up: it is green when the expression ``passed`` is true. ``throwaway``: no later job sees what this one
@@ -48,6 +49,7 @@ class Job:
     options: str
     devices: str
     secrets: Mapping[str, str]
+    state_dir: str
     matrix: tuple[Mapping[str, Any], ...]
     detect: str
     result: str
@@ -165,6 +167,7 @@ def _job(project: Project, suite: Suite, selection: Selection) -> Job:
         options=options,
         devices=suite.devices,
         secrets={name: conditions.secret(name) for name in _secrets(project, suite, selection)},
+        state_dir="" if hosted or project.state_dir else conditions.state_dir(),
         matrix=tuple(matrix.entries(selection, workflow.queue, suite, varies=differs)),
         detect=detect,
         result=result,
