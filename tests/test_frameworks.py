@@ -42,6 +42,29 @@ def test_what_ran_decides(repository: Any, text: str, says: str) -> None:
     assert says in said.out, said.out
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (f"{UNIT}    def test_x(self): pass\n", "passed"),
+        (f"{UNIT}    def test_x(self): self.fail()\n", "failed"),
+        (f"{UNIT}    @unittest.skip('no GPU')\n    def test_x(self): pass\n", "skipped"),
+        (f"{UNIT}    def helper(self): pass\n", "failed"),
+        ("", "failed"),
+    ],
+    ids=["passes", "fails", "skips all", "has none", "is empty"],
+)
+@pytest.mark.parametrize("module", ["unittest", "pytest"])
+def test_a_module_that_runs_tests_is_judged_by_what_ran(repository: Any, text: str, says: str, module: str) -> None:
+    """Before Python 3.12 unittest exits with 0 where it found nothing to run."""
+    target = "tests.test_a" if module == "unittest" else "tests/test_a.py"
+    repository.write("trainci.toml", f'[suites.s]\ntests = [{{ module = "{module}", args = ["{target}"] }}]\n')
+    repository.write("tests/__init__.py", "")
+    repository.write("tests/test_a.py", text)
+    locks = {"TRAINCI_LOCK_DIR": str(repository.root / "locks")}
+    said = repository.trainci("run", "s", "--devices", "cpu:1", environment=locks)
+    assert f"{says} python -m {module}[{target}]" in said.out, said.out
+
+
 def test_a_file_that_has_its_own_report_is_judged_by_its_exit_code(repository: Any) -> None:
     own = PYTEST.replace("[__file__]", "[__file__, '--junitxml=own.xml']")
     assert "passed tests/test_a.py" in run(repository, PASSED + own).out

@@ -179,7 +179,7 @@ def _entries(
 def _is_test_module(module: str, *, begun: bool) -> bool:
     if module in ("pip", "venv", "build", "ensurepip"):
         return False
-    return begun or module in ("unittest", "nose2", "doctest") or _in_tests(module.replace(".", "/"))
+    return begun or module == "unittest" or _in_tests(module.replace(".", "/"))
 
 
 def runs_something(command: Command) -> bool:

@@ -29,7 +29,8 @@ STYLES: dict[str, Style] = {
 def declarations(root: Path, entry: Entry) -> Declarations:
     """What the file of ``entry`` declares. One that cannot be read or parsed gives a ``fault``."""
     shown = printable(entry.file)
-    source = Source(root, entry.file or _file_of(root, entry.module), (*entry.command, *entry.args))
+    started = ("python3", "-m", entry.module) if entry.module else entry.command
+    source = Source(root, entry.file or _file_of(root, entry.module), (*started, *entry.args))
     try:
         name = _named(entry) or next((name for name, style in STYLES.items() if style.recognises(source)), "")
         if name:

@@ -33,12 +33,13 @@ class Module:
     def read(self, source: Source) -> Declarations:
         """See Style: it has no place for a declaration. One of the repository's own is a program like any file."""
         says = PythonFile().read(source) if source.file else Declarations()
+        known = _framework(source.words)
         return Declarations(
             needs_count=False,
             refusal=says.refusal,
             remarks=tuple((line, f"{printable(source.file)}:{line}: {said}") for line, said in says.remarks),
-            framework=says.framework,
-            hands_over=says.hands_over,
+            framework=known or says.framework,
+            hands_over=bool(known) or says.hands_over,
         )
 
     def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:
@@ -67,9 +68,7 @@ class Words:
         script = read_shell(_script(words))
         found = [*((lost, str(lost)) for lost in script.lost), *_in_makefile(source)]
         certain = next((sentence for lost, sentence in found if lost.certain), "")
-        by_words = (
-            "unittest" if starts_unittest(words) else "pytest" if arguments_of_pytest(words) is not None else ""
-        )
+        by_words = _framework(words)
         return Declarations(
             needs_count=False,
             refusal=certain,
@@ -81,6 +80,11 @@ class Words:
     def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:
         """See Commands."""
         return (*entry.command, *entry.args)
+
+
+def _framework(words: tuple[str, ...]) -> str:
+    """Whose tests the words start, whatever they are given; empty where they do not tell."""
+    return "unittest" if starts_unittest(words) else "pytest" if arguments_of_pytest(words) is not None else ""
 
 
 def _in_makefile(source: Source) -> Iterator[tuple[LostResult, str]]:
