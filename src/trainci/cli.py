@@ -33,6 +33,7 @@ _COMMANDS = {
     "import": ("import_runs", "Enter runs of other tools or hosts into the history."),
     "summary": ("summary", "Merge the runs of several jobs into one summary."),
     "report": ("report", "Write a finished run as one HTML file, or for other programs."),
+    "stacks": ("stacks", "Look at a running test: stacks, and what ranks wait for."),
     "explain": ("explain", "Say whose fault it was that a test did not pass, from any log."),
     "contracts": ("contracts", "Hold hooks loaded from function paths to their contracts."),
     "clean": ("clean", "Remove the logs of runs that are not to be kept."),

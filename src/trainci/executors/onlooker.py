@@ -13,9 +13,10 @@ from trainci.errors import MachineError
 from trainci.executors.base import Job
 from trainci.host import devices
 from trainci.looks import tree
+from trainci.looks.native import with_native_frames
 from trainci.looks.report import lines_of, lines_of_usage
 from trainci.looks.taking import Glances, look
-from trainci.model.look import Usage
+from trainci.model.look import Look, Usage
 from trainci.paths import RunPaths
 from trainci.verdict.progress import Glance, Places, Said, is_hung, places_of, silent_since
 from trainci.verdict.who_hung import who
@@ -87,12 +88,12 @@ class Onlooker:
                 places = places_of(*looks.take(now), tree.is_service) if silent else None
                 glances = [*(g for g in glances if g.at >= now - 2 * window), self._glance(pid, now, places)]
                 if is_hung(glances, window):
-                    self._write_down(pid, now, glances)
+                    self._write_down(with_native_frames(look(pid, self._folder, now)), glances)
                     self.hung = True
                     self._end()
                     return
                 if now >= look_at:
-                    self._write_down(pid, now, glances)
+                    self._write_down(look(pid, self._folder, now), glances)
                     look_at = float("inf")
                 if not silent:
                     looks = Glances(pid, self._folder)
@@ -112,8 +113,8 @@ class Onlooker:
         except MachineError:
             return ()
 
-    def _write_down(self, pid: int, now: float, glances: Sequence[Glance]) -> None:
-        seen, since = look(pid, self._folder, now), silent_since(glances)
+    def _write_down(self, seen: Look, glances: Sequence[Glance]) -> None:
+        since = silent_since(glances)
         usages = [usage for glance in glances if glance.at >= since for usage in glance.usage]
         self.sentence = who(seen, seen.at - since)
         self.written = (*lines_of(seen), *lines_of_usage(usages, seen.at - since))

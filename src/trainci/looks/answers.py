@@ -12,7 +12,7 @@ from trainci.text import printable
 # As faulthandler writes them (Python/traceback.c): `Thread 0x… [name] (most recent call first):`.
 _THREAD = re.compile(r"^(?:Current thread|Thread) (0x[0-9a-f]+).*\(most recent call first\):$")
 _FRAME = re.compile(r'^  File "(.*)", line (\d{1,9}) in (.*)$')
-_OWN = re.compile(r"trainci/probe/site/sitecustomize\.py$")
+_OWN = re.compile(r"trainci/probe/ranks\.py$")
 _LONGEST = 300
 _MOST_RANKS = 1 << 14
 _MOST_GROUPS = 1 << 10

@@ -47,6 +47,9 @@ def _process(each: ProcessLook) -> Iterator[str]:
     for thread in (each.threads or ())[:_MOST_THREADS]:
         yield f"  thread {thread.id}"
         yield from (f"    {_shown(frame)}" for frame in thread.frames[:_MOST_FRAMES])
+    if each.native:
+        yield "  with native frames"
+        yield from (f"    {line}" for line in each.native)
 
 
 def _members(group: Group) -> str:

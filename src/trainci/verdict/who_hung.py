@@ -13,7 +13,12 @@ _MOST_NAMED = 4
 def who(look: Look, seconds: float) -> str:
     """Who is to be looked at, where it is, and who has waited for it for so long."""
     since = f"since {seconds / 60:.0f} min" if seconds >= 90 else f"since {seconds:.0f} s"
-    return f"{by_groups(look) or _by_stacks(look)} {since}"
+    return f"{where(look)} {since}"
+
+
+def where(look: Look) -> str:
+    """The same of a job that need not hang: who is to be looked at, and where it is."""
+    return by_groups(look) or _by_stacks(look)
 
 
 def _by_stacks(look: Look) -> str:

@@ -1,0 +1,140 @@
+"""Progress is what is new: by table and by property, whatever the clock and the activity say."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainci.model.look import Group, Look, Operation, ProcessLook, StackFrame, Thread
+from trainci.verdict.progress import Glance, Places, Said, is_hung, places_of, silent_since
+
+WINDOW = 10.0
+
+
+def glance(at: float, fact: object = 0, places: dict[int, int] | None = None) -> Glance:
+    return Glance(at, (fact,), Places({(1, part): place for part, place in (places or {}).items()}))
+
+
+def still(until: float, fact: object = 0, begin: float = 0.0) -> list[Glance]:
+    return [glance(begin + second, fact, {1: 7}) for second in range(int(until - begin) + 1)]
+
+
+def test_nothing_new_for_the_window_is_hung_and_a_moment_less_is_not() -> None:
+    assert is_hung(still(10), WINDOW)
+    assert not is_hung(still(9), WINDOW)
+
+
+def test_without_a_look_nobody_hangs() -> None:
+    blind = [Glance(float(second), (0,)) for second in range(30)]
+    assert not is_hung(blind, WINDOW)
+    assert not is_hung([*blind, glance(30.0, 0, {1: 7})], WINDOW), "look, and look again"
+    assert is_hung([*blind, glance(30.0, 0, {1: 7}), glance(31.0, 0, {1: 7})], WINDOW)
+
+
+@given(st.integers(0, 40), st.integers(11, 60))
+def test_a_fact_that_changes_within_the_window_is_progress(before: int, end: int) -> None:
+    """Output, a metric, a file: whatever the facts are."""
+    glances = [*still(before, "old"), *still(before + end, "new", before + 1)]
+    assert silent_since(glances) == before + 1
+    for number in range(before + 2, len(glances)):
+        assert is_hung(glances[: number + 1], WINDOW) == (glances[number].at - (before + 1) >= WINDOW)
+
+
+@given(st.lists(st.integers(0, 3), min_size=2, max_size=40))
+def test_a_job_whose_stack_is_elsewhere_at_more_than_one_look_of_the_window_never_hangs(lines: list[int]) -> None:
+    glances = [glance(float(at), 0, {1: line}) for at, line in enumerate(lines)]
+    within = [line for at, line in enumerate(lines) if at >= len(lines) - 1 - WINDOW]
+    elsewhere = sum(line != lines[-1] for line in within)
+    long_enough = glances[-1].at >= WINDOW
+    assert is_hung(glances, WINDOW) == (long_enough and elsewhere <= 1 and lines[-1] == lines[-2])
+
+
+def test_a_thread_that_polls_may_be_caught_between_two_waits_once() -> None:
+    glances = still(20)
+    glances[15] = glance(15.0, 0, {1: 8})
+    assert is_hung(glances, WINDOW)
+    glances[17] = glance(17.0, 0, {1: 9})
+    assert not is_hung(glances, WINDOW)
+
+
+def test_a_thread_or_a_process_that_comes_or_goes_is_progress() -> None:
+    glances = still(20)
+    for before in ({1: 7, 2: 5}, {}):
+        glances[11] = glances[12] = Glance(12.0, (0,), Places({(1, part): place for part, place in before.items()}))
+        assert not is_hung(glances, WINDOW)
+
+
+def test_a_process_that_has_not_run_is_where_it_was() -> None:
+    unasked = [Glance(float(at), (0,), Places({}, frozenset({1}))) for at in range(8)]
+    asked = [glance(float(at), 0, {1: 7}) for at in range(8, 12)]
+    assert is_hung([*unasked, *asked], WINDOW)
+    assert not is_hung([*unasked, *asked, glance(12.0, 0, {1: 8})], WINDOW)
+
+
+def _look(*frames: StackFrame, group: Group | None = None, command: str = "python train.py") -> Look:
+    threads = (Thread("main", frames),)
+    groups = None if group is None else (group,)
+    return Look(0.0, (ProcessLook(5, 1, command, threads=threads, groups=groups),))
+
+
+def _differ(one: Look, other: Look) -> bool:
+    first, second = (places_of(look, frozenset(), lambda command: "raylet" in command) for look in (one, other))
+    return bool(first.elsewhere(second))
+
+
+def test_places_are_lines_groups_and_what_is_beneath_a_wait_is_none() -> None:
+    wait = [StackFrame("/lib/threading.py", line, "wait") for line in (320, 331)]
+    own = StackFrame("/repo/train.py", 7, "train")
+    assert not _differ(_look(wait[0], own), _look(StackFrame("/lib/x.py", 1, "inner"), wait[1], own))
+    assert _differ(_look(own), _look(StackFrame("/repo/train.py", 8, "train")))
+    groups = [Group("0", (0, 1), Operation(number, "all_reduce")) for number in (3, 4)]
+    assert _differ(_look(own, group=groups[0]), _look(own, group=groups[1])), (
+        "a collective that was not reached before"
+    )
+    assert not _differ(_look(wait[0], command="raylet"), _look(own, command="raylet")), (
+        "a service is none of the job"
+    )
+
+
+@pytest.mark.parametrize(
+    ("printed", "news"),
+    [
+        ([b"step 1\n", b"step 2\n"], [1, 2]),
+        ([b"step 1\n", b"step 1\n"], [1, 1]),
+        ([b"\r|", b"\r/", b"\r-", b"\r|", b"\r/", b"\r-"], [1, 2, 3, 3, 3, 3]),
+        ([b"a\b|", b"\b/", b"\b|", b"\b/"], [1, 2, 2, 2]),
+        ([b".", b".", b"."], [1, 2, 3]),
+        ([b"[12:00:01] waiting\n", b"[12:00:09] waiting\n"], [1, 1]),
+        ([b"2026-01-01 waiting for 3 s\n", b"2026-01-02 waiting for 14.5 s\n"], [1, 1]),
+        ([b"\x1b[31mwaiting\x1b[0m\n", b"waiting\n"], [1, 1]),
+        ([b" 1/100 [00:03]\r", b" 2/100 [00:06]\r"], [1, 2]),
+        ([b"", b"\n\n", b"\r\r"], [0, 0, 0]),
+        ([b"\xff\xfe\n", b"\xff\n"], [1, 2]),
+    ],
+)
+def test_output_is_news_once_and_times_are_none(printed: list[bytes], news: list[int]) -> None:
+    said = Said()
+    seen = []
+    for data in printed:
+        said.add(data)
+        seen.append(said.take())
+    assert seen == news
+
+
+@given(st.lists(st.binary(max_size=6000), max_size=20))
+def test_any_output_is_taken_in_bounded_memory(printed: list[bytes]) -> None:
+    said = Said()
+    for data in printed:
+        said.add(data)
+        assert len(said._tail) <= 4096
+        said.take()
+        assert len(said._known) <= 512
+
+
+@given(st.lists(st.from_regex(r"[a-z]{1,9} \d{1,4}", fullmatch=True), unique=True, min_size=1, max_size=40))
+def test_a_line_that_was_never_printed_is_always_news(lines: list[str]) -> None:
+    said = Said()
+    for number, line in enumerate(lines, start=1):
+        said.add(f"{line}\n".encode())
+        assert said.take() == number
