@@ -91,3 +91,76 @@ def test_the_rank_that_skips_a_collective_is_named_with_its_place_everywhere(roo
     for rank in range(2):
         pid = int((root / f"pid{rank}").read_text())
         wait_until(lambda pid=pid: not alive(pid), "every process of the test has ended")
+
+
+WAITS = """
+import sys, threading
+NUM_GPUS = 0
+
+
+def wait_for_batch():
+    print("waiting", flush=True)
+    threading.Event().wait()
+
+
+if __name__ == "__main__":
+    wait_for_batch()
+"""
+
+
+def test_a_test_that_its_time_limit_ends_is_looked_at_before(root: Path) -> None:
+    (root / "test_waits.py").write_text(WAITS)
+    (root / "trainci.toml").write_text('[project]\ntests = ["test_*.py"]\n')
+    code, output = run(root, "run", "test_waits.py", "--timeout", "8", "--devices", "cpu:1")
+    assert code == 1, output
+    where = r"process \d+ \(.*\) is in `wait_for_batch` \(test_waits\.py:8\), in wait \(threading\.py:\d+\) since"
+    assert re.search(
+        rf"^timed out +test_waits\.py: ended by its time limit of 8 s; then {where}", output, re.MULTILINE
+    )
+
+
+def test_a_test_that_says_something_new_is_never_hung_and_a_spinner_says_nothing_new(root: Path) -> None:
+    loop = "import itertools, sys, time\nNUM_GPUS = 0\nif __name__ == '__main__':\n"
+    loop += "    for step in {steps}:\n        {body}\n"
+    says = "print(step, flush=True); time.sleep(0.5)"
+    turns = "sys.stdout.write('\\r' + '|/-'[step % 3]); sys.stdout.flush(); time.sleep(0.5)"
+    (root / "test_says.py").write_text(loop.format(steps="range(25)", body=says))
+    (root / "test_turns.py").write_text(loop.format(steps="itertools.count()", body=turns))
+    code, output = run(root, "run", "test_says.py", "test_turns.py", "--devices", "cpu:1")
+    assert code == 1, output
+    assert re.search(r"^hung +test_turns\.py", output, re.MULTILINE), output
+    assert re.search(r"1 passed, 1 hung|1 hung, 1 passed", output), output
+
+
+def test_no_look_shows_a_secret(root: Path) -> None:
+    (root / "test_waits.py").write_text(WAITS)
+    entry = (
+        '[suites.s]\nsecrets = ["TOKEN"]\ntests = [{ path = "test_waits.py", args = ["--token=hunter2hunter2"] }]\n'
+    )
+    (root / "trainci.toml").write_text(f"[project]\nstall_minutes = 0.08\n{entry}")
+    done = subprocess.run(
+        [TRAINCI, "run", "s", "--devices", "cpu:1"],
+        cwd=root, capture_output=True, text=True, timeout=PATIENCE,
+        env={**environment(root), "TOKEN": "hunter2hunter2"},
+    )  # fmt: skip
+    assert "--token=***) is in `wait_for_batch`" in done.stdout, done.stdout
+    (log,) = root.glob(".trainci/runs/*/*.log")
+    assert "trainci: hung: " in log.read_text()
+    assert "hunter2" not in log.read_text()
+
+
+def test_stacks_shows_a_running_test_by_hand(root: Path) -> None:
+    (root / "test_waits.py").write_text(WAITS)
+    (root / "trainci.toml").write_text('[project]\ntests = ["test_*.py"]\n')
+    code, output = run(root, "stacks")
+    assert (code, output) == (2, "trainci: no test runs in this repository.\n")
+    words = [TRAINCI, "run", "test_waits.py", "--devices", "cpu:1"]
+    with subprocess.Popen(words, cwd=root, stdout=subprocess.DEVNULL, env=environment(root)) as started:
+        wait_until(lambda: "wait_for_batch (" in run(root, "stacks")[1], "its stack")
+        code, output = run(root, "stacks", "test_waits.py")
+        assert code == 0
+        assert output.startswith("test_waits.py, attempt 1: process ")
+        code, output = run(root, "stacks", "test_other.py")
+        assert (code, output) == (2, "trainci: test_other.py does not run; what runs is test_waits.py here.\n")
+        started.terminate()
+    assert run(root, "stacks")[0] == 2

@@ -78,6 +78,7 @@ def _seen(told: list[dict[str, object]], root: Path, output: str) -> Iterator[Se
     for event in told:
         verdict = event.get("verdict")
         if isinstance(verdict, dict):
-            stuck = STUCK.findall(Path(root, str(logs.get(event["test_id"], ""))).read_bytes())
+            log = logs.get(event["test_id"])
+            stuck = STUCK.findall(Path(root, str(log)).read_bytes()) if log else []
             late = float(str(event["at"])) - max(map(float, stuck)) if stuck else None
             yield Seen(str(verdict["outcome"]), str(verdict["sentence"]), late, output)

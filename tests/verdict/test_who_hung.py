@@ -39,7 +39,8 @@ def said(*processes: ProcessLook, seconds: float = 600.0) -> str:
 def test_the_rank_that_never_reached_the_collective_is_named_with_its_place_and_who_waits() -> None:
     ranks = [rank(number, 3, "all_reduce", 4) for number in (0, 2, 3)]
     assert said(*ranks, rank(1, 2, of=4, frames=LOADS)) == (
-        "rank 1 of 4 never reached all_reduce #3; it is in `load_batch` (data.py:41); ranks 0, 2, 3 wait for it since 10 min"
+        "rank 1 of 4 never reached all_reduce #3; it is in `load_batch` (data.py:41); "
+        "ranks 0, 2, 3 wait for it since 10 min"
     )
     assert said(rank(0, 3, "all_reduce"), rank(1, 2, frames=LOADS), seconds=6.2).endswith(
         "rank 0 waits for it since 6 s"
@@ -131,24 +132,23 @@ def test_nothing_at_all_is_said_too() -> None:
     assert said() == "nothing of it can be seen since 10 min"
 
 
-_frames = st.builds(StackFrame, st.text(max_size=9), st.integers(0, 99), st.text(max_size=9))
-_operations = st.none() | st.builds(
-    Operation, st.integers(0, 5), st.text(max_size=5), st.text(max_size=3), st.booleans()
-)
-_groups = st.builds(
-    Group, st.sampled_from(["a", "b"]), st.lists(st.integers(0, 3), max_size=4).map(tuple), _operations, _operations
-)
+_frames = st.lists(st.builds(StackFrame, st.text(max_size=9), st.integers(0, 99), st.text(max_size=9)), max_size=3)
+_threads = st.lists(st.builds(Thread, st.text(max_size=2), _frames.map(tuple)), max_size=3)
+_numbers, _words = st.integers(0, 4), st.text(max_size=5)
+_operations = st.none() | st.builds(Operation, _numbers, _words, _words, st.booleans())
+_ranks = st.lists(_numbers, max_size=4).map(tuple)
+_groups = st.lists(st.builds(Group, st.sampled_from(["a", "b"]), _ranks, _operations, _operations), max_size=3)
 _processes = st.builds(
     ProcessLook,
     st.integers(1, 9),
-    st.integers(0, 9),
-    st.text(max_size=5),
-    threads=st.none() | st.lists(st.builds(Thread, st.text(max_size=2), st.lists(_frames, max_size=3).map(tuple)), max_size=3).map(tuple),
-    rank=st.none() | st.integers(0, 3),
-    world_size=st.none() | st.integers(0, 4),
-    groups=st.none() | st.lists(_groups, max_size=3).map(tuple),
+    _numbers,
+    _words,
+    threads=st.none() | _threads.map(tuple),
+    rank=st.none() | _numbers,
+    world_size=st.none() | _numbers,
+    groups=st.none() | _groups.map(tuple),
     mute=st.booleans(),
-)  # fmt: skip
+)
 
 
 @given(st.lists(_processes, max_size=5), st.floats(0, 1e6))

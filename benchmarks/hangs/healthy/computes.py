@@ -1,4 +1,4 @@
-"""Silent: it computes, a little slowly, in Python."""
+"""Silent: it computes, in Python."""
 
 import os
 import random
@@ -20,8 +20,6 @@ def index(lines):
     table = {}
     for number, line in enumerate(lines):
         table[number % 97] = table.get(number % 97, 0.0) + parse(line)
-        if number % 64 == 0:
-            time.sleep(0.01)
         if time.monotonic() > END:
             return table
     return table

@@ -21,14 +21,17 @@ from trainci.paths import RunPaths
 from trainci.verdict.progress import Glance, Places, Said, is_hung, places_of, silent_since
 from trainci.verdict.who_hung import who
 
-# So many times in a window it is looked at what is new, and at most so often.
-_GLANCES = 50
-_SHORTEST_S = 0.2
+# So many times in a window it is looked at what is new, more often once it is silent, and at most so often.
+_GLANCES = 25
+_SILENT_GLANCES = 100
+_SHORTEST_S = 0.1
+# A host that is busy takes longer to look.
+_KEPT = 2 * _SILENT_GLANCES
 # Once it is silent for this part of the window, its stacks are looked at, too.
 _SILENT = 0.2
 # So long before its time limit a job is looked at, or for this part of a short one.
 _BEFORE_LIMIT_S = 4.0
-_PART_OF_LIMIT = 0.1
+_PART_OF_LIMIT = 0.25
 
 
 class Onlooker:
@@ -80,13 +83,14 @@ class Onlooker:
         look_at = begun + limit - min(_BEFORE_LIMIT_S, limit * _PART_OF_LIMIT)
         glances: list[Glance] = []
         looks = Glances(pid, self._folder)
-        while not self._over.wait(max(window / _GLANCES, _SHORTEST_S)):
+        silent = False
+        while not self._over.wait(max(window / (_SILENT_GLANCES if silent else _GLANCES), _SHORTEST_S)):
             now = time.monotonic()
-            silent = glances and now - silent_since(glances) >= window * _SILENT
+            silent = bool(glances) and now - silent_since(glances) >= window * _SILENT
             # What it does is its own: whatever goes wrong here must not end a test, nor keep it.
             with contextlib.suppress(OSError):
                 places = places_of(*looks.take(now), tree.is_service) if silent else None
-                glances = [*(g for g in glances if g.at >= now - 2 * window), self._glance(pid, now, places)]
+                glances = [*glances[-_KEPT:], self._glance(pid, now, places)]
                 if is_hung(glances, window):
                     self._write_down(with_native_frames(look(pid, self._folder, now)), glances)
                     self.hung = True

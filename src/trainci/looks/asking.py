@@ -34,7 +34,7 @@ class Asking:
         os.close(self._folder)
 
     def stacks(self, asked: Iterable[Process], patience: float) -> dict[int, bytes]:
-        """What each process that can answer wrote of its threads within ``patience`` seconds."""
+        """What each process that can answer wrote of its threads within ``patience`` seconds, or nothing."""
         files: dict[int, int] = {}
         with contextlib.ExitStack() as opened:
             for process in asked:
@@ -46,7 +46,7 @@ class Asking:
                         self._send(process)
                         files[process.pid] = file
             _wait(lambda: [os.fstat(file).st_size for file in files.values()], patience)
-            return {pid: said for pid, file in files.items() if (said := os.pread(file, _LARGEST, 0))}
+            return {pid: os.pread(file, _LARGEST, 0) for pid, file in files.items()}
 
     def _send(self, process: Process) -> None:
         """The signal, to the probe's own thread where there is one: any other may break off what it does in C."""

@@ -14,6 +14,8 @@ from trainci.model.look import Look, ProcessLook
 
 # How long a process may take to answer: it may be stopped, or wait in the kernel, and then it never does.
 _PATIENCE_S = 1.0
+# It is stopped, or waits inside the kernel (proc(5)).
+_CANNOT_RUN = ("T", "t", "D")
 
 
 def look(command: int, folder: Path, at: float) -> Look:
@@ -60,7 +62,7 @@ def _seen(found: Iterable[Process], asked: Collection[Process], folder: Path) ->
     if asked:
         with contextlib.suppress(OSError), contextlib.closing(Asking(folder)) as asking:
             stacks = asking.stacks(asked, _PATIENCE_S)
-            groups = asking.groups([each for each in asked if each.pid in stacks], _PATIENCE_S)
+            groups = asking.groups([each for each in asked if stacks.get(each.pid)], _PATIENCE_S)
     return [_with_answers(each, stacks, groups) for each in before]
 
 
@@ -73,12 +75,14 @@ def _unasked(found: Process) -> ProcessLook:
 
 
 def _with_answers(each: ProcessLook, stacks: dict[int, bytes], groups: dict[int, bytes]) -> ProcessLook:
-    if each.pid in stacks:
-        each = replace(each, threads=answers.threads(stacks[each.pid]))
+    if said := stacks.get(each.pid):
+        each = replace(each, threads=answers.threads(said))
+    elif each.pid in stacks:
+        each = replace(each, late=each.state not in _CANNOT_RUN)
     if each.pid not in groups:
         return each
-    said = answers.groups(groups[each.pid])
-    if said is None:
+    told = answers.groups(groups[each.pid])
+    if told is None:
         return replace(each, mute=True)
-    rank, world_size, known = said
+    rank, world_size, known = told
     return replace(each, rank=rank, world_size=world_size, groups=known)

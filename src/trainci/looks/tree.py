@@ -34,8 +34,28 @@ def of_job(command: int) -> list[Process]:
     first = process(command)
     if first is None:
         return []
-    everything = processes.processes()
-    return [each for each in below({first.parent}, everything) if each.state not in "ZX"][:_MOST]
+    return [each for each in _below(first.parent) if each.state not in "ZX"][:_MOST]
+
+
+def _below(root: int) -> list[Process]:
+    """The descendants of a process: by its children, where the kernel lists them, else by a look at all."""
+    if not Path(f"/proc/{root}/task/{root}/children").exists():
+        return below({root}, processes.processes())
+    found: list[Process] = []
+    todo = [root]
+    while todo and len(found) < _MOST:
+        for task in _tasks(todo.pop()):
+            children = (process(int(pid)) for pid in (read_text(f"{task}/children") or "").split())
+            born = [each for each in children if each is not None]
+            found += born
+            todo += [each.pid for each in born]
+    return found
+
+
+def _tasks(pid: int) -> list[str]:
+    with contextlib.suppress(OSError), os.scandir(f"/proc/{pid}/task") as entries:
+        return [entry.path for entry in islice(entries, _MOST_THREADS)]
+    return []
 
 
 def words(pid: int) -> str:

@@ -54,7 +54,8 @@ class ProcessLook:
     ``command`` are its words, ``state`` is the kernel's letter, ``waits_in`` the function of the kernel that it
     waits in, empty where it does not say. ``threads``, the main thread last, are None where it did not answer;
     ``groups`` are None where it uses no torch.distributed, or is ``mute``: it uses it, and does not say how.
-    ``native`` are lines of its stacks with native frames, where they could be read.
+    ``late``: it was asked and can answer, and has not had the time to. ``native`` are lines of its stacks with
+    native frames, where they could be read.
     """
 
     pid: int
@@ -67,6 +68,7 @@ class ProcessLook:
     world_size: int | None = None
     groups: tuple[Group, ...] | None = None
     mute: bool = False
+    late: bool = False
     native: tuple[str, ...] = ()
 
 

@@ -15,6 +15,8 @@ from trainci.model.look import Look, StackFrame, Usage
 
 # A program that polls is, now and then, caught between two waits: so many looks may find it elsewhere.
 _ELSEWHERE = 1
+# A program that computes is nearly always in the same few lines: so many looks at least must find it there.
+_LOOKS = 30
 _REMEMBERED = 512
 _LONGEST_TAIL = 4096
 
@@ -66,9 +68,10 @@ def is_hung(glances: Sequence[Glance], window: float) -> bool:
     last = glances[-1]
     if last.places is None or last.at - silent_since(glances) < window:
         return False
-    within = [glance for glance in glances if glance.at >= last.at - window]
-    places = [glance.places for glance in within if glance.places is not None]
-    if len(places) < 2 or places[-1].elsewhere(places[-2]):
+    looks = [glance for glance in glances if glance.places is not None]
+    within = [glance for glance in looks if glance.at >= last.at - window]
+    places = [glance.places for glance in max(within, looks[-_LOOKS:], key=len) if glance.places is not None]
+    if len(places) < _LOOKS or places[-1].elsewhere(places[-2]):
         return False
     moved = Counter(part for before in places for part in before.elsewhere(places[-1]))
     return all(count <= _ELSEWHERE for count in moved.values())
@@ -83,7 +86,10 @@ def places_of(look: Look, still: frozenset[int], is_service: Callable[[str], boo
     for process in look.processes:
         if is_service(process.command) or process.pid in still:
             continue
-        if process.threads is None:
+        if process.late:
+            # On a busy host: wherever it is, it is not known to be where it was.
+            found[process.pid, 0] = hash((look.at, process.pid))
+        elif process.threads is None:
             # One that runs short commands is where it was as long as they are the same.
             found[0, hash(process.command)] = 1
         for thread in process.threads or ():

@@ -8,6 +8,7 @@ from trainci.verdict.ranks import by_groups
 from trainci.verdict.stacks import busy_places, named_place, waits_for_another
 
 _MOST_NAMED = 4
+_LONGEST_COMMAND = 80
 
 
 def who(look: Look, seconds: float) -> str:
@@ -42,4 +43,5 @@ def _by_stacks(look: Look) -> str:
 def _name(each: ProcessLook) -> str:
     if each.rank is not None:
         return f"rank {each.rank}" + ("" if each.world_size is None else f" of {each.world_size}")
-    return f"process {each.pid} ({each.command})"
+    command = each.command if len(each.command) <= _LONGEST_COMMAND else f"{each.command[:_LONGEST_COMMAND]}…"
+    return f"process {each.pid} ({command})"
