@@ -55,7 +55,7 @@ def _healthy() -> int:
     alarms = wrong = 0
     for shape in sorted((HERE / "healthy").glob("*.py")):
         with repository(shape, WINDOW_S, LIMIT_S, HEALTHY_EACH) as root:
-            seen = observe(root, "cpu:10", PATIENCE_S)
+            seen = observe(root, "cpu:8", PATIENCE_S)
         hung = [each for each in seen if each.outcome == "hung"]
         passed = sum(each.outcome == "passed" for each in seen)
         alarms, wrong = alarms + len(hung), wrong + len(seen) - passed

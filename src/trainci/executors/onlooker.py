@@ -84,7 +84,7 @@ class Onlooker:
         glances: list[Glance] = []
         looks = Glances(pid, self._folder)
         silent = False
-        while not self._over.wait(max(window / (_SILENT_GLANCES if silent else _GLANCES), _SHORTEST_S)):
+        while not self._over.wait(self._pause(silent, look_at - time.monotonic())):
             now = time.monotonic()
             silent = bool(glances) and now - silent_since(glances) >= window * _SILENT
             # What it does is its own: whatever goes wrong here must not end a test, nor keep it.
@@ -101,6 +101,10 @@ class Onlooker:
                     look_at = float("inf")
                 if not silent:
                     looks = Glances(pid, self._folder)
+
+    def _pause(self, silent: bool, until_look: float) -> float:
+        pause = self._job.test.stall / (_SILENT_GLANCES if silent else _GLANCES)
+        return max(min(pause, until_look), _SHORTEST_S)
 
     def _glance(self, pid: int, now: float, places: Places | None) -> Glance:
         processes = [each for each in tree.of_job(pid) if not tree.is_service(tree.words(each.pid))]
