@@ -12,7 +12,7 @@ from pathlib import Path
 from trainci.model.look import Look, ProcessLook
 from trainci.text import printable
 
-_PATIENCE_S = 3.0
+_PATIENCE_S = 2.0
 _MOST_LINES = 200
 _LONGEST_LINE = 300
 
