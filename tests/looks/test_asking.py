@@ -10,8 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support import wait_until
 
 from trainci import probe
+from trainci.host.files import read_text
 from trainci.host.processes import Process, process
 from trainci.looks import asking as room
 from trainci.looks.asking import Asking
@@ -92,6 +94,7 @@ def test_looks_do_not_break_off_what_a_sleeping_process_does_in_c(tmp_path: Path
     environment = {**os.environ, **probe.variables(tmp_path, "")}
     with subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE) as started:
         assert started.stdout and started.stdout.readline()
+        wait_until(lambda: (read_text(f"/proc/{started.pid}/wchan") or "").endswith("nanosleep"), "its sleep")
         glances = Glances(started.pid, tmp_path)
         while started.poll() is None:
             glances.take(time.monotonic())
