@@ -145,8 +145,10 @@ LATER = (
     "0.900); and when what these showed was mended by kind, 99 new ones (`blind2_…`): 80 right; found 34 of 42",
     "(recall 0.810), said 36 times (precision 0.944: two of *config*). In both none of the code's was called the",
     "machine's. What was missed were words of tools that no rule knew (GitHub's Node, Kubernetes, ROCm, NVSHMEM).",
-    "The sets are among the cases since, what they showed is mended: the table above is no promise about endings",
-    "that nobody here has seen, the last set is the nearest to one. Whoever wrote the rules wrote the sets too.",
+    "When that was mended, too, one of 75 (`blind3_…`), nearer to what training prints: 68 right; found 29 of",
+    "32 (recall 0.906), said 29 times (precision 1.000), no code called the machine's. The sets are among",
+    "the cases since, what they showed is mended: the table above is no promise about endings that nobody here has",
+    "seen, the last set is the nearest to one. Whoever wrote the rules wrote the sets too.",
 )
 
 

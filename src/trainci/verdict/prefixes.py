@@ -28,6 +28,7 @@ _PREFIX = re.compile(
     r"|(?P<mpi>\[\d+,\d+\]<std(?:out|err)>:) ?"
     r"|(?P<task> {0,3}\d{1,5}: )(?=\s|Traceback|[A-Za-z_][\w.]*(?:Error|Exception)|\[)"
     r"|(?P<worker>\((?:[\w.:<>/ -]+ )?pid=\d+(?:, ip=[\w.:]+)?\)|\(raylet(?:, ip=[\w.:]+)?\)) ?"
+    r"|(?P<tag>\([A-Za-z][\w.-]{1,30}\)) (?=\s|Traceback|[A-Za-z_][\w.]*(?:Error|Exception))"
     r"|(?P<service>[\w./-]+(?:\[[^\]]*\])? +\| )"
     r"|\[[A-Z] ?\d{3,4} \d\d:\d\d:\d\d[.\d]* [\w./]+:\d+\] ?"
     r"|[IWEF]\d{4} \d\d:\d\d:\d\d[.\d]* +(?:\d+ )?[\w./]+:\d+\] ?"
