@@ -1,6 +1,6 @@
 """What a terminal costs the host while tests train: `python -m benchmarks.terminal`.
 
-The painter and the console of a run on a terminal get what four tests print in five seconds, 5,040 lines with colors;
+The painter and the console of a run on a terminal get what four tests print in five seconds, 5,040 colored lines;
 what is measured is the CPU time of this process.
 """
 

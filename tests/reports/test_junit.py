@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from junitparser import JUnitXml
 
+from trainci.model.diagnosis import Blame, Diagnosis, Frame
 from trainci.model.run import Attempt, Cause, Ending, Outcome, Result, Run, Verdict
 from trainci.model.tests import Test
 from trainci.reports.junit import write_junit
@@ -80,6 +81,27 @@ def test_a_case_holds_its_duration_sentence_output_and_replay(repository: Any) -
     assert case.system_err == "replay: trainci run"
     assert datetime.fromisoformat(suite.timestamp) == datetime.fromtimestamp(1_700_000_000, timezone.utc)
     assert {item.name: item.value for item in suite.properties()} == {"commit": "abc", "devices": "8 × H100"}
+
+
+def test_a_failure_has_its_reason_as_message_and_all_that_tells_why_as_body(repository: Any) -> None:
+    repository.write("log", "step 1\nValueError: nan\n")
+    why = Diagnosis(Blame.CODE, "nan", "", "ValueError: nan", 2, Frame("lib/loss.py", 7))
+    attempt = Attempt(Test("t.py"), 1, 0.0, 1.0, 3.5, Ending(Cause.EXITED, 1), "log")
+    result = Result("t.py", Verdict(Outcome.FAILED, "exit code 1", why), (attempt,))
+    (suite,) = _write(repository.root, result, replay={"t.py": "trainci run --id t.py"})
+    (case,) = suite
+    assert case.result[0].message == "ValueError: nan"
+    assert case.result[0].text.splitlines()[:9] == [
+        "ValueError: nan",
+        "at: lib/loss.py:7",
+        "why: code (rule nan, line 2 of the log): exit code 1",
+        "",
+        "step 1",
+        "ValueError: nan",
+        "",
+        "log: log",
+        "replay: trainci run --id t.py",
+    ]
 
 
 def test_a_log_that_is_gone_is_no_output(repository: Any) -> None:

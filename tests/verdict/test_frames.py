@@ -45,6 +45,14 @@ def test_it_is_found_in_pytests_styles(root: Path, style: str):
     assert frame_of(root, log) == Frame("helper.py", 4), log.decode()
 
 
+@pytest.mark.parametrize("style", ["auto", "long", "short"])
+def test_where_the_repositorys_own_line_raises_pytests_last_place_counts(root: Path, style: str):
+    (root / "conftest.py").write_text("import sys\nsys.path.insert(0, '.')\n")
+    (root / "helper.py").write_text("def load(text):\n    raise ValueError(text)\n")
+    log = run(root, "-m", "pytest", f"--tb={style}", "-p", "no:cacheprovider", "test_load.py")
+    assert frame_of(root, log) == Frame("helper.py", 2), log.decode()
+
+
 def test_a_place_outside_of_the_repository_is_none(root: Path):
     log = b'Traceback (most recent call last):\n  File "/elsewhere/x.py", line 3, in f\n    f()\nKeyError: 1\n'
     assert frame_of(root, log) is None

@@ -77,7 +77,7 @@ def _beside(folder: Path, told: tuple[events.Control, ...]) -> tuple[Path, tuple
         # Where the state of a repository lies elsewhere, its logs have their whole path.
         return folder, told
     parts = logs[0].parent.parts if logs else ()
-    stays = parts and ".." not in parts and folder.parts[-len(parts) :] == parts
+    stays = parts and folder.parts[-len(parts) :] == parts
     if stays and all(log.parent.parts == parts for log in logs):
         return folder.parents[len(parts) - 1], told
     moved = (replace(e, log=_name(e.log)) if isinstance(e, events.Queued) else e for e in told)
