@@ -155,6 +155,22 @@ def test_a_wait_that_the_tests_limit_does_not_leave_is_not_begun(
     assert (code, re.findall(r"slept (.*)", out)) == (0, ["240.0"]), err
 
 
+@pytest.mark.parametrize("request_", ["HEAD config.json", "GET config.json", "GET tree"])
+def test_the_librarys_own_waits_are_bounded_too(hub: hubs.Hub, home: Home, request_: str) -> None:
+    """It waits by itself for some answers, for as long as they ask."""
+    hub.faults[request_] = [hubs.status(429, RateLimit='"resolvers";r=0;t=240')] * 9
+    began = time.monotonic()
+    code, out, err = home.run(TRAINCI_DEADLINE=str(began + 100))
+    assert code == 3 and "asked again in 240 s, and the test's time limit leaves " in err, (code, out, err)
+    assert time.monotonic() - began < 90
+
+
+def test_a_short_wait_of_the_librarys_own_is_waited_out(hub: hubs.Hub, home: Home) -> None:
+    hub.faults["GET config.json"] = [hubs.status(429, RateLimit='"resolvers";r=0;t=1')]
+    code, out, err = home.run(TRAINCI_DEADLINE=str(time.monotonic() + 100))
+    assert code == 0 and out.endswith(GOT), err
+
+
 def test_without_a_limit_the_longest_wait_is_an_hour(hub: hubs.Hub, home: Home) -> None:
     hub.faults["GET info"] = [hubs.status(429, Retry_After="7200")]
     code, out, err = home.run()

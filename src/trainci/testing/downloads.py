@@ -6,6 +6,7 @@ import errno
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def _download(
     what = f"{kind} {repo_id}@{revision}"
     patterns = None if allow_patterns is None else list(allow_patterns)
     cache = RepoCache(Path(constants.HF_HUB_CACHE), kind, repo_id)
-    with host_lock(cache.lock, what):
+    with host_lock(cache.lock, what), _heeding_limits():
         for attempt in range(1, TRIES + 1):
             try:
                 cache.remove_leftovers(time.time())
@@ -95,6 +96,33 @@ def _download(
                 print(f"{what}: {_first_line(error)}; {then}", flush=True)  # noqa: T201
                 sleep(wait)
     raise AssertionError("the last try ends in one way or the other")
+
+
+class _AsksTooLong(OSError):
+    """The Hub asks for a longer wait than there is time for."""
+
+    def __init__(self, response: Any) -> None:
+        super().__init__(f"{response.status_code} for {response.url}")
+        self.response = response
+
+
+@contextmanager
+def _heeding_limits() -> Iterator[None]:
+    """Within it, the library does not begin a wait that is too long: of some answers it waits by itself."""
+    from huggingface_hub import get_session
+
+    def refuse(response: Any) -> None:
+        if _too_long_for(asked_wait(response.status_code, response.headers, time.time())):
+            raise _AsksTooLong(response)
+
+    client = get_session()
+    # Before its version 1 it did not wait by itself, and its client had no such hooks.
+    hooks = getattr(client, "event_hooks", {"response": []})
+    client.event_hooks = {**hooks, "response": [*hooks["response"], refuse]}
+    try:
+        yield
+    finally:
+        client.event_hooks = hooks
 
 
 def _final(error: Exception, what: str, offline: bool, attempt: int) -> Exception | None:
@@ -145,16 +173,23 @@ def _asked_wait(error: Exception) -> float | None:
 
 def _too_long(error: Exception, what: str, wait: float | None) -> MachineError | None:
     """What is raised where the Hub asks for a longer wait than there is time for."""
-    # On the clock of time.monotonic(), which the lease that tells it has in common with its test.
-    deadline = os.environ.get("TRAINCI_DEADLINE")
-    left = float(deadline) - time.monotonic() if deadline else LONGEST_WAIT_S
-    if wait is None or wait < left:
+    limit = _too_long_for(wait)
+    if not limit:
         return None
-    limit = f"the test's time limit leaves {max(left, 0):.0f} s" if deadline else f"the longest wait is {left:g} s"
     return MachineError(
         f"{what}: the Hub asks to be asked again in {wait:.0f} s, and {limit}: {_first_line(error)}. "
         "A token in HF_TOKEN raises its rate limit."
     )
+
+
+def _too_long_for(wait: float | None) -> str:
+    """Which limit does not leave so many seconds; empty where they are left."""
+    # On the clock of time.monotonic(), which the lease that tells it has in common with its test.
+    deadline = os.environ.get("TRAINCI_DEADLINE")
+    left = float(deadline) - time.monotonic() if deadline else LONGEST_WAIT_S
+    if wait is None or wait < left:
+        return ""
+    return f"the test's time limit leaves {max(left, 0):.0f} s" if deadline else f"the longest wait is {left:g} s"
 
 
 def _first_line(error: Exception) -> str:
