@@ -92,6 +92,7 @@ STOPPED = "it exited with 0, but pytest.exit stopped it in the middle (x), so no
         ("own report", f"{PASSES}", "1 passed in"),
         ("own report", f"{PASSES}def test_b(): pytest.exit('x', 0)\n{BAD}", STOPPED),
         ("own report", f"{PASSES}def test_b(): os._exit(0)\n{BAD}", "pytest left no results"),
+        ("module", f"{PASSES}def test_b(): os._exit(0)\n{BAD}", "pytest left no results"),
         ("config --setup-plan", f"{PASSES}{BAD}", "pytest says that no tests ran"),
         ("config --collect-only", f"{PASSES}{BAD}", "nothing ran: it exited with 0, and no test ran"),
         (
@@ -108,6 +109,7 @@ def test_a_framework_that_was_stopped_is_not_green(repository: Any, entry: str, 
         "own report": f'{{ name = "a", command = {words[:-1]}, "--junitxml=own.xml"] }}',
         "steps": f'{{ name = "a", steps = [{{ command = {words} }}, {{ command = ["bash", "-c", "echo b"] }}] }}',
     }
+    entries["module"] = '{ name = "a", module = "pytest", args = ["tests/test_a.py"] }'
     listed = entries.get(entry, '{ name = "a", path = "tests/test_a.py" }')
     repository.write("trainci.toml", f"[suites.s]\nnum_gpus = 0\ntests = [{listed}]\n")
     repository.write(

@@ -174,6 +174,8 @@ UNCERTAIN = {
         "    one.join()",
     ],
     "processes": ["some = [subprocess.Popen('x') for _ in range(2)]", "for one in some:", "    one.wait()"],
+    "a process of a named command": ["subprocess.Popen(COMMAND)"],
+    "only the output of a named command": ["print(subprocess.run(COMMAND, capture_output=True).stdout)"],
     "a process that nobody waits for": ["subprocess.Popen(['python', 'x.py'])"],
     "futures in a list": [
         "from concurrent.futures import ThreadPoolExecutor",
@@ -259,6 +261,8 @@ def in_tests(text: str) -> tuple[LostResult, ...]:
         "def test_a():\n    try:\n        assert 0\n    except Exception:\n        print('no')\n",
         "class TestA:\n    def test_a(self):\n        assert (1 == 2, 'no')\n",
         "async def test_a():\n    subprocess.run(['python', 'x.py'])\n",
+        "def test_a():\n    return 1 == 2\n",
+        "from threading import Thread as T\ndef test_a():\n    def go():\n        assert 0\n    T(target=go).start()\n",
     ],
 )
 def test_what_a_single_test_throws_away_is_told(text):
@@ -275,7 +279,7 @@ def test_a_single_test_that_heeds_its_results_is_left_alone():
 
 @pytest.mark.parametrize("name", UNCERTAIN)
 def test_what_may_go_nowhere_is_told_and_not_refused(name):
-    lost = block(*UNCERTAIN[name], before=TEST + WENT_WELL + "command = []\n")
+    lost = block(*UNCERTAIN[name], before=TEST + WENT_WELL + "command = []\nCOMMAND = [sys.executable, 'x.py']\n")
     assert lost and not any(one.certain for one in lost)
 
 

@@ -167,3 +167,10 @@ def test_a_launcher_of_the_interpreter_launches_the_shell_too() -> None:
 def test_torchrun_is_not_started_without_a_device() -> None:
     with pytest.raises(UsageError, match="one process a device, and this test has none"):
         STYLES["torchrun"].command(Entry("a.py"), 0, ("py",))
+
+
+def test_an_argument_that_only_shows_help_is_told(repository: Any) -> None:
+    says = _says(repository, "tests/a.py", _RUNS, args=("--lr", "1", "--help"))
+    assert says.remarks == (
+        (1, "perhaps `--help` shows a program's help and ends it, so a failure is green. Take it out."),
+    )

@@ -40,6 +40,13 @@ def lost_in_tests(tree: ast.Module) -> tuple[LostResult, ...]:
         node for body in holders for node in body if isinstance(node, functions) and node.name.startswith("test")
     ]
     found = {lost for test in tests for lost in _lost_in(Scope(test.body, certain=False), file)}
+    what, mend = "what a test returns counts for nothing", "Assert it."
+    found |= {
+        LostResult(statement.lineno, what, mend, certain=False)
+        for test in tests
+        for statement, _ in statements(test.body, True)
+        if isinstance(statement, ast.Return) and isinstance(statement.value, (ast.Compare, ast.BoolOp))
+    }
     return tuple(sorted(found, key=lambda lost: (lost.line, lost.what)))
 
 

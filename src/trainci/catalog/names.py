@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from typing import TypeGuard
 
 
 class Names:
@@ -11,6 +12,12 @@ class Names:
     def __init__(self, tree: ast.Module) -> None:
         self.functions = {
             node.name: node for node in tree.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        }
+        # What a name of the module is set to, where that is once and for all.
+        self.constants = {
+            node.targets[0].id: node.value
+            for node in tree.body
+            if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name)
         }
         self.imported: dict[str, str] = {}
         self.uses_exit_codes = False
@@ -28,6 +35,7 @@ class Names:
                 )
             elif isinstance(node, ast.Attribute) and node.attr == "exitcode":
                 self.uses_exit_codes = True
+        self.asserting = {node.name for node in ast.walk(tree) if _asserts(node)} | self.functions.keys()
         self.bases = {node.name: self.name(base) for node in classes for base in node.bases[:1]}
 
     def name(self, node: ast.expr) -> str:
@@ -49,6 +57,10 @@ def _is_silent(node: ast.ClassDef) -> bool:
         if isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef)) and method.name in ("__exit__", "__aexit__")
         for part in ast.walk(method)
     )
+
+
+def _asserts(node: ast.AST) -> TypeGuard[ast.FunctionDef]:
+    return isinstance(node, ast.FunctionDef) and any(isinstance(inner, ast.Assert) for inner in node.body)
 
 
 def is_generator(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:

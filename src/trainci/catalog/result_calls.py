@@ -257,10 +257,10 @@ def _result_of_method(
 
 
 def kind_of(call: ast.Call, file: Names) -> str:
-    """By which name a value was made; empty for a thread that runs what is none of the file's own functions."""
+    """By which name a value was made; empty for a thread that runs none of the file's own functions."""
     name = file.name(call.func)
     targets = (file.name(keyword.value) for keyword in call.keywords if keyword.arg == "target")
-    return "" if name == "threading.Thread" and not any(one in file.functions for one in targets) else name
+    return "" if name == "threading.Thread" and not any(one in file.asserting for one in targets) else name
 
 
 def _lost(call: ast.Call, what: str, mend: str, certain: bool) -> LostResult:
@@ -278,6 +278,8 @@ def _keyword(call: ast.Call, name: str, absent: object = None) -> object:
 def _first_word(call: ast.Call, file: Names) -> str:
     """The program that a command begins with: ``python`` for ``sys.executable``, empty for what is no constant."""
     node: ast.expr | None = call.args[0] if call.args else None
+    if isinstance(node, ast.Name):
+        node = file.constants.get(node.id, node)
     while isinstance(node, (ast.List, ast.Tuple, ast.BinOp, ast.JoinedStr)):
         if isinstance(node, ast.BinOp):
             node = node.left

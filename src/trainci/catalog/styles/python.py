@@ -6,6 +6,7 @@ import ast
 from dataclasses import replace
 
 from trainci.catalog.declarations import constants
+from trainci.catalog.lost import LostResult
 from trainci.catalog.lost_results import lost_results
 from trainci.catalog.main_block import framework, is_phased, main_blocks
 from trainci.catalog.may_run_nothing import may_run_nothing
@@ -31,6 +32,8 @@ class PythonFile:
         lost = [lost for block in blocks for lost in lost_results(tree, block)]
         if not any(one.certain for one in lost) and (nothing := may_run_nothing(tree)):
             lost.append(nothing)
+        if asked := {"--help", "-h"} & set(source.words):
+            lost.append(LostResult(1, f"`{min(asked)}` shows a program's help and ends it", "Take it out.", False))
         certain = next((lost for lost in lost if lost.certain), None)
         if certain is not None:
             says = replace(says, refusal=f"{printable(source.file)}:{certain.line}: {certain}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from trainci.catalog.always_green import always_green
 from trainci.catalog.command_words import arguments_of_pytest, program, starts_unittest, without_launchers
@@ -36,7 +36,7 @@ class Module:
         known = _framework(source.words)
         return Declarations(
             needs_count=False,
-            refusal=says.refusal,
+            refusal=says.refusal or _always_green(source.words),
             remarks=tuple((line, f"{printable(source.file)}:{line}: {said}") for line, said in says.remarks),
             framework=known or says.framework,
             hands_over=bool(known) or says.hands_over,
@@ -63,8 +63,8 @@ class Words:
         if words and program(words[0]) in _DO_NOTHING:
             sentence = f"nothing would run: `{words[0]}` succeeds always. Write the command of the test."
             return Declarations(needs_count=False, refusal=sentence)
-        if why := always_green(words):
-            return Declarations(needs_count=False, refusal=f"{why}, so a failure is green. Take that out.")
+        if refusal := _always_green(words):
+            return Declarations(needs_count=False, refusal=refusal)
         script = read_shell(_script(words))
         found = [*((lost, str(lost)) for lost in script.lost), *_in_makefile(source)]
         certain = next((sentence for lost, sentence in found if lost.certain), "")
@@ -80,6 +80,12 @@ class Words:
     def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:
         """See Commands."""
         return (*entry.command, *entry.args)
+
+
+def _always_green(words: Sequence[str]) -> str:
+    """The refusal of a command that is green by its own words; empty for another."""
+    why = always_green(words)
+    return f"{why}, so a failure is green. Take that out." if why else ""
 
 
 def _framework(words: tuple[str, ...]) -> str:
