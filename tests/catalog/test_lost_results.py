@@ -251,6 +251,9 @@ def test_what_the_file_itself_puts_around_its_tests_is_followed(name):
     assert lost and not any(one.certain for one in lost)
 
 
+THREAD = "    import threading\n    threading.Thread(target=go).start()\n"
+
+
 def in_tests(text: str) -> tuple[LostResult, ...]:
     return lost_in_tests(ast.parse(HEAD + textwrap.dedent(text)))
 
@@ -262,7 +265,7 @@ def in_tests(text: str) -> tuple[LostResult, ...]:
         "class TestA:\n    def test_a(self):\n        assert (1 == 2, 'no')\n",
         "async def test_a():\n    subprocess.run(['python', 'x.py'])\n",
         "def test_a():\n    return 1 == 2\n",
-        "from threading import Thread as T\ndef test_a():\n    def go():\n        assert 0\n    T(target=go).start()\n",
+        "def test_a():\n    def go():\n        assert 0\n" + THREAD,
     ],
 )
 def test_what_a_single_test_throws_away_is_told(text):
