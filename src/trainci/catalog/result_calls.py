@@ -97,7 +97,9 @@ def lost_by(call: ast.Call, kinds: dict[str, str], file: Names, certain: bool) -
         return _lost(call, "`return_exceptions` hands failures to nobody", "Leave it out.", certain)
     if name == "asyncio.wait":
         return _lost(call, "`asyncio.wait` raises nothing", "Use `asyncio.gather(…)`.", certain)
-    if name in ("asyncio.create_task", "asyncio.ensure_future"):
+    made = call.args[0] if call.args else None
+    own = isinstance(made, ast.Call) and file.name(made.func) in file.functions
+    if name in ("asyncio.create_task", "asyncio.ensure_future") and own:
         return _lost(call, "an exception stays in the task that nobody awaits", "Await it.", False)
     if isinstance(call.func, ast.Attribute):
         return _result_of_method(call, call.func, kinds, file, certain)

@@ -40,6 +40,7 @@ _MOST_STATES = 64
 _MOST_STEPS = 20_000
 _DEEPEST = 40
 _SETTINGS = ("alias", "declare", "export", "local", "readonly", "shopt", "typeset", "ulimit", "umask", "unset")
+_MAKES_ENVIRONMENT = re.compile(r"(?:activate|bashrc|profile|conda\.sh)\W*$")
 _PIPE = ("the exit code of a pipe is that of its last program", "Write `set -o pipefail` above it.")
 
 
@@ -312,4 +313,7 @@ class Walk:
             doubting = replace(state, doubt=state.doubt or node.line, ran=ran)
             return {replace(doubting, status=0), replace(doubting, status=1)}
         failed_at = node.line if status else state.failed_at
+        if node.words[0] in ("source", ".") and not _MAKES_ENVIRONMENT.search(" ".join(node.words)):
+            # What a file of the repository sets is not read here, and may well be these.
+            state = replace(state, errexit=True, pipefail=True)
         return {replace(state, status=status, failed_at=failed_at, ran=ran)}
