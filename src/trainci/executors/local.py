@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -109,9 +108,9 @@ class LocalExecutor:
         with contextlib.suppress(OSError, TrainciError):
             directory = open_directory(None, may_be_private=self.pool.virtual)
             for uuid in devices:
-                ledger.note(directory, ledger.Entry(time.time(), "trainci", "suspect", uuid, reason))
+                ledger.note(directory, ledger.Entry(self._clock(), "trainci", "suspect", uuid, reason))
                 if broken:
-                    health.quarantine(directory, uuid, reason, time.time())
+                    health.quarantine(directory, uuid, reason, self._clock())
 
     def stop(self, job: Job) -> None:
         """See Executor."""
