@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -56,6 +57,17 @@ def state_paths(root: Path, wanted: str, environment: Mapping[str, str], url: st
     """
     named = environment.get(STATE_VARIABLE) or wanted
     return StatePaths(root, Path(named).expanduser().absolute() if named else None, url)
+
+
+def from_here(root: Path, place: str) -> str:
+    """A place below ``root`` (a path, and what follows it after a colon) as the current directory names it.
+
+    Where that is not below ``root``, as the root names it.
+    """
+    path, colon, rest = place.partition(":")
+    if not path or Path(path).is_absolute() or not Path.cwd().is_relative_to(root):
+        return place
+    return os.path.relpath(root / path) + colon + rest
 
 
 class RunPaths:

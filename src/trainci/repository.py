@@ -13,6 +13,7 @@ from trainci.affected import Affected, find_affected
 from trainci.catalog.files import find_test_files, walk
 from trainci.catalog.registrations import register
 from trainci.catalog.styles import STYLES, declarations, in_steps
+from trainci.errors import PlacedFaults
 from trainci.findings import Finding
 from trainci.github import actions as github
 from trainci.github import payload
@@ -20,7 +21,7 @@ from trainci.interpreter import default_python
 from trainci.model.project import Project
 from trainci.model.selection import Selection
 from trainci.model.tests import Declarations, Entry
-from trainci.paths import StatePaths, state_paths
+from trainci.paths import StatePaths, from_here, state_paths
 from trainci.selection.choose import choose, is_below, wants_changes
 from trainci.selection.resolve import clashing as clashing_entries
 from trainci.selection.resolve import resolve, told_apart
@@ -155,7 +156,14 @@ def open_repository() -> Repository:
     :raises UsageError: there is none, or its trainci.toml has faults.
     """
     root = config.find_root(Path.cwd())
-    project = config.load(root)
+    try:
+        project = config.load(root)
+    except PlacedFaults as error:
+        if github.in_actions(os.environ):
+            # Annotations name places from the root.
+            raise
+        lines = str(error).splitlines()
+        raise PlacedFaults("\n".join(from_here(root, line) for line in lines)) from None
     found = sorted({*find_test_files(root, project.test_globs), *_started_files(root, project)})
     project, misregistered = register(root, project, found)
     repository = Repository(root, project, tuple(found), default_python(root, os.environ), misregistered)

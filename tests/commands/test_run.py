@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from typing import Any
 
 import pytest
@@ -129,3 +131,18 @@ def test_run_with_nothing_offers_what_there_is(suites):
 def test_color_is_as_asked_for_and_as_the_environment_says(suites, option, environment, colored):
     said = suites.trainci("run", "tests/test_a.py", "--color", option, environment=environment)
     assert ("\033[32m[" in said.out) == colored
+
+
+def test_from_a_subfolder_every_printed_path_leads_there(suites):
+    said = suites.trainci("run", "unit/test_b.py", directory="tests")
+    (log,) = re.findall(r"log: +(\S+)", said.out)
+    assert log.startswith("../.trainci/runs/")
+    assert (suites.root / "tests" / log).is_file()
+    (replay,) = re.findall(r"replay: trainci (.*)", said.out)
+    assert suites.trainci(*shlex.split(replay), directory="tests").code == 1
+    suites.write("tests/test_a.py", "NUM_GPUS = [\n")
+    found = suites.trainci("check", directory="tests").out.splitlines()[0]
+    assert found.startswith("test_a.py:1: "), found
+    suites.write("trainci.toml", '[project]\nimagee = "../x//y"\n')
+    said = suites.trainci("list", directory="tests")
+    assert said.err.startswith("../trainci.toml:2: project"), said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timezone
 
 import click
@@ -16,6 +17,7 @@ from trainci.config.accepting import accept
 from trainci.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, PlacedFaults
 from trainci.github import actions as github
 from trainci.github import exposure
+from trainci.paths import from_here
 from trainci.repository import open_repository
 from trainci.text import counted, printable
 
@@ -62,7 +64,7 @@ def command(form: str, as_json: bool, accept_current: bool) -> int:
     if form == "github":
         lines = github.first_annotations([*_annotations(found, "error"), *_annotations(notes, "notice")])
     else:
-        lines = [str(finding) for finding in (*found, *notes)]
+        lines = [str(replace(one, file=from_here(repository.root, one.file))) for one in (*found, *notes)]
     for line in lines:
         click.echo(line)
     if found:

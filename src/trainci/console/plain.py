@@ -10,6 +10,7 @@ from typing import TextIO
 from trainci.model import events
 from trainci.model.run import Cause, Ending, Outcome, Phase, Result, Run, Verdict
 from trainci.output.screen import Screen
+from trainci.paths import from_here
 from trainci.reports import items_of, telling_lines
 from trainci.reports.reason import particulars, reason, red
 from trainci.reports.words import clock_time, totals
@@ -106,7 +107,7 @@ class Console:
             log = result.attempts[-1].log
             for line in telling_lines(root / log, verdict.diagnosis, _SHOWN_LINES):
                 self._write(f"    | {line}")
-            self._write(f"    log:    {log}")
+            self._write(f"    log:    {from_here(root, log)}")
         if replay := run.replay.get(result.test_id):
             self._write(f"    replay: {printable(replay)}")
 
