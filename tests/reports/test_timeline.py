@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from trainci.history.runs import run_of
 from trainci.model import events
+from trainci.model.look import Sample
 from trainci.model.run import Phase
 from trainci.reports.timeline import Doing, Slice, devices_of, slices, spent, waiting_counts
 from trainci.reports.trace import trace
@@ -82,6 +83,13 @@ def test_a_trace_has_a_track_a_device_and_a_track_a_test_and_counts_what_waits()
         2_000_000,
         3_000_000,
     ) in drawn
+    samples = [Sample(8.0, "GPU-0", 97, 3 << 30), Sample(9.0, "GPU-0", None, 0)]
+    counted = json.loads(trace(run_of(PHASED), slices(PHASED), samples))["traceEvents"][len(found) :]
+    assert [(e["name"], e["ts"], *e["args"].values()) for e in counted] == [
+        ("GPU-0 memory, GiB", 8_000_000, 3.0),
+        ("GPU-0 busy, %", 8_000_000, 97),
+        ("GPU-0 memory, GiB", 9_000_000, 0.0),
+    ]
     assert [(e["ts"], e["args"]["tests"]) for e in found if e["ph"] == "C"] == [
         (0, 1),
         (2_000_000, 0),

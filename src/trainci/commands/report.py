@@ -30,7 +30,7 @@ _FORMS: Mapping[str, tuple[str, Callable[[Told, Path], bytes]]] = {
     "html": ("html", lambda told, folder: _page(told, folder)),
     "junit": ("xml", lambda told, _: junit(told.run, told.root)),
     "ctrf": ("ctrf.json", lambda told, _: ctrf(told.run, told.root)),
-    "trace": ("trace.json", lambda told, _: trace(told.run, slices(told.events))),
+    "trace": ("trace.json", lambda told, _: trace(told.run, slices(told.events), tuple(read_samples(told.folder)))),
     "json": ("json", lambda told, _: text_of(finished(told.run)).encode() + b"\n"),
 }
 

@@ -9,15 +9,17 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from trainci.model.look import Sample
 from trainci.model.run import Run
 from trainci.reports.timeline import Slice, devices_of, waiting_counts
 
 _DEVICES, _TESTS = 1, 2
 
 
-def trace(run: Run, found: Sequence[Slice]) -> bytes:
-    """The trace of ``run``, whose slices are ``found``."""
-    return json.dumps({"traceEvents": list(_events(run, found)), "displayTimeUnit": "ms"}).encode()
+def trace(run: Run, found: Sequence[Slice], samples: Sequence[Sample] = ()) -> bytes:
+    """The trace of ``run``, whose slices are ``found``, with what ``samples`` say of its devices as counters."""
+    told = [*_events(run, found), *_counters(run, samples)]
+    return json.dumps({"traceEvents": told, "displayTimeUnit": "ms"}).encode()
 
 
 def _events(run: Run, found: Sequence[Slice]) -> Iterator[dict[str, Any]]:
@@ -34,6 +36,15 @@ def _events(run: Run, found: Sequence[Slice]) -> Iterator[dict[str, Any]]:
     for at, count in waiting_counts(found):
         place = {"pid": _TESTS, "ts": _microseconds(at - run.started_at)}
         yield {"ph": "C", "name": "tests that wait", **place, "args": {"tests": count}}
+
+
+def _counters(run: Run, samples: Sequence[Sample]) -> Iterator[dict[str, Any]]:
+    for one in samples:
+        said: dict[str, float] = {"memory, GiB": round(one.memory / (1 << 30), 2)}
+        said |= {} if one.percent is None else {"busy, %": one.percent}
+        for name, value in said.items():
+            place = {"pid": _DEVICES, "ts": _microseconds(one.at - run.started_at)}
+            yield {"ph": "C", "name": f"{one.device} {name}", **place, "args": {name: value}}
 
 
 def _named(process: int, title: str, tracks: dict[str, int]) -> Iterator[dict[str, Any]]:
