@@ -354,3 +354,96 @@ def test_a_file_beyond_its_bound_is_not_read(repository: Any) -> None:
     repository.write("large.yml", "a" * ((1 << 20) + 1))
     tree = repository_tree(repository.root)
     assert (len(tree.read("small.yml")), tree.read("large.yml")) == (1 << 20, "")
+
+
+_OTHERS = [
+    ".gitlab-ci.yml", ".circleci/config.yml", "tox.ini", "noxfile.py", "Makefile", "tests/run_suite.py",
+    "tests/recipes/a.yaml", "setup.cfg",
+]  # fmt: skip
+_WORDS = st.sampled_from(
+    [
+        *(
+            "script: ",
+            "jobs:",
+            "steps:",
+            "extends: ",
+            "- run: ",
+            "pytest tests",
+            "include: ",
+            "[testenv]",
+            "commands = ",
+        ),
+        *(
+            "test:",
+            "  ",
+            "\n",
+            "\t",
+            "{posargs}",
+            "<<: *a",
+            "&a ",
+            "- ",
+            "products:",
+            "spec:",
+            "parallel:",
+            "matrix:",
+        ),
+        *(
+            "suites = {",
+            "'a': ['tests/a.py']",
+            "}",
+            "import nox",
+            "@nox.session",
+            "def f(session):",
+            "session.run('a')",
+        ),
+        *(
+            "workflows:",
+            "commands:",
+            "{x}",
+            "}}",
+            "!reference [a, script]",
+            "[",
+            "]",
+            '"',
+            "$X",
+            "%(a)s",
+            "\0",
+            "é",
+        ),
+    ]
+)
+
+
+@_MANY
+@given(st.sampled_from(_OTHERS), st.lists(_WORDS, max_size=30).map("".join))
+def test_the_files_of_any_ci_give_a_proposal_whatever_they_hold(file: str, text: str) -> None:
+    _proposed({file: text, "tests/a.py": "def test_a(): pass\n"})
+
+
+_CALLS = "".join(f"g{n}:\n" + f"\tmake g{n + 1}\n" * 40 for n in range(9))
+_EXTENDS = "".join(f".a{n}: {{extends: [{', '.join([f'.a{n + 1}'] * 30)}]}}\n" for n in range(30))
+_REFERENCES = "".join(
+    f".a{n}:\n  script: [{', '.join([f'!reference [.a{n + 1}, script]'] * 30)}]\n" for n in range(30)
+)
+_COMMANDS = "commands:\n" + "".join(
+    f"  c{n}: {{steps: [{', '.join([f'c{n + 1}: {{}}'] * 30)}]}}\n" for n in range(9)
+)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {".gitlab-ci.yml": f"{_EXTENDS}t: {{extends: .a0, script: [pytest tests]}}\n"},
+        {".gitlab-ci.yml": f"{_REFERENCES}t: {{script: [!reference [.a0, script]]}}\n"},
+        {".gitlab-ci.yml": "include: '/*.yml'\nt: {script: [pytest tests]}\n", "b.yml": "include: '/*.yml'\n"},
+        {".gitlab-ci.yml": "t: {extends: t, script: [pytest tests]}\n"},
+        {".circleci/config.yml": f"{_COMMANDS}jobs: {{t: {{steps: [c0: {{}}]}}}}\n"},
+        {"Makefile": _CALLS, _WORKFLOW: "on: push\njobs: {t: {steps: [{run: make g0}]}}\n"},
+        {"Makefile": "test:\n\tmake test\n"},
+    ],
+    ids=["extends", "references", "includes", "itself", "commands", "goals", "own goal"],
+)
+def test_what_names_itself_or_grows_is_read_in_time(files: dict[str, str]) -> None:
+    started = time.monotonic()
+    _proposed(files)
+    assert time.monotonic() - started < 20

@@ -213,6 +213,9 @@ def unit(session):
 def other(session):
     session.run("pytest", "tests/test_a.py")
 @nox.session
+def open(session):
+    session.run("pytest", WHICH)
+@nox.session
 def odd(session):
     for version in VERSIONS:
         session.run("pytest", version)
@@ -223,7 +226,7 @@ def test_a_session_of_nox_is_what_it_runs() -> None:
     files = {"noxfile.py": _NOX}
     assert _run("nox -s unit-3.12", files) == [{**_UNIT, "env": {"MODE": "fast"}}]
     assert _run("nox -s whole", files) == [_A]
-    assert _run("uv run nox -s odd", files) == []
+    assert _run("uv run nox -s odd", files) == _run("nox -s open", files) == []
 
 
 @pytest.mark.parametrize(

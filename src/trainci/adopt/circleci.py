@@ -19,6 +19,7 @@ from trainci.adopt.tree import Tree
 _FILES = (".circleci/config.yml", ".circleci/config.yaml", ".circleci/continue_config.yml")
 _PARAMETER = re.compile(r"<<\s*(pipeline\.)?parameters\.([\w-]+)\s*>>")
 _MOST_DEPTH = 4
+_MOST_STEPS = 1_000
 
 
 def read(tree: Tree) -> Found:
@@ -64,7 +65,7 @@ def _suites(name: str, given: Table, workflow: Table, document: Table, file: str
     docker = [one for one in _items(machine.get("docker")) if isinstance(one, Table)]
     made = Table(
         {
-            "steps": Items([*_steps(job.items_of("steps"), document, 0)], job.line),
+            "steps": Items([*_steps(job.items_of("steps"), document, 0, [_MOST_STEPS])], job.line),
             "env": Table({**executor.table("environment"), **job.table("environment")}, job.line),
             "runs-on": _text(machine.get("resource_class")),
             "container": docker[0].text("image") if docker else Text("", job.line),
@@ -99,9 +100,12 @@ def _executor(job: Table, document: Table, values: dict[str, Text]) -> Table:
     return _filled(found, {**values, **own})
 
 
-def _steps(steps: Items, document: Table, depth: int) -> Iterator[Table]:
-    """The steps as GitHub's; the configuration's own commands are written out."""
+def _steps(steps: Items, document: Table, depth: int, room: list[int]) -> Iterator[Table]:
+    """The steps as GitHub's; the configuration's own commands are written out. ``room``: how many more are read."""
     for step in steps:
+        room[0] -= 1
+        if room[0] < 0:
+            return
         named = {str(step): Text("", step.line)} if isinstance(step, Text) else step
         for name, value in named.items() if isinstance(named, dict) else ():
             table = value if isinstance(value, Table) else Table({}, getattr(value, "line", 1))
@@ -109,10 +113,10 @@ def _steps(steps: Items, document: Table, depth: int) -> Iterator[Table]:
             if name == "run":
                 yield _run(value)
             elif name in ("when", "unless"):
-                yield from _steps(table.items_of("steps"), document, depth + 1) if depth < _MOST_DEPTH else ()
+                yield from _steps(table.items_of("steps"), document, depth + 1, room) if depth < _MOST_DEPTH else ()
             elif command and depth < _MOST_DEPTH:
                 inside = _filled(command, {**_defaults(command.table("parameters")), **_texts(table)})
-                yield from _steps(inside.items_of("steps"), document, depth + 1)
+                yield from _steps(inside.items_of("steps"), document, depth + 1, room)
 
 
 def _run(value: Value) -> Table:

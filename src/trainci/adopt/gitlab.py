@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import product
+from itertools import islice, product
 
 from trainci.adopt.jobs import read_job
 from trainci.adopt.placed import Items, NotYaml, Table, Text, Value, load_yaml
@@ -25,34 +25,41 @@ _NO_JOBS = {
     *("after_script", "cache", "spec", "pages"),
 }
 _MOST_DEPTH = 8
+_MOST_LINES = 5_000
+# As with GitHub's, which they become.
+_MOST_ROWS = 256
 _TIME = re.compile(r"(\d+)\s*(h|m)", re.IGNORECASE)
 
 
 def read(tree: Tree) -> Found:
     """The suites of ``.gitlab-ci.yml`` and of what it includes of this repository."""
     notes: list[Note] = []
-    documents = dict(_documents(_FILE, tree, notes, 0)) if tree.is_file(_FILE) else {}
+    documents: dict[str, Table] = {}
+    if tree.is_file(_FILE):
+        _load(_FILE, tree, notes, documents)
     known = {name: value for document in documents.values() for name, value in document.items()}
     common = Table({}, 1)
     for document in documents.values():
         common |= {**document.table("default"), **{key: document[key] for key in _NO_JOBS & document.keys()}}
     suites: list[Suite] = []
+    done: dict[str, Table] = {}
     for file, document in documents.items():
         for name, job in document.items():
             if isinstance(job, Table) and name not in _NO_JOBS and not name.startswith("."):
-                suites += _suites(name, _extended(job, known, 0), common, known, file, tree)
+                suites += _suites(name, _extended(job, known, done), common, known, file, tree)
     return Found(tuple(suites), tuple(notes))
 
 
-def _documents(file: str, tree: Tree, notes: list[Note], depth: int) -> Iterator[tuple[str, Table]]:
+def _load(file: str, tree: Tree, notes: list[Note], known: dict[str, Table]) -> None:
+    """Add the file, and those of this repository that it includes, each once."""
     try:
         document = load_yaml(tree.read(file))
     except NotYaml as error:
         notes.append(Note(f"is no YAML: {error}", Place(file, error.line)))
         return
-    if not isinstance(document, Table):
+    if not isinstance(document, Table) or len(known) == _MOST_ROWS:
         return
-    yield file, document
+    known[file] = document
     written = document.get("include")
     for one in written if isinstance(written, Items) else [written] if written else ():
         local = one if isinstance(one, Text) else one.text("local") if isinstance(one, Table) else Text("", 1)
@@ -60,17 +67,21 @@ def _documents(file: str, tree: Tree, notes: list[Note], depth: int) -> Iterator
         found = [path for path in tree.files if matches(path, pattern)] if pattern and "://" not in pattern else []
         if not found:
             notes.append(Note(f"include {local or ''}: is not in this repository", Place(file, document.line)))
-        for path in found if depth < _MOST_DEPTH else ():
-            yield from _documents(path, tree, notes, depth + 1)
+        for path in found:
+            if path not in known:
+                _load(path, tree, notes, known)
 
 
-def _extended(job: Table, known: Mapping[str, Value], depth: int) -> Table:
-    """The job with what it ``extends``; its own keys come first, and tables are joined."""
+def _extended(job: Table, known: Mapping[str, Value], done: dict[str, Table]) -> Table:
+    """The job with what it ``extends``; its own keys come first, and tables are joined. ``done`` is each once."""
     made = Table({}, job.line)
-    for name in job.texts("extends") if depth < _MOST_DEPTH else ():
+    for name in job.texts("extends"):
         base = known.get(name)
         if isinstance(base, Table):
-            made = _joined(made, _extended(base, known, depth + 1))
+            if name not in done:
+                done[name] = Table({}, base.line)  # of itself, it is nothing
+                done[name] = _extended(base, known, done)
+            made = _joined(made, done[name])
     return _joined(made, job)
 
 
@@ -86,8 +97,9 @@ def _joined(base: Table, own: Table) -> Table:
 def _suites(
     name: str, job: Table, common: Table, known: Mapping[str, Value], file: str, tree: Tree
 ) -> Iterator[Suite]:
-    lines = [*_lines(job.get("before_script", common.get("before_script")), known, 0)]
-    lines += _lines(job.get("script"), known, 0)
+    lines: list[Text] = []
+    _add_lines(job.get("before_script", common.get("before_script")), known, lines, [_MOST_LINES])
+    _add_lines(job.get("script"), known, lines, [_MOST_LINES])
     if not lines:
         return
     image = job.get("image", common.get("image"))
@@ -133,18 +145,21 @@ def _when(suite: Suite, job: Table, file: str) -> Suite:
     )
 
 
-def _lines(value: Value | None, known: Mapping[str, Value], depth: int) -> Iterator[Text]:
-    """The lines of a script; lists within it, and ``!reference [job, script]``, are written out."""
+def _add_lines(value: Value | None, known: Mapping[str, Value], lines: list[Text], room: list[int]) -> None:
+    """Add the lines of a script; lists within it, and ``!reference [job, script]``, are written out.
+
+    ``room`` holds how many values more are looked at: references can name each other.
+    """
+    room[0] -= 1
     if isinstance(value, Text):
-        yield value
-    elif isinstance(value, Items) and depth < _MOST_DEPTH:
+        lines.append(value)
+    elif isinstance(value, Items):
         path = [one for one in value if isinstance(one, Text)]
         base = known.get(path[0]) if len(path) == len(value) == 2 else None
-        if isinstance(base, Table) and path[1] in base:
-            yield from _lines(base[path[1]], known, depth + 1)
-        else:
-            for one in value:
-                yield from _lines(one, known, depth + 1)
+        inner = [base[path[1]]] if isinstance(base, Table) and path[1] in base else list(value)
+        for one in inner:
+            if room[0] > 0:
+                _add_lines(one, known, lines, room)
 
 
 def _values(table: Table) -> dict[str, Value]:
@@ -157,8 +172,9 @@ def _rows(matrix: Value | None) -> list[Table]:
     for one in matrix if isinstance(matrix, Items) else ():
         if isinstance(one, Table):
             axes: Sequence[Sequence[Text]] = [one.texts(key) for key in one]
-            rows += (Table(dict(zip(one, values, strict=True)), one.line) for values in product(*axes))
-    return rows
+            made = (Table(dict(zip(one, values, strict=True)), one.line) for values in product(*axes))
+            rows += islice(made, _MOST_ROWS)
+    return rows[:_MOST_ROWS]
 
 
 def _text(value: Value | None) -> Text:

@@ -6,6 +6,7 @@ import posixpath
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from trainci.adopt.docker import DockerRun, read_docker_run
 from trainci.adopt.entries import read_command, runs_something
@@ -28,6 +29,8 @@ _OF_MATRIX = re.compile(r"\$\{\{\s*matrix\.([\w.-]+)\s*\}\}")
 _HIDDEN = re.compile("\ue000([\\w.-]+)\ue001")
 _PARTS = re.compile(r"--auto-partition-size[= ](\d+)")
 _MOST_DEPTH = 3
+# Commands that one stands for: goals of make can call each other.
+_MOST_WITHIN = 500
 # Far beyond what anybody writes into a workflow.
 _LONGEST_SCRIPT = 64 * 1024
 
@@ -152,7 +155,7 @@ class StepReader:
             if command.redirected.strip("\"'${}") == "GITHUB_ENV":
                 self._write(command)
             for outer, given in self._uncontained(command, script, run.line, known):
-                for part in unfolded(self._here(outer), known, self.tree):
+                for part in islice(unfolded(self._here(outer), known, self.tree), _MOST_WITHIN):
                     made = replace(part, env=tuple({**before, **own, **dict(part.env)}.items()))
                     self._read(self._here(made), step, given)
 
