@@ -51,9 +51,6 @@ def test_a_disk_that_fills_ends_no_sound_test(run: Any) -> None:
     assert "passed loud.py" in run.out and "passed late.sh" in run.out, run.out[-3000:]
     assert run.out.count("loud.py | trainci: the log ends here (No space left on device); the test goes on") >= 1
     assert "passed bad.py" not in run.out and run.code in (1, 3), run.out[-3000:]
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts")
-def test_results_that_the_disk_had_no_room_for_are_the_machines_fault(run: Any) -> None:
+    # Results that there was no room for are no test's fault.
     assert "machine's fault test_loud.py" in run.out, run.out[-3000:]
     assert "Traceback" not in run.err, run.err

@@ -353,6 +353,15 @@ SOUND = {
     ],
     "a thread of somebody else's": ["import threading", "threading.Thread(target=os.getpid).start()", "test()"],
     "a condition that tells": ["if len(sys.argv) > 1:", "    print('more')", "test()"],
+    "an exit code that is computed": [
+        "code = 1",
+        "try:",
+        "    code = went_well()",
+        "except Exception:",
+        "    print('no')",
+        "finally:",
+        "    os._exit(code)",
+    ],
     "what is passed over": ["for one in [1]:", "    if test():", "        continue", "    test()"],
     "what cannot be made": [
         "for one in [1]:",

@@ -204,6 +204,12 @@ def ends_green(statement: ast.stmt, file: Names) -> bool:
     return isinstance(code, ast.Constant) and code.value in (0, None)
 
 
+def ends_as_computed(statement: ast.stmt, file: Names) -> bool:
+    """Whether it ends the program with what something else decided: ``os._exit(code)``."""
+    call = statement.value if isinstance(statement, ast.Expr) else None
+    return isinstance(call, ast.Call) and file.name(call.func) in _EXITS and not ends_green(statement, file)
+
+
 def returns_how_it_went(function: ast.FunctionDef | ast.AsyncFunctionDef | None) -> bool:
     """Whether a function says by constants that all is well here, and that it is not there."""
     values: set[object] = set()

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Set
 
 from trainci.catalog.lost import LostResult
 from trainci.catalog.names import Names
-from trainci.catalog.result_calls import ends_green, raises_where_tests_fail
+from trainci.catalog.result_calls import ends_as_computed, ends_green, raises_where_tests_fail
 from trainci.catalog.says import is_idle
 
 _CATCHES_FAILURES = ("Exception", "BaseException", "AssertionError", "SystemExit", "subprocess.CalledProcessError")
@@ -19,6 +19,8 @@ _RAISE = "Raise it again, or exit with 1."
 def swallowed(node: ast.Try, file: Names, unused: Set[str], certain: bool) -> Iterator[LostResult]:
     """Handlers of ``node`` that only print the failure of the tests that it is around."""
     if not any(_may_fail(part, file) for inner in node.body for part in ast.walk(inner)):
+        return
+    if any(ends_as_computed(inner, file) for inner in node.finalbody):
         return
     # What is made in a `try` and missed later is no test that failed.
     runs = any(isinstance(inner, (ast.Expr, ast.Assert)) for inner in node.body)
