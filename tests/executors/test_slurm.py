@@ -253,9 +253,12 @@ def test_a_client_that_is_killed_while_it_submits_submits_nothing_twice(reposito
         patch.setenv("PATH", f"{wrapper.parent}:{os.environ['PATH']}")
         with running(repository) as process:
             assert process.wait(timeout=60) == -signal.SIGKILL
+    submitted = slurm_cluster("squeue", "--noheader", "--states=all", "--format=%i").split()
     said = attach(repository)
     assert said.code == 0, said.out + said.err
     assert (repository.root / "begun").read_text() == "a\n"
+    listed = slurm_cluster("squeue", "--noheader", "--states=all", "--format=%i").split()
+    assert max(map(int, listed)) == max(map(int, submitted)), "no second job"
 
 
 def test_a_run_of_this_host_cannot_be_attached(repository):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import re
 import subprocess
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainci.executors.base import Wanted
+from trainci.executors.base import Job, Wanted
 from trainci.executors.slurm import commands, slurm_executor
 from trainci.executors.slurm.commands import Seen, SlurmAway, SlurmRefused
 from trainci.executors.slurm.script import Asked, batch_script
@@ -135,3 +136,27 @@ def test_lines_that_are_no_answer_are_left_out(tmp_path, monkeypatch):
     program(tmp_path, "squeue", "echo; echo '12|RUNNING|now|None|n1|a|b'; echo 'x|RUNNING||||'; echo '1|2'")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert commands.listed() == [Seen("12", "RUNNING", "now", "None", "n1", "a|b")]
+
+
+def test_a_job_that_only_the_database_takes_for_alive_is_lost(tmp_path, monkeypatch):
+    """A controller that was killed has forgotten it; sacct says PENDING for ever."""
+    program(tmp_path, "sbatch", "echo 12")
+    program(tmp_path, "squeue", "exit 0")
+    program(tmp_path, "sacct", "echo '12|PENDING|now|None|None assigned|'")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    executor = slurm_executor(Wanted(tmp_path, "cpu:4"))
+    told = queue.SimpleQueue()
+    executor.start(Job(Test("a", command=("true",)), 1, tmp_path / "a.log"), told.put, Nobody())
+    ended = told.get(timeout=60)
+    executor.close()
+    assert ended.ending == Ending(Cause.LOST, detail="Slurm knows no job 12 any more")
+
+
+class Nobody:
+    """Who shows nothing."""
+
+    def __call__(self, output):
+        pass
+
+    def has_room(self):
+        return True

@@ -18,13 +18,16 @@ from trainci.model.run import Metric, Outcome, Verdict
 from trainci.paths import StatePaths
 
 WRITES = """
-import sys
+import sys, time
 from pathlib import Path
 from trainci.history import open_store
 from trainci.history.store import AttemptKey
 from trainci.model.run import Cause, Ending, Outcome, Phase, Verdict
 from trainci.paths import StatePaths
 host, url, root = sys.argv[1:]
+Path(root, f"ready-{host}").touch()
+while url and not Path(root, "go").exists():
+    time.sleep(0.001)
 store = open_store(StatePaths(Path(root, host), url=url))
 run = f"run-{host}"
 store.begin_run(run, "c0ffee", "8 GPUs", 1.0, host)
@@ -49,6 +52,8 @@ def test_sixteen_writers_of_several_hosts_write_at_once_and_lose_nothing(shared)
     """Into a database in which there is no history yet."""
     words = [sys.executable, "-c", WRITES]
     writers = [subprocess.Popen([*words, f"host{number}", shared.url, shared.root]) for number in range(16)]
+    wait_until(lambda: len(list(shared.root.glob("ready-*"))) == 16, "all of them to be ready")
+    (shared.root / "go").touch()
     assert [writer.wait(timeout=120) for writer in writers] == [0] * 16
     with closing(open_store(shared)) as store:
         assert {test: len(store.results(test, 99)) for test in store.tests()} == {

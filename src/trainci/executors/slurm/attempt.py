@@ -41,7 +41,7 @@ class Attempt:
         self.job_id = ""
         self.submitted = ""
         self.stopped = False
-        self.cancelled_at = 0.0
+        self.reported_at = 0.0
         self.submitted_at = 0.0
         self.missed = 0
         self.recalled = False
@@ -128,10 +128,13 @@ class Attempt:
     def follow(self, *, to_the_end: bool = False) -> None:
         """Take in what it has printed and reported since; what nobody wants now is left where it is."""
         assert self.account is not None
+        had_reported = self.reported is not None
         for path, take in ((self.output, self.account.output), (self._status, self.account.status)):
             while to_the_end or path == self._status or self.show.has_room():
                 if not self._take(path, take):
                     break
+        if self.reported is not None and not had_reported:
+            self.reported_at = time.monotonic()
 
     def _take(self, path: Path, take: Callable[[bytes], None]) -> bool:
         """Take in the next piece of a file, opened anew: so a network's file system shows what is new in it."""

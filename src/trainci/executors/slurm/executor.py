@@ -224,9 +224,11 @@ class SlurmExecutor:
             self._cancel([attempt for attempt in attempts if attempt.stopped])
             listed = commands.listed()
             if unclear := [attempt.job_id for attempt in attempts if self._is_unclear(attempt, listed)]:
-                listed += commands.accounted(unclear)
+                # What only the database takes for alive, a controller that was killed has forgotten.
+                listed += filter(states.is_over, commands.accounted(unclear))
         except SlurmAway:
-            self._take_their_word(attempts)
+            for attempt in attempts:
+                self._take_its_word(attempt)
             self._ask_soon()
             return
         for attempt in attempts:
@@ -264,16 +266,13 @@ class SlurmExecutor:
         if states.is_over(seen):
             attempt.follow(to_the_end=True)
             self._end(attempt, states.ending(seen, attempt.reported, attempt.stopped))
+        else:
+            self._take_its_word(attempt)
 
-    def _take_their_word(self, attempts: list[Attempt]) -> None:
-        """Slurm does not answer: after a while the lease's word of an end is enough."""
-        for attempt in attempts:
-            if attempt.reported is None:
-                attempt.cancelled_at = 0.0
-            elif not attempt.cancelled_at:
-                attempt.cancelled_at = time.monotonic()
-            elif time.monotonic() - attempt.cancelled_at > _PATIENCE_S:
-                self._end(attempt, attempt.reported)
+    def _take_its_word(self, attempt: Attempt) -> None:
+        """Slurm does not say that a job is over, or does not answer: after a while the lease's word is enough."""
+        if attempt.reported is not None and time.monotonic() - attempt.reported_at > _PATIENCE_S:
+            self._end(attempt, attempt.reported)
 
     def _cancel(self, attempts: list[Attempt]) -> None:
         if attempts:
