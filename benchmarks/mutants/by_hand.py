@@ -218,7 +218,7 @@ FAULTS = [
         "advantages are whitened on each replica",
         "areal-project/AReaL PR 1351",
         f"{_P}/learner.py",
-        "torch.cat(self._of_replicas(learning.cpu())).to(learning.device)",
+        "torch.cat(self.policy.replica.gather(learning.cpu())).to(learning.device)",
         "learning",
     ),
     Fault(

@@ -114,11 +114,10 @@ class Checkpoints:
                 (writing / name).mkdir(parents=True)
         dist.barrier()
         self._data.save(writing / "data", step)
-        replicas = dict(gather((self._data.replica.index, samples or [])))
         state = {
             "step": step,
             "random": gather(_random_states()),
-            "samples": [replicas[index] for index in sorted(replicas)],
+            "samples": self._data.replica.gather(samples or []),
         }
         if dist.get_rank() == 0:
             torch.save(state, writing / "trainer.pt")

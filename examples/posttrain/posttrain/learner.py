@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -21,8 +21,6 @@ from posttrain.training.advantages import at_the_end, discounted, towards_teache
 from posttrain.training.data import Data, add_loss_weights, convert_samples, to_tensors
 from posttrain.training.grpo import group_advantages
 from posttrain.training.objective import PolicyObjective, ValueObjective
-
-T = TypeVar("T")
 
 
 class Learner:
@@ -107,7 +105,7 @@ class Learner:
             advantages = [advantages for advantages, _ in pairs]
             learning = torch.cat(advantages)[torch.cat(data["loss_masks"]).bool()]
             # Gathered on the CPU: each replica's GPU is another.
-            everywhere = torch.cat(self._of_replicas(learning.cpu())).to(learning.device)
+            everywhere = torch.cat(self.policy.replica.gather(learning.cpu())).to(learning.device)
             data["advantages"] = whitened(advantages, everywhere)
         elif config.advantage_estimator == "opd":
             data["advantages"] = [
@@ -130,15 +128,10 @@ class Learner:
         groups = torch.tensor([group_of[index] for index in data["sample_indices"]])
         return group_advantages(rewards, groups).tolist()  # type: ignore[no-any-return]
 
-    def _of_replicas(self, own: T) -> list[T]:
-        """What each replica has, once each, in their order."""
-        replicas = dict(gather((self.policy.replica.index, own)))
-        return [replicas[index] for index in sorted(replicas)]
-
     def _weigh(self, data: Data) -> float:
         """Add the weights of losses; returns how many tokens learn, over all replicas."""
         own = (float(sum(mask.sum() for mask in data["loss_masks"])), len(data["loss_masks"]))
-        replicas = self._of_replicas(own)
+        replicas = self.policy.replica.gather(own)
         tokens, data["all_samples"] = sum(pair[0] for pair in replicas), sum(pair[1] for pair in replicas)
         add_loss_weights(
             data, tokens=max(tokens, 1), samples=data["all_samples"], per_token=self._config.per_token_loss

@@ -48,6 +48,7 @@ class Held:
     settings: step.Settings
     temperature: float = 1.0
     learning_rate: float = 2e-3
+    critic_learning_rate: float = 2e-3
     largest_norm: float = 1.0
     clipped_gradients: bool = False
     """FSDP's optimizer is handed gradients that are clipped already, Megatron's clips them itself."""
@@ -80,15 +81,12 @@ class Held:
         self.judge = Network(self.teacher) if self.teacher else None
         self.tokenizer = Tokenizer.from_file(str(self.model_path / "tokenizer.json"))
         self._weights[0] = self.policy.weights()
-        self.adam = self._adam()
+        self.adam = _adam(self.learning_rate)
         self.critic: Network | None = None
         dtype = self.rows[1]["dtype"]
         self.tolerance, self.exact = TOLERANCES[dtype], dtype == "float32"
         for number in range(1, count + 1):
             self._assert_step(number)
-
-    def _adam(self) -> optimizer.Adam:
-        return optimizer.Adam(self.learning_rate, beta1=0.9, beta2=0.95, epsilon=1e-8, weight_decay=0.0)
 
     def _assert_step(self, number: int) -> None:
         row = self.rows[number]
@@ -290,7 +288,7 @@ class Held:
             return [], None
         if self.critic is None:
             self.critic = Network(self.model_path, file["before"]["lm_head.weight"])
-            self.critic_adam = self._adam()
+            self.critic_adam = _adam(self.critic_learning_rate)
         self._assert_same_weights(file["before"], self.critic, f"the critic before {what}")
         values = [
             output[-sample["response_length"] - 1 : -1, 0]
@@ -421,6 +419,10 @@ def _assert_one_direction(found: dict[str, Tensor], expected: dict[str, Tensor],
         assert 0.9 < length < 1.1, f"the {kind} of {whose} are {length:.3f} times as long as they should be"
 
 
+def _adam(learning_rate: float) -> optimizer.Adam:
+    return optimizer.Adam(learning_rate, beta1=0.9, beta2=0.95, epsilon=1e-8, weight_decay=0.0)
+
+
 def _log_probs(network: Network, samples: Sequence[Row], temperature: float) -> list[Tensor]:
     """Of the tokens of each response."""
     return [
@@ -480,6 +482,7 @@ def assert_held(
         settings,
         temperature=config.temperature,
         learning_rate=config.learning_rate,
+        critic_learning_rate=config.critic_learning_rate,
         largest_norm=config.max_grad_norm,
         clipped_gradients=config.backend == "fsdp",
         mtp_weight=config.mtp_loss_weight,

@@ -19,6 +19,8 @@ BFLOAT16_TOLERANCE = 0.03
 BFLOAT16_CLIPPED = 0.02
 # A reward that any model meets with from the first step on, and raises within a few.
 DENSE_REWARD = ("--custom-rm-path", "posttrain.hooks.digit_share")
+# At the policy's rate its values swing round what is earned, and where they stand at the end is chance.
+CALM_CRITIC = ("--critic-learning-rate", "3e-4")
 RECORDER = (
     "--rollout-data-postprocess-path",
     "tests._recorder.record_data",
@@ -185,10 +187,10 @@ def assert_critic_learns(rows: list[Row]) -> None:
         ]
         assert not still, f"step {after['step']} left the critic of ranks {still} unchanged"
     first, last = rows[1]["value_error"], rows[-1]["value_error"]
-    assert last < 0.7 * first, f"the critic's mean error went from {first:.3f} to {last:.3f}"
+    assert last < 0.4 * first, f"the critic's mean error went from {first:.3f} to {last:.3f}"
     value = sum(row["value"] for row in rows[-3:]) / 3
     reward = sum(row["reward"] for row in rows[-3:]) / 3
-    assert abs(value - reward) < 0.35, f"the critic expects {value:.3f} at the end, and {reward:.3f} is earned"
+    assert abs(value - reward) < 0.15, f"the critic expects {value:.3f} at the end, and {reward:.3f} is earned"
 
 
 def assert_experts_replayed(rows: list[Row]) -> None:

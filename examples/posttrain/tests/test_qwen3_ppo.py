@@ -12,7 +12,8 @@ def prepare():
 
 
 def execute():
-    options = ["--advantage-estimator", "ppo", "--tensor-parallel", "2", *_shared.DENSE_REWARD]
+    options = ["--advantage-estimator", "ppo", "--tensor-parallel", "2"]
+    options += [*_shared.DENSE_REWARD, *_shared.CALM_CRITIC]
     rows = _shared.train("--backend", "megatron", *options, num_gpus=NUM_GPUS, family="qwen3", num_steps=16, held=2)
     _shared.assert_sound(rows, NUM_GPUS)
     _shared.assert_critic_learns(rows)

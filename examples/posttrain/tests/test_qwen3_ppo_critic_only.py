@@ -14,7 +14,7 @@ def prepare():
 
 def execute():
     options = ["--advantage-estimator", "ppo", "--critic-warmup-steps", str(NUM_STEPS), "--pipeline-parallel", "2"]
-    options += _shared.DENSE_REWARD
+    options += [*_shared.DENSE_REWARD, *_shared.CALM_CRITIC]
     rows = _shared.train(
         "--backend", "megatron", *options, num_gpus=NUM_GPUS, family="qwen3", num_steps=NUM_STEPS, held=2
     )

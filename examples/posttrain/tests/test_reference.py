@@ -90,7 +90,7 @@ class Run:
         model = _shared.assets(family) / "model"
         write(rollouts, model, temperature=float(temperature), replicas=1 if alone else NUM_GPUS)
         run = ["--num-steps", str(STEPS), "--load-rollout", str(rollouts), "--samples-per-prompt", "4"]
-        run += ["--dtype", "float32", "--learning-rate", "5e-3", "--critic-learning-rate", "5e-3"]
+        run += ["--dtype", "float32", "--learning-rate", "5e-3", "--critic-learning-rate", "3e-3"]
         run += ["--max-grad-norm", "0.5", "--prompts-per-step", "8", "--max-new-tokens", "5"]
         self.command = _shared.command(self.metrics, *run, *_shared.RECORDER, *options, family=family)
 

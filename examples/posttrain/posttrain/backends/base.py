@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from posttrain.distributed import gather
 from posttrain.training.data import Data
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,11 @@ class Replica:
     """None: each rank holds a copy of its own, or a part of the one that all share."""
     leader: int
     """The rank that samples for the others."""
+
+    def gather(self, own: T) -> list[T]:
+        """What each replica has, once each, in their order; all ranks call this together."""
+        replicas = dict(gather((self.index, own)))
+        return [replicas[index] for index in sorted(replicas)]
 
 
 @dataclass(frozen=True)
