@@ -518,10 +518,11 @@ def test_a_terminal_shows_any_id_in_any_encoding(repository, encoding):
     repository.test("a", "os.write(1, 'loss → 0\\n'.encode()); time.sleep(0.5)", gpus=1)
     entry = '{ path = "tests/test_a.py", args = ["/data/model"] }'
     repository.write("trainci.toml", f"[project]\n[suites.short]\ntests = [{entry}]\n")
-    code, shown = on_a_terminal(repository, "run", "short", "--devices", "cpu:2")
+    code, shown = on_a_terminal(repository, "run", "short", "--devices", "cpu:2", "--verbose")
     assert code == 0, shown
     assert "1 of 2 virtual devices in use" in shown
     assert "tests/test_a.py[/data/model] | " in shown
+    assert "passed tests/test_a.py[/data/model] in " in shown
     assert "Traceback" not in shown
 
 
