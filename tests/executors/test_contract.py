@@ -345,3 +345,4 @@ WANT = "the kernel ended it for want of memory (memory.events of its cgroup)"
 )
 def test_the_kernels_word_about_memory_is_kept_for_what_it_killed(ended, detail):
     assert ending_of(ended).detail == detail
+    assert ending_of(ended).seen is ended.seen
