@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 from trainci.model.diagnosis import LogRule
 from trainci.verdict import prefixes
 from trainci.verdict.exceptions import Chain, Tracebacks
-from trainci.verdict.log_rules import Matcher
+from trainci.verdict.log_rules import matcher_of
 from trainci.verdict.prefixes import Line
 from trainci.verdict.pytest_report import PytestReport
 
@@ -99,7 +99,7 @@ class LogReader:
     """Takes the lines of a log in batches of any size, as a terminal would show them."""
 
     def __init__(self, rules: Sequence[LogRule]) -> None:
-        self._matcher = Matcher(rules)
+        self._matcher = matcher_of(tuple(rules))
         self._pytest = PytestReport()
         self._streams: dict[str, Tracebacks] = {}
         self._chains: _Ends[Chain] = _Ends()

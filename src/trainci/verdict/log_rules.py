@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
@@ -85,6 +86,12 @@ class Matcher:
     def _refuses(self, number: int, line: str) -> bool:
         unless = self._unless.get(number)
         return unless is not None and unless.search(line) is not None
+
+
+@functools.lru_cache(maxsize=4)
+def matcher_of(rules: tuple[LogRule, ...]) -> Matcher:
+    """The Matcher of ``rules``, which takes longer to make than most logs take to be read."""
+    return Matcher(rules)
 
 
 def _piece(word: str) -> str:
