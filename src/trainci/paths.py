@@ -65,9 +65,14 @@ def from_here(root: Path, place: str) -> str:
     Where that is not below ``root``, as the root names it.
     """
     path, colon, rest = place.partition(":")
-    if not path or Path(path).is_absolute() or not Path.cwd().is_relative_to(root):
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:
+        # Somebody has removed it under us.
         return place
-    return os.path.relpath(root / path) + colon + rest
+    if not path or Path(path).is_absolute() or not here.is_relative_to(root):
+        return place
+    return os.path.relpath(root / path, here) + colon + rest
 
 
 class RunPaths:
