@@ -140,6 +140,7 @@ def test_from_a_subfolder_every_printed_path_leads_there(suites):
     assert (suites.root / "tests" / log).is_file()
     (replay,) = re.findall(r"replay: trainci (.*)", said.out)
     assert suites.trainci(*shlex.split(replay), directory="tests").code == 1
+    assert " ../trainci.toml:4\n" in suites.trainci("list", directory="tests").out
     suites.write("tests/test_a.py", "NUM_GPUS = [\n")
     found = suites.trainci("check", directory="tests").out.splitlines()[0]
     assert found.startswith("test_a.py:1: "), found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import click
 
@@ -14,6 +15,7 @@ from trainci.history import open_existing
 from trainci.history.store import Past
 from trainci.model.project import Suite
 from trainci.model.selection import Selected, Selection
+from trainci.paths import from_here
 from trainci.repository import Repository, Request, open_repository
 from trainci.text import columns, printable
 
@@ -27,7 +29,7 @@ def command(selectors: tuple[str, ...], as_json: bool) -> int:
     groups = _named(repository, selectors) if selectors else _everything(repository)
     past = _past(repository, [item for _, selection in groups for item in selection.tests])
     answer = Listed(tuple(_suite(group, selection, past) for group, selection in groups))
-    click.echo(text_of(answer) if as_json else "\n".join(_text(answer)))
+    click.echo(text_of(answer) if as_json else "\n".join(_text(answer, repository.root)))
     return 0
 
 
@@ -103,12 +105,12 @@ def _test(item: Selected, known: Past) -> ListedTest:
     )
 
 
-def _text(answer: Listed) -> list[str]:
+def _text(answer: Listed, root: Path) -> list[str]:
     lines: list[str] = []
     for suite in answer.suites:
         said = f"{suite.name}: {suite.starts}" if suite.starts else suite.name
         lines.append(printable(said + (f" — {suite.description}" if suite.description else "")))
-        lines += [f"  {line}" for line in (*_rows(suite.tests), *_notes(suite))]
+        lines += [f"  {line}" for line in (*_rows(suite.tests, root), *_notes(suite))]
     return lines or ["no suite and no test file yet; `trainci check` says where it looks"]
 
 
@@ -120,7 +122,7 @@ def _notes(suite: ListedSuite) -> list[str]:
     return [f"refused: {sentence}" for sentence in suite.refused]
 
 
-def _rows(tests: tuple[ListedTest, ...]) -> list[str]:
+def _rows(tests: tuple[ListedTest, ...], root: Path) -> list[str]:
     if not tests:
         return []
     header = ("TEST", "GPUS", "LIMIT", "LAST", "MEDIAN", "OUTCOME", "REGISTERED")
@@ -132,7 +134,8 @@ def _rows(tests: tuple[ListedTest, ...]) -> list[str]:
             _seconds(test.last),
             _seconds(test.median),
             printable(test.outcome) or "-",
-            (test.registered_at or "no") + (printable(f", disabled: {test.disabled}") if test.disabled else ""),
+            (from_here(root, test.registered_at) or "no")
+            + (printable(f", disabled: {test.disabled}") if test.disabled else ""),
         )
         for test in tests
     ]
@@ -141,3 +144,8 @@ def _rows(tests: tuple[ListedTest, ...]) -> list[str]:
 
 def _seconds(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f} s"
+
+
+def _where(test: ListedTest, root: Path) -> str:
+    place = from_here(root, test.registered_at) or "no"
+    return place + (printable(f", disabled: {test.disabled}") if test.disabled else "")
