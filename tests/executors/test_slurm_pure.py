@@ -140,8 +140,9 @@ def test_lines_that_are_no_answer_are_left_out(tmp_path, monkeypatch):
 
 def test_a_job_that_only_the_database_takes_for_alive_is_lost(tmp_path, monkeypatch):
     """A controller that was killed has forgotten it; sacct says PENDING for ever."""
-    program(tmp_path, "sbatch", "echo 12")
-    program(tmp_path, "squeue", "exit 0")
+    program(tmp_path, "sbatch", f"cat >{tmp_path}/script; echo 12")
+    once = "sed -n 's/#SBATCH --comment=/12|PENDING|now|None||/p' script && rm script"
+    program(tmp_path, "squeue", f"cd {tmp_path} && if test -e script; then {once}; fi")
     program(tmp_path, "sacct", "echo '12|PENDING|now|None|None assigned|'")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     executor = slurm_executor(Wanted(tmp_path, "cpu:4"))
