@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,10 +14,13 @@ import pytest
 from support import children_of, wait_until
 
 from trainci import probe
+from trainci.executors import results
+from trainci.executors.base import Job
 from trainci.host.processes import process
 from trainci.looks import answers
 from trainci.looks.asking import Asking
 from trainci.model.look import Thread
+from trainci.model.tests import Step, Test
 
 PATIENCE_S = 20.0
 
@@ -166,3 +170,11 @@ def test_the_variables_keep_what_the_job_would_have_and_hold_the_probe_once(tmp_
     twice = probe.variables(tmp_path, probe.variables(tmp_path, "a:b")["PYTHONPATH"])
     assert twice["PYTHONPATH"] == f"{probe.SITE}:a:b"
     assert [path.name for path in Path(probe.SITE).glob("*.py")] == ["sitecustomize.py"], "it hides no other module"
+
+
+def test_a_step_with_a_path_of_its_own_keeps_the_probe_before_it(tmp_path: Path) -> None:
+    step = Step("build", ("make",), (("PYTHONPATH", "lib"), ("A", "1")))
+    job = Job(Test("t", steps=(step, Step("check", ("true",)))), 1, tmp_path / "t.log")
+    first, second = json.loads(results.command(job)[-1])
+    assert (first["env"]["PYTHONPATH"], first["env"]["A"]) == (f"{probe.SITE}:lib", "1")
+    assert "PYTHONPATH" not in second["env"], "what the test has is inherited"

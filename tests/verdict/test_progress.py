@@ -79,9 +79,15 @@ def test_a_process_that_has_not_run_is_where_it_was() -> None:
     assert not is_hung([*unasked, *asked, glance(42.0, 0, {1: 8})], WINDOW)
 
 
+def test_of_processes_that_do_not_run_two_looks_are_enough() -> None:
+    asleep = [Glance(10.0 * number, (0,), Places({}, frozenset({1}), ran=False)) for number in range(5)]
+    assert is_hung(asleep, WINDOW)
+    assert not is_hung([*asleep[:-1], Glance(40.0, (0,), Places({(1, 1): 7}, ran=True))], WINDOW)
+
+
 def test_a_process_that_had_no_time_to_answer_is_not_known_to_be_where_it_was() -> None:
     late = [Look(float(at), (ProcessLook(5, 1, "python train.py", state="R", late=True),)) for at in range(80)]
-    glances = [Glance(look.at, (0,), places_of(look, frozenset(), lambda command: False)) for look in late]
+    glances = [Glance(look.at, (0,), places_of(look, frozenset(), True, lambda command: False)) for look in late]
     assert not is_hung(glances, WINDOW)
 
 
@@ -92,7 +98,9 @@ def _look(*frames: StackFrame, group: Group | None = None, command: str = "pytho
 
 
 def _differ(one: Look, other: Look) -> bool:
-    first, second = (places_of(look, frozenset(), lambda command: "raylet" in command) for look in (one, other))
+    first, second = (
+        places_of(look, frozenset(), True, lambda command: "raylet" in command) for look in (one, other)
+    )
     return bool(first.elsewhere(second))
 
 

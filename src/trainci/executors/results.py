@@ -17,6 +17,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from trainci import probe
 from trainci.executors.base import Job
 from trainci.framework_ends import UnittestEnd, pytest_end, unittest_end
 from trainci.host import files
@@ -24,7 +25,7 @@ from trainci.items import LARGEST_FILE, BrokenResults, read_junit
 from trainci.model.run import Item, Phase, Results
 from trainci.model.tests import Step, Test
 from trainci.paths import RunPaths
-from trainci.probe import steps as probe
+from trainci.probe import steps as step_runner
 from trainci.text import counted
 
 _LARGEST_REPORT = 1 << 20
@@ -44,14 +45,19 @@ def command(job: Job) -> tuple[str, ...]:
             "name": step.name,
             "command": _with_results(step.command, path) if step.leaves_results else step.command,
             "env": {
-                **dict(step.env),
+                **_with_probe(dict(step.env)),
                 **_told(step.framework, (*test.env, *step.env), path),
             },
         }
         for path, step in zip(paths, test.steps, strict=True)
     ]
     # Isolated and by its file, so that nothing of the repository or of the test's environment gets into it.
-    return (sys.executable, "-I", probe.__file__, str(RunPaths.steps(job.log)), json.dumps(steps))
+    return (sys.executable, "-I", step_runner.__file__, str(RunPaths.steps(job.log)), json.dumps(steps))
+
+
+def _with_probe(env: dict[str, str]) -> dict[str, str]:
+    """A step's own PYTHONPATH goes before that of its test, and the probe's stays before both."""
+    return {**env, "PYTHONPATH": probe.python_path_with(env["PYTHONPATH"])} if "PYTHONPATH" in env else env
 
 
 def variables(job: Job) -> dict[str, str]:
@@ -104,8 +110,8 @@ def _end_of(log: Path, step: int = 0, steps: int = 0) -> str:
     """The end of what a test printed, or one step of it."""
     try:
         with log.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
-            end = text.rfind(f"{probe.place(step, steps)} ended".encode()) if step else len(text)
-            begin = text.rfind(f"{probe.place(step, steps)} begins".encode(), 0, max(0, end)) if step else 0
+            end = text.rfind(f"{step_runner.place(step, steps)} ended".encode()) if step else len(text)
+            begin = text.rfind(f"{step_runner.place(step, steps)} begins".encode(), 0, max(0, end)) if step else 0
             return text[max(0, begin, end - _END_BYTES) : max(0, end)].decode("utf-8", "replace")
     except (OSError, ValueError):  # an empty file cannot be mapped
         return ""

@@ -36,8 +36,8 @@ class Glances:
         self._ran: dict[Process, object] = {}
         self._known: dict[Process, ProcessLook] = {}
 
-    def take(self, at: float) -> tuple[Look, frozenset[int]]:
-        """A look, and the processes of which is known only that they have not run since the first one."""
+    def take(self, at: float) -> tuple[Look, frozenset[int], bool]:
+        """A look; the processes of which is known only that they have not run since the first; whether any ran."""
         found = tree.of_job(self._command)
         first = not self._ran
         moved = [] if first else [each for each in found if tree.ran(each.pid) != self._ran.get(each)]
@@ -50,7 +50,7 @@ class Glances:
             each: self._ran[each] if each in unknown and not first else tree.ran(each.pid) for each in found
         }
         processes = tuple({**unknown, **self._known}[each] for each in found)
-        return Look(at, processes), frozenset(each.pid for each in still)
+        return Look(at, processes), frozenset(each.pid for each in still), bool(moved)
 
 
 def _seen(found: Iterable[Process], asked: Collection[Process], folder: Path) -> list[ProcessLook]:

@@ -22,5 +22,10 @@ def variables(folder: Path, python_path: str) -> Mapping[str, str]:
 
     ``python_path`` is the ``PYTHONPATH`` that it would have otherwise.
     """
+    return {VARIABLE: f"{SIGNAL}:{folder}", "PYTHONPATH": python_path_with(python_path)}
+
+
+def python_path_with(python_path: str) -> str:
+    """``python_path`` with the probe before it, once."""
     others = [part for part in python_path.split(os.pathsep) if part and part != SITE]
-    return {VARIABLE: f"{SIGNAL}:{folder}", "PYTHONPATH": os.pathsep.join([SITE, *others])}
+    return os.pathsep.join([SITE, *others])

@@ -15,7 +15,8 @@ from trainci.model.look import Look, StackFrame, Usage
 
 # A program that polls is, now and then, caught between two waits: so many looks may find it elsewhere.
 _ELSEWHERE = 1
-# A program that computes is nearly always in the same few lines: so many looks at least must find it there.
+# A program that computes is nearly always in the same few lines: so many looks at least must find it there. Of one
+# that has not run since the look before it is certain.
 _LOOKS = 30
 _REMEMBERED = 512
 _LONGEST_TAIL = 4096
@@ -26,11 +27,12 @@ class Places:
     """Where the threads of a job are, and what its groups have done, as numbers that are only compared.
 
     ``known`` maps a process and one of its parts to its place; ``still`` are processes that nobody has asked, since
-    they have not run from the first look on.
+    they have not run from the first look on. ``ran``: one of the others has run since the look before.
     """
 
     known: Mapping[tuple[int, int], int]
     still: frozenset[int] = frozenset()
+    ran: bool = True
 
     def elsewhere(self, other: Places) -> set[tuple[int, int]]:
         """The parts that are not where they are in ``other``, as far as both know them."""
@@ -70,14 +72,16 @@ def is_hung(glances: Sequence[Glance], window: float) -> bool:
         return False
     looks = [glance for glance in glances if glance.places is not None]
     within = [glance for glance in looks if glance.at >= last.at - window]
-    places = [glance.places for glance in max(within, looks[-_LOOKS:], key=len) if glance.places is not None]
-    if len(places) < _LOOKS or places[-1].elsewhere(places[-2]):
+    asleep = not any(glance.places.ran for glance in within if glance.places is not None)
+    enough = within if asleep else max(within, looks[-_LOOKS:], key=len)
+    places = [glance.places for glance in enough if glance.places is not None]
+    if len(places) < (2 if asleep else _LOOKS) or places[-1].elsewhere(places[-2]):
         return False
     moved = Counter(part for before in places for part in before.elsewhere(places[-1]))
     return all(count <= _ELSEWHERE for count in moved.values())
 
 
-def places_of(look: Look, still: frozenset[int], is_service: Callable[[str], bool]) -> Places:
+def places_of(look: Look, still: frozenset[int], ran: bool, is_service: Callable[[str], bool]) -> Places:
     """Where each thread is, and what each group has done; a program of another kind is where its command is.
 
     ``is_service`` tells by its command which process works on whether the job does or not.
@@ -96,7 +100,7 @@ def places_of(look: Look, still: frozenset[int], is_service: Callable[[str], boo
             found[process.pid, hash(thread.id)] = hash(_up_to_its_wait(thread.frames))
         for group in process.groups or ():
             found[process.pid, hash(group.name)] = hash((group.last, group.waits))
-    return Places(found, still)
+    return Places(found, still, ran)
 
 
 # Beneath these a thread only waits, and how it does so is no progress.
