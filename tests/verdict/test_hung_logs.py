@@ -10,7 +10,7 @@ from trainci.model.run import Outcome
 from trainci.verdict.diagnose import outcome_of
 
 HUNG = "trainci: hung: rank 1 of 2 never reached all_reduce #3; it is in `load_batch` (data.py:41); rank 0 waits\n"
-AFTER = "[rank0]: RuntimeError: [gloo/transport/tcp/pair.cc:547] Connection closed by peer [10.0.0.1]:30100\n"
+AFTER = "Traceback (most recent call last):\nOSError: [Errno 28] No space left on device\n"
 FAILED = 'Traceback (most recent call last):\n  File "a.py", line 1, in <module>\nAssertionError: no\n'
 
 

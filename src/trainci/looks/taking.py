@@ -41,7 +41,9 @@ class Glances:
         found = tree.of_job(self._command)
         first = not self._ran
         moved = [] if first else [each for each in found if tree.ran(each.pid) != self._ran.get(each)]
-        for seen, each in zip(_seen(moved, moved, self._folder), moved, strict=True):
+        # Who did not say what its groups do, and took all the time for it, is not asked for that again.
+        mute = {each.pid for each, known in self._known.items() if known.mute}
+        for seen, each in zip(_seen(moved, moved, self._folder, mute), moved, strict=True):
             self._known[each] = seen
         still = [each for each in found if each not in self._known]
         unknown = dict(zip(still, _seen(still, (), self._folder), strict=True))
@@ -53,7 +55,9 @@ class Glances:
         return Look(at, processes), frozenset(each.pid for each in still), bool(moved)
 
 
-def _seen(found: Iterable[Process], asked: Collection[Process], folder: Path) -> list[ProcessLook]:
+def _seen(
+    found: Iterable[Process], asked: Collection[Process], folder: Path, mute: Collection[int] = ()
+) -> list[ProcessLook]:
     """Each process that was ``found``, with the answers of those that were ``asked``."""
     # Before somebody is asked, who may go on then, and end.
     before = [_unasked(each) for each in found]
@@ -62,8 +66,10 @@ def _seen(found: Iterable[Process], asked: Collection[Process], folder: Path) ->
     if asked:
         with contextlib.suppress(OSError), contextlib.closing(Asking(folder)) as asking:
             stacks = asking.stacks(asked, _PATIENCE_S)
-            groups = asking.groups([each for each in asked if stacks.get(each.pid)], _PATIENCE_S)
-    return [_with_answers(each, stacks, groups) for each in before]
+            groups = asking.groups(
+                (each for each in asked if stacks.get(each.pid) and each.pid not in mute), _PATIENCE_S
+            )
+    return [_with_answers(each, stacks, {**dict.fromkeys(mute, b""), **groups}) for each in before]
 
 
 def _unasked(found: Process) -> ProcessLook:
