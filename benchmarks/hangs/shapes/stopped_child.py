@@ -1,4 +1,4 @@
-# expect: process \d+ \(.* child\) is stopped by a signal
+# expect: process \d+ \(.*\) is stopped by a signal
 """A child was stopped by a signal, and is waited for."""
 
 import os
