@@ -10,8 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-from support import wait_until
+from support import unavailable, wait_until
 
 _USER = "postgres"
 
@@ -19,12 +18,11 @@ _USER = "postgres"
 def require() -> Path:
     """The folder of its programs. Where there is none: fails in CI, skips elsewhere, saying why."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if found and os.geteuid() == 0:
-        return found[-1].parent
-    reason = "it is started from root only" if found else "it is not installed (apt-get install postgresql)"
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"PostgreSQL cannot be tested here, and CI must: {reason}")
-    pytest.skip(f"PostgreSQL cannot be tested here: {reason}")
+    if not found:
+        unavailable("PostgreSQL is not installed (apt-get install postgresql)")
+    if os.geteuid() != 0:
+        unavailable("PostgreSQL is started from root only")
+    return found[-1].parent
 
 
 class Server:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import tomli
 from junitparser import JUnitXml
-from support import wait_until
+from support import unavailable, wait_until
 
 from trainci import __version__
 from trainci.lease.store.directory import FORMAT
@@ -110,7 +110,7 @@ def _interpreter(version: str) -> str:
 @pytest.mark.parametrize("tool", ["uv", "pipx"])
 def test_a_tool_of_its_own_runs_a_projects_tests_on_the_projects_own_python(dist, repository, tmp_path, tool):
     if not (BIN / tool).exists() and shutil.which(tool) is None:
-        pytest.skip(f"{tool} is not installed")
+        unavailable(f"{tool} is not installed")
     (wheel,) = dist.glob("*.whl")
     places = {
         **{name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "CONDA_PREFIX")},

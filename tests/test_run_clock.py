@@ -11,6 +11,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from support import unavailable
 
 # https://github.com/wolfcw/libfaketime: Debian's package `faketime`.
 LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
@@ -30,9 +31,10 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.skipif(not LIBRARIES, reason="libfaketime is not installed")
 @pytest.mark.parametrize("retries", [0, 1])
 def test_a_jump_of_the_clock_changes_no_duration_and_no_verdict(repository: Any, retries: int) -> None:
+    if not LIBRARIES:
+        unavailable("libfaketime is not installed (apt-get install faketime)")
     clock = repository.write("clock", "+0")
     entries = f'{{ path = "jumps.py", args = ["{clock}"], timeout_minutes = 1, retries = {retries} }}, "after.sh"'
     repository.write("trainci.toml", f"[suites.s]\nnum_gpus = 1\ntests = [{entries}]\n")

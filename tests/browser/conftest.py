@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support import unavailable
 
 NODE = Path(__file__).parent / "node_modules"
 AXE = NODE / "axe-core/axe.min.js"
-
-
-def missing(what: str) -> None:
-    """Skip the test, which nobody would see in CI: there it fails."""
-    if os.environ.get("CI"):
-        pytest.fail(f"{what} is missing in CI")
-    pytest.skip(f"{what} is missing")
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     chromium = shutil.which("chromium")
     if chromium is None:
-        missing("chromium (apt-get install chromium)")
+        unavailable("chromium is not installed (apt-get install chromium)")
     if not AXE.exists():
-        missing("axe (npm ci --prefix tests/browser)")
+        unavailable("axe is not installed (npm ci --prefix tests/browser)")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

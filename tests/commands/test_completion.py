@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import unavailable
 from terminal import Terminal
 
 SHELLS = {"bash": ["bash", "-i"], "zsh": ["zsh", "-i"], "fish": ["fish"]}
@@ -75,7 +76,7 @@ def test_to_install_twice_adds_one_line_and_keeps_what_is_there(project, home):
 @pytest.mark.parametrize("shell", SHELLS)
 def test_a_shell_completes_what_is_typed(project, home, shell):
     if shutil.which(shell) is None:
-        pytest.skip(f"{shell} is not installed")
+        unavailable(f"{shell} is not installed (apt-get install {shell})")
     tools = str(Path(sys.executable).parent)
     environment = {"HOME": str(home), "PATH": f"{tools}:{os.environ['PATH']}", "SHELL": f"/usr/bin/{shell}"}
     installed = project.trainci("--install-completion", environment=environment)

@@ -13,12 +13,12 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import containers
 import pytest
 import yaml
-from support import wait_until
+from support import unavailable, wait_until
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
@@ -26,21 +26,14 @@ WORKFLOW = ".github/workflows/pr-test.yml"
 _BIN = Path(sys.executable).parent
 
 
-def missing(what: str) -> NoReturn:
-    """A part of the proof is not installed: that fails in CI, and skips elsewhere."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"{what}, and CI must have it")
-    pytest.skip(what)
-
-
 @pytest.fixture(scope="session")
 def github() -> Callable[[dict[str, Any]], dict[str, Any]]:
     """Asks GitHub's own packages; see node/evaluate.mjs for requests and answers."""
     folder = HERE / "node"
     if shutil.which("node") is None:
-        missing("node is not installed (Node.js 20 or newer)")
+        unavailable("node is not installed (Node.js 20 or newer)")
     if not (folder / "node_modules").is_dir():
-        missing("GitHub's packages are not installed (npm ci in tests/github/workflows/node)")
+        unavailable("GitHub's packages are not installed (npm ci in tests/github/workflows/node)")
 
     def ask(request: dict[str, Any]) -> dict[str, Any]:
         done = subprocess.run(
@@ -319,7 +312,7 @@ def podman() -> Iterator[tuple[containers.Podman, str]]:
         try:
             yield engine, stack.enter_context(engine.socket())
         except containers.Unavailable as reason:
-            missing(f"containers cannot be tested here: {reason}")
+            unavailable(f"containers cannot be tested here: {reason}")
 
 
 @pytest.fixture
