@@ -181,7 +181,8 @@ class Act:
     def run(self, root: Path, event: str, payload: dict[str, Any]) -> Ran:
         with self.start(root, event, payload) as process:
             try:
-                output, _ = process.communicate(timeout=240)
+                # Each job is a container with an installation of its own, one after another on a busy host.
+                output, _ = process.communicate(timeout=480)
             finally:
                 process.kill()
         return Ran(process.returncode, output, self.artifacts)

@@ -19,7 +19,7 @@ from github.workflows.conftest import (
     wait_for,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(540)]
 
 CONFIG = """\
 [project]
