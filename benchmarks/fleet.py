@@ -218,7 +218,8 @@ def _judge(fleet: Fleet, count: int) -> list[list[str]]:
         if (job, cause) in caused or any(one == job and other == "queued again" for one, other in caused):
             right[cause] += 1
         else:
-            wrong.append(f"{job} {state}")
+            told_of_it = [other for one, other in caused if one == job]
+            wrong.append(f"{job} {state}, told {told_of_it or 'of no such job'}")
     left = [line for line in fleet.cluster("squeue", "--noheader", "--format=%i|%j").split() if "trainci-" in line]
     processes = [path for path in Path("/proc").glob("[0-9]*/environ") if _is_ours(path, fleet.root)]
     for what in wrong:

@@ -233,6 +233,7 @@ def test_a_run_whose_client_was_killed_is_gone_on_with_and_nothing_is_run_twice(
     told = [event["kind"] for event in events_of(repository) if event.get("test_id") == "tests/test_b.py"]
     assert told == ["queued", "granted", "started", "ended", "verdict"]
     assert len(set(history_of(repository))) == len(history_of(repository)) == 3
+    assert [path.name for path in repository.root.glob(".trainci/runs/*/*.slurm")] == []
     again = attach(repository)
     assert (again.code, "has ended with exit code 0" in again.err) == (2, True)
 

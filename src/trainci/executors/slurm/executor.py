@@ -82,8 +82,9 @@ class SlurmExecutor:
         for thread in self._threads:
             thread.join()
         # Not before what they tell is in the events of the run.
-        for attempt in self._ended:
-            shutil.rmtree(attempt.directory, ignore_errors=True)
+        for run in {attempt.directory.parent for attempt in self._ended}:
+            for left in run.glob("*.slurm"):
+                shutil.rmtree(left, ignore_errors=True)
 
     def command(self, test: Test) -> str:
         """See Executor."""
