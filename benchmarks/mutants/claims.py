@@ -28,7 +28,7 @@ PICTURES = "tests/test_units.py -x unit_tests/test_vision.py"
 _M = "posttrain/backends/megatron"
 CLAIMS = {
     "posttrain/training/grpo.py": [REFERENCE],
-    "posttrain/training/objective.py": [REFERENCE, HOOKS],
+    "posttrain/training/objective.py": [REFERENCE, RULES, HOOKS],
     "posttrain/training/advantages.py": [REFERENCE],
     "posttrain/training/data.py": [REFERENCE, SHORT, HOOKS],
     "posttrain/training/losses.py": [HOOKS],
@@ -60,5 +60,5 @@ CLAIMS = {
     "posttrain/rollout/distillation.py": [OPD, TEACHER],
     "posttrain/rollout/teacher.py": [OPD, TEACHER],
     "posttrain/task/reward.py": [RULES],
-    "posttrain/task/data_source.py": [SHORT, CKPT],
+    "posttrain/task/data_source.py": [RULES, SHORT, CKPT, HOOKS],
 }

@@ -1,13 +1,18 @@
 """Rewards, filters and masks against tables that were written by hand."""
 
 import asyncio
+from pathlib import Path
 from types import SimpleNamespace
 
 import _shared  # noqa: F401  the package is then found
 import pytest
 from posttrain import hooks
+from posttrain.arguments import BadArguments, Config
 from posttrain.rollout import function
 from posttrain.sample import Sample
+from posttrain.task.data_source import DataSource
+from posttrain.task.problems import all_problems, write_problems
+from posttrain.training.objective import PolicyObjective
 
 NUM_GPUS = 0
 ARGS = SimpleNamespace(rollout_max_response_len=4)
@@ -75,6 +80,35 @@ def test_responses_that_were_cut_off_do_not_learn():
     data = {"truncated": [0, 1], "loss_masks": [1, 1]}
     hooks.mask_truncated(ARGS, 0, data)
     assert data["loss_masks"] == [1, 0]
+
+
+def test_a_place_that_other_replicas_load_is_that_of_the_furthest(tmp_path):
+    def source(rank, world):
+        args = SimpleNamespace(rank=rank, world_size=world, data_path=data, rollout_id=1, seed=0)
+        args.n_samples_per_prompt, args.buffer_filter_path = 1, "posttrain.hooks.pop_first"
+        args.save = args.load = tmp_path
+        return DataSource(args)
+
+    data = tmp_path / "train.jsonl"
+    write_problems(data, list(all_problems()))
+    for rank, draws in ((0, 1), (1, 3)):
+        behind = source(rank, world=2)
+        for _ in range(draws):
+            drawn = behind.get_samples(8)
+        behind.save(1)
+    furthest = drawn[-1][0].group_index
+    loaded = source(0, world=1)
+    loaded.load(1)
+    ((next_one,),) = loaded.get_samples(1)
+    assert next_one.group_index == furthest + 1, f"group {next_one.group_index} comes after group {furthest}"
+
+
+def test_hooks_that_see_whole_sequences_do_not_go_with_context_parallelism():
+    path = "posttrain.hooks.keep_mixed_groups"  # any function
+    for hook in ("loss", "tis", "pg_loss_reducer"):
+        options = {f"custom_{hook}_function_path": path, "context_parallel": 2}
+        with pytest.raises(BadArguments, match="do not go with --context-parallel"):
+            PolicyObjective(Config(Path(), Path(), Path(), **options))
 
 
 if __name__ == "__main__":
