@@ -178,3 +178,13 @@ def test_a_step_with_a_path_of_its_own_keeps_the_probe_before_it(tmp_path: Path)
     first, second = json.loads(results.command(job)[-1])
     assert (first["env"]["PYTHONPATH"], first["env"]["A"]) == (f"{probe.SITE}:lib", "1")
     assert "PYTHONPATH" not in second["env"], "what the test has is inherited"
+
+
+def test_a_signal_that_comes_while_the_process_ends_does_not_end_it(tmp_path: Path) -> None:
+    code = (
+        "import os\nclass Last:\n    def __del__(self, kill=os.kill, pid=os.getpid()): kill(pid, 50)\n"
+        "import faulthandler\nfaulthandler.unregister(50)\nLast()"
+    )
+    environment = {**os.environ, **probe.variables(tmp_path, "")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -119,7 +119,8 @@ def _answers(pid: int, file: int) -> bool:
             with contextlib.suppress(OSError):
                 found = os.stat(entry.path)
                 if (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino):
-                    return True
+                    # Once more: it may have become another program meanwhile.
+                    return tree.handles(pid, SIGNAL)
     return False
 
 

@@ -21,10 +21,13 @@ class _Probe:
         self.listens = False
 
     def begin(self):
+        import _signal
         import faulthandler
 
         self.descriptor = self.open_high()
         self.file = self.identity()
+        # What faulthandler puts back when the process ends; by default the signal would end it.
+        _signal.signal(self.signal, _signal.SIG_IGN)
         faulthandler.register(self.signal, self.descriptor, all_threads=True, chain=False)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self.reopen)
