@@ -82,7 +82,9 @@ def test_each_item_has_its_outcome_and_its_reason(tmp_path):
 def test_an_error_of_the_collection_is_an_item(tmp_path):
     (item,) = read_junit(report(tmp_path, "import nothing_of_that_name\n"))
     assert item.outcome == "error"
-    assert "nothing_of_that_name" in item.message
+    reason, *trace = item.message.splitlines()
+    assert reason == "collection failure"
+    assert "nothing_of_that_name" in "\n".join(trace)
 
 
 def test_nothing_collected_is_no_item(tmp_path):

@@ -82,7 +82,8 @@ class _Reader:
             outcome = _OUTCOMES[tag]
             if _SEVERITY.index(outcome) > _SEVERITY.index(self._outcome):
                 self._outcome = outcome
-            self._message = self._message or attributes.get("message", "")[:_LONGEST_MESSAGE]
+            # A line of its own: what the element holds comes below it.
+            self._message = self._message or attributes.get("message", "")[:_LONGEST_MESSAGE] + "\n"
 
     def end(self, tag: str) -> None:
         if tag in _OUTCOMES:
