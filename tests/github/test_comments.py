@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,12 @@ def github() -> Iterator[GitHub]:
 
 
 def event(folder: Path, sha: str = "abc", owner: str = "stranger", branch: str = "fix#1&x") -> Path:
-    run = {"head_sha": sha, "head_branch": branch, "head_repository": {"owner": {"login": owner}}}
+    run = {
+        "conclusion": "failure",
+        "head_sha": sha,
+        "head_branch": branch,
+        "head_repository": {"owner": {"login": owner}},
+    }
     (folder / "event.json").write_text(json.dumps({"workflow_run": run}))
     return folder / "event.json"
 
@@ -116,7 +122,7 @@ def test_a_marker_in_somebody_elses_comment_and_our_own_other_comments_are_left_
 def test_a_forks_pull_request_is_found_by_what_github_says_of_its_run(github: GitHub, tmp_path: Path) -> None:
     head = {"label": "stranger:fix#1&x", "sha": "abc"}
     github.pulls = [{"number": 7, "head": head}, {"number": 8, "head": {**head, "label": "lab:fix#1&x"}}]
-    assert target_of(event(tmp_path), REPOSITORY, Api(github.environment)) == TARGET
+    assert target_of(event(tmp_path), REPOSITORY, Api(github.environment)) == replace(TARGET, ended="failure")
     assert target_of(event(tmp_path, sha="older"), REPOSITORY, Api(github.environment)) is None
 
 
@@ -151,8 +157,8 @@ def test_the_whole_way_from_the_artifacts_to_the_comment(github: GitHub, reposit
     kept = tmp_path / "kept"
     artifact(kept, "e2e-test-short-0-attempt-1", Verdict(Outcome.FAILED, "exit code 1"))
     artifact(kept, "e2e-test-other-0-attempt-1", run_events.VERDICT)
-    (kept / "hostile-0-attempt-1").mkdir()
-    (kept / "hostile-0-attempt-1/events.jsonl").write_text("nonsense\n")
+    (kept / "e2e-test-short-1-attempt-1").mkdir()
+    (kept / "e2e-test-short-1-attempt-1/events.jsonl").write_text("nonsense\n")
     github.pulls = [{"number": 7, "head": {"label": "stranger:fix#1&x", "sha": "abc"}}]
     environment = {
         **github.environment,
@@ -166,6 +172,8 @@ def test_the_whole_way_from_the_artifacts_to_the_comment(github: GitHub, reposit
     assert "e2e-test-short: 1 failed" in said.out and "The comment of pull request 7 is current." in said.out
     (comment,) = github.comments
     assert "| ❌ e2e-test-short | 1 failed |" in comment["body"] and "other" not in comment["body"]
+    assert "| ❌ e2e-test-short | what it left is no run's |" in comment["body"]
+    assert "The workflow's run ended as **failure**" in comment["body"]
     assert "| ❌ e2e-test-short | 1 failed |" in (tmp_path / "page.md").read_text()
     assert "left out: " in said.err and "Traceback" not in said.err
 

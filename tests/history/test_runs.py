@@ -66,9 +66,27 @@ def test_a_run_whose_runner_was_killed_says_what_was_cut_off(tmp_path: Path) -> 
     assert [(r.test_id, r.verdict.outcome) for r in run.results] == [
         ("a.py", Outcome.PASSED),
         ("b.py", Outcome.INTERRUPTED),
-        ("c.py", Outcome.SKIPPED),
+        ("c.py", Outcome.INTERRUPTED),
     ]
     assert (run.exit_code, run.ended_at) == (130, 7.0)
+
+
+def test_a_run_that_was_cut_off_before_its_first_test_is_not_green(tmp_path: Path) -> None:
+    told: list[events.Control] = [events.RunStarted(0.0, "r", "c", "no GPU", (events.Planned("a.py", 1, ""),))]
+    (result,) = read_run(keep(tmp_path, "r", told)).run.results
+    assert result.verdict.outcome is Outcome.INTERRUPTED and "cut off" in result.verdict.sentence
+    (result,) = run_of(told, alive=True).results
+    assert result.verdict.outcome is Outcome.INTERRUPTED and "it waits" in result.verdict.sentence
+    (result,) = run_of([*told, events.RunEnded(1.0, 1)]).results
+    assert result.verdict.outcome is Outcome.SKIPPED
+
+
+@pytest.mark.parametrize("run_id", ["../../x", "a/../../x", "/etc/x", "", ".", "..", "x\0y", "x" * 300])
+def test_what_is_no_id_of_a_run_names_no_file(tmp_path: Path, run_id: str) -> None:
+    """A report is named after its run: an artifact that lies must not choose where it is written."""
+    folder = keep(tmp_path, "r", run_events.run(run_id, [1.0]))
+    with pytest.raises(UsageError, match="is no id of a run"):
+        read_run(folder)
 
 
 def test_each_attempt_of_a_test_is_there_and_a_prepare_phase_is_none() -> None:
@@ -104,7 +122,9 @@ def test_a_run_is_named_by_the_beginning_of_its_id_and_the_newest_by_nothing(tmp
         find_run(state, "2027")
 
 
-@pytest.mark.parametrize("log", ["/etc/passwd", "../../secret", "..", "", ".trainci/runs/r/../../../secret"])
+@pytest.mark.parametrize(
+    "log", ["/etc/passwd", "../../secret", "..", "", ".trainci/runs/r/../../../secret", "a\0b"]
+)
 def test_no_log_is_read_elsewhere_than_beside_the_events(tmp_path: Path, log: str) -> None:
     """A job's artifacts are whatever the code of a pull request wrote."""
     mine, hostile = ".trainci/runs/r/001.log", events.Queued(2.0, "b.py", 1, log, 0)
@@ -113,7 +133,7 @@ def test_no_log_is_read_elsewhere_than_beside_the_events(tmp_path: Path, log: st
     folder = tmp_path / ".trainci/runs/r"
     for event in kept.events:
         if isinstance(event, events.Queued):
-            assert (kept.root / event.log).parent == folder, event
+            assert (kept.root / event.log).parent == folder and event.log.isprintable(), event
 
 
 def test_what_is_no_run_is_told(tmp_path: Path) -> None:

@@ -21,10 +21,12 @@ from trainci.model.run import Cause, Ending, Phase
 _CHARACTERS = st.characters(exclude_categories=["Cs"]) | st.characters(min_codepoint=0xDC80, max_codepoint=0xDCFF)
 _PLAIN = {
     str: st.text(_CHARACTERS),
-    int: st.integers(),
+    int: st.integers(-(1 << 63) + 1, (1 << 63) - 1),
     types.NoneType: st.none(),
     float: st.floats(allow_nan=False, allow_infinity=False),
 }
+
+_TIMES = st.floats(0, 1 << 36, exclude_max=True)
 
 
 def _values(wanted: Any) -> st.SearchStrategy[Any]:
@@ -41,7 +43,8 @@ def _values(wanted: Any) -> st.SearchStrategy[Any]:
         return st.one_of(*map(_values, get_args(wanted)))
     if issubclass(wanted, enum.Enum):
         return st.sampled_from(wanted)
-    return st.builds(wanted, **{name: _values(hint) for name, hint in get_type_hints(wanted).items()})
+    hints = get_type_hints(wanted)
+    return st.builds(wanted, **{name: _TIMES if name == "at" else _values(hint) for name, hint in hints.items()})
 
 
 _ENDED = events.Ended(1.5, "a.py", 1, Phase.EXECUTE, Ending(Cause.TIMED_OUT, None, 15, "why"))
@@ -127,3 +130,21 @@ def test_what_was_seen_of_the_devices_comes_back_with_an_ending():
     seen = Seen(kernel_oom=False, xid=(79, 31), foreign_memory=True)
     event = events.Ended(1.5, "a.py", 1, Phase.EXECUTE, Ending(Cause.EXITED, 1, seen=seen))
     assert read_event(write_event(event)).ending.seen == seen
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("at", 1e300),
+        ("at", -1.0),
+        ("at", 10**400),
+        ("attempt", 1 << 63),
+        ("gpus", -(10**25)),
+        ("log", "\ud800.log"),
+    ],
+)
+def test_what_no_clock_database_or_file_can_hold_is_no_event(name: str, value: object) -> None:
+    """Whoever wrote the line, no report breaks over it."""
+    said = json.loads(write_event(events.Queued(1.0, "a.py", 1, "a.log", 1)))
+    with pytest.raises(ValueError, match=f"not an event: queued.{name} is"):
+        read_event(json.dumps({**said, name: value}))

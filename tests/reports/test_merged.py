@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from dataclasses import replace
 
 import pytest
@@ -76,3 +78,27 @@ def test_no_name_is_taken_for_markdown() -> None:
     (merged,) = merge([(hostile, replace(run(hostile, RED), commit="<b>`"))])
     said = markdown([merged], None, LARGEST_SUMMARY)
     assert "<script>" not in said and "@team" not in said and "`" not in said and "<b>" not in said
+
+
+def test_a_comment_calls_nobody_and_leads_nowhere() -> None:
+    """GitHub unescapes before it looks for names, issues and addresses, and looks for none in code."""
+    hostile = "@octocat closes owner/repo#1 GH-2 https://evil.example www.evil.example"
+    (merged,) = merge([(hostile, run("a.py", Verdict(Outcome.FAILED, hostile)))])
+    seen = html.unescape(re.sub(r"(?s)<(code|pre)>.*?</\1>", "", markdown([merged], None, LARGEST_SUMMARY)))
+    assert "octocat" in seen and not re.search(r"@\w|#\d|GH-\d|://|www\.", seen), seen
+
+
+def test_a_suite_of_which_nothing_ran_is_not_green() -> None:
+    skipped = Verdict(Outcome.SKIPPED, "needs a GPU")
+    found = merge([("s", run("a.py", skipped)), ("t", replace(run("a.py"), results=()))])
+    said = markdown(found, None, LARGEST_SUMMARY)
+    assert "| ⏭️ s | 1 skipped |" in said and "| ⏭️ t | no tests |" in said and "✅" not in said
+
+
+def test_what_cannot_be_read_and_what_left_nothing_is_not_green() -> None:
+    """A job that broke its events, or left none, is told beside those that are fine."""
+    said = markdown(merge([("s", run("a.py"))]), None, LARGEST_SUMMARY, unread=["t"], ended="failure")
+    assert "| ✅ s | 1 passed |" in said and "| ❌ t | what it left is no run's |" in said
+    assert "❌ The workflow's run ended as **failure**" in said
+    assert "❌ no run was found" in markdown([], None, LARGEST_SUMMARY)
+    assert "❌" not in markdown(merge([("s", run("a.py"))]), None, LARGEST_SUMMARY, ended="success")

@@ -30,32 +30,40 @@ def command(folders: tuple[Path, ...], base: Path | None, suites: tuple[str, ...
     DIR is a run's folder, or one that holds the artifacts of jobs, each in a folder of its own name. In a job of
     GitHub's the summary is added to the job's page.
     """
-    found = _merged(folders, suites)
-    before = None if base is None else _merged([base], suites)
+    found, unread = _merged(folders, suites)
+    before = None if base is None else _merged([base], suites)[0]
     for line in one_line(found):
         click.echo(github.inert(printable(line)))
-    github.write_summary(markdown(found, before, github.LARGEST_SUMMARY), os.environ)
+    github.write_summary(markdown(found, before, github.LARGEST_SUMMARY, unread), os.environ)
     if comment:
-        _comment(found, before)
+        _comment(found, before, unread)
     return EXIT_OK
 
 
-def _merged(folders: Sequence[Path], suites: tuple[str, ...]) -> list[Merged]:
+def _merged(folders: Sequence[Path], suites: tuple[str, ...]) -> tuple[list[Merged], list[str]]:
+    """The suites, and those that left something which is no run's."""
     runs: list[tuple[str, Run]] = []
+    unread: list[str] = []
     for folder in folders:
         if not folder.is_dir():
             raise UsageError(f"{printable(str(folder))}: there is no such folder.")
         for one in runs_below(folder):
             inner = one.relative_to(folder).parts
+            # Who fills an artifact decides how deep in it a run lies.
+            artifact = len(inner) > 1 or (len(inner) == 1 and suite_of(inner[0]) != inner[0])
+            suite = suite_of(inner[0]) if artifact else ""
+            if suites and suite not in suites:
+                continue
             try:
-                runs.append((suite_of(inner[0]) if len(inner) > 1 else "", read_run(one).run))
+                runs.append((suite, read_run(one).run))
             except UsageError as error:
+                unread.append(suite)
                 # What the code of a pull request left may be anything; the other jobs' runs are told.
                 click.echo(github.inert(printable(f"left out: {error}")), err=True)
-    return [merged for merged in merge(runs) if not suites or merged.suite in suites]
+    return merge(runs), list(dict.fromkeys(unread))
 
 
-def _comment(found: Sequence[Merged], before: Sequence[Merged] | None) -> None:
+def _comment(found: Sequence[Merged], before: Sequence[Merged] | None, unread: Sequence[str]) -> None:
     event, repository = os.environ.get("GITHUB_EVENT_PATH", ""), os.environ.get("GITHUB_REPOSITORY", "")
     if not (event and repository):
         raise UsageError("--comment is for a job of GitHub's that a workflow_run started; see docs/security.md.")
@@ -64,5 +72,6 @@ def _comment(found: Sequence[Merged], before: Sequence[Merged] | None) -> None:
     if target is None:
         click.echo("No open pull request has this commit as its newest: no comment is written.")
         return
-    comments.keep_comment(target, markdown(found, before, comments.LARGEST_COMMENT - len(comments.MARKER) - 1), api)
+    room = comments.LARGEST_COMMENT - len(comments.MARKER) - 1
+    comments.keep_comment(target, markdown(found, before, room, unread, target.ended), api)
     click.echo(f"The comment of pull request {target.number} is current.")

@@ -30,10 +30,14 @@ _LARGEST_ANSWER = 16 << 20
 
 @dataclass(frozen=True)
 class Target:
-    """A repository (``owner/name``), and the pull request whose comment it is."""
+    """A repository (``owner/name``), and the pull request whose comment it is.
+
+    ``ended``: how the workflow's run ended ("success", "failure", …); empty where GitHub does not say.
+    """
 
     repository: str
     number: int
+    ended: str = ""
 
 
 class Api:
@@ -85,7 +89,7 @@ def target_of(event: Path, repository: str, api: Api) -> Target | None:
     head = quote(f"{owner}:{branch}", safe="")
     for pull in api("GET", f"/repos/{repository}/pulls?state=open&head={head}&per_page={_PER_PAGE}"):
         if pull["head"]["sha"] == sha:
-            return Target(repository, pull["number"])
+            return Target(repository, pull["number"], str(run.get("conclusion") or ""))
     return None
 
 

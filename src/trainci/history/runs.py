@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +15,10 @@ from trainci.model.tests import Test
 from trainci.paths import EVENTS, StatePaths
 from trainci.text import printable
 
+# It becomes a part of files' names.
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_WAITS = Verdict(Outcome.INTERRUPTED, "it waits: the run goes on")
+_NEVER_BEGUN = Verdict(Outcome.INTERRUPTED, "cut off before it was started: the runner was killed")
 _ALIVE = Verdict(Outcome.INTERRUPTED, "it still runs")
 _CUT_OFF = Verdict(Outcome.INTERRUPTED, "cut off: the runner was killed")
 _NOT_STARTED = Verdict(Outcome.SKIPPED, "not started: the run ended before")
@@ -63,6 +68,8 @@ def read_run(folder: Path) -> Told:
     told = tuple(read_events(folder / EVENTS))
     if not (told and isinstance(told[0], events.RunStarted)):
         raise UsageError(f"{folder / EVENTS}: these are not the events of a run that this trainci knows.")
+    if not _RUN_ID.fullmatch(told[0].run_id):
+        raise UsageError(f"{folder / EVENTS}: {told[0].run_id!a} is no id of a run.")
     root, told = _beside(folder.resolve(), told)
     return Told(run_of(told, is_alive(folder / EVENTS)), told, root, folder)
 
@@ -73,19 +80,20 @@ def _beside(folder: Path, told: tuple[events.Control, ...]) -> tuple[Path, tuple
     Whoever wrote the events, no log is elsewhere than beside them.
     """
     logs = [Path(event.log) for event in told if isinstance(event, events.Queued)]
-    if logs and all(log.parent == folder for log in logs):
+    readable = all(str(log).isprintable() for log in logs)
+    if logs and readable and all(log.parent == folder for log in logs):
         # Where the state of a repository lies elsewhere, its logs have their whole path.
         return folder, told
     parts = logs[0].parent.parts if logs else ()
     stays = parts and folder.parts[-len(parts) :] == parts
-    if stays and all(log.parent.parts == parts for log in logs):
+    if stays and readable and all(log.parent.parts == parts for log in logs):
         return folder.parents[len(parts) - 1], told
     moved = (replace(e, log=_name(e.log)) if isinstance(e, events.Queued) else e for e in told)
     return folder, tuple(moved)
 
 
 def _name(log: str) -> str:
-    name = Path(log).name
+    name = printable(Path(log).name)
     return name if name not in ("", "..") else "none"
 
 
@@ -116,6 +124,7 @@ class _Reading:
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     last_at: float = 0.0
     exit_code: int = EXIT_INTERRUPTED
+    over: bool = False
 
     def take(self, event: events.Control) -> None:
         self.last_at = event.at
@@ -133,7 +142,7 @@ class _Reading:
             case events.Concluded():
                 self.verdicts[event.test_id] = event.verdict
             case events.RunEnded():
-                self.exit_code = event.exit_code
+                self.exit_code, self.over = event.exit_code, True
 
     def finish(self, alive: bool) -> Run:
         assert self.start is not None
@@ -158,7 +167,9 @@ class _Reading:
             return self.verdicts[test_id]
         if test_id in self.trying or test_id in self.ended:
             return _ALIVE if alive else _CUT_OFF
-        return _NOT_STARTED
+        if self.over:
+            return _NOT_STARTED
+        return _WAITS if alive else _NEVER_BEGUN
 
 
 def _attempt(trying: _Trying, event: events.Ended) -> Attempt:

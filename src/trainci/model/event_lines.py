@@ -19,6 +19,8 @@ KINDS: Mapping[str, type[events.Control]] = {
     "interrupted": events.Interrupted,
     "run_ended": events.RunEnded,
 }
+# A Unix time that every clock and calendar can tell (the year 4147).
+_END_OF_TIME = 1 << 36
 _NAMES = {kind: name for name, kind in KINDS.items()}
 
 
@@ -48,4 +50,6 @@ def read_event(line: str | bytes) -> events.Control:
         event: events.Control = read_value(kind, said, str(name))
     except ValueError as error:
         raise ValueError(f"not an event: {error}") from None
+    if not 0 <= event.at < _END_OF_TIME:
+        raise ValueError(f"not an event: {name}.at is no Unix time of now")
     return event

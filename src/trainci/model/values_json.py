@@ -9,6 +9,9 @@ import types
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from typing import Any, get_args, get_origin, get_type_hints
 
+# What databases and files hold: 64 bits.
+_BEYOND = 1 << 63
+
 
 def write_value(value: Any, **beside: str) -> str:
     """A dataclass as one line of ASCII, whatever bytes a file name holds; ``beside`` goes before its fields."""
@@ -42,11 +45,24 @@ def read_value(wanted: Any, said: object, place: str) -> Any:
     fits = _is_finite(said) if wanted is float else type(said) is wanted
     if not fits:
         raise ValueError(f"{place} is {kind_of(said)}")
+    if isinstance(said, int) and abs(said) >= _BEYOND:
+        raise ValueError(f"{place} is a number that nothing can store")
+    if isinstance(said, str) and not _is_text(said):
+        raise ValueError(f"{place} is no text")
     return said
 
 
 def _is_finite(said: object) -> bool:
     return isinstance(said, int | float) and not isinstance(said, bool) and -math.inf < said < math.inf
+
+
+def _is_text(said: str) -> bool:
+    """Whether it can be written; half a character of UTF-16 only where it stands for a byte of a file's name."""
+    try:
+        said.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _read_fields(wanted: type[Any], said: dict[str, object], place: str) -> Any:

@@ -6,12 +6,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trainci.model.run import Attempt, Result, Run
+from trainci.model.run import Attempt, Outcome, Run
 from trainci.reports.reason import reason, red
 from trainci.reports.summary import details, escaped, row
 from trainci.reports.words import counts_of, duration
 from trainci.text import counted
 
+_RAN = (Outcome.PASSED, Outcome.FLAKY)
 # As the generated workflow calls the artifact of a job of a suite's matrix.
 _ARTIFACT = re.compile(r"(?P<suite>.+?)-\d+-attempt-\d+")
 
@@ -37,15 +38,16 @@ def suite_of(artifact: str) -> str:
 
 def merge(runs: Sequence[tuple[str, Run]]) -> list[Merged]:
     """One run a suite. Of a test that several of them have, as when jobs are run again, the newest counts."""
-    suites: dict[str, dict[str, tuple[Run, Result]]] = {}
+    suites: dict[str, list[Run]] = {}
     for suite, run in sorted(runs, key=lambda pair: pair[1].started_at):
-        suites.setdefault(suite, {}).update({result.test_id: (run, result) for result in run.results})
-    return [Merged(suite, _together(list(found.values()))) for suite, found in sorted(suites.items())]
+        suites.setdefault(suite, []).append(run)
+    return [Merged(suite, _together(found)) for suite, found in sorted(suites.items())]
 
 
-def _together(found: Sequence[tuple[Run, Result]]) -> Run:
-    runs = [run for run, _ in found]
-    newest = max(runs, key=lambda run: run.started_at)
+def _together(oldest_first: Sequence[Run]) -> Run:
+    newest = oldest_first[-1]
+    found = {result.test_id: (run, result) for run in oldest_first for result in run.results}.values()
+    runs = [run for run, _ in found] or [newest]
     replay = {result.test_id: run.replay.get(result.test_id, "") for run, result in found}
     return Run(
         id=newest.id,
@@ -59,16 +61,28 @@ def _together(found: Sequence[tuple[Run, Result]]) -> Run:
     )
 
 
-def markdown(found: Sequence[Merged], base: Sequence[Merged] | None, room: int) -> str:
-    """All suites, the red first, in at most ``room`` bytes; ``base``: those of the base branch, None if unknown."""
+def markdown(
+    found: Sequence[Merged], base: Sequence[Merged] | None, room: int, unread: Sequence[str] = (), ended: str = ""
+) -> str:
+    """All suites, the red first, in at most ``room`` bytes; ``base``: those of the base branch, None if unknown.
+
+    ``unread`` are the suites that left something which is no run's. ``ended``: how the whole workflow ended, by
+    GitHub's word, which knows of jobs that left nothing; empty if unknown.
+    """
     before = {merged.suite: {result.test_id for result in red(merged.run)} for merged in base or ()}
     commit = next((merged.run.commit[:12] for merged in found), "")
     parts = [
         f"### trainci · {escaped(commit) or 'no commit'}\n\n",
         "| suite | verdicts | took | GPU-hours |\n|---|---|---|---|\n",
     ]
-    parts += [_suite_row(merged) for merged in found] or ["| no run was found | | | |\n"]
+    parts += [f"| ❌ {escaped(suite) or 'run'} | what it left is no run's | | |\n" for suite in unread]
+    parts += [_suite_row(merged) for merged in found]
+    parts += [] if found or unread else ["| ❌ no run was found | | | |\n"]
     parts.append("\n")
+    if ended not in ("", "success"):
+        parts.append(
+            f"❌ The workflow's run ended as **{escaped(ended)}**: a job may have left nothing to tell.\n\n"
+        )
     for merged in found:
         parts += _red_of(merged, None if base is None else before.get(merged.suite, set()))
     tables = [_table(merged) for merged in found]
@@ -97,9 +111,16 @@ def _size(said: str) -> int:
 
 def _suite_row(merged: Merged) -> str:
     run = merged.run
-    name = f"{'❌' if red(run) else '✅'} {escaped(merged.suite) or 'run'}"
+    name = f"{_sign(run)} {escaped(merged.suite) or 'run'}"
     took = duration(run.ended_at - run.started_at)
     return f"| {name} | {escaped(counts_of(run))} | {took} | {merged.gpu_hours:.2f} |\n"
+
+
+def _sign(run: Run) -> str:
+    """Green is only what ran."""
+    if red(run):
+        return "❌"
+    return "✅" if any(result.verdict.outcome in _RAN for result in run.results) else "⏭️"
 
 
 def _red_of(merged: Merged, before: set[str] | None) -> list[str]:

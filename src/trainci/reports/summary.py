@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterator, Sequence
 
 from trainci.github.actions import LARGEST_SUMMARY
@@ -15,6 +16,8 @@ from trainci.text import counted, printable
 _SIGNS = {Outcome.PASSED: "✅", Outcome.FLAKY: "⚠️", Outcome.SKIPPED: "⏭️"}
 _ITEM_SIGNS = {outcome.value: sign for outcome, sign in _SIGNS.items()}
 _MOST_ITEMS = 100
+# Where GitHub links by itself: @name, #1, owner/name#1, GH-1, addresses.
+_LINKED = re.compile(r"(?i)[@#]|\bgh-(?=\d)|:(?=//)|www(?=\.)")
 
 
 def markdown(run: Run, room: int = LARGEST_SUMMARY) -> str:
@@ -72,21 +75,34 @@ def _item_rows(result: Result) -> Iterator[str]:
 def details(run: Run, result: Result, note: str = "") -> str:
     """Why a test is not passed, whatever ``note`` adds, and how to replay it."""
     replay = run.replay.get(result.test_id)
-    command = f"<pre>{escaped(replay)}</pre>\n" if replay else ""
+    command = f"<pre>{_verbatim(replay)}</pre>\n" if replay else ""
     told = [*particulars(result.verdict), *([("base", note)] if note else [])]
     said = "".join(f"<br>{label}: {escaped(words)}" for label, words in told)
     if known_bad := quarantine_entry(result, run):
-        lines = "\n".join(map(escaped, known_bad.splitlines()))
+        lines = "\n".join(map(_verbatim, known_bad.splitlines()))
         command += f"<details><summary>known to be bad? In trainci.toml:</summary><pre>{lines}</pre></details>\n"
     return f"{code(result.test_id)}: **{escaped(reason(result.verdict))}**{said}\n{command}\n"
 
 
 def code(text: str) -> str:
     """``text`` as code, on one line."""
-    return f"<code>{escaped(text)}</code>"
+    return f"<code>{_verbatim(text)}</code>"
 
 
 def escaped(text: str) -> str:
-    """``text`` on one line with nothing left in it that Markdown or HTML would take for its own."""
-    plain = html.escape(printable(text))
+    """``text`` on one line with nothing left in it that Markdown, HTML or GitHub would take for its own.
+
+    GitHub looks for names, issues and addresses once characters are no longer escaped: a zero-width space, which
+    nobody sees, keeps it from telling people of a comment, or linking to where a stranger wants them to go.
+    """
+    return _inert(_LINKED.sub("\\g<0>\u200b", printable(text)))
+
+
+def _verbatim(text: str) -> str:
+    """The same to be copied, inside ``code`` or ``pre``, where GitHub looks for nothing."""
+    return _inert(printable(text))
+
+
+def _inert(text: str) -> str:
+    plain = html.escape(text)
     return "".join(f"&#{ord(character)};" if character in "|`*_[]~\\@:" else character for character in plain)
