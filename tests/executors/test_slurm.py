@@ -179,7 +179,14 @@ def test_each_thing_that_slurm_does_to_a_job_has_its_verdict(repository, slurm_c
             if how == "cancelled":
                 cluster("scancel", job)
             elif how == "preempted":
-                cluster("sbatch", "--partition=urgent", "--nodes=4", "--exclusive", "--wrap=sleep 2")
+                cluster(
+                    "sbatch",
+                    "--partition=urgent",
+                    "--nodes=4",
+                    "--exclusive",
+                    "--output=/dev/null",
+                    "--wrap=sleep 2",
+                )
             elif how == "node failed":
                 cluster.kill(node)
                 cluster("scontrol", "update", f"nodename={node}", "state=down", "reason=test")

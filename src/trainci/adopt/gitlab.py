@@ -24,7 +24,6 @@ _NO_JOBS = {
     *("stages", "variables", "default", "workflow", "include", "image", "services", "before_script"),
     *("after_script", "cache", "spec", "pages"),
 }
-_MOST_DEPTH = 8
 _MOST_LINES = 5_000
 # As with GitHub's, which they become.
 _MOST_ROWS = 256

@@ -21,7 +21,6 @@ from trainci.catalog.shell_tree import Function, Node, Simple, every_node, simpl
 from trainci.shell_words import Unreadable
 
 _MOST_STEPS = 40_000
-_NOWHERE = ("its failure goes nowhere", "Let the script end with it.")
 _DEEPEST = 4
 _TESTS = ("pytest", "py.test", "torchrun", "accelerate", "deepspeed", "mpirun", "srun", "make")
 _PYTHON = re.compile(r"python[\d.]*|pypy3?")

@@ -41,7 +41,6 @@ _MOST_STEPS = 20_000
 _DEEPEST = 40
 _SETTINGS = ("alias", "declare", "export", "local", "readonly", "shopt", "typeset", "ulimit", "umask", "unset")
 _MAKES_ENVIRONMENT = re.compile(r"(?:activate|bashrc|profile|conda\.sh)\W*$")
-_PIPE = ("the exit code of a pipe is that of its last program", "Write `set -o pipefail` above it.")
 
 
 class TooMany(Exception):

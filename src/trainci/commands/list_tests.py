@@ -144,8 +144,3 @@ def _rows(tests: tuple[ListedTest, ...], root: Path) -> list[str]:
 
 def _seconds(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f} s"
-
-
-def _where(test: ListedTest, root: Path) -> str:
-    place = from_here(root, test.registered_at) or "no"
-    return place + (printable(f", disabled: {test.disabled}") if test.disabled else "")

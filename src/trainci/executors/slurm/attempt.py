@@ -21,7 +21,6 @@ from trainci.model.run import Cause, Ending, Phase
 
 _SUBMISSION = "submission.json"
 _CHUNK = 1 << 20
-_MOST_AT_ONCE = 16
 # A job's environment begins as its node makes it, whatever this host is a part of.
 _OF_THIS_HOST = ("SLURM_", "SBATCH_", "CUDA_VISIBLE", "HIP_VISIBLE", "ROCR_VISIBLE")
 
