@@ -31,6 +31,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("retries", [0, 1])
 def test_a_jump_of_the_clock_changes_no_duration_and_no_verdict(repository: Any, retries: int) -> None:
     if not LIBRARIES:

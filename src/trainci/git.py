@@ -144,6 +144,8 @@ def parse_name_status(output: bytes) -> list[Change]:
     """Parse ``git diff -z --name-status``: a status, then one path, or two for a rename or a copy.
 
     Format: https://git-scm.com/docs/git-diff (raw output format, ``-z``).
+
+    :raises UsageError: it ends in the middle of an entry.
     """
     fields = output.split(b"\0")[:-1]
     found: list[Change] = []

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import pytest
 from support import unavailable
 
 from trainci.model.diagnosis import Blame, Diagnosis, Frame
@@ -26,6 +27,7 @@ def made(root: Path, *results: Result) -> Any:
     return json.loads(ctrf(run, root))
 
 
+@pytest.mark.slow
 def test_every_outcome_is_valid_by_the_schema_of_ctrf(tmp_path: Path) -> None:
     if not SCHEMA.exists():
         unavailable("CTRF's schema is not installed (npm ci --prefix tests/browser)")

@@ -19,7 +19,7 @@ RUN = Run("1", "0123456789abcdef", 0, 80, (RESULT,), "2 virtual devices, no GPU"
 def test_it_holds_verdict_duration_devices_and_replay():
     text = markdown(RUN)
     assert "### trainci · 2 virtual devices, no GPU · 0123456789ab\n" in text
-    assert "| ❌ failed | <code>tests/test&#95;a.py</code> | 62.5 s | cpu-0, cpu-1 |\n" in text
+    assert "| ❌ failed | <code>tests/test&#95;a.py</code> | 1 min 02 s | cpu-0, cpu-1 |\n" in text
     assert "<pre>trainci run --id tests/test&#95;a.py --devices cpu&#58;2</pre>" in text
 
 

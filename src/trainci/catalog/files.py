@@ -30,7 +30,10 @@ def find_test_files(root: Path, globs: Iterable[str]) -> tuple[str, ...]:
 
 
 def walk(root: Path, top: str) -> Iterator[str]:
-    """Files below ``root/top`` as POSIX paths relative to ``root``; hidden directories are left out."""
+    """Files below ``root/top`` as POSIX paths relative to ``root``; hidden directories are left out.
+
+    :raises UsageError: a directory cannot be read.
+    """
     try:
         with os.scandir(root / top) as entries:
             listed = list(entries)

@@ -15,6 +15,7 @@ from trainci.commands.completion import complete_tests
 from trainci.errors import EXIT_OK
 from trainci.history import open_existing, open_store, store, transfer
 from trainci.model.run import Outcome
+from trainci.reports.words import known_duration
 from trainci.repository import open_repository
 from trainci.text import columns, printable
 
@@ -115,7 +116,7 @@ def _summary_row(test: TestSummary) -> tuple[str, ...]:
         str(test.runs),
         str(test.passed),
         flaky,
-        _seconds(test.median),
+        known_duration(test.median),
         printable(test.last),
     )
 
@@ -124,14 +125,10 @@ def _result_row(result: PastResult) -> tuple[str, ...]:
     return (
         time.strftime("%Y-%m-%d %H:%M", time.localtime(result.at)),
         printable(result.outcome),
-        _seconds(result.duration),
+        known_duration(result.duration),
         str(result.attempts),
         printable(result.commit[:10]) or "-",
         printable(result.host) or "-",
         printable(",".join(result.devices)) or "-",
         printable(result.sentence),
     )
-
-
-def _seconds(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f} s"

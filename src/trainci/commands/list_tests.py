@@ -16,6 +16,7 @@ from trainci.history.store import Past
 from trainci.model.project import Suite
 from trainci.model.selection import Selected, Selection
 from trainci.paths import from_here
+from trainci.reports.words import known_duration
 from trainci.repository import Repository, Request, open_repository
 from trainci.text import columns, printable
 
@@ -131,8 +132,8 @@ def _rows(tests: tuple[ListedTest, ...], root: Path) -> list[str]:
             test.id,
             f"{test.num_gpus}, GPUs only" if test.requires_gpu else str(test.num_gpus),
             f"{test.timeout / 60:g} min",
-            _seconds(test.last),
-            _seconds(test.median),
+            known_duration(test.last),
+            known_duration(test.median),
             printable(test.outcome) or "-",
             (from_here(root, test.registered_at) or "no")
             + (printable(f", disabled: {test.disabled}") if test.disabled else ""),
@@ -140,7 +141,3 @@ def _rows(tests: tuple[ListedTest, ...], root: Path) -> list[str]:
         for test in tests
     ]
     return columns([header, *rows])
-
-
-def _seconds(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f} s"

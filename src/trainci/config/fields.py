@@ -43,6 +43,10 @@ def _target(path: str, info: ValidationInfo) -> str:
 
 
 def packaged_rule(name: str) -> str:
+    """The name of one of trainci's own rules for logs.
+
+    :raises ValueError: it is none.
+    """
     if name not in {rule.name for rule in packaged_rules()}:
         raise ValueError(f"{printable(name)} is no rule of trainci's; docs/verdicts.md names them")
     return name

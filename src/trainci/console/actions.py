@@ -66,6 +66,7 @@ class GithubConsole(Console):
         self._finish(test_id)
 
     def summary(self, run: Run, root: Path) -> None:
+        """See Painter; with as many annotations as GitHub shows, the last of which counts the rest."""
         count = len(red(run))
         self._annotations = github.annotations_shown(count)
         super().summary(run, root)

@@ -63,7 +63,10 @@ def load(path: str) -> Callable[..., Any]:
 
 
 def split(path: str) -> tuple[str, str]:
-    """``a.b.c`` → ``a.b``, ``c``."""
+    """``a.b.c`` → ``a.b``, ``c``.
+
+    :raises Violation: it is no such path.
+    """
     if not all(part.isidentifier() for part in path.split(".")) or "." not in path:
         raise Violation(f"{path!r} is not a function path; write package.module.function")
     module_name, _, name = path.rpartition(".")

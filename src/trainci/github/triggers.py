@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from trainci.globs import is_glob, matches
 from trainci.model.project import Project, Suite, Trigger, is_hosted
-from trainci.text import caseless, printable
+from trainci.text import caseless, listed, printable
 
 ALL_SUITES = "all"
 PUSHED = ("opened", "reopened", "synchronize")
@@ -61,13 +61,13 @@ def _decide(suite: Suite, base: str, trigger: Trigger) -> tuple[bool, str]:
     if trigger.name == "push":
         branches = suite.branches or (base,)
         if not _is_for(branches, trigger.ref):
-            return False, f"a push to something else than {_listed(branches)}"
+            return False, f"a push to something else than {listed(branches)}"
         if not suite.always:
             return False, "runs for its label, not for a push"
-        return _if_touched(suite, trigger, f"runs on every push to {_listed(branches)}")
+        return _if_touched(suite, trigger, f"runs on every push to {listed(branches)}")
     if trigger.name == "merge_group":
         if suite.branches and not _is_for(suite.branches, trigger.branch):
-            return False, f"the queue is for something else than {_listed(suite.branches)}"
+            return False, f"the queue is for something else than {listed(suite.branches)}"
         return suite.always, "runs in the merge queue" if suite.always else "runs for its label, not in the queue"
     return False, f"{trigger.name} starts nothing"
 
@@ -75,7 +75,7 @@ def _decide(suite: Suite, base: str, trigger: Trigger) -> tuple[bool, str]:
 def _pull_request(suite: Suite, trigger: Trigger) -> tuple[bool, str]:
     if suite.branches and not _is_for(suite.branches, trigger.branch):
         branch = printable(trigger.branch.removeprefix("refs/heads/")) or "no branch"
-        return False, f"the pull request is against {branch}, and the suite is for {_listed(suite.branches)}"
+        return False, f"the pull request is against {branch}, and the suite is for {listed(suite.branches)}"
     if trigger.draft and not suite.drafts:
         return False, "the pull request is a draft: it starts when it is ready for review"
     if trigger.action == "labeled":
@@ -109,10 +109,6 @@ def _touches(suite: Suite, file: str) -> bool:
 
 def _is_for(branches: Sequence[str], ref: str) -> bool:
     return any(matches(caseless(ref), caseless(f"refs/heads/{branch}")) for branch in branches)
-
-
-def _listed(branches: Sequence[str]) -> str:
-    return ", ".join(branches)
 
 
 def _same(one: str, other: str) -> bool:

@@ -10,7 +10,7 @@ from trainci.github.actions import LARGEST_SUMMARY
 from trainci.model.run import Outcome, Result, Run
 from trainci.reports import items_of
 from trainci.reports.reason import is_red, particulars, reason, red
-from trainci.reports.words import quarantine_entry, totals
+from trainci.reports.words import duration, quarantine_entry, totals
 from trainci.text import counted, printable
 
 _SIGNS = {Outcome.PASSED: "✅", Outcome.FLAKY: "⚠️", Outcome.SKIPPED: "⏭️"}
@@ -56,7 +56,7 @@ def row(result: Result) -> str:
     cells = (
         f"{_SIGNS.get(outcome, '❌')} {outcome.value}",
         code(result.test_id),
-        f"{seconds:.1f} s",
+        duration(seconds),
         escaped(devices),
     )
     return f"| {' | '.join(cells)} |"

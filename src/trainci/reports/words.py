@@ -43,6 +43,11 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min {rest:02d} s"
 
 
+def known_duration(seconds: float | None) -> str:
+    """As ``duration``, and ``-`` where it is not known."""
+    return "-" if seconds is None else duration(seconds)
+
+
 def quarantine_entry(result: Result, run: Run) -> str:
     """What would put a test that is red by itself into quarantine; empty for others, and for what is in it."""
     if result.verdict.outcome not in _QUARANTINABLE or result.verdict.excused:

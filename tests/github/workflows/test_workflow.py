@@ -202,6 +202,11 @@ def comment_workflow(case):
     return (case.root / ".github/workflows/pr-comment.yml").read_text()
 
 
+def test_every_generated_file_ends_with_one_line_end(full):
+    for text in (generated(full), comment_workflow(full)):
+        assert text.endswith("\n") and not text.endswith("\n\n")
+
+
 def test_the_comment_is_written_by_a_job_that_runs_nothing_of_the_pull_request(full):
     workflow = yaml.safe_load(comment_workflow(full))
     assert set(workflow[True]) == {"workflow_run"}, "its code is that of the default branch"

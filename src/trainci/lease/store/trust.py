@@ -91,6 +91,8 @@ def refuse_unshared(path: str, meant: bool, mountinfo: str | None = None, contai
     """Refuse a directory where flock does not reach everybody who shares the GPUs.
 
     ``mountinfo`` (proc(5)) and ``container`` are read from this host unless given.
+
+    :raises UsageError: it is such a directory.
     """
     if mountinfo is None:
         mountinfo = read_text("/proc/self/mountinfo") or ""
