@@ -86,10 +86,39 @@ def test_setup_follows_no_link_that_a_stranger_put_into_the_directory():
 
 
 @ROOT_ONLY
-def test_the_lock_of_each_device_is_made_beforehand(tmp_path):
+def test_setup_gives_nobody_a_folder_that_a_link_leads_to():
+    """Whoever owns the old directory could put a link to /etc in its place while root looks at it."""
+    done = on_a_host(
+        "mkdir -m 700 /run/etc; ln -s /run/etc /run/lock; trainci host setup --lock-dir /run/lock && echo done;"
+        "stat -c %a /run/etc; ls /run/etc"
+    )
+    assert done.stdout.splitlines() == ["700"] and "Traceback" not in done.stderr, done
+
+
+@ROOT_ONLY
+def test_setup_does_not_say_that_a_strangers_link_leads_to_its_directory():
+    done = on_a_host("ln -s /run/elsewhere /dev/shm/trainci; trainci host setup; cat /etc/tmpfiles.d/trainci.conf")
+    assert done.returncode == 0, done.stderr
+    assert "leads there" not in done.stdout and "L /dev/shm" not in done.stdout
+
+
+@ROOT_ONLY
+def test_a_user_without_a_name_gets_a_table():
+    """As in a container that is started with `--user 12345`."""
+    fake = "mkdir /run/bin; printf '#!/bin/sh\\nexit 1\\n' > /run/bin/docker; chmod +x /run/bin/docker;"
+    done = on_a_host(
+        f"{fake} PATH=/run/bin:$PATH setpriv --reuid=12345 --regid=12345 --clear-groups {TRAINCI} host check; true"
+    )
+    assert "usermod -aG docker 12345" in done.stdout and "Traceback" not in done.stderr, done
+
+
+@ROOT_ONLY
+def test_the_lock_of_each_device_is_made_beforehand(tmp_path, monkeypatch):
+    from trainci.lease import prepare as prepare_host
     from trainci.lease.prepare import Wish, prepare
     from trainci.model.device import Device
 
+    monkeypatch.setattr(prepare_host, "_TMPFILES", tmp_path / "tmpfiles.conf")
     path = tmp_path / "locks"
     said = prepare(Wish(str(path), "", ""), (Device(0, "GPU-a"), Device(1, "GPU-b")))
     assert "2 GPUs found, the lock of each is there" in said

@@ -293,3 +293,15 @@ def test_what_json_says_is_held_to_its_schema(host):
     host.waiter("--count", "8")
     schema = json.loads((Path(__file__).parents[2] / "docs/json/gpus.schema.json").read_text())
     jsonschema.validate(told(host), schema)
+
+
+@pytest.mark.parametrize("since", ["1e300", "-1e300", "NaN", "1e999"])
+def test_a_mark_of_a_time_that_is_none_breaks_no_table(host, since):
+    """Every user of the host may write one."""
+    host.run("--", "true")
+    for folder in ("drained", "health"):
+        (host.path / folder / "cpu-0").write_text(
+            f'{{"reason": "x", "since": {since}, "released": false, "by": "y"}}'
+        )
+    code, lines, errors = gpus(host)
+    assert code == 0 and lines and "Traceback" not in errors, errors

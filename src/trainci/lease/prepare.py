@@ -51,8 +51,7 @@ def _prepare(wish: Wish, group: int, devices: Sequence[Device]) -> list[str]:
     said = [f"the lock directory is {path}"]
     said += [f"{DEFAULT} leads there, for containers and older versions"] if linked else []
     Path(path).mkdir(mode=0o700, exist_ok=True)
-    os.chown(path, 0, group)
-    Path(path).chmod(mode)
+    _share_folder(path, group, mode)
     directory = open_directory(path, may_be_private=True)
     _share_anew(directory, group, mode)
     said.append(f"{f'group {wish.group}' if wish.group else 'everybody'} may use it (it is root's, mode {mode:o})")
@@ -81,7 +80,7 @@ def _place(wanted: str) -> tuple[str, bool]:
     # The link first: it is there or not, and as long as it leads nowhere nobody can make another directory.
     if not os.path.lexists(DEFAULT) and Path(DEFAULT).parent.is_dir():
         os.symlink(PREPARED, DEFAULT)
-    return PREPARED, os.path.islink(DEFAULT)
+    return PREPARED, os.path.islink(DEFAULT) and os.readlink(DEFAULT) == PREPARED
 
 
 # What others write, too; all the rest they read and lock.
@@ -100,7 +99,7 @@ def _share_anew(directory: Directory, group: int, mode: int) -> None:
 
 
 def _share_folder(path: str, group: int, mode: int) -> None:
-    # Whoever made it could still put a link in its place.
+    # Whoever made it could put a link to another folder in its place at any moment before.
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         os.fchown(descriptor, 0, group)

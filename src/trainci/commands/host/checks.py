@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import enum
 import os
-import pwd
 import resource
 import shutil
 import subprocess
@@ -19,6 +18,7 @@ from trainci.host import cgroup, devices
 from trainci.host.files import read_text
 from trainci.host.processes import owner, processes
 from trainci.lease.store.directory import FORMAT, locate
+from trainci.lease.store.ledger import user_name
 from trainci.lease.store.trust import DEFAULT, PREPARED, refuse_strangers, refuse_unshared
 from trainci.text import counted, listed, printable
 
@@ -96,7 +96,7 @@ def _directory(path: str) -> list[Finding]:
     if version not in ("", str(FORMAT)):
         said = f"{path} is of format {printable(version[:20])}, and trainci {__version__} knows {FORMAT}"
         return _wrong(what, said, f"use one version everywhere; remove {path} once no lease of the other runs")
-    whose = pwd.getpwuid(found.st_uid).pw_name if found.st_uid == 0 else f"user {found.st_uid}"
+    whose = user_name(found.st_uid) if found.st_uid == 0 else f"user {found.st_uid}"
     said = f"{path}, {whose}'s, mode {found.st_mode & 0o7777:o}"
     if not found.st_mode & 0o022:
         return _note(what, f"{said}: for one user alone", _SETUP)
@@ -144,7 +144,7 @@ def _container_engine() -> list[Finding]:
         return _note("containers", "neither docker nor podman is installed; suites with an image need one")
     done = _answer([engine, "info"])
     if done is None or done.returncode:
-        me = pwd.getpwuid(os.geteuid()).pw_name
+        me = user_name(os.geteuid())
         return _wrong("containers", f"{engine} does not answer this user", f"start it; usermod -aG {engine} {me}")
     return _right("containers", f"{engine} answers")
 
@@ -199,7 +199,7 @@ def _runner() -> list[Finding]:
     users = {uid for each in processes() if (uid := owner(each.pid)) is not None and _name(each.pid) == _RUNNER}
     if not users:
         return _note("runner", "no runner of GitHub's runs here")
-    names = [pwd.getpwuid(uid).pw_name for uid in users]
+    names = [user_name(uid) for uid in users]
     if 0 in users:
         said = "a runner of GitHub's runs as root: so does whatever a pull request brings"
         return _wrong("runner", said, "run it as a user of its own")
@@ -213,7 +213,9 @@ def _name(pid: int) -> str:
 def _answer(words: list[str]) -> subprocess.CompletedProcess[str] | None:
     """What a program says within a few seconds."""
     try:
-        return subprocess.run(words, capture_output=True, text=True, timeout=10, stdin=subprocess.DEVNULL)
+        return subprocess.run(
+            words, capture_output=True, text=True, errors="replace", timeout=10, stdin=subprocess.DEVNULL
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
 

@@ -19,7 +19,7 @@ from trainci.host.processes import owner
 from trainci.lease.store.directory import Directory
 from trainci.lease.store.files import read_text
 from trainci.lease.store.ledger import user_name
-from trainci.lease.store.records import BROKEN
+from trainci.lease.store.records import BROKEN, moment
 from trainci.model.diagnosis import Seen
 from trainci.text import listed, printable
 
@@ -129,7 +129,7 @@ def _mark(directory: Directory, folder: str, uuid: str) -> Mark | None:
     try:
         fields = json.loads(read_text(directory.join(folder, uuid)) or "")
         by = printable(fields.get("by", ""))
-        return Mark(printable(fields["reason"]), float(fields["since"]), fields["released"] is True, by)
+        return Mark(printable(fields["reason"]), moment(fields["since"]), fields["released"] is True, by)
     except BROKEN:
         return None
 

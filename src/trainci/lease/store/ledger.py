@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 from trainci.lease.store.directory import ALL, Directory
 from trainci.lease.store.files import open_regular
-from trainci.lease.store.records import BROKEN
+from trainci.lease.store.records import BROKEN, moment
 from trainci.text import printable
 
 # What is read back of it: the last entries.
@@ -65,7 +65,7 @@ def _entry(line: str) -> list[Entry]:
     try:
         said = json.loads(line)
         words = (printable(said[name]) for name in ("by", "action", "what", "reason"))
-        return [Entry(float(said["at"]), *words)]
+        return [Entry(moment(said["at"]), *words)]
     except BROKEN:
         return []
 

@@ -10,7 +10,7 @@ import json
 
 from trainci.lease.store.directory import Directory
 from trainci.lease.store.files import read_text
-from trainci.lease.store.records import BROKEN
+from trainci.lease.store.records import BROKEN, moment
 from trainci.text import printable
 
 LOOK_AGAIN_S = 5.0
@@ -51,7 +51,7 @@ def _write(directory: Directory, notes: dict[str, tuple[float, str]]) -> None:
 def _notes(directory: Directory) -> dict[str, tuple[float, str]]:
     try:
         said = json.loads(read_text(_path(directory)) or "")
-        return {uuid: (float(at), printable(reason)) for uuid, (at, reason) in said.items()}
+        return {uuid: (moment(at), printable(reason)) for uuid, (at, reason) in said.items()}
     except BROKEN:
         return {}
 

@@ -14,6 +14,8 @@ from trainci.model.device import Device
 from trainci.text import printable
 
 FOREVER = float("inf")
+# The year 4147.
+_END_OF_TIME = 1 << 36
 # What comes of reading a field that is not there, or not what it should be.
 BROKEN = (KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError)
 
@@ -59,7 +61,7 @@ def load_request(text: str | None) -> Request | None:
             printable(_text(fields["name"])),
             int(fields["uid"]),
             int(fields["pid"]),
-            float(fields["since"]),
+            moment(fields["since"]),
             _text(fields.get("priority", "normal")),
             _time(fields.get("expected")),
         )
@@ -101,7 +103,7 @@ def load_record(text: str | None) -> Record | None:
             printable(_text(fields["name"])),
             int(fields["uid"]),
             int(fields["pid"]),
-            float(fields["since"]),
+            moment(fields["since"]),
             _time(fields["until"]),
             _text(fields["cgroup"]),
             _time(fields.get("expected")),
@@ -142,7 +144,7 @@ def load_reservations(text: str | None) -> dict[str, Reservation]:
             found[id] = Reservation(
                 _time(fields["start"]),
                 tuple(map(_text, fields["devices"])),
-                None if granted_at is None else float(granted_at),
+                None if granted_at is None else moment(granted_at),
                 fields["stalled"] is True,
             )
         except BROKEN:
@@ -184,8 +186,13 @@ def _or_null(time: float) -> float | None:
 
 
 def _time(value: Any) -> float:
-    time = FOREVER if value is None else float(value)
-    if time != time:
-        # NaN, which is not in any order.
+    return FOREVER if value is None or float(value) >= _END_OF_TIME else moment(value)
+
+
+def moment(value: Any) -> float:
+    """A Unix time, or a number of seconds, that every clock can tell. Anything else raises one of BROKEN."""
+    at = float(value)
+    if not 0 <= at < _END_OF_TIME:
+        # NaN, too, which is not in any order.
         raise ValueError(value)
-    return time
+    return at
