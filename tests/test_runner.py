@@ -41,6 +41,11 @@ class PassesWhenStopped(FakeExecutor):
             self._end(job, emit, Ending(Cause.EXITED, 0))
 
 
+class NeverStarts(FakeExecutor):
+    def start(self, job: Job, emit: Emit, show: Show) -> None:
+        emit(events.Ended(self._clock(), job.test.id, job.attempt, job.phase, LOST.ending))
+
+
 class Shown(list[events.Output]):
     """A Show that keeps it all."""
 
@@ -218,6 +223,15 @@ def test_the_machines_fault_alone_is_exit_3(tmp_path):
     run = Bench(tmp_path, [make_test("a.py")], {"a.py": [LOST, LOST]}).run()
     assert run.exit_code == 3
     assert run.results[0].verdict.sentence == "the disk is full"
+
+
+def test_a_test_in_quarantine_that_never_started_is_not_excused(tmp_path):
+    """As a job of Slurm's that got no node: what does not run at all is no flake."""
+    for executor, code in ((NeverStarts, 3), (FakeExecutor, 0)):
+        bench = Bench(tmp_path, [make_test("a.py")], {"a.py": [LOST] * 2}, excuses={"a.py": "known"})
+        bench.executor.__class__ = executor
+        run = bench.run()
+        assert (run.exit_code, outcomes(run)) == (code, {"a.py": "machine's fault"})
 
 
 def test_a_time_limit_is_a_verdict_of_its_own(tmp_path):

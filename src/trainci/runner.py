@@ -88,6 +88,7 @@ class Runner:
         self._started_at: float | None = None
         self._unheard: list[Result] = []
         self._avoid: dict[str, frozenset[str]] = {}
+        self._began: set[str] = set()
         self._stopping = False
         self._interrupted = False
 
@@ -232,6 +233,7 @@ class Runner:
                 self._active[event.test_id].devices = event.devices
             case events.Started():
                 self._active[event.test_id].started_at = event.at
+                self._began.add(event.test_id)
             case events.Ended(final=True):
                 self._end(self._active.pop(event.test_id), event)
             case events.Ended():
@@ -295,7 +297,9 @@ class Runner:
 
     def _conclude(self, test_id: str, decided: Verdict) -> None:
         attempts = tuple(self._ended.get(test_id, ()))
-        decided = excused(decided, self._plan.excuses.get(test_id, ""))
+        # What was never started is not known to be bad: nobody would hear that it does not run any more.
+        if test_id in self._began:
+            decided = excused(decided, self._plan.excuses.get(test_id, ""))
         self._results[test_id] = Result(test_id, decided, attempts)
         self._tell(events.Concluded(self._clock(), test_id, len(attempts), decided))
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -81,3 +84,21 @@ def test_what_holds_no_run_is_told_and_nothing_is_entered(project: Any, what: st
     said = project.trainci("import", "x")
     assert said.code == 2 and said.err.startswith("trainci: x: "), said.err
     assert project.trainci("history").out.startswith("nothing is known yet")
+
+
+def test_a_history_that_others_wrote_breaks_no_table(repository: Any, tmp_path: Path) -> None:
+    repository.write("trainci.toml", "[project]\n")
+    (tmp_path / "a.json").write_text('{"results": {"tests": [{"name": "a", "status": "passed"}]}}')
+    assert repository.trainci("import", str(tmp_path / "a.json")).code == 0
+    with contextlib.closing(sqlite3.connect(repository.root / ".trainci/history.db")) as opened, opened:
+        changed = opened.execute("UPDATE verdicts SET at = 1e300").rowcount
+    assert changed == 1
+    said = repository.trainci("history", "a")
+    assert said.code == 0 and "passed" in said.out, said.err
+
+
+def test_what_is_no_file_is_not_waited_for(repository: Any, tmp_path: Path) -> None:
+    repository.write("trainci.toml", "[project]\n")
+    os.mkfifo(tmp_path / "pipe")
+    said = repository.trainci("import", str(tmp_path / "pipe"))
+    assert said.code == 2 and "it is no file" in said.err

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from trainci.history.imports import Foreign, NotForeign, read, told
 from trainci.history.runs import run_of
-from trainci.model.run import Attempt, Cause, Ending, Outcome, Result, Run, Verdict
+from trainci.model.run import Attempt, Cause, Ending, Item, Outcome, Result, Run, Verdict
 from trainci.model.tests import Test
 from trainci.reports.ctrf import ctrf
 from trainci.reports.junit import junit
@@ -101,3 +101,22 @@ def test_nothing_hostile_is_more_than_told(document: object) -> None:
     except NotForeign:
         return
     run_of(told(found, data, 1.0, ""))
+
+
+@pytest.mark.parametrize("data", [b"<testsuites/>", b"<html><testsuite/></html>", b'{"results": {"tests": []}}'])
+def test_a_report_without_a_test_is_refused(data: bytes) -> None:
+    with pytest.raises(NotForeign, match="it tells of no test"):
+        read(data, ())
+
+
+@pytest.mark.parametrize("number", [1e300, -1e300, 1e999, 10**400, float("nan")])
+def test_no_number_and_no_commit_of_a_report_breaks_the_history(number: float) -> None:
+    """Whoever wrote it: what no clock can tell, or no database hold, is not known."""
+    test = {"name": "a", "status": "passed", "duration": number}
+    environment = {"commit": "\ud800\0"}
+    said = {"results": {"tests": [test], "summary": {"start": number}, "environment": environment}}
+    found = read(json.dumps(said).encode(), ())
+    assert (found.at, found.commit, found.tests[0].seconds) == (None, "", 0.0)
+    xml = f'<testsuites><testsuite timestamp="9999-12-31T00:00:00"><testcase name="a" time="{number}"/>'
+    found = read(f"{xml}<testcase name='' classname=''/></testsuite></testsuites>".encode(), ())
+    assert (found.at, found.tests) == (None, (Item("a", "passed", 0.0, ""),))

@@ -123,7 +123,7 @@ def _summary_row(test: TestSummary) -> tuple[str, ...]:
 
 def _result_row(result: PastResult) -> tuple[str, ...]:
     return (
-        time.strftime("%Y-%m-%d %H:%M", time.localtime(result.at)),
+        _when(result.at),
         printable(result.outcome),
         known_duration(result.duration),
         str(result.attempts),
@@ -132,3 +132,11 @@ def _result_row(result: PastResult) -> tuple[str, ...]:
         printable(",".join(result.devices)) or "-",
         printable(result.sentence),
     )
+
+
+def _when(at: float) -> str:
+    try:
+        return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
+    except (OverflowError, ValueError, OSError):
+        # Of a history that others write, too.
+        return "-"

@@ -52,6 +52,8 @@ def _runs(store: Store, folder: Path) -> str:
 
 
 def _report(store: Store, state: StatePaths, file: Path, files: tuple[str, ...], commit: str) -> str:
+    if file.exists() and not file.is_file():
+        raise UsageError(f"{printable(str(file))}: it is no file.")
     try:
         with file.open("rb") as opened:
             data = opened.read(LARGEST_FILE + 1)

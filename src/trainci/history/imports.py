@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,6 +17,8 @@ from trainci.text import counted, printable
 
 _TIMESTAMP = re.compile(rb'<testsuite\b[^>]*?\btimestamp="([^"]{1,40})"')
 _COMMIT = re.compile(rb'<property\b[^>]*?\bname="commit"[^>]*?\bvalue="([0-9a-f]{7,64})"')
+# Milliseconds: until the year 4147.
+_LARGEST = 1000 * (1 << 36)
 _STATUSES = {"passed": "passed", "failed": "failed", "skipped": "skipped", "pending": "skipped", "other": "error"}
 _SEVERITY = ("skipped", "passed", "failed", "error")
 _OUTCOMES = {
@@ -48,14 +49,19 @@ def read(data: bytes, files: Iterable[str]) -> Foreign:
 
     :raises NotForeign: it is neither.
     """
-    if data.lstrip()[:1] == b"{":
-        return _ctrf(data)
+    foreign = _ctrf(data) if data.lstrip()[:1] == b"{" else _junit(data, set(files))
+    if not foreign.tests:
+        raise NotForeign("it tells of no test")
+    return foreign
+
+
+def _junit(data: bytes, files: set[str]) -> Foreign:
     try:
         items = read_junit(data)
     except BrokenResults as error:
         raise NotForeign(f"no JUnit report: {error}") from None
     stamp, commit = _TIMESTAMP.search(data), _COMMIT.search(data)
-    named = _named_by(items, set(files))
+    named = _named_by(tuple(item for item in items if item.name), files)
     return Foreign(
         _time(stamp[1].decode("ascii", "replace")) if stamp else None, commit[1].decode() if commit else "", named
     )
@@ -130,7 +136,8 @@ def _ctrf(data: bytes) -> Foreign:
         raise NotForeign(f"no CTRF report: {type(error).__name__}: {error}") from None
     start = _number(summary.get("start")) if isinstance(summary, dict) else None
     commit = environment.get("commit") if isinstance(environment, dict) else None
-    return Foreign(start / 1000 if start else None, commit if isinstance(commit, str) else "", found)
+    known = commit if isinstance(commit, str) and re.fullmatch("[0-9a-f]{7,64}", commit) else ""
+    return Foreign(_known(start / 1000) if start else None, known, found)
 
 
 def _ctrf_test(test: Any) -> Item:
@@ -143,8 +150,13 @@ def _ctrf_test(test: Any) -> Item:
 
 
 def _number(said: object) -> float | None:
-    fits = isinstance(said, int | float) and not isinstance(said, bool) and math.isfinite(said)
+    fits = isinstance(said, int | float) and not isinstance(said, bool) and abs(said) < _LARGEST
     return float(said) if fits else None  # type: ignore[arg-type]
+
+
+def _known(at: float) -> float | None:
+    """A Unix time, unless it is of no year in which there were tests."""
+    return at if 0 <= at < _LARGEST / 1000 else None
 
 
 def _time(text: str) -> float | None:
@@ -152,4 +164,4 @@ def _time(text: str) -> float | None:
         at = datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError:
         return None
-    return (at if at.tzinfo else at.replace(tzinfo=timezone.utc)).timestamp()
+    return _known((at if at.tzinfo else at.replace(tzinfo=timezone.utc)).timestamp())
