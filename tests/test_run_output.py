@@ -228,3 +228,15 @@ def test_a_log_directory_that_goes_during_the_run_costs_no_verdict(root):
     assert code == 1, said
     assert "Traceback" not in said
     assert junit(root).failures == 1
+
+
+def test_a_pipe_that_a_test_puts_in_the_place_of_its_log_keeps_no_run_from_its_end(root):
+    code, said = run(
+        root,
+        "import pathlib\n"
+        "for log in pathlib.Path(os.environ['TRAINCI_METRICS_FILE']).parent.glob('*.log'):\n"
+        "    log.unlink()\n"
+        "    os.mkfifo(log)\n"
+        "sys.exit(1)\n",
+    )
+    assert code == 1 and "1 failed in" in said, said

@@ -147,6 +147,18 @@ def test_results_that_are_planted_or_broken_are_red(project: Project) -> None:
         assert said.code == 1 and "so nothing shows that a test ran" in said.out, (planted, said.out)
 
 
+def test_a_pipe_in_the_place_of_a_log_of_pytest_keeps_no_run_from_its_end(project: Project) -> None:
+    project.suite('"tests/test_a.py"')
+    project.write(
+        "tests/test_a.py",
+        "import os, pathlib\n\ndef test_a():\n"
+        "    for log in pathlib.Path(os.environ['TRAINCI_METRICS_FILE']).parent.glob('*.log'):\n"
+        "        log.unlink()\n        os.mkfifo(log)\n",
+    )
+    said = project.run()
+    assert said.code == 0 and "1 passed in" in said.out, said.out
+
+
 def test_folders_single_tests_scripts_modules_and_commands_run(project: Project) -> None:
     project.suite(
         '"tests/utils", "tests/test_b.py::test_one", "run.sh", { module = "pack.age", args = ["x=1"] }, '

@@ -9,6 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import BinaryIO
 
+from trainci.host.files import open_plain
 from trainci.model.diagnosis import Diagnosis, Facts, LogRule
 from trainci.model.project import Verdicts
 from trainci.output.screen import Screen
@@ -41,26 +42,33 @@ def rules_for(verdicts: Verdicts) -> tuple[LogRule, ...]:
 def diagnosed(log: Path, rules: tuple[LogRule, ...], facts: Facts, root: Path) -> Diagnosis:
     """Whose fault an ending was in the repository ``root``, by its log, which may not be there, and ``facts``."""
     try:
-        reading = read_log(log, rules, ended=facts.hung is not False)
+        with open_plain(log) as file:
+            reading = _read(file, rules, ended=facts.hung is not False)
     except OSError:
         reading = LogReader(()).finish()
     return diagnose(reading, facts, str(root))
 
 
-def read_log(log: Path, rules: tuple[LogRule, ...], ended: bool = True) -> Reading:
-    """What ``log`` says by ``rules``; with ``ended``, a line that says that it hung is the last.
-
-    What is printed after it is printed while its processes are ended, and tells of that.
+def read_log(log: Path, rules: tuple[LogRule, ...]) -> Reading:
+    """What ``log`` says by ``rules``: a file, or a pipe that somebody names.
 
     :raises OSError: it cannot be read.
     """
-    reader = LogReader(rules)
     with log.open("rb") as file:
-        for lines in _lines(file):
-            last = next((number for number, line in enumerate(lines, 1) if ended and line.startswith(HUNG)), None)
-            reader.feed(lines[:last])
-            if last is not None:
-                break
+        return _read(file, rules, ended=True)
+
+
+def _read(log: BinaryIO, rules: tuple[LogRule, ...], ended: bool) -> Reading:
+    """With ``ended``, a line that says that it hung is the last.
+
+    What is printed after it is printed while its processes are ended, and tells of that.
+    """
+    reader = LogReader(rules)
+    for lines in _lines(log):
+        last = next((number for number, line in enumerate(lines, 1) if ended and line.startswith(HUNG)), None)
+        reader.feed(lines[:last])
+        if last is not None:
+            break
     return reader.finish()
 
 

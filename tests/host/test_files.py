@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from trainci.host.files import read_text, replace
+from trainci.host.files import open_plain, read_text, replace
 
 
 def test_a_file_is_replaced_whole_and_keeps_its_permissions(tmp_path: Path) -> None:
@@ -68,3 +68,14 @@ def test_files_of_proc_are_read_to_their_end() -> None:
     text = Path("/proc/kallsyms").read_text()
     assert len(text) > 100_000
     assert read_text("/proc/kallsyms") == text
+
+
+def test_a_file_is_opened_to_be_read_only_where_it_is_a_plain_one(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_bytes(b"one")
+    with open_plain(tmp_path / "plain") as file:
+        assert file.read() == b"one"
+    (tmp_path / "link").symlink_to("plain")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("link", "pipe", ".", "gone"):
+        with pytest.raises(OSError):
+            open_plain(tmp_path / name)

@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from trainci.host.files import open_plain
+
 # What a hand-written file of a CI may have; a larger one is data, and is not read.
 _LARGEST = 1 << 20
 _MOST_FILES = 100_000
@@ -104,8 +106,7 @@ def _walk(root: Path, top: str) -> Iterator[str]:
 def _text(path: Path) -> str:
     try:
         # A link may have come in the file's place since the folder was listed.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb") as file:
+        with open_plain(path) as file:
             content = file.read(_LARGEST + 1)
         return content.decode("utf-8-sig") if len(content) <= _LARGEST else ""
     except (OSError, UnicodeDecodeError):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from trainci.git import Listing
+from trainci.host.files import open_plain
 from trainci.text import printable
 
 _LARGEST_SOURCE = 2**20
@@ -30,25 +30,14 @@ class Tree:
 
     def read(self, path: str) -> bytes | None:
         """The content of a file, or None where it cannot be read, is too large or leads out of the repository."""
-        place = f"{self.root}/{self.links.get(path, path)}"
         try:
-            # Not waiting for the other end of a pipe, nor following a link that was put there meanwhile.
-            descriptor = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError:
-            return None
-        try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                return None
-            if status.st_size > _LARGEST_SOURCE:
-                self.unread.add(path)
-                return None
-            with open(descriptor, "rb", closefd=False) as file:
+            with open_plain(self.root / self.links.get(path, path)) as file:
+                if os.fstat(file.fileno()).st_size > _LARGEST_SOURCE:
+                    self.unread.add(path)
+                    return None
                 return file.read(_LARGEST_SOURCE)
         except OSError:
             return None
-        finally:
-            os.close(descriptor)
 
     def notes(self) -> list[str]:
         """A sentence for each source that was too large to be read."""

@@ -109,7 +109,7 @@ def _of_unittest(what: Test | Step, end: UnittestEnd | None) -> Results | None:
 def _end_of(log: Path, step: int = 0, steps: int = 0) -> str:
     """The end of what a test printed, or one step of it."""
     try:
-        with log.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        with files.open_plain(log) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
             end = text.rfind(f"{step_runner.place(step, steps)} ended".encode()) if step else len(text)
             begin = text.rfind(f"{step_runner.place(step, steps)} begins".encode(), 0, max(0, end)) if step else 0
             return text[max(0, begin, end - _END_BYTES) : max(0, end)].decode("utf-8", "replace")
@@ -208,8 +208,7 @@ def mask_metrics(job: Job, mask: Callable[[str], str]) -> None:
 
 def _read(path: Path, most: int, *, keep: bool = False) -> bytes:
     """Up to ``most`` bytes of a file, which is then removed: its content goes on in the run's reports."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
+    with files.open_plain(path) as file:
         data = file.read(most)
     if keep:
         return data

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
-import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from trainci.host.files import open_plain
 from trainci.model import events
 from trainci.model.event_lines import read_event, write_event
 from trainci.paths import RunPaths
@@ -72,12 +72,10 @@ def _last_byte(paths: RunPaths) -> bytes:
 def read_events(file: Path) -> Iterator[events.Control]:
     """What is left of a run in ``file``: its events, without lines that are cut off or of another trainci."""
     try:
-        stream = os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
+        stream = open_plain(file)
     except OSError:
         return
     with stream:
-        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-            return
         while line := stream.readline(_LONGEST_LINE):
             try:
                 yield read_event(line)

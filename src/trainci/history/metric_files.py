@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from trainci.host.files import open_plain
 from trainci.model.run import Metric
 
 # A longer line is none of ours, and would have to fit into memory.
@@ -22,11 +22,10 @@ def read(path: Path) -> Iterator[Metric]:
     there whatever it likes.
     """
     try:
-        # Not a pipe, nor a link to one, which would block.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        file = open_plain(path)
     except OSError:
         return
-    with os.fdopen(descriptor, "rb") as file:
+    with file:
         while line := file.readline(_LONGEST_LINE):
             metric = _metric(line)
             if metric is not None:

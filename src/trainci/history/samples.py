@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from trainci.errors import MachineError
+from trainci.host.files import open_plain
 from trainci.model import events
 from trainci.model.look import Sample, Usage
 
@@ -82,10 +83,10 @@ class Sampler:
 def read_samples(folder: Path) -> Iterator[Sample]:
     """What is kept of the run in ``folder``, without lines that are no sample."""
     try:
-        opened = os.open(folder / SAMPLES, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        file = open_plain(folder / SAMPLES)
     except OSError:
         return
-    with os.fdopen(opened, "rb") as file:
+    with file:
         for _ in range(_MOST_LINES):
             line = file.readline(_LONGEST_LINE)
             if not line:

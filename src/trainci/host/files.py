@@ -1,4 +1,4 @@
-"""Small files of the host, read and replaced as a whole."""
+"""Files of the host: small ones read and replaced as a whole, and those that may be something else by now."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 
 def read_text(path: str) -> str | None:
@@ -14,6 +15,18 @@ def read_text(path: str) -> str | None:
         return Path(path).read_bytes().decode("utf-8", "replace")
     except (FileNotFoundError, PermissionError, ProcessLookupError):
         return None
+
+
+def open_plain(path: Path) -> BinaryIO:
+    """Open a file to read, in whose place somebody may have put something else, at which an open may wait for ever.
+
+    :raises OSError: it cannot be read, or is a link or no plain file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no plain file", str(path))
+    return os.fdopen(descriptor, "rb")
 
 
 def is_full(path: str) -> bool | None:

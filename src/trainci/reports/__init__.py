@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from trainci.host.files import open_plain
 from trainci.model.diagnosis import Diagnosis
 from trainci.model.run import Item, Result
 from trainci.output.screen import Screen
@@ -66,10 +65,7 @@ def _lines_of_end(log: Path, window: int) -> tuple[list[str], bool]:
 def read_log(log: Path, start: int = 0) -> Iterator[bytes]:
     """A log in pieces, from byte ``start``; nothing when it is gone, or when a test put something else there."""
     try:
-        descriptor = os.open(log, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb", buffering=0) as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return
+        with open_plain(log) as file:
             file.seek(start)
             while data := file.read(_CHUNK):
                 yield data

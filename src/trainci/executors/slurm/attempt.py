@@ -17,6 +17,7 @@ from trainci.executors.account import Account
 from trainci.executors.base import Emit, Job, Show
 from trainci.executors.slurm.commands import Seen
 from trainci.github.actions import FILE_VARIABLES
+from trainci.host.files import open_plain
 from trainci.model.run import Cause, Ending, Phase
 
 _SUBMISSION = "submission.json"
@@ -138,7 +139,7 @@ class Attempt:
     def _take(self, path: Path, take: Callable[[bytes], None]) -> bool:
         """Take in the next piece of a file, opened anew: so a network's file system shows what is new in it."""
         try:
-            with path.open("rb") as file:
+            with open_plain(path) as file:
                 file.seek(self._read[path])
                 data = file.read(_CHUNK)
         except OSError:
