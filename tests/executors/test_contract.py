@@ -199,7 +199,8 @@ def make_context(options: tuple[str, ...]) -> click.Context:
 def test_a_time_limit_is_a_cause_of_its_own(tmp_path, monkeypatch):
     (tmp_path / "hangs").write_text(PROGRAMS["hangs"])
     attempt = Attempt(local(tmp_path, monkeypatch), tmp_path, "hangs", timeout=1.0)
-    assert attempt.end() == Ending(Cause.TIMED_OUT, signal=15)
+    ending = attempt.end()
+    assert (ending.cause, ending.signal) == (Cause.TIMED_OUT, 15), ending
 
 
 def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalExecutor:
@@ -240,7 +241,8 @@ def test_whoever_does_not_take_output_holds_up_no_order_and_no_end(tmp_path, mon
 def test_a_time_limit_holds_while_nobody_takes_the_output(tmp_path, monkeypatch):
     (tmp_path / "talks").write_text("import os\nwhile True: os.write(1, b'x' * 65536)\n")
     attempt = Attempt(local(tmp_path, monkeypatch), tmp_path, "talks", timeout=1.0, wanted=False)
-    assert attempt.end() == Ending(Cause.TIMED_OUT, signal=15)
+    ending = attempt.end()
+    assert (ending.cause, ending.signal) == (Cause.TIMED_OUT, 15), ending
 
 
 def test_a_secret_is_masked_before_it_reaches_the_log_or_anybody(tmp_path, monkeypatch):
