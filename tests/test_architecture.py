@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -25,6 +26,29 @@ def rooms() -> set[str]:
 def told() -> set[str]:
     rows = re.findall(r"^\| (`.*?`) \|", PAGE, re.MULTILINE)
     return {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+
+
+def arrows() -> set[tuple[str, str]]:
+    (drawing,) = re.findall(r"```mermaid\n(.*?)```", PAGE, re.DOTALL)
+    members = {name: re.findall(r"\w+", label) for name, label in re.findall(r"(\w+)\[(.*?)\]", drawing)}
+    sides = re.findall(r"^ +(.+) --> (.+)$", re.sub(r"\[.*?\]", "", drawing), re.MULTILINE)
+    one = [(left, right) for lefts, rights in sides for left in lefts.split(" & ") for right in rights.split(" & ")]
+    return {(a, b) for left, right in one for a in members.get(left, [left]) for b in members.get(right, [right])}
+
+
+def imports_of(room: str) -> set[str]:
+    files = [*PACKAGE.glob(f"{room}.py"), *(PACKAGE / room).rglob("*.py")]
+    nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text()))]
+    froms = [node for node in nodes if isinstance(node, ast.ImportFrom)]
+    names = [f"{node.module}.{alias.name}" for node in froms for alias in node.names]
+    return {name.split(".")[1] for name in names if name.startswith("trainci.")}
+
+
+def test_every_arrow_of_the_drawing_is_an_import():
+    drawn = arrows()
+    assert len(drawn) > 20
+    grouped = {"__main__", "cli", "text", "errors"}  # a box of two: one of them has the arrow
+    assert not [(a, b) for a, b in drawn if not {a, b} & grouped and b not in imports_of(a)]
 
 
 def test_every_room_is_on_the_page_and_every_room_on_the_page_is_there():
