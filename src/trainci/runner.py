@@ -153,7 +153,9 @@ class Runner:
         """Tell what is known before any test begins, as far as nobody has heard it; when the run began."""
         plan, fitting = self._plan, self._plan.fitting
         tests = tuple(
-            events.Planned(s.test.id, s.test.num_gpus, s.reason, plan.replay.get(s.test.id, ""))
+            events.Planned(
+                s.test.id, s.test.num_gpus, s.reason, plan.replay.get(s.test.id, ""), s.test.fail_on_flaky
+            )
             for s in fitting.selection.tests
         )
         started_at = self._started_at

@@ -103,6 +103,13 @@ def test_nothing_but_runs_that_have_ended_is_ever_removed(project, tmp_path):
     assert project.trainci("clean").code == 0
     assert elsewhere.exists()
     assert not linked.exists()
+    # A pull request may bring the state as a link to somebody's own.
+    (project.root / ".trainci").rename(tmp_path / "state")
+    (project.root / ".trainci").symlink_to(tmp_path / "state")
+    run_of(tmp_path / "state/runs", "20260101-000000-ffffff", 1000)
+    said = project.trainci("clean", "--all")
+    assert said.code == 2 and ".trainci is a symbolic link" in said.err
+    assert (tmp_path / "state/runs/20260101-000000-ffffff").exists()
 
 
 @pytest.mark.parametrize("how", ["state_dir", "the environment"])

@@ -15,6 +15,7 @@ from trainci.history.runs import find_run, read_run, run_of
 from trainci.model import events
 from trainci.model.run import Cause, Ending, Outcome, Phase, Verdict
 from trainci.paths import RunPaths, StatePaths
+from trainci.verdict.decide import fails
 
 RED = Ending(Cause.EXITED, 1)
 
@@ -152,3 +153,14 @@ def test_the_logs_of_a_run_that_was_moved_away_are_found_beside_its_events(tmp_p
     moved = folder.rename(tmp_path / "r")
     kept = read_run(find_run(StatePaths(tmp_path / "elsewhere"), str(tmp_path)))
     assert (kept.root, kept.run.results[0].attempts[0].log) == (moved, "001-a-1.log")
+
+
+def test_a_flake_that_failed_its_run_fails_it_in_every_report(repository: Any) -> None:
+    """Also in those that are made of what the run left."""
+    repository.write("trainci.toml", "[project]\nretries = 1\nfail_on_flaky = true\n")
+    flaky = "from pathlib import Path\nNUM_GPUS = 0\nif __name__ == '__main__':\n    seen = Path('seen').exists()\n"
+    repository.write("tests/test_a.py", f"{flaky}    Path('seen').touch()\n    assert seen\n")
+    repository.init()
+    assert repository.trainci("run", "tests/test_a.py").code == 1
+    (result,) = read_run(find_run(StatePaths(repository.root), "")).run.results
+    assert result.verdict.outcome is Outcome.FLAKY and fails(result)

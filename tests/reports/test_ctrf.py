@@ -61,3 +61,10 @@ def test_what_is_not_the_tests_fault_is_other_and_a_pass_after_a_failure_is_flak
         "failed": 0,
         "other": 1,
     }
+
+
+def test_a_flake_that_fails_its_run_is_no_pass(tmp_path: Path) -> None:
+    """As its entry's `fail_on_flaky` says."""
+    strict = replace(ATTEMPT, test=replace(ATTEMPT.test, fail_on_flaky=True))
+    said = made(tmp_path, Result("f.py", Verdict(Outcome.FLAKY, "in 1 s"), (strict, replace(strict, number=2))))
+    assert [test["status"] for test in said["results"]["tests"]] == ["failed"]

@@ -21,6 +21,7 @@ def command(everything: bool, dry_run: bool) -> int:
     """
     repository = open_repository()
     state = repository.state
+    state.check()
     runs = kept_runs(state)
     gone = runs if everything else expired(runs, repository.project.retention, steady_time())
     removed = gone if dry_run else remove(state, gone)

@@ -125,12 +125,14 @@ class _Reading:
     last_at: float = 0.0
     exit_code: int = EXIT_INTERRUPTED
     over: bool = False
+    strict: frozenset[str] = frozenset()
 
     def take(self, event: events.Control) -> None:
         self.last_at = event.at
         match event:
             case events.RunStarted():
                 self.start = event
+                self.strict = frozenset(test.test_id for test in event.tests if test.fail_on_flaky)
             case events.Queued():
                 self.trying[event.test_id] = _Trying(event)
             case events.Granted() if trying := self.trying.get(event.test_id):
@@ -138,7 +140,7 @@ class _Reading:
             case events.Started() if trying := self.trying.get(event.test_id):
                 trying.started_at = None if event.phase is Phase.PREPARE else event.at
             case events.Ended(final=True) if trying := self.trying.pop(event.test_id, None):
-                self.ended.setdefault(event.test_id, []).append(_attempt(trying, event))
+                self.ended.setdefault(event.test_id, []).append(self._attempt(trying, event))
             case events.Concluded():
                 self.verdicts[event.test_id] = event.verdict
             case events.RunEnded():
@@ -171,18 +173,17 @@ class _Reading:
             return _NOT_STARTED
         return _WAITS if alive else _NEVER_BEGUN
 
-
-def _attempt(trying: _Trying, event: events.Ended) -> Attempt:
-    return Attempt(
-        test=Test(event.test_id, num_gpus=trying.queued.gpus),
-        number=event.attempt,
-        queued_at=trying.queued.at,
-        started_at=trying.started_at,
-        ended_at=event.at,
-        ending=event.ending,
-        log=trying.queued.log,
-        devices=trying.devices,
-        phase=event.phase,
-        results=event.results,
-        diagnosis=event.diagnosis,
-    )
+    def _attempt(self, trying: _Trying, event: events.Ended) -> Attempt:
+        return Attempt(
+            test=Test(event.test_id, num_gpus=trying.queued.gpus, fail_on_flaky=event.test_id in self.strict),
+            number=event.attempt,
+            queued_at=trying.queued.at,
+            started_at=trying.started_at,
+            ended_at=event.at,
+            ending=event.ending,
+            log=trying.queued.log,
+            devices=trying.devices,
+            phase=event.phase,
+            results=event.results,
+            diagnosis=event.diagnosis,
+        )

@@ -15,12 +15,16 @@ from trainci.model.run import Ending, Phase, Results, Verdict
 
 @dataclass(frozen=True)
 class Planned:
-    """A test that a run is to make, how many devices it needs, why it was selected, and what runs it alone."""
+    """A test that a run is to make, how many devices it needs, why it was selected, and what runs it alone.
+
+    ``fail_on_flaky``: the run fails where it passes only when tried again.
+    """
 
     test_id: str
     gpus: int
     reason: str
     replay: str = ""
+    fail_on_flaky: bool = False
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from trainci import __version__
 from trainci.model.run import Attempt, Outcome, Result, Run
 from trainci.reports import telling_lines
 from trainci.reports.reason import reason
+from trainci.verdict.decide import fails
 
 _STATUSES = {Outcome.PASSED: "passed", Outcome.FLAKY: "passed", Outcome.SKIPPED: "skipped"}
 _ITEM_STATUSES = {"passed": "passed", "skipped": "skipped"}
@@ -45,7 +46,7 @@ def _test(run: Run, result: Result, root: Path) -> dict[str, Any]:
     frame = verdict.diagnosis.frame if verdict.diagnosis else None
     found: dict[str, Any] = {
         "name": result.test_id,
-        "status": "other" if verdict.excused else _status(verdict.outcome),
+        "status": "other" if verdict.excused else _status(result),
         "rawStatus": verdict.outcome.value,
         "duration": _milliseconds(sum(attempt.duration for attempt in attempts)),
         "filePath": frame.file if frame else result.test_id.partition("[")[0],
@@ -71,8 +72,11 @@ def _steps(attempt: Attempt) -> Iterator[dict[str, Any]]:
         yield {"name": item.name, "status": _ITEM_STATUSES.get(item.outcome, "failed")}
 
 
-def _status(outcome: Outcome) -> str:
+def _status(result: Result) -> str:
     """CTRF has no word for what is not the test's fault but ``other``."""
+    outcome = result.verdict.outcome
+    if outcome is Outcome.FLAKY and fails(result):
+        return "failed"
     if outcome in (Outcome.MACHINE, Outcome.INTERRUPTED, Outcome.REFUSED):
         return "other"
     return _STATUSES.get(outcome, "failed")

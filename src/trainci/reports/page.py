@@ -92,7 +92,10 @@ def _hash(style: str) -> str:
 
 def _headline(run: Run) -> str:
     count = sum(map(fails, run.results))
-    return f"{count} of {counted(len(run.results), 'test')} red" if count else "Nothing is red"
+    if count:
+        return f"{count} of {counted(len(run.results), 'test')} red"
+    ran = any(result.verdict.outcome is not Outcome.SKIPPED for result in run.results)
+    return "Nothing is red" if ran else "Nothing ran"
 
 
 def _red(run: Run, result: Result, anchor: str, root: Path, room: int, links_from: Path | None) -> dict[str, Any]:
