@@ -188,8 +188,9 @@ def test_check_says_what_is_right_and_what_is_wrong_with_the_lock_directory(tmp_
 
 
 def test_every_line_that_is_not_right_has_its_mend(tmp_path):
+    (tmp_path / "format").write_text(f"{FORMAT + 1}\n")
     faults = [one for one in check_host(str(tmp_path)) if one.state is State.WRONG]
-    assert all(one.mend for one in faults)
+    assert faults and all(one.mend for one in faults)
 
 
 def test_check_is_a_table_and_exits_with_1_where_something_is_wrong(repository, tmp_path):
