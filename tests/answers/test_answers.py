@@ -119,3 +119,9 @@ def test_metrics_even_of_a_value_that_json_has_no_number_for(project: Any) -> No
 def test_any_number_comes_back(value: float) -> None:
     again = float(json.loads(json.dumps(number(value), allow_nan=False)))
     assert again == value or (again != again and value != value)
+
+
+def test_explain(project: Any) -> None:
+    project.write("a.log", "Traceback (most recent call last):\nAssertionError: no\n")
+    found = answer("explain", project.trainci("explain", "--json", "a.log"))
+    assert (found["log"], found["blame"], found["line"]) == ("a.log", "code", 2)

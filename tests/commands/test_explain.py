@@ -35,6 +35,7 @@ def test_json_is_one_object_a_log(repository: Any) -> None:
     said = repository.trainci("explain", "--json", "a.log", "b.log")
     first, second = map(json.loads, said.out.splitlines())
     assert first == {
+        "schema": "trainci/explain/1",
         "log": "a.log",
         "outcome": "failed",
         "blame": "code",

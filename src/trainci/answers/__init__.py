@@ -14,5 +14,6 @@ ANSWERS: Mapping[str, type[values.Answer]] = {
     "metrics": values.Metrics,
     "history": values.History,
     "run": values.FinishedRun,
+    "explain": values.Explained,
     "gpus": gpus.Status,
 }

@@ -18,7 +18,16 @@ _KINDS = {str: "string", int: "integer", float: "number", bool: "boolean", type(
 
 def text_of(answer: Answer) -> str:
     """``answer`` as one JSON text, ASCII whatever bytes its names hold; it ends without a line end."""
-    return json.dumps({"schema": answer.SCHEMA, **asdict(answer)}, allow_nan=False, indent=1)
+    return json.dumps(_body(answer), allow_nan=False, indent=1)
+
+
+def line_of(answer: Answer) -> str:
+    """The same on one line, for commands that answer several times."""
+    return json.dumps(_body(answer), allow_nan=False)
+
+
+def _body(answer: Answer) -> dict[str, Any]:
+    return {"schema": answer.SCHEMA, **asdict(answer)}
 
 
 def number(value: float) -> float | str:

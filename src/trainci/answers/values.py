@@ -279,3 +279,17 @@ class FinishedRun(Answer):
     exit_code: int
     counts: dict[str, int]
     tests: tuple[RunTest, ...]
+
+
+@dataclass(frozen=True)
+class Explained(Answer):
+    """``trainci explain``, one a log. ``line`` is 0 where no line decided, ``blame`` null where it passed."""
+
+    SCHEMA = "trainci/explain/1"
+    log: str
+    outcome: str
+    blame: str | None
+    rule: str
+    sentence: str
+    evidence: str
+    line: int

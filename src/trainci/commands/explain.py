@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from trainci.answers.form import line_of
+from trainci.answers.values import Explained
 from trainci.config import find_root, load
 from trainci.errors import UsageError
 from trainci.log_files import packaged_rules, read_log, rules_for
@@ -22,7 +24,7 @@ from trainci.verdict.facts_file import facts_of
 @click.option(
     "--facts", "given", default="{}", metavar="JSON", help="What is known beside the log, or a file of it."
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a log, each on a line.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a log, each on a line (docs/json.md).")
 def command(logs: tuple[Path, ...], given: str, as_json: bool) -> int:
     """Say whose fault it was that a test did not pass, and which line or fact says so.
 
@@ -74,17 +76,16 @@ def _facts(given: str) -> Facts:
 
 
 def _json(log: Path, outcome: Outcome, diagnosis: Diagnosis) -> str:
-    return json.dumps(
-        {
-            "log": str(log),
-            "outcome": outcome.value,
-            "blame": diagnosis.blame.value if outcome is not Outcome.PASSED else None,
-            "rule": diagnosis.rule,
-            "sentence": diagnosis.sentence,
-            "evidence": diagnosis.evidence,
-            "line": diagnosis.line,
-        }
+    answer = Explained(
+        log=str(log),
+        outcome=outcome.value,
+        blame=diagnosis.blame.value if outcome is not Outcome.PASSED else None,
+        rule=diagnosis.rule,
+        sentence=diagnosis.sentence,
+        evidence=diagnosis.evidence,
+        line=diagnosis.line,
     )
+    return line_of(answer)
 
 
 def _text(log: Path, outcome: Outcome, diagnosis: Diagnosis) -> str:
