@@ -18,11 +18,14 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from benchmarks import measure
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import slurm
+
+from trainci.executors.slurm.script import job_name
 
 SEED, TESTS = 14, 500
 _KINDS = (
@@ -59,6 +62,7 @@ class Fleet:
     chance: random.Random
     faults: collections.Counter[str] = field(default_factory=collections.Counter)
     client: subprocess.Popen[bytes] | None = None
+    cancelled: list[str] = field(default_factory=list)
 
     def start(self, *words: str) -> None:
         """Start the client, or one that goes on."""
@@ -131,6 +135,7 @@ class Fleet:
     def _cancel(self) -> bool:
         job = self._running()
         self.cluster("scancel", job, check=False)
+        self.cancelled.append(job)
         return bool(job)
 
     def _kill_client(self) -> bool:
@@ -209,34 +214,45 @@ def _judge(fleet: Fleet, count: int) -> list[list[str]]:
     named = [(re.findall(r"job (\d+) of Slurm", ending["detail"]), ending["cause"]) for ending in ended]
     caused = {(jobs[0], cause) for jobs, cause in named if jobs}
     said = fleet.cluster("sacct", "-X", "-n", "-P", "--duplicates", "-o", "JobIDRaw,State,JobName", timeout=120)
-    wrong, right = [], collections.Counter[str]()
+    tests = {job_name(event["test_id"]) for event in told if event["kind"] == "verdict" and _passed(event)}
+    wrong, right = collections.Counter[str](), collections.Counter[str]()
+    cancelled = set(fleet.cancelled)
     for line in said.splitlines():
         job, state, name = line.split("|")
         cause = _CAUSES.get(state.split()[0])
         if cause is None or not name.startswith("trainci-"):
             continue
+        if cause == "cancelled":
+            cancelled.add(job)
         if (job, cause) in caused or any(one == job and other == "queued again" for one, other in caused):
             right[cause] += 1
         else:
-            told_of_it = [other for one, other in caused if one == job]
-            wrong.append(f"{job} {state}, told {told_of_it or 'of no such job'}")
+            others = [other for one, other in caused if one == job]
+            passed_then = "told nothing of it, and its test passed" if name in tests else "told nothing of it"
+            wrong[f"told {others[0]}" if others else passed_then] += 1
     left = [line for line in fleet.cluster("squeue", "--noheader", "--format=%i|%j").split() if "trainci-" in line]
     processes = [path for path in Path("/proc").glob("[0-9]*/environ") if _is_ours(path, fleet.root)]
-    for what in wrong:
-        print("without its verdict:", what)
     return [
         ["tests", str(count)],
         ["lost: without exactly one verdict", str(count - sum(number == 1 for number in verdicts.values()))],
         ["attempts that were begun twice", str(sum(number > 1 for number in begun.values()))],
         ["attempts that passed and did not run to their end", str(max(0, passed - len(done)))],
-        [
-            "jobs, processes and job files left over",
-            str(len(left) + len(processes) + len(list(run.glob("*.slurm")))),
-        ],
+        ["jobs left over", str(len(left))],
+        ["processes left over", str(len(processes))],
+        ["folders of jobs left over", str(len(list(run.glob("*.job"))))],
         *([f"verdict: {outcome}", str(number)] for outcome, number in sorted(outcomes.items())),
         *([f"jobs that Slurm says were {cause}, told so", str(number)] for cause, number in sorted(right.items())),
-        ["jobs that Slurm says it ended, told otherwise", str(len(wrong))],
+        *([f"jobs that Slurm ended, told otherwise: {how}", str(number)] for how, number in sorted(wrong.items())),
+        ["told as cancelled", str(sum(cause == "cancelled" for _, cause in caused))],
+        [
+            "of these neither on purpose nor by what Slurm says",
+            str(sum(cause == "cancelled" and job not in cancelled for job, cause in caused)),
+        ],
     ]
+
+
+def _passed(event: dict[str, Any]) -> bool:
+    return bool(event["verdict"]["outcome"] == "passed")
 
 
 def _is_ours(environ: Path, root: Path) -> bool:

@@ -82,7 +82,7 @@ def test_a_label_runs_on_slurm_with_the_events_the_reports_and_the_exit_code_of_
     assert 'failures="1"' in (repository.root / "report.xml").read_text()
     told = [event["kind"] for event in events_of(repository) if event.get("test_id") == "tests/test_good.py"]
     assert told == ["queued", "granted", "started", "ended", "verdict"]
-    left = [path.name for path in (repository.root / ".trainci/runs").glob("*/*") if "slurm" in path.name]
+    left = [path.name for path in (repository.root / ".trainci/runs").glob("*/*") if path.suffix == ".job"]
     assert left == [], "what only the node was to read"
 
 
@@ -207,6 +207,44 @@ def test_each_thing_that_slurm_does_to_a_job_has_its_verdict(repository, slurm_c
         assert events_of(repository)[-2]["verdict"]["outcome"] == "passed"
 
 
+@pytest.mark.parametrize("ends", ["by itself", "by its node"])
+def test_a_job_whose_beginning_a_killed_controller_forgot_is_not_told_as_cancelled(repository, slurm_cluster, ends):
+    """It takes a job for cancelled that ends while it waits; or begins it again, and its node has it ended."""
+    cluster, state = slurm_cluster, slurm_cluster.directory / "state"
+    go = repository.root / "go"
+    body = BEGINS.format(name="a") + f"\n    while not os.path.exists({str(go)!r}): time.sleep(0.05)"
+    write(repository, one=body)
+    every = f"nodename={','.join(cluster.nodes)}"
+    cluster("scontrol", "update", every, "state=drain", "reason=test")
+    try:
+        with running(repository) as process:
+            wait_until(lambda: mine(cluster, repository), "the job to be submitted")
+            token = cluster("squeue", "--noheader", "--format=%k").strip().encode()
+            saved = state / "job_state"
+            wait_until(lambda: saved.exists() and token in saved.read_bytes(), "Slurm to save that it waits")
+            shutil.copytree(state, repository.root / "state")
+            cluster("scontrol", "update", every, "state=resume")
+            wait_until((repository.root / "begun").exists, "the test to begin")
+            wait_until(lambda: "started" in [event["kind"] for event in events_of(repository)], "that to be told")
+            cluster.kill("slurmctld")
+            shutil.copytree(repository.root / "state", state, dirs_exist_ok=True)
+            if ends == "by itself":
+                go.write_text("")
+            cluster.start_controller()
+            wait_until(lambda: cluster("sinfo", "--noheader", check=False), "the controller to answer")
+            # Whether it has saved that they were drained, is its own affair.
+            cluster("scontrol", "update", every, "state=resume", check=False)
+            wait_until(lambda: "ended" in [event["kind"] for event in events_of(repository)], "its end")
+            go.write_text("")
+            out, _ = process.communicate(timeout=120)
+    finally:
+        cluster.ready()
+    first = next(event for event in events_of(repository) if event["kind"] == "ended")["ending"]
+    assert process.returncode == 0, (first, out)
+    # Or it forgets the job altogether.
+    assert first["cause"] in ("exited", "lost"), first
+
+
 def run_id(repository):
     (directory,) = (repository.root / ".trainci/runs").iterdir()
     return directory.name
@@ -240,7 +278,7 @@ def test_a_run_whose_client_was_killed_is_gone_on_with_and_nothing_is_run_twice(
     told = [event["kind"] for event in events_of(repository) if event.get("test_id") == "tests/test_b.py"]
     assert told == ["queued", "granted", "started", "ended", "verdict"]
     assert len(set(history_of(repository))) == len(history_of(repository)) == 3
-    assert [path.name for path in repository.root.glob(".trainci/runs/*/*.slurm")] == []
+    assert [path.name for path in repository.root.glob(".trainci/runs/*/*.job")] == []
     again = attach(repository)
     assert (again.code, "has ended with exit code 0" in again.err) == (2, True)
 

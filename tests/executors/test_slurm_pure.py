@@ -12,11 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trainci.executors.account import Account, open_log
+from trainci.executors.attempt import Attempt
 from trainci.executors.base import Job, Wanted
 from trainci.executors.slurm import commands, slurm_executor
 from trainci.executors.slurm.commands import Seen, SlurmAway, SlurmRefused
 from trainci.executors.slurm.script import Asked, batch_script
 from trainci.executors.slurm.states import ending
+from trainci.lease.protocol import Started, dump
 from trainci.model.project import Slurm
 from trainci.model.run import Cause, Ending
 from trainci.model.tests import Test
@@ -80,6 +83,49 @@ def test_what_slurm_did_to_a_job_outweighs_what_its_command_made_of_it(state, re
         assert "job 7 of Slurm" in found.detail
 
 
+@pytest.mark.parametrize("state", ["CANCELLED", "PREEMPTED", "NODE_FAIL", "TIMEOUT"])
+def test_a_pass_that_nobody_ordered_the_end_of_stands(state):
+    """A controller that was killed has forgotten that the job began, and does that to it when it is over."""
+    assert ending(Seen("7", state, "now"), PASSED, ordered=False) == PASSED
+    assert ending(Seen("7", state, "now"), EXIT_1, ordered=False).cause is not Cause.EXITED
+
+
+@pytest.mark.parametrize("reported", [None, SIGTERM, Ending(Cause.SIGNALLED, signal=9), EXIT_1])
+@pytest.mark.parametrize("state", ["CANCELLED", "FAILED"])
+def test_a_job_whose_beginning_slurm_forgot_was_ended_by_nobody(state, reported):
+    found = ending(Seen("7", state, "now", ended_by="0"), reported, forgotten=True)
+    assert found == Ending(Cause.LOST, detail=f"Slurm forgot that it had begun job 7, and ended it as {state}")
+
+
+def test_what_is_known_of_a_job_whose_beginning_slurm_forgot_is_told():
+    assert ending(Seen("7", "PREEMPTED", "now"), SIGTERM, forgotten=True).cause is Cause.PREEMPTED
+    assert ending(Seen("7", "FAILED", "now"), EXIT_1, ordered=False, forgotten=True) == EXIT_1
+    assert ending(Seen("7", "CANCELLED", "now"), PASSED, ordered=False, forgotten=True) == PASSED
+
+
+@pytest.mark.parametrize(
+    ("told", "forgotten"),
+    [
+        (["", "10:00"], False),
+        (["10:00", "10:00"], False),
+        (["10:00", "10:09"], True),
+        (["started", "10:00"], False),
+        (["started", ""], True),
+        (["started", "", "10:09"], True),
+    ],
+)
+def test_slurm_has_forgotten_a_job_that_it_begins_twice_or_calls_waiting_while_it_runs(tmp_path, told, forgotten):
+    job = Job(Test("a"), 1, tmp_path / "a.log")
+    attempt = Attempt(job, print, Nobody())
+    attempt.account = Account(job, open_log(job.log), (), lambda event: None, Nobody(), float, print)
+    for word in told:
+        if word == "started":
+            attempt.account.status(dump(Started(1)))
+        else:
+            attempt.was_begun(word)
+    assert attempt.forgotten is forgotten
+
+
 def test_who_cancelled_a_job_is_told():
     found = ending(Seen("7", "CANCELLED", "now", ended_by="1000"), SIGTERM, stopped=False)
     assert found.detail == "job 7 of Slurm was cancelled by the user with id 1000"
@@ -133,17 +179,17 @@ def test_no_variable_of_the_user_changes_what_a_command_of_slurms_does(tmp_path,
 
 
 def test_lines_that_are_no_answer_are_left_out(tmp_path, monkeypatch):
-    program(tmp_path, "squeue", "echo; echo '12|RUNNING|now|None|n1|a|b'; echo 'x|RUNNING||||'; echo '1|2'")
+    program(tmp_path, "squeue", "echo; echo '12|RUNNING|now|then|None|n1|a|b'; echo 'x|RUNNING||||'; echo '1|2'")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    assert commands.listed() == [Seen("12", "RUNNING", "now", "None", "n1", "a|b")]
+    assert commands.listed() == [Seen("12", "RUNNING", "now", "None", "n1", "a|b", begun="then")]
 
 
 def test_a_job_that_only_the_database_takes_for_alive_is_lost(tmp_path, monkeypatch):
     """A controller that was killed has forgotten it; sacct says PENDING for ever."""
     program(tmp_path, "sbatch", f"cat >{tmp_path}/script; echo 12")
-    once = "sed -n 's/#SBATCH --comment=/12|PENDING|now|None||/p' script && rm script"
+    once = "sed -n 's/#SBATCH --comment=/12|PENDING|now|N\\/A|None||/p' script && rm script"
     program(tmp_path, "squeue", f"cd {tmp_path} && if test -e script; then {once}; fi")
-    program(tmp_path, "sacct", "echo '12|PENDING|now|None|None assigned|'")
+    program(tmp_path, "sacct", "echo '12|PENDING|now|Unknown|None|None assigned|'")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     executor = slurm_executor(Wanted(tmp_path, "cpu:4"))
     told = queue.SimpleQueue()

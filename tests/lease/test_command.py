@@ -296,6 +296,18 @@ def test_reports_are_json(host):
     assert (ended["code"], ended["time_limit"]) == (0, False)
 
 
+def test_the_report_of_an_end_says_whether_it_was_ordered(host):
+    """A command that heeds SIGTERM may exit with 0, as one does that nobody ended."""
+    script = "trap 'exit 0' TERM; echo there; while :; do sleep 0.01; done"
+    job = host.start("--count", "1", "--", "bash", "-c", script)
+    job.process.stdout.readline()
+    job.process.send_signal(signal.SIGTERM)
+    ended = job.event("ended")
+    assert (ended["code"], ended["ordered"]) == (0, True)
+    ended = host.start("--count", "1", "--", "true").event("ended")
+    assert (ended["code"], ended["ordered"]) == (0, False)
+
+
 def can_be_taken(base, path):
     """Is this block of ports free?"""
     found, descriptors = take_block(open_directory(str(path)), (base - FIRST) // BLOCK)

@@ -16,7 +16,7 @@ REPORTS = st.one_of(
     st.builds(Waiting, st.integers()),
     st.builds(Granted, st.lists(TEXT).map(tuple), st.lists(st.integers()).map(tuple), st.integers()),
     st.builds(Started, st.integers()),
-    st.builds(Ended, st.none() | st.integers(), st.none() | st.integers(), st.booleans(), TEXT),
+    st.builds(Ended, st.none() | st.integers(), st.none() | st.integers(), st.booleans(), st.booleans(), TEXT),
 )
 
 

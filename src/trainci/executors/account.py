@@ -41,8 +41,9 @@ class Account:
 
     ``onlooker`` sees whether it hangs, where somebody can.
 
-    The log has every byte first, up to where it cannot be written: the job goes on then. ``ending`` is what its
-    lease reported, None before; ``fault`` a sentence, once it was lost.
+    The log has every byte first, up to where it cannot be written: the job goes on then. ``started``: its lease
+    said so. ``ending`` is what that reported, None before, and ``ordered`` whether it was to end before it did;
+    ``fault`` a sentence, once it was lost.
     """
 
     def __init__(
@@ -69,7 +70,9 @@ class Account:
         self._pending = b""
         self._last_words = b""
         self._cut = ""
+        self.started = False
         self.ending: Ending | None = None
+        self.ordered = False
         self.fault = ""
 
     @property
@@ -145,11 +148,13 @@ class Account:
                     self._onlooker.granted(report.devices)
                 self._emit(events.Granted(now, *self._of_job, report.devices))
             case protocol.Started():
+                self.started = True
                 if self._onlooker is not None:
                     self._onlooker.begin(report.pid)
                 self._emit(events.Started(now, *self._of_job, report.pid))
             case protocol.Ended():
                 self.ending = ending_of(report)
+                self.ordered = report.ordered
 
     def _with_what_was_seen(self, ending: Ending) -> Ending:
         """``ending`` with who hung, or where the job was when its time limit ended it; all of it is in the log."""

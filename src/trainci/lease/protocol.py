@@ -71,13 +71,15 @@ class Started:
 class Ended:
     """The command and all that it started have ended: with exit ``code``, or by ``signal`` (one of them is None).
 
-    ``time_limit``: it was ended for that. Sentences, or empty: ``lost`` when the machine is at fault, ``complaint``
-    when the command could not be started. ``seen`` is what was seen of the devices and the host meanwhile.
+    ``time_limit``: it was ended for that; ``ordered``: it was to end before it did. Sentences, or empty: ``lost``
+    when the machine is at fault, ``complaint`` when the command could not be started. ``seen`` is what was seen of
+    the devices and the host meanwhile.
     """
 
     code: int | None = None
     signal: int | None = None
     time_limit: bool = False
+    ordered: bool = False
     lost: str = ""
     complaint: str = ""
     seen: Seen = NOTHING_SEEN

@@ -17,8 +17,8 @@ _AWAY = re.compile(
 )
 # What these commands need; SBATCH_… and SQUEUE_… of the user's would change what they do and how they say it.
 _INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "SLURM_CONF", "LD_LIBRARY_PATH")
-_LISTED = "%i|%T|%V|%r|%N|%k"
-_ACCOUNTED = "JobIDRaw,State,Submit,Reason,NodeList,Comment"
+_LISTED = "%i|%T|%V|%S|%r|%N|%k"
+_ACCOUNTED = "JobIDRaw,State,Submit,Start,Reason,NodeList,Comment"
 
 
 class SlurmAway(MachineError):
@@ -34,8 +34,9 @@ class Seen:
     """What Slurm says of a job.
 
     ``state`` is one of its words (squeue(1), JOB STATE CODES) in capitals, ``ended_by`` a user id where somebody
-    cancelled it and Slurm says who, ``submitted`` the time in Slurm's own writing. Of two jobs with one id, and of
-    a job that was queued again, it differs. ``comment`` may be empty where only the database knows the job.
+    cancelled it and Slurm says who. ``submitted`` and ``begun`` are times in Slurm's own writing: of two jobs with
+    one id, and of a job that was queued again, the first differs; the second is a guess before the job has begun.
+    ``comment`` may be empty where only the database knows the job.
     """
 
     job_id: str
@@ -45,6 +46,7 @@ class Seen:
     nodes: str = ""
     comment: str = ""
     ended_by: str = ""
+    begun: str = ""
 
 
 def submit(script: bytes) -> str:
@@ -96,13 +98,13 @@ def cancel(job_ids: Iterable[str]) -> None:
 
 def _read(lines: Iterable[str]) -> Iterable[Seen]:
     for line in lines:
-        fields = line.split("|", 5)
-        if len(fields) != 6 or not fields[0].isdecimal():
+        fields = line.split("|", 6)
+        if len(fields) != 7 or not fields[0].isdecimal():
             continue
-        job_id, said, submitted, reason, nodes, comment = fields
+        job_id, said, submitted, begun, reason, nodes, comment = fields
         # sacct: "CANCELLED by 0".
         state, _, by = said.partition(" by ")
-        yield Seen(job_id, state.strip().rstrip("+"), submitted, reason, nodes, comment, by.strip())
+        yield Seen(job_id, state.strip().rstrip("+"), submitted, reason, nodes, comment, by.strip(), begun)
 
 
 def _run(command: list[str], given: bytes = b"") -> str:

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import queue
 import shutil
-import sys
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 from trainci.errors import UsageError
 from trainci.executors import words
-from trainci.executors.account import Account, open_log
-from trainci.executors.base import Emit, Job, Show, Wanted
+from trainci.executors.attempt import Attempt, directory, entrypoint
+from trainci.executors.base import Job, Wanted
+from trainci.executors.engine import EngineExecutor
 from trainci.executors.slurm import commands, states
-from trainci.executors.slurm.attempt import Attempt, directory
 from trainci.executors.slurm.commands import Seen, SlurmAway, SlurmRefused
 from trainci.executors.slurm.script import Asked, batch_script
 from trainci.host import devices
-from trainci.host.clock import steady_time
-from trainci.lease import protocol
-from trainci.model import events
 from trainci.model.device import Device, Pool
 from trainci.model.run import Cause, Ending
 from trainci.model.tests import Test
@@ -36,31 +28,14 @@ _LATER_S = 5.0
 _GONE_AFTER = 3
 # How long the lease's own word of an end waits for Slurm's.
 _PATIENCE_S = 60.0
-_BOOT = "import json, sys; sys.path += json.loads(sys.argv.pop(1)); from trainci.executors.slurm.node import main; "
-_MANY = sys.maxsize
 
 
-class SlurmExecutor:
+class SlurmExecutor(EngineExecutor):
     """Runs each job as one of Slurm's; see ``trainci.executors.slurm``."""
 
-    outlives = True
-
-    def __init__(self, wanted: Wanted, pool: Pool, clock: Callable[[], float] = steady_time) -> None:
-        self._root = wanted.root
-        self._secrets = wanted.secrets
+    def __init__(self, wanted: Wanted, pool: Pool) -> None:
+        super().__init__("slurm", wanted, pool, wanted.slurm.container)
         self._settings = wanted.slurm
-        self._clock = clock
-        self.pool = pool
-        self.options = ("--executor", "slurm", "--devices", wanted.devices)
-        self.cpu_slots = _MANY
-        self.device_slots = _MANY
-        self._ordered: queue.SimpleQueue[Attempt | None] = queue.SimpleQueue()
-        self._attempts: list[Attempt] = []
-        self._ended: list[Attempt] = []
-        self._lock = threading.Lock()
-        self._changed = threading.Event()
-        self._closing = False
-        self._threads: list[threading.Thread] = []
         self._ask_at = 0.0
 
     def open(self) -> None:
@@ -74,71 +49,10 @@ class SlurmExecutor:
                     f"--executor slurm: {command} is not on PATH. Run on a host that has the commands of Slurm."
                 )
 
-    def close(self) -> None:
-        """See Executor."""
-        self._closing = True
-        self._ordered.put(None)
-        self._changed.set()
-        for thread in self._threads:
-            thread.join()
-        # Not before what they tell is in the events of the run.
-        for run in {attempt.directory.parent for attempt in self._ended}:
-            for left in run.glob("*.slurm"):
-                shutil.rmtree(left, ignore_errors=True)
-
-    def command(self, test: Test) -> str:
-        """See Executor."""
-        return words.shell_line(test)
-
     def submission(self, test: Test) -> str:
         """See Executor."""
         job = Job(test, 1, self._root / ".trainci/runs/RUN/TEST-1.log")
         return self._script(job, "trainci:TOKEN").decode("utf-8", "replace")
-
-    def start(self, job: Job, emit: Emit, show: Show) -> None:
-        """See Executor."""
-        attempt = Attempt(job, emit, show)
-        try:
-            log = open_log(job.log)
-            attempt.account = Account(job, log, self._secrets, emit, show, self._clock, lambda: self.stop(job))
-            if not attempt.recall(log):
-                attempt.prepare(self._arguments(job), self._root, log)
-        except OSError as error:
-            ending = Ending(Cause.NEVER_STARTED, detail=f"it could not be started: {error.strerror}")
-            emit(events.Ended(self._clock(), job.test.id, job.attempt, job.phase, ending))
-            return
-        with self._lock:
-            self._attempts.append(attempt)
-        self._ordered.put(attempt)
-        if not self._threads:
-            self._threads = [
-                threading.Thread(target=run, daemon=True) for run in (self._submit_all, self._follow_all)
-            ]
-            for thread in self._threads:
-                thread.start()
-
-    def known_since(self) -> Mapping[str, float]:
-        """See Executor."""
-        return {}
-
-    def suspect(self, devices: Sequence[str], reason: str, *, broken: bool) -> None:
-        """See Executor: which host they are of, only its own lease directory could say."""
-
-    def stop(self, job: Job) -> None:
-        """See Executor."""
-        for attempt in self._under_way():
-            if attempt.job == job:
-                attempt.stopped = True
-        self._changed.set()
-
-    def _under_way(self) -> list[Attempt]:
-        with self._lock:
-            return list(self._attempts)
-
-    def _arguments(self, job: Job) -> list[str]:
-        virtual = [protocol.VIRTUAL, str(len(self.pool.devices))] if self.pool.virtual and job.num_gpus else []
-        container = [word.replace("{image}", job.test.image) for word in self._settings.container]
-        return [protocol.COUNT, str(job.num_gpus), *virtual, *words.lease_arguments(job, container)]
 
     def _script(self, job: Job, token: str) -> bytes:
         virtual = self.pool.virtual
@@ -150,21 +64,22 @@ class SlurmExecutor:
             cpus=job.num_gpus if virtual else 1,
             time_limit=job.time_limit + words.GRACE_SECONDS,
         )
-        place = directory(job)
-        own = json.dumps([str(Path(__file__).parents[3])])
-        start = [sys.executable, "-I", "-c", f"{_BOOT}sys.exit(main(sys.argv[1]))", own, str(place)]
-        return batch_script(asked, self._settings, str(self._root), str(place / "output"), start)
+        output = str(directory(job) / "output")
+        return batch_script(asked, self._settings, str(self._root), output, entrypoint(job))
+
+    def _loops(self) -> Sequence[Callable[[], None]]:
+        return (self._submit_all, self._follow_all)
 
     # Submitting: one after another, in the order of the orders.
 
     def _submit_all(self) -> None:
-        while (attempt := self._ordered.get()) is not None:
-            while self._in_flight() >= self._settings.in_flight and not attempt.stopped:
+        while not self._closing or self._under_way():
+            attempts = self._under_way()
+            waiting = [attempt for attempt in attempts if not attempt.job_id]
+            if waiting and (waiting[0].stopped or len(attempts) - len(waiting) < self._settings.in_flight):
+                self._submit(waiting[0])
+            else:
                 time.sleep(_TICK_S)
-            self._submit(attempt)
-
-    def _in_flight(self) -> int:
-        return sum(bool(attempt.job_id) for attempt in self._under_way())
 
     def _submit(self, attempt: Attempt) -> None:
         """Submit it once, however often that is tried: what became of a try that was cut off is looked up."""
@@ -208,9 +123,9 @@ class SlurmExecutor:
             self._changed.clear()
             attempts = [attempt for attempt in self._under_way() if attempt.job_id]
             for attempt in attempts:
-                reported = attempt.reported
+                known = (attempt.started, attempt.reported)
                 attempt.follow()
-                if attempt.stopped or attempt.reported is not reported:
+                if attempt.stopped or (attempt.started, attempt.reported) != known:
                     self._ask_soon()
             if attempts and time.monotonic() >= self._ask_at:
                 self._ask_at = time.monotonic() + _LATER_S
@@ -233,13 +148,13 @@ class SlurmExecutor:
             self._ask_soon()
             return
         for attempt in attempts:
-            self._judge(attempt, [seen for seen in listed if attempt.is_ours(seen)])
+            self._judge(attempt, [seen for seen in listed if _is_its(seen, attempt)])
             if attempt.reported or attempt.stopped or attempt.missed or not attempt.submitted:
                 self._ask_soon()
 
     def _is_unclear(self, attempt: Attempt, listed: list[Seen]) -> bool:
         """Whether only the database can tell: of a job that is gone, and by whom one was cancelled."""
-        states_of_it = [seen.state for seen in listed if attempt.is_ours(seen)]
+        states_of_it = [seen.state for seen in listed if _is_its(seen, attempt)]
         return not states_of_it or (states_of_it[-1] == "CANCELLED" and not attempt.stopped)
 
     def _judge(self, attempt: Attempt, found: list[Seen]) -> None:
@@ -258,7 +173,8 @@ class SlurmExecutor:
             detail = f"job {attempt.job_id} of Slurm was queued again"
             self._end(attempt, Ending(Cause.REQUEUED, detail=detail))
             return
-        attempt.was_seen(seen)
+        attempt.was_seen(seen.submitted)
+        attempt.was_begun("" if states.waits(seen) else seen.begun)
         if states.waits(seen) and time.monotonic() - attempt.submitted_at > self._settings.queue:
             with contextlib.suppress(SlurmAway):
                 commands.cancel([attempt.job_id])
@@ -266,7 +182,14 @@ class SlurmExecutor:
             return
         if states.is_over(seen):
             attempt.follow(to_the_end=True)
-            self._end(attempt, states.ending(seen, attempt.reported, attempt.stopped))
+            ending = states.ending(
+                seen,
+                attempt.reported,
+                stopped=attempt.stopped,
+                ordered=attempt.ordered,
+                forgotten=attempt.forgotten,
+            )
+            self._end(attempt, ending)
         else:
             self._take_its_word(attempt)
 
@@ -279,13 +202,12 @@ class SlurmExecutor:
         if attempts:
             commands.cancel([attempt.job_id for attempt in attempts])
 
-    def _end(self, attempt: Attempt, ending: Ending) -> None:
-        with self._lock:
-            self._attempts.remove(attempt)
-            self._ended.append(attempt)
-        attempt.over = ending
-        # A log of any length is judged by whoever is told.
-        threading.Thread(target=attempt.finish, name=attempt.job.test.id).start()
+
+def _is_its(seen: Seen, attempt: Attempt) -> bool:
+    """Whether Slurm speaks of this job, and not of another that got the same number."""
+    if seen.comment == attempt.token:
+        return True
+    return bool(attempt.job_id) and (seen.job_id, seen.submitted) == (attempt.job_id, attempt.submitted)
 
 
 def slurm_executor(wanted: Wanted) -> SlurmExecutor:

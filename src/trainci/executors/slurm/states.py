@@ -14,6 +14,8 @@ _OVER = frozenset(
         *("OUT_OF_MEMORY", "PREEMPTED", "REVOKED"),
     }
 )
+# How a job may end that is begun while it runs.
+_AGAIN = frozenset({"COMPLETED", "FAILED", "CANCELLED"})
 _CAUSES = {
     "PREEMPTED": (Cause.PREEMPTED, "was preempted by another job"),
     "NODE_FAIL": (Cause.NODE_FAILED, "lost its node"),
@@ -41,15 +43,21 @@ def waited(seen: Seen, seconds: float) -> str:
     return f"job {seen.job_id} of Slurm did not start within {seconds:g} s, for {seen.reason or 'no reason'}"
 
 
-def ending(seen: Seen, reported: Ending | None, stopped: bool) -> Ending:
+def ending(
+    seen: Seen, reported: Ending | None, *, stopped: bool = False, ordered: bool = True, forgotten: bool = False
+) -> Ending:
     """How a job that is over has ended; ``stopped``: by an order of ours.
 
-    ``reported`` is what its lease said, None if it said nothing. What Slurm did to it outweighs that: a command may
-    heed SIGTERM and exit with anything.
+    ``reported`` is what its lease said, None if it said nothing. What Slurm did to it outweighs that, if the lease
+    was ``ordered`` to end: a command may heed SIGTERM and exit with anything. A controller that was killed may have
+    ``forgotten`` that it began the job: then it begins it again, and ends for that what runs.
     """
     if stopped and seen.state == "CANCELLED":
         return reported if reported and not reported.passed else Ending(Cause.SIGNALLED, signal=15)
-    if seen.state in _CAUSES and not (reported and _stands(seen, reported)):
+    if forgotten and seen.state in _AGAIN and (reported is None or ordered or reported.cause is Cause.SIGNALLED):
+        detail = f"Slurm forgot that it had begun job {seen.job_id}, and ended it as {seen.state}"
+        return Ending(Cause.LOST, detail=detail)
+    if seen.state in _CAUSES and not (reported and _stands(seen, reported, ordered)):
         cause, what = _CAUSES[seen.state]
         by = f" by the user with id {seen.ended_by}" if seen.ended_by else ""
         nodes = f" on {seen.nodes}" if seen.nodes else ""
@@ -58,6 +66,6 @@ def ending(seen: Seen, reported: Ending | None, stopped: bool) -> Ending:
     return reported or Ending(Cause.LOST, detail=f"job {seen.job_id} of Slurm ended as {seen.state} and no report")
 
 
-def _stands(seen: Seen, reported: Ending) -> bool:
-    """Whether the lease's own word tells more: of a time limit, or of a pass that only a part died in."""
-    return reported.cause is Cause.TIMED_OUT or (seen.state == "OUT_OF_MEMORY" and reported.passed)
+def _stands(seen: Seen, reported: Ending, ordered: bool) -> bool:
+    """Whether the lease's own word tells more: of a time limit, or of a pass that was over when Slurm did that."""
+    return reported.cause is Cause.TIMED_OUT or (reported.passed and (not ordered or seen.state == "OUT_OF_MEMORY"))

@@ -143,6 +143,7 @@ class Wrapper:
         lease.listen()
         drift_before = drift()
         ended = self._follow(lease.record.cgroup, deadline, started)
+        ended = replace(ended, ordered=bool(self._stopped_by))
         if (ended.code, ended.time_limit) != (0, False) and not self._stuck:
             ended = replace(ended, seen=_seen(lease, ended.seen, drift_before))
         if self._stuck:

@@ -1,4 +1,4 @@
-"""One job of Slurm's: the files that it and we know each other by, and what has become known of it."""
+"""One job of an engine's: the files that it and we know each other by, and what has become known of it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,11 +16,12 @@ from pathlib import Path
 from trainci.executors import words
 from trainci.executors.account import Account
 from trainci.executors.base import Emit, Job, Show
-from trainci.executors.slurm.commands import Seen
 from trainci.github.actions import FILE_VARIABLES
 from trainci.host.files import open_plain
 from trainci.model.run import Cause, Ending, Phase
 
+SUFFIX = ".job"
+_BOOT = "import json, sys; sys.path += json.loads(sys.argv.pop(1)); from trainci.executors.node import main; "
 _SUBMISSION = "submission.json"
 _CHUNK = 1 << 20
 # A job's environment begins as its node makes it, whatever this host is a part of.
@@ -29,8 +31,9 @@ _OF_THIS_HOST = ("SLURM_", "SBATCH_", "CUDA_VISIBLE", "HIP_VISIBLE", "ROCR_VISIB
 class Attempt:
     """A job, from the order to submit it to its end.
 
-    ``token`` is in the job's comment: by it a job is found whose id never reached us. ``job_id`` and ``submitted``
-    are empty before Slurm has said them.
+    ``token`` is what the engine keeps of ours: by it a job is found whose id never reached us. ``job_id`` and
+    ``submitted`` are empty before the engine has said them, as ``begun`` is, when it says that it began the job.
+    ``forgotten``: the engine does not know any more that it did.
     """
 
     def __init__(self, job: Job, emit: Emit, show: Show) -> None:
@@ -40,6 +43,8 @@ class Attempt:
         self.token = f"trainci:{secrets.token_hex(12)}"
         self.job_id = ""
         self.submitted = ""
+        self.begun = ""
+        self.forgotten = False
         self.stopped = False
         self.reported_at = 0.0
         self.submitted_at = 0.0
@@ -73,16 +78,21 @@ class Attempt:
         return True
 
     def was_submitted(self, job_id: str) -> None:
-        """Slurm has it, under this number."""
+        """The engine has it, under this id."""
         self.submitted_at = time.monotonic()
         self.job_id = job_id
         self._remember()
 
-    def was_seen(self, seen: Seen) -> None:
-        """Slurm says when it was submitted."""
+    def was_seen(self, submitted: str) -> None:
+        """The engine says when it was submitted, in its own writing."""
         if not self.submitted:
-            self.submitted = seen.submitted
+            self.submitted = submitted
             self._remember()
+
+    def was_begun(self, begun: str) -> None:
+        """The engine says when it began it (empty: it says that it has not)."""
+        self.forgotten = self.forgotten or (self.started if not begun else self.begun not in ("", begun))
+        self.begun = self.begun or begun
 
     def _remember(self) -> None:
         known = {
@@ -112,6 +122,7 @@ class Attempt:
             "arguments": arguments,
             "inherited": inherited,
             "variables": words.variables(self.job, root),
+            "nodes": self.job.num_nodes,
         }
         file = os.open(self.directory / "job.json", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(file, "w") as stream:
@@ -119,11 +130,13 @@ class Attempt:
         self._log_size = os.fstat(log.fileno()).st_size
         self._remember()
 
-    def is_ours(self, seen: Seen) -> bool:
-        """Whether Slurm speaks of this job, and not of another that got the same number."""
-        if seen.comment == self.token:
-            return True
-        return bool(self.job_id) and (seen.job_id, seen.submitted) == (self.job_id, self.submitted)
+    def withdraw(self) -> bool:
+        """See to it that it never begins; False if it has."""
+        try:
+            os.close(os.open(self._status, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        except OSError:
+            return False
+        return True
 
     def follow(self, *, to_the_end: bool = False) -> None:
         """Take in what it has printed and reported since; what nobody wants now is left where it is."""
@@ -154,6 +167,16 @@ class Attempt:
         """What its lease said of its end."""
         return self.account.ending if self.account else None
 
+    @property
+    def started(self) -> bool:
+        """Whether its lease has said that its command runs."""
+        return self.account is not None and self.account.started
+
+    @property
+    def ordered(self) -> bool:
+        """Whether somebody ordered its end before it ended."""
+        return self.account is not None and self.account.ordered
+
     def finish(self) -> None:
         """Tell that it has ended, with all that it printed."""
         assert self.account is not None and self.over is not None
@@ -168,4 +191,10 @@ class Attempt:
 
 def directory(job: Job) -> Path:
     """Where the files of a job are."""
-    return job.log.with_suffix(".prepare.slurm" if job.phase is Phase.PREPARE else ".slurm")
+    return job.log.with_suffix(f".prepare{SUFFIX}" if job.phase is Phase.PREPARE else SUFFIX)
+
+
+def entrypoint(job: Job) -> list[str]:
+    """What the engine is to start on a node."""
+    own = json.dumps([str(Path(__file__).parents[2])])
+    return [sys.executable, "-I", "-c", f"{_BOOT}sys.exit(main(sys.argv[1]))", own, str(directory(job))]

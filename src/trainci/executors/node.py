@@ -1,4 +1,4 @@
-"""What a job of Slurm's runs on its (first) node: trainci's lease, over what Slurm gave to the job."""
+"""What a job of an engine's runs on its (first) node: trainci's lease, over what the engine gave to the job."""
 
 from __future__ import annotations
 
@@ -34,16 +34,14 @@ def main(directory: str) -> int:
         return EXIT_MACHINE
     inherited = dict(os.environ)
     os.environ.clear()
-    # What Slurm and the set-up lines say is of this node, and goes before what the client's environment says.
+    # What the engine and the set-up lines say is of this node, and goes before what the client's environment says.
     os.environ.update({**asked["inherited"], **inherited})
-    variables = {**asked["variables"], **_nodes(inherited)}
+    variables = {**asked["variables"], **(_nodes(inherited) if asked["nodes"] > 1 else {})}
     return internal_main([protocol.STATUS_FD, str(status), *asked["arguments"]], variables)
 
 
 def _nodes(environment: dict[str, str]) -> dict[str, str]:
-    """What a job of several nodes is told of them."""
-    if int(environment.get("SLURM_JOB_NUM_NODES", "1")) < 2:
-        return {}
+    """What a job of several nodes is told of them; only Slurm has such."""
     listed = ["scontrol", "show", "hostnames", environment["SLURM_JOB_NODELIST"]]
     names = subprocess.run(listed, capture_output=True, text=True, check=True, timeout=60).stdout.split()
     return {
@@ -54,7 +52,3 @@ def _nodes(environment: dict[str, str]) -> dict[str, str]:
         # torchrun reads its options from such names.
         "PET_MASTER_ADDR": socket.gethostname(),
     }
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,137 @@
+"""What the executors of engines (Slurm, Ray) share: jobs that run elsewhere, known by files beside the log.
+
+The job runs trainci's own lease on its node, as a test of this host does: it keeps to what the engine gave,
+enforces the time limit and ends the whole tree. What it prints and reports goes into files beside the log, on the
+file system that the nodes share with this host; nothing else joins the two, so that a job outlives whoever
+submitted it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+
+from trainci.executors import attempt as jobs
+from trainci.executors import words
+from trainci.executors.account import Account, open_log
+from trainci.executors.attempt import Attempt
+from trainci.executors.base import Emit, Job, Show, Wanted
+from trainci.host.clock import steady_time
+from trainci.lease import protocol
+from trainci.model import events
+from trainci.model.device import Pool
+from trainci.model.run import Cause, Ending
+from trainci.model.tests import Test
+
+_MANY = sys.maxsize
+
+
+class EngineExecutor(ABC):
+    """See Executor. ``name`` is what ``--executor`` calls it; ``container`` stands before a test's command."""
+
+    outlives = True
+
+    def __init__(
+        self,
+        name: str,
+        wanted: Wanted,
+        pool: Pool,
+        container: Sequence[str] = (),
+        clock: Callable[[], float] = steady_time,
+    ) -> None:
+        self._root = wanted.root
+        self._secrets = wanted.secrets
+        self._container = container
+        self._clock = clock
+        self.pool = pool
+        self.options = ("--executor", name, "--devices", wanted.devices)
+        self.cpu_slots = _MANY
+        self.device_slots = _MANY
+        self._attempts: list[Attempt] = []
+        self._ended: list[Attempt] = []
+        self._lock = threading.Lock()
+        self._changed = threading.Event()
+        self._closing = False
+        self._threads: list[threading.Thread] = []
+
+    @abstractmethod
+    def _loops(self) -> Sequence[Callable[[], None]]:
+        """What submits the attempts under way and follows them, each in a thread of its own until we close."""
+
+    @abstractmethod
+    def submission(self, test: Test) -> str:
+        """See Executor."""
+
+    @abstractmethod
+    def open(self) -> None:
+        """See Executor."""
+
+    def close(self) -> None:
+        """See Executor."""
+        self._closing = True
+        self._changed.set()
+        for thread in self._threads:
+            thread.join()
+        # Not before what they tell is in the events of the run.
+        for run in {attempt.directory.parent for attempt in self._ended}:
+            for left in run.glob(f"*{jobs.SUFFIX}"):
+                shutil.rmtree(left, ignore_errors=True)
+
+    def command(self, test: Test) -> str:
+        """See Executor."""
+        return words.shell_line(test)
+
+    def start(self, job: Job, emit: Emit, show: Show) -> None:
+        """See Executor."""
+        attempt = Attempt(job, emit, show)
+        try:
+            log = open_log(job.log)
+            attempt.account = Account(job, log, self._secrets, emit, show, self._clock, lambda: self.stop(job))
+            if not attempt.recall(log):
+                attempt.prepare(self._arguments(job), self._root, log)
+        except OSError as error:
+            ending = Ending(Cause.NEVER_STARTED, detail=f"it could not be started: {error.strerror}")
+            emit(events.Ended(self._clock(), job.test.id, job.attempt, job.phase, ending))
+            return
+        with self._lock:
+            self._attempts.append(attempt)
+        self._changed.set()
+        if not self._threads:
+            self._threads = [threading.Thread(target=loop, daemon=True) for loop in self._loops()]
+            for thread in self._threads:
+                thread.start()
+
+    def known_since(self) -> Mapping[str, float]:
+        """See Executor."""
+        return {}
+
+    def suspect(self, devices: Sequence[str], reason: str, *, broken: bool) -> None:
+        """See Executor: which host they are of, only its own lease directory could say."""
+        return
+
+    def stop(self, job: Job) -> None:
+        """See Executor."""
+        for attempt in self._under_way():
+            if attempt.job == job:
+                attempt.stopped = True
+        self._changed.set()
+
+    def _under_way(self) -> list[Attempt]:
+        with self._lock:
+            return list(self._attempts)
+
+    def _arguments(self, job: Job) -> list[str]:
+        virtual = [protocol.VIRTUAL, str(len(self.pool.devices))] if self.pool.virtual and job.num_gpus else []
+        container = [word.replace("{image}", job.test.image) for word in self._container]
+        return [protocol.COUNT, str(job.num_gpus), *virtual, *words.lease_arguments(job, container)]
+
+    def _end(self, attempt: Attempt, ending: Ending) -> None:
+        with self._lock:
+            self._attempts.remove(attempt)
+            self._ended.append(attempt)
+        attempt.over = ending
+        # A log of any length is judged by whoever is told.
+        threading.Thread(target=attempt.finish, name=attempt.job.test.id).start()
