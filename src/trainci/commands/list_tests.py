@@ -11,7 +11,7 @@ from trainci.answers.form import text_of
 from trainci.answers.values import Listed, ListedSuite, ListedTest
 from trainci.commands.completion import complete_tests
 from trainci.errors import MachineError
-from trainci.history import open_existing
+from trainci.history import known_past
 from trainci.history.store import Past
 from trainci.model.project import Suite
 from trainci.model.selection import Selected, Selection
@@ -37,8 +37,7 @@ def command(selectors: tuple[str, ...], as_json: bool) -> int:
 def _past(repository: Repository, selected: list[Selected]) -> Mapping[str, Past]:
     """The durations are an extra: what there is to run is shown without them, too."""
     try:
-        history = open_existing(repository.state)
-        return history.past(dict.fromkeys(item.test.id for item in selected)) if history else {}
+        return known_past(repository.state, dict.fromkeys(item.test.id for item in selected))
     except (MachineError, OSError) as error:
         click.echo(f"without durations: {error}", err=True)
         return {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing, nullcontext
+
 import click
 
 from trainci.answers.form import number, text_of
@@ -24,7 +26,8 @@ def command(ids: tuple[str, ...], as_json: bool) -> int:
     A test records with trainci.testing.record_metric; TEST_ID is as `trainci list` shows it.
     """
     history = open_existing(open_repository().state)
-    answer = Metrics(tuple(_of_test(history, test_id) for test_id in ids))
+    with closing(history) if history else nullcontext():
+        answer = Metrics(tuple(_of_test(history, test_id) for test_id in ids))
     click.echo(text_of(answer) if as_json else "\n".join(_lines(answer)))
     return 0
 

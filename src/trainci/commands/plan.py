@@ -18,7 +18,7 @@ from trainci.github import actions as github
 from trainci.github import payload, triggers
 from trainci.github.workflows import matrix
 from trainci.github.workflows.jobs import varies
-from trainci.history import open_existing
+from trainci.history import known_past
 from trainci.model.selection import Selection
 from trainci.repository import Repository, Request, open_repository
 
@@ -111,6 +111,5 @@ def _changed(selected: Selection) -> Planned:
 
 def _medians(repository: Repository, selected: Selection) -> dict[str, float]:
     """How long each test takes, in seconds, as far as there is a history."""
-    history = open_existing(repository.state)
-    past = history.past(item.test.id for item in selected.tests) if history else {}
+    past = known_past(repository.state, (item.test.id for item in selected.tests))
     return {test_id: one.median for test_id, one in past.items() if one.median is not None}

@@ -44,6 +44,18 @@ def open_existing(state: StatePaths) -> Store | None:
     return open_store(state) if state.url or state.history.exists() else None
 
 
+def known_past(state: StatePaths, test_ids: Iterable[str]) -> dict[str, Past]:
+    """What is known of each of ``test_ids``; nothing where there is no history yet, and none is made.
+
+    :raises StoreError: as ``open_store``.
+    """
+    opened = open_existing(state)
+    if opened is None:
+        return {}
+    with closing(opened) as store:
+        return store.past(test_ids)
+
+
 def past(state: StatePaths, test_ids: Iterable[str], say: Callable[[str], object]) -> dict[str, Past]:
     """What is known of each of ``test_ids``: nothing where the history does not answer.
 
