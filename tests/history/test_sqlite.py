@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import subprocess
@@ -15,7 +16,8 @@ from trainci.history import open_store
 from trainci.history.recorder import Recorder
 from trainci.history.schema import MIGRATIONS
 from trainci.history.store import AttemptKey, Past, Recorded
-from trainci.model.run import Cause, Metric, Phase
+from trainci.model import events
+from trainci.model.run import Cause, Metric, Outcome, Phase, Verdict
 from trainci.paths import StatePaths
 
 # What the versions before this one wrote: an exit code (negative: a signal), whether it timed out, what was lost.
@@ -163,3 +165,14 @@ def test_what_a_history_says_is_shown_inert(repository):
         said = repository.trainci(*command)
         assert said.code == 0
         assert not {"\x1b", "\x07", "\x9b"} & set(said.out), said.out
+
+
+def test_half_a_character_is_stored_and_is_no_sign_of_a_broken_database(tmp_path):
+    """What an artifact says, or a byte of a file's name, must not have the whole history moved away."""
+    with contextlib.closing(open_store(StatePaths(tmp_path))) as store:
+        record = Recorder(store, StatePaths(tmp_path), "r")
+        record(events.RunStarted(0.0, "r", "\udcff", "\udcff\0", ()))
+        record(events.Concluded(1.0, "test_\udcff.py", 0, Verdict(Outcome.FAILED, "\udcff")))
+        (result,) = store.results("test_\udcff.py", 9)
+        assert list(store.tests()) == ["test_\\udcff.py"]
+    assert result.sentence == "\\udcff"

@@ -33,6 +33,11 @@ def _store_error(file: Path, identity: tuple[int, int], error: Exception) -> Sto
     return (StoreBusy if "locked" in reason or "busy" in reason else StoreError)(str(file), reason)
 
 
+def _stored(value: object) -> object:
+    """``value`` as text of SQLite's can be: half a character is none, and no sign of a broken database."""
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+
+
 def _identity(file: Path) -> tuple[int, int]:
     try:
         found = file.stat()
@@ -92,7 +97,7 @@ class SqliteStore(SqlStore):
 
     def execute(self, statement: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """See SqlStore."""
-        return self._db.execute(statement, tuple(parameters)).fetchall()
+        return self._db.execute(statement, tuple(map(_stored, parameters))).fetchall()
 
     @contextlib.contextmanager
     def all_or_nothing(self) -> Iterator[None]:
