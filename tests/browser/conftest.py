@@ -14,8 +14,9 @@ NODE = Path(__file__).parent / "node_modules"
 AXE = NODE / "axe-core/axe.min.js"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    """Not for the whole session: while it is there no other test can have an event loop of its own."""
     chromium = shutil.which("chromium")
     if chromium is None:
         unavailable("chromium is not installed (apt-get install chromium)")
