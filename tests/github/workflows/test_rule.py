@@ -161,7 +161,7 @@ def conditions(workflow):
         suite = name.removeprefix("e2e-test-").removesuffix("-detect")
         if name.endswith("-detect") or f"{name}-detect" not in workflow["jobs"]:
             found[suite] = job["if"]
-    return {s: found[s] for s in found if s not in ("commit", "plan") and not s.endswith("-result")}
+    return {s: found[s] for s in found if s not in ("commit", "plan", "summary") and not s.endswith("-result")}
 
 
 def planned(repository, name, payload):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer
@@ -93,19 +93,6 @@ class RolloutEngine:
         logits = logits.float() / self._config.temperature
         noise = torch.empty_like(logits).exponential_(generator=generator)
         return (torch.softmax(logits, dim=-1) / noise).argmax(dim=-1)
-
-
-class _Decoding(Protocol):
-    """Sequences that grow by a token at a time."""
-
-    def next_logits(self) -> Tensor:
-        """[B, V], of the token that comes next."""
-
-    def append(self, tokens: Tensor, alive: Tensor) -> None:
-        """[B] each: the next tokens, and 1 for the sequences that they belong to."""
-
-    def expert_choices(self) -> list[Tensor]:
-        """For each sequence [layers, tokens so far, experts a token]."""
 
 
 class _Cached:

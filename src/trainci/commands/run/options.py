@@ -52,7 +52,13 @@ _FLAGS: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "-k", "keywords", metavar="EXPRESSION", help="Only tests whose id matches: parts of ids, and, or, not, ()."
     ),
-    click.option("--last-failed", "--lf", "last_failed", is_flag=True, help="Only tests that did not pass last."),
+    click.option(
+        "--last-failed",
+        "--lf",
+        "last_failed",
+        is_flag=True,
+        help="Only tests that did not pass last, or never ran.",
+    ),
     click.option("--changed", is_flag=True, help="Only tests that differ from the base branch."),
     click.option(
         "--base", default="", metavar="REF", help="What --changed compares with; origin/<base> by default."

@@ -42,8 +42,8 @@ def select(repository: Repository, options: Options) -> Selection:
     if selected.is_empty and not selected.note:
         raise UsageError(f"{', '.join(request.selectors)}: no test is registered there. Add one to trainci.toml.")
     if options.last_failed and not selected.is_empty:
-        failed = one_of(_failed(repository, selected))
-        selected = narrowed(selected, failed, "No test that was named failed when it ran last: nothing to run.")
+        left = one_of(_not_passed(repository, selected))
+        selected = narrowed(selected, left, "Every test that was named passed when it ran last: nothing to run.")
     if options.keywords is not None and not selected.is_empty:
         selected = narrowed(selected, matching(options.keywords), "")
         if selected.is_empty:
@@ -51,12 +51,12 @@ def select(repository: Repository, options: Options) -> Selection:
     return selected
 
 
-def _failed(repository: Repository, selected: Selection) -> set[str]:
-    """Those that have run, and did not pass last."""
+def _not_passed(repository: Repository, selected: Selection) -> set[str]:
+    """Those that did not pass when they ran last, and those of which no run is known."""
     ids = [*(item.test.id for item in selected.tests), *(refused.test_id for refused in selected.refused)]
     history = open_existing(repository.state)
     past = history.past(ids) if history else {}
-    return {test_id for test_id, known in past.items() if known.outcome and known.outcome not in _FINE}
+    return set(ids) - {test_id for test_id, known in past.items() if known.outcome in _FINE}
 
 
 def _offer(repository: Repository) -> str:
