@@ -32,6 +32,7 @@ _COMMANDS = {
     "history": ("history", "Show what became of tests, run by run."),
     "import": ("import_runs", "Enter runs of other tools or hosts into the history."),
     "summary": ("summary", "Merge the runs of several jobs into one summary."),
+    "serve": ("serve", "Show runs, tests and devices as pages in a browser."),
     "report": ("report", "Write a finished run as one HTML file, or for other programs."),
     "stacks": ("stacks", "Look at a running test: stacks, and what ranks wait for."),
     "explain": ("explain", "Say whose fault it was that a test did not pass, from any log."),

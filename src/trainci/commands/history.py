@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from contextlib import closing
 from typing import TextIO
@@ -14,7 +13,7 @@ from trainci.answers.values import History, PastResult, TestSummary
 from trainci.commands.completion import complete_tests
 from trainci.errors import EXIT_OK
 from trainci.history import open_existing, open_store, store, transfer
-from trainci.model.run import Outcome
+from trainci.history.summary import summary
 from trainci.reports.words import known_duration
 from trainci.repository import open_repository
 from trainci.text import columns, printable
@@ -62,23 +61,9 @@ def _transfer(opened: store.Store, to: TextIO | None, source: TextIO | None) -> 
 def _answer(opened: store.Store, ids: tuple[str, ...], last: int) -> History:
     wanted = dict.fromkeys(ids) if ids else opened.tests()
     found = {test_id: opened.results(test_id, _REMEMBERED) for test_id in wanted}
-    summaries = tuple(_summary(test_id, results) for test_id, results in found.items() if results)
+    summaries = tuple(summary(test_id, results) for test_id, results in found.items() if results)
     shown = [result for results in found.values() for result in results[:last]] if ids else []
     return History(summaries, tuple(map(_result, shown)))
-
-
-def _summary(test_id: str, results: list[store.PastResult]) -> TestSummary:
-    passed = [result for result in results if result.outcome in (Outcome.PASSED.value, Outcome.FLAKY.value)]
-    flaky = [result for result in passed if result.outcome == Outcome.FLAKY.value]
-    took = [result.duration for result in passed if result.duration is not None]
-    return TestSummary(
-        id=test_id,
-        runs=len(results),
-        passed=len(passed),
-        flaky=len(flaky) / len(results),
-        median=statistics.median(took) if took else None,
-        last=results[0].outcome,
-    )
 
 
 def _result(result: store.PastResult) -> PastResult:

@@ -11,12 +11,10 @@ import click
 from trainci.answers.form import text_of
 from trainci.config import find_root, load
 from trainci.errors import EXIT_OK, MachineError, UsageError
-from trainci.history import metric_files
-from trainci.history.runs import Told, find_run, read_run
+from trainci.history.runs import Told, find_run, metrics_of, read_run
 from trainci.history.samples import read_samples
 from trainci.host import files
-from trainci.model.run import Metric
-from trainci.paths import RunPaths, StatePaths, state_paths
+from trainci.paths import StatePaths, state_paths
 from trainci.reports.answer import finished
 from trainci.reports.ctrf import ctrf
 from trainci.reports.junit import junit
@@ -78,13 +76,4 @@ def _state(name: str) -> StatePaths:
 
 def _page(told: Told, folder: Path) -> bytes:
     samples = tuple(read_samples(told.folder))
-    return page(told.run, slices(told.events), told.root, _metrics(told), folder, samples)
-
-
-def _metrics(told: Told) -> dict[str, list[Metric]]:
-    last = {result.test_id: result.attempts[-1] for result in told.run.results if result.attempts}
-    found = {
-        test_id: list(metric_files.read(RunPaths.metrics(told.root / attempt.log)))
-        for test_id, attempt in last.items()
-    }
-    return {test_id: metrics for test_id, metrics in found.items() if metrics}
+    return page(told.run, slices(told.events), told.root, metrics_of(told), folder, samples)

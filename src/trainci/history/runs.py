@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from trainci.errors import EXIT_INTERRUPTED, UsageError
+from trainci.history import metric_files
 from trainci.history.event_log import is_alive, read_events
 from trainci.model import events
-from trainci.model.run import Attempt, Outcome, Phase, Result, Run, Verdict
+from trainci.model.run import Attempt, Metric, Outcome, Phase, Result, Run, Verdict
 from trainci.model.tests import Test
-from trainci.paths import EVENTS, StatePaths
+from trainci.paths import EVENTS, RunPaths, StatePaths
 from trainci.text import printable
 
 # It becomes a part of files' names.
@@ -72,6 +73,16 @@ def read_run(folder: Path) -> Told:
         raise UsageError(f"{folder / EVENTS}: {told[0].run_id!a} is no id of a run.")
     root, told = _beside(folder.resolve(), told)
     return Told(run_of(told, is_alive(folder / EVENTS)), told, root, folder)
+
+
+def metrics_of(told: Told) -> dict[str, list[Metric]]:
+    """What the last attempt of each test recorded of itself, of tests whose attempts recorded anything."""
+    last = {result.test_id: result.attempts[-1] for result in told.run.results if result.attempts}
+    found = {
+        test_id: list(metric_files.read(RunPaths.metrics(told.root / attempt.log)))
+        for test_id, attempt in last.items()
+    }
+    return {test_id: metrics for test_id, metrics in found.items() if metrics}
 
 
 def _beside(folder: Path, told: tuple[events.Control, ...]) -> tuple[Path, tuple[events.Control, ...]]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
 
-from trainci.history.store import AttemptKey, CutOff, Past, PastResult, Recorded, StoreError
+from trainci.history.store import AttemptKey, CutOff, Past, PastResult, PastRun, Recorded, StoreError
 from trainci.model.run import Cause, Ending, Metric, Phase, Verdict
 from trainci.verdict.suspects import Used
 
@@ -175,22 +175,60 @@ class SqlStore(ABC):
     @_answered
     def results(self, test_id: str, most: int) -> list[PastResult]:
         """See Store."""
+        return self._results("WHERE v.test_id = ? ORDER BY v.at DESC LIMIT ?", (test_id, most))
+
+    @_answered
+    def results_of_run(self, run_id: str) -> list[PastResult]:
+        """See Store."""
+        return self._results("WHERE v.run_id = ? ORDER BY v.test_id", (run_id,))
+
+    @_answered
+    def results_of_runs(self, most: int) -> list[PastResult]:
+        """See Store."""
+        newest = "SELECT id FROM runs ORDER BY started DESC LIMIT ?"
+        return self._results(f"WHERE v.run_id IN ({newest}) ORDER BY v.at DESC", (most,))
+
+    def _results(self, which: str, parameters: Sequence[object]) -> list[PastResult]:
         rows = self.execute(
-            "SELECT v.run_id, r.commit_id, r.host, v.at, v.outcome, v.sentence,"
+            "SELECT v.test_id, v.run_id, r.commit_id, r.host, v.at, v.outcome, v.sentence,"
             " (SELECT count(*) FROM attempts b WHERE b.run_id = v.run_id AND b.test_id = v.test_id),"
             " a.devices, a.ended - a.started"
             " FROM verdicts v JOIN runs r ON r.id = v.run_id"
             " LEFT JOIN attempts a ON a.run_id = v.run_id AND a.test_id = v.test_id AND a.number ="
             " (SELECT max(b.number) FROM attempts b WHERE b.run_id = v.run_id AND b.test_id = v.test_id)"
-            " WHERE v.test_id = ? ORDER BY v.at DESC LIMIT ?",
-            (test_id, most),
+            f" {which}",
+            parameters,
         )
         return [
             PastResult(
                 test_id, run, commit, host, at, outcome, said, tries, tuple(json.loads(devices or "[]")), took
             )
-            for run, commit, host, at, outcome, said, tries, devices, took in rows
+            for test_id, run, commit, host, at, outcome, said, tries, devices, took in rows
         ]
+
+    @_answered
+    def runs(self, most: int, before: float) -> list[PastRun]:
+        """See Store."""
+        return self._runs("WHERE started < ? ORDER BY started DESC LIMIT ?", (before, most))
+
+    @_answered
+    def run(self, run_id: str) -> PastRun | None:
+        """See Store."""
+        return next(iter(self._runs("WHERE id = ?", (run_id,))), None)
+
+    def _runs(self, which: str, parameters: Sequence[object]) -> list[PastRun]:
+        rows = self.execute(
+            f"SELECT id, commit_id, host, devices, started, ended, exit_code, cut_off FROM runs {which}", parameters
+        )
+        return [
+            PastRun(run, commit, host, devices, started, ended, code, bool(cut), self._outcomes(run))
+            for run, commit, host, devices, started, ended, code, cut in rows
+        ]
+
+    def _outcomes(self, run_id: str) -> dict[str, int]:
+        return dict(
+            self.execute("SELECT outcome, count(*) FROM verdicts WHERE run_id = ? GROUP BY outcome", (run_id,))
+        )
 
     @_answered
     def unknown_runs(self, run_ids: Iterable[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -48,6 +48,21 @@ class PastResult:
     attempts: int
     devices: tuple[str, ...]
     duration: float | None
+
+
+@dataclass(frozen=True)
+class PastRun:
+    """A run as it is listed. ``outcomes`` counts its verdicts; ``ended_at`` is None where it has not ended."""
+
+    id: str
+    commit: str
+    host: str
+    devices: str
+    started_at: float
+    ended_at: float | None
+    exit_code: int | None
+    cut_off: bool
+    outcomes: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -136,6 +151,18 @@ class Store(Protocol):
 
     def results(self, test_id: str, most: int) -> list[PastResult]:
         """What became of the test in its last runs, at most so many, the newest first."""
+
+    def results_of_run(self, run_id: str) -> list[PastResult]:
+        """What became of each test in a run, by name."""
+
+    def results_of_runs(self, most: int) -> list[PastResult]:
+        """What became of each test in each of the last runs, at most so many runs; the newest result first."""
+
+    def runs(self, most: int, before: float) -> list[PastRun]:
+        """The last runs that began before a time, at most so many, the newest first."""
+
+    def run(self, run_id: str) -> PastRun | None:
+        """The run of that id, None where it never began here."""
 
     def unknown_runs(self, run_ids: Iterable[str]) -> list[str]:
         """Those of ``run_ids`` that never began here."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from functools import cache
 from importlib import resources
@@ -52,38 +52,63 @@ def page(
 
     ``links_from`` is the folder in which the page will lie, from which its links to logs are made.
     """
-    style = resources.files("trainci.reports").joinpath("page.css").read_text("utf-8")
-    shown = red(run)[:_MOST_RED]
-    anchors = {result.test_id: f"test-{number}" for number, result in enumerate(shown, start=1)}
-    of_test: dict[str, list[Slice]] = {}
-    for one in found:
-        of_test.setdefault(one.test_id, []).append(one)
-    room = min(_MOST_OF_A_LOG, _ROOM_FOR_LOGS // max(1, len(shown)))
-    text = _template().render(
-        title=_headline(run),
-        totals=totals(run),
-        run=run,
-        began=datetime.fromtimestamp(run.started_at, timezone.utc).strftime("%Y-%m-%d %H:%M:%SZ"),
-        version=__version__,
-        style=Markup(style),
-        style_hash=_hash(style),
-        red=[_red(run, result, anchors[result.test_id], root, room, links_from) for result in shown],
-        left_red=len(red(run)) - len(shown),
-        drawing=Markup(timeline(found, {result.test_id for result in red(run)}, samples)),
-        spent=_spent(found),
-        most_memory=f"{max((one.memory for one in samples), default=0) / (1 << 30):.1f} GiB" if samples else "",
-        bars=len(run.results) <= _MOST_BARS,
-        rows=[_row(run, result, of_test.get(result.test_id, ()), anchors) for result in _ordered(run)],
-        metrics=_metrics(metrics),
+    text = (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            version=__version__,
+            style=Markup(style()),
+            style_hash=_hash(style()),
+            **shown(run, found, root, metrics, lambda log: _link(log, links_from) if links_from else "", samples),
+        )
     )
     return text.encode("utf-8", "replace")
 
 
+def shown(
+    run: Run,
+    found: Sequence[Slice],
+    root: Path,
+    metrics: Mapping[str, Sequence[Metric]],
+    link: Callable[[Path], str],
+    samples: Sequence[Sample] = (),
+) -> dict[str, Any]:
+    """What ``run.html.j2`` shows of a run, as ``page``; ``link`` leads to a log, empty where nothing does."""
+    red_ones = red(run)[:_MOST_RED]
+    anchors = {result.test_id: f"test-{number}" for number, result in enumerate(red_ones, start=1)}
+    of_test: dict[str, list[Slice]] = {}
+    for one in found:
+        of_test.setdefault(one.test_id, []).append(one)
+    room = min(_MOST_OF_A_LOG, _ROOM_FOR_LOGS // max(1, len(red_ones)))
+    return {
+        "title": _headline(run),
+        "totals": totals(run),
+        "run": run,
+        "began": datetime.fromtimestamp(run.started_at, timezone.utc).strftime("%Y-%m-%d %H:%M:%SZ"),
+        "red": [_red(run, result, anchors[result.test_id], root, room, link) for result in red_ones],
+        "left_red": len(red(run)) - len(red_ones),
+        "drawing": Markup(timeline(found, {result.test_id for result in red(run)}, samples)),
+        "spent": _spent(found),
+        "most_memory": f"{max((one.memory for one in samples), default=0) / (1 << 30):.1f} GiB" if samples else "",
+        "bars": len(run.results) <= _MOST_BARS,
+        "rows": [_row(run, result, of_test.get(result.test_id, ()), anchors) for result in _ordered(run)],
+        "metrics": _metrics(metrics),
+    }
+
+
+def style() -> str:
+    """The style of all pages."""
+    return resources.files("trainci.reports").joinpath("page.css").read_text("utf-8")
+
+
 @cache
-def _template() -> jinja2.Template:
-    source = resources.files("trainci.reports").joinpath("page.html.j2").read_text("utf-8")
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    return environment.from_string(source)
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("trainci.reports", ""),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+    )
 
 
 def _hash(style: str) -> str:
@@ -98,7 +123,9 @@ def _headline(run: Run) -> str:
     return "Nothing is red" if ran else "Nothing ran"
 
 
-def _red(run: Run, result: Result, anchor: str, root: Path, room: int, links_from: Path | None) -> dict[str, Any]:
+def _red(
+    run: Run, result: Result, anchor: str, root: Path, room: int, link: Callable[[Path], str]
+) -> dict[str, Any]:
     last = result.attempts[-1] if result.attempts else None
     items, more = items_of(result, _MOST_ITEMS)
     return {
@@ -108,7 +135,7 @@ def _red(run: Run, result: Result, anchor: str, root: Path, room: int, links_fro
         "reason": reason(result.verdict),
         "particulars": particulars(result.verdict),
         "log": printable(last.log) if last else "",
-        "link": _link(root / last.log, links_from) if last and links_from else "",
+        "link": link(root / last.log) if last else "",
         "replay": printable(run.replay.get(result.test_id, "")),
         "parts": [
             {"outcome": item.outcome, "name": printable(item.name), "message": _short(item.message)}

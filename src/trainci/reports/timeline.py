@@ -57,6 +57,17 @@ class _Drawing:
             self.found.append(Slice(test_id, done.attempt, done.doing, done.start, at, done.devices))
 
 
+def going_on(told: Iterable[events.Control]) -> tuple[Slice, ...]:
+    """What each test that has not ended does as of the last event, each slice up to that; what runs comes first."""
+    drawing, last = _Drawing(), 0.0
+    for event in told:
+        last = max(last, event.at)
+        _take(drawing, event)
+    order = (Doing.RUNNING, Doing.PREPARING, Doing.WAITING)
+    now = [Slice(test_id, o.attempt, o.doing, o.start, last, o.devices) for test_id, o in drawing.open.items()]
+    return tuple(sorted(now, key=lambda one: order.index(one.doing)))
+
+
 def slices(told: Iterable[events.Control]) -> tuple[Slice, ...]:
     """Each test's time in the run, from its beginning; what had no end ends with the last event."""
     drawing, last = _Drawing(), 0.0

@@ -1,0 +1,1 @@
+"""``trainci serve``: the runs of a repository and the devices of its host as pages, which only read."""

@@ -1,0 +1,212 @@
+"""The pages under their addresses, and what stands before and around each of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime, timezone
+from functools import cache
+from importlib import resources
+
+import jinja2
+from anyio import to_thread
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from trainci.errors import TrainciError
+from trainci.reports.page import style
+from trainci.reports.words import duration
+from trainci.serve import guard, logs, views
+from trainci.serve.views import Context, Source
+from trainci.text import printable
+
+# Each page is made in a thread; what many at once take of the memory has an end.
+_THREADS = 4
+_HEADERS = {
+    "content-security-policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
+    "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
+}
+
+
+def application(source: Source, token: str, only_here: bool) -> Starlette:
+    """The pages of ``source``, for who shows ``token`` (if any); ``only_here``: by the names of this host itself."""
+
+    def page(template: str, context: Callable[[Request], Context]) -> Callable[[Request], Response]:
+        return lambda request: _answer(template, lambda: context(request))
+
+    def raw(request: Request) -> Response:
+        return _raw(request, source)
+
+    return Starlette(
+        routes=[
+            Route("/", page("now", lambda _: views.now(source))),
+            Route("/runs", page("runs", lambda request: views.runs(source, _number(request, "before")))),
+            Route("/run", page("one_run", lambda request: views.run(source, _text(request, "id")))),
+            Route("/test", page("test", lambda request: views.test(source, _text(request, "id")))),
+            Route("/tests", page("tests", lambda _: views.tests(source))),
+            Route("/grid", page("grid", lambda request: views.grid(source, _text(request, "suite")))),
+            Route("/log", page("log", lambda request: _log(request, source))),
+            Route("/raw", raw),
+            Route("/style.css", _style),
+            Route("/live.js", _script),
+            Route("/favicon.ico", lambda _: Response(status_code=204)),
+        ],
+        middleware=[Middleware(_Guard, token=token, only_here=only_here)],
+        exception_handlers={HTTPException: _refused},
+        lifespan=_few_threads,
+    )
+
+
+@asynccontextmanager
+async def _few_threads(_: Starlette) -> AsyncIterator[None]:
+    to_thread.current_default_thread_limiter().total_tokens = _THREADS
+    yield
+
+
+class _Guard:
+    """Lets in who may read, and adds to every answer what a browser is to hold it to."""
+
+    def __init__(self, app: ASGIApp, token: str, only_here: bool) -> None:
+        self._app = app
+        self._token = token
+        self._only_here = only_here
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                added = [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
+                message["headers"] = [*message.get("headers", []), *added]
+            await send(message)
+
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        answer = self._instead(Request(scope)) or self._app
+        await answer(scope, receive, send_with_headers)
+
+    def _instead(self, request: Request) -> Response | None:
+        """What is answered instead of the page, None for who may read it."""
+        headers = request.headers
+        if self._only_here and not guard.is_our_name(headers.get("host", "")):
+            return _told(421, "This host is not called that here: ask for 127.0.0.1.")
+        if not self._token or guard.has_token(
+            self._token, headers.get("authorization", ""), headers.get("cookie", "")
+        ):
+            return None
+        if guard.is_token(self._token, _text(request, "token")):
+            entered = RedirectResponse("/", 303)
+            entered.set_cookie(guard.COOKIE, self._token, httponly=True, samesite="strict")
+            return entered
+        return _told(401, "Open the address that `trainci serve` printed, with its token.")
+
+
+def _answer(template: str, context: Callable[[], Context]) -> Response:
+    try:
+        return HTMLResponse(_rendered(template, context()))
+    except views.NotThere as error:
+        return _told(404, str(error))
+    except TrainciError as error:
+        return _told(503, str(error))
+
+
+def _refused(_: Request, error: Exception) -> Response:
+    code = error.status_code if isinstance(error, HTTPException) else 500
+    return _told(code, "There is no such page." if code == 404 else "Pages are only read.")
+
+
+def _told(code: int, sentence: str) -> Response:
+    return HTMLResponse(_rendered("told", {"sentence": sentence}), code)
+
+
+def _rendered(template: str, context: Context) -> str:
+    text = _environment().get_template(f"{template}.html.j2").render({"live": False, **context, "page": template})
+    return text.encode("utf-8", "replace").decode()
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.ChoiceLoader(
+            [jinja2.PackageLoader("trainci.serve"), jinja2.PackageLoader("trainci.reports", "")]
+        ),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        finalize=_shown,
+    )
+    environment.filters.update(at=_at, duration=duration, log_link=lambda name, run: views.log_link(run, name))
+    return environment
+
+
+def _shown(value: object) -> object:
+    """Whatever a page shows: what cannot be printed is escaped. Several lines stay so."""
+    if isinstance(value, str) and not hasattr(value, "__html__"):
+        return "\n".join(map(printable, value.split("\n")))
+    return value
+
+
+def _at(at: float) -> str:
+    try:
+        return datetime.fromtimestamp(at, timezone.utc).strftime("%Y-%m-%d %H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):
+        return "unknown"
+
+
+def _log(request: Request, source: Source) -> Context:
+    start = _number(request, "from")
+    return views.log(
+        source, _text(request, "run"), _text(request, "name"), None if math.isinf(start) else int(start)
+    )
+
+
+def _raw(request: Request, source: Source) -> Response:
+    """A log's bytes, or the range of them that is asked for, as plain text."""
+    try:
+        file, size = views.log_file(source, _text(request, "run"), _text(request, "name"))
+    except TrainciError as error:
+        return _told(404, str(error))
+    wanted = logs.byte_range(request.headers.get("range"), size)
+    start, end = wanted or (0, size)
+    headers = {"accept-ranges": "bytes", "content-type": "text/plain; charset=utf-8"}
+    if wanted and start == end:
+        return Response(status_code=416, headers={**headers, "content-range": f"bytes */{size}"})
+    if wanted:
+        headers["content-range"] = f"bytes {start}-{end - 1}/{size}"
+    headers["content-length"] = str(end - start)
+    return StreamingResponse(logs.pieces(file, start, end), 206 if wanted else 200, headers)
+
+
+def _style(_: Request) -> Response:
+    return Response(style() + _static("serve.css"), media_type="text/css")
+
+
+def _script(_: Request) -> Response:
+    return Response(_static("live.js"), media_type="text/javascript")
+
+
+def _static(name: str) -> str:
+    return resources.files("trainci.serve").joinpath("static").joinpath(name).read_text("utf-8")
+
+
+def _text(request: Request, name: str) -> str:
+    return request.query_params.get(name, "")
+
+
+def _number(request: Request, name: str) -> float:
+    """A number that is asked for, infinite where none is."""
+    try:
+        value = float(_text(request, name))
+    except ValueError:
+        return math.inf
+    return value if value >= 0 else math.inf

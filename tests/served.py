@@ -1,0 +1,116 @@
+"""A repository with a past, and `trainci serve` over it in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from http.client import HTTPConnection
+from pathlib import Path
+
+from browser.runs import made
+
+from trainci.history import open_store
+from trainci.history.event_log import EventLog
+from trainci.history.recorder import Recorder
+from trainci.model import events
+from trainci.paths import RunPaths, StatePaths
+
+TESTS = ("tests/test_a.py", "tests/test_b.py", "tests/test_c.py")
+CONFIG = '[suites.short]\ntests = ["tests/test_a.py", "tests/test_b.py"]\n'
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the server said."""
+
+    code: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that answers; ``address`` is what it printed."""
+
+    address: str
+    pid: int
+
+    @property
+    def port(self) -> int:
+        return int(re.findall(r":(\d+)/", self.address)[0])
+
+    def get(self, path: str, method: str = "GET", **headers: str) -> Answer:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
+        with closing(connection):
+            connection.request(
+                method, path, headers={name.replace("_", "-"): text for name, text in headers.items()}
+            )
+            answer = connection.getresponse()
+            return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+
+
+def repository(root: Path) -> StatePaths:
+    """A repository whose suite has two of TESTS."""
+    (root / "tests").mkdir(parents=True)
+    for test in TESTS:
+        (root / test).write_text("NUM_GPUS = 1\n")
+    (root / "trainci.toml").write_text(CONFIG)
+    subprocess.run(["git", "init", "-q", str(root)], check=True)
+    return StatePaths(root)
+
+
+def add_run(
+    state: StatePaths, run_id: str, names: Sequence[str] = TESTS, commit: str = "0123456789abcdef", at: float = 0.0
+) -> list[events.Control]:
+    """A run of ``names`` in the history, the first of them red, with its files; ``at`` is seconds after the first."""
+    folder = RunPaths(state, run_id).directory
+    folder.mkdir(parents=True)
+    place = folder.relative_to(state.root)
+    told = [_moved(event, run_id, commit, place, at) for event in made(folder, len(names), 2, names)]
+    log = EventLog(RunPaths(state, run_id), print)
+    with closing(open_store(state)) as store:
+        recorder = Recorder(store, state, run_id)
+        for event in told:
+            log(event)
+            recorder(event)
+    log.close()
+    return told
+
+
+def _moved(event: events.Control, run_id: str, commit: str, folder: Path, later: float) -> events.Control:
+    event = replace(event, at=event.at + later)
+    if isinstance(event, events.RunStarted):
+        return replace(event, run_id=run_id, commit=commit)
+    return replace(event, log=str(folder / event.log)) if isinstance(event, events.Queued) else event
+
+
+@contextmanager
+def running(root: Path, *options: str, **environment: str) -> Iterator[Server]:
+    """The server of the repository at ``root``, on a free port."""
+    surroundings = {name: value for name, value in os.environ.items() if not name.startswith("TRAINCI_")}
+    words = [sys.executable, "-m", "trainci", "serve", "--port", "0", *options]
+    lock_dir = str(root.parent / f"{root.name}-locks")
+    process = subprocess.Popen(
+        words,
+        cwd=root,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**surroundings, "TRAINCI_LOCK_DIR": lock_dir, **environment},
+    )
+    try:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        assert address, f"it ended with {process.wait()}"
+        yield Server(address, process.pid)
+    finally:
+        process.terminate()
+        process.wait(60)
