@@ -62,7 +62,7 @@ def repository(root: Path) -> StatePaths:
     """A repository whose suite has two of TESTS."""
     (root / "tests").mkdir(parents=True)
     for test in TESTS:
-        (root / test).write_text("NUM_GPUS = 1\n")
+        (root / test).write_text('NUM_GPUS = 1\nif __name__ == "__main__":\n    assert NUM_GPUS\n')
     (root / "trainci.toml").write_text(CONFIG)
     subprocess.run(["git", "init", "-q", str(root)], check=True)
     return StatePaths(root)
@@ -71,7 +71,7 @@ def repository(root: Path) -> StatePaths:
 def add_run(
     state: StatePaths, run_id: str, names: Sequence[str] = TESTS, commit: str = "0123456789abcdef", at: float = 0.0
 ) -> list[events.Control]:
-    """A run of ``names`` in the history, the first of them red, with its files; ``at`` is seconds after the first."""
+    """A run of ``names``, the first of them red, with its files; ``at`` is seconds after the first run."""
     folder = RunPaths(state, run_id).directory
     folder.mkdir(parents=True)
     place = folder.relative_to(state.root)

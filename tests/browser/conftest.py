@@ -59,10 +59,10 @@ class Page:
 
 @pytest.fixture
 def open_page(browser: Any) -> Iterator[Callable[..., Page]]:
-    """Opens a file; ``options`` are those of a browser's context (width, color_scheme, …)."""
+    """Opens a file, or an address; ``options`` are those of a browser's context (width, color_scheme, …)."""
     contexts = []
 
-    def opened(file: Path, width: int = 1280, **options: Any) -> Page:
+    def opened(place: Path | str, width: int = 1280, **options: Any) -> Page:
         context = browser.new_context(viewport={"width": width, "height": 900}, **options)
         contexts.append(context)
         page = context.new_page()
@@ -72,7 +72,7 @@ def open_page(browser: Any) -> Iterator[Callable[..., Page]]:
         page.on("console", lambda message: told.append(message.text))
         page.on("pageerror", lambda error: told.append(str(error)))
         page.on("dialog", lambda dialog: told.append(f"dialog: {dialog.message}"))
-        page.goto(file.as_uri())
+        page.goto(place if isinstance(place, str) else place.as_uri())
         return Page(page, requests, told)
 
     yield opened

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from trainci.history.event_log import EventLog
-from trainci.history.store import AttemptKey, CutOff, Past, Recorded, StoreError
+from trainci.history.store import AttemptKey, CutOff, Past, PastRun, Recorded, StoreError
 from trainci.model.run import Cause, Ending, Metric, Outcome, Phase, Verdict
 from trainci.paths import RunPaths
 from trainci.verdict.suspects import Used
@@ -206,3 +206,29 @@ def test_the_devices_of_a_host_are_known_by_the_attempts_that_say_something_of_t
     held = ("GPU-1", "GPU-2")
     assert store.used_devices("a", 9) == [Used("a.py", held, False, 20.0), Used("a.py", held, True, 10.0)]
     assert store.used_devices("a", 1) == [Used("a.py", held, False, 20.0)]
+
+
+def test_the_last_runs_are_told_with_what_became_of_their_tests(begun):
+    begun.keep_verdict("run-1", "a.py", Verdict(Outcome.PASSED, "why"), 5.0)
+    begun.begin_run("run-2", "beef", "2 GPUs", 10.0, "gpu-7")
+    for test, outcome in (("a.py", Outcome.FAILED), ("b.py", Outcome.PASSED), ("c.py", Outcome.PASSED)):
+        begun.keep_verdict("run-2", test, Verdict(outcome, "why"), 20.0)
+    begun.end_run("run-2", 1, 30.0)
+    last = PastRun("run-2", "beef", "gpu-7", "2 GPUs", 10.0, 30.0, 1, False, {"failed": 1, "passed": 2})
+    first = PastRun("run-1", "c0ffee", "", "no GPU", 1.0, None, None, False, {"passed": 1})
+    assert begun.runs(9, math.inf) == [last, first]
+    assert begun.runs(1, math.inf) == [last] and begun.runs(9, 10.0) == [first]
+    assert begun.run("run-2") == last and begun.run("run-3") is None
+
+
+def test_results_of_one_run_and_of_the_last_runs_say_the_same_as_those_of_a_test(begun):
+    write_attempt(begun, KEY, 3.0)
+    begun.keep_verdict("run-1", "a.py", Verdict(Outcome.PASSED, "why"), 13.0)
+    begun.begin_run("run-2", "beef", "2 GPUs", 10.0, "gpu-7")
+    begun.keep_verdict("run-2", "b.py", Verdict(Outcome.FAILED, "why"), 20.0)
+    begun.keep_verdict("run-2", "a.py", Verdict(Outcome.SKIPPED, "why"), 30.0)
+    newest, oldest = begun.results("a.py", 9)
+    assert (oldest.duration, oldest.devices, oldest.attempts, newest.duration) == (3.0, ("GPU-1", "GPU-2"), 1, None)
+    (other,) = begun.results("b.py", 9)
+    assert begun.results_of_run("run-1") == [oldest] and begun.results_of_run("run-2") == [newest, other]
+    assert begun.results_of_runs(1) == [newest, other] and begun.results_of_runs(2) == [newest, other, oldest]

@@ -7,6 +7,7 @@ import json
 import math
 import types
 from dataclasses import MISSING, asdict, fields, is_dataclass
+from functools import cache
 from typing import Any, get_args, get_origin, get_type_hints
 
 # What databases and files hold: 64 bits.
@@ -65,16 +66,20 @@ def _is_text(said: str) -> bool:
     return True
 
 
-def _read_fields(wanted: type[Any], said: dict[str, object], place: str) -> Any:
-    hints = get_type_hints(wanted)
-    # What has a default came later than the rest: an older file does not have it.
-    optional = {field.name for field in fields(wanted) if field.default is not MISSING}
+def _read_fields(wanted: Any, said: dict[str, object], place: str) -> Any:
+    hints, optional = _fields_of(wanted)
     if wrong := sorted((hints.keys() ^ said.keys()) - optional | said.keys() - hints.keys()):
         missing = "missing" if wrong[0] in hints else "unknown"
         raise ValueError(f"{f'{place}.{wrong[0]}'!a} is {missing}")
     return wanted(
         **{name: read_value(hint, said[name], f"{place}.{name}") for name, hint in hints.items() if name in said}
     )
+
+
+@cache
+def _fields_of(wanted: type[Any]) -> tuple[dict[str, Any], set[str]]:
+    """The type of each field, and the fields with a default: they came later, an older file does not have them."""
+    return get_type_hints(wanted), {field.name for field in fields(wanted) if field.default is not MISSING}
 
 
 def kind_of(value: object) -> str:

@@ -7,7 +7,7 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import jinja2
 from markupsafe import Markup
 
 from trainci import __version__
+from trainci.model.diagnosis import Diagnosis
 from trainci.model.look import Sample
 from trainci.model.run import Metric, Outcome, Result, Run
 from trainci.reports import items_of, last_lines, telling_lines
@@ -149,10 +150,21 @@ def _red(
 
 def _lines(log: Path, result: Result, room: int) -> str:
     """The telling lines, those at the end kept where they are more than ``room`` characters."""
-    if result.verdict.outcome is Outcome.HUNG:
+    try:
+        found = log.stat()
+    except OSError:
+        return ""
+    verdict = result.verdict
+    return _lines_as_of((found.st_size, found.st_mtime_ns), log, verdict.outcome, verdict.diagnosis, room)
+
+
+@lru_cache(maxsize=256)
+def _lines_as_of(_: tuple[int, int], log: Path, outcome: Outcome, diagnosis: Diagnosis | None, room: int) -> str:
+    """As ``_lines``, of a log of that size and time: to look takes a while, and a served page asks often."""
+    if outcome is Outcome.HUNG:
         lines, room = last_lines(log, _MOST_LINES_OF_HUNG), max(room, min(_MOST_OF_HUNG, 5 * room))
     else:
-        lines = telling_lines(log, result.verdict.diagnosis, _MOST_LINES)
+        lines = telling_lines(log, diagnosis, _MOST_LINES)
     lines = [_short(line) for line in lines]
     while len(lines) > 1 and sum(map(len, lines)) + len(lines) > room:
         lines.pop(0)

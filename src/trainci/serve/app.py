@@ -40,7 +40,7 @@ _HEADERS = {
 
 
 def application(source: Source, token: str, only_here: bool) -> Starlette:
-    """The pages of ``source``, for who shows ``token`` (if any); ``only_here``: by the names of this host itself."""
+    """The pages of ``source``; ``token`` must be shown, if any. ``only_here``: by this host's own names alone."""
 
     def page(template: str, context: Callable[[Request], Context]) -> Callable[[Request], Response]:
         return lambda request: _answer(template, lambda: context(request))

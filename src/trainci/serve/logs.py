@@ -39,13 +39,13 @@ def size_of(log: Path) -> int | None:
 
 
 def part(log: Path, size: int, start: int | None) -> Part:
-    """What begins at byte ``start``, or the end of the log; whole lines where they are no longer than a page."""
+    """What begins at byte ``start``, or the end of the log; its last line is whole where that fits on a page."""
     begin = max(0, size - SHOWN) if start is None else min(start, size)
-    # The byte before tells whether a line begins here.
-    data = b"".join(pieces(log, max(0, begin - 1), min(size, begin + SHOWN)))
-    if begin:
-        first = data.find(b"\n") + 1
-        begin, data = (begin - 1 + first, data[first:]) if 0 < first < len(data) else (begin, data[1:])
+    data = b"".join(pieces(log, begin, min(size, begin + SHOWN)))
+    first = data.find(b"\n") + 1
+    if start is None and begin and first < len(data):
+        # The end of a log begins with a whole line, too.
+        begin, data = begin + first, data[first:]
     end = begin + len(data)
     last = data.rfind(b"\n") + 1
     if end < size and last:

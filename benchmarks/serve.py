@@ -1,0 +1,119 @@
+"""What `trainci serve` costs over a large history: `python -m benchmarks.serve`."""
+
+from __future__ import annotations
+
+import re
+import statistics
+import sys
+import tempfile
+import time
+from contextlib import closing
+from pathlib import Path
+
+from benchmarks.measure import record
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+
+import served
+
+from trainci.history import open_store
+from trainci.model.run import Cause, Outcome
+from trainci.paths import StatePaths
+
+_RUNS, _TESTS = 1000, 100
+_ASKED = 60
+_NEWEST = "20260101-000000-newest"
+_LOG_BYTES = 100 << 20
+
+
+def main() -> None:
+    """Write benchmarks/results/serve.md."""
+    rows = [["page", "first ms", "median ms", "p95 ms", "size"]]
+    with tempfile.TemporaryDirectory() as folder:
+        state = served.repository(Path(folder) / "repository")
+        tests = [f"tests/test_{number:03d}.py" for number in range(_TESTS)]
+        _fill(state, tests)
+        served.add_run(state, _NEWEST, tests, at=1e7)
+        with (state.runs / _NEWEST / "00000.log").open("ab") as log:
+            for _ in range(_LOG_BYTES // 100):
+                log.write(b"\x1b[32mstep 1\x1b[0m loss 0.1234 " + b"x" * 70 + b"\n")
+        with served.running(state.root) as server:
+            for name, path in _pages(tests[7]).items():
+                seconds, size = _timed(server, path)
+                first = seconds.pop(0)
+                p95 = statistics.quantiles(seconds, n=20)[-1]
+                rows.append(
+                    [
+                        name,
+                        f"{first * 1e3:.0f}",
+                        f"{statistics.median(seconds) * 1e3:.0f}",
+                        f"{p95 * 1e3:.0f}",
+                        f"{size:,} B",
+                    ]
+                )
+            status = Path(f"/proc/{server.pid}/status").read_text()
+    peak = int(re.findall(r"VmHWM:\s+(\d+)", status)[0]) >> 10
+    record(
+        "serve",
+        f"What `trainci serve` costs over a history of {_RUNS * _TESTS:,} attempts",
+        rows,
+        f"{_RUNS:,} runs of {_TESTS} tests, each page asked for {_ASKED} times after the first, in turn. "
+        f"The server had at most {peak} MiB resident. The log has {_LOG_BYTES >> 20} MiB and is that of a "
+        "red test of the run with its files: its end is searched for what tells why when it is first shown.",
+    )
+
+
+def _pages(test: str) -> dict[str, str]:
+    log = f"/log?run={_NEWEST}&name=00000.log"
+    return {
+        "now": "/",
+        "runs": "/runs",
+        "one run, with its files": f"/run?id={_NEWEST}",
+        "one run, from the history": "/run?id=run-00500",
+        "one test": f"/test?id={test}",
+        "slowest and flakiest": "/tests",
+        "suites by commits": "/grid",
+        "tests by commits": "/grid?suite=in+no+suite",
+        "the end of a log": log,
+        "the middle of a log": f"{log}&from={_LOG_BYTES // 2}",
+    }
+
+
+def _timed(server: served.Server, path: str) -> tuple[list[float], int]:
+    size, seconds = 0, []
+    for _ in range(1 + _ASKED):
+        began = time.perf_counter()
+        answer = server.get(path)
+        seconds.append(time.perf_counter() - began)
+        assert answer.code == 200, path
+        size = len(answer.body)
+    return seconds, size
+
+
+def _fill(state: StatePaths, tests: list[str]) -> None:
+    began = 1.7e9
+    runs, attempts, verdicts, metrics = [], [], [], []
+    for number in range(_RUNS):
+        run, at = f"run-{number:05d}", began + 3600 * number
+        runs.append(
+            {"id": run, "commit_id": f"{number // 3:040x}", "devices": "8 × NVIDIA H100", "host": "gpu-1"}
+            | {"started": at, "ended": at + 900, "exit_code": 0, "cut_off": 0}
+        )
+        for place, test in enumerate(tests):
+            red, flaky = (number + place) % 17 == 0, (number + place) % 23 == 0
+            key = {"run_id": run, "test_id": test}
+            attempts.append(
+                {**key, "number": 1, "gpus": 1, "log": "a.log", "devices": f'["GPU-{place % 8}"]', "queued": at}
+                | {"started": at + 1, "ended": at + 60 + place, "exit_code": int(red), "phase": "both"}
+                | {"cause": Cause.EXITED.value, "detail": ""}
+            )
+            outcome = Outcome.FAILED if red else Outcome.FLAKY if flaky else Outcome.PASSED
+            verdicts.append({**key, "outcome": outcome.value, "sentence": "in 60.0 s", "at": at + 60 + place})
+            metrics.append({**key, "number": 1, "name": "train/loss", "value": 0.5, "step": 9, "at": at + 50})
+    with closing(open_store(state)) as store:
+        for table, rows in (("runs", runs), ("attempts", attempts), ("verdicts", verdicts), ("metrics", metrics)):
+            store.add_rows(table, rows)
+
+
+if __name__ == "__main__":
+    main()
