@@ -93,18 +93,22 @@ def _moved(event: events.Control, run_id: str, commit: str, folder: Path, later:
     return replace(event, log=str(folder / event.log)) if isinstance(event, events.Queued) else event
 
 
+def lock_dir(root: Path) -> str:
+    """The lock directory of the server of the repository at ``root``."""
+    return str(root.parent / f"{root.name}-locks")
+
+
 @contextmanager
 def running(root: Path, *options: str, **environment: str) -> Iterator[Server]:
     """The server of the repository at ``root``, on a free port."""
     surroundings = {name: value for name, value in os.environ.items() if not name.startswith("TRAINCI_")}
     words = [sys.executable, "-m", "trainci", "serve", "--port", "0", *options]
-    lock_dir = str(root.parent / f"{root.name}-locks")
     process = subprocess.Popen(
         words,
         cwd=root,
         stdout=subprocess.PIPE,
         text=True,
-        env={**surroundings, "TRAINCI_LOCK_DIR": lock_dir, **environment},
+        env={**surroundings, "TRAINCI_LOCK_DIR": lock_dir(root), **environment},
     )
     try:
         assert process.stdout is not None

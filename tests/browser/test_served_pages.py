@@ -27,6 +27,7 @@ HOSTILE = [
     "tests/]]>&lt;img src=x onerror=alert(2)>.py[\"'{{7*7}}&id=1#x]",
     "tests/\x1b[31mred\x1b[0m\u202egnp.py",
     "tests/" + "x" * 5_000,
+    "tests/\udcff.py",
 ]
 LOG = (
     "<script>alert(3)</script> ]]> \x1b]0;title\x07 \u202e \x1b[31mIT IS RED\x1b[0m\n"
@@ -116,7 +117,8 @@ def test_every_link_leads_to_a_page(site: tuple[served.Server, EventLog], open_p
     paths = {href for href in found if not href.startswith("#")}
     assert len(paths) > 15
     for href in paths:
-        assert site[0].get(href).code == 200, href
+        # Of a name with a byte that is no text nothing is known under the text that it is shown as.
+        assert site[0].get(href).code == (404 if "%FF" in href else 200), href
 
 
 def test_a_log_shows_its_colours(site: tuple[served.Server, EventLog], open_page: Callable[..., Page]) -> None:

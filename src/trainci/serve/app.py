@@ -145,7 +145,9 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         finalize=_shown,
     )
-    environment.filters.update(at=_at, duration=duration, log_link=lambda name, run: views.log_link(run, name))
+    environment.filters.update(
+        urlencode=views.query, at=_at, duration=duration, log_link=lambda name, run: views.log_link(run, name)
+    )
     return environment
 
 

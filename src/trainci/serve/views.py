@@ -214,7 +214,12 @@ def _is_alive(source: Source, run_id: str) -> bool:
 
 def log_link(run_id: str, name: str) -> str:
     """The address of the page of a log."""
-    return f"/log?{urlencode({'run': run_id, 'name': name})}"
+    return f"/log?{query({'run': run_id, 'name': name})}"
+
+
+def query(asked: Mapping[str, str]) -> str:
+    """What follows the question mark of an address, whatever bytes a name has."""
+    return urlencode(asked, errors="surrogateescape")
 
 
 @contextmanager
