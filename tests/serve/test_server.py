@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import socket
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -207,3 +209,12 @@ def test_an_address_that_is_taken_is_a_sentence_with_the_way_out(state: StatePat
     with served.running(state.root) as server:
         said = repository.trainci("serve", "--port", str(server.port))
     assert said.code == 3 and "--port" in said.err and "Traceback" not in said.err
+
+
+def test_without_the_extra_it_says_what_to_install(state: StatePaths) -> None:
+    program = (
+        "import sys; sys.modules['uvicorn'] = None; sys.argv = ['trainci', 'serve']; "
+        "from trainci.__main__ import main; sys.exit(main())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=state.root, capture_output=True, text=True)
+    assert done.returncode == 2 and "pip install 'trainci[serve]'" in done.stderr, done.stderr
