@@ -13,6 +13,7 @@ from unittest import mock
 
 import postgres
 import pytest
+import ray_cluster
 import slurm
 from hypothesis import settings
 
@@ -143,6 +144,13 @@ def slurm_cluster() -> Iterator[slurm.Cluster]:
     """A Slurm of four nodes, for all tests that leave it as it is."""
     slurm.require()
     with slurm.cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def ray_head() -> Iterator[ray_cluster.Cluster]:
+    """A Ray of one node, for all tests that leave it running."""
+    with ray_cluster.cluster() as cluster:
         yield cluster
 
 

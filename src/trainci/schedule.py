@@ -38,7 +38,7 @@ def fit(selection: Selection, pool: Pool) -> Fitting:
             disabled.append(Refused(test.id, f"disabled: {test.disabled}"))
         elif test.requires_gpu and not has_gpus:
             skipped.append(Refused(test.id, _no_gpu(test, pool)))
-        elif test.num_gpus > pool.node_size or (test.num_nodes > pool.nodes and not pool.engine):
+        elif test.num_gpus > pool.node_size or (test.num_nodes > pool.nodes):
             too_large.append(Refused(test.id, _too_large(test, pool)))
         else:
             kept.append(selected)
@@ -57,9 +57,10 @@ def _too_large(test: Test, pool: Pool) -> str:
     nodes = f" --nodes {test.num_nodes}" if test.num_nodes > 1 else ""
     devices = f"--devices cpu:{max(1, test.num_gpus)}{nodes}"
     virtual = "" if test.requires_gpu else f", or pass {devices} to run on virtual devices"
-    if test.num_nodes > pool.nodes and not pool.engine:
+    if test.num_nodes > pool.nodes:
+        here = f"{pool.engine} runs a test on one" if pool.engine else "this is one host"
         return (
-            f"needs {test.num_nodes} nodes of {counted(test.num_gpus, 'device')}, and this is one host. "
+            f"needs {test.num_nodes} nodes of {counted(test.num_gpus, 'device')}, and {here}. "
             f"Run it with --executor slurm{virtual}."
         )
     return (

@@ -27,6 +27,7 @@ from trainci.lease import protocol
 from trainci.model import events
 from trainci.model.device import Pool
 from trainci.model.diagnosis import Seen
+from trainci.model.project import RAY_ADDRESS
 from trainci.model.run import Cause, Ending, Phase
 from trainci.model.tests import Test
 
@@ -47,21 +48,22 @@ SCRIPT = {
 
 
 # An engine takes its time to start.
-SLOW = {"slurm"}
+ENGINES = {"ray": "ray_head", "slurm": "slurm_cluster"}
 
 
-@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in NAMES])
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.slow) if name in ENGINES else name for name in NAMES])
 def executor(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Executor]:
     if request.param == "fake":
         yield FakeExecutor(SCRIPT, time.time, Pool(virtual_devices(4), virtual=True))
         return
     monkeypatch.setenv("TRAINCI_LOCK_DIR", str(tmp_path / "locks"))
-    if request.param == "slurm":
-        for name, value in request.getfixturevalue("slurm_cluster").environment.items():
-            monkeypatch.setenv(name, value)
+    engine = request.getfixturevalue(ENGINES[request.param]) if request.param in ENGINES else None
+    for name, value in engine.environment.items() if engine else ():
+        monkeypatch.setenv(name, value)
     for name, program in PROGRAMS.items():
         (tmp_path / name).write_text(program)
-    executor = EXECUTORS[request.param](Wanted(tmp_path, "cpu:4"))
+    address = getattr(engine, "address", RAY_ADDRESS)
+    executor = EXECUTORS[request.param](Wanted(tmp_path, "cpu:4", ray_address=address))
     yield executor
     executor.close()
 

@@ -157,6 +157,7 @@ def _project(parsed: FileTable, lines: _Lines, root: Path) -> Project:
         max_changed=table.max_changed,
         verdicts=_verdicts(parsed.verdicts),
         slurm=_slurm(parsed.executors.slurm),
+        ray_address=parsed.executors.ray.address,
         state_dir=table.state_dir,
         retention=Retention(seconds_of(table.keep), bytes_of(table.keep_size)),
         quarantine=tuple(

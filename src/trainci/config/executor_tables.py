@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, StrictInt, StrictStr
 
 from trainci.config import values as allowed
 from trainci.config.fields import Argument, Minutes, Table
+from trainci.model.project import RAY_ADDRESS
 
 SlurmWord = Annotated[StrictStr, AfterValidator(allowed.slurm_word)]
 
@@ -33,7 +34,16 @@ class SlurmTable(Table):
     queue_minutes: Minutes = Field(7 * 24 * 60, description="How long a job may wait before it is given up.")
 
 
+class RayTable(Table):
+    """Which Ray cluster runs tests."""
+
+    address: Annotated[Argument, Field(pattern=r"^https?://[^\s/]+")] = Field(
+        RAY_ADDRESS, description="Address of its dashboard, which takes jobs."
+    )
+
+
 class ExecutorsTable(Table):
     """What runs tests elsewhere than on this host."""
 
     slurm: SlurmTable = Field(default_factory=lambda: SlurmTable())
+    ray: RayTable = Field(default_factory=lambda: RayTable())

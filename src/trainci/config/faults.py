@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from trainci.config.executor_tables import ExecutorsTable, SlurmTable
+from trainci.config.executor_tables import ExecutorsTable, RayTable, SlurmTable
 from trainci.config.fields import Table
 from trainci.config.tables import (
     CONFIG_FILE,
@@ -98,7 +98,7 @@ def shape_faults(item: Any) -> Iterator[tuple[Path, str]]:
         if kind == "literal_error" and not isinstance(item["input"], list):
             yield path, 'must be a list of tests, or "all"'
     elif kind == "extra_forbidden":
-        table = _TABLES.get((path[0], len(path)), FileTable)
+        table = RayTable if path[:-1] == ("executors", "ray") else _TABLES.get((path[0], len(path)), FileTable)
         own_first = sorted(table.model_fields, key=lambda name: name in SettingsTable.model_fields)
         yield path, f"unknown key; known are {', '.join(own_first)}"
     elif kind == "model_type" and path[0] == "suites" and len(path) in (4, 6):

@@ -72,7 +72,7 @@ class SettingsTable(Table):
     fail_on_flaky: StrictBool | None = Field(
         None, description="A test that failed, and passed when it was tried again, fails the run."
     )
-    executor: Literal["local", "slurm"] | None = Field(
+    executor: Literal["local", "ray", "slurm"] | None = Field(
         None, description="What runs the tests, unless `--executor` says otherwise: this host, or an engine."
     )
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from trainci.model import events
 from trainci.model.device import Pool
-from trainci.model.project import Slurm
+from trainci.model.project import RAY_ADDRESS, Slurm
 from trainci.model.run import Phase
 from trainci.model.tests import Test
 
@@ -31,7 +31,8 @@ class Wanted:
     """What an executor is made for.
 
     ``root`` is the repository's, ``devices`` and ``nodes`` the values of `trainci run`; ``secrets`` are masked in
-    whatever a test prints. ``max_gpus`` and ``slurm`` are what ``trainci.toml`` says of other hosts.
+    whatever a test prints. ``max_gpus``, ``slurm`` and ``ray_address`` are what ``trainci.toml`` says of other
+    hosts.
     """
 
     root: Path
@@ -40,6 +41,7 @@ class Wanted:
     secrets: Sequence[str] = ()
     max_gpus: int = 8
     slurm: Slurm = field(default_factory=Slurm)
+    ray_address: str = RAY_ADDRESS
 
 
 @dataclass(frozen=True)

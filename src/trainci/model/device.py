@@ -32,7 +32,7 @@ class Device:
 class Pool:
     """The devices that a run may use, and what to call them: spread evenly over ``nodes``, if there are several.
 
-    Of an ``engine`` (its name) they are those of each node, and it has any number of nodes.
+    Of an ``engine`` (its name) they are those of each node, of which a test may have ``nodes``.
     """
 
     devices: tuple[Device, ...]
@@ -43,7 +43,7 @@ class Pool:
     @property
     def node_size(self) -> int:
         """How many of them one node has."""
-        return len(self.devices) // self.nodes
+        return len(self.devices) if self.engine else len(self.devices) // self.nodes
 
     @property
     def sentence(self) -> str:

@@ -109,6 +109,10 @@ class Verdicts:
     retries: int = 1
 
 
+# Of a Ray dashboard on this host, as Ray's own default is.
+RAY_ADDRESS = "http://127.0.0.1:8265"
+
+
 @dataclass(frozen=True)
 class Slurm:
     """How jobs are submitted to Slurm: empty where its own default is meant.
@@ -197,6 +201,7 @@ class Project(Settings):
     ``registers`` are the functions that a test file calls to name its suite.
     ``history`` is the URL of one that several hosts share, empty for the repository's own.
     ``max_changed`` is how many tests one changed file may select through others; None for any number.
+    ``ray_address`` is that of a Ray cluster's dashboard.
     ``state_dir`` is where runs and the history are kept, empty for a folder of the repository.
     """
 
@@ -214,6 +219,7 @@ class Project(Settings):
     accepted: tuple[Accepted, ...] = ()
     quarantine: tuple[Quarantined, ...] = ()
     slurm: Slurm = field(default_factory=Slurm)
+    ray_address: str = RAY_ADDRESS
     state_dir: str = ""
     retention: Retention = field(default_factory=Retention)
     history: str = ""

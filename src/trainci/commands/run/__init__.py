@@ -99,6 +99,7 @@ def _executor(repository: Repository, name: str, devices: str, nodes: int) -> Ex
         secrets=secret_values(repository),
         max_gpus=project.max_gpus,
         slurm=project.slurm,
+        ray_address=project.ray_address,
     )
     return EXECUTORS[name](wanted)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import sys
 import time
 from collections.abc import Callable, Sequence
 
@@ -20,6 +21,7 @@ from trainci.model.device import Device, Pool
 from trainci.model.run import Cause, Ending
 from trainci.model.tests import Test
 
+_ANY_NUMBER = sys.maxsize
 _TICK_S = 0.1
 # How often Slurm is asked: while something is about to change, and else.
 _SOON_S = 0.5
@@ -219,7 +221,9 @@ def slurm_executor(wanted: Wanted) -> SlurmExecutor:
         raise UsageError(f"--nodes {wanted.nodes}: Slurm has nodes of its own; NUM_NODES of a test says how many.")
     if wanted.devices == "auto":
         there = tuple(Device(index, f"gpu-{index}", "GPU of a node") for index in range(wanted.max_gpus))
-        return SlurmExecutor(wanted, Pool(there, virtual=False, engine="Slurm"))
+        return SlurmExecutor(wanted, Pool(there, virtual=False, nodes=_ANY_NUMBER, engine="Slurm"))
     if not wanted.devices.startswith("cpu:"):
         raise UsageError(f"--devices {wanted.devices}: Slurm chooses the devices. Leave it out, or name cpu:N.")
-    return SlurmExecutor(wanted, Pool(devices.pool(wanted.devices).devices, virtual=True, engine="Slurm"))
+    return SlurmExecutor(
+        wanted, Pool(devices.pool(wanted.devices).devices, virtual=True, nodes=_ANY_NUMBER, engine="Slurm")
+    )

@@ -1,0 +1,250 @@
+"""Runs each test as a job of a Ray cluster, by its Jobs API: submitted over HTTP to the cluster's dashboard.
+
+Ray keeps a job by an id that we choose: what was submitted once is never submitted again.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from trainci.errors import MachineError, UsageError
+from trainci.executors.attempt import Attempt, directory, entrypoint
+from trainci.executors.base import Job, Wanted
+from trainci.executors.engine import EngineExecutor
+from trainci.host import devices
+from trainci.model.device import Device, Pool
+from trainci.model.run import Cause, Ending
+from trainci.model.tests import Test
+
+_TICK_S = 0.1
+_ASK_EVERY_S = 0.5
+_DEADLINE_S = 30.0
+# How long the cluster may be away before its jobs are given up.
+_PATIENCE_S = 60.0
+_GONE_AFTER = 3
+# More wait here: Ray gives up what has waited there for a quarter of an hour (RAY_JOB_START_TIMEOUT_SECONDS).
+_MOST_PENDING = 8
+# What a lease that is ordered to end may take, in seconds.
+_STOP_WAIT_S = 30
+_OVER = ("SUCCEEDED", "FAILED", "STOPPED")
+
+
+class RayAway(MachineError):
+    """The cluster does not answer. It may soon."""
+
+
+class RayRefused(MachineError):
+    """The cluster answered, and does not take a job; the text is its own."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What Ray says of a job: its status (ray.job_submission.JobStatus), and a sentence, which may be empty."""
+
+    job_id: str
+    status: str
+    message: str = ""
+
+
+class RayExecutor(EngineExecutor):
+    """Runs each job as one of Ray's, on one node."""
+
+    def __init__(self, wanted: Wanted, pool: Pool) -> None:
+        super().__init__("ray", wanted, pool)
+        self._address = wanted.ray_address
+        self._client: Any = None
+        self._ask_at = 0.0
+        self._answered_at = 0.0
+
+    def open(self) -> None:
+        """See Executor.
+
+        :raises UsageError: Ray is not installed here.
+        :raises MachineError: no cluster answers.
+        """
+        self._connect()
+
+    def submission(self, test: Test) -> str:
+        """See Executor."""
+        job = Job(test, 1, self._root / ".trainci/runs/RUN/TEST-1.log")
+        return json.dumps(self._specification(job, "trainci-TOKEN"), indent=2)
+
+    def _specification(self, job: Job, job_id: str) -> Mapping[str, Any]:
+        """The arguments of JobSubmissionClient.submit_job: each word quoted, and no variable of the test's."""
+        virtual = self.pool.virtual
+        output = shlex.quote(str(directory(job) / "output"))
+        root = shlex.quote(str(self._root))
+        return {
+            "submission_id": job_id,
+            "entrypoint": f"exec >>{output} 2>&1; cd -- {root} || exit; exec {shlex.join(entrypoint(job))}",
+            "entrypoint_num_cpus": max(1, job.num_gpus) if virtual else 1,
+            "entrypoint_num_gpus": 0 if virtual else job.num_gpus,
+            "runtime_env": {"env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(_STOP_WAIT_S)}},
+            "metadata": {"trainci_test": job.test.id},
+        }
+
+    def _loops(self) -> Sequence[Callable[[], None]]:
+        return (self._follow_all,)
+
+    def _follow_all(self) -> None:
+        while not self._closing or self._under_way():
+            self._changed.wait(_TICK_S)
+            self._changed.clear()
+            attempts = self._under_way()
+            if not attempts:
+                self._answered_at = time.monotonic()
+            for attempt in attempts:
+                if attempt.job_id:
+                    attempt.follow()
+            if attempts and time.monotonic() >= self._ask_at:
+                self._ask(attempts)
+                self._ask_at = time.monotonic() + _ASK_EVERY_S
+
+    def _ask(self, attempts: list[Attempt]) -> None:
+        """Ask Ray what has become of them, and submit what may be submitted."""
+        self._answered_at = self._answered_at or time.monotonic()
+        try:
+            listed = self._listed()
+            self._answered_at = time.monotonic()
+            for attempt in attempts:
+                self._judge(attempt, listed.get(_id(attempt)))
+            self._submit_some(listed)
+        except MachineError as error:
+            if time.monotonic() - self._answered_at > _PATIENCE_S:
+                self._give_up(f"{error}, for {_PATIENCE_S:g} s")
+        except UsageError as error:
+            self._give_up(str(error))
+
+    def _judge(self, attempt: Attempt, seen: Seen | None) -> None:
+        if seen is None:
+            attempt.missed += bool(attempt.job_id)
+            if attempt.missed >= _GONE_AFTER:
+                lost = Ending(Cause.LOST, detail=f"Ray knows no job {attempt.job_id} any more")
+                self._end(attempt, attempt.reported or lost)
+            return
+        attempt.missed = 0
+        if not attempt.job_id:
+            attempt.was_submitted(seen.job_id)
+        if seen.status in _OVER:
+            attempt.follow(to_the_end=True)
+            self._end(attempt, _ending(seen, attempt))
+        elif attempt.stopped:
+            self._call("stop_job", seen.job_id)
+            if attempt.withdraw():
+                self._end(attempt, Ending(Cause.SIGNALLED, signal=15))
+
+    def _submit_some(self, listed: Mapping[str, Seen]) -> None:
+        """In the order of the orders."""
+        waiting = [attempt for attempt in self._under_way() if not attempt.job_id]
+        ours = (listed.get(_id(attempt)) for attempt in self._under_way())
+        room = _MOST_PENDING - sum(seen is not None and seen.status == "PENDING" for seen in ours)
+        for attempt in waiting:
+            if attempt.stopped:
+                self._end(attempt, Ending(Cause.SIGNALLED, signal=15))
+            elif room > 0:
+                room -= 1
+                self._submit(attempt)
+
+    def _submit(self, attempt: Attempt) -> None:
+        try:
+            self._call("submit_job", **self._specification(attempt.job, _id(attempt)))
+        except RayRefused as error:
+            # It refuses what it has, too.
+            if _id(attempt) not in self._listed():
+                detail = f"Ray does not take its job: {str(error).splitlines()[-1]}"
+                self._end(attempt, Ending(Cause.NEVER_STARTED, detail=detail))
+            return
+        attempt.was_submitted(_id(attempt))
+
+    def _give_up(self, why: str) -> None:
+        for attempt in self._under_way():
+            begun = not attempt.withdraw()
+            attempt.follow(to_the_end=True)
+            gone = Ending(Cause.LOST if begun else Cause.NEVER_STARTED, detail=why)
+            self._end(attempt, attempt.reported or gone)
+
+    def _listed(self) -> dict[str, Seen]:
+        try:
+            jobs = self._call("list_jobs")
+        except RayRefused as error:
+            raise RayAway(str(error)) from None
+        return {job.submission_id: Seen(job.submission_id, job.status.value, job.message or "") for job in jobs}
+
+    def _call(self, name: str, *arguments: Any, **options: Any) -> Any:
+        """Call a method of the client's.
+
+        :raises RayAway: the cluster does not answer.
+        :raises RayRefused: it answers that it does not.
+        """
+        client = self._connect()
+        try:
+            return getattr(client, name)(*arguments, **options)
+        except OSError as error:
+            raise RayAway(f"Ray does not answer at {self._address} ({type(error).__name__})") from None
+        except RuntimeError as error:
+            raise RayRefused(str(error)) from None
+
+    def _connect(self) -> Any:
+        if self._client is None:
+            self._client = _client(self._address)
+        return self._client
+
+
+def _client(address: str) -> Any:
+    try:
+        from ray.exceptions import RayError
+        from ray.job_submission import JobSubmissionClient
+    except ImportError:
+        raise UsageError("--executor ray: Ray is not installed here. pip install 'trainci[ray]'.") from None
+
+    class Client(JobSubmissionClient):  # type: ignore[misc, unused-ignore]
+        """With a deadline for each request, which has none by itself."""
+
+        def _do_request(self, *arguments: Any, **options: Any) -> Any:
+            try:
+                return super()._do_request(*arguments, **{"timeout": _DEADLINE_S, **options})
+            except RayError as error:  # it wants a token, or another one
+                raise RuntimeError(str(error)) from None
+
+    try:
+        return Client(address)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise RayAway(f"no Ray answers at {address} ([executors.ray] of trainci.toml): {error}") from None
+
+
+def _id(attempt: Attempt) -> str:
+    return attempt.token.replace(":", "-")
+
+
+def _ending(seen: Seen, attempt: Attempt) -> Ending:
+    """How a job that is over has ended: by its lease's word, unless somebody had it stopped."""
+    reported = attempt.reported
+    if attempt.stopped:
+        return reported if reported and not reported.passed else Ending(Cause.SIGNALLED, signal=15)
+    if seen.status == "STOPPED" and not (reported and reported.passed and not attempt.ordered):
+        return Ending(Cause.CANCELLED, detail=f"job {seen.job_id} of Ray was stopped by somebody")
+    if reported is not None:
+        return reported
+    why = f": {seen.message.splitlines()[0]}" if seen.message else ""
+    cause = Cause.LOST if attempt.started else Cause.NEVER_STARTED
+    return Ending(cause, detail=f"job {seen.job_id} of Ray ended as {seen.status} and no report{why}")
+
+
+def ray_executor(wanted: Wanted) -> RayExecutor:
+    """The executor of a Ray cluster, whose nodes have ``wanted.max_gpus`` GPUs or so many virtual devices.
+
+    :raises UsageError: ``wanted.devices`` names devices, which are Ray's to choose.
+    """
+    if wanted.nodes > 1:
+        raise UsageError(f"--nodes {wanted.nodes}: Ray has nodes of its own, and runs a test on one.")
+    if wanted.devices == "auto":
+        there = tuple(Device(index, f"gpu-{index}", "GPU of a node") for index in range(wanted.max_gpus))
+        return RayExecutor(wanted, Pool(there, virtual=False, engine="Ray"))
+    if not wanted.devices.startswith("cpu:"):
+        raise UsageError(f"--devices {wanted.devices}: Ray chooses the devices. Leave it out, or name cpu:N.")
+    return RayExecutor(wanted, Pool(devices.pool(wanted.devices).devices, virtual=True, engine="Ray"))

@@ -1,0 +1,113 @@
+"""The Ray of the slow tests: a head of its own on private ports, which ends with all that it started."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from support import unavailable, wait_until
+
+_PROGRAM = "import sys; from ray.scripts.scripts import main; sys.argv[0] = 'ray'; main()"
+_CPUS = 32
+
+
+class Cluster:
+    """A Ray of one node with 32 CPUs, which are none; ``address`` is that of its dashboard.
+
+    ``environment`` is what its clients need.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._dashboard, *self._others = _free_ports(6)
+        self.address = f"http://127.0.0.1:{self._dashboard}"
+        # Ray asks for a token by default in its newer releases; this one's is known to nobody else.
+        self.environment = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+
+    def start(self) -> None:
+        """Start it, until it takes jobs."""
+        gcs, agent, grpc, metrics, client = self._others
+        words = (
+            *("start", "--head", "--block", "--disable-usage-stats", f"--num-cpus={_CPUS}", f"--port={gcs}"),
+            *("--node-ip-address=127.0.0.1", "--dashboard-host=127.0.0.1", f"--dashboard-port={self._dashboard}"),
+            *(f"--dashboard-agent-listen-port={agent}", f"--dashboard-agent-grpc-port={grpc}"),
+            *(f"--metrics-export-port={metrics}", f"--ray-client-server-port={client}"),
+            *(f"--temp-dir={self.directory}", "--object-store-memory=100000000"),
+        )
+        with (self.directory / "start.out").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _PROGRAM, *words],
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, **self.environment},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        wait_until(self._answers, "Ray to take jobs", 180)
+
+    def _answers(self) -> bool:
+        assert self._process.poll() is None, (self.directory / "start.out").read_text()[-3000:]
+        asked = urllib.request.Request(f"{self.address}/api/jobs/")
+        asked.add_header("Authorization", f"Bearer {self.environment['RAY_AUTH_TOKEN']}")
+        with contextlib.suppress(urllib.error.URLError, OSError):
+            return bool(urllib.request.urlopen(asked, timeout=5).status == 200)
+        return False
+
+    def stop(self) -> None:
+        """End all of it: it waits for none of its processes."""
+        self._process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(20)
+        for pid in self._left():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait()
+
+    def _left(self) -> list[int]:
+        """Its daemons name its directory in their command lines."""
+        name = os.fsencode(self.directory)
+        found = []
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                if name in path.read_bytes():
+                    found.append(int(path.parent.name))
+        return found
+
+
+def _free_ports(count: int) -> list[int]:
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
+
+
+@contextlib.contextmanager
+def cluster() -> Iterator[Cluster]:
+    """A cluster for as long as the block runs; where Ray is missing it fails in CI, and skips elsewhere."""
+    if importlib.util.find_spec("ray") is None:
+        unavailable("Ray cannot be tested here: pip install 'ray[default]'")
+    # Not below pytest's tmp_path: a socket's path may hold 107 bytes.
+    directory = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
+    one = Cluster(directory)
+    try:
+        one.start()
+        yield one
+    finally:
+        one.stop()
+        shutil.rmtree(directory, ignore_errors=True)
