@@ -216,14 +216,11 @@ def _judge(fleet: Fleet, count: int) -> list[list[str]]:
     said = fleet.cluster("sacct", "-X", "-n", "-P", "--duplicates", "-o", "JobIDRaw,State,JobName", timeout=120)
     tests = {job_name(event["test_id"]) for event in told if event["kind"] == "verdict" and _passed(event)}
     wrong, right = collections.Counter[str](), collections.Counter[str]()
-    cancelled = set(fleet.cancelled)
     for line in said.splitlines():
         job, state, name = line.split("|")
         cause = _CAUSES.get(state.split()[0])
         if cause is None or not name.startswith("trainci-"):
             continue
-        if cause == "cancelled":
-            cancelled.add(job)
         if (job, cause) in caused or any(one == job and other == "queued again" for one, other in caused):
             right[cause] += 1
         else:
@@ -245,8 +242,8 @@ def _judge(fleet: Fleet, count: int) -> list[list[str]]:
         *([f"jobs that Slurm ended, told otherwise: {how}", str(number)] for how, number in sorted(wrong.items())),
         ["told as cancelled", str(sum(cause == "cancelled" for _, cause in caused))],
         [
-            "of these neither on purpose nor by what Slurm says",
-            str(sum(cause == "cancelled" and job not in cancelled for job, cause in caused)),
+            "of these, jobs that were cancelled on purpose",
+            str(sum(cause == "cancelled" and job in fleet.cancelled for job, cause in caused)),
         ],
     ]
 
