@@ -199,6 +199,24 @@ def test_a_job_that_only_the_database_takes_for_alive_is_lost(tmp_path, monkeypa
     assert ended.ending == Ending(Cause.LOST, detail="Slurm knows no job 12 any more")
 
 
+def test_a_job_that_has_ended_and_that_slurm_takes_for_running_is_cancelled_at_the_end(tmp_path, monkeypatch):
+    """A controller that was killed has forgotten that; another run's job is left alone."""
+    program(tmp_path, "sbatch", f"cat >{tmp_path}/script; echo 12")
+    states = f"if test -e {tmp_path}/seen; then state=RUNNING; else state=COMPLETED; touch {tmp_path}/seen; fi"
+    once = (
+        "sed -n \"s/#SBATCH --comment=/12|$state|now|then|None||/p\" script; echo '13|RUNNING|now|then|None||other'"
+    )
+    program(tmp_path, "squeue", f"cd {tmp_path} && if test -e script; then {states}; {once}; fi")
+    program(tmp_path, "scancel", f'echo "$@" >>{tmp_path}/cancelled')
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    executor = slurm_executor(Wanted(tmp_path, "cpu:4"))
+    told = queue.SimpleQueue()
+    executor.start(Job(Test("a", command=("true",)), 1, tmp_path / "a.log"), told.put, Nobody())
+    told.get(timeout=60)
+    executor.close()
+    assert (tmp_path / "cancelled").read_text() == "--quiet 12\n"
+
+
 class Nobody:
     """Who shows nothing."""
 

@@ -51,6 +51,16 @@ class SlurmExecutor(EngineExecutor):
                     f"--executor slurm: {command} is not on PATH. Run on a host that has the commands of Slurm."
                 )
 
+    def close(self) -> None:
+        """See Executor."""
+        super().close()
+        ended = {attempt.token for attempt in self._ended}
+        # A controller that was killed may take for running what it has seen end.
+        with contextlib.suppress(SlurmAway, SlurmRefused):
+            if ended:
+                left = [seen for seen in commands.listed() if seen.comment in ended and not states.is_over(seen)]
+                self._cancel(left)
+
     def submission(self, test: Test) -> str:
         """See Executor."""
         job = Job(test, 1, self._root / ".trainci/runs/RUN/TEST-1.log")
@@ -200,7 +210,7 @@ class SlurmExecutor(EngineExecutor):
         if attempt.reported is not None and time.monotonic() - attempt.reported_at > _PATIENCE_S:
             self._end(attempt, attempt.reported)
 
-    def _cancel(self, attempts: list[Attempt]) -> None:
+    def _cancel(self, attempts: Sequence[Attempt | Seen]) -> None:
         if attempts:
             commands.cancel([attempt.job_id for attempt in attempts])
 
