@@ -8,7 +8,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from support import unavailable, wait_until
+
+from trainci.testing.ray_cluster import free_ports
 
 _PROGRAM = "import sys; from ray.scripts.scripts import main; sys.argv[0] = 'ray'; main()"
 _CPUS = 32
@@ -31,7 +32,7 @@ class Cluster:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self._dashboard, *self._others = _free_ports(6)
+        self._dashboard, *self._others = free_ports(6)
         self.address = f"http://127.0.0.1:{self._dashboard}"
         # Ray asks for a token by default in its newer releases; this one's is known to nobody else.
         self.environment = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
@@ -84,17 +85,6 @@ class Cluster:
                 if name in path.read_bytes():
                     found.append(int(path.parent.name))
         return found
-
-
-def _free_ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
 
 
 @contextlib.contextmanager

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from support import unavailable, wait_until
 
+from trainci.testing.ray_cluster import free_ports
+
 _TOOLS = ("munged", "slurmctld", "slurmd", "sbatch", "slurmdbd", "mariadbd")
 _PACKAGES = "slurm-wlm slurmdbd munge mariadb-server"
 _CONF = """\
@@ -102,7 +104,7 @@ class Cluster:
         self.nodes = tuple(f"n{number}" for number in range(1, nodes + 1))
         self.environment = {"SLURM_CONF": str(directory / "slurm.conf")}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._ports = _free_ports(nodes + 2)
+        self._ports = free_ports(nodes + 2)
 
     def __call__(self, *command: str, check: bool = True, timeout: float = 60) -> str:
         """What a command of Slurm's says."""
@@ -248,17 +250,6 @@ class Cluster:
 def _listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _free_ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
 
 
 @contextlib.contextmanager

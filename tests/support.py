@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,6 +27,25 @@ def wait_until(condition: Callable[[], Any], what: str, patience: float = PATIEN
             return value
         assert time.monotonic() < until, f"waited {patience:g} s for: {what}"
         time.sleep(_LOOK_AGAIN_S)
+
+
+@contextlib.contextmanager
+def running(root: Path, words: Sequence[str], environment: Mapping[str, str] = os.environ) -> Iterator[Any]:
+    """``trainci`` with these words, in a process of its own that ends with the block."""
+    program = "import sys; from trainci.__main__ import main; sys.exit(main())"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, *words],
+        cwd=root,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def unavailable(what: str) -> NoReturn:

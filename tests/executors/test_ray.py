@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import queue
 import signal
-import subprocess
-import sys
 
 import pytest
-from support import wait_until
+from support import running, wait_until
 
 from trainci.executors import ray
 from trainci.executors.base import Job, Wanted
@@ -43,21 +40,8 @@ def run(repository, *arguments):
     return repository.trainci("run", *arguments, environment=environment)
 
 
-@contextlib.contextmanager
-def running(repository):
-    program = "import sys; from trainci.__main__ import main; sys.exit(main())"
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, "run", "short", "--devices", "cpu:8"],
-        cwd=repository.root,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+def in_background(repository):
+    return running(repository.root, ["run", "short", "--devices", "cpu:8"])
 
 
 def jobs(head):
@@ -118,7 +102,7 @@ def test_a_test_of_two_nodes_is_refused_with_a_sentence(repository):
 @pytest.mark.slow
 def test_an_interrupted_run_leaves_no_job_behind(repository, head):
     write(repository, head.address, one=WAITS, two=WAITS)
-    with running(repository) as process:
+    with in_background(repository) as process:
         begun = repository.root / "begun"
         wait_until(lambda: begun.exists() and begun.read_text() == "xx", "both tests to begin")
         process.send_signal(signal.SIGINT)
@@ -130,7 +114,7 @@ def test_an_interrupted_run_leaves_no_job_behind(repository, head):
 @pytest.mark.slow
 def test_a_job_that_somebody_stops_is_interrupted_and_not_tried_again(repository, head):
     write(repository, head.address, one=WAITS)
-    with running(repository) as process:
+    with in_background(repository) as process:
         wait_until((repository.root / "begun").exists, "the test to begin")
         (job,) = unfinished(head)
         ray._client(head.address).stop_job(job.submission_id)
@@ -143,7 +127,7 @@ def test_a_job_that_somebody_stops_is_interrupted_and_not_tried_again(repository
 @pytest.mark.slow
 def test_a_run_whose_client_was_killed_is_gone_on_with_and_nothing_is_run_twice(repository, head):
     write(repository, head.address, one=WAITS + "\n    print('went on')")
-    with running(repository) as process:
+    with in_background(repository) as process:
         wait_until((repository.root / "begun").exists, "the test to begin")
         process.kill()
         process.wait()

@@ -9,11 +9,9 @@ import os
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
 
 import pytest
-from support import wait_until
+from support import running, wait_until
 
 pytestmark = pytest.mark.slow
 TEST = "NUM_GPUS = {gpus}\nif __name__ == '__main__':\n    {body}\n"
@@ -41,24 +39,9 @@ def run(repository, *arguments):
     return repository.trainci(*arguments, environment=environment())
 
 
-@contextlib.contextmanager
-def running(repository, *arguments):
-    """A run in a process of its own."""
-    program = "import sys; from trainci.__main__ import main; sys.exit(main())"
+def in_background(repository, *arguments):
     words = ["run", "run-ci-short", "--executor", "slurm", "--devices", "cpu:8", *arguments]
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, *words],
-        cwd=repository.root,
-        env={**os.environ, **environment()},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+    return running(repository.root, words, {**os.environ, **environment()})
 
 
 def mine(cluster, repository):
@@ -131,7 +114,7 @@ def test_a_partition_that_does_not_exist_is_said_in_slurms_own_words(repository)
 
 def test_an_interrupted_run_leaves_no_job_behind(repository, slurm_cluster):
     write(repository, one="import time; time.sleep(1000)", two="import time; time.sleep(1000)")
-    with running(repository) as process:
+    with in_background(repository) as process:
         wait_until(lambda: len(mine(slurm_cluster, repository)) == 2, "both jobs to be submitted")
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=60)
@@ -147,7 +130,7 @@ def test_no_secret_is_in_what_slurm_keeps_of_a_job(repository, slurm_cluster):
     )
     os.environ["HF_TOKEN"] = "hf_secret-1234"
     try:
-        with running(repository) as process:
+        with in_background(repository) as process:
             logs = functools.partial(repository.root.glob, ".trainci/runs/*/*.log")
             wait_until(lambda: any("***" in log.read_text() for log in logs()), "what it printed")
             (job,) = mine(slurm_cluster, repository)
@@ -172,7 +155,7 @@ def test_each_thing_that_slurm_does_to_a_job_has_its_verdict(repository, slurm_c
     write(repository, one=body)
     cluster = slurm_cluster
     try:
-        with running(repository) as process:
+        with in_background(repository) as process:
             wait_until((repository.root / "begun").exists, "the test to begin")
             (job,) = mine(cluster, repository)
             node = cluster("squeue", "--noheader", f"--jobs={job}", "--format=%N").strip()
@@ -217,7 +200,7 @@ def test_a_job_whose_beginning_a_killed_controller_forgot_is_not_told_as_cancell
     every = f"nodename={','.join(cluster.nodes)}"
     cluster("scontrol", "update", every, "state=drain", "reason=test")
     try:
-        with running(repository) as process:
+        with in_background(repository) as process:
             wait_until(lambda: mine(cluster, repository), "the job to be submitted")
             token = cluster("squeue", "--noheader", "--format=%k").strip().encode()
             saved = state / "job_state"
@@ -264,7 +247,7 @@ def test_a_run_whose_client_was_killed_is_gone_on_with_and_nothing_is_run_twice(
     a, b, c = (BEGINS.format(name=name) for name in "abc")
     write(repository, settings, a=a, b=b + WAITS, c=c)
     begun = repository.root / "begun"
-    with running(repository) as process:
+    with in_background(repository) as process:
         wait_until(lambda: begun.exists() and begun.read_text() == "a\nb\n", "the second test to begin")
         refused = attach(repository)
         process.kill()
@@ -297,7 +280,7 @@ def test_a_client_that_is_killed_while_it_submits_submits_nothing_twice(reposito
     write(repository, a=BEGINS.format(name="a"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", f"{wrapper.parent}:{os.environ['PATH']}")
-        with running(repository) as process:
+        with in_background(repository) as process:
             assert process.wait(timeout=60) == -signal.SIGKILL
     submitted = slurm_cluster("squeue", "--noheader", "--states=all", "--format=%i").split()
     said = attach(repository)
