@@ -14,19 +14,35 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 
+from trainci.errors import UsageError
 from trainci.executors import attempt as jobs
 from trainci.executors import words
 from trainci.executors.account import Account, open_log
 from trainci.executors.attempt import Attempt
 from trainci.executors.base import Emit, Job, Show, Wanted
+from trainci.host import devices
 from trainci.host.clock import steady_time
 from trainci.lease import protocol
 from trainci.model import events
-from trainci.model.device import Pool
+from trainci.model.device import Device, Pool
 from trainci.model.run import Cause, Ending
 from trainci.model.tests import Test
 
 _MANY = sys.maxsize
+
+
+def nodes_pool(wanted: Wanted, engine: str, nodes: int = 1) -> Pool:
+    """The devices of a node: ``wanted.max_gpus`` GPUs, or so many virtual ones; a test may have ``nodes`` of them.
+
+    :raises UsageError: ``wanted.devices`` names devices, which are the engine's to choose.
+    """
+    if wanted.devices == "auto":
+        there = tuple(Device(index, f"gpu-{index}", "GPU of a node") for index in range(wanted.max_gpus))
+    elif wanted.devices.startswith("cpu:"):
+        there = devices.pool(wanted.devices).devices
+    else:
+        raise UsageError(f"--devices {wanted.devices}: {engine} chooses the devices. Leave it out, or name cpu:N.")
+    return Pool(there, virtual=wanted.devices != "auto", nodes=nodes, engine=engine)
 
 
 class EngineExecutor(ABC):

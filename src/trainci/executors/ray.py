@@ -15,9 +15,8 @@ from typing import Any
 from trainci.errors import MachineError, UsageError
 from trainci.executors.attempt import Attempt, directory, entrypoint
 from trainci.executors.base import Job, Wanted
-from trainci.executors.engine import EngineExecutor
-from trainci.host import devices
-from trainci.model.device import Device, Pool
+from trainci.executors.engine import EngineExecutor, nodes_pool
+from trainci.model.device import Pool
 from trainci.model.run import Cause, Ending
 from trainci.model.tests import Test
 
@@ -242,9 +241,4 @@ def ray_executor(wanted: Wanted) -> RayExecutor:
     """
     if wanted.nodes > 1:
         raise UsageError(f"--nodes {wanted.nodes}: Ray has nodes of its own, and runs a test on one.")
-    if wanted.devices == "auto":
-        there = tuple(Device(index, f"gpu-{index}", "GPU of a node") for index in range(wanted.max_gpus))
-        return RayExecutor(wanted, Pool(there, virtual=False, engine="Ray"))
-    if not wanted.devices.startswith("cpu:"):
-        raise UsageError(f"--devices {wanted.devices}: Ray chooses the devices. Leave it out, or name cpu:N.")
-    return RayExecutor(wanted, Pool(devices.pool(wanted.devices).devices, virtual=True, engine="Ray"))
+    return RayExecutor(wanted, nodes_pool(wanted, "Ray"))

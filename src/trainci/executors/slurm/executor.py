@@ -12,12 +12,11 @@ from trainci.errors import UsageError
 from trainci.executors import words
 from trainci.executors.attempt import Attempt, directory, entrypoint
 from trainci.executors.base import Job, Wanted
-from trainci.executors.engine import EngineExecutor
+from trainci.executors.engine import EngineExecutor, nodes_pool
 from trainci.executors.slurm import commands, states
 from trainci.executors.slurm.commands import Seen, SlurmAway, SlurmRefused
 from trainci.executors.slurm.script import Asked, batch_script
-from trainci.host import devices
-from trainci.model.device import Device, Pool
+from trainci.model.device import Pool
 from trainci.model.run import Cause, Ending
 from trainci.model.tests import Test
 
@@ -229,11 +228,4 @@ def slurm_executor(wanted: Wanted) -> SlurmExecutor:
     """
     if wanted.nodes > 1:
         raise UsageError(f"--nodes {wanted.nodes}: Slurm has nodes of its own; NUM_NODES of a test says how many.")
-    if wanted.devices == "auto":
-        there = tuple(Device(index, f"gpu-{index}", "GPU of a node") for index in range(wanted.max_gpus))
-        return SlurmExecutor(wanted, Pool(there, virtual=False, nodes=_ANY_NUMBER, engine="Slurm"))
-    if not wanted.devices.startswith("cpu:"):
-        raise UsageError(f"--devices {wanted.devices}: Slurm chooses the devices. Leave it out, or name cpu:N.")
-    return SlurmExecutor(
-        wanted, Pool(devices.pool(wanted.devices).devices, virtual=True, nodes=_ANY_NUMBER, engine="Slurm")
-    )
+    return SlurmExecutor(wanted, nodes_pool(wanted, "Slurm", _ANY_NUMBER))
