@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from trainci.host.files import open_plain
+from trainci.history.json_lines import objects
 from trainci.model.run import Metric
 
 # A longer line is none of ours, and would have to fit into memory.
@@ -21,24 +21,10 @@ def read(path: Path) -> Iterator[Metric]:
     Lines that ``record_metric`` did not write are left out: the last one may be cut off, and a test can write
     there whatever it likes.
     """
-    try:
-        file = open_plain(path)
-    except OSError:
-        return
-    with file:
-        while line := file.readline(_LONGEST_LINE):
-            metric = _metric(line)
-            if metric is not None:
-                yield metric
+    return filter(None, map(_metric, objects(path, _LONGEST_LINE)))
 
 
-def _metric(line: bytes) -> Metric | None:
-    try:
-        said = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(said, dict):
-        return None
+def _metric(said: Mapping[str, Any]) -> Metric | None:
     name, value, step, at = (said.get(key) for key in ("name", "value", "step", "at"))
     if not (isinstance(name, str) and name.isprintable() and name):
         return None

@@ -6,11 +6,12 @@ import json
 import math
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from trainci.errors import MachineError
-from trainci.host.files import open_plain
+from trainci.history.json_lines import objects
 from trainci.model import events
 from trainci.model.look import Sample, Usage
 
@@ -82,26 +83,10 @@ class Sampler:
 
 def read_samples(folder: Path) -> Iterator[Sample]:
     """What is kept of the run in ``folder``, without lines that are no sample."""
-    try:
-        file = open_plain(folder / SAMPLES)
-    except OSError:
-        return
-    with file:
-        for _ in range(_MOST_LINES):
-            line = file.readline(_LONGEST_LINE)
-            if not line:
-                return
-            if sample := _sample(line):
-                yield sample
+    return filter(None, map(_sample, objects(folder / SAMPLES, _LONGEST_LINE, _MOST_LINES)))
 
 
-def _sample(line: bytes) -> Sample | None:
-    try:
-        said = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(said, dict):
-        return None
+def _sample(said: Mapping[str, Any]) -> Sample | None:
     at, device, percent, memory = (said.get(name) for name in ("at", "device", "percent", "memory"))
     if not (isinstance(at, float) and math.isfinite(at) and isinstance(device, str)):
         return None
