@@ -177,7 +177,7 @@ def test_the_results_of_a_test_are_its_runs_the_newest_first(store):
             write_attempt(store, AttemptKey(run, "a.py", attempt), 2.0 * attempt, at=100.0 * number + attempt)
         store.keep_verdict(run, "a.py", Verdict(Outcome.PASSED, "why"), 100.0 * number + 50)
     found = store.results("a.py", 2)
-    assert [(one.run_id, one.commit, one.attempts, one.duration) for one in found] == [
+    assert [(one.run, one.commit, one.attempts, one.duration) for one in found] == [
         ("run-3", "c3", 3, 6.0),
         ("run-2", "c2", 2, 4.0),
     ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from trainci.history.store import PastResult, PastRun
+from trainci.answers.values import PastResult
+from trainci.history.store import PastRun
 from trainci.serve.grid import NO_SUITE, Cell, by_suite, by_test
 
 SUITES = {"short": ("a.py", "b.py"), "long": ("c.py",)}

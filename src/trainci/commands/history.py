@@ -63,22 +63,7 @@ def _answer(opened: store.Store, ids: tuple[str, ...], last: int) -> History:
     found = {test_id: opened.results(test_id, _REMEMBERED) for test_id in wanted}
     summaries = tuple(summary(test_id, results) for test_id, results in found.items() if results)
     shown = [result for results in found.values() for result in results[:last]] if ids else []
-    return History(summaries, tuple(map(_result, shown)))
-
-
-def _result(result: store.PastResult) -> PastResult:
-    return PastResult(
-        id=result.test_id,
-        run=result.run_id,
-        commit=result.commit,
-        host=result.host,
-        at=result.at,
-        outcome=result.outcome,
-        sentence=result.sentence,
-        attempts=result.attempts,
-        devices=result.devices,
-        duration=result.duration,
-    )
+    return History(summaries, tuple(shown))
 
 
 def _lines(answer: History, ids: tuple[str, ...]) -> list[str]:

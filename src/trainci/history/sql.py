@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
 
-from trainci.history.store import AttemptKey, CutOff, Past, PastResult, PastRun, Recorded, StoreError
+from trainci.answers.values import PastResult
+from trainci.history.store import AttemptKey, CutOff, Past, PastRun, Recorded, StoreError
 from trainci.model.run import Cause, Ending, Metric, Phase, Verdict
 from trainci.verdict.suspects import Used
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from trainci.answers.values import PastResult
 from trainci.errors import MachineError
 from trainci.model.run import Ending, Metric, Phase, Verdict
 from trainci.verdict.suspects import Used
@@ -29,25 +30,6 @@ class Past:
     last: float | None = None
     median: float | None = None
     outcome: str = ""
-
-
-@dataclass(frozen=True)
-class PastResult:
-    """What became of a test in a run, of ``attempts``; ``devices`` (ids), ``duration`` (seconds) are of the last.
-
-    ``commit`` and ``host`` are empty where they are not known, ``duration`` is None where nothing was started.
-    """
-
-    test_id: str
-    run_id: str
-    commit: str
-    host: str
-    at: float
-    outcome: str
-    sentence: str
-    attempts: int
-    devices: tuple[str, ...]
-    duration: float | None
 
 
 @dataclass(frozen=True)
@@ -150,7 +132,10 @@ class Store(Protocol):
         """The ids of all tests that have a verdict, by name."""
 
     def results(self, test_id: str, most: int) -> list[PastResult]:
-        """What became of the test in its last runs, at most so many, the newest first."""
+        """What became of the test in its last runs, at most so many, the newest first.
+
+        Devices and duration are of the last attempt; commit and host are empty where they are not known.
+        """
 
     def results_of_run(self, run_id: str) -> list[PastResult]:
         """What became of each test in a run, by name."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-from trainci.answers.values import TestSummary
-from trainci.history.store import PastResult
+from trainci.answers.values import PastResult, TestSummary
 from trainci.model.run import Outcome
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from trainci.history.store import PastResult
+from trainci.answers.values import PastResult
 from trainci.model.run import Outcome
 from trainci.reports.words import duration
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from trainci.history.store import PastResult, PastRun
+from trainci.answers.values import PastResult
+from trainci.history.store import PastRun
 from trainci.model.run import Outcome
 
 _FINE = (Outcome.PASSED.value, Outcome.FLAKY.value, Outcome.SKIPPED.value)
@@ -38,13 +39,13 @@ def by_suite(results: Sequence[PastResult], runs: Sequence[PastRun], suites: Map
     """A row a suite, in their order; a last one for what is in none. ``results`` are the newest first."""
     groups = {name: frozenset(tests) for name, tests in suites.items()}
     named = frozenset().union(*groups.values())
-    groups[NO_SUITE] = frozenset(result.test_id for result in results if result.test_id not in named)
+    groups[NO_SUITE] = frozenset(result.id for result in results if result.id not in named)
     return _grid(results, runs, groups)
 
 
 def by_test(results: Sequence[PastResult], runs: Sequence[PastRun], tests: Iterable[str] | None) -> Grid:
     """A row a test of ``tests``, or of all that have a result (None)."""
-    wanted = sorted({result.test_id for result in results}) if tests is None else list(dict.fromkeys(tests))
+    wanted = sorted({result.id for result in results}) if tests is None else list(dict.fromkeys(tests))
     return _grid(results, runs, {test_id: frozenset([test_id]) for test_id in wanted})
 
 
@@ -53,8 +54,8 @@ def _grid(results: Sequence[PastResult], runs: Sequence[PastRun], groups: Mappin
     commits = tuple(dict.fromkeys(run.commit for run in runs if run.commit))
     found: dict[str, dict[str, list[PastResult]]] = {}
     for result in results:
-        if result.run_id in began:
-            found.setdefault(result.test_id, {}).setdefault(result.commit, []).append(result)
+        if result.run in began:
+            found.setdefault(result.id, {}).setdefault(result.commit, []).append(result)
     rows = []
     for name, tests in groups.items():
         at = [_cell([found.get(test, {}).get(commit, []) for test in tests], began) for commit in commits]
@@ -69,11 +70,11 @@ def _cell(of_tests: Iterable[Sequence[PastResult]], began: Mapping[str, float]) 
         return None
     last = [results[0] for results in known]
     red = sum(result.outcome not in _FINE for result in last)
-    start = min(began[result.run_id] for results in known for result in results)
+    start = min(began[result.run] for results in known for result in results)
     newest = max(last, key=lambda result: result.at)
     # Each test became green with the first of the passes after which it was never red.
     green_at = [_since_when(results) for results in known] if not red else []
-    return Cell(len(known), red, max(green_at) - start if green_at else None, newest.run_id)
+    return Cell(len(known), red, max(green_at) - start if green_at else None, newest.run)
 
 
 def _since_when(results: Sequence[PastResult]) -> float:

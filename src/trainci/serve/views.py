@@ -14,12 +14,13 @@ from urllib.parse import urlencode
 from markupsafe import Markup
 
 from trainci.answers.gpus import Status
+from trainci.answers.values import PastResult
 from trainci.errors import TrainciError, UsageError
 from trainci.history import open_existing
 from trainci.history.event_log import is_alive, read_events
 from trainci.history.runs import Told, metrics_of, read_run
 from trainci.history.samples import read_samples
-from trainci.history.store import PastResult, Store
+from trainci.history.store import Store
 from trainci.history.summary import summary
 from trainci.model import events
 from trainci.paths import EVENTS, StatePaths
@@ -118,7 +119,7 @@ def tests(source: Source) -> Context:
         results = history.results_of_runs(_LOOKED_BACK) if history else []
     of_test: dict[str, list[PastResult]] = {}
     for result in results:
-        of_test.setdefault(result.test_id, []).append(result)
+        of_test.setdefault(result.id, []).append(result)
     found = [summary(test_id, its) for test_id, its in of_test.items()]
     slowest = sorted((one for one in found if one.median is not None), key=lambda one: -(one.median or 0))
     flakiest = sorted((one for one in found if one.flaky), key=lambda one: -one.flaky)
@@ -138,7 +139,7 @@ def grid(source: Source, suite: str) -> Context:
         found = by_suite(results, of_runs, source.suites)
     elif suite == NO_SUITE:
         named = {test_id for its in source.suites.values() for test_id in its}
-        found = by_test([result for result in results if result.test_id not in named], of_runs, None)
+        found = by_test([result for result in results if result.id not in named], of_runs, None)
     elif suite in source.suites:
         found = by_test(results, of_runs, source.suites[suite])
     else:
