@@ -121,6 +121,14 @@ def test_all_faults_are_reported_at_once_each_with_its_line_and_sorted_by_it(rep
             "[[verdicts.rules]]\nname = 'a'\npattern = 'b'\nmeaning = 'c'\nblame = 'code'\nkinds = 1",
             "trainci.toml:6: verdicts → rules[0] → kinds: unknown key; known are name, pattern, meaning",
         ),
+        (
+            '[[quarantine]]\ntest = "a"\nowner = "b"\nreason = "c"\nuntil = 2026-12-31\nwho = 1',
+            "trainci.toml:6: quarantine[0] → who: unknown key; known are test, owner, reason, ticket, until",
+        ),
+        (
+            "[suites.tests]\nretries = { machines = 1 }",
+            "trainci.toml:2: suites.tests → retries → machines: unknown key; known are machine, others",
+        ),
         ('[project]\n"[key]" = 1', "trainci.toml:2: project → [key]: unknown key; known are tests, "),
         ("a = " + "1" * 5000, "trainci.toml:1: cannot be read: Exceeds the limit"),
         (

@@ -4,26 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
-from trainci.config.executor_tables import ExecutorsTable, RayTable, SlurmTable
 from trainci.config.fields import Table
-from trainci.config.tables import (
-    CONFIG_FILE,
-    AcceptTable,
-    AffectedTable,
-    CatalogTable,
-    CheckTable,
-    EntryTable,
-    FileTable,
-    LogRuleTable,
-    ProjectTable,
-    SettingsTable,
-    StepTable,
-    SuiteTable,
-    VerdictsTable,
-    WorkflowTable,
-)
+from trainci.config.tables import CONFIG_FILE, FileTable, SettingsTable
 from trainci.model.project import job_ids
 from trainci.text import caseless, printable
 
@@ -71,22 +56,6 @@ _ADVICE = {
     "model_type": "must be a table",
     "string_pattern_mismatch": "must be letters, digits and '_', with no digit first",
 }
-# The table that each key belongs to, by the start and the length of its path: suites → NAME → tests → 0 → KEY.
-_TABLES: dict[tuple[str | int, int], type[Table]] = {
-    ("project", 2): ProjectTable,
-    ("catalog", 2): CatalogTable,
-    ("workflow", 2): WorkflowTable,
-    ("suites", 3): SuiteTable,
-    ("suites", 5): EntryTable,
-    ("suites", 7): StepTable,
-    ("affected", 3): AffectedTable,
-    ("verdicts", 2): VerdictsTable,
-    ("verdicts", 4): LogRuleTable,
-    ("executors", 2): ExecutorsTable,
-    ("executors", 3): SlurmTable,
-    ("check", 2): CheckTable,
-    ("check", 4): AcceptTable,
-}
 
 
 def shape_faults(item: Any) -> Iterator[tuple[Path, str]]:
@@ -98,7 +67,7 @@ def shape_faults(item: Any) -> Iterator[tuple[Path, str]]:
         if kind == "literal_error" and not isinstance(item["input"], list):
             yield path, 'must be a list of tests, or "all"'
     elif kind == "extra_forbidden":
-        table = RayTable if path[:-1] == ("executors", "ray") else _TABLES.get((path[0], len(path)), FileTable)
+        table = next(_tables(FileTable, path[:-1]), FileTable)
         own_first = sorted(table.model_fields, key=lambda name: name in SettingsTable.model_fields)
         yield path, f"unknown key; known are {', '.join(own_first)}"
     elif kind == "model_type" and path[0] == "suites" and len(path) in (4, 6):
@@ -111,6 +80,23 @@ def shape_faults(item: Any) -> Iterator[tuple[Path, str]]:
         yield path, item["msg"].removeprefix("Value error, ")
     else:
         yield path, _ADVICE.get(kind) or item["msg"].replace("Input should be", "must be").replace("'", '"')
+
+
+def _tables(kind: Any, path: Path) -> Iterator[type[Table]]:
+    """The tables to which ``path`` leads from a value of the type ``kind``."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        for member in inner:
+            yield from _tables(member, path)
+    elif origin is Annotated:
+        yield from _tables(inner[0], path)
+    elif origin in (list, dict) and path:
+        yield from _tables(inner[-1], path[1:])
+    elif origin is None and isinstance(kind, type) and issubclass(kind, Table):
+        if not path:
+            yield kind
+        elif field := kind.model_fields.get(str(path[0])):
+            yield from _tables(field.annotation, path[1:])
 
 
 def _path_in_file(loc: Path, *, is_key_fault: bool) -> Path:
