@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from trainci.catalog.main_block import framework
+from trainci.catalog.names import Names
 
 SKIPPED = "import pytest\n@pytest.mark.skip(reason='no GPU')\ndef test_x(): pass\n"
 PASSED = "def test_y(): pass\n"
@@ -88,4 +89,5 @@ def test_the_options_that_the_user_gives_pytest_are_kept(repository: Any, monkey
     ],
 )
 def test_one_call_of_a_framework_is_how_a_file_runs_its_tests(text: str, expected: str) -> None:
-    assert framework(ast.parse(text))[0] == expected
+    tree = ast.parse(text)
+    assert framework(tree, Names(tree))[0] == expected

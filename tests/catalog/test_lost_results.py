@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 from trainci.catalog.lost import LostResult
 from trainci.catalog.lost_results import lost_in_tests, lost_results
 from trainci.catalog.main_block import main_blocks
+from trainci.catalog.names import Names
 
 HEAD = "import pytest, subprocess, sys, os, unittest\n"
 
 
 def found(text: str) -> tuple[LostResult, ...]:
     tree = ast.parse(HEAD + textwrap.dedent(text))
-    return lost_results(tree, main_blocks(tree)[0])
+    return lost_results(main_blocks(tree)[0], Names(tree))
 
 
 def block(*lines: str, before: str = "") -> tuple[LostResult, ...]:
@@ -400,4 +401,4 @@ def test_whatever_parses_is_read(text):
     except (SyntaxError, ValueError):
         return
     for node in main_blocks(tree):
-        lost_results(tree, node)
+        lost_results(node, Names(tree))

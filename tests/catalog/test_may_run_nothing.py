@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 
 from trainci.catalog.lost import LostResult
 from trainci.catalog.may_run_nothing import may_run_nothing
+from trainci.catalog.names import Names
 
 HEAD = "import os, sys\ndef test():\n    assert False\n"
 MAIN = 'if __name__ == "__main__":\n'
 
 
 def found(text: str) -> LostResult | None:
-    return may_run_nothing(ast.parse(f"{HEAD}{text}"))
+    tree = ast.parse(f"{HEAD}{text}")
+    return may_run_nothing(tree, Names(tree))
 
 
 PERHAPS = [

@@ -18,9 +18,8 @@ from trainci.catalog.statements import own_parts, statements
 from trainci.catalog.swallowed import suppressed, swallowed
 
 
-def lost_results(tree: ast.Module, block: ast.If) -> tuple[LostResult, ...]:
-    """What ``block``, the ``if __name__ == "__main__":`` of ``tree``, throws away, in the order of the lines."""
-    file = Names(tree)
+def lost_results(block: ast.If, file: Names) -> tuple[LostResult, ...]:
+    """What ``block``, an ``if __name__ == "__main__":`` of ``file``, throws away, in the order of the lines."""
     if nothing := _never_runs(block) or _does_nothing(block) or _ends_at_once(block, file):
         return (nothing,)
     found: dict[tuple[int, str], LostResult] = {}

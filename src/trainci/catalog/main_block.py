@@ -24,9 +24,8 @@ def main_blocks(tree: ast.Module) -> list[ast.If]:
     return [node for node in tree.body if _is_main_block(node)]
 
 
-def framework(tree: ast.Module) -> tuple[str, bool]:
+def framework(tree: ast.Module, names: Names) -> tuple[str, bool]:
     """``pytest`` or ``unittest``, where one call of it is how the file runs its tests; whether it certainly is."""
-    names = Names(tree)
     found = [name for part in ast.walk(tree) if (name := _framework(part, names))]
     if len(found) != 1:
         return "", False

@@ -39,10 +39,10 @@ class _Way:
     has_tests: bool = False
 
 
-def may_run_nothing(tree: ast.Module) -> LostResult | None:
+def may_run_nothing(tree: ast.Module, file: Names) -> LostResult | None:
     """The condition under which the program ``tree`` runs no test, if there is one."""
     body = [node for node in tree.body if not isinstance(node, (ast.Import, ast.ImportFrom, ast.ClassDef))]
-    way = _Reader(Names(tree)).way(body, 0)
+    way = _Reader(file).way(body, 0)
     if way.does or not way.line or not way.has_tests:
         return None
     if way.certain:

@@ -23,6 +23,7 @@ class Names:
         self.uses_exit_codes = False
         classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
         self.silent_classes = {node.name for node in classes if _is_silent(node)}
+        self.asserting = {*self.functions}
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
                 for alias in node.names:
@@ -35,7 +36,8 @@ class Names:
                 )
             elif isinstance(node, ast.Attribute) and node.attr == "exitcode":
                 self.uses_exit_codes = True
-        self.asserting = {node.name for node in ast.walk(tree) if _asserts(node)} | self.functions.keys()
+            elif _asserts(node):
+                self.asserting.add(node.name)
         self.bases = {node.name: self.name(base) for node in classes for base in node.bases[:1]}
 
     def name(self, node: ast.expr) -> str:

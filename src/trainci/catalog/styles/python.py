@@ -10,6 +10,7 @@ from trainci.catalog.lost import LostResult
 from trainci.catalog.lost_results import lost_results
 from trainci.catalog.main_block import framework, is_phased, main_blocks
 from trainci.catalog.may_run_nothing import may_run_nothing
+from trainci.catalog.names import Names
 from trainci.catalog.styles.base import Source
 from trainci.model.tests import Declarations, Entry
 from trainci.text import printable
@@ -28,9 +29,9 @@ class PythonFile:
     def read(self, source: Source) -> Declarations:
         """See Style. What certainly throws a result away refuses the test, what perhaps does is a remark."""
         says, tree = constants(source.tree, source.file), source.tree
-        blocks = main_blocks(tree)
-        lost = [lost for block in blocks for lost in lost_results(tree, block)]
-        if not any(one.certain for one in lost) and (nothing := may_run_nothing(tree)):
+        blocks, names = main_blocks(tree), Names(tree)
+        lost = [lost for block in blocks for lost in lost_results(block, names)]
+        if not any(one.certain for one in lost) and (nothing := may_run_nothing(tree, names)):
             lost.append(nothing)
         if asked := {"--help", "-h"} & set(source.words):
             lost.append(LostResult(1, f"`{min(asked)}` shows a program's help and ends it", "Take it out.", False))
@@ -40,7 +41,7 @@ class PythonFile:
         elif not blocks and not _does_something(tree):
             says = replace(says, refusal=nothing_would_run(source.file))
         remarks = tuple((lost.line, f"perhaps {lost}") for lost in lost if not lost.certain)
-        name, always = framework(tree)
+        name, always = framework(tree, names)
         return replace(says, phased=is_phased(tree), framework=name, hands_over=always, remarks=remarks)
 
     def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:
