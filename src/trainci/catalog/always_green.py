@@ -6,7 +6,7 @@ import itertools
 import re
 from collections.abc import Sequence
 
-from trainci.catalog.command_words import arguments_of_pytest, program, split, without_launchers
+from trainci.catalog.command_words import arguments_of_pytest, is_python, program, split, without_launchers
 
 # https://docs.pytest.org/en/stable/reference/reference.html#command-line-flags
 _PYTEST_RUNS_NOTHING = {
@@ -78,7 +78,7 @@ def always_green(words: Sequence[str]) -> str:
     arguments = arguments_of_pytest(words)
     if arguments is not None and (flag := pytest_runs_nothing(arguments)):
         return f"`pytest {flag}` runs no test"
-    if re.fullmatch(r"python[\d.]*|pypy3?", name):
+    if is_python(name):
         return _of_python(name, rest)
     if name in ("make", "gmake"):
         return _of_letters(name, rest, *_MAKE)

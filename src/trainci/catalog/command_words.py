@@ -35,9 +35,15 @@ def starts_unittest(words: Sequence[str]) -> bool:
     )
 
 
+def is_python(name: str) -> bool:
+    """Whether a program of this name is an interpreter: ``python3.11``, ``pypy``."""
+    return re.fullmatch(r"python[\d.]*|pypy3?", name) is not None
+
+
 def _runs_modules(before: Sequence[str]) -> bool:
     """``python -X dev``, ``coverage run --branch``, ``torchrun``: what may stand before ``-m``."""
-    return bool(before) and bool(re.fullmatch(r"python[\d.]*|pypy3?|coverage|torchrun", program(before[0])))
+    name = program(before[0]) if before else ""
+    return is_python(name) or name in ("coverage", "torchrun")
 
 
 def program(word: str) -> str:

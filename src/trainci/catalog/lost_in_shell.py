@@ -12,19 +12,17 @@ from dataclasses import dataclass
 from functools import partial
 
 from trainci.catalog.always_green import always_green
-from trainci.catalog.command_words import arguments_of_pytest, program, without_launchers
+from trainci.catalog.command_words import arguments_of_pytest, is_python, program, without_launchers
 from trainci.catalog.lost import LostResult
 from trainci.catalog.shell_parser import parse
 from trainci.catalog.shell_run import TooMany, Walk
-from trainci.catalog.shell_state import scripts_in, unquoted
+from trainci.catalog.shell_state import SHELLS, scripts_in, unquoted
 from trainci.catalog.shell_tree import Function, Node, Simple, every_node, simple_commands
 from trainci.shell_words import Unreadable
 
 _MOST_STEPS = 40_000
 _DEEPEST = 4
 _TESTS = ("pytest", "py.test", "torchrun", "accelerate", "deepspeed", "mpirun", "srun", "make")
-_PYTHON = re.compile(r"python[\d.]*|pypy3?")
-_SHELLS = ("bash", "sh", "dash", "zsh")
 # What decides by itself where a script goes on.
 _CONDITIONS = frozenset("[ [[ (( test grep egrep which hash type pgrep cmp diff read let".split())  # noqa: SIM905
 # What prepares, says or cleans up, and is no test.
@@ -152,7 +150,7 @@ def _may_be_test(node: Simple) -> bool:
     if not words or words[0] in _CONDITIONS or always_green(words):
         return False
     name, rest = program(words[0]), list(words[1:])
-    if _PYTHON.fullmatch(name) and rest[:1] == ["-m"] and rest[1:2] and rest[1] in _PYTHON_SETS_UP:
+    if is_python(name) and rest[:1] == ["-m"] and rest[1:2] and rest[1] in _PYTHON_SETS_UP:
         return False
     if name in ("docker", "podman"):
         return "run" in rest or "exec" in rest
@@ -166,5 +164,5 @@ def _may_be_test(node: Simple) -> bool:
 def _is_test(node: Simple) -> bool:
     words = without_launchers(_words(node))
     name = program(words[0]) if words else ""
-    known = name in _TESTS or name in _SHELLS or bool(_PYTHON.fullmatch(name))
+    known = name in _TESTS or name in SHELLS or is_python(name)
     return known and len(words) > 1 and _may_be_test(node)

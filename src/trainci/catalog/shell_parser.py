@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from trainci.catalog.shell_tree import AndOr, Background, Case, Function, Group, If, Loop, Node, Pipeline, Simple
 from trainci.shell_words import Token, Unreadable, substitutions, tokens
@@ -35,7 +35,7 @@ class _Parser:
     listed: list[Token]
     depth: int
     position: int = 0
-    deep: int = field(default=0)
+    deep: int = 0
 
     def _text(self, ahead: int = 0) -> str:
         at = self.position + ahead
@@ -174,10 +174,9 @@ class _Parser:
         return If(line, branches, otherwise)
 
     def _while(self, line: int) -> Node:
-        kind = self._text()
         self.position += 1
         condition = self.body(("do",))
-        return Loop(line, kind, condition, self._do())
+        return Loop(line, condition, self._do())
 
     def _for(self, line: int) -> Node:
         self.position += 2
@@ -192,7 +191,7 @@ class _Parser:
                 self.position += 1
             words = tuple(token.text for token in self.listed[first : self.position])
         self._blank()
-        return Loop(line, "for", (), self._do(), words)
+        return Loop(line, (), self._do(), words)
 
     def _do(self) -> Sequence[Node]:
         self._expect("do")

@@ -76,7 +76,7 @@ class Walk:
         quiet = replace(state, ended="", on_exit=None, errexit=False, status=0, trapped=state.status)
         what = ("this trap exits with 0 whatever failed", "Leave its `exit 0` out.")
         return [
-            lost(replace(state, status=state.status), state.on_exit[0], *what, now=end.status)
+            lost(state, state.on_exit[0], *what, now=end.status)
             if end.ended == "exit"
             else replace(end, status=state.status)
             for end in self._text(state.on_exit[1], {quiet}, 1)
@@ -191,7 +191,7 @@ class Walk:
                 ends = (
                     self._one(part, before, True, depth + 1)
                     if alone
-                    else self._subshell([part], replace(before), True, depth)
+                    else self._subshell([part], before, True, depth)
                 )
                 if number and not any(map(self._runs, simple_commands([part]))):
                     ends = {end for end in ends if not end.status} or ends  # a filter that finds nothing

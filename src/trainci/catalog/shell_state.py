@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 
 from trainci.catalog.shell_tree import Function, Node, Simple
 
+# Programs to which ``-c`` gives a script.
+SHELLS = ("bash", "sh", "dash", "zsh")
+
 
 @dataclass(frozen=True)
 class State:
@@ -103,7 +106,7 @@ def scripts_in(words: Sequence[str]) -> list[str]:
 
 def script_of(words: Sequence[str]) -> tuple[list[str], str] | None:
     """The options and the text, as written, of ``bash -euc TEXT``; None for another command."""
-    if not words or words[0].rpartition("/")[2] not in ("bash", "sh", "dash", "zsh"):
+    if not words or words[0].rpartition("/")[2] not in SHELLS:
         return None
     for number, word in enumerate(words[1:-1], start=1):
         if word.startswith("-") and not word.startswith("--") and "c" in word:

@@ -66,7 +66,6 @@ class Loop:
     """``while`` and ``until`` with a condition, ``for`` with words (None: those that the script got)."""
 
     line: int
-    kind: str
     condition: Sequence[Node]
     body: Sequence[Node]
     words: tuple[str, ...] | None = None
