@@ -13,6 +13,7 @@ from trainci.catalog.shell_tree import AndOr, Background, Case, Function, Group,
 from trainci.shell_words import Token, Unreadable, substitutions, tokens
 
 _DEEPEST = 60
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*(?:\[[^]]*\])?\+?=")
 
 
 def parse(source: str, line: int = 1, depth: int = 0) -> Sequence[Node]:
@@ -105,7 +106,8 @@ class _Parser:
         if kind == "word" and text == "function":
             self.position += 1
             return self._function(line)
-        if kind == "word" and self._text(1) == "(" and self._text(2) == ")":
+        # `args=()` is an empty array.
+        if kind == "word" and self._text(1) == "(" and self._text(2) == ")" and not _ASSIGNMENT.match(text):
             return self._function(line)
         made = self._compound(line, text) if kind == "word" or text == "(" else None
         if made is None:
@@ -229,7 +231,7 @@ class _Parser:
                 self.position += self.position < len(self.listed) and self.listed[self.position].kind == "word"
                 continue
             inner += [parse(text, token.line, self.depth + 1) for text in substitutions(token.text)]
-            if not words and re.match(r"[A-Za-z_]\w*(?:\[[^]]*\])?\+?=", token.text):
+            if not words and _ASSIGNMENT.match(token.text):
                 assigned.append(token.text)
                 if token.text.endswith("=") and self._text() == "(":  # an array
                     self._arithmetic(line)

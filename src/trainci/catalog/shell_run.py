@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from trainci.catalog.shell_parser import parse
 from trainci.catalog.shell_state import (
+    SAYS,
     State,
     exits,
     looks_at,
@@ -188,6 +189,8 @@ class Walk:
             last = number == len(node.parts) - 1
             after: set[State] = set()
             for before in found:
+                if not last and before.failed_at and self._tells(part, before.noted):
+                    before = replace(before, seen=True)
                 ends = (
                     self._one(part, before, True, depth + 1)
                     if alone
@@ -210,6 +213,12 @@ class Walk:
             return {end if end.ended else replace(end, status=int(not end.status)) for end in found}
         what = ("`!` turns good and bad round", "Leave it out, or write `exit 1` where it must not succeed.")
         return {end if end.ended else lost(end, node.line, *what, now=int(not end.status)) for end in found}
+
+    def _tells(self, part: Node, noted: bool) -> bool:
+        """Whether a part of a pipe gives the next one to read how an earlier command ended."""
+        return any(
+            node.words[0] in SAYS and looks_at(node.words, noted) for node in simple_commands([part]) if node.words
+        )
 
     def _if(self, node: If, state: State, checked: bool, depth: int) -> set[State]:
         found: set[State] = set()
@@ -262,8 +271,8 @@ class Walk:
         return {end for one in states for end in self._command(node, one, checked, depth)}
 
     def _command(self, node: Simple, state: State, checked: bool, depth: int) -> set[State]:
-        name, text = node.words[0], " ".join(node.words)
-        if state.failed_at and looks_at(text, state.noted):
+        name = node.words[0]
+        if state.failed_at and name not in SAYS and looks_at(node.words, state.noted):
             state = replace(state, seen=True)
         called = dict(state.functions).get(name)
         if called is not None:

@@ -64,8 +64,13 @@ def shown(node: Node) -> str:
     return "…"
 
 
-def looks_at(text: str, noted: bool) -> bool:
+SAYS = ("echo", "printf")
+"""Show what they are given, and look at nothing."""
+
+
+def looks_at(words: Sequence[str], noted: bool) -> bool:
     """Whether a command asks how an earlier one ended; ``noted``: some variable may say that."""
+    text = " ".join(words)
     return bool(re.search(r"\$\?|PIPESTATUS|^wait\s", text)) or (noted and "$" in text)
 
 
