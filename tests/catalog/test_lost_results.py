@@ -15,6 +15,8 @@ from trainci.catalog.lost import LostResult
 from trainci.catalog.lost_results import lost_in_tests, lost_results
 from trainci.catalog.main_block import main_blocks
 from trainci.catalog.names import Names
+from trainci.catalog.styles.base import Source
+from trainci.catalog.styles.python import PythonFile
 
 HEAD = "import pytest, subprocess, sys, os, unittest\n"
 
@@ -256,7 +258,8 @@ THREAD = "    import threading\n    threading.Thread(target=go).start()\n"
 
 
 def in_tests(text: str) -> tuple[LostResult, ...]:
-    return lost_in_tests(ast.parse(HEAD + textwrap.dedent(text)))
+    tree = ast.parse(HEAD + textwrap.dedent(text))
+    return lost_in_tests(tree, Names(tree))
 
 
 @pytest.mark.parametrize(
@@ -266,6 +269,7 @@ def in_tests(text: str) -> tuple[LostResult, ...]:
         "class TestA:\n    def test_a(self):\n        assert (1 == 2, 'no')\n",
         "async def test_a():\n    subprocess.run(['python', 'x.py'])\n",
         "def test_a():\n    return 1 == 2\n",
+        "class TestA(unittest.TestCase):\n    async def test_a(self):\n        assert 0\n",
         "def test_a():\n    def go():\n        assert 0\n" + THREAD,
     ],
 )
@@ -273,9 +277,20 @@ def test_what_a_single_test_throws_away_is_told(text):
     assert [one.certain for one in in_tests(text)] == [False]
 
 
+def test_what_a_single_test_throws_away_is_told_of_a_program_that_runs_a_framework_too(tmp_path):
+    text = "class TestA(unittest.TestCase):\n    async def test_a(self):\n        assert 0\n"
+    (tmp_path / "test_a.py").write_text(HEAD + text + 'if __name__ == "__main__":\n    unittest.main()\n')
+    remarks = PythonFile().read(Source(tmp_path, "test_a.py")).remarks
+    assert ["unittest does not await" in said for _, said in remarks] == [True]
+
+
 def test_a_single_test_that_heeds_its_results_is_left_alone():
     assert (
         in_tests("def test_a():\n    with pytest.raises(ValueError):\n        int('x')\n    assert (1, 2)[0]\n")
+        == ()
+    )
+    assert (
+        in_tests("class A(unittest.IsolatedAsyncioTestCase):\n    async def test_a(self):\n        assert 1\n")
         == ()
     )
     assert in_tests("def helper():\n    try:\n        assert 0\n    except Exception:\n        pass\n") == ()

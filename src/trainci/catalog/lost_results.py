@@ -30,9 +30,8 @@ def lost_results(block: ast.If, file: Names) -> tuple[LostResult, ...]:
     return tuple(sorted(found.values(), key=lambda lost: (lost.line, lost.what)))
 
 
-def lost_in_tests(tree: ast.Module) -> tuple[LostResult, ...]:
+def lost_in_tests(tree: ast.Module, file: Names) -> tuple[LostResult, ...]:
     """What the single tests of a file of pytest's or unittest's throw away, in the order of the lines."""
-    file = Names(tree)
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
     holders = [tree.body, *(node.body for node in tree.body if isinstance(node, ast.ClassDef))]
     tests = [
@@ -46,7 +45,21 @@ def lost_in_tests(tree: ast.Module) -> tuple[LostResult, ...]:
         for statement, _ in statements(test.body, True)
         if isinstance(statement, ast.Return) and isinstance(statement.value, (ast.Compare, ast.BoolOp))
     }
+    found |= set(_never_awaited(tree, file))
     return tuple(sorted(found, key=lambda lost: (lost.line, lost.what)))
+
+
+def _never_awaited(tree: ast.Module, file: Names) -> Iterator[LostResult]:
+    """``async def`` in a plain TestCase: unittest calls it, and lets the coroutine fall."""
+    cases = [
+        node
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and any(file.name(base) == "unittest.TestCase" for base in node.bases)
+    ]
+    for test in (node for case in cases for node in case.body):
+        if isinstance(test, ast.AsyncFunctionDef) and test.name.startswith("test"):
+            what = "unittest does not await a test of a plain `TestCase`"
+            yield LostResult(test.lineno, what, "Write `unittest.IsolatedAsyncioTestCase`.", certain=False)
 
 
 def _never_runs(block: ast.If) -> LostResult | None:

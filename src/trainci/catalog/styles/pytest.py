@@ -9,6 +9,7 @@ from dataclasses import replace
 from trainci.catalog.always_green import pytest_runs_nothing
 from trainci.catalog.declarations import constants
 from trainci.catalog.lost_results import lost_in_tests
+from trainci.catalog.names import Names
 from trainci.catalog.styles.base import Source
 from trainci.model.tests import Declarations, Entry
 from trainci.text import printable
@@ -34,7 +35,8 @@ class Pytest:
         # Most such files need no device, and say nothing about it.
         if source.is_folder:
             return Declarations(needs_count=False)
-        remarks = tuple((lost.line, f"perhaps {lost}") for lost in lost_in_tests(source.tree))
+        lost = lost_in_tests(source.tree, Names(source.tree))
+        remarks = tuple((one.line, f"perhaps {one}") for one in lost)
         says = replace(constants(source.tree, source.file), needs_count=False, remarks=remarks)
         if says.fault or says.num_gpus is not None:
             return says

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from trainci.catalog.declarations import constants
 from trainci.catalog.lost import LostResult
-from trainci.catalog.lost_results import lost_results
+from trainci.catalog.lost_results import lost_in_tests, lost_results
 from trainci.catalog.main_block import framework, is_phased, main_blocks
 from trainci.catalog.may_run_nothing import may_run_nothing
 from trainci.catalog.names import Names
@@ -40,8 +40,10 @@ class PythonFile:
             says = replace(says, refusal=f"{printable(source.file)}:{certain.line}: {certain}")
         elif not blocks and not _does_something(tree):
             says = replace(says, refusal=nothing_would_run(source.file))
-        remarks = tuple((lost.line, f"perhaps {lost}") for lost in lost if not lost.certain)
         name, always = framework(tree, names)
+        if name:
+            lost += lost_in_tests(tree, names)
+        remarks = tuple(dict.fromkeys((one.line, f"perhaps {one}") for one in lost if not one.certain))
         return replace(says, phased=is_phased(tree), framework=name, hands_over=always, remarks=remarks)
 
     def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:
