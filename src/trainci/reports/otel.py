@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from trainci import __version__
 from trainci.errors import MachineError
 from trainci.model.run import Attempt, Outcome, Result, Run
-from trainci.reports.reason import reason, red
+from trainci.reports.reason import is_red, reason, red
 
 ENDPOINTS = (
     "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -95,7 +95,7 @@ def _trace(run: Run, tracer: object) -> None:
             if attempt.started_at is not None:
                 one.add_event("started", timestamp=_nanoseconds(attempt.started_at))
             one.end(_nanoseconds(attempt.ended_at))
-        if result in red(run):
+        if is_red(result):
             test.set_status(trace.Status(trace.StatusCode.ERROR, reason(result.verdict)))
         test.end(_nanoseconds(end))
     root.end(_nanoseconds(run.ended_at))
