@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from trainci.model.run import Attempt, Outcome, Run
 from trainci.reports.reason import reason, red
-from trainci.reports.summary import details, escaped, row
+from trainci.reports.summary import TABLE_HEAD, details, escaped, row
 from trainci.reports.words import counts_of, duration
 from trainci.text import counted
 
@@ -140,9 +140,8 @@ def _news(test_id: str, before: set[str]) -> str:
 
 def _table(merged: Merged) -> str:
     rows = "\n".join(row(result) for result in merged.run.results)
-    head = "| verdict | test | duration | devices |\n|---|---|---|---|\n"
     title = f"{merged.suite or 'run'}: every test"
-    return f"<details><summary>{escaped(title)}</summary>\n\n{head}{rows}\n\n</details>\n\n"
+    return f"<details><summary>{escaped(title)}</summary>\n\n{TABLE_HEAD}{rows}\n\n</details>\n\n"
 
 
 def one_line(found: Sequence[Merged]) -> list[str]:

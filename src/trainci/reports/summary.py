@@ -16,6 +16,8 @@ from trainci.text import counted, printable
 _SIGNS = {Outcome.PASSED: "✅", Outcome.FLAKY: "⚠️", Outcome.SKIPPED: "⏭️"}
 _ITEM_SIGNS = {outcome.value: sign for outcome, sign in _SIGNS.items()}
 _MOST_ITEMS = 100
+TABLE_HEAD = "| verdict | test | duration | devices |\n|---|---|---|---|\n"
+"""Stands above the lines of ``row``."""
 # Where GitHub links by itself: @name, #1, owner/name#1, GH-1, addresses.
 _LINKED = re.compile(r"(?i)[@#]|\bgh-(?=\d)|:(?=//)|www(?=\.)")
 
@@ -44,7 +46,7 @@ def _markdown(run: Run, fine: Sequence[Result]) -> str:
     return (
         f"### trainci · {escaped(run.devices)} · {escaped(run.commit[:12]) or 'no commit'}\n\n"
         f"**{escaped(totals(run))}**\n\n{''.join(details(run, result) for result in (*found, *skipped))}"
-        f"| verdict | test | duration | devices |\n|---|---|---|---|\n{rows}\n{more}"
+        f"{TABLE_HEAD}{rows}\n{more}"
     )
 
 

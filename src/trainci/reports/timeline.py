@@ -59,10 +59,7 @@ class _Drawing:
 
 def going_on(told: Iterable[events.Control]) -> tuple[Slice, ...]:
     """What each test that has not ended does as of the last event, each slice up to that; what runs comes first."""
-    drawing, last = _Drawing(), 0.0
-    for event in told:
-        last = max(last, event.at)
-        _take(drawing, event)
+    drawing, last = _drawn(told)
     order = (Doing.RUNNING, Doing.PREPARING, Doing.WAITING)
     now = [Slice(test_id, o.attempt, o.doing, o.start, last, o.devices) for test_id, o in drawing.open.items()]
     return tuple(sorted(now, key=lambda one: order.index(one.doing)))
@@ -70,13 +67,19 @@ def going_on(told: Iterable[events.Control]) -> tuple[Slice, ...]:
 
 def slices(told: Iterable[events.Control]) -> tuple[Slice, ...]:
     """Each test's time in the run, from its beginning; what had no end ends with the last event."""
+    drawing, last = _drawn(told)
+    for test_id in list(drawing.open):
+        drawing.end(test_id, last)
+    return tuple(sorted(drawing.found, key=lambda one: (one.start, one.test_id)))
+
+
+def _drawn(told: Iterable[events.Control]) -> tuple[_Drawing, float]:
+    """All that is told, and the time of the last event."""
     drawing, last = _Drawing(), 0.0
     for event in told:
         last = max(last, event.at)
         _take(drawing, event)
-    for test_id in list(drawing.open):
-        drawing.end(test_id, last)
-    return tuple(sorted(drawing.found, key=lambda one: (one.start, one.test_id)))
+    return drawing, last
 
 
 def _take(drawing: _Drawing, event: events.Control) -> None:
