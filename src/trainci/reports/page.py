@@ -6,7 +6,6 @@ import base64
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timezone
 from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
@@ -23,7 +22,7 @@ from trainci.reports import items_of, last_lines, telling_lines
 from trainci.reports.reason import is_red, particulars, reason, red
 from trainci.reports.svg import bar, timeline
 from trainci.reports.timeline import Doing, Slice, spent
-from trainci.reports.words import duration, totals
+from trainci.reports.words import duration, totals, utc_time
 from trainci.text import counted, printable
 from trainci.verdict.decide import fails
 
@@ -75,7 +74,8 @@ def shown(
     samples: Sequence[Sample] = (),
 ) -> dict[str, Any]:
     """What ``run.html.j2`` shows of a run, as ``page``; ``link`` leads to a log, empty where nothing does."""
-    red_ones = red(run)[:_MOST_RED]
+    every_red = red(run)
+    red_ones = every_red[:_MOST_RED]
     anchors = {result.test_id: f"test-{number}" for number, result in enumerate(red_ones, start=1)}
     of_test: dict[str, list[Slice]] = {}
     for one in found:
@@ -85,10 +85,10 @@ def shown(
         "title": _headline(run),
         "totals": totals(run),
         "run": run,
-        "began": datetime.fromtimestamp(run.started_at, timezone.utc).strftime("%Y-%m-%d %H:%M:%SZ"),
+        "began": utc_time(run.started_at),
         "red": [_red(run, result, anchors[result.test_id], root, room, link) for result in red_ones],
-        "left_red": len(red(run)) - len(red_ones),
-        "drawing": Markup(timeline(found, {result.test_id for result in red(run)}, samples)),
+        "left_red": len(every_red) - len(red_ones),
+        "drawing": Markup(timeline(found, {result.test_id for result in every_red}, samples)),
         "spent": _spent(found),
         "most_memory": f"{max((one.memory for one in samples), default=0) / (1 << 30):.1f} GiB" if samples else "",
         "bars": len(run.results) <= _MOST_BARS,

@@ -35,6 +35,14 @@ def clock_time(at: float) -> str:
     return time.strftime("%H:%M:%S", time.localtime(at))
 
 
+def utc_time(at: float) -> str:
+    """A Unix time with its day, the same wherever it is read; ``unknown`` where no calendar has it."""
+    try:
+        return datetime.fromtimestamp(at, timezone.utc).strftime("%Y-%m-%d %H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):
+        return "unknown"
+
+
 def duration(seconds: float) -> str:
     """``5.4 s``, ``1 min 34 s``, ``2 h 05 min``."""
     if seconds < 60:

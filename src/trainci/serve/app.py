@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import datetime, timezone
 from functools import cache
 from importlib import resources
 
@@ -21,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trainci.errors import TrainciError
 from trainci.reports.page import style
-from trainci.reports.words import duration
+from trainci.reports.words import duration, utc_time
 from trainci.serve import guard, logs, views
 from trainci.serve.views import Context, Source
 from trainci.text import printable
@@ -146,7 +145,7 @@ def _environment() -> jinja2.Environment:
         finalize=_shown,
     )
     environment.filters.update(
-        urlencode=views.query, at=_at, duration=duration, log_link=lambda name, run: views.log_link(run, name)
+        urlencode=views.query, at=utc_time, duration=duration, log_link=lambda name, run: views.log_link(run, name)
     )
     return environment
 
@@ -156,13 +155,6 @@ def _shown(value: object) -> object:
     if isinstance(value, str) and not hasattr(value, "__html__"):
         return "\n".join(map(printable, value.split("\n")))
     return value
-
-
-def _at(at: float) -> str:
-    try:
-        return datetime.fromtimestamp(at, timezone.utc).strftime("%Y-%m-%d %H:%M:%SZ")
-    except (ValueError, OverflowError, OSError):
-        return "unknown"
 
 
 def _log(request: Request, source: Source) -> Context:
