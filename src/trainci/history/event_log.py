@@ -10,7 +10,7 @@ from pathlib import Path
 from trainci.host.files import open_plain
 from trainci.model import events
 from trainci.model.event_lines import read_event, write_event
-from trainci.paths import RunPaths
+from trainci.paths import RunPaths, StatePaths
 
 # A line of another program's would have to fit into memory.
 _LONGEST_LINE = 1 << 24
@@ -81,6 +81,15 @@ def read_events(file: Path) -> Iterator[events.Control]:
                 yield read_event(line)
             except ValueError:
                 continue
+
+
+def may_live(state: StatePaths, run_id: str) -> bool:
+    """Whether a run that the history knows goes on.
+
+    In a history that several hosts share, nobody knows that it does not where its files are another host's.
+    """
+    paths = RunPaths(state, run_id)
+    return is_alive(paths.events) or bool(state.url and not paths.directory.is_dir())
 
 
 def is_alive(file: Path) -> bool:

@@ -6,14 +6,15 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 from trainci.errors import UsageError
-from trainci.history.event_log import is_alive
+from trainci.history.event_log import may_live
 from trainci.history.schema import MIGRATIONS, in_postgres
 from trainci.history.sql import SqlStore
 from trainci.history.store import StoreBusy, StoreError
-from trainci.paths import RunPaths, StatePaths
+from trainci.paths import StatePaths
 
 try:
     import psycopg
@@ -34,14 +35,9 @@ def postgres_store(state: StatePaths) -> PostgresStore:
     """
     shown = re.sub(r"//[^/@]*@", "//", state.url.partition("?")[0])
     try:
-        return PostgresStore(state.url, shown, lambda run_id: _may_live(RunPaths(state, run_id)))
+        return PostgresStore(state.url, shown, partial(may_live, state))
     except psycopg.Error as error:
         raise _error(shown, error) from None
-
-
-def _may_live(paths: RunPaths) -> bool:
-    """Whether a run goes on: of another host's, whose files are not here, nobody knows that it does not."""
-    return is_alive(paths.events) or not paths.directory.is_dir()
 
 
 def _error(place: str, error: Exception) -> StoreError:

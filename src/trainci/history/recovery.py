@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trainci.history import metric_files
-from trainci.history.event_log import is_alive, read_events
+from trainci.history.event_log import may_live, read_events
 from trainci.history.recorder import Recorder
 from trainci.history.store import CutOff, Store
 from trainci.model import events
@@ -22,9 +22,7 @@ def take_cut_off(store: Store, state: StatePaths, own: str) -> list[CutOff]:
     """
     found: list[CutOff] = []
     for run_id in dict.fromkeys([*store.unended_runs(), *_missed(store, state)]):
-        paths = RunPaths(state, run_id)
-        # Of a shared history, the runs of other hosts are theirs.
-        if run_id == own or is_alive(paths.events) or (state.url and not paths.directory.is_dir()):
+        if run_id == own or may_live(state, run_id):
             continue
         if _enter(store, state, run_id):
             continue

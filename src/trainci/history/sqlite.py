@@ -11,14 +11,15 @@ import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from trainci.history.event_log import is_alive
+from trainci.history.event_log import may_live
 from trainci.history.schema import MIGRATIONS
 from trainci.history.sql import SqlStore
 from trainci.history.store import StoreBroken, StoreBusy, StoreError
-from trainci.paths import RunPaths, StatePaths
+from trainci.paths import StatePaths
 
 # How many seconds to wait for another process, which has no business there for longer than a moment.
 _PATIENCE = 1.0
@@ -68,7 +69,7 @@ def sqlite_store(state: StatePaths) -> SqliteStore:
     identity = _identity(state.history)
     try:
         state.create()
-        return SqliteStore(state.history, lambda run_id: is_alive(RunPaths(state, run_id).events))
+        return SqliteStore(state.history, partial(may_live, state))
     except (sqlite3.Error, OSError) as error:
         raise _store_error(state.history, identity, error) from None
 
