@@ -12,7 +12,7 @@ from trainci.answers.form import text_of
 from trainci.answers.values import History, PastResult, TestSummary
 from trainci.commands.completion import complete_tests
 from trainci.errors import EXIT_OK
-from trainci.history import open_existing, open_store, store, transfer
+from trainci.history import existing_store, open_store, store, transfer
 from trainci.history.summary import summary
 from trainci.reports.words import known_duration
 from trainci.repository import open_repository
@@ -41,12 +41,8 @@ def command(ids: tuple[str, ...], last: int, as_json: bool, to: TextIO | None, s
         with closing(open_store(open_repository().state)) as opened_store:
             _transfer(opened_store, to, source)
         return EXIT_OK
-    opened = open_existing(open_repository().state)
-    if opened is None:
-        answer = History((), ())
-    else:
-        with closing(opened):
-            answer = _answer(opened, ids, last)
+    with existing_store(open_repository().state) as opened:
+        answer = _answer(opened, ids, last) if opened else History((), ())
     click.echo(text_of(answer) if as_json else "\n".join(_lines(answer, ids)))
     return EXIT_OK
 

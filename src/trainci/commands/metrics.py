@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import closing, nullcontext
-
 import click
 
 from trainci.answers.form import number, text_of
 from trainci.answers.values import MetricOfTest, Metrics, MetricsOfTest
 from trainci.commands.completion import complete_tests
-from trainci.history import open_existing
+from trainci.history import existing_store
 from trainci.history.store import Recorded, Store
 from trainci.repository import open_repository
 from trainci.text import columns, printable
@@ -25,8 +23,7 @@ def command(ids: tuple[str, ...], as_json: bool) -> int:
 
     A test records with trainci.testing.record_metric; TEST_ID is as `trainci list` shows it.
     """
-    history = open_existing(open_repository().state)
-    with closing(history) if history else nullcontext():
+    with existing_store(open_repository().state) as history:
         answer = Metrics(tuple(_of_test(history, test_id) for test_id in ids))
     click.echo(text_of(answer) if as_json else "\n".join(_lines(answer)))
     return 0

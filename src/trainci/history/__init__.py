@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 
 from trainci.history import sqlite
 from trainci.history.store import Past, Store, StoreBroken, StoreError
@@ -36,12 +36,17 @@ def open_store(state: StatePaths) -> Store:
     return STORES[state.url.partition(":")[0]](state)
 
 
-def open_existing(state: StatePaths) -> Store | None:
-    """The history of a repository, None while there is none.
+@contextmanager
+def existing_store(state: StatePaths) -> Iterator[Store | None]:
+    """The history of a repository while it is looked at, None where there is none; none is made.
 
     :raises StoreError: as ``open_store``.
     """
-    return open_store(state) if state.url or state.history.exists() else None
+    if not (state.url or state.history.exists()):
+        yield None
+        return
+    with closing(open_store(state)) as store:
+        yield store
 
 
 def known_past(state: StatePaths, test_ids: Iterable[str]) -> dict[str, Past]:
@@ -49,11 +54,8 @@ def known_past(state: StatePaths, test_ids: Iterable[str]) -> dict[str, Past]:
 
     :raises StoreError: as ``open_store``.
     """
-    opened = open_existing(state)
-    if opened is None:
-        return {}
-    with closing(opened) as store:
-        return store.past(test_ids)
+    with existing_store(state) as store:
+        return store.past(test_ids) if store else {}
 
 
 def past(state: StatePaths, test_ids: Iterable[str], say: Callable[[str], object]) -> dict[str, Past]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,10 @@ from markupsafe import Markup
 from trainci.answers.gpus import Status
 from trainci.answers.values import PastResult
 from trainci.errors import TrainciError, UsageError
-from trainci.history import open_existing
+from trainci.history import existing_store
 from trainci.history.event_log import is_alive, read_events
 from trainci.history.runs import Told, metrics_of, read_run
 from trainci.history.samples import read_samples
-from trainci.history.store import Store
 from trainci.history.summary import summary
 from trainci.model import events
 from trainci.paths import EVENTS, StatePaths
@@ -65,7 +63,7 @@ def now(source: Source) -> Context:
         status = source.devices()
     except TrainciError as error:
         status, fault = Status((), ()), str(error)
-    with _history(source) as history:
+    with existing_store(source.state) as history:
         begun = history.unended_runs()[-_MOST_GOING_ON:] if history else []
     going = [_going_on(source.state.runs / run) for run in reversed(begun) if _is_alive(source, run)]
     return {"live": True, "runs": going, "status": status, "fault": fault, "now": time.time()}
@@ -73,7 +71,7 @@ def now(source: Source) -> Context:
 
 def runs(source: Source, before: float) -> Context:
     """The last runs that began before a time."""
-    with _history(source) as history:
+    with existing_store(source.state) as history:
         found = history.runs(_RUNS, before) if history else []
     return {"runs": found, "older": found[-1].started_at if len(found) == _RUNS else None}
 
@@ -87,7 +85,7 @@ def run(source: Source, run_id: str) -> Context:
     if _FOLDER.fullmatch(run_id) and (folder / EVENTS).is_file():
         told = read_run(folder)
         return {**_report(told, is_alive(folder / EVENTS)), "kept": True}
-    with _history(source) as history:
+    with existing_store(source.state) as history:
         known = history.run(run_id) if history else None
         if history is None or known is None:
             raise NotThere("There is no such run.")
@@ -99,7 +97,7 @@ def test(source: Source, test_id: str) -> Context:
 
     :raises NotThere: it has none.
     """
-    with _history(source) as history:
+    with existing_store(source.state) as history:
         results = history.results(test_id, _RESULTS) if history else []
         if history is None or not results:
             raise NotThere("Nothing is known of such a test.")
@@ -115,7 +113,7 @@ def test(source: Source, test_id: str) -> Context:
 
 def tests(source: Source) -> Context:
     """The slowest and the flakiest tests of the last runs."""
-    with _history(source) as history:
+    with existing_store(source.state) as history:
         results = history.results_of_runs(_LOOKED_BACK) if history else []
     of_test: dict[str, list[PastResult]] = {}
     for result in results:
@@ -132,7 +130,7 @@ def grid(source: Source, suite: str) -> Context:
 
     :raises NotThere: there is no such suite.
     """
-    with _history(source) as history:
+    with existing_store(source.state) as history:
         of_runs = history.runs(_LOOKED_BACK, float("inf")) if history else []
         results = history.results_of_runs(_LOOKED_BACK) if history else []
     if not suite:
@@ -221,13 +219,3 @@ def log_link(run_id: str, name: str) -> str:
 def query(asked: Mapping[str, str]) -> str:
     """What follows the question mark of an address, whatever bytes a name has."""
     return urlencode(asked, errors="surrogateescape")
-
-
-@contextmanager
-def _history(source: Source) -> Iterator[Store | None]:
-    opened = open_existing(source.state)
-    if opened is None:
-        yield None
-        return
-    with closing(opened):
-        yield opened

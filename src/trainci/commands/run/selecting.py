@@ -9,7 +9,7 @@ import click
 from trainci.commands.run.options import Options
 from trainci.errors import UsageError
 from trainci.github import actions as github
-from trainci.history import open_existing
+from trainci.history import known_past
 from trainci.model.project import Suite
 from trainci.model.run import Outcome
 from trainci.model.selection import Selection
@@ -54,8 +54,7 @@ def select(repository: Repository, options: Options) -> Selection:
 def _not_passed(repository: Repository, selected: Selection) -> set[str]:
     """Those that did not pass when they ran last, and those of which no run is known."""
     ids = [*(item.test.id for item in selected.tests), *(refused.test_id for refused in selected.refused)]
-    history = open_existing(repository.state)
-    past = history.past(ids) if history else {}
+    past = known_past(repository.state, ids)
     return set(ids) - {test_id for test_id, known in past.items() if known.outcome in _FINE}
 
 
