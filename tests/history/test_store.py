@@ -221,6 +221,19 @@ def test_the_last_runs_are_told_with_what_became_of_their_tests(begun):
     assert begun.run("run-2") == last and begun.run("run-3") is None
 
 
+def test_to_list_many_runs_asks_the_database_no_more_often_than_to_list_two(begun, monkeypatch):
+    """Of a database elsewhere each question takes its way there and back."""
+    for number in range(2, 40):
+        begun.begin_run(f"run-{number}", "c0ffee", "no GPU", float(number))
+        begun.keep_verdict(f"run-{number}", "a.py", Verdict(Outcome.PASSED, "why"), float(number))
+    asked, execute = [], begun.execute
+    monkeypatch.setattr(begun, "execute", lambda *statement: asked.append(statement) or execute(*statement))
+    assert len(begun.runs(2, math.inf)) == 2
+    of_two = len(asked)
+    assert [run.outcomes for run in begun.runs(39, math.inf)] == [{"passed": 1}] * 38 + [{}]
+    assert len(asked) == 2 * of_two
+
+
 def test_results_of_one_run_and_of_the_last_runs_say_the_same_as_those_of_a_test(begun):
     write_attempt(begun, KEY, 3.0)
     begun.keep_verdict("run-1", "a.py", Verdict(Outcome.PASSED, "why"), 13.0)

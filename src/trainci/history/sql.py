@@ -221,15 +221,24 @@ class SqlStore(ABC):
         rows = self.execute(
             f"SELECT id, commit_id, host, devices, started, ended, exit_code, cut_off FROM runs {which}", parameters
         )
+        outcomes = self._outcomes([row[0] for row in rows])
         return [
-            PastRun(run, commit, host, devices, started, ended, code, bool(cut), self._outcomes(run))
+            PastRun(run, commit, host, devices, started, ended, code, bool(cut), outcomes[run])
             for run, commit, host, devices, started, ended, code, cut in rows
         ]
 
-    def _outcomes(self, run_id: str) -> dict[str, int]:
-        return dict(
-            self.execute("SELECT outcome, count(*) FROM verdicts WHERE run_id = ? GROUP BY outcome", (run_id,))
+    def _outcomes(self, run_ids: Sequence[str]) -> dict[str, dict[str, int]]:
+        found: dict[str, dict[str, int]] = {run_id: {} for run_id in run_ids}
+        if not found:
+            return found
+        rows = self.execute(
+            f"SELECT run_id, outcome, count(*) FROM verdicts WHERE run_id IN ({', '.join('?' for _ in run_ids)})"
+            " GROUP BY run_id, outcome",
+            run_ids,
         )
+        for run_id, outcome, count in rows:
+            found[run_id][outcome] = count
+        return found
 
     @_answered
     def unknown_runs(self, run_ids: Iterable[str]) -> list[str]:
