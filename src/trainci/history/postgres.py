@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
@@ -72,8 +72,13 @@ class PostgresStore(SqlStore):
 
     def execute(self, statement: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """See SqlStore."""
-        done = self._db.execute(statement.replace("?", "%s").encode(), [_stored(value) for value in parameters])
+        done = self._db.execute(_in_its_words(statement), [_stored(value) for value in parameters])
         return done.fetchall() if done.description else []
+
+    def execute_each(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
+        """See SqlStore. All are sent before an answer is waited for."""
+        with self._db.cursor() as cursor:
+            cursor.executemany(_in_its_words(statement), ([_stored(value) for value in row] for row in rows))
 
     def all_or_nothing(self) -> AbstractContextManager[object]:
         """See SqlStore."""
@@ -108,6 +113,10 @@ class PostgresStore(SqlStore):
                 self._db.execute(in_postgres(script).encode())
             self._db.execute("DELETE FROM version")
             self._db.execute("INSERT INTO version VALUES (%s)", (len(MIGRATIONS),))
+
+
+def _in_its_words(statement: str) -> bytes:
+    return statement.replace("?", "%s").encode()
 
 
 def _stored(value: object) -> object:

@@ -50,6 +50,10 @@ class SqlStore(ABC):
         """The rows of one statement, its parameters marked with ``?``."""
 
     @abstractmethod
+    def execute_each(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
+        """One statement that answers nothing, with the parameters of each row."""
+
+    @abstractmethod
     def all_or_nothing(self) -> AbstractContextManager[object]:
         """All statements of the block, or none of them."""
 
@@ -119,12 +123,10 @@ class SqlStore(ABC):
         """See Store."""
         with self.all_or_nothing():
             self.execute(f"DELETE FROM metrics {_WHICH}", attempt)
-            for metric in metrics:
-                self.execute(
-                    "INSERT INTO metrics (run_id, test_id, number, name, value, step, at)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    (*attempt, metric.name, metric.value, metric.step, metric.at),
-                )
+            self.execute_each(
+                "INSERT INTO metrics (run_id, test_id, number, name, value, step, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                ((*attempt, metric.name, metric.value, metric.step, metric.at) for metric in metrics),
+            )
 
     @_answered
     def keep_verdict(self, run_id: str, test_id: str, verdict: Verdict, at: float) -> None:

@@ -10,7 +10,7 @@ import contextlib
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -99,6 +99,10 @@ class SqliteStore(SqlStore):
     def execute(self, statement: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """See SqlStore."""
         return self._db.execute(statement, tuple(map(_stored, parameters))).fetchall()
+
+    def execute_each(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
+        """See SqlStore."""
+        self._db.executemany(statement, (tuple(map(_stored, row)) for row in rows))
 
     @contextlib.contextmanager
     def all_or_nothing(self) -> Iterator[None]:
