@@ -10,6 +10,7 @@ import pytest
 import run_events
 
 from trainci.errors import UsageError
+from trainci.history import runs
 from trainci.history.event_log import EventLog
 from trainci.history.runs import find_run, read_run, run_of
 from trainci.model import events
@@ -70,6 +71,27 @@ def test_a_run_whose_runner_was_killed_says_what_was_cut_off(tmp_path: Path) -> 
         ("c.py", Outcome.INTERRUPTED),
     ]
     assert (run.exit_code, run.ended_at) == (130, 7.0)
+
+
+def test_a_run_that_ends_while_it_is_read_is_not_called_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = RunPaths(StatePaths(tmp_path), "r")
+    log = EventLog(paths, print)
+    log(events.RunStarted(0.0, "r", "c", "no GPU", (events.Planned("a.py", 1, ""),)))
+    log(events.Queued(1.0, "a.py", 1, "a.log", 1))
+    real = runs.read_events
+
+    def read_before_it_ends(file: Path) -> list[events.Control]:
+        told = list(real(file))
+        log(events.Concluded(2.0, "a.py", 1, run_events.VERDICT))
+        log(events.RunEnded(3.0, 0))
+        log.close()
+        return told
+
+    monkeypatch.setattr(runs, "read_events", read_before_it_ends)
+    (result,) = read_run(paths.directory).run.results
+    assert result.verdict.sentence == "it still runs"
 
 
 def test_a_run_that_was_cut_off_before_its_first_test_is_not_green(tmp_path: Path) -> None:

@@ -27,12 +27,16 @@ _NOT_STARTED = Verdict(Outcome.SKIPPED, "not started: the run ended before")
 
 @dataclass(frozen=True)
 class Told:
-    """What a run left in ``folder``: itself, and the events that tell of it; its logs are relative to ``root``."""
+    """What a run left in ``folder``: itself, and the events that tell of it; its logs are relative to ``root``.
+
+    ``alive``: its runner lived when they were read, and there may be more.
+    """
 
     run: Run
     events: tuple[events.Control, ...]
     root: Path
     folder: Path
+    alive: bool
 
 
 def find_run(state: StatePaths, name: str) -> Path:
@@ -66,13 +70,15 @@ def read_run(folder: Path) -> Told:
 
     :raises UsageError: what is there is no run's.
     """
+    # Asked first: of a run that ends meanwhile everything is read, and it is not called cut off.
+    alive = is_alive(folder / EVENTS)
     told = tuple(read_events(folder / EVENTS))
     if not (told and isinstance(told[0], events.RunStarted)):
         raise UsageError(f"{folder / EVENTS}: these are not the events of a run that this trainci knows.")
     if not _RUN_ID.fullmatch(told[0].run_id):
         raise UsageError(f"{folder / EVENTS}: {told[0].run_id!a} is no id of a run.")
     root, told = _beside(folder.resolve(), told)
-    return Told(run_of(told, is_alive(folder / EVENTS)), told, root, folder)
+    return Told(run_of(told, alive), told, root, folder, alive)
 
 
 def metrics_of(told: Told) -> dict[str, list[Metric]]:

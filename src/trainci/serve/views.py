@@ -83,8 +83,7 @@ def run(source: Source, run_id: str) -> Context:
     """
     folder = source.state.runs / run_id
     if _FOLDER.fullmatch(run_id) and (folder / EVENTS).is_file():
-        told = read_run(folder)
-        return {**_report(told, is_alive(folder / EVENTS)), "kept": True}
+        return {**_report(read_run(folder)), "kept": True}
     with existing_store(source.state) as history:
         known = history.run(run_id) if history else None
         if history is None or known is None:
@@ -151,9 +150,10 @@ def log(source: Source, run_id: str, name: str, start: int | None) -> Context:
 
     :raises NotThere: there is no such log.
     """
+    # Asked first: what is written before the runner ends is shown, or the page is renewed once more.
+    live = start is None and _is_alive(source, run_id)
     file, size = log_file(source, run_id, name)
     found = logs.part(file, size, start)
-    live = start is None and is_alive(file.with_name(EVENTS))
     back = max(0, found.start - logs.SHOWN) if found.start else None
     return {"run_id": run_id, "name": name, "part": found, "live": live, "back": back}
 
@@ -170,21 +170,20 @@ def log_file(source: Source, run_id: str, name: str) -> tuple[Path, int]:
     return file, size
 
 
-def _report(told: Told, alive: bool) -> Context:
+def _report(told: Told) -> Context:
     concluded = {event.test_id for event in told.events if isinstance(event, events.Concluded)}
     whole = told.run
     done = replace(whole, results=tuple(result for result in whole.results if result.test_id in concluded))
-    seen = done if alive else whole
     context = shown(
-        seen,
+        done if told.alive else whole,
         slices(told.events),
         told.root,
         metrics_of(told),
         lambda file: log_link(whole.id, file.name) if file.is_file() else "",
         tuple(read_samples(told.folder)),
     )
-    context["live"] = alive
-    if alive:
+    context["live"] = told.alive
+    if told.alive:
         headline = f"{len(done.results)} of {len(whole.results)} tests are done"
         context["title"] = f"{headline}, {len(red(done))} red" if red(done) else headline
         context["going"] = _going(told.events)
