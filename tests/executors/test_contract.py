@@ -17,9 +17,9 @@ import pytest
 
 from trainci.commands import run
 from trainci.errors import UsageError
-from trainci.executors import DEFAULT, EXECUTORS
 from trainci.executors.account import ending_of
 from trainci.executors.base import Executor, Job, Wanted
+from trainci.executors.by_name import DEFAULT, EXECUTORS
 from trainci.executors.fake import FakeExecutor, Scripted
 from trainci.executors.local import LocalExecutor
 from trainci.host.devices import virtual_devices

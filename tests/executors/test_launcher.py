@@ -134,3 +134,11 @@ def test_a_test_is_not_told_the_files_by_which_a_step_speaks_to_github(repositor
     assert done.returncode == 0, done.stdout + done.stderr
     assert "told: ['GITHUB_SHA']" in done.stdout
     assert "passed" in (tmp_path / "GITHUB_STEP_SUMMARY").read_text(), "trainci itself speaks to it"
+
+
+@pytest.mark.parametrize("module", ["launcher", "node"])
+def test_what_starts_leases_imports_no_executor(module):
+    name = f"trainci.executors.{module}"
+    loaded = f"import sys, {name}; print(*(each for each in sys.modules if each.startswith('trainci.executors')))"
+    done = subprocess.run([sys.executable, "-I", "-c", loaded], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["trainci.executors", name]

@@ -1,18 +1,4 @@
-"""What starts a test and ends all of it. ``base`` says what an executor promises; here they are by name."""
+"""What starts a test and ends all of it. ``base`` says what an executor promises, ``by_name`` which there are.
 
-from __future__ import annotations
-
-from collections.abc import Callable, Mapping
-
-from trainci.executors.base import Executor, Wanted
-from trainci.executors.local import local_executor
-from trainci.executors.ray import ray_executor
-from trainci.executors.slurm import slurm_executor
-
-# One that imports a library of its own does so when it is called.
-EXECUTORS: Mapping[str, Callable[[Wanted], Executor]] = {
-    "local": local_executor,
-    "ray": ray_executor,
-    "slurm": slurm_executor,
-}
-DEFAULT = "local"
+Nothing is imported here: each process that starts leases, and each node of an engine's job, would pay for it.
+"""

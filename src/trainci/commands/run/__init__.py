@@ -23,8 +23,8 @@ from trainci.commands.run.secret_values import secret_values, short_secrets, wit
 from trainci.commands.run.selecting import select
 from trainci.commands.run.state import make_room, tidy
 from trainci.errors import EXIT_OK, UsageError
-from trainci.executors import DEFAULT, EXECUTORS
 from trainci.executors.base import Executor, Wanted
+from trainci.executors.by_name import DEFAULT, EXECUTORS
 from trainci.history import past
 from trainci.history.store import Past
 from trainci.interpreter import is_missing

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from trainci.commands.completion import complete_tests
-from trainci.executors import DEFAULT, EXECUTORS
+from trainci.executors.by_name import DEFAULT, EXECUTORS
 
 
 @dataclass(frozen=True)
