@@ -141,4 +141,5 @@ def test_what_starts_leases_imports_no_executor(module):
     name = f"trainci.executors.{module}"
     loaded = f"import sys, {name}; print(*(each for each in sys.modules if each.startswith('trainci.executors')))"
     done = subprocess.run([sys.executable, "-I", "-c", loaded], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["trainci.executors", name]
+    assert not {"base", "local", "ray", "slurm"} & {each.rpartition(".")[2] for each in done.stdout.split()}
+    assert name in done.stdout.split()

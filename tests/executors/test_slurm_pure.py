@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import re
@@ -225,3 +226,20 @@ class Nobody:
 
     def has_room(self):
         return True
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("PYTHONOPTIMIZE", "1"), ("MAKEFLAGS", "i"), ("PYTEST_ADDOPTS", "--co"), ("GITHUB_OUTPUT", "o")],
+)
+def test_what_hides_failures_or_is_a_steps_own_is_not_passed_on_to_a_node(tmp_path, monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    monkeypatch.setenv("KEPT", "yes")
+    job = Job(Test("a", framework="pytest"), 1, tmp_path / "a.log")
+    attempt = Attempt(job, print, Nobody())
+    with open_log(job.log) as log:
+        attempt.prepare([], tmp_path, log)
+    told = json.loads((attempt.directory / "job.json").read_text())
+    assert told["inherited"]["KEPT"] == "yes"
+    assert name not in told["inherited"]
+    assert value not in told["variables"].get(name, "").split()

@@ -16,7 +16,7 @@ from pathlib import Path
 from trainci.executors import words
 from trainci.executors.account import Account
 from trainci.executors.base import Emit, Job, Show
-from trainci.github.actions import FILE_VARIABLES
+from trainci.executors.inherited import inherited
 from trainci.host.files import open_plain
 from trainci.model.run import Cause, Ending, Phase
 
@@ -113,14 +113,10 @@ class Attempt:
         :raises OSError: it cannot be written.
         """
         self.directory.mkdir(mode=0o700, parents=True)
-        inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if name not in FILE_VARIABLES and not name.startswith(_OF_THIS_HOST)
-        }
+        ours = inherited(os.environ)
         told = {
             "arguments": arguments,
-            "inherited": inherited,
+            "inherited": {name: ours[name] for name in ours if not name.startswith(_OF_THIS_HOST)},
             "variables": words.variables(self.job, root),
             "nodes": self.job.num_nodes,
         }

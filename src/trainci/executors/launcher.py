@@ -22,9 +22,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from trainci.catalog.always_green import hidden_by
 from trainci.errors import EXIT_MACHINE
-from trainci.github.actions import FILE_VARIABLES
+from trainci.executors.inherited import inherited
 
 _BOOT = (
     "import json, sys; sys.path += json.loads(sys.argv[1]); "
@@ -64,13 +63,7 @@ class Launcher:
                 [sys.executable, "-I", "-c", _BOOT, json.dumps(_paths()), str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                # What a test is not told, it does not write into by mistake, or in the name of this step; and what
-                # would hide its failures is none of its own.
-                env={
-                    name: value
-                    for name, value in os.environ.items()
-                    if name not in FILE_VARIABLES and not hidden_by(name, value)
-                },
+                env=inherited(os.environ),
                 pass_fds=(theirs.fileno(),),
                 # Its own session, so that a ^C at the terminal reaches only the runner, which then ends the tests.
                 start_new_session=True,

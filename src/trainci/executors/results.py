@@ -19,6 +19,7 @@ from pathlib import Path
 
 from trainci import probe
 from trainci.executors.base import Job
+from trainci.executors.inherited import inherited
 from trainci.framework_ends import UnittestEnd, pytest_end, unittest_end
 from trainci.host import files
 from trainci.items import LARGEST_FILE, BrokenResults, read_junit
@@ -70,7 +71,7 @@ def variables(job: Job) -> dict[str, str]:
 def _told(framework: str, env: Iterable[tuple[str, str]], path: Path) -> dict[str, str]:
     if framework != "pytest":
         return {}
-    before = dict(env).get("PYTEST_ADDOPTS", os.environ.get("PYTEST_ADDOPTS", ""))
+    before = dict(env).get("PYTEST_ADDOPTS", inherited(os.environ).get("PYTEST_ADDOPTS", ""))
     return {"PYTEST_ADDOPTS": f"{before} {shlex.join(_options(path))}".strip()}
 
 
