@@ -198,7 +198,8 @@ def mask_metrics(job: Job, mask: Callable[[str], str]) -> None:
     """Take secrets out of what ``job`` recorded of itself: it wrote that past us, and it stays beside its log."""
     path = RunPaths.metrics(job.log)
     try:
-        data = _read(path, _LARGEST_METRICS, keep=True).decode("utf-8", "surrogateescape")
+        with files.open_plain(path) as file:
+            data = file.read(_LARGEST_METRICS).decode("utf-8", "surrogateescape")
         if (masked := mask(data)) != data:
             files.replace(path, masked.encode("utf-8", "surrogateescape"))
     except OSError:
@@ -207,12 +208,10 @@ def mask_metrics(job: Job, mask: Callable[[str], str]) -> None:
             path.unlink()
 
 
-def _read(path: Path, most: int, *, keep: bool = False) -> bytes:
+def _read(path: Path, most: int) -> bytes:
     """Up to ``most`` bytes of a file, which is then removed: its content goes on in the run's reports."""
     with files.open_plain(path) as file:
         data = file.read(most)
-    if keep:
-        return data
     with contextlib.suppress(OSError):
         path.unlink()
     return data
