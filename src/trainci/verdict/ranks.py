@@ -6,7 +6,7 @@ states of collectives do not: gloo leaves all of them as they were scheduled.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from trainci.model.look import Group, Look, Operation, ProcessLook
@@ -45,7 +45,9 @@ def by_groups(look: Look) -> str:
     stuck = {rank for wait in waits for rank in wait.waiting}
     for wait in waits:
         if culprits := [rank for rank in wait.missing if rank not in stuck]:
-            return _never_reached(wait, culprits, look)
+            # Who uses torch.distributed and cannot say which rank it is: something holds its interpreter.
+            mute = [each for each in look.processes if each.mute and each.rank is None]
+            return _never_reached(wait, culprits, ranks, mute)
     for wait in waits:
         if set(wait.missing) <= set(wait.waiting):
             return _all_there(wait, ranks)
@@ -75,18 +77,17 @@ def _last(group: Group) -> int:
     return group.last.number if group.last else 0
 
 
-def _never_reached(wait: _Wait, culprits: list[int], look: Look) -> str:
-    known = {each.rank: each for each in look.processes if each.rank is not None}
-    # A process that uses torch.distributed and cannot say which rank it is: something holds its interpreter.
-    mute = [each for each in look.processes if each.mute and each.rank is None]
+def _never_reached(
+    wait: _Wait, culprits: list[int], ranks: Mapping[int, ProcessLook], mute: list[ProcessLook]
+) -> str:
     said = []
     for rank in culprits[:_MOST_NAMED]:
-        each = known.get(rank) or (mute[0] if len(mute) == 1 else None)
+        each = ranks.get(rank) or (mute[0] if len(mute) == 1 else None)
         what = f"rank {rank} of {wait.size} never reached {_shown(wait.front)}"
         said.append(f"{what}; it is {named_place(each)}" if each else f"{what}; its process has ended")
     if len(culprits) > _MOST_NAMED:
         said.append(f"and {len(culprits) - _MOST_NAMED} more")
-    return f"{'; '.join(said)}; {_words(wait.waiters)} for {'it' if len(culprits) == 1 else 'them'}"
+    return f"{'; '.join(said)}; {ranks_wait(wait.waiters)} for {'it' if len(culprits) == 1 else 'them'}"
 
 
 def _all_there(wait: _Wait, ranks: Mapping[int, ProcessLook]) -> str:
@@ -102,7 +103,7 @@ def _all_there(wait: _Wait, ranks: Mapping[int, ProcessLook]) -> str:
         ]
         return f"the ranks do not do the same: {'; '.join(said)}"
     place = named_place(ranks[wait.waiters[0]])
-    return f"every rank waits in {_shown(wait.front)}, which does not end; {_words(wait.waiters)}, {place}"
+    return f"every rank waits in {_shown(wait.front)}, which does not end; {ranks_wait(wait.waiters)}, {place}"
 
 
 def _of(operation: Operation, sizes: set[str]) -> str:
@@ -112,13 +113,14 @@ def _of(operation: Operation, sizes: set[str]) -> str:
 def _waits_for(wait: _Wait, ranks: Mapping[int, ProcessLook]) -> str:
     where = named_place(ranks[wait.waiters[0]])
     others = listed([str(rank) for rank in wait.missing], 8)
-    return f"{_words(wait.waiters)} in {_shown(wait.front)} of group {wait.group} for rank {others}, {where}"
+    return f"{ranks_wait(wait.waiters)} in {_shown(wait.front)} of group {wait.group} for rank {others}, {where}"
 
 
 def _shown(operation: Operation) -> str:
     return f"{operation.name} #{operation.number}"
 
 
-def _words(ranks: tuple[int, ...]) -> str:
+def ranks_wait(ranks: Sequence[int]) -> str:
+    """``rank 1 waits``, ``ranks 0, 2 wait``."""
     names = listed([str(rank) for rank in ranks], 8)
     return f"rank {names} waits" if len(ranks) == 1 else f"ranks {names} wait"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from trainci.model.look import Look, ProcessLook
-from trainci.text import listed
-from trainci.verdict.ranks import by_groups
+from trainci.verdict.ranks import by_groups, ranks_wait
 from trainci.verdict.stacks import busy_places, named_place, waits_for_another
 
 _MOST_NAMED = 4
@@ -35,8 +34,7 @@ def _by_stacks(look: Look) -> str:
     more = [f"{len(named) - _MOST_NAMED} more"] if len(named) > _MOST_NAMED else []
     waiting = [each.rank for each in asked if each not in named and each.rank is not None]
     if waiting:
-        word = "rank {} waits" if len(waiting) == 1 else "ranks {} wait"
-        more.append(word.format(listed([str(rank) for rank in sorted(waiting)], 8)))
+        more.append(ranks_wait(sorted(waiting)))
     return "; ".join(said + more)
 
 
