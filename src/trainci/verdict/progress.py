@@ -70,11 +70,10 @@ def is_hung(glances: Sequence[Glance], window: float) -> bool:
     last = glances[-1]
     if last.places is None or last.at - silent_since(glances) < window:
         return False
-    looks = [glance for glance in glances if glance.places is not None]
-    within = [glance for glance in looks if glance.at >= last.at - window]
-    asleep = not any(glance.places.ran for glance in within if glance.places is not None)
-    enough = within if asleep else max(within, looks[-_LOOKS:], key=len)
-    places = [glance.places for glance in enough if glance.places is not None]
+    looks = [(glance.at, glance.places) for glance in glances if glance.places is not None]
+    within = [places for at, places in looks if at >= last.at - window]
+    asleep = not any(places.ran for places in within)
+    places = within if asleep else max(within, [places for _, places in looks[-_LOOKS:]], key=len)
     if len(places) < (2 if asleep else _LOOKS) or places[-1].elsewhere(places[-2]):
         return False
     moved = Counter(part for before in places for part in before.elsewhere(places[-1]))
