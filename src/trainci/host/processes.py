@@ -209,9 +209,14 @@ def marked(name: str, part: str, among: Iterable[Process] | None = None, separat
 
 def owner(pid: int) -> int | None:
     """The user who started a process: its real user id, whatever it has become; None where it is gone."""
+    uid = status(pid, "Uid")
+    return int(uid) if uid else None
+
+
+def status(pid: int, name: str) -> str:
+    """The first word that /proc/PID/status says of ``name``; empty where there is none to be read."""
     lines = (read_text(f"/proc/{pid}/status") or "").splitlines()
-    uids = [line.split()[1] for line in lines if line.startswith("Uid:")]
-    return int(uids[0]) if uids else None
+    return next((line.split()[1] for line in lines if line.startswith(f"{name}:")), "")
 
 
 def variable(pid: int, name: str) -> bytes:

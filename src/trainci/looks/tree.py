@@ -78,12 +78,8 @@ def is_service(command: str) -> bool:
 
 def ran(pid: int) -> object:
     """A value that differs once a thread of the process has run; never equal where the kernel does not tell."""
-    found = []
-    with contextlib.suppress(OSError), os.scandir(f"/proc/{pid}/task") as entries:
-        for entry in islice(entries, _MOST_THREADS):
-            # Time on a core, time in its queue, and how many times (Documentation/scheduler/sched-stats.rst).
-            found.append((entry.name, read_text(f"{entry.path}/schedstat") or object()))
-    return tuple(found) or object()
+    # Time on a core, time in its queue, and how many times (Documentation/scheduler/sched-stats.rst).
+    return tuple((task, read_text(f"{task}/schedstat") or object()) for task in _tasks(pid)) or object()
 
 
 def waits_in(pid: int) -> str:
@@ -124,9 +120,7 @@ def _file(descriptor: Path, but: str) -> set[tuple[int, ...]]:
 
 def handles(pid: int, number: int) -> bool:
     """Whether the process catches the signal (proc(5))."""
-    lines = (read_text(f"/proc/{pid}/status") or "").splitlines()
-    caught = next((line.split()[1] for line in lines if line.startswith("SigCgt:")), "0")
-    return bool(int(caught, 16) >> (number - 1) & 1)
+    return bool(int(processes.status(pid, "SigCgt") or "0", 16) >> (number - 1) & 1)
 
 
 def _written_bytes(pid: int) -> int:
