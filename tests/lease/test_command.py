@@ -490,3 +490,41 @@ def test_trainci_lease_takes_the_locks_of_a_pattern_too(host, tmp_path):
 
 def test_gpu_lock_exec_needs_to_be_told_how_many(lock_exec):
     assert lock_exec("--", "true").returncode == 2
+
+
+# Its first argument is what may still be written, below /mnt.
+NO_TEMPORARY_FILES = """
+mount --bind "$1" /mnt
+for folder in /tmp /var/tmp; do
+    mount --bind $folder $folder && mount -o remount,bind,ro $folder || exit 99
+done
+cd /tmp
+shift
+exec "$@"
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts")
+def test_a_command_that_fails_keeps_its_exit_code_where_no_temporary_file_can_be_made(host, tmp_path):
+    if subprocess.run(["unshare", "--mount", "mount", "--bind", tmp_path, "/mnt"], capture_output=True).returncode:
+        pytest.skip("nothing can be mounted here")
+    host.path = Path("/mnt/locks")
+    environment = {name: text for name, text in host.environment.items() if name not in ("TMPDIR", "TEMP", "TMP")}
+    done = subprocess.run(
+        [
+            "unshare",
+            "--mount",
+            "sh",
+            "-c",
+            NO_TEMPORARY_FILES,
+            "sh",
+            tmp_path,
+            *host.command("--", "sh", "-c", "exit 7"),
+        ],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 7, done.stderr
+    assert list((tmp_path / "locks" / "leases").iterdir()) == []

@@ -17,7 +17,6 @@ import os
 import select
 import signal
 import socket
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -64,7 +63,8 @@ def _seen(lease: Lease, by_supervisor: Seen, drift_before: tuple[float, float]) 
     """What was seen while a job ran that failed; what nobody looked at stays unknown."""
     jumped = any(abs(now - before) > _CLOCK_JUMPS_S for now, before in zip(drift(), drift_before, strict=True))
     # Only what is full is told: of a disk that has room now, nobody knows whether it had before.
-    full = any(is_full(path) for path in (os.curdir, tempfile.gettempdir()))
+    # Not tempfile.gettempdir(), which passes over the one that is full, and raises where all are.
+    full = any(is_full(path) for path in (os.curdir, os.environ.get("TMPDIR") or "/tmp"))
     return replace(
         lease.seen(),
         kernel_oom=by_supervisor.kernel_oom,
