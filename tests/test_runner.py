@@ -12,9 +12,9 @@ from trainci.executors.base import Emit, Job, Show
 from trainci.executors.fake import FakeExecutor, Scripted
 from trainci.model import events
 from trainci.model.device import Device, Pool
-from trainci.model.diagnosis import Seen
 from trainci.model.project import Verdicts
 from trainci.model.run import Cause, Ending, Outcome, Phase, Run
+from trainci.model.seen import Seen
 from trainci.model.selection import Refused, Selected, Selection
 from trainci.model.tests import Test
 from trainci.paths import RunPaths, StatePaths

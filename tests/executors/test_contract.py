@@ -26,9 +26,9 @@ from trainci.host.devices import virtual_devices
 from trainci.lease import protocol
 from trainci.model import events
 from trainci.model.device import Pool
-from trainci.model.diagnosis import Seen
 from trainci.model.project import RAY_ADDRESS
 from trainci.model.run import Cause, Ending, Phase
+from trainci.model.seen import Seen
 from trainci.model.tests import Test
 
 DEADLINE = 60.0

@@ -14,7 +14,7 @@ from support import wait_until
 
 from trainci.errors import MachineError
 from trainci.history.samples import SAMPLES, Sampler, read_samples
-from trainci.host import devices
+from trainci.host.devices import usage
 from trainci.model import events
 from trainci.model.look import Sample, Usage
 from trainci.model.run import Phase
@@ -55,7 +55,7 @@ def test_a_driver_that_fails_for_a_while_costs_nothing_but_its_samples(tmp_path:
 
 
 def test_of_virtual_devices_nothing_is_kept(tmp_path: Path) -> None:
-    sampler = Sampler(tmp_path, devices.usage, lambda: 1.0, interval=0.01)
+    sampler = Sampler(tmp_path, usage.usage, lambda: 1.0, interval=0.01)
     sampler(events.Granted(1.0, "a.py", 1, Phase.BOTH, ("cpu-0",)))
     sampler._thread.join(60)
     assert not sampler._thread.is_alive() and not (tmp_path / SAMPLES).exists()
@@ -63,7 +63,7 @@ def test_of_virtual_devices_nothing_is_kept(tmp_path: Path) -> None:
 
 
 def test_a_run_without_devices_starts_no_thread(tmp_path: Path) -> None:
-    sampler = Sampler(tmp_path, devices.usage, lambda: 1.0)
+    sampler = Sampler(tmp_path, usage.usage, lambda: 1.0)
     sampler.close()
     assert sampler._thread.ident is None
 

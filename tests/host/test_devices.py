@@ -12,6 +12,7 @@ import pytest
 from trainci.errors import MachineError, UsageError
 from trainci.host import devices
 from trainci.host.devices import nvidia
+from trainci.host.devices.usage import usage
 from trainci.lease import command
 from trainci.lease.options import parse
 from trainci.model.look import Usage
@@ -150,13 +151,13 @@ def test_questions_of_one_session_open_nvml_once(driver):
 
 
 def test_the_usage_of_gpus_is_told_in_one_opening_and_of_virtual_devices_nothing(driver):
-    assert devices.usage(["cpu-0"]) == ()
+    assert usage(["cpu-0"]) == ()
     assert driver.openings == 0
-    assert devices.usage(["GPU-a", "MIG-1"]) == (Usage("GPU-a", 37, 0), Usage("MIG-1", None, 0))
+    assert usage(["GPU-a", "MIG-1"]) == (Usage("GPU-a", 37, 0), Usage("MIG-1", None, 0))
     assert (driver.openings, driver.users) == (1, 0)
     driver.lost = True
     with pytest.raises(MachineError, match="GPU is lost"):
-        devices.usage(["GPU-a"])
+        usage(["GPU-a"])
 
 
 class Host(Driver):

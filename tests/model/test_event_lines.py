@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainci.model import events
-from trainci.model.diagnosis import Seen
 from trainci.model.event_lines import KINDS, read_event, write_event
 from trainci.model.run import Cause, Ending, Phase
+from trainci.model.seen import Seen
 
 # With what stands for bytes that are no UTF-8, as in a file's name or a log.
 _CHARACTERS = st.characters(exclude_categories=["Cs"]) | st.characters(min_codepoint=0xDC80, max_codepoint=0xDCFF)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from trainci.errors import MachineError
 from trainci.executors.base import Job
-from trainci.host import devices
+from trainci.host.devices.usage import usage
 from trainci.looks import tree
 from trainci.looks.native import with_native_frames
 from trainci.looks.report import lines_of, lines_of_usage
@@ -117,7 +117,7 @@ class Onlooker:
 
     def _usage(self) -> tuple[Usage, ...]:
         try:
-            return devices.usage(self._devices)
+            return usage(self._devices)
         except MachineError:
             return ()
 

@@ -23,9 +23,7 @@ from trainci.lease.store.directory import FULL, Directory, open_directory, open_
 from trainci.lease.store.health import nvml_probe
 from trainci.lease.store.inventory import UNREACHABLE, gpus
 from trainci.lease.store.leases import Running, find, running
-from trainci.lease.store.ledger import cancelled_by
 from trainci.lease.store.records import FOREVER, Request
-from trainci.lease.store.settings import refuse_urgency
 from trainci.lease.supervise.environment import job_variables, pick
 from trainci.lease.supervise.supervisor import ENDING_SIGNALS, Job
 from trainci.lease.supervise.wrapper import Wrapper
@@ -86,6 +84,9 @@ def _lease(program: str, options: Options, least: int, variables: Mapping[str, s
     wanted = 1 if options.count is None else options.count
     directory = open_directory(options.lock_dir, may_be_private=options.virtual is not None or not wanted)
     if options.priority == "high":
+        # Like the ledger below: what few leases need, no other waits for.
+        from trainci.lease.store.settings import refuse_urgency
+
         refuse_urgency(directory)
     outer = _outer(directory) if wanted else None
     devices = _devices(directory, options, outer) if wanted or options.print_only else ()
@@ -127,6 +128,8 @@ def _lease(program: str, options: Options, least: int, variables: Mapping[str, s
         reporter.too_late(options.timeout)
         return EXIT_TOO_LATE
     except StoppedWaiting as stopped:
+        from trainci.lease.store.ledger import cancelled_by
+
         wrapper.dismiss()
         reporter.stopped(cancelled_by(directory, request.id))
         return 128 + (stopped.signal or signal.SIGHUP)

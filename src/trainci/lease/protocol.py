@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from trainci.model.diagnosis import NOTHING_SEEN, Seen
+from trainci.model.seen import NOTHING_SEEN, Seen
 
 COUNT = "--count"
 DEVICES_ALLOWED = "--devices-allowed"

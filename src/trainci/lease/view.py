@@ -15,6 +15,7 @@ from trainci.answers.gpus import DeviceStatus, Holder, Status, Usage, Waiting
 from trainci.errors import MachineError
 from trainci.host import devices as host_devices
 from trainci.host.locks import lock_holder
+from trainci.host.users import user_name
 from trainci.lease.queue import policy
 from trainci.lease.queue.cycle import foreign_devices, is_taken, read_reservations, reservation_of
 from trainci.lease.queue.priority import in_turn
@@ -23,7 +24,6 @@ from trainci.lease.queue.why import why
 from trainci.lease.store import health, outside
 from trainci.lease.store.directory import Directory, locate, open_directory
 from trainci.lease.store.leases import running
-from trainci.lease.store.ledger import user_name
 from trainci.lease.store.records import FOREVER, Record, Request, Reservation
 from trainci.model.device import Device
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from trainci.model.seen import Seen
+
 
 class Blame(enum.Enum):
     """Whose fault it was. The value is the word that reports and the event log use.
@@ -43,30 +45,6 @@ class LogRule:
     within: tuple[str, ...] = ()
     source: str = ""
     example: str = ""
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What was seen of a job's devices and of its host. None is *unknown*, which is not *no*.
-
-    ``kernel_oom``: the kernel ended a process of the job for want of memory (``memory.events`` of its cgroup).
-    ``xid``: the numbers of the Xid errors of its devices. ``foreign_memory``: a process that is not the job's had
-    memory on its devices. ``dirty_handover``: its devices were not clean when it got them.
-    """
-
-    kernel_oom: bool | None = None
-    device_lost: bool | None = None
-    xid: tuple[int, ...] | None = None
-    ecc: bool | None = None
-    foreign_memory: bool | None = None
-    dirty_handover: bool | None = None
-    disk_full: bool | None = None
-    shm_full: bool | None = None
-    clock_jumped: bool | None = None
-    container_restarted: bool | None = None
-
-
-NOTHING_SEEN = Seen()
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from trainci.model.diagnosis import NOTHING_SEEN, Diagnosis, Seen
+from trainci.model.diagnosis import Diagnosis
+from trainci.model.seen import NOTHING_SEEN, Seen
 from trainci.model.tests import Test
 
 

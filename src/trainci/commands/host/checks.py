@@ -17,8 +17,8 @@ from trainci.errors import TrainciError
 from trainci.host import cgroup, devices
 from trainci.host.files import read_text
 from trainci.host.processes import owner, processes
+from trainci.host.users import user_name
 from trainci.lease.store.directory import FORMAT, locate
-from trainci.lease.store.ledger import user_name
 from trainci.lease.store.trust import DEFAULT, PREPARED, refuse_strangers, refuse_unshared
 from trainci.text import counted, listed, printable
 

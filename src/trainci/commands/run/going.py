@@ -15,8 +15,8 @@ from trainci.history import suspected_devices
 from trainci.history.event_log import EventLog, read_events
 from trainci.history.keeper import Keeper
 from trainci.history.samples import Sampler
-from trainci.host import devices
 from trainci.host.clock import steady_time
+from trainci.host.devices.usage import usage
 from trainci.model import events
 from trainci.model.run import Run
 from trainci.paths import RunPaths, StatePaths
@@ -38,7 +38,7 @@ def go(
         if told and isinstance(told[-1], events.RunEnded):
             raise UsageError(f"run {plan.run_id} has ended with exit code {told[-1].exit_code}.")
         keeper = Keeper(state, plan.run_id, painter.note)
-        sampler = Sampler(paths.directory, devices.usage, steady_time)
+        sampler = Sampler(paths.directory, usage, steady_time)
         runner = Runner(plan, executor, paths, (log, keeper, painter, sampler), painter, steady_time)
         runner.resume(told)
         with interrupting(runner, painter), painter:

@@ -12,7 +12,6 @@ from trainci.host.devices.vendor import Heard, Vendor
 from trainci.host.devices.virtual import virtual_devices
 from trainci.host.visible import inherited, visible
 from trainci.model.device import MOST_DEVICES, Device, Pool
-from trainci.model.look import Usage
 from trainci.text import printable
 
 VENDORS: dict[str, Vendor] = {
@@ -100,18 +99,6 @@ def utilization(uuid: str) -> int | None:
     :raises MachineError: the driver fails or does not know the device.
     """
     return _vendor(uuid).utilization(uuid)
-
-
-def usage(uuids: Sequence[str]) -> tuple[Usage, ...]:
-    """How busy each of these devices is, and how much of its memory is in use; virtual ones are left out.
-
-    :raises MachineError: the driver fails or does not know one of them.
-    """
-    known = [(uuid, vendor) for uuid in uuids for vendor in VENDORS.values() if vendor.knows(uuid)]
-    if not known:
-        return ()
-    with session():
-        return tuple(Usage(uuid, vendor.utilization(uuid), vendor.memory_used(uuid)) for uuid, vendor in known)
 
 
 def faults(uuid: str) -> str:

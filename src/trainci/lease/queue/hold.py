@@ -24,7 +24,7 @@ from trainci.lease.store.mutex import Mutex
 from trainci.lease.store.ports import take_block
 from trainci.lease.store.records import Record, Request
 from trainci.model.device import Device
-from trainci.model.diagnosis import NOTHING_SEEN, Seen
+from trainci.model.seen import NOTHING_SEEN, Seen
 
 
 class Lease:

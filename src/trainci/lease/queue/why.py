@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
-from trainci.lease.store.ledger import user_name
+from trainci.host.users import user_name
 from trainci.lease.store.records import FOREVER, Record, Request, Reservation
 from trainci.model.device import Device
 from trainci.text import counted

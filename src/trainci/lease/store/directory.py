@@ -25,10 +25,11 @@ import os
 import stat
 
 from trainci.errors import MachineError, UsageError
+from trainci.host.users import user_name
 from trainci.lease.protocol import LOCK_DIR_VARIABLE
 from trainci.lease.store import trust
 from trainci.lease.store.files import open_regular, overwrite, read_text
-from trainci.lease.store.trust import is_trusted, refuse_strangers, refuse_unshared, user
+from trainci.lease.store.trust import is_trusted, refuse_strangers, refuse_unshared
 
 FORMAT = 3
 # Nobody may remove or replace the files of another user in them.
@@ -193,7 +194,7 @@ class Directory:
 
 def _owner(path: str) -> str:
     try:
-        return user(os.lstat(path).st_uid)
+        return f"user {user_name(os.lstat(path).st_uid)}"
     except OSError:
         return "its owner"
 

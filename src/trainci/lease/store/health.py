@@ -16,11 +16,11 @@ from dataclasses import asdict, dataclass, replace
 from trainci.errors import MachineError
 from trainci.host import devices
 from trainci.host.processes import owner
+from trainci.host.users import user_name
 from trainci.lease.store.directory import Directory
 from trainci.lease.store.files import read_text
-from trainci.lease.store.ledger import user_name
 from trainci.lease.store.records import BROKEN, moment
-from trainci.model.diagnosis import Seen
+from trainci.model.seen import Seen
 from trainci.text import listed, printable
 
 # A driver keeps some memory of an idle GPU for itself (up to about 600 MiB was seen with persistence mode and MPS).

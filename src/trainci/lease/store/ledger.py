@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import pwd
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from trainci.host.users import user_name
 from trainci.lease.store.directory import ALL, Directory
 from trainci.lease.store.files import open_regular
 from trainci.lease.store.records import BROKEN, moment
@@ -75,11 +75,3 @@ def whoever_acts(environment: Mapping[str, str]) -> str:
     name = user_name(os.getuid())
     behind = environment.get("SUDO_USER", "")
     return printable(f"{behind} as {name}" if behind and os.getuid() == 0 else name)
-
-
-def user_name(uid: int) -> str:
-    """What to call a user."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)

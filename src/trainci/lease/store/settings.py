@@ -8,9 +8,9 @@ import os
 from dataclasses import asdict, dataclass
 
 from trainci.errors import UsageError
+from trainci.host.users import user_name
 from trainci.lease.store.directory import OWN, Directory
 from trainci.lease.store.files import open_regular, read, remove
-from trainci.lease.store.ledger import user_name
 from trainci.lease.store.records import BROKEN
 from trainci.text import printable
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import pwd
 import stat
 
 from trainci.errors import UsageError
 from trainci.host.files import read_text
+from trainci.host.users import user_name
 
 # Where the lock directory is: what root has prepared (``trainci host setup``), else what whoever comes first makes.
 PREPARED = "/run/trainci"
@@ -53,9 +53,9 @@ def refuse_strangers(path: str) -> os.stat_result:
     for owned in (link, found):
         if not is_trusted(owned, 0):
             raise UsageError(
-                f"the lock directory {path} belongs to {user(owned.st_uid)}, who could have jobs of others ended: "
-                f"remove it and let root make it (`install -d -m 2770 -g GROUP {path}`; docs/lease.md), or use "
-                "another --lock-dir."
+                f"the lock directory {path} belongs to user {user_name(owned.st_uid)}, who could have jobs of "
+                "others ended: remove it and let root make it "
+                f"(`install -d -m 2770 -g GROUP {path}`; docs/lease.md), or use another --lock-dir."
             )
     if not os.access(path, os.W_OK | os.X_OK):
         raise UsageError(
@@ -77,14 +77,6 @@ def is_trusted(found: os.stat_result, owner: int) -> bool:
 def _is_of_the_host(uid: int) -> bool:
     """In a user namespace (a container without root) root of the host looks like this, and so do all its users."""
     return uid == _OVERFLOW_UID and (read_text("/proc/self/uid_map") or "").split() != ["0", "0", "4294967295"]
-
-
-def user(uid: int) -> str:
-    """What to call a user."""
-    try:
-        return f"user {pwd.getpwuid(uid).pw_name}"
-    except KeyError:
-        return f"user {uid}"
 
 
 def refuse_unshared(path: str, meant: bool, mountinfo: str | None = None, container: bool | None = None) -> None:

@@ -18,7 +18,7 @@ from trainci.lease.protocol import Ended, Report, Started, dump
 from trainci.lease.queue.hold import Lease
 from trainci.lease.store.directory import Directory
 from trainci.lease.store.records import FOREVER, Request, load_record
-from trainci.model.diagnosis import Seen
+from trainci.model.seen import Seen
 
 # What ends a job. The one that is listened to besides is SIGCHLD.
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)

@@ -37,7 +37,7 @@ from trainci.lease.protocol import Ended, Started, load
 from trainci.lease.queue.hold import Lease
 from trainci.lease.queue.tickets import Ticket
 from trainci.lease.supervise.supervisor import ENDING_SIGNALS, Job, Supervisor, ending, grant
-from trainci.model.diagnosis import Seen
+from trainci.model.seen import Seen
 
 EXIT_TIME_LIMIT = 124
 # A supervisor that has not ended the job this long after the grace period is stopped, or worse.
