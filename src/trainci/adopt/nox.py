@@ -8,10 +8,10 @@ from __future__ import annotations
 import ast
 import re
 import shlex
-import warnings
 from collections.abc import Iterator, Sequence
 
 from trainci.adopt.tree import Tree
+from trainci.catalog.declarations import parse
 
 _FILE = "noxfile.py"
 
@@ -19,9 +19,7 @@ _FILE = "noxfile.py"
 def sessions(tree: Tree) -> dict[str, str]:
     """For each session the shell lines of it, "" where a run decides what it starts."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            module = ast.parse(tree.read(_FILE))
+        module = parse(tree.read(_FILE))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return {}
     functions = [node for node in module.body if isinstance(node, ast.FunctionDef)]

@@ -7,7 +7,6 @@ Such a call stands at the top level, begins with ``register`` and has a constant
 from __future__ import annotations
 
 import ast
-import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from trainci.adopt.proposal import Found, Note, Place, Suite
 from trainci.adopt.runners import gpus_of
 from trainci.adopt.tree import Tree
+from trainci.catalog.declarations import parse
 
 # What the catalog reads of such a call.
 _KNOWN = {"suite", "est_time", "num_gpus", "disabled", "nightly"}
@@ -65,9 +65,7 @@ def _registrations(file: str, text: str) -> Iterator[_Registration]:
     if "CI_SUITES" not in text and "register" not in text:
         return
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(text)
+        tree = parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return  # `check` says so of a test file
     for node in tree.body:

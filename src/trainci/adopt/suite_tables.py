@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import ast
 import posixpath
-import warnings
 from collections.abc import Iterator
 
 from trainci.adopt.proposal import Entry, Found, Note, Place, Suite
 from trainci.adopt.runners import gpus_of
 from trainci.adopt.tree import Tree
+from trainci.catalog.declarations import parse
 
 _GPUS = ("num_gpus", "gpus", "n_gpus", "gpu_count")
 
@@ -24,9 +24,7 @@ def read(tree: Tree) -> Found:
     notes: list[Note] = []
     for file in [path for path in tree.files if path.endswith(".py") and "suite" in posixpath.basename(path)]:
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                module = ast.parse(tree.read(file))
+            module = parse(tree.read(file))
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             continue
         for name, listed in _tables(module):

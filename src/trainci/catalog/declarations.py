@@ -23,8 +23,8 @@ _OPERATORS: dict[type[ast.AST], Callable[[int, int], int]] = {
 _LARGEST = 10**9
 
 
-def parse(source: bytes) -> ast.Module:
-    """The syntax tree of a Python file.
+def parse(source: bytes | str) -> ast.Module:
+    """The syntax tree of a Python file, or of its text.
 
     :raises SyntaxError, ValueError, RecursionError, MemoryError: it does not parse.
     """
