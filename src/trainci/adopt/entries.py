@@ -134,9 +134,8 @@ def _entries(
     if not program:
         return
     if python and not PYTHON.fullmatch(program[0]) and program[0] not in ("pytest", "py.test"):
-        if any(_is_test_file(joined(command.folder, word)) for word in words):
-            named = next(word for word in words if _is_test_file(joined(command.folder, word)))
-            made_of = replace(base, command=command.words, name=slug(joined(command.folder, named)), python="")
+        if named := _test_files(words, command):
+            made_of = replace(base, command=command.words, name=slug(joined(command.folder, named[0])), python="")
             yield _closed(made_of, command, step, words)
         return
     made: list[Entry] = []

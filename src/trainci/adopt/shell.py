@@ -71,6 +71,11 @@ class _State:
     hidden: set[str] = field(default_factory=set)
     cloned: set[str] = field(default_factory=set)
 
+    @property
+    def known(self) -> dict[str, str | None]:
+        """The variables, and at the root the working directory."""
+        return {**({} if self.folder else {"PWD": "."}), **self.variables}
+
 
 def commands(source: str, line: int, known: Mapping[str, str] | None = None, folder: str = "") -> list[Command]:
     """The commands of a script that starts at ``line`` of its file. ``known`` is the environment that it gets."""
@@ -125,7 +130,7 @@ def _command(statement: Statement, state: _State) -> Iterator[Command]:
     made: dict[str, str | None] = {}
     while rest and (match := _ASSIGNMENT.match(rest[0].text)):
         name, raw = match.group(1), rest.pop(0).text
-        value = expand(raw[match.end() :], {**({} if state.folder else {"PWD": "."}), **state.variables})
+        value = expand(raw[match.end() :], state.known)
         made[name] = None if value.open else value.text
         if value.open:
             shell[name] = raw
@@ -155,8 +160,8 @@ def _command(statement: Statement, state: _State) -> Iterator[Command]:
     elif first in ("source", ".") and len(rest) == 2 and (venv := _VENV.fullmatch(rest[1].text)):
         state.python = f"{venv.group(1)}/python"
     elif first not in _SETTINGS:
-        here = {} if state.folder else {"PWD": "."}
-        words = [expand(token.text, {**here, **state.variables, **made}) for token in rest]
+        variables = {**state.known, **made}
+        words = [expand(token.text, variables) for token in rest]
         if " ".join(word.text for word in words[:2]) == "git clone":
             state.cloned.add(posixpath.basename(words[-1].text.rstrip("/")).removesuffix(".git"))
         needed = {name for word in words for name in word.open}
@@ -210,8 +215,7 @@ def _export(words: list[Token], state: _State) -> None:
             if path := _FIRST_ON_PATH.fullmatch(token.text):
                 state.python = f"{path.group(1)}/python"
                 continue
-            here = {} if state.folder else {"PWD": "."}
-            value = expand(token.text[match.end() :], {**here, **state.variables})
+            value = expand(token.text[match.end() :], state.known)
             _assign(state, name, None if value.open else value.text, token.text)
         state.exports.add(name)
         constant = state.variables.get(name)
