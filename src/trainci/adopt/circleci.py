@@ -6,11 +6,11 @@ Format: https://circleci.com/docs/configuration-reference/.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from trainci.adopt.jobs import read_job
-from trainci.adopt.placed import Items, NotYaml, Table, Text, Value, load_yaml
+from trainci.adopt.placed import Items, NotYaml, Table, Text, Value, load_yaml, with_texts
 from trainci.adopt.proposal import Found, Note, Place, Suite
 from trainci.adopt.pytest_config import test_paths
 from trainci.adopt.suites import of_job
@@ -26,6 +26,7 @@ def read(tree: Tree) -> Found:
     """The suites of the configuration."""
     suites: list[Suite] = []
     notes: list[Note] = []
+    paths = test_paths(tree)
     for file in _FILES:
         if not tree.is_file(file):
             continue
@@ -35,7 +36,7 @@ def read(tree: Tree) -> Found:
             notes.append(Note(f"is no YAML: {error}", Place(file, error.line)))
             continue
         if isinstance(document, Table):
-            suites += (suite for one in _calls(document) for suite in _suites(*one, document, file, tree))
+            suites += (suite for one in _calls(document) for suite in _suites(*one, document, file, tree, paths))
     return Found(tuple(suites), tuple(notes))
 
 
@@ -54,20 +55,22 @@ def _calls(document: Table) -> Iterator[tuple[str, Table, Table]]:
         yield name, Table({}, jobs.line), Table({}, 1)
 
 
-def _suites(name: str, given: Table, workflow: Table, document: Table, file: str, tree: Tree) -> Iterator[Suite]:
+def _suites(
+    name: str, given: Table, workflow: Table, document: Table, file: str, tree: Tree, testpaths: Sequence[str]
+) -> Iterator[Suite]:
     job = document.table("jobs").table(name)
     axes = given.table("matrix").table("parameters")
     values = {**_defaults(document.table("parameters")), **_defaults(job.table("parameters")), **_texts(given)}
     values |= {key: Text(f"${{{{ matrix.{key} }}}}", given.line) for key in axes}
     job = _filled(job, values)
     executor = _executor(job, document, values)
-    machine = {**executor, **job}
-    docker = [one for one in _items(machine.get("docker")) if isinstance(one, Table)]
+    machine = Table({**executor, **job}, job.line)
+    docker = [one for one in machine.items_of("docker") if isinstance(one, Table)]
     made = Table(
         {
             "steps": Items([*_steps(job.items_of("steps"), document, 0, [_MOST_STEPS])], job.line),
             "env": Table({**executor.table("environment"), **job.table("environment")}, job.line),
-            "runs-on": _text(machine.get("resource_class")),
+            "runs-on": machine.text("resource_class"),
             "container": docker[0].text("image") if docker else Text("", job.line),
         },
         job.line,
@@ -75,7 +78,7 @@ def _suites(name: str, given: Table, workflow: Table, document: Table, file: str
     if axes:
         made["strategy"] = Table({"matrix": axes}, given.line)
     shown = str(given.text("name") or name)
-    suites, reader = read_job(shown, made, Table({}, 1), file, tree, test_paths(tree))
+    suites, reader = read_job(shown, made, Table({}, 1), file, tree, testpaths)
     scheduled = [
         trigger.table("schedule").text("cron")
         for trigger in workflow.items_of("triggers")
@@ -129,17 +132,11 @@ def _run(value: Value) -> Table:
 
 
 def _filled(table: Table, values: dict[str, Text]) -> Table:
-    def filled(value: Value) -> Value:
-        if isinstance(value, Text):
-            text = _PARAMETER.sub(lambda match: values.get(match.group(2), Text(match.group(), 1)), value)
-            return Text(text, value.line, quoted=value.quoted)
-        if isinstance(value, Items):
-            return Items([filled(child) for child in value], value.line)
-        return Table({key: filled(child) for key, child in value.items()}, value.line)
+    def filled(value: Text) -> Text:
+        text = _PARAMETER.sub(lambda match: values.get(match.group(2), Text(match.group(), 1)), value)
+        return Text(text, value.line, quoted=value.quoted)
 
-    made = filled(table)
-    assert isinstance(made, Table)
-    return made
+    return with_texts(table, filled)
 
 
 def _defaults(parameters: Table) -> dict[str, Text]:
@@ -149,11 +146,3 @@ def _defaults(parameters: Table) -> dict[str, Text]:
 
 def _texts(table: Table) -> dict[str, Text]:
     return {name: value for name, value in table.items() if isinstance(value, Text)}
-
-
-def _items(value: Value | None) -> Items:
-    return value if isinstance(value, Items) else Items()
-
-
-def _text(value: Value | None) -> Text:
-    return value if isinstance(value, Text) else Text("", 1)

@@ -25,6 +25,7 @@ _NO_JOBS = {
     *("after_script", "cache", "spec", "pages"),
 }
 _MOST_LINES = 5_000
+_MOST_FILES = 256
 # As with GitHub's, which they become.
 _MOST_ROWS = 256
 _TIME = re.compile(r"(\d+)\s*(h|m)", re.IGNORECASE)
@@ -42,10 +43,11 @@ def read(tree: Tree) -> Found:
         common |= {**document.table("default"), **{key: document[key] for key in _NO_JOBS & document.keys()}}
     suites: list[Suite] = []
     done: dict[str, Table] = {}
+    paths = test_paths(tree)
     for file, document in documents.items():
         for name, job in document.items():
             if isinstance(job, Table) and name not in _NO_JOBS and not name.startswith("."):
-                suites += _suites(name, _extended(job, known, done), common, known, file, tree)
+                suites += _suites(name, _extended(job, known, done), common, known, file, tree, paths)
     return Found(tuple(suites), tuple(notes))
 
 
@@ -56,7 +58,7 @@ def _load(file: str, tree: Tree, notes: list[Note], known: dict[str, Table]) -> 
     except NotYaml as error:
         notes.append(Note(f"is no YAML: {error}", Place(file, error.line)))
         return
-    if not isinstance(document, Table) or len(known) == _MOST_ROWS:
+    if not isinstance(document, Table) or len(known) == _MOST_FILES:
         return
     known[file] = document
     written = document.get("include")
@@ -94,7 +96,13 @@ def _joined(base: Table, own: Table) -> Table:
 
 
 def _suites(
-    name: str, job: Table, common: Table, known: Mapping[str, Value], file: str, tree: Tree
+    name: str,
+    job: Table,
+    common: Table,
+    known: Mapping[str, Value],
+    file: str,
+    tree: Tree,
+    testpaths: Sequence[str],
 ) -> Iterator[Suite]:
     lines: list[Text] = []
     _add_lines(job.get("before_script", common.get("before_script")), known, lines, [_MOST_LINES])
@@ -120,7 +128,7 @@ def _suites(
     )
     if rows:
         made["strategy"] = Table({"matrix": Table({"include": Items(rows, job.line)}, job.line)}, job.line)
-    suites, reader = read_job(name, made, Table({}, 1), file, tree, test_paths(tree))
+    suites, reader = read_job(name, made, Table({}, 1), file, tree, testpaths)
     yield from (_when(suite, job, file) for suite in of_job(suites, reader, name, Place(file, job.line)))
 
 

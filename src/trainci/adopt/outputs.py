@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from trainci.adopt.expressions import Context, substitute
-from trainci.adopt.placed import NotYaml, Table, Text, Value, load_yaml
+from trainci.adopt.placed import Table, Text, Value, load_table
 from trainci.adopt.shell import commands
 from trainci.adopt.tree import Tree
 from trainci.globs import is_glob, matches
@@ -75,11 +75,7 @@ def _outputs(job: Table, inputs: Table, tree: Tree, depth: int) -> Table:
 def _called(job: Table, tree: Tree) -> Table | None:
     if not job.text("uses").startswith("./"):
         return None
-    try:
-        called = load_yaml(tree.read(job.text("uses").removeprefix("./")))
-    except NotYaml:
-        return None
-    return called if isinstance(called, Table) else None
+    return load_table(tree.read(job.text("uses").removeprefix("./")))
 
 
 def _triggers(workflow: Table) -> Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import yaml
 
@@ -92,6 +92,30 @@ def load_yaml(text: str, lines: Sequence[int] = ()) -> Value:
         raise NotYaml("nested too deeply", 1) from None
     except (ValueError, OverflowError) as error:  # of chr(), for "\\U00110000" and "\\UFFFFFFFF"
         raise NotYaml(str(error), 1) from None
+
+
+def load_table(text: str) -> Table | None:
+    """The first document, where it is a mapping; None for another, and for what is no YAML."""
+    try:
+        document = load_yaml(text)
+    except NotYaml:
+        return None
+    return document if isinstance(document, Table) else None
+
+
+def with_texts(table: Table, change: Callable[[Text], Text]) -> Table:
+    """The table with each of its scalars, at any depth, as ``change`` makes it."""
+
+    def changed(value: Value) -> Value:
+        if isinstance(value, Text):
+            return change(value)
+        if isinstance(value, Items):
+            return Items([changed(child) for child in value], value.line)
+        return Table({key: changed(child) for key, child in value.items()}, value.line)
+
+    made = changed(table)
+    assert isinstance(made, Table)
+    return made
 
 
 class _Reader:

@@ -11,7 +11,7 @@ from itertools import islice
 from trainci.adopt.docker import DockerRun, read_docker_run
 from trainci.adopt.entries import read_command, runs_something
 from trainci.adopt.expressions import Context, Result, Unknown, evaluate, is_true, substitute
-from trainci.adopt.placed import Items, NotYaml, Table, Text, load_yaml
+from trainci.adopt.placed import Items, Table, Text, load_table
 from trainci.adopt.proposal import Entry, Note, Place
 from trainci.adopt.shell import Command, commands
 from trainci.adopt.tree import CLONED, Tree
@@ -299,11 +299,8 @@ def composite_action(tree: Tree, uses: str) -> Table | None:
     """The action of this repository with steps of its own; None for another."""
     if not (path := action_file(tree, uses)):
         return None
-    try:
-        action = load_yaml(tree.read(path))
-    except NotYaml:
-        return None
-    return action if isinstance(action, Table) and action.table("runs").items_of("steps") else None
+    action = load_table(tree.read(path))
+    return action if action is not None and action.table("runs").items_of("steps") else None
 
 
 def inputs(declared: Table, given: Table, context: Context) -> Table:

@@ -14,9 +14,12 @@ def of_job(suites: Sequence[Suite], reader: StepReader, name: str, place: Place)
     if not suites and reader.unread:
         yield Suite(name=name, notes=tuple(reader.unread))
     for suite in suites:
-        named = replace(suite, place=place, notes=(*reader.notes, *reader.unread))
-        if suite.tests and not reader.registered:
-            yield named
-        for registered, parts in reader.registered.items():
-            jobs = parts if parts and parts > 1 else None
-            yield replace(named, name=registered, registers=True, jobs=jobs)
+        yield from or_registered(replace(suite, place=place, notes=(*reader.notes, *reader.unread)), reader)
+
+
+def or_registered(suite: Suite, reader: StepReader) -> Iterator[Suite]:
+    """The suite, if it has tests; instead of it, those that its tests register themselves for."""
+    if suite.tests and not reader.registered:
+        yield suite
+    for registered, parts in reader.registered.items():
+        yield replace(suite, name=registered, registers=True, jobs=parts if parts and parts > 1 else None)

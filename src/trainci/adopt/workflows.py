@@ -13,10 +13,11 @@ from trainci.adopt.conditions import Condition, read_condition
 from trainci.adopt.expressions import Context, substitute
 from trainci.adopt.jobs import read_job
 from trainci.adopt.matrix import combinations
-from trainci.adopt.placed import Items, NotYaml, Table, Text, Value, load_yaml
+from trainci.adopt.placed import Items, NotYaml, Table, Text, Value, load_table, load_yaml, with_texts
 from trainci.adopt.proposal import Found, Note, Place, Suite
 from trainci.adopt.pytest_config import test_paths
 from trainci.adopt.steps import SCRIPT_KEYS, inputs
+from trainci.adopt.suites import or_registered
 from trainci.adopt.tree import Tree
 from trainci.globs import is_glob, matches
 
@@ -99,11 +100,7 @@ def _suites_of(
             if reader.detects_changes and not suite.tests:
                 yield Suite(name, label=suite.label, select="changed", branches=suite.branches, place=suite.place)
                 continue
-            if not reader.registered and suite.tests:
-                yield suite
-            for registered, parts in reader.registered.items():
-                jobs_of_suite = parts if parts and parts > 1 else None
-                yield replace(suite, name=registered, registers=True, jobs=jobs_of_suite)
+            yield from or_registered(suite, reader)
 
 
 def _jobs_of(
@@ -115,11 +112,8 @@ def _jobs_of(
         yield name, job, workflow, file
     elif uses.startswith("./"):
         called_file = uses.removeprefix("./")
-        try:
-            called = load_yaml(tree.read(called_file))
-        except NotYaml:
-            return
-        if not isinstance(called, Table):
+        called = load_table(tree.read(called_file))
+        if called is None:
             return
         declared = _triggers(called.get("on")).table("workflow_call").table("inputs")
         # The matrix is the caller's, and so are the values that it gives from it: they are filled in later.
@@ -150,16 +144,11 @@ def _filled(job: Table, passed: Table, caller: Table) -> Table:
     """A called job with its inputs written out, under the matrix of its caller."""
     context = Context({"inputs": passed})
 
-    def filled(value: Value) -> Value:
-        if isinstance(value, Text):
-            # What is passed may hold expressions itself, of the matrix.
-            return substitute(_written_out(value, passed), context)[0] if "inputs." in value else value
-        if isinstance(value, Items):
-            return Items([filled(child) for child in value], value.line)
-        return Table({key: filled(child) for key, child in value.items()}, value.line)
+    def filled(value: Text) -> Text:
+        # What is passed may hold expressions itself, of the matrix.
+        return substitute(_written_out(value, passed), context)[0] if "inputs." in value else value
 
-    made = filled(job)
-    assert isinstance(made, Table)
+    made = with_texts(job, filled)
     runs_on = job.text("runs-on")
     if json := re.fullmatch(r"\$\{\{\s*from(?:JSON|Json)\(\s*inputs\.(\w+)\s*\)\s*\}\}", runs_on):
         made["runs-on"] = Text(f"${{{{ fromJSON('{passed.text(json.group(1))}') }}}}", runs_on.line)

@@ -27,8 +27,7 @@ PROXIES = (*_PROXIES, *map(str.upper, _PROXIES))
 @dataclass(frozen=True)
 class Job:
     """A suite as a job. It runs when one of the expressions ``starts`` is true; runs of one ``group`` cancel each
-    other; ``secrets`` maps names to values, ``state_dir`` is where its
-    state is kept, empty for in its checkout.
+    other; ``secrets`` maps names to values, ``state_dir`` is where its state is kept, empty for in its checkout.
 
     ``matrix`` is empty for the suite of changed tests, whose job ``detect`` finds them out. The job ``result`` sums
     the suite up: it is green when the expression ``passed`` is true. ``throwaway``: no later job sees what this one
