@@ -7,10 +7,8 @@ import secrets
 
 import click
 
-from trainci.answers.gpus import Status
 from trainci.errors import EXIT_OK
-from trainci.host import devices
-from trainci.lease.view import asked_in_one_session, status
+from trainci.lease.view import host_status
 from trainci.repository import Repository, Request, open_repository
 from trainci.serve.guard import LOOPBACK
 from trainci.serve.views import Source
@@ -30,7 +28,7 @@ def command(host: str, port: int) -> int:
     from trainci.serve.listen import serve
 
     repository = open_repository()
-    source = Source(repository.state, _suites(repository), _devices)
+    source = Source(repository.state, _suites(repository), lambda: host_status(None))
     token = os.environ.get(_TOKEN, "") or ("" if host in LOOPBACK else secrets.token_urlsafe(32))
     try:
         serve(source, host, port, token, click.echo)
@@ -46,8 +44,3 @@ def _suites(repository: Repository) -> dict[str, tuple[str, ...]]:
         for suite in repository.project.suites
         if not suite.changed
     }
-
-
-def _devices() -> Status:
-    with asked_in_one_session() as usage:
-        return status(None, devices.discover(), usage)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from trainci.host import devices as host_devices
 from trainci.host.locks import lock_holder
 from trainci.host.users import user_name
 from trainci.lease.queue import policy
-from trainci.lease.queue.cycle import foreign_devices, is_taken, read_reservations, reservation_of
+from trainci.lease.queue.cycle import foreign_devices, is_taken, read_reservations, reservation_of, unusable
 from trainci.lease.queue.priority import in_turn
 from trainci.lease.queue.tickets import Arrival, look
 from trainci.lease.queue.why import why
@@ -50,11 +49,13 @@ def status(lock_dir: str | None, devices: Sequence[Device] = (), ask: Ask = lamb
     return Status(tuple(found), tuple(look_at.waiting()))
 
 
-@contextmanager
-def asked_in_one_session() -> Iterator[Ask]:
-    """Asks the driver, with one opening of it for all questions."""
+def host_status(lock_dir: str | None) -> Status:
+    """The same of every device of this host, with its use: the driver is opened once for all questions.
+
+    :raises UsageError: the lock directory cannot be used.
+    """
     with host_devices.session():
-        yield _usage
+        return status(lock_dir, host_devices.discover(), _usage)
 
 
 def _usage(device: Device) -> Usage:
@@ -80,6 +81,8 @@ class _Look:
         self.quarantined = health.quarantined(directory)
         self.drained = health.drained(directory)
         self._in_use = outside.in_use(directory, now)
+        self._unusable = unusable(directory, now)
+        self._foreign = foreign_devices(directory)
         # Those that are watched over after those that are not: the last one counts.
         self._leases = [lease.record for lease in sorted(running(directory), key=lambda lease: lease.watched)]
         self._holders = {uuid: record for record in self._leases for uuid in record.devices}
@@ -144,8 +147,6 @@ class _Look:
     def _waiting(self, arrival: Arrival, ahead: int, promise: Reservation, likely: Reservation) -> Waiting:
         request = arrival.request
         certain = len(request.devices) == request.count
-        unusable = {**self._in_use, **health.withheld(self._directory)}
-        foreign = foreign_devices(self._directory)
         return Waiting(
             request.id,
             ahead + 1,
@@ -159,7 +160,7 @@ class _Look:
             request.since,
             _or_none(promise.start),
             _or_none(min(likely.start, promise.start)),
-            why(request, promise, ahead, self._leases, foreign, unusable),
+            why(request, promise, ahead, self._leases, self._foreign, self._unusable),
             all(device.uuid.startswith("cpu-") for device in request.devices),
         )
 
@@ -170,10 +171,9 @@ class _Look:
             for record in self._leases
             for uuid in record.devices
         }
-        busy |= dict.fromkeys(foreign_devices(self._directory), FOREVER)
-        broken = {*self.quarantined, *self.drained, *self._in_use}
+        busy |= dict.fromkeys(self._foreign, FOREVER)
         likely = [replace(request, bound=min(request.bound, request.expected)) for request in requests]
-        return policy.plan(self._now, busy, broken, likely, {})
+        return policy.plan(self._now, busy, self._unusable.keys(), likely, {})
 
 
 def _unknown(uuid: str, position: int) -> Device:

@@ -15,9 +15,8 @@ from trainci.answers.form import text_of
 from trainci.answers.gpus import Status
 from trainci.commands.gpus.table import lines
 from trainci.errors import EXIT_OK, UsageError
-from trainci.host import devices
 from trainci.lease.actions import Maintainer, device_named, request_named
-from trainci.lease.view import asked_in_one_session, status
+from trainci.lease.view import host_status
 
 _EVERY_S = 2.0
 
@@ -46,8 +45,7 @@ def command(lock_dir: str | None, virtual: bool, watch: bool, as_json: bool, rea
     """
 
     def look() -> Status:
-        with asked_in_one_session() as usage:
-            return status(lock_dir, devices.discover(), usage)
+        return host_status(lock_dir)
 
     if any(acts.values()):
         return _act(look(), Maintainer(lock_dir, os.environ), acts, reason)

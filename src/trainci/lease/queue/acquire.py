@@ -26,7 +26,7 @@ from trainci.lease.queue.tickets import LAST_NUMBER, Arrival, Ticket, waiting
 from trainci.lease.queue.why import why
 from trainci.lease.store import outside
 from trainci.lease.store.directory import Directory
-from trainci.lease.store.health import Probe, Unfit, forgiven, quarantine, unfit, withheld
+from trainci.lease.store.health import Probe, Unfit, forgiven, quarantine, unfit
 from trainci.lease.store.leases import lease_of, running
 from trainci.lease.store.mutex import Mutex
 from trainci.lease.store.records import FOREVER, Request, Reservation
@@ -192,7 +192,7 @@ class Waiter:
             self._ahead,
             [lease.record for lease in running(self._directory)],
             decision.foreign,
-            {**outside.in_use(self._directory, time.time()), **withheld(self._directory)},
+            decision.unusable,
         )
 
     def _say_why(self) -> None:

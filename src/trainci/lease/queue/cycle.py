@@ -9,18 +9,18 @@ cannot give a device to two.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from trainci.errors import MachineError
 from trainci.lease.queue import policy
 from trainci.lease.queue.tickets import Arrival, ring
+from trainci.lease.store import health, outside
 from trainci.lease.store.claims import claimed
 from trainci.lease.store.directory import Directory
 from trainci.lease.store.files import read_text
-from trainci.lease.store.health import withheld
 from trainci.lease.store.leases import running
 from trainci.lease.store.locks import is_held
-from trainci.lease.store.outside import in_use
 from trainci.lease.store.records import (
     FOREVER,
     Request,
@@ -39,15 +39,15 @@ class Decision:
     """What one cycle decided, and what it saw.
 
     ``queue`` are those who wait; ``reservations`` theirs, by request, in the place of those in ``before``.
-    ``busy`` maps each held device to when it is free at the latest, ``broken`` are those that are not handed out
-    now, ``foreign`` those that foreign holders keep, in the place of those in ``foreign_before``.
+    ``busy`` maps each held device to when it is free at the latest, ``unusable`` those that are not handed out
+    now to why, ``foreign`` are those that foreign holders keep, in the place of those in ``foreign_before``.
     """
 
     queue: tuple[Arrival, ...]
     reservations: Mapping[str, Reservation]
     before: Mapping[str, Reservation]
     busy: Mapping[str, float]
-    broken: frozenset[str]
+    unusable: Mapping[str, str]
     foreign: frozenset[str]
     foreign_before: frozenset[str]
 
@@ -81,10 +81,10 @@ def run_cycle(
     foreign_before = foreign_devices(directory)
     requests = [arrival.request for arrival in queue]
     busy, foreign = _held(directory, requests, foreign_before | found_foreign)
-    broken = frozenset(withheld(directory)) | in_use(directory, now).keys()
+    withheld = unusable(directory, now)
     standing = {request.id: _standing(request, before, now, awake) for request in requests}
-    reservations = _decide(now, requests, standing, before, busy, broken)
-    return Decision(tuple(queue), reservations, before, busy, broken, foreign, foreign_before)
+    reservations = _decide(now, requests, standing, before, busy, withheld.keys())
+    return Decision(tuple(queue), reservations, before, busy, withheld, foreign, foreign_before)
 
 
 def publish(directory: Directory, decision: Decision) -> None:
@@ -129,6 +129,11 @@ def reservation_of(request: Request, reservations: Mapping[str, Reservation]) ->
     known = found.start == FOREVER or len(set(found.devices)) == len(found.devices) == request.count
     fits = known and set(found.devices) <= {device.uuid for device in request.devices}
     return found if fits else Reservation()
+
+
+def unusable(directory: Directory, now: float) -> dict[str, str]:
+    """The devices that are not handed out now, each with the reason in words."""
+    return {**outside.in_use(directory, now), **health.withheld(directory)}
 
 
 def foreign_devices(directory: Directory) -> frozenset[str]:
@@ -189,7 +194,7 @@ def _decide(
     standing: Mapping[str, Reservation],
     before: Mapping[str, Reservation],
     busy: Mapping[str, float],
-    broken: frozenset[str],
+    broken: AbstractSet[str],
 ) -> dict[str, Reservation]:
     """A grant that stands keeps its devices, a request that stalled waits until its owner looks; ``policy`` serves
     the others, and those that may start now are granted it."""
