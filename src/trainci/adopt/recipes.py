@@ -10,7 +10,6 @@ import posixpath
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from itertools import product
 
 from trainci.adopt.placed import Items, NotYaml, Table, Text, load_yaml
@@ -31,9 +30,9 @@ def read(tree: Tree) -> Found:
     notes: dict[tuple[str, str], dict[Note, None]] = defaultdict(dict)
     unread: list[Note] = []
     for file in [path for path in tree.files if "/recipes/" in path and path.endswith((".yaml", ".yml"))]:
-        text = tree.read(file)
         if posixpath.basename(file).startswith("_"):
             continue  # builds and cleans up
+        text = tree.read(file)
         if "products:" not in text or "script:" not in text:
             continue
         try:
@@ -94,7 +93,7 @@ def _cases(document: Table, file: str, tree: Tree) -> Iterator[tuple[str, Entry 
         for path in dict.fromkeys(_CHECKOUT.findall(filled)):
             script_place = Place(file, spec.text("script").line)
             left.append(Note(f"{path}, which these recipes name, is not in this repository", script_place))
-        yield str(known.get("scope", "recipes")), replace(entry, notes=()), left
+        yield str(known.get("scope", "recipes")), entry, left
 
 
 def _combinations(products: Items, outer: dict[str, Text], depth: int) -> Iterator[tuple[dict[str, Text], int]]:
