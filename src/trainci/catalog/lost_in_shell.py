@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 from trainci.catalog.always_green import always_green
 from trainci.catalog.command_words import arguments_of_pytest, is_python, program, without_launchers
@@ -54,6 +54,8 @@ class ShellScript:
     always_pytest: bool = False
 
 
+# A script that many entries start with arguments of their own is walked through once.
+@lru_cache(maxsize=32)
 def read_shell(text: str) -> ShellScript:
     """What the script ``text`` does with its tests; nothing is said of one that no shell would read to its end."""
     try:
