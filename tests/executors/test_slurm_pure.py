@@ -117,7 +117,7 @@ def test_what_is_known_of_a_job_whose_beginning_slurm_forgot_is_told():
 )
 def test_slurm_has_forgotten_a_job_that_it_begins_twice_or_calls_waiting_while_it_runs(tmp_path, told, forgotten):
     job = Job(Test("a"), 1, tmp_path / "a.log")
-    attempt = Attempt(job, print, Nobody())
+    attempt = Attempt(job, Nobody())
     attempt.account = Account(job, open_log(job.log), (), lambda event: None, Nobody(), float, print)
     for word in told:
         if word == "started":
@@ -236,7 +236,7 @@ def test_what_hides_failures_or_is_a_steps_own_is_not_passed_on_to_a_node(tmp_pa
     monkeypatch.setenv(name, value)
     monkeypatch.setenv("KEPT", "yes")
     job = Job(Test("a", framework="pytest"), 1, tmp_path / "a.log")
-    attempt = Attempt(job, print, Nobody())
+    attempt = Attempt(job, Nobody())
     with open_log(job.log) as log:
         attempt.prepare([], tmp_path, log)
     told = json.loads((attempt.directory / "job.json").read_text())

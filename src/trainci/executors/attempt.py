@@ -15,8 +15,9 @@ from pathlib import Path
 
 from trainci.executors import words
 from trainci.executors.account import Account
-from trainci.executors.base import Emit, Job, Show
+from trainci.executors.base import Job, Show
 from trainci.executors.inherited import inherited
+from trainci.executors.node import STATUS, TOLD
 from trainci.host.files import open_plain
 from trainci.model.run import Cause, Ending, Phase
 
@@ -36,9 +37,8 @@ class Attempt:
     ``forgotten``: the engine does not know any more that it did.
     """
 
-    def __init__(self, job: Job, emit: Emit, show: Show) -> None:
+    def __init__(self, job: Job, show: Show) -> None:
         self.job = job
-        self.emit = emit
         self.show = show
         self.token = f"trainci:{secrets.token_hex(12)}"
         self.job_id = ""
@@ -52,8 +52,8 @@ class Attempt:
         self.recalled = False
         self.over: Ending | None = None
         self.directory = directory(job)
-        self.output = self.directory / "output"
-        self._status = self.directory / "status"
+        self.output = output(job)
+        self._status = self.directory / STATUS
         self._log_size = 0
         self._read = dict.fromkeys((self.output, self._status), 0)
         self.account: Account | None = None
@@ -120,7 +120,7 @@ class Attempt:
             "variables": words.variables(self.job, root),
             "nodes": self.job.num_nodes,
         }
-        file = os.open(self.directory / "job.json", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        file = os.open(self.directory / TOLD, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(file, "w") as stream:
             json.dump(told, stream)
         self._log_size = os.fstat(log.fileno()).st_size
@@ -188,6 +188,11 @@ class Attempt:
 def directory(job: Job) -> Path:
     """Where the files of a job are."""
     return job.log.with_suffix(f".prepare{SUFFIX}" if job.phase is Phase.PREPARE else SUFFIX)
+
+
+def output(job: Job) -> Path:
+    """What the engine is to append all to that a job prints."""
+    return directory(job) / "output"
 
 
 def entrypoint(job: Job) -> list[str]:

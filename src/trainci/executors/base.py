@@ -10,10 +10,20 @@ from typing import Protocol
 from trainci.model import events
 from trainci.model.device import Pool
 from trainci.model.project import RAY_ADDRESS, Slurm
-from trainci.model.run import Phase
+from trainci.model.run import Cause, Ending, Phase
 from trainci.model.tests import Test
 
 Emit = Callable[[events.Control], None]
+# How a job ends that was stopped by an order of ours, where nobody knows more.
+STOPPED = Ending(Cause.SIGNALLED, signal=15)
+
+
+def ending_of_stopped(reported: Ending | None) -> Ending:
+    """How a job has ended that was stopped by an order of ours; ``reported`` is what its lease said.
+
+    A pass that comes after the order is none.
+    """
+    return STOPPED if reported is None or reported.passed else reported
 
 
 class Show(Protocol):

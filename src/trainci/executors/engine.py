@@ -29,6 +29,8 @@ from trainci.model.run import Cause, Ending
 from trainci.model.tests import Test
 
 _MANY = sys.maxsize
+# A job that so many answers in a row do not name is gone.
+_GONE_AFTER = 3
 
 
 def nodes_pool(wanted: Wanted, engine: str, nodes: int = 1) -> Pool:
@@ -102,7 +104,7 @@ class EngineExecutor(ABC):
 
     def start(self, job: Job, emit: Emit, show: Show) -> None:
         """See Executor."""
-        attempt = Attempt(job, emit, show)
+        attempt = Attempt(job, show)
         try:
             log = open_log(job.log)
             attempt.account = Account(job, log, self._secrets, emit, show, self._clock, lambda: self.stop(job))
@@ -143,6 +145,17 @@ class EngineExecutor(ABC):
         virtual = [protocol.VIRTUAL, str(len(self.pool.devices))] if self.pool.virtual and job.num_gpus else []
         container = [word.replace("{image}", job.test.image) for word in self._container]
         return [protocol.COUNT, str(job.num_gpus), *virtual, *words.lease_arguments(job, container)]
+
+    def _sample(self, test: Test) -> Job:
+        """A job that is only shown."""
+        return Job(test, 1, self._root / ".trainci/runs/RUN/TEST-1.log")
+
+    def _miss(self, attempt: Attempt) -> None:
+        """The engine answered, and did not name its job."""
+        attempt.missed += 1
+        if attempt.missed >= _GONE_AFTER:
+            lost = Ending(Cause.LOST, detail=f"{self.pool.engine} knows no job {attempt.job_id} any more")
+            self._end(attempt, attempt.reported or lost)
 
     def _end(self, attempt: Attempt, ending: Ending) -> None:
         with self._lock:

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from trainci.executors.base import Emit, Job, Show
+from trainci.executors.base import STOPPED, Emit, Job, Show
 from trainci.model import events
 from trainci.model.device import Pool
 from trainci.model.run import Cause, Ending, Phase, Results
@@ -96,7 +96,7 @@ class FakeExecutor:
     def stop(self, job: Job) -> None:
         """See Executor."""
         if emit := self._hanging.pop(job, None):
-            self._end(job, emit, Ending(Cause.SIGNALLED, signal=15))
+            self._end(job, emit, STOPPED)
 
     def _scripted(self, job: Job) -> Scripted:
         attempts = self._script.get(_name(job), ())

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from trainci.errors import EXIT_MACHINE
 
-_TOLD = "job.json"
-_STATUS = "status"
+TOLD = "job.json"
+STATUS = "status"
 
 
 def main(directory: str) -> int:
@@ -23,9 +23,9 @@ def main(directory: str) -> int:
     from trainci.lease import protocol
     from trainci.lease.command import internal_main
 
-    told = Path(directory, _TOLD)
+    told = Path(directory, TOLD)
     try:
-        status = os.open(Path(directory, _STATUS), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+        status = os.open(Path(directory, STATUS), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
         asked = json.loads(told.read_bytes())
         # It holds the environment of whoever submitted it.
         told.unlink()

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainci.errors import MachineError, UsageError
-from trainci.executors.attempt import Attempt, directory, entrypoint
-from trainci.executors.base import Job, Wanted
+from trainci.executors.attempt import Attempt, entrypoint, output
+from trainci.executors.base import STOPPED, Job, Wanted, ending_of_stopped
 from trainci.executors.engine import EngineExecutor, nodes_pool
 from trainci.model.device import Pool
 from trainci.model.run import Cause, Ending
@@ -25,7 +25,6 @@ _ASK_EVERY_S = 0.5
 _DEADLINE_S = 30.0
 # How long the cluster may be away before its jobs are given up.
 _PATIENCE_S = 60.0
-_GONE_AFTER = 3
 # More wait here: Ray gives up what has waited there for a quarter of an hour (RAY_JOB_START_TIMEOUT_SECONDS).
 _MOST_PENDING = 8
 # What a lease that is ordered to end may take, in seconds.
@@ -70,17 +69,16 @@ class RayExecutor(EngineExecutor):
 
     def submission(self, test: Test) -> str:
         """See Executor."""
-        job = Job(test, 1, self._root / ".trainci/runs/RUN/TEST-1.log")
-        return json.dumps(self._specification(job, "trainci-TOKEN"), indent=2)
+        return json.dumps(self._specification(self._sample(test), "trainci-TOKEN"), indent=2)
 
     def _specification(self, job: Job, job_id: str) -> Mapping[str, Any]:
         """The arguments of JobSubmissionClient.submit_job: each word quoted, and no variable of the test's."""
         virtual = self.pool.virtual
-        output = shlex.quote(str(directory(job) / "output"))
+        printed = shlex.quote(str(output(job)))
         root = shlex.quote(str(self._root))
         return {
             "submission_id": job_id,
-            "entrypoint": f"exec >>{output} 2>&1; cd -- {root} || exit; exec {shlex.join(entrypoint(job))}",
+            "entrypoint": f"exec >>{printed} 2>&1; cd -- {root} || exit; exec {shlex.join(entrypoint(job))}",
             "entrypoint_num_cpus": max(1, job.num_gpus) if virtual else 1,
             "entrypoint_num_gpus": 0 if virtual else job.num_gpus,
             "runtime_env": {"env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(_STOP_WAIT_S)}},
@@ -121,10 +119,8 @@ class RayExecutor(EngineExecutor):
 
     def _judge(self, attempt: Attempt, seen: Seen | None) -> None:
         if seen is None:
-            attempt.missed += bool(attempt.job_id)
-            if attempt.missed >= _GONE_AFTER:
-                lost = Ending(Cause.LOST, detail=f"Ray knows no job {attempt.job_id} any more")
-                self._end(attempt, attempt.reported or lost)
+            if attempt.job_id:
+                self._miss(attempt)
             return
         attempt.missed = 0
         if not attempt.job_id:
@@ -135,7 +131,7 @@ class RayExecutor(EngineExecutor):
         elif attempt.stopped:
             self._call("stop_job", seen.job_id)
             if attempt.withdraw():
-                self._end(attempt, Ending(Cause.SIGNALLED, signal=15))
+                self._end(attempt, STOPPED)
 
     def _submit_some(self, listed: Mapping[str, Seen]) -> None:
         """In the order of the orders."""
@@ -144,7 +140,7 @@ class RayExecutor(EngineExecutor):
         room = _MOST_PENDING - sum(seen is not None and seen.status == "PENDING" for seen in ours)
         for attempt in waiting:
             if attempt.stopped:
-                self._end(attempt, Ending(Cause.SIGNALLED, signal=15))
+                self._end(attempt, STOPPED)
             elif room > 0:
                 room -= 1
                 self._submit(attempt)
@@ -224,7 +220,7 @@ def _ending(seen: Seen, attempt: Attempt) -> Ending:
     """How a job that is over has ended: by its lease's word, unless somebody had it stopped."""
     reported = attempt.reported
     if attempt.stopped:
-        return reported if reported and not reported.passed else Ending(Cause.SIGNALLED, signal=15)
+        return ending_of_stopped(reported)
     if seen.status == "STOPPED" and not (reported and reported.passed and not attempt.ordered):
         return Ending(Cause.CANCELLED, detail=f"job {seen.job_id} of Ray was stopped by somebody")
     if reported is not None:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 
 from trainci.errors import UsageError
 from trainci.executors import words
-from trainci.executors.attempt import Attempt, directory, entrypoint
-from trainci.executors.base import Job, Wanted
+from trainci.executors.attempt import Attempt, entrypoint, output
+from trainci.executors.base import STOPPED, Job, Wanted
 from trainci.executors.engine import EngineExecutor, nodes_pool
 from trainci.executors.slurm import commands, states
 from trainci.executors.slurm.commands import Seen, SlurmAway, SlurmRefused
@@ -25,8 +25,6 @@ _TICK_S = 0.1
 # How often Slurm is asked: while something is about to change, and else.
 _SOON_S = 0.5
 _LATER_S = 5.0
-# A job that so many answers in a row do not name is gone.
-_GONE_AFTER = 3
 # How long the lease's own word of an end waits for Slurm's.
 _PATIENCE_S = 60.0
 
@@ -62,8 +60,7 @@ class SlurmExecutor(EngineExecutor):
 
     def submission(self, test: Test) -> str:
         """See Executor."""
-        job = Job(test, 1, self._root / ".trainci/runs/RUN/TEST-1.log")
-        return self._script(job, "trainci:TOKEN").decode("utf-8", "replace")
+        return self._script(self._sample(test), "trainci:TOKEN").decode("utf-8", "replace")
 
     def _script(self, job: Job, token: str) -> bytes:
         virtual = self.pool.virtual
@@ -75,8 +72,7 @@ class SlurmExecutor(EngineExecutor):
             cpus=job.num_gpus if virtual else 1,
             time_limit=job.time_limit + words.GRACE_SECONDS,
         )
-        output = str(directory(job) / "output")
-        return batch_script(asked, self._settings, str(self._root), output, entrypoint(job))
+        return batch_script(asked, self._settings, str(self._root), str(output(job)), entrypoint(job))
 
     def _loops(self) -> Sequence[Callable[[], None]]:
         return (self._submit_all, self._follow_all)
@@ -94,7 +90,7 @@ class SlurmExecutor(EngineExecutor):
 
     def _submit(self, attempt: Attempt) -> None:
         """Submit it once, however often that is tried: what became of a try that was cut off is looked up."""
-        if attempt.job_id or (attempt.recalled and self._was_submitted(attempt)):
+        if attempt.recalled and self._was_submitted(attempt):
             return
         script = self._script(attempt.job, attempt.token)
         while not attempt.stopped:
@@ -111,7 +107,7 @@ class SlurmExecutor(EngineExecutor):
             attempt.was_submitted(job_id)
             self._ask_soon()
             return
-        self._end(attempt, Ending(Cause.SIGNALLED, signal=15))
+        self._end(attempt, STOPPED)
 
     def _was_submitted(self, attempt: Attempt) -> bool:
         """Wait for Slurm to answer; whether it has the job."""
@@ -170,10 +166,7 @@ class SlurmExecutor(EngineExecutor):
 
     def _judge(self, attempt: Attempt, found: list[Seen]) -> None:
         if not found:
-            attempt.missed += 1
-            if attempt.missed >= _GONE_AFTER:
-                lost = Ending(Cause.LOST, detail=f"Slurm knows no job {attempt.job_id} any more")
-                self._end(attempt, attempt.reported or lost)
+            self._miss(attempt)
             return
         attempt.missed = 0
         seen = found[-1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from trainci.executors.base import ending_of_stopped
 from trainci.executors.slurm.commands import Seen
 from trainci.model.run import Cause, Ending
 
@@ -53,7 +54,7 @@ def ending(
     ``forgotten`` that it began the job: then it begins it again, and ends for that what runs.
     """
     if stopped and seen.state == "CANCELLED":
-        return reported if reported and not reported.passed else Ending(Cause.SIGNALLED, signal=15)
+        return ending_of_stopped(reported)
     if forgotten and seen.state in _AGAIN and (reported is None or ordered or reported.cause is Cause.SIGNALLED):
         detail = f"Slurm forgot that it had begun job {seen.job_id}, and ended it as {seen.state}"
         return Ending(Cause.LOST, detail=detail)
