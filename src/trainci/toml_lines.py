@@ -1,6 +1,6 @@
 """Where each key and each array element of a TOML document stands: the line numbers that parsers do not keep.
 
-The document must be valid (``tomllib`` has read it); this scanner only follows its layout.
+The document must be valid (``tomllib`` has read it); the scanner only follows its layout. ``quoted`` writes a text.
 Grammar: https://toml.io/en/v1.0.0.
 """
 
@@ -165,3 +165,19 @@ def _unescape(match: re.Match[str]) -> str:
     if simple is not None:
         return _SIMPLE_ESCAPES.get(simple, simple)
     return chr(int(short or long, 16))
+
+
+_WRITTEN_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+
+
+def quoted(text: str) -> str:
+    """A basic string of TOML. Half a surrogate pair, which no file can hold, becomes the replacement character."""
+    return '"' + "".join(map(_written, text)) + '"'
+
+
+def _written(ch: str) -> str:
+    if ch in _WRITTEN_ESCAPES:
+        return _WRITTEN_ESCAPES[ch]
+    if "\ud800" <= ch <= "\udfff":
+        return "\ufffd"
+    return ch if ch >= " " and ch != "\x7f" else f"\\u{ord(ch):04X}"

@@ -9,6 +9,7 @@ from typing import Any
 
 from trainci.adopt.proposal import Entry, Note, Place, Project, Proposal, Suite, Workflow
 from trainci.text import printable
+from trainci.toml_lines import quoted
 
 _NOT_KEYS = {"name", "place", "notes", "mounts", "container_options", "registers", "registered", "tests"}
 _HEAD = """\
@@ -56,7 +57,7 @@ def _suite(suite: Suite, said: set[str]) -> Iterator[str]:
 def entry_line(entry: Entry) -> str:
     """An entry as one value of TOML: its path, or a table."""
     table = list(_entry_pairs(entry))
-    return _text(entry.path) if [key for key, _ in table] == ["path"] else _table(table)
+    return quoted(entry.path) if [key for key, _ in table] == ["path"] else _table(table)
 
 
 def _entry_pairs(entry: Entry) -> Iterator[tuple[str, str]]:
@@ -98,15 +99,15 @@ def _value(value: object) -> str:
     if isinstance(value, int):
         return str(value)
     if isinstance(value, tuple) and value and isinstance(value[0], tuple):
-        return _table((name, _text(text)) for name, text in value)
+        return _table((name, quoted(text)) for name, text in value)
     if isinstance(value, tuple):
-        return f"[{', '.join(_text(text) for text in value)}]"
-    return _text(str(value))
+        return f"[{', '.join(quoted(text) for text in value)}]"
+    return quoted(str(value))
 
 
 def _list(value: tuple[str, ...]) -> str:
     """A list with a line for each text."""
-    return "\n".join(["[", *(f"  {_text(text)}," for text in value), "]"])
+    return "\n".join(["[", *(f"  {quoted(text)}," for text in value), "]"])
 
 
 def _table(pairs: Iterable[tuple[str, str]]) -> str:
@@ -114,20 +115,4 @@ def _table(pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def _key(key: str) -> str:
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _text(key)
-
-
-_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
-
-
-def _text(text: str) -> str:
-    """A basic string of TOML. Half a surrogate pair, which no file can hold, becomes the replacement character."""
-    return '"' + "".join(map(_character, text)) + '"'
-
-
-def _character(ch: str) -> str:
-    if ch in _ESCAPES:
-        return _ESCAPES[ch]
-    if "\ud800" <= ch <= "\udfff":
-        return "\ufffd"
-    return ch if ch >= " " and ch != "\x7f" else f"\\u{ord(ch):04X}"
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else quoted(key)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from trainci.model.project import Quarantined
 from trainci.model.run import Outcome, Verdict
 from trainci.text import printable
+from trainci.toml_lines import quoted
 
 # What there is to excuse: a test that nobody started is no test that failed.
 _EXCUSABLE = frozenset(
@@ -32,9 +33,9 @@ def entry(test_id: str, verdict: Verdict, until: str) -> str:
     return "\n".join(
         [
             "[[quarantine]]",
-            f"test = {_quoted(test_id)}",
+            f"test = {quoted(printable(test_id))}",
             'owner = ""',
-            f"reason = {_quoted(verdict.sentence)}",
+            f"reason = {quoted(printable(verdict.sentence))}",
             'ticket = ""',
             f"until = {until}",
         ]
@@ -44,8 +45,3 @@ def entry(test_id: str, verdict: Verdict, until: str) -> str:
 def _sentence(one: Quarantined) -> str:
     ticket = f", {one.ticket}" if one.ticket else ""
     return printable(f"in quarantine until {one.until} ({one.owner}{ticket}): {one.reason}")
-
-
-def _quoted(text: str) -> str:
-    """A basic string of TOML."""
-    return '"' + printable(text).replace("\\", "\\\\").replace('"', '\\"') + '"'
