@@ -8,9 +8,14 @@ import sys
 from trainci.probe import nodes as probe
 
 
-def node_names() -> list[str]:
-    """The names of the test's nodes, the first of which it runs on; none for a test of one node."""
-    return list(filter(None, os.environ.get("TRAINCI_NODES", "").split(",")))
+def node_count() -> int:
+    """How many nodes the test has; it runs on the first of them."""
+    return max(1, len(list(filter(None, os.environ.get("TRAINCI_NODES", "").split(",")))))
+
+
+def are_virtual() -> bool:
+    """Whether the nodes are all of one host, and share what the test leased."""
+    return os.environ.get("TRAINCI_NODES_BY") != "slurm"
 
 
 def on_each_node(command: list[str]) -> list[str]:
@@ -18,11 +23,11 @@ def on_each_node(command: list[str]) -> list[str]:
 
     They end when all have ended, or with the exit code of the first that fails, which ends the others.
     """
-    count = len(node_names())
+    count = node_count()
     if count < 2:
         return command
     start = [sys.executable, "-I", probe.__file__]
-    if os.environ.get("TRAINCI_NODES_BY") != "slurm":
+    if are_virtual():
         return [*start, str(count), "--", *command]
     # srun(1). A step shares the allocation with whatever else the test has started.
     srun = ["srun", f"--nodes={count}", f"--ntasks={count}", "--ntasks-per-node=1", "--mpi=none", "--overlap"]

@@ -13,7 +13,7 @@ from pathlib import Path
 from trainci.errors import UsageError
 from trainci.output.redaction import redact
 from trainci.testing.commands import CommandError, exec_command
-from trainci.testing.nodes import node_names, on_each_node
+from trainci.testing.nodes import are_virtual, node_count, on_each_node
 from trainci.testing.ray_cluster import free_ports, ray_cluster, ray_command
 from trainci.testing.secrets import with_environment
 
@@ -53,9 +53,7 @@ def execute_train(
     if launcher not in LAUNCHERS:
         raise UsageError(f"execute_train: no launcher {launcher!r}; there are: {', '.join(LAUNCHERS)}")
     leased = os.environ.get("TRAINCI_DEVICES")
-    nodes = max(1, len(node_names()))
-    # Virtual nodes share what is leased, which is all of one host's.
-    here = nodes if os.environ.get("TRAINCI_NODES_BY") != "slurm" else 1
+    here = node_count() if are_virtual() else 1
     if leased and len(leased.split(",")) // here < num_gpus_per_node:
         raise UsageError(
             f"execute_train: num_gpus_per_node={num_gpus_per_node}, but this test leased {leased}. "
@@ -68,7 +66,7 @@ def execute_train(
 def _torchrun(
     script: list[str], ranks: int, env: Mapping[str, str], timeout: float | None, secret: list[str]
 ) -> str:
-    nodes = max(1, len(node_names()))
+    nodes = node_count()
     # Several nodes see each other's only where the run keeps its own files.
     shared = Path(os.environ["TRAINCI_METRICS_FILE"]).parent if nodes > 1 else None
     with tempfile.TemporaryDirectory(prefix="trainci-ranks-", dir=shared) as logs:
@@ -95,7 +93,7 @@ def _torchrun(
 
 
 def _ray(script: list[str], ranks: int, env: Mapping[str, str], timeout: float | None, secret: list[str]) -> str:
-    if node_names():
+    if node_count() > 1:
         raise UsageError('execute_train: launcher="ray" runs on one node, and this test has several; use torchrun.')
     if importlib.util.find_spec("ray") is None:
         raise UsageError("execute_train: ray is missing: pip install 'trainci[ray]'")
