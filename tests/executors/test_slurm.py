@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import sqlite3
+from pathlib import Path
 
 import pytest
 from support import running, wait_until
@@ -190,6 +191,16 @@ def test_each_thing_that_slurm_does_to_a_job_has_its_verdict(repository, slurm_c
         assert events_of(repository)[-2]["verdict"]["outcome"] == "passed"
 
 
+def copied(source: Path, target: Path) -> bool:
+    """Whether it could be copied whole: what Slurm saves it writes beside the file, which it then removes."""
+    shutil.rmtree(target, ignore_errors=True)
+    try:
+        shutil.copytree(source, target)
+    except shutil.Error:
+        return False
+    return True
+
+
 @pytest.mark.parametrize("ends", ["by itself", "by its node"])
 def test_a_job_whose_beginning_a_killed_controller_forgot_is_not_told_as_cancelled(repository, slurm_cluster, ends):
     """It takes a job for cancelled that ends while it waits; or begins it again, and its node has it ended."""
@@ -205,7 +216,7 @@ def test_a_job_whose_beginning_a_killed_controller_forgot_is_not_told_as_cancell
             token = cluster("squeue", "--noheader", "--format=%k").strip().encode()
             saved = state / "job_state"
             wait_until(lambda: saved.exists() and token in saved.read_bytes(), "Slurm to save that it waits")
-            shutil.copytree(state, repository.root / "state")
+            wait_until(lambda: copied(state, repository.root / "state"), "a moment in which Slurm saves nothing")
             cluster("scontrol", "update", every, "state=resume")
             wait_until((repository.root / "begun").exists, "the test to begin")
             wait_until(lambda: "started" in [event["kind"] for event in events_of(repository)], "that to be told")
