@@ -7,7 +7,6 @@ anything. What was printed is in the logs to the last byte, the verdicts are rig
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import subprocess
 import sys
@@ -122,11 +121,7 @@ def _digest(log: Path, count: int) -> str:
 
 
 def _run(root: Path, devices: int) -> Measured:
-    environment = {
-        **measure.environment(),
-        "TRAINCI_LOCK_DIR": str(root / "locks"),
-        "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
-    }
+    environment = {**measure.environment(), "TRAINCI_LOCK_DIR": str(root / "locks")}
     command = [sys.executable, "-m", "trainci", "run", "short", "--devices", f"cpu:{devices}"]
     began = time.monotonic()
     process = subprocess.Popen(command, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.hangs.observe import Seen, expected, observe, repository
+from benchmarks.hangs.observe import Judged, Seen, judged, observe, repository
 from trainci.host import devices
 
 WINDOW_S = 15.0
@@ -39,12 +39,11 @@ def main() -> int:
     for shape in sorted(SHAPES.glob("*.py")):
         with repository(shape, WINDOW_S, LIMIT_S) as root:
             (seen,) = observe(root, "0,1", PATIENCE_S)
-        named = seen.outcome == "hung" and expected(shape).search(seen.sentence) is not None
-        in_time = seen.late is not None and seen.late <= WINDOW_S + WITHIN_S
-        failed += not (named and in_time)
-        lines.append(_row(shape, named, in_time, seen))
+        one = judged(shape, seen, WINDOW_S + WITHIN_S)
+        failed += not (one.named and one.in_time)
+        lines.append(_row(one, seen))
         print(lines[-1], flush=True)
-        if not named:
+        if not one.named:
             print(seen.output[-6000:], flush=True)
     lines += ["", f"{failed} shapes were not named, or not in time."]
     RECORD.write_text("# Who hung, on GPUs\n\n" + "\n".join(lines) + "\n")
@@ -52,11 +51,9 @@ def main() -> int:
     return 1 if failed else 0
 
 
-def _row(shape: Path, named: bool, in_time: bool, seen: Seen) -> str:
-    late = "not known" if seen.late is None else f"{seen.late:.1f} s{'' if in_time else ' (late)'}"
+def _row(one: Judged, seen: Seen) -> str:
     usage = "; ".join(dict.fromkeys(re.findall(r"trainci: (device .*)", seen.output)))
-    cells = (shape.stem, "yes" if named else "NO", late, f"{seen.outcome}: {seen.sentence}", usage)
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in (*one.cells, usage)) + " |"
 
 
 def _torch() -> str:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.hangs.observe import expected, observe, repository
+from benchmarks.hangs.observe import judged, observe, repository
 from benchmarks.measure import record
 
 HERE = Path(__file__).parent
@@ -36,11 +36,9 @@ def _shapes(words: Sequence[str]) -> int:
             continue
         with repository(shape, WINDOW_S, LIMIT_S) as root:
             (seen,) = observe(root, "cpu:4", PATIENCE_S)
-        named = seen.outcome == "hung" and expected(shape).search(seen.sentence) is not None
-        in_time = seen.late is not None and seen.late <= WINDOW_S + WITHIN_S
-        right += named and in_time
-        late = "not known" if seen.late is None else f"{seen.late:.1f} s{'' if in_time else ' (late)'}"
-        rows.append([shape.stem, "yes" if named else "NO", late, f"{seen.outcome}: {seen.sentence}"])
+        one = judged(shape, seen, WINDOW_S + WITHIN_S)
+        right += one.named and one.in_time
+        rows.append([*one.cells])
         print(*rows[-1], sep=" | ", flush=True)
     notes = (
         f"{right} of {len(rows) - 1} named in time; the stall window is {WINDOW_S:g} s, and {WITHIN_S:g} s more."

@@ -9,10 +9,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from trainci.history.event_log import read_events
+from trainci.model import events
 
 # The first line of a shape: what its verdict must say.
 _EXPECTED = re.compile(r"# expect: (.+)")
@@ -28,6 +31,15 @@ class Seen:
     sentence: str
     late: float | None
     output: str
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Whether who is stuck was named, and in time; ``cells`` are a row: the shape, named, how late, the verdict."""
+
+    named: bool
+    in_time: bool
+    cells: tuple[str, ...]
 
 
 def expected(shape: Path) -> re.Pattern[str]:
@@ -67,18 +79,28 @@ def observe(root: Path, devices: str, patience_s: float) -> list[Seen]:
     done = subprocess.run(
         words, cwd=root, env=environment, capture_output=True, text=True, timeout=patience_s, check=False
     )
-    log = next(root.glob(".trainci/runs/*/events.jsonl"), None)
-    if log is None:
+    kept = next(root.glob(".trainci/runs/*/events.jsonl"), None)
+    if kept is None:
         raise RuntimeError(f"nothing ran: {done.stdout}{done.stderr}")
-    return list(_seen([json.loads(line) for line in log.read_text().splitlines()], root, done.stdout + done.stderr))
+    return list(_seen(read_events(kept), root, done.stdout + done.stderr))
 
 
-def _seen(told: list[dict[str, object]], root: Path, output: str) -> Iterator[Seen]:
-    logs = {event["test_id"]: event["log"] for event in told if event["kind"] == "queued"}
+def _seen(told: Iterable[events.Control], root: Path, output: str) -> Iterator[Seen]:
+    logs: dict[str, Path] = {}
     for event in told:
-        verdict = event.get("verdict")
-        if isinstance(verdict, dict):
-            log = logs.get(event["test_id"])
-            stuck = STUCK.findall(Path(root, str(log)).read_bytes()) if log else []
-            late = float(str(event["at"])) - max(map(float, stuck)) if stuck else None
-            yield Seen(str(verdict["outcome"]), str(verdict["sentence"]), late, output)
+        match event:
+            case events.Queued():
+                logs[event.test_id] = root / event.log
+            case events.Concluded():
+                log = logs.get(event.test_id)
+                stuck = STUCK.findall(log.read_bytes()) if log else []
+                late = event.at - max(map(float, stuck)) if stuck else None
+                yield Seen(event.verdict.outcome.value, event.verdict.sentence, late, output)
+
+
+def judged(shape: Path, seen: Seen, within_s: float) -> Judged:
+    """Whether the verdict names who is stuck in ``shape``, so many seconds after that at most."""
+    named = seen.outcome == "hung" and expected(shape).search(seen.sentence) is not None
+    in_time = seen.late is not None and seen.late <= within_s
+    late = "not known" if seen.late is None else f"{seen.late:.1f} s{'' if in_time else ' (late)'}"
+    return Judged(named, in_time, (shape.stem, "yes" if named else "NO", late, f"{seen.outcome}: {seen.sentence}"))
