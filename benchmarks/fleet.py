@@ -7,7 +7,6 @@ each job is held against what the run told of it.
 from __future__ import annotations
 
 import collections
-import json
 import os
 import random
 import re
@@ -18,7 +17,6 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from benchmarks import measure
 
@@ -26,6 +24,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import slurm
 
 from trainci.executors.slurm.script import job_name
+from trainci.history.event_log import read_events
+from trainci.model import events
+from trainci.model.run import Outcome
 
 SEED, TESTS = 14, 500
 _KINDS = (
@@ -204,17 +205,18 @@ def _write(root: Path, count: int, chance: random.Random) -> float:
 
 def _judge(fleet: Fleet, count: int) -> list[list[str]]:
     (run,) = (fleet.root / ".trainci/runs").iterdir()
-    told = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines() if line]
-    verdicts = collections.Counter(event["test_id"] for event in told if event["kind"] == "verdict")
-    outcomes = collections.Counter(event["verdict"]["outcome"] for event in told if event["kind"] == "verdict")
-    ended = [event["ending"] for event in told if event["kind"] == "ended"]
+    told = list(read_events(run / "events.jsonl"))
+    concluded = [event for event in told if isinstance(event, events.Concluded)]
+    verdicts = collections.Counter(event.test_id for event in concluded)
+    outcomes = collections.Counter(event.verdict.outcome.value for event in concluded)
+    ended = [event.ending for event in told if isinstance(event, events.Ended)]
     begun = collections.Counter((fleet.root / "begun").read_text().split())
     done = collections.Counter((fleet.root / "done").read_text().split())
-    passed = sum(ending["cause"] == "exited" and ending["exit_code"] == 0 for ending in ended)
-    named = [(re.findall(r"job (\d+) of Slurm", ending["detail"]), ending["cause"]) for ending in ended]
+    passed = sum(ending.passed for ending in ended)
+    named = [(re.findall(r"job (\d+) of Slurm", ending.detail), ending.cause.value) for ending in ended]
     caused = {(jobs[0], cause) for jobs, cause in named if jobs}
     said = fleet.cluster("sacct", "-X", "-n", "-P", "--duplicates", "-o", "JobIDRaw,State,JobName", timeout=120)
-    tests = {job_name(event["test_id"]) for event in told if event["kind"] == "verdict" and _passed(event)}
+    tests = {job_name(event.test_id) for event in concluded if event.verdict.outcome is Outcome.PASSED}
     wrong, right = collections.Counter[str](), collections.Counter[str]()
     for line in said.splitlines():
         job, state, name = line.split("|")
@@ -246,10 +248,6 @@ def _judge(fleet: Fleet, count: int) -> list[list[str]]:
             str(sum(cause == "cancelled" and job in fleet.cancelled for job, cause in caused)),
         ],
     ]
-
-
-def _passed(event: dict[str, Any]) -> bool:
-    return bool(event["verdict"]["outcome"] == "passed")
 
 
 def _is_ours(environ: Path, root: Path) -> bool:
