@@ -30,8 +30,12 @@ def report(directory: Path, text: str, *arguments: str) -> bytes:
     return (directory / "r.xml").read_bytes()
 
 
+def items_of(data):
+    return read_junit(data).items
+
+
 def test_each_item_has_its_outcome_and_its_reason(tmp_path):
-    items = read_junit(
+    items = items_of(
         report(
             tmp_path,
             """
@@ -80,7 +84,7 @@ def test_each_item_has_its_outcome_and_its_reason(tmp_path):
 
 
 def test_an_error_of_the_collection_is_an_item(tmp_path):
-    (item,) = read_junit(report(tmp_path, "import nothing_of_that_name\n"))
+    (item,) = items_of(report(tmp_path, "import nothing_of_that_name\n"))
     assert item.outcome == "error"
     reason, *trace = item.message.splitlines()
     assert reason == "collection failure"
@@ -88,7 +92,7 @@ def test_an_error_of_the_collection_is_an_item(tmp_path):
 
 
 def test_nothing_collected_is_no_item(tmp_path):
-    assert read_junit(report(tmp_path, "x = 1\n")) == ()
+    assert items_of(report(tmp_path, "x = 1\n")) == ()
 
 
 LAUGHS = b"""<?xml version="1.0"?><!DOCTYPE l [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>
@@ -100,18 +104,18 @@ FILE = b"""<?xml version="1.0"?><!DOCTYPE l [<!ENTITY a SYSTEM "file:///etc/pass
 @pytest.mark.parametrize("data", [b"", b"no xml", b"<testsuites>", b"<html/>", LAUGHS, FILE, b"\xff\xfe\x00"])
 def test_what_is_no_report_is_told_and_never_obeyed(data):
     with pytest.raises(BrokenResults):
-        read_junit(data)
+        items_of(data)
 
 
 def test_names_stay_on_one_line():
-    (item,) = read_junit(b'<testsuite><testcase name="a&#10;::error::b" time="-1"/></testsuite>')
+    (item,) = items_of(b'<testsuite><testcase name="a&#10;::error::b" time="-1"/></testsuite>')
     assert item == Item("a\\n::error::b", "passed")
 
 
 @given(st.binary(max_size=300))
 def test_any_bytes_are_items_or_broken(data):
     try:
-        read_junit(b"<testsuite>" + data + b"</testsuite>")
+        items_of(b"<testsuite>" + data + b"</testsuite>")
     except BrokenResults:
         return
 
@@ -121,5 +125,5 @@ def test_the_same_name_in_two_files_is_two_items(tmp_path):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "__init__.py").touch()
         (tmp_path / folder / "test_y.py").write_text(f"def test_it(): assert {folder == 'a'}")
-    items = read_junit(report(tmp_path, "def test_it(): pass"))
+    items = items_of(report(tmp_path, "def test_it(): pass"))
     assert counts(items) == {"passed": 2, "failed": 1}

@@ -26,8 +26,17 @@ class BrokenResults(ValueError):
     """The text is no JUnit XML, or more of it than anybody reads."""
 
 
-def read_junit(data: bytes) -> tuple[Item, ...]:
-    """The items of a JUnit file, in its order; several elements for one item (it failed, and its teardown) are one.
+@dataclass(frozen=True)
+class Report:
+    """A JUnit file: its items, and in its own words when it was made and of which commit, empty where unsaid."""
+
+    items: tuple[Item, ...]
+    timestamp: str
+    commit: str
+
+
+def read_junit(data: bytes) -> Report:
+    """A JUnit file, its items in their order; several elements for one (it failed, and its teardown) are one.
 
     :raises BrokenResults: it is none, holds a document type, or is larger than LARGEST_FILE.
     """
@@ -46,7 +55,7 @@ def read_junit(data: bytes) -> tuple[Item, ...]:
         raise BrokenResults(f"it is no XML: {error}") from None
     if not reader.is_junit:
         raise BrokenResults("it is XML, and no JUnit report")
-    return tuple(reader.items.values())
+    return Report(tuple(reader.items.values()), reader.timestamp, reader.commit)
 
 
 def counts(items: tuple[Item, ...]) -> dict[str, int]:
@@ -61,6 +70,8 @@ class _Reader:
 
     items: dict[str, Item] = field(default_factory=dict)
     is_junit: bool = False
+    timestamp: str = ""
+    commit: str = ""
     _name: str = ""
     _seconds: float = 0.0
     _outcome: str = "passed"
@@ -73,6 +84,9 @@ class _Reader:
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         if tag in ("testsuite", "testsuites"):
             self.is_junit = True
+            self.timestamp = self.timestamp or (attributes.get("timestamp", "") if tag == "testsuite" else "")
+        elif tag == "property" and attributes.get("name") == "commit":
+            self.commit = self.commit or attributes.get("value", "")
         elif tag == "testcase":
             where, name = attributes.get("classname", ""), attributes.get("name", "")
             self._name = printable("::".join(part for part in (where, name) if part))

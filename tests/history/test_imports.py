@@ -109,6 +109,20 @@ def test_a_report_without_a_test_is_refused(data: bytes) -> None:
         read(data, ())
 
 
+def test_what_a_comment_says_is_not_told() -> None:
+    said = b'<testsuite timestamp="2026-01-01"><property name="commit" value="0badc0de"/>'
+    data = b'<testsuite timestamp="2023-11-14T22:13:20"><!-- ' + said + b" --><properties>"
+    data += b'<property value="c0ffee12" name="commit"/></properties><testcase name="a"/></testsuite>'
+    found = read(data, ())
+    assert (found.at, found.commit, outcomes(found)) == (1_700_000_000.0, "c0ffee12", {"a": "passed"})
+
+
+def test_ten_megabytes_of_beginnings_take_no_longer_than_of_anything_else() -> None:
+    """A search by a pattern took hours: of each of them it looked for the end."""
+    data = b"<testsuite><!-- " + b"<testsuite " * 1_000_000 + b'--><testcase name="a"/></testsuite>'
+    assert read(data, ()).commit == ""
+
+
 @pytest.mark.parametrize("number", [1e300, -1e300, 1e999, 10**400, float("nan")])
 def test_no_number_and_no_commit_of_a_report_breaks_the_history(number: float) -> None:
     """Whoever wrote it: what no clock can tell, or no database hold, is not known."""

@@ -133,7 +133,7 @@ def _junit(path: Path) -> Results:
     except OSError as error:
         return Results(fault=f"pytest left no results ({error.strerror})")
     try:
-        return Results(read_junit(data))
+        return Results(read_junit(data).items)
     except BrokenResults as error:
         return Results(fault=f"what pytest left cannot be read: {error}")
 

@@ -15,8 +15,8 @@ from trainci.model import events
 from trainci.model.run import Cause, Ending, Item, Outcome, Phase, Verdict
 from trainci.text import counted, printable
 
-_TIMESTAMP = re.compile(rb'<testsuite\b[^>]*?\btimestamp="([^"]{1,40})"')
-_COMMIT = re.compile(rb'<property\b[^>]*?\bname="commit"[^>]*?\bvalue="([0-9a-f]{7,64})"')
+_COMMIT = re.compile("[0-9a-f]{7,64}")
+_LONGEST_TIMESTAMP = 40
 # Milliseconds: until the year 4147.
 _LARGEST = 1000 * (1 << 36)
 _STATUSES = {"passed": "passed", "failed": "failed", "skipped": "skipped", "pending": "skipped", "other": "error"}
@@ -57,14 +57,11 @@ def read(data: bytes, files: Iterable[str]) -> Foreign:
 
 def _junit(data: bytes, files: set[str]) -> Foreign:
     try:
-        items = read_junit(data)
+        report = read_junit(data)
     except BrokenResults as error:
         raise NotForeign(f"no JUnit report: {error}") from None
-    stamp, commit = _TIMESTAMP.search(data), _COMMIT.search(data)
-    named = _named_by(tuple(item for item in items if item.name), files)
-    return Foreign(
-        _time(stamp[1].decode("ascii", "replace")) if stamp else None, commit[1].decode() if commit else "", named
-    )
+    named = _named_by(tuple(item for item in report.items if item.name), files)
+    return Foreign(_time(report.timestamp), _commit(report.commit), named)
 
 
 def told(foreign: Foreign, data: bytes, at: float, commit: str) -> Iterator[events.Control]:
@@ -135,9 +132,8 @@ def _ctrf(data: bytes) -> Foreign:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise NotForeign(f"no CTRF report: {type(error).__name__}: {error}") from None
     start = _number(summary.get("start")) if isinstance(summary, dict) else None
-    commit = environment.get("commit") if isinstance(environment, dict) else None
-    known = commit if isinstance(commit, str) and re.fullmatch("[0-9a-f]{7,64}", commit) else ""
-    return Foreign(_known(start / 1000) if start else None, known, found)
+    commit = _commit(environment.get("commit") if isinstance(environment, dict) else None)
+    return Foreign(_known(start / 1000) if start else None, commit, found)
 
 
 def _ctrf_test(test: Any) -> Item:
@@ -159,7 +155,13 @@ def _known(at: float) -> float | None:
     return at if 0 <= at < _LARGEST / 1000 else None
 
 
+def _commit(said: object) -> str:
+    return said if isinstance(said, str) and _COMMIT.fullmatch(said) else ""
+
+
 def _time(text: str) -> float | None:
+    if len(text) > _LONGEST_TIMESTAMP:
+        return None
     try:
         at = datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError:
