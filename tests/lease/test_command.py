@@ -492,6 +492,23 @@ def test_gpu_lock_exec_needs_to_be_told_how_many(lock_exec):
     assert lock_exec("--", "true").returncode == 2
 
 
+# What takes long to import, or is for a few leases only.
+OF_OTHERS = {"click", "tempfile", "trainci.model.diagnosis", "trainci.model.look"} | {
+    f"trainci.lease.store.{name}" for name in ("ledger", "settings")
+}
+
+
+def test_a_lease_imports_nothing_that_only_others_need(host):
+    """It wraps commands that take no time at all."""
+    words = host.command("--", "true")
+    words[1:1] = ["-X", "importtime"]
+    done = subprocess.run(words, env=host.environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "trainci.lease.command" in imported
+    assert imported & OF_OTHERS == set()
+
+
 # Its first argument is what may still be written, below /mnt.
 NO_TEMPORARY_FILES = """
 mount --bind "$1" /mnt
