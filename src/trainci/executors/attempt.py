@@ -8,7 +8,6 @@ import json
 import os
 import secrets
 import shutil
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,12 +16,13 @@ from trainci.executors import words
 from trainci.executors.account import Account
 from trainci.executors.base import Job, Show
 from trainci.executors.inherited import inherited
+from trainci.executors.isolated import isolated
 from trainci.executors.node import STATUS, TOLD
 from trainci.host.files import open_plain
 from trainci.model.run import Cause, Ending, Phase
 
 SUFFIX = ".job"
-_BOOT = "import json, sys; sys.path += json.loads(sys.argv.pop(1)); from trainci.executors.node import main; "
+_MAIN = "from trainci.executors.node import main; sys.exit(main(sys.argv[1]))"
 _SUBMISSION = "submission.json"
 _CHUNK = 1 << 20
 # A job's environment begins as its node makes it, whatever this host is a part of.
@@ -197,5 +197,4 @@ def output(job: Job) -> Path:
 
 def entrypoint(job: Job) -> list[str]:
     """What the engine is to start on a node."""
-    own = json.dumps([str(Path(__file__).parents[2])])
-    return [sys.executable, "-I", "-c", f"{_BOOT}sys.exit(main(sys.argv[1]))", own, str(directory(job))]
+    return [*isolated(_MAIN), str(directory(job))]

@@ -24,11 +24,9 @@ from typing import NoReturn
 
 from trainci.errors import EXIT_MACHINE
 from trainci.executors.inherited import inherited
+from trainci.executors.isolated import isolated
 
-_BOOT = (
-    "import json, sys; sys.path += json.loads(sys.argv[1]); "
-    "from trainci.executors.launcher import serve; serve(int(sys.argv[2]))"
-)
+_SERVE = "from trainci.executors.launcher import serve; serve(int(sys.argv[1]))"
 _TERMINATE = b"T"
 
 
@@ -57,10 +55,9 @@ class Launcher:
 
     def __init__(self) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        # -I: neither the current directory, nor PYTHON… variables, nor the user's own packages.
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-c", _BOOT, json.dumps(_paths()), str(theirs.fileno())],
+                [*isolated(_SERVE), str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 env=inherited(os.environ),
@@ -100,13 +97,6 @@ class Launcher:
         """Let it end."""
         self._socket.close()
         self._process.wait()
-
-
-def _paths() -> list[str]:
-    """Where this package and the one that it may need are, which need not be where Python looks by itself."""
-    own = str(Path(__file__).parents[2])
-    nvml = importlib.util.find_spec("pynvml")
-    return [own] if nvml is None or nvml.origin is None else [own, str(Path(nvml.origin).parent)]
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
