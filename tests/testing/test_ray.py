@@ -103,7 +103,7 @@ def wait_for(condition: Callable[[], object], *processes: subprocess.Popen[bytes
         time.sleep(0.1)
 
 
-def tree(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+def tree(process: subprocess.Popen[bytes] | psutil.Process) -> list[psutil.Process]:
     return psutil.Process(process.pid).children(recursive=True)
 
 
@@ -166,8 +166,9 @@ def test_a_cluster_answers_only_those_who_know_its_token() -> None:
     with ray_cluster.ray_cluster(1, {}) as cluster:
         token = Path(cluster.variables["RAY_AUTH_TOKEN_PATH"])
         assert token.parent.stat().st_mode & 0o777 == 0o700
-        head = next(process for process in psutil.process_iter(["cmdline"]) if "gcs_server" in process.name())
-        words = " ".join(head.cmdline())
+        # Other tests' clusters may run at the same time; the directory is this one's alone.
+        commands = (" ".join(process.cmdline()) for process in tree(psutil.Process()))
+        words = next(words for words in commands if "gcs_server" in words and str(token.parent) in words)
         port = re.search(r"--gcs_server_port=(\d+)", words)
         assert port, words
         submit = ray_cluster.ray_command("job", "submit", "--address", cluster.address, "--", "true")
