@@ -76,8 +76,8 @@ class Bench:
             "replay": {},
         }
         self.plan = Plan(**{**defaults, **plan})  # type: ignore[arg-type]
-        paths = RunPaths(StatePaths(tmp_path), "run-1")
-        self.runner = Runner(self.plan, self.executor, paths, [self.events.append], self.shown, self.clock)
+        self.paths = RunPaths(StatePaths(tmp_path), "run-1")
+        self.runner = Runner(self.plan, self.executor, self.paths, [self.events.append], self.shown, self.clock)
 
     def run(self) -> Run:
         return self.runner.run()
@@ -97,6 +97,21 @@ class Bench:
 
 def outcomes(run: Run) -> dict[str, str]:
     return {result.test_id: result.verdict.outcome.value for result in run.results}
+
+
+def test_what_a_test_left_is_removed_once_every_listener_was_told_of_it(tmp_path):
+    bench = Bench(tmp_path, [make_test("a.py")], {})
+    left = RunPaths.results(bench.paths.log(1, "a.py", 1))
+    left.parent.mkdir(parents=True)
+    left.write_text("<testsuites/>")
+    told = []
+
+    def listen(event):
+        if isinstance(event, events.Ended):
+            told.append(left.exists())
+
+    Runner(bench.plan, bench.executor, bench.paths, [listen], bench.shown, bench.clock).run()
+    assert (told, left.exists()) == ([True], False)
 
 
 def test_all_passed_is_exit_0_and_every_step_is_an_event(tmp_path):

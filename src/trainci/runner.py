@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from trainci import schedule
+from trainci.executors import results
 from trainci.executors.base import Executor, Job, Show
 from trainci.log_files import diagnosed, rules_for
 from trainci.model import events
@@ -131,11 +132,11 @@ class Runner:
         for test in self._waiting:
             word = "interrupted before it was started" if self._interrupted else "not started: --fail-fast"
             self._conclude(test.id, Verdict(Outcome.SKIPPED, word))
-        results = tuple(self._results.values())
+        concluded = tuple(self._results.values())
         pool = self._executor.pool
         # What was skipped for another reason than its devices, the machine has nothing to do with.
         virtual = pool.virtual or not self._plan.fitting.skipped
-        code = verdict.exit_code(results, interrupted=self._interrupted, virtual=virtual)
+        code = verdict.exit_code(concluded, interrupted=self._interrupted, virtual=virtual)
         ended_at = self._clock()
         self._tell(events.RunEnded(ended_at, code))
         return Run(
@@ -143,7 +144,7 @@ class Runner:
             commit=self._plan.commit,
             started_at=started_at,
             ended_at=ended_at,
-            results=results,
+            results=concluded,
             devices=pool.sentence,
             exit_code=code,
             replay=self._plan.replay,
@@ -251,6 +252,8 @@ class Runner:
     def _end(self, trying: _Trying, event: events.Ended) -> None:
         attempts = self._ended[trying.test.id]
         attempts.append(self._ended_attempt(trying, event))
+        # Not before every listener was told: whoever goes on with this run would not find them.
+        results.discard(trying.job)
         self._suspect_devices(attempts[-1])
         decided = verdict.decide(attempts, self._plan.verdicts.retries)
         if decided is None:

@@ -9,6 +9,8 @@ import os
 import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,6 +67,7 @@ def test_a_label_runs_on_slurm_with_the_events_the_reports_and_the_exit_code_of_
     assert "replay: trainci run --id tests/test_bad.py --executor slurm --devices cpu:8" in said.out
     assert 'failures="1"' in (repository.root / "report.xml").read_text()
     told = [event["kind"] for event in events_of(repository) if event.get("test_id") == "tests/test_good.py"]
+    told = [kind for kind in told if kind != "waiting"]
     assert told == ["queued", "granted", "started", "ended", "verdict"]
     left = [path.name for path in (repository.root / ".trainci/runs").glob("*/*") if path.suffix == ".job"]
     assert left == [], "what only the node was to read"
@@ -121,6 +124,24 @@ def test_an_interrupted_run_leaves_no_job_behind(repository, slurm_cluster):
         out, _ = process.communicate(timeout=60)
     assert process.returncode == 130, out
     assert mine(slurm_cluster, repository) == []
+
+
+def test_what_a_job_waits_for_is_an_event_of_the_run(repository, slurm_cluster):
+    write(repository, one="print('trained')")
+    every = f"nodename={','.join(slurm_cluster.nodes)}"
+    slurm_cluster("scontrol", "update", every, "state=drain", "reason=test")
+    try:
+        with in_background(repository) as process:
+            wait_until(lambda: mine(slurm_cluster, repository), "the job to be submitted")
+            wait_until(lambda: "waiting" in [event["kind"] for event in events_of(repository)], "why it waits")
+            slurm_cluster("scontrol", "update", every, "state=resume")
+            out, _ = process.communicate(timeout=60)
+    finally:
+        slurm_cluster.ready()
+    (waiting,) = (event for event in events_of(repository) if event["kind"] == "waiting")
+    assert process.returncode == 0, out
+    assert waiting["ahead"] is None and "of Slurm waits for" in waiting["why"]
+    assert f"tests/test_one.py: waits: {waiting['why']}" in out
 
 
 def test_no_secret_is_in_what_slurm_keeps_of_a_job(repository, slurm_cluster):
@@ -270,6 +291,7 @@ def test_a_run_whose_client_was_killed_is_gone_on_with_and_nothing_is_run_twice(
     assert begun.read_text() == "a\nb\nc\n"
     assert "tests/test_b.py | went on" in said.out
     told = [event["kind"] for event in events_of(repository) if event.get("test_id") == "tests/test_b.py"]
+    told = [kind for kind in told if kind != "waiting"]
     assert told == ["queued", "granted", "started", "ended", "verdict"]
     assert len(set(history_of(repository))) == len(history_of(repository)) == 3
     assert [path.name for path in repository.root.glob(".trainci/runs/*/*.job")] == []
@@ -299,6 +321,38 @@ def test_a_client_that_is_killed_while_it_submits_submits_nothing_twice(reposito
     assert (repository.root / "begun").read_text() == "a\n"
     listed = slurm_cluster("squeue", "--noheader", "--states=all", "--format=%i").split()
     assert max(map(int, listed)) == max(map(int, submitted)), "no second job"
+
+
+def test_a_client_that_is_killed_after_it_read_results_and_before_it_told_of_them_loses_none(repository):
+    """Exactly there: the first that hears of the end, the log of the run, is killed before it writes."""
+    repository.write("tests/test_items.py", "NUM_GPUS = 1\ndef test_one(): pass\ndef test_two(): pass\n")
+    repository.write("trainci.toml", '[suites.short]\ntests = ["tests/test_items.py"]\n')
+    words = ("run", "short", "--executor", "slurm", "--devices", "cpu:8")
+    killed = subprocess.run([sys.executable, "-c", KILLED_THERE, *words], cwd=repository.root, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert "ended" not in [event["kind"] for event in events_of(repository)]
+    said = attach(repository)
+    assert said.code == 0, said.out + said.err
+    (ended,) = (event for event in events_of(repository) if event["kind"] == "ended")
+    assert [item["name"].rpartition("::")[2] for item in ended["results"]["items"]] == ["test_one", "test_two"]
+    assert not list(repository.root.glob(".trainci/runs/*/*.xml"))
+
+
+KILLED_THERE = """
+import os, signal, sys
+from trainci.__main__ import main
+from trainci.history.event_log import EventLog
+from trainci.model import events
+
+write = EventLog.__call__
+def killed(self, event):
+    if isinstance(event, events.Ended):
+        os.kill(os.getpid(), signal.SIGKILL)
+    write(self, event)
+
+EventLog.__call__ = killed
+sys.exit(main())
+"""
 
 
 def test_a_run_of_this_host_cannot_be_attached(repository):

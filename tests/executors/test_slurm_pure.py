@@ -19,8 +19,9 @@ from trainci.executors.base import Job, Wanted
 from trainci.executors.slurm import commands, slurm_executor
 from trainci.executors.slurm.commands import Seen, SlurmAway, SlurmRefused
 from trainci.executors.slurm.script import Asked, batch_script
-from trainci.executors.slurm.states import ending
+from trainci.executors.slurm.states import ending, waits_for
 from trainci.lease.protocol import Started, dump
+from trainci.model.events import Waiting
 from trainci.model.project import Slurm
 from trainci.model.run import Cause, Ending
 from trainci.model.tests import Test
@@ -216,6 +217,48 @@ def test_a_job_that_has_ended_and_that_slurm_takes_for_running_is_cancelled_at_t
     told.get(timeout=60)
     executor.close()
     assert (tmp_path / "cancelled").read_text() == "--quiet 12\n"
+
+
+@pytest.mark.parametrize(
+    ("reason", "start", "told"),
+    [
+        ("None", "N/A", ""),
+        ("", "N/A", ""),
+        ("Resources", "N/A", "job 7 of Slurm waits for devices or nodes that others use (Resources)"),
+        ("QOSMaxJobsPerUserLimit", "N/A", "job 7 of Slurm waits for a limit of its quality of service (QOSMaxJobs"),
+        ("AssocGrpGRES", "Unknown", "job 7 of Slurm waits for a limit of its account (AssocGrpGRES)"),
+        ("Licenses", "N/A", "job 7 of Slurm waits for Licenses"),
+        (
+            "Priority",
+            "2026-11-26T10:00:00",
+            "job 7 of Slurm waits for jobs that go before it (Priority); Slurm expects to begin it at 2026-11-26",
+        ),
+    ],
+)
+def test_what_a_job_waits_for_is_said_with_slurms_own_word(reason, start, told):
+    said = waits_for(Seen("7", "PENDING", "now", reason, begun=start))
+    assert said.startswith(told) and bool(said) == bool(told)
+
+
+def test_what_a_waiting_job_waits_for_is_an_event_once_and_anew_when_that_changes(tmp_path):
+    told = []
+    attempt = Attempt(Job(Test("a"), 1, tmp_path / "a.log"), Nobody())
+    attempt.account = Account(attempt.job, open_log(attempt.job.log), (), told.append, Nobody(), float, print)
+    for reason, start in (
+        ("None", ""),
+        ("Resources", ""),
+        ("Resources", ""),
+        ("Resources", "10:00"),
+        ("Resources", "10:05"),
+        ("Priority", "10:05"),
+    ):
+        attempt.waits(reason, start, "" if reason == "None" else f"{reason} {start}")
+    assert [(event.ahead, event.why) for event in told] == [
+        (None, "Resources "),
+        (None, "Resources 10:00"),
+        (None, "Priority 10:05"),
+    ]
+    assert {type(event) for event in told} == {Waiting}
 
 
 class Nobody:

@@ -111,7 +111,8 @@ class LiveConsole(Console):
                 self._waiting.pop(event.test_id, None)
                 self._show_as(event, "waits for its devices")
             case events.Waiting():
-                self._show_as(event, f"waits, {event.ahead} ahead in the host's queue")
+                queue = "" if event.ahead is None else f", {event.ahead} ahead in the host's queue"
+                self._show_as(event, f"waits{queue}")
                 self._rows[event.test_id].why = event.why
             case events.Started():
                 self._show_as(event, "prepares" if event.phase is Phase.PREPARE else "")

@@ -176,6 +176,8 @@ def color_of(line: str) -> int:
 
 def _sentence(event: events.Event) -> str:
     match event:
+        case events.Waiting(ahead=None):
+            return f"{event.test_id}: waits: {event.why}"
         case events.Waiting():
             whom = f": {event.why}" if event.why else ""
             return f"{event.test_id}: waits for its devices, {event.ahead} ahead in the host's queue{whom}"

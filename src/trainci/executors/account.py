@@ -103,6 +103,10 @@ class Account:
             except ValueError:
                 self._lose(f"its lease said what is no report: {line!r}")
 
+    def waits(self, why: str) -> None:
+        """Its engine says what it waits for."""
+        self._emit(events.Waiting(self._clock(), *self._of_job, None, why))
+
     def flush(self) -> None:
         """It prints no more."""
         self._pass_on(self._redactor.flush())

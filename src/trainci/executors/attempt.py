@@ -49,6 +49,7 @@ class Attempt:
         self.reported_at = 0.0
         self.submitted_at = 0.0
         self.missed = 0
+        self._waits_for = ("", False)
         self.recalled = False
         self.over: Ending | None = None
         self.directory = directory(job)
@@ -93,6 +94,16 @@ class Attempt:
         """The engine says when it began it (empty: it says that it has not)."""
         self.forgotten = self.forgotten or (self.started if not begun else self.begun not in ("", begun))
         self.begun = self.begun or begun
+
+    def waits(self, reason: str, start: str, why: str) -> None:
+        """The engine says for what it waits; told anew for another ``reason``, or once it knows of a ``start``.
+
+        A start that is only put off is told no more: it is a guess, and another one each time.
+        """
+        now = (reason, bool(start))
+        if why and now != self._waits_for and self.account is not None:
+            self._waits_for = now
+            self.account.waits(why)
 
     def _remember(self) -> None:
         known = {

@@ -208,10 +208,14 @@ def mask_metrics(job: Job, mask: Callable[[str], str]) -> None:
             path.unlink()
 
 
+def discard(job: Job) -> None:
+    """Remove what ``job`` left: its content goes on in the events of the run, which must have it before."""
+    steps = (RunPaths.results(job.log, number) for number, _ in enumerate(job.test.steps, start=1))
+    for path in (RunPaths.results(job.log), RunPaths.steps(job.log), *steps):
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
 def _read(path: Path, most: int) -> bytes:
-    """Up to ``most`` bytes of a file, which is then removed: its content goes on in the run's reports."""
     with files.open_plain(path) as file:
-        data = file.read(most)
-    with contextlib.suppress(OSError):
-        path.unlink()
-    return data
+        return file.read(most)

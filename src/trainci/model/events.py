@@ -65,9 +65,12 @@ class PhaseEvent(TestEvent):
 
 @dataclass(frozen=True)
 class Waiting(PhaseEvent):
-    """Others hold its devices; ``ahead`` requests came before it. ``why`` says who; told anew when that changes."""
+    """Others hold its devices; ``ahead`` requests came before it (None: an engine does not say how many).
 
-    ahead: int
+    ``why`` says who, or what else it waits for; told anew when that changes.
+    """
+
+    ahead: int | None
     why: str = ""
 
 

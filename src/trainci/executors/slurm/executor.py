@@ -184,6 +184,8 @@ class SlurmExecutor(EngineExecutor):
                 commands.cancel([attempt.job_id])
             self._end(attempt, Ending(Cause.NEVER_STARTED, detail=states.waited(seen, self._settings.queue)))
             return
+        if states.waits(seen):
+            attempt.waits(seen.reason, states.expected_start(seen), states.waits_for(seen))
         if states.is_over(seen):
             attempt.follow(to_the_end=True)
             ending = states.ending(

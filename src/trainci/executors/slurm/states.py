@@ -29,6 +29,22 @@ _CAUSES = {
 }
 
 
+# squeue(1), JOB REASON CODES; every other one stands for itself.
+_NO_REASON = ("", "None")
+_REASONS = {
+    "Resources": "devices or nodes that others use",
+    "Priority": "jobs that go before it",
+    "ReqNodeNotAvail": "a node that is not available",
+    "BeginTime": "its time to begin",
+    "JobHeldAdmin": "an administrator who holds it",
+    "JobHeldUser": "somebody who holds it",
+    "PartitionTimeLimit": "nothing: its partition allows no job so long",
+    "PartitionNodeLimit": "nothing: its partition has not so many nodes",
+}
+_LIMITS = (("QOS", "a limit of its quality of service"), ("Assoc", "a limit of its account"))
+_UNKNOWN = ("", "N/A", "Unknown")
+
+
 def is_over(seen: Seen) -> bool:
     """Whether the job will never do anything more."""
     return seen.state in _OVER
@@ -37,6 +53,20 @@ def is_over(seen: Seen) -> bool:
 def waits(seen: Seen) -> bool:
     """Whether the job has not begun yet."""
     return seen.state in ("PENDING", "CONFIGURING")
+
+
+def waits_for(seen: Seen) -> str:
+    """What a waiting job waits for, in a sentence without an end; empty while Slurm has not looked at it."""
+    if seen.reason in _NO_REASON:
+        return ""
+    what = _REASONS.get(seen.reason) or next((w for start, w in _LIMITS if seen.reason.startswith(start)), "")
+    start = f"; Slurm expects to begin it at {start}" if (start := expected_start(seen)) else ""
+    return f"job {seen.job_id} of Slurm waits for {what}{f' ({seen.reason})' if what else seen.reason}{start}"
+
+
+def expected_start(seen: Seen) -> str:
+    """When Slurm expects to begin a waiting job, in its own writing; empty where it does not know."""
+    return "" if seen.begun in _UNKNOWN else seen.begun
 
 
 def waited(seen: Seen, seconds: float) -> str:
