@@ -101,7 +101,7 @@ def _out_of_device_memory(candidate: Candidate, facts: Facts) -> Candidate:
 
 # As torch 2.6 says it, and torch 1.13.
 _OWN = re.compile(r"(?:this process has |total capacity; )([\d.]+) GiB (?:memory in use|already allocated)")
-_CAPACITY = re.compile(r"(?:total capacity of |GPU \d+; )([\d.]+) GiB")
+_CAPACITY = re.compile(r"(?:total capacity of |[GNX]PU \d+; )([\d.]+) GiB")
 
 
 def _launch_failure(candidate: Candidate, facts: Facts) -> Candidate:
@@ -164,12 +164,16 @@ def of_ending(facts: Facts) -> Diagnosis:
         return Diagnosis(Blame.UNSURE, "time-limit", sentence, "fact: timed_out")
     if number is not None:
         return _of_signal(number, facts)
+    if facts.exit_code == _TIMEOUT_OF_COREUTILS:
+        sentence = "`timeout` ended it (exit code 124), and its log does not say what it waited for"
+        return Diagnosis(Blame.UNSURE, "time-limit", sentence, "fact: exit code 124")
     if facts.exit_code:
         sentence = f"it ended with exit code {facts.exit_code} and said nothing else"
         return Diagnosis(Blame.CODE, "exit-code", sentence, f"fact: exit code {facts.exit_code}")
     return Diagnosis(Blame.UNSURE, "nothing", "neither the log nor a fact says why it ended")
 
 
+_TIMEOUT_OF_COREUTILS = 124
 _CRASHES = (signals.SIGSEGV, signals.SIGFPE, signals.SIGABRT, signals.SIGSYS, signals.SIGTRAP)
 
 
