@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 
 from browser.runs import made
@@ -43,6 +43,7 @@ class Server:
 
     address: str
     pid: int
+    errors: Path
 
     @property
     def port(self) -> int:
@@ -56,6 +57,40 @@ class Server:
             )
             answer = connection.getresponse()
             return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+
+    def stream(self, path: str) -> Stream:
+        """What is told of ``path`` as it happens."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection.request("GET", path)
+        return Stream(connection, connection.getresponse())
+
+    def said(self) -> str:
+        """What it wrote of errors."""
+        return self.errors.read_text()
+
+
+class Stream:
+    """Server-sent events, as they come."""
+
+    def __init__(self, connection: HTTPConnection, answer: HTTPResponse) -> None:
+        self._connection = connection
+        self._answer = answer
+        self.headers = {name.lower(): value for name, value in answer.getheaders()}
+
+    def event(self) -> str:
+        """The next one, empty where there is no more."""
+        lines: list[str] = []
+        while line := self._answer.readline().decode():
+            if line.startswith("data: "):
+                lines.append(line.removeprefix("data: ").rstrip("\n"))
+            elif lines and line == "\n":
+                break
+        return "\n".join(lines)
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._answer.close()
+        self._connection.close()
 
 
 def repository(root: Path) -> StatePaths:
@@ -103,18 +138,21 @@ def running(root: Path, *options: str, **environment: str) -> Iterator[Server]:
     """The server of the repository at ``root``, on a free port."""
     surroundings = {name: value for name, value in os.environ.items() if not name.startswith("TRAINCI_")}
     words = [sys.executable, "-m", "trainci", "serve", "--port", "0", *options]
-    process = subprocess.Popen(
-        words,
-        cwd=root,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**surroundings, "TRAINCI_LOCK_DIR": lock_dir(root), **environment},
-    )
+    errors = root.parent / f"{root.name}-errors"
+    with errors.open("wb") as stderr:
+        process = subprocess.Popen(
+            words,
+            cwd=root,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            env={**surroundings, "TRAINCI_LOCK_DIR": lock_dir(root), **environment},
+        )
     try:
         assert process.stdout is not None
         address = process.stdout.readline().strip()
-        assert address, f"it ended with {process.wait()}"
-        yield Server(address, process.pid)
+        assert address, f"it ended with {process.wait()}: {errors.read_text()}"
+        yield Server(address, process.pid, errors)
     finally:
         process.terminate()
         process.wait(60)

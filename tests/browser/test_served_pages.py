@@ -14,6 +14,7 @@ from support import wait_until
 from trainci.history import open_store
 from trainci.history.event_log import EventLog
 from trainci.history.store import AttemptKey
+from trainci.lease.actions import Maintainer
 from trainci.model import events
 from trainci.model.run import Cause, Ending, Metric, Outcome, Phase, Verdict
 from trainci.paths import RunPaths
@@ -46,6 +47,7 @@ PAGES = {
     "suite": "/grid?suite=short",
     "log": f"/log?run={RUN}&name=00000.log&from=0",
     "end of a log": f"/log?run={RUN}&name=00000.log",
+    "health": "/health",
     "missing": "/run?id=none",
 }
 
@@ -66,6 +68,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[served.Serv
     log(events.Queued(1.8e9 + 999, served.TESTS[0], 1, f".trainci/runs/{GOING}/0.log", 1))
     log(events.Granted(1.8e9 + 999, served.TESTS[0], 1, Phase.BOTH, ("GPU-0",)))
     (state.runs / GOING / "0.log").write_text("step 1\n")
+    Maintainer(served.lock_dir(state.root), {}).quarantine("cpu-0", f"{HOSTILE[0]} {HOSTILE[2]} {HOSTILE[3]}")
+    with (state.root / "trainci.toml").open("a") as file:
+        file.write('[[quarantine]]\ntest = "tests/test_a.py"\nowner = "<b>"\nreason = "x"\nuntil = 2020-01-01\n')
     with served.running(state.root) as server:
         yield server, log
     log.close()
@@ -100,7 +105,7 @@ def test_hostile_names_and_logs_are_text_on_each_page(
     assert opened.page.locator("main script, img, style, [style], main b").count() == 0
     if page in ("run", "tests"):
         assert "{{7*7}}" in said
-    if page in ("run", "hostile test"):
+    if page in ("run", "hostile test", "health"):
         assert HOSTILE[0] in said
     if page == "log":
         assert "<script>alert(3)</script>" in said and "\\u202e" in said
@@ -167,6 +172,23 @@ def test_a_run_that_goes_on_is_renewed_by_itself_unless_somebody_says_no(
     )
     assert renewed.told == [] and "0 of 3" in stays.page.locator("h1").inner_text()
     assert "1 of 3" in server.get(PAGES["live"]).text
+
+
+def test_whoever_reads_is_not_disturbed_and_is_shown_what_is_new_once_he_leaves(
+    site: tuple[served.Server, EventLog], open_page: Callable[..., Page]
+) -> None:
+    _, log = site
+    read, seen = open_page(at(site, "live")), open_page(at(site, "live"))
+    headline = read.page.locator("h1").inner_text()
+    read.page.locator("main a").first.focus()
+    log(events.Concluded(1.8e9 + 1020, served.TESTS[1], 1, Verdict(Outcome.PASSED, "in 9.0 s")))
+    wait_until(lambda: seen.page.locator("h1").inner_text() != headline, "others are shown it")
+    assert read.page.locator("h1").inner_text() == headline
+    read.page.evaluate("document.activeElement.blur()")
+    wait_until(
+        lambda: read.page.locator("h1").inner_text() != headline, "it is shown once nobody is within the page"
+    )
+    assert read.told == seen.told == []
 
 
 def test_without_a_script_every_page_can_be_read(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from support import wait_until
 
 from trainci.errors import MachineError
-from trainci.history.samples import SAMPLES, Sampler, read_samples
+from trainci.history.samples import SAMPLES, NewSamples, Sampler, read_samples
 from trainci.host.devices import usage
 from trainci.model import events
 from trainci.model.look import Sample, Usage
@@ -90,3 +91,20 @@ def test_what_is_no_sample_is_left_out(tmp_path: Path, lines: list[bytes | str])
 def test_a_number_that_none_can_be_is_no_sample(tmp_path: Path, line: str) -> None:
     (tmp_path / SAMPLES).write_text(f"{line}\n")
     assert list(read_samples(tmp_path)) == []
+
+
+def test_of_a_run_that_goes_on_few_samples_are_kept_and_none_of_the_peaks_is_lost(tmp_path: Path) -> None:
+    kept = NewSamples(tmp_path)
+    for part in range(4):
+        lines = [
+            json.dumps({"at": float(at), "device": "GPU-0", "percent": 100 * (at % 977 == 5), "memory": at})
+            for at in range(part * 2500, (part + 1) * 2500)
+        ]
+        with (tmp_path / SAMPLES).open("a") as file:
+            file.write("\n".join(lines) + "\n")
+        kept.look()
+    found = kept.look()
+    assert 1000 <= len(found) <= 2000 and max(sample.memory for sample in found) == 9999
+    assert sum(sample.percent == 100 for sample in found) == len([at for at in range(10_000) if at % 977 == 5])
+    steps = [after.at - before.at for before, after in itertools.pairwise(found)]
+    assert max(steps) == min(steps), "each stands for as many as the others"

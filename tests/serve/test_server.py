@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -15,13 +16,18 @@ from served import Server
 
 from trainci.history import open_store
 from trainci.history.event_log import EventLog
+from trainci.lease.actions import Maintainer
 from trainci.model import events
+from trainci.model.run import Outcome, Verdict
 from trainci.paths import RunPaths, StatePaths
 
 pytestmark = pytest.mark.slow
 
 RUN = "20260101-000000-abcdef"
-PAGES = ["/", "/runs", f"/run?id={RUN}", "/test?id=tests/test_a.py", "/tests", "/grid", "/grid?suite=short"]
+PAGES = [
+    *("/", "/runs", f"/run?id={RUN}", "/test?id=tests/test_a.py", "/tests", "/grid", "/grid?suite=short"),
+    "/health",
+]
 LOG = f"run={RUN}&name=00000.log"
 
 
@@ -158,6 +164,68 @@ def test_a_run_that_goes_on_shows_what_runs_and_what_waits(server: Server, state
     log.close()
     page = server.get(f"/run?id={run_id}").text
     assert "What goes on" not in page and "/live.js" not in page, "its runner is gone"
+
+
+def test_what_is_new_of_a_run_is_told_while_it_goes_on(state: StatePaths) -> None:
+    """Server-sent events: the page as it is at once, again when it has become another, and an end."""
+    log = EventLog(RunPaths(state, RUN), print)
+    planned = tuple(events.Planned(test, 1, "suite") for test in served.TESTS[:1])
+    log(events.RunStarted(5.0, RUN, "c0ffee", "2 GPUs", planned))
+    with served.running(state.root) as server, closing(server.stream(f"/live/run?id={RUN}")) as told:
+        assert told.headers["content-type"].startswith("text/event-stream")
+        assert told.headers["content-security-policy"].startswith("default-src 'none';")
+        assert "0 of 1 tests are done" in (first := told.event()) and "data-live" in first
+        assert first.startswith("<main") and first.endswith("</main>")
+        log(events.Queued(6.0, served.TESTS[0], 1, "0.log", 1))
+        assert "1 test waits" in told.event()
+        log(events.Concluded(7.0, served.TESTS[0], 1, Verdict(Outcome.PASSED, "in 1.0 s")))
+        log(events.RunEnded(8.0, 0))
+        log.close()
+        while "data-live" in (last := told.event()):
+            assert "1 of 1 tests are done" in last
+        assert "Nothing is red" in last and told.event() == "", "it ends"
+
+
+def test_of_what_is_past_or_not_there_a_stream_tells_once(server: Server) -> None:
+    for path, said in ((f"run?id={RUN}", "1 of 3 tests red"), ("run?id=none", "There is no such run")):
+        with closing(server.stream(f"/live/{path}")) as told:
+            assert said in told.event() and told.event() == ""
+
+
+def test_who_is_told_what_is_new_does_not_keep_the_server_from_ending(state: StatePaths) -> None:
+    with served.running(state.root) as server:
+        told = server.stream("/live/")
+        assert "No run of this repository goes on" in told.event()
+        began = time.monotonic()
+    # Within what it waits for, and not when a browser happens to be closed.
+    assert time.monotonic() - began < 30 and told.event() == ""
+    told.close()
+    assert server.said() == ""
+
+
+def test_a_stream_needs_the_token_too(state: StatePaths) -> None:
+    with served.running(state.root, TRAINCI_SERVE_TOKEN="s3cret") as server:
+        assert server.get("/live/").code == 401
+        assert server.get("/live/", Host="evil.example").code == 421
+
+
+def test_health_shows_what_is_not_handed_out_who_did_what_and_the_tests_in_quarantine(state: StatePaths) -> None:
+    entries = "".join(
+        f'[[quarantine]]\ntest = "tests/{name}.py"\nowner = "ann"\nreason = "a <b>race</b>"\nuntil = {until}\n'
+        for name, until in (("test_a", "2999-12-31"), ("test_b", "2020-01-01"))
+    )
+    with (state.root / "trainci.toml").open("a") as file:
+        file.write(entries)
+    with served.running(state.root) as server:
+        assert "Nothing is in the ledger" in server.get("/health").text
+        maintainer = Maintainer(served.lock_dir(state.root), {})
+        maintainer.quarantine("cpu-0", "fell <b>off</b> the bus\u202e")
+        maintainer.drain("cpu-1", "for a new driver")
+        page = server.get("/health").text
+    assert "<td>fell &lt;b&gt;off&lt;/b&gt; the bus\\u202e</td>" in page and ">quarantined<" in page
+    assert ">drained<" in page and page.count("for a new driver") == 2
+    assert re.search(r"<td>drain</td><th scope=.row.>cpu-1</th>", page)
+    assert "a &lt;b&gt;race&lt;/b&gt;" in page and "2999-12-31" in page and "over since 2020-01-01" in page
 
 
 def test_now_shows_the_runs_whose_runners_live(state: StatePaths) -> None:

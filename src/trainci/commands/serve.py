@@ -8,7 +8,7 @@ import secrets
 import click
 
 from trainci.errors import EXIT_OK
-from trainci.lease.view import host_status
+from trainci.lease.view import done_by_hand, host_status
 from trainci.repository import Repository, Request, open_repository
 from trainci.serve.guard import LOOPBACK
 from trainci.serve.views import Source
@@ -28,7 +28,13 @@ def command(host: str, port: int) -> int:
     from trainci.serve.listen import serve
 
     repository = open_repository()
-    source = Source(repository.state, _suites(repository), lambda: host_status(None))
+    source = Source(
+        repository.state,
+        _suites(repository),
+        lambda: host_status(None),
+        lambda: done_by_hand(None),
+        repository.project.quarantine,
+    )
     token = os.environ.get(_TOKEN, "") or ("" if host in LOOPBACK else secrets.token_urlsafe(32))
     try:
         serve(source, host, port, token, click.echo)

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from trainci.history.tail import Tail
 from trainci.host.files import open_plain
 from trainci.model import events
 from trainci.model.event_lines import read_event, write_event
@@ -77,6 +78,21 @@ def read_events(file: Path) -> Iterator[events.Control]:
         return
     with stream:
         while line := stream.readline(_LONGEST_LINE):
+            try:
+                yield read_event(line)
+            except ValueError:
+                continue
+
+
+class NewEvents:
+    """The events of a run that may go on, each given once, in bounded memory; as ``read_events`` gives them."""
+
+    def __init__(self, file: Path) -> None:
+        self._tail = Tail(file, _LONGEST_LINE)
+
+    def __iter__(self) -> Iterator[events.Control]:
+        """Those that were written since the last time."""
+        for line in self._tail.lines():
             try:
                 yield read_event(line)
             except ValueError:

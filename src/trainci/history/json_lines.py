@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,15 @@ def objects(path: Path, longest_line: int, most_lines: int | None = None) -> Ite
         return
     with file:
         # A longer line comes in pieces, none of which is an object.
-        for line in islice(iter(lambda: file.readline(longest_line), b""), most_lines):
-            try:
-                said = json.loads(line)
-            except (ValueError, RecursionError):
-                continue
-            if isinstance(said, dict):
-                yield said
+        yield from objects_of(islice(iter(lambda: file.readline(longest_line), b""), most_lines))
+
+
+def objects_of(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    """The objects that ``lines`` hold, one each; what is none is left out."""
+    for line in lines:
+        try:
+            said = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(said, dict):
+            yield said

@@ -73,12 +73,21 @@ def read_run(folder: Path) -> Told:
     # Asked first: of a run that ends meanwhile everything is read, and it is not called cut off.
     alive = is_alive(folder / EVENTS)
     told = tuple(read_events(folder / EVENTS))
-    if not (told and isinstance(told[0], events.RunStarted)):
+    check_first(told[0] if told else None, folder)
+    logs = Logs(folder.resolve())
+    told = tuple(map(logs.placed, told))
+    return Told(run_of(told, alive), told, logs.root, folder, alive)
+
+
+def check_first(event: events.Control | None, folder: Path) -> None:
+    """See that the events of a run begin with ``event``.
+
+    :raises UsageError: they do not.
+    """
+    if not isinstance(event, events.RunStarted):
         raise UsageError(f"{folder / EVENTS}: these are not the events of a run that this trainci knows.")
-    if not _RUN_ID.fullmatch(told[0].run_id):
-        raise UsageError(f"{folder / EVENTS}: {told[0].run_id!a} is no id of a run.")
-    root, told = _beside(folder.resolve(), told)
-    return Told(run_of(told, alive), told, root, folder, alive)
+    if not _RUN_ID.fullmatch(event.run_id):
+        raise UsageError(f"{folder / EVENTS}: {event.run_id!a} is no id of a run.")
 
 
 def metrics_of(told: Told) -> dict[str, list[Metric]]:
@@ -91,22 +100,36 @@ def metrics_of(told: Told) -> dict[str, list[Metric]]:
     return {test_id: metrics for test_id, metrics in found.items() if metrics}
 
 
-def _beside(folder: Path, told: tuple[events.Control, ...]) -> tuple[Path, tuple[events.Control, ...]]:
-    """What the logs are relative to: the project's root, or ``folder`` itself where that was moved away from it.
+class Logs:
+    """Where the logs of the run in ``folder`` are: beside its events, whoever wrote those.
 
-    Whoever wrote the events, no log is elsewhere than beside them.
+    They are relative to ``root``: the project's, or ``folder`` itself where that was moved away from it.
     """
-    logs = [Path(event.log) for event in told if isinstance(event, events.Queued)]
-    readable = all(str(log).isprintable() for log in logs)
-    if logs and readable and all(log.parent == folder for log in logs):
-        # Where the state of a repository lies elsewhere, its logs have their whole path.
-        return folder, told
-    parts = logs[0].parent.parts if logs else ()
-    stays = parts and folder.parts[-len(parts) :] == parts
-    if stays and readable and all(log.parent.parts == parts for log in logs):
-        return folder.parents[len(parts) - 1], told
-    moved = (replace(e, log=_name(e.log)) if isinstance(e, events.Queued) else e for e in told)
-    return folder, tuple(moved)
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder
+        self._folder = folder
+        self._place: Path | None = None
+
+    def placed(self, event: events.Control) -> events.Control:
+        """``event`` with the place of its log, if it has one; the first one tells where all of them are."""
+        if not isinstance(event, events.Queued):
+            return event
+        log = Path(event.log)
+        if self._place is None:
+            self._find(log.parent)
+        return replace(event, log=str((self._place or Path()) / _name(event.log)))
+
+    def _find(self, said: Path) -> None:
+        self._place = Path()
+        parts = said.parts
+        if not str(said).isprintable():
+            return
+        if said == self._folder:
+            # Where the state of a repository lies elsewhere, its logs have their whole path.
+            self._place = said
+        elif parts and self._folder.parts[-len(parts) :] == parts:
+            self._place, self.root = said, self._folder.parents[len(parts) - 1]
 
 
 def _name(log: str) -> str:
@@ -116,7 +139,7 @@ def _name(log: str) -> str:
 
 def run_of(told: Iterable[events.Control], alive: bool = False) -> Run:
     """The run that these events tell of, which begin with its start."""
-    reading = _Reading()
+    reading = Reading()
     for event in told:
         reading.take(event)
     return reading.finish(alive)
@@ -132,8 +155,8 @@ class _Trying:
 
 
 @dataclass
-class _Reading:
-    """What is known of a run so far."""
+class Reading:
+    """What is known of a run so far, event by event."""
 
     start: events.RunStarted | None = None
     trying: dict[str, _Trying] = field(default_factory=dict)
@@ -145,6 +168,7 @@ class _Reading:
     strict: frozenset[str] = frozenset()
 
     def take(self, event: events.Control) -> None:
+        """The next event of the run, the first of which is its start."""
         self.last_at = event.at
         match event:
             case events.RunStarted():
@@ -164,6 +188,7 @@ class _Reading:
                 self.exit_code, self.over = event.exit_code, True
 
     def finish(self, alive: bool) -> Run:
+        """The run as far as it is told; ``alive``: there may be more."""
         assert self.start is not None
         planned = [test.test_id for test in self.start.tests]
         results = [

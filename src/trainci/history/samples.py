@@ -7,11 +7,13 @@ import math
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from trainci.errors import MachineError
-from trainci.history.json_lines import objects
+from trainci.history.json_lines import objects, objects_of
+from trainci.history.tail import Tail
 from trainci.model import events
 from trainci.model.look import Sample, Usage
 
@@ -19,6 +21,8 @@ SAMPLES = "devices.jsonl"
 _INTERVAL_S = 5.0
 _LONGEST_LINE = 1 << 12
 _MOST_LINES = 1_000_000
+_MOST_KEPT = 2000
+_MOST_DEVICES = 1024
 
 
 class Sampler:
@@ -84,6 +88,49 @@ class Sampler:
 def read_samples(folder: Path) -> Iterator[Sample]:
     """What is kept of the run in ``folder``, without lines that are no sample."""
     return filter(None, map(_sample, objects(folder / SAMPLES, _LONGEST_LINE, _MOST_LINES)))
+
+
+class NewSamples:
+    """The samples of a run that may go on, read on from the last look.
+
+    Of each device at most ``_MOST_KEPT`` are kept: where there are more, neighbours become one, with the largest of
+    what they say.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._tail = Tail(folder / SAMPLES, _LONGEST_LINE)
+        self._kept: dict[str, _Kept] = {}
+
+    def look(self) -> list[Sample]:
+        """All so far, those of one device after those of another."""
+        for sample in filter(None, map(_sample, objects_of(self._tail.lines()))):
+            if sample.device in self._kept or len(self._kept) < _MOST_DEVICES:
+                self._kept.setdefault(sample.device, _Kept()).add(sample)
+        return [sample for kept in self._kept.values() for sample in kept.samples]
+
+
+class _Kept:
+    """The samples of one device; each stands for as many as ``_each``."""
+
+    def __init__(self) -> None:
+        self.samples: list[Sample] = []
+        self._each, self._of_last = 1, 0
+
+    def add(self, sample: Sample) -> None:
+        if self.samples and self._of_last < self._each:
+            self.samples[-1] = _larger(self.samples[-1], sample)
+            self._of_last += 1
+            return
+        if len(self.samples) == _MOST_KEPT:
+            self.samples = list(map(_larger, self.samples[::2], self.samples[1::2]))
+            self._each *= 2
+        self.samples.append(sample)
+        self._of_last = 1
+
+
+def _larger(one: Sample, other: Sample) -> Sample:
+    percents = [sample.percent for sample in (one, other) if sample.percent is not None]
+    return replace(one, percent=max(percents, default=None), memory=max(one.memory, other.memory))
 
 
 def _sample(said: Mapping[str, Any]) -> Sample | None:

@@ -20,7 +20,7 @@ from trainci.lease.queue.cycle import foreign_devices, is_taken, read_reservatio
 from trainci.lease.queue.priority import in_turn
 from trainci.lease.queue.tickets import Arrival, look
 from trainci.lease.queue.why import why
-from trainci.lease.store import health, outside
+from trainci.lease.store import health, ledger, outside
 from trainci.lease.store.directory import Directory, locate, open_directory
 from trainci.lease.store.leases import running
 from trainci.lease.store.records import FOREVER, Record, Request, Reservation
@@ -69,6 +69,16 @@ def _usage(device: Device) -> Usage:
         )
     except MachineError:
         return Usage()
+
+
+def done_by_hand(lock_dir: str | None) -> list[ledger.Entry]:
+    """What was done to the queue by hand, the newest last; nothing where nothing was ever leased.
+
+    :raises UsageError: the lock directory cannot be used.
+    """
+    if not Path(locate(lock_dir)).is_dir():
+        return []
+    return ledger.entries(open_directory(lock_dir, may_be_private=True))
 
 
 class _Look:

@@ -72,8 +72,12 @@ def shown(
     metrics: Mapping[str, Sequence[Metric]],
     link: Callable[[Path], str],
     samples: Sequence[Sample] = (),
+    most_tests: int | None = None,
 ) -> dict[str, Any]:
-    """What ``run.html.j2`` shows of a run, as ``page``; ``link`` leads to a log, empty where nothing does."""
+    """What ``run.html.j2`` shows of a run, as ``page``; ``link`` leads to a log, empty where nothing does.
+
+    At most ``most_tests`` are listed, and the others counted.
+    """
     every_red = red(run)
     red_ones = every_red[:_MOST_RED]
     anchors = {result.test_id: f"test-{number}" for number, result in enumerate(red_ones, start=1)}
@@ -92,7 +96,8 @@ def shown(
         "spent": _spent(found),
         "most_memory": f"{max((one.memory for one in samples), default=0) / (1 << 30):.1f} GiB" if samples else "",
         "bars": len(run.results) <= _MOST_BARS,
-        "rows": [_row(run, result, of_test.get(result.test_id, ()), anchors) for result in _ordered(run)],
+        "rows": [_row(run, one, of_test.get(one.test_id, ()), anchors) for one in _ordered(run)[:most_tests]],
+        "left_rows": max(0, len(run.results) - most_tests) if most_tests else 0,
         "metrics": _metrics(metrics),
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from trainci.model import events
 from trainci.model.run import Phase
@@ -40,67 +40,65 @@ class _Open:
     devices: tuple[str, ...] = ()
 
 
-@dataclass
-class _Drawing:
-    """The slices so far, and what goes on."""
+class Drawing:
+    """Who waited, prepared and ran so far, event by event."""
 
-    found: list[Slice] = field(default_factory=list)
-    open: dict[str, _Open] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self._found: list[Slice] = []
+        self._open: dict[str, _Open] = {}
+        self._last = 0.0
 
-    def begin(self, test_id: str, at: float, now: _Open) -> None:
-        self.end(test_id, at)
-        self.open[test_id] = now
+    def slices(self) -> tuple[Slice, ...]:
+        """Each test's time in the run, from its beginning; what has no end yet ends with the last event."""
+        longer = (one for one in self._as_of_now() if one.end > one.start)
+        return tuple(sorted([*self._found, *longer], key=lambda one: (one.start, one.test_id)))
 
-    def end(self, test_id: str, at: float) -> None:
-        done = self.open.pop(test_id, None)
+    def going_on(self) -> tuple[Slice, ...]:
+        """What each test that has not ended does as of the last event, up to that; what runs comes first."""
+        order = (Doing.RUNNING, Doing.PREPARING, Doing.WAITING)
+        return tuple(sorted(self._as_of_now(), key=lambda one: order.index(one.doing)))
+
+    def take(self, event: events.Control) -> None:
+        """The next event of the run."""
+        self._last = max(self._last, event.at)
+        match event:
+            case events.RunStarted():
+                for test in event.tests:
+                    self._open[test.test_id] = _Open(0, Doing.WAITING, event.at)
+            case events.Queued():
+                self._begin(event.test_id, event.at, _Open(event.attempt, Doing.WAITING, event.at))
+            case events.Started(phase=Phase.PREPARE):
+                self._begin(event.test_id, event.at, _Open(event.attempt, Doing.PREPARING, event.at))
+            case events.Granted() if event.devices:
+                self._begin(event.test_id, event.at, _Open(event.attempt, Doing.RUNNING, event.at, event.devices))
+            case events.Started():
+                now = self._open.get(event.test_id)
+                if now is None or now.doing is not Doing.RUNNING:
+                    self._begin(event.test_id, event.at, _Open(event.attempt, Doing.RUNNING, event.at))
+            case events.Ended(final=False):
+                self._begin(event.test_id, event.at, _Open(event.attempt, Doing.WAITING, event.at))
+            case events.Ended() | events.Concluded():
+                self._end(event.test_id, event.at)
+
+    def _as_of_now(self) -> list[Slice]:
+        return [Slice(name, o.attempt, o.doing, o.start, self._last, o.devices) for name, o in self._open.items()]
+
+    def _begin(self, test_id: str, at: float, now: _Open) -> None:
+        self._end(test_id, at)
+        self._open[test_id] = now
+
+    def _end(self, test_id: str, at: float) -> None:
+        done = self._open.pop(test_id, None)
         if done and at > done.start:
-            self.found.append(Slice(test_id, done.attempt, done.doing, done.start, at, done.devices))
-
-
-def going_on(told: Iterable[events.Control]) -> tuple[Slice, ...]:
-    """What each test that has not ended does as of the last event, each slice up to that; what runs comes first."""
-    drawing, last = _drawn(told)
-    order = (Doing.RUNNING, Doing.PREPARING, Doing.WAITING)
-    now = [Slice(test_id, o.attempt, o.doing, o.start, last, o.devices) for test_id, o in drawing.open.items()]
-    return tuple(sorted(now, key=lambda one: order.index(one.doing)))
+            self._found.append(Slice(test_id, done.attempt, done.doing, done.start, at, done.devices))
 
 
 def slices(told: Iterable[events.Control]) -> tuple[Slice, ...]:
-    """Each test's time in the run, from its beginning; what had no end ends with the last event."""
-    drawing, last = _drawn(told)
-    for test_id in list(drawing.open):
-        drawing.end(test_id, last)
-    return tuple(sorted(drawing.found, key=lambda one: (one.start, one.test_id)))
-
-
-def _drawn(told: Iterable[events.Control]) -> tuple[_Drawing, float]:
-    """All that is told, and the time of the last event."""
-    drawing, last = _Drawing(), 0.0
+    """As ``Drawing.slices``, of all that is told."""
+    drawing = Drawing()
     for event in told:
-        last = max(last, event.at)
-        _take(drawing, event)
-    return drawing, last
-
-
-def _take(drawing: _Drawing, event: events.Control) -> None:
-    match event:
-        case events.RunStarted():
-            for test in event.tests:
-                drawing.open[test.test_id] = _Open(0, Doing.WAITING, event.at)
-        case events.Queued():
-            drawing.begin(event.test_id, event.at, _Open(event.attempt, Doing.WAITING, event.at))
-        case events.Started(phase=Phase.PREPARE):
-            drawing.begin(event.test_id, event.at, _Open(event.attempt, Doing.PREPARING, event.at))
-        case events.Granted() if event.devices:
-            drawing.begin(event.test_id, event.at, _Open(event.attempt, Doing.RUNNING, event.at, event.devices))
-        case events.Started():
-            now = drawing.open.get(event.test_id)
-            if now is None or now.doing is not Doing.RUNNING:
-                drawing.begin(event.test_id, event.at, _Open(event.attempt, Doing.RUNNING, event.at))
-        case events.Ended(final=False):
-            drawing.begin(event.test_id, event.at, _Open(event.attempt, Doing.WAITING, event.at))
-        case events.Ended() | events.Concluded():
-            drawing.end(event.test_id, event.at)
+        drawing.take(event)
+    return drawing.slices()
 
 
 def devices_of(found: Iterable[Slice]) -> tuple[str, ...]:

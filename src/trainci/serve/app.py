@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
@@ -21,12 +22,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from trainci.errors import TrainciError
 from trainci.reports.page import style
 from trainci.reports.words import duration, utc_time
-from trainci.serve import guard, logs, views
+from trainci.serve import guard, live, logs, views
 from trainci.serve.views import Context, Source
 from trainci.text import printable
 
 # Each page is made in a thread; what many at once take of the memory has an end.
 _THREADS = 4
+_MOST_STREAMS = 100
 _HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
     "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -38,25 +40,27 @@ _HEADERS = {
 }
 
 
-def application(source: Source, token: str, only_here: bool) -> Starlette:
-    """The pages of ``source``; ``token`` must be shown, if any. ``only_here``: by this host's own names alone."""
+def application(source: Source, token: str, only_here: bool, is_over: Callable[[], bool]) -> Starlette:
+    """The pages of ``source``; ``token`` must be shown, if any. ``only_here``: by this host's own names alone.
 
-    def page(template: str, context: Callable[[Request], Context]) -> Callable[[Request], Response]:
-        return lambda request: _answer(template, lambda: context(request))
-
-    def raw(request: Request) -> Response:
-        return _raw(request, source)
-
+    ``is_over`` says when nobody is told any more what is new.
+    """
+    pages: Mapping[str, _Page] = {
+        "/": _Page("now", lambda _: views.now(source)),
+        "/runs": _Page("runs", lambda request: views.runs(source, _number(request, "before"))),
+        "/run": _Page("one_run", lambda request: views.run(source, _text(request, "id"))),
+        "/test": _Page("test", lambda request: views.test(source, _text(request, "id"))),
+        "/tests": _Page("tests", lambda _: views.tests(source)),
+        "/grid": _Page("grid", lambda request: views.grid(source, _text(request, "suite"))),
+        "/health": _Page("health", lambda _: views.health(source)),
+        "/log": _Page("log", lambda request: _log(request, source)),
+    }
+    streams = _Streams(is_over)
     return Starlette(
         routes=[
-            Route("/", page("now", lambda _: views.now(source))),
-            Route("/runs", page("runs", lambda request: views.runs(source, _number(request, "before")))),
-            Route("/run", page("one_run", lambda request: views.run(source, _text(request, "id")))),
-            Route("/test", page("test", lambda request: views.test(source, _text(request, "id")))),
-            Route("/tests", page("tests", lambda _: views.tests(source))),
-            Route("/grid", page("grid", lambda request: views.grid(source, _text(request, "suite")))),
-            Route("/log", page("log", lambda request: _log(request, source))),
-            Route("/raw", raw),
+            *(Route(path, page.answer) for path, page in pages.items()),
+            *(Route(f"/live{path}", streams.of(page)) for path, page in pages.items()),
+            Route("/raw", lambda request: _raw(request, source)),
             Route("/style.css", _style),
             Route("/live.js", _script),
             Route("/favicon.ico", lambda _: Response(status_code=204)),
@@ -65,6 +69,61 @@ def application(source: Source, token: str, only_here: bool) -> Starlette:
         exception_handlers={HTTPException: _refused},
         lifespan=_few_threads,
     )
+
+
+@dataclass(frozen=True)
+class _Page:
+    """What a page shows by which template."""
+
+    template: str
+    context: Callable[[Request], Context]
+
+    def answer(self, request: Request) -> Response:
+        try:
+            return HTMLResponse(_rendered(self.template, self.context(request)))
+        except views.NotThere as error:
+            return _told(404, str(error))
+        except TrainciError as error:
+            return _told(503, str(error))
+
+    def look(self, request: Request) -> tuple[str, bool]:
+        """The page, and whether it goes on; nothing for now where something does not answer."""
+        try:
+            context = self.context(request)
+        except views.NotThere as error:
+            return _rendered("told", {"sentence": str(error)}), False
+        except TrainciError:
+            return "", True
+        return _rendered(self.template, context), bool(context.get("live"))
+
+
+class _Streams:
+    """Those who are told what is new."""
+
+    def __init__(self, is_over: Callable[[], bool]) -> None:
+        self._is_over = is_over
+        self._open = 0
+
+    def of(self, page: _Page) -> Callable[[Request], Awaitable[Response]]:
+        """The stream of ``page``, by the address of which it is asked for."""
+
+        async def answer(request: Request) -> Response:
+            if self._open >= _MOST_STREAMS:
+                return _told(503, "Too many are told what is new.")
+            return StreamingResponse(self._told(page, request), media_type="text/event-stream")
+
+        return answer
+
+    async def _told(self, page: _Page, request: Request) -> AsyncIterator[str]:
+        async def is_over() -> bool:
+            return self._is_over() or await request.is_disconnected()
+
+        self._open += 1
+        try:
+            async for said in live.stream(lambda: page.look(request), is_over):
+                yield said
+        finally:
+            self._open -= 1
 
 
 @asynccontextmanager
@@ -108,15 +167,6 @@ class _Guard:
             entered.set_cookie(guard.COOKIE, self._token, httponly=True, samesite="strict")
             return entered
         return _told(401, "Open the address that `trainci serve` printed, with its token.")
-
-
-def _answer(template: str, context: Callable[[], Context]) -> Response:
-    try:
-        return HTMLResponse(_rendered(template, context()))
-    except views.NotThere as error:
-        return _told(404, str(error))
-    except TrainciError as error:
-        return _told(503, str(error))
 
 
 def _refused(_: Request, error: Exception) -> Response:

@@ -37,12 +37,13 @@ def serve(source: Source, host: str, port: int, token: str, say: Callable[[str],
     address = f"http://{shown}:{listening.getsockname()[1]}/"
     say(f"{address}?token={token}" if token else address)
     config = uvicorn.Config(
-        application(source, token, only_here),
+        application(source, token, only_here, lambda: server.should_exit),
         access_log=False,
         log_level="warning",
         server_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=1,
+        timeout_graceful_shutdown=3,
     )
+    server = uvicorn.Server(config)
     with listening:
-        uvicorn.Server(config).run(sockets=[listening])
+        server.run(sockets=[listening])

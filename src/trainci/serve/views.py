@@ -1,11 +1,11 @@
-"""What each page shows: looked up when it is asked for, and never kept."""
+"""What each page shows: looked up when it is asked for, a run from where the last look at it ended."""
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -16,17 +16,16 @@ from trainci.answers.gpus import Status
 from trainci.answers.values import PastResult
 from trainci.errors import TrainciError, UsageError
 from trainci.history import existing_store
-from trainci.history.event_log import is_alive, read_events
-from trainci.history.runs import Told, metrics_of, read_run
-from trainci.history.samples import read_samples
+from trainci.history.event_log import is_alive
 from trainci.history.summary import summary
-from trainci.model import events
+from trainci.lease.store.ledger import Entry
+from trainci.model.project import Quarantined
 from trainci.paths import EVENTS, StatePaths
 from trainci.reports.page import shown
 from trainci.reports.reason import red
-from trainci.reports.timeline import Doing, going_on, slices
 from trainci.serve import logs
 from trainci.serve.chart import durations
+from trainci.serve.following import Followed, Seen
 from trainci.serve.grid import NO_SUITE, Grid, by_suite, by_test
 
 _RUNS = 50
@@ -35,7 +34,11 @@ _RESULTS = 100
 _LOOKED_BACK = 30
 _MOST_ROWS = 200
 _MOST_LISTED = 25
+_MOST_ENTRIES = 100
+_SOUND = ("free", "held")
 _MOST_GOING_ON = 20
+# Of a run that goes on so many tests are listed: the red ones, then the slowest.
+_MOST_TESTS = 500
 # A run's id is the name of its folder; what was entered from elsewhere may be called anything, and has none.
 _FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
 _LOG = re.compile(r"[A-Za-z0-9._-]{1,200}\.log")
@@ -45,11 +48,17 @@ Context = dict[str, Any]
 
 @dataclass(frozen=True)
 class Source:
-    """What pages are made of: a repository's state, the ids of each suite's tests, and the devices as of now."""
+    """What pages are made of: a repository's state, the ids of each suite's tests, and tests in ``quarantine``.
+
+    ``devices`` are asked as of now; ``ledger`` is what was done to them by hand, the newest last.
+    """
 
     state: StatePaths
     suites: Mapping[str, tuple[str, ...]]
     devices: Callable[[], Status]
+    ledger: Callable[[], Sequence[Entry]] = tuple
+    quarantine: Sequence[Quarantined] = ()
+    followed: Followed = field(default_factory=Followed)
 
 
 class NotThere(UsageError):
@@ -58,15 +67,35 @@ class NotThere(UsageError):
 
 def now(source: Source) -> Context:
     """What runs, who holds which device, and who waits."""
-    fault = ""
-    try:
-        status = source.devices()
-    except TrainciError as error:
-        status, fault = Status((), ()), str(error)
+    status, fault = _devices(source)
     with existing_store(source.state) as history:
         begun = history.unended_runs()[-_MOST_GOING_ON:] if history else []
-    going = [_going_on(source.state.runs / run) for run in reversed(begun) if _is_alive(source, run)]
-    return {"live": True, "runs": going, "status": status, "fault": fault, "now": time.time()}
+    alive = [run for run in reversed(begun) if _is_alive(source, run)]
+    going = [(run, source.followed.of(source.state.runs / run).going()) for run in alive]
+    return {"live": True, "runs": going, "status": status, "fault": fault}
+
+
+def health(source: Source) -> Context:
+    """Which devices are not handed out and why, what was done to them by hand, and the tests in quarantine."""
+    status, fault = _devices(source)
+    entries = [] if fault else source.ledger()
+    return {
+        "live": True,
+        "devices": [device for device in status.devices if device.state not in _SOUND],
+        "sound": sum(device.state in _SOUND for device in status.devices),
+        "fault": fault,
+        "ledger": entries[::-1][:_MOST_ENTRIES],
+        "quarantine": source.quarantine,
+        "today": time.strftime("%Y-%m-%d", time.gmtime()),
+    }
+
+
+def _devices(source: Source) -> tuple[Status, str]:
+    """The devices, or why nobody knows."""
+    try:
+        return source.devices(), ""
+    except TrainciError as error:
+        return Status((), ()), str(error)
 
 
 def runs(source: Source, before: float) -> Context:
@@ -83,7 +112,7 @@ def run(source: Source, run_id: str) -> Context:
     """
     folder = source.state.runs / run_id
     if _FOLDER.fullmatch(run_id) and (folder / EVENTS).is_file():
-        return {**_report(read_run(folder)), "kept": True}
+        return {**_report(source.followed.of(folder).look()), "kept": True}
     with existing_store(source.state) as history:
         known = history.run(run_id) if history else None
         if history is None or known is None:
@@ -170,40 +199,22 @@ def log_file(source: Source, run_id: str, name: str) -> tuple[Path, int]:
     return file, size
 
 
-def _report(told: Told) -> Context:
-    concluded = {event.test_id for event in told.events if isinstance(event, events.Concluded)}
-    whole = told.run
-    done = replace(whole, results=tuple(result for result in whole.results if result.test_id in concluded))
+def _report(seen: Seen) -> Context:
+    run = seen.run
     context = shown(
-        done if told.alive else whole,
-        slices(told.events),
-        told.root,
-        metrics_of(told),
-        lambda file: log_link(whole.id, file.name) if file.is_file() else "",
-        tuple(read_samples(told.folder)),
+        run,
+        seen.slices,
+        seen.root,
+        seen.metrics,
+        lambda file: log_link(run.id, file.name) if file.is_file() else "",
+        seen.samples,
+        _MOST_TESTS if seen.alive else None,
     )
-    context["live"] = told.alive
-    if told.alive:
-        headline = f"{len(done.results)} of {len(whole.results)} tests are done"
-        context["title"] = f"{headline}, {len(red(done))} red" if red(done) else headline
-        context["going"] = _going(told.events)
+    context |= {"live": seen.alive, "going": seen.going}
+    if seen.alive:
+        headline = f"{seen.going.done} of {seen.going.planned} tests are done"
+        context["title"] = f"{headline}, {len(red(run))} red" if red(run) else headline
     return context
-
-
-def _going_on(folder: Path) -> Context:
-    told = tuple(read_events(folder / EVENTS))
-    planned = sum(len(event.tests) for event in told if isinstance(event, events.RunStarted))
-    done = sum(isinstance(event, events.Concluded) for event in told)
-    return {"id": folder.name, "planned": planned, "done": done, "going": _going(told)}
-
-
-def _going(told: tuple[events.Control, ...]) -> Context:
-    names = {event.test_id: Path(event.log).name for event in told if isinstance(event, events.Queued)}
-    found = going_on(told)
-    return {
-        "running": [(one, names.get(one.test_id, "")) for one in found if one.doing is not Doing.WAITING],
-        "waiting": sum(one.doing is Doing.WAITING for one in found),
-    }
 
 
 def _is_alive(source: Source, run_id: str) -> bool:

@@ -1,26 +1,43 @@
 "use strict";
-// A page of what goes on asks for itself again and takes over what is new, but not while somebody is within it.
-const EVERY_MS = 2000;
+// The server tells what is new of a page that goes on, and it is taken over, but not while somebody is within the page.
+const AGAIN_AFTER_MS = 5000;
 const renewing = document.querySelector("#renew");
-document.querySelector(".renew").hidden = false;
+let stream = null;
+let fresh = null;
 
-async function renew() {
-  const main = document.querySelector("main");
-  const isRead = document.hidden || main.contains(document.activeElement) || !getSelection().isCollapsed;
-  if (renewing.checked && !isRead) {
-    try {
-      const answer = await fetch(location.href);
-      if (answer.ok) {
-        const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-        document.title = fresh.title;
-        main.replaceWith(document.adoptNode(fresh.querySelector("main")));
-      }
-    } catch {
-      // The server may be there again later.
-    }
+function listen() {
+  const goesOn = document.querySelector("main[data-live]") !== null && !fresh?.isLast;
+  document.querySelector(".renew").hidden = !goesOn;
+  if (!goesOn || !renewing.checked || document.hidden) {
+    // A browser has few connections to one server: a page that nobody sees gives its own back.
+    stream?.close();
+    stream = null;
+  } else if (!stream) {
+    stream = new EventSource("/live" + location.pathname + location.search);
+    stream.onmessage = (told) => {
+      const main = new DOMParser().parseFromString(told.data, "text/html").querySelector("main");
+      fresh = { main, isLast: !("live" in main.dataset) };
+      takeOver();
+    };
+    stream.onerror = () => {
+      if (stream?.readyState !== EventSource.CLOSED) return;
+      stream = null;
+      setTimeout(listen, AGAIN_AFTER_MS);
+    };
   }
-  if (document.querySelector("main[data-live]")) setTimeout(renew, EVERY_MS);
-  else document.querySelector(".renew").hidden = true;
 }
 
-setTimeout(renew, EVERY_MS);
+function takeOver() {
+  const main = document.querySelector("main");
+  const isRead = main.contains(document.activeElement) || !getSelection().isCollapsed;
+  if (fresh && renewing.checked && !isRead) {
+    if (!fresh.main.isEqualNode(main)) main.replaceWith(document.adoptNode(fresh.main));
+    fresh = null;
+  }
+  listen();
+}
+
+for (const left of ["focusout", "selectionchange"]) document.addEventListener(left, () => setTimeout(takeOver));
+document.addEventListener("visibilitychange", takeOver);
+renewing.addEventListener("change", takeOver);
+listen();
