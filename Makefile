@@ -7,6 +7,9 @@ REQUIREMENTS := requirements-dev.txt examples/posttrain/requirements.txt
 NODES := tests/github/workflows/node tests/browser
 NODE_STAMPS := $(NODES:%=%/node_modules/.package-lock.json)
 
+# Else every process that a test starts compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo examples test check unit lint dist install benchmarks mutants screenshots schema prerequisites
 
 help:
@@ -44,8 +47,9 @@ dist: $(STAMP)
 	$(BIN)/check-wheel-contents dist
 	$(BIN)/pyroma --min 9 dist/*.tar.gz
 
+# Many tests wait for others, so there are more workers than cores.
 unit: $(STAMP)
-	$(BIN)/python -m pytest -m "not slow" -q -n auto
+	$(BIN)/python -m pytest -m "not slow" -q -n $$(($$(nproc) * 3 / 2)) --dist worksteal --hypothesis-profile few
 
 benchmarks: $(STAMP)
 	$(BIN)/python -m benchmarks.startup

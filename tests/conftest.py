@@ -21,6 +21,8 @@ from trainci.cli import main
 
 # A busy host is slow, and no fault of an example.
 settings.register_profile("busy", settings.default, deadline=None)
+# `make check` tries fewer examples of a property than `make test`.
+settings.register_profile("few", settings.get_profile("busy"), max_examples=20)
 settings.load_profile("busy")
 # The repositories below are input, not tests of this one.
 collect_ignore = ["cases"]

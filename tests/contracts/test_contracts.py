@@ -485,13 +485,21 @@ async def score(args, sample):
 }
 
 
+IMPATIENT = """import sys
+from trainci.__main__ import main
+from trainci.contracts import limit
+limit._GRACE_S = 0.2
+sys.exit(main())
+"""
+
+
 @pytest.mark.parametrize("kind", DEAF)
 def test_a_hook_that_cannot_be_interrupted_ends_the_command_with_its_stack(tmp_path: Path, kind: str) -> None:
     (tmp_path / "deaf.py").write_text(DEAF[kind])
     (tmp_path / "good.py").write_text("def keep(args, samples):\n    return True\n")
     hooks = ["--dynamic-sampling-filter-path", "good.keep", "--custom-rm-path", "deaf.score"]
     done = subprocess.run(
-        [sys.executable, "-m", "trainci", "contracts", "check", "--timeout", "0.5", *hooks],
+        [sys.executable, "-c", IMPATIENT, "contracts", "check", "--timeout", "0.5", *hooks],
         cwd=tmp_path,
         capture_output=True,
         text=True,

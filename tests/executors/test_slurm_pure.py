@@ -192,6 +192,7 @@ def test_a_job_that_only_the_database_takes_for_alive_is_lost(tmp_path, monkeypa
     once = "sed -n 's/#SBATCH --comment=/12|PENDING|now|N\\/A|None||/p' script && rm script"
     program(tmp_path, "squeue", f"cd {tmp_path} && if test -e script; then {once}; fi")
     program(tmp_path, "sacct", "echo '12|PENDING|now|Unknown|None|None assigned|'")
+    monkeypatch.setattr("trainci.executors.slurm.executor._LATER_S", 0.2)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     executor = slurm_executor(Wanted(tmp_path, "cpu:4"))
     told = queue.SimpleQueue()

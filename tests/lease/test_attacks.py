@@ -257,7 +257,7 @@ def test_the_name_of_a_device_that_a_stranger_binds_is_waited_for_in_bounds(shar
     job.process.terminate()
     job.wait()
     with stranger(BIND, name):
-        assert bounded(shared).returncode == 75
+        assert bounded(shared, "--timeout", "1").returncode == 75
     assert bounded(shared).returncode == 0
 
 
@@ -333,7 +333,7 @@ while True:
 
 def test_a_mutex_that_is_signed_again_and_again_keeps_nobody_from_leaving(shared):
     with stranger(SIGN, shared.path):
-        bounded(shared, limit=25)
+        bounded(shared, "--timeout", "1", limit=25)
         job = shared.start("--devices", "0", "--", "sleep", "100")
         job.process.terminate()
         job.process.wait(25)

@@ -71,7 +71,10 @@ def test_spans_and_metrics_have_the_names_of_the_conventions(project: Any, colle
     assert (metric.name, metric.unit) == ("cicd.pipeline.run.duration", "s")
 
 
-def test_a_collector_that_is_not_there_costs_a_sentence_and_no_verdict(project: Any) -> None:
+def test_a_collector_that_is_not_there_costs_a_sentence_and_no_verdict(
+    project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainci.reports.otel._PATIENCE_S", 0.5)
     environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
     said = project.trainci("run", "tests/test_a.py", environment=environment)
     assert said.code == 0

@@ -11,6 +11,7 @@ from verdict.cases import cases
 
 from trainci.log_files import packaged_rules, read_log
 from trainci.model.diagnosis import Facts
+from trainci.verdict import log_reader
 from trainci.verdict.diagnose import diagnose
 from trainci.verdict.log_reader import LogReader, Reading
 
@@ -44,10 +45,14 @@ def test_no_text_breaks_it(lines: list[str]) -> None:
     assert 0 <= diagnosis.line <= len(lines)
 
 
-def test_memory_does_not_grow_with_the_log(tmp_path) -> None:
+@pytest.mark.parametrize(
+    ("streams", "counts"), [(64, (3_000, 6_000)), pytest.param(4096, (20_000, 80_000), marks=pytest.mark.slow)]
+)
+def test_memory_does_not_grow_with_the_log(tmp_path, monkeypatch, streams, counts) -> None:
+    monkeypatch.setattr(log_reader, "_MOST_STREAMS", streams)
     line = "[rank{}]: OSError: [Errno 28] No space left on device; Traceback (most recent call last):\n"
     peaks = []
-    for count in (20_000, 80_000):
+    for count in counts:
         log = tmp_path / "log"
         log.write_text("".join(line.format(number) for number in range(count)))
         tracemalloc.start()
