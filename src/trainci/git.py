@@ -175,6 +175,19 @@ def head(root: Path) -> str:
     return commit.stdout.decode().strip() + ("+" if dirty else "")
 
 
+def is_on(root: Path, branch: str) -> bool:
+    """Whether what is checked out is a commit of ``branch``, as origin has it or, without origin, as it is here.
+
+    What is not committed is on no branch.
+    """
+    commit = head(root)
+    if not commit or commit.endswith("+"):
+        return False
+    names = (f"refs/remotes/origin/{branch}", f"refs/heads/{branch}")
+    there = [name for name in names if _run(root, "rev-parse", "--verify", "--quiet", name).returncode == 0]
+    return bool(there) and _run(root, "merge-base", "--is-ancestor", commit, there[0]).returncode == 0
+
+
 def _repository(root: Path) -> Path | None:
     """The folder whose ``.git`` is the repository of ``root``; None when there is none.
 

@@ -4,44 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import queue
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from trainci import schedule
 from trainci.executors import results
 from trainci.executors.base import Executor, Job, Show
+from trainci.history import metric_files
 from trainci.log_files import diagnosed, rules_for
 from trainci.model import events
-from trainci.model.project import Verdicts
+from trainci.model.gates import Baseline
 from trainci.model.run import Attempt, Cause, Ending, Outcome, Phase, Result, Run, Verdict
 from trainci.model.tests import Test
 from trainci.paths import RunPaths
-from trainci.schedule import Fitting
+from trainci.plan import Plan as Plan
 from trainci.verdict import decide as verdict
+from trainci.verdict import gates
 from trainci.verdict.circumstances import facts_of_attempt
 from trainci.verdict.quarantine import excused
 from trainci.verdict.suspects import may_be_of_devices
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a run is to do.
-
-    ``expected`` maps test ids to seconds, ``replay`` to the command that runs each test alone. At most ``jobs``
-    tests run at once.
-    """
-
-    run_id: str
-    commit: str
-    fitting: Fitting
-    expected: Mapping[str, float]
-    replay: Mapping[str, str]
-    fail_fast: bool = False
-    jobs: int = sys.maxsize
-    verdicts: Verdicts = field(default_factory=Verdicts)
-    excuses: Mapping[str, str] = field(default_factory=dict)
-    host: str = ""
 
 
 @dataclass
@@ -53,6 +34,7 @@ class _Trying:
     queued_at: float
     started_at: float | None = None
     devices: tuple[str, ...] = ()
+    kind: str = ""
 
 
 class Runner:
@@ -163,7 +145,10 @@ class Runner:
         if started_at is None:
             started_at = self._clock()
             devices = self._executor.pool.sentence
-            self._tell(events.RunStarted(started_at, plan.run_id, plan.commit, devices, tests, plan.host))
+            started = events.RunStarted(
+                started_at, plan.run_id, plan.commit, devices, tests, plan.host, plan.on_base
+            )
+            self._tell(started)
         for result in self._unheard:
             self._conclude(result.test_id, result.verdict)
         for outcome, refused in (
@@ -201,8 +186,15 @@ class Runner:
         expected, avoid = self._plan.expected.get(test.id), self._avoid.get(test.id, frozenset())
         job = Job(test, number, log, phase, expected=expected, avoid=avoid)
         now = self._clock()
-        self._tell(events.Queued(now, test.id, number, self._paths.shown(job.log), test.num_gpus))
+        image, why = self._plan.images.get(test.id, ""), self._why_again(test.id)
+        self._tell(events.Queued(now, test.id, number, self._paths.shown(job.log), test.num_gpus, image, why))
         return _Trying(test, job, now)
+
+    def _why_again(self, test_id: str) -> str:
+        return verdict.why_again(self._ended[test_id], self._baseline(test_id))
+
+    def _baseline(self, test_id: str) -> Baseline:
+        return self._plan.baselines.get(test_id, verdict.NOTHING_KNOWN)
 
     def _start(self, trying: _Trying) -> None:
         self._active[trying.test.id] = trying
@@ -217,6 +209,9 @@ class Runner:
                     job.log, self._rules, facts_of_attempt(event.ending, job.test), self._paths.root
                 )
                 event = replace(event, diagnosis=diagnosis)
+        if isinstance(event, events.Ended) and event.ending.passed and event.final and job.test.metrics:
+            recorded = metric_files.read(RunPaths.metrics(job.log))
+            event = replace(event, measured=gates.measured(job.test.metrics, recorded))
         self._queue.put(event)
 
     def _handle(self, event: events.Control) -> None:
@@ -230,10 +225,13 @@ class Runner:
             case events.Granted() | events.Started() if self._active[event.test_id].started_at is not None:
                 # An earlier runner has told it.
                 return
+            case events.Granted():
+                event = replace(event, device_kind=self._executor.pool.kind_of(event.devices))
         self._tell(event)
         match event:
             case events.Granted():
                 self._active[event.test_id].devices = event.devices
+                self._active[event.test_id].kind = event.device_kind
             case events.Started():
                 self._active[event.test_id].started_at = event.at
                 self._began.add(event.test_id)
@@ -255,7 +253,7 @@ class Runner:
         # Not before every listener was told: whoever goes on with this run would not find them.
         results.discard(trying.job)
         self._suspect_devices(attempts[-1])
-        decided = verdict.decide(attempts, self._plan.verdicts.retries)
+        decided = verdict.decide(attempts, self._plan.verdicts.retries, self._baseline(trying.test.id))
         if decided is None:
             self._waiting.append(trying.test)
             return
@@ -284,6 +282,9 @@ class Runner:
             phase=event.phase,
             results=event.results,
             diagnosis=event.diagnosis,
+            measured=event.measured,
+            kind=trying.kind,
+            image=self._plan.images.get(trying.test.id, ""),
         )
 
     def _stop(self) -> None:

@@ -6,7 +6,9 @@ import ast
 import operator
 import warnings
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
+from trainci.model.gates import Gate, gate_of
 from trainci.model.tests import Declarations
 from trainci.text import printable
 
@@ -21,6 +23,8 @@ _OPERATORS: dict[type[ast.AST], Callable[[int, int], int]] = {
 }
 # Enough for any host, and small enough that no expression can take memory or time.
 _LARGEST = 10**9
+
+_T = TypeVar("_T")
 
 
 def parse(source: bytes | str) -> ast.Module:
@@ -45,10 +49,16 @@ def constants(tree: ast.Module, file: str) -> Declarations:
         flag, flag_line = _declared(tree.body, "REQUIRES_GPU", _flag)
         if flag and count == 0:
             raise _Misdeclared("REQUIRES_GPU", flag_line, "contradicts NUM_GPUS = 0; remove one of them")
+        metrics, _ = _declared(tree.body, "METRICS", _gates) if _declares_metrics(tree.body) else (None, 1)
     except _Misdeclared as error:
         return Declarations(line=error.line, fault=f"{printable(file)}:{error.line}: {error}")
     return Declarations(
-        num_gpus=count, num_nodes=nodes, line=line, requires_gpu=bool(flag), requires_gpu_line=flag_line
+        num_gpus=count,
+        num_nodes=nodes,
+        line=line,
+        requires_gpu=bool(flag),
+        requires_gpu_line=flag_line,
+        metrics=metrics or (),
     )
 
 
@@ -62,7 +72,7 @@ class _Misdeclared(Exception):
         self.line = line
 
 
-def _declared(body: list[ast.stmt], name: str, read: Callable[[ast.expr], int]) -> tuple[int | None, int]:
+def _declared(body: list[ast.stmt], name: str, read: Callable[[ast.expr], _T]) -> tuple[_T | None, int]:
     """The value of ``name`` at the top level (None for none), and its line.
 
     :raises _Misdeclared: it is no constant, or not the only one.
@@ -79,7 +89,7 @@ def _declared(body: list[ast.stmt], name: str, read: Callable[[ast.expr], int]) 
     except _NotConstant as error:
         reason = str(error)
     except RecursionError:
-        reason = "is too long a sum; write the number"
+        reason = "is too long a sum; write its value"
     raise _Misdeclared(name, line, reason)
 
 
@@ -108,10 +118,28 @@ def _is_name(node: ast.AST, name: str) -> bool:
     return isinstance(node, ast.Name) and node.id == name
 
 
-def _value(node: ast.expr | str, read: Callable[[ast.expr], int]) -> int:
+def _value(node: ast.expr | str, read: Callable[[ast.expr], _T]) -> _T:
     if isinstance(node, str):
         raise _NotConstant(node)
     return read(node)
+
+
+def _declares_metrics(body: list[ast.stmt]) -> bool:
+    """Whether METRICS is ours: a table of gates, and no list or table of functions that is called so, too."""
+    found = [value for _, value in _bindings(body, "METRICS") if isinstance(value, ast.Dict)]
+    ours = (ast.Constant, ast.Dict, ast.UnaryOp)
+    return any(isinstance(item, ours) for value in found for item in value.values)
+
+
+def _gates(node: ast.expr) -> tuple[Gate, ...]:
+    try:
+        said = ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, MemoryError):
+        raise _NotConstant(f"must be written out, and {_source(node)} is not: this file is read, not run") from None
+    try:
+        return tuple(gate_of(metric, gate) for metric, gate in said.items())
+    except ValueError as error:
+        raise _NotConstant(f"is no table of gates: {printable(str(error))}") from None
 
 
 def _flag(node: ast.expr) -> bool:

@@ -17,6 +17,7 @@ from trainci.catalog.files import find_test_files
 from trainci.config.executor_tables import SlurmTable
 from trainci.config.faults import Path as FaultPath
 from trainci.config.faults import breadcrumb, clash_faults, default_label, shape_faults, syntax_fault
+from trainci.config.metric_tables import gates_of
 from trainci.config.tables import (
     CONFIG_FILE,
     EntryTable,
@@ -195,6 +196,7 @@ def _settings(table: SettingsTable) -> dict[str, Any]:
         "machine_retries": table.retries.machine if table.retries else None,
         "fail_on_flaky": table.fail_on_flaky,
         "executor": table.executor or "",
+        "metrics": gates_of(table.metrics),
     }
 
 

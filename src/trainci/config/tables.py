@@ -33,6 +33,7 @@ from trainci.config.fields import (
     Target,
     packaged_rule,
 )
+from trainci.config.metric_tables import Metrics
 from trainci.findings import CODES
 
 CONFIG_FILE = "trainci.toml"
@@ -75,6 +76,7 @@ class SettingsTable(Table):
     executor: Literal["local", "ray", "slurm"] | None = Field(
         None, description="What runs the tests, unless `--executor` says otherwise: this host, or an engine."
     )
+    metrics: Metrics = Field({}, description="What metrics that tests record must be, besides their METRICS.")
 
 
 class StepTable(Table):

@@ -13,8 +13,9 @@ from trainci.output.screen import Screen
 from trainci.paths import from_here
 from trainci.reports import items_of, telling_lines
 from trainci.reports.reason import particulars, reason, red
-from trainci.reports.words import clock_time, totals
+from trainci.reports.words import accept_commands, clock_time, totals
 from trainci.text import counted, printable
+from trainci.verdict.gates import announced
 
 _SHOWN_LINES = 15
 _SHOWN_ITEMS = 20
@@ -94,6 +95,8 @@ class Console:
         self._write("")
         for result in found:
             self._write_short(_line_of(result))
+        for sentence in announced(run.results):
+            self._write(sentence)
         self._write(totals(run))
 
     def _details(self, run: Run, result: Result, root: Path) -> None:
@@ -110,6 +113,8 @@ class Console:
             self._write(f"    log:    {from_here(root, log)}")
         if replay := run.replay.get(result.test_id):
             self._write(f"    replay: {printable(replay)}")
+        for command in accept_commands(result, run):
+            self._write(f"    meant?  {printable(command)}")
 
     def _items(self, result: Result) -> None:
         """The items that did not pass, and every step."""
@@ -181,6 +186,8 @@ def _sentence(event: events.Event) -> str:
         case events.Waiting():
             whom = f": {event.why}" if event.why else ""
             return f"{event.test_id}: waits for its devices, {event.ahead} ahead in the host's queue{whom}"
+        case events.Queued(why=why) if why:
+            return f"{event.test_id}: repeats it, attempt {event.attempt}: {why}"
         case events.Granted() if event.devices:
             return f"{event.test_id}: granted {', '.join(event.devices)}"
         case events.Started(phase=Phase.PREPARE):

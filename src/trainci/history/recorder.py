@@ -27,12 +27,12 @@ class Recorder:
         store = self._store
         match event:
             case events.RunStarted():
-                store.begin_run(self._run, event.commit, event.devices, event.at, event.host)
+                store.begin_run(self._run, event.commit, event.devices, event.at, event.host, event.on_base)
             case events.Queued():
                 self._logs[self._key(event)] = event.log
-                store.begin_attempt(self._key(event), event.gpus, event.log, event.at)
+                store.begin_attempt(self._key(event), event.gpus, event.log, event.at, event.image)
             case events.Granted():
-                store.set_devices(self._key(event), event.devices)
+                store.set_devices(self._key(event), event.devices, event.device_kind)
             case events.Started() if event.phase is not Phase.PREPARE:
                 store.set_started(self._key(event), event.at)
             case events.Ended(final=True):

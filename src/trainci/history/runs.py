@@ -152,6 +152,7 @@ class _Trying:
     queued: events.Queued
     started_at: float | None = None
     devices: tuple[str, ...] = ()
+    kind: str = ""
 
 
 @dataclass
@@ -177,7 +178,7 @@ class Reading:
             case events.Queued():
                 self.trying[event.test_id] = _Trying(event)
             case events.Granted() if trying := self.trying.get(event.test_id):
-                trying.devices = event.devices
+                trying.devices, trying.kind = event.devices, event.device_kind
             case events.Started() if trying := self.trying.get(event.test_id):
                 trying.started_at = None if event.phase is Phase.PREPARE else event.at
             case events.Ended(final=True) if trying := self.trying.pop(event.test_id, None):
@@ -228,4 +229,7 @@ class Reading:
             phase=event.phase,
             results=event.results,
             diagnosis=event.diagnosis,
+            measured=event.measured,
+            kind=trying.kind,
+            image=trying.queued.image,
         )

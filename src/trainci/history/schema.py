@@ -57,6 +57,17 @@ MIGRATIONS = (
     "ALTER TABLE runs ADD COLUMN host TEXT NOT NULL DEFAULT ''",
     # Whether an attempt speaks against its devices (1) or for them (0).
     "ALTER TABLE attempts ADD COLUMN against_devices INTEGER",
+    # Which series a metric belongs to, and what somebody said of its baseline: no `run_id` is a new beginning.
+    """
+    ALTER TABLE runs ADD COLUMN on_base INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE attempts ADD COLUMN kind TEXT NOT NULL DEFAULT '';
+    ALTER TABLE attempts ADD COLUMN image TEXT NOT NULL DEFAULT '';
+    CREATE TABLE baselines (
+        test_id TEXT NOT NULL, metric TEXT NOT NULL, run_id TEXT NOT NULL,
+        who TEXT NOT NULL, reason TEXT NOT NULL, at REAL NOT NULL,
+        PRIMARY KEY (test_id, metric, at)
+    ) STRICT
+    """,
 )
 
 

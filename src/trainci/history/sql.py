@@ -2,99 +2,65 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import json
 import math
 import statistics
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
-from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
 
 from trainci.answers.values import PastResult
-from trainci.history.store import AttemptKey, CutOff, Past, PastRun, Recorded, StoreError
+from trainci.history.database import answered
+from trainci.history.sql_baselines import SqlBaselines
+from trainci.history.store import AttemptKey, CutOff, Past, PastRun, Recorded
 from trainci.model.run import Cause, Ending, Metric, Phase, Verdict
 from trainci.verdict.suspects import Used
 
 _REMEMBERED = 20
 _WHICH = "WHERE run_id = ? AND test_id = ? AND number = ?"
 
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
 
-
-def _answered(method: Callable[Concatenate[SqlStore, _P], _T]) -> Callable[Concatenate[SqlStore, _P], _T]:
-    """``method``, with the backend's errors as a Store raises them."""
-
-    @functools.wraps(method)
-    def answer(store: SqlStore, /, *arguments: _P.args, **named: _P.kwargs) -> _T:
-        try:
-            return method(store, *arguments, **named)
-        except store.errors as error:
-            raise store.failed(error) from None
-
-    return answer
-
-
-class SqlStore(ABC):
+class SqlStore(SqlBaselines):
     """A Store in tables, see there. ``alive`` says whether the runner of a run that has not ended lives."""
-
-    errors: ClassVar[tuple[type[Exception], ...]]
 
     def __init__(self, alive: Callable[[str], bool]) -> None:
         self._alive = alive
 
-    @abstractmethod
-    def execute(self, statement: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """The rows of one statement, its parameters marked with ``?``."""
-
-    @abstractmethod
-    def execute_each(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
-        """One statement that answers nothing, with the parameters of each row."""
-
-    @abstractmethod
-    def all_or_nothing(self) -> AbstractContextManager[object]:
-        """All statements of the block, or none of them."""
-
-    @abstractmethod
-    def failed(self, error: Exception) -> StoreError:
-        """What one of ``errors`` means."""
-
-    @_answered
-    def begin_run(self, run_id: str, commit: str, devices: str, at: float, host: str = "") -> None:
+    @answered
+    def begin_run(
+        self, run_id: str, commit: str, devices: str, at: float, host: str = "", on_base: bool = False
+    ) -> None:
         """See Store."""
         self.execute(
-            "INSERT INTO runs (id, commit_id, devices, started, host) VALUES (?, ?, ?, ?, ?)"
+            "INSERT INTO runs (id, commit_id, devices, started, host, on_base) VALUES (?, ?, ?, ?, ?, ?)"
             " ON CONFLICT DO NOTHING",
-            (run_id, commit, devices, at, host),
+            (run_id, commit, devices, at, host, int(on_base)),
         )
 
-    @_answered
+    @answered
     def end_run(self, run_id: str, exit_code: int, at: float) -> None:
         """See Store."""
         self.execute("UPDATE runs SET ended = ?, exit_code = ? WHERE id = ?", (at, exit_code, run_id))
 
-    @_answered
-    def begin_attempt(self, attempt: AttemptKey, gpus: int, log: str, at: float) -> None:
+    @answered
+    def begin_attempt(self, attempt: AttemptKey, gpus: int, log: str, at: float, image: str = "") -> None:
         """See Store."""
         self.execute(
-            "INSERT INTO attempts (run_id, test_id, number, gpus, log, queued) VALUES (?, ?, ?, ?, ?, ?)"
+            "INSERT INTO attempts (run_id, test_id, number, gpus, log, queued, image) VALUES (?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT DO NOTHING",
-            (*attempt, gpus, log, at),
+            (*attempt, gpus, log, at, image),
         )
 
-    @_answered
-    def set_devices(self, attempt: AttemptKey, devices: tuple[str, ...]) -> None:
+    @answered
+    def set_devices(self, attempt: AttemptKey, devices: tuple[str, ...], kind: str = "") -> None:
         """See Store."""
-        self.execute(f"UPDATE attempts SET devices = ? {_WHICH}", (json.dumps(devices), *attempt))
+        self.execute(f"UPDATE attempts SET devices = ?, kind = ? {_WHICH}", (json.dumps(devices), kind, *attempt))
 
-    @_answered
+    @answered
     def set_started(self, attempt: AttemptKey, at: float) -> None:
         """See Store."""
         self.execute(f"UPDATE attempts SET started = ? {_WHICH}", (at, *attempt))
 
-    @_answered
+    @answered
     def end_attempt(
         self, attempt: AttemptKey, phase: Phase, ending: Ending, at: float, against_devices: bool | None = None
     ) -> None:
@@ -107,7 +73,7 @@ class SqlStore(ABC):
             (at, phase.value, *how, against, *attempt),
         )
 
-    @_answered
+    @answered
     def used_devices(self, host: str, count: int) -> list[Used]:
         """See Store."""
         rows = self.execute(
@@ -118,7 +84,7 @@ class SqlStore(ABC):
         )
         return [Used(test_id, tuple(json.loads(devices)), bool(bad), at) for test_id, devices, bad, at in rows]
 
-    @_answered
+    @answered
     def keep_metrics(self, attempt: AttemptKey, metrics: Iterable[Metric]) -> None:
         """See Store."""
         with self.all_or_nothing():
@@ -128,7 +94,7 @@ class SqlStore(ABC):
                 ((*attempt, metric.name, metric.value, metric.step, metric.at) for metric in metrics),
             )
 
-    @_answered
+    @answered
     def keep_verdict(self, run_id: str, test_id: str, verdict: Verdict, at: float) -> None:
         """See Store."""
         self.execute(
@@ -138,7 +104,7 @@ class SqlStore(ABC):
             (run_id, test_id, verdict.outcome.value, verdict.sentence, at),
         )
 
-    @_answered
+    @answered
     def past(self, test_ids: Iterable[str]) -> dict[str, Past]:
         """See Store."""
         found: dict[str, Past] = {}
@@ -155,7 +121,7 @@ class SqlStore(ABC):
                 found[test_id] = Past(last, statistics.median(seconds) if seconds else None, outcome)
         return found
 
-    @_answered
+    @answered
     def recorded(self, test_id: str) -> list[Recorded]:
         """See Store."""
         rows = self.execute(
@@ -170,22 +136,22 @@ class SqlStore(ABC):
             found.append(Recorded(Metric(name, _number(value), step, at), run_id, before))
         return found
 
-    @_answered
+    @answered
     def tests(self) -> list[str]:
         """See Store."""
         return [test_id for (test_id,) in self.execute("SELECT DISTINCT test_id FROM verdicts ORDER BY test_id")]
 
-    @_answered
+    @answered
     def results(self, test_id: str, most: int) -> list[PastResult]:
         """See Store."""
         return self._results("WHERE v.test_id = ? ORDER BY v.at DESC LIMIT ?", (test_id, most))
 
-    @_answered
+    @answered
     def results_of_run(self, run_id: str) -> list[PastResult]:
         """See Store."""
         return self._results("WHERE v.run_id = ? ORDER BY v.test_id", (run_id,))
 
-    @_answered
+    @answered
     def results_of_runs(self, most: int) -> list[PastResult]:
         """See Store."""
         newest = "SELECT id FROM runs ORDER BY started DESC LIMIT ?"
@@ -209,12 +175,12 @@ class SqlStore(ABC):
             for test_id, run, commit, host, at, outcome, said, tries, devices, took in rows
         ]
 
-    @_answered
+    @answered
     def runs(self, most: int, before: float) -> list[PastRun]:
         """See Store."""
         return self._runs("WHERE started < ? ORDER BY started DESC LIMIT ?", (before, most))
 
-    @_answered
+    @answered
     def run(self, run_id: str) -> PastRun | None:
         """See Store."""
         return next(iter(self._runs("WHERE id = ?", (run_id,))), None)
@@ -242,19 +208,19 @@ class SqlStore(ABC):
             found[run_id][outcome] = count
         return found
 
-    @_answered
+    @answered
     def unknown_runs(self, run_ids: Iterable[str]) -> list[str]:
         """See Store."""
         known = {run_id for (run_id,) in self.execute("SELECT id FROM runs")}
         return [run_id for run_id in run_ids if run_id not in known]
 
-    @_answered
+    @answered
     def unended_runs(self) -> list[str]:
         """See Store."""
         rows = self.execute("SELECT id FROM runs WHERE ended IS NULL AND cut_off = 0 ORDER BY started")
         return [run_id for (run_id,) in rows]
 
-    @_answered
+    @answered
     def unended_attempts(self, run_id: str) -> list[CutOff]:
         """See Store."""
         rows = self.execute(
@@ -263,7 +229,7 @@ class SqlStore(ABC):
         )
         return [CutOff(AttemptKey(run_id, test_id, number), log) for test_id, number, log in rows]
 
-    @_answered
+    @answered
     def mark_cut_off(self, run_id: str) -> None:
         """See Store."""
         self.execute("UPDATE runs SET cut_off = 1 WHERE id = ?", (run_id,))
@@ -281,7 +247,7 @@ class SqlStore(ABC):
         run_id, outcome = rows[0]
         return outcome or ("running" if self._alive(run_id) else "cut off")
 
-    @_answered
+    @answered
     def rows(self, table: str) -> list[dict[str, object]]:
         """See Store."""
         columns = self.columns(table)
@@ -289,7 +255,7 @@ class SqlStore(ABC):
         found = self.execute(f"SELECT {', '.join(columns)} FROM {table} ORDER BY {order}")
         return [dict(zip(columns, row, strict=True)) for row in found]
 
-    @_answered
+    @answered
     def add_rows(self, table: str, rows: Iterable[dict[str, object]]) -> None:
         """See Store. Metrics, which have no key of their own, are added to attempts that have none."""
         if table == "metrics":
@@ -304,10 +270,6 @@ class SqlStore(ABC):
     def _of_attempts_without(self, rows: Iterable[dict[str, object]]) -> list[dict[str, object]]:
         have = set(self.execute("SELECT DISTINCT run_id, test_id, number FROM metrics"))
         return [row for row in rows if (row.get("run_id"), row.get("test_id"), row.get("number")) not in have]
-
-    @abstractmethod
-    def columns(self, table: str) -> list[str]:
-        """The names of its columns, without that of the order of rows."""
 
 
 def _number(value: float | None) -> float:

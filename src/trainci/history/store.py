@@ -8,11 +8,12 @@ from typing import NamedTuple, Protocol
 
 from trainci.answers.values import PastResult
 from trainci.errors import MachineError
+from trainci.model.gates import Decision, Measurement
 from trainci.model.run import Ending, Metric, Phase, Verdict
 from trainci.verdict.suspects import Used
 
 # What others refer to stands before them.
-TABLES = ("runs", "attempts", "verdicts", "metrics")
+TABLES = ("runs", "attempts", "verdicts", "metrics", "baselines")
 
 
 class AttemptKey(NamedTuple):
@@ -93,17 +94,19 @@ class Store(Protocol):
     does not answer.
     """
 
-    def begin_run(self, run_id: str, commit: str, devices: str, at: float, host: str = "") -> None:
-        """A run begins, on ``devices`` in words, of ``host`` where that is known."""
+    def begin_run(
+        self, run_id: str, commit: str, devices: str, at: float, host: str = "", on_base: bool = False
+    ) -> None:
+        """A run begins, on ``devices`` in words, of ``host`` where that is known; its commit may be on the base."""
 
     def end_run(self, run_id: str, exit_code: int, at: float) -> None:
         """The run has ended."""
 
-    def begin_attempt(self, attempt: AttemptKey, gpus: int, log: str, at: float) -> None:
-        """An attempt of a run that has begun is queued."""
+    def begin_attempt(self, attempt: AttemptKey, gpus: int, log: str, at: float, image: str = "") -> None:
+        """An attempt of a run that has begun is queued, for a container of ``image`` if it is not empty."""
 
-    def set_devices(self, attempt: AttemptKey, devices: tuple[str, ...]) -> None:
-        """The attempt holds these devices."""
+    def set_devices(self, attempt: AttemptKey, devices: tuple[str, ...], kind: str = "") -> None:
+        """The attempt holds these devices, which are called ``kind``."""
 
     def set_started(self, attempt: AttemptKey, at: float) -> None:
         """What is to count as its duration begins."""
@@ -127,6 +130,16 @@ class Store(Protocol):
 
     def recorded(self, test_id: str) -> list[Recorded]:
         """What the test recorded of each metric, by name."""
+
+    def measurements(self, test_id: str, metric: str, step: int | None, most: int) -> list[Measurement]:
+        """What passed attempts recorded of a metric at ``step``, or last where it is None: at most so many, the
+        newest first."""
+
+    def keep_decision(self, decision: Decision) -> None:
+        """Somebody said so of a baseline."""
+
+    def decisions(self, test_id: str) -> list[Decision]:
+        """What was said of the baselines of a test, the newest first."""
 
     def tests(self) -> list[str]:
         """The ids of all tests that have a verdict, by name."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 MOST_DEVICES = 120
@@ -44,6 +45,11 @@ class Pool:
     def node_size(self) -> int:
         """How many of them one node has."""
         return len(self.devices) if self.engine else len(self.devices) // self.nodes
+
+    def kind_of(self, ids: Iterable[str]) -> str:
+        """What devices with these ids are called, empty for none; what nobody here sees goes by its engine."""
+        names = {device.uuid: device.name for device in self.devices}
+        return ", ".join(sorted({names.get(one, self.engine) for one in ids}))
 
     @property
     def sentence(self) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from trainci.model.diagnosis import Diagnosis
+from trainci.model.gates import Measured
 from trainci.model.run import Ending, Phase, Results, Verdict
 
 
@@ -29,7 +30,10 @@ class Planned:
 
 @dataclass(frozen=True)
 class RunStarted:
-    """The run begins, on ``host``. ``devices`` says in words what it runs on."""
+    """The run begins, on ``host``. ``devices`` says in words what it runs on.
+
+    ``on_base``: its commit, as it is there, is on the base branch.
+    """
 
     at: float
     run_id: str
@@ -37,6 +41,7 @@ class RunStarted:
     devices: str
     tests: tuple[Planned, ...]
     host: str = ""
+    on_base: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,10 +55,15 @@ class TestEvent:
 
 @dataclass(frozen=True)
 class Queued(TestEvent):
-    """An attempt begins. ``log`` is a path relative to the project's root."""
+    """An attempt begins. ``log`` is a path relative to the project's root, ``image`` the container that it runs in.
+
+    ``why`` says for which metric it repeats one that passed; it is empty for every other.
+    """
 
     log: str
     gpus: int
+    image: str = ""
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,9 +86,10 @@ class Waiting(PhaseEvent):
 
 @dataclass(frozen=True)
 class Granted(PhaseEvent):
-    """It holds ``devices`` (ids of Devices), until it ends."""
+    """It holds ``devices`` (ids of Devices) of a ``device_kind``, as the runner calls it, until it ends."""
 
     devices: tuple[str, ...]
+    device_kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,12 +110,14 @@ class Output(PhaseEvent):
 class Ended(PhaseEvent):
     """No process of it lives, and what it printed is in the log.
 
-    ``results`` is what it left besides, ``diagnosis`` whose fault a failure was.
+    ``results`` is what it left besides, ``diagnosis`` whose fault a failure was, ``measured`` what it recorded of
+    gated metrics.
     """
 
     ending: Ending
     results: Results | None = None
     diagnosis: Diagnosis | None = None
+    measured: tuple[Measured, ...] = ()
 
     @property
     def final(self) -> bool:

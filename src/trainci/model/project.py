@@ -247,5 +247,5 @@ def settings_of(
     project: Project, suite: Suite | None, entry: Entry, says: Declarations, python: tuple[str, ...] = ()
 ) -> Settings:
     """What the entry says, else its file, its suite, the project; ``num_gpus`` is None where none does."""
-    file = Settings(num_gpus=says.num_gpus, num_nodes=says.num_nodes)
+    file = Settings(num_gpus=says.num_gpus, num_nodes=says.num_nodes, metrics=says.metrics)
     return settle([entry, file, *([suite] if suite else []), project, Settings(python=python)])

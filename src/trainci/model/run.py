@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from trainci.model.diagnosis import Diagnosis
+from trainci.model.gates import Judgement, Measured
 from trainci.model.seen import NOTHING_SEEN, Seen
 from trainci.model.tests import Test
 
@@ -99,7 +100,8 @@ class Attempt:
 
     ``phase`` is what ran last: with PREPARE it got no further than its prepare phase. ``started_at`` is when the
     process that holds its devices began, None if it never did. ``log`` is a path relative to the project's root,
-    ``devices`` are ids of Devices. ``results`` is None for a test that leaves none. ``diagnosis`` is what its log
+    ``devices`` are ids of Devices, ``kind`` what those are called, ``image`` is the container's. ``results`` is
+    None for a test that leaves none, ``measured`` what it recorded of gated metrics. ``diagnosis`` is what its log
     and its ending say of whose fault it was.
     """
 
@@ -114,6 +116,9 @@ class Attempt:
     phase: Phase = Phase.BOTH
     results: Results | None = None
     diagnosis: Diagnosis | None = None
+    measured: tuple[Measured, ...] = ()
+    kind: str = ""
+    image: str = ""
 
     @property
     def duration(self) -> float:
@@ -125,13 +130,15 @@ class Attempt:
 class Verdict:
     """What the attempts of a test mean, and one sentence that says why; ``diagnosis`` is that of the last one.
 
-    ``excused`` says why it fails no run although it is red, and is empty where it does.
+    ``excused`` says why it fails no run although it is red, and is empty where it does. ``judgements`` are of the
+    metrics that their history gates.
     """
 
     outcome: Outcome
     sentence: str
     diagnosis: Diagnosis | None = None
     excused: str = ""
+    judgements: tuple[Judgement, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 
+from trainci.model.gates import Gate
 from trainci.text import printable
 
 
@@ -24,7 +25,7 @@ class Settings:
     ``timeout`` and ``stall`` are seconds, ``num_gpus`` is of each node; None or empty is where nothing is said.
     ``machine_retries`` is how often the machine's fault is tried again, ``retries`` how often anything else is.
     ``python`` are the words of the interpreter or its launcher. ``install``, ``setup``, ``python_version`` and
-    ``secrets`` (names) are for the job. ``executor`` is the name of what runs them.
+    ``secrets`` (names) are for the job. ``executor`` is the name of what runs them. ``metrics`` are gated.
     """
 
     env: tuple[tuple[str, str], ...] = ()
@@ -41,17 +42,19 @@ class Settings:
     machine_retries: int | None = None
     fail_on_flaky: bool | None = None
     executor: str = ""
+    metrics: tuple[Gate, ...] = ()
 
 
 def settle(inner_first: Sequence[Settings]) -> Settings:
-    """The settings of a test: of each the innermost that says it. Variables and secrets add up."""
+    """The settings of a test: of each the innermost that says it. Variables, secrets and metrics add up."""
     said = {
         name: next((value for s in inner_first if (value := getattr(s, name)) not in (None, "", ())), None)
         for name in (item.name for item in fields(Settings))
     }
     env = {name: value for settings in reversed(inner_first) for name, value in settings.env}
     secrets = dict.fromkeys(name for settings in reversed(inner_first) for name in settings.secrets)
-    said |= {"env": tuple(sorted(env.items())), "secrets": tuple(secrets)}
+    metrics = {gate.metric: gate for settings in reversed(inner_first) for gate in settings.metrics}
+    said |= {"env": tuple(sorted(env.items())), "secrets": tuple(secrets), "metrics": tuple(metrics.values())}
     return Settings(**{name: value for name, value in said.items() if value is not None})
 
 
@@ -115,7 +118,7 @@ class Declarations:
     cannot be read or declares something that is no constant; ``refusal`` is one when it must not be run, as its
     result would mean nothing. ``style`` names the test style that reads and starts it; ``needs_count``: tests of
     this style say how many devices they need. ``framework`` is ``pytest`` or ``unittest`` where the file, as a
-    program, hands its tests to one of them; ``hands_over``: it does so whatever happens.
+    program, hands its tests to one of them; ``hands_over``: it does so whatever happens. ``metrics`` are gated.
     """
 
     num_gpus: int | None = None
@@ -131,6 +134,7 @@ class Declarations:
     needs_count: bool = True
     framework: str = ""
     hands_over: bool = False
+    metrics: tuple[Gate, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from trainci.github.actions import LARGEST_SUMMARY
 from trainci.model.run import Outcome, Result, Run
 from trainci.reports import items_of
 from trainci.reports.reason import is_red, particulars, reason, red
-from trainci.reports.words import duration, quarantine_entry, totals
+from trainci.reports.words import accept_commands, duration, quarantine_entry, totals
 from trainci.text import counted, printable
+from trainci.verdict.gates import announced
 
 _SIGNS = {Outcome.PASSED: "✅", Outcome.FLAKY: "⚠️", Outcome.SKIPPED: "⏭️"}
 _ITEM_SIGNS = {outcome.value: sign for outcome, sign in _SIGNS.items()}
@@ -43,10 +44,11 @@ def _markdown(run: Run, fine: Sequence[Result]) -> str:
     more = (
         f"\n… and {counted(left, 'test')} that passed: GitHub shows no more of a step than 1 MiB.\n" if left else ""
     )
+    new = "".join(f"\n{escaped(sentence)}\n" for sentence in announced(run.results))
     return (
         f"### trainci · {escaped(run.devices)} · {escaped(run.commit[:12]) or 'no commit'}\n\n"
         f"**{escaped(totals(run))}**\n\n{''.join(details(run, result) for result in (*found, *skipped))}"
-        f"{TABLE_HEAD}{rows}\n{more}"
+        f"{TABLE_HEAD}{rows}\n{more}{new}"
     )
 
 
@@ -80,6 +82,7 @@ def details(run: Run, result: Result, note: str = "") -> str:
     command = f"<pre>{_verbatim(replay)}</pre>\n" if replay else ""
     told = [*particulars(result.verdict), *([("base", note)] if note else [])]
     said = "".join(f"<br>{label}: {escaped(words)}" for label, words in told)
+    command += "".join(f"meant? <pre>{_verbatim(accept)}</pre>\n" for accept in accept_commands(result, run))
     if known_bad := quarantine_entry(result, run):
         lines = "\n".join(map(_verbatim, known_bad.splitlines()))
         command += f"<details><summary>known to be bad? In trainci.toml:</summary><pre>{lines}</pre></details>\n"

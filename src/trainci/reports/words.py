@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from datetime import datetime, timedelta, timezone
 
+from trainci.model.gates import Standing
 from trainci.model.run import Outcome, Result, Run
 from trainci.verdict.quarantine import entry
 
 _QUARANTINABLE = (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.HUNG, Outcome.UNSURE, Outcome.FLAKY)
 _QUARANTINE = timedelta(days=14)
+_REPEATED = (Standing.ODD, Standing.MOVED)
 
 
 def totals(run: Run) -> str:
@@ -27,6 +30,8 @@ def counts_of(run: Run) -> str:
     parts = [f"{count} {outcome.value}" for outcome, count in counts.items() if count] or ["no tests"]
     excused = sum(bool(result.verdict.excused) for result in run.results)
     parts += [f"{excused} of them in quarantine"] if excused else []
+    repeated = sum(any(one.standing in _REPEATED for one in result.verdict.judgements) for result in run.results)
+    parts += [f"{repeated} of them repeated for a metric"] if repeated else []
     return ", ".join(parts)
 
 
@@ -54,6 +59,15 @@ def duration(seconds: float) -> str:
 def known_duration(seconds: float | None) -> str:
     """As ``duration``, and ``-`` where it is not known."""
     return "-" if seconds is None else duration(seconds)
+
+
+def accept_commands(result: Result, run: Run) -> list[str]:
+    """What says that a metric which moved is meant to be so from now on."""
+    return [
+        shlex.join(["trainci", "baseline", "accept", result.test_id, one.metric, "--run", run.id, "--reason", "…"])
+        for one in result.verdict.judgements
+        if one.standing is Standing.MOVED
+    ]
 
 
 def quarantine_entry(result: Result, run: Run) -> str:

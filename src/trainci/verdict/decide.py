@@ -6,8 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from trainci.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_MACHINE, EXIT_OK, EXIT_USAGE
+from trainci.model.diagnosis import Blame, Diagnosis
+from trainci.model.gates import Baseline, Judgement, Standing
 from trainci.model.run import Attempt, Outcome, Result, Verdict
-from trainci.verdict.rules import diagnosed, engine, exited, hung, items, machine, time_limit
+from trainci.verdict import gates
+from trainci.verdict.rules import diagnosed, engine, exited, hung, items, machine, metrics, time_limit
 from trainci.verdict.rules import interrupted as interruption
 from trainci.verdict.ruling import Rule
 
@@ -20,6 +23,7 @@ RULES: Sequence[Rule] = (
     hung.rule,
     time_limit.rule,
     items.rule,
+    metrics.rule,
     exited.rule,
 )
 
@@ -28,11 +32,15 @@ RULES: Sequence[Rule] = (
 _OWN = frozenset({Outcome.FAILED, Outcome.TIMED_OUT, Outcome.HUNG, Outcome.UNSURE})
 
 
-def decide(attempts: Sequence[Attempt], retries: int = 1) -> Verdict | None:
+NOTHING_KNOWN = Baseline()
+
+
+def decide(attempts: Sequence[Attempt], retries: int = 1, baseline: Baseline = NOTHING_KNOWN) -> Verdict | None:
     """The verdict after ``attempts`` (at least one), or None for *again*.
 
     The machine's fault is tried again ``retries`` times, where the test says nothing else. What failed and passed
-    then, with nothing changed, is flaky, and not passed.
+    then, with nothing changed, is flaky, and not passed. What passed with a value that is suspicious by its
+    ``baseline`` is repeated, which makes nothing flaky.
     """
     test = attempts[-1].test
     each = [ruling(attempt) for attempt in attempts]
@@ -45,11 +53,32 @@ def decide(attempts: Sequence[Attempt], retries: int = 1) -> Verdict | None:
             return None
         tries = f", on attempt {len(each)} of {len(each)}" if test.retries else ""
         return replace(last, sentence=f"{last.sentence}{tries}")
-    if last.outcome is Outcome.PASSED and own:
+    if last.outcome is not Outcome.PASSED:
+        return last
+    judged = _judged(attempts, each, baseline)
+    if any(one.standing is Standing.SUSPICIOUS for one in judged):
+        return None
+    if moved := [one.sentence for one in judged if one.standing is Standing.MOVED]:
+        sentence = "; ".join(moved)
+        diagnosis = Diagnosis(Blame.CODE, "metric-moved", sentence, "fact: recorded metrics")
+        return Verdict(Outcome.FAILED, sentence, diagnosis, judgements=judged)
+    if own:
         first = f"attempt {each.index(own[0]) + 1}: {own[0].sentence}"
         sentence = f"passed on attempt {len(each)}, with nothing changed; {first}"
-        return Verdict(Outcome.FLAKY, sentence, own[0].diagnosis)
-    return last
+        return Verdict(Outcome.FLAKY, sentence, own[0].diagnosis, judgements=judged)
+    told = [one.sentence for one in judged if one.standing is not Standing.WITHIN]
+    return replace(last, sentence="; ".join([last.sentence, *told]), judgements=judged)
+
+
+def why_again(attempts: Sequence[Attempt], baseline: Baseline) -> str:
+    """The metrics for which an attempt that passed is repeated, in a sentence; empty for none."""
+    judged = _judged(attempts, [ruling(attempt) for attempt in attempts], baseline)
+    return "; ".join(one.sentence for one in judged if one.standing is Standing.SUSPICIOUS)
+
+
+def _judged(attempts: Sequence[Attempt], each: Sequence[Verdict], baseline: Baseline) -> tuple[Judgement, ...]:
+    passed = [one for one, alone in zip(attempts, each, strict=True) if alone.outcome is Outcome.PASSED]
+    return gates.judged(passed, baseline)
 
 
 def ruling(attempt: Attempt) -> Verdict:

@@ -55,6 +55,7 @@ def in_steps(steps: Sequence[Declarations]) -> Declarations:
         num_gpus=max(counts, default=None),
         num_nodes=max((says.num_nodes for says in steps if says.num_nodes is not None), default=None),
         requires_gpu=any(says.requires_gpu for says in steps),
+        metrics=tuple(gate for says in steps for gate in says.metrics),
         style="steps",
         needs_count=False,
     )

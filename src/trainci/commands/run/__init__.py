@@ -25,9 +25,12 @@ from trainci.commands.run.state import make_room, tidy
 from trainci.errors import EXIT_OK, UsageError
 from trainci.executors.base import Executor, Wanted
 from trainci.executors.by_name import DEFAULT, EXECUTORS
+from trainci.github import actions as github
 from trainci.history import past
+from trainci.history.baselines import known_baselines
 from trainci.history.store import Past
 from trainci.interpreter import is_missing
+from trainci.model.gates import Baseline
 from trainci.model.run import Run
 from trainci.model.selection import Selection
 from trainci.paths import RunPaths, StatePaths
@@ -140,6 +143,8 @@ def _attach(repository: Repository, options: Options) -> tuple[Run, Exception | 
             host=socket.gethostname(),
             verdicts=repository.project.verdicts,
             excuses=_excuses(repository, ids),
+            images=_images(repository, kept.fitting, executor),
+            baselines=_baselines(repository, kept.fitting, state, click.echo),
         )
         return go(repository.root, plan, executor, state, options)
 
@@ -190,6 +195,9 @@ def _plan(
     return Plan(
         run_id=run_id,
         commit=git.head(repository.root),
+        on_base=git.is_on(repository.root, repository.project.base),
+        images=_images(repository, feasible, executor),
+        baselines=_baselines(repository, feasible, state, say),
         fitting=feasible,
         expected=_expected(feasible, past(state, ids, say)),
         replay={test_id: _replay(test_id, executor, options) for test_id in ids},
@@ -199,6 +207,19 @@ def _plan(
         excuses=_excuses(repository, ids),
         host=socket.gethostname(),
     )
+
+
+def _images(repository: Repository, feasible: Fitting, executor: Executor) -> dict[str, str]:
+    """The container image that each test runs in, as far as it is known to run in one."""
+    contained = github.in_actions(os.environ) or (executor.pool.engine and repository.project.slurm.container)
+    return {item.test.id: item.test.image for item in feasible.selection.tests if contained}
+
+
+def _baselines(
+    repository: Repository, feasible: Fitting, state: StatePaths, say: Callable[[str], object]
+) -> dict[str, Baseline]:
+    tests = [item.test for item in feasible.selection.tests]
+    return known_baselines(state, tests, repository.project.base, say)
 
 
 def _excuses(repository: Repository, ids: Iterable[str]) -> dict[str, str]:

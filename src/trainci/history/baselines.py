@@ -1,0 +1,61 @@
+"""What the history knows of gated metrics: for the verdict of a run, and to be shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from trainci.history import existing_store
+from trainci.history.store import Store, StoreError
+from trainci.model.gates import Baseline, Gate
+from trainci.model.tests import Test
+from trainci.paths import StatePaths
+from trainci.verdict.baselines import Series, series
+
+# Enough to find as many trusted ones among, and a plot that can be read.
+_MOST = 500
+
+
+def known_baselines(
+    state: StatePaths, tests: Iterable[Test], base: str, say: Callable[[str], object]
+) -> dict[str, Baseline]:
+    """What the metrics of ``tests`` are held to that their history gates; ``base`` is the base branch.
+
+    Where the history does not answer it gates nothing, which ``say`` is told.
+    """
+    gated = [test for test in tests if any(gate.by_history for gate in test.metrics)]
+    if not gated:
+        return {}
+    try:
+        with existing_store(state) as store:
+            return {test.id: _baseline(store, test.id, test.metrics, base) for test in gated}
+    except StoreError as error:
+        say(f"{error} In this run, no metric is gated by its history.")
+        return {}
+
+
+def series_of(store: Store, test_id: str, gates: Iterable[Gate] = ()) -> tuple[Series, ...]:
+    """The values of each metric of a test over its runs, the newest first, with their bands of 95 % and 99 %.
+
+    ``gates`` are those that the test declares; every other metric that it recorded follows, by its last value. A
+    metric has a series for each kind of device and each image.
+    """
+    wanted = {gate.metric: gate.step for gate in gates}
+    wanted |= {one.last.name: None for one in store.recorded(test_id) if one.last.name not in wanted}
+    decisions = store.decisions(test_id)
+    return tuple(
+        found
+        for metric, step in wanted.items()
+        for found in series(
+            metric,
+            store.measurements(test_id, metric, step, _MOST),
+            (one for one in decisions if one.metric == metric),
+        )
+    )
+
+
+def _baseline(store: Store | None, test_id: str, gates: Iterable[Gate], base: str) -> Baseline:
+    if store is None:
+        return Baseline(base)
+    steps = {gate.metric: gate.step for gate in gates if gate.by_history}
+    measured = {metric: tuple(store.measurements(test_id, metric, step, _MOST)) for metric, step in steps.items()}
+    return Baseline(base, measured, tuple(store.decisions(test_id)))

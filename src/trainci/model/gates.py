@@ -1,0 +1,199 @@
+"""What a test says of its metrics, what they were, and what follows from both."""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+HISTORY = "history"
+KEYS = ("gate", "value", "absolute", "relative", "min", "max", "step")
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What a metric of a test must be, at a training step or (``step`` is None) where it was recorded last.
+
+    ``low`` and ``high`` bound it, both of them allowed; where both are None its own history does.
+    """
+
+    metric: str
+    step: int | None = None
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def by_history(self) -> bool:
+        """Whether earlier runs say what it must be."""
+        return self.low is None and self.high is None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What an attempt recorded of a metric that is gated; ``value`` is None where that is no finite number."""
+
+    metric: str
+    value: float | None
+    step: int | None = None
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a passed attempt of an earlier run measured.
+
+    ``kind`` is that of the devices that it held, ``image`` its container's; ``on_base``: its commit was on the base
+    branch. ``outcome`` is the word for what became of the test, ``at`` when its run began (Unix time).
+    """
+
+    run: str
+    commit: str
+    at: float
+    attempt: int
+    value: float | None
+    step: int | None
+    kind: str
+    image: str
+    on_base: bool
+    outcome: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """That somebody accepted the value of a run, or (``run`` is empty) had a metric's baseline begin anew."""
+
+    test_id: str
+    metric: str
+    run: str
+    who: str
+    reason: str
+    at: float
+
+
+@dataclass(frozen=True)
+class Band:
+    """From where to where a value is expected."""
+
+    low: float
+    high: float
+
+    def holds(self, value: float) -> bool:
+        """Whether it is within."""
+        return self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        return f"{self.low:.4g} to {self.high:.4g}"
+
+
+@dataclass(frozen=True)
+class Trusted:
+    """The values of one series that later ones are held to, the newest first, and the bands that follow.
+
+    ``band`` holds 95 % of values like them, ``wide`` 99 %; both are None while there are too few.
+    """
+
+    values: tuple[float, ...] = ()
+    band: Band | None = None
+    wide: Band | None = None
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What is known of the metrics of a test that its history gates; ``base`` is the name of the base branch."""
+
+    base: str = ""
+    measured: Mapping[str, tuple[Measurement, ...]] | None = None
+    decisions: tuple[Decision, ...] = ()
+
+
+class Standing(enum.Enum):
+    """How a value stands to its baseline. The value is the word that reports and the event log use.
+
+    ``ODD``: outside of the band, though not with the two runs that were made for it.
+    """
+
+    WITHIN = "within"
+    ODD = "odd"
+    SUSPICIOUS = "suspicious"
+    MOVED = "moved"
+    NEW = "new series"
+    TOO_FEW = "too few runs"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """How a metric stands that its history gates: in ``values``, that of each passed attempt of this run.
+
+    ``runs`` is how many trusted ones there are; ``kind`` and ``image`` say of which series. ``sentence`` says it.
+    """
+
+    metric: str
+    standing: Standing
+    sentence: str
+    values: tuple[float, ...]
+    step: int | None = None
+    kind: str = ""
+    image: str = ""
+    runs: int = 0
+    band: Band | None = None
+    wide: Band | None = None
+
+
+def gate_of(metric: object, said: object) -> Gate:
+    """The gate that ``"history"``, a number (exactly that) or a table of KEYS says.
+
+    :raises ValueError: it says none; the text is a sentence without an end.
+    """
+    if not isinstance(metric, str) or not metric or not metric.isprintable():
+        raise ValueError("the name of a metric is a text that can be shown on one line")
+    if said == HISTORY:
+        return Gate(metric)
+    if _is_number(said):
+        return Gate(metric, low=_number("value", said), high=_number("value", said))
+    if not isinstance(said, Mapping):
+        raise ValueError(f'{metric} is "{HISTORY}", a number, or a table of {", ".join(KEYS)}')
+    unknown = [str(key) for key in said if key not in KEYS]
+    if unknown:
+        raise ValueError(f"{metric} has the unknown key {unknown[0]!a}; known are {', '.join(KEYS)}")
+    step = said.get("step")
+    if step is not None and (type(step) is not int or abs(step) >= 1 << 63):
+        raise ValueError(f"the step of {metric} is a whole number")
+    if ("gate" in said) + ("value" in said) + ("min" in said or "max" in said) != 1:
+        raise ValueError(f'{metric} says one of gate = "{HISTORY}", value, and min or max')
+    if "gate" in said:
+        if said["gate"] != HISTORY:
+            raise ValueError(f'the gate of {metric} is "{HISTORY}"; other gates are value, min and max')
+        low = high = None
+    elif "value" in said:
+        value = _number("value", said["value"])
+        absolute, relative = (_number(key, said.get(key, 0)) for key in ("absolute", "relative"))
+        away = absolute + relative * abs(value)
+        low, high = value - away, value + away
+    else:
+        low, high = (_number(key, said[key]) if key in said else None for key in ("min", "max"))
+    away_of = {"absolute", "relative"} & said.keys()
+    if away_of and "value" not in said:
+        raise ValueError(f"{metric} has {' and '.join(sorted(away_of))} of no value")
+    if len(away_of) > 1:
+        raise ValueError(f"{metric} says one of absolute and relative")
+    if low is not None and high is not None and low > high:
+        raise ValueError(f"{metric} lets no value pass: {low:g} is more than {high:g}")
+    return Gate(metric, step, low, high)
+
+
+def _is_number(said: object) -> bool:
+    return isinstance(said, int | float) and not isinstance(said, bool)
+
+
+def _number(key: str, said: object) -> float:
+    if not _is_number(said):
+        raise ValueError(f"{key} is a number")
+    try:
+        number = float(said)  # type: ignore[arg-type]
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError(f"{key} is a finite number")
+    if key in ("absolute", "relative") and number < 0:
+        raise ValueError(f"{key} is not negative")
+    return number

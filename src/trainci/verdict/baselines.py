@@ -1,0 +1,120 @@
+"""Pure: which earlier values are trusted, and the bands in which others like them are expected."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from trainci.model.gates import Band, Decision, Measurement, Trusted
+from trainci.model.run import Outcome
+
+LEAST = 8
+"""Of fewer values no band is made."""
+MOST = 50
+"""So many of the newest values count: what was long ago says little of today's code."""
+_SHARE = 0.1
+_BAND, _WIDE = 0.05, 0.01
+
+
+@dataclass(frozen=True)
+class Point:
+    """A value of a series as it is drawn. ``trusted``: the bands rest on it, among others."""
+
+    run: str
+    commit: str
+    at: float
+    value: float
+    trusted: bool
+
+
+@dataclass(frozen=True)
+class Series:
+    """The values of a metric over runs, the newest first, on one kind of device in one image, and their bands."""
+
+    metric: str
+    kind: str
+    image: str
+    points: tuple[Point, ...]
+    trusted: Trusted
+
+
+def series(metric: str, measured: Sequence[Measurement], decisions: Iterable[Decision]) -> tuple[Series, ...]:
+    """Each series of ``measured``, which are of one metric and the newest first."""
+    decisions = tuple(decisions)
+    names = dict.fromkeys((one.kind, one.image) for one in measured)
+    return tuple(_series(metric, *name, measured, decisions) for name in names)
+
+
+def trusted(kind: str, image: str, measured: Sequence[Measurement], decisions: Iterable[Decision]) -> Trusted:
+    """What later values of that kind and image are held to, by what is known of the metric."""
+    return _series("", kind, image, measured, tuple(decisions)).trusted
+
+
+def _series(
+    metric: str, kind: str, image: str, measured: Sequence[Measurement], decisions: Sequence[Decision]
+) -> Series:
+    own = [one for one in measured if (one.kind, one.image) == (kind, image)]
+    runs = {one.run for one in own}
+    # What somebody accepted elsewhere, on another kind of device, is another series.
+    about = [one for one in decisions if not one.run or one.run in runs]
+    last = max(about, key=lambda one: one.at, default=None)
+    first: dict[str, int] = {}
+    for one in own:
+        first[one.run] = min(first.get(one.run, one.attempt), one.attempt)
+    points = []
+    for one in own:
+        accepted = last is not None and last.run == one.run
+        counts = accepted or (
+            # A run that was repeated for its value has one that nobody chose: the first.
+            one.attempt == first[one.run]
+            and one.on_base
+            and one.outcome == Outcome.PASSED.value
+            and (last is None or one.at > last.at)
+        )
+        if one.value is not None and math.isfinite(one.value):
+            points.append(Point(one.run, one.commit, one.at, one.value, counts))
+    values = [point.value for point in points if point.trusted][:MOST]
+    return Series(metric, kind, image, tuple(points), bands(values))
+
+
+def bands(values: Sequence[float]) -> Trusted:
+    """``values`` with the bands in which another one like them is, 95 and 99 times of 100.
+
+    A prediction interval of winsorised mean and deviation: the smallest and largest tenth (at least one value)
+    count as their nearest neighbour, so that a stray one does not widen the band. The deviation is scaled, and the
+    quantile of Student's t has the degrees of freedom, of the values that are left (Tukey and McLaughlin 1963;
+    Dixon and Tukey 1968, Technometrics 10, 83-98). benchmarks/results/gates.md has what that gives.
+    """
+    count = len(values)
+    if count < LEAST:
+        return Trusted(tuple(values))
+    cut = max(1, int(count * _SHARE))
+    ordered = sorted(values)
+    low, high = ordered[cut], ordered[-cut - 1]
+    drawn_in = [min(max(value, low), high) for value in ordered]
+    left = count - 2 * cut
+    middle = statistics.fmean(drawn_in)
+    deviation = statistics.stdev(drawn_in) * (count - 1) / (left - 1) * math.sqrt(1 + 1 / count)
+    if not math.isfinite(deviation):
+        return Trusted(tuple(values))
+
+    def band(outside: float) -> Band:
+        away = _t_quantile(1 - outside / 2, left - 1) * deviation
+        # Of equal values the mean may differ from each in its last bit.
+        return Band(min(middle - away, low), max(middle + away, high))
+
+    return Trusted(tuple(values), band(_BAND), band(_WIDE))
+
+
+def _t_quantile(probability: float, freedom: int) -> float:
+    """Student's t, by the expansion 26.7.5 of Abramowitz and Stegun; from 5 degrees on right to 1 in 1000."""
+    z = statistics.NormalDist().inv_cdf(probability)
+    terms: tuple[float, ...] = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
+    )
+    return z + math.fsum(term / math.pow(freedom, power) for power, term in enumerate(terms, start=1))

@@ -1,0 +1,133 @@
+"""Whether a number moved, as a user sees it: a real repository, real runs, a history that remembers them."""
+
+from __future__ import annotations
+
+import html
+from contextlib import closing
+
+import pytest
+
+from trainci.history import open_store
+from trainci.history.store import AttemptKey
+from trainci.model.run import Cause, Ending, Metric, Outcome, Phase, Verdict
+from trainci.paths import StatePaths
+
+TEST = "tests/train.sh"
+NORM = "train/grad_norm"
+# Around 2.5; another like them is within 2.1 to 2.9, about.
+USUAL = (2.4, 2.6, 2.5, 2.3, 2.7, 2.55, 2.45, 2.5, 2.35, 2.65, 2.5, 2.6)
+CONFIG = """\
+[suites.short]
+tests = ["tests/train.sh"]
+metrics = { "train/grad_norm" = "history" }
+"""
+# Each attempt records the next of the values; what is not tracked makes no commit dirty.
+TRAIN = f"""\
+set -e
+value=$(head -n 1 values); sed -i 1d values
+[ -n "$value" ] || exit 0
+printf '{{"name": "{NORM}", "value": %s, "step": 7, "at": 1.0}}\\n' "$value" >> "$TRAINCI_METRICS_FILE"
+"""
+
+
+class Trained:
+    """A repository whose test records what it is told to, and its past."""
+
+    def __init__(self, repository) -> None:
+        self.repository = repository
+        repository.write("trainci.toml", CONFIG)
+        repository.write(TEST, TRAIN)
+        repository.init()
+        self.environment = {"TRAINCI_LOCK_DIR": str(repository.root.parent / "locks")}
+
+    def remember(self, values=USUAL, on_base=True, image="", kind="", begin=0) -> None:
+        """As many earlier runs passed."""
+        with closing(open_store(StatePaths(self.repository.root))) as store:
+            for number, value in enumerate(values, start=begin):
+                key = AttemptKey(f"run-{number}", TEST, 1)
+                store.begin_run(key.run_id, f"c{number}", "no GPU", 1000.0 + number, "host", on_base)
+                store.begin_attempt(key, 0, "a.log", 1000.0 + number, image)
+                store.set_devices(key, (), kind)
+                store.end_attempt(key, Phase.BOTH, Ending(Cause.EXITED, 0), 1001.0 + number)
+                store.keep_metrics(key, [Metric(NORM, value, 7, 1.0)])
+                store.keep_verdict(key.run_id, TEST, Verdict(Outcome.PASSED, "in 1.0 s"), 1001.0 + number)
+
+    def run(self, *values: object, environment=None):
+        """A run whose attempts record these values, one after another."""
+        self.repository.write("values", "".join(f"{value}\n" for value in values))
+        said = self.repository.trainci("run", "short", environment={**self.environment, **(environment or {})})
+        assert self.left() == [], f"an attempt was not made: {said.out}"
+        return said
+
+    def left(self) -> list[str]:
+        return (self.repository.root / "values").read_text().split()
+
+    def trainci(self, *words: str):
+        return self.repository.trainci(*words, environment=self.environment)
+
+
+@pytest.fixture
+def trained(repository) -> Trained:
+    return Trained(repository)
+
+
+def test_a_value_in_the_band_passes_at_once(trained):
+    trained.remember()
+    said = trained.run(2.52)
+    assert said.code == 0, said.out
+    assert "passed" in said.out and "band" not in said.out
+
+
+def test_a_shift_is_repeated_twice_and_red_by_the_median_of_the_three(trained):
+    trained.remember()
+    said = trained.run(3.43, 3.41, 3.39)
+    assert said.code == 1, said.out
+    assert f"{TEST}: repeats it, attempt 2: {NORM} at step 7 = 3.43 is outside the band" in said.out
+    assert f"{TEST}: repeats it, attempt 3: {NORM}" in said.out
+    assert f"{NORM} at step 7 = 3.41 (3.43 at first) left the band" in said.out
+    assert "of 12 runs on main (median of 3 runs)" in said.out
+    assert "why:    code (rule metric-moved" in said.out and "flaky" not in said.out
+
+
+def test_a_value_that_is_odd_once_is_green_after_three(trained):
+    trained.remember()
+    said = trained.run(3.4, 2.5, 2.6)
+    assert said.code == 0, said.out
+    assert "was outside the band" in said.out and "the median of 3 runs is 2.6" in said.out
+    assert "1 passed" in said.out and "flaky" not in said.out
+
+
+def test_fewer_than_8_trusted_runs_gate_nothing_and_it_says_so(trained):
+    trained.remember(USUAL[:7])
+    said = trained.run(99.0)
+    assert said.code == 0, said.out
+    assert f"{NORM} at step 7 = 99 gates nothing yet: 7 of 8 trusted runs" in said.out
+
+
+def test_runs_that_are_not_of_the_base_branch_are_not_trusted(trained):
+    trained.remember(on_base=False)
+    said = trained.run(99.0)
+    assert said.code == 0 and "0 of 8 trusted runs" in said.out, said.out
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"), [("", "no value was recorded"), ("NaN", "is no finite number")], ids=["missing", "nan"]
+)
+def test_a_missing_and_a_nan_value_are_red(trained, value, reason):
+    trained.remember(USUAL[:3])
+    said = trained.run(value)
+    assert said.code == 1 and reason in said.out, said.out
+
+
+def test_a_new_image_begins_a_series_that_is_announced_once_and_red_nowhere(trained):
+    trained.remember()
+    trained.repository.write("trainci.toml", '[project]\nimage = "trainer:2"\n' + CONFIG)
+    trained.repository.commit()
+    in_job = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(trained.repository.root / "summary")}
+    said = trained.run(99.0, environment=in_job)
+    assert said.code == 0, said.out
+    announced = "new series on no device, image trainer:2: 1 metric of 1 test"
+    assert announced in said.out
+    again = trained.run(99.0, environment=in_job)
+    assert again.code == 0 and announced not in again.out, again.out
+    assert announced in html.unescape((trained.repository.root / "summary").read_text())
