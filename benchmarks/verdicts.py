@@ -153,6 +153,11 @@ LATER = (
     "0.968: what NCCL says of a limit on locked memory, which we would call the machine's now), no code called the",
     "machine's. Most of what was missed were the words of devices, networks and engines that no rule knew, which",
     "then were the code's by their exit code alone.",
+    "When that was mended, 72 more in the same manner (`blind5_…`: Gaudi, XPU, Trainium, ROCm, jax, Slurm's",
+    "allocation, Mooncake, streamed datasets, apt, cargo, BuildKit; a quarter of them the code's that looks like",
+    "the machine's): 46 right; machine's fault found 20 of 29 (recall 0.690), said 26 times (precision 0.769),",
+    "twice of the code's: a graph that Gaudi's compiler refuses, which a rule of the mending before had taken for",
+    "a device that is lost.",
     "The sets are among the cases since, what they showed is mended: the table above is no promise about endings",
     "that nobody here has seen, the last set is the nearest to one. Whoever wrote the rules labelled the sets too.",
 )

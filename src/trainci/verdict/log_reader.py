@@ -36,7 +36,8 @@ SURVIVED = 3
 _RETRIED = re.compile(
     r"(?i)\bwarn(?:ing)?s?\b(?! {2,}\w)|\bretr(?:y|ies|ied|ying)\b|try(?:ing)? again|\battempt \d+ ?(?:/|of) ?\d+"
     r"|back(?:ing)?[ -]?off|fall(?:ing)?[ -]?back|\busing (?:the )?cached\b|\bignor(?:e|ed|ing)\b"
-    r"|\bskip(?:ped|ping)\b|\brecovered\b|\bwill reconnect\b|\bexpected\b"
+    r"|\bskip(?:ped|ping)\b|\brecovered\b|\bwill reconnect\b"
+    r"|\b(?:is|are|was|as|be) expected\b|\bexpected\W*(?:error|failure|$)|\(expected\b"
 )
 _ROOT_RANK = re.compile(r"\s*rank\s*: (\d+) \(local_rank")
 _ROOT_CODE = re.compile(r"\s*exitcode\s*: (-?\d+) \(pid")
