@@ -85,6 +85,20 @@ def test_who_has_more_output_is_told_to_keep_it_while_the_reader_is_behind():
     assert stream.getvalue().count("x") == taken // 10_000 * 9999
 
 
+def test_who_waits_for_room_is_told_as_soon_as_there_is_some():
+    painter, stream = stuck_in_a_write()
+    while painter.has_room():
+        painter(output(b"x" * 9999 + b"\n"))
+    assert not painter.has_room(0.01), "nobody reads"
+    with ThreadPoolExecutor(1) as threads:
+        began = time.monotonic()
+        room = threads.submit(painter.has_room, 60)
+        stream.free.set()
+        assert room.result()
+        assert time.monotonic() - began < 50, "it waited no longer than it had to"
+    painter.__exit__()
+
+
 def test_what_nobody_can_read_is_counted_and_not_painted():
     painter, stream = stuck_in_a_write(skipping)
     for number in range(100_000):

@@ -91,7 +91,7 @@ class Attempt:
         """It is a Show, too."""
         self._queue.put(output)
 
-    def has_room(self) -> bool:
+    def has_room(self, wait: float = 0.0) -> bool:
         return self.wanted
 
     def until(self, kind: type[Kind]) -> Kind:

@@ -268,7 +268,7 @@ class Nobody:
     def __call__(self, output):
         pass
 
-    def has_room(self):
+    def has_room(self, wait=0.0):
         return True
 
 

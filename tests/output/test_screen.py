@@ -72,8 +72,8 @@ def test_a_line_that_never_ends_is_given_in_pieces():
 def test_lines_of_any_length_are_the_same_as_text(length):
     data = b"".join(b"%d" % (number % 10) * (length - number % 3) + b"\n" for number in range(40))
     screen = Screen()
-    text = "".join(screen.feed_text(data[place : place + 100_000]) for place in range(0, len(data), 100_000))
-    assert text.split("\n")[:-1] + screen.finish() == shown(data)
+    text = b"".join(screen.feed_bytes(data[place : place + 100_000]) for place in range(0, len(data), 100_000))
+    assert text.decode().split("\n")[:-1] + screen.finish() == shown(data)
 
 
 def test_an_unfinished_line_can_be_looked_at():
@@ -149,8 +149,33 @@ def test_the_short_ways_show_what_the_long_way_shows(pieces, size, colors):
     expected = shown(data, held=100, colors=colors)
     assert lines + screen.finish() == expected
     other = Screen(colors=colors)
-    text = "".join(other.feed_text(data[place : place + size]) for place in range(0, len(data), size))
-    assert text.split("\n")[:-1] + other.finish() == expected
+    text = b"".join(other.feed_bytes(data[place : place + size]) for place in range(0, len(data), size))
+    assert [line.rstrip(" ") for line in text.decode().split("\n")[:-1]] + other.finish() == expected
+
+
+HOSTILE = [
+    b"a plain line\n", b"with a blank at its end \n", b"\n", b"\r\n", b" 50%\r", b"\t", b"\x07", b"\b", b"\x7f",
+    "wörd █\n".encode(), "\x9b1mbold\n".encode(), "\x85".encode(), b"\xc3", b"\xa9", b"\xc2", b"\x9b", b"\xff",
+    b"\0", b"\x1b[31mred\x1b[0m\n", b"\x1b", b"[31m", b"[", b"1", b"m", b"\x1b[K", b"\x1b]0;title", b"\x1b\\",
+    b"\x9d0;t",
+    b"y" * (LONGEST_LINE // 2 - 1), b"x" * (LONGEST_LINE + 1),
+]  # fmt: skip
+# Few kinds at a time: most output is plain, or all of one kind.
+FEW = st.lists(st.sampled_from(HOSTILE), min_size=1, max_size=3).flatmap(
+    lambda few: st.lists(st.sampled_from([HOSTILE[0], *few]), max_size=20)
+)
+
+
+@settings(max_examples=400)
+@given(FEW, st.lists(st.floats(0, 1), max_size=4), st.booleans())
+def test_any_bytes_cut_anywhere_show_what_the_long_way_shows(pieces, cuts, colors):
+    """Whole lines of a piece are taken at once where nothing in them is to be obeyed."""
+    data = b"".join(pieces)
+    places = [0, *sorted(int(cut * len(data)) for cut in cuts), len(data)]
+    screen = Screen(colors=colors)
+    text = b"".join(screen.feed_bytes(data[a:b]) for a, b in itertools.pairwise(places)).decode()
+    lines = [line.rstrip(" ") for line in text.split("\n")[:-1]] + screen.finish()
+    assert lines == shown(data, held=100, colors=colors)
 
 
 def _seconds(data: bytes) -> float:

@@ -191,9 +191,9 @@ class LiveConsole(Console):
             parts.append(f"ends about {clock_time(end)}")
         return " · ".join(parts)
 
-    def _output_text(self, test_id: str, text: str) -> None:
+    def _output_lines(self, test_id: str, lines: bytes) -> None:
         prefix = (f"{test_id} | ", "dim")
-        self._lines += [Text.assemble(prefix, Text.from_ansi(line)) for line in text.split("\n")[:-1]]
+        self._lines += [Text.assemble(prefix, Text.from_ansi(line)) for line in lines.decode().split("\n")[:-1]]
 
     def _write_short(self, text: str) -> None:
         self._write(text)

@@ -17,7 +17,7 @@ from trainci.model.run import Run
 _MOST = 2 << 20
 # What is painted of a test where nobody could read more, and how often; and what is painted at a time.
 _KEPT = 1 << 16
-_PIECE = 1 << 18
+_PIECE = 1 << 15
 _TICK_S = 0.2
 # How long a terminal that takes nothing is waited for once the run was interrupted.
 _PATIENCE_S = 1.0
@@ -32,7 +32,9 @@ class Painter:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._changed = threading.Condition()
+        lock = threading.Lock()
+        self._changed = threading.Condition(lock)
+        self._roomy = threading.Condition(lock)
         self._waiting: list[Callable[[], None]] = []
         self._output: dict[str, _Output] = {}
         self._size = 0
@@ -66,8 +68,14 @@ class Painter:
                 self._output.pop(event.test_id, None)
             self._put(partial(self._console, event))
 
-    def has_room(self) -> bool:
+    def has_room(self, wait: float = 0.0) -> bool:
         """See Show."""
+        if self._may_add() or not wait:
+            return self._may_add()
+        with self._changed:
+            return self._roomy.wait_for(self._may_add, wait)
+
+    def _may_add(self) -> bool:
         return self._hurried or self._console.skips or self._size < _MOST
 
     def note(self, text: str) -> None:
@@ -134,6 +142,8 @@ class Painter:
                     self._size -= output.keep_last(_KEPT)
                 skipped, data = output.take(_PIECE)
                 self._size -= len(data)
+                if self._size < _MOST // 2:
+                    self._roomy.notify_all()
             if skipped is not None:
                 self._console.skipped(event.test_id, skipped)
             self._console(events.Output(event.at, event.test_id, event.attempt, event.phase, data))

@@ -152,17 +152,17 @@ class Console:
         screen = self._screens.get(test_id)
         if screen is None:
             screen = self._screens[test_id] = Screen(colors=True)
-        self._output_text(test_id, screen.feed_text(data))
+        self._output_lines(test_id, screen.feed_bytes(data))
 
     def _finish(self, test_id: str) -> None:
         if screen := self._screens.pop(test_id, None):
-            self._output_text(test_id, "".join(f"{line}\n" for line in screen.finish()))
+            self._output_lines(test_id, "".join(f"{line}\n" for line in screen.finish()).encode())
 
-    def _output_text(self, test_id: str, text: str) -> None:
-        """Whole lines, each with its end."""
-        if text:
+    def _output_lines(self, test_id: str, lines: bytes) -> None:
+        """Whole lines, each with its end, in UTF-8."""
+        if lines:
             begin = f"{test_id} | "
-            self._write(begin + text[:-1].replace("\n", f"\n{begin}"))
+            self._write(begin + lines[:-1].replace(b"\n", f"\n{begin}".encode()).decode())
 
     def _write_short(self, text: str) -> None:
         """A line that may be cut to what the reader has room for."""

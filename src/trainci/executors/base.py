@@ -27,13 +27,16 @@ def ending_of_stopped(reported: Ending | None) -> Ending:
 
 
 class Show(Protocol):
-    """Who shows what tests print. Neither call waits for a terminal, nor raises."""
+    """Who shows what tests print. Neither call raises, nor waits for a terminal for longer than it is told."""
 
     def __call__(self, output: events.Output, /) -> None:
         """Show it, soon."""
 
-    def has_room(self) -> bool:
-        """Whether it can take more. Until then an executor leaves what a job prints where it is."""
+    def has_room(self, wait: float = 0.0) -> bool:
+        """Whether it can take more, which may become true within ``wait`` seconds.
+
+        Until then an executor leaves what a job prints where it is.
+        """
 
 
 @dataclass(frozen=True)

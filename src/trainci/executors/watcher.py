@@ -17,10 +17,12 @@ from trainci.model.run import Cause, Ending
 # closed regardless.
 _DRAIN_S = 2.0
 _LONGEST_DRAIN_S = 10.0
-# How often it is looked whether output is wanted again.
+# While output is not wanted, reports are looked for so often.
 _HELD_BACK_S = 0.02
 # As much as an unprivileged process may make a pipe hold (pipe(7), /proc/sys/fs/pipe-max-size).
-_CHUNK = 1 << 20
+_PIPE = 1 << 20
+# What is read at a time: for more, the memory is new from the kernel each time (mallopt(3), M_MMAP_THRESHOLD).
+_CHUNK = 1 << 16
 _F_SETPIPE_SZ = 1031  # fcntl(2); Python's module names it from 3.10 on, where its build knew it
 
 
@@ -47,14 +49,14 @@ class Watcher:
 
     def _follow(self) -> None:
         with contextlib.suppress(OSError):  # others hold as much as this user may have in pipes
-            fcntl.fcntl(self._output, _F_SETPIPE_SZ, _CHUNK)
+            fcntl.fcntl(self._output, _F_SETPIPE_SZ, _PIPE)
         while True:
             # Once the job has ended, the lease process has a word to say before it goes.
-            if self._account.ending is not None or self._show.has_room():
+            if self._account.ending is not None or self._show.has_room(_HELD_BACK_S):
                 ready = _readable([self._status, self._output], None)
             else:
                 self._account.held_back()
-                ready = _readable([self._status], _HELD_BACK_S)
+                ready = _readable([self._status], 0)
             if self._output in ready and not self._take_output():
                 break
             # The status descriptor closes with the lease process; output may be held open a moment longer.

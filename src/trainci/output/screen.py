@@ -15,8 +15,9 @@ from trainci.output.line import STYLE, Line
 # A terminal wraps; nobody reads a line this long, and memory has an end.
 LONGEST_LINE = 1 << 14
 _LONGEST_SEQUENCE = 1 << 12
-_PLAIN = bytes(range(0x20, 0x7F)) + b"\t\n"
-_C1 = re.compile("[\x80-\x9f]")
+_PLAIN = bytes({*range(0x20, 0x100)} - {0x7F}) + b"\t\n\r"
+_C1 = re.compile(rb"\xc2[\x80-\x9f]")
+_COLOR = re.compile(STYLE.pattern.encode())
 # CSI with its parameters; a string that BEL or ST ends (OSC, DCS, SOS, PM, APC); any other escape; a character.
 _TOKEN = re.compile(
     "(?:\x1b\\[|\x9b)(?P<parameters>[0-?]*)[ -/]*(?P<final>[@-~])"
@@ -50,41 +51,46 @@ class Screen:
 
     def feed(self, data: bytes) -> list[str]:
         """The lines that are finished with ``data``, without their line ends."""
-        text = self._unread + self._decoder.decode(data)
-        self._unread = ""
-        return self._feed(data, text)
+        return [line.rstrip(" ") for line in self.feed_bytes(data).decode().split("\n")[:-1]]
 
-    def _feed(self, data: bytes, text: str) -> list[str]:
+    def feed_bytes(self, data: bytes) -> bytes:
+        """As ``feed``, in UTF-8: each line with its end, and some with the blanks before it.
+
+        Most output passes through it in a few large pieces, so that it costs less.
+        """
+        begin, end = data.find(b"\n") + 1, data.rfind(b"\n") + 1
+        before, whole = self._feed(data[:begin]), data[begin:end]
+        at_begin = not (self._unread or self._up or self._held)
+        shown = self._seen_at_once(whole) if whole and at_begin else None
+        if shown is None:
+            shown = _joined(self._feed(whole))
+        return _joined(before) + shown + _joined(self._feed(data[end:]))
+
+    def _seen_at_once(self, lines: bytes) -> bytes | None:
+        """What is seen of whole lines, None where more than colours and line ends is to be obeyed."""
+        lines = lines.replace(b"\r\n", b"\n") if b"\r" in lines else lines
+        uncolored = _COLOR.sub(b"", lines) if b"\x1b" in lines else lines
+        if not (_is_plain(uncolored) and b"\r" not in lines and _has_short_lines(lines) and _is_utf8(lines)):
+            return None
+        if not self._colors or uncolored is lines:
+            return uncolored
+        return b"\n".join([line + b"\x1b[0m" if b"\x1b" in line else line for line in lines.split(b"\n")])
+
+    def _feed(self, data: bytes) -> list[str]:
         found: list[str] = []
-        if self._up or self._held:
-            self._obey(text, found)
-        elif _is_simple(data, text):
-            self._take_lines(text.split("\n"), found, plain=" \n" not in text)
-        else:
-            text = self._hold_back(text)
-            if "\x1b" in _uncolored(text) or (not text.isascii() and _C1.search(text)):
-                self._obey(text, found)
-            else:
-                self._take_lines(text.split("\n"), found, plain=False)
+        if not data:
+            return found
+        text, self._unread = self._unread + self._decoder.decode(data), ""
+        if not (self._up or self._held):
+            begin = _unfinished_from(text)
+            uncolored = _uncolored(text[:begin])
+            if "\x1b" not in uncolored and not _has_c1(uncolored.encode()):
+                self._unread = text[begin:]
+                text = text[:begin]
+                self._take_lines(text.split("\n") if "\n" in text else [text], found)
+                return found
+        self._obey(text, found)
         return found
-
-    def feed_text(self, data: bytes) -> str:
-        """As ``feed``, each line with its end; most output passes through it in a few large pieces."""
-        if not (self._unread or self._up or self._held) and data.isascii():
-            text = self._decoder.decode(data)
-            if _is_simple(data, text) and " \n" not in text and _has_short_lines(text):
-                first, _, rest = text.partition("\n")
-                whole, end, last = rest.rpartition("\n")
-                before: list[str] = []
-                after: list[str] = []
-                self._take_part(first, before)
-                self._newline(before)
-                self._take_part(last, after)
-                return "".join([*(f"{line}\n" for line in before), whole, end, *(f"{line}\n" for line in after)])
-            lines = self._feed(data, text)
-        else:
-            lines = self.feed(data)
-        return "".join([f"{line}\n" for line in lines])
 
     def partial(self) -> str:
         """The line that is not finished yet, as it looks now."""
@@ -92,9 +98,9 @@ class Screen:
 
     def finish(self) -> list[str]:
         """What is left at the end of the output."""
-        found = self.feed(b"")
-        text, self._unread = self._decoder.decode(b"", final=True), ""
-        self._obey(text, found)
+        found: list[str] = []
+        self._unread = ""
+        self._obey(self._decoder.decode(b"", final=True), found)
         found += [line.text() for line in self._above]
         self._above.clear()
         if last := self._line.text():
@@ -102,36 +108,25 @@ class Screen:
         self._line = Line()
         return found
 
-    def _take_lines(self, parts: list[str], found: list[str], plain: bool) -> None:
-        """``plain``: all but the first and the last, which may not be whole, are what can be seen of them."""
-        self._take_part(parts[0], found)
-        if len(parts) == 1:
-            return
-        self._newline(found)
+    def _take_lines(self, parts: list[str], found: list[str]) -> None:
+        """The first and the last may not be whole."""
         last = parts.pop()
-        whole = parts[1:]
-        if plain and len(max(whole, key=len, default="")) <= LONGEST_LINE:
-            found += whole
-        else:
-            for part in whole:
-                self._take_whole(part, found)
-        self._take_part(last, found)
-
-    def _take_whole(self, part: str, found: list[str]) -> None:
-        line = self._colored_line(part) if len(part) <= LONGEST_LINE else None
-        if line is None:
-            self._obey(part, found)
+        for number, part in enumerate(parts):
+            line = self._line_of(part) if number and len(part) <= LONGEST_LINE else None
+            if line is not None:
+                found.append(line)
+                continue
+            self._take_part(part, found)
             self._newline(found)
-        else:
-            found.append(line)
+        self._take_part(last, found)
 
     def _take_part(self, part: str, found: list[str]) -> None:
         """What is no whole line; of a progress bar only what can be seen in the end is written."""
         head, returned, rest = part.partition("\r")
-        if not returned and _is_plain(head):
+        if not returned and _is_plain(head.encode()):
             self._write(head, found)
             return
-        if returned and len(rest) <= LONGEST_LINE << 4 and _is_plain(part.replace("\r", "")):
+        if returned and len(rest) <= LONGEST_LINE << 4 and _is_plain(part.encode()):
             text = _overwritten(rest)
             if len(text) <= LONGEST_LINE:
                 self._write(head, found)
@@ -141,22 +136,12 @@ class Screen:
                 return
         self._obey(part, found)
 
-    def _colored_line(self, part: str) -> str | None:
+    def _line_of(self, part: str) -> str | None:
         """A whole line, None if it takes more than colours and carriage returns to read it."""
-        plain = _uncolored(part)
-        if "\r" in plain and plain == part:
-            plain = part = _overwritten(part)
-        if not _is_plain(plain):
+        uncolored = _uncolored(part)
+        if not _is_plain(uncolored.encode()) or ("\r" in part and uncolored != part):
             return None
-        return part + "\x1b[0m" if self._colors and plain != part else plain.rstrip(" ")
-
-    def _hold_back(self, text: str) -> str:
-        """``text`` without the beginning of a sequence whose end has not come yet."""
-        start = text.rfind("\x1b", -_LONGEST_SEQUENCE)
-        if start >= 0 and _UNFINISHED.match(text, start):
-            self._unread = text[start:]
-            return text[:start]
-        return text
+        return part + "\x1b[0m" if self._colors and uncolored != part else _overwritten(uncolored).rstrip(" ")
 
     def _obey(self, text: str, found: list[str]) -> None:
         if (unfinished := _UNFINISHED.search(text)) and len(text) - unfinished.start() <= _LONGEST_SEQUENCE:
@@ -233,31 +218,48 @@ class Screen:
             found.append(self._above.popleft().text())
 
 
-def _is_simple(data: bytes, text: str) -> bool:
-    """Whether ``text``, decoded from ``data``, is printable ASCII in lines."""
-    return len(text) == len(data) and text.isascii() and not data.translate(None, _PLAIN)
+def _unfinished_from(text: str) -> int:
+    """Where the beginning of a sequence starts whose end has not come yet."""
+    start = text.rfind("\x1b", -_LONGEST_SEQUENCE)
+    return start if start >= 0 and _UNFINISHED.match(text, start) else len(text)
 
 
-def _has_short_lines(text: str) -> bool:
-    """Whether no line is too long, told from places that are half as far apart; False also where there is none."""
+def _joined(lines: list[str]) -> bytes:
+    return "".join([f"{line}\n" for line in lines]).encode()
+
+
+def _has_short_lines(data: bytes) -> bool:
+    """Whether no line is too long, told from places that are half as far apart."""
     half = LONGEST_LINE // 2
-    return "\n" in text and all(
-        text.find("\n", place, place + half) >= 0 for place in range(0, len(text) - half, half)
-    )
+    return all(data.find(b"\n", place, place + half) >= 0 for place in range(0, len(data) - half, half))
 
 
 def _uncolored(text: str) -> str:
     return STYLE.sub("", text) if "\x1b" in text else text
 
 
-def _is_plain(text: str) -> bool:
-    return text.isprintable() or text.replace("\t", "").isprintable()
+def _is_plain(data: bytes) -> bool:
+    """Whether there is no control character in ``data``, in UTF-8, but tabs, line ends and carriage returns."""
+    return not data.translate(None, _PLAIN) and not _has_c1(data)
+
+
+def _has_c1(data: bytes) -> bool:
+    # A search for one byte is a lot faster than the pattern.
+    return b"\xc2" in data and bool(_C1.search(data))
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        return data.isascii() or bool(data.decode())
+    except UnicodeDecodeError:
+        return False
 
 
 def _overwritten(line: str) -> str:
     """What carriage returns leave of ``line``, which has no other control character."""
     *earlier, text = line.split("\r")
-    for segment in reversed(earlier):
-        if len(segment) > len(text):
-            text += segment[len(text) :]
+    if max(map(len, earlier), default=0) > len(text):
+        for segment in reversed(earlier):
+            if len(segment) > len(text):
+                text += segment[len(text) :]
     return text
