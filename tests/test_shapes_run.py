@@ -318,6 +318,23 @@ def test_a_device_whose_failures_cannot_be_chance_is_named_after_its_third_run_a
     assert said.code == 0 and "quarantined" not in said.out
 
 
+def test_a_host_whose_failures_cannot_be_chance_is_named_and_its_devices_are_handed_out(project: Project) -> None:
+    """Of one shared history: gpu-7 hung 4 of 4 on any device, two other hosts passed 23 of 23."""
+    project.suite('{ path = "run.sh", num_gpus = 1 }')
+    project.write("run.sh", "echo done")
+    with closing(open_store(StatePaths(project.root))) as store:
+        for number in range(23 + 4):
+            key, bad = AttemptKey(f"before-{number}", "run.sh", 1), number >= 23
+            store.begin_run(key.run_id, "c", "GPU", 1.0, "gpu-7" if bad else f"gpu-{number % 2}")
+            store.begin_attempt(key, 1, "log", 1.0)
+            store.set_devices(key, (f"GPU-{number % 4}",))
+            store.end_attempt(key, Phase.BOTH, Ending(Cause.EXITED, 0), 2.0, bad)
+    said = project.run()
+    assert said.code == 0
+    assert "host gpu-7 failed 4 of 4 while the others passed 24 of 24 (by chance: 0.002)" in said.out
+    assert "quarantined" not in said.out and not (project.root / ".locks" / "ledger").exists()
+
+
 def test_a_test_in_quarantine_runs_is_reported_and_fails_no_run_until_its_time_is_over(project: Project) -> None:
     project.write("run.sh", "# NUM_GPUS = 0\necho it runs; exit 7")
     known_bad = '[[quarantine]]\ntest = "run.sh"\nowner = "ana"\nreason = "see #12"\nuntil = '

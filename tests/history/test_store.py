@@ -153,6 +153,7 @@ def test_several_may_write_at_once_and_nothing_is_lost(store, open_store):
         lambda store: store.set_started(KEY, 1.0),
         lambda store: store.end_attempt(KEY, Phase.BOTH, PASSED, 1.0),
         lambda store: store.used_devices("host-a", 1),
+        lambda store: store.used_hosts(1),
         lambda store: store.keep_metrics(KEY, []),
         lambda store: store.keep_verdict("run-1", "a.py", Verdict(Outcome.PASSED, ""), 1.0),
         lambda store: store.past(["a.py"]),
@@ -206,6 +207,17 @@ def test_the_devices_of_a_host_are_known_by_the_attempts_that_say_something_of_t
     held = ("GPU-1", "GPU-2")
     assert store.used_devices("a", 9) == [Used("a.py", held, False, 20.0), Used("a.py", held, True, 10.0)]
     assert store.used_devices("a", 1) == [Used("a.py", held, False, 20.0)]
+
+
+def test_hosts_are_known_by_the_attempts_of_all_of_them_and_a_run_of_no_known_host_says_nothing(store):
+    for number, (host, against) in enumerate([("a", True), ("b", False), ("", True), ("b", None)], start=1):
+        run = f"run-{number}"
+        store.begin_run(run, "c", "GPU", 1.0, host)
+        key = AttemptKey(run, "a.py", 1)
+        write_attempt(store, key, 1.0)
+        store.end_attempt(key, Phase.BOTH, PASSED, 10.0 * number, against)
+    assert store.used_hosts(9) == [Used("a.py", ("b",), False, 20.0), Used("a.py", ("a",), True, 10.0)]
+    assert store.used_hosts(1) == [Used("a.py", ("b",), False, 20.0)]
 
 
 def test_the_last_runs_are_told_with_what_became_of_their_tests(begun):

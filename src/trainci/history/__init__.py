@@ -87,6 +87,16 @@ def suspected_devices(state: StatePaths, host: str, known: Mapping[str, float]) 
         return []
 
 
+def suspected_hosts(state: StatePaths) -> list[Suspect]:
+    """The hosts that share a history and whose failures cannot be chance, in the place of devices."""
+    try:
+        with closing(open_store(state)) as store:
+            return suspects(store.used_hosts(_LOOKED_BACK))
+    except StoreError:
+        # Who wants to write there says so.
+        return []
+
+
 def set_aside(state: StatePaths, error: StoreBroken) -> str:
     """Move the history away that was found to be broken, so that a new one can begin; the sentence that says so.
 

@@ -7,6 +7,7 @@ import json
 import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from trainci.answers.values import PastResult
 from trainci.history.database import answered
@@ -76,13 +77,23 @@ class SqlStore(SqlBaselines):
     @answered
     def used_devices(self, host: str, count: int) -> list[Used]:
         """See Store."""
-        rows = self.execute(
-            "SELECT test_id, attempts.devices, against_devices, attempts.ended FROM attempts"
-            " JOIN runs ON runs.id = run_id WHERE host = ? AND against_devices IS NOT NULL"
-            " AND attempts.devices <> '[]' ORDER BY attempts.ended DESC LIMIT ?",
-            (host, count),
-        )
+        rows = self._telling("attempts.devices", "host = ?", (host, count))
         return [Used(test_id, tuple(json.loads(devices)), bool(bad), at) for test_id, devices, bad, at in rows]
+
+    @answered
+    def used_hosts(self, count: int) -> list[Used]:
+        """See Store."""
+        rows = self._telling("host", "host <> ''", (count,))
+        return [Used(test_id, (host,), bool(bad), at) for test_id, host, bad, at in rows]
+
+    def _telling(self, what: str, which: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
+        """``what`` of the newest attempts that say something of their devices."""
+        return self.execute(
+            f"SELECT test_id, {what}, against_devices, attempts.ended FROM attempts"
+            f" JOIN runs ON runs.id = run_id WHERE {which} AND against_devices IS NOT NULL"
+            " AND attempts.devices <> '[]' ORDER BY attempts.ended DESC LIMIT ?",
+            parameters,
+        )
 
     @answered
     def keep_metrics(self, attempt: AttemptKey, metrics: Iterable[Metric]) -> None:

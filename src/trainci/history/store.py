@@ -119,6 +119,9 @@ class Store(Protocol):
     def used_devices(self, host: str, count: int) -> list[Used]:
         """The last ``count`` attempts on ``host`` that held devices and say something of them."""
 
+    def used_hosts(self, count: int) -> list[Used]:
+        """The last ``count`` attempts that held devices and say something of them, with their host for these."""
+
     def keep_metrics(self, attempt: AttemptKey, metrics: Iterable[Metric]) -> None:
         """These, in their order, are all that the attempt recorded: what was kept of it before is forgotten."""
 

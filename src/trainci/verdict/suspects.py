@@ -13,7 +13,8 @@ from trainci.model.run import Cause, Ending, Outcome, Verdict
 _OF_DEVICES = frozenset(
     {
         *("gpu-lost", "gpu-ecc", "driver-gone", "no-cuda-device", "cuda-out-of-memory", "cuda-launch-failure"),
-        *("nccl-system-error", "device-lost", "ecc", "xid", "told"),
+        *("driver-mismatch", "driver-not-there", "device-not-opened", "nccl-system-error"),
+        *("device-lost", "ecc", "xid", "told"),
     }
 )
 # What leaves it open whether the program or a device is at fault.
@@ -55,7 +56,7 @@ class Used:
 
 @dataclass(frozen=True)
 class Suspect:
-    """A device that fails more often than the others do, with how often, and the chance that this is chance."""
+    """A device, or a host, that fails more often than others: how often, and the chance that this is chance."""
 
     device: str
     failed: int
@@ -75,7 +76,7 @@ class Suspect:
 
 
 def suspects(attempts: Iterable[Used], level: float = LEVEL) -> list[Suspect]:
-    """The devices whose failures cannot be chance, the worst first.
+    """The devices (or hosts, in their place) whose failures cannot be chance, the worst first.
 
     Only what a test does on one device and on another says something of devices: tests that passed nowhere are
     left out, and so are devices that were used together all the time, which nothing tells apart. What the worst one

@@ -11,7 +11,7 @@ from trainci.commands.run.screen import console, interrupting
 from trainci.console.painter import Painter
 from trainci.errors import UsageError
 from trainci.executors.base import Executor
-from trainci.history import suspected_devices
+from trainci.history import suspected_devices, suspected_hosts
 from trainci.history.event_log import EventLog, read_events
 from trainci.history.keeper import Keeper
 from trainci.history.samples import Sampler
@@ -52,5 +52,7 @@ def go(
             for suspect in suspected_devices(state, plan.host, executor.known_since()):
                 executor.suspect([suspect.device], suspect.sentence, broken=True)
                 painter.note(f"quarantined {suspect.sentence}; `trainci gpus` shows it")
+            for suspect in suspected_hosts(state):
+                painter.note(f"host {suspect.sentence}; `trainci host check` there says what is wrong with it")
             painter.summary(run, root)
     return run, painter.error
