@@ -156,6 +156,13 @@ def ray_head() -> Iterator[ray_cluster.Cluster]:
         yield cluster
 
 
+@pytest.fixture
+def ray_nodes(ray_head: ray_cluster.Cluster) -> ray_cluster.Cluster:
+    """That Ray with a second node, which a test may kill."""
+    ray_head.start_second()
+    return ray_head
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[postgres.Server]:
     """A PostgreSQL, for all tests that leave it running."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import os
 import secrets
 import shutil
@@ -20,8 +21,11 @@ from support import unavailable, wait_until
 
 from trainci.testing.ray_cluster import free_ports
 
+SECOND = "127.0.0.2"
 _PROGRAM = "import sys; from ray.scripts.scripts import main; sys.argv[0] = 'ray'; main()"
 _CPUS = 32
+# A node that is gone is known as such within seconds.
+_QUICK = {"RAY_health_check_period_ms": "500", "RAY_health_check_failure_threshold": "4"}
 
 
 class Cluster:
@@ -35,6 +39,8 @@ class Cluster:
         self._dashboard, *self._others = free_ports(6)
         self.address = f"http://127.0.0.1:{self._dashboard}"
         # Ray asks for a token by default in its newer releases; this one's is known to nobody else.
+        self._gcs = self._others[0]
+        self._second: subprocess.Popen[bytes] | None = None
         self.environment = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 
     def start(self) -> None:
@@ -47,42 +53,78 @@ class Cluster:
             *(f"--metrics-export-port={metrics}", f"--ray-client-server-port={client}"),
             *(f"--temp-dir={self.directory}", "--object-store-memory=100000000"),
         )
+        self._process = self._ray(*words)
+        wait_until(self._answers, "Ray to take jobs", 180)
+
+    def start_second(self) -> None:
+        """Start a second node with 8 CPUs, unless it is there."""
+        if self._second is None:
+            agent, grpc, metrics = free_ports(3)
+            self._second = self._ray(
+                *("start", f"--address=127.0.0.1:{self._gcs}", "--block", "--disable-usage-stats", "--num-cpus=8"),
+                *(f"--node-ip-address={SECOND}", f"--dashboard-agent-listen-port={agent}"),
+                *(f"--dashboard-agent-grpc-port={grpc}", f"--metrics-export-port={metrics}"),
+                "--object-store-memory=100000000",
+            )
+        wait_until(lambda: self._alive() == 2, "Ray to have two nodes", 60)
+
+    def kill_second(self) -> None:
+        """Kill the raylet of the second node, and wait until Ray knows."""
+        assert self._second is not None
+        for pid in self._left(b"/raylet", f"--node_ip_address={SECOND}".encode()):
+            os.kill(pid, signal.SIGKILL)
+        self._second.wait(60)
+        self._second = None
+        wait_until(lambda: self._alive() == 1, "Ray to know that a node is gone")
+
+    def _alive(self) -> int:
+        said = json.loads(self._asked("/nodes?view=summary"))["data"]["summary"]
+        return sum(node["raylet"].get("state") == "ALIVE" for node in said)
+
+    def _ray(self, *words: str) -> subprocess.Popen[bytes]:
         with (self.directory / "start.out").open("ab") as log:
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 [sys.executable, "-c", _PROGRAM, *words],
                 stdin=subprocess.DEVNULL,
-                env={**os.environ, **self.environment},
+                env={**os.environ, **self.environment, **_QUICK},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
-        wait_until(self._answers, "Ray to take jobs", 180)
+
+    def _asked(self, path: str) -> bytes:
+        asked = urllib.request.Request(f"{self.address}{path}")
+        asked.add_header("Authorization", f"Bearer {self.environment['RAY_AUTH_TOKEN']}")
+        with urllib.request.urlopen(asked, timeout=5) as said:
+            return bytes(said.read())
 
     def _answers(self) -> bool:
         assert self._process.poll() is None, (self.directory / "start.out").read_text()[-3000:]
-        asked = urllib.request.Request(f"{self.address}/api/jobs/")
-        asked.add_header("Authorization", f"Bearer {self.environment['RAY_AUTH_TOKEN']}")
         with contextlib.suppress(urllib.error.URLError, OSError):
-            return bool(urllib.request.urlopen(asked, timeout=5).status == 200)
+            return bool(self._asked("/api/jobs/"))
         return False
 
     def stop(self) -> None:
         """End all of it: it waits for none of its processes."""
-        self._process.terminate()
+        started = [process for process in (self._second, self._process) if process is not None]
+        for process in started:
+            process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(20)
         for pid in self._left():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        self._process.wait()
+        for process in started:
+            process.wait()
 
-    def _left(self) -> list[int]:
-        """Its daemons name its directory in their command lines."""
+    def _left(self, *parts: bytes) -> list[int]:
+        """Its daemons, which name its directory in their command lines; those that name these parts, too."""
         name = os.fsencode(self.directory)
         found = []
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             with contextlib.suppress(OSError):
-                if name in path.read_bytes():
+                line = path.read_bytes()
+                if all(part in line for part in (name, *parts)):
                     found.append(int(path.parent.name))
         return found
 

@@ -30,7 +30,7 @@ def test_a_test_of_two_nodes_is_refused_on_one_host_with_the_ways_out(repository
     write(repository, "print(1)", NUM_GPUS=4, NUM_NODES=2)
     said = run(repository, "--devices", "cpu:8")
     assert said.code == 3
-    assert "needs 2 nodes of 4 devices, and this is one host. Run it with --executor slurm" in said.out
+    assert "needs 2 nodes of 4 devices, and this is one host. Run it with --executor slurm or ray" in said.out
     assert "--devices cpu:4 --nodes 2" in said.out
 
 
@@ -126,18 +126,26 @@ def loss(said):
     return line.rpartition(" ")[2]
 
 
+ENGINES = {"slurm": "slurm_cluster", "ray": "ray_nodes"}
+
+
 @pytest.mark.slow
-def test_two_nodes_train_to_the_same_loss_as_one(repository, slurm_cluster):
-    """Four ranks by gloo: on one node, on two virtual nodes, and on two nodes of a real Slurm."""
+@pytest.mark.parametrize("engine", ENGINES)
+def test_two_nodes_train_to_the_same_loss_as_one(repository, engine, request, monkeypatch):
+    """Four ranks by gloo: on one node, on two virtual nodes, and on two nodes of a real engine."""
     repository.write("train.py", TRAIN)
     write(repository, EXECUTES, NUM_GPUS=4)
     one = loss(run(repository, "--devices", "cpu:4"))
     write(repository, EXECUTES, NUM_GPUS=2, NUM_NODES=2)
     virtual = loss(run(repository, "--devices", "cpu:2", "--nodes", "2"))
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in slurm_cluster.environment.items():
-            patch.setenv(name, value)
-        said = run(repository, "--devices", "cpu:2", "--executor", "slurm")
-        nodes = slurm_cluster("sacct", "-X", "-n", "-P", "-o", "NNodes,State").split()
+    cluster = request.getfixturevalue(ENGINES[engine])
+    for name, value in cluster.environment.items():
+        monkeypatch.setenv(name, value)
+    if engine == "ray":
+        settings = f'[executors.ray]\naddress = "{cluster.address}"\n'
+        repository.write("trainci.toml", f'{settings}[suites.short]\ntests = ["tests/test_a.py"]\n')
+    said = run(repository, "--devices", "cpu:2", "--executor", engine)
     assert loss(said) == virtual == one
-    assert nodes[-1] == "2|COMPLETED"
+    if engine == "slurm":
+        nodes = cluster("sacct", "-X", "-n", "-P", "-o", "NNodes,State").split()
+        assert nodes[-1] == "2|COMPLETED"

@@ -58,10 +58,9 @@ def _too_large(test: Test, pool: Pool) -> str:
     devices = f"--devices cpu:{max(1, test.num_gpus)}{nodes}"
     virtual = "" if test.requires_gpu else f", or pass {devices} to run on virtual devices"
     if test.num_nodes > pool.nodes:
-        here = f"{pool.engine} runs a test on one" if pool.engine else "this is one host"
         return (
-            f"needs {test.num_nodes} nodes of {counted(test.num_gpus, 'device')}, and {here}. "
-            f"Run it with --executor slurm{virtual}."
+            f"needs {test.num_nodes} nodes of {counted(test.num_gpus, 'device')}, and this is one host. "
+            f"Run it with --executor slurm or ray{virtual}."
         )
     return (
         f"needs {counted(test.num_gpus, 'device')}, and this host has {pool.sentence}. "

@@ -10,21 +10,21 @@ import signal
 import pytest
 from support import running, wait_until
 
-from trainci.executors import ray
 from trainci.executors.base import Job, Wanted
+from trainci.executors.ray import executor as ray
 from trainci.model.run import Cause
 from trainci.model.tests import Test
 
 NOWHERE = "http://127.0.0.1:9"
-TEST = "NUM_GPUS = 2\nNUM_NODES = {nodes}\nif __name__ == '__main__':\n    {body}\n"
+TEST = "NUM_GPUS = 2\nif __name__ == '__main__':\n    {body}\n"
 WAITS = "import os, time; open('begun', 'a').write('x')\n    while not os.path.exists('go'): time.sleep(0.05)"
 
 
-def write(repository, address=NOWHERE, nodes=1, settings="", **bodies):
+def write(repository, address=NOWHERE, settings="", **bodies):
     said = f'[executors.ray]\naddress = "{address}"\n{settings}[suites.short]\nexecutor = "ray"\n'
     repository.write("trainci.toml", f'{said}tests = ["tests/test_*.py"]\n')
     for name, body in bodies.items():
-        repository.write(f"tests/test_{name}.py", TEST.format(nodes=nodes, body=body))
+        repository.write(f"tests/test_{name}.py", TEST.format(body=body))
 
 
 @pytest.fixture
@@ -91,12 +91,6 @@ def test_jobs_of_a_cluster_that_stays_away_are_given_up(tmp_path, monkeypatch):
     executor.close()
     assert ending.cause is Cause.NEVER_STARTED
     assert f"no Ray answers at {NOWHERE}" in ending.detail
-
-
-def test_a_test_of_two_nodes_is_refused_with_a_sentence(repository):
-    write(repository, nodes=2, two="print()")
-    said = run(repository, "short", "--devices", "cpu:8", "--dry-run")
-    assert "needs 2 nodes of 2 devices, and Ray runs a test on one. Run it with --executor slurm" in said.out
 
 
 @pytest.mark.slow

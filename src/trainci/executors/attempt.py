@@ -17,7 +17,7 @@ from trainci.executors.account import Account
 from trainci.executors.base import Job, Show
 from trainci.executors.inherited import inherited
 from trainci.executors.isolated import isolated
-from trainci.executors.node import STATUS, TOLD
+from trainci.executors.node import FAULT, STATUS, TOLD
 from trainci.host.files import open_plain
 from trainci.model.run import Cause, Ending, Phase
 
@@ -173,6 +173,15 @@ class Attempt:
     def reported(self) -> Ending | None:
         """What its lease said of its end."""
         return self.account.ending if self.account else None
+
+    @property
+    def fault(self) -> Ending | None:
+        """What the engine's program beside the job says went wrong with its nodes."""
+        try:
+            cause, sentence = json.loads((self.directory / FAULT).read_text())
+            return Ending(Cause(cause), detail=str(sentence))
+        except (OSError, ValueError, TypeError):
+            return None
 
     @property
     def started(self) -> bool:

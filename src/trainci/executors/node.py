@@ -13,16 +13,23 @@ from trainci.errors import EXIT_MACHINE
 
 TOLD = "job.json"
 STATUS = "status"
+# What an engine's own program beside the job says of its nodes: a cause and a sentence.
+FAULT = "fault"
 
 
-def main(directory: str) -> int:
+def main(directory: str, nodes: str = "", parent: str = "") -> int:
     """Run what ``directory`` holds, once; the exit code of the lease.
 
-    Whoever is here a second time (somebody had the job queued again) does nothing: that would be another attempt.
+    ``nodes`` (JSON) is what it is told of its nodes, where the engine has no command that says so. It ends with the
+    process ``parent``. Whoever is here a second time (somebody had the job queued again) does nothing: that would
+    be another attempt.
     """
+    from trainci.host.processes import die_with_parent
     from trainci.lease import protocol
     from trainci.lease.command import internal_main
 
+    if parent:
+        die_with_parent(int(parent))
     told = Path(directory, TOLD)
     try:
         status = os.open(Path(directory, STATUS), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
@@ -36,12 +43,13 @@ def main(directory: str) -> int:
     os.environ.clear()
     # What the engine and the set-up lines say is of this node, and goes before what the client's environment says.
     os.environ.update({**asked["inherited"], **inherited})
-    variables = {**asked["variables"], **(_nodes(inherited) if asked["nodes"] > 1 else {})}
+    several = _nodes(inherited) if asked["nodes"] > 1 and not nodes else json.loads(nodes or "{}")
+    variables = {**asked["variables"], **several}
     return internal_main([protocol.STATUS_FD, str(status), *asked["arguments"]], variables)
 
 
 def _nodes(environment: dict[str, str]) -> dict[str, str]:
-    """What a job of several nodes is told of them; only Slurm has such."""
+    """What Slurm tells a job of several nodes of them."""
     listed = ["scontrol", "show", "hostnames", environment["SLURM_JOB_NODELIST"]]
     names = subprocess.run(listed, capture_output=True, text=True, check=True, timeout=60).stdout.split()
     return {

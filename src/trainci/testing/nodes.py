@@ -15,7 +15,7 @@ def node_count() -> int:
 
 def are_virtual() -> bool:
     """Whether the nodes are all of one host, and share what the test leased."""
-    return os.environ.get("TRAINCI_NODES_BY") != "slurm"
+    return not os.environ.get("TRAINCI_NODES_BY")
 
 
 def on_each_node(command: list[str]) -> list[str]:
@@ -27,8 +27,9 @@ def on_each_node(command: list[str]) -> list[str]:
     if count < 2:
         return command
     start = [sys.executable, "-I", probe.__file__]
-    if are_virtual():
-        return [*start, str(count), "--", *command]
+    by = os.environ.get("TRAINCI_NODES_BY", "")
+    if by != "slurm":
+        return [*start, by or "virtual", "--", *command]
     # srun(1). A step shares the allocation with whatever else the test has started.
     srun = ["srun", f"--nodes={count}", f"--ntasks={count}", "--ntasks-per-node=1", "--mpi=none", "--overlap"]
     srun += [

@@ -1,21 +1,21 @@
-"""Runs each test as a job of a Ray cluster, by its Jobs API: submitted over HTTP to the cluster's dashboard.
-
-Ray keeps a job by an id that we choose: what was submitted once is never submitted again.
-"""
+"""Submits jobs over HTTP, and asks for all of them at once what has become of them."""
 
 from __future__ import annotations
 
 import json
 import shlex
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from trainci.errors import MachineError, UsageError
-from trainci.executors.attempt import Attempt, entrypoint, output
+from trainci.executors.attempt import Attempt, directory, entrypoint, output
 from trainci.executors.base import STOPPED, Job, Wanted, ending_of_stopped
 from trainci.executors.engine import EngineExecutor, nodes_pool
+from trainci.executors.isolated import isolated
+from trainci.executors.ray import nodes
 from trainci.model.device import Pool
 from trainci.model.run import Cause, Ending
 from trainci.model.tests import Test
@@ -29,6 +29,9 @@ _PATIENCE_S = 60.0
 _MOST_PENDING = 8
 # What a lease that is ordered to end may take, in seconds.
 _STOP_WAIT_S = 30
+# How long several nodes at once are waited for: as long as Ray itself waits for one.
+_PLACE_S = 900
+_ANY_NUMBER = sys.maxsize
 _OVER = ("SUCCEEDED", "FAILED", "STOPPED")
 
 
@@ -50,7 +53,7 @@ class Seen:
 
 
 class RayExecutor(EngineExecutor):
-    """Runs each job as one of Ray's, on one node."""
+    """Runs each job as one of Ray's; see ``trainci.executors.ray``."""
 
     def __init__(self, wanted: Wanted, pool: Pool) -> None:
         super().__init__("ray", wanted, pool)
@@ -74,13 +77,20 @@ class RayExecutor(EngineExecutor):
     def _specification(self, job: Job, job_id: str) -> Mapping[str, Any]:
         """The arguments of JobSubmissionClient.submit_job: each word quoted, and no variable of the test's."""
         virtual = self.pool.virtual
-        printed = shlex.quote(str(output(job)))
-        root = shlex.quote(str(self._root))
+        cpus = max(1, job.num_gpus) if virtual else 1
+        gpus = 0 if virtual else job.num_gpus
+        root, printed = str(self._root), str(output(job))
+        words, resources = entrypoint(job), {"entrypoint_num_cpus": cpus, "entrypoint_num_gpus": gpus}
+        if job.num_nodes > 1:
+            # An entry point has one node: this one asks for the others, and needs next to nothing itself.
+            share = {"CPU": cpus, **({"GPU": gpus} if gpus else {})}
+            wanted = json.dumps({"count": job.num_nodes, "share": share, "wait": _PLACE_S})
+            words, resources = [*isolated(nodes.MAIN), str(directory(job)), printed, root, wanted], {}
+        streams = f"exec >>{shlex.quote(printed)} 2>&1; cd -- {shlex.quote(root)} || exit"
         return {
             "submission_id": job_id,
-            "entrypoint": f"exec >>{printed} 2>&1; cd -- {root} || exit; exec {shlex.join(entrypoint(job))}",
-            "entrypoint_num_cpus": max(1, job.num_gpus) if virtual else 1,
-            "entrypoint_num_gpus": 0 if virtual else job.num_gpus,
+            "entrypoint": f"{streams}; exec {shlex.join(words)}",
+            **resources,
             "runtime_env": {"env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(_STOP_WAIT_S)}},
             "metadata": {"trainci_test": job.test.id},
         }
@@ -136,8 +146,7 @@ class RayExecutor(EngineExecutor):
     def _submit_some(self, listed: Mapping[str, Seen]) -> None:
         """In the order of the orders."""
         waiting = [attempt for attempt in self._under_way() if not attempt.job_id]
-        ours = (listed.get(_id(attempt)) for attempt in self._under_way())
-        room = _MOST_PENDING - sum(seen is not None and seen.status == "PENDING" for seen in ours)
+        room = _MOST_PENDING - sum(_waits(attempt, listed.get(_id(attempt))) for attempt in self._under_way())
         for attempt in waiting:
             if attempt.stopped:
                 self._end(attempt, STOPPED)
@@ -216,6 +225,13 @@ def _id(attempt: Attempt) -> str:
     return attempt.token.replace(":", "-")
 
 
+def _waits(attempt: Attempt, seen: Seen | None) -> bool:
+    """Whether a job waits inside Ray: for one node, or as a driver for several."""
+    if seen is None or seen.status in _OVER:
+        return False
+    return seen.status == "PENDING" or (attempt.job.num_nodes > 1 and not attempt.started)
+
+
 def _ending(seen: Seen, attempt: Attempt) -> Ending:
     """How a job that is over has ended: by its lease's word, unless somebody had it stopped."""
     reported = attempt.reported
@@ -223,6 +239,9 @@ def _ending(seen: Seen, attempt: Attempt) -> Ending:
         return ending_of_stopped(reported)
     if seen.status == "STOPPED" and not (reported and reported.passed and not attempt.ordered):
         return Ending(Cause.CANCELLED, detail=f"job {seen.job_id} of Ray was stopped by somebody")
+    if attempt.fault is not None and not (reported and reported.passed and not attempt.ordered):
+        what = replace(attempt.fault, detail=f"job {seen.job_id} of Ray: {attempt.fault.detail}")
+        return what if reported is None else replace(reported, cause=what.cause, detail=what.detail)
     if reported is not None:
         return reported
     why = f": {seen.message.splitlines()[0]}" if seen.message else ""
@@ -236,5 +255,5 @@ def ray_executor(wanted: Wanted) -> RayExecutor:
     :raises UsageError: ``wanted.devices`` names devices, which are Ray's to choose.
     """
     if wanted.nodes > 1:
-        raise UsageError(f"--nodes {wanted.nodes}: Ray has nodes of its own, and runs a test on one.")
-    return RayExecutor(wanted, nodes_pool(wanted, "Ray"))
+        raise UsageError(f"--nodes {wanted.nodes}: Ray has nodes of its own; NUM_NODES of a test says how many.")
+    return RayExecutor(wanted, nodes_pool(wanted, "Ray", _ANY_NUMBER))
