@@ -13,6 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainci.catalog.lost_in_shell import read_shell
+from trainci.catalog.styles.base import Source
+from trainci.catalog.styles.shell import Shell
+from trainci.catalog.styles.words import Words
 
 CERTAIN = [
     "pytest tests | tee log",
@@ -77,6 +80,28 @@ CERTAIN = [
     "exit 0\npytest a",
     "echo hello\nexit\npytest a",
     "exec echo hello\npytest a",
+    # It looks at the exit code, and is green all the same.
+    "timeout 5 python a.py || [ $? -eq 124 ] || true",
+    "timeout 5 python a.py || [ $? -eq 1 ]",
+    "python a.py; [ $? -ne 137 ]",
+    "python a.py\n[ $? -eq 0 ] && echo good || echo bad",
+    "python a.py\nif [ $? -ne 0 ]; then\n  echo bad\nfi\necho done",
+    "python a.py\nrc=$?\nif [ $rc -eq 1 ]; then exit 0; fi\nexit $rc",
+    "bad=0\npython a.py || bad=1\nif [[ $bad -ne 0 ]]; then echo bad; fi\nexit 0",
+    "bad=0\npython a.py || ((bad++))\nif ((bad > 0)); then echo bad; fi\nexit 0",
+    "bad=0\npython a.py || bad=$((bad + 1))\nif ! [ $bad = 0 ]; then echo bad; fi",
+    # It waits, and makes nothing of it.
+    "python a.py &\npid=$!\nwait $pid || true",
+    "python a.py &\nwait -n || true",
+    "python a.py &\npid=$!\nwhile kill -0 $pid 2>/dev/null; do sleep 0.1; done\necho done",
+    'pids=()\npython a.py &\npids+=($!)\nfor p in "${pids[@]}"; do wait $p; done\necho done',
+    # The script stands below what starts it.
+    "echo x | xargs -I{} sh -c 'python a.py {} || true'",
+    "find . -maxdepth 0 -exec bash -c 'python a.py; true' \\;",
+    "find . -maxdepth 0 -exec bash -c 'python a.py || true' _ {} +",
+    "env A=1 timeout 60 bash -o pipefail -c 'python a.py; echo done'",
+    "false || true",
+    "sh -ec 'false || exit 0'",
 ]
 PERHAPS = [
     "python a.py\npython b.py",
@@ -142,6 +167,15 @@ SOUND = [
     "(cd sub && python a.py)",
     "cmake --build . && ctest",
     "args=(\n  --a 1\n  --b 2\n)\npython a.py ${args[@]}",
+    "python a.py &\nwait $! || exit 1",
+    "python a.py &\npid=$!\nwait $pid\nrc=$?\necho $rc\nexit $rc",
+    "python a.py || { rc=$?; echo bad; exit $rc; }",
+    "if python a.py; then :; else rc=$?; echo bad; exit $rc; fi",
+    "stop() { rc=$?; echo bye; exit $rc; }\ntrap stop EXIT\npython a.py",
+    "bad=0\nfor t in a b; do\n  python a.py || ((bad++))\ndone\nif ((bad)); then exit 1; fi\necho done",
+    "bad=0\npython a.py || let bad+=1\nif [[ $bad -gt 0 ]]; then exit 1; fi\necho done",
+    "timeout 5 python a.py || [ $? -eq 124 ]",
+    "find . -maxdepth 0 -exec sh -c 'python a.py' {} +",
 ]
 
 
@@ -185,6 +219,77 @@ def test_a_script_that_is_left_alone_is_red_over_a_failure(text: str, tmp_path: 
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     done = subprocess.run(["bash", "-c", text, "x", "a"], cwd=tmp_path, capture_output=True, env=environment)
     assert done.returncode != 0, done
+
+
+# By the file that a script takes over, what `run_all.sh` is.
+SOURCED = {
+    "python a.py\necho done\n": True,
+    "set -e\npython a.py\necho done\n": False,
+    "python a.py || return 0\n": True,
+    "python a.py || return 1\n": False,
+}
+
+
+@pytest.mark.parametrize("word", ["x/run_all.sh", '"$(dirname "$0")/../x/run_all.sh"', "$HERE/../x/run_all.sh"])
+@pytest.mark.parametrize("text", SOURCED)
+def test_a_file_that_is_sourced_is_followed(text: str, word: str, repository: Any) -> None:
+    here = 'HERE="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"\n'
+    repository.write("x/run_all.sh", text)
+    repository.write("tests/a.sh", f"{here}source {word}\n")
+    repository.write("a.py", "assert False\n")
+    says = Shell().read(Source(repository.root, "tests/a.sh"))
+    assert bool(says.refusal) is SOURCED[text], says
+    done = subprocess.run(["bash", "tests/a.sh"], cwd=repository.root, capture_output=True)
+    assert (done.returncode == 0) is SOURCED[text]
+
+
+def test_what_a_sourced_file_sets_holds_for_the_script(repository: Any) -> None:
+    repository.write("x/sets.sh", "set -eo pipefail\n")
+    repository.write("x/empty.sh", "export A=1\n")
+    for name, lost in (("sets", False), ("empty", True), ("not-there", False)):
+        repository.write("a.sh", f". x/{name}.sh\npython a.py | tee log\necho done\n")
+        assert bool(Shell().read(Source(repository.root, "a.sh")).refusal) is lost, name
+
+
+STARTED = {
+    "bash x/b.sh": "x/b.sh:2: `|| true` throws the exit code away",
+    "set -e\n./x/b.sh": "x/b.sh:2: `|| true` throws the exit code away",
+    "python3 x/c.py": "x/c.py:3: the exit code of `subprocess.run` goes nowhere",
+    "make bad": "Makefile:2: make ignores the failure of this line",
+    "make again": "Makefile:2: make ignores the failure of this line",
+    "make it-bad": "Makefile:8: make ignores the failure of this line",
+    "make script": "x/b.sh:2: `|| true` throws the exit code away",
+}
+
+
+@pytest.mark.parametrize("command", STARTED)
+@pytest.mark.parametrize("as_entry", [False, True])
+def test_a_file_that_a_command_starts_is_read(command: str, as_entry: bool, repository: Any) -> None:
+    repository.write("x/b.sh", "#!/bin/bash\npython3 x/bad.py || true\n")
+    repository.write("x/bad.py", "assert False\n")
+    repository.write(
+        "x/c.py",
+        "import subprocess\nif __name__ == '__main__':\n    subprocess.run(['python3', 'x/bad.py'])\n",
+    )
+    recipes = "bad:\n\t-python3 x/bad.py\nagain:\n\t$(MAKE) bad\nscript:\n\t./x/b.sh\nit-%:\n\t-python3 x/bad.py\n"
+    repository.write("Makefile", recipes)
+    (repository.root / "x/b.sh").chmod(0o755)
+    repository.write("a.sh", f"{command}\n")
+    if as_entry:
+        says = Words().read(Source(repository.root, "", tuple(command.rpartition("\n")[2].split())))
+    else:
+        says = Shell().read(Source(repository.root, "a.sh"))
+    assert STARTED[command] in says.refusal, says
+    done = subprocess.run(["bash", "a.sh"], cwd=repository.root, capture_output=True)
+    assert done.returncode == 0, done
+
+
+def test_a_file_that_starts_itself_is_read_in_time(repository: Any) -> None:
+    repository.write("a.sh", "source a.sh\nbash a.sh\n./a.sh\nmake a\npython a.py\n")
+    repository.write("Makefile", "a: a\n\tbash a.sh\n\tmake a\n")
+    began = time.process_time()
+    Shell().read(Source(repository.root, "a.sh"))
+    assert time.process_time() - began < 5
 
 
 def test_a_script_that_runs_nothing_is_idle() -> None:

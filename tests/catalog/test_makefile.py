@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainci.catalog.makefile import lost_in_makefile
+from trainci.catalog.makefile import in_makefile
 
 CERTAIN = {
     "ignored": "a:\n\t-python bad.py\n",
@@ -48,24 +48,24 @@ def _make(tmp_path: Path, text: str) -> int:
 
 @pytest.mark.parametrize("name", CERTAIN)
 def test_a_goal_that_is_green_over_a_failure_is_found(name: str, tmp_path: Path) -> None:
-    assert [one.certain for one in lost_in_makefile(CERTAIN[name], ["a"])] == [True]
+    assert [one.certain for one in in_makefile(CERTAIN[name], ["a"]).lost] == [True]
     assert _make(tmp_path, CERTAIN[name]) == 0
 
 
 @pytest.mark.parametrize("name", SOUND)
 def test_a_goal_that_is_red_over_a_failure_is_left_alone(name: str, tmp_path: Path) -> None:
-    assert lost_in_makefile(SOUND[name], ["a"]) == ()
+    assert in_makefile(SOUND[name], ["a"]).lost == ()
     assert _make(tmp_path, SOUND[name]) != 0
 
 
 def test_without_a_goal_the_first_target_is_meant() -> None:
-    assert lost_in_makefile(".PHONY: b\na:\n\t-pytest\nb:\n\tpytest\n", []) != ()
-    assert lost_in_makefile(".PHONY: b\nb:\n\tpytest\na:\n\t-pytest\n", []) == ()
+    assert in_makefile(".PHONY: b\na:\n\t-pytest\nb:\n\tpytest\n", []).lost != ()
+    assert in_makefile(".PHONY: b\nb:\n\tpytest\na:\n\t-pytest\n", []).lost == ()
 
 
 @given(st.text("ab:=;#\t\n\\-@ .$|", max_size=100))
 def test_any_text_is_read(text: str) -> None:
-    lost_in_makefile(text, ["a"])
+    in_makefile(text, ["a"])
 
 
 @pytest.mark.parametrize(

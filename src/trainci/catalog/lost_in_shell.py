@@ -14,9 +14,10 @@ from functools import lru_cache, partial
 from trainci.catalog.always_green import always_green
 from trainci.catalog.command_words import arguments_of_pytest, is_python, program, without_launchers
 from trainci.catalog.lost import LostResult
+from trainci.catalog.shell_commands import Around, TooMany
 from trainci.catalog.shell_parser import parse
-from trainci.catalog.shell_run import TooMany, Walk
-from trainci.catalog.shell_state import SHELLS, scripts_in, unquoted
+from trainci.catalog.shell_run import Walk
+from trainci.catalog.shell_state import SHELLS, SOURCES, scripts_in, unquoted
 from trainci.catalog.shell_tree import Function, Node, Simple, every_node, simple_commands
 from trainci.shell_words import Unreadable
 
@@ -29,7 +30,7 @@ _CONDITIONS = frozenset("[ [[ (( test grep egrep which hash type pgrep cmp diff 
 _SETS_UP = frozenset({
     ".", ":", "[", "alias", "apk", "apt", "apt-get", "awk", "basename", "break", "brew", "cat", "cd", "chmod",
     "chown", "cmake", "conda", "continue", "cp", "curl", "cut", "date", "declare", "df", "dirname", "disown",
-    "du", "echo", "env", "eval", "exit", "export", "false", "fuser", "git", "head", "hf", "hostname",
+    "du", "echo", "env", "eval", "exit", "export", "fuser", "git", "head", "hf", "hostname",
     "huggingface-cli", "id", "ip", "jobs", "jq", "kill", "killall", "ln", "local", "ls", "lscpu", "lsof",
     "mamba", "mapfile", "mkdir", "mktemp", "modelscope", "mv", "nproc", "nvidia-smi", "pip", "pip3", "pkill",
     "popd", "printf", "ps", "pushd", "pwd", "readonly", "realpath", "return", "rm", "rmdir", "rsync", "sed",
@@ -45,48 +46,67 @@ class ShellScript:
     """What a script does with its tests.
 
     ``lost`` is what it throws away, in the order of its lines; ``idle``: it runs nothing at all. ``pytest_calls``
-    counts the commands that are pytest, and ``always_pytest``: one of them runs whatever happens.
+    counts the commands that are pytest, and ``always_pytest``: one of them runs whatever happens. ``starts`` are
+    its commands that may be tests and are come to, each with its line.
     """
 
     lost: tuple[LostResult, ...] = ()
     idle: bool = False
     pytest_calls: int = 0
     always_pytest: bool = False
+    starts: tuple[tuple[int, tuple[str, ...]], ...] = ()
 
 
 # A script that many entries start with arguments of their own is walked through once.
 @lru_cache(maxsize=32)
-def read_shell(text: str) -> ShellScript:
-    """What the script ``text`` does with its tests; nothing is said of one that no shell would read to its end."""
+def read_shell(text: str, sourced: tuple[tuple[str, str], ...] = ()) -> ShellScript:
+    """What the script ``text`` does with its tests; nothing is said of one that no shell would read to its end.
+
+    ``sourced`` are the texts of the files that it reads by ``source``, by the word that names each.
+    """
     try:
-        script = parse(text)
-        commands = list(_commands(script))
-        pytests = sum(_is_pytest(node) for node in commands)
-        always = pytests == 1 and all(end.ran for end in Walk(_status, _is_pytest).ends(script))
-        lost, idle = _lost(script, commands)
+        return _read(text, Around(sourced))
+    except TooMany:
+        pass
+    except (Unreadable, RecursionError):
+        return ShellScript()
+    try:
+        return _read(text, Around(sourced, counts=False))
     except (Unreadable, TooMany, RecursionError):
         return ShellScript()
-    return ShellScript(tuple(sorted(lost, key=lambda one: one.line)), idle, pytests, always)
 
 
-def _commands(script: Sequence[Node], depth: int = 0) -> Iterator[Simple]:
-    """Its commands, those in ``$(…)``, and those of the scripts that it gives to a shell as a word."""
+def _read(text: str, around: Around) -> ShellScript:
+    script = parse(text)
+    commands = list(_commands(script, dict(around.sourced)))
+    pytests = sum(_is_pytest(node) for node in commands)
+    always = pytests == 1 and all(end.ran for end in Walk(_status, _is_pytest, around).ends(script))
+    lost, reached = _lost(script, commands, around)
+    starts = tuple((node.line, tuple(_words(node))) for node in commands if node in reached and _may_be_test(node))
+    by_line = tuple(sorted(lost, key=lambda one: one.line))
+    return ShellScript(by_line, not reached and not lost, pytests, always, starts)
+
+
+def _commands(script: Sequence[Node], sourced: dict[str, str], depth: int = 0) -> Iterator[Simple]:
+    """Its commands, those in ``$(…)``, in scripts that it gives to a shell as a word, and in files it sources."""
     for node in simple_commands(script):
         yield node
         inner = [*node.substituted, *(parse(text, node.line) for text in scripts_in(node.words))]
+        if len(node.words) > 1 and node.words[0] in SOURCES and node.words[1] in sourced:
+            inner.append(parse(sourced.pop(node.words[1]), node.line, flat=True))
         for one in inner if depth < _DEEPEST else ():
-            yield from _commands(one, depth + 1)
+            yield from _commands(one, sourced, depth + 1)
 
 
-def _lost(script: Sequence[Node], commands: list[Simple]) -> tuple[list[LostResult], bool]:
-    all_fail = Walk(lambda node: 1 if _may_be_test(node) else _status(node), _may_be_test)
+def _lost(script: Sequence[Node], commands: list[Simple], around: Around) -> tuple[list[LostResult], set[Simple]]:
+    all_fail = Walk(lambda node: 1 if _may_be_test(node) else _status(node), _may_be_test, around)
     never_red = all(not end.status and not end.seen for end in all_fail.ends(script))
     own = {node.name for node in every_node(script) if isinstance(node, Function)}
     is_test = _may_be_test if never_red else _is_test
     tests = [node for node in commands if is_test(node) and node.words[0] not in own]
     found: dict[tuple[int, str], LostResult] = {}
     for test in tests[: 1 + _MOST_STEPS // (1 + len(commands))]:
-        for end in Walk(partial(_fails, test), _may_be_test, once=True).ends(script):
+        for end in Walk(partial(_fails, test), _may_be_test, around, once=True).ends(script):
             if end.failed_at and not end.status and not end.seen:
                 line, what, mend = end.lost or (
                     end.failed_at,
@@ -98,8 +118,8 @@ def _lost(script: Sequence[Node], commands: list[Simple]) -> tuple[list[LostResu
     if never_red and not lost:
         lost = _never_fails(commands, tests, all_fail)
     elif not never_red:
-        lost += _under_a_condition(script)
-    return lost, not all_fail.reached and not lost
+        lost += _under_a_condition(script, around)
+    return lost, all_fail.reached
 
 
 def _fails(test: Simple, node: Simple) -> int | None:
@@ -119,12 +139,14 @@ def _never_fails(commands: list[Simple], tests: list[Simple], walked: Walk) -> l
     return green or [LostResult(node.line, what, "Let it come here.", certain=True) for node in missed[:1]]
 
 
-def _under_a_condition(script: Sequence[Node]) -> list[LostResult]:
+def _under_a_condition(script: Sequence[Node], around: Around) -> list[LostResult]:
     """The condition without which no test runs at all."""
-    ends = Walk(_status, _may_be_test).ends(script)
+    ends = Walk(_status, _may_be_test, around).ends(script)
     if not any(end.ran for end in ends):
         return []
     lines = {end.doubt for end in ends if not end.ran and not end.status and end.doubt}
+    # The conditions of a file that is sourced are a set-up's.
+    lines -= {node.line for node in simple_commands(script) if node.words[:1] and node.words[0] in SOURCES}
     what = "no test runs where this condition says so"
     return [LostResult(line, what, "Let the script fail there.", certain=False) for line in sorted(lines)[:1]]
 
@@ -158,7 +180,7 @@ def _may_be_test(node: Simple) -> bool:
         return "run" in rest or "exec" in rest
     if name == "ray":
         return rest[:1] == ["job"]
-    if name in ("source", "."):
+    if name in SOURCES:
         return bool(rest) and rest[0].endswith(".sh")
     return name not in _SETS_UP
 

@@ -6,7 +6,7 @@ Each line of a recipe is a script of its own, and a ``-`` before it ignores its 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from trainci.catalog.lost import LostResult
@@ -23,27 +23,57 @@ class _Rule:
     lines: list[tuple[int, str]] = field(default_factory=list)
 
 
-def lost_in_makefile(text: str, goals: Sequence[str]) -> tuple[LostResult, ...]:
-    """What the way to ``goals`` (the first target, where there are none) throws away, in the order of the lines."""
+@dataclass(frozen=True)
+class Recipes:
+    """What is on the way to a goal: ``lost``, in the order of the lines, and ``commands`` that may be tests."""
+
+    lost: tuple[LostResult, ...]
+    commands: tuple[tuple[str, ...], ...]
+
+
+def in_makefile(text: str, goals: Sequence[str]) -> Recipes:
+    """What the way to ``goals`` (the first target, where there are none) throws away."""
     rules, first = _rules(text)
     ignores_all = ".IGNORE" in rules and not rules[".IGNORE"].needs
     wanted = list(goals) or [first]
     seen: set[str] = set()
     found: list[LostResult] = []
+    commands: list[tuple[str, ...]] = []
     while wanted:
         target = wanted.pop()
-        if target in seen or target not in rules:
+        name = target if target in rules else _pattern(target, rules)
+        if name in seen or name not in rules:
             continue
-        seen.add(target)
-        wanted += rules[target].needs
-        for number, line in rules[target].lines:
-            found += _lost(number, line, ignores_all or target in rules.get(".IGNORE", _Rule()).needs)
-    return tuple(sorted(found, key=lambda one: one.line))
+        seen.add(name)
+        wanted += rules[name].needs
+        for number, line in rules[name].lines:
+            found += _lost(number, line, ignores_all or name in rules.get(".IGNORE", _Rule()).needs)
+            for _, words in read_shell(_command(line)).starts:
+                if words[0] in ("make", "gmake", "${MAKE}") and not {"-C", "-f"} & set(words):
+                    wanted += [word for word in words[1:] if not word.startswith("-") and "=" not in word]
+                else:
+                    commands.append(words)
+    return Recipes(tuple(sorted(found, key=lambda one: one.line)), tuple(commands))
+
+
+def _pattern(target: str, rules: Mapping[str, _Rule]) -> str:
+    """The pattern rule for a target: ``test-%`` for ``test-a``."""
+    for name in rules:
+        before, percent, after = name.partition("%")
+        if percent and len(target) >= len(name) and target.startswith(before) and target.endswith(after):
+            return name
+    return target
+
+
+def _command(line: str) -> str:
+    """A line of a recipe as its shell gets it."""
+    prefix = _PREFIX.match(line)
+    return line[prefix.end() if prefix else 0 :].replace("$$", "$").replace("$(MAKE)", "make")
 
 
 def _lost(number: int, line: str, ignored: bool) -> Iterator[LostResult]:
     prefix = _PREFIX.match(line)
-    command = line[prefix.end() if prefix else 0 :].replace("$$", "$")
+    command = _command(line)
     if ignored or (prefix and prefix["ignored"]):
         # As a shell would say it: the rest of the line is the test, if it is one.
         if any(one.certain for one in read_shell(f"{command} || true").lost):

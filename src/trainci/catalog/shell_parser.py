@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trainci.catalog.shell_tree import AndOr, Background, Case, Function, Group, If, Loop, Node, Pipeline, Simple
 from trainci.shell_words import Token, Unreadable, substitutions, tokens
@@ -16,14 +16,15 @@ _DEEPEST = 60
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*(?:\[[^]]*\])?\+?=")
 
 
-def parse(source: str, line: int = 1, depth: int = 0) -> Sequence[Node]:
-    """The commands of ``source``, whose first line is ``line`` of its file.
+def parse(source: str, line: int = 1, depth: int = 0, *, flat: bool = False) -> Sequence[Node]:
+    """The commands of ``source``, whose first line is ``line`` of its file; ``flat``: all its lines count as that.
 
     :raises Unreadable: it is no script that a shell would read to its end.
     """
     if depth > _DEEPEST:
         raise Unreadable(line)
     listed = list(tokens(source, line))
+    listed = [replace(token, line=line) for token in listed] if flat else listed
     parser = _Parser(listed, depth)
     body = parser.body(())
     if parser.position < len(listed):
@@ -145,12 +146,13 @@ class _Parser:
         return made[text](line) if text in made else None
 
     def _arithmetic(self, line: int) -> Node:
-        depth = 0
+        depth, texts = 0, [""][:0]
         while self.position < len(self.listed):
             depth += (self._text() == "(") - (self._text() == ")")
+            texts += [self._text()] if self._text() not in ("(", ")") else []
             self.position += 1
             if depth == 0:
-                return Simple(line, ("((",))
+                return Simple(line, ("((", *texts))
         raise Unreadable(line)
 
     def _until_closed(self, line: int, closing: str) -> Node:

@@ -7,22 +7,12 @@ Rules of errexit, pipes and traps: bash(1), SHELL GRAMMAR and SHELL BUILTIN COMM
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from trainci.catalog.shell_commands import Commands, TooMany
 from trainci.catalog.shell_parser import parse
-from trainci.catalog.shell_state import (
-    SAYS,
-    State,
-    exits,
-    looks_at,
-    lost,
-    script_of,
-    set_options,
-    shown,
-    trapped,
-    unquoted,
-)
+from trainci.catalog.shell_state import SAYS, State, looks_at, lost, shown
 from trainci.catalog.shell_tree import (
     AndOr,
     Background,
@@ -40,28 +30,10 @@ from trainci.shell_words import Unreadable
 _MOST_STATES = 64
 _MOST_STEPS = 20_000
 _DEEPEST = 40
-_SETTINGS = ("alias", "declare", "export", "local", "readonly", "shopt", "typeset", "ulimit", "umask", "unset")
-_MAKES_ENVIRONMENT = re.compile(r"(?:activate|bashrc|profile|conda\.sh)\W*$")
 
 
-class TooMany(Exception):
-    """There are more ways through the script than anybody follows."""
-
-
-class Walk:
-    """Walks through a script; ``status`` answers for a command with its own, or None where it may have any.
-
-    ``runs``: the command may be a test. ``once``: what failed once succeeds from then on.
-    """
-
-    def __init__(
-        self, status: Callable[[Simple], int | None], runs: Callable[[Simple], bool], *, once: bool = False
-    ) -> None:
-        self._status = status
-        self._once = once
-        self._steps = 0
-        self._runs = runs
-        self.reached: set[Simple] = set()
+class Walk(Commands):
+    """Walks through a script."""
 
     def ends(self, script: Sequence[Node]) -> set[State]:
         """Every way to its end.
@@ -74,7 +46,7 @@ class Walk:
     def _at_exit(self, state: State) -> Iterable[State]:
         if state.on_exit is None:
             return [state]
-        quiet = replace(state, ended="", on_exit=None, errexit=False, status=0, trapped=state.status)
+        quiet = replace(state, ended="", on_exit=None, errexit=False, trapped=state.status)
         what = ("this trap exits with 0 whatever failed", "Leave its `exit 0` out.")
         return [
             lost(state, state.on_exit[0], *what, now=end.status)
@@ -135,7 +107,9 @@ class Walk:
         if isinstance(node, Background):
             ends = self._subshell([node.body], state, True, depth)
             what = ("what runs in the background ends unseen", "`wait` for it by its number.")
-            return {lost(end, node.line, *what, now=0) for end in ends}
+            return {
+                replace(lost(end, node.line, *what, now=0), behind=state.behind or end.status > 0) for end in ends
+            }
         if isinstance(node, If):
             return self._if(node, state, checked, depth)
         if isinstance(node, Loop):
@@ -164,7 +138,7 @@ class Walk:
     def _group(self, node: Group, state: State, checked: bool, depth: int) -> set[State]:
         if node.subshell:
             return self._subshell(node.body, state, checked, depth)
-        return self._body(node.body, {replace(state, status=0)}, checked=checked, depth=depth + 1)
+        return self._body(node.body, {state}, checked=checked, depth=depth + 1)
 
     def _and_or(self, node: AndOr, state: State, checked: bool, depth: int) -> set[State]:
         lefts = self._one(node.left, state, True, depth + 1)
@@ -175,7 +149,7 @@ class Walk:
                 continue
             if node.operator == "||":
                 what = (f"`|| {shown(node.right)}` throws the exit code away", "Leave it out.")
-                left = lost(left, node.line, *what, now=0)
+                left = lost(left, node.line, *what)
             rights = self._body([node.right], {left}, checked=checked, depth=depth + 1)
             if node.operator == "||" and any(map(self._runs, simple_commands([node.right]))):
                 rights = {replace(right, seen=right.seen or left.failed_at > 0) for right in rights}  # another try
@@ -230,9 +204,10 @@ class Walk:
             good = {end for end in live if not end.status}
             found |= self._body(body, good, checked=checked, depth=depth + 1)
             what = ("the `if` around it goes on where it fails", "Write `else exit 1`.")
-            asked = {lost(end, node.line, *what, now=0) for end in live - good}
-        rest = self._body(node.otherwise, asked, checked=checked, depth=depth + 1) if asked else set()
-        return found | rest
+            asked = {lost(end, node.line, *what) for end in live - good}
+        if not node.otherwise:
+            return found | {replace(end, status=0) for end in asked}
+        return found | (self._body(node.otherwise, asked, checked=checked, depth=depth + 1) if asked else set())
 
     def _loop(self, node: Loop, state: State, checked: bool, depth: int) -> set[State]:
         if node.words == ():
@@ -255,73 +230,3 @@ class Walk:
                 after |= self._body(node.body, asked, checked=checked, depth=depth + 1)
             found = {one for one in found if one.ended} | after
         return {replace(one, ended="") if one.ended in ("break", "continue") else one for one in found}
-
-    def _simple(self, node: Simple, state: State, checked: bool, depth: int) -> set[State]:
-        states = {state}
-        for script in node.substituted:
-            states = {end for one in states for end in self._subshell(script, one, True, depth)}
-        if not node.words:
-            own = bool(node.substituted)
-            return {
-                replace(one, status=one.status if own else 0, noted=one.noted or one.failed_at > 0)
-                for one in states
-            }
-        what = ("the exit code of what stands in `$(…)` goes nowhere", "Assign it to a variable first.")
-        states = {lost(one, node.line, *what, now=0) for one in states}
-        return {end for one in states for end in self._command(node, one, checked, depth)}
-
-    def _command(self, node: Simple, state: State, checked: bool, depth: int) -> set[State]:
-        name = node.words[0]
-        if state.failed_at and name not in SAYS and looks_at(node.words, state.noted):
-            state = replace(state, seen=True)
-        called = dict(state.functions).get(name)
-        if called is not None:
-            ends = self._body([called.body], {replace(state, status=0)}, checked=checked, depth=depth + 1)
-            return {replace(end, ended="") if end.ended == "return" else end for end in ends}
-        if name in ("exit", "return"):
-            return {exits(name, node, state)}
-        if name in ("break", "continue"):
-            return {replace(state, status=0, ended=name)}
-        if name == "set":
-            return {set_options(node.words[1:], state)}
-        if name == "trap" and len(node.words) > 2:
-            return {trapped(node, state)}
-        if name == "exec" and len(node.words) > 1:
-            inner = replace(node, words=node.words[1:])
-            return {replace(end, ended="exit") for end in self._command(inner, state, True, depth)}
-        if name == "eval":
-            return self._text(" ".join(map(unquoted, node.words[1:])), {state}, depth + 1)
-        if script := script_of(node.words):
-            options, given = script
-            try:
-                inside = parse(unquoted(given), node.line)
-            except Unreadable:
-                return {replace(state, status=0)}
-            own = set_options(options, replace(state, errexit=False, pipefail=False, on_error=None, functions=()))
-            return {
-                replace(
-                    end,
-                    errexit=state.errexit,
-                    pipefail=state.pipefail,
-                    on_error=state.on_error,
-                    functions=state.functions,
-                )
-                for end in self._subshell(inside, own, False, depth)
-            }
-        return self._external(node, state)
-
-    def _external(self, node: Simple, state: State) -> set[State]:
-        if node.words[0] not in _SETTINGS:
-            self.reached.add(node)
-        status = self._status(node)
-        if status and self._once and state.failed_at:
-            status = 0
-        ran = state.ran or self._runs(node)
-        if status is None:
-            doubting = replace(state, doubt=state.doubt or node.line, ran=ran)
-            return {replace(doubting, status=0), replace(doubting, status=1)}
-        failed_at = node.line if status else state.failed_at
-        if node.words[0] in ("source", ".") and not _MAKES_ENVIRONMENT.search(" ".join(node.words)):
-            # What a file of the repository sets is not read here, and may well be these.
-            state = replace(state, errexit=True, pipefail=True)
-        return {replace(state, status=status, failed_at=failed_at, ran=ran)}

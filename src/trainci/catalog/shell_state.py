@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from trainci.catalog.shell_numbers import number
 from trainci.catalog.shell_tree import Function, Node, Simple
 
 # Programs to which ``-c`` gives a script.
@@ -20,7 +21,8 @@ class State:
     ``break``); ``trapped`` is the status that a trap at the exit began with. ``failed_at`` is the line of the
     command that failed, ``lost`` is where its failure was dropped, ``noted``: a variable was set since, and
     ``seen``: the script looks at it by itself. ``ran``: a command that may be a test was run, ``doubt`` is the line
-    of the first condition that was followed.
+    of the first condition that was followed. ``behind``: what failed ran in the background. ``variables`` are those
+    whose number is known: a status that was kept, a count.
     """
 
     status: int = 0
@@ -36,6 +38,8 @@ class State:
     on_exit: tuple[int, str] | None = None
     on_error: tuple[int, str] | None = None
     trapped: int | None = None
+    behind: bool = False
+    variables: tuple[tuple[str, int], ...] = ()
     functions: tuple[tuple[str, Function], ...] = ()
 
 
@@ -60,10 +64,12 @@ def trapped(node: Simple, state: State) -> State:
 def shown(node: Node) -> str:
     """A command as a sentence names it."""
     if isinstance(node, Simple):
-        return " ".join(node.words[:2] if node.words[:1] == ("exit",) else node.words[:1])
+        shown = node.words[:2] if node.words[:1] == ("exit",) else node.words[:1] or node.assigned[:1]
+        return " ".join(shown)
     return "…"
 
 
+SOURCES = ("source", ".")
 SAYS = ("echo", "printf")
 """Show what they are given, and look at nothing."""
 
@@ -71,7 +77,7 @@ SAYS = ("echo", "printf")
 def looks_at(words: Sequence[str], noted: bool) -> bool:
     """Whether a command asks how an earlier one ended; ``noted``: some variable may say that."""
     text = " ".join(words)
-    return bool(re.search(r"\$\?|PIPESTATUS|^wait\s", text)) or (noted and "$" in text)
+    return bool(re.search(r"\$\?|PIPESTATUS", text)) or (noted and "$" in text)
 
 
 def exits(name: str, node: Simple, state: State) -> State:
@@ -79,24 +85,25 @@ def exits(name: str, node: Simple, state: State) -> State:
     said = node.words[1] if len(node.words) > 1 else ""
     if not said:
         return replace(state, ended=name, status=state.status if state.trapped is None else state.trapped)
-    if said.isdigit():
-        return replace(state, status=int(said) % 256, ended=name)
+    known = number(said, state.status, dict(state.variables))
+    if known is not None:
+        return replace(state, status=known % 256, ended=name)
     # Whatever it computes, it computed from what it saw.
     return replace(state, status=int(state.failed_at > 0), ended=name)
 
 
 def set_options(words: Sequence[str], state: State) -> State:
     """After ``set WORDS…``."""
-    for number, word in enumerate(words):
+    for at, word in enumerate(words):
         on = word.startswith("-")
         if not word.startswith(("-", "+")) or word.startswith("--"):
             continue
         if "e" in word[1:]:
             state = replace(state, errexit=on)
-        if "o" in word[1:] and number + 1 < len(words):
-            if words[number + 1] == "errexit":
+        if "o" in word[1:] and at + 1 < len(words):
+            if words[at + 1] == "errexit":
                 state = replace(state, errexit=on)
-            elif words[number + 1] == "pipefail":
+            elif words[at + 1] == "pipefail":
                 state = replace(state, pipefail=on)
     return replace(state, status=0)
 
@@ -109,13 +116,42 @@ def scripts_in(words: Sequence[str]) -> list[str]:
     return [unquoted(inner[1])] if inner else []
 
 
+def waits(node: Simple, state: State) -> State:
+    """After ``wait``: the status of what it is told to wait for, 0 where that is nothing in particular."""
+    if state.behind and len(node.words) > 1:
+        return replace(state, status=1, lost=None, behind=False)
+    return replace(state, status=0)
+
+
+def assigned(texts: Sequence[str], state: State) -> State:
+    """After assignments ``NAME=VALUE``: what is known of the variables."""
+    if not texts:
+        return state
+    variables = dict(state.variables)
+    for text in texts:
+        name, _, value = text.partition("=")
+        found = None if name.endswith("+") else number(value, state.status, variables)
+        variables.pop(name.rstrip("+"), None)
+        if found is not None:
+            variables[name] = found
+    return replace(state, variables=tuple(sorted(variables.items())))
+
+
 def script_of(words: Sequence[str]) -> tuple[list[str], str] | None:
-    """The options and the text, as written, of ``bash -euc TEXT``; None for another command."""
-    if not words or words[0].rpartition("/")[2] not in SHELLS:
+    """The options and the text, as written, of ``bash -euc TEXT``, also below what starts it; None for another."""
+    if not words or words[0] in SAYS:
         return None
-    for number, word in enumerate(words[1:-1], start=1):
-        if word.startswith("-") and not word.startswith("--") and "c" in word:
-            return [*words[1:number], word.replace("c", "")], words[number + 1]
+    for start, word in enumerate(words):
+        name = word.rpartition("/")[2]
+        options = words[start + 1 : -1]
+        # `flock FILE -c TEXT` and `su -c TEXT` start the user's shell.
+        if name in SHELLS or (start == 0 and name in ("flock", "su", "runuser")):
+            for at, option in enumerate(options, start=start + 1):
+                if option.startswith("-") and not option.startswith("--") and "c" in option:
+                    given = [one for one in words[start + 1 : at] if name in SHELLS]
+                    return [*given, option.replace("c", "")], words[at + 1]
+                if name in SHELLS and not option.startswith(("-", "+")) and words[at - 1] not in ("-o", "+o"):
+                    return None
     return None
 
 

@@ -30,9 +30,7 @@ class PythonFile:
         """See Style. What certainly throws a result away refuses the test, what perhaps does is a remark."""
         says, tree = constants(source.tree, source.file), source.tree
         blocks, names = main_blocks(tree), Names(tree)
-        lost = [lost for block in blocks for lost in lost_results(block, names)]
-        if not any(one.certain for one in lost) and (nothing := may_run_nothing(tree, names)):
-            lost.append(nothing)
+        lost = self.lost(source)
         if asked := {"--help", "-h"} & set(source.words):
             lost.append(LostResult(1, f"`{min(asked)}` shows a program's help and ends it", "Take it out.", False))
         certain = next((lost for lost in lost if lost.certain), None)
@@ -45,6 +43,14 @@ class PythonFile:
             lost += lost_in_tests(tree, names)
         remarks = tuple(dict.fromkeys((one.line, f"perhaps {one}") for one in lost if not one.certain))
         return replace(says, phased=is_phased(tree), framework=name, hands_over=always, remarks=remarks)
+
+    def lost(self, source: Source) -> list[LostResult]:
+        """What the program throws away; what Source raises is let through."""
+        tree, names = source.tree, Names(source.tree)
+        lost = [lost for block in main_blocks(tree) for lost in lost_results(block, names)]
+        if not any(one.certain for one in lost) and (nothing := may_run_nothing(tree, names)):
+            lost.append(nothing)
+        return lost
 
     def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:
         """See Commands."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from trainci.catalog.lost_in_shell import ShellScript, read_shell
+from trainci.catalog.shell_files import sourced
 from trainci.catalog.source import read_source
 from trainci.catalog.styles.base import Source
+from trainci.catalog.styles.started import lost_by_starts
 from trainci.model.tests import Declarations, Entry
 from trainci.text import printable
 
@@ -49,7 +52,8 @@ class Shell:
                 counts[name] = (int(value), number)
         num_gpus, line = counts.get("NUM_GPUS", (None, 1))
         text = content.decode("utf-8", "replace")
-        script = read_shell(text)
+        script = read_shell(text, sourced(source.root, source.file, text))
+        script = replace(script, lost=(*script.lost, *lost_by_starts(source, script)))
         return Declarations(
             num_gpus=num_gpus,
             num_nodes=counts.get("NUM_NODES", (None,))[0],

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from trainci.catalog.always_green import always_green
-from trainci.catalog.command_words import arguments_of_pytest, program, starts_unittest, without_launchers
-from trainci.catalog.lost import LostResult
+from trainci.catalog.command_words import arguments_of_pytest, program, starts_unittest
 from trainci.catalog.lost_in_shell import read_shell
-from trainci.catalog.makefile import NAMES, lost_in_makefile
+from trainci.catalog.shell_files import sourced
 from trainci.catalog.shell_state import script_of
-from trainci.catalog.source import read_source
 from trainci.catalog.styles.base import Source
 from trainci.catalog.styles.python import PythonFile
+from trainci.catalog.styles.started import lost_by_command, lost_by_starts
 from trainci.model.tests import Declarations, Entry
 from trainci.text import printable
 
@@ -65,8 +63,12 @@ class Words:
             return Declarations(needs_count=False, refusal=sentence)
         if refusal := _always_green(words):
             return Declarations(needs_count=False, refusal=refusal)
-        script = read_shell(_script(words))
-        found = [*((lost, str(lost)) for lost in script.lost), *_in_makefile(source)]
+        text = _script(words)
+        script = read_shell(text, sourced(source.root, "", text))
+        found = [
+            *((lost, str(lost)) for lost in (*script.lost, *lost_by_starts(source, script))),
+            *((lost, f"{place}: {lost}") for place, lost in lost_by_command(source, words)),
+        ]
         certain = next((sentence for lost, sentence in found if lost.certain), "")
         by_words = _framework(words)
         return Declarations(
@@ -91,29 +93,6 @@ def _always_green(words: Sequence[str]) -> str:
 def _framework(words: tuple[str, ...]) -> str:
     """Whose tests the words start, whatever they are given; empty where they do not tell."""
     return "unittest" if starts_unittest(words) else "pytest" if arguments_of_pytest(words) is not None else ""
-
-
-def _in_makefile(source: Source) -> Iterator[tuple[LostResult, str]]:
-    """What ``make GOAL`` throws away, where the repository holds its Makefile; each with its place."""
-    words = without_launchers(source.words)
-    if not words or program(words[0]) not in ("make", "gmake"):
-        return
-    folder, file, goals = "", "", []
-    options = iter(words[1:])
-    for word in options:
-        if word in ("-C", "-f"):
-            folder, file = (next(options, ""), file) if word == "-C" else (folder, next(options, ""))
-        elif word in ("-I", "-o", "-W", "-j"):
-            next(options, "")
-        elif not word.startswith("-") and "=" not in word:
-            goals.append(word)
-    for name in (file,) if file else NAMES:
-        path = posixpath.normpath(posixpath.join(folder, name))
-        if (source.root / path).is_file():
-            text = read_source(source.root, path).decode("utf-8", "replace")
-            for lost in lost_in_makefile(text, goals):
-                yield lost, f"{printable(path)}:{lost.line}: {lost}"
-            return
 
 
 def _script(words: tuple[str, ...]) -> str:

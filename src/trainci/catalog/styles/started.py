@@ -1,0 +1,98 @@
+"""What a command of a script, of a Makefile or of an entry starts: a file of the repository, read in its turn."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Sequence
+
+from trainci.catalog.command_words import is_python, program, without_launchers
+from trainci.catalog.lost import LostResult
+from trainci.catalog.lost_in_shell import ShellScript, read_shell
+from trainci.catalog.makefile import NAMES, in_makefile
+from trainci.catalog.shell_files import named_file, sourced
+from trainci.catalog.shell_state import SHELLS, script_of
+from trainci.catalog.source import read_source
+from trainci.catalog.styles.base import Source
+from trainci.catalog.styles.python import PythonFile
+from trainci.text import printable
+
+_MOST_STARTS = 20
+_DEEPEST = 4
+_LAUNCHES_PYTHON = ("torchrun", "accelerate", "deepspeed")
+
+
+def lost_by_starts(source: Source, script: ShellScript, depth: int = 0) -> Iterator[LostResult]:
+    """What the files that ``script`` starts throw away for certain; certain where it starts nothing else."""
+    alone = len(script.starts) == 1
+    for line, words in script.starts[:_MOST_STARTS]:
+        for place, lost in lost_by_command(source, words, depth):
+            if lost.certain:
+                yield LostResult(line, f"{place}: {lost.what}", lost.mend, certain=alone)
+
+
+def lost_by_command(source: Source, words: Sequence[str], depth: int = 0) -> Iterator[tuple[str, LostResult]]:
+    """What a command throws away in files of the repository, each with its place there."""
+    words = without_launchers(words)
+    if not words or depth > _DEEPEST:
+        return
+    name = program(words[0])
+    if name in ("make", "gmake"):
+        yield from _in_makefile(source, words, depth)
+        return
+    try:
+        file = _started_file(source, name, words)
+        if file.endswith(".py"):
+            inner = Source(source.root, file, tuple(words[1:]))
+            found: Sequence[LostResult] = PythonFile().lost(inner)
+        elif file:
+            text = read_source(source.root, file).decode("utf-8", "replace")
+            script = read_shell(text, sourced(source.root, file, text))
+            found = [*script.lost, *lost_by_starts(source, script, depth + 1)]
+        else:
+            return
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        # Whether a file can be read at all is told of where it is a test itself.
+        return
+    for lost in found:
+        yield f"{printable(file)}:{lost.line}", lost
+
+
+def _started_file(source: Source, name: str, words: Sequence[str]) -> str:
+    """The file of the repository that a command starts; empty for none."""
+    if name in SHELLS or is_python(name):
+        given = [word for word in words[1:] if not word.startswith(("-", "+"))][:1]
+        if {"-c", "-m"} & set(words) or script_of(words):
+            return ""
+    elif name in _LAUNCHES_PYTHON:
+        given = [word for word in words[1:] if word.endswith(".py")][:1]
+    else:
+        given = [words[0]] if "/" in words[0] else []
+    ends = (".py",) if is_python(name) or name in _LAUNCHES_PYTHON else (".sh", ".bash", ".py")
+    paths = (named_file(word, "", {}) for word in given)
+    return next((path for path in paths if path.endswith(ends) and (source.root / path).is_file()), "")
+
+
+def _in_makefile(source: Source, words: Sequence[str], depth: int) -> Iterator[tuple[str, LostResult]]:
+    """What ``make GOAL`` throws away, where the repository holds its Makefile."""
+    folder, file, goals = "", "", []
+    options = iter(words[1:])
+    for word in options:
+        if word in ("-C", "-f"):
+            folder, file = (next(options, ""), file) if word == "-C" else (folder, next(options, ""))
+        elif word in ("-I", "-o", "-W", "-j"):
+            next(options, "")
+        elif not word.startswith("-") and "=" not in word:
+            goals.append(word)
+    for name in (file,) if file else NAMES:
+        path = posixpath.normpath(posixpath.join(folder, name))
+        if (source.root / path).is_file():
+            text = read_source(source.root, path).decode("utf-8", "replace")
+            recipes = in_makefile(text, goals)
+            for lost in recipes.lost:
+                yield f"{printable(path)}:{lost.line}", lost
+            yield from (
+                found
+                for command in recipes.commands[:_MOST_STARTS]
+                for found in lost_by_command(source, command, depth + 1)
+            )
+            return
