@@ -1,5 +1,5 @@
-# expect: the ranks do not do the same: rank 0 of 2 is in all_gather #2.*rank 1 of 2 is in all_gather #2|rank [01] of 2
-"""Two ranks gather tensors of different shapes, and wait for what is missing."""
+# expect: the ranks do not do the same: rank 0 of 2 is in all_reduce #2.*rank 1 of 2 is in all_reduce #3
+"""Two ranks reduce tensors of different shapes: gloo cuts both into pieces of 1 MB, and one waits for more of them."""
 
 import os
 import time
@@ -24,9 +24,8 @@ def worker(rank):
     torch, dist = join(rank)
     dist.all_reduce(torch.ones(4))
     stuck()
-    count = 1 << 20 if rank == 0 else 1 << 21
-    dist.broadcast(torch.ones(count), 0) if rank == 0 else dist.recv(torch.ones(count), 0)
-    dist.all_reduce(torch.ones(count))
+    dist.all_reduce(torch.ones(1 << 23 if rank == 0 else 1 << 22))
+    dist.all_reduce(torch.ones(4))
 
 
 if __name__ == "__main__":
