@@ -59,6 +59,7 @@ benchmarks: $(STAMP)
 	$(BIN)/python -m benchmarks.lease
 	$(BIN)/python -m benchmarks.verdicts
 	$(BIN)/python -m benchmarks.faults
+	$(BIN)/python -m benchmarks.gates
 	$(BIN)/python -m benchmarks.report
 	$(BIN)/python -m benchmarks.serve
 	$(BIN)/python -m benchmarks.terminal

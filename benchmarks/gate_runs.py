@@ -19,9 +19,9 @@ STEPS = 12
 METRICS = ("reward", "grad_norm", "loss", "mean_log_prob_gap")
 # What somebody could break: each is a command line that trains, and trains worse.
 REGRESSIONS = {
-    "learning rate × 3": ("--learning-rate", "6e-3"),
-    "gradients clipped at 0.1": ("--max-grad-norm", "0.1"),
-    "half the prompts": ("--prompts-per-step", "16"),
+    "a tenth of the learning rate": ("--learning-rate", "2e-4"),
+    "the rollout in fp8": ("--fp8-rollout",),
+    "training in bfloat16": ("--dtype", "bfloat16"),
 }
 
 

@@ -60,7 +60,7 @@ def _judged(gate: Gate, attempts: Sequence[Attempt], baseline: Baseline) -> Judg
     past = (baseline.measured or {}).get(gate.metric, ())
     known = trusted(kind, image, past, (one for one in baseline.decisions if one.metric == gate.metric))
     new = bool(past) and all((one.kind, one.image) != (kind, image) for one in past)
-    standing = _standing(values, known, new=new, over=len(attempts) >= RUNS)
+    standing = standing_of(values, known, new=new, over=len(attempts) >= RUNS)
     return Judgement(
         gate.metric,
         standing,
@@ -75,8 +75,8 @@ def _judged(gate: Gate, attempts: Sequence[Attempt], baseline: Baseline) -> Judg
     )
 
 
-def _standing(values: Sequence[float], known: Trusted, *, new: bool, over: bool) -> Standing:
-    """``over``: there will be no more values."""
+def standing_of(values: Sequence[float], known: Trusted, *, new: bool, over: bool) -> Standing:
+    """How ``values`` of one commit stand to what is ``known``; ``over``: there will be no more of them."""
     if known.band is None or known.wide is None:
         return Standing.NEW if new else Standing.TOO_FEW
     if known.band.holds(values[0]):
