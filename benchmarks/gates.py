@@ -26,17 +26,17 @@ METRICS = {"reward": "reward", "loss": "loss", "grad_norm": "gradient norm", "me
 # Their values differ by factors.
 BY_FACTORS = ("grad_norm", "mean_log_prob_gap")
 ABOUT = """\
-Each row: {draws} decisions. The trainings are {runs} GRPO runs of examples/posttrain on the CPU, {steps} steps each with a
-seed of its own, and their last values; runs of a row are drawn without putting back. σ is the standard deviation of
-those values; half of the shifts go up, half down. Goals, with 12 trusted runs: at most 0.5 % false red and 8 % repeated
-of each metric and run, at least 65 % of 4 σ and 95 % of 6 σ seen.
+Each row: {draws} decisions. The trainings are {runs} GRPO runs of examples/posttrain on the CPU, {steps} steps
+each with a seed of its own, and their last values; runs of a row are drawn without putting back. σ is the
+standard deviation of those values; half of the shifts go up, half down. Goals, with 12 trusted runs: at most
+0.5 % false red and 8 % repeated of each metric and run, at least 65 % of 4 σ and 95 % of 6 σ seen.
 
-What decides: a prediction interval with Student's t around the winsorised mean, a tenth of the values at each end drawn
-in (at least one), the deviation times 0.97 (n - 1) / (h - 1), where h values are left, with h - 1 degrees of freedom
-(Tukey and McLaughlin 1963; Dixon and Tukey 1968). Tried on the same values, and worse: a fifth drawn in (sees 65 % of 4 σ
-of normal noise), nothing drawn in (misses one in 18 shifts of 6 σ where one run in 20 is stray), without 0.97 (the loss
-is at 63 % of 4 σ), a deviation for each side, bands that hold every trusted value, logarithms wherever the trusted
-values are skewed (see less, and are wrong as often).
+What decides: a prediction interval with Student's t around the winsorised mean, a tenth of the values at each
+end drawn in (at least one), the deviation times 0.97 (n - 1) / (h - 1), where h values are left, with h - 1
+degrees of freedom (Tukey and McLaughlin 1963; Dixon and Tukey 1968). Tried on the same values, and worse: a
+fifth drawn in (sees 65 % of 4 σ of normal noise), nothing drawn in (misses one in 18 shifts of 6 σ where one
+run in 20 is stray), without 0.97 (the loss is at 63 % of 4 σ), a deviation for each side, bands that hold every
+trusted value, logarithms wherever the trusted values are skewed (see less, and are wrong as often).
 
 A metric whose values differ by factors misses the goals as it is, and meets them as its logarithm.
 

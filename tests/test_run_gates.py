@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 from contextlib import closing
 
 import pytest
@@ -131,3 +132,51 @@ def test_a_new_image_begins_a_series_that_is_announced_once_and_red_nowhere(trai
     again = trained.run(99.0, environment=in_job)
     assert again.code == 0 and announced not in again.out, again.out
     assert announced in html.unescape((trained.repository.root / "summary").read_text())
+
+
+def test_an_accepted_value_is_what_later_ones_are_held_to_and_who_said_so_is_kept(trained):
+    trained.remember()
+    red = trained.run(3.43, 3.41, 3.39)
+    accept = next(line for line in red.out.splitlines() if "meant?" in line).split()[1:]
+    said = trained.trainci(*accept[1:-1], "a larger batch")
+    assert said.code == 0, said.err
+    after = trained.run(3.4)
+    assert after.code == 0 and "gates nothing yet: 3 of 8 trusted runs" in after.out, after.out
+    shown = json.loads(trained.trainci("baseline", TEST, "--json").out)["tests"][0]
+    assert [(one["metric"], one["reason"]) for one in shown["decisions"]] == [(NORM, "a larger batch")]
+    assert shown["decisions"][0]["run"] in red.out and shown["decisions"][0]["who"]
+    (series,) = shown["series"]
+    # What was trusted before is a value, but none that counts.
+    assert [point["trusted"] for point in series["points"]] == [True] * 4 + [False] * len(USUAL)
+
+
+def test_a_reset_begins_anew_and_lasts(trained):
+    trained.remember()
+    assert trained.trainci("baseline", "reset", TEST, NORM, "--reason", "new driver").code == 0
+    after = trained.run(99.0)
+    assert after.code == 0 and "0 of 8 trusted runs" in after.out, after.out
+    assert "began anew" in trained.trainci("baseline").out
+
+
+def test_baseline_shows_band_runs_and_values(trained):
+    trained.remember()
+    said = trained.trainci("baseline")
+    assert said.code == 0, said.err
+    header, row = said.out.splitlines()[1:3]
+    assert header.split()[:4] == ["METRIC", "STEP", "ON", "TRUSTED"]
+    assert NORM in row and " 12 " in row and "2.6 2.5 2.65" in row
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ((TEST, NORM, "--reason", " "), "--reason is empty"),
+        ((TEST, "loss", "--reason", "x"), f"{TEST} has recorded no loss"),
+        ((TEST, NORM, "--reason", "x", "--run", "never"), f"run never recorded no {NORM}"),
+    ],
+    ids=["no reason", "no metric", "no run"],
+)
+def test_what_cannot_be_accepted_says_why(trained, words, reason):
+    trained.remember()
+    said = trained.trainci("baseline", "accept", *words)
+    assert said.code == 2 and reason in said.err

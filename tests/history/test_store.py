@@ -7,10 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from trainci.history import sqlite, transfer
 from trainci.history.event_log import EventLog
 from trainci.history.store import AttemptKey, CutOff, Past, PastRun, Recorded, StoreError
+from trainci.model.gates import Decision, Measurement
 from trainci.model.run import Cause, Ending, Metric, Outcome, Phase, Verdict
-from trainci.paths import RunPaths
+from trainci.paths import RunPaths, StatePaths
 from trainci.verdict.suspects import Used
 
 PASSED = Ending(Cause.EXITED, 0)
@@ -257,3 +259,57 @@ def test_results_of_one_run_and_of_the_last_runs_say_the_same_as_those_of_a_test
     (other,) = begun.results("b.py", 9)
     assert begun.results_of_run("run-1") == [oldest] and begun.results_of_run("run-2") == [newest, other]
     assert begun.results_of_runs(1) == [newest, other] and begun.results_of_runs(2) == [newest, other, oldest]
+
+
+def measure(store, run, value, number=1, on_base=True, ending=PASSED, kind="H100", at=10.0):
+    """A run of a.py that recorded a loss at steps 1 and 2."""
+    key = AttemptKey(run, "a.py", number)
+    store.begin_run(run, "c0ffee", "no GPU", at, "host", on_base)
+    store.begin_attempt(key, 1, "a.log", at, "trainer:1")
+    store.set_devices(key, ("GPU-1",), kind)
+    store.end_attempt(key, Phase.BOTH, ending, at + 1)
+    store.keep_metrics(
+        key, [Metric("loss", value + 1, 1, at), Metric("loss", value, 2, at), Metric("x", 0.0, 2, at)]
+    )
+    return key
+
+
+def test_what_passed_attempts_measured_is_known_with_its_series(store):
+    measure(store, "run-1", 0.5)
+    store.keep_verdict("run-1", "a.py", Verdict(Outcome.PASSED, "why"), 12.0)
+    measure(store, "run-2", math.nan, on_base=False, kind="", at=20.0)
+    measure(store, "run-3", 0.7, ending=Ending(Cause.EXITED, 1), at=30.0)
+    measure(store, "run-4", 0.6, at=40.0)
+    measure(store, "run-4", 0.8, number=2, at=40.0)
+    found = store.measurements("a.py", "loss", None, 9)
+    assert found[-1] == Measurement(
+        "run-1", "c0ffee", 10.0, 1, 0.5, 2, "H100", "trainer:1", on_base=True, outcome="passed"
+    )
+    assert [(one.run, one.attempt, one.value, one.outcome) for one in found] == [
+        ("run-4", 2, 0.8, ""),
+        ("run-4", 1, 0.6, ""),
+        ("run-2", 1, None, ""),
+        ("run-1", 1, 0.5, "passed"),
+    ]
+    assert (found[2].on_base, found[2].kind) == (False, "")
+    assert [one.value for one in store.measurements("a.py", "loss", 1, 2)] == [1.8, 1.6]
+    assert store.measurements("a.py", "loss", 3, 9) == store.measurements("b.py", "loss", None, 9) == []
+
+
+def test_who_decided_about_a_baseline_is_kept_once_and_found_newest_first(store):
+    first = Decision("a.py", "loss", "run-1", "ana", "larger batch; «ß»", 10.0)
+    second = Decision("a.py", "loss", "", "bo", "new driver", 20.0)
+    for decision in (first, second, first, Decision("b.py", "loss", "", "bo", "new driver", 20.0)):
+        store.keep_decision(decision)
+    assert store.decisions("a.py") == [second, first]
+
+
+def test_an_exported_history_keeps_baselines(open_store, tmp_path):
+    store = open_store()
+    measure(store, "run-1", 0.5)
+    store.keep_decision(Decision("a.py", "loss", "run-1", "ana", "why", 10.0))
+    lines = list(transfer.export(store))
+    other = sqlite.sqlite_store(StatePaths(tmp_path / "other"))
+    transfer.enter(other, lines)
+    assert other.decisions("a.py") == store.decisions("a.py") != []
+    assert other.measurements("a.py", "loss", None, 9) == store.measurements("a.py", "loss", None, 9) != []

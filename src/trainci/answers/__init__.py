@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from trainci.answers import gpus, values
+from trainci.answers import baseline, gpus, values
 
 ANSWERS: Mapping[str, type[values.Answer]] = {
     "list": values.Listed,
@@ -13,6 +13,7 @@ ANSWERS: Mapping[str, type[values.Answer]] = {
     "check": values.Checked,
     "metrics": values.Metrics,
     "history": values.History,
+    "baseline": baseline.Baselines,
     "run": values.FinishedRun,
     "explain": values.Explained,
     "gpus": gpus.Status,
