@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from trainci.history.database import Database, answered
 from trainci.model.gates import Decision, Measurement
 from trainci.model.run import Cause
@@ -25,7 +27,7 @@ class SqlBaselines(Database):
             (Cause.EXITED.value, test_id, metric, *(() if step is None else (step,)), most),
         )
         return [
-            Measurement(run, commit, at, number, value, found, kind, image, bool(on_base), outcome or "")
+            Measurement(run, commit, at, number, _number(value), found, kind, image, bool(on_base), outcome or "")
             for run, commit, at, number, value, found, kind, image, on_base, outcome in rows
         ]
 
@@ -46,3 +48,8 @@ class SqlBaselines(Database):
             (test_id,),
         )
         return [Decision(*row) for row in rows]
+
+
+def _number(value: float | None) -> float | None:
+    """``value``, None for NaN, which not every database holds."""
+    return None if value is None or math.isnan(value) else value
