@@ -23,23 +23,26 @@ def blocks(language: str) -> list[str]:
 
 @pytest.mark.slow
 def test_every_command_of_the_page_succeeds(repository, slurm_cluster):
-    (test,), (config,) = blocks("python"), blocks("toml")
+    (test,), (config, packed) = blocks("python"), blocks("toml")
     repository.write("tests/test_two_nodes.py", test)
-    repository.write("trainci.toml", config)
+    for name in "ab":
+        repository.write(f"tests/test_quick_{name}.py", "NUM_GPUS = 2\nif __name__ == '__main__':\n    print()\n")
+    repository.write("trainci.toml", config + packed)
     repository.write("train.py", TRAIN)
     environment = {"TRAINCI_LOCK_DIR": str(repository.root / "locks"), **slurm_cluster.environment}
     commands = re.findall(r"^\$ trainci (.+)$", "\n".join(blocks("console")), re.MULTILINE)
-    assert len(commands) == 3
+    assert len(commands) == 4
     said = [repository.trainci(*shlex.split(command), environment=environment) for command in commands]
-    assert [one.code for one in said] == [0, 0, 0], [one.out + one.err for one in said]
+    assert [one.code for one in said] == [0, 0, 0, 0], [one.out + one.err for one in said]
     assert "| #SBATCH --nodes=2" in said[0].out
     assert "1 passed" in said[1].out and "2 virtual nodes of one host" in said[1].out
     assert "1 passed" in said[2].out and "on each node of Slurm" in said[2].out
+    assert "2 passed" in said[3].out
+    assert len(list(repository.root.glob(".trainci/runs/*/pack-quick-*.log"))) == 1
 
 
 def test_the_page_names_every_key_of_the_table():
-    (config,) = blocks("toml")
-    assert all(re.search(rf"\b{name}\b", config + PAGE) for name in SlurmTable.model_fields)
+    assert all(re.search(rf"\b{name}\b", PAGE) for name in SlurmTable.model_fields)
 
 
 @pytest.mark.slow

@@ -363,3 +363,87 @@ def test_a_run_of_this_host_cannot_be_attached(repository):
     for name in ("../..", "none"):
         said = repository.trainci("run", "--attach", name)
         assert said.code == 2 and "there is no such run" in said.err
+
+
+def packed(repository, settings="", **bodies):
+    write(repository, settings, **bodies)
+    config = repository.root / "trainci.toml"
+    config.write_text(config.read_text() + "pack = true\n")
+
+
+def test_the_tests_of_a_packed_suite_share_one_allocation_each_with_its_own_events_log_and_verdict(
+    repository, slurm_cluster
+):
+    tells = "import os; print('has', os.environ['TRAINCI_DEVICES'], 'in job', os.environ['SLURM_JOB_ID'])"
+    bodies = {f"good{number}": tells for number in range(3)}
+    packed(repository, bad="raise SystemExit(5)", **bodies)
+    said = run(repository)
+    assert said.code == 1, said.out + said.err
+    assert "3 passed, 1 failed" in said.out
+    logs = [path.read_text() for path in repository.root.glob(".trainci/runs/*/*good*.log")]
+    assert len({text.split()[-1] for text in logs}) == 1, "one job of Slurm"
+    assert all(len(text.split()[1].split(",")) == 2 for text in logs), logs
+    for name in ("good0", "bad"):
+        told = [e["kind"] for e in events_of(repository) if e.get("test_id") == f"tests/test_{name}.py"]
+        assert [kind for kind in told if kind != "waiting"] == ["queued", "granted", "started", "ended", "verdict"]
+    assert mine(slurm_cluster, repository) == []
+    assert [path.name for path in repository.root.glob(".trainci/runs/*/*.job")] == []
+
+
+def of_test(repository, name):
+    return [event for event in events_of(repository) if event.get("test_id") == f"tests/test_{name}.py"]
+
+
+FIRST_WAITS = (
+    "import os, time; first = not os.path.exists('begun'); open('begun', 'a').write('a\\n'); "
+    "time.sleep(1000 if first else 0)"
+)
+
+
+def test_a_lost_allocation_has_its_verdict_for_what_ran_and_what_had_not_begun_is_submitted_again(
+    repository, slurm_cluster
+):
+    packed(repository, a=FIRST_WAITS, b=BEGINS.format(name="b"))
+    large = repository.root / "tests/test_b.py"
+    large.write_text(large.read_text().replace("NUM_GPUS = 2", "NUM_GPUS = 8"))
+    with in_background(repository) as process:
+        wait_until((repository.root / "begun").exists, "the first test to begin")
+        (first,) = mine(slurm_cluster, repository)
+        urgent = ("--partition=urgent", "--nodes=4", "--exclusive", "--output=/dev/null", "--wrap=sleep 1")
+        slurm_cluster("sbatch", *urgent)
+        out, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, out
+    assert sorted((repository.root / "begun").read_text().split()) == ["a", "a", "b"]
+    endings = [event["ending"] for event in of_test(repository, "a") if event["kind"] == "ended"]
+    assert [ending["cause"] for ending in endings] == ["preempted", "exited"]
+    assert f"job {first} of Slurm" in endings[0]["detail"]
+    assert [event["kind"] for event in of_test(repository, "b") if event["kind"] == "queued"] == ["queued"]
+    assert mine(slurm_cluster, repository) == []
+
+
+def test_a_packed_run_whose_client_was_killed_is_gone_on_with_and_nothing_is_run_twice(repository, slurm_cluster):
+    a, b, c = (BEGINS.format(name=name) for name in "abc")
+    packed(repository, a=a, b=b + WAITS, c=c)
+    begun = repository.root / "begun"
+    with in_background(repository) as process:
+        wait_until(lambda: begun.exists() and len(begun.read_text().split()) == 3, "all tests to begin")
+        process.kill()
+        process.wait()
+    (repository.root / "go").write_text("")
+    said = attach(repository)
+    assert said.code == 0, said.out + said.err
+    assert sorted(begun.read_text().split()) == ["a", "b", "c"]
+    assert "tests/test_b.py | went on" in said.out
+    told = [event["kind"] for event in of_test(repository, "b") if event["kind"] != "waiting"]
+    assert told == ["queued", "granted", "started", "ended", "verdict"]
+    assert mine(slurm_cluster, repository) == []
+
+
+def test_an_interrupted_packed_run_leaves_no_job_behind(repository, slurm_cluster):
+    packed(repository, one=BEGINS.format(name="one") + "; time.sleep(1000)", two="import time; time.sleep(1000)")
+    with in_background(repository) as process:
+        wait_until((repository.root / "begun").exists, "a test to begin")
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, out
+    assert mine(slurm_cluster, repository) == []

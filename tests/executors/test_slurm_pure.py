@@ -7,6 +7,7 @@ import os
 import queue
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from trainci.executors.account import Account, open_log
 from trainci.executors.attempt import Attempt
 from trainci.executors.base import Job, Wanted
-from trainci.executors.slurm import commands, slurm_executor
+from trainci.executors.slurm import commands, packs, slurm_executor
 from trainci.executors.slurm.commands import Seen, SlurmAway, SlurmRefused
 from trainci.executors.slurm.script import Asked, batch_script
 from trainci.executors.slurm.states import ending, waits_for
@@ -260,6 +261,63 @@ def test_what_a_waiting_job_waits_for_is_an_event_once_and_anew_when_that_change
         (None, "Priority 10:05"),
     ]
     assert {type(event) for event in told} == {Waiting}
+
+
+PREEMPTED = Ending(Cause.PREEMPTED, detail="job 7 of Slurm was preempted by another job")
+
+
+@pytest.mark.parametrize(
+    ("shared", "reported", "ordered", "cause"),
+    [
+        (PREEMPTED, None, False, Cause.PREEMPTED),
+        (PREEMPTED, SIGTERM, True, Cause.PREEMPTED),
+        (PREEMPTED, EXIT_1, False, Cause.PREEMPTED),
+        (PREEMPTED, PASSED, True, Cause.PREEMPTED),
+        (PREEMPTED, PASSED, False, Cause.EXITED),
+        (PREEMPTED, TIMED_OUT, False, Cause.TIMED_OUT),
+        (TIMED_OUT, SIGTERM, True, Cause.LOST),
+        (TIMED_OUT, None, False, Cause.LOST),
+        (PASSED, None, False, Cause.LOST),
+        (PASSED, EXIT_1, False, Cause.EXITED),
+        (Ending(Cause.NEVER_STARTED, detail="Slurm does not take its job: no"), None, False, Cause.NEVER_STARTED),
+    ],
+)
+def test_the_end_of_an_allocation_is_no_ending_of_a_tests_own(shared, reported, ordered, cause):
+    found = packs.ending_within(shared, reported, stopped=False, ordered=ordered)
+    assert found.cause is cause
+    if cause is not Cause.EXITED and cause is not Cause.TIMED_OUT:
+        assert found.detail
+
+
+def test_what_we_ended_in_an_allocation_is_so_told():
+    assert packs.ending_within(PREEMPTED, None, stopped=True, ordered=False) == SIGTERM
+
+
+def packed(name, gpus, timeout=60.0, **more):
+    return Test(name, command=("true",), num_gpus=gpus, timeout=timeout, pack="short", **more)
+
+
+@pytest.mark.parametrize(
+    ("tests", "gpus", "seconds"),
+    [
+        ([packed("a", 1), packed("b", 2)], 3, 60),
+        ([packed("a", 4), packed("b", 8), packed("c", 4, 120)], 8, 150),
+        ([packed("a", 0), packed("b", 0, 90)], 0, 90),
+        ([packed("a", 2), packed("b", 8, num_nodes=2), replace(packed("c", 8), pack="other")], 2, 60),
+    ],
+)
+def test_an_allocation_has_what_its_tests_want_together_and_at_most_a_node(tmp_path, tests, gpus, seconds):
+    job = packs.shared("short", tests, 8, tmp_path, 1)
+    assert (job.num_gpus, job.num_nodes) == (gpus, 1)
+    assert job.time_limit == seconds + 120
+
+
+def test_the_script_of_a_packed_test_is_that_of_the_allocation_which_it_shares(tmp_path):
+    tests = [packed("a", 1), packed("b", 2), packed("c", 8, num_nodes=2), Test("d", num_gpus=4, command=("true",))]
+    a, b, c, d = map(slurm_executor(Wanted(tmp_path, tests=tests)).submission, tests)
+    assert a == b and "--job-name=trainci-pack-short\n" in a and "--gres=gpu:3\n" in a and "--nodes=1\n" in a
+    assert "--job-name=trainci-c\n" in c and "--nodes=2\n" in c
+    assert "--job-name=trainci-d\n" in d and "--gres=gpu:4\n" in d
 
 
 class Nobody:

@@ -17,7 +17,7 @@ from trainci.executors.account import Account
 from trainci.executors.base import Job, Show
 from trainci.executors.inherited import inherited
 from trainci.executors.isolated import isolated
-from trainci.executors.node import FAULT, STATUS, TOLD
+from trainci.executors.node import FAULT, OUTPUT, STATUS, TOLD
 from trainci.host.files import open_plain
 from trainci.model.run import Cause, Ending, Phase
 
@@ -34,7 +34,8 @@ class Attempt:
 
     ``token`` is what the engine keeps of ours: by it a job is found whose id never reached us. ``job_id`` and
     ``submitted`` are empty before the engine has said them, as ``begun`` is, when it says that it began the job.
-    ``forgotten``: the engine does not know any more that it did.
+    ``forgotten``: the engine does not know any more that it did. ``within`` names the folder of the job whose
+    allocation it shares, which has these in its place.
     """
 
     def __init__(self, job: Job, show: Show) -> None:
@@ -43,9 +44,11 @@ class Attempt:
         self.token = f"trainci:{secrets.token_hex(12)}"
         self.job_id = ""
         self.submitted = ""
+        self.within = ""
         self.begun = ""
         self.forgotten = False
         self.stopped = False
+        self.told_to_end = False
         self.reported_at = 0.0
         self.submitted_at = 0.0
         self.missed = 0
@@ -66,8 +69,8 @@ class Attempt:
         """
         try:
             known = json.loads((self.directory / _SUBMISSION).read_text())
-            self.token, self.job_id, self.submitted = (
-                str(known[name]) for name in ("token", "job_id", "submitted")
+            self.token, self.job_id, self.submitted, self.within = (
+                str(known[name]) for name in ("token", "job_id", "submitted", "within")
             )
             self._log_size = int(known["log_size"])
         except (OSError, ValueError, KeyError, TypeError):
@@ -82,6 +85,11 @@ class Attempt:
         """The engine has it, under this id."""
         self.submitted_at = time.monotonic()
         self.job_id = job_id
+        self._remember()
+
+    def join(self, within: str) -> None:
+        """It is to run in the allocation of the job with this folder; in none yet, if that is empty."""
+        self.within = within
         self._remember()
 
     def was_seen(self, submitted: str) -> None:
@@ -110,6 +118,7 @@ class Attempt:
             "token": self.token,
             "job_id": self.job_id,
             "submitted": self.submitted,
+            "within": self.within,
             "log_size": self._log_size,
         }
         temporary = self.directory / f"{_SUBMISSION}.new"
@@ -189,6 +198,11 @@ class Attempt:
         return self.account is not None and self.account.started
 
     @property
+    def has_begun(self) -> bool:
+        """Whether a node has it."""
+        return self._status.exists()
+
+    @property
     def ordered(self) -> bool:
         """Whether somebody ordered its end before it ended."""
         return self.account is not None and self.account.ordered
@@ -212,7 +226,7 @@ def directory(job: Job) -> Path:
 
 def output(job: Job) -> Path:
     """What the engine is to append all to that a job prints."""
-    return directory(job) / "output"
+    return directory(job) / OUTPUT
 
 
 def entrypoint(job: Job) -> list[str]:

@@ -45,7 +45,7 @@ class Wanted:
 
     ``root`` is the repository's, ``devices`` and ``nodes`` the values of `trainci run`; ``secrets`` are masked in
     whatever a test prints. ``max_gpus``, ``slurm`` and ``ray_address`` are what ``trainci.toml`` says of other
-    hosts.
+    hosts. ``tests`` are those of the run: how large what they share is to be.
     """
 
     root: Path
@@ -55,6 +55,7 @@ class Wanted:
     max_gpus: int = 8
     slurm: Slurm = field(default_factory=Slurm)
     ray_address: str = RAY_ADDRESS
+    tests: Sequence[Test] = ()
 
 
 @dataclass(frozen=True)

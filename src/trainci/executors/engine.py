@@ -109,7 +109,7 @@ class EngineExecutor(ABC):
             log = open_log(job.log)
             attempt.account = Account(job, log, self._secrets, emit, show, self._clock, lambda: self.stop(job))
             if not attempt.recall(log):
-                attempt.prepare(self._arguments(job), self._root, log)
+                attempt.prepare(self._arguments(job, self._container), self._root, log)
         except OSError as error:
             ending = Ending(Cause.NEVER_STARTED, detail=f"it could not be started: {error.strerror}")
             emit(events.Ended(self._clock(), job.test.id, job.attempt, job.phase, ending))
@@ -141,10 +141,10 @@ class EngineExecutor(ABC):
         with self._lock:
             return list(self._attempts)
 
-    def _arguments(self, job: Job) -> list[str]:
+    def _arguments(self, job: Job, container: Sequence[str]) -> list[str]:
         virtual = [protocol.VIRTUAL, str(len(self.pool.devices))] if self.pool.virtual and job.num_gpus else []
-        container = [word.replace("{image}", job.test.image) for word in self._container]
-        return [protocol.COUNT, str(job.num_gpus), *virtual, *words.lease_arguments(job, container)]
+        before = [word.replace("{image}", job.test.image) for word in container]
+        return [protocol.COUNT, str(job.num_gpus), *virtual, *words.lease_arguments(job, before)]
 
     def _sample(self, test: Test) -> Job:
         """A job that is only shown."""
@@ -159,6 +159,8 @@ class EngineExecutor(ABC):
 
     def _end(self, attempt: Attempt, ending: Ending) -> None:
         with self._lock:
+            if attempt not in self._attempts:
+                return
             self._attempts.remove(attempt)
             self._ended.append(attempt)
         attempt.over = ending

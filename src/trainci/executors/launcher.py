@@ -107,14 +107,14 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 def serve(descriptor: int) -> NoReturn:
     """Fork a lease process for each request on the socket ``descriptor``, until its other end is closed."""
-    _import_all()
+    import_all()
     server = _Server(socket.socket(fileno=descriptor))
     while server.step():
         continue
     os._exit(0)
 
 
-def _import_all() -> None:
+def import_all() -> None:
     """What a lease imports only once it needs it may be gone, or another version, by then."""
     import binascii  # noqa: F401
     import pwd  # noqa: F401

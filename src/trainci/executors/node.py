@@ -13,6 +13,7 @@ from trainci.errors import EXIT_MACHINE
 
 TOLD = "job.json"
 STATUS = "status"
+OUTPUT = "output"
 # What an engine's own program beside the job says of its nodes: a cause and a sentence.
 FAULT = "fault"
 
@@ -21,24 +22,36 @@ def main(directory: str, nodes: str = "", parent: str = "") -> int:
     """Run what ``directory`` holds, once; the exit code of the lease.
 
     ``nodes`` (JSON) is what it is told of its nodes, where the engine has no command that says so. It ends with the
-    process ``parent``. Whoever is here a second time (somebody had the job queued again) does nothing: that would
-    be another attempt.
+    process ``parent``.
     """
     from trainci.host.processes import die_with_parent
-    from trainci.lease import protocol
-    from trainci.lease.command import internal_main
 
     if parent:
         die_with_parent(int(parent))
-    told = Path(directory, TOLD)
-    try:
-        status = os.open(Path(directory, STATUS), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
-        asked = json.loads(told.read_bytes())
-        # It holds the environment of whoever submitted it.
-        told.unlink()
-    except FileExistsError:
+    status = begin(Path(directory))
+    if status is None:
         sys.stderr.write("trainci: this attempt has begun before; it is not run twice.\n")
         return EXIT_MACHINE
+    return run(Path(directory), status, nodes)
+
+
+def begin(directory: Path) -> int | None:
+    """Where its lease is to report; None for whoever is here a second time (somebody had the job queued again)."""
+    try:
+        return os.open(directory / STATUS, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return None
+
+
+def run(directory: Path, status: int, nodes: str = "") -> int:
+    """Run what has begun; the exit code of the lease."""
+    from trainci.lease import protocol
+    from trainci.lease.command import internal_main
+
+    told = directory / TOLD
+    asked = json.loads(told.read_bytes())
+    # It holds the environment of whoever submitted it.
+    told.unlink()
     inherited = dict(os.environ)
     os.environ.clear()
     # What the engine and the set-up lines say is of this node, and goes before what the client's environment says.

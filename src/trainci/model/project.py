@@ -22,8 +22,8 @@ class Suite(Settings):
     names. What a push brings starts it only where a changed file matches ``paths`` (any, if empty) and not
     ``paths_ignore``; ``branches`` are globs of the branches that pull requests and pushes are for; without
     ``drafts`` no draft starts it. ``job`` is the id of its job, empty for one made of its name; its tests are
-    spread over ``shards`` jobs (None: one each), or with ``pack`` all in one. ``comment``: its verdicts stand in
-    the one comment of the pull request.
+    spread over ``shards`` jobs (None: one each), or with ``pack`` all in one: of GitHub's, or of Slurm's.
+    ``comment``: its verdicts stand in the one comment of the pull request.
     """
 
     name: str

@@ -157,7 +157,8 @@ class Test(Settings):
     ``command`` are the words that start it from the repository's root; no shell reads them. A test of several
     ``steps`` has none. ``leaves_results``: it is started by pytest, which can write what became of each item.
     ``phased``, ``requires_gpu``, ``framework`` and ``hands_over`` are those of its file's Declarations,
-    ``disabled`` and ``expected`` those of its Entry.
+    ``disabled`` and ``expected`` those of its Entry. ``pack`` names the suite with whose other tests it shares what
+    an engine allocates, empty for a test that has a job of its own.
     """
 
     id: str
@@ -173,6 +174,7 @@ class Test(Settings):
     hands_over: bool = False
     disabled: str = ""
     expected: float | None = None
+    pack: str = ""
     num_gpus: int = field(default=0, kw_only=True)
     num_nodes: int = field(default=1, kw_only=True)
     timeout: float = field(default=3600.0, kw_only=True)

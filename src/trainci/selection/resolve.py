@@ -123,6 +123,7 @@ def _test(project: Project, choice: Choice, says: Declarations, settings: Settin
         requires_gpu=says.requires_gpu,
         disabled=entry.disabled,
         expected=entry.expected,
+        pack=suite.name if suite and suite.pack else "",
         **said,
     )
 
@@ -173,6 +174,7 @@ def _started(test: Test) -> Test:
         python_version="",
         secrets=(),
         executor="",
+        pack="",
     )
 
 

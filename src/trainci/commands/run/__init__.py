@@ -60,7 +60,7 @@ def command(**given: Any) -> int:
         return _reported(_attach(repository, options), repository, options)
     selected = without_secrets(select(repository, options), secret_values(repository))
     name = _executor_name(selected, options)
-    executor = _executor(repository, name, options.devices, options.nodes)
+    executor = _executor(repository, name, options.devices, options.nodes, selected)
     feasible = schedule.fit(selected, executor.pool)
     if options.dry_run:
         return print_plan(selected, feasible, executor, options.as_json, secret_values(repository))
@@ -93,7 +93,7 @@ def _executor_name(selected: Selection, options: Options) -> str:
     return options.executor or named.pop()
 
 
-def _executor(repository: Repository, name: str, devices: str, nodes: int) -> Executor:
+def _executor(repository: Repository, name: str, devices: str, nodes: int, selected: Selection) -> Executor:
     project = repository.project
     wanted = Wanted(
         root=repository.root,
@@ -103,6 +103,7 @@ def _executor(repository: Repository, name: str, devices: str, nodes: int) -> Ex
         max_gpus=project.max_gpus,
         slurm=project.slurm,
         ray_address=project.ray_address,
+        tests=[item.test for item in selected.tests],
     )
     return EXECUTORS[name](wanted)
 
@@ -130,7 +131,7 @@ def _attach(repository: Repository, options: Options) -> tuple[Run, Exception | 
     state.check()
     kept = read_kept(state, options.attach)
     ids = [item.test.id for item in kept.fitting.selection.tests]
-    with closing(_executor(repository, kept.executor, kept.devices, 1)) as executor:
+    with closing(_executor(repository, kept.executor, kept.devices, 1, kept.fitting.selection)) as executor:
         executor.open()
         plan = Plan(
             run_id=kept.run_id,

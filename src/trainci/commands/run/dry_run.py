@@ -47,10 +47,15 @@ def _answer(selected: Selection, feasible: Fitting, executor: Executor) -> DryRu
 
 def _lines(answer: DryRun) -> list[str]:
     lines: list[str] = []
+    submitted: dict[str, str] = {}
     for test in answer.tests:
         lines += [test.id, f"    because: {test.reason}"]
         lines += [f"    devices: {test.num_gpus}, time limit {test.timeout:g} s", f"    command: {test.command}"]
-        lines += [f"    | {printable(line)}" for line in test.submission.splitlines()]
+        first = submitted.setdefault(test.submission, test.id)
+        if first == test.id:
+            lines += [f"    | {printable(line)}" for line in test.submission.splitlines()]
+        elif test.submission:
+            lines += [f"    in the same job as {first}"]
         lines += [f"    {test.held_back}"] if test.held_back else []
     for refused in answer.refused:
         lines += [refused.id, f"    refused: {refused.sentence}"]

@@ -12,10 +12,11 @@ from trainci.errors import UsageError
 from trainci.executors import words
 from trainci.executors.attempt import Attempt, entrypoint, output
 from trainci.executors.base import STOPPED, Job, Wanted
-from trainci.executors.engine import EngineExecutor, nodes_pool
-from trainci.executors.slurm import commands, states
+from trainci.executors.engine import nodes_pool
+from trainci.executors.slurm import commands, packs, states
 from trainci.executors.slurm.commands import Seen, SlurmAway, SlurmRefused
 from trainci.executors.slurm.script import Asked, batch_script
+from trainci.executors.slurm.sharing import SharingExecutor
 from trainci.model.device import Pool
 from trainci.model.run import Cause, Ending
 from trainci.model.tests import Test
@@ -25,17 +26,16 @@ _TICK_S = 0.1
 # How often Slurm is asked: while something is about to change, and else.
 _SOON_S = 0.5
 _LATER_S = 5.0
-# How long the lease's own word of an end waits for Slurm's.
-_PATIENCE_S = 60.0
 
 
-class SlurmExecutor(EngineExecutor):
+class SlurmExecutor(SharingExecutor):
     """Runs each job as one of Slurm's; see ``trainci.executors.slurm``."""
 
     def __init__(self, wanted: Wanted, pool: Pool) -> None:
         super().__init__("slurm", wanted, pool, wanted.slurm.container)
         self._settings = wanted.slurm
         self._ask_at = 0.0
+        self._asked_at = 0.0
 
     def open(self) -> None:
         """See Executor.
@@ -50,6 +50,7 @@ class SlurmExecutor(EngineExecutor):
 
     def close(self) -> None:
         """See Executor."""
+        self._give_back()
         super().close()
         ended = {attempt.token for attempt in self._ended}
         # A controller that was killed may take for running what it has seen end.
@@ -60,7 +61,10 @@ class SlurmExecutor(EngineExecutor):
 
     def submission(self, test: Test) -> str:
         """See Executor."""
-        return self._script(self._sample(test), "trainci:TOKEN").decode("utf-8", "replace")
+        job = self._sample(test)
+        if packs.is_packed(test):
+            job = self._shared(test.pack, job.log.parent, 1)
+        return self._script(job, "trainci:TOKEN").decode("utf-8", "replace")
 
     def _script(self, job: Job, token: str) -> bytes:
         virtual = self.pool.virtual
@@ -69,7 +73,7 @@ class SlurmExecutor(EngineExecutor):
             token=token,
             nodes=job.num_nodes,
             gpus=0 if virtual else job.num_gpus,
-            cpus=job.num_gpus if virtual else 1,
+            cpus=job.num_gpus,
             time_limit=job.time_limit + words.GRACE_SECONDS,
         )
         return batch_script(asked, self._settings, str(self._root), str(output(job)), entrypoint(job))
@@ -81,9 +85,11 @@ class SlurmExecutor(EngineExecutor):
 
     def _submit_all(self) -> None:
         while not self._closing or self._under_way():
+            self._share()
             attempts = self._under_way()
-            waiting = [attempt for attempt in attempts if not attempt.job_id]
-            if waiting and (waiting[0].stopped or len(attempts) - len(waiting) < self._settings.in_flight):
+            waiting = [one for one in attempts if not one.job_id and not one.within]
+            submitted = sum(bool(one.job_id) for one in attempts)
+            if waiting and (waiting[0].stopped or submitted < self._settings.in_flight):
                 self._submit(waiting[0])
             else:
                 time.sleep(_TICK_S)
@@ -128,7 +134,9 @@ class SlurmExecutor(EngineExecutor):
         while not self._closing or self._under_way():
             self._changed.wait(_TICK_S)
             self._changed.clear()
-            attempts = [attempt for attempt in self._under_way() if attempt.job_id]
+            under_way = self._under_way()
+            self._follow_within([attempt for attempt in under_way if attempt.within])
+            attempts = [attempt for attempt in under_way if attempt.job_id]
             for attempt in attempts:
                 known = (attempt.started, attempt.reported)
                 attempt.follow()
@@ -143,6 +151,7 @@ class SlurmExecutor(EngineExecutor):
 
     def _ask(self, attempts: list[Attempt]) -> None:
         """Ask Slurm what has become of them, and order the end of those that are to end."""
+        self._asked_at = time.monotonic()
         try:
             self._cancel([attempt for attempt in attempts if attempt.stopped])
             listed = commands.listed()
@@ -185,7 +194,8 @@ class SlurmExecutor(EngineExecutor):
             self._end(attempt, Ending(Cause.NEVER_STARTED, detail=states.waited(seen, self._settings.queue)))
             return
         if states.waits(seen):
-            attempt.waits(seen.reason, states.expected_start(seen), states.waits_for(seen))
+            for one in self._members(attempt) or [attempt]:
+                one.waits(seen.reason, states.expected_start(seen), states.waits_for(seen))
         if states.is_over(seen):
             attempt.follow(to_the_end=True)
             ending = states.ending(
@@ -196,13 +206,11 @@ class SlurmExecutor(EngineExecutor):
                 forgotten=attempt.forgotten,
             )
             self._end(attempt, ending)
+        elif seen.state == "RUNNING":
+            self._confirm(attempt, self._asked_at)
+            self._take_its_word(attempt)
         else:
             self._take_its_word(attempt)
-
-    def _take_its_word(self, attempt: Attempt) -> None:
-        """Slurm does not say that a job is over, or does not answer: after a while the lease's word is enough."""
-        if attempt.reported is not None and time.monotonic() - attempt.reported_at > _PATIENCE_S:
-            self._end(attempt, attempt.reported)
 
     def _cancel(self, attempts: Sequence[Attempt | Seen]) -> None:
         if attempts:

@@ -1,0 +1,181 @@
+"""Executors whose tests may share the allocation of one job (``pack``), an attempt like each of them."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import threading
+import time
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+
+from trainci.executors import agent, words
+from trainci.executors.account import Account, open_log
+from trainci.executors.attempt import Attempt
+from trainci.executors.base import STOPPED, Job, Wanted, ending_of_stopped
+from trainci.executors.engine import EngineExecutor
+from trainci.executors.slurm import packs
+from trainci.model import events
+from trainci.model.device import Pool
+from trainci.model.run import Cause, Ending
+
+_TICK_S = 0.1
+# How long the lease's own word of an end waits for the engine's.
+_PATIENCE_S = 60.0
+# How long an allocation may take to end by itself.
+_GIVING_BACK_S = 20.0
+
+
+class SharingExecutor(EngineExecutor):
+    """See EngineExecutor. Its allocations are attempts under way, of which nobody else hears."""
+
+    def __init__(self, name: str, wanted: Wanted, pool: Pool, container: Sequence[str]) -> None:
+        super().__init__(name, wanted, pool, container)
+        self._tests = wanted.tests
+        self._allocations: dict[str, Attempt] = {}
+        self._joined = collections.Counter[str]()
+        self._sharing = threading.Lock()
+
+    @abstractmethod
+    def _ask_soon(self) -> None:
+        """Ask the engine soon what has become of its jobs."""
+
+    def _shared(self, pack: str, runs: Path, number: int) -> Job:
+        return packs.shared(pack, self._tests, len(self.pool.devices), runs, number)
+
+    def _is_allocation(self, attempt: Attempt) -> bool:
+        return self._allocations.get(attempt.directory.name) is attempt
+
+    def _members(self, allocation: Attempt) -> list[Attempt]:
+        return [attempt for attempt in self._under_way() if attempt.within == allocation.directory.name]
+
+    def _share(self) -> None:
+        """Order tests that share an allocation to begin in the one that they were in, else in one that lives."""
+        for attempt in self._under_way():
+            if not packs.is_packed(attempt.job.test) or self._is_allocation(attempt):
+                continue
+            with self._sharing:
+                is_in = attempt.within in self._allocations or (attempt.stopped and not attempt.within)
+                if not is_in and attempt in self._under_way():
+                    self._take_in(attempt)
+
+    def _take_in(self, attempt: Attempt) -> None:
+        job = attempt.job
+        try:
+            allocation = self._allocation_for(attempt)
+            attempt.join(allocation.directory.name)
+            self._joined[attempt.within] += 1
+            order = agent.Order(attempt.directory.name, job.num_gpus, job.time_limit + words.GRACE_SECONDS)
+            agent.give(allocation.directory, order)
+        except OSError as error:
+            self._end(attempt, Ending(Cause.NEVER_STARTED, detail=f"it could not be started: {error.strerror}"))
+
+    def _allocation_for(self, attempt: Attempt) -> Attempt:
+        """That which it was in, one that lives, or another.
+
+        :raises OSError: its files cannot be written.
+        """
+        pack, runs = attempt.job.test.pack, attempt.job.log.parent
+        for known in self._allocations.values():
+            if known.job.test.pack == pack and not known.stopped and not attempt.within:
+                return known
+        number = packs.number_of(attempt.within) if attempt.within else packs.next_number(pack, runs)
+        job = self._shared(pack, runs, number)
+        allocation = Attempt(job, _NOBODY)
+        log = open_log(job.log)
+        allocation.account = Account(
+            job, log, self._secrets, _unheard, _NOBODY, self._clock, lambda: self.stop(job)
+        )
+        if not allocation.recall(log):
+            allocation.prepare(self._arguments(job, ()), self._root, log)
+        self._allocations[allocation.directory.name] = allocation
+        with self._lock:
+            self._attempts.append(allocation)
+        return allocation
+
+    def _follow_within(self, attempts: Sequence[Attempt]) -> None:
+        """Take in what they told. A pass that nobody ordered the end of, or an end of our order, is over."""
+        for attempt in attempts:
+            had_reported = attempt.reported is not None
+            attempt.follow()
+            if attempt.stopped and attempt.withdraw():
+                self._end(attempt, STOPPED)
+            elif attempt.stopped and not attempt.told_to_end:
+                attempt.told_to_end = True
+                with contextlib.suppress(OSError):
+                    agent.give(
+                        attempt.directory.with_name(attempt.within), agent.Order(attempt.directory.name, end=True)
+                    )
+            if attempt.reported is None:
+                continue
+            if attempt.stopped:
+                self._end(attempt, ending_of_stopped(attempt.reported))
+            elif attempt.reported.passed and not attempt.ordered:
+                self._end(attempt, attempt.reported)
+            else:
+                self._take_its_word(attempt)
+            if not had_reported:
+                self._ask_soon()
+
+    def _confirm(self, allocation: Attempt, asked_at: float) -> None:
+        """It went on when the engine was asked: whatever ended before that ended by itself."""
+        for attempt in self._members(allocation) if self._is_allocation(allocation) else ():
+            if attempt.reported is not None and not attempt.ordered and attempt.reported_at < asked_at:
+                self._end(attempt, attempt.reported)
+
+    def _end(self, attempt: Attempt, ending: Ending) -> None:
+        """With an allocation those end that have begun in it; the others go into another, if any has begun."""
+        if not self._is_allocation(attempt):
+            super()._end(attempt, ending)
+            return
+        attempt.follow(to_the_end=True)
+        with self._sharing:
+            del self._allocations[attempt.directory.name]
+            members = self._members(attempt)
+            waiting = [one for one in members if not one.has_begun and not one.stopped]
+            again = waiting if self._joined[attempt.directory.name] > len(waiting) else []
+            for one in members:
+                if one in again:
+                    one.join("")
+                    continue
+                one.follow(to_the_end=True)
+                within = packs.ending_within(ending, one.reported, stopped=one.stopped, ordered=one.ordered)
+                super()._end(one, within)
+        super()._end(attempt, ending)
+
+    def _take_its_word(self, attempt: Attempt) -> None:
+        """Nobody says that a job is over, or answers: after a while the lease's word is enough."""
+        if attempt.reported is not None and time.monotonic() - attempt.reported_at > _PATIENCE_S:
+            self._end(attempt, attempt.reported)
+
+    def _give_back(self) -> None:
+        """Let every allocation end: what is left of one after a while is cancelled."""
+        for allocation in list(self._allocations.values()):
+            allocation.stopped = not allocation.started
+            with contextlib.suppress(OSError):
+                agent.give(allocation.directory, agent.Order())
+        self._ask_soon()
+        until = time.monotonic() + _GIVING_BACK_S
+        while self._allocations and time.monotonic() < until:
+            time.sleep(_TICK_S)
+        for allocation in list(self._allocations.values()):
+            self._end(allocation, STOPPED)
+
+
+class _Nobody:
+    """Who shows what an allocation prints, which is none of a test's."""
+
+    def __call__(self, output: events.Output, /) -> None:
+        """See Show."""
+
+    def has_room(self, wait: float = 0.0) -> bool:
+        """See Show."""
+        return True
+
+
+_NOBODY = _Nobody()
+
+
+def _unheard(event: events.Control) -> None:
+    """What becomes of an allocation is told of its tests."""
