@@ -158,6 +158,11 @@ LATER = (
     "the machine's): 46 right; machine's fault found 20 of 29 (recall 0.690), said 26 times (precision 0.769),",
     "twice of the code's: a graph that Gaudi's compiler refuses, which a rule of the mending before had taken for",
     "a device that is lost.",
+    "And 61 more after that (`blind6_…`: what CI of NIXL, SGLang, ray, Jenkins, LSF and kubelets print, files of",
+    "a cache, pip, submodules, and a third of it the code's that quotes the machine's words): 43 right; machine's",
+    "fault found 20 of 28 (recall 0.714), said 23 times (precision 0.870), once of the code's: a test that waits",
+    "in vain for a ConnectionError to be raised, where only pytest's last line is left. A lone assertion's words",
+    "are no cause since.",
     "The sets are among the cases since, what they showed is mended: the table above is no promise about endings",
     "that nobody here has seen, the last set is the nearest to one. Whoever wrote the rules labelled the sets too.",
 )

@@ -100,7 +100,10 @@ def _out_of_device_memory(candidate: Candidate, facts: Facts) -> Candidate:
 
 
 # As torch 2.6 says it, and torch 1.13.
-_OWN = re.compile(r"(?:this process has |total capacity; )([\d.]+) GiB (?:memory in use|already allocated)")
+_OWN = re.compile(
+    r"(?:this process has |total capacity; |Of the allocated memory )([\d.]+) GiB "
+    r"(?:memory in use|already allocated|is)"
+)
 _CAPACITY = re.compile(r"(?:total capacity of |[GNX]PU \d+; )([\d.]+) GiB")
 
 

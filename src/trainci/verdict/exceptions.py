@@ -23,7 +23,7 @@ _EXCEPTION = re.compile(
     r"(?P<type>(?:[A-Za-z_]\w*\.)*(?:[A-Z]\w*|[a-z_]\w*(?=: )))(?:\[[^\]]*\]|\(\w+\))?(?:: ?(?P<message>.*))?$"
 )
 _PLAIN = re.compile(
-    r"(?:[a-z_]\w*\.)+\w+|[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Warning|Iteration|Failed|Timeout|Group|Expired|Full|Empty)"
+    r"(?:[a-z_]\w*\.)+\w+|Failed|[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Warning|Iteration|Failed|Timeout|Group|Expired|Full|Empty)"
 )
 _FRAME = re.compile(r'\s*File "(?P<file>[^"]+)", line (?P<line>\d{1,9})')
 _LIBRARY = re.compile(

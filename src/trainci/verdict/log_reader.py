@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from trainci.model.diagnosis import LogRule
+from trainci.model.diagnosis import Blame, LogRule
 from trainci.verdict import prefixes
 from trainci.verdict.exceptions import Chain, Tracebacks
 from trainci.verdict.log_rules import matcher_of
@@ -39,6 +39,8 @@ _RETRIED = re.compile(
     r"|\bskip(?:ped|ping)\b|\brecovered\b|\bwill reconnect\b"
     r"|\b(?:is|are|was|as|be) expected\b|\bexpected\W*(?:error|failure|$)|\(expected\b"
 )
+# A test's own words where the log's beginning, or its traceback, is cut off.
+_ASSERTS = re.compile(r"(?:E +)?(?:AssertionError\b|Failed: |assert )")
 _ROOT_RANK = re.compile(r"\s*rank\s*: (\d+) \(local_rank")
 _ROOT_CODE = re.compile(r"\s*exitcode\s*: (-?\d+) \(pid")
 
@@ -195,8 +197,10 @@ class LogReader:
             self._served.setdefault(served[1], line.number)
         if not candidates:
             return
-        for rule, _ in self._matcher.matches(text, candidates):
-            if not rule.within:
+        asserts = _ASSERTS.match(text) is not None
+        for rule, starts in self._matcher.matches(text, candidates):
+            # As of one that stands in a traceback, what an assertion quotes is no cause of it.
+            if not rule.within and (starts or not asserts or rule.blame is Blame.CODE):
                 hit = Hit(rule, line, _RETRIED.search(text) is not None, self._pytest.capturing, self._progress)
                 self._hits.setdefault(rule.name, _Ends()).add(hit)
                 return
