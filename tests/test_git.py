@@ -472,3 +472,14 @@ def test_a_file_is_read_as_a_commit_holds_it(repository: Any) -> None:
     repository.write("project/trainci.toml", "new")
     assert git.text_at(repository.root / "project", "HEAD", "trainci.toml") == b"old"
     assert git.text_at(repository.root / "project", "HEAD", "none.toml") is None
+
+
+def test_the_newest_commits_of_a_branch_and_none_of_one_that_is_not_there(repository):
+    repository.write("a", "1")
+    repository.init()
+    repository.write("a", "2")
+    repository.commit()
+    newest, first = repository.git("rev-list", "HEAD").split()
+    assert git.commits(repository.root, "HEAD", 9) == (newest, first)
+    assert git.commits(repository.root, "HEAD", 1) == (newest,)
+    assert git.commits(repository.root, "origin/gone", 9) == git.commits(repository.root, "--all", 9) == ()

@@ -188,6 +188,12 @@ def is_on(root: Path, branch: str) -> bool:
     return bool(there) and _run(root, "merge-base", "--is-ancestor", commit, there[0]).returncode == 0
 
 
+def commits(root: Path, ref: str, most: int) -> tuple[str, ...]:
+    """The newest commits that ``ref`` holds, at most so many; none where this clone does not know it."""
+    done = _run(root, "rev-list", f"--max-count={most}", "--end-of-options", ref, "--")
+    return tuple(done.stdout.decode().split()) if done.returncode == 0 else ()
+
+
 def _repository(root: Path) -> Path | None:
     """The folder whose ``.git`` is the repository of ``root``; None when there is none.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,10 +14,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import run_events
+import served
 
 from trainci.errors import MachineError, UsageError
 from trainci.github.comments import AUTHOR, MARKER, Api, Target, keep_comment, target_of
 from trainci.history.event_log import EventLog
+from trainci.model import events
 from trainci.model.run import Outcome, Verdict
 from trainci.paths import RunPaths, StatePaths
 
@@ -31,6 +34,7 @@ class GitHub(HTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.pulls: list[dict[str, Any]] = []
         self.comments: list[dict[str, Any]] = []
+        self.commits: list[str] = []
         self.refuses = 0
         self.tokens: set[str] = set()
 
@@ -56,6 +60,9 @@ class _Handler(BaseHTTPRequestHandler):
         elif url.path == f"/repos/{REPOSITORY}/issues/7/comments":
             size, page = int(asked["per_page"][0]), int(asked["page"][0])
             self._answer(self.server.comments[size * (page - 1) : size * page])
+        elif url.path == f"/repos/{REPOSITORY}/commits" and asked["sha"] == ["release/1"]:
+            size, page = int(asked["per_page"][0]), int(asked["page"][0])
+            self._answer([{"sha": commit} for commit in self.server.commits[size * (page - 1) : size * page]])
         else:
             self._answer({}, 404)
 
@@ -122,7 +129,9 @@ def test_a_marker_in_somebody_elses_comment_and_our_own_other_comments_are_left_
 def test_a_forks_pull_request_is_found_by_what_github_says_of_its_run(github: GitHub, tmp_path: Path) -> None:
     head = {"label": "stranger:fix#1&x", "sha": "abc"}
     github.pulls = [{"number": 7, "head": head}, {"number": 8, "head": {**head, "label": "lab:fix#1&x"}}]
-    assert target_of(event(tmp_path), REPOSITORY, Api(github.environment)) == replace(TARGET, ended="failure")
+    found = target_of(event(tmp_path), REPOSITORY, Api(github.environment))
+    assert found is not None and found.event.fork and found.commits == ()
+    assert replace(found, event=TARGET.event) == replace(TARGET, ended="failure")
     assert target_of(event(tmp_path, sha="older"), REPOSITORY, Api(github.environment)) is None
 
 
@@ -171,11 +180,94 @@ def test_the_whole_way_from_the_artifacts_to_the_comment(github: GitHub, reposit
     assert said.code == 0, said.err
     assert "e2e-test-short: 1 failed" in said.out and "The comment of pull request 7 is current." in said.out
     (comment,) = github.comments
-    assert "| ❌ e2e-test-short | 1 failed |" in comment["body"] and "other" not in comment["body"]
+    assert "| ❌ e2e-test-short | 1 failed | not known |" in comment["body"] and "other" not in comment["body"]
     assert "| ❌ e2e-test-short | what it left is no run's |" in comment["body"]
     assert "The workflow's run ended as **failure**" in comment["body"]
     assert "| ❌ e2e-test-short | 1 failed |" in (tmp_path / "page.md").read_text()
     assert "left out: " in said.err and "Traceback" not in said.err
+
+
+CONFIG = """
+[suites.short]
+label = "run-ci-short"
+tests = ["tests/test_a.py", "tests/test_b.py"]
+[suites.long]
+label = "run-ci-long"
+tests = ["tests/test_c.py"]
+[suites.new]
+label = "run-ci-new"
+tests = ["tests/test_d.py"]
+[suites.other]
+label = "run-ci-other"
+tests = ["tests/test_d.py"]
+branches = ["main"]
+"""
+RED = Verdict(Outcome.FAILED, "exit code 1")
+
+
+def with_a_past(repository: Any) -> str:
+    """A repository in whose history the first of three tests is red at a commit, which is answered."""
+    repository.write("trainci.toml", CONFIG)
+    for name in "abcd":
+        repository.write(f"tests/test_{name}.py", "NUM_GPUS = 2\nif __name__ == '__main__':\n    assert NUM_GPUS\n")
+    repository.init()
+    commit: str = repository.git("rev-parse", "HEAD").strip()
+    served.add_run(StatePaths(repository.root), "20260101-000000-abcdef", commit=commit)
+    later = "f" * 40
+    served.add_run(StatePaths(repository.root), "20260102-000000-abcdef", served.TESTS[::-1], later, 9e5)
+    return commit
+
+
+def kept_by_jobs(folder: Path) -> Path:
+    for number, test in enumerate(served.TESTS[:2]):
+        state = StatePaths(folder, folder / f"e2e-test-short-{number}-attempt-1")
+        log = EventLog(RunPaths(state, "r"), print)
+        log(events.RunStarted(1.0, "r", "abc", "2 GPUs", (events.Planned(test, 2, "suite"),)))
+        log(events.Concluded(2.0, test, 1, RED))
+        log(events.RunEnded(3.0, 1))
+        log.close()
+    return folder
+
+
+def test_the_comment_tells_what_is_new_on_the_branch_it_is_for_and_what_the_next_label_costs(
+    github: GitHub, repository: Any, tmp_path: Path
+) -> None:
+    """By GitHub's word of the pull request: its branch, that branch's commits, the labels that it has."""
+    github.commits = [*(f"{number:040x}" for number in range(150)), with_a_past(repository)]
+    head = {"label": "stranger:fix#1&x", "sha": "abc", "repo": {"full_name": "stranger/train"}}
+    labels = [{"name": "Run-CI-short"}]
+    github.pulls = [{"number": 7, "head": head, "base": {"ref": "release/1"}, "labels": labels}]
+    environment = {
+        **github.environment,
+        "GITHUB_EVENT_PATH": str(event(tmp_path)),
+        "GITHUB_REPOSITORY": REPOSITORY,
+    }
+    said = repository.trainci("summary", str(kept_by_jobs(tmp_path / "kept")), "--comment", environment=environment)
+    assert said.code == 0, said.err
+    body = github.comments[0]["body"]
+    assert "| ❌ e2e-test-short | 2 failed | 1 red |" in body
+    assert body.index("new&#58; not red on release/1") < body.index("red on release/1, too")
+    assert re.search(r"<code>run-ci-long</code> \| 1 \| 0\.02 \| \d+\.\d s \|", body), body
+    assert "| <code>run-ci-new</code> | 1 | not known | none of its 1 test has a past |" in body
+    assert "run-ci-other" not in body and "run-ci-short</code>" not in body
+
+
+def test_a_summary_takes_the_branch_from_the_event_of_its_job_and_its_commits_from_git(
+    repository: Any, tmp_path: Path
+) -> None:
+    with_a_past(repository)
+    repository.git("update-ref", "refs/remotes/origin/release/1", "HEAD")
+    kept = kept_by_jobs(tmp_path / "kept")
+    page = tmp_path / "page.md"
+    job = {"GITHUB_BASE_REF": "release/1", "GITHUB_STEP_SUMMARY": str(page)}
+    said = repository.trainci("summary", str(kept), environment=job)
+    assert said.code == 0, said.err
+    assert "tests/test_b.py: exit code 1 (new: not red on release/1)" in said.out
+    assert "tests/test_a.py: exit code 1 (red on release/1, too)" in said.out
+    assert "run-ci-new would cost, in GPU-hours: not known (none of its 1 test has a past)" in said.out
+    assert "| ❌ e2e-test-short | 2 failed | 1 red |" in page.read_text()
+    unknown = repository.trainci("summary", str(kept), environment={**job, "GITHUB_BASE_REF": "gone"})
+    assert "what is new is not known: which commits gone has cannot be seen here" in unknown.out
 
 
 def test_a_summary_of_a_folder_that_is_not_there_is_told(repository: Any) -> None:

@@ -9,12 +9,14 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from trainci.errors import MachineError, UsageError
+from trainci.github.payload import trigger
+from trainci.model.project import Trigger
 from trainci.text import printable
 
 # https://docs.github.com/rest: a body of more characters is refused.
@@ -25,6 +27,7 @@ MARKER = "<!-- trainci: the summary of this pull request -->"
 _TIMEOUT_S = 30
 _PER_PAGE = 100
 _MOST_PAGES = 30
+_MOST_PAGES_OF_COMMITS = 5
 _LARGEST_ANSWER = 16 << 20
 
 
@@ -32,12 +35,20 @@ _LARGEST_ANSWER = 16 << 20
 class Target:
     """A repository (``owner/name``), and the pull request whose comment it is.
 
-    ``ended``: how the workflow's run ended ("success", "failure", …); empty where GitHub does not say.
+    ``ended``: how the workflow's run ended ("success", "failure", …); empty where GitHub does not say. ``event`` is
+    what the pull request is now, ``commits`` are the newest of the branch that it is for.
     """
 
     repository: str
     number: int
     ended: str = ""
+    event: Trigger = field(default_factory=lambda: Trigger("pull_request"))
+    commits: tuple[str, ...] = ()
+
+    @property
+    def branch(self) -> str:
+        """The branch that the pull request is for, by its short name."""
+        return self.event.branch.removeprefix("refs/heads/")
 
 
 class Api:
@@ -89,8 +100,22 @@ def target_of(event: Path, repository: str, api: Api) -> Target | None:
     head = quote(f"{owner}:{branch}", safe="")
     for pull in api("GET", f"/repos/{repository}/pulls?state=open&head={head}&per_page={_PER_PAGE}"):
         if pull["head"]["sha"] == sha:
-            return Target(repository, pull["number"], str(run.get("conclusion") or ""))
+            now = trigger({"pull_request": pull, "repository": {"full_name": repository}}, "pull_request")
+            found = Target(repository, pull["number"], str(run.get("conclusion") or ""), now)
+            return replace(found, commits=_commits(repository, found.branch, api))
     return None
+
+
+def _commits(repository: str, branch: str, api: Api) -> tuple[str, ...]:
+    """The newest commits of a branch; none where GitHub does not tell them: there is a comment all the same."""
+    if not branch:
+        return ()
+    place = f"/repos/{repository}/commits?sha={quote(branch, safe='')}&per_page={_PER_PAGE}"
+    try:
+        found = [api("GET", f"{place}&page={page}") for page in range(1, _MOST_PAGES_OF_COMMITS + 1)]
+    except MachineError:
+        return ()
+    return tuple(str(commit["sha"]) for page in found for commit in page)
 
 
 def keep_comment(target: Target, body: str, api: Api) -> None:

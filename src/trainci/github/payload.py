@@ -30,6 +30,11 @@ def read_trigger(path: Path, name: str = "") -> Trigger:
     pull_request = payload.get("pull_request")
     if name == "pull_request" and not isinstance(pull_request, dict):
         raise UsageError(f"{shown}: a pull_request event without its `pull_request`.")
+    return trigger(payload, name)
+
+
+def trigger(payload: Mapping[str, Any], name: str) -> Trigger:
+    """The event called ``name`` of a payload that has its parts."""
     labels = _at(payload, "pull_request", "labels")
     head = _at(payload, "pull_request", "head", "repo", "full_name")
     return Trigger(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from trainci.commands.summary.known import base_of, costs, event_of, repository_here
 from trainci.errors import EXIT_OK, UsageError
 from trainci.github import actions as github
 from trainci.github import comments
@@ -19,24 +20,32 @@ from trainci.text import printable
 
 @click.command("summary")
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="DIR...")
-@click.option(
-    "--base", type=click.Path(path_type=Path), metavar="DIR", help="Runs of the base branch, to compare with."
-)
 @click.option("--suite", "suites", multiple=True, metavar="NAME", help="Only this suite (or several).")
 @click.option("--comment", is_flag=True, help="Keep the pull request's comment current (docs/security.md).")
-def command(folders: tuple[Path, ...], base: Path | None, suites: tuple[str, ...], comment: bool) -> int:
+def command(folders: tuple[Path, ...], suites: tuple[str, ...], comment: bool) -> int:
     """Merge the runs of several jobs, such as those of a matrix, into one summary.
 
     DIR is a run's folder, or one that holds the artifacts of jobs, each in a folder of its own name. In a job of
-    GitHub's the summary is added to the job's page.
+    GitHub's the summary is added to the job's page. The history tells which red tests are new against the branch
+    that the change is for, and what the labels that it does not have would cost.
     """
     found, unread = _merged(folders, suites)
-    before = None if base is None else _merged([base], suites)[0]
-    for line in one_line(found):
+    repository = repository_here()
+    target = _target() if comment else None
+    event = target.event if target else event_of(os.environ)
+    branch = (target.branch, target.commits) if target else None
+    outlook = base_of(found, repository, os.environ, branch), costs(found, repository, event)
+    for line in one_line(found, *outlook):
         click.echo(github.inert(printable(line)))
-    github.write_summary(markdown(found, before, github.LARGEST_SUMMARY, unread), os.environ)
-    if comment:
-        _comment(found, before, unread)
+    github.write_summary(markdown(found, *outlook, github.LARGEST_SUMMARY, unread), os.environ)
+    if target is not None:
+        room = comments.LARGEST_COMMENT - len(comments.MARKER) - 1
+        comments.keep_comment(
+            target, markdown(found, *outlook, room, unread, target.ended), comments.Api(os.environ)
+        )
+        click.echo(f"The comment of pull request {target.number} is current.")
+    elif comment:
+        click.echo("No open pull request has this commit as its newest: no comment is written.")
     return EXIT_OK
 
 
@@ -63,15 +72,8 @@ def _merged(folders: Sequence[Path], suites: tuple[str, ...]) -> tuple[list[Merg
     return merge(runs), list(dict.fromkeys(unread))
 
 
-def _comment(found: Sequence[Merged], before: Sequence[Merged] | None, unread: Sequence[str]) -> None:
+def _target() -> comments.Target | None:
     event, repository = os.environ.get("GITHUB_EVENT_PATH", ""), os.environ.get("GITHUB_REPOSITORY", "")
     if not (event and repository):
         raise UsageError("--comment is for a job of GitHub's that a workflow_run started; see docs/security.md.")
-    api = comments.Api(os.environ)
-    target = comments.target_of(Path(event), repository, api)
-    if target is None:
-        click.echo("No open pull request has this commit as its newest: no comment is written.")
-        return
-    room = comments.LARGEST_COMMENT - len(comments.MARKER) - 1
-    comments.keep_comment(target, markdown(found, before, room, unread, target.ended), api)
-    click.echo(f"The comment of pull request {target.number} is current.")
+    return comments.target_of(Path(event), repository, comments.Api(os.environ))
