@@ -13,10 +13,12 @@ from trainci.adopt.tree import repository_tree
 from trainci.affected import stale_globs
 from trainci.answers.form import text_of
 from trainci.answers.values import Checked, Found
+from trainci.commands.run.secret_values import secret_values
 from trainci.config.accepting import accept
 from trainci.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, PlacedFaults
 from trainci.github import actions as github
 from trainci.github import exposure
+from trainci.output.redaction import Redactor
 from trainci.paths import from_here
 from trainci.repository import open_repository
 from trainci.text import counted, printable
@@ -57,6 +59,8 @@ def command(form: str, as_json: bool, accept_current: bool) -> int:
         click.echo(f"{counted(count, 'line')} written into [check] accept of {repository.project.config_file}.")
         return EXIT_OK
     files, suites = len(repository.files), len(repository.project.suites)
+    mask = Redactor(secret_values(repository)).mask
+    found, notes = ([replace(one, sentence=mask(one.sentence)) for one in some] for some in (found, notes))
     if as_json:
         answer = Checked(tuple(map(_found, found)), tuple(map(_found, notes)), files, suites)
         click.echo(text_of(answer))

@@ -10,11 +10,13 @@ import click
 from trainci.answers.form import text_of
 from trainci.answers.values import Listed, ListedSuite, ListedTest
 from trainci.commands.completion import complete_tests
+from trainci.commands.run.secret_values import secret_values, without_secrets
 from trainci.errors import MachineError
 from trainci.history import known_past
 from trainci.history.store import Past
 from trainci.model.project import Suite
 from trainci.model.selection import Selected, Selection
+from trainci.output.redaction import redact
 from trainci.paths import from_here
 from trainci.reports.words import known_duration
 from trainci.repository import Repository, Request, open_repository
@@ -27,10 +29,12 @@ from trainci.text import columns, printable
 def command(selectors: tuple[str, ...], as_json: bool) -> int:
     """Show suites and tests: label, GPUs, time limit, last and median duration, where registered."""
     repository = open_repository()
-    groups = _named(repository, selectors) if selectors else _everything(repository)
+    secrets = secret_values(repository)
+    shown = _named(repository, selectors) if selectors else _everything(repository)
+    groups = [(group, without_secrets(selection, secrets)) for group, selection in shown]
     past = _past(repository, [item for _, selection in groups for item in selection.tests])
     answer = Listed(tuple(_suite(group, selection, past) for group, selection in groups))
-    click.echo(text_of(answer) if as_json else "\n".join(_text(answer, repository.root)))
+    click.echo(redact(text_of(answer) if as_json else "\n".join(_text(answer, repository.root)), secrets))
     return 0
 
 

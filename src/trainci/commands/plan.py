@@ -13,6 +13,7 @@ from trainci.adopt.differences import other_rules
 from trainci.adopt.tree import repository_tree
 from trainci.answers.form import text_of
 from trainci.answers.values import ChangedTest, Planned, RefusedTest, SuiteDecision
+from trainci.commands.run.secret_values import secret_values
 from trainci.errors import EXIT_OK, UsageError
 from trainci.github import actions as github
 from trainci.github import payload, triggers
@@ -20,6 +21,7 @@ from trainci.github.workflows import matrix
 from trainci.github.workflows.jobs import varies
 from trainci.history import known_past
 from trainci.model.selection import Selection
+from trainci.output.redaction import Redactor
 from trainci.repository import Repository, Request, open_repository
 
 
@@ -83,13 +85,14 @@ def _plan_changed(base: str, form: str) -> int:
     suite = next((suite for suite in repository.project.suites if suite.changed), None)
     request = Request((suite.name,), base=base) if suite else Request(changed=True, base=base)
     selected = repository.select(request)
+    mask = Redactor(secret_values(repository)).mask
     if form == "json":
-        click.echo(text_of(_changed(selected)))
+        click.echo(mask(text_of(_changed(selected))))
         return EXIT_OK
     found = [f"changed {item.test.id}: {item.reason}" for item in selected.tests]
     found += [f"refused {refused.test_id}: {refused.sentence}" for refused in selected.refused]
     for line in (*found, *selected.unseen):
-        click.echo(github.inert(line), err=form == "github")
+        click.echo(github.inert(mask(line)), err=form == "github")
     if selected.note:
         click.echo(selected.note, err=form == "github")
     project = repository.project

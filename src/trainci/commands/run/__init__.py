@@ -19,7 +19,7 @@ from trainci.commands.run.going import go
 from trainci.commands.run.kept import Kept, keep, read_kept
 from trainci.commands.run.options import Options, flags
 from trainci.commands.run.reporting import remove_earlier, report, report_nothing
-from trainci.commands.run.secret_values import secret_values, short_secrets, without_secrets
+from trainci.commands.run.secret_values import secret_values, short_secrets
 from trainci.commands.run.selecting import select
 from trainci.commands.run.state import make_room, tidy
 from trainci.errors import EXIT_OK, UsageError
@@ -58,7 +58,7 @@ def command(**given: Any) -> int:
         if options.selectors or options.ids or options.changed or options.dry_run:
             raise UsageError("--attach goes on with a run as it was asked for; name no tests beside it.")
         return _reported(_attach(repository, options), repository, options)
-    selected = without_secrets(select(repository, options), secret_values(repository))
+    selected = select(repository, options)
     name = _executor_name(selected, options)
     executor = _executor(repository, name, options.devices, options.nodes, selected)
     feasible = schedule.fit(selected, executor.pool)

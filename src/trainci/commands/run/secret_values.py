@@ -1,4 +1,4 @@
-"""What is masked in the output: the values of the secrets that tests name."""
+"""What is masked in the output: the values of the secrets that tests name, or that stand in their words."""
 
 from __future__ import annotations
 
@@ -6,23 +6,30 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 
+from trainci.model.given_secrets import given_secrets
 from trainci.model.project import Project
 from trainci.model.selection import Selection
-from trainci.output.redaction import Redactor
+from trainci.model.tests import Settings
+from trainci.output.redaction import MASK, Redactor
 from trainci.repository import Repository
 
 _SHORTEST_SECRET = 4
 
 
 def secret_values(repository: Repository) -> list[str]:
-    """The values of what is named as a secret anywhere, as far as this job has them."""
+    """The values of what is named as a secret anywhere, as far as this job has them, and of what looks like one."""
     names = _secret_names(repository.project)
-    return [value for name in names if len(value := os.environ.get(name, "")) >= _SHORTEST_SECRET]
+    known = {value for name in names if len(value := os.environ.get(name, "")) >= _SHORTEST_SECRET}
+    return sorted(known | given_secrets(_all_settings(repository.project)))
 
 
 def _secret_names(project: Project) -> list[str]:
+    return sorted({name for settings in _all_settings(project) for name in settings.secrets})
+
+
+def _all_settings(project: Project) -> list[Settings]:
     entries = [part for entry in project.registered_entries for part in (entry, *entry.steps)]
-    return sorted({name for settings in (project, *project.suites, *entries) for name in settings.secrets})
+    return [project, *project.suites, *entries]
 
 
 def short_secrets(repository: Repository) -> list[str]:
@@ -31,6 +38,15 @@ def short_secrets(repository: Repository) -> list[str]:
         name for name in _secret_names(repository.project) if 0 < len(os.environ.get(name, "")) < _SHORTEST_SECRET
     ]
     return [f"not masked, shorter than {_SHORTEST_SECRET} characters: {', '.join(short)}"] if short else []
+
+
+def real_ids(repository: Repository, shown: Sequence[str], secrets: Sequence[str]) -> tuple[str, ...]:
+    """Ids as they were shown, turned into those that they stand for; the lines of a report can be run again."""
+    if not any(MASK.decode() in text for text in shown):
+        return tuple(shown)
+    mask = Redactor(secrets).mask
+    known = {mask(test_id): test_id for test_id in reversed(repository.everything())}
+    return tuple(known.get(text, text) for text in shown)
 
 
 def without_secrets(selection: Selection, secrets: Sequence[str]) -> Selection:

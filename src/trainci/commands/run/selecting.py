@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 
 import click
 
 from trainci.commands.run.options import Options
+from trainci.commands.run.secret_values import real_ids, secret_values, without_secrets
 from trainci.errors import UsageError
 from trainci.github import actions as github
 from trainci.history import known_past
 from trainci.model.project import Suite
 from trainci.model.run import Outcome
 from trainci.model.selection import Selection
+from trainci.output.redaction import Redactor, redact
 from trainci.repository import Repository, Request
 from trainci.selection.choose import suite_choices
 from trainci.selection.narrow import matching, narrowed, one_of
@@ -23,13 +26,22 @@ _FINE = (Outcome.PASSED.value, Outcome.FLAKY.value, Outcome.SKIPPED.value)
 
 
 def select(repository: Repository, options: Options) -> Selection:
-    """The tests that ``options`` ask for.
+    """The tests that ``options`` ask for, no secret in what is shown of them.
 
     :raises UsageError: they name none, or what is there is none.
     """
+    secrets = secret_values(repository)
+    try:
+        return without_secrets(_select(repository, options, secrets), secrets)
+    except UsageError as error:
+        raise UsageError(redact(str(error), secrets)) from None
+
+
+def _select(repository: Repository, options: Options, secrets: Sequence[str]) -> Selection:
     # No id holds a newline, so one value may name several: a matrix has one for each of its jobs.
     ids = tuple(test_id for value in options.ids for test_id in value.split("\n"))
-    selectors = repository.from_root(options.selectors)
+    ids = real_ids(repository, ids, secrets)
+    selectors = repository.from_root(real_ids(repository, options.selectors, secrets))
     narrows = options.keywords is not None or options.last_failed
     if not (selectors or ids or options.changed):
         if not narrows:
@@ -42,7 +54,7 @@ def select(repository: Repository, options: Options) -> Selection:
     if selected.is_empty and not selected.note:
         raise UsageError(f"{', '.join(request.selectors)}: no test is registered there. Add one to trainci.toml.")
     if options.last_failed and not selected.is_empty:
-        left = one_of(_not_passed(repository, selected))
+        left = one_of(_not_passed(repository, selected, secrets))
         selected = narrowed(selected, left, "Every test that was named passed when it ran last: nothing to run.")
     if options.keywords is not None and not selected.is_empty:
         selected = narrowed(selected, matching(options.keywords), "")
@@ -51,11 +63,13 @@ def select(repository: Repository, options: Options) -> Selection:
     return selected
 
 
-def _not_passed(repository: Repository, selected: Selection) -> set[str]:
+def _not_passed(repository: Repository, selected: Selection, secrets: Sequence[str]) -> set[str]:
     """Those that did not pass when they ran last, and those of which no run is known."""
+    mask = Redactor(secrets).mask
     ids = [*(item.test.id for item in selected.tests), *(refused.test_id for refused in selected.refused)]
-    past = known_past(repository.state, ids)
-    return set(ids) - {test_id for test_id, known in past.items() if known.outcome in _FINE}
+    past = known_past(repository.state, map(mask, ids))
+    fine = {test_id for test_id, known in past.items() if known.outcome in _FINE}
+    return {test_id for test_id in ids if mask(test_id) not in fine}
 
 
 def _offer(repository: Repository) -> str:
