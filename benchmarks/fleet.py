@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from trainci.model import events
 from trainci.model.run import Outcome
 
 SEED, TESTS = 14, 500
+_SUITES = ("one", "two", "three", "four")
 _KINDS = (
     "slurmctld killed",
     "node drained",
@@ -39,7 +41,8 @@ _KINDS = (
     "client killed",
 )
 # At least so often, if the tests last; one fault after another, so that each can be told from the rest.
-_PAUSE_S = 4.0
+_PAUSE_S = 1.0
+_LONGEST_S = 4.0
 _CAUSES = {
     "CANCELLED": "cancelled",
     "PREEMPTED": "preempted",
@@ -64,6 +67,12 @@ class Fleet:
     faults: collections.Counter[str] = field(default_factory=collections.Counter)
     client: subprocess.Popen[bytes] | None = None
     cancelled: list[str] = field(default_factory=list)
+    before: int = 0
+
+    def __post_init__(self) -> None:
+        """``before`` is the last job of an earlier run's."""
+        said = self.cluster("sacct", "-X", "-n", "-P", "-o", "JobIDRaw").split()
+        self.before = max(map(int, said), default=0)
 
     def start(self, *words: str) -> None:
         """Start the client, or one that goes on."""
@@ -148,62 +157,98 @@ class Fleet:
         return True
 
 
+@dataclass(frozen=True)
+class Measured:
+    """One run: its counts by what they count, and the sentence of its faults."""
+
+    counts: dict[str, str]
+    injected: str
+
+
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else TESTS
+    runs: dict[str, Measured] = {}
+    with slurm.cluster() as cluster:
+        for faulty in (True, False):
+            for packed in (False, True):
+                cluster.ready()
+                name = f"{'packed' if packed else 'one job a test'}{', faults' if faulty else ''}"
+                runs[name] = _run(cluster, count, packed, faulty)
+                _write_down(runs, count)
+
+
+def _run(cluster: slurm.Cluster, count: int, packed: bool, faulty: bool) -> Measured:
     chance = random.Random(SEED)
     root = Path(tempfile.mkdtemp(prefix="trainci-fleet-"))
-    seconds = _write(root, count, chance)
-    with slurm.cluster() as cluster:
-        fleet = Fleet(cluster, root, chance)
-        began = time.monotonic()
-        fleet.start("short", "--executor", "slurm", "--devices", "cpu:16")
-        assert fleet.client is not None
-        faults = iter([])
-        while fleet.client.poll() is None:
-            time.sleep(_PAUSE_S)
-            kind = next(faults, "")
-            if not kind:
-                # A controller that is killed twice as often as anything else.
-                faults = iter(chance.sample((*_KINDS, "slurmctld killed"), len(_KINDS) + 1))
-            elif fleet.client.poll() is None and (root / "begun").exists():
-                fleet.inject(kind)
-        took = time.monotonic() - began
-        code = fleet.client.returncode
-        rows = _judge(fleet, count)
-    injected = ", ".join(f"{kind} {number}" for kind, number in sorted(fleet.faults.items()))
-    notes = (
-        f"{count} tests (1 to 8 virtual devices on a node, 5 % of them 8 on each of two) on 4 slurmd with 16 each, "
-        f"all on one host, seed {SEED}. Makespan {took:.0f} s with all faults, against {seconds / 64:.0f} s of "
-        "device time spread evenly; between the two are this host's cores, which start every daemon, client and "
-        f"test. Exit code {code}. Faults injected: {injected}"
-    )
-    measure.record("fleet", "Tests on Slurm while its parts are killed", [["what", "count"], *rows], f"{notes}.")
+    device_seconds = _write(root, count, chance, packed)
+    fleet = Fleet(cluster, root, chance)
+    began = time.monotonic()
+    fleet.start(*_SUITES, "--executor", "slurm", "--devices", "cpu:16")
+    assert fleet.client is not None
+    faults = iter([])
+    while fleet.client.poll() is None:
+        if not faulty:
+            time.sleep(0.2)
+            continue
+        time.sleep(_PAUSE_S)
+        kind = next(faults, "")
+        if not kind:
+            # A controller that is killed more often than anything else.
+            faults = iter(chance.sample((*_KINDS, *2 * ("slurmctld killed",)), len(_KINDS) + 2))
+        elif fleet.client.poll() is None and (root / "begun").exists():
+            fleet.inject(kind)
+    took = time.monotonic() - began
+    counts = {
+        "seconds": f"{took:.0f}",
+        "seconds of devices, spread evenly over 64": f"{device_seconds / 64:.0f}",
+        "load": f"{os.getloadavg()[0]:.1f}",
+        "exit code": str(fleet.client.returncode),
+        **_judge(fleet, count),
+    }
     shutil.rmtree(root)
+    return Measured(counts, ", ".join(f"{kind} {number}" for kind, number in sorted(fleet.faults.items())))
 
 
-def _write(root: Path, count: int, chance: random.Random) -> float:
+def _write_down(runs: Mapping[str, Measured], count: int) -> None:
+    kinds = dict.fromkeys(kind for run in runs.values() for kind in run.counts)
+    rows = [["what", *runs], *([kind, *(run.counts.get(kind, "0") for run in runs.values())] for kind in kinds)]
+    faults = "; ".join(f"{name}: {run.injected}" for name, run in runs.items() if run.injected)
+    notes = (
+        f"{count} tests of up to {_LONGEST_S:g} s (1 to 8 virtual devices on a node, 5 % of them 8 on each of two) of "
+        f"{len(_SUITES)} suites on 4 slurmd with 16 each, all on one host, seed {SEED}. Packed: an allocation of 16 "
+        "devices a suite, and a job for each test of two nodes. Between the seconds and those of devices are this "
+        f"host's cores, which start every daemon, client and test. Faults injected: {faults}."
+    )
+    measure.record("fleet", "Tests on Slurm while its parts are killed", rows, notes)
+
+
+def _write(root: Path, count: int, chance: random.Random, packed: bool) -> float:
     """The repository; the seconds that its tests hold a device, each."""
-    entries, total = [], 0.0
+    entries: dict[str, list[str]] = {suite: [] for suite in _SUITES}
+    total = 0.0
     for number in range(count):
-        sleeps = round(chance.uniform(0.2, 1.5), 2)
+        sleeps = round(chance.uniform(0.2, _LONGEST_S), 2)
         nodes = 2 if chance.random() < 0.05 else 1
         gpus = 8 if nodes == 2 else chance.choice((1, 1, 1, 2, 2, 4, 8))
         total += sleeps * nodes * gpus
-        entries.append(
+        entries[_SUITES[number % len(_SUITES)]].append(
             f'  {{ path = "tests/short.sh", args = ["{number}", "{sleeps}"], '
-            f"num_gpus = {gpus}, num_nodes = {nodes} }},"
+            f"num_gpus = {gpus}, num_nodes = {nodes} }},\n"
         )
     setup = f"export TRAINCI_LOCK_DIR={root}/locks-$SLURMD_NODENAME"
     (root / "tests").mkdir()
     (root / "tests/short.sh").write_text(_SCRIPT)
     (root / "trainci.toml").write_text(
         f"[executors.slurm]\nin_flight = 40\nsetup = ['{setup}']\n[verdicts]\nretries = 10\n"
-        "[suites.short]\ntests = [\n" + "\n".join(entries) + "\n]\n"
+        + "".join(
+            f"[suites.{suite}]\npack = {str(packed).lower()}\ntests = [\n{''.join(some)}]\n"
+            for suite, some in entries.items()
+        )
     )
     return total
 
 
-def _judge(fleet: Fleet, count: int) -> list[list[str]]:
+def _judge(fleet: Fleet, count: int) -> dict[str, str]:
     (run,) = (fleet.root / ".trainci/runs").iterdir()
     told = list(read_events(run / "events.jsonl"))
     concluded = [event for event in told if isinstance(event, events.Concluded)]
@@ -213,41 +258,46 @@ def _judge(fleet: Fleet, count: int) -> list[list[str]]:
     begun = collections.Counter((fleet.root / "begun").read_text().split())
     done = collections.Counter((fleet.root / "done").read_text().split())
     passed = sum(ending.passed for ending in ended)
-    named = [(re.findall(r"job (\d+) of Slurm", ending.detail), ending.cause.value) for ending in ended]
-    caused = {(jobs[0], cause) for jobs, cause in named if jobs}
+    told_of = {(job, ending.cause.value) for ending in ended for job in re.findall(r"\bjob (\d+)\b", ending.detail)}
     said = fleet.cluster("sacct", "-X", "-n", "-P", "--duplicates", "-o", "JobIDRaw,State,JobName", timeout=120)
-    tests = {job_name(event.test_id) for event in concluded if event.verdict.outcome is Outcome.PASSED}
-    wrong, right = collections.Counter[str](), collections.Counter[str]()
-    for line in said.splitlines():
-        job, state, name = line.split("|")
+    good = {job_name(event.test_id) for event in concluded if event.verdict.outcome is Outcome.PASSED}
+    judged = collections.Counter[str]()
+    for job, state, name in (line.split("|")[:3] for line in said.splitlines()):
         cause = _CAUSES.get(state.split()[0])
-        if cause is None or not name.startswith("trainci-"):
-            continue
-        if (job, cause) in caused or any(one == job and other == "queued again" for one, other in caused):
-            right[cause] += 1
-        else:
-            others = [other for one, other in caused if one == job]
-            passed_then = "told nothing of it, and its test passed" if name in tests else "told nothing of it"
-            wrong[f"told {others[0]}" if others else passed_then] += 1
+        if cause is not None and name.startswith("trainci-") and int(job) > fleet.before:
+            judged[_how_told(job, cause, name, told_of, good)] += 1
+    cancelled = [job for job, cause in told_of if cause == "cancelled"]
     left = [line for line in fleet.cluster("squeue", "--noheader", "--format=%i|%j").split() if "trainci-" in line]
     processes = [path for path in Path("/proc").glob("[0-9]*/environ") if _is_ours(path, fleet.root)]
-    return [
-        ["tests", str(count)],
-        ["lost: without exactly one verdict", str(count - sum(number == 1 for number in verdicts.values()))],
-        ["attempts that were begun twice", str(sum(number > 1 for number in begun.values()))],
-        ["attempts that passed and did not run to their end", str(max(0, passed - len(done)))],
-        ["jobs left over", str(len(left))],
-        ["processes left over", str(len(processes))],
-        ["folders of jobs left over", str(len(list(run.glob("*.job"))))],
-        *([f"verdict: {outcome}", str(number)] for outcome, number in sorted(outcomes.items())),
-        *([f"jobs that Slurm says were {cause}, told so", str(number)] for cause, number in sorted(right.items())),
-        *([f"jobs that Slurm ended, told otherwise: {how}", str(number)] for how, number in sorted(wrong.items())),
-        ["told as cancelled", str(sum(cause == "cancelled" for _, cause in caused))],
-        [
-            "of these, jobs that were cancelled on purpose",
-            str(sum(cause == "cancelled" and job in fleet.cancelled for job, cause in caused)),
-        ],
-    ]
+    counts = {
+        "tests": count,
+        "lost: without exactly one verdict": count - sum(number == 1 for number in verdicts.values()),
+        "attempts that were begun twice": sum(number > 1 for number in begun.values()),
+        "attempts that passed and did not run to their end": max(0, passed - len(done)),
+        "jobs left over": len(left),
+        "processes left over": len(processes),
+        "folders of jobs left over": len(list(run.glob("*.job"))),
+        **{f"verdict: {outcome}": number for outcome, number in sorted(outcomes.items())},
+        **{f"jobs that Slurm {how}": number for how, number in sorted(judged.items())},
+        "jobs told as cancelled": len(cancelled),
+        "of these, cancelled on purpose": sum(job in fleet.cancelled for job in cancelled),
+    }
+    return {what: str(number) for what, number in counts.items()}
+
+
+def _how_told(job: str, cause: str, name: str, told_of: set[tuple[str, str]], good: set[str]) -> str:
+    """What the run told of a job that Slurm's database says had this end."""
+    told = sorted(told for other, told in told_of if other == job)
+    if cause in told or "queued again" in told:
+        return f"says were {cause}, told so"
+    if told:
+        return f"ended, told {told[0]}" if told[0] != "lost" else "ended, told that it had forgotten them"
+    if name.startswith("trainci-pack-"):
+        return "ended, an allocation in which nothing ran"
+    if name in good:
+        return "ended, told nothing of it, and its test passed"
+    print(f"told nothing of it: {job} {name} {cause}", flush=True)
+    return "ended, told nothing of it"
 
 
 def _is_ours(environ: Path, root: Path) -> bool:
