@@ -41,7 +41,7 @@ _KINDS = (
     "client killed",
 )
 # At least so often, if the tests last; one fault after another, so that each can be told from the rest.
-_PAUSE_S = 1.0
+_PAUSE_S = 2.5
 _LONGEST_S = 4.0
 _CAUSES = {
     "CANCELLED": "cancelled",
@@ -97,10 +97,15 @@ class Fleet:
             "client killed": self._kill_client,
         }[kind]():
             self.faults[kind] += 1
+        self._answers()
+        for line in self.cluster("sinfo", "--noheader", "--Node", "--partition=all", "--format=%N|%T").split():
+            node, state = line.split("|")
+            if state.startswith(("drain", "down")):
+                self.cluster("scontrol", "update", f"nodename={node}", "state=resume", check=False)
 
-    def _running(self) -> str:
+    def _running(self, but: str = "nothing") -> str:
         said = self.cluster("squeue", "--noheader", "--states=R", "--format=%i|%j", check=False)
-        jobs = [line.partition("|")[0] for line in said.split() if "|trainci-" in line]
+        jobs = [line.partition("|")[0] for line in said.split() if "|trainci-" in line and but not in line]
         return self.chance.choice(jobs) if jobs else ""
 
     def _kill_controller(self) -> bool:
@@ -143,7 +148,8 @@ class Fleet:
         return True
 
     def _cancel(self) -> bool:
-        job = self._running()
+        # Whoever cancels an allocation cancels all that was to run in it: little would be left to see.
+        job = self._running(but="|trainci-pack-")
         self.cluster("scancel", job, check=False)
         self.cancelled.append(job)
         return bool(job)
@@ -214,10 +220,10 @@ def _write_down(runs: Mapping[str, Measured], count: int) -> None:
     rows = [["what", *runs], *([kind, *(run.counts.get(kind, "0") for run in runs.values())] for kind in kinds)]
     faults = "; ".join(f"{name}: {run.injected}" for name, run in runs.items() if run.injected)
     notes = (
-        f"{count} tests of up to {_LONGEST_S:g} s (1 to 8 virtual devices on a node, 5 % of them 8 on each of two) of "
-        f"{len(_SUITES)} suites on 4 slurmd with 16 each, all on one host, seed {SEED}. Packed: an allocation of 16 "
-        "devices a suite, and a job for each test of two nodes. Between the seconds and those of devices are this "
-        f"host's cores, which start every daemon, client and test. Faults injected: {faults}."
+        f"{count} tests of up to {_LONGEST_S:g} s (1 to 8 virtual devices on a node, 5 % of them 8 on each of two) "
+        f"of {len(_SUITES)} suites on 4 slurmd with 16 each, all on one host, seed {SEED}. Packed: an allocation "
+        "of 16 devices a suite, and a job for each test of two nodes. Between the seconds and those of devices are "
+        f"this host's cores, which start every daemon, client and test. Faults injected: {faults}."
     )
     measure.record("fleet", "Tests on Slurm while its parts are killed", rows, notes)
 

@@ -447,3 +447,24 @@ def test_an_interrupted_packed_run_leaves_no_job_behind(repository, slurm_cluste
         out, _ = process.communicate(timeout=60)
     assert process.returncode == 130, out
     assert mine(slurm_cluster, repository) == []
+
+
+def test_an_allocation_that_somebody_cancels_is_cancelled_for_all_of_its_tests(repository, slurm_cluster):
+    packed(repository, a=FIRST_WAITS, b=BEGINS.format(name="b"))
+    large = repository.root / "tests/test_b.py"
+    large.write_text(large.read_text().replace("NUM_GPUS = 2", "NUM_GPUS = 8"))
+    with in_background(repository) as process:
+        wait_until((repository.root / "begun").exists, "the first test to begin")
+        slurm_cluster("scancel", *mine(slurm_cluster, repository))
+        out, _ = process.communicate(timeout=120)
+    assert process.returncode == 3, out
+    assert (repository.root / "begun").read_text() == "a\n"
+    causes = [event["ending"]["cause"] for event in events_of(repository) if event["kind"] == "ended"]
+    assert causes == ["cancelled", "cancelled"]
+
+
+def test_an_allocation_that_slurm_refuses_is_so_told_of_each_of_its_tests(repository):
+    packed(repository, '[executors.slurm]\npartition = "none"\n[verdicts]\nretries = 0\n', a="print()", b="print()")
+    said = run(repository)
+    assert said.code == 3
+    assert said.out.count("Slurm does not take its job: ") >= 2

@@ -229,6 +229,11 @@ def test_a_job_that_has_ended_and_that_slurm_takes_for_running_is_cancelled_at_t
         ("Resources", "N/A", "job 7 of Slurm waits for devices or nodes that others use (Resources)"),
         ("QOSMaxJobsPerUserLimit", "N/A", "job 7 of Slurm waits for a limit of its quality of service (QOSMaxJobs"),
         ("AssocGrpGRES", "Unknown", "job 7 of Slurm waits for a limit of its account (AssocGrpGRES)"),
+        (
+            "ReqNodeNotAvail, Unavailable:n1",
+            "N/A",
+            "job 7 of Slurm waits for a node that is not available (ReqNode",
+        ),
         ("Licenses", "N/A", "job 7 of Slurm waits for Licenses"),
         (
             "Priority",

@@ -8,6 +8,7 @@ import threading
 import time
 from abc import abstractmethod
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from trainci.executors import agent, words
@@ -84,15 +85,20 @@ class SharingExecutor(EngineExecutor):
         job = self._shared(pack, runs, number)
         allocation = Attempt(job, _NOBODY)
         log = open_log(job.log)
-        allocation.account = Account(
-            job, log, self._secrets, _unheard, _NOBODY, self._clock, lambda: self.stop(job)
-        )
+        emit, end = partial(self._pass_on, allocation), partial(self.stop, job)
+        allocation.account = Account(job, log, self._secrets, emit, _NOBODY, self._clock, end)
         if not allocation.recall(log):
             allocation.prepare(self._arguments(job, ()), self._root, log)
         self._allocations[allocation.directory.name] = allocation
         with self._lock:
             self._attempts.append(allocation)
         return allocation
+
+    def _pass_on(self, allocation: Attempt, event: events.Control) -> None:
+        """Its devices may be taken although the engine gave them: that its tests wait for, too."""
+        if isinstance(event, events.Waiting):
+            for one in self._members(allocation):
+                one.waits(event.why, "", event.why)
 
     def _follow_within(self, attempts: Sequence[Attempt]) -> None:
         """Take in what they told. A pass that nobody ordered the end of, or an end of our order, is over."""
@@ -125,7 +131,10 @@ class SharingExecutor(EngineExecutor):
                 self._end(attempt, attempt.reported)
 
     def _end(self, attempt: Attempt, ending: Ending) -> None:
-        """With an allocation those end that have begun in it; the others go into another, if any has begun."""
+        """With an allocation those end that have begun in it; the others go into another.
+
+        Unless none has begun, which would go on for ever, or somebody cancelled it, which is meant for all.
+        """
         if not self._is_allocation(attempt):
             super()._end(attempt, ending)
             return
@@ -134,7 +143,8 @@ class SharingExecutor(EngineExecutor):
             del self._allocations[attempt.directory.name]
             members = self._members(attempt)
             waiting = [one for one in members if not one.has_begun and not one.stopped]
-            again = waiting if self._joined[attempt.directory.name] > len(waiting) else []
+            is_over = self._joined[attempt.directory.name] == len(waiting) or ending.cause is Cause.CANCELLED
+            again = [] if is_over else waiting
             for one in members:
                 if one in again:
                     one.join("")
@@ -175,7 +185,3 @@ class _Nobody:
 
 
 _NOBODY = _Nobody()
-
-
-def _unheard(event: events.Control) -> None:
-    """What becomes of an allocation is told of its tests."""

@@ -59,7 +59,9 @@ def waits_for(seen: Seen) -> str:
     """What a waiting job waits for, in a sentence without an end; empty while Slurm has not looked at it."""
     if seen.reason in _NO_REASON:
         return ""
-    what = _REASONS.get(seen.reason) or next((w for start, w in _LIMITS if seen.reason.startswith(start)), "")
+    what = _REASONS.get(seen.reason.partition(",")[0]) or next(
+        (w for start, w in _LIMITS if seen.reason.startswith(start)), ""
+    )
     start = f"; Slurm expects to begin it at {start}" if (start := expected_start(seen)) else ""
     return f"job {seen.job_id} of Slurm waits for {what}{f' ({seen.reason})' if what else seen.reason}{start}"
 
