@@ -191,18 +191,10 @@ def _run(cluster: slurm.Cluster, count: int, packed: bool, faulty: bool) -> Meas
     began = time.monotonic()
     fleet.start(*_SUITES, "--executor", "slurm", "--devices", "cpu:16")
     assert fleet.client is not None
-    faults = iter([])
-    while fleet.client.poll() is None:
-        if not faulty:
-            time.sleep(0.2)
-            continue
-        time.sleep(_PAUSE_S)
-        kind = next(faults, "")
-        if not kind:
-            # A controller that is killed more often than anything else.
-            faults = iter(chance.sample((*_KINDS, *2 * ("slurmctld killed",)), len(_KINDS) + 2))
-        elif fleet.client.poll() is None and (root / "begun").exists():
-            fleet.inject(kind)
+    try:
+        _until_it_ends(fleet, faulty)
+    finally:
+        fleet.client.kill()
     took = time.monotonic() - began
     counts = {
         "seconds": f"{took:.0f}",
@@ -213,6 +205,22 @@ def _run(cluster: slurm.Cluster, count: int, packed: bool, faulty: bool) -> Meas
     }
     shutil.rmtree(root)
     return Measured(counts, ", ".join(f"{kind} {number}" for kind, number in sorted(fleet.faults.items())))
+
+
+def _until_it_ends(fleet: Fleet, faulty: bool) -> None:
+    assert fleet.client is not None
+    faults = iter([])
+    while fleet.client.poll() is None:
+        if not faulty:
+            time.sleep(0.2)
+            continue
+        time.sleep(_PAUSE_S)
+        kind = next(faults, "")
+        if not kind:
+            # A controller that is killed more often than anything else.
+            faults = iter(fleet.chance.sample((*_KINDS, *2 * ("slurmctld killed",)), len(_KINDS) + 2))
+        elif fleet.client.poll() is None and (fleet.root / "begun").exists():
+            fleet.inject(kind)
 
 
 def _write_down(runs: Mapping[str, Measured], count: int) -> None:
