@@ -11,6 +11,7 @@ import click
 from trainci.answers.form import text_of
 from trainci.config import find_root, load
 from trainci.errors import EXIT_OK, MachineError, UsageError
+from trainci.history.places import fetched
 from trainci.history.runs import Told, find_run, metrics_of, read_run
 from trainci.history.samples import read_samples
 from trainci.host import files
@@ -24,7 +25,7 @@ from trainci.reports.trace import trace
 from trainci.text import printable
 
 # Each form's file is called by the run's id and this; it makes the bytes of a file in the given folder.
-_FORMS: Mapping[str, tuple[str, Callable[[Told, Path], bytes]]] = {
+_FORMS: Mapping[str, tuple[str, Callable[[Told, Path | None], bytes]]] = {
     "html": ("html", lambda told, folder: _page(told, folder)),
     "junit": ("xml", lambda told, _: junit(told.run, told.root)),
     "ctrf": ("ctrf.json", lambda told, _: ctrf(told.run, told.root)),
@@ -48,15 +49,22 @@ _FORMS: Mapping[str, tuple[str, Callable[[Told, Path], bytes]]] = {
 def command(name: str, form: str, output: Path | None) -> int:
     """Write a run as one file.
 
-    RUN is its id or the beginning of it, or a folder that holds it; the newest if not given. The HTML page fetches
-    nothing and needs no script; a trace opens in ui.perfetto.dev.
+    RUN is its id or the beginning of it, a folder that holds it, or where it was sent (s3://…/RUN); the newest if
+    not given. The HTML page fetches nothing and needs no script; a trace opens in ui.perfetto.dev.
     """
-    told = read_run(find_run(_state(name), name))
+    if "://" in name:
+        with fetched(name) as folder:
+            # Its logs go with the block: nothing can be linked to.
+            return _write(read_run(folder), form, output, linked=False)
+    return _write(read_run(find_run(_state(name), name)), form, output, linked=True)
+
+
+def _write(told: Told, form: str, output: Path | None, *, linked: bool) -> int:
     ending, make = _FORMS[form]
     target = output or Path(f"trainci-{told.run.id}.{ending}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        files.replace(target, make(told, target.parent.resolve()))
+        files.replace(target, make(told, target.parent.resolve() if linked else None))
     except OSError as error:
         raise MachineError(f"{printable(str(target))}: the report cannot be written: {error.strerror}.") from None
     click.echo(printable(str(target)))
@@ -74,6 +82,6 @@ def _state(name: str) -> StatePaths:
         raise
 
 
-def _page(told: Told, folder: Path) -> bytes:
+def _page(told: Told, folder: Path | None) -> bytes:
     samples = tuple(read_samples(told.folder))
     return page(told.run, slices(told.events), told.root, metrics_of(told), folder, samples)

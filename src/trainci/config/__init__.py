@@ -140,6 +140,7 @@ def _project(parsed: FileTable, lines: _Lines, root: Path) -> Project:
         base=table.base,
         max_gpus=table.max_gpus,
         history=table.history,
+        artifacts=table.artifacts,
         image=table.image,
         suites=tuple(_suite(name, suite, parsed.workflow, lines, root) for name, suite in parsed.suites.items()),
         workflow=_workflow(parsed.workflow),

@@ -194,6 +194,9 @@ class ProjectTable(SettingsTable):
     history: Annotated[StrictStr, AfterValidator(allowed.history_url)] = Field(
         "", description="History that several hosts share: postgresql://HOST/DATABASE; a file here when left out."
     )
+    artifacts: Annotated[Argument, AfterValidator(allowed.artifacts_url)] = Field(
+        "", description="Where logs and reports of runs are sent, besides: s3://BUCKET/PREFIX, or an absolute path."
+    )
     max_changed: Annotated[StrictInt, Field(ge=1)] | None = Field(
         None, description="How many tests one changed file may select through others; beyond it, a label is named."
     )

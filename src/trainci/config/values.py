@@ -197,6 +197,15 @@ def history_url(url: str) -> str:
     return url
 
 
+def artifacts_url(url: str) -> str:
+    """Where what runs leave is sent: a URL of fsspec's, or a path; the environment says who may write there."""
+    if url and not re.fullmatch(r"[a-z][a-z0-9+.-]*://\S+|(/|~/)\S*", url):
+        raise ValueError('is no place for artifacts; write "s3://BUCKET/PREFIX", or an absolute path')
+    if re.match(r"[a-z0-9+.-]+://[^/@]*@", url) or "::" in url:
+        raise ValueError("holds a user, or a chain of file systems; what opens the place is in the environment")
+    return url
+
+
 def slurm_word(text: str) -> str:
     """A name in Slurm, or several with commas between them: what stands in a script needs no quotes."""
     if not re.fullmatch(r"[A-Za-z0-9_.:,-]*", text):

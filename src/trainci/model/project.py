@@ -199,6 +199,7 @@ class Project(Settings):
     """What ``trainci.toml`` says, with every default filled in.
 
     ``registers`` are the functions that a test file calls to name its suite.
+    ``artifacts`` is where logs and reports are sent, empty for nowhere.
     ``history`` is the URL of one that several hosts share, empty for the repository's own.
     ``max_changed`` is how many tests one changed file may select through others; None for any number.
     ``ray_address`` is that of a Ray cluster's dashboard.
@@ -223,6 +224,7 @@ class Project(Settings):
     state_dir: str = ""
     retention: Retention = field(default_factory=Retention)
     history: str = ""
+    artifacts: str = ""
 
     @property
     def registered_entries(self) -> tuple[Entry, ...]:

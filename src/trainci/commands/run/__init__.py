@@ -28,6 +28,7 @@ from trainci.executors.by_name import DEFAULT, EXECUTORS
 from trainci.github import actions as github
 from trainci.history import past
 from trainci.history.baselines import known_baselines
+from trainci.history.places import Place
 from trainci.history.store import Past
 from trainci.interpreter import is_missing
 from trainci.model.gates import Baseline
@@ -112,6 +113,7 @@ def _run(
     repository: Repository, feasible: Fitting, name: str, executor: Executor, options: Options
 ) -> tuple[Run, Exception | None]:
     """The finished run, and what went wrong where it was painted, which ends no run."""
+    place = _place(repository)
     notes = short_secrets(repository)
     notes += [f"python: {shlex.join(python)}" for python in _pythons(feasible)]
     if name == DEFAULT:
@@ -122,7 +124,7 @@ def _run(
         plan = _plan(repository, feasible, executor, state, run_id, options, notes.append)
         if executor.outlives:
             keep(_kept(plan, options, name), RunPaths(state, run_id))
-        return go(repository.root, plan, executor, state, options, notes)
+        return go(repository.root, plan, executor, state, options, place, notes)
 
 
 def _attach(repository: Repository, options: Options) -> tuple[Run, Exception | None]:
@@ -147,7 +149,15 @@ def _attach(repository: Repository, options: Options) -> tuple[Run, Exception | 
             images=_images(repository, kept.fitting, executor),
             baselines=_baselines(repository, kept.fitting, state, click.echo),
         )
-        return go(repository.root, plan, executor, state, options)
+        return go(repository.root, plan, executor, state, options, _place(repository))
+
+
+def _place(repository: Repository) -> Place | None:
+    """Where the files of runs are sent.
+
+    :raises UsageError: what that needs is not installed.
+    """
+    return Place(repository.project.artifacts) if repository.project.artifacts else None
 
 
 def _kept(plan: Plan, options: Options, name: str) -> Kept:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 from trainci.commands.run.options import Options
+from trainci.commands.run.reporting import reports
 from trainci.commands.run.screen import console, interrupting
 from trainci.console.painter import Painter
 from trainci.errors import UsageError
 from trainci.executors.base import Executor
 from trainci.history import suspected_devices, suspected_hosts
+from trainci.history.artifacts import Sender
 from trainci.history.event_log import EventLog, read_events
 from trainci.history.keeper import Keeper
+from trainci.history.places import Place
 from trainci.history.samples import Sampler
 from trainci.host.clock import steady_time
 from trainci.host.devices.usage import usage
@@ -24,9 +27,17 @@ from trainci.runner import Plan, Runner
 
 
 def go(
-    root: Path, plan: Plan, executor: Executor, state: StatePaths, options: Options, notes: Iterable[str] = ()
+    root: Path,
+    plan: Plan,
+    executor: Executor,
+    state: StatePaths,
+    options: Options,
+    place: Place | None,
+    notes: Iterable[str] = (),
 ) -> tuple[Run, Exception | None]:
     """The finished run, and what went wrong where it was painted, which ends no run.
+
+    Its files go to ``place``, too.
 
     :raises UsageError: the run has ended before.
     """
@@ -39,15 +50,19 @@ def go(
             raise UsageError(f"run {plan.run_id} has ended with exit code {told[-1].exit_code}.")
         keeper = Keeper(state, plan.run_id, painter.note)
         sampler = Sampler(paths.directory, usage, steady_time)
-        runner = Runner(plan, executor, paths, (log, keeper, painter, sampler), painter, steady_time)
+        sender = Sender(place, state, plan.run_id, reports, painter.note) if place else None
+        listeners = (log, keeper, painter, sampler)
+        also = (sender,) if sender else ()
+        runner = Runner(plan, executor, paths, (*listeners, *also), painter, steady_time)
         runner.resume(told)
         with interrupting(runner, painter), painter:
             for event in told:
-                keeper(event)
-                painter(event)
+                for listener in (keeper, painter, *also):
+                    listener(event)
             for note in notes:
                 painter.note(note)
-            with closing(keeper), closing(sampler):
+            # Last: what the others write is sent, too.
+            with closing(sender) if sender else nullcontext(), closing(keeper), closing(sampler):
                 run = runner.run()
             for suspect in suspected_devices(state, plan.host, executor.known_since()):
                 executor.suspect([suspect.device], suspect.sentence, broken=True)

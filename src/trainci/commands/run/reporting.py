@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -13,11 +14,15 @@ from trainci.commands.run.options import Options
 from trainci.errors import EXIT_OK, MachineError, UsageError
 from trainci.executors.base import Executor
 from trainci.github import actions as github
+from trainci.history.runs import metrics_of, read_run
+from trainci.history.samples import read_samples
 from trainci.host.clock import steady_time
 from trainci.model.run import Run
 from trainci.reports import otel, summary
 from trainci.reports.answer import finished
-from trainci.reports.junit import write_junit
+from trainci.reports.junit import junit, write_junit
+from trainci.reports.page import page
+from trainci.reports.timeline import slices
 from trainci.repository import Repository
 from trainci.text import printable
 
@@ -41,6 +46,17 @@ def report(run: Run, root: Path, options: Options) -> None:
             click.echo(f"trainci: {printable(str(error))}", err=True)
     if options.as_json:
         click.echo(text_of(finished(run)))
+
+
+def reports(folder: Path) -> Mapping[str, bytes]:
+    """The reports that are sent with the files of the run in ``folder``, by their names.
+
+    :raises UsageError: what is there is no run's.
+    """
+    told = read_run(folder)
+    samples = tuple(read_samples(folder))
+    html = page(told.run, slices(told.events), told.root, metrics_of(told), folder, samples)
+    return {"report.html": html, "report.xml": junit(told.run, told.root)}
 
 
 def report_nothing(repository: Repository, executor: Executor, options: Options) -> None:

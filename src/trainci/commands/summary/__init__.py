@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -12,6 +13,7 @@ from trainci.commands.summary.known import base_of, costs, event_of, repository_
 from trainci.errors import EXIT_OK, UsageError
 from trainci.github import actions as github
 from trainci.github import comments
+from trainci.history.places import fetched
 from trainci.history.runs import read_run, runs_below
 from trainci.model.run import Run
 from trainci.reports.merged import Merged, markdown, merge, one_line, suite_of
@@ -19,15 +21,15 @@ from trainci.text import printable
 
 
 @click.command("summary")
-@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="DIR...")
+@click.argument("folders", nargs=-1, required=True, metavar="DIR...")
 @click.option("--suite", "suites", multiple=True, metavar="NAME", help="Only this suite (or several).")
 @click.option("--comment", is_flag=True, help="Keep the pull request's comment current (docs/security.md).")
-def command(folders: tuple[Path, ...], suites: tuple[str, ...], comment: bool) -> int:
+def command(folders: tuple[str, ...], suites: tuple[str, ...], comment: bool) -> int:
     """Merge the runs of several jobs, such as those of a matrix, into one summary.
 
-    DIR is a run's folder, or one that holds the artifacts of jobs, each in a folder of its own name. In a job of
-    GitHub's the summary is added to the job's page. The history tells which red tests are new against the branch
-    that the change is for, and what the labels that it does not have would cost.
+    DIR is a run's folder, or one that holds the artifacts of jobs, each in a folder of its own name, or where a run
+    was sent (s3://…/RUN). In a job of GitHub's the summary is added to the job's page. The history tells which red
+    tests are new against the branch that the change is for, and what the labels that it does not have would cost.
     """
     found, unread = _merged(folders, suites)
     repository = repository_here()
@@ -49,27 +51,33 @@ def command(folders: tuple[Path, ...], suites: tuple[str, ...], comment: bool) -
     return EXIT_OK
 
 
-def _merged(folders: Sequence[Path], suites: tuple[str, ...]) -> tuple[list[Merged], list[str]]:
+def _merged(folders: Sequence[str], suites: tuple[str, ...]) -> tuple[list[Merged], list[str]]:
     """The suites, and those that left something which is no run's."""
     runs: list[tuple[str, Run]] = []
     unread: list[str] = []
-    for folder in folders:
-        if not folder.is_dir():
-            raise UsageError(f"{printable(str(folder))}: there is no such folder.")
-        for one in runs_below(folder):
-            inner = one.relative_to(folder).parts
-            # Who fills an artifact decides how deep in it a run lies.
-            artifact = len(inner) > 1 or (len(inner) == 1 and suite_of(inner[0]) != inner[0])
-            suite = suite_of(inner[0]) if artifact else ""
-            if suites and suite not in suites:
-                continue
-            try:
-                runs.append((suite, read_run(one).run))
-            except UsageError as error:
-                unread.append(suite)
-                # What the code of a pull request left may be anything; the other jobs' runs are told.
-                click.echo(github.inert(printable(f"left out: {error}")), err=True)
+    with ExitStack() as fetching:
+        places = [fetching.enter_context(fetched(name)) if "://" in name else Path(name) for name in folders]
+        for folder in places:
+            _read(folder, suites, runs, unread)
     return merge(runs), list(dict.fromkeys(unread))
+
+
+def _read(folder: Path, suites: tuple[str, ...], runs: list[tuple[str, Run]], unread: list[str]) -> None:
+    if not folder.is_dir():
+        raise UsageError(f"{printable(str(folder))}: there is no such folder.")
+    for one in runs_below(folder):
+        inner = one.relative_to(folder).parts
+        # Who fills an artifact decides how deep in it a run lies.
+        artifact = len(inner) > 1 or (len(inner) == 1 and suite_of(inner[0]) != inner[0])
+        suite = suite_of(inner[0]) if artifact else ""
+        if suites and suite not in suites:
+            continue
+        try:
+            runs.append((suite, read_run(one).run))
+        except UsageError as error:
+            unread.append(suite)
+            # What the code of a pull request left may be anything; the other jobs' runs are told.
+            click.echo(github.inert(printable(f"left out: {error}")), err=True)
 
 
 def _target() -> comments.Target | None:
