@@ -483,3 +483,22 @@ def test_the_newest_commits_of_a_branch_and_none_of_one_that_is_not_there(reposi
     assert git.commits(repository.root, "HEAD", 9) == (newest, first)
     assert git.commits(repository.root, "HEAD", 1) == (newest,)
     assert git.commits(repository.root, "origin/gone", 9) == git.commits(repository.root, "--all", 9) == ()
+
+
+def test_a_commit_is_on_the_base_branch_or_on_none(repository: Any, new_repository: Callable[[], Any]) -> None:
+    repository.write("a.txt", "one")
+    assert not git.is_on(repository.root, "main"), "no repository yet"
+    repository.init()
+    assert git.is_on(repository.root, "main") and not git.is_on(repository.root, "trunk")
+    repository.write("a.txt", "two")
+    assert not git.is_on(repository.root, "main"), "what is not committed is on no branch"
+    repository.commit()
+    # Here main is what was committed just now; what counts is what everybody has.
+    assert not git.is_on(repository.root, "main")
+    repository.git("update-ref", "-d", "refs/remotes/origin/main")
+    assert git.is_on(repository.root, "main"), "without an origin it is the branch here"
+    repository.git("checkout", "--quiet", "--detach", "HEAD~1")
+    assert git.is_on(repository.root, "main"), "an older commit of it"
+    repository.git("checkout", "--quiet", "--orphan", "main-of-a-fork")
+    repository.commit("elsewhere")
+    assert not git.is_on(repository.root, "main")

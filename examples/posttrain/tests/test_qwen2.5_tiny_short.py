@@ -5,6 +5,8 @@ import _shared
 from trainci.testing import main
 
 NUM_GPUS = 4
+# 30 steps from 0: in runs with other seeds it is at 0.3 to 0.6.
+METRICS = {"reward": {"min": 0.2, "step": 30}}
 
 
 def prepare():

@@ -70,6 +70,8 @@ def shape_faults(item: Any) -> Iterator[tuple[Path, str]]:
         table = next(_tables(FileTable, path[:-1]), FileTable)
         own_first = sorted(table.model_fields, key=lambda name: name in SettingsTable.model_fields)
         yield path, f"unknown key; known are {', '.join(own_first)}"
+    elif kind == "model_type" and path[-2:-1] == ("metrics",):
+        yield path, 'must be "history", a number, or a table such as { min = 0.5 }'
     elif kind == "model_type" and path[0] == "suites" and len(path) in (4, 6):
         yield path, 'must be a path, or a table such as { path = "tests/test_x.py" }'
     elif kind == "string_type" and path[-2:-1] == ("env",):

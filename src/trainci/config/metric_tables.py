@@ -19,6 +19,9 @@ class MetricTable(Table):
     gate: Literal["history"] | None = Field(
         None, description="Where its values were on the base branch says what it may be; docs/metrics.md."
     )
+    scale: Literal["log"] | None = Field(
+        None, description="With `gate`: its values differ by factors, so their logarithms are compared."
+    )
     value: _Finite | None = Field(None, description="What it must be: exactly, or as near as the next two say.")
     absolute: _Finite | None = Field(None, description="How far it may be from `value`.")
     relative: _Finite | None = Field(None, description="The same as a share of `value`.")

@@ -39,15 +39,16 @@ def series_of(store: Store, test_id: str, gates: Iterable[Gate] = ()) -> tuple[S
     ``gates`` are those that the test declares; every other metric that it recorded follows, by its last value. A
     metric has a series for each kind of device and each image.
     """
-    wanted = {gate.metric: gate.step for gate in gates}
-    wanted |= {one.last.name: None for one in store.recorded(test_id) if one.last.name not in wanted}
+    wanted = {gate.metric: gate for gate in gates}
+    for one in store.recorded(test_id):
+        wanted.setdefault(one.last.name, Gate(one.last.name))
     decisions = store.decisions(test_id)
     return tuple(
         found
-        for metric, step in wanted.items()
+        for metric, gate in wanted.items()
         for found in series(
-            metric,
-            store.measurements(test_id, metric, step, _MOST),
+            gate,
+            store.measurements(test_id, metric, gate.step, _MOST),
             (one for one in decisions if one.metric == metric),
         )
     )

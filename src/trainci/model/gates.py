@@ -8,20 +8,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 HISTORY = "history"
-KEYS = ("gate", "value", "absolute", "relative", "min", "max", "step")
+LOG = "log"
+KEYS = ("gate", "scale", "value", "absolute", "relative", "min", "max", "step")
 
 
 @dataclass(frozen=True)
 class Gate:
     """What a metric of a test must be, at a training step or (``step`` is None) where it was recorded last.
 
-    ``low`` and ``high`` bound it, both of them allowed; where both are None its own history does.
+    ``low`` and ``high`` bound it, both of them allowed; where both are None its own history does, as a value or
+    (``log``) as the logarithm of one that varies by factors.
     """
 
     metric: str
     step: int | None = None
     low: float | None = None
     high: float | None = None
+    log: bool = False
 
     @property
     def by_history(self) -> bool:
@@ -163,6 +166,8 @@ def gate_of(metric: object, said: object) -> Gate:
     if "gate" in said:
         if said["gate"] != HISTORY:
             raise ValueError(f'the gate of {metric} is "{HISTORY}"; other gates are value, min and max')
+        if said.get("scale", LOG) != LOG:
+            raise ValueError(f'the scale of {metric} is "{LOG}", or left out')
         low = high = None
     elif "value" in said:
         value = _number("value", said["value"])
@@ -174,11 +179,13 @@ def gate_of(metric: object, said: object) -> Gate:
     away_of = {"absolute", "relative"} & said.keys()
     if away_of and "value" not in said:
         raise ValueError(f"{metric} has {' and '.join(sorted(away_of))} of no value")
+    if "scale" in said and "gate" not in said:
+        raise ValueError(f"{metric} has a scale and is not gated by its history")
     if len(away_of) > 1:
         raise ValueError(f"{metric} says one of absolute and relative")
     if low is not None and high is not None and low > high:
         raise ValueError(f"{metric} lets no value pass: {low:g} is more than {high:g}")
-    return Gate(metric, step, low, high)
+    return Gate(metric, step, low, high, "scale" in said)
 
 
 def _is_number(said: object) -> bool:

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from trainci.model.gates import Band, Decision, Measurement, Trusted
+from trainci.model.gates import Band, Decision, Gate, Measurement, Trusted
 from trainci.model.run import Outcome
 
 LEAST = 8
@@ -42,21 +42,17 @@ class Series:
     trusted: Trusted
 
 
-def series(metric: str, measured: Sequence[Measurement], decisions: Iterable[Decision]) -> tuple[Series, ...]:
-    """Each series of ``measured``, which are of one metric and the newest first."""
+def series(gate: Gate, measured: Sequence[Measurement], decisions: Iterable[Decision]) -> tuple[Series, ...]:
+    """Each series of ``measured``, which are of the metric of ``gate`` and the newest first."""
     decisions = tuple(decisions)
     names = dict.fromkeys((one.kind, one.image) for one in measured)
-    return tuple(_series(metric, *name, measured, decisions) for name in names)
+    return tuple(one_series(gate, *name, measured, decisions) for name in names)
 
 
-def trusted(kind: str, image: str, measured: Sequence[Measurement], decisions: Iterable[Decision]) -> Trusted:
-    """What later values of that kind and image are held to, by what is known of the metric."""
-    return _series("", kind, image, measured, tuple(decisions)).trusted
-
-
-def _series(
-    metric: str, kind: str, image: str, measured: Sequence[Measurement], decisions: Sequence[Decision]
+def one_series(
+    gate: Gate, kind: str, image: str, measured: Sequence[Measurement], decisions: Iterable[Decision]
 ) -> Series:
+    """The series of that kind and image; without a value where none is known."""
     own = [one for one in measured if (one.kind, one.image) == (kind, image)]
     runs = {one.run for one in own}
     # What somebody accepted elsewhere, on another kind of device, is another series.
@@ -77,12 +73,15 @@ def _series(
         )
         if one.value is not None and math.isfinite(one.value):
             points.append(Point(one.run, one.commit, one.at, one.value, counts))
-    values = [point.value for point in points if point.trusted][:MOST]
-    return Series(metric, kind, image, tuple(points), bands(values))
+    # No logarithm: whatever it is, it is far from the others.
+    values = [point.value for point in points if point.trusted and (point.value > 0 or not gate.log)][:MOST]
+    return Series(gate.metric, kind, image, tuple(points), bands(values, log=gate.log))
 
 
-def bands(values: Sequence[float]) -> Trusted:
+def bands(values: Sequence[float], *, log: bool = False) -> Trusted:
     """``values`` with the bands in which another one like them is, 95 and 99 times of 100.
+
+    ``log``: they are positive, and differ by factors.
 
     A prediction interval of winsorised mean and deviation: the smallest and largest tenth (at least one value)
     count as their nearest neighbour, so that a stray one does not widen the band. The deviation is scaled, and the
@@ -90,9 +89,21 @@ def bands(values: Sequence[float]) -> Trusted:
     Sankhya A 25, 331-352; Dixon and Tukey 1968, Technometrics 10, 83-98). benchmarks/results/gates.md has what
     that gives.
     """
+    known = tuple(values)
+    if len(known) < LEAST:
+        return Trusted(known)
+    try:
+        if not log:
+            return Trusted(known, *_bands(known))
+        found = _bands([math.log(value) for value in known])
+        return Trusted(known, *(Band(math.exp(band.low), math.exp(band.high)) for band in found))
+    except OverflowError:
+        # Of the largest numbers that there are nothing can be computed.
+        return Trusted(known)
+
+
+def _bands(values: Sequence[float]) -> tuple[Band, Band]:
     count = len(values)
-    if count < LEAST:
-        return Trusted(tuple(values))
     cut = max(1, int(count * _SHARE))
     ordered = sorted(values)
     low, high = ordered[cut], ordered[-cut - 1]
@@ -100,15 +111,13 @@ def bands(values: Sequence[float]) -> Trusted:
     left = count - 2 * cut
     middle = statistics.fmean(drawn_in)
     deviation = statistics.stdev(drawn_in) * _FACTOR * (count - 1) / (left - 1) * math.sqrt(1 + 1 / count)
-    if not math.isfinite(deviation):
-        return Trusted(tuple(values))
 
     def band(outside: float) -> Band:
         away = _t_quantile(1 - outside / 2, left - 1) * deviation
         # Of equal values the mean may differ from each in its last bit.
         return Band(min(middle - away, low), max(middle + away, high))
 
-    return Trusted(tuple(values), band(_BAND), band(_WIDE))
+    return band(_BAND), band(_WIDE)
 
 
 def _t_quantile(probability: float, freedom: int) -> float:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from trainci.model.gates import Baseline, Gate, Judgement, Measured, Standing, Trusted
 from trainci.model.run import Attempt, Metric, Result
 from trainci.text import counted, printable
-from trainci.verdict.baselines import LEAST, trusted
+from trainci.verdict.baselines import LEAST, one_series
 
 RUNS = 3
 """So many runs of a commit decide about a value that is suspicious, the first one included."""
@@ -58,7 +58,8 @@ def _judged(gate: Gate, attempts: Sequence[Attempt], baseline: Baseline) -> Judg
     found = [one for attempt in alike if (one := _of(gate, attempt)) is not None]
     values = tuple(one.value for one in found if one.value is not None)
     past = (baseline.measured or {}).get(gate.metric, ())
-    known = trusted(kind, image, past, (one for one in baseline.decisions if one.metric == gate.metric))
+    decided = (one for one in baseline.decisions if one.metric == gate.metric)
+    known = one_series(gate, kind, image, past, decided).trusted
     new = bool(past) and all((one.kind, one.image) != (kind, image) for one in past)
     standing = standing_of(values, known, new=new, over=len(attempts) >= RUNS)
     return Judgement(
