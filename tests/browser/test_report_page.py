@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from browser.conftest import Page
 from browser.runs import made
 
 from trainci.history.runs import run_of
+from trainci.model.gates import Band, Judgement, Standing
 from trainci.model.look import Sample
 from trainci.model.run import Attempt, Cause, Ending, Metric, Outcome, Result, Run, Verdict
 from trainci.model.tests import Test
@@ -27,6 +29,9 @@ HOSTILE = [
 ]
 
 
+BAND, WIDE = Band(2.2, 2.8), Band(2.0, 3.0)
+
+
 def sampled(run: Run, devices: int) -> list[Sample]:
     """Eight hours of looks, one each five seconds."""
     step = (run.ended_at - run.started_at) / 5760
@@ -37,11 +42,20 @@ def sampled(run: Run, devices: int) -> list[Sample]:
     ]
 
 
+def judged(result: Result) -> Result:
+    """With a metric that left its band, called by a hostile name, and one that is in it."""
+    out = Judgement(HOSTILE[0], Standing.MOVED, f"it left {HOSTILE[2]}", (3.4, 3.5, 3.6), band=BAND, wide=WIDE)
+    fine = Judgement("loss", Standing.WITHIN, "within", (2.5,), band=BAND, wide=WIDE)
+    few = Judgement("few", Standing.TOO_FEW, "gates nothing yet", (2.5,))
+    return replace(result, verdict=replace(result.verdict, judgements=(out, fine, few)))
+
+
 def written(root: Path, tests: int, devices: int, names: list[str] | None = None, log: str = "") -> Path:
     told = made(root, tests, devices, names or [])
     if log:
         (root / "00000.log").write_text(log)
     run = run_of(told)
+    run = replace(run, results=(judged(run.results[0]), *run.results[1:]))
     metrics = {run.results[0].test_id: [Metric("train/loss", float("nan"), 59, 1.0)]}
     file = root / "report.html"
     file.write_bytes(page(run, slices(told), root, metrics, root, sampled(run, devices)))
@@ -69,6 +83,9 @@ def test_two_hundred_tests_on_eight_devices_take_300_kb_and_no_request_but_the_f
     assert opened.page.locator(".timeline rect").count() >= 200
     assert opened.page.locator(".timeline path.busy").count() == 8, "a curve a device"
     assert opened.page.locator("tbody tr").count() == 201, "each test, and a metric"
+    assert opened.page.locator(".bands").count() == 3
+    assert opened.page.locator(".bands .band").count() == opened.page.locator(".bands .wide").count() == 2
+    assert [opened.page.locator(f".bands circle.{kind}").count() for kind in ("out", "in")] == [3, 2]
 
 
 def test_it_is_read_without_a_script(tmp_path: Path, open_page: Callable[..., Page]) -> None:

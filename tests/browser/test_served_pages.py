@@ -61,6 +61,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[served.Serv
     with closing(open_store(state)) as store:
         key = AttemptKey(RUN, "tests/test_a.py", 1)
         store.keep_metrics(key, [Metric("train/<b>loss", float("nan"), 59, 1.0)])
+        for number in range(12):
+            past = AttemptKey(f"on-main-{number}", "tests/test_a.py", 1)
+            store.begin_run(past.run_id, f"{number:040x}", "2 GPUs", 1.7e9 + number, on_base=True)
+            store.begin_attempt(past, 1, "a.log", 1.7e9)
+            store.end_attempt(past, Phase.BOTH, Ending(Cause.EXITED, 0), 1.7e9 + 9)
+            store.keep_metrics(past, [Metric("train/<b>loss", 0.5 + number % 3 / 100, 59, 1.0)])
+            store.keep_verdict(past.run_id, past.test_id, Verdict(Outcome.PASSED, ""), 1.7e9 + 9)
         store.begin_run(GOING, "c0ffee", "2 GPUs", 1.8e9 + 999)
     log = EventLog(RunPaths(state, GOING), print)
     planned = tuple(events.Planned(name, 1, "suite") for name in served.TESTS)
@@ -124,6 +131,17 @@ def test_every_link_leads_to_a_page(site: tuple[served.Server, EventLog], open_p
     for href in paths:
         # Of a name with a byte that is no text nothing is known under the text that it is shown as.
         assert site[0].get(href).code == (404 if "%FF" in href else 200), href
+
+
+def test_a_tests_page_shows_its_metrics_with_their_bands(
+    site: tuple[served.Server, EventLog], open_page: Callable[..., Page]
+) -> None:
+    opened = open_page(at(site, "test"))
+    assert opened.page.locator(".bands circle.in").count() == 12
+    assert opened.page.locator(".bands .band").count() == opened.page.locator(".bands .wide").count() == 1
+    assert "12 trusted runs" in opened.page.locator("figcaption").first.inner_text()
+    said = opened.page.locator(".bands").first.get_attribute("aria-label")
+    assert said == "train/<b>loss: 12 values, 0 of them outside of the band"
 
 
 def test_a_log_shows_its_colours(site: tuple[served.Server, EventLog], open_page: Callable[..., Page]) -> None:

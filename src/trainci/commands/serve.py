@@ -9,6 +9,7 @@ import click
 
 from trainci.errors import EXIT_OK
 from trainci.lease.view import done_by_hand, host_status
+from trainci.model.tests import Test
 from trainci.repository import Repository, Request, open_repository
 from trainci.serve.guard import LOOPBACK
 from trainci.serve.views import Source
@@ -28,12 +29,14 @@ def command(host: str, port: int) -> int:
     from trainci.serve.listen import serve
 
     repository = open_repository()
+    tests = _tests(repository)
     source = Source(
         repository.state,
-        _suites(repository),
+        {suite: tuple(test.id for test in its) for suite, its in tests.items()},
         lambda: host_status(None),
         lambda: done_by_hand(None),
         repository.project.quarantine,
+        {test.id: test.metrics for its in tests.values() for test in its if test.metrics},
     )
     token = os.environ.get(_TOKEN, "") or ("" if host in LOOPBACK else secrets.token_urlsafe(32))
     try:
@@ -43,10 +46,10 @@ def command(host: str, port: int) -> int:
     return EXIT_OK
 
 
-def _suites(repository: Repository) -> dict[str, tuple[str, ...]]:
-    """The ids of each suite's tests, as of now; of what a change touches nobody knows before."""
+def _tests(repository: Repository) -> dict[str, list[Test]]:
+    """Each suite's tests, as of now; of what a change touches nobody knows before."""
     return {
-        suite.name: tuple(one.test.id for one in repository.select(Request((suite.name,))).tests)
+        suite.name: [one.test for one in repository.select(Request((suite.name,))).tests]
         for suite in repository.project.suites
         if not suite.changed
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import islice
 
 from trainci.history import existing_store
 from trainci.history.store import Store, StoreError
@@ -33,11 +34,13 @@ def known_baselines(
         return {}
 
 
-def series_of(store: Store, test_id: str, gates: Iterable[Gate] = ()) -> tuple[Series, ...]:
+def series_of(
+    store: Store, test_id: str, gates: Iterable[Gate] = (), most: int | None = None
+) -> tuple[Series, ...]:
     """The values of each metric of a test over its runs, the newest first, with their bands of 95 % and 99 %.
 
     ``gates`` are those that the test declares; every other metric that it recorded follows, by its last value. A
-    metric has a series for each kind of device and each image.
+    metric has a series for each kind of device and each image. Those of at most ``most`` metrics.
     """
     wanted = {gate.metric: gate for gate in gates}
     for one in store.recorded(test_id):
@@ -45,7 +48,7 @@ def series_of(store: Store, test_id: str, gates: Iterable[Gate] = ()) -> tuple[S
     decisions = store.decisions(test_id)
     return tuple(
         found
-        for metric, gate in wanted.items()
+        for metric, gate in islice(wanted.items(), most)
         for found in series(
             gate,
             store.measurements(test_id, metric, gate.step, _MOST),

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, lru_cache
 from importlib import resources
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from trainci.model.diagnosis import Diagnosis
 from trainci.model.look import Sample
 from trainci.model.run import Metric, Outcome, Result, Run
 from trainci.reports import items_of, last_lines, telling_lines
+from trainci.reports.bands import Drawn, of_judgement
 from trainci.reports.reason import is_red, particulars, reason, red
 from trainci.reports.svg import bar, timeline
 from trainci.reports.timeline import Doing, Slice, spent
@@ -38,6 +40,7 @@ _MOST_RED = 500
 _MOST_ITEMS = 20
 _MOST_BARS = 300
 _MOST_METRICS = 500
+_MOST_BANDS = 100
 
 
 def page(
@@ -99,6 +102,7 @@ def shown(
         "rows": [_row(run, one, of_test.get(one.test_id, ()), anchors) for one in _ordered(run)[:most_tests]],
         "left_rows": max(0, len(run.results) - most_tests) if most_tests else 0,
         "metrics": _metrics(metrics),
+        "bands": _bands(run),
     }
 
 
@@ -240,3 +244,13 @@ def _metrics(metrics: Mapping[str, Sequence[Metric]]) -> list[dict[str, str]]:
             for name, metric in sorted(last.items())
         ]
     return rows[:_MOST_METRICS]
+
+
+def _bands(run: Run) -> list[tuple[str, Drawn]]:
+    """The metrics that their history gates, those of red tests first, each with its test."""
+    found = (
+        (result.test_id, of_judgement(judgement))
+        for result in [*red(run), *(one for one in run.results if not is_red(one))]
+        for judgement in result.verdict.judgements
+    )
+    return [(printable(test_id), drawn) for test_id, drawn in islice(found, _MOST_BANDS)]

@@ -61,14 +61,16 @@ def _named(process: int, title: str, tracks: dict[str, int]) -> Iterator[dict[st
 
 
 def _slice(name: str, one: Slice, run: Run, process: int, track: int, said: dict[str, Any]) -> dict[str, Any]:
+    start, end = (_microseconds(at - run.started_at) for at in (one.start, one.end))
     return {
         "ph": "X",
         "name": name,
         "cat": one.doing.value,
         "pid": process,
         "tid": track,
-        "ts": _microseconds(one.start - run.started_at),
-        "dur": _microseconds(one.end - one.start),
+        "ts": start,
+        # Not that of its own length: rounded, it could reach into the slice that follows.
+        "dur": end - start,
         "args": said,
     }
 

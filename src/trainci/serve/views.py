@@ -16,11 +16,14 @@ from trainci.answers.gpus import Status
 from trainci.answers.values import PastResult
 from trainci.errors import TrainciError, UsageError
 from trainci.history import existing_store
+from trainci.history.baselines import series_of
 from trainci.history.event_log import is_alive
 from trainci.history.summary import summary
 from trainci.lease.store.ledger import Entry
+from trainci.model.gates import Gate
 from trainci.model.project import Quarantined
 from trainci.paths import EVENTS, StatePaths
+from trainci.reports.bands import of_series
 from trainci.reports.page import shown
 from trainci.reports.reason import red
 from trainci.serve import logs
@@ -35,6 +38,7 @@ _LOOKED_BACK = 30
 _MOST_ROWS = 200
 _MOST_LISTED = 25
 _MOST_ENTRIES = 100
+_MOST_CHARTS = 12
 _SOUND = ("free", "held")
 _MOST_GOING_ON = 20
 # Of a run that goes on so many tests are listed: the red ones, then the slowest.
@@ -50,7 +54,8 @@ Context = dict[str, Any]
 class Source:
     """What pages are made of: a repository's state, the ids of each suite's tests, and tests in ``quarantine``.
 
-    ``devices`` are asked as of now; ``ledger`` is what was done to them by hand, the newest last.
+    ``devices`` are asked as of now; ``ledger`` is what was done to them by hand, the newest last. ``gates`` are
+    those that a test declares for its metrics.
     """
 
     state: StatePaths
@@ -58,6 +63,7 @@ class Source:
     devices: Callable[[], Status]
     ledger: Callable[[], Sequence[Entry]] = tuple
     quarantine: Sequence[Quarantined] = ()
+    gates: Mapping[str, Sequence[Gate]] = field(default_factory=dict)
     followed: Followed = field(default_factory=Followed)
 
 
@@ -130,12 +136,14 @@ def test(source: Source, test_id: str) -> Context:
         if history is None or not results:
             raise NotThere("Nothing is known of such a test.")
         recorded = history.recorded(test_id)
+        found = series_of(history, test_id, source.gates.get(test_id, ()), _MOST_CHARTS)
     return {
         "id": test_id,
         "summary": summary(test_id, results),
         "results": results,
         "chart": Markup(durations(results)),
         "metrics": recorded,
+        "bands": [of_series(one) for one in found[:_MOST_CHARTS]],
     }
 
 
