@@ -36,6 +36,7 @@ class Redactor:
         # The longest first, so that a secret that begins with another one is replaced whole.
         found = {form for secret in secrets for form in _forms(secret)}
         self._secrets = sorted(found, key=lambda form: (-len(form), form))
+        self._first = re.compile(b"|".join(re.escape(byte) for byte in {form[:1] for form in found}))
         self._pending = b""
 
     @cached_property
@@ -91,12 +92,12 @@ class Redactor:
 
     def _undecided_from(self, buffer: bytes) -> int:
         """Where the longest end of ``buffer`` that is the beginning of a secret starts."""
-        for start in range(max(0, len(buffer) - len(self._secrets[0]) - _COLOURS + 1), len(buffer)):
-            end = buffer[start:]
-            if b"\x1b" in end[1:]:
+        for first in self._first.finditer(buffer, max(0, len(buffer) - len(self._secrets[0]) - _COLOURS + 1)):
+            end = buffer[first.start() :]
+            if b"\x1b" in end:
                 end = end[:1] + re.sub(_SGR_OR_ITS_BEGIN, b"", end[1:])
             if any(secret.startswith(end) for secret in self._secrets):
-                return start
+                return first.start()
         return len(buffer)
 
 
