@@ -1,8 +1,8 @@
 """What a gigabyte of output costs: `python -m benchmarks.output`.
 
 The same program writes it once into `cat > file`, the reference, and once as a test of `trainci run`, whose
-standard output is a terminal that is read, a pipe that is read, or nothing. The reference runs right before each,
-because the machine may be loaded.
+standard output is a terminal that is read, a pipe that is read, a file, or nothing. The reference runs right before
+each, because the machine may be loaded.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if __name__ == "__main__":
     execute()
 """
 KINDS = ("lines", "no line ends", "a progress bar")
-READERS = ("a terminal", "a pipe", "/dev/null")
+READERS = ("a terminal", "a pipe", "a file", "/dev/null")
 TRAINCI = [sys.executable, "-m", "trainci", "run"]
 
 
@@ -95,8 +95,9 @@ def _cat(root: Path, kind: str) -> tuple[float, float]:
 def _start(
     root: Path, environment: dict[str, str], kind: str, size: int, reader: str
 ) -> tuple[subprocess.Popen[bytes], threading.Thread | None]:
-    if reader == "/dev/null":
-        writing, thread = os.open(os.devnull, os.O_WRONLY), None
+    if reader in ("/dev/null", "a file"):
+        path = os.devnull if reader == "/dev/null" else root / "of_trainci"
+        writing, thread = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), None
     else:
         reading, writing = os.pipe() if reader == "a pipe" else pty.openpty()
         thread = threading.Thread(target=_drain, args=(reading,))

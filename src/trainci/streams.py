@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import io
 import os
 import select
@@ -13,6 +15,9 @@ from pathlib import Path
 from typing import TextIO, cast
 
 _BUFFERED_BYTES = 8192
+# As much as an unprivileged process may make a pipe hold (pipe(7), /proc/sys/fs/pipe-max-size).
+_LARGEST_PIPE = 1 << 20
+_F_SETPIPE_SZ = 1031  # fcntl(2); Python's module names it from 3.10 on, where its build knew it
 
 
 def open_closed() -> None:
@@ -46,6 +51,12 @@ def make_reliable() -> None:
     """Make ``sys.stdout`` and ``sys.stderr`` reliable, for a process that has only its exit code to keep true."""
     open_closed()
     sys.stdout, sys.stderr = reliable(sys.stdout, "standard output"), reliable(sys.stderr, "standard error")
+
+
+def widen(descriptor: int) -> None:
+    """Make a pipe hold more, so that its writer and its reader wait for each other less often."""
+    with contextlib.suppress(OSError):  # it is none, or others hold as much as this user may have in pipes
+        fcntl.fcntl(descriptor, _F_SETPIPE_SZ, _LARGEST_PIPE)
 
 
 class _Reliable:

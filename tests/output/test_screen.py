@@ -178,11 +178,11 @@ def test_any_bytes_cut_anywhere_show_what_the_long_way_shows(pieces, cuts, color
     assert lines == shown(data, held=100, colors=colors)
 
 
-def _seconds(data: bytes) -> float:
+def _seconds(data: bytes, size: int = 65536) -> float:
     screen = Screen()
     began = time.process_time()
-    for place in range(0, len(data), 65536):
-        screen.feed(data[place : place + 65536])
+    for place in range(0, len(data), size):
+        screen.feed(data[place : place + size])
     return time.process_time() - began
 
 
@@ -193,3 +193,10 @@ def test_time_grows_with_the_output_and_not_with_its_square(line):
     small, large = line * 100, line * 1600
     ratio = _seconds(large) / max(_seconds(small), 0.002)
     assert ratio < 16 * 6, "16 times the output may not take 256 times the time"
+
+
+def test_a_bar_costs_no_more_in_one_piece_than_in_many():
+    """A run that is interrupted looks for lines in the last 4 MiB of a log, which are one piece."""
+    data = b"\r 50%|##########          | 12345/24690 [00:10<00:10, 1234.5it/s]" * 40_000
+    many, one = (min(_seconds(data, size) for _ in range(3)) for size in (65536, len(data)))
+    assert one < 5 * many

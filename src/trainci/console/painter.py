@@ -17,6 +17,7 @@ from trainci.model.run import Run
 _MOST = 2 << 20
 # What is painted of a test where nobody could read more, and how often; and what is painted at a time.
 _KEPT = 1 << 16
+# As much that the memory of its copies is not given back to the kernel each time (mallopt(3), M_TRIM_THRESHOLD).
 _PIECE = 1 << 15
 _TICK_S = 0.2
 # How long a terminal that takes nothing is waited for once the run was interrupted.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import select
 import time
@@ -12,6 +10,7 @@ from trainci.executors.account import Account
 from trainci.executors.base import Show
 from trainci.executors.launcher import Launched
 from trainci.model.run import Cause, Ending
+from trainci.streams import widen
 
 # How long output may still trickle in after the lease process has gone, at one time and in all, before the log is
 # closed regardless.
@@ -19,11 +18,7 @@ _DRAIN_S = 2.0
 _LONGEST_DRAIN_S = 10.0
 # While output is not wanted, reports are looked for so often.
 _HELD_BACK_S = 0.02
-# As much as an unprivileged process may make a pipe hold (pipe(7), /proc/sys/fs/pipe-max-size).
-_PIPE = 1 << 20
-# What is read at a time: for more, the memory is new from the kernel each time (mallopt(3), M_MMAP_THRESHOLD).
-_CHUNK = 1 << 16
-_F_SETPIPE_SZ = 1031  # fcntl(2); Python's module names it from 3.10 on, where its build knew it
+_CHUNK = 1 << 18
 
 
 class Watcher:
@@ -48,8 +43,7 @@ class Watcher:
             self._account.close(self._ended(code))
 
     def _follow(self) -> None:
-        with contextlib.suppress(OSError):  # others hold as much as this user may have in pipes
-            fcntl.fcntl(self._output, _F_SETPIPE_SZ, _PIPE)
+        widen(self._output)
         while True:
             # Once the job has ended, the lease process has a word to say before it goes.
             if self._account.ending is not None or self._show.has_room(_HELD_BACK_S):

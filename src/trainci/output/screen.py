@@ -126,7 +126,7 @@ class Screen:
         if not returned and _is_plain(head.encode()):
             self._write(head, found)
             return
-        if returned and len(rest) <= LONGEST_LINE << 4 and _is_plain(part.encode()):
+        if returned and _is_plain(part.encode()):
             text = _overwritten(rest)
             if len(text) <= LONGEST_LINE:
                 self._write(head, found)

@@ -19,12 +19,14 @@ from trainci.github import actions as github
 from trainci.host.clock import steady_time
 from trainci.model.device import Pool
 from trainci.runner import Plan, Runner
+from trainci.streams import widen
 
 
 def console(root: Path, plan: Plan, pool: Pool, options: Options) -> Console:
     """What paints the run: as a job of GitHub's shows it, on a terminal, or as plain lines."""
     # What a program reads has standard output for itself.
     stream = sys.stderr if options.as_json else sys.stdout
+    widen(stream.fileno())
     if github.in_actions(os.environ):
         return GithubConsole(stream, steady_time, root, secrets.token_hex(16))
     if stream.isatty():
