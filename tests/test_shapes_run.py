@@ -318,6 +318,44 @@ def test_a_device_whose_failures_cannot_be_chance_is_named_after_its_third_run_a
     assert said.code == 0 and "quarantined" not in said.out
 
 
+def test_what_a_rank_printed_for_itself_alone_decides_and_its_secrets_are_no_more_told_than_others(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HUB_TOKEN", "hunter2hunter2")
+    project.suite('{ path = "run.sh", secrets = ["HUB_TOKEN"], num_gpus = 0, retries = { machine = 0 } }')
+    project.write(
+        "run.sh",
+        """rank=$PET_LOG_DIR/none_a/attempt_0/1; mkdir -p $rank
+printf 'Traceback (most recent call last):\\n  File "t.py", line 3, in load\\n' > $rank/stderr.log
+echo "OSError: [Errno 116] Stale file handle: '/data/$HUB_TOKEN'" >> $rank/stderr.log
+echo 'torch.distributed.elastic.multiprocessing.errors.ChildFailedError:'
+echo 'exitcode  : 1 (pid: 4711)'; exit 1""",
+    )
+    said = project.run()
+    assert "why:    machine (rule file-system-broken, line 5 of the log)" in said.out
+    assert "[default1]:OSError: [Errno 116] Stale file handle: '/data/***" in said.out and "hunter2" not in said.out
+
+
+@pytest.mark.slow
+def test_the_first_cause_is_found_where_torchrun_redirects_what_ranks_print(project: Project) -> None:
+    pytest.importorskip("torch")
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--redirects",
+        "3",
+        "--nproc-per-node",
+        "2",
+        "train.py",
+    ]
+    project.suite(f'{{ command = {json.dumps(launch)}, name = "train", num_gpus = 0 }}')
+    project.write("train.py", "import os\nif os.environ['RANK'] == '1':\n    raise ValueError('no such batch')\n")
+    said = project.run()
+    assert "failed: train\n    ValueError: no such batch\n" in said.out and "[default1]:ValueError" in said.out
+    assert "why:    code (rule exception, line " in said.out
+
+
 def test_a_host_whose_failures_cannot_be_chance_is_named_and_its_devices_are_handed_out(project: Project) -> None:
     """Of one shared history: gpu-7 hung 4 of 4 on any device, two other hosts passed 23 of 23."""
     project.suite('{ path = "run.sh", num_gpus = 1 }')

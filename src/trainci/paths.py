@@ -109,6 +109,11 @@ class RunPaths:
         """The folder in which the processes of the attempt with this log answer where they are."""
         return log.with_suffix(".probe")
 
+    @staticmethod
+    def ranks(log: Path) -> Path:
+        """The folder in which torchrun keeps apart what ranks of the attempt with this log print, if it is to."""
+        return log.with_suffix(".ranks")
+
     def shown(self, path: Path) -> str:
         """``path`` as it is printed: relative to the repository's root if it is below it."""
         return str(path.relative_to(self.root) if path.is_relative_to(self.root) else path)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from trainci.executors import results
+from trainci.executors import rank_logs, results
 from trainci.executors.base import Emit, Job, Show
 from trainci.executors.onlooker import Onlooker
 from trainci.lease import protocol
@@ -114,6 +114,8 @@ class Account:
     def close(self, ending: Ending) -> None:
         """It has ended, and left what it leaves."""
         ending = self._with_what_was_seen(ending)
+        if not ending.passed:
+            self._add(rank_logs.tracebacks(self._job))
         self._log.close()
         left = self._masked(results.collect(self._job))
         results.mask_metrics(self._job, self._redactor.mask)
@@ -180,9 +182,14 @@ class Account:
         text = "".join(
             f"trainci: {line}\n" for line in (*self._onlooker.written, f"{cause.value}: {self._onlooker.sentence}")
         )
-        self.flush()
-        begin = "\n" if self._last_words[-1:] not in (b"", b"\n") else ""
-        self._pass_on((begin + self._redactor.mask(text)).encode("utf-8", "replace"))
+        self._add(text)
+
+    def _add(self, text: str) -> None:
+        """Lines that are not what it printed to us."""
+        if text:
+            self.flush()
+            begin = "\n" if self._last_words[-1:] not in (b"", b"\n") else ""
+            self._pass_on((begin + self._redactor.mask(text)).encode("utf-8", "replace"))
 
     def _masked(self, left: Results | None) -> Results | None:
         """What the test wrote itself, and not through us."""

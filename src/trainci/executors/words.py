@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from trainci.executors import results
+from trainci.executors import rank_logs, results
 from trainci.executors.base import Job
 from trainci.github import payload
 from trainci.interpreter import search_path
@@ -33,6 +33,7 @@ def lease_arguments(job: Job, before: Sequence[str] = ()) -> list[str]:
 def variables(job: Job, root: Path) -> dict[str, str]:
     """What ``job`` is told by its environment, besides what it inherits."""
     told = {
+        **rank_logs.variables(job),
         **dict(job.test.env),
         **results.variables(job),
         "PYTHONUNBUFFERED": "1",
