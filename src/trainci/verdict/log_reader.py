@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from trainci.model.diagnosis import Blame, LogRule
+from trainci.model.diagnosis import LogRule
 from trainci.verdict import prefixes
-from trainci.verdict.exceptions import Chain, Tracebacks
+from trainci.verdict.exceptions import Chain, Raised, Tracebacks
 from trainci.verdict.log_rules import matcher_of
 from trainci.verdict.prefixes import Line
 from trainci.verdict.pytest_report import PytestReport
@@ -29,7 +29,17 @@ _NO_PROGRESS = re.compile(r"(?i)errors?\b|exception|fail|warn|retry|nan\b|timed?
 _SERVING = ("running on", "listening", "started", "serving")
 _SERVED = re.compile(rf"(?i)\b(?:{'|'.join(_SERVING)})\b.{{0,60}}?(?::|\bport[ =:]+)(\d{{4,5}})\b")
 # What a traceback, a section of pytest's and a launcher's report begin with.
-_BEGINNINGS = ("traceback", "====", "failed ", "error ", " failed", " passed", "root cause", *_SERVING)
+_BEGINNINGS = (
+    "traceback",
+    "assertionerror",
+    "====",
+    "failed ",
+    "error ",
+    " failed",
+    " passed",
+    "root cause",
+    *_SERVING,
+)
 _TEST_PASSED = re.compile(r"::\S+.* PASSED\b|^PASSED\b|\bPASSED +\[| \.\.\. ok$")
 # As much as says that what came before it was survived.
 SURVIVED = 3
@@ -39,8 +49,8 @@ _RETRIED = re.compile(
     r"|\bskip(?:ped|ping)\b|\brecovered\b|\bwill reconnect\b"
     r"|\b(?:is|are|was|as|be) expected\b|\bexpected\W*(?:error|failure|$)|\(expected\b"
 )
-# A test's own words where the log's beginning, or its traceback, is cut off.
-_ASSERTS = re.compile(r"(?:E +)?(?:AssertionError\b|Failed: |assert )")
+# An assertion whose traceback the log does not have.
+_ASSERTION = re.compile(r"AssertionError(?=:|$)")
 _ROOT_RANK = re.compile(r"\s*rank\s*: (\d+) \(local_rank")
 _ROOT_CODE = re.compile(r"\s*exitcode\s*: (-?\d+) \(pid")
 
@@ -195,12 +205,17 @@ class LogReader:
         self._launcher(line)
         if (served := _SERVED.search(text)) and len(self._served) < _MOST_STREAMS:
             self._served.setdefault(served[1], line.number)
-        if not candidates:
-            return
-        asserts = _ASSERTS.match(text) is not None
-        for rule, starts in self._matcher.matches(text, candidates):
-            # As of one that stands in a traceback, what an assertion quotes is no cause of it.
-            if not rule.within and (starts or not asserts or rule.blame is Blame.CODE):
+        if _ASSERTION.match(text):
+            chain = Chain(line.stream, [Raised("AssertionError", text.strip(), line.number)])
+            chain.captured, chain.progress, chain.told = self._pytest.capturing, self._progress, self._told
+            self._chains.add(chain)
+        elif candidates:
+            self._hit(line, candidates)
+
+    def _hit(self, line: Line, candidates: Sequence[int]) -> None:
+        text = line.text
+        for rule, _ in self._matcher.matches(text, candidates):
+            if not rule.within:
                 hit = Hit(rule, line, _RETRIED.search(text) is not None, self._pytest.capturing, self._progress)
                 self._hits.setdefault(rule.name, _Ends()).add(hit)
                 return

@@ -10,6 +10,7 @@ from trainci.verdict.prefixes import Line
 
 _SECTION = re.compile(r"={3,} (?P<title>.+?) ={3,}$")
 _TEST = re.compile(r"_{3,} (?P<name>.+?) _{3,}$")
+_ERROR = re.compile(r"E {3,}\S")
 _CAPTURED = re.compile(r"-{3,} Captured .+ -{3,}$")
 _SUMMARY = re.compile(r"(?:FAILED|ERROR) (?P<name>\S+?\.py\S*)(?: - (?P<reason>.*))?$")
 # In pytest's long style the type stands below the last of an exception's places, in its short one none does.
@@ -46,12 +47,21 @@ class PytestReport:
         if not self.inside:
             if _COUNTS.search(text):
                 self.passed = " failed" not in text and " error" not in text
-            return False
+            return self._cut_off(line, text, progress)
         return self._in_section(line, text, progress)
 
     def finish(self) -> list[Chain]:
         """The tests that failed, each with its exceptions."""
         return self._chains or self._summary
+
+    def _cut_off(self, line: Line, text: str, progress: int) -> bool:
+        """Whether the line is of a section whose beginning the log does not have."""
+        if _ERROR.match(text) and (self._in_message or exception_type(text[1:].strip()) or "assert " in text):
+            self._test = self._test or "?"
+            self._error(line, text[1:], progress)
+            return True
+        self._in_message = False
+        return False
 
     def _begin_section(self, title: str, text: str) -> None:
         self.inside = title in ("FAILURES", "ERRORS")
