@@ -58,6 +58,10 @@ def test_an_ordinary_line_fits_no_rule(line: str) -> None:
     assert _fitting(line) == []
 
 
+def test_every_pattern_has_words_that_most_lines_lack_or_each_line_would_be_searched_by_it() -> None:
+    assert [pattern for rule in RULES for pattern in rule.patterns if not needed_words(pattern)] == []
+
+
 @pytest.mark.parametrize(
     ("pattern", "words"),
     [
