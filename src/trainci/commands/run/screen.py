@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import signal
@@ -26,7 +27,8 @@ def console(root: Path, plan: Plan, pool: Pool, options: Options) -> Console:
     """What paints the run: as a job of GitHub's shows it, on a terminal, or as plain lines."""
     # What a program reads has standard output for itself.
     stream = sys.stderr if options.as_json else sys.stdout
-    widen(stream.fileno())
+    with contextlib.suppress(OSError):  # where trainci is called by a program, it may be no file
+        widen(stream.fileno())
     if github.in_actions(os.environ):
         return GithubConsole(stream, steady_time, root, secrets.token_hex(16))
     if stream.isatty():
