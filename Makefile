@@ -10,7 +10,7 @@ NODE_STAMPS := $(NODES:%=%/node_modules/.package-lock.json)
 # Else every process that a test starts compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo examples test check unit lint dist install benchmarks mutants screenshots schema prerequisites
+.PHONY: help demo examples test check unit lint dist install benchmarks mutants screenshots looks schema prerequisites
 
 help:
 	@echo "make demo        real training through the whole path, on a host with no GPU"
@@ -69,6 +69,9 @@ mutants: $(STAMP)
 
 screenshots: $(STAMP)
 	$(BIN)/python docs/screenshots/make.py
+
+looks: $(STAMP)
+	$(BIN)/python docs/screenshots/looks.py
 
 schema: $(STAMP)
 	$(BIN)/python -m trainci.config > docs/trainci.schema.json
