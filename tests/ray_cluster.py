@@ -78,7 +78,9 @@ class Cluster:
         wait_until(lambda: self._alive() == 1, "Ray to know that a node is gone")
 
     def _alive(self) -> int:
-        said = json.loads(self._asked("/nodes?view=summary"))["data"]["summary"]
+        said: list[dict[str, dict[str, str]]] = []
+        with contextlib.suppress(urllib.error.URLError, OSError):
+            said = json.loads(self._asked("/nodes?view=summary"))["data"]["summary"]
         return sum(node["raylet"].get("state") == "ALIVE" for node in said)
 
     def _ray(self, *words: str) -> subprocess.Popen[bytes]:

@@ -9,11 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 import pytest
+from support import alive
 
 from trainci.commands import run
 from trainci.errors import UsageError
@@ -22,6 +24,7 @@ from trainci.executors.base import Executor, Job, Wanted
 from trainci.executors.by_name import DEFAULT, EXECUTORS
 from trainci.executors.fake import FakeExecutor, Scripted
 from trainci.executors.local import LocalExecutor
+from trainci.executors.ray import executor as ray
 from trainci.host.devices import virtual_devices
 from trainci.lease import protocol
 from trainci.model import events
@@ -39,6 +42,11 @@ PROGRAMS = {
     "fails": "import sys\nprint('out')\nsys.exit(7)\n",
     "hangs": "import time\nprint('out', flush=True)\ntime.sleep(1000)\n",
 }
+PROGRAMS["spreads"] = """from trainci.testing import exec_command
+from trainci.testing.nodes import on_each_node
+names = ("TRAINCI_NODE_RANK", "TRAINCI_NODES", "MASTER_ADDR", "MASTER_PORT")
+exec_command(on_each_node(["sh", "-c", "echo node " + " ".join(f"${name}" for name in names)]))
+"""
 NAMES = (*EXECUTORS, "fake")
 SCRIPT = {
     "passes": [Scripted(output="out\n")],
@@ -56,16 +64,21 @@ def executor(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest
     if request.param == "fake":
         yield FakeExecutor(SCRIPT, time.time, Pool(virtual_devices(4), virtual=True))
         return
-    monkeypatch.setenv("TRAINCI_LOCK_DIR", str(tmp_path / "locks"))
     engine = request.getfixturevalue(ENGINES[request.param]) if request.param in ENGINES else None
-    for name, value in engine.environment.items() if engine else ():
-        monkeypatch.setenv(name, value)
-    for name, program in PROGRAMS.items():
-        (tmp_path / name).write_text(program)
+    with closing(made(request.param, engine, tmp_path, monkeypatch)) as executor:
+        yield executor
+
+
+def made(
+    name: str, engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, devices: str = "cpu:4", nodes: int = 1
+) -> Executor:
+    monkeypatch.setenv("TRAINCI_LOCK_DIR", str(tmp_path / "locks"))
+    for variable, value in engine.environment.items() if engine else ():
+        monkeypatch.setenv(variable, value)
+    for program, text in PROGRAMS.items():
+        (tmp_path / program).write_text(text)
     address = getattr(engine, "address", RAY_ADDRESS)
-    executor = EXECUTORS[request.param](Wanted(tmp_path, "cpu:4", ray_address=address))
-    yield executor
-    executor.close()
+    return EXECUTORS[name](Wanted(tmp_path, devices, nodes=nodes, ray_address=address))
 
 
 class Attempt:
@@ -78,8 +91,9 @@ class Attempt:
         phase: Phase = Phase.BOTH,
         timeout: float = DEADLINE,
         wanted: bool = True,
+        nodes: int = 1,
     ) -> None:
-        test = Test(name, name, (sys.executable, name), num_gpus=gpus, timeout=timeout)
+        test = Test(name, name, (sys.executable, name), num_gpus=gpus, num_nodes=nodes, timeout=timeout)
         self.job = Job(test, 1, tmp_path / "logs" / f"{name}.log", phase)
         self.executor = executor
         self.told: list[events.Event] = []
@@ -159,6 +173,49 @@ def test_a_stopped_attempt_ends(executor, tmp_path):
     attempt.until(events.Output)
     executor.stop(attempt.job)
     assert attempt.end() == Ending(Cause.SIGNALLED, signal=15)
+
+
+def of_ray(cluster: Any) -> Any:
+    return ray._client(cluster.address)
+
+
+def stop_all_of_ray(cluster: Any) -> None:
+    for job in of_ray(cluster).list_jobs():
+        if not job.status.is_terminal():
+            of_ray(cluster).stop_job(job.submission_id)
+
+
+# What somebody does who has the engine's own commands.
+ENDS = {"ray": stop_all_of_ray, "slurm": lambda cluster: cluster("scancel", "--user=root")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ENGINES)
+def test_an_attempt_that_somebody_ends_at_its_engine_is_cancelled(name, request, tmp_path, monkeypatch):
+    engine = request.getfixturevalue(ENGINES[name])
+    with closing(made(name, engine, tmp_path, monkeypatch)) as executor:
+        attempt = Attempt(executor, tmp_path, "hangs")
+        attempt.until(events.Output)
+        ENDS[name](engine)
+        ending = attempt.end()
+    assert (ending.cause, ending.signal) == (Cause.CANCELLED, 15), ending
+    (started,) = attempt.all(events.Started)
+    assert not alive(started.pid)
+
+
+@pytest.mark.parametrize("name", ["local", *(pytest.param(name, marks=pytest.mark.slow) for name in ENGINES)])
+def test_a_test_of_two_nodes_runs_on_each_of_them_and_is_told_which_it_is(name, request, tmp_path, monkeypatch):
+    engine = request.getfixturevalue({**ENGINES, "ray": "ray_nodes"}[name]) if name in ENGINES else None
+    one = made(name, engine, tmp_path, monkeypatch, "cpu:2", nodes=1 if engine else 2)
+    with closing(one) as executor:
+        attempt = Attempt(executor, tmp_path, "spreads", nodes=2)
+        assert attempt.end() == Ending(Cause.EXITED, 0)
+    told = sorted(line.split() for line in attempt.job.log.read_text().splitlines() if line.startswith("node "))
+    assert [words[1] for words in told] == ["0", "1"]
+    (names,) = {words[2] for words in told}
+    (address,) = {words[3] for words in told}
+    assert len(set(names.split(","))) == 2 and address
+    assert len({words[4] for words in told}) == 1, "one port, of the first node's lease"
 
 
 def test_ended_comes_exactly_once(executor, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import queue
 import signal
+from contextlib import closing
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -14,6 +15,7 @@ from support import alive, running, wait_until
 
 from trainci.executors.base import Job, Wanted
 from trainci.executors.ray import executor as ray
+from trainci.model import events
 from trainci.model.run import Cause
 from trainci.model.tests import Test
 
@@ -54,8 +56,8 @@ def in_background(repository):
 
 def ended(repository):
     (log,) = (repository.root / ".trainci/runs").glob("*/events.jsonl")
-    events = [json.loads(line) for line in log.read_text().splitlines()]
-    return next(event["ending"] for event in events if event["kind"] == "ended")
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    return next(line["ending"] for line in lines if line["kind"] == "ended")
 
 
 def pids(repository, name):
@@ -108,11 +110,43 @@ def test_what_runs_on_each_node_ends_with_the_job(repository, nodes, how):
         assert process.returncode == 130, out
 
 
+class OnRay:
+    """A job on a real Ray, whose events are waited for."""
+
+    def __init__(self, executor, tmp_path, monkeypatch, name, cpus):
+        # A lease directory of its own, as each host has.
+        monkeypatch.setenv("TRAINCI_LOCK_DIR", str(tmp_path / f"locks-{name}"))
+        self.told = queue.SimpleQueue()
+        self.job = Job(Test(name, command=("sleep", "1000"), num_gpus=cpus), 1, tmp_path / f"{name}.log")
+        executor.start(self.job, self.told.put, Mock(has_room=lambda wait=0.0: True))
+
+    def until(self, kind):
+        while not isinstance(event := self.told.get(timeout=60), kind):
+            continue
+        return event
+
+
+@pytest.mark.slow
+def test_a_job_of_one_node_that_dies_is_told_as_such(nodes, tmp_path, monkeypatch):
+    """The first node is full, so the second has it."""
+    with closing(ray.ray_executor(Wanted(tmp_path, "cpu:30", ray_address=nodes.address))) as executor:
+        full = OnRay(executor, tmp_path, monkeypatch, "full", 30)
+        full.until(events.Started)
+        one = OnRay(executor, tmp_path, monkeypatch, "one", 4)
+        pid = one.until(events.Started).pid
+        nodes.kill_second()
+        ending = one.until(events.Ended).ending
+        executor.stop(full.job)
+        full.until(events.Ended)
+    assert (ending.cause, SECOND in ending.detail) == (Cause.NODE_FAILED, True), ending
+    wait_until(lambda: not alive(pid), "its process to end")
+
+
 @pytest.mark.slow
 def test_nodes_that_do_not_come_are_never_started_and_counted(nodes, tmp_path, monkeypatch):
     monkeypatch.setattr(ray, "_PLACE_S", 1)
     executor = ray.ray_executor(Wanted(tmp_path, "cpu:16", ray_address=nodes.address))
-    told, show = queue.SimpleQueue(), Mock(has_room=lambda: True)
+    told, show = queue.SimpleQueue(), Mock(has_room=lambda wait=0.0: True)
     test = Test("a", command=("true",), num_gpus=16, num_nodes=2)
     executor.start(Job(test, 1, tmp_path / "a.log"), told.put, show)
     ending = told.get(timeout=60).ending

@@ -7,15 +7,15 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 from trainci.errors import MachineError, UsageError
 from trainci.executors.attempt import Attempt, directory, entrypoint, output
-from trainci.executors.base import STOPPED, Job, Wanted, ending_of_stopped
+from trainci.executors.base import STOPPED, Job, Wanted
 from trainci.executors.engine import EngineExecutor, nodes_pool
 from trainci.executors.isolated import isolated
-from trainci.executors.ray import nodes
+from trainci.executors.ray import nodes, states
+from trainci.executors.ray.states import Seen
 from trainci.model.device import Pool
 from trainci.model.run import Cause, Ending
 from trainci.model.tests import Test
@@ -32,7 +32,6 @@ _STOP_WAIT_S = 30
 # How long several nodes at once are waited for: as long as Ray itself waits for one.
 _PLACE_S = 900
 _ANY_NUMBER = sys.maxsize
-_OVER = ("SUCCEEDED", "FAILED", "STOPPED")
 
 
 class RayAway(MachineError):
@@ -41,15 +40,6 @@ class RayAway(MachineError):
 
 class RayRefused(MachineError):
     """The cluster answered, and does not take a job; the text is its own."""
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What Ray says of a job: its status (ray.job_submission.JobStatus), and a sentence, which may be empty."""
-
-    job_id: str
-    status: str
-    message: str = ""
 
 
 class RayExecutor(EngineExecutor):
@@ -135,9 +125,17 @@ class RayExecutor(EngineExecutor):
         attempt.missed = 0
         if not attempt.job_id:
             attempt.was_submitted(seen.job_id)
-        if seen.status in _OVER:
+        if states.is_over(seen):
             attempt.follow(to_the_end=True)
-            self._end(attempt, _ending(seen, attempt))
+            ending = states.ending(
+                seen,
+                attempt.reported,
+                attempt.fault,
+                stopped=attempt.stopped,
+                ordered=attempt.ordered,
+                started=attempt.started,
+            )
+            self._end(attempt, ending)
         elif attempt.stopped:
             self._call("stop_job", seen.job_id)
             if attempt.withdraw():
@@ -146,7 +144,13 @@ class RayExecutor(EngineExecutor):
     def _submit_some(self, listed: Mapping[str, Seen]) -> None:
         """In the order of the orders."""
         waiting = [attempt for attempt in self._under_way() if not attempt.job_id]
-        room = _MOST_PENDING - sum(_waits(attempt, listed.get(_id(attempt))) for attempt in self._under_way())
+        ours = ((attempt, listed.get(_id(attempt))) for attempt in self._under_way())
+        pending = sum(
+            states.waits(seen, several=attempt.job.num_nodes > 1, started=attempt.started)
+            for attempt, seen in ours
+            if seen is not None
+        )
+        room = _MOST_PENDING - pending
         for attempt in waiting:
             if attempt.stopped:
                 self._end(attempt, STOPPED)
@@ -223,30 +227,6 @@ def _client(address: str) -> Any:
 
 def _id(attempt: Attempt) -> str:
     return attempt.token.replace(":", "-")
-
-
-def _waits(attempt: Attempt, seen: Seen | None) -> bool:
-    """Whether a job waits inside Ray: for one node, or as a driver for several."""
-    if seen is None or seen.status in _OVER:
-        return False
-    return seen.status == "PENDING" or (attempt.job.num_nodes > 1 and not attempt.started)
-
-
-def _ending(seen: Seen, attempt: Attempt) -> Ending:
-    """How a job that is over has ended: by its lease's word, unless somebody had it stopped."""
-    reported = attempt.reported
-    if attempt.stopped:
-        return ending_of_stopped(reported)
-    if seen.status == "STOPPED" and not (reported and reported.passed and not attempt.ordered):
-        return Ending(Cause.CANCELLED, detail=f"job {seen.job_id} of Ray was stopped by somebody")
-    if attempt.fault is not None and not (reported and reported.passed and not attempt.ordered):
-        what = replace(attempt.fault, detail=f"job {seen.job_id} of Ray: {attempt.fault.detail}")
-        return what if reported is None else replace(reported, cause=what.cause, detail=what.detail)
-    if reported is not None:
-        return reported
-    why = f": {seen.message.splitlines()[0]}" if seen.message else ""
-    cause = Cause.LOST if attempt.started else Cause.NEVER_STARTED
-    return Ending(cause, detail=f"job {seen.job_id} of Ray ended as {seen.status} and no report{why}")
 
 
 def ray_executor(wanted: Wanted) -> RayExecutor:
