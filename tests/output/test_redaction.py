@@ -98,4 +98,5 @@ def test_a_secret_that_colours_part_is_masked() -> None:
         text = b"b sk-secr\x1b[31met123\x1b[0m45 c\n"
         assert redactor.feed(text[:cut]) + redactor.feed(text[cut:]) + redactor.flush() == b"b *** c\n"
     assert redactor.mask("sk\x1b[0m-secret12345") == "***"
+    assert redactor.mask("sk-secret12345, sk\x1b[0m-secret12345") == "***, ***"
     assert redactor.feed(b"\x1b[31mred\x1b[0m\n") == b"\x1b[31mred\x1b[0m\n"
