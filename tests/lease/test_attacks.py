@@ -14,6 +14,14 @@ import zlib
 from pathlib import Path
 
 import pytest
+from support import wait_until
+
+from trainci.lease.queue.cycle import read_reservations
+from trainci.lease.store import settings
+from trainci.lease.store.directory import open_directory
+from trainci.lease.store.records import Request
+from trainci.lease.view import status
+from trainci.model.device import Device
 
 NOBODY = 65534
 
@@ -217,8 +225,10 @@ def stranger(code, *arguments):
     command = [*as_nobody(), sys.executable, "-c", f"import fcntl, glob, os, socket, sys, time\n{code}"]
     with subprocess.Popen([*command, *map(str, arguments)], stdout=subprocess.PIPE, text=True) as process:
         process.stdout.readline()
-        yield
-        process.kill()
+        try:
+            yield
+        finally:
+            process.kill()
 
 
 BIND_ALL = """
@@ -337,6 +347,70 @@ def test_a_mutex_that_is_signed_again_and_again_keeps_nobody_from_leaving(shared
         job = shared.start("--devices", "0", "--", "sleep", "100")
         job.process.terminate()
         job.process.wait(25)
+
+
+FORGE = """
+os.umask(0)
+path = sys.argv[1] + "/tickets/000000000-forged"
+os.mkfifo(path + ".fifo", 0o666)
+file = open(path, "w")
+fcntl.flock(file, fcntl.LOCK_EX)
+file.write(sys.argv[2])
+file.flush()
+print("made", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_ticket_that_lies_about_its_user_its_time_and_its_urgency_is_not_believed(shared):
+    settings.write(open_directory(str(shared.path)), settings.Settings("daemon"))
+    holder = shared.holder("--devices", "0")
+    lies = {"name": "forged", "uid": 0, "since": 1.0, "priority": "high"}
+    forged = Request("forged", 1, (Device(0, "cpu-0"),), 60.0, **lies)
+    with stranger(FORGE, shared.path, forged.dump()):
+        urgent = shared.waiter("--devices", "0", "--priority", "high")
+        told = [(one.name, one.user, one.priority) for one in status(str(shared.path)).waiting]
+        assert told[1:] == [("forged", "nobody", "normal")]
+        holder.process.terminate()
+        assert urgent.wait() == 0
+
+
+def test_a_ticket_that_lies_about_its_number_passes_nobody(shared):
+    holder = shared.holder("--devices", "0")
+    waiter = shared.waiter("--devices", "0", command=("sleep", "1000"))
+    forged = Request("forged", 1, (Device(0, "cpu-0"),), 60.0, name="forged", since=1.0)
+    with stranger(FORGE, shared.path, forged.dump()):
+        assert [one.request for one in status(str(shared.path)).waiting][1:] == ["forged"]
+        holder.process.terminate()
+        waiter.event("started")
+        assert not read_reservations(open_directory(str(shared.path)))["forged"].stalled, "it was never its turn"
+
+
+URGENT = """
+import sys
+from trainci.lease import command
+from trainci.lease.store import settings
+settings.refuse_urgency = lambda directory: None
+sys.exit(command.internal_main(sys.argv[1:]))
+"""
+
+
+def test_who_may_not_be_urgent_is_not_though_his_own_process_lets_him(shared):
+    settings.write(open_directory(str(shared.path)), settings.Settings("daemon"))
+    holder = shared.holder("--devices", "0")
+    waiter = shared.waiter("--devices", "0", command=("sleep", "1000"))
+    words = ["--lock-dir", str(shared.path), "--virtual", "8", "--devices", "0", "--priority", "high"]
+    command = [*as_nobody(), sys.executable, "-c", URGENT, *words, "--", "true"]
+    with subprocess.Popen(command, env=shared.environment) as urgent:
+        try:
+            wait_until(lambda: len(status(str(shared.path)).waiting) == 2, "it waits")
+            assert [one.priority for one in status(str(shared.path)).waiting] == ["normal", "normal"]
+            holder.process.terminate()
+            waiter.event("started")
+            waiter.process.terminate()
+            assert urgent.wait(40) == 0
+        finally:
+            urgent.terminate()
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from trainci.lease.queue.cycle import (
     wake,
 )
 from trainci.lease.queue.hold import Lease, LockedError, acquire, end_survivors
-from trainci.lease.queue.tickets import LAST_NUMBER, Arrival, Ticket, waiting
+from trainci.lease.queue.tickets import LAST_NUMBER, Arrival, Ticket, in_order, waiting
 from trainci.lease.queue.why import why
 from trainci.lease.store import outside
 from trainci.lease.store.directory import Directory
@@ -127,7 +127,8 @@ class Waiter:
         """Those who wait, and we at our place among them; a new arrival's is the last."""
         others = [arrival for arrival in waiting(self._directory) if arrival.request.id != self._request.id]
         self._number = self._number or min(LAST_NUMBER, max((arrival.number for arrival in others), default=0) + 1)
-        return sorted([*others, Arrival(self._number, self._request)], key=lambda arrival: arrival.ticket)
+        ours = Arrival(self._number, self._request) if self._ticket is None else self._ticket.arrival()
+        return list(in_order([*others, ours]))
 
     def _decide_and_take(self, queue: list[Arrival]) -> tuple[Decision, Lease | None]:
         """A cycle, and the lease if it grants us devices that we can take.

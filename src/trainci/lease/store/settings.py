@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import grp
 import json
 import os
+import pwd
 from dataclasses import asdict, dataclass
 
 from trainci.errors import UsageError
@@ -54,13 +56,22 @@ def refuse_urgency(directory: Directory) -> None:
 
     :raises UsageError: this user is not in the group that may.
     """
-    group = read_settings(directory).high_priority_group
-    if not group or os.geteuid() == 0:
-        return
-    try:
-        may = grp.getgrnam(group).gr_gid in (os.getegid(), *os.getgroups())
-    except KeyError:
-        may = False
-    if not may:
-        me = user_name(os.geteuid())
+    if not may_be_urgent(directory, os.geteuid()):
+        group, me = read_settings(directory).high_priority_group, user_name(os.geteuid())
         raise UsageError(f"--priority high is for members of the group {group} here, and {me} is none.")
+
+
+def may_be_urgent(directory: Directory, uid: int) -> bool:
+    """Whether this user may have ``--priority high``, by the user database of the system."""
+    group = read_settings(directory).high_priority_group
+    return not group or uid == 0 or _is_member(uid, group)
+
+
+@functools.cache
+def _is_member(uid: int, group: str) -> bool:
+    """Asked once: the database may be that of another machine, and who asks keeps the queue."""
+    try:
+        user, wanted = pwd.getpwuid(uid), grp.getgrnam(group).gr_gid
+    except KeyError:
+        return False
+    return wanted in os.getgrouplist(user.pw_name, user.pw_gid)
