@@ -43,6 +43,14 @@ def no_job_around_us() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def no_plugins_within() -> Iterator[None]:
+    """A pytest that a test starts needs no plugin of those installed here; they take half of its start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def signals_are_heeded() -> None:
     """Under nohup SIGHUP is ignored, in a shell's background SIGINT; what the tests start would inherit that."""
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
