@@ -25,6 +25,17 @@ _EXCEPTION = re.compile(
 _PLAIN = re.compile(
     r"(?:[a-z_]\w*\.)+\w+|Failed|[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Warning|Iteration|Failed|Timeout|Group|Expired|Full|Empty)"
 )
+# What a test says of itself, and what is a program's mistake by its type.
+ASSERTIONS = frozenset({"AssertionError", "Failed"})
+PROGRAM = frozenset(
+    {
+        *("TypeError", "ValueError", "KeyError", "IndexError", "LookupError", "AttributeError", "NameError"),
+        *("UnboundLocalError", "ZeroDivisionError", "OverflowError", "FloatingPointError", "RecursionError"),
+        *("ImportError", "ModuleNotFoundError", "SyntaxError", "IndentationError", "NotImplementedError"),
+        *("StopIteration", "UnicodeDecodeError", "UnicodeEncodeError", "JSONDecodeError", "ValidationError"),
+        *("TOMLDecodeError", "ScannerError", "ParserError"),
+    }
+)
 _FRAME = re.compile(r'\s*File "(?P<file>[^"]+)", line (?P<line>\d{1,9})')
 _LIBRARY = re.compile(
     r"(?:site|dist)-packages/(\w+)|/ray/\w+\.py|python3\.\d+/(?!site-packages|dist-packages)(\w+)"

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from trainci.model.diagnosis import LogRule
 from trainci.verdict import prefixes
-from trainci.verdict.exceptions import Chain, Raised, Tracebacks
+from trainci.verdict.exceptions import PROGRAM, Chain, Raised, Tracebacks, exception_type
 from trainci.verdict.log_rules import matcher_of
 from trainci.verdict.prefixes import Line
 from trainci.verdict.pytest_report import PytestReport
@@ -49,8 +49,8 @@ _RETRIED = re.compile(
     r"|\bskip(?:ped|ping)\b|\brecovered\b|\bwill reconnect\b"
     r"|\b(?:is|are|was|as|be) expected\b|\bexpected\W*(?:error|failure|$)|\(expected\b"
 )
-# An assertion whose traceback the log does not have.
-_ASSERTION = re.compile(r"AssertionError(?=:|$)")
+# What is told where the log does not have its traceback.
+_LONE = frozenset({"AssertionError", *PROGRAM})
 _ROOT_RANK = re.compile(r"\s*rank\s*: (\d+) \(local_rank")
 _ROOT_CODE = re.compile(r"\s*exitcode\s*: (-?\d+) \(pid")
 
@@ -205,9 +205,11 @@ class LogReader:
         self._launcher(line)
         if (served := _SERVED.search(text)) and len(self._served) < _MOST_STREAMS:
             self._served.setdefault(served[1], line.number)
-        if _ASSERTION.match(text):
-            chain = Chain(line.stream, [Raised("AssertionError", text.strip(), line.number)])
+        type_ = exception_type(text)
+        if type_.rpartition(".")[2] in _LONE:
+            chain = Chain(line.stream, [Raised(type_, text.strip(), line.number)])
             chain.captured, chain.progress, chain.told = self._pytest.capturing, self._progress, self._told
+            chain.retried = _RETRIED.search(text) is not None
             self._chains.add(chain)
         elif candidates:
             self._hit(line, candidates)

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, replace
 
 from trainci.model.diagnosis import Blame, Frame, Kind, LogRule
-from trainci.verdict.exceptions import Chain, Raised
+from trainci.verdict.exceptions import ASSERTIONS, PROGRAM, Chain, Raised
 from trainci.verdict.log_reader import SURVIVED, Hit, Reading
 
 
@@ -42,15 +42,6 @@ class Candidate:
     frames: tuple[Frame, ...] = ()
 
 
-_ASSERTIONS = frozenset({"AssertionError", "Failed"})
-_PROGRAM = frozenset(
-    {
-        *("TypeError", "ValueError", "KeyError", "IndexError", "LookupError", "AttributeError", "NameError"),
-        *("UnboundLocalError", "ZeroDivisionError", "OverflowError", "FloatingPointError", "RecursionError"),
-        *("ImportError", "ModuleNotFoundError", "SyntaxError", "IndentationError", "NotImplementedError"),
-        *("StopIteration", "UnicodeDecodeError", "UnicodeEncodeError", "JSONDecodeError", "ValidationError"),
-    }
-)
 # A mistake's type may wrap what a library said, whose own exception it then quotes.
 _QUOTES_AN_EXCEPTION = re.compile(r"\b\w+(?:Error|Timeout)\(['\"(]|We couldn't connect to")
 # An assertion about how another process ended says no more than that it did.
@@ -167,6 +158,6 @@ def _speaks(rule: LogRule, weight: Weight, names_type: bool) -> bool:
 
 
 def _weight(raised: Raised) -> Weight:
-    if raised.name in _ASSERTIONS:
+    if raised.name in ASSERTIONS:
         return Weight.ASSERTION
-    return Weight.PROGRAM if raised.name in _PROGRAM else Weight.ANY
+    return Weight.PROGRAM if raised.name in PROGRAM else Weight.ANY
