@@ -9,10 +9,20 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from trainci.catalog.assertions import assert_nothing, turns_away
 from trainci.catalog.lost import LostResult
-from trainci.catalog.names import Names, is_generator
-from trainci.catalog.result_calls import ends_green, kind_of, lost_by, lost_inside
-from trainci.catalog.says import is_idle, only_says
+from trainci.catalog.names import Names
+from trainci.catalog.never_asked import never_asked
+from trainci.catalog.never_run import (
+    ends_before_the_rest,
+    made_for_nothing,
+    never_called,
+    never_run,
+    shadowed,
+    whole_block,
+)
+from trainci.catalog.result_calls import kind_of, lost_by, lost_inside
+from trainci.catalog.says import is_idle, kept_by, kept_in, only_says
 from trainci.catalog.scopes import Scope, reached
 from trainci.catalog.statements import own_parts, statements
 from trainci.catalog.swallowed import suppressed, swallowed
@@ -20,7 +30,7 @@ from trainci.catalog.swallowed import suppressed, swallowed
 
 def lost_results(block: ast.If, file: Names) -> tuple[LostResult, ...]:
     """What ``block``, an ``if __name__ == "__main__":`` of ``file``, throws away, in the order of the lines."""
-    if nothing := _never_runs(block) or _does_nothing(block) or _ends_at_once(block, file):
+    if nothing := whole_block(block, file):
         return (nothing,)
     found: dict[tuple[int, str], LostResult] = {}
     for scope in reached(block, file):
@@ -46,6 +56,8 @@ def lost_in_tests(tree: ast.Module, file: Names) -> tuple[LostResult, ...]:
         if isinstance(statement, ast.Return) and isinstance(statement.value, (ast.Compare, ast.BoolOp))
     }
     found |= set(_never_awaited(tree, file))
+    found |= {lost for body in holders for lost in shadowed(body)}
+    found |= {lost for test in tests for lost in turns_away(test.body)}
     return tuple(sorted(found, key=lambda lost: (lost.line, lost.what)))
 
 
@@ -62,47 +74,19 @@ def _never_awaited(tree: ast.Module, file: Names) -> Iterator[LostResult]:
             yield LostResult(test.lineno, what, "Write `unittest.IsolatedAsyncioTestCase`.", certain=False)
 
 
-def _never_runs(block: ast.If) -> LostResult | None:
-    """``if __name__ == "__main__" and False:``."""
-    parts = block.test.values if isinstance(block.test, ast.BoolOp) and isinstance(block.test.op, ast.And) else []
-    if not any(isinstance(part, ast.Constant) and not part.value for part in parts):
-        return None
-    return LostResult(block.lineno, "the `__main__` block never runs", "Take the constant away.", certain=True)
-
-
-def _ends_at_once(block: ast.If, file: Names) -> LostResult | None:
-    """It exits with 0, and what would run the tests stands behind that."""
-    first, *rest = [node for node in block.body if not isinstance(node, (ast.Import, ast.ImportFrom))] or [block]
-    if not rest or not ends_green(first, file):
-        return None
-    return LostResult(first.lineno, "the block ends here, before its tests", "Take the exit away.", certain=True)
-
-
-def _does_nothing(block: ast.If) -> LostResult | None:
-    """A block that calls nothing, or that names a function and does not call it."""
-    calls = any(isinstance(part, (ast.Call, ast.Await)) for node in block.body for part in ast.walk(node))
-    if calls or any(isinstance(node, (ast.Raise, ast.Assert, ast.For, ast.While, ast.With)) for node in block.body):
-        return None
-    for node in block.body:
-        if isinstance(node, ast.Expr) and isinstance(node.value, (ast.Name, ast.Attribute)):
-            name = ast.unparse(node.value)
-            return LostResult(
-                node.lineno, f"`{name}` is named here and not called", f"Write `{name}()`.", certain=True
-            )
-    if any(isinstance(node, (ast.Import, ast.ImportFrom, ast.Assign)) for node in block.body):
-        return None
-    return LostResult(block.lineno, "the `__main__` block does nothing", "Call what runs the tests.", certain=True)
-
-
 def _lost_in(scope: Scope, file: Names) -> Iterator[LostResult]:
     kinds = _kinds_of_names(scope, file)
     used = _used_names(scope, file)
     unused = _stored_names(scope) - used
+    yield from ends_before_the_rest(scope, file)
+    yield from never_called(scope.body)
+    yield from never_asked(scope, file)
     for statement, certain in statements(scope.body, scope.certain):
-        yield from _never_run(statement, file, certain)
+        yield from never_run(statement, file, certain)
+        yield from assert_nothing(statement, file)
         yield from lost_inside(statement, kinds, file, certain)
         for call in _dropped_calls(statement, used, file):
-            lost = lost_by(call, kinds, file, certain)
+            lost = made_for_nothing(call, file, certain) or lost_by(call, kinds, file, certain)
             if lost is not None:
                 yield lost
         if isinstance(statement, ast.Try):
@@ -111,53 +95,42 @@ def _lost_in(scope: Scope, file: Names) -> Iterator[LostResult]:
             yield from suppressed(statement, file)
 
 
-def _never_run(statement: ast.stmt, file: Names, certain: bool) -> Iterator[LostResult]:
-    """What is made and never run: a coroutine, a generator, a lambda. A decorator may run it."""
-    value = statement.value if isinstance(statement, ast.Expr) else None
-    if isinstance(value, (ast.Lambda, ast.GeneratorExp)):
-        what = "a lambda that nobody calls" if isinstance(value, ast.Lambda) else "a generator that nobody runs"
-        yield LostResult(statement.lineno, f"this is {what}", "Call it, or write a loop.", certain)
-    if not isinstance(value, ast.Call):
-        return
-    name = file.name(value.func)
-    function = file.functions.get(name)
-    if name in ("map", "filter", "functools.partial"):
-        yield LostResult(statement.lineno, f"`{name}` alone runs nothing", "Write a loop, or call it.", certain)
-    elif function is None or function.decorator_list:
-        return
-    elif is_generator(function):
-        yield LostResult(statement.lineno, f"`{name}()` is a generator that nobody runs", "Write a loop.", certain)
-    elif isinstance(function, ast.AsyncFunctionDef):
-        mend = f"Write `asyncio.run({name}())`."
-        yield LostResult(statement.lineno, f"`{name}()` is a coroutine that nobody awaits", mend, certain)
-
-
 def _kinds_of_names(scope: Scope, file: Names) -> dict[str, str]:
     """Local names that hold a test runner, a process or a pool: ``runner = unittest.TextTestRunner()``."""
     kinds: dict[str, str] = {}
+
+    def add(target: ast.expr | None, kind: str) -> None:
+        if isinstance(target, ast.Name) and kind:
+            kinds.setdefault(target.id, kind)
+
     for statement, _ in statements(scope.body, True):
-        if isinstance(statement, ast.Assign) and (kind := _kind(statement.value, file)):
-            kinds.update({target.id: kind for target in statement.targets if isinstance(target, ast.Name)})
-        elif isinstance(statement, ast.With):
-            kinds.update(
-                {
-                    item.optional_vars.id: _kind(item.context_expr, file)
-                    for item in statement.items
-                    if isinstance(item.optional_vars, ast.Name)
-                }
-            )
-        elif isinstance(statement, ast.For) and isinstance(statement.target, ast.Name):
-            kinds.setdefault(statement.target.id, kinds.get(file.name(statement.iter), ""))
+        if isinstance(statement, ast.Assign):
+            for target in statement.targets:
+                add(target, _kind(statement.value, kinds, file))
+        elif isinstance(statement, (ast.With, ast.AsyncWith)):
+            for item in statement.items:
+                add(item.optional_vars, _kind(item.context_expr, kinds, file))
+        elif isinstance(statement, (ast.For, ast.AsyncFor)):
+            add(statement.target, kinds.get(file.name(statement.iter), ""))
+        elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call) and statement.value.args:
+            add(kept_by(statement.value), _kind(statement.value.args[0], kinds, file))
+        for part in own_parts(statement):
+            if isinstance(part, ast.comprehension):
+                add(part.target, kinds.get(file.name(part.iter), ""))
     return kinds
 
 
-def _kind(value: ast.expr, file: Names) -> str:
+def _kind(value: ast.expr, kinds: dict[str, str], file: Names) -> str:
     """What a value is made by; of a list, what its first element is."""
     if isinstance(value, (ast.ListComp, ast.SetComp)):
         value = value.elt
     elif isinstance(value, (ast.List, ast.Tuple)) and value.elts:
         value = value.elts[0]
-    return kind_of(value, file) if isinstance(value, ast.Call) else ""
+    elif isinstance(value, ast.Await):
+        value = value.value
+    if isinstance(value, ast.Name):
+        return kinds.get(value.id, "")
+    return kind_of(value, file, kinds) if isinstance(value, ast.Call) else ""
 
 
 def _stored_names(scope: Scope) -> set[str]:
@@ -173,9 +146,18 @@ def _used_names(scope: Scope, file: Names) -> set[str]:
     """Names of which something is made other than a line of output."""
     used: set[str] = set()
     for statement, _ in statements(scope.body, True):
-        if isinstance(statement, ast.If) and _only_tells(statement, file):
+        if isinstance(statement, (ast.If, ast.For)) and _only_tells(statement, file):
             continue
-        said = {
+        if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            inner = (part for part in ast.walk(statement) if isinstance(part, ast.Name))
+            used |= {part.id for part in inner if isinstance(part.ctx, ast.Load)}
+        kept = kept_by(statement.value) if isinstance(statement, ast.Expr) else None
+        said = {id(kept)} | {
+            id(found)
+            for target in (statement.targets if isinstance(statement, ast.Assign) else ())
+            if isinstance(target, ast.Subscript) and (found := kept_in(target))
+        }
+        said |= {
             id(inner)
             for part in own_parts(statement)
             if isinstance(part, ast.Call) and only_says(part, file)
@@ -189,7 +171,7 @@ def _used_names(scope: Scope, file: Names) -> set[str]:
     return used
 
 
-def _only_tells(statement: ast.If, file: Names) -> bool:
+def _only_tells(statement: ast.If | ast.For, file: Names) -> bool:
     """Whether nothing but a line of output comes of a condition."""
     return all(is_idle(inner, file) for inner in (*statement.body, *statement.orelse))
 

@@ -24,6 +24,13 @@ def main_blocks(tree: ast.Module) -> list[ast.If]:
     return [node for node in tree.body if _is_main_block(node)]
 
 
+def as_block(tree: ast.Module) -> ast.If:
+    """The statements of a program without such a block, as one that always runs."""
+    definitions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    body = [node for node in tree.body if not isinstance(node, definitions)]
+    return ast.If(test=ast.Constant(True), body=body or [ast.Pass(lineno=1)], orelse=[], lineno=1)
+
+
 def framework(tree: ast.Module, names: Names) -> tuple[str, bool]:
     """``pytest`` or ``unittest``, where one call of it is how the file runs its tests; whether it certainly is."""
     found = [name for part in ast.walk(tree) if (name := _framework(part, names))]

@@ -20,8 +20,13 @@ class Names:
             if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name)
         }
         self.imported: dict[str, str] = {}
-        self.uses_exit_codes = False
+        # Every attribute that is looked at anywhere, and what is called.
+        self.attributes: set[str] = set()
+        self.called: set[str] = set()
         classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+        self.classes = {node.name: node for node in classes}
+        aliases: dict[str, list[ast.expr | None]] = {}
+        calls: list[ast.expr] = []
         self.silent_classes = {node.name for node in classes if _is_silent(node)}
         self.asserting = {*self.functions}
         for node in ast.walk(tree):
@@ -34,10 +39,27 @@ class Names:
                 self.imported.update(
                     {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
                 )
-            elif isinstance(node, ast.Attribute) and node.attr == "exitcode":
-                self.uses_exit_codes = True
+            elif isinstance(node, ast.Attribute):
+                self.attributes |= set() if _is_log(node) else {node.attr}
+            elif isinstance(node, ast.Call):
+                calls.append(node.func)
+            elif isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+                aliases.setdefault(node.targets[0].id, []).append(node.value)
+            elif isinstance(node, ast.arg):
+                aliases.setdefault(node.arg, []).append(None)
             elif _asserts(node):
                 self.asserting.add(node.name)
+        # `main = test`: another name for one thing, once and for all.
+        self._aliases: dict[str, str] = {}
+        for name, values in aliases.items():
+            value = values[0]
+            root = value
+            while isinstance(root, ast.Attribute):
+                root = root.value
+            known = isinstance(root, ast.Name) and (root.id in self.imported or root.id in self.functions)
+            if len(values) == 1 and value is not None and known and name not in self.functions:
+                self._aliases[name] = self.name(value)
+        self.called = {self.name(node) for node in calls}
         self.bases = {node.name: self.name(base) for node in classes for base in node.bases[:1]}
 
     def name(self, node: ast.expr) -> str:
@@ -48,7 +70,26 @@ class Names:
             node = node.value
         if not isinstance(node, ast.Name):
             return ""
-        return ".".join([self.imported.get(node.id, node.id), *reversed(parts)])
+        first = self._aliases.get(node.id) or self.imported.get(node.id, node.id)
+        return ".".join([first, *reversed(parts)])
+
+    @property
+    def uses_exit_codes(self) -> bool:
+        """Whether it looks at how a process of its own ended."""
+        return "exitcode" in self.attributes
+
+    def own(self, node: ast.expr | None) -> bool:
+        """Whether it is one of the file's functions, or what calls one later: a lambda, a ``partial``."""
+        if isinstance(node, ast.Lambda):
+            return any(isinstance(part, ast.Call) and self.own(part.func) for part in ast.walk(node.body))
+        if isinstance(node, ast.Call) and self.name(node.func) == "functools.partial":
+            return self.own(node.args[0] if node.args else None)
+        return node is not None and self.name(node) in self.functions
+
+
+def _is_log(node: ast.Attribute) -> bool:
+    """``logger.exception``, which asks nobody for one."""
+    return node.attr == "exception" and "log" in ast.unparse(node.value).lower()
 
 
 def _is_silent(node: ast.ClassDef) -> bool:
@@ -63,6 +104,19 @@ def _is_silent(node: ast.ClassDef) -> bool:
 
 def _asserts(node: ast.AST) -> TypeGuard[ast.FunctionDef]:
     return isinstance(node, ast.FunctionDef) and any(isinstance(inner, ast.Assert) for inner in node.body)
+
+
+def asserts(node: ast.AST) -> bool:
+    """Whether an assertion stands somewhere in it: ``assert``, ``self.assertEqual(…)``."""
+    return any(
+        isinstance(part, ast.Assert)
+        or (
+            isinstance(part, ast.Call)
+            and isinstance(part.func, ast.Attribute)
+            and part.func.attr.startswith("assert")
+        )
+        for part in ast.walk(node)
+    )
 
 
 def is_generator(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:

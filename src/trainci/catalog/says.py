@@ -23,23 +23,44 @@ _SAYS = (
     "str",
     "repr",
 )
-_LOGGERS = ("logging", "logger", "log", "_logger", "LOGGER", "console")
+_LOGS = ("debug", "info", "warning", "warn", "error", "exception", "critical", "print", "log")
 
 
 def only_says(call: ast.Call, file: Names) -> bool:
     """``print(…)``, ``logger.error(…)``."""
     name = file.name(call.func)
-    return name in _SAYS or (name.partition(".")[0] in _LOGGERS and "." in name)
+    *of, last = name.split(".")
+    return name in _SAYS or (last in _LOGS and bool(of) and ("log" in of[-1].lower() or of[-1] == "console"))
 
 
 def is_idle(statement: ast.stmt, file: Names, unused: Set[str] = frozenset()) -> bool:
     """A statement that changes nothing: it says something, or counts in a name of ``unused``."""
-    if isinstance(statement, ast.Pass):
+    if isinstance(statement, (ast.Pass, ast.Continue)) and (unused or isinstance(statement, ast.Pass)):
         return True
+    if isinstance(statement, (ast.If, ast.For)):
+        return all(is_idle(inner, file, unused) for inner in (*statement.body, *statement.orelse))
     if isinstance(statement, (ast.Assign, ast.AugAssign)):
         targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-        return all(isinstance(target, ast.Name) and target.id in unused for target in targets)
+        return all((name := kept_in(target)) is not None and name.id in unused for target in targets)
     if not isinstance(statement, ast.Expr):
         return False
     value = statement.value
+    if (name := kept_by(value)) is not None and name.id in unused:
+        return True
     return isinstance(value, ast.Constant) or (isinstance(value, ast.Call) and only_says(value, file))
+
+
+def kept_in(target: ast.expr) -> ast.Name | None:
+    """The name that an assignment keeps something in: ``bad`` of ``bad = 1`` and of ``bad[x] = 1``."""
+    if isinstance(target, ast.Subscript):
+        target = target.value
+    return target if isinstance(target, ast.Name) else None
+
+
+def kept_by(value: ast.expr) -> ast.Name | None:
+    """The name that a call keeps something in: ``bad`` of ``bad.append(x)``."""
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute):
+        of = value.func.value
+        if value.func.attr in ("append", "add", "extend", "update", "appendleft") and isinstance(of, ast.Name):
+            return of
+    return None

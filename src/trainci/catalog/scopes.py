@@ -27,11 +27,24 @@ def reached(block: ast.If, file: Names) -> Iterator[Scope]:
         scope = scopes.pop()
         yield scope
         for statement, certain in statements(scope.body, scope.certain):
+            if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                scopes.append(Scope(statement.body, certain=False))
             for part in own_parts(statement):
-                called = file.functions.get(part.id) if isinstance(part, ast.Name) else None
+                called = file.functions.get(file.name(part)) if isinstance(part, ast.Name) else None
+                if isinstance(part, ast.Name) and part.id in file.classes and part.id not in certainly:
+                    certainly[part.id] = False
+                    scopes += _methods(file.classes[part.id])
                 if called is not None and (called.name not in certainly or certain > certainly[called.name]):
                     certainly[called.name] = certain
                     scopes += [Scope(called.body, certain), *_around(called, file)]
+
+
+def _methods(node: ast.ClassDef) -> list[Scope]:
+    """What an object of the file's own class may run. Tests of a framework's are read by themselves."""
+    if any(ast.unparse(base).endswith("TestCase") for base in node.bases):
+        return []
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    return [Scope(method.body, certain=False) for method in node.body if isinstance(method, functions)]
 
 
 def _around(called: ast.FunctionDef | ast.AsyncFunctionDef, file: Names) -> list[Scope]:

@@ -59,10 +59,13 @@ def suppressed(node: ast.With, file: Names) -> Iterator[LostResult]:
 
 def _may_fail(part: ast.AST, file: Names) -> bool:
     """An assertion, or a call that runs tests: of the file's own function, or of a name that holds one."""
-    if isinstance(part, ast.Assert):
+    # What a `with` around a generator's `yield` fails of is raised there.
+    if isinstance(part, (ast.Assert, ast.Yield)):
         return True
     if not isinstance(part, ast.Call):
         return False
+    if file.name(part.func) in ("exec", "runpy.run_path", "runpy.run_module"):
+        return True
     if isinstance(part.func, ast.Name) and part.func.id not in _BUILTINS and part.func.id not in file.imported:
         return True
     return raises_where_tests_fail(part, file)

@@ -32,8 +32,8 @@ class Pytest:
         if flag := pytest_runs_nothing(source.words):
             sentence = f"{printable(source.file)}:1: `pytest {flag}` runs no test. Take it out of `args`."
             return Declarations(needs_count=False, refusal=sentence)
-        # Most such files need no device, and say nothing about it.
-        if source.is_folder:
+        # Most such files need no device, and say nothing about it; a plugin runs a README or a notebook.
+        if source.is_folder or not source.file.endswith(".py"):
             return Declarations(needs_count=False)
         lost = lost_in_tests(source.tree, Names(source.tree))
         remarks = tuple((one.line, f"perhaps {one}") for one in lost)

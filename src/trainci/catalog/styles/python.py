@@ -8,7 +8,7 @@ from dataclasses import replace
 from trainci.catalog.declarations import constants
 from trainci.catalog.lost import LostResult
 from trainci.catalog.lost_results import lost_in_tests, lost_results
-from trainci.catalog.main_block import framework, is_phased, main_blocks
+from trainci.catalog.main_block import as_block, framework, is_phased, main_blocks
 from trainci.catalog.may_run_nothing import may_run_nothing
 from trainci.catalog.names import Names
 from trainci.catalog.styles.base import Source
@@ -46,8 +46,13 @@ class PythonFile:
 
     def lost(self, source: Source) -> list[LostResult]:
         """What the program throws away; what Source raises is let through."""
-        tree, names = source.tree, Names(source.tree)
-        lost = [lost for block in main_blocks(tree) for lost in lost_results(block, names)]
+        return self.lost_in(source.tree)
+
+    def lost_in(self, tree: ast.Module) -> list[LostResult]:
+        """What a program throws away, be it a file or the text of ``python -c``."""
+        names = Names(tree)
+        blocks = main_blocks(tree) or [as_block(tree)]
+        lost = [lost for block in blocks for lost in lost_results(block, names)]
         if not any(one.certain for one in lost) and (nothing := may_run_nothing(tree, names)):
             lost.append(nothing)
         return lost

@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Iterator, Sequence
 
 from trainci.catalog.command_words import is_python, program, without_launchers
+from trainci.catalog.declarations import parse
 from trainci.catalog.lost import LostResult
 from trainci.catalog.lost_in_shell import ShellScript, read_shell
 from trainci.catalog.makefile import NAMES, in_makefile
@@ -40,6 +41,10 @@ def lost_by_command(source: Source, words: Sequence[str], depth: int = 0) -> Ite
         yield from _in_makefile(source, words, depth)
         return
     try:
+        if is_python(name) and "-c" in words[1:-1]:
+            text = words[list(words).index("-c") + 1]
+            yield from (("python -c", lost) for lost in PythonFile().lost_in(parse(text.encode())))
+            return
         file = _started_file(source, name, words)
         if file.endswith(".py"):
             inner = Source(source.root, file, tuple(words[1:]))

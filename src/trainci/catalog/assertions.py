@@ -1,0 +1,74 @@
+"""Pure: assertions that hold whatever happens, comparisons that assert nothing, and tests that turn away first."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Sequence
+
+from trainci.catalog.lost import LostResult
+from trainci.catalog.names import Names, asserts
+
+_COMPARES = (
+    *("torch.allclose", "torch.equal", "torch.isclose", "math.isclose", "jax.numpy.allclose"),
+    *("numpy.allclose", "numpy.isclose", "numpy.array_equal", "numpy.array_equiv"),
+)
+_MACHINE = re.compile(
+    r"environ|getenv|is_available|device_count|find_spec|exists\(|platform|_AVAILABLE|^HAS_|^HAVE_"
+)
+_ASSERT_IT = "Write `assert` before it."
+
+
+def assert_nothing(statement: ast.stmt, file: Names) -> Iterator[LostResult]:
+    """``assert (x, "text")``, ``assert check`` of a function, ``a == b`` alone."""
+    line = statement.lineno
+    if isinstance(statement, ast.Assert):
+        test = statement.test
+        if isinstance(test, ast.Tuple) and test.elts:
+            yield LostResult(line, "`assert (…, …)` is always true", "Leave its brackets out.", False)
+        elif isinstance(test, (ast.Lambda, ast.GeneratorExp)) or _is_text(test):
+            yield LostResult(line, f"`assert` of {_kind(test)} is always true", "Assert what it is about.", False)
+        elif isinstance(test, ast.Name) and file.name(test) in file.functions:
+            yield LostResult(line, f"`assert {test.id}` is always true", f"Write `assert {test.id}()`.", False)
+    elif isinstance(statement, ast.Expr):
+        value = statement.value
+        if isinstance(value, ast.Compare):
+            yield LostResult(line, "a comparison alone asserts nothing", _ASSERT_IT, False)
+        elif isinstance(value, ast.Call) and file.name(value.func) in _COMPARES:
+            name = file.name(value.func)
+            yield LostResult(line, f"what `{name}` finds goes nowhere", _ASSERT_IT, False)
+
+
+def _is_text(test: ast.expr) -> bool:
+    return (isinstance(test, ast.Constant) and isinstance(test.value, str) and bool(test.value)) or (
+        isinstance(test, ast.JoinedStr) and bool(test.values)
+    )
+
+
+def _kind(test: ast.expr) -> str:
+    return (
+        "a lambda"
+        if isinstance(test, ast.Lambda)
+        else "a generator"
+        if isinstance(test, ast.GeneratorExp)
+        else "a text"
+    )
+
+
+def turns_away(body: Sequence[ast.stmt]) -> Iterator[LostResult]:
+    """A test that returns before it asserts anything: always, or by what machine it is on."""
+    for number, node in enumerate(body[:-1]):
+        rest = body[number + 1 :]
+        if asserts(node) or isinstance(node, (ast.Raise, ast.Try)):
+            return
+        if not any(map(asserts, rest)):
+            return
+        if isinstance(node, ast.Return):
+            yield LostResult(node.lineno, "the test returns here, before it asserts", "Take it out.", False)
+            return
+        last = node.body[-1] if isinstance(node, ast.If) and not node.orelse else None
+        leaves = isinstance(last, ast.Return) and last.value is None
+        if leaves and isinstance(node, ast.If) and _MACHINE.search(ast.unparse(node.test)):
+            what = "the test passes here without an assertion"
+            yield LostResult(node.body[-1].lineno, what, "Write `pytest.skip(…)`.", False)
+            return
