@@ -7,6 +7,7 @@ import json
 from contextlib import closing
 
 import pytest
+from junitparser import JUnitXml, TestSuite
 
 from trainci.history import open_store
 from trainci.history.store import AttemptKey
@@ -53,10 +54,12 @@ class Trained:
                 store.keep_metrics(key, [Metric(NORM, value, 7, 1.0)])
                 store.keep_verdict(key.run_id, TEST, Verdict(Outcome.PASSED, "in 1.0 s"), 1001.0 + number)
 
-    def run(self, *values: object, environment=None):
+    def run(self, *values: object, environment=None, options=()):
         """A run whose attempts record these values, one after another."""
         self.repository.write("values", "".join(f"{value}\n" for value in values))
-        said = self.repository.trainci("run", "short", environment={**self.environment, **(environment or {})})
+        said = self.repository.trainci(
+            "run", "short", *options, environment={**self.environment, **(environment or {})}
+        )
         assert self.left() == [], f"an attempt was not made: {said.out}"
         return said
 
@@ -81,8 +84,10 @@ def test_a_value_in_the_band_passes_at_once(trained):
 
 def test_a_shift_is_repeated_twice_and_red_by_the_median_of_the_three(trained):
     trained.remember()
-    said = trained.run(3.43, 3.41, 3.39)
+    said = trained.run(3.43, 3.41, 3.39, options=("--junit", "junit.xml"))
     assert said.code == 1, said.out
+    failure = next(JUnitXml.fromfile(str(trained.repository.root / "junit.xml")).iterchildren(TestSuite))
+    assert "left the band" in next(iter(failure)).result[0].message
     assert f"{TEST}: repeats it, attempt 2: {NORM} at step 7 = 3.43 is outside the band" in said.out
     assert f"{TEST}: repeats it, attempt 3: {NORM}" in said.out
     assert f"{NORM} at step 7 = 3.41 (3.43 at first) left the band" in said.out
@@ -180,3 +185,59 @@ def test_what_cannot_be_accepted_says_why(trained, words, reason):
     trained.remember()
     said = trained.trainci("baseline", "accept", *words)
     assert said.code == 2 and reason in said.err
+
+
+def test_an_annotation_says_which_number_left_which_band(trained):
+    trained.remember()
+    in_job = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(trained.repository.root / "summary")}
+    said = trained.run(3.43, 3.41, 3.39, environment=in_job)
+    (annotation,) = (line for line in said.out.splitlines() if line.startswith("::error"))
+    assert f"{NORM} at step 7 = 3.41" in annotation and "of 12 runs on main (median of 3 runs)" in annotation
+    summary = html.unescape((trained.repository.root / "summary").read_text())
+    assert "left the band" in summary and f"trainci baseline accept {TEST} {NORM}" in summary
+    assert "1 of them repeated for a metric" in summary
+
+
+def test_a_history_that_does_not_answer_gates_nothing_and_it_is_said(trained):
+    trained.remember()
+    text = '[project]\nhistory = "postgresql://127.0.0.1:1/none"\n' + CONFIG
+    trained.repository.write("trainci.toml", text)
+    trained.repository.commit()
+    said = trained.run(99.0)
+    assert said.code == 0, said.out
+    assert "In this run, no metric is gated by its history." in said.out
+
+
+# 12 runs that train for real, and one whose rate is ten times the usual.
+LEARNS = """
+import random, sys
+from trainci.testing import record_metric
+NUM_GPUS = 0
+METRICS = {"distance": "history"}
+RATE = 0.1
+
+if __name__ == "__main__":
+    chance, weight = random.Random(), 0.0
+    for step in range(50):
+        weight -= RATE * (weight - 3 + chance.gauss(0, 1))
+        record_metric("distance", weight, step)
+"""
+
+
+@pytest.mark.slow
+def test_what_real_runs_recorded_is_the_band_of_later_ones(repository):
+    repository.write("trainci.toml", '[suites.s]\ntests = ["tests/test_learns.py"]\n')
+    repository.write("tests/test_learns.py", LEARNS)
+    repository.init()
+    words = ("run", "s")
+    environment = {"TRAINCI_LOCK_DIR": str(repository.root.parent / "locks")}
+    for count in range(12):
+        said = repository.trainci(*words, environment=environment)
+        # One in 200 of honest runs is red; a run that is not trusted leaves one fewer.
+        assert said.code == 0 or "left the band" in said.out, said.out
+        assert count >= 8 or "gates nothing yet" in said.out
+    repository.git("checkout", "--quiet", "-b", "broken")
+    repository.write("tests/test_learns.py", LEARNS.replace("RATE = 0.1", "RATE = 0.001"))
+    repository.commit()
+    said = repository.trainci(*words, environment=environment)
+    assert said.code == 1 and "(median of 3 runs)" in said.out, said.out

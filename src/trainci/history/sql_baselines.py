@@ -15,16 +15,18 @@ class SqlBaselines(Database):
     @answered
     def measurements(self, test_id: str, metric: str, step: int | None, most: int) -> list[Measurement]:
         """See Store."""
-        at_step = "" if step is None else " AND step = ?"
+        at_step = "" if step is None else "AND step = ?"
         rows = self.execute(
             "SELECT m.run_id, r.commit_id, r.started, m.number, m.value, m.step, a.kind, a.image, r.on_base,"
             " v.outcome FROM metrics m JOIN runs r ON r.id = m.run_id"
             " JOIN attempts a ON a.run_id = m.run_id AND a.test_id = m.test_id AND a.number = m.number"
             " LEFT JOIN verdicts v ON v.run_id = m.run_id AND v.test_id = m.test_id"
             " WHERE a.cause = ? AND a.exit_code = 0 AND m.rowid IN"
-            f" (SELECT max(rowid) FROM metrics WHERE test_id = ? AND name = ?{at_step} GROUP BY run_id, number)"
+            " (SELECT max(rowid) FROM metrics WHERE test_id = ? AND name = ? AND run_id IN"
+            "  (SELECT run_id FROM attempts WHERE test_id = ? AND ended IS NOT NULL ORDER BY ended DESC LIMIT ?)"
+            f" {at_step} GROUP BY run_id, number)"
             " ORDER BY r.started DESC, m.number DESC LIMIT ?",
-            (Cause.EXITED.value, test_id, metric, *(() if step is None else (step,)), most),
+            (Cause.EXITED.value, test_id, metric, test_id, most, *(() if step is None else (step,)), most),
         )
         return [
             Measurement(run, commit, at, number, _number(value), found, kind, image, bool(on_base), outcome or "")
