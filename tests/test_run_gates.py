@@ -139,6 +139,15 @@ def test_a_new_image_begins_a_series_that_is_announced_once_and_red_nowhere(trai
     assert announced in html.unescape((trained.repository.root / "summary").read_text())
 
 
+def test_another_kind_of_device_begins_a_series_that_is_announced_once(trained):
+    trained.remember(kind="NVIDIA H100")
+    trained.repository.write("trainci.toml", CONFIG + "num_gpus = 1\n")
+    trained.repository.commit()
+    announced = "new series on virtual CPU device: 1 metric of 1 test"
+    said = [trained.run(99.0, options=("--devices", "cpu:1")) for _ in range(2)]
+    assert [(one.code, announced in one.out) for one in said] == [(0, True), (0, False)], said
+
+
 def test_an_accepted_value_is_what_later_ones_are_held_to_and_who_said_so_is_kept(trained):
     trained.remember()
     red = trained.run(3.43, 3.41, 3.39)
@@ -157,10 +166,11 @@ def test_an_accepted_value_is_what_later_ones_are_held_to_and_who_said_so_is_kep
 
 def test_a_reset_begins_anew_and_lasts(trained):
     trained.remember()
-    assert trained.trainci("baseline", "reset", TEST, NORM, "--reason", "new driver").code == 0
+    reset = ("baseline", "reset", TEST, NORM, "--reason", "new driver")
+    assert trained.repository.trainci(*reset, environment={"GITHUB_ACTOR": "ana"}).code == 0
     after = trained.run(99.0)
     assert after.code == 0 and "0 of 8 trusted runs" in after.out, after.out
-    assert "began anew" in trained.trainci("baseline").out
+    assert f"{NORM}: ana began anew" in trained.trainci("baseline").out
 
 
 def test_baseline_shows_band_runs_and_values(trained):

@@ -65,6 +65,12 @@ def test_a_shift_is_red_only_by_the_median_of_three():
     assert outcomes([3.5, 1.5, 2.5]) == [None, None, Outcome.PASSED]
 
 
+def test_a_value_between_the_bands_is_suspicious_and_green_wherever_the_others_are():
+    known_ = bands(USUAL)
+    between = (known_.band.high + known_.wide.high) / 2
+    assert outcomes([between, between, between]) == [None, None, Outcome.PASSED]
+
+
 def test_what_is_shown_names_metric_value_band_and_runs():
     tried = [attempt(value) for value in (3.5, 3.4, 3.6)]
     verdict = decide(tried, baseline=known())

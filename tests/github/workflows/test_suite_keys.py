@@ -7,6 +7,11 @@ import subprocess
 import pytest
 from github.workflows.conftest import assert_schema_and_zizmor_find_nothing, generated, parsed
 
+from trainci.github.workflows.matrix import entries
+from trainci.model.gates import gate_of
+from trainci.model.selection import Selected, Selection
+from trainci.model.tests import Test
+
 CONFIG = """\
 [project]
 install = "pip install -e ."
@@ -118,3 +123,11 @@ def test_nothing_that_github_would_evaluate_comes_from_trainci_toml(repository, 
     said = repository.trainci("generate")
     assert said.code == 2
     assert "which GitHub would evaluate as an expression" in said.err
+
+
+def test_a_job_has_time_for_the_runs_that_a_suspicious_metric_takes():
+    seconds = {"history": 3 * 3600, 0.5: 3600}
+    for said, most in seconds.items():
+        test = Test("t", timeout=3600, metrics=(gate_of("loss", said),))
+        (entry,) = entries(Selection((Selected(test, "because"),)), 600.0)
+        assert entry["timeout_minutes"] * 60 == most + 600

@@ -9,6 +9,7 @@ from typing import Any
 from trainci.model.project import Suite
 from trainci.model.selection import Selection
 from trainci.model.tests import Settings, Test
+from trainci.verdict.gates import RUNS
 
 # https://docs.github.com/actions/reference/limits: a matrix makes at most 256 jobs for each run of a workflow.
 LARGEST_MATRIX = 256
@@ -69,7 +70,7 @@ def _shards(tests: Sequence[Test], count: int, expected: Mapping[str, float]) ->
 
 
 def _entry(tests: Sequence[Test], queue: float, varies: bool) -> dict[str, Any]:
-    minutes = math.ceil((sum(test.timeout for test in tests) + queue) / 60)
+    minutes = math.ceil((sum(map(_longest, tests)) + queue) / 60)
     entry: dict[str, Any] = {
         # No id holds a newline; `trainci run --id` takes several ids one a line.
         "test_id": "\n".join(test.id for test in tests),
@@ -81,3 +82,8 @@ def _entry(tests: Sequence[Test], queue: float, varies: bool) -> dict[str, Any]:
     if varies:
         entry["python_version"], entry["install"] = installing(tests)
     return entry
+
+
+def _longest(test: Test) -> float:
+    """How many seconds it may take, repeated where a metric of its is suspicious."""
+    return test.timeout * (RUNS if any(gate.by_history for gate in test.metrics) else 1)
