@@ -171,8 +171,11 @@ LATER = (
     "At last 39 endings of the code's that are full of the machine's words (`like_machine_…`: a test's own server",
     "that answers 429, parsers of Xid errors, ValueErrors that quote a port): 35 right, and 3 called the",
     "machine's. A mistake by its type is one where its traceback is cut off, too, since.",
+    "With all that mended, 44 of what training itself prints, from memory again (`blind8_…`): 42 right; machine's",
+    "fault found 22 of 23 (recall 0.957), said 22 times (precision 1.000), no code called the machine's.",
     "The sets are among the cases since, what they showed is mended: the table above is no promise about endings",
-    "that nobody here has seen, the last set is the nearest to one. Whoever wrote the rules labelled the sets too.",
+    "that nobody here has seen; the sets as they were first measured are the nearest to one. Whoever wrote the",
+    "rules labelled the sets, too.",
 )
 
 
