@@ -7,6 +7,7 @@ import os
 import queue
 import re
 import subprocess
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from trainci.executors.slurm.commands import Seen, SlurmAway, SlurmRefused
 from trainci.executors.slurm.script import Asked, batch_script
 from trainci.executors.slurm.states import ending, waits_for
 from trainci.lease.protocol import Started, dump
-from trainci.model.events import Waiting
+from trainci.model.events import Ended, Waiting
 from trainci.model.project import Slurm
 from trainci.model.run import Cause, Ending
 from trainci.model.tests import Test
@@ -208,7 +209,9 @@ def test_a_job_that_has_ended_and_that_slurm_takes_for_running_is_cancelled_at_t
     program(tmp_path, "sbatch", f"cat >{tmp_path}/script; echo 12")
     states = f"if test -e {tmp_path}/seen; then state=RUNNING; else state=COMPLETED; touch {tmp_path}/seen; fi"
     once = (
-        "sed -n \"s/#SBATCH --comment=/12|$state|now|then|None||/p\" script; echo '13|RUNNING|now|then|None||other'"
+        'sed -n "s/#SBATCH --comment=/12|$state|now|then|None||/p" script; '
+        "echo '13|RUNNING|now|then|None||other'; "
+        f"echo '14|PENDING|now|then|None||trainci:{tmp_path.name}:of-an-earlier-client'"
     )
     program(tmp_path, "squeue", f"cd {tmp_path} && if test -e script; then {states}; {once}; fi")
     program(tmp_path, "scancel", f'echo "$@" >>{tmp_path}/cancelled')
@@ -218,7 +221,7 @@ def test_a_job_that_has_ended_and_that_slurm_takes_for_running_is_cancelled_at_t
     executor.start(Job(Test("a", command=("true",)), 1, tmp_path / "a.log"), told.put, Nobody())
     told.get(timeout=60)
     executor.close()
-    assert (tmp_path / "cancelled").read_text() == "--quiet 12\n"
+    assert (tmp_path / "cancelled").read_text() == "--quiet 12 14\n"
 
 
 @pytest.mark.parametrize(
@@ -323,6 +326,51 @@ def test_the_script_of_a_packed_test_is_that_of_the_allocation_which_it_shares(t
     assert a == b and "--job-name=trainci-pack-short\n" in a and "--gres=gpu:3\n" in a and "--nodes=1\n" in a
     assert "--job-name=trainci-c\n" in c and "--nodes=2\n" in c
     assert "--job-name=trainci-d\n" in d and "--gres=gpu:4\n" in d
+
+
+def test_that_slurm_began_a_job_twice_is_seen_by_the_next_client_too(tmp_path):
+    job = Job(Test("a"), 1, tmp_path / "a.log")
+    first, second = Attempt(job, Nobody()), Attempt(job, Nobody())
+    with open_log(job.log) as log:
+        first.prepare([], tmp_path, log)
+        first.was_begun("10:00")
+        assert second.recall(log)
+    second.was_begun("10:09")
+    assert second.forgotten
+
+
+def test_packed_tests_share_one_job_which_is_given_back_as_soon_as_the_run_is_over(tmp_path, monkeypatch):
+    """Around real leases and a real agent: a Slurm that begins a job at once."""
+    program(
+        tmp_path,
+        "sbatch",
+        f"cd {tmp_path} && cat >script; (bash script; touch over) >&- 2>&- & echo 12 | tee -a jobs",
+    )
+    state = (
+        f"cd {tmp_path}; test -e script || exit 0; if test -e over; then state=COMPLETED; else state=RUNNING; fi"
+    )
+    program(tmp_path, "squeue", f'{state}; sed -n "s/#SBATCH --comment=/12|$state|now|then|None||/p" script')
+    program(tmp_path, "scancel", f"touch {tmp_path}/cancelled")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("TRAINCI_LOCK_DIR", str(tmp_path / "locks"))
+    tests = [replace(packed(name, 2), command=("sh", "-c", f"echo {name} $TRAINCI_DEVICES")) for name in "ab"]
+    executor = slurm_executor(Wanted(tmp_path, "cpu:4", tests=tests))
+    told = queue.SimpleQueue()
+    for test in tests:
+        executor.start(Job(test, 1, tmp_path / f"{test.id}.log"), told.put, Nobody())
+    ended = []
+    while len(ended) < 2:
+        event = told.get(timeout=60)
+        ended += [event] if isinstance(event, Ended) else []
+    began = time.monotonic()
+    executor.close()
+    assert time.monotonic() - began < 15, "nobody waits until it is idle"
+    assert all(event.ending.passed for event in ended)
+    said = [(tmp_path / f"{name}.log").read_text().split() for name in "ab"]
+    assert [one[0] for one in said] == ["a", "b"]
+    assert {device for one in said for device in one[1].split(",")} == {"cpu-0", "cpu-1", "cpu-2", "cpu-3"}
+    assert (tmp_path / "jobs").read_text() == "12\n"
+    assert not (tmp_path / "cancelled").exists()
 
 
 class Nobody:

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import secrets
 import shutil
 import time
@@ -41,7 +42,7 @@ class Attempt:
     def __init__(self, job: Job, show: Show) -> None:
         self.job = job
         self.show = show
-        self.token = f"trainci:{secrets.token_hex(12)}"
+        self.token = f"{token_of_run(job)}{secrets.token_hex(12)}"
         self.job_id = ""
         self.submitted = ""
         self.within = ""
@@ -69,9 +70,11 @@ class Attempt:
         """
         try:
             known = json.loads((self.directory / _SUBMISSION).read_text())
-            self.token, self.job_id, self.submitted, self.within = (
-                str(known[name]) for name in ("token", "job_id", "submitted", "within")
+            self.token, self.job_id, self.submitted = (
+                str(known[name]) for name in ("token", "job_id", "submitted")
             )
+            # An older trainci did not write these.
+            self.begun, self.within = (str(known.get(name, "")) for name in ("begun", "within"))
             self._log_size = int(known["log_size"])
         except (OSError, ValueError, KeyError, TypeError):
             shutil.rmtree(self.directory, ignore_errors=True)
@@ -101,7 +104,9 @@ class Attempt:
     def was_begun(self, begun: str) -> None:
         """The engine says when it began it (empty: it says that it has not)."""
         self.forgotten = self.forgotten or (self.started if not begun else self.begun not in ("", begun))
-        self.begun = self.begun or begun
+        if begun and not self.begun:
+            self.begun = begun
+            self._remember()
 
     def waits(self, reason: str, start: str, why: str) -> None:
         """The engine says for what it waits; told anew for another ``reason``, or once it knows of a ``start``.
@@ -118,6 +123,7 @@ class Attempt:
             "token": self.token,
             "job_id": self.job_id,
             "submitted": self.submitted,
+            "begun": self.begun,
             "within": self.within,
             "log_size": self._log_size,
         }
@@ -217,6 +223,11 @@ class Attempt:
         if ending.cause is Cause.LOST and not fault:
             ending = Ending(Cause.LOST, detail=f"{ending.detail}{self.account.last_line}")
         self.account.close(ending)
+
+
+def token_of_run(job: Job) -> str:
+    """What the tokens of all jobs of its run begin with; no line of a script can be made of it."""
+    return f"trainci:{re.sub('[^A-Za-z0-9._-]', '-', job.log.parent.name)}:"
 
 
 def directory(job: Job) -> Path:

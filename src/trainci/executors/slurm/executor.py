@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from trainci.errors import UsageError
 from trainci.executors import words
-from trainci.executors.attempt import Attempt, entrypoint, output
+from trainci.executors.attempt import Attempt, entrypoint, output, token_of_run
 from trainci.executors.base import STOPPED, Job, Wanted
 from trainci.executors.engine import nodes_pool
 from trainci.executors.slurm import commands, packs, states
@@ -52,12 +52,12 @@ class SlurmExecutor(SharingExecutor):
         """See Executor."""
         self._give_back()
         super().close()
-        ended = {attempt.token for attempt in self._ended}
-        # A controller that was killed may take for running what it has seen end.
+        runs = tuple({token_of_run(attempt.job) for attempt in self._ended})
+        # A controller that was killed may take for running what it has seen end, also under an earlier client.
         with contextlib.suppress(SlurmAway, SlurmRefused):
-            if ended:
-                left = [seen for seen in commands.listed() if seen.comment in ended and not states.is_over(seen)]
-                self._cancel(left)
+            if runs:
+                left = [seen for seen in commands.listed() if seen.comment.startswith(runs)]
+                self._cancel([seen for seen in left if not states.is_over(seen)])
 
     def submission(self, test: Test) -> str:
         """See Executor."""
