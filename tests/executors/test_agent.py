@@ -66,7 +66,9 @@ def test_each_test_of_an_allocation_has_its_own_output_and_reports_and_begins_on
     for folder in folders * 2:
         give(own, Order(folder.name, 0, 60))
     give(own, Order())
+    assert not agent.has_begun(own)
     assert agent_of(own).wait(timeout=60) == 0
+    assert agent.has_begun(own)
     assert [(folder / node.OUTPUT).read_text() for folder in folders] == ["a\n", "b\n"]
     for folder in folders:
         assert [type(report) for report in reports(folder)] == [protocol.Granted, protocol.Started, protocol.Ended]

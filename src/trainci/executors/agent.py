@@ -53,6 +53,22 @@ def give(directory: Path, order: Order) -> None:
         file.write(f"\n{json.dumps(asdict(order))}\n")
 
 
+def has_begun(directory: Path) -> bool:
+    """Whether a test has begun that was ordered of the agent whose folder this is."""
+    folders = [directory.parent / order.folder for order in _orders(directory)[0] if order.folder]
+    return any((folder / node.STATUS).exists() for folder in folders)
+
+
+def _orders(directory: Path, start: int = 0) -> tuple[list[Order], int]:
+    """Those that begin at byte ``start``, and where the next one will."""
+    # Opened anew: so a network's file system shows what is new in it.
+    with contextlib.suppress(OSError), open_plain(directory / ORDERS) as file:
+        file.seek(start)
+        *lines, rest = file.read().split(b"\n")
+        return [Order(**json.loads(line)) for line in lines if line.endswith(b"}")], file.tell() - len(rest)
+    return [], start
+
+
 def main(directory: str) -> int:
     """Do what is ordered, until there is no more."""
     found = Path(directory).stat()
@@ -85,7 +101,8 @@ class Agent:
 
     def step(self, now: float) -> bool:
         """Do what can be done; False once there is nothing more, or nothing that this allocation has room for."""
-        for order in self._new_orders():
+        orders, self._read = _orders(self._directory, self._read)
+        for order in orders:
             self._obey(order)
         self._collect()
         for order in list(self._waiting):
@@ -95,15 +112,6 @@ class Agent:
         if self._running or not self._busy_at:
             self._busy_at = now
         return bool(self._running) or not (self._closing or self._waiting or now - self._busy_at > _IDLE_S)
-
-    def _new_orders(self) -> list[Order]:
-        # Opened anew: so a network's file system shows what is new in it.
-        with contextlib.suppress(OSError), open_plain(self._directory / ORDERS) as file:
-            file.seek(self._read)
-            *lines, rest = file.read().split(b"\n")
-            self._read = file.tell() - len(rest)
-            return [Order(**json.loads(line)) for line in lines if line.endswith(b"}")]
-        return []
 
     def _obey(self, order: Order) -> None:
         if not order.folder:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import threading
 import time
@@ -35,7 +34,6 @@ class SharingExecutor(EngineExecutor):
         super().__init__(name, wanted, pool, container)
         self._tests = wanted.tests
         self._allocations: dict[str, Attempt] = {}
-        self._joined = collections.Counter[str]()
         self._sharing = threading.Lock()
 
     @abstractmethod
@@ -66,7 +64,6 @@ class SharingExecutor(EngineExecutor):
         try:
             allocation = self._allocation_for(attempt)
             attempt.join(allocation.directory.name)
-            self._joined[attempt.within] += 1
             order = agent.Order(attempt.directory.name, job.num_gpus, job.time_limit + words.GRACE_SECONDS)
             agent.give(allocation.directory, order)
         except OSError as error:
@@ -143,7 +140,7 @@ class SharingExecutor(EngineExecutor):
             del self._allocations[attempt.directory.name]
             members = self._members(attempt)
             waiting = [one for one in members if not one.has_begun and not one.stopped]
-            is_over = self._joined[attempt.directory.name] == len(waiting) or ending.cause is Cause.CANCELLED
+            is_over = not agent.has_begun(attempt.directory) or ending.cause is Cause.CANCELLED
             again = [] if is_over else waiting
             for one in members:
                 if one in again:
