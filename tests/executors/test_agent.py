@@ -145,7 +145,7 @@ def test_tests_of_an_allocation_hold_no_more_devices_and_slots_than_it_has(own):
 
 def test_an_agent_that_nobody_orders_anything_gives_its_allocation_back(own):
     one = Begun(own, devices=8, slots=2)
-    assert [one.step(now) for now in (1.0, 20.0, 32.0)] == [True, True, False]
+    assert [one.step(now) for now in (1.0, 10.0, 12.0)] == [True, True, False]
 
 
 def test_half_a_line_of_an_order_is_read_once_it_is_whole(own):

@@ -26,7 +26,7 @@ from trainci.lease import protocol
 ORDERS = "orders"
 _TICK_S = 0.1
 # So long it waits for another order with nothing to do.
-_IDLE_S = 30.0
+_IDLE_S = 10.0
 
 
 @dataclass(frozen=True)
