@@ -353,22 +353,29 @@ def test_packed_tests_share_one_job_which_is_given_back_as_soon_as_the_run_is_ov
     program(tmp_path, "scancel", f"touch {tmp_path}/cancelled")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("TRAINCI_LOCK_DIR", str(tmp_path / "locks"))
-    tests = [replace(packed(name, 2), command=("sh", "-c", f"echo {name} $TRAINCI_DEVICES")) for name in "ab"]
+    tests = [replace(packed(name, 1), command=("sh", "-c", f"echo {name} $TRAINCI_DEVICES")) for name in "abcd"]
     executor = slurm_executor(Wanted(tmp_path, "cpu:4", tests=tests))
     told = queue.SimpleQueue()
-    for test in tests:
-        executor.start(Job(test, 1, tmp_path / f"{test.id}.log"), told.put, Nobody())
+    later, share = [Job(test, 1, tmp_path / f"{test.id}.log") for test in tests], executor._share
+
+    def share_and_meanwhile_start_another():
+        share()
+        if later:
+            executor.start(later.pop(), told.put, Nobody())
+
+    monkeypatch.setattr(executor, "_share", share_and_meanwhile_start_another)
+    executor.start(later.pop(), told.put, Nobody())
     ended = []
-    while len(ended) < 2:
+    while len(ended) < 4:
         event = told.get(timeout=60)
         ended += [event] if isinstance(event, Ended) else []
     began = time.monotonic()
     executor.close()
     assert time.monotonic() - began < 9, "nobody waits until it is idle"
-    assert all(event.ending.passed for event in ended)
-    said = [(tmp_path / f"{name}.log").read_text().split() for name in "ab"]
-    assert [one[0] for one in said] == ["a", "b"]
-    assert {device for one in said for device in one[1].split(",")} == {"cpu-0", "cpu-1", "cpu-2", "cpu-3"}
+    assert [event.ending.passed for event in ended] == [True] * 4, ended
+    said = [(tmp_path / f"{name}.log").read_text().split() for name in "abcd"]
+    assert [one[0] for one in said] == ["a", "b", "c", "d"]
+    assert {one[1] for one in said} <= {"cpu-0", "cpu-1", "cpu-2", "cpu-3"}
     assert (tmp_path / "jobs").read_text() == "12\n"
     assert not (tmp_path / "cancelled").exists()
 

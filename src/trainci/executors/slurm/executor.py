@@ -87,7 +87,7 @@ class SlurmExecutor(SharingExecutor):
         while not self._closing or self._under_way():
             self._share()
             attempts = self._under_way()
-            waiting = [one for one in attempts if not one.job_id and not one.within]
+            waiting = [one for one in attempts if not one.job_id and self._has_own_job(one)]
             submitted = sum(bool(one.job_id) for one in attempts)
             if waiting and (waiting[0].stopped or submitted < self._settings.in_flight):
                 self._submit(waiting[0])

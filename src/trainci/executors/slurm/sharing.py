@@ -46,17 +46,21 @@ class SharingExecutor(EngineExecutor):
     def _is_allocation(self, attempt: Attempt) -> bool:
         return self._allocations.get(attempt.directory.name) is attempt
 
+    def _has_own_job(self, attempt: Attempt) -> bool:
+        """Whether it is to be submitted; one that is stopped before it shares an allocation is treated so, too."""
+        shares = packs.is_packed(attempt.job.test) and not self._is_allocation(attempt)
+        return not shares or (attempt.stopped and not attempt.within)
+
     def _members(self, allocation: Attempt) -> list[Attempt]:
         return [attempt for attempt in self._under_way() if attempt.within == allocation.directory.name]
 
     def _share(self) -> None:
         """Order tests that share an allocation to begin in the one that they were in, else in one that lives."""
         for attempt in self._under_way():
-            if not packs.is_packed(attempt.job.test) or self._is_allocation(attempt):
+            if self._has_own_job(attempt):
                 continue
             with self._sharing:
-                is_in = attempt.within in self._allocations or (attempt.stopped and not attempt.within)
-                if not is_in and attempt in self._under_way():
+                if attempt.within not in self._allocations and attempt in self._under_way():
                     self._take_in(attempt)
 
     def _take_in(self, attempt: Attempt) -> None:
