@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,6 +70,7 @@ def test_what_only_happens_to_be_called_so_is_none_of_ours(text):
         ('METRICS = {"loss": {"value": 1, "relative": 1, "absolute": 1}}', "one of absolute and relative"),
         ('METRICS = {"loss": {"value": 1, "absolute": -1}}', "absolute is not negative"),
         ('METRICS = {"loss": {"value": 1e999}}', "value is a finite number"),
+        ('METRICS = {"loss": {"value": 1e308, "relative": 9}}', "how far it may be away are finite numbers"),
         ('METRICS = {"loss": {"value": True}}', "value is a number"),
         ('METRICS = {"loss": {"min": 2, "max": 1}}', "loss lets no value pass: 2 is more than 1"),
         ('METRICS = {"loss": {"min": 2, "step": 1.5}}', "the step of loss is a whole number"),
@@ -100,6 +103,7 @@ def test_whatever_is_said_is_a_gate_or_a_sentence(metric, said):
         assert str(error)
         return
     assert gate.metric == metric and (gate.low is None or gate.high is None or gate.low <= gate.high)
+    assert all(bound is None or math.isfinite(bound) for bound in (gate.low, gate.high))
 
 
 def test_a_test_of_several_steps_has_the_metrics_of_each(repository):

@@ -149,43 +149,53 @@ def gate_of(metric: object, said: object) -> Gate:
     """
     if not isinstance(metric, str) or not metric or not metric.isprintable():
         raise ValueError("the name of a metric is a text that can be shown on one line")
-    if said == HISTORY:
-        return Gate(metric)
-    if _is_number(said):
-        return Gate(metric, low=_number("value", said), high=_number("value", said))
-    if not isinstance(said, Mapping):
+    table = {"gate": said} if said == HISTORY else {"value": said} if _is_number(said) else said
+    if not isinstance(table, Mapping):
         raise ValueError(f'{metric} is "{HISTORY}", a number, or a table of {", ".join(KEYS)}')
-    unknown = [str(key) for key in said if key not in KEYS]
+    unknown = [str(key) for key in table if key not in KEYS]
     if unknown:
         raise ValueError(f"{metric} has the unknown key {unknown[0]!a}; known are {', '.join(KEYS)}")
-    step = said.get("step")
+    step = table.get("step")
     if step is not None and (type(step) is not int or abs(step) >= 1 << 63):
         raise ValueError(f"the step of {metric} is a whole number")
-    if ("gate" in said) + ("value" in said) + ("min" in said or "max" in said) != 1:
+    if ("gate" in table) + ("value" in table) + ("min" in table or "max" in table) != 1:
         raise ValueError(f'{metric} says one of gate = "{HISTORY}", value, and min or max')
-    if "gate" in said:
-        if said["gate"] != HISTORY:
-            raise ValueError(f'the gate of {metric} is "{HISTORY}"; other gates are value, min and max')
-        if said.get("scale", LOG) != LOG:
-            raise ValueError(f'the scale of {metric} is "{LOG}", or left out')
-        low = high = None
-    elif "value" in said:
-        value = _number("value", said["value"])
-        absolute, relative = (_number(key, said.get(key, 0)) for key in ("absolute", "relative"))
-        away = absolute + relative * abs(value)
-        low, high = value - away, value + away
-    else:
-        low, high = (_number(key, said[key]) if key in said else None for key in ("min", "max"))
-    away_of = {"absolute", "relative"} & said.keys()
-    if away_of and "value" not in said:
-        raise ValueError(f"{metric} has {' and '.join(sorted(away_of))} of no value")
-    if "scale" in said and "gate" not in said:
-        raise ValueError(f"{metric} has a scale and is not gated by its history")
-    if len(away_of) > 1:
-        raise ValueError(f"{metric} says one of absolute and relative")
+    _check_company(metric, table)
+    low, high = _bounds(table)
     if low is not None and high is not None and low > high:
         raise ValueError(f"{metric} lets no value pass: {low:g} is more than {high:g}")
-    return Gate(metric, step, low, high, "scale" in said)
+    return Gate(metric, step, low, high, "scale" in table)
+
+
+def _check_company(metric: str, table: Mapping[str, object]) -> None:
+    """Keys that mean something only beside another one.
+
+    :raises ValueError: that one is missing, or they exclude each other.
+    """
+    if table.get("gate", HISTORY) != HISTORY:
+        raise ValueError(f'the gate of {metric} is "{HISTORY}"; other gates are value, min and max')
+    if "scale" in table and "gate" not in table:
+        raise ValueError(f"{metric} has a scale and is not gated by its history")
+    if table.get("scale", LOG) != LOG:
+        raise ValueError(f'the scale of {metric} is "{LOG}", or left out')
+    away = [key for key in ("absolute", "relative") if key in table]
+    if away and "value" not in table:
+        raise ValueError(f"{metric} has {' and '.join(away)} of no value")
+    if len(away) > 1:
+        raise ValueError(f"{metric} says one of absolute and relative")
+
+
+def _bounds(table: Mapping[str, object]) -> tuple[float | None, float | None]:
+    """The least and the most that a table lets pass, None for no bound."""
+    if "value" not in table:
+        low, high = (_number(key, table[key]) if key in table else None for key in ("min", "max"))
+        return low, high
+    value = _number("value", table["value"])
+    absolute, relative = (_number(key, table.get(key, 0)) for key in ("absolute", "relative"))
+    away = absolute + relative * abs(value)
+    if not math.isfinite(abs(value) + away):
+        raise ValueError("value and how far it may be away are finite numbers")
+    return value - away, value + away
 
 
 def _is_number(said: object) -> bool:
