@@ -16,7 +16,7 @@ from trainci.lease.store.mutex import MUTEX_PATIENCE_S, Mutex
 from trainci.lease.store.records import Request
 from trainci.model.device import Device
 
-# Each owner is in for a part of the patience; all of them together for far longer.
+# Each owner is in for a part of the patience; those before the last for longer than all of it.
 OWNER = """
 import os, sys, time
 from trainci.lease.store.directory import open_directory
@@ -37,7 +37,7 @@ def test_waiting_behind_many_owners_takes_the_mutex_from_none_of_them(tmp_path):
     command = [sys.executable, "-c", OWNER, locks, witness]
     crowd = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(6)
+        for _ in range(4)
     ]
     for process in crowd:
         process.stdout.readline()
@@ -46,7 +46,7 @@ def test_waiting_behind_many_owners_takes_the_mutex_from_none_of_them(tmp_path):
     errors = [process.stderr.read() for process in crowd]
     for process in crowd:
         process.wait(60)
-    assert [process.returncode for process in crowd] == [0] * 6, errors
+    assert [process.returncode for process in crowd] == [0] * 4, errors
 
 
 def test_an_owner_that_does_not_let_go_still_loses_the_mutex(tmp_path):

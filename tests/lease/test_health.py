@@ -23,7 +23,7 @@ LEASE_WITH_PROBE = """
 import contextlib, pathlib, sys
 from trainci.errors import MachineError
 from trainci.lease import command
-from trainci.lease.store import health
+from trainci.lease.store import health, outside
 from trainci.lease.store.health import Probe
 folder = pathlib.Path(sys.argv[1])
 def read(name, default):
@@ -48,6 +48,7 @@ def users(uuid):
     return tuple(map(int, read(uuid + ".users", "").split()))
 command.nvml_probe = lambda: Probe(session, used, faults, listen, users)
 health._OWN_MEMORY_RETURNS_S = 0.2
+outside.LOOK_AGAIN_S = 1.0
 health.unfit.__defaults__ = (float(sys.argv[2]),)
 sys.exit(command.main(sys.argv[3:]))
 """

@@ -91,7 +91,7 @@ def test_an_answer_is_read_up_to_a_bound(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_looks_do_not_break_off_what_a_sleeping_process_does_in_c(tmp_path: Path) -> None:
-    code = "import ctypes; print('ready', flush=True); print(ctypes.CDLL(None).sleep(3), flush=True)"
+    code = "import ctypes; print('ready', flush=True); print(ctypes.CDLL(None).sleep(2), flush=True)"
     environment = {**os.environ, **probe.variables(tmp_path, "")}
     with subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE) as started:
         assert started.stdout and started.stdout.readline()
