@@ -116,6 +116,9 @@ _TOKEN = re.compile(
     r"\\(.)|\[\^?\]?(?:\\.|[^\]])*\]|\((?:\?(?:[a-zA-Z]*:|[a-zA-Z]+\)|<?[=!]|P<\w+>))?|([?*+]|\{\d*,?\d*\})\??|(.)",
     re.S,
 )
+_MEMBER = re.compile("([A-Za-z0-9])(?:-([A-Za-z0-9]))?")
+_SET = re.compile(rf"\[(?:{_MEMBER.pattern})+\]")
+_MOST_TEXTS = 12
 _OPTIONAL = ("?", "*", "{0", "{,")
 
 
@@ -139,8 +142,8 @@ def _opens(token: re.Match[str]) -> int:
 
 
 def _needed_of_branch(tokens: Sequence[re.Match[str]]) -> tuple[str, ...]:
-    """The longest text outside every group, or else the words of a group; none of it optional."""
-    literals, groups, depth, start = [""], [], 0, 0
+    """The longest text outside every group, or else the words of a group, or texts with a set; none optional."""
+    literals, groups, depth, start = [[""]], [], 0, 0
     for place, token in enumerate(tokens):
         depth += (opened := _opens(token))
         optional = place + 1 < len(tokens) and tokens[place + 1][0].startswith(_OPTIONAL)
@@ -149,15 +152,22 @@ def _needed_of_branch(tokens: Sequence[re.Match[str]]) -> tuple[str, ...]:
         elif opened == -1 and not depth and not optional and not tokens[start][0].startswith(("(?=", "(?!", "(?<")):
             inside = "".join(token[0] for token in tokens[start + 1 : place])
             groups.append(needed_words(inside))
-        if depth or opened or optional or not (literal := _literal(token)):
-            literals.append("")
+        ends = [] if depth or opened or optional else _texts_of(token)
+        if 0 < len(ends) * len(literals[-1]) <= _MOST_TEXTS:
+            literals[-1] = [text + end for text in literals[-1] for end in ends]
         else:
-            literals[-1] += literal
-    longest = max(literals, key=len).lower()
-    return (longest,) if len(longest) > 2 else next((words for words in groups if words), ())
+            literals.append([""])
+    by_length = sorted(literals, key=lambda texts: len(texts[0]), reverse=True)
+    longest = [tuple(text.lower() for text in texts if len(text) > 2) for texts in by_length]
+    plain = (words for words in longest if len(words) == 1)
+    return next((words for words in (*plain, *groups, *longest) if words), ())
 
 
-def _literal(token: re.Match[str]) -> str:
+def _texts_of(token: re.Match[str]) -> list[str]:
+    """What ``token`` fits, if that is one of a few characters."""
+    if _SET.fullmatch(token[0]):
+        bounds = [(ord(member[1]), ord(member[2] or member[1])) for member in _MEMBER.finditer(token[0])]
+        return [chr(code) for first, last in bounds for code in range(first, last + 1)]
     if token[1] is not None:
-        return "" if token[1] in _CLASSES else token[1]
-    return "" if token[3] is None or token[3] in ".^$)|" else token[3]
+        return [] if token[1] in _CLASSES else [token[1]]
+    return [] if token[3] is None or token[3] in ".^$)|" else [token[3]]
