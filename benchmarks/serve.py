@@ -15,14 +15,17 @@ from benchmarks.measure import record
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 import served
+from browser.runs import made
 
 from trainci.history import open_store
+from trainci.history.event_log import EventLog
 from trainci.model.run import Cause, Outcome
-from trainci.paths import StatePaths
+from trainci.paths import RunPaths, StatePaths
 
 _RUNS, _TESTS = 1000, 100
 _ASKED = 60
 _NEWEST = "20260101-000000-newest"
+_GOING, _GOING_TESTS = "20260102-000000-going", 2000
 _LOG_BYTES = 100 << 20
 
 
@@ -37,7 +40,7 @@ def main() -> None:
         with (state.runs / _NEWEST / "00000.log").open("ab") as log:
             for _ in range(_LOG_BYTES // 100):
                 log.write(b"\x1b[32mstep 1\x1b[0m loss 0.1234 " + b"x" * 70 + b"\n")
-        with served.running(state.root) as server:
+        with closing(_begun(state)), served.running(state.root) as server:
             for name, path in _pages(tests[7]).items():
                 seconds, size = _timed(server, path)
                 first = seconds.pop(0)
@@ -70,13 +73,26 @@ def _pages(test: str) -> dict[str, str]:
         "runs": "/runs",
         "one run, with its files": f"/run?id={_NEWEST}",
         "one run, from the history": "/run?id=run-00500",
+        f"one run that goes on, {_GOING_TESTS:,} tests": f"/run?id={_GOING}",
         "one test": f"/test?id={test}",
         "slowest and flakiest": "/tests",
         "suites by commits": "/grid",
         "tests by commits": "/grid?suite=in+no+suite",
+        "health": "/health",
         "the end of a log": log,
         "the middle of a log": f"{log}&from={_LOG_BYTES // 2}",
     }
+
+
+def _begun(state: StatePaths) -> EventLog:
+    """A run whose runner lives: this process, until the log of its events is closed."""
+    log = EventLog(RunPaths(state, _GOING), print)
+    told = made(RunPaths(state, _GOING).directory, _GOING_TESTS, 8)
+    for event in told[: len(told) * 9 // 10]:
+        log(event)
+    with closing(open_store(state)) as store:
+        store.begin_run(_GOING, "c0ffee", "8 GPUs", told[0].at)
+    return log
 
 
 def _timed(server: served.Server, path: str) -> tuple[list[float], int]:

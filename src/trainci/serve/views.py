@@ -38,7 +38,7 @@ _LOOKED_BACK = 30
 _MOST_ROWS = 200
 _MOST_LISTED = 25
 _MOST_ENTRIES = 100
-_MOST_CHARTS = 12
+_MOST_CHARTS = 6
 _SOUND = ("free", "held")
 _MOST_GOING_ON = 20
 # Of a run that goes on so many tests are listed: the red ones, then the slowest.
