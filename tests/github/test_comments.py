@@ -197,6 +197,9 @@ tests = ["tests/test_c.py"]
 [suites.new]
 label = "run-ci-new"
 tests = ["tests/test_d.py"]
+[suites.asked]
+label = "run-ci-asked"
+tests = ["tests/test_d.py"]
 [suites.other]
 label = "run-ci-other"
 tests = ["tests/test_d.py"]
@@ -235,7 +238,7 @@ def test_the_comment_tells_what_is_new_on_the_branch_it_is_for_and_what_the_next
     """By GitHub's word of the pull request: its branch, that branch's commits, the labels that it has."""
     github.commits = [*(f"{number:040x}" for number in range(150)), with_a_past(repository)]
     head = {"label": "stranger:fix#1&x", "sha": "abc", "repo": {"full_name": "stranger/train"}}
-    labels = [{"name": "Run-CI-short"}]
+    labels = [{"name": "run-ci-short"}, {"name": "Run-CI-Asked"}]
     github.pulls = [{"number": 7, "head": head, "base": {"ref": "release/1"}, "labels": labels}]
     environment = {
         **github.environment,
@@ -249,7 +252,7 @@ def test_the_comment_tells_what_is_new_on_the_branch_it_is_for_and_what_the_next
     assert body.index("new&#58; not red on release/1") < body.index("red on release/1, too")
     assert re.search(r"<code>run-ci-long</code> \| 1 \| 0\.02 \| \d+\.\d s \|", body), body
     assert "| <code>run-ci-new</code> | 1 | not known | none of its 1 test has a past |" in body
-    assert "run-ci-other" not in body and "run-ci-short</code>" not in body
+    assert not any(f"{label}</code>" in body for label in ("run-ci-other", "run-ci-short", "run-ci-asked"))
 
 
 def test_a_summary_takes_the_branch_from_the_event_of_its_job_and_its_commits_from_git(

@@ -6,7 +6,7 @@ import math
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from trainci.model.gates import Band, Judgement, Standing, Trusted
@@ -60,6 +60,7 @@ def test_what_cannot_be_drawn_is_not(values: tuple[float, ...]) -> None:
     assert of_judgement(Judgement("loss", Standing.WITHIN, "", values)).drawing == ""
 
 
+@example([1.0, 2.0], (0.0, 1.0), "<b>\"&'\u202e")
 @given(
     st.lists(st.floats(), max_size=5),
     st.tuples(st.floats(allow_nan=False, allow_infinity=False), st.floats(allow_nan=False, allow_infinity=False)),
@@ -71,5 +72,6 @@ def test_whatever_the_values_and_the_name_the_drawing_is_whole_and_within_its_fr
     band = Band(min(edges), max(edges))
     drawing = of_judgement(Judgement(name, Standing.WITHIN, "", tuple(values), band=band, wide=band)).drawing
     if drawing:
+        assert "\u202e" not in drawing
         assert all(0 <= top <= bottom <= 120 for _, top, bottom in shapes(drawing))
         assert drawing.count("<circle") == sum(map(math.isfinite, values))
