@@ -156,9 +156,12 @@ class Fleet:
 
     def _kill_client(self) -> bool:
         assert self.client is not None
+        (run,) = (self.root / ".trainci/runs").iterdir()
+        if any(isinstance(event, events.RunEnded) for event in read_events(run / "events.jsonl")):
+            # It only tidies up: nobody goes on with what has ended.
+            return False
         self.client.kill()
         self.client.wait()
-        (run,) = (self.root / ".trainci/runs").iterdir()
         self.start("--attach", run.name)
         return True
 

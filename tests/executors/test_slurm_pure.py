@@ -101,6 +101,23 @@ def test_a_job_whose_beginning_slurm_forgot_was_ended_by_nobody(state, reported)
     assert found == Ending(Cause.LOST, detail=f"Slurm forgot that it had begun job 7, and ended it as {state}")
 
 
+@pytest.mark.parametrize("reported", [None, SIGTERM])
+@pytest.mark.parametrize(("ended", "cause"), [("18:00:01", Cause.LOST), ("18:00:09", Cause.CANCELLED)])
+def test_a_job_that_its_node_did_not_launch_was_cancelled_by_nobody(reported, ended, cause):
+    """The node has a job of that number, and has this one cancelled in the name of root as it begins."""
+    at = "2026-11-26T18:00:00"
+    seen = Seen("7", "CANCELLED", "now", nodes="n1", ended_by="0", begun=at, ended=f"2026-11-26T{ended}")
+    assert ending(seen, reported).cause is cause
+
+
+@pytest.mark.parametrize(
+    ("begun", "nodes"), [("Unknown", "n1"), ("", ""), ("18:00", ""), ("18:00", "None assigned")]
+)
+def test_a_job_that_is_cancelled_before_it_is_begun_was_cancelled(begun, nodes):
+    begun, ended = begun.replace("18:00", "2026-11-26T18:00:00"), "2026-11-26T18:00:00"
+    assert ending(Seen("7", "CANCELLED", "now", "", nodes, begun=begun, ended=ended), None).cause is Cause.CANCELLED
+
+
 def test_what_is_known_of_a_job_whose_beginning_slurm_forgot_is_told():
     assert ending(Seen("7", "PREEMPTED", "now"), SIGTERM, forgotten=True).cause is Cause.PREEMPTED
     assert ending(Seen("7", "FAILED", "now"), EXIT_1, ordered=False, forgotten=True) == EXIT_1
@@ -183,17 +200,19 @@ def test_no_variable_of_the_user_changes_what_a_command_of_slurms_does(tmp_path,
 
 
 def test_lines_that_are_no_answer_are_left_out(tmp_path, monkeypatch):
-    program(tmp_path, "squeue", "echo; echo '12|RUNNING|now|then|None|n1|a|b'; echo 'x|RUNNING||||'; echo '1|2'")
+    program(
+        tmp_path, "squeue", "echo; echo '12|RUNNING|now|then|later|None|n1|a|b'; echo 'x|RUNNING||||'; echo '1|2'"
+    )
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    assert commands.listed() == [Seen("12", "RUNNING", "now", "None", "n1", "a|b", begun="then")]
+    assert commands.listed() == [Seen("12", "RUNNING", "now", "None", "n1", "a|b", begun="then", ended="later")]
 
 
 def test_a_job_that_only_the_database_takes_for_alive_is_lost(tmp_path, monkeypatch):
     """A controller that was killed has forgotten it; sacct says PENDING for ever."""
     program(tmp_path, "sbatch", f"cat >{tmp_path}/script; echo 12")
-    once = "sed -n 's/#SBATCH --comment=/12|PENDING|now|N\\/A|None||/p' script && rm script"
+    once = "sed -n 's/#SBATCH --comment=/12|PENDING|now|N\\/A|N\\/A|None||/p' script && rm script"
     program(tmp_path, "squeue", f"cd {tmp_path} && if test -e script; then {once}; fi")
-    program(tmp_path, "sacct", "echo '12|PENDING|now|Unknown|None|None assigned|'")
+    program(tmp_path, "sacct", "echo '12|PENDING|now|Unknown|Unknown|None|None assigned|'")
     monkeypatch.setattr("trainci.executors.slurm.executor._LATER_S", 0.2)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     executor = slurm_executor(Wanted(tmp_path, "cpu:4"))
@@ -209,9 +228,9 @@ def test_a_job_that_has_ended_and_that_slurm_takes_for_running_is_cancelled_at_t
     program(tmp_path, "sbatch", f"cat >{tmp_path}/script; echo 12")
     states = f"if test -e {tmp_path}/seen; then state=RUNNING; else state=COMPLETED; touch {tmp_path}/seen; fi"
     once = (
-        'sed -n "s/#SBATCH --comment=/12|$state|now|then|None||/p" script; '
-        "echo '13|RUNNING|now|then|None||other'; "
-        f"echo '14|PENDING|now|then|None||trainci:{tmp_path.name}:of-an-earlier-client'"
+        'sed -n "s/#SBATCH --comment=/12|$state|now|then|later|None||/p" script; '
+        "echo '13|RUNNING|now|then|later|None||other'; "
+        f"echo '14|PENDING|now|then|later|None||trainci:{tmp_path.name}:of-an-earlier-client'"
     )
     program(tmp_path, "squeue", f"cd {tmp_path} && if test -e script; then {states}; {once}; fi")
     program(tmp_path, "scancel", f'echo "$@" >>{tmp_path}/cancelled')
@@ -349,7 +368,7 @@ def test_packed_tests_share_one_job_which_is_given_back_as_soon_as_the_run_is_ov
     state = (
         f"cd {tmp_path}; test -e script || exit 0; if test -e over; then state=COMPLETED; else state=RUNNING; fi"
     )
-    program(tmp_path, "squeue", f'{state}; sed -n "s/#SBATCH --comment=/12|$state|now|then|None||/p" script')
+    program(tmp_path, "squeue", f'{state}; sed -n "s/#SBATCH --comment=/12|$state|now|then|later|None||/p" script')
     program(tmp_path, "scancel", f"touch {tmp_path}/cancelled")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("TRAINCI_LOCK_DIR", str(tmp_path / "locks"))

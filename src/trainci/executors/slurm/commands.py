@@ -17,8 +17,8 @@ _AWAY = re.compile(
 )
 # What these commands need; SBATCH_… and SQUEUE_… of the user's would change what they do and how they say it.
 _INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "SLURM_CONF", "LD_LIBRARY_PATH")
-_LISTED = "%i|%T|%V|%S|%r|%N|%k"
-_ACCOUNTED = "JobIDRaw,State,Submit,Start,Reason,NodeList,Comment"
+_LISTED = "%i|%T|%V|%S|%e|%r|%N|%k"
+_ACCOUNTED = "JobIDRaw,State,Submit,Start,End,Reason,NodeList,Comment"
 
 
 class SlurmAway(MachineError):
@@ -36,7 +36,7 @@ class Seen:
     ``state`` is one of its words (squeue(1), JOB STATE CODES) in capitals, ``ended_by`` a user id where somebody
     cancelled it and Slurm says who. ``submitted`` and ``begun`` are times in Slurm's own writing: of two jobs with
     one id, and of a job that was queued again, the first differs; the second is a guess before the job has begun.
-    ``comment`` may be empty where only the database knows the job.
+    ``ended`` is such a time, too, of a job that is over. ``comment`` may be empty where only the database knows it.
     """
 
     job_id: str
@@ -47,6 +47,7 @@ class Seen:
     comment: str = ""
     ended_by: str = ""
     begun: str = ""
+    ended: str = ""
 
 
 def submit(script: bytes) -> str:
@@ -98,13 +99,13 @@ def cancel(job_ids: Iterable[str]) -> None:
 
 def _read(lines: Iterable[str]) -> Iterable[Seen]:
     for line in lines:
-        fields = line.split("|", 6)
-        if len(fields) != 7 or not fields[0].isdecimal():
+        fields = line.split("|", 7)
+        if len(fields) != 8 or not fields[0].isdecimal():
             continue
-        job_id, said, submitted, begun, reason, nodes, comment = fields
+        job_id, said, submitted, begun, ended, reason, nodes, comment = fields
         # sacct: "CANCELLED by 0".
         state, _, by = said.partition(" by ")
-        yield Seen(job_id, state.strip().rstrip("+"), submitted, reason, nodes, comment, by.strip(), begun)
+        yield Seen(job_id, state.strip().rstrip("+"), submitted, reason, nodes, comment, by.strip(), begun, ended)
 
 
 def _run(command: list[str], given: bytes = b"") -> str:

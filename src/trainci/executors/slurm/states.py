@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 from trainci.executors.base import ending_of_stopped
 from trainci.executors.slurm.commands import Seen
@@ -87,8 +88,13 @@ def ending(
     """
     if stopped and seen.state == "CANCELLED":
         return ending_of_stopped(reported)
-    if forgotten and seen.state in _AGAIN and (reported is None or ordered or reported.cause is Cause.SIGNALLED):
-        detail = f"Slurm forgot that it had begun job {seen.job_id}, and ended it as {seen.state}"
+    if (
+        (forgotten or _was_not_launched(seen))
+        and seen.state in _AGAIN
+        and (reported is None or ordered or reported.cause is Cause.SIGNALLED)
+    ):
+        what = "forgot that it had begun" if forgotten else "began and did not launch"
+        detail = f"Slurm {what} job {seen.job_id}, and ended it as {seen.state}"
         return Ending(Cause.LOST, detail=detail)
     if seen.state in _CAUSES and not (reported and _stands(seen, reported, ordered)):
         cause, what = _CAUSES[seen.state]
@@ -97,6 +103,20 @@ def ending(
         told = Ending(cause) if reported is None else replace(reported, cause=cause)
         return replace(told, detail=f"job {seen.job_id} of Slurm{nodes} {what}{by}")
     return reported or Ending(Cause.LOST, detail=f"job {seen.job_id} of Slurm ended as {seen.state} and no report")
+
+
+def _was_not_launched(seen: Seen) -> bool:
+    """Whether it was cancelled in the moment in which it was begun.
+
+    No person does that. Its node does, in the name of root, which has a job of that number: the first copy of this
+    one, or one that a controller which was killed has forgotten with the number that it then used again.
+    """
+    try:
+        took = datetime.fromisoformat(seen.ended) - datetime.fromisoformat(seen.begun)
+    except ValueError:
+        return False
+    # One that waited has no nodes.
+    return seen.state == "CANCELLED" and seen.nodes not in ("", "None assigned") and took <= timedelta(seconds=1)
 
 
 def _stands(seen: Seen, reported: Ending, ordered: bool) -> bool:
