@@ -12,10 +12,16 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from hypothesis import settings
 
 # Generous: a test waits for a condition, and only a broken program waits this long.
 PATIENCE_S = 60.0
 _LOOK_AGAIN_S = 0.01
+
+
+def examples(count: int) -> int:
+    """``count`` examples of a property, or the part of them that the profile tries: ``few`` tries a fifth."""
+    return count * settings.default.max_examples // 100
 
 
 def wait_until(condition: Callable[[], Any], what: str, patience: float = PATIENCE_S) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import examples
 
 from trainci import config
 from trainci.errors import UsageError
@@ -227,7 +228,7 @@ def _only_usage_errors(repository: Any, text: str | bytes) -> None:
         assert isinstance(project, Project)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(
     text=st.one_of(
         st.binary(max_size=80), st.text(max_size=80), st.text("[]{}\"'\n\\=.,#ab1 \r\0\ufeff", max_size=60)
@@ -286,7 +287,7 @@ def _toml(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, (str, bool)) else repr(value)
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(document=_DOCUMENTS)
 def test_any_values_in_any_place_give_a_project_or_faults_with_places(
     new_repository: Callable[[], Any], document: dict[str, Any]

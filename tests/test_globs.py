@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from support import examples
 
 from trainci.globs import is_glob, literal_directory, matches
 
@@ -35,7 +36,7 @@ _PIECES = st.sampled_from(
 _COMPONENTS = st.one_of(st.just("**"), st.lists(_PIECES, min_size=1, max_size=3).map("".join))
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(
     st.lists(st.lists(_NAMES, min_size=1, max_size=3).map("/".join), min_size=1, max_size=6),
     st.lists(_COMPONENTS, min_size=1, max_size=3),

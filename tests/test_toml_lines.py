@@ -8,6 +8,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import examples
 
 from trainci.toml_lines import toml_lines
 
@@ -123,7 +124,7 @@ def _walk(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[
         yield from _walk(inner, (*path, key))
 
 
-@settings(max_examples=120)
+@settings(max_examples=examples(120))
 @given(_documents())
 def test_every_key_and_element_has_the_line_that_it_is_written_on(source: str) -> None:
     parsed = tomllib.loads(source)
@@ -143,7 +144,7 @@ def test_every_key_and_element_has_the_line_that_it_is_written_on(source: str) -
             assert value.split("\n")[0].split(" ")[0] in line
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(_documents())
 def test_nothing_has_a_line_that_the_document_does_not_hold(source: str) -> None:
     assert set(toml_lines(source)) == {path for path, _ in _walk(tomllib.loads(source))}

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from support import examples
 
 from trainci.adopt import propose
 from trainci.adopt.placed import NotYaml, load_yaml
@@ -27,7 +28,7 @@ else:
 
 _TEMPLATE = ".github/workflows/ci.yml.j2"
 _WORKFLOW = ".github/workflows/ci.yml"
-_MANY = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+_MANY = settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def _proposed(files: dict[str, str]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import examples
 
 from trainci.catalog.files import find_test_files
 from trainci.catalog.styles import declarations
@@ -180,7 +181,7 @@ def test_only_a_main_block_that_is_one_call_of_ours_has_phases(repository: Any, 
     assert _declared(repository, f"NUM_GPUS = 2\n{source}", "").phased is phased
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(
     source=st.one_of(
         st.binary(max_size=60), st.text(max_size=40).map(lambda text: text.encode("utf-8", "replace"))
@@ -206,7 +207,7 @@ _EXPRESSIONS = st.recursive(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(expression=_EXPRESSIONS)
 def test_arithmetic_means_what_python_means_by_it_or_is_a_fault(
     new_repository: Callable[[], Any], expression: str
@@ -220,7 +221,7 @@ def test_arithmetic_means_what_python_means_by_it_or_is_a_fault(
         assert "NUM_GPUS" in says.fault
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(numbers=st.lists(st.integers(1, 1000), min_size=1, max_size=5), sign=st.sampled_from(["+", "*"]))
 def test_sums_and_products_up_to_the_limit_are_read(
     new_repository: Callable[[], Any], numbers: list[int], sign: str

@@ -9,6 +9,7 @@ import pyte
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support import examples
 
 from trainci.output.screen import LONGEST_LINE, Screen
 
@@ -129,7 +130,7 @@ def test_a_terminal_shows_the_same(pieces):
     assert lines == expected
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(
     st.lists(
         st.sampled_from(
@@ -166,7 +167,7 @@ FEW = st.lists(st.sampled_from(HOSTILE), min_size=1, max_size=3).flatmap(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(FEW, st.lists(st.floats(0, 1), max_size=4), st.booleans())
 def test_any_bytes_cut_anywhere_show_what_the_long_way_shows(pieces, cuts, colors):
     """Whole lines of a piece are taken at once where nothing in them is to be obeyed."""

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from junitparser import JUnitXml
+from support import examples
 
 from trainci.model.diagnosis import Blame, Diagnosis, Frame
 from trainci.model.run import Attempt, Cause, Ending, Outcome, Result, Run, Verdict
@@ -33,7 +34,7 @@ def _write(root: Path, *results: Result, devices: str = "8 × H100", replay: dic
     return JUnitXml.fromfile(str(root / "out" / "junit.xml"))
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(name=_HOSTILE, sentence=_HOSTILE, devices=_HOSTILE, replay=_HOSTILE, log=st.binary(max_size=60))
 def test_any_text_is_written_and_read_back(
     new_repository: Callable[[], Any], name: str, sentence: str, devices: str, replay: str, log: bytes
