@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
+import os
 import queue
 import signal
+import sys
 from contextlib import closing
 from pathlib import Path
 from unittest.mock import Mock
@@ -15,6 +19,7 @@ from support import alive, running, wait_until
 
 from trainci.executors.base import Job, Wanted
 from trainci.executors.ray import executor as ray
+from trainci.executors.ray import member
 from trainci.model import events
 from trainci.model.run import Cause
 from trainci.model.tests import Test
@@ -34,6 +39,16 @@ SHOWS = "echo shown " + " ".join(f"${name}" for name in NAMES)
 # It leaves a process behind on each node.
 LEAVES = "setsid sleep 1000 >/dev/null 2>&1 & echo $! > left-$TRAINCI_NODE_RANK"
 WAITS = "echo $$ > pid-$TRAINCI_NODE_RANK; sleep 1000"
+# It fails as soon as a process of either node is gone, which is before Ray knows of the node.
+WATCHES = """
+    import subprocess, time
+    subprocess.Popen(on_each_node(["sh", "-c", "echo $$ > pid-$TRAINCI_NODE_RANK; sleep 1000"]))
+    while not all(os.path.exists(f"pid-{rank}") and open(f"pid-{rank}").read() for rank in (0, 1)):
+        time.sleep(0.05)
+    while all(os.path.exists("/proc/" + open(f"pid-{rank}").read().strip()) for rank in (0, 1)):
+        time.sleep(0.05)
+    os._exit(1)
+"""
 
 
 @pytest.fixture
@@ -90,6 +105,8 @@ def test_each_node_is_told_what_it_is_and_what_a_test_leaves_on_any_is_ended(rep
 @pytest.mark.parametrize("how", ["its node is killed", "it is interrupted"])
 def test_what_runs_on_each_node_ends_with_the_job(repository, nodes, how):
     write(repository, nodes.address, WAITS)
+    if how == "its node is killed":
+        repository.write("tests/test_two.py", TEST.partition("    exec_command(")[0] + WATCHES)
     with in_background(repository) as process:
         both = pids(repository, "pid")
         raylet = f"--node_ip_address={SECOND}"
@@ -153,6 +170,36 @@ def test_nodes_that_do_not_come_are_never_started_and_counted(nodes, tmp_path, m
     executor.close()
     assert ending.cause is Cause.NEVER_STARTED
     assert "did not find 2 nodes with 16 CPU each within 1 s; 1 of its 2 could have so much" in ending.detail
+
+
+ASKS = """import os, socket, sys
+if sys.argv[2:]: os.setuid(int(sys.argv[2]))
+with socket.socket(socket.AF_UNIX) as line:
+    line.connect(chr(0) + sys.argv[1])
+    line.sendall(b'{"rank": 0, "command": ["true"], "environment": {}, "directory": "/"}\\n')
+    print(line.makefile().read())"""
+
+
+@pytest.mark.parametrize("user", [(), ("65534",)])
+def test_a_process_of_another_user_gets_no_command_started_on_any_node(user):
+    if user and os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+    name = f"trainci-{os.urandom(8).hex()}"
+
+    async def asked():
+        async def relay(reader, writer):
+            with contextlib.suppress(ConnectionError):
+                # There is no node: who is listened to is told so.
+                await member._relay(reader, writer, [None])
+
+        async with await asyncio.start_unix_server(relay, path=f"\0{name}"):
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", ASKS, name, *user, stdout=asyncio.subprocess.PIPE
+            )
+            return (await process.communicate())[0].decode()
+
+    said = asyncio.run(asked())
+    assert said.split() == [] if user else "exit 3" in said
 
 
 def test_a_dry_run_prints_what_each_node_is_asked_for(repository):
