@@ -297,7 +297,7 @@ def test_yaml_takes_no_more_than_its_bounds(text: str) -> None:
             "pytest tests || true",
             "A{}=$HOME",
             "export A{}=1",
-            "make test",
+            pytest.param("make test", marks=pytest.mark.slow),
         ),
         *("echo $(((((((", "if true; then", "bash -c '$(", "$(", "${{", "{", "a() {"),
     ],
