@@ -173,6 +173,7 @@ def test_all_faults_are_reported_at_once_each_with_its_line_and_sorted_by_it(rep
         ('[suites.a]\ntests = "all"\ninclude = []\n[suites.b]\nx = 1', "trainci.toml:5: suites.b → x: unknown key"),
         ('[suites.a]\nlabel = "b"\n[suites.b]', "trainci.toml:2: suites.a → label: b is the name of another suite"),
         (b'x = "\xff"', "trainci.toml:1: not UTF-8"),
+        (b"# a\n" * 300_000, "trainci.toml:1: larger than 1 MiB"),
         (b"\xff\xfex\x00", "trainci.toml:1: not UTF-8"),
     ],
 )

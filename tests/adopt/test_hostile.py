@@ -448,3 +448,17 @@ def test_what_names_itself_or_grows_is_read_in_time(files: dict[str, str]) -> No
     started = time.monotonic()
     _proposed(files)
     assert time.monotonic() - started < 20
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_a_config_that_is_no_file_is_refused_and_never_read(repository: Any, kind: str) -> None:
+    target = repository.root / "trainci.toml"
+    make = {
+        "pipe": lambda: os.mkfifo(target),
+        "device": lambda: target.symlink_to("/dev/zero"),
+        "folder": target.mkdir,
+    }
+    make[kind]()
+    repository.write("tests/test_a.py", "def test_a(): pass\n")
+    said = repository.trainci("init")
+    assert said.code == 2 and "trainci.toml is there, and is no file" in said.err

@@ -292,6 +292,15 @@ def test_a_file_that_starts_itself_is_read_in_time(repository: Any) -> None:
     assert time.process_time() - began < 5
 
 
+def test_a_makefile_that_calls_itself_is_read_in_time(repository: Any) -> None:
+    rules = "".join(f"a{at}: a{at + 1}\n\tmake a{at + 1} && $(MAKE) a{at}\n" for at in range(2000))
+    repository.write("Makefile", f"a: a0\n\tmake -f Makefile a\n\tbash r.sh\n{rules}")
+    repository.write("r.sh", "make a\nbash r.sh\n" * 200)
+    began = time.process_time()
+    Words().read(Source(repository.root, "", ("make", "a")))
+    assert time.process_time() - began < 10
+
+
 def test_a_script_that_runs_nothing_is_idle() -> None:
     for text in ("", "# a comment\n", "A=1\nexport B=2\nset -e\n", "exit 0\n"):
         assert read_shell(text).idle, text

@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +225,12 @@ SOUND = {
         "    for one in as_completed(futures):",
         "        one.result()",
     ],
+    "a wait whose rest is asserted": [
+        "async def go():",
+        "    done, pending = await asyncio.wait(some, timeout=1)",
+        "    assert not pending",
+        "asyncio.run(go())",
+    ],
     "a task that is awaited": [
         "async def go():",
         "    task = asyncio.create_task(other())",
@@ -351,6 +358,13 @@ def test_a_program_without_a_main_block_is_read_as_well(tmp_path: Path) -> None:
     assert (
         "a.py:2: the exit code of `pytest.main` goes nowhere" in PythonFile().read(Source(tmp_path, "a.py")).refusal
     )
+
+
+def test_a_thousand_processes_are_read_in_time() -> None:
+    lines = [f"p{number} = subprocess.Popen(['python'])" for number in range(3000)]
+    began = time.process_time()
+    assert _lost(_program(lines))
+    assert time.process_time() - began < 10
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from trainci.catalog.lost_in_shell import read_shell
 
 NAMES = ("GNUmakefile", "makefile", "Makefile")
 _RULE = re.compile(r"^(?P<targets>[^\s:=#][^:=#]*?)\s*::?(?![:=])(?P<needs>[^=;#]*?)(?:;(?P<recipe>.*))?(?:#.*)?$")
+_MOST_TARGETS = 300
 _PREFIX = re.compile(r"^[@+\s]*(?P<ignored>-?)[@+\s-]*")
 
 
@@ -39,7 +40,7 @@ def in_makefile(text: str, goals: Sequence[str]) -> Recipes:
     seen: set[str] = set()
     found: list[LostResult] = []
     commands: list[tuple[str, ...]] = []
-    while wanted:
+    while wanted and len(seen) < _MOST_TARGETS:
         target = wanted.pop()
         name = target if target in rules else _pattern(target, rules)
         if name in seen or name not in rules:

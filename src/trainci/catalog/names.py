@@ -23,6 +23,7 @@ class Names:
         # Every attribute that is looked at anywhere, and what is called.
         self.attributes: set[str] = set()
         self.called: set[str] = set()
+        self.asserted: set[str] = set()
         classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
         self.classes = {node.name: node for node in classes}
         aliases: dict[str, list[ast.expr | None]] = {}
@@ -47,6 +48,8 @@ class Names:
                 aliases.setdefault(node.targets[0].id, []).append(node.value)
             elif isinstance(node, ast.arg):
                 aliases.setdefault(node.arg, []).append(None)
+            elif isinstance(node, ast.Assert):
+                self.asserted |= {part.id for part in ast.walk(node.test) if isinstance(part, ast.Name)}
             elif _asserts(node):
                 self.asserting.add(node.name)
         # `main = test`: another name for one thing, once and for all.
@@ -77,6 +80,11 @@ class Names:
     def uses_exit_codes(self) -> bool:
         """Whether it looks at how a process of its own ended."""
         return "exitcode" in self.attributes
+
+    @property
+    def counts_pending(self) -> bool:
+        """Whether an assertion is about what `asyncio.wait` gave back."""
+        return bool({"done", "pending"} & self.asserted)
 
     def own(self, node: ast.expr | None) -> bool:
         """Whether it is one of the file's functions, or what calls one later: a lambda, a ``partial``."""

@@ -14,6 +14,7 @@ from trainci.catalog.statements import own_parts, statements
 _PROCESSES = ("subprocess.Popen", "asyncio.create_subprocess_exec", "asyncio.create_subprocess_shell")
 _SPAWNS = ("torch.multiprocessing.spawn", "torch.multiprocessing.start_processes")
 _FUTURES = {"result", "exception", "add_done_callback", "as_completed"}
+_MOST_PROCESSES = 20
 _ENDS = ("terminate", "kill", "send_signal")
 
 
@@ -25,7 +26,7 @@ def never_asked(scope: Scope, file: Names) -> Iterator[LostResult]:
         for part in own_parts(statement):
             if isinstance(part, ast.Call) and (found := _never(part, statement, file)):
                 yield LostResult(part.lineno, *found, certain=False)
-    for name, line in _processes(scope, file):
+    for name, line in list(dict(_processes(scope, file)).items())[:_MOST_PROCESSES]:
         if not _is_asked(name, scope):
             what = "the exit code of the process goes nowhere"
             yield LostResult(line, what, "Use `subprocess.run(…, check=True)`.", certain=False)
@@ -39,7 +40,8 @@ def _never(call: ast.Call, statement: ast.stmt, file: Names) -> tuple[str, str] 
         return "an exception stays in the future that nobody asks", "Call its `result()`."
     if last in ("imap", "imap_unordered") and file.own(first) and isinstance(statement, ast.Expr):
         return "an exception stays in the results that nobody asks", "Write `list(…)` around it."
-    if name == "asyncio.wait" and not {"result", "exception"} & file.attributes:
+    asked = {"result", "exception"} & file.attributes or (isinstance(statement, ast.Assign) and file.counts_pending)
+    if name == "asyncio.wait" and not asked:
         return "`asyncio.wait` raises nothing", "Use `asyncio.gather(…)`."
     leaves = name in _SPAWNS and any(one.arg == "join" and _is_false(one.value) for one in call.keywords)
     # `join()` of a single process tells nothing, and that of the whole does.

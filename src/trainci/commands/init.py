@@ -110,6 +110,8 @@ def _place(here: Path) -> _Place:
 
 def _config(place: _Place, proposal: Proposal, ci: Sequence[str]) -> None:
     target = place.root / CONFIG_FILE
+    if target.exists() and not target.is_file():
+        raise UsageError(f"{CONFIG_FILE} is there, and is no file. Remove it, then run `trainci init` again.")
     if os.path.lexists(target):
         _additions(target, tuple(suite for suite in proposal.suites if suite.place.file in ci))
     elif not proposal.suites:

@@ -69,6 +69,10 @@ def find_root(start: Path) -> Path:
     )
 
 
+# What is larger takes minutes to check, and somebody else may have written it.
+_LARGEST = 2**20
+
+
 def load(root: Path) -> Project:
     """Read and check ``root/trainci.toml``.
 
@@ -81,6 +85,8 @@ def load(root: Path) -> Project:
             f"{CONFIG_FILE}:1: a link that leads outside the repository, so it is not read. Put the file here."
         )
     try:
+        if path.stat().st_size > _LARGEST:
+            raise PlacedFaults(f"{CONFIG_FILE}:1: larger than 1 MiB. A glob names many tests in one entry.")
         source = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = path.read_bytes()[: error.start].count(b"\n") + 1

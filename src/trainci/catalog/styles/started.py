@@ -18,27 +18,34 @@ from trainci.catalog.styles.python import PythonFile
 from trainci.text import printable
 
 _MOST_STARTS = 20
+_MOST_FILES = 60
 _DEEPEST = 4
 _LAUNCHES_PYTHON = ("torchrun", "accelerate", "deepspeed")
 
 
-def lost_by_starts(source: Source, script: ShellScript, depth: int = 0) -> Iterator[LostResult]:
+def lost_by_starts(
+    source: Source, script: ShellScript, depth: int = 0, seen: set[tuple[str, ...]] | None = None
+) -> Iterator[LostResult]:
     """What the files that ``script`` starts throw away for certain; certain where it starts nothing else."""
-    alone = len(script.starts) == 1
+    alone, seen = len(script.starts) == 1, set() if seen is None else seen
     for line, words in script.starts[:_MOST_STARTS]:
-        for place, lost in lost_by_command(source, words, depth):
+        for place, lost in lost_by_command(source, words, depth, seen):
             if lost.certain:
                 yield LostResult(line, f"{place}: {lost.what}", lost.mend, certain=alone)
 
 
-def lost_by_command(source: Source, words: Sequence[str], depth: int = 0) -> Iterator[tuple[str, LostResult]]:
-    """What a command throws away in files of the repository, each with its place there."""
+def lost_by_command(
+    source: Source, words: Sequence[str], depth: int = 0, seen: set[tuple[str, ...]] | None = None
+) -> Iterator[tuple[str, LostResult]]:
+    """What a command throws away in files of the repository, each with its place; ``seen`` were read before."""
     words = without_launchers(words)
-    if not words or depth > _DEEPEST:
+    seen = set() if seen is None else seen
+    if not words or depth > _DEEPEST or tuple(words) in seen or len(seen) > _MOST_FILES:
         return
+    seen.add(tuple(words))
     name = program(words[0])
     if name in ("make", "gmake"):
-        yield from _in_makefile(source, words, depth)
+        yield from _in_makefile(source, words, depth, seen)
         return
     try:
         if is_python(name) and "-c" in words[1:-1]:
@@ -52,7 +59,7 @@ def lost_by_command(source: Source, words: Sequence[str], depth: int = 0) -> Ite
         elif file:
             text = read_source(source.root, file).decode("utf-8", "replace")
             script = read_shell(text, sourced(source.root, file, text))
-            found = [*script.lost, *lost_by_starts(source, script, depth + 1)]
+            found = [*script.lost, *lost_by_starts(source, script, depth + 1, seen)]
         else:
             return
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
@@ -77,7 +84,9 @@ def _started_file(source: Source, name: str, words: Sequence[str]) -> str:
     return next((path for path in paths if path.endswith(ends) and (source.root / path).is_file()), "")
 
 
-def _in_makefile(source: Source, words: Sequence[str], depth: int) -> Iterator[tuple[str, LostResult]]:
+def _in_makefile(
+    source: Source, words: Sequence[str], depth: int, seen: set[tuple[str, ...]]
+) -> Iterator[tuple[str, LostResult]]:
     """What ``make GOAL`` throws away, where the repository holds its Makefile."""
     folder, file, goals = "", "", []
     options = iter(words[1:])
@@ -98,6 +107,6 @@ def _in_makefile(source: Source, words: Sequence[str], depth: int) -> Iterator[t
             yield from (
                 found
                 for command in recipes.commands[:_MOST_STARTS]
-                for found in lost_by_command(source, command, depth + 1)
+                for found in lost_by_command(source, command, depth + 1, seen)
             )
             return
