@@ -101,13 +101,15 @@ def test_a_job_whose_beginning_slurm_forgot_was_ended_by_nobody(state, reported)
     assert found == Ending(Cause.LOST, detail=f"Slurm forgot that it had begun job 7, and ended it as {state}")
 
 
-@pytest.mark.parametrize("reported", [None, SIGTERM])
-@pytest.mark.parametrize(("ended", "cause"), [("18:00:01", Cause.LOST), ("18:00:09", Cause.CANCELLED)])
-def test_a_job_that_its_node_did_not_launch_was_cancelled_by_nobody(reported, ended, cause):
+@pytest.mark.parametrize(
+    ("ended", "started", "cause"),
+    [("18:00:01", False, Cause.LOST), ("18:00:09", False, Cause.CANCELLED), ("18:00:01", True, Cause.CANCELLED)],
+)
+def test_a_job_that_its_node_did_not_launch_was_cancelled_by_nobody(ended, started, cause):
     """The node has a job of that number, and has this one cancelled in the name of root as it begins."""
     at = "2026-11-26T18:00:00"
     seen = Seen("7", "CANCELLED", "now", nodes="n1", ended_by="0", begun=at, ended=f"2026-11-26T{ended}")
-    assert ending(seen, reported).cause is cause
+    assert ending(seen, None, started=started).cause is cause
 
 
 @pytest.mark.parametrize(
@@ -115,7 +117,10 @@ def test_a_job_that_its_node_did_not_launch_was_cancelled_by_nobody(reported, en
 )
 def test_a_job_that_is_cancelled_before_it_is_begun_was_cancelled(begun, nodes):
     begun, ended = begun.replace("18:00", "2026-11-26T18:00:00"), "2026-11-26T18:00:00"
-    assert ending(Seen("7", "CANCELLED", "now", "", nodes, begun=begun, ended=ended), None).cause is Cause.CANCELLED
+    assert (
+        ending(Seen("7", "CANCELLED", "now", "", nodes, begun=begun, ended=ended), None, started=False).cause
+        is Cause.CANCELLED
+    )
 
 
 def test_what_is_known_of_a_job_whose_beginning_slurm_forgot_is_told():

@@ -203,6 +203,7 @@ class SlurmExecutor(SharingExecutor):
                 attempt.reported,
                 stopped=attempt.stopped,
                 ordered=attempt.ordered,
+                started=attempt.started,
                 forgotten=attempt.forgotten,
             )
             self._end(attempt, ending)

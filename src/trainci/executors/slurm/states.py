@@ -78,18 +78,25 @@ def waited(seen: Seen, seconds: float) -> str:
 
 
 def ending(
-    seen: Seen, reported: Ending | None, *, stopped: bool = False, ordered: bool = True, forgotten: bool = False
+    seen: Seen,
+    reported: Ending | None,
+    *,
+    stopped: bool = False,
+    ordered: bool = True,
+    started: bool = True,
+    forgotten: bool = False,
 ) -> Ending:
     """How a job that is over has ended; ``stopped``: by an order of ours.
 
     ``reported`` is what its lease said, None if it said nothing. What Slurm did to it outweighs that, if the lease
     was ``ordered`` to end: a command may heed SIGTERM and exit with anything. A controller that was killed may have
-    ``forgotten`` that it began the job: then it begins it again, and ends for that what runs.
+    ``forgotten`` that it began the job: then it begins it again, and ends for that what runs. ``started``: its
+    command was.
     """
     if stopped and seen.state == "CANCELLED":
         return ending_of_stopped(reported)
     if (
-        (forgotten or _was_not_launched(seen))
+        (forgotten or (not started and _was_not_launched(seen)))
         and seen.state in _AGAIN
         and (reported is None or ordered or reported.cause is Cause.SIGNALLED)
     ):
