@@ -23,7 +23,7 @@ def blocks(language: str) -> list[str]:
 
 @pytest.mark.slow
 def test_every_command_of_the_page_succeeds(repository, slurm_cluster):
-    (test,), (config, packed) = blocks("python"), blocks("toml")
+    (test,), (config, packed, _) = blocks("python"), blocks("toml")
     repository.write("tests/test_two_nodes.py", test)
     for name in "ab":
         repository.write(f"tests/test_quick_{name}.py", "NUM_GPUS = 2\nif __name__ == '__main__':\n    print()\n")
