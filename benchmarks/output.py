@@ -1,8 +1,8 @@
 """What a gigabyte of output costs: `python -m benchmarks.output`.
 
 The same program writes it once into `cat > file`, the reference, and once as a test of `trainci run`, whose
-standard output is a terminal that is read, a pipe that is read, a file, or nothing. The reference runs right before
-each, because the machine may be loaded.
+standard output is a terminal that is read, a pipe that is read, a file, or nothing. The reference and a test that
+prints nothing, which is taken off, take turns with it, and the best of some rounds counts: a machine may be loaded.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.measure import conditions
@@ -34,6 +35,7 @@ if __name__ == "__main__":
     execute()
 """
 KINDS = ("lines", "no line ends", "a progress bar")
+ROUNDS = 3
 READERS = ("a terminal", "a pipe", "a file", "/dev/null")
 TRAINCI = [sys.executable, "-m", "trainci", "run"]
 
@@ -43,29 +45,37 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         environment = _repository(root)
-        # What trainci takes for a test that prints nothing, which is not what is measured.
-        runs = [_run(root, environment, KINDS[0], 0, "/dev/null") for _ in range(3)]
-        nothing, memory_of_nothing = min(run[0] for run in runs), min(run[2] for run in runs)
-        print(
-            f"Conditions: {conditions()}. A test that prints nothing takes {nothing:.2f} s and "
-            f"{memory_of_nothing >> 10} MiB, taken off below.\n"
+        print(f"Conditions: {conditions()}. The best of {ROUNDS} rounds.\n")
+        heads = (
+            "output",
+            "standard output",
+            "`cat`, of it CPU",
+            "`trainci run`, of it CPU",
+            "ratio",
+            "memory",
+            "^C heeded within",
         )
-        print(
-            "| output | standard output | `cat` | `trainci run` | ratio | largest resident set | ^C heeded after |"
-        )
+        print(f"| {' | '.join(heads)} |")
         print("|---|---|---|---|---|---|---|")
         for kind in KINDS:
             for reader in READERS:
-                reference, reference_cpu = _cat(root, kind)
-                seconds, cpu, memory = _run(root, environment, kind, SIZE, reader)
-                heeded = _interrupted(root, environment, kind, reader)
-                took = seconds - nothing
+                references, empty, runs = [], [], []
+                for _ in range(ROUNDS):
+                    references.append(_cat(root, kind))
+                    empty.append(_run(root, environment, kind, 0, reader))
+                    runs.append(_run(root, environment, kind, SIZE, reader))
+                heeded = max(_interrupted(root, environment, kind, reader) for _ in range(ROUNDS))
+                reference, reference_cpu = _best(references)
+                took, cpu, memory = (run - nothing for run, nothing in zip(_best(runs), _best(empty), strict=True))
                 print(
                     f"| {kind} | {reader} | {reference:.2f} s, {reference_cpu:.2f} s | {took:.2f} s, {cpu:.2f} s "
-                    f"| {took / reference:.2f} "
-                    f"| {(memory - memory_of_nothing) >> 10} MiB | {heeded:.2f} s |",
+                    f"| {took / reference:.2f} | {memory / 1024:.0f} MiB | {heeded:.2f} s |",
                     flush=True,
                 )
+
+
+def _best(runs: Sequence[Sequence[float]]) -> list[float]:
+    return [min(column) for column in zip(*runs, strict=True)]
 
 
 def _repository(root: Path) -> dict[str, str]:
