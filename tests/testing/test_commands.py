@@ -173,7 +173,8 @@ def test_ending_a_test_ends_its_command(
         wait_for((tmp_path / "running").exists)
         process.send_signal(number)
         assert process.wait(DEADLINE_S) in (128 + number, -number)
-    assert not alive(int((tmp_path / "running").read_text()))
+    pid = int((tmp_path / "running").read_text())
+    wait_for(lambda: not alive(pid))
 
 
 SECRET = "s3cr3t 'with' $pecial"
