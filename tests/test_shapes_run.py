@@ -525,7 +525,7 @@ def test_a_module_of_the_repository_runs(project: Project) -> None:
     ("step", "says"),
     [
         (
-            '{ command = ["bash", "-c", "code=0; pytest tests/test_bad.py; exit $code"] }',
+            '{ command = ["bash", "-c", "code=$(echo 0); pytest tests/test_bad.py; exit $code"] }',
             "failed x: it exited with 0, though",
         ),
         ('{ command = ["pytest", "tests/test_skipped.py"] }', "skipped x: nothing ran: 2 items skipped"),
@@ -536,6 +536,6 @@ def test_a_step_that_runs_pytest_by_itself_is_judged_by_its_items(project: Proje
     project.suite(f'{{ name = "x", steps = [{step}] }}')
     project.write("tests/test_bad.py", "def test_a(): assert 0")
     project.write("tests/test_skipped.py", "import pytest\n@pytest.mark.skip\ndef test_a(): pass")
-    project.write("drops.sh", "code=0\npytest tests/test_bad.py\nexit $code\n")
+    project.write("drops.sh", "code=$(echo 0)\npytest tests/test_bad.py\nexit $code\n")
     said = project.run()
     assert says in said.out, said.out

@@ -93,7 +93,7 @@ def _answer(arguments: Sequence[str], stdout: TextIO, stderr: TextIO) -> int:
 def _guess(name: str) -> str:
     import difflib
 
-    close = difflib.get_close_matches(name, _COMMANDS, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name, _COMMANDS, n=1)
     return f" Did you mean `trainci {close[0]}`?" if close else ""
 
 
