@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
@@ -23,6 +22,7 @@ from trainci.errors import EXIT_OK, UsageError
 from trainci.history import existing_store, open_store
 from trainci.history.baselines import series_of
 from trainci.history.store import Store
+from trainci.host.clock import steady_time
 from trainci.host.users import user_name
 from trainci.model.gates import Band, Decision
 from trainci.model.tests import Test
@@ -117,7 +117,7 @@ def _decision(test_id: str, metric: str, run: str, reason: str) -> Decision:
     if not reason.strip():
         raise UsageError("--reason is empty: say why, for whoever reads it next year.")
     who = os.environ.get("GITHUB_ACTOR") or user_name(os.getuid())
-    return Decision(test_id, metric, run, who, reason.strip(), time.time())
+    return Decision(test_id, metric, run, who, reason.strip(), steady_time())
 
 
 def _known(repository: Repository, store: Store, test_id: str, metric: str) -> Series:
