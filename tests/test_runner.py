@@ -18,7 +18,8 @@ from trainci.model.seen import Seen
 from trainci.model.selection import Refused, Selected, Selection
 from trainci.model.tests import Test
 from trainci.paths import RunPaths, StatePaths
-from trainci.runner import Plan, Runner
+from trainci.plan import Plan
+from trainci.runner import Runner
 from trainci.schedule import Fitting
 
 

@@ -17,7 +17,7 @@ from trainci.model.gates import Baseline
 from trainci.model.run import Attempt, Cause, Ending, Outcome, Phase, Result, Run, Verdict
 from trainci.model.tests import Test
 from trainci.paths import RunPaths
-from trainci.plan import Plan as Plan
+from trainci.plan import Plan
 from trainci.verdict import decide as verdict
 from trainci.verdict import gates
 from trainci.verdict.circumstances import facts_of_attempt

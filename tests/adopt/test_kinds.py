@@ -590,3 +590,11 @@ def test_what_is_for_a_few_pull_requests_starts_when_what_it_names_changes() -> 
     suite = _suites(files)["job"]
     assert (suite["always"], suite["paths"]) == (True, ["build.sh", "tests/test_a.py", ".github/workflows/ci.yml"])
     assert any("[release]" in note.text for note in _left(files))
+
+
+def test_two_suites_that_start_the_same_test_in_different_ways_have_two_tests() -> None:
+    head = "    runs-on: 8-gpu\n    steps:\n      - run: pytest tests/test_a.py\n    env: { MODE: "
+    jobs = "".join(f"  {name}:\n{head}{mode} }}\n" for name, mode in (("one", "a"), ("two", "b"), ("three", "a")))
+    suites = _suites({".github/workflows/ci.yml": f"on: push\njobs:\n{jobs}"})
+    assert suites["one"]["tests"] == suites["three"]["tests"] == [_A]
+    assert suites["two"]["tests"] == [{**_A, "name": "tests/test_a.py in two"}]

@@ -185,7 +185,7 @@ jobs:
 """
     suites = _suites({".github/workflows/ci.yml": text})
     names = {name: [entry.get("name") for entry in suite.get("tests", [])] for name, suite in suites.items()}
-    assert names == {"a": ["one", None], "b": ["one", "one-2"], "changed": []}
+    assert names == {"a": ["one", None], "b": ["one", "one in b"], "changed": []}
 
 
 def test_a_matrix_gives_an_entry_for_each_combination_and_its_switches_as_env() -> None:

@@ -11,6 +11,8 @@ from itertools import chain
 
 from trainci.adopt.proposal import Entry, Found, Note, Project, Proposal, Suite, Workflow
 from trainci.adopt.tree import Tree
+from trainci.globs import is_glob
+from trainci.model import tests as registered
 from trainci.text import counted
 
 _HOSTED = ("ubuntu-", "macos-", "windows-")
@@ -26,7 +28,7 @@ def merge(found: Mapping[str, Found], fallbacks: Sequence[Sequence[str]], tree: 
         if not any(suite.tests or suite.registered for suite in suites):
             suites += [suite for source in group for suite in found[source].suites]
     notes = list(chain.from_iterable(one.notes for one in found.values()))
-    suites = _entries_named(_named(_registered(suites, notes)))
+    suites = _told_apart(_named(_registered(suites, notes)))
     suites = [_with_gpu_note(suite, tree) for suite in suites]
     if suites and not any(suite.select == "changed" for suite in suites):
         about = "tests that the pull request adds or changes"
@@ -100,19 +102,37 @@ def _wanted(suite: Suite) -> str:
     return _slug(suite.name) or "suite"
 
 
-def _entries_named(suites: Sequence[Suite]) -> list[Suite]:
-    """The suites, with no name for two different entries: a name is an id."""
-    known: dict[str, Entry] = {}
+def _told_apart(suites: Sequence[Suite]) -> list[Suite]:
+    """The suites, with no id for two tests that are started in different ways: one of them gets a name."""
+    known: dict[str, tuple[str, object]] = {}
 
-    def named(entry: Entry) -> Entry:
-        if not entry.name:
+    def told_apart(suite: Suite, entry: Entry) -> Entry:
+        if is_glob(entry.path):
             return entry
-        names = (entry.name, *(f"{entry.name}-{number}" for number in range(2, len(known) + 3)))
-        name = next(one for one in names if known.get(one, entry) == replace(entry, name=one) or one not in known)
-        known[name] = replace(entry, name=name)
-        return known[name]
+        started = _started(suite, entry)
+        wanted = registered.Entry(
+            file=entry.path,
+            module=entry.module,
+            command=entry.command,
+            args=entry.args,
+            env=entry.env,
+            name=entry.name,
+        ).id
+        first, _ = known.get(wanted, (suite.name, None))
+        elsewhere = (f"{wanted} in {suite.name}",) if first != suite.name else ()
+        names = (wanted, *elsewhere, *(f"{wanted}-{number}" for number in range(2, len(known) + 3)))
+        name = next(one for one in names if known.setdefault(one, (suite.name, started))[1] == started)
+        return entry if name == wanted else replace(entry, name=name)
 
-    return [replace(suite, tests=tuple(map(named, suite.tests))) for suite in suites]
+    return [replace(suite, tests=tuple(told_apart(suite, entry) for entry in suite.tests)) for suite in suites]
+
+
+def _started(suite: Suite, entry: Entry) -> object:
+    """What differs between two tests that are no variant of each other."""
+    env = sorted({**dict(suite.env), **dict(entry.env)}.items())
+    num_gpus = suite.num_gpus if entry.num_gpus is None else entry.num_gpus
+    what = replace(entry, name="", env=(), num_gpus=None, python="", timeout_minutes=None, disabled="")
+    return what, env, num_gpus, entry.python or suite.python
 
 
 def _slug(name: str) -> str:

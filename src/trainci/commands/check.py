@@ -76,7 +76,8 @@ def command(form: str, as_json: bool, accept_current: bool) -> int:
         return EXIT_FAILED
     accepted = len(repository.project.accepted)
     besides = f" besides what {counted(accepted, 'line')} of [check] accept takes as it is" if accepted else ""
-    click.echo(f"{counted(files, 'test file')} and {counted(suites, 'suite')}: nothing is wrong{besides}.")
+    above = f"; {counted(len(notes), 'note')} above" if notes else ""
+    click.echo(f"{counted(files, 'test file')} and {counted(suites, 'suite')}: nothing is wrong{besides}{above}.")
     return EXIT_OK
 
 

@@ -35,8 +35,8 @@ from trainci.model.gates import Baseline
 from trainci.model.run import Run
 from trainci.model.selection import Selection
 from trainci.paths import RunPaths, StatePaths
+from trainci.plan import Plan
 from trainci.repository import Repository, open_repository
-from trainci.runner import Plan
 from trainci.schedule import Fitting
 from trainci.text import counted, printable
 from trainci.verdict.quarantine import excuses

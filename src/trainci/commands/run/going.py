@@ -23,7 +23,8 @@ from trainci.host.devices.usage import usage
 from trainci.model import events
 from trainci.model.run import Run
 from trainci.paths import RunPaths, StatePaths
-from trainci.runner import Plan, Runner
+from trainci.plan import Plan
+from trainci.runner import Runner
 
 
 def go(

@@ -19,7 +19,8 @@ from trainci.console.plain import Console
 from trainci.github import actions as github
 from trainci.host.clock import steady_time
 from trainci.model.device import Pool
-from trainci.runner import Plan, Runner
+from trainci.plan import Plan
+from trainci.runner import Runner
 from trainci.streams import widen
 
 
