@@ -50,6 +50,7 @@ def _say(repository: Any, commands: list[str]) -> str:
         complaints = "".join(f"! {line}\n" for line in said.err.splitlines())
         parts.append(f"$ {command}\nexit {said.code}\n{said.out}{complaints}")
     text = "\n".join(parts)
+    text = text.replace("Python {}.{}".format(*sys.version_info), "Python <version>")
     return text.replace(str(repository.root), "<repository>").replace(sys.executable, "python")
 
 

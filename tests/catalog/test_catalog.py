@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -281,3 +282,8 @@ def test_a_name_that_is_no_text_is_found_and_read(repository: Any) -> None:
     (file,) = find_test_files(repository.root, ["tests/test_*.py"])
     assert os.fsencode(file) == b"tests/test_\xff.py"
     assert declarations(repository.root, Entry(file)).num_gpus == 3
+
+
+def test_a_file_that_does_not_parse_says_by_which_python(repository: Any) -> None:
+    version = "{}.{}".format(*sys.version_info)
+    assert _declared(repository, "def f(:").fault.endswith(f"(as Python {version}, on which trainci runs)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -41,7 +42,11 @@ def declarations(root: Path, entry: Entry) -> Declarations:
             refusal=f'{shown}:1: no test of a kind that is known. Say how it runs: command = ["…"].'
         )
     except SyntaxError as error:
-        return Declarations(fault=f"{shown}:{error.lineno or 1}: does not parse: {printable(error.msg)}")
+        # A file of a newer Python is sound there.
+        read_as = "as Python {}.{}, on which trainci runs".format(*sys.version_info)
+        return Declarations(
+            fault=f"{shown}:{error.lineno or 1}: does not parse: {printable(error.msg)} ({read_as})"
+        )
     except (ValueError, RecursionError, MemoryError) as error:
         return Declarations(fault=f"{shown}:1: does not parse: {printable(str(error)) or type(error).__name__}")
     except OSError as error:
