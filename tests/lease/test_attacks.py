@@ -475,7 +475,8 @@ def test_giving_back_needs_no_space_and_what_the_command_said_stands(shared, sma
     assert (code, out) == (0, "next\n") or (code == 3 and "is full" in err.splitlines()[-1]), err
     assert not list((shared.path / "leases").iterdir())
     left = {path.relative_to(shared.path).as_posix() for path in shared.path.rglob("*")} - before
-    assert not [path for path in left if not path.startswith("ports/")], "temporary files"
+    # Whoever waits makes the watcher's lock, which stays; it may not have been there yet.
+    assert not [path for path in left - {"queue/watcher.lock"} if not path.startswith("ports/")], "temporary files"
 
 
 def test_a_request_on_a_full_disk_says_so_and_takes_nothing(shared, small):
