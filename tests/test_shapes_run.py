@@ -472,18 +472,32 @@ def test_two_torchruns_at_once_meet_on_the_ports_of_their_leases(project: Projec
     assert len(met) == 4 and len(ports) == 2 and all(words[-1] == words[-4] for words in met), met
 
 
-def test_one_id_for_two_tests_is_refused_and_found(project: Project) -> None:
+def test_what_two_suites_start_in_different_ways_are_two_tests(project: Project) -> None:
     project.write(
         "trainci.toml",
-        '[suites.a]\nenv = { E = "1" }\ntests = ["run.sh"]\n[suites.b]\nenv = { E = "2" }\ntests = ["run.sh"]\n',
+        '[suites.a]\nenv = { E = "1" }\ntests = ["run.sh"]\n[suites.b]\nenv = { E = "2" }\ntests = ["run.sh"]\n'
+        '[suites.c]\nenv = { E = "1" }\ntimeout_minutes = 5\ntests = ["run.sh"]\n',
+    )
+    project.write("run.sh", "# NUM_GPUS = 0\necho $0 has $E\n")
+    assert "run.sh has 1" in project.run("--id", "run.sh").out
+    said = project.run("a", "b", "c")
+    assert said.code == 0
+    assert "[2/2] passed" in said.out
+    assert "run.sh in b | run.sh has 2" in said.out
+    assert "nothing is wrong" in project.repository.trainci("check").out
+
+
+def test_one_name_for_two_tests_is_refused_and_found(project: Project) -> None:
+    entry = 'tests = [{ path = "run.sh", name = "run" }]'
+    project.write(
+        "trainci.toml", f'[suites.a]\nenv = {{ E = "1" }}\n{entry}\n[suites.b]\nenv = {{ E = "2" }}\n{entry}\n'
     )
     project.write("run.sh", "# NUM_GPUS = 0\ntrue\n")
-    assert "refused: trainci.toml:6: is registered twice" in project.run("--id", "run.sh", "--dry-run").out
+    assert "refused: trainci.toml:6: is registered twice" in project.run("--id", "run", "--dry-run").out
     assert (
-        "trainci.toml:6: run.sh is at trainci.toml:3, too, with other settings."
+        "trainci.toml:6: run is at trainci.toml:3, too, with other settings."
         in project.repository.trainci("check").out
     )
-    assert project.run("a").code == 0
 
 
 @pytest.mark.parametrize(

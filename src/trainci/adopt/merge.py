@@ -11,8 +11,6 @@ from itertools import chain
 
 from trainci.adopt.proposal import Entry, Found, Note, Project, Proposal, Suite, Workflow
 from trainci.adopt.tree import Tree
-from trainci.globs import is_glob
-from trainci.model import tests as registered
 from trainci.text import counted
 
 _HOSTED = ("ubuntu-", "macos-", "windows-")
@@ -28,7 +26,7 @@ def merge(found: Mapping[str, Found], fallbacks: Sequence[Sequence[str]], tree: 
         if not any(suite.tests or suite.registered for suite in suites):
             suites += [suite for source in group for suite in found[source].suites]
     notes = list(chain.from_iterable(one.notes for one in found.values()))
-    suites = _told_apart(_named(_registered(suites, notes)))
+    suites = _entries_named(_named(_registered(suites, notes)))
     suites = [_with_gpu_note(suite, tree) for suite in suites]
     if suites and not any(suite.select == "changed" for suite in suites):
         about = "tests that the pull request adds or changes"
@@ -102,29 +100,21 @@ def _wanted(suite: Suite) -> str:
     return _slug(suite.name) or "suite"
 
 
-def _told_apart(suites: Sequence[Suite]) -> list[Suite]:
-    """The suites, with no id for two tests that are started in different ways: one of them gets a name."""
+def _entries_named(suites: Sequence[Suite]) -> list[Suite]:
+    """The suites, with no name for two entries that are started in different ways: a name is an id."""
     known: dict[str, tuple[str, object]] = {}
 
-    def told_apart(suite: Suite, entry: Entry) -> Entry:
-        if is_glob(entry.path):
+    def named(suite: Suite, entry: Entry) -> Entry:
+        if not entry.name:
             return entry
         started = _started(suite, entry)
-        wanted = registered.Entry(
-            file=entry.path,
-            module=entry.module,
-            command=entry.command,
-            args=entry.args,
-            env=entry.env,
-            name=entry.name,
-        ).id
-        first, _ = known.get(wanted, (suite.name, None))
-        elsewhere = (f"{wanted} in {suite.name}",) if first != suite.name else ()
-        names = (wanted, *elsewhere, *(f"{wanted}-{number}" for number in range(2, len(known) + 3)))
+        first, _ = known.get(entry.name, (suite.name, None))
+        elsewhere = (f"{entry.name} in {suite.name}",) if first != suite.name else ()
+        names = (entry.name, *elsewhere, *(f"{entry.name}-{number}" for number in range(2, len(known) + 3)))
         name = next(one for one in names if known.setdefault(one, (suite.name, started))[1] == started)
-        return entry if name == wanted else replace(entry, name=name)
+        return replace(entry, name=name)
 
-    return [replace(suite, tests=tuple(told_apart(suite, entry) for entry in suite.tests)) for suite in suites]
+    return [replace(suite, tests=tuple(named(suite, entry) for entry in suite.tests)) for suite in suites]
 
 
 def _started(suite: Suite, entry: Entry) -> object:

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from trainci.errors import UsageError
-from trainci.model.project import Project, settings_of
+from trainci.model.project import Project, Suite, settings_of
 from trainci.model.selection import Refused, Selected, Selection
-from trainci.model.tests import Declarations, Entry, Settings, Step, Test
+from trainci.model.tests import Declarations, Entry, Settings, Step, Test, settle
 from trainci.selection.choose import Choice
+
+# What several choices of one test may say of it: its limits, and what is for its job.
+_SAID_OF_ONE: Mapping[str, Any] = {
+    "timeout": None,
+    "stall": None,
+    "install": "",
+    "setup": (),
+    "python_version": "",
+    "secrets": (),
+    "executor": "",
+}
 
 
 class Commands(Protocol):
@@ -82,32 +93,49 @@ def resolve(
 
 
 def clashing(project: Project) -> tuple[Entry, ...]:
-    """The entries that share their id with one that says another number of devices."""
-    counts: dict[str, set[int | None]] = {}
-    for entry in project.registered_entries:
-        counts.setdefault(entry.id, set()).add(entry.num_gpus)
-    return tuple(entry for entry in project.registered_entries if len(counts[entry.id]) > 1)
+    """The entries that share their id with one that is started in another way."""
+    ways: dict[str, set[object]] = {}
+    for suite, entry in _entries(project):
+        ways.setdefault(entry.id, set()).add((entry.num_gpus, _way(settle([entry, suite]))))
+    return tuple(entry for _, entry in _entries(project) if len(ways[entry.id]) > 1)
 
 
 def told_apart(project: Project, declared: Mapping[Entry, Declarations]) -> Project:
-    """``project`` with the number of devices in the ids of those ``clashing`` entries that differ in it.
+    """``project`` with an id of its own for each of those ``clashing`` entries that is another test.
 
-    A number that says again what the file declares makes no other test.
+    Where two say different numbers of devices, these are part of their ids; a number that says again what the file
+    declares makes no other test. Of what suites start in different ways the later ones are called by their suite. A
+    name that somebody gave stays.
     """
     counts: dict[str, set[int | None]] = {}
-    for suite in project.suites:
-        for entry in suite.entries:
-            if entry in declared:
-                count = settings_of(project, suite, entry, declared[entry]).num_gpus
-                counts.setdefault(entry.id, set()).add(count)
+    for suite, entry in _entries(project):
+        if entry in declared:
+            count = settings_of(project, suite, entry, declared[entry]).num_gpus
+            counts.setdefault(entry.id, set()).add(count)
+    ways: dict[str, Settings] = {}
 
-    def named(entry: Entry) -> Entry:
-        file = declared[entry].num_gpus if entry in declared else None
-        differs = len(counts.get(entry.id, ())) > 1 and entry.num_gpus not in (None, file)
-        return replace(entry, by_num_gpus=differs)
+    def named(suite: Suite, entry: Entry) -> Entry:
+        if entry not in declared:
+            return entry
+        says = declared[entry]
+        differs = len(counts[entry.id]) > 1 and entry.num_gpus not in (None, says.num_gpus)
+        made = replace(entry, by_num_gpus=differs)
+        way = _way(settings_of(project, suite, entry, says))
+        if entry.name or ways.setdefault(made.id, way) == way:
+            return made
+        return replace(made, name=f"{made.id} in {suite.name}")
 
-    suites = (replace(s, entries=tuple(map(named, s.entries))) for s in project.suites)
+    suites = (replace(one, entries=tuple(named(one, entry) for entry in one.entries)) for one in project.suites)
     return replace(project, suites=tuple(suites))
+
+
+def _entries(project: Project) -> Iterator[tuple[Suite, Entry]]:
+    return ((suite, entry) for suite in project.suites for entry in suite.entries)
+
+
+def _way(settings: Settings) -> Settings:
+    """What of ``settings`` makes another test."""
+    return replace(settings, **_SAID_OF_ONE)
 
 
 def _test(project: Project, choice: Choice, says: Declarations, settings: Settings) -> Test:
@@ -163,19 +191,7 @@ def _framework(says: Declarations, command: tuple[str, ...]) -> str:
 
 def _started(test: Test) -> Test:
     """What is started, without what several choices of one test may say of it."""
-    return replace(
-        test,
-        timeout=0.0,
-        stall=0.0,
-        image="",
-        where="",
-        install="",
-        setup=(),
-        python_version="",
-        secrets=(),
-        executor="",
-        pack="",
-    )
+    return replace(test, **{**_SAID_OF_ONE, "timeout": 0.0, "stall": 0.0}, image="", where="", pack="")
 
 
 def _place(entry: Entry) -> str:
