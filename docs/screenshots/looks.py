@@ -47,8 +47,11 @@ def replaced(readme: str, name: str, look: str) -> str:
 
 
 def red(root: Path) -> str:
-    """The end of a run with one red test of each kind: the first of them whole, then the last lines."""
-    said = plain(sample.said(root, "run", "short", "--devices", "cpu:8"))
+    """The end of a run with one red test of each kind: the first of them whole, then the last lines.
+
+    One at a time, so that they end in the same order whenever it is recorded.
+    """
+    said = plain(sample.said(root, "run", "short", "--devices", "cpu:8", "--jobs", "1"))
     first, *_, last = said[said.index("failed: ") :].strip().split("\n\n")
     return f"{first}\n\n…\n\n{last}"
 
