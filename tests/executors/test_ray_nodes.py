@@ -39,7 +39,7 @@ SHOWS = "echo shown " + " ".join(f"${name}" for name in NAMES)
 # It leaves a process behind on each node.
 LEAVES = "setsid sleep 1000 >/dev/null 2>&1 & echo $! > left-$TRAINCI_NODE_RANK"
 WAITS = "echo $$ > pid-$TRAINCI_NODE_RANK; sleep 1000"
-# It fails as soon as a process of either node is gone, which is before Ray's health check.
+# It fails as soon as a process of either node is gone, which is before Ray knows of the node.
 WATCHES = """
     import subprocess, time
     subprocess.Popen(on_each_node(["sh", "-c", "echo $$ > pid-$TRAINCI_NODE_RANK; sleep 1000"]))

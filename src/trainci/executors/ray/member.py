@@ -42,6 +42,9 @@ class Member:
         self._reports: dict[str, int] = {}
         self._test: asyncio.subprocess.Process | None = None
 
+    def ping(self) -> None:
+        """Answers while this actor lives."""
+
     async def stay(self) -> None:
         """Does not end while this actor lives."""
         await asyncio.Event().wait()

@@ -27,6 +27,8 @@ _LEASE = "from trainci.lease.command import internal_main; sys.exit(internal_mai
 _LOOK_AGAIN_S = 0.5
 # How long what runs on the nodes may take to end once it is ordered to; less than Ray gives to the job itself.
 _ENDING_S = 20.0
+# What Ray takes at the most until it knows that a node is gone.
+_NODE_GONE_S = 60.0
 
 
 def main(directory: str, output: str, root: str, asked: str) -> int:
@@ -82,8 +84,11 @@ class _Nodes:
         while not stopped:
             if self._ray.wait([*staying, lead], timeout=_LOOK_AGAIN_S)[0]:
                 break
-        # A call that waits on an actor fails as soon as its process does not answer: before ranks give up.
+        code = self._code(lead)
         gone = [rank for reference, rank in staying.items() if self._is_over(reference)]
+        if code and not stopped:
+            # Ranks see before Ray does that a node is gone.
+            gone = gone or self._silent()
         if gone:
             address = self._addresses[gone[0]]
             _fault(self._directory, Cause.NODE_FAILED, f"node {gone[0]} of {len(staying)} ({address}) is gone")
@@ -98,6 +103,17 @@ class _Nodes:
             return int(self._ray.get(lead))
         except self._ray.exceptions.RayError:
             return EXIT_MACHINE
+
+    def _silent(self) -> list[int]:
+        asked = {member.ping.remote(): rank for rank, member in enumerate(self._members)}
+        answered, _ = self._ray.wait(list(asked), num_returns=len(asked), timeout=_NODE_GONE_S)
+        for reference in answered:
+            try:
+                self._ray.get(reference)
+                del asked[reference]
+            except self._ray.exceptions.RayError:
+                continue
+        return list(asked.values())
 
     def _told(self) -> Mapping[str, str]:
         first = self._addresses[0]
