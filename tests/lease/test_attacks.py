@@ -17,7 +17,7 @@ import pytest
 from support import wait_until
 
 from trainci.lease.queue.cycle import read_reservations
-from trainci.lease.store import settings
+from trainci.lease.store import ports, settings
 from trainci.lease.store.directory import open_directory
 from trainci.lease.store.records import Request
 from trainci.lease.view import status
@@ -313,6 +313,17 @@ def test_rubbish_in_the_lock_directory_is_passed_over(shared, kind):
     waiter = shared.waiter("--devices", "0")
     holder.process.terminate()
     assert waiter.end()[0] == 0
+
+
+def test_blocks_of_ports_in_whose_places_is_rubbish_are_passed_over(shared):
+    """By a third user, who can remove nothing of it: any but the last block is taken by what another put there."""
+    for number in range(ports.BLOCKS - 1):
+        folder = shared.path / "ports" / str(ports.FIRST + ports.BLOCK * number)
+        folder.unlink(missing_ok=True)
+        folder.mkdir()
+        os.chown(folder, NOBODY, NOBODY)
+    done = as_third(shared)
+    assert done.stdout == "got it\n", done.stderr
 
 
 @pytest.mark.parametrize("kind", RUBBISH)

@@ -28,12 +28,18 @@ def take_block(directory: Directory, seed: int) -> tuple[int, list[int]]:
 
     Anybody can bind all names. Then the locks in the lock directory are what is left to tell blocks apart.
 
-    :raises MachineError: no block is free.
+    :raises MachineError: no block is free, or no lock of one can be opened.
     """
+    unusable: MachineError | None = None
     for claim in (_claim, _claim_nothing):
         for attempt in range(BLOCKS):
             base = FIRST + BLOCK * ((seed + attempt) % BLOCKS)
-            lock = take(directory, directory.join("ports", str(base)))
+            try:
+                lock = take(directory, directory.join("ports", str(base)))
+            except MachineError as error:
+                # Another user may have put something else there, which only he can remove.
+                unusable = error
+                continue
             if lock is None:
                 continue
             held = claim(base)
@@ -41,7 +47,7 @@ def take_block(directory: Directory, seed: int) -> tuple[int, list[int]]:
                 return base, [lock, *held]
             for descriptor in (lock, *(held or ())):
                 os.close(descriptor)
-    raise MachineError(
+    raise unusable or MachineError(
         f"no block of ports is free between {FIRST} and {FIRST + BLOCK * BLOCKS - 1}: {BLOCKS} leases run on this "
         f"host, other servers listen there, or somebody has locked all files in {directory.join('ports')}."
     )
