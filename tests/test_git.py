@@ -486,19 +486,22 @@ def test_the_newest_commits_of_a_branch_and_none_of_one_that_is_not_there(reposi
 
 
 def test_a_commit_is_on_the_base_branch_or_on_none(repository: Any, new_repository: Callable[[], Any]) -> None:
+    def is_on(branch: str) -> bool:
+        return git.is_on(repository.root, git.head(repository.root), branch)
+
     repository.write("a.txt", "one")
-    assert not git.is_on(repository.root, "main"), "no repository yet"
+    assert not is_on("main"), "no repository yet"
     repository.init()
-    assert git.is_on(repository.root, "main") and not git.is_on(repository.root, "trunk")
+    assert is_on("main") and not is_on("trunk")
     repository.write("a.txt", "two")
-    assert not git.is_on(repository.root, "main"), "what is not committed is on no branch"
+    assert not is_on("main"), "what is not committed is on no branch"
     repository.commit()
     # Here main is what was committed just now; what counts is what everybody has.
-    assert not git.is_on(repository.root, "main")
+    assert not is_on("main")
     repository.git("update-ref", "-d", "refs/remotes/origin/main")
-    assert git.is_on(repository.root, "main"), "without an origin it is the branch here"
+    assert is_on("main"), "without an origin it is the branch here"
     repository.git("checkout", "--quiet", "--detach", "HEAD~1")
-    assert git.is_on(repository.root, "main"), "an older commit of it"
+    assert is_on("main"), "an older commit of it"
     repository.git("checkout", "--quiet", "--orphan", "main-of-a-fork")
     repository.commit("elsewhere")
-    assert not git.is_on(repository.root, "main")
+    assert not is_on("main")

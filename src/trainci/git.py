@@ -175,12 +175,11 @@ def head(root: Path) -> str:
     return commit.stdout.decode().strip() + ("+" if dirty else "")
 
 
-def is_on(root: Path, branch: str) -> bool:
-    """Whether what is checked out is a commit of ``branch``, as origin has it or, without origin, as it is here.
+def is_on(root: Path, commit: str, branch: str) -> bool:
+    """Whether ``commit`` (see ``head``) is one of ``branch``, as origin has it or, without origin, as it is here.
 
     What is not committed is on no branch.
     """
-    commit = head(root)
     if not commit or commit.endswith("+"):
         return False
     names = (f"refs/remotes/origin/{branch}", f"refs/heads/{branch}")

@@ -203,10 +203,11 @@ def _plan(
     say: Callable[[str], object],
 ) -> Plan:
     ids = [item.test.id for item in feasible.selection.tests]
+    commit = git.head(repository.root)
     return Plan(
         run_id=run_id,
-        commit=git.head(repository.root),
-        on_base=git.is_on(repository.root, repository.project.base),
+        commit=commit,
+        on_base=git.is_on(repository.root, commit, repository.project.base),
         images=_images(repository, feasible, executor),
         baselines=_baselines(repository, feasible, state, say),
         fitting=feasible,
