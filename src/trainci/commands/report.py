@@ -26,7 +26,7 @@ from trainci.text import printable
 
 # Each form's file is called by the run's id and this; it makes the bytes of a file in the given folder.
 _FORMS: Mapping[str, tuple[str, Callable[[Told, Path | None], bytes]]] = {
-    "html": ("html", lambda told, folder: _page(told, folder)),
+    "html": ("html", lambda told, folder: page_of(told, folder)),
     "junit": ("xml", lambda told, _: junit(told.run, told.root)),
     "ctrf": ("ctrf.json", lambda told, _: ctrf(told.run, told.root)),
     "trace": ("trace.json", lambda told, _: trace(told.run, slices(told.events), tuple(read_samples(told.folder)))),
@@ -82,6 +82,7 @@ def _state(name: str) -> StatePaths:
         raise
 
 
-def _page(told: Told, folder: Path | None) -> bytes:
+def page_of(told: Told, folder: Path | None) -> bytes:
+    """The page of a run as it lies in ``folder``, from where it links to its logs; without one it links to none."""
     samples = tuple(read_samples(told.folder))
     return page(told.run, slices(told.events), told.root, metrics_of(told), folder, samples)

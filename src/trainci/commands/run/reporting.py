@@ -10,19 +10,17 @@ import click
 
 from trainci import git
 from trainci.answers.form import text_of
+from trainci.commands.report import page_of
 from trainci.commands.run.options import Options
 from trainci.errors import EXIT_OK, MachineError, UsageError
 from trainci.executors.base import Executor
 from trainci.github import actions as github
-from trainci.history.runs import metrics_of, read_run
-from trainci.history.samples import read_samples
+from trainci.history.runs import read_run
 from trainci.host.clock import steady_time
 from trainci.model.run import Run
 from trainci.reports import otel, summary
 from trainci.reports.answer import finished
 from trainci.reports.junit import junit, write_junit
-from trainci.reports.page import page
-from trainci.reports.timeline import slices
 from trainci.repository import Repository
 from trainci.text import printable
 
@@ -54,9 +52,7 @@ def reports(folder: Path) -> Mapping[str, bytes]:
     :raises UsageError: what is there is no run's.
     """
     told = read_run(folder)
-    samples = tuple(read_samples(folder))
-    html = page(told.run, slices(told.events), told.root, metrics_of(told), folder, samples)
-    return {"report.html": html, "report.xml": junit(told.run, told.root)}
+    return {"report.html": page_of(told, folder), "report.xml": junit(told.run, told.root)}
 
 
 def report_nothing(repository: Repository, executor: Executor, options: Options) -> None:
