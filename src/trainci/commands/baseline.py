@@ -20,11 +20,11 @@ from trainci.answers.form import text_of
 from trainci.commands.completion import complete_tests
 from trainci.errors import EXIT_OK, UsageError
 from trainci.history import existing_store, open_store
-from trainci.history.baselines import series_of
+from trainci.history.baselines import every_gate, series_of
 from trainci.history.store import Store
 from trainci.host.clock import steady_time
 from trainci.host.users import user_name
-from trainci.model.gates import Band, Decision
+from trainci.model.gates import Band, Decision, Gate
 from trainci.model.tests import Test
 from trainci.reports.words import utc_time
 from trainci.repository import Repository, Request, open_repository
@@ -125,8 +125,9 @@ def _known(repository: Repository, store: Store, test_id: str, metric: str) -> S
 
     :raises UsageError: none did.
     """
-    gates = [gate for test in _tests(repository, (test_id,)) for gate in test.metrics]
-    found = [one for one in series_of(store, test_id, gates) if one.metric == metric and one.points]
+    declared = [gate for test in _tests(repository, (test_id,)) for gate in test.metrics]
+    gate = next((gate for gate in declared if gate.metric == metric), Gate(metric))
+    found = [one for one in series_of(store, test_id, [gate]) if one.points]
     if not found:
         raise UsageError(
             f"{printable(test_id)} has recorded no {printable(metric)}; `trainci metrics` shows what it has."
@@ -141,12 +142,12 @@ def _tests(repository: Repository, ids: tuple[str, ...]) -> list[Test]:
 
 
 def _of_test(store: Store, test: Test, *, every: bool) -> BaselinesOfTest:
-    gated = {gate.metric: gate.step for gate in test.metrics if gate.by_history}
-    found = [one for one in series_of(store, test.id, test.metrics) if every or one.metric in gated]
-    steps = {gate.metric: gate.step for gate in test.metrics}
+    gated = {gate.metric: gate for gate in test.metrics if gate.by_history}
+    gates = every_gate(test.metrics, store.recorded(test.id)) if every else list(gated.values())
+    steps = {gate.metric: gate.step for gate in gates}
     return BaselinesOfTest(
         test.id,
-        tuple(_answer(one, steps.get(one.metric), one.metric in gated) for one in found),
+        tuple(_answer(one, steps[one.metric], one.metric in gated) for one in series_of(store, test.id, gates)),
         tuple(
             BaselineDecision(one.metric, one.run, one.who, one.reason, one.at) for one in store.decisions(test.id)
         ),

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from itertools import islice
 
 from trainci.history import existing_store
-from trainci.history.store import Store, StoreError
+from trainci.history.store import Recorded, Store, StoreError
 from trainci.model.gates import Baseline, Gate
 from trainci.model.tests import Test
 from trainci.paths import StatePaths
@@ -34,25 +33,27 @@ def known_baselines(
         return {}
 
 
-def series_of(
-    store: Store, test_id: str, gates: Iterable[Gate] = (), most: int | None = None
-) -> tuple[Series, ...]:
-    """The values of each metric of a test over its runs, the newest first, with their bands of 95 % and 99 %.
-
-    ``gates`` are those that the test declares; every other metric that it recorded follows, by its last value. A
-    metric has a series for each kind of device and each image. Those of at most ``most`` metrics.
-    """
+def every_gate(gates: Iterable[Gate], recorded: Iterable[Recorded]) -> list[Gate]:
+    """``gates``, which a test declares, and one for every other metric that it ``recorded``, by its last value."""
     wanted = {gate.metric: gate for gate in gates}
-    for one in store.recorded(test_id):
+    for one in recorded:
         wanted.setdefault(one.last.name, Gate(one.last.name))
+    return list(wanted.values())
+
+
+def series_of(store: Store, test_id: str, gates: Iterable[Gate]) -> tuple[Series, ...]:
+    """The values of the metric of each of ``gates`` over runs, the newest first, with their bands of 95 % and 99 %.
+
+    A metric has a series for each kind of device and each image.
+    """
     decisions = store.decisions(test_id)
     return tuple(
         found
-        for metric, gate in islice(wanted.items(), most)
+        for gate in gates
         for found in series(
             gate,
-            store.measurements(test_id, metric, gate.step, _MOST),
-            (one for one in decisions if one.metric == metric),
+            store.measurements(test_id, gate.metric, gate.step, _MOST),
+            (one for one in decisions if one.metric == gate.metric),
         )
     )
 

@@ -16,7 +16,7 @@ from trainci.answers.gpus import Status
 from trainci.answers.values import PastResult
 from trainci.errors import TrainciError, UsageError
 from trainci.history import existing_store
-from trainci.history.baselines import series_of
+from trainci.history.baselines import every_gate, series_of
 from trainci.history.event_log import is_alive
 from trainci.history.summary import summary
 from trainci.lease.store.ledger import Entry
@@ -136,7 +136,8 @@ def test(source: Source, test_id: str) -> Context:
         if history is None or not results:
             raise NotThere("Nothing is known of such a test.")
         recorded = history.recorded(test_id)
-        found = series_of(history, test_id, source.gates.get(test_id, ()), _MOST_CHARTS)
+        gates = every_gate(source.gates.get(test_id, ()), recorded)
+        found = series_of(history, test_id, gates[:_MOST_CHARTS])
     return {
         "id": test_id,
         "summary": summary(test_id, results),
