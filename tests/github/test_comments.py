@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -25,6 +25,7 @@ from trainci.paths import RunPaths, StatePaths
 
 REPOSITORY = "lab/train"
 TARGET = Target(REPOSITORY, 7)
+RED = Verdict(Outcome.FAILED, "exit code 1")
 
 
 class GitHub(HTTPServer):
@@ -36,6 +37,7 @@ class GitHub(HTTPServer):
         self.comments: list[dict[str, Any]] = []
         self.commits: list[str] = []
         self.refuses = 0
+        self.asked: list[str] = []
         self.tokens: set[str] = set()
 
     def comment(self, author: str, body: str) -> None:
@@ -53,6 +55,7 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
+        self.server.asked.append(self.path)
         url = urlsplit(self.path)
         asked = parse_qs(url.query)
         if url.path == f"/repos/{REPOSITORY}/pulls":
@@ -135,6 +138,15 @@ def test_a_forks_pull_request_is_found_by_what_github_says_of_its_run(github: Gi
     assert target_of(event(tmp_path, sha="older"), REPOSITORY, Api(github.environment)) is None
 
 
+def test_no_page_after_the_last_one_is_asked_for(github: GitHub, tmp_path: Path) -> None:
+    head = {"label": "stranger:fix#1&x", "sha": "abc"}
+    github.pulls = [{"number": 7, "head": head, "base": {"ref": "release/1"}}]
+    github.commits = [f"{number:040x}" for number in range(150)]
+    found = target_of(event(tmp_path), REPOSITORY, Api(github.environment))
+    assert found is not None and found.commits == tuple(github.commits)
+    assert sum("/commits?" in path for path in github.asked) == 2
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"workflow_run": null}', '{"workflow_run": {}}'])
 def test_another_event_is_refused(github: GitHub, tmp_path: Path, text: str) -> None:
     (tmp_path / "event.json").write_text(text)
@@ -154,18 +166,17 @@ def test_without_a_token_there_is_no_comment() -> None:
         Api({})
 
 
-def artifact(folder: Path, name: str, verdict: Verdict) -> None:
-    state = StatePaths(folder, folder / name)
-    log = EventLog(RunPaths(state, "r"), print)
-    for one in run_events.run("r", [1.0], verdict):
+def artifact(folder: Path, name: str, told: Iterable[events.Control]) -> None:
+    log = EventLog(RunPaths(StatePaths(folder, folder / name), "r"), print)
+    for one in told:
         log(one)
     log.close()
 
 
 def test_the_whole_way_from_the_artifacts_to_the_comment(github: GitHub, repository: Any, tmp_path: Path) -> None:
     kept = tmp_path / "kept"
-    artifact(kept, "e2e-test-short-0-attempt-1", Verdict(Outcome.FAILED, "exit code 1"))
-    artifact(kept, "e2e-test-other-0-attempt-1", run_events.VERDICT)
+    artifact(kept, "e2e-test-short-0-attempt-1", run_events.run("r", [1.0], RED))
+    artifact(kept, "e2e-test-other-0-attempt-1", run_events.run("r", [1.0]))
     (kept / "e2e-test-short-1-attempt-1").mkdir()
     (kept / "e2e-test-short-1-attempt-1/events.jsonl").write_text("nonsense\n")
     github.pulls = [{"number": 7, "head": {"label": "stranger:fix#1&x", "sha": "abc"}}]
@@ -205,7 +216,6 @@ label = "run-ci-other"
 tests = ["tests/test_d.py"]
 branches = ["main"]
 """
-RED = Verdict(Outcome.FAILED, "exit code 1")
 
 
 def with_a_past(repository: Any) -> str:
@@ -223,12 +233,12 @@ def with_a_past(repository: Any) -> str:
 
 def kept_by_jobs(folder: Path) -> Path:
     for number, test in enumerate(served.TESTS[:2]):
-        state = StatePaths(folder, folder / f"e2e-test-short-{number}-attempt-1")
-        log = EventLog(RunPaths(state, "r"), print)
-        log(events.RunStarted(1.0, "r", "abc", "2 GPUs", (events.Planned(test, 2, "suite"),)))
-        log(events.Concluded(2.0, test, 1, RED))
-        log(events.RunEnded(3.0, 1))
-        log.close()
+        told = (
+            events.RunStarted(1.0, "r", "abc", "2 GPUs", (events.Planned(test, 2, "suite"),)),
+            events.Concluded(2.0, test, 1, RED),
+            events.RunEnded(3.0, 1),
+        )
+        artifact(folder, f"e2e-test-short-{number}-attempt-1", told)
     return folder
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from trainci.errors import MachineError, UsageError
 from trainci.github.payload import trigger
@@ -110,28 +110,28 @@ def _commits(repository: str, branch: str, api: Api) -> tuple[str, ...]:
     """The newest commits of a branch; none where GitHub does not tell them: there is a comment all the same."""
     if not branch:
         return ()
-    place = f"/repos/{repository}/commits?sha={quote(branch, safe='')}&per_page={_PER_PAGE}"
+    found = _listed(f"/repos/{repository}/commits", api, _MOST_PAGES_OF_COMMITS, sha=branch)
     try:
-        found = [api("GET", f"{place}&page={page}") for page in range(1, _MOST_PAGES_OF_COMMITS + 1)]
+        return tuple(str(commit["sha"]) for commit in found)
     except MachineError:
         return ()
-    return tuple(str(commit["sha"]) for page in found for commit in page)
 
 
 def keep_comment(target: Target, body: str, api: Api) -> None:
     """Make ``body`` the text of our comment: of the one that is there, else of a new one."""
     text = {"body": f"{MARKER}\n{body}"[:LARGEST_COMMENT]}
-    for comment in _comments(target, api):
+    comments = f"/repos/{target.repository}/issues/{target.number}/comments"
+    for comment in _listed(comments, api, _MOST_PAGES):
         if comment["user"]["login"] == AUTHOR and comment["body"].startswith(MARKER):
             api("PATCH", f"/repos/{target.repository}/issues/comments/{comment['id']}", text)
             return
-    api("POST", f"/repos/{target.repository}/issues/{target.number}/comments", text)
+    api("POST", comments, text)
 
 
-def _comments(target: Target, api: Api) -> Iterator[Any]:
-    for page in range(1, _MOST_PAGES + 1):
-        path = f"/repos/{target.repository}/issues/{target.number}/comments?per_page={_PER_PAGE}&page={page}"
-        found = api("GET", path)
+def _listed(path: str, api: Api, most_pages: int, **asked: str) -> Iterator[Any]:
+    """What GitHub lists at ``path``, page by page."""
+    for page in range(1, most_pages + 1):
+        found = api("GET", f"{path}?{urlencode({**asked, 'per_page': _PER_PAGE, 'page': page})}")
         yield from found
         if len(found) < _PER_PAGE:
             return
