@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.util
 import json
 import os
 import shutil
@@ -143,3 +145,29 @@ def test_what_starts_leases_imports_no_executor(module):
     done = subprocess.run([sys.executable, "-I", "-c", loaded], capture_output=True, text=True, check=True)
     assert not {"base", "local", "ray", "slurm"} & {each.rpartition(".")[2] for each in done.stdout.split()}
     assert name in done.stdout.split()
+
+
+def imported_later(module):
+    """What the functions of a module import."""
+    found = importlib.util.find_spec(module)
+    functions = [each for each in ast.walk(ast.parse(Path(found.origin).read_text())) if is_function(each)]
+    for node in (node for function in functions for node in ast.walk(function)):
+        if isinstance(node, ast.ImportFrom):
+            yield node.module
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def is_function(node):
+    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+
+
+def test_what_a_lease_imports_only_once_it_needs_it_is_there_when_the_launcher_is():
+    """A test that is started an hour later has the code of the run's beginning, whatever was upgraded meanwhile."""
+    program = "import sys; from trainci.executors.launcher import import_all; import_all(); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    own = {name for name in loaded if name.startswith(("trainci.lease.", "trainci.host."))}
+    later = {name for module in own for name in imported_later(module)}
+    assert {"trainci.lease.store.settings", "trainci.lease.store.ledger", "shutil"} <= later
+    assert later - loaded <= {"pynvml"}, "which is there where there is a driver"

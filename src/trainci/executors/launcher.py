@@ -122,6 +122,8 @@ def import_all() -> None:
 
     import trainci.lease.command
     import trainci.lease.queue.watcher
+    import trainci.lease.store.ledger
+    import trainci.lease.store.settings
 
     if importlib.util.find_spec("pynvml") is not None:
         import trainci.host.devices.nvidia  # noqa: F401
