@@ -106,10 +106,7 @@ class EngineExecutor(ABC):
         """See Executor."""
         attempt = Attempt(job, show)
         try:
-            log = open_log(job.log)
-            attempt.account = Account(job, log, self._secrets, emit, show, self._clock, lambda: self.stop(job))
-            if not attempt.recall(log):
-                attempt.prepare(self._arguments(job, self._container), self._root, log)
+            self._equip(attempt, emit, self._container)
         except OSError as error:
             ending = Ending(Cause.NEVER_STARTED, detail=f"it could not be started: {error.strerror}")
             emit(events.Ended(self._clock(), job.test.id, job.attempt, job.phase, ending))
@@ -136,6 +133,17 @@ class EngineExecutor(ABC):
             if attempt.job == job:
                 attempt.stopped = True
         self._changed.set()
+
+    def _equip(self, attempt: Attempt, emit: Emit, container: Sequence[str]) -> None:
+        """Give it its log, its account, and what its node is to read, unless an earlier runner has.
+
+        :raises OSError: its files cannot be written.
+        """
+        job = attempt.job
+        log = open_log(job.log)
+        attempt.account = Account(job, log, self._secrets, emit, attempt.show, self._clock, lambda: self.stop(job))
+        if not attempt.recall(log):
+            attempt.prepare(self._arguments(job, container), self._root, log)
 
     def _under_way(self) -> list[Attempt]:
         with self._lock:

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 from trainci.executors import agent, words
-from trainci.executors.account import Account, open_log
 from trainci.executors.attempt import Attempt
 from trainci.executors.base import STOPPED, Job, Wanted, ending_of_stopped
 from trainci.executors.engine import EngineExecutor
@@ -83,13 +82,8 @@ class SharingExecutor(EngineExecutor):
             if known.job.test.pack == pack and not known.stopped and not attempt.within:
                 return known
         number = packs.number_of(attempt.within) if attempt.within else packs.next_number(pack, runs)
-        job = self._shared(pack, runs, number)
-        allocation = Attempt(job, _NOBODY)
-        log = open_log(job.log)
-        emit, end = partial(self._pass_on, allocation), partial(self.stop, job)
-        allocation.account = Account(job, log, self._secrets, emit, _NOBODY, self._clock, end)
-        if not allocation.recall(log):
-            allocation.prepare(self._arguments(job, ()), self._root, log)
+        allocation = Attempt(self._shared(pack, runs, number), _NOBODY)
+        self._equip(allocation, partial(self._pass_on, allocation), ())
         self._allocations[allocation.directory.name] = allocation
         with self._lock:
             self._attempts.append(allocation)
