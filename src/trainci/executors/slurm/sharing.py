@@ -136,12 +136,9 @@ class SharingExecutor(EngineExecutor):
         attempt.follow(to_the_end=True)
         with self._sharing:
             del self._allocations[attempt.directory.name]
-            members = self._members(attempt)
-            waiting = [one for one in members if not one.has_begun and not one.stopped]
-            is_over = not agent.has_begun(attempt.directory) or ending.cause is Cause.CANCELLED
-            again = [] if is_over else waiting
-            for one in members:
-                if one in again:
+            others_go_on = agent.has_begun(attempt.directory) and ending.cause is not Cause.CANCELLED
+            for one in self._members(attempt):
+                if others_go_on and not one.has_begun and not one.stopped:
                     one.join("")
                     continue
                 one.follow(to_the_end=True)
