@@ -160,16 +160,20 @@ class Attempt:
             return False
         return True
 
-    def follow(self, *, to_the_end: bool = False) -> None:
-        """Take in what it has printed and reported since; what nobody wants now is left where it is."""
+    def follow(self, *, to_the_end: bool = False) -> bool:
+        """Take in what it has printed and reported since; what nobody wants now is left where it is.
+
+        True: its lease has told by now that its command runs, or how that ended, and had not before.
+        """
         assert self.account is not None
-        had_reported = self.reported is not None
+        known = (self.started, self.reported)
         for path, take in ((self.output, self.account.output), (self._status, self.account.status)):
             while to_the_end or path == self._status or self.show.has_room():
                 if not self._take(path, take):
                     break
-        if self.reported is not None and not had_reported:
+        if self.reported is not None and not self.reported_at:
             self.reported_at = time.monotonic()
+        return (self.started, self.reported) != known
 
     def _take(self, path: Path, take: Callable[[bytes], None]) -> bool:
         """Take in the next piece of a file, opened anew: so a network's file system shows what is new in it."""

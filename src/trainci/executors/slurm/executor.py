@@ -138,9 +138,7 @@ class SlurmExecutor(SharingExecutor):
             self._follow_within([attempt for attempt in under_way if attempt.within])
             attempts = [attempt for attempt in under_way if attempt.job_id]
             for attempt in attempts:
-                known = (attempt.started, attempt.reported)
-                attempt.follow()
-                if attempt.stopped or (attempt.started, attempt.reported) != known:
+                if attempt.follow() or attempt.stopped:
                     self._ask_soon()
             if attempts and time.monotonic() >= self._ask_at:
                 self._ask_at = time.monotonic() + _LATER_S

@@ -98,8 +98,7 @@ class SharingExecutor(EngineExecutor):
     def _follow_within(self, attempts: Sequence[Attempt]) -> None:
         """Take in what they told. A pass that nobody ordered the end of, or an end of our order, is over."""
         for attempt in attempts:
-            had_reported = attempt.reported is not None
-            attempt.follow()
+            news = attempt.follow()
             if attempt.stopped and attempt.withdraw():
                 self._end(attempt, STOPPED)
             elif attempt.stopped and not attempt.told_to_end:
@@ -116,7 +115,7 @@ class SharingExecutor(EngineExecutor):
                 self._end(attempt, attempt.reported)
             else:
                 self._take_its_word(attempt)
-            if not had_reported:
+            if news:
                 self._ask_soon()
 
     def _confirm(self, allocation: Attempt, asked_at: float) -> None:
