@@ -12,15 +12,14 @@ import os
 import signal
 import sys
 import time
-import traceback
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from trainci.errors import EXIT_MACHINE, EXIT_OK
 from trainci.executors import node
-from trainci.executors.launcher import import_all
+from trainci.executors.launcher import become, import_all, print_to
 from trainci.host.files import open_plain
+from trainci.host.processes import reap
 from trainci.lease import protocol
 
 ORDERS = "orders"
@@ -142,33 +141,22 @@ class Agent:
             return
         pid = os.fork()
         if pid == 0:
-            _become_lease(directory, status)
+            become(lambda: _lease(directory, status))
         os.close(status)
         self._running[pid] = order
 
     def _collect(self) -> None:
-        while self._running:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-            if pid == 0:
-                return
-            order = self._running.pop(pid)
-            _see_it_reported(self._directory.parent / order.folder, os.waitstatus_to_exitcode(status))
+        reap(self._ended)
+
+    def _ended(self, pid: int, status: int) -> None:
+        order = self._running.pop(pid)
+        _see_it_reported(self._directory.parent / order.folder, os.waitstatus_to_exitcode(status))
 
 
-def _become_lease(directory: Path, status: int) -> NoReturn:
-    code = EXIT_MACHINE
-    try:
-        os.setsid()
-        output = os.open(directory / node.OUTPUT, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
-        code = node.run(directory, status)
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+def _lease(directory: Path, status: int) -> int:
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+    print_to(os.open(directory / node.OUTPUT, flags, 0o600))
+    return node.run(directory, status)
 
 
 def _see_it_reported(directory: Path, code: int) -> None:

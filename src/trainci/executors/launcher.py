@@ -18,13 +18,14 @@ import socket
 import subprocess
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NoReturn
 
 from trainci.errors import EXIT_MACHINE
 from trainci.executors.inherited import inherited
 from trainci.executors.isolated import isolated
+from trainci.host.processes import reap
 
 _SERVE = "from trainci.executors.launcher import serve; serve(int(sys.argv[1]))"
 _TERMINATE = b"T"
@@ -152,7 +153,7 @@ class _Server:
                 os.read(self._woken, 4096)
             else:
                 self._obey(key.data)
-        self._collect()
+        reap(self._tell_end)
         return True
 
     def _accept(self) -> bool:
@@ -162,36 +163,28 @@ class _Server:
         request, output, status, control = descriptors
         pid = os.fork()
         if pid == 0:
-            self._become_lease(request, output, status, control)
+            become(lambda: self._lease(request, output, status, control))
         for descriptor in (request, output, status):
             os.close(descriptor)
         self._jobs[pid] = socket.socket(fileno=control)
         self._selector.register(self._jobs[pid], selectors.EVENT_READ, pid)
         return True
 
-    def _become_lease(self, request: int, output: int, status: int, control: int) -> NoReturn:
-        code = EXIT_MACHINE
-        try:
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            self._requests.close()
-            for other in self._jobs.values():
-                other.close()
-            os.close(control)
-            os.setsid()
-            os.dup2(output, 1)
-            os.dup2(output, 2)
-            os.close(output)
-            with os.fdopen(request, "rb") as pipe:
-                asked = json.loads(pipe.read())
-            os.chdir(asked["cwd"])
-            code = _lease(asked["arguments"], asked["variables"], status)
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
+    def _lease(self, request: int, output: int, status: int, control: int) -> int:
+        from trainci.lease import protocol
+        from trainci.lease.command import internal_main
+
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        self._requests.close()
+        for other in self._jobs.values():
+            other.close()
+        os.close(control)
+        print_to(output)
+        with os.fdopen(request, "rb") as pipe:
+            asked = json.loads(pipe.read())
+        os.chdir(asked["cwd"])
+        return internal_main([protocol.STATUS_FD, str(status), *asked["arguments"]], asked["variables"])
 
     def _obey(self, pid: int) -> None:
         """Pass an order on. The number is still this child's: it is collected by us alone, and below."""
@@ -201,21 +194,31 @@ class _Server:
         else:
             self._selector.unregister(control)
 
-    def _collect(self) -> None:
-        while self._jobs:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-            if pid == 0:
-                return
-            control = self._jobs.pop(pid)
-            if control.fileno() in self._selector.get_map():
-                self._selector.unregister(control)
-            with contextlib.suppress(OSError):  # the runner is gone
-                control.send(str(os.waitstatus_to_exitcode(status)).encode())
-            control.close()
+    def _tell_end(self, pid: int, status: int) -> None:
+        control = self._jobs.pop(pid)
+        if control.fileno() in self._selector.get_map():
+            self._selector.unregister(control)
+        with contextlib.suppress(OSError):  # the runner is gone
+            control.send(str(os.waitstatus_to_exitcode(status)).encode())
+        control.close()
 
 
-def _lease(arguments: list[str], variables: Mapping[str, str], status: int) -> int:
-    from trainci.lease import protocol
-    from trainci.lease.command import internal_main
+def become(lease: Callable[[], int]) -> NoReturn:
+    """Be a lease process, in a child that was forked: in a session of its own, and whatever comes, for good."""
+    code = EXIT_MACHINE
+    try:
+        os.setsid()
+        code = lease()
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
-    return internal_main([protocol.STATUS_FD, str(status), *arguments], variables)
+
+def print_to(descriptor: int) -> None:
+    """All that this process prints goes there from now on; ``descriptor`` itself is closed."""
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
