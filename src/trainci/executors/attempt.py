@@ -17,13 +17,12 @@ from trainci.executors import words
 from trainci.executors.account import Account
 from trainci.executors.base import Job, Show
 from trainci.executors.inherited import inherited
-from trainci.executors.isolated import isolated
+from trainci.executors.isolated import isolated_main
 from trainci.executors.node import FAULT, OUTPUT, STATUS, TOLD
 from trainci.host.files import open_plain
 from trainci.model.run import Cause, Ending, Phase
 
 SUFFIX = ".job"
-_MAIN = "from trainci.executors.node import main; sys.exit(main(sys.argv[1]))"
 _SUBMISSION = "submission.json"
 _CHUNK = 1 << 20
 # A job's environment begins as its node makes it, whatever this host is a part of.
@@ -246,4 +245,4 @@ def output(job: Job) -> Path:
 
 def entrypoint(job: Job) -> list[str]:
     """What the engine is to start on a node."""
-    return [*isolated(_MAIN), str(directory(job))]
+    return [*isolated_main("trainci.executors.node"), str(directory(job))]

@@ -16,6 +16,11 @@ def isolated(code: str) -> list[str]:
     return [sys.executable, "-I", "-c", f"{_BOOT}{code}", json.dumps(_paths())]
 
 
+def isolated_main(module: str) -> list[str]:
+    """The words that run ``main`` of a module with those behind them, and exit with what it returns."""
+    return isolated(f"from {module} import main; sys.exit(main(*sys.argv[1:]))")
+
+
 def _paths() -> list[str]:
     """Where this package and the one that it may need are, which need not be where Python looks by itself."""
     own = str(Path(__file__).parents[2])

@@ -13,8 +13,8 @@ from trainci.errors import MachineError, UsageError
 from trainci.executors.attempt import Attempt, directory, entrypoint, output
 from trainci.executors.base import STOPPED, Job, Wanted
 from trainci.executors.engine import EngineExecutor, nodes_pool
-from trainci.executors.isolated import isolated
-from trainci.executors.ray import nodes, states
+from trainci.executors.isolated import isolated_main
+from trainci.executors.ray import states
 from trainci.executors.ray.states import Seen
 from trainci.model.device import Pool
 from trainci.model.run import Cause, Ending
@@ -75,7 +75,8 @@ class RayExecutor(EngineExecutor):
             # An entry point has one node: this one asks for the others, and needs next to nothing itself.
             share = {"CPU": cpus, **({"GPU": gpus} if gpus else {})}
             wanted = json.dumps({"count": job.num_nodes, "share": share, "wait": _PLACE_S})
-            words, resources = [*isolated(nodes.MAIN), str(directory(job)), printed, root, wanted], {}
+            words = [*isolated_main("trainci.executors.ray.nodes"), str(directory(job)), printed, root, wanted]
+            resources = {}
         streams = f"exec >>{shlex.quote(printed)} 2>&1; cd -- {shlex.quote(root)} || exit"
         return {
             "submission_id": job_id,

@@ -16,13 +16,11 @@ from typing import Any
 
 from trainci.errors import EXIT_MACHINE
 from trainci.executors import words
-from trainci.executors.isolated import isolated
+from trainci.executors.isolated import isolated, isolated_main
 from trainci.executors.node import FAULT
 from trainci.lease import protocol
 from trainci.model.run import Cause
 
-MAIN = "from trainci.executors.ray.nodes import main; sys.exit(main(*sys.argv[1:]))"
-_TEST = "from trainci.executors.node import main; sys.exit(main(*sys.argv[1:]))"
 _LEASE = "from trainci.lease.command import internal_main; sys.exit(internal_main(sys.argv[1:]))"
 _LOOK_AGAIN_S = 0.5
 # How long what runs on the nodes may take to end once it is ordered to; less than Ray gives to the job itself.
@@ -79,7 +77,7 @@ class _Nodes:
     def run(self, output: str, root: str, stopped: Sequence[int]) -> int:
         """Run the test, until it has ended, or one of its nodes has, or it is to be stopped."""
         staying = {member.stay.remote(): rank for rank, member in enumerate(self._members)}
-        words = [*isolated(_TEST), self._directory]
+        words = [*isolated_main("trainci.executors.node"), self._directory]
         lead = self._members[0].lead.remote(words, output, root, self._told(), list(self._members))
         while not stopped:
             if self._ray.wait([*staying, lead], timeout=_LOOK_AGAIN_S)[0]:

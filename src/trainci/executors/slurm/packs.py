@@ -9,11 +9,10 @@ from pathlib import Path
 
 from trainci.executors.attempt import SUFFIX
 from trainci.executors.base import Job, ending_of_stopped
-from trainci.executors.isolated import isolated
+from trainci.executors.isolated import isolated_main
 from trainci.model.run import Cause, Ending
 from trainci.model.tests import Test
 
-_AGENT = "from trainci.executors.agent import main; sys.exit(main(sys.argv[1]))"
 # Besides the time limits of its tests: an agent's start, and the end of each.
 _SLACK_S = 120.0
 
@@ -33,7 +32,7 @@ def shared(pack: str, tests: Iterable[Test], node_size: int, runs: Path, number:
     gpus = min(node_size, sum(test.num_gpus for test in inside))
     spread = sum(test.timeout * test.num_gpus for test in inside) / max(1, gpus)
     log = runs / f"{_beginning(pack)}{number}.log"
-    command = (*isolated(_AGENT), str(log.with_suffix(SUFFIX)))
+    command = (*isolated_main("trainci.executors.agent"), str(log.with_suffix(SUFFIX)))
     timeout = max([spread, *(test.timeout for test in inside)]) + _SLACK_S
     return Job(Test(f"pack-{pack}", command=command, num_gpus=gpus, timeout=timeout, pack=pack), number, log)
 
