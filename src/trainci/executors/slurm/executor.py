@@ -35,7 +35,6 @@ class SlurmExecutor(SharingExecutor):
         super().__init__("slurm", wanted, pool, wanted.slurm.container)
         self._settings = wanted.slurm
         self._ask_at = 0.0
-        self._asked_at = 0.0
 
     def open(self) -> None:
         """See Executor.
@@ -149,7 +148,7 @@ class SlurmExecutor(SharingExecutor):
 
     def _ask(self, attempts: list[Attempt]) -> None:
         """Ask Slurm what has become of them, and order the end of those that are to end."""
-        self._asked_at = time.monotonic()
+        asked_at = time.monotonic()
         try:
             self._cancel([attempt for attempt in attempts if attempt.stopped])
             listed = commands.listed()
@@ -162,7 +161,7 @@ class SlurmExecutor(SharingExecutor):
             self._ask_soon()
             return
         for attempt in attempts:
-            self._judge(attempt, [seen for seen in listed if _is_its(seen, attempt)])
+            self._judge(attempt, [seen for seen in listed if _is_its(seen, attempt)], asked_at)
             if attempt.reported or attempt.stopped or attempt.missed or not attempt.submitted:
                 self._ask_soon()
 
@@ -171,7 +170,7 @@ class SlurmExecutor(SharingExecutor):
         states_of_it = [seen.state for seen in listed if _is_its(seen, attempt)]
         return not states_of_it or (states_of_it[-1] == "CANCELLED" and not attempt.stopped)
 
-    def _judge(self, attempt: Attempt, found: list[Seen]) -> None:
+    def _judge(self, attempt: Attempt, found: list[Seen], asked_at: float) -> None:
         if not found:
             self._miss(attempt)
             return
@@ -206,7 +205,7 @@ class SlurmExecutor(SharingExecutor):
             )
             self._end(attempt, ending)
         elif seen.state == "RUNNING":
-            self._confirm(attempt, self._asked_at)
+            self._confirm(attempt, asked_at)
             self._take_its_word(attempt)
         else:
             self._take_its_word(attempt)
