@@ -17,7 +17,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from support import unavailable, wait_until
+from support import processes_with, unavailable, wait_until
 
 from trainci.testing.ray_cluster import free_ports
 
@@ -84,7 +84,7 @@ class Cluster:
     def kill_second(self) -> None:
         """Kill the raylet of the second node, and wait until Ray knows."""
         assert self._second is not None
-        for pid in self._left(b"/raylet", f"--node_ip_address={SECOND}".encode()):
+        for pid in self._left("/raylet", f"--node_ip_address={SECOND}"):
             os.kill(pid, signal.SIGKILL)
         self._second.wait(60)
         self._second = None
@@ -132,16 +132,9 @@ class Cluster:
         for process in started:
             process.wait()
 
-    def _left(self, *parts: bytes) -> list[int]:
+    def _left(self, *parts: str) -> list[int]:
         """Its daemons, which name its directory in their command lines; those that name these parts, too."""
-        name = os.fsencode(self.directory)
-        found = []
-        for path in Path("/proc").glob("[0-9]*/cmdline"):
-            with contextlib.suppress(OSError):
-                line = path.read_bytes()
-                if all(part in line for part in (name, *parts)):
-                    found.append(int(path.parent.name))
-        return found
+        return processes_with(str(self.directory), *parts)
 
 
 @contextlib.contextmanager

@@ -54,6 +54,16 @@ def running(root: Path, words: Sequence[str], environment: Mapping[str, str] = o
         process.communicate()
 
 
+class Nobody:
+    """Who shows nothing of what tests print: a Show (trainci.executors.base)."""
+
+    def __call__(self, output: object, /) -> None:
+        pass
+
+    def has_room(self, wait: float = 0.0) -> bool:
+        return True
+
+
 def unavailable(what: str) -> NoReturn:
     """A part of the proof cannot be had here: the test is skipped, which nobody would see in CI: there it fails."""
     if os.environ.get("CI"):
@@ -67,6 +77,17 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
+
+
+def processes_with(*parts: str) -> list[int]:
+    """The processes of this host, of any container or of none, whose command lines hold all of these."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            line = path.read_bytes()
+            if all(os.fsencode(part) in line for part in parts):
+                found.append(int(path.parent.name))
+    return found
 
 
 def children_of(pid: int) -> list[int]:

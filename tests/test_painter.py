@@ -9,6 +9,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from support import wait_until
+
 from trainci.console.painter import Painter
 from trainci.console.plain import Console
 from trainci.model import events
@@ -77,10 +79,7 @@ def test_who_has_more_output_is_told_to_keep_it_while_the_reader_is_behind():
         taken += 10_000
     assert taken < 1 << 22
     stream.free.set()
-    deadline = time.monotonic() + 60
-    while not painter.has_room():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(painter.has_room, "room, once somebody reads")
     painter.__exit__()
     assert stream.getvalue().count("x") == taken // 10_000 * 9999
 

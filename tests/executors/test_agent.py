@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support import children_of, wait_until
+from support import Nobody, children_of, wait_until
 
 from trainci.executors import agent, node
 from trainci.executors.account import open_log
@@ -20,14 +20,6 @@ from trainci.executors.base import Job
 from trainci.executors.words import lease_arguments
 from trainci.lease import protocol
 from trainci.model.tests import Test
-
-
-class Nobody:
-    def __call__(self, output):
-        pass
-
-    def has_room(self, wait=0.0):
-        return True
 
 
 @pytest.fixture

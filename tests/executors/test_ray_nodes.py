@@ -11,11 +11,10 @@ import signal
 import sys
 from contextlib import closing
 from pathlib import Path
-from unittest.mock import Mock
 
 import pytest
 from ray_cluster import SECOND
-from support import alive, running, wait_until
+from support import Nobody, alive, running, wait_until
 
 from trainci.executors.base import Job, Wanted
 from trainci.executors.ray import executor as ray
@@ -135,7 +134,7 @@ class OnRay:
         monkeypatch.setenv("TRAINCI_LOCK_DIR", str(tmp_path / f"locks-{name}"))
         self.told = queue.SimpleQueue()
         self.job = Job(Test(name, command=("sleep", "1000"), num_gpus=cpus), 1, tmp_path / f"{name}.log")
-        executor.start(self.job, self.told.put, Mock(has_room=lambda wait=0.0: True))
+        executor.start(self.job, self.told.put, Nobody())
 
     def until(self, kind):
         while not isinstance(event := self.told.get(timeout=60), kind):
@@ -163,7 +162,7 @@ def test_a_job_of_one_node_that_dies_is_told_as_such(nodes, tmp_path, monkeypatc
 def test_nodes_that_do_not_come_are_never_started_and_counted(nodes, tmp_path, monkeypatch):
     monkeypatch.setattr(ray, "_PLACE_S", 1)
     executor = ray.ray_executor(Wanted(tmp_path, "cpu:16", ray_address=nodes.address))
-    told, show = queue.SimpleQueue(), Mock(has_room=lambda wait=0.0: True)
+    told, show = queue.SimpleQueue(), Nobody()
     test = Test("a", command=("true",), num_gpus=16, num_nodes=2)
     executor.start(Job(test, 1, tmp_path / "a.log"), told.put, show)
     ending = told.get(timeout=60).ending

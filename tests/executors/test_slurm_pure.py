@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support import Nobody
 
 from trainci.executors.account import Account, open_log
 from trainci.executors.attempt import Attempt
@@ -402,16 +403,6 @@ def test_packed_tests_share_one_job_which_is_given_back_as_soon_as_the_run_is_ov
     assert {one[1] for one in said} <= {"cpu-0", "cpu-1", "cpu-2", "cpu-3"}
     assert (tmp_path / "jobs").read_text() == "12\n"
     assert not (tmp_path / "cancelled").exists()
-
-
-class Nobody:
-    """Who shows nothing."""
-
-    def __call__(self, output):
-        pass
-
-    def has_room(self, wait=0.0):
-        return True
 
 
 @pytest.mark.parametrize(

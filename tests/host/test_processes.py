@@ -12,6 +12,7 @@ import sys
 import time
 
 import pytest
+from support import wait_until
 
 from trainci.host import processes
 from trainci.host.processes import Process, descendants, end, marked, process, wait_for_exit
@@ -52,10 +53,7 @@ def test_those_that_ignore_sigterm_are_killed():
 def test_descendants_are_found_below_a_session_of_their_own():
     started = subprocess.Popen(["sh", "-c", "setsid sh -c 'sleep 1000; true' & wait"])
     try:
-        until = time.monotonic() + 20
-        while len(descendants(started.pid)) < 2:
-            assert time.monotonic() < until
-            time.sleep(0.01)
+        wait_until(lambda: len(descendants(started.pid)) >= 2, "both")
     finally:
         for each in descendants(started.pid):
             each.send(signal.SIGKILL)
@@ -173,11 +171,8 @@ def test_a_process_whose_main_thread_has_ended_still_runs_and_is_ended():
     started = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     try:
         started.stdout.readline()
-        until = time.monotonic() + 20
-        while (found := process(started.pid)).state != "Z":
-            assert time.monotonic() < until
-            time.sleep(0.01)
-        assert found in descendants(os.getpid())
+        wait_until(lambda: process(started.pid).state == "Z", "the end of its main thread")
+        assert process(started.pid) in descendants(os.getpid())
         assert end(lambda: [left] if (left := process(started.pid)) else None, 0) == []
     finally:
         started.kill()
@@ -191,10 +186,7 @@ def test_below_finds_a_whole_tree_even_where_parents_go_round_in_a_circle():
 
 
 def until_none(pid):
-    until = time.monotonic() + 20
-    while process(pid) is not None:
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    wait_until(lambda: process(pid) is None, "its end")
 
 
 def refuse(*_):

@@ -117,11 +117,7 @@ def test_the_supervisor_of_a_job_that_waited_holds_every_lock_too(host, tmp_path
     supervisor = waiter.prepared_supervisor
     holder.process.terminate()
     assert waiter.supervisor == supervisor
-    held = set()
-    for path in Path(f"/proc/{supervisor}/fd").iterdir():
-        # It opens and closes others meanwhile.
-        with contextlib.suppress(FileNotFoundError):
-            held.add(str(path.readlink()))
+    held = open_files(supervisor)
     assert held >= {str(tmp_path / f"gpu_{i}") for i in range(120)}
     assert held >= {str(host.path / "devices" / f"cpu-{i}.lock") for i in range(120)}
     host.devices += 1

@@ -8,6 +8,7 @@ import subprocess
 import time
 
 import pytest
+from support import wait_until
 
 from trainci.host.processes import process
 from trainci.testing.marked import MarkedProcesses
@@ -26,12 +27,7 @@ def started(script, processes):
 
 
 def ended(pid):
-    until = time.monotonic() + 20
-    while process(pid) is not None:
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.01)
-    return True
+    return wait_until(lambda: process(pid) is None, "its end")
 
 
 def test_a_process_without_the_mark_in_a_session_of_its_own_is_ended_though_its_parent_has_gone():

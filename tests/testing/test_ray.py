@@ -11,13 +11,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from support import wait_until
 
 from trainci.errors import MachineError, UsageError
 from trainci.testing import CommandError, execute_train, ray_cluster
@@ -96,11 +96,14 @@ def leased(project: Path) -> tuple[str, ...]:
 
 def wait_for(condition: Callable[[], object], *processes: subprocess.Popen[bytes]) -> None:
     """Wait, as long as ``processes`` run: on a busy host a cluster takes minutes to come up."""
-    deadline = time.monotonic() + 600
-    while not condition():
+
+    def holds() -> bool:
+        if condition():
+            return True
         assert [process.poll() for process in processes] == [None] * len(processes), "it ended before"
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.1)
+        return False
+
+    wait_until(holds, "what the test waits for", 600)
 
 
 def tree(process: subprocess.Popen[bytes] | psutil.Process) -> list[psutil.Process]:

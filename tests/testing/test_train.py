@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +13,7 @@ import pytest
 
 from trainci.errors import UsageError
 from trainci.testing import CommandError, execute_train
+from trainci.testing.ray_cluster import free_ports
 
 
 @pytest.fixture(autouse=True)
@@ -45,18 +45,12 @@ print(json.dumps({"argv": sys.argv[1:], **{name: os.environ.get(name) for name i
 """
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.mark.slow
 def test_every_rank_gets_the_arguments_and_the_port_of_the_lease(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "rank.py").write_text(RANK)
-    port = free_port()
+    (port,) = free_ports(1)
     monkeypatch.setenv("MASTER_PORT", str(port))
     monkeypatch.setenv("TRAINCI_DEVICES", "cpu-0,cpu-1")
     args = ["--name", "a b", "$(id)", str(tmp_path)]

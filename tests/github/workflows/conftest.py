@@ -18,7 +18,7 @@ from typing import Any
 import containers
 import pytest
 import yaml
-from support import unavailable, wait_until
+from support import processes_with, unavailable, wait_until
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
@@ -205,6 +205,7 @@ def cancelled(act: Act, root: Path, payload: dict[str, Any], seen: Path) -> None
     """Run the job of ``HANGS``, cancel it once its test runs, and see that no process of it is left."""
     mark = f"trainci-hang-{os.urandom(8).hex()}"
     test = root / "tests/test_hang.py"
+    others = {*processes_with(test.name)}  # such as those of another run of these tests
     test.write_text(test.read_text().replace("MARK", mark))
     subprocess.run(
         ["git", "-C", str(root), "-c", "user.name=x", "-c", "user.email=x", "commit", "-qam", "m"], check=True
@@ -213,22 +214,12 @@ def cancelled(act: Act, root: Path, payload: dict[str, Any], seen: Path) -> None
         try:
             wait_for(lambda: (seen / "started").exists() or process.poll() is not None, 120)
             assert process.poll() is None, (seen / "output").read_text()
-            assert len(processes(mark)) == 1
+            assert len(processes_with(mark)) == 1
             process.send_signal(signal.SIGINT)
             process.wait(60)
         finally:
             process.kill()
-    wait_for(lambda: not processes(mark) and not processes(str(test.name)), 30)
-
-
-def processes(mark: str) -> list[int]:
-    """Processes of any container or of none whose command line holds ``mark``."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if mark.encode() in (folder / "cmdline").read_bytes():
-                found.append(int(folder.name))
-    return found
+    wait_for(lambda: not processes_with(mark) and not {*processes_with(test.name)} - others, 120)
 
 
 def wait_for(condition: Callable[[], bool], seconds: float) -> None:
