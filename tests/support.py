@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -33,6 +34,11 @@ def wait_until(condition: Callable[[], Any], what: str, patience: float = PATIEN
             return value
         assert time.monotonic() < until, f"waited {patience:g} s for: {what}"
         time.sleep(_LOOK_AGAIN_S)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder in which others still make and remove files."""
+    wait_until(lambda: shutil.rmtree(path, ignore_errors=True) or not path.exists(), f"{path} to be gone")
 
 
 @contextlib.contextmanager

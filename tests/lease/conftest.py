@@ -192,9 +192,11 @@ class Host:
 
         def owner() -> int:
             inode = path.stat().st_ino if path.exists() else 0
+            # On another file system somebody may have locked a file of the same number.
+            ours = {child for job in self.jobs for child in children_of(job.pid)}
             for line in Path("/proc/locks").read_text().splitlines():
                 fields = line.split()
-                if fields[1] == "FLOCK" and fields[5].endswith(f":{inode}"):
+                if fields[1] == "FLOCK" and fields[5].endswith(f":{inode}") and int(fields[4]) in ours:
                     return int(fields[4])
             return 0
 

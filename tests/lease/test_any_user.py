@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import stat
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 import pytest
+from support import remove_tree
 
 from trainci.errors import UsageError
 from trainci.lease.store import trust
@@ -76,7 +77,7 @@ def users(host):
     for job in host.jobs:
         job.dispose()
     host.jobs.clear()
-    shutil.rmtree(folder)
+    remove_tree(Path(folder))
 
 
 def test_users_share_one_queue(host, users):

@@ -10,11 +10,12 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 import zlib
 from pathlib import Path
 
 import pytest
-from support import wait_until
+from support import remove_tree, wait_until
 
 from trainci.lease.queue.cycle import read_reservations
 from trainci.lease.store import ports, settings
@@ -41,7 +42,7 @@ def shared(host):
     for job in reversed(host.jobs):
         job.dispose()
     host.jobs.clear()
-    shutil.rmtree(folder)
+    remove_tree(folder)
 
 
 def as_nobody():
@@ -68,9 +69,18 @@ def try_all(host, code, *names):
     )
 
 
-def second_holder(host, *flags):
+def second_holder(host, *flags, timeout=1.5):
     """Is the device given to a second request?"""
-    return host.run(*flags, "--timeout", "1.5", "--", "echo", "second")
+    return host.run(*flags, "--timeout", str(timeout), "--", "echo", "second")
+
+
+def lease_of_a_gpu():
+    """A lease on a host of one GPU, which no other run of these tests has: a claim is the whole host's."""
+    return (
+        "import sys\nfrom trainci.lease import command\nfrom trainci.model.device import Device\n"
+        f"command.gpus = lambda directory, total: (Device(0, 'GPU-{uuid.uuid4()}'),)\n"
+        "command._known_to_nvml = lambda devices: False\nsys.exit(command.main(sys.argv[1:]))"
+    )
 
 
 @pytest.mark.parametrize(
@@ -88,13 +98,13 @@ def test_files_that_are_removed_never_give_a_device_to_two(shared, gone):
     holder = shared.holder("--devices", "0")
     for name in gone:
         path = shared.path / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        remove_tree(path) if path.is_dir() else path.unlink()
     done = second_holder(shared, "--devices", "0")
     assert done.returncode == 75, done.stdout
-    assert second_holder(shared, "--devices", "1").stdout == "second\n"
+    assert second_holder(shared, "--devices", "1", timeout=30).stdout == "second\n"
     holder.process.terminate()
     holder.wait()
-    assert second_holder(shared, "--devices", "0").stdout == "second\n"
+    assert second_holder(shared, "--devices", "0", timeout=30).stdout == "second\n"
 
 
 def test_a_lock_file_that_is_truncated_never_gives_a_device_to_two(shared):
@@ -105,12 +115,7 @@ def test_a_lock_file_that_is_truncated_never_gives_a_device_to_two(shared):
 
 def test_a_gpu_that_a_lease_of_another_lock_directory_holds_is_not_given_out(shared):
     """A queue of one's own beside other holders is no way around them."""
-    lease = (
-        "import sys\nfrom trainci.lease import command\nfrom trainci.model.device import Device\n"
-        "command.gpus = lambda directory, total: (Device(0, 'GPU-5eca0001-attack'),)\n"
-        "command._known_to_nvml = lambda devices: False\nsys.exit(command.main(sys.argv[1:]))"
-    )
-    base = [sys.executable, "-c", lease, "--lock-dir"]
+    base = [sys.executable, "-c", lease_of_a_gpu(), "--lock-dir"]
     with subprocess.Popen(
         [*base, shared.path, "--count", "1", "--", "sh", "-c", "echo up; sleep 60"],
         stdout=subprocess.PIPE,
@@ -254,7 +259,12 @@ def test_names_of_ports_that_a_stranger_binds_stop_no_lease(shared):
 
 BIND = """
 one = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-one.bind(sys.argv[1].replace("@", "\\0"))
+while True:
+    try:
+        one.bind(sys.argv[1].replace("@", "\\0"))
+        break
+    except OSError:  # its last holder is about to end
+        time.sleep(0.01)
 print("bound", flush=True)
 time.sleep(60)
 """
@@ -439,7 +449,7 @@ def test_a_folder_that_is_removed_or_replaced_heals(shared, name):
     assert (shared.path / name).stat().st_uid == 0
     holder = shared.holder("--devices", "0")
     waiter = shared.waiter("--devices", "0")
-    shutil.rmtree(shared.path / name)
+    remove_tree(shared.path / name)
     holder.process.terminate()
     assert waiter.end()[0] == 0
     assert (shared.path / name).stat().st_uid == 0
@@ -486,8 +496,10 @@ def test_giving_back_needs_no_space_and_what_the_command_said_stands(shared, sma
     assert (code, out) == (0, "next\n") or (code == 3 and "is full" in err.splitlines()[-1]), err
     assert not list((shared.path / "leases").iterdir())
     left = {path.relative_to(shared.path).as_posix() for path in shared.path.rglob("*")} - before
-    # Whoever waits makes the watcher's lock, which stays; it may not have been there yet.
-    assert not [path for path in left - {"queue/watcher.lock"} if not path.startswith("ports/")], "temporary files"
+    # Whoever waits makes the watcher's lock, which stays; it may not have been there yet. And the mutex goes on to
+    # its next file where its owner gets no CPU.
+    kept = ("ports/", "queue/lock.", "queue/watcher.lock")
+    assert not [path for path in left if not path.startswith(kept)], "temporary files"
 
 
 def test_a_request_on_a_full_disk_says_so_and_takes_nothing(shared, small):
@@ -580,7 +592,7 @@ def test_whatever_another_user_does_to_the_files_no_device_has_two_holders(share
     with stranger(VANDAL, shared.path, seed, secret):
         jobs = []
         for number in range(12):
-            limits = ("--count", str(1 + number % 2), "--timeout", "20", "--time-limit", "5")
+            limits = ("--count", str(1 + number % 2), "--timeout", "20", "--time-limit", "60")
             jobs.append(shared.start(*limits, "--", sys.executable, "-S", "-c", ALONE, str(tmp_path)))
         ended = [job.process.communicate(timeout=90) for job in jobs]
     codes = [job.process.returncode for job in jobs]
@@ -596,12 +608,7 @@ def test_whatever_another_user_does_to_the_files_no_device_has_two_holders(share
 
 def test_a_gpu_of_a_job_in_another_network_is_not_given_out_when_all_files_are_lost(shared):
     """As of a container: its claim is not seen here, but its processes are."""
-    lease = (
-        "import sys\nfrom trainci.lease import command\nfrom trainci.model.device import Device\n"
-        "command.gpus = lambda directory, total: (Device(0, 'GPU-5eca0002-attack'),)\n"
-        "command._known_to_nvml = lambda devices: False\nsys.exit(command.main(sys.argv[1:]))"
-    )
-    base = [sys.executable, "-c", lease, "--lock-dir", shared.path, "--count", "1"]
+    base = [sys.executable, "-c", lease_of_a_gpu(), "--lock-dir", shared.path, "--count", "1"]
     if subprocess.run(["unshare", "--net", "true"]).returncode:
         pytest.skip("no other network can be made here")
     inside = ["unshare", "--net", *base, "--", "sh", "-c", "echo up; sleep 60"]
@@ -611,7 +618,7 @@ def test_a_gpu_of_a_job_in_another_network_is_not_given_out_when_all_files_are_l
         other = subprocess.run([*base, "--timeout", "1.5", "--", "true"], env=shared.environment)
         first.terminate()
     assert other.returncode == 75
-    assert subprocess.run([*base, "--timeout", "5", "--", "true"], env=shared.environment).returncode == 0
+    assert subprocess.run([*base, "--timeout", "30", "--", "true"], env=shared.environment).returncode == 0
 
 
 @pytest.mark.slow
