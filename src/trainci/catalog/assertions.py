@@ -57,11 +57,9 @@ def _kind(test: ast.expr) -> str:
 
 def turns_away(body: Sequence[ast.stmt]) -> Iterator[LostResult]:
     """A test that returns before it asserts anything: always, or by what machine it is on."""
-    for number, node in enumerate(body[:-1]):
-        rest = body[number + 1 :]
-        if asserts(node) or isinstance(node, (ast.Raise, ast.Try)):
-            return
-        if not any(map(asserts, rest)):
+    first = next((number for number, node in enumerate(body) if asserts(node)), 0)
+    for node in body[:first]:
+        if isinstance(node, (ast.Raise, ast.Try)):
             return
         if isinstance(node, ast.Return):
             yield LostResult(node.lineno, "the test returns here, before it asserts", "Take it out.", False)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 from trainci.catalog.shell_parser import parse
@@ -48,19 +49,24 @@ def sourced(root: Path, file: str, text: str) -> tuple[tuple[str, str], ...]:
     return tuple(found.items())
 
 
-def _named(text: str, folder: str) -> Iterator[tuple[str, str]]:
+# Many entries start one script with arguments of their own.
+@lru_cache(maxsize=32)
+def _named(text: str, folder: str) -> tuple[tuple[str, str], ...]:
+    """The words by which a script in ``folder`` names what it sources, each with its file."""
     variables: dict[str, str] = {}
+    found: list[tuple[str, str]] = []
     try:
         commands = list(simple_commands(parse(text)))
     except (Unreadable, RecursionError):
-        return
+        return ()
     for node in commands:
         for assignment in (*node.assigned, *(word for word in node.words[1:] if "=" in word)):
             name, _, value = assignment.partition("=")
             if path := named_file(value, folder, variables):
                 variables[name] = path
         if len(node.words) > 1 and node.words[0] in SOURCES:
-            yield node.words[1], named_file(node.words[1], folder, variables)
+            found.append((node.words[1], named_file(node.words[1], folder, variables)))
+    return tuple(found)
 
 
 def _text(root: Path, path: str) -> str:

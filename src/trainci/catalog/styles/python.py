@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 from dataclasses import replace
+from functools import lru_cache
 
-from trainci.catalog.declarations import constants
+from trainci.catalog.declarations import constants, parse
 from trainci.catalog.lost import LostResult
 from trainci.catalog.lost_results import lost_in_tests, lost_results
 from trainci.catalog.main_block import as_block, framework, is_phased, main_blocks
@@ -30,7 +31,7 @@ class PythonFile:
         """See Style. What certainly throws a result away refuses the test, what perhaps does is a remark."""
         says, tree = constants(source.tree, source.file), source.tree
         blocks, names = main_blocks(tree), Names(tree)
-        lost = self.lost(source)
+        lost = _lost(tree, names)
         if asked := {"--help", "-h"} & set(source.words):
             lost.append(LostResult(1, f"`{min(asked)}` shows a program's help and ends it", "Take it out.", False))
         certain = next((lost for lost in lost if lost.certain), None)
@@ -44,22 +45,28 @@ class PythonFile:
         remarks = tuple(dict.fromkeys((one.line, f"perhaps {one}") for one in lost if not one.certain))
         return replace(says, phased=is_phased(tree), framework=name, hands_over=always, remarks=remarks)
 
-    def lost(self, source: Source) -> list[LostResult]:
-        """What the program throws away; what Source raises is let through."""
-        return self.lost_in(source.tree)
-
-    def lost_in(self, tree: ast.Module) -> list[LostResult]:
-        """What a program throws away, be it a file or the text of ``python -c``."""
-        names = Names(tree)
-        blocks = main_blocks(tree) or [as_block(tree)]
-        lost = [lost for block in blocks for lost in lost_results(block, names)]
-        if not any(one.certain for one in lost) and (nothing := may_run_nothing(tree, names)):
-            lost.append(nothing)
-        return lost
-
     def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:
         """See Commands."""
         return (*python, entry.file, *entry.args)
+
+
+# Many entries start one program with arguments of their own.
+@lru_cache(maxsize=32)
+def lost_in_program(source: bytes) -> tuple[LostResult, ...]:
+    """What a program throws away, be it a file or the text of ``python -c``.
+
+    :raises SyntaxError, ValueError, RecursionError, MemoryError: it is no Python.
+    """
+    tree = parse(source)
+    return tuple(_lost(tree, Names(tree)))
+
+
+def _lost(tree: ast.Module, names: Names) -> list[LostResult]:
+    blocks = main_blocks(tree) or [as_block(tree)]
+    lost = [lost for block in blocks for lost in lost_results(block, names)]
+    if not any(one.certain for one in lost) and (nothing := may_run_nothing(tree, names)):
+        lost.append(nothing)
+    return lost
 
 
 def nothing_would_run(file: str) -> str:

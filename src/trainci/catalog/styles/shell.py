@@ -53,7 +53,7 @@ class Shell:
         num_gpus, line = counts.get("NUM_GPUS", (None, 1))
         text = content.decode("utf-8", "replace")
         script = read_shell(text, sourced(source.root, source.file, text))
-        script = replace(script, lost=(*script.lost, *lost_by_starts(source, script)))
+        script = replace(script, lost=(*script.lost, *lost_by_starts(source.root, script)))
         return Declarations(
             num_gpus=num_gpus,
             num_nodes=counts.get("NUM_NODES", (None,))[0],

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from trainci.catalog.command_words import is_python, program, without_launchers
-from trainci.catalog.declarations import parse
 from trainci.catalog.lost import LostResult
 from trainci.catalog.lost_in_shell import ShellScript, read_shell
 from trainci.catalog.makefile import NAMES, in_makefile
 from trainci.catalog.shell_files import named_file, sourced
 from trainci.catalog.shell_state import SHELLS, script_of
 from trainci.catalog.source import read_source
-from trainci.catalog.styles.base import Source
-from trainci.catalog.styles.python import PythonFile
+from trainci.catalog.styles.python import lost_in_program
 from trainci.text import printable
 
 _MOST_STARTS = 20
@@ -24,18 +23,18 @@ _LAUNCHES_PYTHON = ("torchrun", "accelerate", "deepspeed")
 
 
 def lost_by_starts(
-    source: Source, script: ShellScript, depth: int = 0, seen: set[tuple[str, ...]] | None = None
+    root: Path, script: ShellScript, depth: int = 0, seen: set[tuple[str, ...]] | None = None
 ) -> Iterator[LostResult]:
     """What the files that ``script`` starts throw away for certain; certain where it starts nothing else."""
     alone, seen = len(script.starts) == 1, set() if seen is None else seen
     for line, words in script.starts[:_MOST_STARTS]:
-        for place, lost in lost_by_command(source, words, depth, seen):
+        for place, lost in lost_by_command(root, words, depth, seen):
             if lost.certain:
                 yield LostResult(line, f"{place}: {lost.what}", lost.mend, certain=alone)
 
 
 def lost_by_command(
-    source: Source, words: Sequence[str], depth: int = 0, seen: set[tuple[str, ...]] | None = None
+    root: Path, words: Sequence[str], depth: int = 0, seen: set[tuple[str, ...]] | None = None
 ) -> Iterator[tuple[str, LostResult]]:
     """What a command throws away in files of the repository, each with its place; ``seen`` were read before."""
     words = without_launchers(words)
@@ -45,21 +44,20 @@ def lost_by_command(
     seen.add(tuple(words))
     name = program(words[0])
     if name in ("make", "gmake"):
-        yield from _in_makefile(source, words, depth, seen)
+        yield from _in_makefile(root, words, depth, seen)
         return
     try:
         if is_python(name) and "-c" in words[1:-1]:
             text = words[list(words).index("-c") + 1]
-            yield from (("python -c", lost) for lost in PythonFile().lost_in(parse(text.encode())))
+            yield from (("python -c", lost) for lost in lost_in_program(text.encode()))
             return
-        file = _started_file(source, name, words)
+        file = _started_file(root, name, words)
         if file.endswith(".py"):
-            inner = Source(source.root, file, tuple(words[1:]))
-            found: Sequence[LostResult] = PythonFile().lost(inner)
+            found: Sequence[LostResult] = lost_in_program(read_source(root, file))
         elif file:
-            text = read_source(source.root, file).decode("utf-8", "replace")
-            script = read_shell(text, sourced(source.root, file, text))
-            found = [*script.lost, *lost_by_starts(source, script, depth + 1, seen)]
+            text = read_source(root, file).decode("utf-8", "replace")
+            script = read_shell(text, sourced(root, file, text))
+            found = [*script.lost, *lost_by_starts(root, script, depth + 1, seen)]
         else:
             return
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
@@ -69,7 +67,7 @@ def lost_by_command(
         yield f"{printable(file)}:{lost.line}", lost
 
 
-def _started_file(source: Source, name: str, words: Sequence[str]) -> str:
+def _started_file(root: Path, name: str, words: Sequence[str]) -> str:
     """The file of the repository that a command starts; empty for none."""
     if name in SHELLS or is_python(name):
         given = [word for word in words[1:] if not word.startswith(("-", "+"))][:1]
@@ -81,11 +79,11 @@ def _started_file(source: Source, name: str, words: Sequence[str]) -> str:
         given = [words[0]] if "/" in words[0] else []
     ends = (".py",) if is_python(name) or name in _LAUNCHES_PYTHON else (".sh", ".bash", ".py")
     paths = (named_file(word, "", {}) for word in given)
-    return next((path for path in paths if path.endswith(ends) and (source.root / path).is_file()), "")
+    return next((path for path in paths if path.endswith(ends) and (root / path).is_file()), "")
 
 
 def _in_makefile(
-    source: Source, words: Sequence[str], depth: int, seen: set[tuple[str, ...]]
+    root: Path, words: Sequence[str], depth: int, seen: set[tuple[str, ...]]
 ) -> Iterator[tuple[str, LostResult]]:
     """What ``make GOAL`` throws away, where the repository holds its Makefile."""
     folder, file, goals = "", "", []
@@ -99,14 +97,14 @@ def _in_makefile(
             goals.append(word)
     for name in (file,) if file else NAMES:
         path = posixpath.normpath(posixpath.join(folder, name))
-        if (source.root / path).is_file():
-            text = read_source(source.root, path).decode("utf-8", "replace")
+        if (root / path).is_file():
+            text = read_source(root, path).decode("utf-8", "replace")
             recipes = in_makefile(text, goals)
             for lost in recipes.lost:
                 yield f"{printable(path)}:{lost.line}", lost
             yield from (
                 found
                 for command in recipes.commands[:_MOST_STARTS]
-                for found in lost_by_command(source, command, depth + 1, seen)
+                for found in lost_by_command(root, command, depth + 1, seen)
             )
             return

@@ -66,8 +66,8 @@ class Words:
         text = _script(words)
         script = read_shell(text, sourced(source.root, "", text))
         found = [
-            *((lost, str(lost)) for lost in (*script.lost, *lost_by_starts(source, script))),
-            *((lost, f"{place}: {lost}") for place, lost in lost_by_command(source, words)),
+            *((lost, str(lost)) for lost in (*script.lost, *lost_by_starts(source.root, script))),
+            *((lost, f"{place}: {lost}") for place, lost in lost_by_command(source.root, words)),
         ]
         certain = next((sentence for lost, sentence in found if lost.certain), "")
         by_words = _framework(words)
