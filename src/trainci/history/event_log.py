@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from trainci.history.tail import Tail
@@ -77,11 +77,7 @@ def read_events(file: Path) -> Iterator[events.Control]:
     except OSError:
         return
     with stream:
-        while line := stream.readline(_LONGEST_LINE):
-            try:
-                yield read_event(line)
-            except ValueError:
-                continue
+        yield from _events_of(iter(lambda: stream.readline(_LONGEST_LINE), b""))
 
 
 class NewEvents:
@@ -92,11 +88,15 @@ class NewEvents:
 
     def __iter__(self) -> Iterator[events.Control]:
         """Those that were written since the last time."""
-        for line in self._tail.lines():
-            try:
-                yield read_event(line)
-            except ValueError:
-                continue
+        return _events_of(self._tail.lines())
+
+
+def _events_of(lines: Iterable[bytes]) -> Iterator[events.Control]:
+    for line in lines:
+        try:
+            yield read_event(line)
+        except ValueError:
+            continue
 
 
 def may_live(state: StatePaths, run_id: str) -> bool:
