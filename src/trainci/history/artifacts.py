@@ -15,7 +15,7 @@ from pathlib import Path
 from trainci.errors import TrainciError
 from trainci.history.event_log import read_events
 from trainci.history.places import SENT, Place, PlaceAway
-from trainci.history.retention import kept_runs
+from trainci.history.retention import has_ended, run_folders
 from trainci.host.files import open_plain
 from trainci.model import events
 from trainci.paths import EVENTS, RunPaths, StatePaths
@@ -83,11 +83,13 @@ class Sender:
 
     def _send_earlier(self) -> None:
         """The runs that could not be sent when they were made, the oldest first."""
-        folders = sorted(self._state.runs / run.run_id for run in kept_runs(self._state))
-        for folder in folders:
+        for folder in run_folders(self._state):
             if self._closing.is_set():
                 return
+            # The mark first: to see whether a run has ended may take to read it.
             if folder == self._paths.directory or not (folder / UNSENT).exists():
+                continue
+            if not has_ended(self._state, folder):
                 continue
             try:
                 self._send_whole(folder, _unmasked(folder))

@@ -11,7 +11,7 @@ from pathlib import Path
 from trainci.history.event_log import is_alive, read_events
 from trainci.model.events import RunEnded
 from trainci.model.project import Retention
-from trainci.paths import RunPaths, StatePaths
+from trainci.paths import EVENTS, RunPaths, StatePaths
 
 # Nothing else is ever removed: somebody may have named a folder of his own as state_dir.
 _RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
@@ -37,13 +37,26 @@ def expired(runs: Iterable[Kept], retention: Retention, now: float) -> list[Kept
     return gone
 
 
-def kept_runs(state: StatePaths) -> list[Kept]:
-    """The runs that have ended."""
+def run_folders(state: StatePaths) -> list[Path]:
+    """Those that are called as runs are, the oldest first."""
     try:
-        folders = [path for path in state.runs.iterdir() if _RUN_ID.fullmatch(path.name)]
+        return sorted(path for path in state.runs.iterdir() if _RUN_ID.fullmatch(path.name))
     except OSError:
         return []
-    return [one for folder in folders for one in _kept(state, folder)]
+
+
+def has_ended(state: StatePaths, folder: Path) -> bool:
+    """Whether the run in ``folder`` has; what is no folder of a run has not."""
+    paths = RunPaths(state, folder.name)
+    if folder.is_symlink() or not paths.events.is_file() or is_alive(paths.events):
+        return False
+    # The tests of one with a plan may go on without its runner: somebody can attach to it.
+    return not paths.plan.exists() or any(isinstance(event, RunEnded) for event in read_events(paths.events))
+
+
+def kept_runs(state: StatePaths) -> list[Kept]:
+    """The runs that have ended."""
+    return [one for folder in run_folders(state) if has_ended(state, folder) for one in _kept(folder)]
 
 
 def remove(state: StatePaths, runs: Iterable[Kept]) -> list[Kept]:
@@ -59,17 +72,9 @@ def remove(state: StatePaths, runs: Iterable[Kept]) -> list[Kept]:
     return removed
 
 
-def _kept(state: StatePaths, folder: Path) -> list[Kept]:
-    """What it takes; nothing of a run that goes on, or of what is no folder of a run."""
-    paths = RunPaths(state, folder.name)
-    events = paths.events
-    if folder.is_symlink() or not events.is_file() or is_alive(events):
-        return []
-    if paths.plan.exists() and not any(isinstance(event, RunEnded) for event in read_events(events)):
-        # Its tests may go on without its runner: somebody can attach to it.
-        return []
+def _kept(folder: Path) -> list[Kept]:
     try:
         found = [path.lstat() for path in folder.rglob("*")]
-        return [Kept(folder.name, events.lstat().st_mtime, sum(each.st_size for each in found))]
+        return [Kept(folder.name, (folder / EVENTS).lstat().st_mtime, sum(each.st_size for each in found))]
     except OSError:
         return []
