@@ -59,6 +59,7 @@ def test_an_ordinary_line_fits_no_rule(line: str) -> None:
 
 
 def test_every_pattern_has_words_that_most_lines_lack_or_each_line_would_be_searched_by_it() -> None:
+    """One pattern without any had each line of a log read by itself: 65 s for 200 MB instead of 9."""
     assert [pattern for rule in RULES for pattern in rule.patterns if not needed_words(pattern)] == []
 
 
@@ -82,11 +83,6 @@ def test_every_pattern_has_words_that_most_lines_lack_or_each_line_would_be_sear
 )
 def test_the_words_that_a_pattern_cannot_be_without(pattern: str, words: tuple[str, ...]) -> None:
     assert needed_words(pattern) == words
-
-
-def test_every_rule_of_ours_has_words_so_that_no_line_is_read_for_want_of_them() -> None:
-    """One pattern without any had each line of a log read by itself: 65 s for 200 MB instead of 9."""
-    assert [pattern for rule in RULES for pattern in rule.patterns if not needed_words(pattern)] == []
 
 
 @given(st.sampled_from([(pattern, rule) for rule in RULES for pattern in rule.patterns]), st.data())
