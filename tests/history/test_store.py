@@ -199,25 +199,24 @@ def test_a_result_without_an_attempt_has_no_duration(begun):
     assert (found.attempts, found.devices, found.duration, found.host) == (0, (), None, "")
 
 
-def test_the_devices_of_a_host_are_known_by_the_attempts_that_say_something_of_them_the_newest_first(store):
-    for number, (host, against) in enumerate([("a", True), ("a", False), ("a", None), ("b", True)], start=1):
-        run = f"run-{number}"
-        store.begin_run(run, "c", "GPU", 1.0, host)
-        key = AttemptKey(run, "a.py", 1)
+def runs_on(store, *told):
+    """A run of a.py each, on a host, with what it says against its devices: these."""
+    for number, (host, against) in enumerate(told, start=1):
+        key = AttemptKey(f"run-{number}", "a.py", 1)
+        store.begin_run(key.run_id, "c", "GPU", 1.0, host)
         write_attempt(store, key, 1.0)
         store.end_attempt(key, Phase.BOTH, PASSED, 10.0 * number, against)
+
+
+def test_the_devices_of_a_host_are_known_by_the_attempts_that_say_something_of_them_the_newest_first(store):
+    runs_on(store, ("a", True), ("a", False), ("a", None), ("b", True))
     held = ("GPU-1", "GPU-2")
     assert store.used_devices("a", 9) == [Used("a.py", held, False, 20.0), Used("a.py", held, True, 10.0)]
     assert store.used_devices("a", 1) == [Used("a.py", held, False, 20.0)]
 
 
 def test_hosts_are_known_by_the_attempts_of_all_of_them_and_a_run_of_no_known_host_says_nothing(store):
-    for number, (host, against) in enumerate([("a", True), ("b", False), ("", True), ("b", None)], start=1):
-        run = f"run-{number}"
-        store.begin_run(run, "c", "GPU", 1.0, host)
-        key = AttemptKey(run, "a.py", 1)
-        write_attempt(store, key, 1.0)
-        store.end_attempt(key, Phase.BOTH, PASSED, 10.0 * number, against)
+    runs_on(store, ("a", True), ("b", False), ("", True), ("b", None))
     assert store.used_hosts(9) == [Used("a.py", ("b",), False, 20.0), Used("a.py", ("a",), True, 10.0)]
     assert store.used_hosts(1) == [Used("a.py", ("b",), False, 20.0)]
 

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from trainci.history import sqlite
 from trainci.history.store import Past, Store, StoreBroken, StoreError
 from trainci.paths import StatePaths
-from trainci.verdict.suspects import Suspect, since, suspects
+from trainci.verdict.suspects import Suspect, Used, since, suspects
 
 # As many attempts say what devices are like now; what was long ago, another driver may have done.
 _LOOKED_BACK = 500
@@ -79,19 +79,18 @@ def past(state: StatePaths, test_ids: Iterable[str], say: Callable[[str], object
 
 def suspected_devices(state: StatePaths, host: str, known: Mapping[str, float]) -> list[Suspect]:
     """The devices of ``host`` whose failures since somebody has ``known`` of each (Unix times) cannot be chance."""
-    try:
-        with closing(open_store(state)) as store:
-            return suspects(since(store.used_devices(host, _LOOKED_BACK), known))
-    except StoreError:
-        # Who wants to write there says so.
-        return []
+    return _suspects(state, lambda store: since(store.used_devices(host, _LOOKED_BACK), known))
 
 
 def suspected_hosts(state: StatePaths) -> list[Suspect]:
     """The hosts that share a history and whose failures cannot be chance, in the place of devices."""
+    return _suspects(state, lambda store: store.used_hosts(_LOOKED_BACK))
+
+
+def _suspects(state: StatePaths, used: Callable[[Store], list[Used]]) -> list[Suspect]:
     try:
         with closing(open_store(state)) as store:
-            return suspects(store.used_hosts(_LOOKED_BACK))
+            return suspects(used(store))
     except StoreError:
         # Who wants to write there says so.
         return []
