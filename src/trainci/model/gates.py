@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 HISTORY = "history"
 LOG = "log"
@@ -105,7 +105,7 @@ class Baseline:
     """What is known of the metrics of a test that its history gates; ``base`` is the name of the base branch."""
 
     base: str = ""
-    measured: Mapping[str, tuple[Measurement, ...]] | None = None
+    measured: Mapping[str, tuple[Measurement, ...]] = field(default_factory=dict)
     decisions: tuple[Decision, ...] = ()
 
 

@@ -57,7 +57,7 @@ def _judged(gate: Gate, attempts: Sequence[Attempt], baseline: Baseline) -> Judg
     alike = [attempt for attempt in attempts if (attempt.kind, attempt.image) == (kind, image)]
     found = [one for attempt in alike if (one := _of(gate, attempt)) is not None]
     values = tuple(one.value for one in found if one.value is not None)
-    past = (baseline.measured or {}).get(gate.metric, ())
+    past = baseline.measured.get(gate.metric, ())
     decided = (one for one in baseline.decisions if one.metric == gate.metric)
     known = one_series(gate, kind, image, past, decided).trusted
     new = bool(past) and all((one.kind, one.image) != (kind, image) for one in past)
