@@ -37,25 +37,37 @@ class Cluster:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self._dashboard, *self._others = free_ports(6)
-        self.address = f"http://127.0.0.1:{self._dashboard}"
-        # Ray asks for a token by default in its newer releases; this one's is known to nobody else.
-        self._gcs = self._others[0]
         self._second: subprocess.Popen[bytes] | None = None
+        # Ray asks for a token by default in its newer releases; this one's is known to nobody else.
         self.environment = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 
     def start(self) -> None:
         """Start it, until it takes jobs."""
-        gcs, agent, grpc, metrics, client = self._others
-        words = (
-            *("start", "--head", "--block", "--disable-usage-stats", f"--num-cpus={_CPUS}", f"--port={gcs}"),
-            *("--node-ip-address=127.0.0.1", "--dashboard-host=127.0.0.1", f"--dashboard-port={self._dashboard}"),
+        for _ in range(_TRIES):
+            self._process = self._ray_head()
+            if wait_until(self._there_or_over, "Ray to take jobs", 180) == "there":
+                return
+            # Somebody else took one of its ports meanwhile, or the host was too busy for it.
+            self._kill_left()
+        raise AssertionError((self.directory / "start.out").read_text()[-3000:])
+
+    def _ray_head(self) -> subprocess.Popen[bytes]:
+        dashboard, self._gcs, agent, grpc, metrics, client = free_ports(6)
+        self.address = f"http://127.0.0.1:{dashboard}"
+        return self._ray(
+            *("start", "--head", "--block", "--disable-usage-stats", f"--num-cpus={_CPUS}", f"--port={self._gcs}"),
+            *("--node-ip-address=127.0.0.1", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"),
             *(f"--dashboard-agent-listen-port={agent}", f"--dashboard-agent-grpc-port={grpc}"),
             *(f"--metrics-export-port={metrics}", f"--ray-client-server-port={client}"),
             *(f"--temp-dir={self.directory}", "--object-store-memory=100000000"),
         )
-        self._process = self._ray(*words)
-        wait_until(self._answers, "Ray to take jobs", 180)
+
+    def _there_or_over(self) -> str:
+        if self._process.poll() is not None:
+            return "over"
+        with contextlib.suppress(urllib.error.URLError, OSError):
+            return "there" if self._asked("/api/jobs/") else ""
+        return ""
 
     def start_second(self) -> None:
         """Start a second node with 8 CPUs, unless it is there."""
@@ -63,7 +75,6 @@ class Cluster:
             self._second = self._second or self._ray_second()
             if wait_until(self._second_there_or_over, "Ray to have two nodes", 180) == "there":
                 return
-            # Somebody else took one of its ports meanwhile.
             self._second = None
         raise AssertionError((self.directory / "start.out").read_text()[-3000:])
 
@@ -113,12 +124,6 @@ class Cluster:
         with urllib.request.urlopen(asked, timeout=5) as said:
             return bytes(said.read())
 
-    def _answers(self) -> bool:
-        assert self._process.poll() is None, (self.directory / "start.out").read_text()[-3000:]
-        with contextlib.suppress(urllib.error.URLError, OSError):
-            return bool(self._asked("/api/jobs/"))
-        return False
-
     def stop(self) -> None:
         """End all of it: it waits for none of its processes."""
         started = [process for process in (self._second, self._process) if process is not None]
@@ -126,11 +131,14 @@ class Cluster:
             process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(20)
+        self._kill_left()
+        for process in started:
+            process.wait()
+
+    def _kill_left(self) -> None:
         for pid in self._left():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        for process in started:
-            process.wait()
 
     def _left(self, *parts: str) -> list[int]:
         """Its daemons, which name its directory in their command lines; those that name these parts, too."""

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import click
 import pytest
-from support import alive
+from support import alive, wait_until
 
 from trainci.commands import run
 from trainci.errors import UsageError
@@ -200,7 +200,7 @@ def test_an_attempt_that_somebody_ends_at_its_engine_is_cancelled(name, request,
         ending = attempt.end()
     assert (ending.cause, ending.signal) == (Cause.CANCELLED, 15), ending
     (started,) = attempt.all(events.Started)
-    assert not alive(started.pid)
+    wait_until(lambda: not alive(started.pid), "its process to end")
 
 
 @pytest.mark.parametrize("name", ["local", *(pytest.param(name, marks=pytest.mark.slow) for name in ENGINES)])

@@ -108,9 +108,10 @@ def test_an_interrupted_run_leaves_no_job_behind(repository, head):
 @pytest.mark.slow
 def test_a_job_that_somebody_stops_is_interrupted_and_not_tried_again(repository, head):
     write(repository, head.address, one=WAITS)
+    before = {job.submission_id for job in jobs(head)}
     with in_background(repository) as process:
         wait_until((repository.root / "begun").exists, "the test to begin")
-        (job,) = unfinished(head)
+        (job,) = (job for job in jobs(head) if job.submission_id not in before)
         ray._client(head.address).stop_job(job.submission_id)
         out, _ = process.communicate(timeout=60)
     assert process.returncode == 3, out

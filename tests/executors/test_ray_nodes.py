@@ -116,7 +116,7 @@ def test_what_runs_on_each_node_ends_with_the_job(repository, nodes, how):
         else:
             process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=120)
-    assert not any(map(alive, both))
+    wait_until(lambda: not any(map(alive, both)), "the end of both, of which a node that is gone tells nobody")
     if how == "its node is killed":
         assert process.returncode == 3, out
         ending = ended(repository)

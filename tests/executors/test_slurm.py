@@ -48,14 +48,21 @@ def in_background(repository, *arguments):
 
 
 def mine(cluster, repository):
-    """The ids of the jobs of this repository's that are not over."""
-    lines = cluster("squeue", "--noheader", "--format=%i|%T|%j").split()
-    return [line.split("|")[0] for line in lines if "trainci-" in line]
+    """The ids of the jobs of this repository's that are not over; those of other tests may take a moment to be."""
+    runs = tuple(f"trainci:{run.name}:" for run in (repository.root / ".trainci/runs").glob("*"))
+    lines = (line.split("|") for line in cluster("squeue", "--noheader", "--format=%i|%k").split())
+    return [job for job, comment in lines if comment.startswith(runs)]
+
+
+def assert_none_is_left(cluster, repository):
+    """A job that was ended is listed until its node has said so."""
+    wait_until(lambda: not mine(cluster, repository), "the end of every job")
 
 
 def events_of(repository):
     (log,) = (repository.root / ".trainci/runs").glob("*/events.jsonl")
-    return [json.loads(line) for line in log.read_text().splitlines()]
+    # It may be in the middle of a line.
+    return [json.loads(line) for line in log.read_text().split("\n")[:-1]]
 
 
 def test_a_label_runs_on_slurm_with_the_events_the_reports_and_the_exit_code_of_a_host(repository):
@@ -123,7 +130,7 @@ def test_an_interrupted_run_leaves_no_job_behind(repository, slurm_cluster):
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=60)
     assert process.returncode == 130, out
-    assert mine(slurm_cluster, repository) == []
+    assert_none_is_left(slurm_cluster, repository)
 
 
 def test_what_a_job_waits_for_is_an_event_of_the_run(repository, slurm_cluster):
@@ -199,7 +206,7 @@ def test_each_thing_that_slurm_does_to_a_job_has_its_verdict(repository, slurm_c
                 cluster("scontrol", "update", f"jobid={job}", "requeue=1")
                 cluster("scontrol", "requeue", job)
             out, _ = process.communicate(timeout=120)
-        assert mine(cluster, repository) == []
+        assert_none_is_left(cluster, repository)
     finally:
         cluster.ready()
     first = next(event for event in events_of(repository) if event["kind"] == "ended")
@@ -234,7 +241,8 @@ def test_a_job_whose_beginning_a_killed_controller_forgot_is_not_told_as_cancell
     try:
         with in_background(repository) as process:
             wait_until(lambda: mine(cluster, repository), "the job to be submitted")
-            token = cluster("squeue", "--noheader", "--format=%k").strip().encode()
+            (job,) = mine(cluster, repository)
+            token = cluster("squeue", "--noheader", f"--jobs={job}", "--format=%k").strip().encode()
             saved = state / "job_state"
             wait_until(lambda: saved.exists() and token in saved.read_bytes(), "Slurm to save that it waits")
             wait_until(lambda: copied(state, repository.root / "state"), "a moment in which Slurm saves nothing")
@@ -386,7 +394,7 @@ def test_the_tests_of_a_packed_suite_share_one_allocation_each_with_its_own_even
     for name in ("good0", "bad"):
         told = [e["kind"] for e in events_of(repository) if e.get("test_id") == f"tests/test_{name}.py"]
         assert [kind for kind in told if kind != "waiting"] == ["queued", "granted", "started", "ended", "verdict"]
-    assert mine(slurm_cluster, repository) == []
+    assert_none_is_left(slurm_cluster, repository)
     assert [path.name for path in repository.root.glob(".trainci/runs/*/*.job")] == []
 
 
@@ -418,7 +426,7 @@ def test_a_lost_allocation_has_its_verdict_for_what_ran_and_what_had_not_begun_i
     assert [ending["cause"] for ending in endings] == ["preempted", "exited"]
     assert f"job {first} of Slurm" in endings[0]["detail"]
     assert [event["kind"] for event in of_test(repository, "b") if event["kind"] == "queued"] == ["queued"]
-    assert mine(slurm_cluster, repository) == []
+    assert_none_is_left(slurm_cluster, repository)
 
 
 def test_a_packed_run_whose_client_was_killed_is_gone_on_with_and_nothing_is_run_twice(repository, slurm_cluster):
@@ -436,7 +444,7 @@ def test_a_packed_run_whose_client_was_killed_is_gone_on_with_and_nothing_is_run
     assert "tests/test_b.py | went on" in said.out
     told = [event["kind"] for event in of_test(repository, "b") if event["kind"] != "waiting"]
     assert told == ["queued", "granted", "started", "ended", "verdict"]
-    assert mine(slurm_cluster, repository) == []
+    assert_none_is_left(slurm_cluster, repository)
 
 
 def test_an_interrupted_packed_run_leaves_no_job_behind(repository, slurm_cluster):
@@ -446,7 +454,7 @@ def test_an_interrupted_packed_run_leaves_no_job_behind(repository, slurm_cluste
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=60)
     assert process.returncode == 130, out
-    assert mine(slurm_cluster, repository) == []
+    assert_none_is_left(slurm_cluster, repository)
 
 
 def test_an_allocation_that_somebody_cancels_is_cancelled_for_all_of_its_tests(repository, slurm_cluster):
