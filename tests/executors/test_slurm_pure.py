@@ -405,6 +405,26 @@ def test_packed_tests_share_one_job_which_is_given_back_as_soon_as_the_run_is_ov
     assert not (tmp_path / "cancelled").exists()
 
 
+def test_an_allocation_that_another_thread_ends_meanwhile_has_ended_once(tmp_path):
+    """Whoever closes the executor gives it up while what follows it hears of its end."""
+    test, told = packed("a", 1), queue.SimpleQueue()
+    executor = slurm_executor(Wanted(tmp_path, "cpu:4", tests=[test]))
+    allocation = executor._allocation_for(Attempt(Job(test, 1, tmp_path / "a.log"), Nobody()))
+    allocation.account._emit = told.put
+    follow = allocation.follow
+
+    def meanwhile(**options):
+        allocation.follow = follow
+        executor._end(allocation, SIGTERM)
+        return follow(**options)
+
+    allocation.follow = meanwhile
+    executor._end(allocation, EXIT_1)
+    assert executor._under_way() == []
+    assert told.get(timeout=60).ending == SIGTERM
+    assert told.empty()
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [("PYTHONOPTIMIZE", "1"), ("MAKEFLAGS", "i"), ("PYTEST_ADDOPTS", "--co"), ("GITHUB_OUTPUT", "o")],

@@ -125,25 +125,27 @@ class SharingExecutor(EngineExecutor):
                 self._end(attempt, attempt.reported)
 
     def _end(self, attempt: Attempt, ending: Ending) -> None:
+        if self._is_allocation(attempt):
+            attempt.follow(to_the_end=True)
+            with self._sharing:
+                # Another thread may have ended it meanwhile.
+                if self._allocations.pop(attempt.directory.name, None) is attempt:
+                    self._end_members(attempt, ending)
+        super()._end(attempt, ending)
+
+    def _end_members(self, allocation: Attempt, ending: Ending) -> None:
         """With an allocation those end that have begun in it; the others go into another.
 
         Unless none has begun, which would go on for ever, or somebody cancelled it, which is meant for all.
         """
-        if not self._is_allocation(attempt):
-            super()._end(attempt, ending)
-            return
-        attempt.follow(to_the_end=True)
-        with self._sharing:
-            del self._allocations[attempt.directory.name]
-            others_go_on = agent.has_begun(attempt.directory) and ending.cause is not Cause.CANCELLED
-            for one in self._members(attempt):
-                if others_go_on and not one.has_begun and not one.stopped:
-                    one.join("")
-                    continue
-                one.follow(to_the_end=True)
-                within = packs.ending_within(ending, one.reported, stopped=one.stopped, ordered=one.ordered)
-                super()._end(one, within)
-        super()._end(attempt, ending)
+        others_go_on = agent.has_begun(allocation.directory) and ending.cause is not Cause.CANCELLED
+        for one in self._members(allocation):
+            if others_go_on and not one.has_begun and not one.stopped:
+                one.join("")
+                continue
+            one.follow(to_the_end=True)
+            within = packs.ending_within(ending, one.reported, stopped=one.stopped, ordered=one.ordered)
+            super()._end(one, within)
 
     def _take_its_word(self, attempt: Attempt) -> None:
         """Nobody says that a job is over, or answers: after a while the lease's word is enough."""
