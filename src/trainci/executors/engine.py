@@ -33,8 +33,8 @@ _MANY = sys.maxsize
 _GONE_AFTER = 3
 
 
-def nodes_pool(wanted: Wanted, engine: str, nodes: int = 1) -> Pool:
-    """The devices of a node: ``wanted.max_gpus`` GPUs, or so many virtual ones; a test may have ``nodes`` of them.
+def nodes_pool(wanted: Wanted, engine: str) -> Pool:
+    """The devices of a node: ``wanted.max_gpus`` GPUs, or so many virtual ones, and any number of nodes.
 
     :raises UsageError: ``wanted.devices`` names devices, which are the engine's to choose.
     """
@@ -44,7 +44,7 @@ def nodes_pool(wanted: Wanted, engine: str, nodes: int = 1) -> Pool:
         there = devices.pool(wanted.devices).devices
     else:
         raise UsageError(f"--devices {wanted.devices}: {engine} chooses the devices. Leave it out, or name cpu:N.")
-    return Pool(there, virtual=wanted.devices != "auto", nodes=nodes, engine=engine)
+    return Pool(there, virtual=wanted.devices != "auto", nodes=_MANY, engine=engine)
 
 
 class EngineExecutor(ABC):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -31,7 +30,6 @@ _MOST_PENDING = 8
 _STOP_WAIT_S = 30
 # How long several nodes at once are waited for: as long as Ray itself waits for one.
 _PLACE_S = 900
-_ANY_NUMBER = sys.maxsize
 
 
 class RayAway(MachineError):
@@ -237,4 +235,4 @@ def ray_executor(wanted: Wanted) -> RayExecutor:
     """
     if wanted.nodes > 1:
         raise UsageError(f"--nodes {wanted.nodes}: Ray has nodes of its own; NUM_NODES of a test says how many.")
-    return RayExecutor(wanted, nodes_pool(wanted, "Ray", _ANY_NUMBER))
+    return RayExecutor(wanted, nodes_pool(wanted, "Ray"))

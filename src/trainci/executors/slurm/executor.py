@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import sys
 import time
 from collections.abc import Callable, Sequence
 
@@ -21,7 +20,6 @@ from trainci.model.device import Pool
 from trainci.model.run import Cause, Ending
 from trainci.model.tests import Test
 
-_ANY_NUMBER = sys.maxsize
 _TICK_S = 0.1
 # How often Slurm is asked: while something is about to change, and else.
 _SOON_S = 0.5
@@ -229,4 +227,4 @@ def slurm_executor(wanted: Wanted) -> SlurmExecutor:
     """
     if wanted.nodes > 1:
         raise UsageError(f"--nodes {wanted.nodes}: Slurm has nodes of its own; NUM_NODES of a test says how many.")
-    return SlurmExecutor(wanted, nodes_pool(wanted, "Slurm", _ANY_NUMBER))
+    return SlurmExecutor(wanted, nodes_pool(wanted, "Slurm"))
