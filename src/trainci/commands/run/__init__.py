@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import socket
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from datetime import datetime, timezone
@@ -35,7 +34,7 @@ from trainci.model.gates import Baseline
 from trainci.model.run import Run
 from trainci.model.selection import Selection
 from trainci.paths import RunPaths, StatePaths
-from trainci.plan import Plan
+from trainci.plan import ANY_NUMBER, Plan
 from trainci.repository import Repository, open_repository
 from trainci.schedule import Fitting
 from trainci.text import counted, printable
@@ -121,9 +120,10 @@ def _run(
     with closing(executor):
         executor.open()
         state, run_id = make_room(repository.state, notes.append)
-        plan = _plan(repository, feasible, executor, state, run_id, options, notes.append)
+        kept = _kept(repository, feasible, name, executor, run_id, options)
+        plan = _plan(repository, kept, executor, state, notes.append)
         if executor.outlives:
-            keep(_kept(plan, options, name), RunPaths(state, run_id))
+            keep(kept, RunPaths(state, run_id))
         return go(repository.root, plan, executor, state, options, place, notes)
 
 
@@ -132,23 +132,9 @@ def _attach(repository: Repository, options: Options) -> tuple[Run, Exception | 
     state = repository.state
     state.check()
     kept = read_kept(state, options.attach)
-    ids = [item.test.id for item in kept.fitting.selection.tests]
     with closing(_executor(repository, kept.executor, kept.devices, 1, kept.fitting.selection)) as executor:
         executor.open()
-        plan = Plan(
-            run_id=kept.run_id,
-            commit=kept.commit,
-            fitting=kept.fitting,
-            expected=_expected(kept.fitting, past(state, ids, click.echo)),
-            replay=dict(kept.replay),
-            fail_fast=kept.fail_fast,
-            jobs=kept.jobs,
-            host=socket.gethostname(),
-            verdicts=repository.project.verdicts,
-            excuses=_excuses(repository, ids),
-            images=_images(repository, kept.fitting, executor),
-            baselines=_baselines(repository, kept.fitting, state, click.echo),
-        )
+        plan = _plan(repository, kept, executor, state, click.echo)
         return go(repository.root, plan, executor, state, options, _place(repository))
 
 
@@ -160,14 +146,18 @@ def _place(repository: Repository) -> Place | None:
     return Place(repository.project.artifacts) if repository.project.artifacts else None
 
 
-def _kept(plan: Plan, options: Options, name: str) -> Kept:
+def _kept(
+    repository: Repository, feasible: Fitting, name: str, executor: Executor, run_id: str, options: Options
+) -> Kept:
+    """The run as it is asked for now."""
+    ids = [item.test.id for item in feasible.selection.tests]
     return Kept(
-        run_id=plan.run_id,
-        commit=plan.commit,
-        fitting=plan.fitting,
-        replay=tuple(plan.replay.items()),
-        fail_fast=plan.fail_fast,
-        jobs=plan.jobs,
+        run_id=run_id,
+        commit=git.head(repository.root),
+        fitting=feasible,
+        replay=tuple((test_id, _replay(test_id, executor, options)) for test_id in ids),
+        fail_fast=options.fail_fast,
+        jobs=options.jobs or ANY_NUMBER,
         executor=name,
         devices=options.devices,
     )
@@ -194,27 +184,21 @@ def _look_for_pythons(repository: Repository, feasible: Fitting) -> None:
 
 
 def _plan(
-    repository: Repository,
-    feasible: Fitting,
-    executor: Executor,
-    state: StatePaths,
-    run_id: str,
-    options: Options,
-    say: Callable[[str], object],
+    repository: Repository, kept: Kept, executor: Executor, state: StatePaths, say: Callable[[str], object]
 ) -> Plan:
-    ids = [item.test.id for item in feasible.selection.tests]
-    commit = git.head(repository.root)
+    """The run as it was asked for, with what is known by now."""
+    ids = [item.test.id for item in kept.fitting.selection.tests]
     return Plan(
-        run_id=run_id,
-        commit=commit,
-        on_base=git.is_on(repository.root, commit, repository.project.base),
-        images=_images(repository, feasible, executor),
-        baselines=_baselines(repository, feasible, state, say),
-        fitting=feasible,
-        expected=_expected(feasible, past(state, ids, say)),
-        replay={test_id: _replay(test_id, executor, options) for test_id in ids},
-        fail_fast=options.fail_fast,
-        jobs=options.jobs or sys.maxsize,
+        run_id=kept.run_id,
+        commit=kept.commit,
+        on_base=git.is_on(repository.root, kept.commit, repository.project.base),
+        images=_images(repository, kept.fitting, executor),
+        baselines=_baselines(repository, kept.fitting, state, say),
+        fitting=kept.fitting,
+        expected=_expected(kept.fitting, past(state, ids, say)),
+        replay=dict(kept.replay),
+        fail_fast=kept.fail_fast,
+        jobs=kept.jobs,
         verdicts=repository.project.verdicts,
         excuses=_excuses(repository, ids),
         host=socket.gethostname(),
