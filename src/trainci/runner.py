@@ -34,7 +34,6 @@ class _Trying:
     queued_at: float
     started_at: float | None = None
     devices: tuple[str, ...] = ()
-    kind: str = ""
 
 
 class Runner:
@@ -231,7 +230,6 @@ class Runner:
         match event:
             case events.Granted():
                 self._active[event.test_id].devices = event.devices
-                self._active[event.test_id].kind = event.device_kind
             case events.Started():
                 self._active[event.test_id].started_at = event.at
                 self._began.add(event.test_id)
@@ -283,7 +281,7 @@ class Runner:
             results=event.results,
             diagnosis=event.diagnosis,
             measured=event.measured,
-            kind=trying.kind,
+            kind=self._executor.pool.kind_of(trying.devices),
             image=self._plan.images.get(trying.test.id, ""),
         )
 
