@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -476,3 +478,35 @@ def test_an_allocation_that_slurm_refuses_is_so_told_of_each_of_its_tests(reposi
     said = run(repository)
     assert said.code == 3
     assert said.out.count("Slurm does not take its job: ") >= 2
+
+
+OF_TWO_NODES = """NUM_GPUS = {gpus}
+NUM_NODES = 2
+if __name__ == "__main__":
+    import os, time
+    from trainci.testing import exec_command
+    from trainci.testing.nodes import on_each_node
+    begun = time.monotonic()
+    print("in job", os.environ["SLURM_JOB_ID"])
+    exec_command(on_each_node(["sh", "-c", "echo rank $TRAINCI_NODE_RANK on $SLURMD_NODENAME"]))
+    print("from", begun, "to", time.monotonic())
+"""
+
+
+def test_tests_of_two_nodes_of_a_packed_suite_share_one_allocation_of_two_nodes_one_after_another(
+    repository, slurm_cluster
+):
+    packed(repository, one="import os; print('in job', os.environ['SLURM_JOB_ID'])")
+    for name, gpus in (("a", 2), ("b", 4), ("c", 2)):
+        repository.write(f"tests/test_two_{name}.py", OF_TWO_NODES.format(gpus=gpus))
+    said = run(repository)
+    assert said.code == 0, said.out + said.err
+    logs = [path.read_text() for path in repository.root.glob(".trainci/runs/*/*test_two_*.log")]
+    (job,) = {re.search(r"in job (\d+)", text)[1] for text in logs}
+    assert f"tests/test_one.py | in job {job}\n" not in said.out, "which needs one node, and has one"
+    for text in logs:
+        assert len(set(re.findall(r"^rank [01] on (n\d)$", text, re.MULTILINE))) == 2, text
+    times = sorted(tuple(map(float, re.search(r"from (\S+) to (\S+)", text).groups())) for text in logs)
+    assert all(end <= begun for (_, end), (begun, _) in itertools.pairwise(times)), times
+    assert len(list(repository.root.glob(".trainci/runs/*/pack-short-*.log"))) == 2
+    assert_none_is_left(slurm_cluster, repository)

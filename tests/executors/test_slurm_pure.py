@@ -333,6 +333,8 @@ def packed(name, gpus, timeout=60.0, **more):
 @pytest.mark.parametrize(
     ("tests", "gpus", "seconds"),
     [
+        ([packed("a", 8, num_nodes=2), packed("b", 2, num_nodes=2), packed("c", 2)], 8, 120),
+        ([packed("a", 0, num_nodes=2), packed("b", 0, 90, num_nodes=2)], 0, 90),
         ([packed("a", 1), packed("b", 2)], 3, 60),
         ([packed("a", 4), packed("b", 8), packed("c", 4, 120)], 8, 150),
         ([packed("a", 0), packed("b", 0, 90)], 0, 90),
@@ -340,17 +342,26 @@ def packed(name, gpus, timeout=60.0, **more):
     ],
 )
 def test_an_allocation_has_what_its_tests_want_together_and_at_most_a_node(tmp_path, tests, gpus, seconds):
-    job = packs.shared("short", tests, 8, tmp_path, 1)
-    assert (job.num_gpus, job.num_nodes) == (gpus, 1)
+    job = packs.shared(tests[0], tests, 8, tmp_path, 1)
+    assert (job.num_gpus, job.num_nodes) == (gpus, tests[0].num_nodes)
     assert job.time_limit == seconds + 120
 
 
 def test_the_script_of_a_packed_test_is_that_of_the_allocation_which_it_shares(tmp_path):
-    tests = [packed("a", 1), packed("b", 2), packed("c", 8, num_nodes=2), Test("d", num_gpus=4, command=("true",))]
-    a, b, c, d = map(slurm_executor(Wanted(tmp_path, tests=tests)).submission, tests)
+    two = [packed("c", 8, num_nodes=2), packed("e", 4, num_nodes=2)]
+    tests = [packed("a", 1), packed("b", 2), *two, Test("d", num_gpus=4, command=("true",))]
+    a, b, c, e, d = map(slurm_executor(Wanted(tmp_path, tests=tests)).submission, tests)
     assert a == b and "--job-name=trainci-pack-short\n" in a and "--gres=gpu:3\n" in a and "--nodes=1\n" in a
-    assert "--job-name=trainci-c\n" in c and "--nodes=2\n" in c
+    assert c == e and "--job-name=trainci-pack-short\n" in c and "--gres=gpu:8\n" in c and "--nodes=2\n" in c
     assert "--job-name=trainci-d\n" in d and "--gres=gpu:4\n" in d
+
+
+def test_a_test_of_several_nodes_has_all_devices_of_its_allocation_to_itself(tmp_path):
+    one, two, cpu = packed("a", 2), packed("b", 2, num_nodes=2), packed("c", 0, num_nodes=2)
+    tests = [one, two, cpu, packed("d", 8, num_nodes=2), packed("e", 4)]
+    for test, devices in ((one, 2), (two, 8), (cpu, 0)):
+        allocation = packs.shared(test, tests, 8, tmp_path, 1)
+        assert packs.devices_within(Job(test, 1, tmp_path / "a.log"), allocation) == devices
 
 
 def test_that_slurm_began_a_job_twice_is_seen_by_the_next_client_too(tmp_path):

@@ -12,7 +12,7 @@ from trainci.executors import words
 from trainci.executors.attempt import Attempt, entrypoint, output, token_of_run
 from trainci.executors.base import STOPPED, Job, Wanted
 from trainci.executors.engine import nodes_pool
-from trainci.executors.slurm import commands, packs, states
+from trainci.executors.slurm import commands, states
 from trainci.executors.slurm.commands import Seen, SlurmAway, SlurmRefused
 from trainci.executors.slurm.script import Asked, batch_script
 from trainci.executors.slurm.sharing import SharingExecutor
@@ -59,8 +59,8 @@ class SlurmExecutor(SharingExecutor):
     def submission(self, test: Test) -> str:
         """See Executor."""
         job = self._sample(test)
-        if packs.is_packed(test):
-            job = self._shared(test.pack, job.log.parent, 1)
+        if test.pack:
+            job = self._shared(test, job.log.parent, 1)
         return self._script(job, "trainci:TOKEN").decode("utf-8", "replace")
 
     def _script(self, job: Job, token: str) -> bytes:

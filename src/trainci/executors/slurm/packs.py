@@ -17,24 +17,43 @@ from trainci.model.tests import Test
 _SLACK_S = 120.0
 
 
-def is_packed(test: Test) -> bool:
-    """Whether it shares an allocation. One of several nodes has its own."""
-    return bool(test.pack) and test.num_nodes == 1
+def shares_with(test: Test, other: Test) -> bool:
+    """Whether both share an allocation: it has as many nodes as each of them wants, so that none idles."""
+    return bool(test.pack) and (test.pack, test.num_nodes) == (other.pack, other.num_nodes)
 
 
-def shared(pack: str, tests: Iterable[Test], node_size: int, runs: Path, number: int) -> Job:
-    """The job whose allocation the tests of suite ``pack`` among ``tests`` share, the ``number``-th of the run.
+def shared(one: Test, tests: Iterable[Test], node_size: int, runs: Path, number: int) -> Job:
+    """The job whose allocation ``one`` shares with others of ``tests``, the ``number``-th such job of the run.
 
     It has as many devices as they want together, at most those of a node. Its time limit is theirs spread evenly
-    over these, at least the longest: what does not fit any more is for another allocation.
+    over these, at least the longest: what does not fit any more is for another allocation. Tests of several nodes
+    have all of its devices one after another (``devices_within``).
     """
-    inside = [test for test in tests if is_packed(test) and test.pack == pack]
-    gpus = min(node_size, sum(test.num_gpus for test in inside))
-    spread = sum(test.timeout * test.num_gpus for test in inside) / max(1, gpus)
-    log = runs / f"{_beginning(pack)}{number}.log"
+    inside = [test for test in tests if shares_with(test, one)]
+    alone = one.num_nodes > 1
+    wanted = [test.num_gpus for test in inside]
+    gpus = max(wanted, default=0) if alone else min(node_size, sum(wanted))
+    held = sum(test.timeout * (gpus if alone else test.num_gpus) for test in inside)
+    log = runs / f"{_beginning(one.pack)}{number}.log"
     command = (*isolated_main("trainci.executors.agent"), str(log.with_suffix(SUFFIX)))
-    timeout = max([spread, *(test.timeout for test in inside)]) + _SLACK_S
-    return Job(Test(f"pack-{pack}", command=command, num_gpus=gpus, timeout=timeout, pack=pack), number, log)
+    timeout = max([held / max(1, gpus), *(test.timeout for test in inside)]) + _SLACK_S
+    test = Test(
+        f"pack-{one.pack}",
+        command=command,
+        num_gpus=gpus,
+        num_nodes=one.num_nodes,
+        timeout=timeout,
+        pack=one.pack,
+    )
+    return Job(test, number, log)
+
+
+def devices_within(job: Job, allocation: Job) -> int:
+    """How many devices of each node a job has to itself inside an allocation.
+
+    All, if it has several nodes: a lease is of one node, and nobody would keep two tests apart on the others.
+    """
+    return allocation.num_gpus if job.num_nodes > 1 and job.num_gpus else job.num_gpus
 
 
 def number_of(folder: str) -> int:

@@ -18,6 +18,7 @@ from trainci.executors.slurm import packs
 from trainci.model import events
 from trainci.model.device import Pool
 from trainci.model.run import Cause, Ending
+from trainci.model.tests import Test
 
 _TICK_S = 0.1
 # How long the lease's own word of an end waits for the engine's.
@@ -39,15 +40,15 @@ class SharingExecutor(EngineExecutor):
     def _ask_soon(self) -> None:
         """Ask the engine soon what has become of its jobs."""
 
-    def _shared(self, pack: str, runs: Path, number: int) -> Job:
-        return packs.shared(pack, self._tests, len(self.pool.devices), runs, number)
+    def _shared(self, one: Test, runs: Path, number: int) -> Job:
+        return packs.shared(one, self._tests, len(self.pool.devices), runs, number)
 
     def _is_allocation(self, attempt: Attempt) -> bool:
         return self._allocations.get(attempt.directory.name) is attempt
 
     def _has_own_job(self, attempt: Attempt) -> bool:
         """Whether it is to be submitted; one that is stopped before it shares an allocation is treated so, too."""
-        shares = packs.is_packed(attempt.job.test) and not self._is_allocation(attempt)
+        shares = bool(attempt.job.test.pack) and not self._is_allocation(attempt)
         return not shares or (attempt.stopped and not attempt.within)
 
     def _members(self, allocation: Attempt) -> list[Attempt]:
@@ -67,7 +68,8 @@ class SharingExecutor(EngineExecutor):
         try:
             allocation = self._allocation_for(attempt)
             attempt.join(allocation.directory.name)
-            order = agent.Order(attempt.directory.name, job.num_gpus, job.time_limit + words.GRACE_SECONDS)
+            gpus = packs.devices_within(job, allocation.job)
+            order = agent.Order(attempt.directory.name, gpus, job.time_limit + words.GRACE_SECONDS)
             agent.give(allocation.directory, order)
         except OSError as error:
             self._end(attempt, Ending(Cause.NEVER_STARTED, detail=f"it could not be started: {error.strerror}"))
@@ -77,12 +79,12 @@ class SharingExecutor(EngineExecutor):
 
         :raises OSError: its files cannot be written.
         """
-        pack, runs = attempt.job.test.pack, attempt.job.log.parent
+        test, runs = attempt.job.test, attempt.job.log.parent
         for known in self._allocations.values():
-            if known.job.test.pack == pack and not known.stopped and not attempt.within:
+            if packs.shares_with(known.job.test, test) and not known.stopped and not attempt.within:
                 return known
-        number = packs.number_of(attempt.within) if attempt.within else packs.next_number(pack, runs)
-        allocation = Attempt(self._shared(pack, runs, number), _NOBODY)
+        number = packs.number_of(attempt.within) if attempt.within else packs.next_number(test.pack, runs)
+        allocation = Attempt(self._shared(test, runs, number), _NOBODY)
         self._equip(allocation, partial(self._pass_on, allocation), ())
         self._allocations[allocation.directory.name] = allocation
         with self._lock:
