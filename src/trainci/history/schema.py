@@ -68,6 +68,11 @@ MIGRATIONS = (
         PRIMARY KEY (test_id, metric, at)
     ) STRICT
     """,
+    # The newest runs, and those that have not ended, without a look at all others.
+    """
+    CREATE INDEX runs_by_start ON runs (started);
+    CREATE INDEX runs_not_ended ON runs (started) WHERE ended IS NULL
+    """,
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import math
@@ -78,7 +79,7 @@ class SqlStore(SqlBaselines):
     def used_devices(self, host: str, count: int) -> list[Used]:
         """See Store."""
         rows = self._telling("attempts.devices", "host = ?", (host, count))
-        return [Used(test_id, tuple(json.loads(devices)), bool(bad), at) for test_id, devices, bad, at in rows]
+        return [Used(test_id, _devices(devices), bool(bad), at) for test_id, devices, bad, at in rows]
 
     @answered
     def used_hosts(self, count: int) -> list[Used]:
@@ -155,36 +156,37 @@ class SqlStore(SqlBaselines):
     @answered
     def results(self, test_id: str, most: int) -> list[PastResult]:
         """See Store."""
-        return self._results("WHERE v.test_id = ? ORDER BY v.at DESC LIMIT ?", (test_id, most))
+        return self._results("WHERE test_id = ? ORDER BY at DESC LIMIT ?", (test_id, most))
 
     @answered
     def results_of_run(self, run_id: str) -> list[PastResult]:
         """See Store."""
-        return self._results("WHERE v.run_id = ? ORDER BY v.test_id", (run_id,))
+        return sorted(self._results("WHERE run_id = ?", (run_id,)), key=lambda result: result.id)
 
     @answered
     def results_of_runs(self, most: int) -> list[PastResult]:
         """See Store."""
         newest = "SELECT id FROM runs ORDER BY started DESC LIMIT ?"
-        return self._results(f"WHERE v.run_id IN ({newest}) ORDER BY v.at DESC", (most,))
+        return self._results(f"WHERE run_id IN ({newest})", (most,))
 
     def _results(self, which: str, parameters: Sequence[object]) -> list[PastResult]:
+        """What became of the verdicts ``which``, the newest first."""
         rows = self.execute(
-            "SELECT v.test_id, v.run_id, r.commit_id, r.host, v.at, v.outcome, v.sentence,"
-            " (SELECT count(*) FROM attempts b WHERE b.run_id = v.run_id AND b.test_id = v.test_id),"
-            " a.devices, a.ended - a.started"
-            " FROM verdicts v JOIN runs r ON r.id = v.run_id"
-            " LEFT JOIN attempts a ON a.run_id = v.run_id AND a.test_id = v.test_id AND a.number ="
-            " (SELECT max(b.number) FROM attempts b WHERE b.run_id = v.run_id AND b.test_id = v.test_id)"
-            f" {which}",
+            "SELECT v.test_id, v.run_id, r.commit_id, r.host, v.at, v.outcome, v.sentence, a.number, a.devices,"
+            f" a.ended - a.started FROM (SELECT * FROM verdicts {which}) AS v JOIN runs r ON r.id = v.run_id"
+            " LEFT JOIN attempts a ON a.run_id = v.run_id AND a.test_id = v.test_id"
+            " ORDER BY v.at DESC, v.run_id, v.test_id, a.number",
             parameters,
         )
-        return [
-            PastResult(
-                test_id, run, commit, host, at, outcome, said, tries, tuple(json.loads(devices or "[]")), took
+        found: dict[tuple[str, str], PastResult] = {}
+        for test_id, run, commit, host, at, outcome, said, number, devices, took in rows:
+            # Of its attempts, each has a row; the last one says where it ran and how long it took.
+            before = found.get((run, test_id))
+            tries = (before.attempts if before else 0) + int(number is not None)
+            found[run, test_id] = PastResult(
+                test_id, run, commit, host, at, outcome, said, tries, _devices(devices or "[]"), took
             )
-            for test_id, run, commit, host, at, outcome, said, tries, devices, took in rows
-        ]
+        return list(found.values())
 
     @answered
     def runs(self, most: int, before: float) -> list[PastRun]:
@@ -281,6 +283,12 @@ class SqlStore(SqlBaselines):
     def _of_attempts_without(self, rows: Iterable[dict[str, object]]) -> list[dict[str, object]]:
         have = set(self.execute("SELECT DISTINCT run_id, test_id, number FROM metrics"))
         return [row for row in rows if (row.get("run_id"), row.get("test_id"), row.get("number")) not in have]
+
+
+@functools.lru_cache(maxsize=1024)
+def _devices(listed: str) -> tuple[str, ...]:
+    """The names in a JSON array; many attempts have the same."""
+    return tuple(json.loads(listed))
 
 
 def _number(value: float | None) -> float:

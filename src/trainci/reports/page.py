@@ -79,10 +79,10 @@ def shown(
 ) -> dict[str, Any]:
     """What ``run.html.j2`` shows of a run, as ``page``; ``link`` leads to a log, empty where nothing does.
 
-    At most ``most_tests`` are listed, and the others counted.
+    At most ``most_tests`` are listed, and as many red ones told of; the others are counted.
     """
     every_red = red(run)
-    red_ones = every_red[:_MOST_RED]
+    red_ones = every_red[: min(_MOST_RED, most_tests or _MOST_RED)]
     anchors = {result.test_id: f"test-{number}" for number, result in enumerate(red_ones, start=1)}
     of_test: dict[str, list[Slice]] = {}
     for one in found:

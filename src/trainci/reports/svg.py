@@ -101,9 +101,14 @@ def _queue(found: Sequence[Slice], scale: _Scale) -> Iterator[str]:
     if not most:
         return
     top = _QUEUE - 8
-    path = f"M{scale.x(counts[0][0])} {top}"
+    # Of the counts at one place the largest is drawn: more lines there could not be told apart.
+    at_place: dict[int, int] = {}
     for at, count in counts:
-        path += f"H{scale.x(at)}V{round(top - count / most * (top - 4), 1)}"
+        place = round(scale.x(at))
+        at_place[place] = max(at_place.get(place, 0), count)
+    path = f"M{next(iter(at_place))} {top}"
+    for place, count in at_place.items():
+        path += f"H{place}V{round(top - count / most * (top - 4), 1)}"
     yield f'<path class="queue" d="{path}H{scale.x(scale.begin + scale.seconds)}V{top}Z"/>'
     yield f'<text x="{_LABEL - 6}" y="12" text-anchor="end">{most}</text>'
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 
@@ -23,6 +23,7 @@ from trainci.errors import TrainciError
 from trainci.reports.page import style
 from trainci.reports.words import duration, utc_time
 from trainci.serve import guard, live, logs, views
+from trainci.serve.made import Made
 from trainci.serve.views import Context, Source
 from trainci.text import printable
 
@@ -45,13 +46,20 @@ def application(source: Source, token: str, only_here: bool, is_over: Callable[[
 
     ``is_over`` says when nobody is told any more what is new.
     """
+
+    def past(_: Request) -> Hashable | None:
+        return views.history_stamp(source)
+
+    def of_run(request: Request) -> Hashable | None:
+        return views.run_stamp(source, _text(request, "id"))
+
     pages: Mapping[str, _Page] = {
         "/": _Page("now", lambda _: views.now(source)),
-        "/runs": _Page("runs", lambda request: views.runs(source, _number(request, "before"))),
-        "/run": _Page("one_run", lambda request: views.run(source, _text(request, "id"))),
-        "/test": _Page("test", lambda request: views.test(source, _text(request, "id"))),
-        "/tests": _Page("tests", lambda _: views.tests(source)),
-        "/grid": _Page("grid", lambda request: views.grid(source, _text(request, "suite"))),
+        "/runs": _Page("runs", lambda request: views.runs(source, _number(request, "before")), past),
+        "/run": _Page("one_run", lambda request: views.run(source, _text(request, "id")), of_run),
+        "/test": _Page("test", lambda request: views.test(source, _text(request, "id")), past),
+        "/tests": _Page("tests", lambda _: views.tests(source), past),
+        "/grid": _Page("grid", lambda request: views.grid(source, _text(request, "suite")), past),
         "/health": _Page("health", lambda _: views.health(source)),
         "/log": _Page("log", lambda request: _log(request, source)),
     }
@@ -73,14 +81,16 @@ def application(source: Source, token: str, only_here: bool, is_over: Callable[[
 
 @dataclass(frozen=True)
 class _Page:
-    """What a page shows by which template."""
+    """What a page shows by which template; it is made again where its ``stamp`` is another one, or None."""
 
     template: str
     context: Callable[[Request], Context]
+    stamp: Callable[[Request], Hashable | None] = lambda _: None
+    made: Made[tuple[str, bool]] = field(default_factory=Made)
 
     def answer(self, request: Request) -> Response:
         try:
-            return HTMLResponse(_rendered(self.template, self.context(request)))
+            return HTMLResponse(self._page(request)[0])
         except views.NotThere as error:
             return _told(404, str(error))
         except TrainciError as error:
@@ -89,12 +99,20 @@ class _Page:
     def look(self, request: Request) -> tuple[str, bool]:
         """The page, and whether it goes on; nothing for now where something does not answer."""
         try:
-            context = self.context(request)
+            return self._page(request)
         except views.NotThere as error:
             return _rendered("told", {"sentence": str(error)}), False
         except TrainciError:
             return "", True
-        return _rendered(self.template, context), bool(context.get("live"))
+
+    def _page(self, request: Request) -> tuple[str, bool]:
+        """The page, and whether it goes on."""
+
+        def make() -> tuple[str, bool]:
+            context = self.context(request)
+            return _rendered(self.template, context), bool(context.get("live"))
+
+        return self.made.page(request.url.query, lambda: self.stamp(request), make)
 
 
 class _Streams:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote_plus
 
 from markupsafe import Markup
 
@@ -18,6 +20,8 @@ from trainci.errors import TrainciError, UsageError
 from trainci.history import existing_store
 from trainci.history.baselines import every_gate, series_of
 from trainci.history.event_log import is_alive
+from trainci.history.samples import SAMPLES
+from trainci.history.store import PastRun
 from trainci.history.summary import summary
 from trainci.lease.store.ledger import Entry
 from trainci.model.gates import Gate
@@ -30,19 +34,21 @@ from trainci.serve import logs
 from trainci.serve.chart import durations
 from trainci.serve.following import Followed, Seen
 from trainci.serve.grid import NO_SUITE, Grid, by_suite, by_test
+from trainci.serve.made import stamp_of
 
 _RUNS = 50
 _RESULTS = 100
-# The grid, and the slowest and flakiest tests, are of so many runs.
+# The grid, and the slowest and flakiest tests, are of so many runs, and of fewer where these have more results.
 _LOOKED_BACK = 30
+_MOST_RESULTS = 10_000
 _MOST_ROWS = 200
 _MOST_LISTED = 25
 _MOST_ENTRIES = 100
 _MOST_CHARTS = 6
 _SOUND = ("free", "held")
 _MOST_GOING_ON = 20
-# Of a run that goes on so many tests are listed: the red ones, then the slowest.
-_MOST_TESTS = 500
+# Of a run that goes on so many tests are listed, the red ones, then the slowest: its page is made again and again.
+_MOST_TESTS = 100
 # A run's id is the name of its folder; what was entered from elsewhere may be called anything, and has none.
 _FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
 _LOG = re.compile(r"[A-Za-z0-9._-]{1,200}\.log")
@@ -150,8 +156,7 @@ def test(source: Source, test_id: str) -> Context:
 
 def tests(source: Source) -> Context:
     """The slowest and the flakiest tests of the last runs."""
-    with existing_store(source.state) as history:
-        results = history.results_of_runs(_LOOKED_BACK) if history else []
+    of_runs, results = _last_runs(source)
     of_test: dict[str, list[PastResult]] = {}
     for result in results:
         of_test.setdefault(result.id, []).append(result)
@@ -159,7 +164,7 @@ def tests(source: Source) -> Context:
     slowest = sorted((one for one in found if one.median is not None), key=lambda one: -(one.median or 0))
     flakiest = sorted((one for one in found if one.flaky), key=lambda one: -one.flaky)
     tables = {"Slowest": slowest[:_MOST_LISTED], "Flakiest": flakiest[:_MOST_LISTED]}
-    return {"tables": tables, "looked_back": _LOOKED_BACK}
+    return {"tables": tables, "looked_back": len(of_runs)}
 
 
 def grid(source: Source, suite: str) -> Context:
@@ -167,9 +172,7 @@ def grid(source: Source, suite: str) -> Context:
 
     :raises NotThere: there is no such suite.
     """
-    with existing_store(source.state) as history:
-        of_runs = history.runs(_LOOKED_BACK, float("inf")) if history else []
-        results = history.results_of_runs(_LOOKED_BACK) if history else []
+    of_runs, results = _last_runs(source)
     if not suite:
         found = by_suite(results, of_runs, source.suites)
     elif suite == NO_SUITE:
@@ -181,6 +184,34 @@ def grid(source: Source, suite: str) -> Context:
         raise NotThere("There is no such suite.")
     left = len(found.rows) - _MOST_ROWS
     return {"suite": suite, "grid": Grid(found.commits, found.rows[:_MOST_ROWS]), "left": max(0, left)}
+
+
+def _last_runs(source: Source) -> tuple[list[PastRun], list[PastResult]]:
+    """The last runs, at least one if there is any, and what became of each test in them, the newest first."""
+    with existing_store(source.state) as history:
+        if history is None:
+            return [], []
+        found = history.runs(_LOOKED_BACK, float("inf"))
+        known = itertools.accumulate(sum(run.outcomes.values()) for run in found)
+        many = sum(count <= _MOST_RESULTS for count in known) or 1
+        return found[:many], history.results_of_runs(many)
+
+
+def history_stamp(source: Source) -> Hashable | None:
+    """What says whether the history is as it was; None where nobody can tell, as of one that hosts share."""
+    if source.state.url:
+        return None
+    file = source.state.history
+    return stamp_of(file, file.with_name(f"{file.name}-wal"))
+
+
+def run_stamp(source: Source, run_id: str) -> Hashable | None:
+    """What says whether ``run`` shows what it showed."""
+    folder = source.state.runs / run_id
+    if not _FOLDER.fullmatch(run_id) or not (folder / EVENTS).is_file():
+        return history_stamp(source)
+    files = stamp_of(folder, folder / EVENTS, folder / SAMPLES)
+    return files and (files, _is_alive(source, run_id))
 
 
 def log(source: Source, run_id: str, name: str, start: int | None) -> Context:
@@ -237,4 +268,10 @@ def log_link(run_id: str, name: str) -> str:
 
 def query(asked: Mapping[str, str]) -> str:
     """What follows the question mark of an address, whatever bytes a name has."""
-    return urlencode(asked, errors="surrogateescape")
+    return "&".join(f"{name}={_quoted(text)}" for name, text in asked.items())
+
+
+# A page names the same runs and tests again and again.
+@lru_cache(maxsize=4096)
+def _quoted(text: str) -> str:
+    return quote_plus(text, errors="surrogateescape")
