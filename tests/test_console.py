@@ -10,6 +10,7 @@ import rich.console
 
 from trainci.console.actions import GithubConsole
 from trainci.console.live import LiveConsole
+from trainci.console.painter import Painter
 from trainci.console.plain import Console
 from trainci.model import events
 from trainci.model.device import Device, Pool
@@ -74,17 +75,17 @@ def run_in_actions(
     tmp_path: Path, output: str, tests: tuple[str, ...] = ("a.py",), ends: tuple[str, ...] = ()
 ) -> list[str]:
     stream = io.StringIO()
-    console = GithubConsole(stream, lambda: 0.0, tmp_path, "token")
-    console(planned(*tests))
-    for test in tests:
-        (tmp_path / f"{test}.log").write_text(output)
-        console(events.Queued(0.0, test, 1, f"{test}.log", 1))
-        console(events.Started(0.0, test, 1, BOTH, 1))
-    for test in tests:
-        console(events.Output(0.0, test, 1, BOTH, output.encode()))
-    for test in ends or tests:
-        console(events.Ended(0.0, test, 1, BOTH, PASSED))
-        console(events.Concluded(0.0, test, 1, IN_TIME))
+    with Painter(GithubConsole(stream, lambda: 0.0, tmp_path, "token")) as painter:
+        painter(planned(*tests))
+        for test in tests:
+            (tmp_path / f"{test}.log").write_text(output)
+            painter(events.Queued(0.0, test, 1, f"{test}.log", 1))
+            painter(events.Started(0.0, test, 1, BOTH, 1))
+        for test in tests:
+            painter(events.Output(0.0, test, 1, BOTH, output.encode()))
+        for test in ends or tests:
+            painter(events.Ended(0.0, test, 1, BOTH, PASSED))
+            painter(events.Concluded(0.0, test, 1, IN_TIME))
     return stream.getvalue().splitlines()
 
 
@@ -124,6 +125,19 @@ def commands_taken(lines: list[str]) -> list[str]:
         elif line.lstrip().startswith("::") or "##[" in line:
             taken.append(line)
     return taken
+
+
+@pytest.mark.parametrize("tests", [("a.py",), ("a.py", "b.py")], ids=["alone", "side by side"])
+def test_under_actions_a_long_output_is_an_excerpt_in_its_fold_and_no_part_of_it_a_command(tmp_path, tests):
+    lines = run_in_actions(tmp_path, "::error::boo\nsome line of a test that says a lot\n" * 500_000, tests)
+    assert all(line.startswith(("::group::", "::endgroup::")) for line in commands_taken(lines))
+    for test in tests:
+        begins = next(i for i, line in enumerate(lines) if line.startswith("::group::") and test in line)
+        fold = lines[begins : lines.index("::endgroup::", begins)]
+        (more,) = (line for line in fold if line.startswith(f"{test} | … ") and " lines more in " in line)
+        assert more.endswith(f" lines more in {test}.log")
+        count = int(more.removeprefix(f"{test} | … ").partition(" ")[0].replace(",", ""))
+        assert count + sum(line.startswith((f"{test} | ::error", f"{test} | some")) for line in fold) == 1_000_000
 
 
 def test_under_actions_an_attempt_that_could_not_be_started_is_a_line(tmp_path):

@@ -16,6 +16,8 @@ import pytest
 from junitparser import JUnitXml
 from support import wait_until
 
+from trainci.console.excerpt import PAINTED
+
 pytestmark = pytest.mark.slow
 
 TRAINCI = str(Path(sys.executable).with_name("trainci"))
@@ -117,6 +119,26 @@ def test_a_pipe_gets_every_line(root):
     code, said = run(root, PASSES + 'for i in range(200000): print("line", i)\n')
     assert code == 0
     assert said.count("tests/test_a.py | line ") == 200000
+
+
+def test_verbose_gives_a_pipe_all_of_a_long_output(root):
+    code, said = run(root, 'sys.stdout.write(("line " + "x" * 94 + "\\n") * 250_000)\n', "--verbose")
+    assert code == 0
+    assert said.count("tests/test_a.py | line ") == 250_000
+
+
+def test_no_secret_is_in_an_excerpt_where_its_beginning_ends_in_one(root):
+    program = (
+        "line = b'x' * 63 + b'\\n'\n"
+        "secret = os.environ['HF_TOKEN'].encode()\n"
+        f"begin = {PAINTED}\n"
+        "text = b'x' * (begin - 40) + (secret + b' ') * 8 + b'\\n' + line * 20000 + secret\n"
+        "sys.stdout.buffer.write(text)\n"
+    )
+    code, said = run(root, program)
+    assert code == 0
+    assert "the rest is in .trainci/runs/" in said and "***" in said
+    assert "hf_secret" not in said and "secret-1" not in said
 
 
 def test_no_secret_is_in_any_file_or_stream(root):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
+from trainci.console.excerpt import Excerpt
 from trainci.console.plain import Console
 from trainci.github import actions as github
 from trainci.model import events
@@ -58,12 +59,22 @@ class GithubConsole(Console):
             self._close_group()
 
     def _show_log(self, test_id: str, log: Path) -> None:
+        excerpt = Excerpt()
         for data in read_log(log):
-            self._output(test_id, data)
+            self._output(test_id, data if self.whole else excerpt.begin(data))
             if self.hurried:
                 self.note(f"{test_id} | … the rest is in the log")
                 break
+        between, end = excerpt.end()
+        if between:
+            super().skipped(test_id, f"{between} more in {log.relative_to(self._root)}")
+        self._output(test_id, end)
         self._finish(test_id)
+
+    def skipped(self, test_id: str, told: str) -> None:
+        """See Console; what is painted from the log has missed nothing."""
+        if self._streams:
+            super().skipped(test_id, told)
 
     def summary(self, run: Run, root: Path) -> None:
         """See Painter; with as many annotations as GitHub shows, the last of which counts the rest."""

@@ -88,10 +88,10 @@ class LiveConsole(Console):
             lines, self._lines = self._lines, []
             self._rich.print(Text("\n").join(lines))
 
-    def skipped(self, test_id: str, lines: int) -> None:
+    def skipped(self, test_id: str, told: str) -> None:
         """See Console; whoever sees only the end of the output misses none of it."""
         if not self.skips:
-            super().skipped(test_id, lines)
+            super().skipped(test_id, told)
 
     def summary(self, run: Run, root: Path) -> None:
         """See Console; the table of running tests is gone by then."""

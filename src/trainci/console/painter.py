@@ -6,9 +6,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from trainci.console.excerpt import Excerpt
 from trainci.console.plain import Console
 from trainci.model import events
 from trainci.model.run import Run
@@ -28,7 +30,8 @@ class Painter:
     """A listener of the run, and a Show: takes everything at once, and has ``console`` paint it in its order.
 
     A console that ``skips`` is a person's: what comes faster than it can be read is counted and not painted. Any
-    other gets every line, and executors hold output back while it is behind, until the run is interrupted.
+    other gets every line of an excerpt that leaves out only what nobody reads, or of the ``whole``; executors hold
+    output back while it is behind, until the run is interrupted.
     """
 
     def __init__(self, console: Console) -> None:
@@ -38,6 +41,8 @@ class Painter:
         self._roomy = threading.Condition(lock)
         self._waiting: list[Callable[[], None]] = []
         self._output: dict[str, _Output] = {}
+        self._excerpts: dict[str, Excerpt] = {}
+        self._logs: dict[str, str] = {}
         self._size = 0
         self._closing = False
         self._hurried = False
@@ -61,10 +66,14 @@ class Painter:
 
     def __call__(self, event: events.Control | events.Output) -> None:
         """Listen to the run."""
-        if isinstance(event, events.Output):
-            self._show(event)
-            return
         with self._changed:
+            if isinstance(event, events.Output):
+                self._show(event)
+                return
+            if isinstance(event, events.Queued):
+                self._logs[event.test_id] = event.log
+            elif isinstance(event, events.Ended):
+                self._show_end(event)
             if isinstance(event, events.TestEvent):
                 self._output.pop(event.test_id, None)
             self._put(partial(self._console, event))
@@ -94,15 +103,45 @@ class Painter:
         self._hurried = self._console.hurried = True
 
     def _show(self, event: events.Output) -> None:
-        with self._changed:
-            output = self._output.get(event.test_id)
-            if output is None:
-                output = self._output[event.test_id] = _Output(event)
-                self._put(partial(self._paint, output))
-            output.add(event.data)
-            self._size += len(event.data)
-            if self._console.skips or self._hurried:
-                self._size -= output.keep_last(_KEPT)
+        if self._console.skips or self._console.whole:
+            self._add(event)
+            return
+        if not event.logged:
+            # Nobody could read it anywhere else.
+            self._show_end(event)
+            self._add(event)
+            return
+        excerpt = self._excerpts.setdefault(event.test_id, Excerpt())
+        was_full = excerpt.full
+        if begin := excerpt.begin(event.data):
+            self._add(replace(event, data=begin))
+        if excerpt.full and not was_full:
+            log = self._logs.get(event.test_id, "its log")
+            self._leave_out(event, f"the rest is in {log}; its end follows when the test ends")
+
+    def _show_end(self, event: events.PhaseEvent) -> None:
+        """Of what was too long to be painted, the end."""
+        excerpt = self._excerpts.pop(event.test_id, None)
+        if excerpt is None or not excerpt.full:
+            return
+        between, end = excerpt.end()
+        if between:
+            self._leave_out(event, f"{between} more in {self._logs.get(event.test_id, 'its log')}")
+        self._add(events.Output(event.at, event.test_id, event.attempt, event.phase, end))
+
+    def _leave_out(self, event: events.PhaseEvent, told: str) -> None:
+        self._output.pop(event.test_id, None)
+        self._put(partial(self._console.skipped, event.test_id, told))
+
+    def _add(self, event: events.Output) -> None:
+        output = self._output.get(event.test_id)
+        if output is None:
+            output = self._output[event.test_id] = _Output(event)
+            self._put(partial(self._paint, output))
+        output.add(event.data)
+        self._size += len(event.data)
+        if self._console.skips or self._hurried:
+            self._size -= output.keep_last(_KEPT)
 
     def _put(self, paint: Callable[[], None]) -> None:
         self._waiting.append(paint)
@@ -146,7 +185,7 @@ class Painter:
                 if self._size < _MOST // 2:
                     self._roomy.notify_all()
             if skipped is not None:
-                self._console.skipped(event.test_id, skipped)
+                self._console.skipped(event.test_id, f"{skipped:,} lines more in the log" if skipped else "")
             self._console(events.Output(event.at, event.test_id, event.attempt, event.phase, data))
             self._took_at = time.monotonic()
 

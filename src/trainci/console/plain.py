@@ -39,7 +39,7 @@ class Console:
 
     ``skips``: what nobody could read so fast need not be painted. ``hurried`` is set once the run is interrupted:
     what is long is not painted any more. ``quiet``: only what did not pass, and the last line. ``colors``: outcomes
-    have their color.
+    have their color. ``whole``: all that an attempt prints, and not only its beginning and its end.
     """
 
     def __init__(self, stream: TextIO, clock: Callable[[], float], skips: bool = False) -> None:
@@ -52,6 +52,7 @@ class Console:
         self.hurried = False
         self.quiet = False
         self.colors = False
+        self.whole = False
 
     def __enter__(self) -> Console:
         return self
@@ -77,11 +78,12 @@ class Console:
         """Say something that no event says."""
         self._write(printable(text))
 
-    def skipped(self, test_id: str, lines: int) -> None:
-        """So many lines of a test will not be painted."""
+    def skipped(self, test_id: str, told: str) -> None:
+        """Some of what a test printed will not be painted; ``told`` says it, if anybody is to know."""
+        if told and not self.quiet:
+            self._finish(test_id)
+            self._write(f"{test_id} | … {printable(told)}")
         self._screens.pop(test_id, None)
-        if lines and not self.quiet:
-            self._write(f"{test_id} | … {lines:,} lines more in the log")
 
     def summary(self, run: Run, root: Path) -> None:
         """Each test that is red, with all that tells why; then a line for each of them, and the counts.

@@ -130,10 +130,10 @@ class Account:
         if not was_cut:
             self._write_log(data)
         self._last_words = (self._last_words + data[-_LAST_WORDS:])[-_LAST_WORDS:]
-        self._show(events.Output(self._clock(), *self._of_job, data))
+        self._show(events.Output(self._clock(), *self._of_job, data, logged=not self._cut))
         if self._cut and not was_cut:
             told = f"\ntrainci: the log ends here ({self._cut}); the test goes on\n"
-            self._show(events.Output(self._clock(), *self._of_job, told.encode()))
+            self._show(events.Output(self._clock(), *self._of_job, told.encode(), logged=False))
 
     def _write_log(self, data: bytes) -> None:
         """What a test printed last is no reason to end it: its exit code stands, whatever the disk has room for."""

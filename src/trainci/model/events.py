@@ -101,9 +101,13 @@ class Started(PhaseEvent):
 
 @dataclass(frozen=True)
 class Output(PhaseEvent):
-    """It printed ``data``, which begins and ends anywhere: in a line, in a character."""
+    """It printed ``data``, which begins and ends anywhere: in a line, in a character.
+
+    ``logged``: all of it is in the log, too.
+    """
 
     data: bytes
+    logged: bool = True
 
 
 @dataclass(frozen=True)

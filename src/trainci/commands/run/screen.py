@@ -31,7 +31,9 @@ def console(root: Path, plan: Plan, pool: Pool, options: Options) -> Console:
     with contextlib.suppress(OSError):  # where trainci is called by a program, it may be no file
         widen(stream.fileno())
     if github.in_actions(os.environ):
-        return GithubConsole(stream, steady_time, root, secrets.token_hex(16))
+        job = GithubConsole(stream, steady_time, root, secrets.token_hex(16))
+        job.whole = options.verbose
+        return job
     if stream.isatty():
         from trainci.console.live import LiveConsole
 
@@ -40,6 +42,7 @@ def console(root: Path, plan: Plan, pool: Pool, options: Options) -> Console:
     else:
         painted = Console(stream, steady_time, skips=_is_nothing(stream))
     painted.quiet = options.quiet
+    painted.whole = options.verbose
     painted.skips = painted.skips and not options.verbose
     painted.colors = wants_colors(options.color, os.environ, stream.isatty())
     return painted
