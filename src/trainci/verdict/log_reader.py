@@ -43,8 +43,10 @@ _BEGINNINGS = (
 _TEST_PASSED = re.compile(r"::\S+.* PASSED\b|^PASSED\b|\bPASSED +\[| \.\.\. ok$")
 # As much as says that what came before it was survived.
 SURVIVED = 3
+# NCCL's WARN is its level for errors.
 _RETRIED = re.compile(
-    r"(?i)\bwarn(?:ing)?s?\b(?! {2,}\w)|\bretr(?:y|ies|ied|ying)\b|try(?:ing)? again|\battempt \d+ ?(?:/|of) ?\d+"
+    r"(?i)(?<!NCCL )\bwarn(?:ing)?s?\b(?! {2,}\w)"
+    r"|(?<!\.)\bretr(?:y|ies|ied|ying)\b(?!\.\w)|try(?:ing)? again|\battempt \d+ ?(?:/|of) ?\d+"
     r"|back(?:ing)?[ -]?off|fall(?:ing)?[ -]?back|\busing (?:the )?cached\b|\bignor(?:e|ed|ing)\b"
     r"|\bskip(?:ped|ping)\b|\brecovered\b|\bwill reconnect\b"
     r"|\b(?:is|are|was|as|be) expected\b|\bexpected\W*(?:error|failure|$)|\(expected\b"

@@ -12,12 +12,16 @@ from trainci.model.diagnosis import Blame, Kind, LogRule
 _CLASSES = frozenset("AbBdDsSwWZ0123456789")
 
 
+_WORD = re.compile(r"@(\w+)@")
+
+
 def rules_of(document: Mapping[str, Any]) -> tuple[LogRule, ...]:
     """The rules of a parsed ``log_rules.toml``, in its order."""
+    words = document["words"]
     return tuple(
         LogRule(
             name=table["name"],
-            patterns=(table["pattern"],) if isinstance(table["pattern"], str) else tuple(table["pattern"]),
+            patterns=tuple(_WORD.sub(lambda word: words[word[1]], pattern) for pattern in table["pattern"]),
             meaning=table["meaning"],
             blame=Blame(table["blame"]),
             kind=Kind(table["kind"]),
