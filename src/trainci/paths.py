@@ -105,6 +105,11 @@ class RunPaths:
         return log.with_suffix(".steps.jsonl")
 
     @staticmethod
+    def ends(log: Path) -> Path:
+        """What the processes of the attempt with this log say of how they ended, and the tests in them."""
+        return log.with_suffix(".ends.jsonl")
+
+    @staticmethod
     def probe(log: Path) -> Path:
         """The folder in which the processes of the attempt with this log answer where they are."""
         return log.with_suffix(".probe")

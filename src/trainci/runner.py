@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from trainci import schedule
-from trainci.executors import results
+from trainci.executors import ends, results
 from trainci.executors.base import Executor, Job, Show
 from trainci.history import metric_files
 from trainci.log_files import diagnosed, rules_for
@@ -250,6 +250,7 @@ class Runner:
         attempts.append(self._ended_attempt(trying, event))
         # Not before every listener was told: whoever goes on with this run would not find them.
         results.discard(trying.job)
+        ends.discard(trying.job)
         self._suspect_devices(attempts[-1])
         decided = verdict.decide(attempts, self._plan.verdicts.retries, self._baseline(trying.test.id))
         if decided is None:
@@ -281,6 +282,7 @@ class Runner:
             results=event.results,
             diagnosis=event.diagnosis,
             measured=event.measured,
+            failures=event.failures,
             kind=self._executor.pool.kind_of(trying.devices),
             image=self._plan.images.get(trying.test.id, ""),
         )

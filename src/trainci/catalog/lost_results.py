@@ -91,7 +91,7 @@ def _lost_in(scope: Scope, file: Names) -> Iterator[LostResult]:
                 yield lost
         if isinstance(statement, ast.Try):
             yield from swallowed(statement, file, unused, certain and scope.is_block)
-        elif isinstance(statement, ast.With):
+        elif isinstance(statement, (ast.With, ast.Expr)):
             yield from suppressed(statement, file)
 
 

@@ -47,14 +47,24 @@ def swallowed(node: ast.Try, file: Names, unused: Set[str], certain: bool) -> It
             yield LostResult(inner.lineno, what, "Take it out of the `finally`.", certain=False)
 
 
-def suppressed(node: ast.With, file: Names) -> Iterator[LostResult]:
-    """``with contextlib.suppress(Exception):``, or a class of the file whose ``__exit__`` returns True."""
-    for item in node.items:
-        call = item.context_expr
+def suppressed(node: ast.With | ast.Expr, file: Names) -> Iterator[LostResult]:
+    """``with contextlib.suppress(Exception):``, or a class of the file whose ``__exit__`` returns True.
+
+    An ``ExitStack`` may be given one by ``enter_context``.
+    """
+    entered = [item.context_expr for item in node.items] if isinstance(node, ast.With) else _entered(node.value)
+    for call in entered:
         if isinstance(call, ast.Call) and (_is_suppress(call, file) or file.name(call.func) in file.silent_classes):
             yield LostResult(
                 node.lineno, "failures inside this `with` are suppressed", "Let them through.", certain=False
             )
+
+
+def _entered(value: ast.expr) -> list[ast.expr]:
+    match value:
+        case ast.Call(func=ast.Attribute(attr="enter_context" | "push"), args=args):
+            return args
+    return []
 
 
 def _may_fail(part: ast.AST, file: Names) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from trainci.executors import rank_logs, results
+from trainci.executors import ends, rank_logs, results
 from trainci.executors.base import Emit, Job, Show
 from trainci.executors.onlooker import Onlooker
 from trainci.lease import protocol
@@ -118,10 +118,14 @@ class Account:
             self._add(rank_logs.tracebacks(self._job))
         self._log.close()
         left = self._masked(results.collect(self._job))
+        failures = tuple(
+            replace(failure, sentence=self._redactor.mask(failure.sentence))
+            for failure in ends.collect(self._job, ending)
+        )
         results.mask_metrics(self._job, self._redactor.mask)
         if self._cut and ending.passed and left is not None and left.fault:
             ending = Ending(Cause.LOST, detail=f"neither its log nor its results could be written: {self._cut}")
-        self._emit(events.Ended(self._clock(), *self._of_job, ending, left))
+        self._emit(events.Ended(self._clock(), *self._of_job, ending, left, failures=failures))
 
     def _pass_on(self, data: bytes) -> None:
         if not data:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from trainci import probe
 from trainci.errors import TrainciError, UsageError
-from trainci.executors import words
+from trainci.executors import ends, words
 from trainci.executors.account import Account, open_log
 from trainci.executors.base import Emit, Job, Show, Wanted
 from trainci.executors.launcher import Launched, Launcher
@@ -143,7 +143,8 @@ class LocalExecutor:
         told = words.variables(job, self._root)
         folder = RunPaths.probe(job.log)
         folder.mkdir(mode=0o700)
-        return {**told, **probe.variables(folder, told.get("PYTHONPATH", os.environ.get("PYTHONPATH", "")))}
+        path = told.get("PYTHONPATH", os.environ.get("PYTHONPATH", ""))
+        return {**told, **probe.variables(folder, path), **ends.variables(job, path)}
 
     def _lease_arguments(self, job: Job) -> list[str]:
         others = [device for device in self.pool.devices if device.uuid not in job.avoid]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from trainci.model.diagnosis import Diagnosis
 from trainci.model.gates import Measured
-from trainci.model.run import Ending, Phase, Results, Verdict
+from trainci.model.run import Ending, Failure, Phase, Results, Verdict
 
 
 @dataclass(frozen=True)
@@ -115,13 +115,14 @@ class Ended(PhaseEvent):
     """No process of it lives, and what it printed is in the log.
 
     ``results`` is what it left besides, ``diagnosis`` whose fault a failure was, ``measured`` what it recorded of
-    gated metrics.
+    gated metrics, ``failures`` what failed in it though it exited with 0.
     """
 
     ending: Ending
     results: Results | None = None
     diagnosis: Diagnosis | None = None
     measured: tuple[Measured, ...] = ()
+    failures: tuple[Failure, ...] = ()
 
     @property
     def final(self) -> bool:

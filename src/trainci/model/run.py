@@ -95,13 +95,22 @@ class Results:
 
 
 @dataclass(frozen=True)
+class Failure:
+    """What failed in an attempt that exited with 0, in a sentence without an end; ``certain``: none expects it."""
+
+    sentence: str
+    certain: bool = True
+
+
+@dataclass(frozen=True)
 class Attempt:
     """One ended try of a test.
 
     ``phase`` is what ran last: with PREPARE it got no further than its prepare phase. ``started_at`` is when the
     process that holds its devices began, None if it never did. ``log`` is a path relative to the project's root,
     ``devices`` are ids of Devices, ``kind`` what those are called, ``image`` is the container's. ``results`` is
-    None for a test that leaves none, ``measured`` what it recorded of gated metrics. ``diagnosis`` is what its log
+    None for a test that leaves none, ``measured`` what it recorded of gated metrics, ``failures`` what failed
+    in it though it exited with 0. ``diagnosis`` is what its log
     and its ending say of whose fault it was.
     """
 
@@ -117,6 +126,7 @@ class Attempt:
     results: Results | None = None
     diagnosis: Diagnosis | None = None
     measured: tuple[Measured, ...] = ()
+    failures: tuple[Failure, ...] = ()
     kind: str = ""
     image: str = ""
 

@@ -118,7 +118,8 @@ class Declarations:
     cannot be read or declares something that is no constant; ``refusal`` is one when it must not be run, as its
     result would mean nothing. ``style`` names the test style that reads and starts it; ``needs_count``: tests of
     this style say how many devices they need. ``framework`` is ``pytest`` or ``unittest`` where the file, as a
-    program, hands its tests to one of them; ``hands_over``: it does so whatever happens. ``metrics`` are gated.
+    program, hands its tests to one of them; ``hands_over``: it does so whatever happens. ``expects_failure``: it
+    expects that something which it starts fails. ``metrics`` are gated.
     """
 
     num_gpus: int | None = None
@@ -134,6 +135,7 @@ class Declarations:
     needs_count: bool = True
     framework: str = ""
     hands_over: bool = False
+    expects_failure: bool = False
     metrics: tuple[Gate, ...] = ()
 
 
@@ -156,7 +158,8 @@ class Test(Settings):
 
     ``command`` are the words that start it from the repository's root; no shell reads them. A test of several
     ``steps`` has none. ``leaves_results``: it is started by pytest, which can write what became of each item.
-    ``phased``, ``requires_gpu``, ``framework`` and ``hands_over`` are those of its file's Declarations,
+    ``phased``, ``requires_gpu``, ``framework``, ``hands_over`` and ``expects_failure`` are those of its file's
+    Declarations (of a step of it),
     ``disabled`` and ``expected`` those of its Entry. ``pack`` names the suite with whose other tests it shares what
     an engine allocates, empty for a test that has a job of its own.
     """
@@ -172,6 +175,7 @@ class Test(Settings):
     leaves_results: bool = False
     framework: str = ""
     hands_over: bool = False
+    expects_failure: bool = False
     disabled: str = ""
     expected: float | None = None
     pack: str = ""

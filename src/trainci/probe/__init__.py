@@ -12,6 +12,9 @@ from pathlib import Path
 
 # `<signal>:<folder>`: what makes a process write its stacks, and where they and the rest are written.
 VARIABLE = "TRAINCI_PROBE"
+# The file to which is added how a process, and the tests that a framework ran in it, ended. Nobody within a
+# framework's own run has it: that judges what it started.
+ENDS_VARIABLE = "TRAINCI_ENDS"
 # A real-time signal (signal(7)): none that Python, torch, NCCL, ray or a shell gives a meaning.
 SIGNAL = 50
 SITE = str(Path(__file__).with_name("site"))

@@ -11,31 +11,8 @@ import sys
 _WATCHED = "torch.distributed.distributed_c10d"
 
 
-def find_spec(probe, name, path, target):
-    """Where the module is, as the other finders say; once it has run, its first process group is heard of."""
-    for finder in sys.meta_path:
-        spec = finder.find_spec(name, path, target) if hasattr(finder, "find_spec") else None
-        if spec is not None:
-            _follow(probe, spec.loader)
-            return spec
-    return None
-
-
-def _follow(probe, loader):
-    run = loader.exec_module
-
-    def exec_module(module):
-        del loader.exec_module
-        run(module)
-        try:
-            _wrap(probe, module)
-        except Exception:
-            pass
-
-    loader.exec_module = exec_module
-
-
-def _wrap(probe, module):
+def wrap(probe, module):
+    """Hear of its first process group."""
     import functools
 
     original = module.init_process_group

@@ -148,6 +148,7 @@ def _test(project: Project, choice: Choice, says: Declarations, settings: Settin
         where=entry.where,
         phased=says.phased,
         hands_over=says.hands_over,
+        expects_failure=says.expects_failure,
         requires_gpu=says.requires_gpu,
         disabled=entry.disabled,
         expected=entry.expected,
@@ -180,7 +181,9 @@ def _with_commands(
         command = style.command(step, test.num_gpus, step.python or python)
         framework = _framework(declared[step], command)
         steps.append(Step(step.id, command, step.env, style.leaves_results, framework, declared[step].hands_over))
-    return replace(test, steps=tuple(steps))
+    return replace(
+        test, steps=tuple(steps), expects_failure=any(declared[one].expects_failure for one in entry.steps)
+    )
 
 
 def _framework(says: Declarations, command: tuple[str, ...]) -> str:

@@ -10,7 +10,7 @@ from trainci.model.diagnosis import Blame, Diagnosis
 from trainci.model.gates import Baseline, Judgement, Standing
 from trainci.model.run import Attempt, Outcome, Result, Verdict
 from trainci.verdict import gates
-from trainci.verdict.rules import diagnosed, engine, exited, hung, items, machine, metrics, time_limit
+from trainci.verdict.rules import diagnosed, engine, exited, hung, items, machine, metrics, time_limit, unheard
 from trainci.verdict.rules import interrupted as interruption
 from trainci.verdict.ruling import Rule
 
@@ -22,6 +22,7 @@ RULES: Sequence[Rule] = (
     diagnosed.rule,
     hung.rule,
     time_limit.rule,
+    unheard.rule,
     items.rule,
     metrics.rule,
     exited.rule,

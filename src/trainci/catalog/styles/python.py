@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from trainci.catalog.declarations import constants, parse
+from trainci.catalog.expects_failure import expects_failure
 from trainci.catalog.lost import LostResult
 from trainci.catalog.lost_results import lost_in_tests, lost_results
 from trainci.catalog.main_block import as_block, framework, is_phased, main_blocks
@@ -43,7 +44,14 @@ class PythonFile:
         if name:
             lost += lost_in_tests(tree, names)
         remarks = tuple(dict.fromkeys((one.line, f"perhaps {one}") for one in lost if not one.certain))
-        return replace(says, phased=is_phased(tree), framework=name, hands_over=always, remarks=remarks)
+        return replace(
+            says,
+            phased=is_phased(tree),
+            framework=name,
+            hands_over=always,
+            expects_failure=expects_failure(tree, by_framework=bool(name)),
+            remarks=remarks,
+        )
 
     def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:
         """See Commands."""

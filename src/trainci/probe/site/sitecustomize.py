@@ -1,15 +1,15 @@
 """Runs at the start of each Python process of a job, of whatever version: silent, also where it fails.
 
 A signal makes the process write the stacks of its threads to ``PID.stacks``: Python's own handler does that in C,
-whatever holds the interpreter. It is short, as it may be compiled at each start; what only torch needs is in
-``ranks.py``.
+whatever holds the interpreter. What no test framework hears of and ends a process or a thread is written to another
+file, as is how frameworks ended. It is short, as it may be compiled at each start; what only torch needs is in
+``ranks.py``, what is needed once something has ended badly in ``ends.py``, what of frameworks in ``frameworks.py``.
 """
 
 import os
 import sys
 
 _SITE = os.path.dirname(__file__)
-_WATCHED = "torch.distributed.distributed_c10d"
 # Above what a program opens, so that its own descriptors have the numbers that they always have.
 _HIGH = 500
 
@@ -31,7 +31,7 @@ class _Probe:
         faulthandler.register(self.signal, self.descriptor, all_threads=True, chain=False)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self.reopen)
-        sys.meta_path.insert(0, self)
+        _follow("torch.distributed.distributed_c10d", lambda module: _helper("ranks")["wrap"](self, module))
 
     def path(self, kind):
         return "%s/%d.%s" % (self.folder, os.getpid(), kind)
@@ -67,20 +67,113 @@ class _Probe:
         except Exception:
             pass
 
-    def find_spec(self, name, path=None, target=None):
-        """As a finder of modules: finds none, and hears when torch.distributed is imported."""
-        if name != _WATCHED:
-            return None
-        sys.meta_path.remove(self)
+
+class _Ends:
+    """Hears how the process and what runs in it ends; ``ends.py`` writes it down, unless a framework judges it."""
+
+    def begin(self):
+        import atexit
+
+        self.pid = os.getpid()
+        # Also the originals, which programs compare the hooks with, and call from hooks of their own.
+        self.excepthook = sys.excepthook = sys.__excepthook__ = self.hearing("process", sys.excepthook)
+        if hasattr(sys, "unraisablehook"):
+            sys.unraisablehook = sys.__unraisablehook__ = self.hearing("unraisable", sys.unraisablehook)
+        _follow("threading", self.wrap_threading)
+        for name in ("_pytest.config", "unittest.suite", "unittest.runner", "doctest"):
+            _follow(name, lambda module: _helper("frameworks")["wrap"](module))
+        for name in ("multiprocessing.process", "asyncio.base_events", "concurrent.futures._base"):
+            _follow(name, lambda module: _helper("ends")["wrap"](module))
+        atexit.register(self.leave)
+        self.exit = os._exit
+        os._exit = self.leave_at_once
+
+    def hearing(self, how, hook):
+        """``hook``, and what it is told is heard of before; only what is written in C is followed."""
+
+        def heard(*told):
+            self.hear(how, told)
+            return hook(*told)
+
+        return heard
+
+    def hear(self, how, told):
         try:
-            ranks = os.path.join(os.path.dirname(_SITE), "ranks.py")
-            with open(ranks) as file:
-                code = compile(file.read(), ranks, "exec")
-            names = {"__name__": "trainci_ranks"}
-            exec(code, names)
-            return names["find_spec"](self, name, path, target)
+            if "TRAINCI_ENDS" in os.environ:
+                forked = os.getpid() != self.pid
+                _helper("ends")["raised"]("fork" if forked and how == "process" else how, told)
         except Exception:
+            pass
+
+    def wrap_threading(self, module):
+        module.excepthook = module.__excepthook__ = self.hearing("thread", module.excepthook)
+
+    def leave(self):
+        try:
+            told = os.environ.get("TRAINCI_ENDS")
+            replaced = sys.excepthook is not self.excepthook and hasattr(sys, "last_value")
+            if told and os.getpid() == self.pid and (replaced or "ends" in _helpers or os.path.exists(told)):
+                _helper("ends")["leave"](replaced)
+        except Exception:
+            pass
+
+    def leave_at_once(self, status):
+        self.leave()
+        self.exit(status)
+
+
+class _Follower:
+    """As a finder of modules: finds none, and hears when some are imported."""
+
+    def __init__(self):
+        self.then = {}
+
+    def find_spec(self, name, path=None, target=None):
+        then = self.then.pop(name, None)
+        if then is None:
             return None
+        for finder in list(sys.meta_path):
+            spec = finder.find_spec(name, path, target) if hasattr(finder, "find_spec") else None
+            if spec is not None:
+                self.run_then(spec.loader, then)
+                return spec
+        return None
+
+    def run_then(self, loader, then):
+        run = loader.exec_module
+
+        def exec_module(module):
+            del loader.exec_module
+            run(module)
+            try:
+                then(module)
+            except Exception:
+                pass
+
+        loader.exec_module = exec_module
+
+
+_follower = _Follower()
+_helpers = {}
+
+
+def _follow(name, then):
+    if name in sys.modules:
+        then(sys.modules[name])
+    else:
+        _follower.then[name] = then
+
+
+def _helper(name):
+    """The names of the file beside our folder that is called so."""
+    if name not in _helpers:
+        path = os.path.join(os.path.dirname(_SITE), name + ".py")
+        with open(path) as file:
+            code = compile(file.read(), path, "exec")
+        names = {"__name__": "trainci_" + name, "__unittest": True, "helper": _helper}
+        exec(code, names)
+        _helpers[name] = names
+    return _helpers[name]
 
 
 def _begin():
@@ -90,6 +183,13 @@ def _begin():
             _Probe(told).begin()
     except Exception:
         pass
+    try:
+        if os.environ.get("TRAINCI_ENDS"):
+            _Ends().begin()
+    except Exception:
+        pass
+    if _follower.then:
+        sys.meta_path.insert(0, _follower)
 
 
 def _chain():

@@ -8,13 +8,16 @@ from trainci.items import counts
 from trainci.model.run import Attempt, Ending, Outcome, Verdict
 from trainci.verdict.ruling import placed
 
+_MOST_NOTES = 2
+
 
 def rule(attempt: Attempt) -> Verdict:
     """See Rule; this one has an answer to everything."""
     found = counts(attempt.results.items) if attempt.results else {}
     items = f": {', '.join(f'{count} {outcome}' for outcome, count in found.items())}" if found else ""
     if attempt.ending.passed:
-        return Verdict(Outcome.PASSED, f"in {attempt.duration:.1f} s{items}")
+        notes = "".join(f"; {failure.sentence}" for failure in attempt.failures[:_MOST_NOTES])
+        return Verdict(Outcome.PASSED, f"in {attempt.duration:.1f} s{items}{notes}")
     return Verdict(Outcome.FAILED, placed(attempt, f"{_words(attempt.ending)}{items}"), attempt.diagnosis)
 
 

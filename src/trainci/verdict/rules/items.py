@@ -19,21 +19,21 @@ def rule(attempt: Attempt) -> Verdict | None:
         return _failed("nothing ran: pytest collected no test")
     if attempt.ending.exit_code == _NOTHING_COLLECTED and set(counts(results.items)) == {"skipped"}:
         # Whole modules were skipped, which pytest does not count as tests that it collected.
-        return _green(results)
-    return _green(results) if attempt.ending.passed else None
+        return _green(results, expected=False)
+    return _green(results, expected=attempt.test.expects_failure) if attempt.ending.passed else None
 
 
-def _green(results: Results) -> Verdict | None:
-    """What speaks against an exit code of 0."""
+def _green(results: Results, *, expected: bool) -> Verdict | None:
+    """What speaks against an exit code of 0; ``expected``: the program says itself that tests are to fail."""
     found = counts(results.items)
     wrong = found.get("failed", 0) + found.get("error", 0)
     if results.fault:
         return _failed(f"it exited with 0, but {results.fault}, so nothing shows that a test ran")
     if not results.items:
         return _failed("nothing ran: it exited with 0, and no test ran")
-    if wrong:
+    if wrong and not expected:
         return _failed(f"it exited with 0, though {counted(wrong, 'item')} failed")
-    if not found.get("passed"):
+    if not found.get("passed") and not wrong:
         return Verdict(Outcome.SKIPPED, f"nothing ran: {counted(len(results.items), 'item')} skipped")
     return None
 

@@ -1,0 +1,224 @@
+"""Writes down what ends a process of a job, a thread or a task in it: a line of JSON each.
+
+Run by ``site/sitecustomize.py``, once there is something to hear of. The lines are read by
+``trainci.reported_ends``.
+"""
+
+import os
+import sys
+
+VARIABLE = "TRAINCI_ENDS"
+_LARGEST = 32 << 20
+MOST_NAMES = 1000
+LONGEST = 400
+_MOST_FRAMES = 2000
+_RAISED = b'"by": "raised"'
+# A process that ends well afterwards has made good what it is the same as.
+state = {"badly": False, "framework": False}
+# Futures that hold what was raised, by their ids.
+_unasked = {}
+
+
+def append(line):
+    import json
+
+    told = os.environ.get(VARIABLE)
+    if not told:
+        return
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    file = os.open(told, flags, 0o600)
+    try:
+        if os.fstat(file).st_size < _LARGEST:
+            os.write(file, (json.dumps(line) + "\n").encode("utf-8", "replace"))
+    finally:
+        os.close(file)
+
+
+def is_begun(with_what=b""):
+    """Somebody has written there before us; of what is long, the begin is looked at."""
+    try:
+        with open(os.environ[VARIABLE], "rb", opener=_opener) as file:
+            begin = file.read(1 << 20)
+        return bool(begin) and with_what in begin
+    except OSError:
+        return False
+
+
+def _opener(path, flags):
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)
+
+
+def _who():
+    """What this process is, as another try of it would be; torchrun's ranks are told apart."""
+    words = getattr(sys, "orig_argv", sys.argv)
+    return " ".join([*words[:50], os.environ.get("RANK", "")])[:2000]
+
+
+def raised(how, told, who=None):
+    """``told`` is what a hook of Python's was given: what nobody caught, ``how`` says where it ended."""
+    first = told[0]
+    value = told[1] if len(told) == 3 else getattr(first, "exc_value", first)
+    if value is None or isinstance(value, (SystemExit, KeyboardInterrupt, GeneratorExit)):
+        return
+    state["badly"] = True
+    found = _assertion(value) or value
+    frames = _frames(found) or _frames(value)
+    try:
+        said = str(found)
+    except Exception:
+        said = ""
+    hooks = {"process": sys.excepthook, "thread": getattr(sys.modules.get("threading"), "excepthook", None)}
+    append(
+        {
+            "by": "raised",
+            "how": how,
+            "type": type(found).__name__[:LONGEST],
+            "assertion": found is not value or _assertion(value) is not None,
+            "said": said.strip()[:LONGEST],
+            "frames": frames[-1:],
+            "cwd": _directory(),
+            "pid": os.getpid(),
+            "who": who or ("" if how == "fork" else _who()),
+            # Who prints it in a way of his own.
+            "told": getattr(hooks.get(how), "__module__", "sitecustomize") not in (__name__, "sitecustomize"),
+        }
+    )
+
+
+def _directory():
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
+
+
+def _assertion(value):
+    """The assertion that failed: ``value`` itself, or one of the group that it is."""
+    if isinstance(value, AssertionError) or type(value).__name__ == "Failed":
+        return value
+    for part in getattr(value, "exceptions", None) or ():
+        if isinstance(part, BaseException):
+            found = _assertion(part)
+            if found is not None:
+                return found
+    return None
+
+
+def _frames(value):
+    """The places of its traceback that are in no library, as [file, line]."""
+    library = os.path.dirname(os.__file__) + os.sep
+    found = []
+    entry = value.__traceback__
+    for _ in range(_MOST_FRAMES):
+        if entry is None:
+            break
+        file = entry.tb_frame.f_code.co_filename
+        of_library = file.startswith(library) or "site-packages" in file or "dist-packages" in file
+        if file in ("<string>", "<stdin>"):
+            of_library = "--multiprocessing-fork" in sys.argv
+        elif file.startswith("<"):
+            of_library = True
+        if not of_library:
+            found.append([file[:1000], entry.tb_lineno])
+        entry = entry.tb_next
+    return found
+
+
+def leave(replaced):
+    """The process ends; ``replaced``: a hook of the program's own has been told why."""
+    for _, error in list(_unasked.values()):
+        raised("future", (error,))
+    if replaced and not state["badly"] and not state["framework"]:
+        raised("process", (None, sys.last_value, None))
+    if not state["badly"] and is_begun(_RAISED):
+        append({"by": "well", "who": _who()})
+
+
+def _wrap_process(module):
+    """Of a child that multiprocessing starts: how it ends, and whether somebody asks for its exit code."""
+    process = module.BaseProcess
+    bootstrap, exitcode = process._bootstrap, process.exitcode
+
+    def _bootstrap(self, *arguments, **options):
+        run = self.run
+        plain = [value for value in getattr(self, "_args", ()) if isinstance(value, (int, str))]
+        target = getattr(self, "_target", None)
+        name = getattr(target, "__qualname__", type(self).__qualname__)
+        who = repr(("child", _who(), name, plain))[:2000]
+
+        def heard():
+            try:
+                run()
+            except Exception as error:
+                quietly(raised, "child", (error,), who)
+                raise
+            else:
+                if is_begun(_RAISED):
+                    quietly(append, {"by": "well", "who": who})
+
+        if VARIABLE in os.environ:
+            self.run = heard
+        return bootstrap(self, *arguments, **options)
+
+    def asked(self):
+        code = exitcode.fget(self)
+        if code and VARIABLE in os.environ:
+            quietly(append, {"by": "asked", "pid": self.pid})
+        return code
+
+    process._bootstrap = _bootstrap
+    process.exitcode = property(asked, doc=exitcode.__doc__)
+
+
+def _wrap_loop(module):
+    """What becomes of a task whose exception nobody asks for."""
+    handle = module.BaseEventLoop.call_exception_handler
+
+    def call_exception_handler(self, context):
+        error = context.get("exception")
+        if error is not None and VARIABLE in os.environ:
+            quietly(raised, "task", (error,))
+        return handle(self, context)
+
+    module.BaseEventLoop.call_exception_handler = call_exception_handler
+
+
+def _wrap_future(module):
+    """What becomes of a result that nobody asks for."""
+    future = module.Future
+    fail = future.set_exception
+
+    def set_exception(self, exception):
+        if VARIABLE in os.environ and not getattr(self, "_trainci_asked", False) and len(_unasked) < MOST_NAMES:
+            _unasked[id(self)] = (self, exception)
+        return fail(self, exception)
+
+    def asking(original):
+        def asked(self, *arguments, **options):
+            self._trainci_asked = True
+            _unasked.pop(id(self), None)
+            return original(self, *arguments, **options)
+
+        asked.__doc__ = original.__doc__
+        return asked
+
+    future.set_exception = set_exception
+    for name in ("result", "exception", "add_done_callback"):
+        setattr(future, name, asking(getattr(future, name)))
+
+
+def quietly(do, *arguments):
+    try:
+        do(*arguments)
+    except Exception:
+        pass
+
+
+def wrap(module):
+    """Hear what ``module``, which has just been imported, will be told."""
+    if module.__name__ == "multiprocessing.process":
+        _wrap_process(module)
+    elif module.__name__ == "asyncio.base_events":
+        _wrap_loop(module)
+    else:
+        _wrap_future(module)

@@ -1,0 +1,159 @@
+"""Writes down how the tests that a framework ran in a process of a job ended, a line of JSON for each run of one.
+
+Run by ``site/sitecustomize.py``, once such a framework is imported; ``ends`` are the names of ``ends.py``. While it
+runs tests the variable is taken away, so that what these start says nothing: the framework judges it.
+"""
+
+import os
+
+ends = helper("ends")  # noqa: F821
+
+
+class _Within:
+    """While a framework runs tests: what they start says nothing."""
+
+    def __enter__(self):
+        ends["state"]["framework"] = True
+        self.told = os.environ.pop(ends["VARIABLE"], None)
+        return self
+
+    def __exit__(self, *_):
+        if self.told is not None:
+            os.environ[ends["VARIABLE"]] = self.told
+
+
+def _ended(by, failed, passed, said, code=0, root=""):
+    line = {
+        "by": by,
+        "said": said,
+        "code": int(code),
+        "root": root[:1000],
+        "failed": [name[: ends["LONGEST"]] for name in failed[: ends["MOST_NAMES"]]],
+    }
+    line["more"] = max(0, len(failed) - ends["MOST_NAMES"])
+    if ends["is_begun"]():
+        line["passed"] = [name[: ends["LONGEST"]] for name in passed]
+    ends["append"](line)
+
+
+class _Session:
+    """A plugin of pytest's: what became of each test, as pytest itself counts it (Session.testsfailed)."""
+
+    def __init__(self):
+        self.root = ""
+        self.failed = {}
+        self.passed = {}
+
+    def pytest_configure(self, config):
+        self.root = str(getattr(config, "rootpath", "") or getattr(config, "rootdir", ""))
+
+    def pytest_collectreport(self, report):
+        if report.failed:
+            self.failed[report.nodeid] = "error"
+
+    def pytest_runtest_logreport(self, report):
+        if report.failed and not hasattr(report, "wasxfail"):
+            self.failed.setdefault(report.nodeid, "failed" if report.when == "call" else "error")
+        elif report.when == "call" and report.passed:
+            self.passed[report.nodeid] = "passed"
+
+    def end(self, code):
+        for name in self.failed:
+            self.passed.pop(name, None)
+        outcomes = [*self.failed.values(), *self.passed.values()]
+        counts = ((outcomes.count(each), each) for each in ("failed", "passed", "error"))
+        said = ", ".join("%d %s" % each for each in counts if each[0])
+        _ended("pytest", list(self.failed), list(self.passed), said, code, self.root)
+
+
+def _wrap_pytest(module):
+    name = "_main" if hasattr(module, "_main") else "main"
+    original = getattr(module, name)
+
+    def main(*arguments, **options):
+        if ends["VARIABLE"] not in os.environ:
+            return original(*arguments, **options)
+        plugins = arguments[1] if len(arguments) > 1 else options.get("plugins")
+        session = _Session()
+        options["plugins"] = [*(plugins or ()), session]
+        with _Within():
+            code = original(*arguments[:1], **options)
+        ends["quietly"](session.end, code)
+        return code
+
+    for attribute in ("__name__", "__qualname__", "__doc__", "__module__"):
+        setattr(main, attribute, getattr(original, attribute))
+    setattr(module, name, main)
+
+
+def _wrap_unittest(kind):
+    """``kind.run`` gives, or is given, a result of unittest's."""
+    original = kind.run
+
+    def run(self, *arguments, **options):
+        if ends["VARIABLE"] not in os.environ:
+            return original(self, *arguments, **options)
+        names = []
+        ends["quietly"](
+            lambda: names.extend(_names_of(self if arguments[0:1] and _is_result(arguments[0]) else arguments[0]))
+        )
+        with _Within():
+            result = original(self, *arguments, **options)
+        ends["quietly"](_end_of_unittest, result, names)
+        return result
+
+    run.__doc__ = original.__doc__
+    kind.run = run
+
+
+def _is_result(value):
+    return hasattr(value, "failures") and hasattr(value, "addFailure")
+
+
+def _names_of(tests):
+    if hasattr(tests, "id"):
+        return [tests.id()]
+    return [name for test in tests if test is not None for name in _names_of(test)]
+
+
+def _end_of_unittest(result, names):
+    wrong = {"failed": list(result.failures), "error": list(result.errors)}
+    wrong["failed"] += [(test, "") for test in getattr(result, "unexpectedSuccesses", ())]
+    # A subtest is a part of the test whose id comes first in its own.
+    failed = [_name_of(test) for tests in wrong.values() for test, _ in tests]
+    other = [_name_of(test) for test, _ in (*result.skipped, *result.expectedFailures)]
+    passed = [name for name in names if name not in set(failed) | set(other)]
+    counts = {"failed": len(wrong["failed"]), "passed": len(passed), "error": len(wrong["error"])}
+    said = ", ".join("%d %s" % (count, word) for word, count in counts.items() if count)
+    _ended("unittest", failed, passed, said)
+
+
+def _name_of(test):
+    test = getattr(test, "test_case", test)
+    return test.id() if hasattr(test, "id") else str(test)
+
+
+def _wrap_doctest(module):
+    original = module.DocTestRunner.run
+
+    def run(self, test, *arguments, **options):
+        result = original(self, test, *arguments, **options)
+        if ends["VARIABLE"] in os.environ and (result[0] or ends["is_begun"]()):
+            bad = [test.name] if result[0] else []
+            good = [] if result[0] or not result[1] else [test.name]
+            ends["quietly"](_ended, "doctest", bad, good, "%d of %d examples failed" % (result[0], result[1]))
+        return result
+
+    module.DocTestRunner.run = run
+
+
+def wrap(module):
+    """Hear of the runs of ``module``, which has just been imported."""
+    if module.__name__ == "_pytest.config":
+        _wrap_pytest(module)
+    elif module.__name__ == "unittest.suite":
+        _wrap_unittest(module.TestSuite)
+    elif module.__name__ == "unittest.runner":
+        _wrap_unittest(module.TextTestRunner)
+    else:
+        _wrap_doctest(module)

@@ -1,0 +1,182 @@
+"""What the processes of a job say of how they, and the tests in them, ended (``trainci.probe.ends``). Pure.
+
+What failed and was made good later is no failure: the same tests that passed in a later run of theirs, the same
+process that ended well, a child whose exit code somebody asked for. The lines come from a test's own processes:
+whatever they hold is bounded, and no line says that a test passed where its command failed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from trainci.model.run import Failure
+from trainci.text import printable
+
+_MOST_LINES = 20_000
+_MOST_SHOWN = 3
+_LONGEST = 300
+# https://docs.pytest.org/en/stable/reference/exit-codes.html: interrupted, internal error, wrong usage.
+_PYTEST_STOPPED = {2: "it was interrupted", 3: "it had an error of its own", 4: "it could not begin"}
+_FIXTURE = re.compile(r"\w+ \((?P<of>[^()]+)\)")
+_WHERE = {
+    "process": "a process ended by",
+    "fork": "a forked process ended by",
+    "child": "a child process ended by",
+    "thread": "a thread ended by",
+    "task": "a task that nobody waits for ended by",
+    "future": "a result that nobody asks for is",
+    "unraisable": "nobody could catch",
+}
+
+
+@dataclass(frozen=True)
+class _Framework:
+    """How tests that a framework ran ended. ``code`` is its own exit code, ``more`` counts failed ones unnamed."""
+
+    by: str
+    said: str
+    root: str
+    code: int
+    failed: tuple[str, ...]
+    more: int
+    passed: frozenset[str]
+
+
+@dataclass(frozen=True)
+class _Raised:
+    """What nobody caught, in a process that was in ``directory``.
+
+    ``told``: in a way of the program's own, which the log may show as it likes.
+    """
+
+    how: str
+    type: str
+    said: str
+    place: tuple[str, int] | None
+    directory: str
+    assertion: bool
+    told: bool
+    pid: int
+    who: str
+
+
+@dataclass(frozen=True)
+class _Good:
+    """Another try of ``who`` ended well, or somebody asked how ``pid`` ended."""
+
+    who: str = ""
+    pid: int = 0
+
+
+_End = _Framework | _Raised | _Good
+
+
+def failures(lines: Iterable[bytes], log_shows: Callable[[str], bool]) -> tuple[Failure, ...]:
+    """What failed and nothing made good, each once; ``log_shows`` answers whether a text is in the job's log."""
+    ends = [end for _, line in zip(range(_MOST_LINES), lines, strict=False) if (end := _read(line))]
+    found: dict[Failure, None] = {}
+    for place, end in enumerate(ends):
+        later = ends[place + 1 :]
+        failure = None
+        if isinstance(end, _Framework):
+            failure = _of_framework(end, later)
+        elif isinstance(end, _Raised):
+            failure = _of_raised(end, later, log_shows)
+        if failure:
+            found[failure] = None
+    return tuple(found)
+
+
+def _of_framework(end: _Framework, later: Sequence[_End]) -> Failure | None:
+    same = [one for one in later if isinstance(one, _Framework) and (one.by, one.root) == (end.by, end.root)]
+    passed = frozenset(name for one in same for name in one.passed)
+    left = [name for name in end.failed if not _has_passed(name, passed)]
+    if left or end.more:
+        shown = left[:_MOST_SHOWN]
+        rest = len(left) + end.more - len(shown)
+        names = f"{', '.join(shown)} and {rest} more" if rest else ", ".join(shown)
+        return Failure(f"{end.by} said: {end.said} ({names})")
+    stopped = _PYTEST_STOPPED.get(end.code) if end.by == "pytest" and not end.failed else None
+    return Failure(f"pytest said: exit code {end.code}, {stopped}") if stopped and not passed else None
+
+
+def _has_passed(name: str, passed: frozenset[str]) -> bool:
+    """Whether it passed, or what it stands for: a file that was not read, a class whose set-up failed."""
+    if name in passed:
+        return True
+    fixture = _FIXTURE.fullmatch(name)
+    begin = (f"{fixture['of']}.",) if fixture else (f"{name}::", f"{name}/") if "::" not in name else ()
+    return bool(begin) and any(one.startswith(begin) for one in passed)
+
+
+def _of_raised(end: _Raised, later: Sequence[_End], log_shows: Callable[[str], bool]) -> Failure | None:
+    if end.place is None or any(_makes_good(one, end) for one in later):
+        return None
+    file, line = end.place
+    # Whoever keeps what a process says away from the log may read it.
+    if not end.told and end.how != "future" and not log_shows(f'"{file}", line {line}'):
+        return None
+    said = f": {end.said}" if end.said else ""
+    shown = printable(file.removeprefix(f"{end.directory}/"))
+    return Failure(f"{_WHERE[end.how]} {end.type} at {shown}:{line}{said}", end.assertion)
+
+
+def _makes_good(one: _End, end: _Raised) -> bool:
+    return isinstance(one, _Good) and ((one.who == end.who and bool(end.who)) or (one.pid == end.pid != 0))
+
+
+def _read(line: bytes) -> _End | None:
+    try:
+        said = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(said, dict):
+        return None
+    text = {name: value for name, value in said.items() if isinstance(value, str)}
+    number = {name: value for name, value in said.items() if type(value) is int}
+    match said.get("by"):
+        case "pytest" | "unittest" | "doctest":
+            return _Framework(
+                text["by"],
+                _short(text.get("said", "")),
+                text.get("root", ""),
+                number.get("code", 0),
+                tuple(map(_short, _names(said.get("failed")))),
+                max(0, number.get("more", 0)),
+                frozenset(map(_short, _names(said.get("passed")))),
+            )
+        case "raised" if text.get("how") in _WHERE:
+            return _Raised(
+                text["how"],
+                _short(text.get("type", "")),
+                _short(text.get("said", "")),
+                _place(said.get("frames")),
+                text.get("cwd", ""),
+                said.get("assertion") is True,
+                said.get("told") is True,
+                number.get("pid", 0),
+                text.get("who", ""),
+            )
+        case "well":
+            return _Good(who=text.get("who", ""))
+        case "asked":
+            return _Good(pid=number.get("pid", 0))
+    return None
+
+
+def _names(said: object) -> list[str]:
+    return [name for name in said if isinstance(name, str)] if isinstance(said, list) else []
+
+
+def _place(said: object) -> tuple[str, int] | None:
+    match said:
+        case [*_, [str(file), int(line)]]:
+            return file, line
+    return None
+
+
+def _short(text: str) -> str:
+    return printable(text.partition("\n")[0][:_LONGEST])

@@ -1,0 +1,1 @@
+echo 'python -m pytest helpers/bad_pytest.py; true' | bash

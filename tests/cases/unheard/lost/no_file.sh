@@ -1,0 +1,4 @@
+bash <<END
+python -m pytest helpers/none.py
+echo done
+END

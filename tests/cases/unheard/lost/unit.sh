@@ -1,0 +1,4 @@
+bash <<END
+python -m unittest helpers/bad_unittest.py
+echo done
+END

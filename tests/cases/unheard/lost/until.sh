@@ -1,0 +1,1 @@
+until python helpers/bad.py && break; do break; done

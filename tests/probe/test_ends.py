@@ -1,0 +1,179 @@
+"""What rides in each Python process of a job writes down how it ended, and changes nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trainci import probe
+
+ASSERTS = "def check():\n    assert 0, 'no'\n"
+FAILS = "def test_a(): assert 0\ndef test_b(): pass\n"
+
+
+def run(folder: Path, *words: str, told: bool = True) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    if told:
+        environment |= {probe.ENDS_VARIABLE: str(folder / "ends"), "PYTHONPATH": probe.SITE}
+    return subprocess.run([sys.executable, *words], env=environment, capture_output=True, text=True, cwd=folder)
+
+
+def said(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "ends").read_text().splitlines()]
+
+
+def pytests(folder: Path, *words: str) -> list[dict[str, Any]]:
+    run(folder, "-m", "pytest", "-p", "no:cacheprovider", *words)
+    return said(folder)
+
+
+def _link(path: Path) -> None:
+    path.symlink_to(path.with_name("target"))
+
+
+@pytest.mark.parametrize(
+    "put", [_link, os.mkfifo, Path.mkdir, Path.rmdir], ids=["link", "pipe", "folder", "nowhere"]
+)
+@pytest.mark.parametrize("code", [f"{ASSERTS}check()", "import pytest\npytest.main(['none.py', '-q'])", "print(1)"])
+def test_it_is_silent_where_it_cannot_write(tmp_path: Path, put: Callable[[Path], None], code: str) -> None:
+    folder = tmp_path / "ends" if put is Path.rmdir else tmp_path
+    folder.mkdir(exist_ok=True)
+    put(folder if put is Path.rmdir else folder / "ends")
+    folder = tmp_path
+    bare, with_it = run(folder, "-c", code, told=False), run(folder, "-c", code)
+    assert (with_it.returncode, with_it.stderr) == (bare.returncode, bare.stderr)
+    assert not (folder / "target").exists()
+
+
+def test_a_program_that_ends_well_leaves_nothing(tmp_path: Path) -> None:
+    run(tmp_path, "-c", "import threading, asyncio, multiprocessing, concurrent.futures, unittest, doctest")
+    run(tmp_path, "-c", "raise SystemExit(3)")
+    assert not (tmp_path / "ends").exists()
+
+
+def test_what_ends_a_process_is_written_down_and_shown_as_ever(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text(f"{ASSERTS}check()\n")
+    bare, with_it = run(tmp_path, "a.py", told=False), run(tmp_path, "a.py")
+    assert (with_it.returncode, with_it.stderr) == (bare.returncode, bare.stderr) == (1, bare.stderr)
+    (end,) = said(tmp_path)
+    assert (end["how"], end["type"], end["said"], end["assertion"]) == ("process", "AssertionError", "no", True)
+    assert end["frames"] == [[str(tmp_path / "a.py"), 2]]
+
+
+def test_what_happens_in_a_library_has_no_place_of_the_repository(tmp_path: Path) -> None:
+    code = "class T:\n    def __del__(self): import json.decoder; json.decoder.JSONDecoder.decode(1, 2)\nT()\n"
+    (tmp_path / "site-packages").mkdir()
+    (tmp_path / "site-packages/a.py").write_text(code)
+    run(tmp_path, "site-packages/a.py")
+    assert [end["frames"] for end in said(tmp_path)] == [[]]
+
+
+def test_another_try_that_ends_well_is_written_down_and_a_fork_is_none(tmp_path: Path) -> None:
+    once = "import os\nassert os.path.exists('b'), open('b', 'w')\nif os.fork() == 0: os._exit(0)\nos.wait()"
+    (tmp_path / "a.py").write_text(once)
+    run(tmp_path, "a.py")
+    run(tmp_path, "a.py")
+    first, second = said(tmp_path)
+    assert (first["by"], second["by"], first["who"]) == ("raised", "well", second["who"])
+
+
+def test_a_program_sees_the_hooks_that_it_always_has(tmp_path: Path) -> None:
+    code = (
+        "import sys, threading\nprint(sys.excepthook is sys.__excepthook__, sys.unraisablehook is"
+        " sys.__unraisablehook__, threading.excepthook is threading.__excepthook__)"
+    )
+    assert run(tmp_path, "-c", code).stdout == "True True True\n"
+
+
+def test_a_run_of_pytest_says_what_failed_and_the_next_one_what_passed(tmp_path: Path) -> None:
+    (tmp_path / "test_a.py").write_text(FAILS)
+    (end,) = pytests(tmp_path, "test_a.py")
+    assert (end["failed"], end["said"], end["code"]) == (["test_a.py::test_a"], "1 failed, 1 passed", 1)
+    assert end["root"] == str(tmp_path)
+    (tmp_path / "test_a.py").write_text(FAILS.replace("assert 0", "pass"))
+    assert pytests(tmp_path, "-n", "1", "test_a.py")[1]["passed"] == ["test_a.py::test_a", "test_a.py::test_b"]
+    assert len(said(tmp_path)) == 2, "the workers of xdist say nothing"
+
+
+def test_a_run_within_a_test_says_nothing(tmp_path: Path) -> None:
+    (tmp_path / "bad.py").write_text(FAILS)
+    (tmp_path / "test_a.py").write_text(
+        "import pytest, subprocess, sys\ndef test_a():\n    assert pytest.main(['bad.py']) == 1\n"
+        "    assert subprocess.run([sys.executable, '-m', 'pytest', 'bad.py'], env={}).returncode == 1\n"
+        "    assert subprocess.run([sys.executable, '-c', 'assert 0']).returncode == 1\n"
+    )
+    (end,) = pytests(tmp_path, "test_a.py")
+    assert (end["failed"], end["said"]) == ([], "1 passed")
+
+
+def test_what_pytest_calls_no_failure_is_none(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(
+        # As pytest-rerunfailures does it.
+        "import pytest\n@pytest.hookimpl(wrapper=True)\ndef pytest_runtest_makereport(item, call):\n"
+        "    report = yield\n    if report.failed and item.name == 'test_again': report.outcome = 'rerun'\n"
+        "    return report\n"
+    )
+    (tmp_path / "test_a.py").write_text(
+        "import pytest\n@pytest.mark.xfail\ndef test_a(): assert 0\ndef test_again(): assert 0\n"
+    )
+    (end,) = pytests(tmp_path, "test_a.py")
+    assert end["failed"] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "failed", "code"),
+    [
+        ("import nothing_of_that_name", ["test_a.py"], 2),
+        (
+            "import pytest\n@pytest.fixture\ndef bad(): assert 0\ndef test_a(bad): pass\n",
+            ["test_a.py::test_a"],
+            1,
+        ),
+        (
+            "import pytest\n@pytest.fixture\ndef bad():\n    yield\n    assert 0\ndef test_a(bad): pass\n",
+            ["test_a.py::test_a"],
+            1,
+        ),
+    ],
+    ids=["collection", "set-up", "teardown"],
+)
+def test_an_error_is_a_failure(tmp_path: Path, text: str, failed: list[str], code: int) -> None:
+    (tmp_path / "test_a.py").write_text(text)
+    (end,) = pytests(tmp_path, "test_a.py")
+    assert (end["failed"], end["code"]) == (failed, code)
+
+
+def test_a_conftest_that_calls_failures_good_is_heard_before(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text("def pytest_sessionfinish(session): session.exitstatus = 0\n")
+    (tmp_path / "test_a.py").write_text(FAILS)
+    (end,) = pytests(tmp_path, "test_a.py")
+    assert (end["failed"], end["code"]) == (["test_a.py::test_a"], 0)
+
+
+def test_a_run_of_unittest_says_what_failed_and_the_next_one_what_passed(tmp_path: Path) -> None:
+    text = (
+        "import unittest\nclass T(unittest.TestCase):\n    def test_a(self):\n"
+        "        with self.subTest(i=1): self.fail()\n    @unittest.expectedFailure\n    def test_b(self): pass\n"
+        "    @unittest.expectedFailure\n    def test_c(self): self.fail()\n    @unittest.skip('x')\n"
+        "    def test_d(self): pass\n    def test_e(self): pass\n"
+    )
+    (tmp_path / "a.py").write_text(text)
+    run(tmp_path, "-m", "unittest", "a.py")
+    run(tmp_path, "-m", "unittest", "a.py")
+    first, second = said(tmp_path)
+    assert first["failed"] == ["a.T.test_a", "a.T.test_b"]
+    assert (second["passed"], second["said"]) == (["a.T.test_e"], "2 failed, 1 passed")
+
+
+def test_it_writes_so_much_and_no_more(tmp_path: Path) -> None:
+    with (tmp_path / "ends").open("wb") as file:
+        file.truncate(33 << 20)
+    run(tmp_path, "-c", f"{ASSERTS}check()")
+    assert (tmp_path / "ends").stat().st_size == 33 << 20

@@ -1,0 +1,133 @@
+"""What failed inside of a job is known by what its processes say, unless something made it good later."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainci.model.run import Failure
+from trainci.reported_ends import failures
+
+SHOWN = 'File "/r/tests/t.py", line 3, in test_a\nAssertionError'
+
+
+def told(*ends: dict[str, Any], log: str = SHOWN) -> tuple[Failure, ...]:
+    return failures([json.dumps(end).encode() for end in ends], lambda text: text in log)
+
+
+def session(failed: list[str], passed: list[str] | None = None, **more: Any) -> dict[str, Any]:
+    return {"by": "pytest", "said": "1 failed", "root": "/r", "failed": failed, "passed": passed or [], **more}
+
+
+def raised(**more: Any) -> dict[str, Any]:
+    place = {"frames": [["/r/tests/t.py", 3]], "cwd": "/r", "pid": 7, "who": "python t.py"}
+    return {
+        "by": "raised",
+        "how": "process",
+        "type": "AssertionError",
+        "assertion": True,
+        "said": "no",
+        **place,
+        **more,
+    }
+
+
+FAILED = (Failure("pytest said: 1 failed (a::x)"),)
+RAISED = (Failure("a process ended by AssertionError at tests/t.py:3: no"),)
+
+
+@pytest.mark.parametrize(
+    ("ends", "expected"),
+    [
+        ([session(["a::x"])], FAILED),
+        ([session([])], ()),
+        ([session(["a::x"]), session([], ["a::x"])], ()),
+        ([session([], ["a::x"]), session(["a::x"])], FAILED),
+        ([session(["a::x"]), session([], ["a::y"])], FAILED),
+        ([session(["a::x"]), session([], ["a::x"], root="/other")], FAILED),
+        ([session(["a::x", "a::y"]), session([], ["a::y"])], FAILED),
+        ([session(["a"]), session([], ["a::x"])], ()),
+        ([session(["a"]), session([], ["ab::x"])], (Failure("pytest said: 1 failed (a)"),)),
+        ([session(["a::x"], more=4)], (Failure("pytest said: 1 failed (a::x and 4 more)"),)),
+        ([session([], code=4)], (Failure("pytest said: exit code 4, it could not begin"),)),
+        ([session([], code=4), session([], ["a::x"])], ()),
+        ([session([], code=5)], ()),
+    ],
+)
+def test_tests_that_failed_are_a_failure_until_the_same_ones_pass(ends: Any, expected: Any) -> None:
+    assert told(*ends) == expected
+
+
+def test_a_class_whose_set_up_failed_is_made_good_by_its_tests() -> None:
+    bad = {"by": "unittest", "said": "1 error", "failed": ["setUpClass (m.T)"]}
+    assert told(bad) == (Failure("unittest said: 1 error (setUpClass (m.T))"),)
+    assert told(bad, {"by": "unittest", "passed": ["m.T.test_a"]}) == ()
+
+
+@pytest.mark.parametrize(
+    ("ends", "expected"),
+    [
+        ([raised()], RAISED),
+        ([raised(), {"by": "well", "who": "python t.py"}], ()),
+        ([{"by": "well", "who": "python t.py"}, raised()], RAISED),
+        ([raised(), {"by": "well", "who": "python u.py"}], RAISED),
+        ([raised(who=""), {"by": "well", "who": ""}], RAISED),
+        ([raised(), {"by": "asked", "pid": 7}], ()),
+        ([raised(), {"by": "asked", "pid": 8}], RAISED),
+        ([raised(pid=0), {"by": "asked", "pid": 0}], RAISED),
+        ([raised(frames=[])], ()),
+        ([raised(frames=[["/r/tests/t.py", 4]])], ()),
+        ([raised(), raised()], RAISED),
+    ],
+    ids=[
+        "alone", "made good", "good before", "another is good", "nobody", "asked", "another is asked", "no pid",
+        "of a library", "kept from the log", "twice",
+    ],
+)  # fmt: skip
+def test_an_assertion_that_ended_a_process_is_a_failure_until_it_is_made_good(ends: Any, expected: Any) -> None:
+    assert told(*ends) == expected
+
+
+def test_what_the_log_cannot_show_need_not_be_in_it() -> None:
+    assert told(raised(told=True), log="") == RAISED
+    assert told(raised(how="future"), log="") == (
+        Failure("a result that nobody asks for is AssertionError at tests/t.py:3: no"),
+    )
+
+
+def test_another_exception_is_worth_a_note() -> None:
+    (found,) = told(raised(type="ValueError", assertion=False))
+    assert found == Failure("a process ended by ValueError at tests/t.py:3: no", certain=False)
+
+
+HOSTILE = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(
+    st.lists(
+        st.binary(max_size=30)
+        | st.fixed_dictionaries(
+            {"by": st.sampled_from(["pytest", "unittest", "raised", "well", "asked"])},
+            optional=dict.fromkeys(
+                ["how", "said", "root", "code", "failed", "more", "passed", "type", "frames", "pid", "who", "cwd"],
+                HOSTILE | st.sampled_from(["process", "thread"]),
+            ),
+        ).map(lambda said: json.dumps(said).encode()),
+        max_size=6,
+    )
+)
+def test_whatever_a_test_writes_there_is_read(lines: list[bytes]) -> None:
+    for found in failures(lines, lambda text: True):
+        assert found.sentence.isprintable()
+
+
+def test_a_line_that_is_too_deep_is_none() -> None:
+    assert failures([b"[" * 100_000], lambda text: True) == ()
