@@ -11,7 +11,6 @@ import select
 import sys
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import TextIO, cast
 
 _BUFFERED_BYTES = 8192
@@ -39,7 +38,7 @@ def reliable(stream: TextIO | None, name: str, complain: Callable[[str], object]
     """
     if stream is None:
         complain(f"{name} is closed: what is written there is lost; the exit code says how it went.")
-        stream = Path(os.devnull).open("w")
+        stream = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     try:
         descriptor = stream.fileno()
     except (OSError, io.UnsupportedOperation):

@@ -15,6 +15,7 @@ from trainci.host.devices import nvidia
 from trainci.host.devices.usage import usage
 from trainci.lease import command
 from trainci.lease.options import parse
+from trainci.lease.store import inventory
 from trainci.model.look import Usage
 
 has_gpu = pytest.mark.skipif(not devices.discover(), reason="no GPU on this host")
@@ -251,6 +252,6 @@ def test_run_and_lease_see_the_same_devices(monkeypatch, value):
     else:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", value)
     found = tuple(device for device in devices.discover() if not device.fault)
-    monkeypatch.setattr(command, "gpus", lambda directory, total: found)
+    monkeypatch.setattr(inventory, "gpus", lambda directory, total: found)
     leased = command._devices(None, parse(["--", "true"]))
     assert [device.uuid for device in leased] == [device.uuid for device in devices.pool("auto").devices]

@@ -77,8 +77,9 @@ def second_holder(host, *flags, timeout=1.5):
 def lease_of_a_gpu():
     """A lease on a host of one GPU, which no other run of these tests has: a claim is the whole host's."""
     return (
-        "import sys\nfrom trainci.lease import command\nfrom trainci.model.device import Device\n"
-        f"command.gpus = lambda directory, total: (Device(0, 'GPU-{uuid.uuid4()}'),)\n"
+        "import sys\nfrom trainci.lease import command\nfrom trainci.lease.store import inventory\n"
+        "from trainci.model.device import Device\n"
+        f"inventory.gpus = lambda directory, total: (Device(0, 'GPU-{uuid.uuid4()}'),)\n"
         "command._known_to_nvml = lambda devices: False\nsys.exit(command.main(sys.argv[1:]))"
     )
 

@@ -37,9 +37,10 @@ GPUS = (
 LEASE_OF_GPUS = """
 import sys
 from trainci.lease import command
+from trainci.lease.store import inventory
 from trainci.model.device import Device
 names = "GPU-8a56aaaa GPU-8a56bbbb GPU-1c5b0000 MIG-77 MIG-88".split()
-command.gpus = lambda directory, total: tuple(Device(index, name) for index, name in enumerate(names))
+inventory.gpus = lambda directory, total: tuple(Device(index, name) for index, name in enumerate(names))
 command._known_to_nvml = lambda devices: False
 sys.exit(command.main(sys.argv[1:]))
 """
@@ -347,10 +348,10 @@ def test_a_block_whose_first_port_is_taken_is_passed_over(tmp_path, until):
 
 # What is imported by a lease from its start to its end, whether it has to wait or not.
 LEASE_AND_TELL = """
-import atexit, os, sys
+import os, sys
 from trainci.lease import command
 def tell(code, exit=os._exit):
-    print(*sys.modules, file=sys.stderr)
+    print(*sys.modules, file=sys.stderr, flush=True)
     exit(code)
 command.os._exit = tell
 sys.exit(command.main(sys.argv[1:]))

@@ -20,7 +20,7 @@ from terminal import Terminal
 from trainci.cli import main
 from trainci.lease.store import ledger
 from trainci.lease.store.directory import open_directory
-from trainci.lease.store.health import quarantine
+from trainci.lease.store.marks import quarantine
 
 ME = pwd.getpwuid(os.getuid()).pw_name
 TRAINCI = str(Path(sys.executable).with_name("trainci"))

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from trainci.lease.store import health
+from trainci.lease.store import marks
 from trainci.lease.store.directory import open_directory
 from trainci.lease.view import status
 
@@ -46,7 +46,7 @@ def faults(uuid):
     return read(uuid + ".fault", "")
 def users(uuid):
     return tuple(map(int, read(uuid + ".users", "").split()))
-command.nvml_probe = lambda: Probe(session, used, faults, listen, users)
+health.nvml_probe = lambda: Probe(session, used, faults, listen, users)
 health._OWN_MEMORY_RETURNS_S = 0.2
 outside.LOOK_AGAIN_S = 1.0
 health.unfit.__defaults__ = (float(sys.argv[2]),)
@@ -77,7 +77,7 @@ def probed(host, tmp_path):
 
 
 def release(uuid, lock_dir):
-    return health.release(open_directory(lock_dir), uuid)
+    return marks.release(open_directory(lock_dir), uuid)
 
 
 def states(host):
@@ -95,7 +95,7 @@ def test_a_device_that_somebody_uses_is_busy_outside_the_queue_and_another_serve
     assert job.communicate(timeout=40)[0] == "cpu-1\n"
     seen = states(host)["cpu-0"]
     assert (seen.state, seen.reason) == ("busy outside the queue", "2048 MiB in use outside the queue")
-    assert "cpu-0" not in health.quarantined(open_directory(str(host.path)))
+    assert "cpu-0" not in marks.quarantined(open_directory(str(host.path)))
 
 
 def test_a_device_whose_users_are_seen_is_found_busy_long_before_its_memory_is_given_up(host, probed, tmp_path):
@@ -171,7 +171,7 @@ def test_a_released_device_is_not_taken_away_again_for_the_errors_that_were_know
 def test_a_request_that_needs_a_quarantined_device_waits_and_says_so_until_it_is_released(host):
     host.run("--", "true")
     directory = open_directory(str(host.path))
-    health.quarantine(directory, "cpu-7", "an Xid", time.time())
+    marks.quarantine(directory, "cpu-7", "an Xid", time.time())
     waiter = host.waiter("--count", "8")
     assert host.run("--count", "7", "--", "true").returncode == 0
     assert not waiter.has("granted")
@@ -184,8 +184,8 @@ def test_a_request_that_needs_a_quarantined_device_waits_and_says_so_until_it_is
 
 def test_the_ledger_outlives_every_process(host):
     host.run("--", "true")
-    health.quarantine(open_directory(str(host.path)), "cpu-3", "an Xid", 12.5)
-    found = health.quarantined(open_directory(str(host.path)))
+    marks.quarantine(open_directory(str(host.path)), "cpu-3", "an Xid", 12.5)
+    found = marks.quarantined(open_directory(str(host.path)))
     assert (found["cpu-3"].reason, found["cpu-3"].since) == ("an Xid", 12.5)
     assert host.run("--devices", "3", "--timeout", "0.2", "--", "true").returncode == 75
 

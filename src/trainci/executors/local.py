@@ -22,9 +22,9 @@ from trainci.executors.onlooker import Onlooker
 from trainci.executors.watcher import Watcher
 from trainci.host import devices
 from trainci.host.clock import steady_time
-from trainci.host.devices.virtual import virtual_devices
+from trainci.host.virtual import virtual_devices
 from trainci.lease import protocol
-from trainci.lease.store import health, ledger
+from trainci.lease.store import ledger, marks
 from trainci.lease.store.directory import open_directory
 from trainci.model import events
 from trainci.model.device import MOST_DEVICES, Pool
@@ -99,7 +99,7 @@ class LocalExecutor:
     def known_since(self) -> Mapping[str, float]:
         """See Executor."""
         with contextlib.suppress(OSError, TrainciError):
-            return health.known_since(open_directory(None, may_be_private=self.pool.virtual))
+            return marks.known_since(open_directory(None, may_be_private=self.pool.virtual))
         return {}
 
     def suspect(self, devices: Sequence[str], reason: str, *, broken: bool) -> None:
@@ -110,7 +110,7 @@ class LocalExecutor:
             for uuid in devices:
                 ledger.note(directory, ledger.Entry(self._clock(), "trainci", "suspect", uuid, reason))
                 if broken:
-                    health.quarantine(directory, uuid, reason, self._clock())
+                    marks.quarantine(directory, uuid, reason, self._clock())
 
     def stop(self, job: Job) -> None:
         """See Executor."""

@@ -11,9 +11,8 @@ import os
 import select
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-from trainci.host.files import read_text
+from trainci.host.files import read_text, tell_kernel
 from trainci.host.processes import UNKILLABLE_AFTER_S, Process, descendants, end_descendants, poll_timeout, process
 
 # Where cgroup v2 is mounted: alone, or beside version 1.
@@ -50,7 +49,7 @@ def checked(path: str, id: str, owner: int) -> str:
 def make(path: str) -> bool:
     """Make the cgroup; False where there is none to be had after all (before Linux 5.14 none can be killed)."""
     try:
-        Path(path).mkdir()
+        os.mkdir(path)
     except OSError:
         return False
     if os.access(f"{path}/cgroup.kill", os.W_OK):
@@ -76,7 +75,7 @@ def adopt(path: str, root: int) -> None:
         inside |= outside
         for each in outside:
             try:
-                Path(f"{path}/cgroup.procs").write_text(str(each.pid))
+                tell_kernel(f"{path}/cgroup.procs", str(each.pid))
             except OSError:
                 # It has ended, or it has become another user's: then the others still are ours to move.
                 continue
@@ -95,7 +94,7 @@ def end(path: str) -> bool:
     if not path or not _is_populated(path):
         return True
     try:
-        Path(f"{path}/cgroup.kill").write_text("1")
+        tell_kernel(f"{path}/cgroup.kill", "1")
         events = os.open(f"{path}/cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return not _is_populated(path)
@@ -117,7 +116,7 @@ def remove(path: str) -> None:
     """Remove an empty cgroup and what is below it; nothing happens where it is gone, or not empty."""
     with contextlib.suppress(OSError):
         for folder, _, _ in os.walk(path, topdown=False) if path else ():
-            Path(folder).rmdir()
+            os.rmdir(folder)
 
 
 def oom_kills() -> int | None:

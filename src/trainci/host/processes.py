@@ -13,9 +13,8 @@ import signal
 import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from trainci.host.files import read_text
+from trainci.host.files import read_bytes, read_text
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -158,7 +157,7 @@ def reap(on_exit: Callable[[int, int], None]) -> bool:
 def process(pid: int) -> Process | None:
     """The process that has this number now; None when there is none, or a zombie without a thread."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_bytes()
+        text = read_bytes(f"/proc/{pid}/stat")
     except OSError:
         return None
     # After the name, which may hold anything, comes the third field.
@@ -171,7 +170,7 @@ def process(pid: int) -> Process | None:
 
 def processes() -> list[Process]:
     """Every process that runs, as far as /proc shows them."""
-    found = (process(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdecimal())
+    found = (process(int(name)) for name in os.listdir("/proc") if name.isdecimal())
     return [each for each in found if each is not None]
 
 
@@ -222,7 +221,7 @@ def status(pid: int, name: str) -> str:
 def variable(pid: int, name: str) -> bytes:
     """The value that the process was started with in its environment; empty where there is none to be read."""
     try:
-        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        variables = read_bytes(f"/proc/{pid}/environ").split(b"\0")
     except OSError:
         return b""
     prefix = f"{name}=".encode()

@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 from trainci.errors import UsageError
 
 # The driver reads a number as strtol(3) does: blanks and a sign before it, anything at all behind it.
-_NUMBER = re.compile(r"[ \t\n\v\f\r]*([+-]?)0*([0-9]{1,18})(?![0-9])")
+_NUMBER = r"[ \t\n\v\f\r]*([+-]?)0*([0-9]{1,18})(?![0-9])"
 _WRAPS_AT = 1 << 32
 _UUID_DIGITS = 32
 
@@ -94,7 +94,7 @@ def visible(devices: Iterable[D], value: str | None, variable: str) -> tuple[D, 
     if value is None:
         return listed
     entries = value.split(",")
-    by_number = _NUMBER.match(entries[0]) is not None
+    by_number = re.match(_NUMBER, entries[0]) is not None
     left: list[D] = []
     for entry in entries:
         hits = _numbered(listed, entry) if by_number else _called(listed, entry, variable)
@@ -106,7 +106,7 @@ def visible(devices: Iterable[D], value: str | None, variable: str) -> tuple[D, 
 
 
 def _numbered(devices: tuple[D, ...], entry: str) -> list[D]:
-    match = _NUMBER.match(entry)
+    match = re.match(_NUMBER, entry)
     if match is None:
         return []
     index = int("".join(match.groups())) % _WRAPS_AT

@@ -14,7 +14,7 @@ from trainci.answers.gpus import DeviceStatus, Waiting
 from trainci.errors import MachineError, UsageError
 from trainci.lease.queue.cycle import ring_watcher
 from trainci.lease.queue.tickets import look
-from trainci.lease.store import health, ledger
+from trainci.lease.store import ledger, marks
 from trainci.lease.store.directory import Directory, open_directory
 from trainci.text import listed, printable
 
@@ -33,7 +33,7 @@ class Maintainer:
 
     def drain(self, uuid: str, reason: str) -> str:
         """Hand a device out no more; whoever holds it keeps it. A sentence that says so."""
-        health.drain(self._directory, uuid, reason or "no reason given", time.time(), self._by)
+        marks.drain(self._directory, uuid, reason or "no reason given", time.time(), self._by)
         return self._done("drain", uuid, reason, "is not handed out any more; who holds it keeps it")
 
     def undrain(self, uuid: str, reason: str) -> str:
@@ -41,12 +41,12 @@ class Maintainer:
 
         :raises UsageError: it was not drained.
         """
-        self._clear(uuid, health.undrain, "drained")
+        self._clear(uuid, marks.undrain, "drained")
         return self._done("undrain", uuid, reason, "may be leased again")
 
     def quarantine(self, uuid: str, reason: str) -> str:
         """Mark a device as broken."""
-        health.quarantine(self._directory, uuid, reason or "no reason given", time.time(), self._by)
+        marks.quarantine(self._directory, uuid, reason or "no reason given", time.time(), self._by)
         return self._done("quarantine", uuid, reason, f"is quarantined; `trainci gpus --release {uuid}` clears it")
 
     def release(self, uuid: str, reason: str) -> str:
@@ -54,7 +54,7 @@ class Maintainer:
 
         :raises UsageError: there was none.
         """
-        self._clear(uuid, health.release, "quarantined")
+        self._clear(uuid, marks.release, "quarantined")
         return self._done("release", uuid, reason, "may be leased again")
 
     def _clear(self, uuid: str, clear: Callable[[Directory, str], bool], state: str) -> None:

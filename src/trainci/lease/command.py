@@ -8,10 +8,11 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from trainci.errors import EXIT_MACHINE, EXIT_OK, MachineError, TrainciError, UsageError
-from trainci.host.devices.virtual import virtual_devices
 from trainci.host.processes import SignalPipe
+from trainci.host.virtual import virtual_devices
 from trainci.host.visible import inherited, refuse_contradiction, visible
 from trainci.lease.options import Options, parse, parse_lock_exec
 from trainci.lease.protocol import DEADLINE_VARIABLE, outer_lease
@@ -20,16 +21,17 @@ from trainci.lease.queue.cycle import is_taken
 from trainci.lease.queue.hold import Lease
 from trainci.lease.reporter import LOCK_EXEC, Reporter
 from trainci.lease.store.directory import FULL, Directory, open_directory, open_nested
-from trainci.lease.store.health import nvml_probe
-from trainci.lease.store.inventory import UNREACHABLE, gpus
 from trainci.lease.store.leases import Running, find, running
 from trainci.lease.store.records import FOREVER, Request
 from trainci.lease.supervise.environment import job_variables, pick
 from trainci.lease.supervise.supervisor import ENDING_SIGNALS, Job
 from trainci.lease.supervise.wrapper import Wrapper
-from trainci.model.device import MOST_DEVICES, Device
+from trainci.model.device import MOST_DEVICES, UNREACHABLE, Device
 from trainci.streams import make_reliable
 from trainci.text import printable
+
+if TYPE_CHECKING:
+    from trainci.lease.store.health import Probe
 
 EXIT_TOO_LATE = 75
 # The bound that others plan with: besides the grace period, ending a job and looking at its devices takes a moment.
@@ -39,6 +41,7 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 def main(arguments: list[str]) -> int:
     """``trainci lease``; returns the exit code, or, once a command has run, ends this process with it."""
+    make_reliable()
     return _guarded("trainci lease", arguments, parse, least=1)
 
 
@@ -117,7 +120,7 @@ def _lease(program: str, options: Options, least: int, variables: Mapping[str, s
         reporter.waiting,
         wrapper.prepare,
         # Within a lease the job that we are part of may use them at any time.
-        nvml_probe() if _known_to_nvml(devices) and outer is None else None,
+        _probe(devices) if outer is None else None,
         options.grace,
         options.status_fd,
     )
@@ -166,6 +169,8 @@ def _devices(directory: Directory, options: Options, outer: Running | None = Non
     else:
         name = options.target_env_name
         refuse_contradiction(name, os.environ)
+        from trainci.lease.store.inventory import gpus
+
         devices = visible(gpus(directory, options.total_gpus), inherited(name, os.environ), name)
     if outer is not None:
         devices = tuple(device for device in devices if device.uuid in outer.record.devices)
@@ -239,6 +244,15 @@ def _request(options: Options, count: int, devices: tuple[Device, ...]) -> Reque
         options.priority,
         options.expected,
     )
+
+
+def _probe(devices: tuple[Device, ...]) -> Probe | None:
+    """How these devices are asked about their health; None where there is nobody to ask."""
+    if not _known_to_nvml(devices):
+        return None
+    from trainci.lease.store.health import nvml_probe
+
+    return nvml_probe()
 
 
 def _known_to_nvml(devices: tuple[Device, ...]) -> bool:

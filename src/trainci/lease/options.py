@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from dataclasses import dataclass, replace
+from functools import partial
 from typing import NoReturn
 
 from trainci.errors import UsageError
@@ -24,9 +24,8 @@ _ABOUT_LEASE = (
 _ABOUT_LOCK_EXEC = "The flags of the script that it replaces; the same lock files, in a fair queue."
 
 
-@dataclass(frozen=True)
-class Options:
-    """A request as it was typed. Durations are seconds; None where nothing was said.
+class Options(argparse.Namespace):
+    """A request as it was typed, as argparse fills it in. Durations are seconds; None where nothing was said.
 
     ``help`` is the text to print when it was asked for, else empty.
     """
@@ -48,7 +47,7 @@ class Options:
     devices_allowed: str | None = None
     virtual: int | None = None
     status_fd: int = -1
-    help: str = ""
+    help: str
 
 
 def parse(arguments: list[str]) -> Options:
@@ -129,7 +128,8 @@ def parse_lock_exec(arguments: list[str]) -> Options:
         # In the original, --devices wins over --count, and may name a GPU beyond --total-gpus.
         numbers = [int(part) for part in options.devices.split(",") if part.strip().isdecimal()]
         most = max([*(number + 1 for number in numbers), options.total_gpus or 0])
-        return replace(options, count=None, total_gpus=most)
+        options.count, options.total_gpus = None, most
+        return options
     if options.count is None and not (options.print_only or options.help):
         raise UsageError("say how many GPUs with --count N, or which with --devices 0,3.")
     return options
@@ -147,7 +147,9 @@ def _parser(
 ) -> _Parser:
     """The flags that both commands have, with these defaults."""
     usage = f"{program} [--count N | --devices 0,3] [options] -- COMMAND…"
-    parser = _Parser(program, usage, about, add_help=False, allow_abbrev=False)
+    # To check a flag argparse makes a formatter, which asks the terminal for its width unless it knows one.
+    formatter = partial(argparse.HelpFormatter, width=80)
+    parser = _Parser(program, usage, about, formatter_class=formatter, add_help=False, allow_abbrev=False)
     add = parser.add_argument
     add("-h", "--help", action="store_true", help="show this text")
     add(protocol.COUNT, metavar="N", type=_whole_number, help="how many GPUs, any free ones")
@@ -187,15 +189,18 @@ def _parser(
 
 
 def _read(parser: _Parser, arguments: list[str]) -> Options:
-    found, unknown = parser.parse_known_args(arguments)
+    options = Options()
+    _, unknown = parser.parse_known_args(arguments, options)
     if unknown:
         parser.error(f"there is no option {unknown[0]}")
-    # What argparse takes for the command begins with the "--" before it.
-    command = found.command[1:] if found.command[:1] == ["--"] else found.command
-    if not (command or found.print_only or found.help):
+    if options.command[:1] == ["--"]:
+        # It belongs to what argparse takes for the command.
+        del options.command[0]
+    if not (options.command or options.print_only or options.help):
         parser.error("there is no command to run: put it after `--`")
-    shown = parser.format_help() if found.help else ""
-    return Options(**{**vars(found), "command": command, "help": shown})
+    parser.formatter_class = argparse.HelpFormatter
+    options.help = parser.format_help() if options.help else ""
+    return options
 
 
 def _whole_number(text: str) -> int:

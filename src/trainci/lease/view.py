@@ -20,7 +20,7 @@ from trainci.lease.queue.cycle import foreign_devices, is_taken, read_reservatio
 from trainci.lease.queue.priority import in_turn
 from trainci.lease.queue.tickets import Arrival, look
 from trainci.lease.queue.why import why
-from trainci.lease.store import health, ledger, outside
+from trainci.lease.store import health, ledger, marks, outside
 from trainci.lease.store.directory import Directory, locate, open_directory
 from trainci.lease.store.leases import running
 from trainci.lease.store.records import FOREVER, Record, Request, Reservation
@@ -88,8 +88,8 @@ class _Look:
         self._directory = directory
         self._now = now
         self._usages = usages
-        self.quarantined = health.quarantined(directory)
-        self.drained = health.drained(directory)
+        self.quarantined = marks.quarantined(directory)
+        self.drained = marks.drained(directory)
         self._in_use = outside.in_use(directory, now)
         self._unusable = unusable(directory, now)
         self._foreign = foreign_devices(directory)

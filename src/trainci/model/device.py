@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+UNREACHABLE = "unreachable-"
+"""How the name of a device begins that its driver cannot reach; its position follows."""
+
 MOST_DEVICES = 120
 """No host has more. The locks of a lease, two for each device, must fit into one message (253, unix(7))."""
 

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from trainci.errors import MachineError, UsageError
 from trainci.host.devices import nvidia
 from trainci.host.devices.vendor import Heard, Vendor
-from trainci.host.devices.virtual import virtual_devices
+from trainci.host.virtual import virtual_devices
 from trainci.host.visible import inherited, visible
 from trainci.model.device import MOST_DEVICES, Device, Pool
 from trainci.text import printable

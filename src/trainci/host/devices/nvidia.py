@@ -8,17 +8,16 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 from trainci.errors import MachineError
 from trainci.host.devices.vendor import Heard
-from trainci.model.device import Device
+from trainci.host.files import read_bytes
+from trainci.model.device import UNREACHABLE, Device
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
 # What the binding loads, in containers and in WSL too, and what comes with each driver.
 _LIBRARY = "libnvidia-ml.so.1"
-_UNREACHABLE = "unreachable-"
 # Long enough for NVML to look at what lies there already.
 _EVENT_WAIT_MS = 1
 # What NVML says where an event is of no single MIG instance (nvml.h, nvmlEventData_t).
@@ -43,13 +42,13 @@ def discover() -> tuple[Device, ...]:
                 found += [_device(nvml, part, len(found) + i) for i, part in enumerate(parts)]
             except nvml.NVMLError as error:
                 fault = _unreachable(error)
-                found.append(Device(len(found), f"{_UNREACHABLE}{position}", "unreachable GPU", fault=fault))
+                found.append(Device(len(found), f"{UNREACHABLE}{position}", "unreachable GPU", fault=fault))
         return tuple(found)
 
 
 def knows(uuid: str) -> bool:
     """Is this a UUID of NVML's, or a name that ``discover`` gives to what NVML cannot reach?"""
-    return uuid.startswith(("GPU-", "MIG-", _UNREACHABLE))
+    return uuid.startswith(("GPU-", "MIG-", UNREACHABLE))
 
 
 def load() -> None:
@@ -222,7 +221,7 @@ def numa_node(uuid: str) -> int:
             return -1
     try:
         # NVML writes the PCI domain with eight digits, the kernel with four.
-        return int(Path(f"/sys/bus/pci/devices/{bus.lower()[-12:]}/numa_node").read_text())
+        return int(read_bytes(f"/sys/bus/pci/devices/{bus.lower()[-12:]}/numa_node"))
     except (OSError, ValueError):
         return -1
 

@@ -8,6 +8,7 @@ import select
 import signal
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from trainci.errors import MachineError
 from trainci.host.processes import SignalPipe, poll_timeout
@@ -24,12 +25,13 @@ from trainci.lease.queue.cycle import (
 from trainci.lease.queue.hold import Lease, LockedError, acquire, end_survivors
 from trainci.lease.queue.tickets import LAST_NUMBER, Arrival, Ticket, in_order, waiting
 from trainci.lease.queue.why import why
-from trainci.lease.store import outside
 from trainci.lease.store.directory import Directory
-from trainci.lease.store.health import Probe, Unfit, forgiven, quarantine, unfit
 from trainci.lease.store.leases import lease_of, running
 from trainci.lease.store.mutex import Mutex
 from trainci.lease.store.records import FOREVER, Request, Reservation
+
+if TYPE_CHECKING:
+    from trainci.lease.store.health import Probe
 
 # A waiter looks by itself only this late (and one second later for each that is ahead), in case that the one who
 # should have woken it is stopped or frozen.
@@ -274,44 +276,13 @@ class Waiter:
         ring_watcher(self._directory)
 
     def _is_fit(self, lease: Lease) -> bool:
-        """Is everything that others left behind gone, and nobody there? If not: mark it, release, wait again."""
-        try:
-            found = self._unfit(lease)
-        except BaseException:
-            self._release(lease)
-            raise
-        if found is not None:
-            self._release(lease, *found)
-        lease.probe = self._probe
-        return found is None
-
-    def _unfit(self, lease: Lease) -> tuple[str, Unfit] | None:
-        """The first device that is not fit, and why."""
+        """Has the lease passed the gate? If not, it is given back."""
         if self._probe is None:
-            return None
-        with self._probe.session():
-            for device in lease.devices:
-                uuid, fault = device.uuid, forgiven(self._directory, device.uuid)
-                was_in_use = outside.was_in_use(self._directory, uuid)
-                # Nobody of the queue has had it since: there is no memory to wait for.
-                found = unfit(self._probe, uuid, fault, self._pause, *([0.0] if was_in_use else []))
-                if found is not None:
-                    return uuid, found
-                if was_in_use:
-                    with self._mutex():
-                        outside.clear(self._directory, uuid)
-        return None
+            return True
+        from trainci.lease.queue import gate
 
-    def _release(self, lease: Lease, uuid: str = "", why: Unfit | None = None) -> None:
-        """Give it back, with a mark on the device that was found unfit."""
-        with Mutex(self._directory):
-            try:
-                if why is not None and why.broken:
-                    quarantine(self._directory, uuid, why.reason, time.time())
-                elif why is not None:
-                    outside.note(self._directory, uuid, why.reason, time.time())
-            finally:
-                lease.release()
+        lease.probe = self._probe
+        return gate.passes(lease, self._probe, self._pause, self._mutex)
 
     def _keep_watcher(self) -> None:
         """See that our candidate for the watcher's place lives; only one of all candidates watches at a time."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from trainci.errors import MachineError
 from trainci.lease.queue import policy
 from trainci.lease.queue.tickets import Arrival, ring
-from trainci.lease.store import health, outside
+from trainci.lease.store import marks, outside
 from trainci.lease.store.claims import claimed
 from trainci.lease.store.directory import Directory
 from trainci.lease.store.files import read_text
@@ -133,7 +133,7 @@ def reservation_of(request: Request, reservations: Mapping[str, Reservation]) ->
 
 def unusable(directory: Directory, now: float) -> dict[str, str]:
     """The devices that are not handed out now, each with the reason in words."""
-    return {**outside.in_use(directory, now), **health.withheld(directory)}
+    return {**outside.in_use(directory, now), **marks.withheld(directory)}
 
 
 def foreign_devices(directory: Directory) -> frozenset[str]:

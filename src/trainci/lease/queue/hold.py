@@ -7,6 +7,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from trainci.errors import MachineError
 from trainci.host import cgroup
@@ -17,14 +18,17 @@ from trainci.lease.queue.tickets import waiting
 from trainci.lease.store.claims import claim
 from trainci.lease.store.directory import Directory, remove_nested
 from trainci.lease.store.files import remove
-from trainci.lease.store.health import Probe, broken_by, forgiven, quarantine, seen
 from trainci.lease.store.leases import find, identity
 from trainci.lease.store.locks import is_held, take, try_lock
+from trainci.lease.store.marks import forgiven, quarantine
 from trainci.lease.store.mutex import Mutex
 from trainci.lease.store.ports import take_block
 from trainci.lease.store.records import Record, Request
 from trainci.model.device import Device
 from trainci.model.seen import NOTHING_SEEN, Seen
+
+if TYPE_CHECKING:
+    from trainci.lease.store.health import Probe
 
 
 class Lease:
@@ -76,6 +80,8 @@ class Lease:
         """What is to be seen of its devices once no process of the job is left; nothing without a probe."""
         if self.probe is None:
             return NOTHING_SEEN
+        from trainci.lease.store.health import seen
+
         known = {uuid: forgiven(self.directory, uuid) for uuid in self.record.devices}
         try:
             return seen(self.probe, known, (xid for _, xid in self._hear()), time.sleep)
@@ -95,10 +101,17 @@ class Lease:
         :raises MachineError: the lock directory is gone, or others keep it; nothing is held any more.
         """
         try:
-            for uuid, reason in broken_by(self._hear()).items():
-                quarantine(self.directory, uuid, reason, time.time())
+            self._quarantine_broken()
         finally:
             self._hand_over()
+
+    def _quarantine_broken(self) -> None:
+        if self.probe is None:
+            return
+        from trainci.lease.store.health import broken_by
+
+        for uuid, reason in broken_by(self._hear()).items():
+            quarantine(self.directory, uuid, reason, time.time())
 
     def _hand_over(self) -> None:
         with contextlib.ExitStack() as stack:

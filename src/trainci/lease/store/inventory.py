@@ -19,10 +19,8 @@ from trainci.lease.store.directory import OWN, Directory
 from trainci.lease.store.files import open_regular, read
 from trainci.lease.store.records import BROKEN, device_fields, load_device
 from trainci.lease.store.trust import is_trusted
-from trainci.model.device import Device
+from trainci.model.device import UNREACHABLE, Device
 
-# What NVML cannot reach has no UUID that we know.
-UNREACHABLE = "unreachable-"
 _DRIVER = "/proc/driver/nvidia/version"
 
 
