@@ -122,7 +122,8 @@ def import_all() -> None:
     import shutil  # noqa: F401
 
     import trainci.lease.command
-    import trainci.lease.queue.watcher
+    import trainci.lease.queue.gate
+    import trainci.lease.store.inventory
     import trainci.lease.store.ledger
     import trainci.lease.store.settings
 

@@ -7,8 +7,8 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from trainci.errors import EXIT_MACHINE, EXIT_OK, MachineError, TrainciError, UsageError
 from trainci.host.processes import SignalPipe
@@ -16,7 +16,7 @@ from trainci.host.virtual import virtual_devices
 from trainci.host.visible import inherited, refuse_contradiction, visible
 from trainci.lease.options import Options, parse, parse_lock_exec
 from trainci.lease.protocol import DEADLINE_VARIABLE, outer_lease
-from trainci.lease.queue.acquire import StoppedWaiting, TooLate, Waiter
+from trainci.lease.queue.acquire import Gate, StoppedWaiting, TooLate, Waiter
 from trainci.lease.queue.cycle import is_taken
 from trainci.lease.queue.hold import Lease
 from trainci.lease.reporter import LOCK_EXEC, Reporter
@@ -29,9 +29,6 @@ from trainci.lease.supervise.wrapper import Wrapper
 from trainci.model.device import MOST_DEVICES, UNREACHABLE, Device
 from trainci.streams import make_reliable
 from trainci.text import printable
-
-if TYPE_CHECKING:
-    from trainci.lease.store.health import Probe
 
 EXIT_TOO_LATE = 75
 # The bound that others plan with: besides the grace period, ending a job and looking at its devices takes a moment.
@@ -108,7 +105,7 @@ def _lease(program: str, options: Options, least: int, variables: Mapping[str, s
         directory,
         request,
         options.command,
-        lambda lease: _variables(options, lease, variables),
+        partial(_variables, options, {**os.environ, **variables}),
         options.time_limit,
         options.grace,
     )
@@ -120,7 +117,7 @@ def _lease(program: str, options: Options, least: int, variables: Mapping[str, s
         reporter.waiting,
         wrapper.prepare,
         # Within a lease the job that we are part of may use them at any time.
-        _probe(devices) if outer is None else None,
+        _gate(devices) if outer is None else None,
         options.grace,
         options.status_fd,
     )
@@ -136,10 +133,14 @@ def _lease(program: str, options: Options, least: int, variables: Mapping[str, s
         wrapper.dismiss()
         reporter.stopped(cancelled_by(directory, request.id))
         return 128 + (stopped.signal or signal.SIGHUP)
-    return _run(lease, wrapper, reporter)
+    return _run(lease, wrapper, waiter, reporter)
 
 
-def _run(lease: Lease, wrapper: Wrapper, reporter: Reporter) -> int:
+def _run(lease: Lease, wrapper: Wrapper, waiter: Waiter, reporter: Reporter) -> int:
+    def started(pid: int) -> None:
+        reporter.started(pid)
+        waiter.end_watcher()
+
     try:
         lease.take_ports()
     except BaseException:
@@ -147,7 +148,7 @@ def _run(lease: Lease, wrapper: Wrapper, reporter: Reporter) -> int:
         lease.hand_over()
         raise
     reporter.granted(lease)
-    ended, code = wrapper.run(lease, reporter.started)
+    ended, code = wrapper.run(lease, started)
     reporter.ended(ended)
     # Nothing is left to be finalised, and Python would take a tenth of the wrapper's life for it.
     sys.stdout.flush()
@@ -246,26 +247,27 @@ def _request(options: Options, count: int, devices: tuple[Device, ...]) -> Reque
     )
 
 
-def _probe(devices: tuple[Device, ...]) -> Probe | None:
-    """How these devices are asked about their health; None where there is nobody to ask."""
+def _gate(devices: tuple[Device, ...]) -> Gate | None:
+    """What a lease of these devices has to pass; None where there is nobody to ask about them."""
     if not _known_to_nvml(devices):
         return None
+    from trainci.lease.queue.gate import passes
     from trainci.lease.store.health import nvml_probe
 
-    return nvml_probe()
+    return partial(passes, nvml_probe())
 
 
 def _known_to_nvml(devices: tuple[Device, ...]) -> bool:
     return any(device.uuid.startswith(("GPU-", "MIG-")) for device in devices)
 
 
-def _variables(options: Options, lease: Lease, added: Mapping[str, str]) -> dict[str, str]:
-    before = os.environ.get(options.target_env_name, "")
+def _variables(options: Options, parent: Mapping[str, str], lease: Lease) -> dict[str, str]:
+    before = parent.get(options.target_env_name, "")
     by_number = all(entry.strip().isdecimal() for entry in before.split(",") if entry.strip())
     # With MIG, positions in NVML's list are not what CUDA counts.
     by_uuid = not by_number or any(device.uuid.startswith("MIG-") for device in lease.devices)
     hidden = options.virtual is not None or not lease.devices
-    parent = {**os.environ, **added}
+    found = job_variables(lease, options.target_env_name, by_uuid, hidden, parent)
     if options.time_limit is not None:
-        parent[DEADLINE_VARIABLE] = f"{time.monotonic() + options.time_limit:.3f}"
-    return job_variables(lease, options.target_env_name, by_uuid, hidden, parent)
+        found[DEADLINE_VARIABLE] = f"{time.monotonic() + options.time_limit:.3f}"
+    return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from trainci.model.seen import NOTHING_SEEN, Seen
@@ -95,7 +95,8 @@ _KINDS: dict[str, Callable[..., Report]] = {
 
 def dump(report: Report) -> bytes:
     """The line of a report: one JSON object, its kind under ``event``."""
-    return json.dumps({"event": type(report).__name__.lower(), **asdict(report)}).encode() + b"\n"
+    said = {**vars(report), "seen": vars(report.seen)} if isinstance(report, Ended) else vars(report)
+    return json.dumps({"event": type(report).__name__.lower(), **said}).encode() + b"\n"
 
 
 def load(line: bytes) -> Report:

@@ -8,10 +8,10 @@ import select
 import signal
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from trainci.errors import MachineError
-from trainci.host.processes import SignalPipe, poll_timeout
+from trainci.host import cgroup
+from trainci.host.processes import SignalPipe, own_memory, poll_timeout
 from trainci.lease.queue import watcher
 from trainci.lease.queue.cycle import (
     Decision,
@@ -30,9 +30,6 @@ from trainci.lease.store.leases import lease_of, running
 from trainci.lease.store.mutex import Mutex
 from trainci.lease.store.records import FOREVER, Request, Reservation
 
-if TYPE_CHECKING:
-    from trainci.lease.store.health import Probe
-
 # A waiter looks by itself only this late (and one second later for each that is ahead), in case that the one who
 # should have woken it is stopped or frozen.
 _WATCHDOG_S = 1.0
@@ -42,6 +39,8 @@ _LEAVES_WITHIN_S = 2.0
 # Told when the wait begins, and when what we wait for changes: what we can count on, how many are ahead, and for
 # whom we wait (``why``).
 Tell = Callable[[Reservation, int, str], None]
+# Does the lease pass (see ``gate``)? Between two looks the second is called with seconds.
+Gate = Callable[[Lease, Callable[[float], None], Callable[[], Mutex]], bool]
 
 
 class StoppedWaiting(Exception):
@@ -65,22 +64,23 @@ class Waiter:
         request: Request,
         pipe: SignalPipe,
         tell: Tell,
-        prepare: Callable[[Ticket], None],
-        probe: Probe | None = None,
+        prepare: Callable[[Ticket], bool],
+        gate: Gate | None = None,
         grace: float = 5.0,
         status_fd: int = -1,
     ) -> None:
-        """``probe`` asks a device about its health, None for devices that need no asking.
+        """``gate`` is None for devices that need no asking.
 
-        ``prepare`` is called while we wait, to do what would else be part of the hand-over; a child that it makes
-        must close the ticket that it is called with. When the reader of ``status_fd`` goes away, so do we.
+        ``prepare`` is called while we wait, to do what would else be part of the hand-over, and says whether it has
+        forked; a child must close the ticket that it is called with. When the reader of ``status_fd`` goes away, so
+        do we.
         """
         self._directory = directory
         self._request = request
         self._pipe = pipe
         self._tell = tell
         self._prepare = prepare
-        self._probe = probe
+        self._gate = gate
         self._grace = grace
         self._status_fd = status_fd
         self._ticket: Ticket | None = None
@@ -90,6 +90,7 @@ class Waiter:
         self._why = ""
         self._told: str | None = None
         self._watcher = 0
+        self._group = ""
         self._deadline = FOREVER
 
     def acquire(self, timeout: float) -> Lease:
@@ -99,17 +100,17 @@ class Waiter:
         :raises StoppedWaiting: a signal came, or the reader of our status went away.
         """
         self._deadline = time.monotonic() + timeout
+        self._group = cgroup.path_for(self._request.id)
         try:
             while True:
                 lease = self._try() or self._wait()
                 if self._is_fit(lease):
                     return lease
         except BaseException:
+            self.end_watcher()
             with contextlib.suppress(OSError, MachineError):
                 self._leave()
             raise
-        finally:
-            self._stop_watcher()
 
     def _try(self) -> Lease | None:
         """Run a cycle with ourselves in the queue; the lease, if it is our turn and the devices are there."""
@@ -159,7 +160,7 @@ class Waiter:
         if reservation.granted_at is None:
             return None
         granted = tuple(device for device in self._request.devices if device.uuid in reservation.devices)
-        lease = acquire(self._directory, self._request, granted, now)
+        lease = acquire(self._directory, self._request, granted, now, self._group)
         if self._ticket is not None:
             self._ticket.remove()
             self._ticket = None
@@ -218,8 +219,7 @@ class Waiter:
         while True:
             assert self._ticket is not None
             self._say_why()
-            self._prepare(self._ticket)
-            self._keep_watcher()
+            self._get_ready(self._ticket)
             self._sleep()
             lease = self._take_granted() or self._try()
             if lease is not None:
@@ -227,6 +227,12 @@ class Waiter:
             self._stand_in()
             if time.monotonic() >= self._deadline:
                 raise TooLate
+
+    def _get_ready(self, ticket: Ticket) -> None:
+        """Do whatever else would be part of the hand-over."""
+        self._group = cgroup.path_for(self._request.id)
+        if self._prepare(ticket) | self._keep_watcher(ticket):
+            own_memory()
 
     def _stand_in(self) -> None:
         """Do the watcher's work, should it be stopped: see to leases that nobody watches over any more."""
@@ -277,25 +283,21 @@ class Waiter:
 
     def _is_fit(self, lease: Lease) -> bool:
         """Has the lease passed the gate? If not, it is given back."""
-        if self._probe is None:
-            return True
-        from trainci.lease.queue import gate
+        return self._gate is None or self._gate(lease, self._pause, self._mutex)
 
-        lease.probe = self._probe
-        return gate.passes(lease, self._probe, self._pause, self._mutex)
-
-    def _keep_watcher(self) -> None:
-        """See that our candidate for the watcher's place lives; only one of all candidates watches at a time."""
+    def _keep_watcher(self, ticket: Ticket) -> bool:
+        """See that our candidate for the watcher's place lives, and only one of all watches; was it forked now?"""
         try:
             alive = self._watcher and os.waitpid(self._watcher, os.WNOHANG) == (0, 0)
         except ChildProcessError:
             alive = False
         if not alive:
-            assert self._ticket is not None
-            self._watcher = watcher.start(self._directory, [self._ticket, self._pipe], self._status_fd, self._grace)
+            self._watcher = watcher.start(self._directory, [ticket, self._pipe], self._status_fd, self._grace)
+        return not alive
 
-    def _stop_watcher(self) -> None:
+    def end_watcher(self) -> None:
+        """End the watcher that a wait has left: best once the command runs, for to end takes the CPU a while."""
         if self._watcher:
-            # It is collected with our other children, or by init: there is no time to wait for it now.
+            # It is collected with our other children, or by init.
             os.kill(self._watcher, signal.SIGKILL)
             self._watcher = 0

@@ -12,7 +12,7 @@ from trainci.lease.store.marks import forgiven, quarantine
 from trainci.lease.store.mutex import Mutex
 
 
-def passes(lease: Lease, probe: Probe, pause: Callable[[float], None], mutex: Callable[[], Mutex]) -> bool:
+def passes(probe: Probe, lease: Lease, pause: Callable[[float], None], mutex: Callable[[], Mutex]) -> bool:
     """Is everything that others left behind gone, and nobody there? If not, it is marked and released.
 
     Between two looks ``pause`` is called with seconds; it may raise, and then the lease is released, too.
@@ -24,6 +24,7 @@ def passes(lease: Lease, probe: Probe, pause: Callable[[float], None], mutex: Ca
         raise
     if found is not None:
         _release(lease, *found)
+    lease.probe = probe
     return found is None
 
 

@@ -178,8 +178,10 @@ class LockedError(Exception):
         self.foreign = foreign
 
 
-def acquire(directory: Directory, request: Request, devices: tuple[Device, ...], now: float) -> Lease:
-    """Take these devices, all or none; the caller holds the mutex.
+def acquire(
+    directory: Directory, request: Request, devices: tuple[Device, ...], now: float, group: str = ""
+) -> Lease:
+    """Take these devices, all or none; the caller holds the mutex. ``group`` is the path of its job's own cgroup.
 
     :raises LockedError: one of them is held.
     """
@@ -193,7 +195,6 @@ def acquire(directory: Directory, request: Request, devices: tuple[Device, ...],
                 locks.append(_take_one(directory, device, path))
             claims.append(_claim(directory, device))
         ids = tuple(device.uuid for device in devices)
-        group = cgroup.path_for(request.id)
         until, expected = now + request.bound, now + request.expected
         record = Record(request.id, ids, request.name, request.uid, request.pid, now, until, group, expected)
         guard = _record(directory, record)

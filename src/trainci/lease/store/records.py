@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from trainci.model.device import Device
@@ -90,7 +90,7 @@ class Record:
 
     def dump(self) -> str:
         """The text of its file."""
-        return json.dumps({**asdict(self), "until": _or_null(self.until), "expected": _or_null(self.expected)})
+        return json.dumps({**vars(self), "until": _or_null(self.until), "expected": _or_null(self.expected)})
 
 
 def load_record(text: str | None) -> Record | None:
@@ -128,7 +128,7 @@ class Reservation:
 
 def dump_reservations(reservations: Mapping[str, Reservation]) -> str:
     """The text of all reservations, which are given by their requests' ids."""
-    return json.dumps({id: {**asdict(found), "start": _or_null(found.start)} for id, found in reservations.items()})
+    return json.dumps({id: {**vars(found), "start": _or_null(found.start)} for id, found in reservations.items()})
 
 
 def load_reservations(text: str | None) -> dict[str, Reservation]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from trainci.errors import UsageError
 from trainci.host.visible import with_devices
 from trainci.lease.protocol import (
@@ -34,7 +36,7 @@ def pick(devices: tuple[Device, ...], names: str) -> tuple[Device, ...]:
 
 
 def job_variables(
-    lease: Lease, variable: str, by_uuid: bool, hidden: bool, parent: dict[str, str]
+    lease: Lease, variable: str, by_uuid: bool, hidden: bool, parent: Mapping[str, str]
 ) -> dict[str, str]:
     """The environment of a job: that of ``parent`` with its devices and ports.
 

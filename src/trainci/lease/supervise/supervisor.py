@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from trainci.errors import MachineError
 from trainci.host import cgroup
-from trainci.host.processes import SignalPipe, become_subreaper, poll_timeout, reap
+from trainci.host.processes import SignalPipe, become_subreaper, own_memory, poll_timeout, reap
 from trainci.lease.protocol import Ended, Report, Started, dump
 from trainci.lease.queue.hold import Lease
 from trainci.lease.store.directory import Directory
@@ -24,8 +24,8 @@ from trainci.model.seen import Seen
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 EXIT_CANNOT_RUN = 126
 EXIT_NOT_FOUND = 127
-# A command that ends within this time is not moved into a cgroup of its own: it would wait for that.
-_BRIEF_S = 0.05
+# For a command that ends within this time nothing is done that is to be of use later: it would wait for that.
+BRIEF_S = 0.05
 # The kernel passes no more in one message (SCM_MAX_FD, unix(7)).
 _MOST_DESCRIPTORS = 253
 # A wrapper that has not released the lease this long after the job's end is stopped, or worse.
@@ -112,7 +112,9 @@ class Supervisor:
         become_subreaper()
         pipe = SignalPipe((signal.SIGCHLD, *ENDING_SIGNALS))
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        lease = lease or _granted(self._orders, self._job)
+        if lease is None:
+            own_memory()
+            lease = _granted(self._orders, self._job)
         if lease is None:
             os._exit(0)
         for descriptor in (*lease.locks, *lease.claims):
@@ -144,8 +146,9 @@ class Supervisor:
         begun = time.monotonic()
         kills_before = cgroup.oom_kills()
         limit = FOREVER if self._job.time_limit is None else self._job.time_limit
-        limited = not self._wait(pipe, begun + min(limit, _BRIEF_S))
-        if limited and limit > _BRIEF_S:
+        limited = not self._wait(pipe, begun + min(limit, BRIEF_S))
+        if limited and limit > BRIEF_S:
+            own_memory()
             if cgroup.make(group):
                 self._group = group
                 cgroup.adopt(group, os.getpid())
@@ -157,7 +160,7 @@ class Supervisor:
         else:
             # Before the wrapper hears of it, and hands the devices on.
             lease.give_claims_away()
-        kills = cgroup.oom_kills()
+        kills = None if kills_before is None else cgroup.oom_kills()
         killed = None if kills is None or kills_before is None else kills > kills_before
         self._tell(replace(ending(self._status or 0, limited, lost), seen=Seen(kernel_oom=killed)))
         while left and reap(self._note):

@@ -29,6 +29,7 @@ from trainci.host.processes import (
     SignalPipe,
     become_subreaper,
     hold_signals,
+    own_memory,
     poll_timeout,
     reap,
     send,
@@ -36,7 +37,7 @@ from trainci.host.processes import (
 from trainci.lease.protocol import Ended, Started, load
 from trainci.lease.queue.hold import Lease
 from trainci.lease.queue.tickets import Ticket
-from trainci.lease.supervise.supervisor import ENDING_SIGNALS, Job, Supervisor, ending, grant
+from trainci.lease.supervise.supervisor import BRIEF_S, ENDING_SIGNALS, Job, Supervisor, ending, grant
 from trainci.model.seen import Seen
 
 EXIT_TIME_LIMIT = 124
@@ -90,13 +91,16 @@ class Wrapper:
         self._command = 0
         self._ended: Ended | None = None
         self._stopped_by = 0
+        self._is_quick = False
         # Is the supervisor to stay, because a process of the job does?
         self._stuck = False
 
-    def prepare(self, ticket: Ticket) -> None:
-        """Do what can be done before there is a lease. ``ticket`` is that of the waiting request."""
-        if not self._has_supervisor():
-            self._fork(None, ticket)
+    def prepare(self, ticket: Ticket) -> bool:
+        """Do what can be done before there is a lease; was there a fork? ``ticket`` is that of the request."""
+        if self._has_supervisor():
+            return False
+        self._fork(None, ticket)
+        return True
 
     def _has_supervisor(self) -> bool:
         """It may have been killed while we waited."""
@@ -177,7 +181,7 @@ class Wrapper:
             poller.register(self._status_fd, 0)
         while self._ended is None:
             patience = None if overdue is None else poll_timeout(overdue - time.monotonic())
-            ready = {descriptor for descriptor, _ in poller.poll(patience)}
+            ready = self._ready(poller, patience)
             if self._reports in ready and not self._read(started):
                 return self._take_over(group)
             if self._status_fd in ready and self._status_fd >= 0:
@@ -190,6 +194,14 @@ class Wrapper:
             if overdue is not None and time.monotonic() >= overdue:
                 send(self._supervisor, signal.SIGKILL)
         return self._ended
+
+    def _ready(self, poller: select.poll, patience: float | None) -> set[int]:
+        """The descriptors that are ready. The first quiet moment is used to be quick at the end."""
+        found = poller.poll(patience if self._is_quick else BRIEF_S * 1000)
+        if not found and not self._is_quick:
+            self._is_quick = True
+            own_memory()
+        return {descriptor for descriptor, _ in found}
 
     def _order_end(self) -> float:
         """Tell the supervisor to end the job; the time by which it must have."""
