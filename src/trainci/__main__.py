@@ -12,6 +12,9 @@ def main() -> int:
     if arguments[:1] == ["lease"]:
         # Nothing of what is imported becomes garbage, and to look for some takes a tenth of a short lease's time.
         gc.disable()
+        from trainci.streams import make_reliable
+
+        make_reliable()
         from trainci.lease.command import main as lease
 
         gc.freeze()

@@ -351,7 +351,7 @@ LEASE_AND_TELL = """
 import os, sys
 from trainci.lease import command
 def tell(code, exit=os._exit):
-    print(*sys.modules, file=sys.stderr, flush=True)
+    print(*sys.modules, file=sys.stderr)
     exit(code)
 command.os._exit = tell
 sys.exit(command.main(sys.argv[1:]))

@@ -231,6 +231,7 @@ def test_what_is_born_between_two_looks_is_moved_into_the_cgroup_too(tmp_path, m
     orphan = Process(4711, 1, 1, 1, 1, "S")
     looks = iter([[], [orphan], [orphan], [orphan]])
     monkeypatch.setattr(cgroup, "descendants", lambda root: next(looks))
+    (tmp_path / "cgroup.procs").touch()
     cgroup.adopt(str(tmp_path), os.getpid())
     assert (tmp_path / "cgroup.procs").read_text() == "4711"
 

@@ -38,7 +38,6 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 def main(arguments: list[str]) -> int:
     """``trainci lease``; returns the exit code, or, once a command has run, ends this process with it."""
-    make_reliable()
     return _guarded("trainci lease", arguments, parse, least=1)
 
 
