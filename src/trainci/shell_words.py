@@ -10,11 +10,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 _OPERATOR = re.compile(r"&&|\|\||;;|\|&|[;|&()]")
-_REDIRECTION = re.compile(r"\d*(?:<<-?|<<<|<>|>>|>\||[<>]&?)|&>>?")
+_REDIRECTION = re.compile(r"\d*(?:<<<|<<-?|<>|>>|>\||[<>]&?)|&>>?")
 _PROCESS = re.compile(r"[<>]\(")
 _HEREDOC = re.compile(r"\d*<<(?!<)-?")
 _VARIABLE = re.compile(r"\$(?:\{([A-Za-z_]\w*)(?::?-([^{}$`]*))?\}|([A-Za-z_]\w*))")
+# All values of an array, each a field of its own; ``expand`` knows them as ``name[@]``, parted by ``PARTED``.
+_ALL_OF_ARRAY = re.compile(r"\$\{([A-Za-z_]\w*)\[[@*]\]\}")
+PARTED = "\x1f"
 _ENDS_WORD = set(" \t\n;|&()<>")
+# An array: ``name=(a b)``, ``name+=(c)``.
+_ARRAY = re.compile(r"[A-Za-z_]\w*\+?=\(")
 
 
 @dataclass(frozen=True)
@@ -111,6 +116,8 @@ def _skip_heredoc(source: str, position: int, line: int, delimiter: str) -> tupl
 
 
 def _word_end(source: str, position: int, line: int) -> int:
+    if array := _ARRAY.match(source, position):
+        return _bracket_end(source, array.end(), "()", line)
     while position < len(source) and source[position] not in _ENDS_WORD:
         position = _part_end(source, position, line)
     return position
@@ -136,17 +143,22 @@ def _part_end(source: str, position: int, line: int) -> int:
 def _expansion_end(source: str, position: int, line: int) -> int:
     if source[position] == "`":
         return _find(source, "`", position + 1, line)
-    for opening, closing in (("$(", ")"), ("${", "}")):
-        if source.startswith(opening, position):
-            position += 2
-            while position < len(source) and source[position] != closing:
-                if source[position] == opening[1]:  # a bracket within brackets
-                    position = _nested_end(source, position, opening[1], closing, line)
-                else:
-                    position = _part_end(source, position, line)
-            if position >= len(source):
-                raise Unreadable(line)
-            return position + 1
+    for brackets in ("()", "{}"):
+        if source.startswith("$" + brackets[0], position):
+            return _bracket_end(source, position + 2, brackets, line)
+    return position + 1
+
+
+def _bracket_end(source: str, position: int, brackets: str, line: int) -> int:
+    """The end of what began with a bracket before ``position``."""
+    opening, closing = brackets[0], brackets[1]
+    while position < len(source) and source[position] != closing:
+        if source[position] == opening:  # a bracket within brackets
+            position = _nested_end(source, position, opening, closing, line)
+        else:
+            position = _part_end(source, position, line)
+    if position >= len(source):
+        raise Unreadable(line)
     return position + 1
 
 
@@ -210,6 +222,14 @@ def expand(raw: str, variables: Mapping[str, str | None]) -> Expanded:
             for piece in pieces[1:]:
                 fields, current = [*fields, current] if current else fields, piece
             begun, position = begun or bool(value), match.end()
+        elif (match := _ALL_OF_ARRAY.match(raw, position)) and (
+            values := variables.get(f"{match.group(1)}[@]")
+        ) is not None:
+            first, *others = values.split(PARTED)
+            current += first
+            for value in others:
+                fields, current = [*fields, current], value
+            begun, position = begun or bool(values), match.end()
         elif (folder := variables.get("PWD")) is not None and raw.startswith("$(pwd)", position):
             current, begun, position = current + folder, True, position + len("$(pwd)")
         elif ch in "$`" or (_PROCESS.match(raw, position) and not quoted):

@@ -18,7 +18,9 @@ _BRANCHES = ("then", "else", "do")
 _SHELLS = {"bash", "sh", "zsh"}
 _TEST_FOLDERS = {"test", "tests", "testing", "ci_tests", "e2e"}
 # Below those, what runs tests and is none.
-_TOOL_FOLDERS = {"ci", "test_utils", "tools"}
+_TOOL_FOLDERS = {"ci", "test_utils", "tools", "utils"}
+# Whose failure is what it is for, wherever it stands.
+_CHECKS = re.compile(r"(?:check|validate|verify)[_-]")
 _TEST_NAME = re.compile(r"test_.+\.(?:py|sh)|.+_test\.(?:py|sh)|run_(?:all_)?tests?\.(?:py|sh)")
 # Options of pytest (and its usual plugins) whose value is the next word.
 # fmt: off
@@ -42,6 +44,15 @@ _STARTS_TESTS = re.compile(
     r"(?:python3? -m )?(?:pytest|unittest)\b|^\s*(?:torchrun|python3?|bash)\s[^\n]*\btests?/",
     re.MULTILINE,
 )
+# A goal of make's that tests: ``test``, ``unit-tests``, ``test_gpu``, ``pytest``.
+_SAYS_TEST = re.compile(r"(?<![a-z])(?:unit|py)?tests?(?![a-z])", re.IGNORECASE)
+# A command that runs tests, wherever it stands: what no reader here knows is said to be left, never lost.
+_SPEAKS_OF_TESTS = re.compile(
+    r"(?:^|[\s;&|(\"'`]|--\s)(?:\S*/)?(?:pytest|py\.test|torchrun|ctest|tox|nox)(?=\s|$|[;&|)\"'`])"
+    r"|-m\s+(?:pytest|unittest|torch\.distributed)\b"
+    r"|\b(?:bash|sh|python[\d.]*)\s+(?:\./)?(?:[\w.-]+/)*tests?/\S*\.(?:py|sh)\b"
+)
+_NO_TEST = re.compile(r"^\s*(?:#|echo\b)|\binstall\b|--version\b|\b(?:which|command -v)\s")
 _LOOKS = {"[", "test", "sleep", "ls", "cat", "df", "free", "date", "nvidia-smi", "npu-smi"}
 # Programs whose calls within a block of the shell make the block a preparation.
 # fmt: off
@@ -70,7 +81,11 @@ def read_command(
         return Read()
     entries = tuple(_entries(command, step, place, tree, testpaths, begun))
     if not entries:
-        return _preparation(command, place, begun)
+        read = _preparation(command, place, begun)
+        if read.note is None and speaks_of_tests(command.raw):
+            note = Note(f"not read as a test: {_one_line(command.raw)}", place)
+            return replace(read, note=note, is_test=True)
+        return read
     start, kind = next((pair for file, pair in _OWN_VARIABLES.items() if place.file.startswith(file)), ("", ""))
     if run_only := [name for name in command.open if start and name.startswith(start)]:
         text = f"{', '.join(run_only)} is known to {kind} only: {_one_line(command.raw)}"
@@ -81,6 +96,12 @@ def read_command(
     if missing := [entry.path for entry in entries if _is_gone(entry.path, tree)]:
         return Read(note=Note(f"{', '.join(missing)}: no such file: {_one_line(command.raw)}", place), is_test=True)
     return Read(entries, is_test=True)
+
+
+def speaks_of_tests(script: str) -> bool:
+    """Whether a line of the script runs tests, by whatever means."""
+    lines = (line for line in script.splitlines() if not _NO_TEST.search(line))
+    return any(_SPEAKS_OF_TESTS.search(line) for line in lines)
 
 
 def _is_housekeeping(command: Command) -> bool:
@@ -151,7 +172,7 @@ def _entries(
         made = list(_pytest(base, rest, command, tree, testpaths))
     elif program[0] == "torchrun" and (begun or not _PREPARES.search(f"{step} {' '.join(rest)}")):
         made = [torchrun(base, rest, command)]
-    elif program[0] == "make" and any("test" in goal for goal in rest):
+    elif program[0] == "make" and any(_SAYS_TEST.search(goal) for goal in rest if "=" not in goal):
         made = [replace(base, command=command.words, name=slug("-".join(command.words)))]
     elif PYTHON.fullmatch(program[0]) or program[0] in _SHELLS:
         options = [word for word in rest[:1] if word in ("-u", "-x", "-e", "-ex", "-xe", "-eux")]
@@ -269,7 +290,8 @@ def _is_test_file(path: str) -> bool:
 
 def _in_tests(path: str) -> bool:
     folders = path.split("/")[:-1]
-    return not _TEST_FOLDERS.isdisjoint(folders) and _TOOL_FOLDERS.isdisjoint(folders)
+    is_tool = not _TOOL_FOLDERS.isdisjoint(folders) and not _CHECKS.match(posixpath.basename(path))
+    return not _TEST_FOLDERS.isdisjoint(folders) and not is_tool
 
 
 def _is_gone(path: str, tree: Tree) -> bool:

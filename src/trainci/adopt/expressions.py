@@ -193,7 +193,9 @@ class _Parser:
                 key = self.alternatives()
                 self._take("]")
             path += f".{key}" if isinstance(key, Text) else ".?"
-            known = _member(known, key) if isinstance(key, Text) else Unknown(path)
+            # What a run writes to $GITHUB_ENV is no constant.
+            is_written = path.startswith("env.") and isinstance(known, Table) and key not in known
+            known = _member(known, key) if isinstance(key, Text) and not is_written else Unknown(path)
             if isinstance(known, Unknown):
                 known = _pull_request(path)
         return known

@@ -11,7 +11,7 @@ from trainci.adopt.expressions import Context, substitute
 from trainci.adopt.matrix import combinations
 from trainci.adopt.outputs import outputs_of, patterns_of
 from trainci.adopt.placed import Table, Text
-from trainci.adopt.proposal import Entry, Place, Suite
+from trainci.adopt.proposal import Entry, Note, Place, Suite
 from trainci.adopt.rows import row_entry, row_gpus
 from trainci.adopt.runners import gpus_of, runners
 from trainci.adopt.sequences import sequences
@@ -45,12 +45,16 @@ def read_job(
         one = _combination(job, row, workflow, shared)
         machines[one.runs_on, one.image].append(one)
     suites: list[Suite] = []
-    for (runs_on, _), found in machines.items():
+    alike = [group for found in machines.values() for group in _prepared_alike(found, shared, job)]
+    for found in alike:
+        runs_on = found[0].runs_on
         if runs_on and runs_on[0].startswith(("macos-", "windows-")):
-            shared.note(f"runs on {runs_on[0]}, where trainci does not", job.line, left=False)
+            if any(one.entries for one in found):
+                text = f"runs on {runs_on[0]}, where trainci does not"
+                shared.unread.setdefault(Note(text, Place(file, job.line), left=False))
             continue
         suite = _suite(name, job, file, shared, found)
-        if len(machines) > 1:
+        if len(alike) > 1:
             suite = replace(suite, name=_named_by(name, found[0].row), job="" if suites else name)
         if suite.tests or shared.registered or shared.detects_changes:
             suites.append(suite)
@@ -59,7 +63,7 @@ def read_job(
 
 def _combination(job: Table, row: Table | None, workflow: Table, shared: StepReader) -> _Combination:
     inside = Context({"matrix": row} if row is not None else {})
-    reader = replace(shared, entries=[], row=row_with_file(row), written={})
+    reader = replace(shared, entries=[], row=row_with_file(row), written={}, preparations={}, python_versions={})
     env: dict[str, str] = {}
     for table in (workflow.table("env"), job.table("env")):
         env |= reader.environment(table, inside)
@@ -83,7 +87,36 @@ def _combination(job: Table, row: Table | None, workflow: Table, shared: StepRea
     if "${{" in shown:
         shared.note(f"container image {shown}: known in a run only", job.line)
         shown = ""
-    return _Combination(row, env, reader.entries, runs_on, shown)
+    shared.preparations |= reader.preparations
+    return _Combination(
+        row, env, reader.entries, runs_on, shown, tuple(reader.preparations), tuple(reader.python_versions)
+    )
+
+
+def _prepared_alike(found: list[_Combination], shared: StepReader, job: Table) -> list[list[_Combination]]:
+    """The combinations of one machine, parted by what prepares their tests: a suite has one set-up.
+
+    Tests that ran before under another set-up are left out, which a note says; what prepares none does not count.
+    """
+    groups: dict[tuple[str, ...], list[_Combination]] = {}
+    for one in (one for one in found if one.entries):
+        groups.setdefault(one.preparations, []).append(one)
+    if not groups:
+        return [found]
+    first, *others = groups.values()
+    first += [one for one in found if not one.entries]
+    known = [(entry, one.env) for one in first for entry in one.entries]
+    made = [first]
+    for group in others:
+        new = [one for one in group if any((entry, one.env) not in known for entry in one.entries)]
+        if len(new) < len(group):
+            line = next((line for line in group[0].preparations if line not in first[0].preparations), "")
+            what = f"with `{line}`" if line else "without a part of this set-up"
+            shared.note(f"the same tests, prepared {what}: a suite has one set-up, here the first", job.line)
+        if new:
+            made.append(new)
+            known += [(entry, one.env) for one in new for entry in one.entries]
+    return made
 
 
 def _visible(env: dict[str, str]) -> tuple[int | None, dict[str, str]]:
@@ -110,6 +143,8 @@ class _Combination:
     entries: list[Entry]
     runs_on: tuple[str, ...]
     image: str
+    preparations: tuple[str, ...]
+    python_versions: tuple[str, ...]
 
 
 def _named_by(name: str, row: Table | None) -> str:
@@ -147,8 +182,9 @@ def _suite(
                 shared.note("the same test as before, once more", entry.place.line, left=False)
             listed.setdefault(made)
     entries = list(listed)
-    setup, install = split_installation(list(shared.preparations))
-    versions = list(shared.python_versions)
+    setup, install = split_installation(found[0].preparations)
+    testing = [one for one in found if one.entries]
+    versions = list(dict.fromkeys(version for one in testing or found for version in one.python_versions))
     if len(versions) > 1:
         shared.note(f"python {', '.join(versions)}: a suite has one python_version, here the first", job.line)
     pythons = {entry.python for entry in entries}
@@ -156,7 +192,11 @@ def _suite(
     if python:
         entries = [replace(entry, python="") for entry in entries]
     container = job.table("container")
-    options = (" ".join(container.text("options").split()),) if container.text("options") else ()
+    said = " ".join(container.text("options").split())
+    options: tuple[str, ...] = (said,) if said else ()
+    if "${{" in said:
+        shared.note(f"container options {said}: known in a run only", job.line)
+        options = ()
     runs_on = found[0].runs_on
     return Suite(
         name=name,

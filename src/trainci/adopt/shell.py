@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from trainci.adopt.shell_blocks import MOST_TURNS, Branches, Loop, Part
 from trainci.adopt.shell_statements import IN_BLOCK, Statement, read_statements
 from trainci.adopt.tree import CLONED
-from trainci.shell_words import Token, Unreadable, expand
+from trainci.shell_words import PARTED, Token, Unreadable, expand, tokens
 
-_ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=", re.DOTALL)
+_ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)\+?=", re.DOTALL)
 _SETTINGS = {
     "set",
     "shopt",
@@ -130,13 +130,12 @@ def _command(statement: Statement, state: _State) -> Iterator[Command]:
     made: dict[str, str | None] = {}
     while rest and (match := _ASSIGNMENT.match(rest[0].text)):
         name, raw = match.group(1), rest.pop(0).text
-        value = expand(raw[match.end() :], state.known)
-        made[name] = None if value.open else value.text
-        if value.open:
+        made[name], raw = _assigned(name, raw, match, state)
+        if (constant := made[name]) is None:
             shell[name] = raw
             env.pop(name, None)
         else:
-            env[name] = value.text
+            env[name] = constant
             shell.pop(name, None)
     if not rest:
         for name, constant in made.items():
@@ -166,6 +165,7 @@ def _command(statement: Statement, state: _State) -> Iterator[Command]:
             state.cloned.add(posixpath.basename(words[-1].text.rstrip("/")).removesuffix(".git"))
         needed = {name for word in words for name in word.open}
         named = {name for token in rest for name in _NAMED.findall(token.text)}
+        wanted = made.keys() | state.exports | (needed | named if needed else set())
         unclear = ", ".join(sorted(named & state.hidden))
         trouble = f"{unclear} is set in a loop, a condition or a function before it" if unclear else ""
         yield Command(
@@ -173,7 +173,7 @@ def _command(statement: Statement, state: _State) -> Iterator[Command]:
             raw=_from(statement, rest[0]),
             line=statement.line,
             env=tuple(env.items()),
-            shell=tuple(text for name, text in shell.items() if name in needed | made.keys() | state.exports),
+            shell=tuple(text for name, text in shell.items() if name in wanted),
             open=tuple(sorted(needed)),
             folder=state.folder,
             python=state.python,
@@ -181,6 +181,24 @@ def _command(statement: Statement, state: _State) -> Iterator[Command]:
             redirected=statement.redirected,
             local=tuple(_local(rest, state, env)),
         )
+
+
+def _assigned(name: str, raw: str, match: re.Match[str], state: _State) -> tuple[str | None, str]:
+    """The constant that ``name=…`` or ``name+=…`` gives, None for none; and the assignments that a shell needs."""
+    is_added = match.group().endswith("+=")
+    text, before = raw[match.end() :], state.variables.get(name)
+    value = expand(text, state.known)
+    if is_added and name in state.shell:
+        raw = f"{state.shell[name]} && {raw}"
+    if not text.startswith("("):
+        constant = None if value.open or (is_added and name in state.shell) else value.text
+        return ((before or "") + constant if is_added and constant is not None else constant), raw
+    words = [expand(token.text, state.known) for token in tokens(text[1:-1], 0) if token.kind == "word"]
+    known = state.variables.get(f"{name}[@]") if is_added else None
+    fields = [*(known.split(PARTED) if known else []), *(field for word in words for field in word.fields)]
+    is_open = any(word.open for word in words) or (is_added and known is None)
+    state.variables[f"{name}[@]"] = None if is_open else PARTED.join(fields)
+    return None, raw
 
 
 def _local(words: list[Token], state: _State, env: Mapping[str, str]) -> Iterator[tuple[str, str]]:

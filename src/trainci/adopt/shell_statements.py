@@ -86,7 +86,7 @@ def _simple(source: str, listed: list[Token], position: int) -> tuple[int, State
         token = listed[position]
         if token.kind == "redirection":
             target = listed[position + 1] if position + 1 < len(listed) else token
-            if token.text.endswith(("<<", "<<-")):
+            if re.fullmatch(r"\d*<<-?", token.text):
                 trouble = "it reads lines that stand in the script"
             if target.kind == "word":
                 redirected = redirected or ("" if target.text in ("1", "2", "/dev/null") else target.text)

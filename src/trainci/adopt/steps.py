@@ -11,6 +11,7 @@ from itertools import islice
 from trainci.adopt.docker import DockerRun, read_docker_run
 from trainci.adopt.entries import read_command, runs_something
 from trainci.adopt.expressions import Context, Result, Unknown, evaluate, is_true, substitute
+from trainci.adopt.handed_on import handed_on
 from trainci.adopt.placed import Items, Table, Text, load_table
 from trainci.adopt.proposal import Entry, Note, Place
 from trainci.adopt.shell import Command, commands
@@ -120,9 +121,9 @@ class StepReader:
         self, uses: Text, step: Table, env: dict[str, str], folder: str, context: Context, depth: int
     ) -> None:
         given = step.table("with")
-        if "setup-python" in uses:
-            version, unknown = substitute(given.text("python-version"), context)
-            if version and not unknown:
+        if not uses.startswith("./") and (version := given.text("python-version")):
+            version, unknown = substitute(version, context)
+            if not unknown:
                 self.python_versions[str(version)] = None
         elif uses.startswith("./") and depth < _MOST_DEPTH:
             action = composite_action(self.tree, uses)
@@ -154,10 +155,16 @@ class StepReader:
         for command in commands(script, run.line, {**self.unknown, **known}, self.tree.within(folder)):
             if command.redirected.strip("\"'${}") == "GITHUB_ENV":
                 self._write(command)
-            for outer, given in self._uncontained(command, script, run.line, known):
+            count = len(self.entries)
+            launched = handed_on(command)
+            self.image = self.image or (launched.image if launched else "")
+            inner = launched.command if launched else command
+            for outer, given in self._uncontained(inner, script, run.line, known):
                 for part in islice(unfolded(self._here(outer), known, self.tree), _MOST_WITHIN):
                     made = replace(part, env=tuple({**before, **own, **dict(part.env)}.items()))
                     self._read(self._here(made), step, given)
+            gpus = launched.gpus if launched else None
+            self.entries[count:] = [_on(entry, gpus) for entry in self.entries[count:]]
 
     def _write(self, command: Command) -> None:
         """Keep what ``echo NAME=VALUE >> $GITHUB_ENV`` gives the steps after this one."""
@@ -221,6 +228,10 @@ class StepReader:
         if read.note:
             note = replace(read.note, text=_shown(read.note.text))
             (self.unread if read.is_test else self.notes).setdefault(note)
+
+
+def _on(entry: Entry, gpus: int | None) -> Entry:
+    return entry if entry.num_gpus is not None else replace(entry, num_gpus=gpus)
 
 
 def _of_any_row(entry: Entry, patterns: Sequence[str], tree: Tree) -> Entry:

@@ -1,0 +1,258 @@
+"""What a CI says in ways of its own: commands handed to other machines, workflows that call workflows, matrices."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+
+from trainci.adopt import propose
+from trainci.adopt.proposal import Proposal
+from trainci.adopt.toml import render
+from trainci.adopt.tree import Tree
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_FILES = {
+    "tests/test_a.py": "def test_it(): pass\n",
+    "tests/test_b.py": "def test_it(): pass\n",
+    "tests/run.sh": "true\n",
+    "tests/utils/plot_results.py": "print()\n",
+    "tests/utils/check_names.py": "print()\n",
+}
+_WORKFLOW = ".github/workflows/ci.yml"
+
+
+def _proposal(files: dict[str, str]) -> Proposal:
+    files = {**_FILES, **files}
+    return propose(Tree(files, lambda path: files.get(path, "")), "main")
+
+
+def _suites(files: dict[str, str]) -> dict[str, Any]:
+    return tomllib.loads(render(_proposal(files))).get("suites", {})
+
+
+def _job(steps: str, head: str = "") -> dict[str, str]:
+    """A workflow with one job, whose steps are indented by six."""
+    return {_WORKFLOW: f"on: push\njobs:\n  job:\n    runs-on: ubuntu-latest\n{head}    steps:\n{steps}"}
+
+
+def _run(*lines: str, head: str = "") -> dict[str, str]:
+    script = "".join(f"          {line}\n" for line in lines)
+    return _job(f"      - run: |\n{script}", head)
+
+
+def _left(files: dict[str, str]) -> list[str]:
+    return [note.text for note in _proposal(files).left]
+
+
+_A = {"path": "tests/test_a.py", "runner": "pytest"}
+_B = {"path": "tests/test_b.py", "runner": "pytest"}
+
+
+# --- arrays and here strings of bash
+
+
+def test_an_array_of_constants_is_its_values() -> None:
+    files = _run("tests=(tests/test_a.py)", 'tests+=("tests/test_b.py")', 'pytest "${tests[@]}"')
+    assert _suites(files)["job"]["tests"] == [_A, _B]
+    loop = _run(
+        "tests=(tests/test_a.py", "  tests/test_b.py)", 'for one in "${tests[@]}"; do', "  pytest $one", "done"
+    )
+    assert _suites(loop)["job"]["tests"] == [_A, _B]
+
+
+def test_an_array_that_only_a_run_knows_goes_with_the_command() -> None:
+    (entry,) = _suites(_run("tests=($(ls tests))", 'pytest "${tests[@]}"'))["job"]["tests"]
+    assert entry["command"][2] == 'export tests=($(ls tests)) && exec pytest "${tests[@]}"'
+
+
+def test_an_array_that_a_condition_adds_to_is_left() -> None:
+    """Without what it adds, the command would run every test there is."""
+    files = _run("tests=()", "if ./more; then tests+=(tests/test_a.py); fi", 'pytest "${tests[@]}"')
+    assert "changed" not in _suites(files) or not _suites(files)["changed"].get("tests")
+    assert any("tests is set in a loop, a condition" in text for text in _left(files))
+
+
+def test_a_here_string_begins_no_here_document() -> None:
+    files = _run('IFS=, read -ra cases <<< "$CASES"', "pytest tests/test_a.py")
+    assert _suites(files)["job"]["tests"] == [_A]
+
+
+# --- commands that another program starts
+
+
+def test_a_command_that_is_handed_on_is_the_test_with_what_it_is_given() -> None:
+    files = _run(
+        "exec queue run --workspace ${{ env.WORKSPACE }} --queue-image lab/train:1 --gpus 2 \\",
+        "  --env 'MODE=fast' -- pytest -m gpu \\",
+        "  tests/test_a.py",
+    )
+    suite = _suites(files)["job"]
+    assert suite["image"] == "lab/train:1"
+    assert suite["tests"] == [{**_A, "args": ["-m", "gpu"], "num_gpus": 2, "env": {"MODE": "fast"}}]
+
+
+def test_what_a_shell_must_still_fill_in_is_kept_of_a_command_that_is_handed_on() -> None:
+    (entry,) = _suites(_run("queue run --id $ID -- pytest tests/test_a.py --out $OUT"))["job"]["tests"]
+    assert entry["command"][2] == "exec pytest tests/test_a.py --out $OUT"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        'python ci/start.py "$IMAGE" "pytest tests"',
+        "start-job pytest tests",
+        "./launch --then 'python -m pytest tests'",
+        "with-lock bash tests/run.sh",
+    ],
+)
+def test_a_command_that_speaks_of_tests_is_never_lost_without_a_word(command: str) -> None:
+    files = _run("pytest tests/test_a.py", command)
+    first, *others = _suites(files)["job"]["tests"]
+    assert first == _A
+    assert others or any(text.startswith("not read as a test: ") for text in _left(files)), _left(files)
+    assert any(text.startswith("not read as a test: ") for text in _left(_run(command)))
+
+
+@pytest.mark.parametrize("command", ["pip install pytest", "which pytest", "pytest --version", "echo pytest tests"])
+def test_a_command_that_only_names_pytest_is_no_test_that_is_left(command: str) -> None:
+    assert not [text for text in _left(_run(command, "pytest tests/test_a.py")) if "not read" in text]
+
+
+def test_a_script_that_stands_in_a_here_document_is_said_to_be_left() -> None:
+    files = _run("script=$(cat <<'EOF'", "bash tests/run.sh", "EOF", ")", 'echo "$script" > job.sh', "bash job.sh")
+    assert any("the job job runs no test that could be read" in text for text in _left(files)), _left(files)
+
+
+def test_a_goal_of_make_is_no_test_for_what_its_variables_say() -> None:
+    files = _run("make image CHANNEL=whl/test")
+    assert "job" not in _suites(files)
+    assert _suites(_run("make unit-tests"))["job"]["tests"] == [
+        {"command": ["make", "unit-tests"], "name": "make-unit-tests"}
+    ]
+
+
+def test_a_tool_below_tests_is_no_test_and_a_check_is_one() -> None:
+    assert _suites(_run("python tests/utils/check_names.py"))["job"]["tests"][0]["path"].endswith("check_names.py")
+    files = _run("python tests/utils/plot_results.py")
+    assert "job" not in _suites(files)
+    assert any("plot_results.py" in text for text in _left(files))
+
+
+# --- conditions and environment
+
+
+def test_a_step_whose_condition_a_run_writes_is_not_off() -> None:
+    files = _job("      - if: env.RUN_IT == 'true'\n        run: pytest tests/test_a.py\n")
+    assert _suites(files)["job"]["tests"] == [_A]
+    assert any("env.RUN_IT == 'true'" in text for text in _left(files))
+
+
+def test_a_step_whose_condition_a_constant_decides_is_off() -> None:
+    head = "    env:\n      RUN_IT: 'false'\n"
+    step = "      - if: env.RUN_IT == 'true'\n        run: pytest tests/test_a.py\n"
+    more = "      - run: pytest tests/test_b.py\n"
+    assert _suites(_job(step + more, head))["job"]["tests"] == [_B]
+
+
+# --- matrices
+
+
+def test_what_another_combination_of_the_matrix_does_prepares_no_test() -> None:
+    head = "    strategy:\n      matrix:\n        run: ['ruff check .', 'pytest tests/test_a.py']\n"
+    suite = _suites(_job("      - run: pip install -r dev.txt\n      - run: ${{ matrix.run }}\n", head))["job"]
+    assert suite["setup"] == ["pip install -r dev.txt"]
+
+
+def test_the_same_tests_under_another_set_up_are_said_and_other_tests_get_a_suite_of_their_own() -> None:
+    head = "    strategy:\n      matrix:\n        torch: ['2.9', '2.8']\n"
+    same = _job("      - run: pip install torch==${{ matrix.torch }}\n      - run: pytest tests/test_a.py\n", head)
+    assert _suites(same)["job"]["setup"] == ["pip install torch==2.9"]
+    assert any("prepared with `pip install torch==2.8`" in text for text in _left(same))
+    head = "    strategy:\n      matrix:\n        part: [a, b]\n"
+    steps = (
+        "      - run: pip install -r ${{ matrix.part }}.txt\n      - run: pytest tests/test_${{ matrix.part }}.py\n"
+    )
+    suites = _suites(_job(steps, head))
+    assert [(suite["setup"], suite["tests"]) for name, suite in suites.items() if name.startswith("job")] == [
+        (["pip install -r a.txt"], [_A]),
+        (["pip install -r b.txt"], [_B]),
+    ]
+
+
+def test_the_python_that_any_action_sets_up_is_the_suites() -> None:
+    steps = "      - uses: someone/setup-uv@v6\n        with: {python-version: '3.12'}\n"
+    steps += "      - run: pytest tests/test_a.py\n"
+    assert _suites(_job(steps))["job"]["python_version"] == "3.12"
+
+
+def test_tests_on_another_system_are_said_beside_those_on_linux() -> None:
+    head = "    strategy:\n      matrix:\n        os: [ubuntu-latest, macos-14]\n"
+    files = _job("      - run: pytest tests/test_a.py\n", head)
+    files[_WORKFLOW] = files[_WORKFLOW].replace("runs-on: ubuntu-latest", "runs-on: ${{ matrix.os }}")
+    assert "runs on macos-14, where trainci does not" in render(_proposal(files))
+
+
+# --- workflows that call workflows
+
+
+def _called(inner: str, **middle: str) -> dict[str, str]:
+    """A workflow that calls one that calls one; ``middle`` are the inputs that the second gives the third."""
+    given = "".join(f"      {key}: {value}\n" for key, value in middle.items())
+    declared = "".join(f"      {key}: {{type: string}}\n" for key in middle)
+    strategy = "    strategy:\n      matrix:\n        part: [a, b]\n"
+    call = "on: {workflow_call: {inputs: {flavor: {type: string}}}}\njobs:\n  second:\n"
+    call += "    uses: ./.github/workflows/c.yml\n"
+    head = f"on:\n  workflow_call:\n    inputs:\n{declared}" if middle else "on: workflow_call\n"
+    return {
+        _WORKFLOW: f"on: push\njobs:\n  first:\n    uses: ./.github/workflows/b.yml\n{strategy}"
+        "    with:\n      flavor: ${{ matrix.part }}\n",
+        ".github/workflows/b.yml": f"{call}    with:\n{given}" if middle else call,
+        ".github/workflows/c.yml": f"{head}jobs:\n  third:\n    runs-on: ubuntu-latest\n{inner}",
+    }
+
+
+def test_a_workflow_that_calls_a_workflow_is_read_to_the_end() -> None:
+    files = _called(
+        "    steps:\n      - run: pytest tests/test_${{ inputs.part }}.py\n", part="${{ inputs.flavor }}"
+    )
+    assert _suites(files)["first"]["tests"] == [_A, _B]
+
+
+def test_a_condition_on_an_input_is_decided_by_what_the_matrix_gives() -> None:
+    step = "    steps:\n      - if: inputs.part == 'b'\n        run: pytest tests/test_${{ inputs.part }}.py\n"
+    assert _suites(_called(step, part="${{ inputs.flavor }}"))["first"]["tests"] == [_B]
+
+
+def test_an_input_is_looked_up_in_a_table_that_stands_in_the_workflow() -> None:
+    table = '>-\n        ${{ fromJSON(\'{"a": "tests/test_b.py", "b": "tests/test_a.py"}\')[inputs.flavor] }}'
+    files = _called("    steps:\n      - run: pytest ${{ inputs.file }}\n", file=table)
+    assert _suites(files)["first"]["tests"] == [_B, _A]
+
+
+def test_a_called_job_that_never_runs_is_none_and_one_that_a_run_decides_says_so() -> None:
+    step = "    steps:\n      - run: pytest tests/test_a.py\n"
+    assert "first" not in _suites(_called(f"    if: inputs.part == 'b'\n{step}", part="'a'"))
+    files = _called(f"    if: needs.x.outputs.go == 'yes'\n{step}")
+    assert _suites(files)["first"]["tests"] == [_A]
+    assert any("needs.x.outputs.go == 'yes'" in text for text in _left(files))
+
+
+def test_workflows_that_call_each_other_end() -> None:
+    files = {
+        _WORKFLOW: "on: push\njobs:\n  test:\n    uses: ./.github/workflows/b.yml\n",
+        ".github/workflows/b.yml": "on: workflow_call\njobs:\n  test:\n    uses: ./.github/workflows/b.yml\n",
+    }
+    assert any("the job test runs no test that could be read" in text for text in _left(files))
+
+
+def test_options_of_a_container_that_only_a_run_knows_are_left() -> None:
+    head = "    container:\n      image: lab/train:1\n      options: --shm-size ${{ vars.SIZE }}\n"
+    files = _job("      - run: pytest tests/test_a.py\n", head)
+    assert "vars.SIZE" not in str(tomllib.loads(render(_proposal(files))))
+    assert any("container options --shm-size" in text for text in _left(files))
