@@ -79,6 +79,7 @@ def test_every_pattern_has_words_that_most_lines_lack_or_each_line_would_be_sear
         ("[EW]: (?:abc|50[0-2] )", ("abc", "500 ", "501 ", "502 ")),
         ("[EW]: \\d+", ("e: ", "w: ")),
         ("[a-z]: \\d+", ()),
+        ("(?:429|503) (?:abc|defg)", ("abc", "defg")),
     ],
 )
 def test_the_words_that_a_pattern_cannot_be_without(pattern: str, words: tuple[str, ...]) -> None:

@@ -49,6 +49,7 @@ class Matcher:
         ]
         self._piece = {word: _piece(word) for _, words, _ in self._patterns for word in words}
         self._pieces = sorted(set(self._piece.values()))
+        self._needs = [_needs(pattern.pattern) for _, _, pattern in self._patterns]
         self._unless = {number: re.compile(rule.unless) for number, rule in enumerate(self._rules) if rule.unless}
 
     def candidates(self, text: str) -> list[int]:
@@ -83,9 +84,12 @@ class Matcher:
             within = self._rules[number].within
             if within and not any(library in libraries for library in within):
                 continue
-            if (match := pattern.search(line)) and not self._refuses(number, line):
+            if self._may_fit(index, low) and (match := pattern.search(line)) and not self._refuses(number, line):
                 found[number] = match.start() == 0
         return [(self._rules[number], found[number]) for number in sorted(found)]
+
+    def _may_fit(self, index: int, low: str) -> bool:
+        return any(all(any(word in low for word in words) for words in needed) for needed in self._needs[index])
 
     def _refuses(self, number: int, line: str) -> bool:
         unless = self._unless.get(number)
@@ -107,12 +111,16 @@ def _piece(word: str) -> str:
 def needed_words(pattern: str) -> tuple[str, ...]:
     """Texts in lower case of which a line that ``pattern`` fits holds one; none where nothing can be promised."""
     words: list[str] = []
-    for branch in _split(pattern):
-        found = _needed_of_branch(branch)
-        if not found:
+    for needed in _needs(pattern):
+        if not needed:
             return ()
-        words += found
+        words += needed[0]
     return tuple(words)
+
+
+def _needs(pattern: str) -> list[list[tuple[str, ...]]]:
+    """Of each alternative of ``pattern`` texts in lower case; a line that it fits holds one of each tuple."""
+    return [_needed_of_branch(branch) for branch in _split(pattern)]
 
 
 # A character (of a class, escaped, or itself), a set, a group's beginning or end, a repetition, an alternative.
@@ -145,8 +153,8 @@ def _opens(token: re.Match[str]) -> int:
     return -1 if token[0] == ")" else 0
 
 
-def _needed_of_branch(tokens: Sequence[re.Match[str]]) -> tuple[str, ...]:
-    """The longest text outside every group, or else the words of a group, or texts with a set; none optional."""
+def _needed_of_branch(tokens: Sequence[re.Match[str]]) -> list[tuple[str, ...]]:
+    """The longest texts outside every group, then the words of each group, then texts with a set; none optional."""
     literals, groups, depth, start = [[""]], [], 0, 0
     for place, token in enumerate(tokens):
         depth += (opened := _opens(token))
@@ -163,8 +171,10 @@ def _needed_of_branch(tokens: Sequence[re.Match[str]]) -> tuple[str, ...]:
             literals.append([""])
     by_length = sorted(literals, key=lambda texts: len(texts[0]), reverse=True)
     longest = [tuple(text.lower() for text in texts if len(text) > 2) for texts in by_length]
-    plain = (words for words in longest if len(words) == 1)
-    return next((words for words in (*plain, *groups, *longest) if words), ())
+    plain = [words for words in longest if len(words) == 1]
+    # Numbers are in many a line that is about nothing.
+    groups.sort(key=lambda words: any(word.isdigit() for word in words))
+    return [words for words in dict.fromkeys((*plain, *groups, *longest)) if words]
 
 
 def _texts_of(token: re.Match[str]) -> list[str]:
