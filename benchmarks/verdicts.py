@@ -190,7 +190,7 @@ def _row(name: str, every: Sequence[Case], answers: Sequence[str]) -> str:
 
 
 def _text(case: Case) -> str:
-    return case.log.read_bytes().decode("utf-8", "replace")
+    return case.log.decode("utf-8", "replace")
 
 
 if __name__ == "__main__":

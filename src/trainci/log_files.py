@@ -43,7 +43,7 @@ def diagnosed(log: Path, rules: tuple[LogRule, ...], facts: Facts, root: Path) -
     """Whose fault an ending was in the repository ``root``, by its log, which may not be there, and ``facts``."""
     try:
         with open_plain(log) as file:
-            reading = _read(file, rules, ended=facts.hung is not False)
+            reading = reading_of(file, rules, ended=facts.hung is not False)
     except OSError:
         reading = LogReader(()).finish()
     return diagnose(reading, facts, str(root))
@@ -55,11 +55,11 @@ def read_log(log: Path, rules: tuple[LogRule, ...]) -> Reading:
     :raises OSError: it cannot be read.
     """
     with log.open("rb") as file:
-        return _read(file, rules, ended=True)
+        return reading_of(file, rules)
 
 
-def _read(log: BinaryIO, rules: tuple[LogRule, ...], ended: bool) -> Reading:
-    """With ``ended``, a line that says that it hung is the last.
+def reading_of(log: BinaryIO, rules: tuple[LogRule, ...], ended: bool = True) -> Reading:
+    """What ``log`` says by ``rules``. With ``ended``, a line that says that it hung is the last.
 
     What is printed after it is printed while its processes are ended, and tells of that.
     """

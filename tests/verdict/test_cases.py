@@ -18,7 +18,7 @@ def test_case(case: Case) -> None:
     assert diagnosis.rule == case.expected.get("rule", diagnosis.rule), said
     assert case.expected.get("evidence", "") in diagnosis.evidence, said
     if diagnosis.line:
-        lines = case.log.read_bytes().decode("utf-8", "replace").split("\n")
+        lines = case.log.decode("utf-8", "replace").split("\n")
         assert diagnosis.evidence[:40] in lines[diagnosis.line - 1], "the evidence stands where it is said to stand"
 
 

@@ -29,7 +29,7 @@ def _read(lines: list[str], size: int = 1000) -> Reading:
     "case", [case for case in cases() if "injected" not in case.name], ids=lambda case: case.name
 )
 def test_how_a_log_is_cut_into_pieces_changes_nothing(case) -> None:
-    lines = case.log.read_bytes().decode("utf-8", "replace").split("\n")
+    lines = case.log.decode("utf-8", "replace").split("\n")
     whole, by_line = (diagnose(_read(lines, size), case.facts) for size in (1 << 30, 1))
     assert whole == by_line
 

@@ -51,7 +51,8 @@ class Raised:
     """One exception: its last line as it stands in the log, where, and which rules its message fits.
 
     ``fits`` holds the rules, each with whether it names the exception's type. ``libraries`` are those that its
-    traceback passes through, ``frames`` the last of its other places.
+    traceback passes through, ``frames`` the last of its other places. ``own``: a line of these, that the log
+    shows, raises it.
     """
 
     type: str
@@ -61,6 +62,7 @@ class Raised:
     fits: list[tuple[LogRule, bool]] = field(default_factory=list)
     message: list[str] = field(default_factory=list)
     frames: tuple[Frame, ...] = ()
+    own: bool = False
 
     @property
     def name(self) -> str:
@@ -100,6 +102,8 @@ class Tracebacks:
         self._junk = 0
         self._libraries: set[str] = set()
         self._frames: deque[Frame] = deque(maxlen=_MOST_FRAMES)
+        self._in_own = False
+        self._raises = False
         self._chain: Chain | None = None
         self._linked = False
         self._listening = 0
@@ -143,6 +147,7 @@ class Tracebacks:
         if self._open == 1:
             self._libraries = set()
             self._frames.clear()
+            self._in_own = self._raises = False
 
     def _wraps(self) -> bool:
         if not self._chain:
@@ -158,9 +163,13 @@ class Tracebacks:
             if frame := _FRAME.match(text):
                 libraries = {name for names in _LIBRARY.findall(frame["file"]) for name in names if name}
                 self._libraries |= libraries
+                self._in_own = self._raises = False
                 if not is_library(frame["file"]):
+                    self._in_own = True
                     self._frames.append(Frame(frame["file"], int(frame["line"])))
                 self._junk = 0
+            elif self._in_own and text.lstrip().startswith("raise "):
+                self._raises = True
             return True, None
         said = text.strip()
         match = _EXCEPTION.match(said)
@@ -175,7 +184,8 @@ class Tracebacks:
         return True, self._end(line, said, match["type"])
 
     def _end(self, line: Line, said: str, type_: str) -> Chain:
-        raised = Raised(type_, said, line.number, frozenset(self._libraries), frames=tuple(self._frames))
+        libraries, frames = frozenset(self._libraries), tuple(self._frames)
+        raised = Raised(type_, said, line.number, libraries, frames=frames, own=self._raises)
         self._open -= 1
         if self._chain is None or not self._linked:
             self._chain = Chain(line.stream)
@@ -200,7 +210,7 @@ class Tracebacks:
 
 def is_library(file: str) -> bool:
     """Whether a traceback's ``file`` is Python's own, or of an installed package."""
-    return _LIBRARY.search(file) is not None or file.startswith("<")
+    return _LIBRARY.search(file) is not None or file.startswith(("<", "/usr/lib/python3/"))
 
 
 def exception_type(text: str) -> str:

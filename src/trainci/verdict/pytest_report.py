@@ -32,6 +32,8 @@ class PytestReport:
         self._chain: Chain | None = None
         self._frames: list[Frame] = []
         self._in_message = False
+        self._raises = False
+        self._in_library = False
         self.capturing = False
         self.passed = False
 
@@ -73,6 +75,7 @@ class PytestReport:
     def _in_section(self, line: Line, text: str, progress: int) -> bool:
         if test := _TEST.match(text):
             self._test, self._chain, self._frames = test["name"], None, []
+            self._raises = self._in_library = False
             self._in_message = self.capturing = False
         elif _CAPTURED.match(text):
             self.capturing = True
@@ -82,17 +85,21 @@ class PytestReport:
             self._error(line, text[1:], progress)
         else:
             self._in_message = False
+            self._raises = text.lstrip("> ").startswith("raise ") or (self._raises and not text.strip())
             if place := _PLACE.match(text):
                 self._place(place)
         return True
 
     def _place(self, place: re.Match[str]) -> None:
-        if not is_library(place["file"]):
+        self._in_library = is_library(place["file"])
+        if not self._in_library:
             self._frames = [*self._frames[-_MOST_FRAMES:], Frame(place["file"], int(place["line"]))]
         if place["type"] and self._chain:
             raised = self._chain.raised[-1]
             raised.type = raised.type or place["type"]
             raised.frames += self._taken()
+            raised.own = raised.own and not self._in_library
+            self._in_library = False
 
     def _taken(self) -> tuple[Frame, ...]:
         frames, self._frames = tuple(self._frames), []
@@ -111,7 +118,8 @@ class PytestReport:
             self._chain = Chain(line.stream, test=self._test, progress=progress)
             if len(self._chains) < _MOST_TESTS:
                 self._chains.append(self._chain)
-        self._chain.raised.append(Raised(type_, text, line.number, frames=self._taken()))
+        own = self._raises and not self._in_library
+        self._chain.raised.append(Raised(type_, text, line.number, frames=self._taken(), own=own))
 
     def _summarize(self, line: Line, summary: re.Match[str], progress: int) -> None:
         reason = summary["reason"] or ""

@@ -134,7 +134,15 @@ def _meaning(weight: Weight) -> str:
     return "the program raised an exception that is no machine's"
 
 
+# Libraries that raise their exceptions themselves, and the system's errors: a program that does so plays them.
+_OF_OTHERS = re.compile(
+    r"(?:requests|httpx|httpcore|urllib3|urllib|aiohttp|botocore|huggingface_hub)\.|\w*Error: \[Errno "
+)
+
+
 def _of_raised(raised: Raised) -> tuple[Blame, Kind, Weight, LogRule | None]:
+    if raised.own and _OF_OTHERS.match(raised.text):
+        return Blame.CODE, Kind.CAUSE, Weight.PROGRAM, None
     weight = _weight(raised)
     if weight is Weight.PROGRAM and raised.name == "ValueError" and _QUOTES_AN_EXCEPTION.search(raised.text):
         weight = Weight.ANY
