@@ -52,7 +52,7 @@ class Raised:
 
     ``fits`` holds the rules, each with whether it names the exception's type. ``libraries`` are those that its
     traceback passes through, ``frames`` the last of its other places. ``own``: a line of these, that the log
-    shows, raises it.
+    shows, raises it, or a library that plays servers did.
     """
 
     type: str
@@ -104,6 +104,7 @@ class Tracebacks:
         self._frames: deque[Frame] = deque(maxlen=_MOST_FRAMES)
         self._in_own = False
         self._raises = False
+        self._plays = False
         self._chain: Chain | None = None
         self._linked = False
         self._listening = 0
@@ -147,7 +148,7 @@ class Tracebacks:
         if self._open == 1:
             self._libraries = set()
             self._frames.clear()
-            self._in_own = self._raises = False
+            self._in_own = self._raises = self._plays = False
 
     def _wraps(self) -> bool:
         if not self._chain:
@@ -163,7 +164,8 @@ class Tracebacks:
             if frame := _FRAME.match(text):
                 libraries = {name for names in _LIBRARY.findall(frame["file"]) for name in names if name}
                 self._libraries |= libraries
-                self._in_own = self._raises = False
+                self._raises = plays(frame["file"]) or self._plays
+                self._plays, self._in_own = self._raises, False
                 if not is_library(frame["file"]):
                     self._in_own = True
                     self._frames.append(Frame(frame["file"], int(frame["line"])))
@@ -211,6 +213,16 @@ class Tracebacks:
 def is_library(file: str) -> bool:
     """Whether a traceback's ``file`` is Python's own, or of an installed package."""
     return _LIBRARY.search(file) is not None or file.startswith(("<", "/usr/lib/python3/"))
+
+
+_PLAYS = re.compile(
+    r"unittest/mock\.py$|/(?:responses|requests_mock|respx|httpretty|vcr|pytest_httpx|pytest_socket|aioresponses|moto)/"
+)
+
+
+def plays(file: str) -> bool:
+    """Whether a traceback's ``file`` is of a library that plays others to a test."""
+    return _PLAYS.search(file) is not None
 
 
 def exception_type(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from trainci.model.diagnosis import Frame
-from trainci.verdict.exceptions import Chain, Raised, exception_type, is_library
+from trainci.verdict.exceptions import Chain, Raised, exception_type, is_library, plays
 from trainci.verdict.prefixes import Line
 
 _SECTION = re.compile(r"={3,} (?P<title>.+?) ={3,}$")
@@ -34,6 +34,7 @@ class PytestReport:
         self._in_message = False
         self._raises = False
         self._in_library = False
+        self._plays = False
         self.capturing = False
         self.passed = False
 
@@ -75,7 +76,7 @@ class PytestReport:
     def _in_section(self, line: Line, text: str, progress: int) -> bool:
         if test := _TEST.match(text):
             self._test, self._chain, self._frames = test["name"], None, []
-            self._raises = self._in_library = False
+            self._raises = self._in_library = self._plays = False
             self._in_message = self.capturing = False
         elif _CAPTURED.match(text):
             self.capturing = True
@@ -92,13 +93,14 @@ class PytestReport:
 
     def _place(self, place: re.Match[str]) -> None:
         self._in_library = is_library(place["file"])
+        self._plays = self._plays or plays(place["file"])
         if not self._in_library:
             self._frames = [*self._frames[-_MOST_FRAMES:], Frame(place["file"], int(place["line"]))]
         if place["type"] and self._chain:
             raised = self._chain.raised[-1]
             raised.type = raised.type or place["type"]
             raised.frames += self._taken()
-            raised.own = raised.own and not self._in_library
+            raised.own = (raised.own and not self._in_library) or self._plays
             self._in_library = False
 
     def _taken(self) -> tuple[Frame, ...]:
@@ -118,7 +120,7 @@ class PytestReport:
             self._chain = Chain(line.stream, test=self._test, progress=progress)
             if len(self._chains) < _MOST_TESTS:
                 self._chains.append(self._chain)
-        own = self._raises and not self._in_library
+        own = (self._raises and not self._in_library) or self._plays
         self._chain.raised.append(Raised(type_, text, line.number, frames=self._taken(), own=own))
 
     def _summarize(self, line: Line, summary: re.Match[str], progress: int) -> None:
