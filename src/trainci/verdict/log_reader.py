@@ -46,7 +46,8 @@ SURVIVED = 3
 # NCCL's WARN is its level for errors.
 _RETRIED = re.compile(
     r"(?i)(?<!NCCL )\bwarn(?:ing)?s?\b(?! {2,}\w)"
-    r"|(?<!\.)\bretr(?:y|ied|ying)\b(?!\.\w)|(?<!max )(?<!after \d )\bretries\b|try(?:ing)? again|\battempt \d+ ?(?:/|of) ?\d+"
+    r"|(?<!\.)\bretr(?:y|ied|ying)\b(?!\.\w)|(?<!max )(?<!after \d )\bretries\b"
+    r"|try(?:ing)? again|\battempt \d+ ?(?:/|of) ?\d+"
     r"|back(?:ing)?[ -]?off|fall(?:ing)?[ -]?back|\busing (?:the )?cached\b|\bignor(?:e|ed|ing)\b"
     r"|\bskip(?:ped|ping)\b|\brecovered\b|\bwill reconnect\b"
     r"|\b(?:is|are|was|as|be) expected\b|\bexpected\W*(?:error|failure|$)|\(expected\b"
