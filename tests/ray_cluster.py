@@ -19,7 +19,7 @@ from pathlib import Path
 
 from support import processes_with, unavailable, wait_until
 
-from trainci.testing.ray_cluster import free_ports
+from trainci.testing.ray_ports import free_ports
 
 SECOND = "127.0.0.2"
 _PROGRAM = "import sys; from ray.scripts.scripts import main; sys.argv[0] = 'ray'; main()"

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from support import unavailable, wait_until
 
-from trainci.testing.ray_cluster import free_ports
+from trainci.testing.ray_ports import free_ports
 
 _TOOLS = ("munged", "slurmctld", "slurmd", "sbatch", "slurmdbd", "mariadbd")
 _PACKAGES = "slurm-wlm slurmdbd munge mariadb-server"

@@ -21,7 +21,7 @@ from trainci.errors import UsageError
 from trainci.history import artifacts
 from trainci.history.places import SENT, Place, PlaceAway, fetched
 from trainci.paths import RunPaths, StatePaths
-from trainci.testing.ray_cluster import free_ports
+from trainci.testing.ray_ports import free_ports
 
 TEST = "NUM_GPUS = 1\nif __name__ == '__main__':\n    {body}\n"
 SECRET = "hf_secret-1234"

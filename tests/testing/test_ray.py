@@ -20,7 +20,7 @@ import pytest
 from support import wait_until
 
 from trainci.errors import MachineError, UsageError
-from trainci.testing import CommandError, execute_train, ray_cluster
+from trainci.testing import CommandError, execute_train, ray_cluster, ray_node
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
@@ -174,7 +174,7 @@ def test_a_cluster_answers_only_those_who_know_its_token() -> None:
         words = next(words for words in commands if "gcs_server" in words and str(token.parent) in words)
         port = re.search(r"--gcs_server_port=(\d+)", words)
         assert port, words
-        submit = ray_cluster.ray_command("job", "submit", "--address", cluster.address, "--", "true")
+        submit = ray_node.ray_command("job", "submit", "--address", cluster.address, "--", "true")
         for command in (submit, [sys.executable, "-c", stranger, f"127.0.0.1:{port[1]}"]):
             refused = subprocess.run(command, capture_output=True, text=True)
             assert refused.returncode != 0
@@ -184,10 +184,12 @@ def test_a_cluster_answers_only_those_who_know_its_token() -> None:
     assert not token.exists()
 
 
+@pytest.mark.parametrize("nodes", ["", "node-0,node-1"], ids=["one node", "two virtual nodes"])
 def test_two_at_once_do_not_meet_and_the_end_of_one_leaves_the_other_alone(
-    project: Path, alive: Callable[[int], bool], start: Callable[..., subprocess.Popen[bytes]]
+    project: Path, alive: Callable[[int], bool], start: Callable[..., subprocess.Popen[bytes]], nodes: str
 ) -> None:
-    tests = {name: start(*leased(project), NAME=name) for name in ("one", "other")}
+    told = {"TRAINCI_NODES": nodes, "MASTER_ADDR": "127.0.0.1"}
+    tests = {name: start(*leased(project), NAME=name, **told) for name in ("one", "other")}
     wait_for(lambda: all((project / f"{name}-runs").exists() for name in tests), *tests.values())
     trees = {name: tree(test) for name, test in tests.items()}
     ports = {name: listening(processes) for name, processes in trees.items()}
@@ -231,11 +233,19 @@ def test_a_head_that_cannot_start_is_the_machines_fault(monkeypatch: pytest.Monk
             execute_train("train.py", [], num_gpus_per_node=1, launcher="ray")
 
 
-def test_too_few_ports_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("nodes", "count", "why"),
+    [
+        ("", 10, "needs 22 ports, and the lease has 10 there"),
+        ("node-0,node-1", 40, "needs 22 ports on each of 2 virtual nodes, and the lease has 20 there"),
+    ],
+)
+def test_too_few_ports_are_refused(monkeypatch: pytest.MonkeyPatch, nodes: str, count: int, why: str) -> None:
+    monkeypatch.setenv("TRAINCI_NODES", nodes)
     monkeypatch.setenv("TRAINCI_PORT_BASE", "20000")
-    monkeypatch.setenv("TRAINCI_PORT_COUNT", "10")
+    monkeypatch.setenv("TRAINCI_PORT_COUNT", str(count))
     before = set(Path("/tmp").glob("ray-*"))
-    with pytest.raises(UsageError, match="needs 22 ports, and the lease has 10"):
+    with pytest.raises(UsageError, match=why):
         execute_train("train.py", [], num_gpus_per_node=1, launcher="ray")
     assert set(Path("/tmp").glob("ray-*")) <= before
 

@@ -13,7 +13,7 @@ import pytest
 
 from trainci.errors import UsageError
 from trainci.testing import CommandError, execute_train
-from trainci.testing.ray_cluster import free_ports
+from trainci.testing.ray_ports import free_ports
 
 
 @pytest.fixture(autouse=True)

@@ -1,8 +1,9 @@
-"""A Ray cluster of one host that a test has to itself: on the ports of its lease, in a directory of its own."""
+"""A Ray cluster that a test has to itself: on its nodes and the ports of its lease, in a directory of its own."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import shutil
@@ -13,40 +14,24 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainci.errors import MachineError, UsageError
+from trainci.errors import MachineError
+from trainci.testing import ray_node
 from trainci.testing.marked import MarkedProcesses
+from trainci.testing.nodes import node_count, on_each_node
+from trainci.testing.ray_ports import Ports, head_ports
 
 START_S = 180.0
-"""How long a head may take to answer."""
+"""How long a head may take to answer, and then the other nodes to join it."""
 TRIES = 3
-"""How often a head is started: Ray itself gives up after 30 s on a host that is busy."""
-GRACE_S = 3.0
-"""How long its processes have to end by themselves; Ray's own servers, waiting for each other, take longer."""
+"""How often a cluster is started: Ray itself gives up after 30 s on a host that is busy."""
+# What the other nodes have, too, to say that they have ended.
+_NODES_GRACE_S = ray_node.GRACE_S + 7.0
 _LOOK_AGAIN_S = 0.25
 _LAST_BYTES = 4000
-# The first port of a lease is MASTER_PORT, which the training itself uses.
-_FLAGS = (
-    "--port",
-    "--node-manager-port",
-    "--object-manager-port",
-    "--ray-client-server-port",
-    "--dashboard-port",
-    "--dashboard-agent-listen-port",
-    "--dashboard-agent-grpc-port",
-    "--runtime-env-agent-port",
-    "--metrics-export-port",
-)
-_VARIABLES = ("DASHBOARD_METRIC_PORT", "AUTOSCALER_METRIC_PORT")
-_FEWEST_WORKER_PORTS = 10
-
-
-def ray_command(*words: str) -> list[str]:
-    """The ``ray`` of the running interpreter."""
-    return [sys.executable, "-m", "ray.scripts.scripts", *words]
 
 
 @dataclass(frozen=True)
@@ -59,126 +44,135 @@ class RayCluster:
 
 @contextlib.contextmanager
 def ray_cluster(num_gpus: int, env: Mapping[str, str]) -> Iterator[RayCluster]:
-    """A head with ``num_gpus`` GPUs, or none where no GPU can be seen.
+    """A cluster of the test's nodes with ``num_gpus`` GPUs each, or none where no GPU can be seen.
 
-    It listens on ports of the lease, or on free ones outside trainci, and answers only those who know its token
-    (Ray before 2.52 has none); the user's own token is not read. ``env`` is added to what its processes inherit. At
-    the end all of these processes are ended, and no others.
+    Its head, on the first node, listens on ports of the lease, or on free ones outside trainci, and answers only
+    those who know its token (Ray before 2.52 has none); the user's own token is not read. ``env`` is added to what
+    its processes inherit. At the end all of these processes are ended, on every node, and no others.
 
     :raises MachineError: it does not start.
     :raises UsageError: the lease has too few ports.
     """
     for attempt in range(1, TRIES + 1):
-        flags = _ports()
+        starting = _Starting(num_gpus, env)
+        try:
+            if starting.is_there():
+                yield RayCluster(starting.dashboard, starting.access)
+                return
+            said = starting.said()
+        finally:
+            starting.end()
+        print(f"ray: the {starting.what} did not start (try {attempt} of {TRIES})", flush=True)  # noqa: T201
+    raise MachineError(f"ray: no {starting.what} started in {TRIES} tries; what the last one said:\n{said}")
+
+
+class _Starting:
+    """A cluster from its beginning to its end; ``what`` is so much of it as we have got to."""
+
+    def __init__(self, num_gpus: int, env: Mapping[str, str]) -> None:
+        self._ports = head_ports()
+        self._num_gpus = num_gpus
+        self._env = env
+        self._nodes = node_count()
+        self._address = _head_address()
         # Ray puts sockets in it, whose whole path may have 107 bytes (unix(7)). Ray opens its own directory to
         # everybody (0777), so that one lies in this one, which is private.
-        directory = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
-        token = secrets.token_hex(32)
-        access = _access(directory, token)
-        processes = MarkedProcesses()
-        # The descriptions of Ray's processes would otherwise be written over their environment, and the mark in it.
-        marked = {**processes.mark, "SPT_NOENV": "1"}
-        log = directory / "head.log"
-        head = _start(num_gpus, {**env, **access, **flags.variables, **marked}, flags.words, directory, log)
-        try:
-            if all(_answers(head, url, token) for url in (f"{flags.dashboard}/api/jobs/", flags.agent_health)):
-                yield RayCluster(flags.dashboard, access)
-                return
-            said = log.read_bytes()[-_LAST_BYTES:].decode(errors="replace")
-        finally:
-            processes.end(head, GRACE_S)
-            shutil.rmtree(directory, ignore_errors=True)
-        print(f"ray: the head did not start (try {attempt} of {TRIES})", flush=True)  # noqa: T201
-    raise MachineError(f"ray: no head started in {TRIES} tries; what the last one said:\n{said}")
+        self._directory = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
+        self._token = secrets.token_hex(32)
+        self._log = self._directory / "start.log"
+        self._others: tuple[subprocess.Popen[bytes], MarkedProcesses] | None = None
+        self.what = "head"
+        self.access = ray_node.write_token(self._directory, self._token)
+        self.dashboard = _url("127.0.0.1", self._ports, "--dashboard-port")
+        with self._log.open("wb") as log:
+            self._head, self._processes = ray_node.start(
+                self._where(), num_gpus, self._ports, {**env, **self.access}, log.fileno()
+            )
 
+    def _where(self) -> list[str]:
+        where = ["--head", "--include-dashboard", "true", "--dashboard-host", "127.0.0.1"]
+        where += ["--temp-dir", str(self._directory / "ray")]
+        return [*where, "--node-ip-address", self._address] if self._nodes > 1 else where
 
-def _access(directory: Path, token: str) -> dict[str, str]:
-    """Write ``token`` where only this user can read it; the variables by which Ray finds it, and no other.
-
-    Source: https://docs.ray.io/en/latest/ray-security/token-auth.html
-    """
-    path = directory / "auth_token"
-    path.write_text(token)
-    return {
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN_PATH": str(path),
-        # This one comes before the file; empty, it is as if it were not there.
-        "RAY_AUTH_TOKEN": "",
-        "RAY_ENABLE_K8S_TOKEN_AUTH": "false",
-        # Headers for somebody else's cluster, in which another token may stand.
-        "RAY_JOB_HEADERS": "{}",
-    }
-
-
-def _start(
-    num_gpus: int, env: Mapping[str, str], flags: list[str], directory: Path, log: Path
-) -> subprocess.Popen[bytes]:
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    gpus = num_gpus if visible is None or len(list(filter(None, visible.split(",")))) >= num_gpus else 0
-    command = ray_command(
-        *("start", "--head", "--block", "--disable-usage-stats", "--include-dashboard", "true"),
-        *("--dashboard-host", "127.0.0.1", "--temp-dir", str(directory / "ray")),
-        *("--num-gpus", str(gpus), "--num-cpus", str(max(os.cpu_count() or 1, num_gpus + 1)), *flags),
-    )
-    inherited = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
-    with log.open("wb") as output:
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={**inherited, **env},
-            start_new_session=True,
-        )
-
-
-class _Flags:
-    def __init__(self, ports: list[int], workers: list[str]) -> None:
-        pairs = zip(_FLAGS, ports, strict=False)
-        self.words = [word for flag, port in pairs for word in (flag, str(port))] + workers
-        variables = zip(_VARIABLES, ports[len(_FLAGS) :], strict=True)
-        self.variables = {name: str(port) for name, port in variables}
-        by_flag = dict(zip(_FLAGS, ports, strict=False))
-        self.dashboard = f"http://127.0.0.1:{by_flag['--dashboard-port']}"
+    def is_there(self) -> bool:
+        """Wait until it takes jobs on all of its nodes; False if that will not be."""
         # The dashboard refuses jobs until the agent, which starts them, has come up.
-        self.agent_health = f"http://127.0.0.1:{by_flag['--dashboard-agent-listen-port']}/api/local_raylet_healthz"
+        agent = _url(self._address, self._ports, "--dashboard-agent-listen-port")
+        urls = (f"{self.dashboard}/api/jobs/", f"{agent}/api/local_raylet_healthz")
+        answers = self._wait(lambda: all(self._get(url) is not None for url in urls))
+        if self._nodes == 1 or not answers:
+            return answers
+        self.what = f"cluster of {self._nodes} nodes"
+        self._start_others()
+        return self._wait(lambda: self._alive() == self._nodes)
+
+    def _start_others(self) -> None:
+        head = f"{self._address}:{self._ports.by_flag['--port']}"
+        words = [head, str(self._directory), str(self._num_gpus)]
+        processes = MarkedProcesses()
+        with self._log.open("ab") as log:
+            started = subprocess.Popen(
+                on_each_node([sys.executable, "-m", "trainci.testing.ray_node", *words]),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **self._env, "RAY_AUTH_TOKEN": self._token, **processes.mark},
+                start_new_session=True,
+            )
+        self._others = started, processes
+
+    def end(self) -> None:
+        """End all that it has started, the head and the other nodes at once: a lease leaves few seconds."""
+        until = time.monotonic() + ray_node.GRACE_S
+        if self._others is not None:
+            self._head.terminate()
+            self._others[1].end(self._others[0], _NODES_GRACE_S)
+        self._processes.end(self._head, max(0.0, until - time.monotonic()))
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def said(self) -> str:
+        """The end of what it has printed so far."""
+        return self._log.read_bytes()[-_LAST_BYTES:].decode(errors="replace")
+
+    def _wait(self, holds: Callable[[], bool]) -> bool:
+        """Whether that comes to hold within START_S, while all that we have started runs."""
+        deadline = time.monotonic() + START_S
+        while self._runs() and time.monotonic() < deadline:
+            if holds():
+                return True
+            time.sleep(_LOOK_AGAIN_S)
+        return False
+
+    def _runs(self) -> bool:
+        return self._head.poll() is None and (self._others is None or self._others[0].poll() is None)
+
+    def _alive(self) -> int:
+        """How many nodes it has, as its own page of nodes counts them."""
+        try:
+            nodes = json.loads(self._get(f"{self.dashboard}/nodes?view=summary") or b"")["data"]["summary"]
+            return sum(node["raylet"].get("state") == "ALIVE" for node in nodes)
+        except (ValueError, KeyError, TypeError):
+            return 0
+
+    def _get(self, url: str) -> bytes | None:
+        """What a server of the cluster's answers, if it does."""
+        # A proxy has no business on this host.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        request = urllib.request.Request(url, headers={"Authorization": f"Bearer {self._token}"})
+        with contextlib.suppress(urllib.error.URLError, OSError), opener.open(request, timeout=10) as said:
+            return bytes(said.read())
+        return None
 
 
-def _ports() -> _Flags:
-    needed = len(_FLAGS) + len(_VARIABLES)
-    base, count = (int(os.environ.get(f"TRAINCI_PORT_{what}") or 0) for what in ("BASE", "COUNT"))
-    if base:
-        if count < 1 + needed + _FEWEST_WORKER_PORTS:
-            raise UsageError(f"ray: needs {1 + needed + _FEWEST_WORKER_PORTS} ports, and the lease has {count}")
-        first = base + 1 + needed
-        ports = list(range(base + 1, first))
-        workers = ["--min-worker-port", str(first), "--max-worker-port", str(base + count - 1)]
-    else:
-        ports, workers = free_ports(needed), []
-    return _Flags(ports, workers)
+def _url(address: str, ports: Ports, flag: str) -> str:
+    return f"http://{address}:{ports.by_flag[flag]}"
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 that nobody listens on now."""
-    # All at once, or the same one would be given out again.
-    probes = [socket.socket() for _ in range(count)]
+def _head_address() -> str:
+    """Where the other nodes reach this one; the name that they know it by may be one of this host alone."""
+    if node_count() == 1:
+        return "127.0.0.1"
     try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
-
-
-def _answers(head: subprocess.Popen[bytes], url: str, token: str) -> bool:
-    """Wait until a server of the head answers; False if the head ended before, or START_S have passed."""
-    # A proxy has no business on this host.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
-    deadline = time.monotonic() + START_S
-    while head.poll() is None and time.monotonic() < deadline:
-        with contextlib.suppress(urllib.error.URLError, OSError), opener.open(request, timeout=10):
-            return True
-        time.sleep(_LOOK_AGAIN_S)
-    return False
+        return ray_node.own_address(os.environ["TRAINCI_NODES"].split(",")[1:])
+    except OSError:
+        return socket.gethostbyname(os.environ["MASTER_ADDR"])

@@ -14,7 +14,9 @@ from trainci.errors import UsageError
 from trainci.output.redaction import redact
 from trainci.testing.commands import CommandError, exec_command
 from trainci.testing.nodes import are_virtual, node_count, on_each_node
-from trainci.testing.ray_cluster import free_ports, ray_cluster, ray_command
+from trainci.testing.ray_cluster import ray_cluster
+from trainci.testing.ray_node import ray_command
+from trainci.testing.ray_ports import free_ports
 from trainci.testing.secrets import with_environment
 
 # torchrun's report: "Root Cause (first observed failure):", then "rank : 2 (local_rank: 2)" and "exitcode : 1".
@@ -38,15 +40,15 @@ def execute_train(
     """Run ``script`` with ``args`` on ``num_gpus_per_node`` devices of each of the test's nodes; what it printed.
 
     ``launcher`` "torchrun" starts as many ranks by the torchrun of the running interpreter, on the port of the
-    lease (``MASTER_PORT``), or a free one outside trainci. "ray" starts a Ray head with as many GPUs, or none on a
-    host without, and submits the script to it as a job in the current directory; the cluster has the ports of the
-    lease and a directory to itself, and it alone is ended with the job. ``env``, ``timeout`` (of the training, not
-    of the cluster's start) and ``secret`` are those of ``exec_command``.
+    lease (``MASTER_PORT``), or a free one outside trainci. "ray" starts a Ray head on the first node and joins the
+    others to it, each with as many GPUs, or none on a host without, and submits the script as a job in the current
+    directory; the cluster has the ports of the lease and a directory to itself, and it alone is ended with the job.
+    ``env``, ``timeout`` (of the training, not of the cluster's start) and ``secret`` are those of ``exec_command``.
 
     :raises CommandError: a rank failed (the message shows its own last lines), or the job.
     :raises UsageError: an unknown launcher or one that is not installed, ``args`` as one string, or more ranks than
         leased devices.
-    :raises MachineError: no Ray head starts.
+    :raises MachineError: no Ray cluster starts.
     """
     if isinstance(args, str):
         raise UsageError("execute_train: args must be a list, one string an argument; a string is never split")
@@ -93,8 +95,6 @@ def _torchrun(
 
 
 def _ray(script: list[str], ranks: int, env: Mapping[str, str], timeout: float | None, secret: list[str]) -> str:
-    if node_count() > 1:
-        raise UsageError('execute_train: launcher="ray" runs on one node, and this test has several; use torchrun.')
     if importlib.util.find_spec("ray") is None:
         raise UsageError("execute_train: ray is missing: pip install 'trainci[ray]'")
     with ray_cluster(ranks, env) as cluster:
