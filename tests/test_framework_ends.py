@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainci.framework_ends import pytest_end, unittest_end
+from trainci.framework_ends import pytest_end, said_failures, unittest_end
 
 PASSES = "import os, pytest, sys\ndef test_a(): pass\n"
 BAD = "def test_z(): assert 0\n"
@@ -60,10 +60,56 @@ def test_what_unittest_says_is_read(more: str, not_passed: int) -> None:
     assert unittest_end("Ran 3 tests in 0.1s\n\nFAILED (failures=1)\n") is None
 
 
+def texts(tmp_path: Path, *options: str) -> tuple[str, str, str]:
+    """What pytest says of a file that fails, of one that passes, and of a test that runs the first."""
+    bad = said(tmp_path, f"{PASSES}{BAD}", *options)[1]
+    good = said(tmp_path, f"{PASSES}def test_b(): pass\n", *options)[1]
+    (tmp_path / "bad.py").write_text(BAD)
+    run = "subprocess.run([sys.executable, '-m', 'pytest', 'bad.py', *sys.argv[1:-1]])"
+    inner = f"import subprocess\ndef test_a(): {run}"
+    return bad, good, said(tmp_path, f"import sys\n{inner}\n", "-s", *options)[1]
+
+
+@pytest.mark.parametrize("options", [(), ("-q",), ("--color=yes",), ("-v", "--tb=no"), ("-rA",)])
+def test_pytests_that_failed_are_read_wherever_they_stand(tmp_path: Path, options: tuple[str, ...]) -> None:
+    bad, good, inner = texts(tmp_path, *options)
+    (found,) = said_failures(f"hello\n{bad}bye\n")
+    assert (found.by, found.counts) == ("pytest", "1 failed, 1 passed")
+    assert "1 failed" in f"hello\n{bad}".splitlines()[found.line - 1]
+    assert [each.counts for each in said_failures(good + bad + bad)] == ["1 failed, 1 passed"] * 2
+    assert said_failures(bad + good) == (), "run again"
+    assert said_failures(good) == said_failures(inner) == ()
+    assert "1 failed" in inner
+    assert said_failures(bad, ["pytest"]) == ()
+
+
+def test_a_pytest_that_passes_fewer_tests_makes_nothing_good(tmp_path: Path) -> None:
+    bad = said(tmp_path, f"{BAD}def test_y(): assert 0\n")[1]
+    good = said(tmp_path, PASSES)[1]
+    assert [each.counts for each in said_failures(bad + good)] == ["2 failed"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["=== 3 failed, 2 passed in 0.12s ===\n", "3 failed in 1.00s\n", "1 xfailed, 1 passed in 0.1s\n", "FAILED\n"],
+)
+def test_a_line_that_looks_like_a_summary_is_none(text: str) -> None:
+    assert said_failures(text) == ()
+
+
+def test_unittests_that_failed_are_read() -> None:
+    bad = "F\n----\nRan 2 tests in 0.001s\n\nFAILED (failures=1, skipped=1)\n"
+    good = "..\n----\nRan 2 tests in 0.001s\n\nOK (skipped=1)\n"
+    assert [(each.counts, each.line) for each in said_failures(good + bad)] == [("failures=1, skipped=1", 10)]
+    assert said_failures(bad + good) == ()
+    assert said_failures(bad.replace("failures=1, ", "errors=2, ") + good) != ()
+
+
 @given(st.text("=! Exit:passed0123 in.s\n\x1b[mRanOKtestskipped(,)", max_size=200))
 def test_any_text_is_read(text: str) -> None:
     pytest_end(text)
     unittest_end(text)
+    said_failures(text)
 
 
 MAIN = 'if __name__ == "__main__":\n    sys.exit(pytest.main([__file__]))\n'
@@ -71,6 +117,7 @@ UNIT = "import os, unittest\nclass TestX(unittest.TestCase):\n"
 EXPECTED = "    @unittest.expectedFailure\n    def test_a(self): assert 0\n"
 UNIT_STOPS = "    def test_a(self): os._exit(0)\n"
 UNIT_MAIN = 'if __name__ == "__main__":\n    unittest.main()\n'
+ENDED = "exit code 0, but pytest did not come to its end"
 STOPPED = "it exited with 0, but pytest.exit stopped it in the middle (x), so nothing shows"
 
 
@@ -79,20 +126,20 @@ STOPPED = "it exited with 0, but pytest.exit stopped it in the middle (x), so no
     [
         ('"tests/test_a.py"', f"{PASSES}def test_b(): pytest.exit('x', 0)\n{BAD}", STOPPED),
         ('"tests/test_a.py"', f"{PASSES}def test_b(): pytest.exit('x', 0)\n{BAD}{MAIN}", STOPPED),
-        ('"tests/test_a.py"', f"{PASSES}def test_b(): os._exit(0)\n{BAD}{MAIN}", "pytest left no results"),
+        ('"tests/test_a.py"', f"{PASSES}def test_b(): os._exit(0)\n{BAD}{MAIN}", ENDED),
         (
             '"tests/test_a.py"',
             f"{UNIT}{UNIT_STOPS}{UNIT_MAIN}",
-            "unittest did not come to its end",
+            "exit code 0, but unittest did not come to its end",
         ),
         ('"tests/test_a.py"', f"{UNIT}{EXPECTED}{UNIT_MAIN}", "nothing ran: 1 item skipped"),
         ("pytest", f"{PASSES}def test_b(): pytest.exit('x', 0)\n{BAD}", STOPPED),
-        ("pytest", f"{PASSES}def test_b(): os._exit(0)\n{BAD}", "pytest left no results"),
+        ("pytest", f"{PASSES}def test_b(): os._exit(0)\n{BAD}", ENDED),
         ("pytest", "import os\nos.environ['X'] = '1'\ndef test_a(): pass", "1 passed in"),
         ("own report", f"{PASSES}", "1 passed in"),
         ("own report", f"{PASSES}def test_b(): pytest.exit('x', 0)\n{BAD}", STOPPED),
-        ("own report", f"{PASSES}def test_b(): os._exit(0)\n{BAD}", "pytest left no results"),
-        ("module", f"{PASSES}def test_b(): os._exit(0)\n{BAD}", "pytest left no results"),
+        ("own report", f"{PASSES}def test_b(): os._exit(0)\n{BAD}", ENDED),
+        ("module", f"{PASSES}def test_b(): os._exit(0)\n{BAD}", ENDED),
         ("config --setup-plan", f"{PASSES}{BAD}", "pytest says that no tests ran"),
         ("config --collect-only", f"{PASSES}{BAD}", "nothing ran: it exited with 0, and no test ran"),
         (

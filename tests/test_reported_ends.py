@@ -10,17 +10,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainci.model.run import Failure
-from trainci.reported_ends import failures
+from trainci.reported_ends import failures, read
 
 SHOWN = 'File "/r/tests/t.py", line 3, in test_a\nAssertionError'
 
 
 def told(*ends: dict[str, Any], log: str = SHOWN) -> tuple[Failure, ...]:
-    return failures([json.dumps(end).encode() for end in ends], lambda text: text in log)
+    return failures(read(json.dumps(end).encode() for end in ends), lambda text: text in log)
 
 
 def session(failed: list[str], passed: list[str] | None = None, **more: Any) -> dict[str, Any]:
-    return {"by": "pytest", "said": "1 failed", "root": "/r", "failed": failed, "passed": passed or [], **more}
+    return {
+        "by": "pytest",
+        "pid": 1,
+        "said": "1 failed",
+        "root": "/r",
+        "failed": failed,
+        "passed": passed or [],
+        **more,
+    }
 
 
 def raised(**more: Any) -> dict[str, Any]:
@@ -60,6 +68,16 @@ RAISED = (Failure("a process ended by AssertionError at tests/t.py:3: no"),)
 )
 def test_tests_that_failed_are_a_failure_until_the_same_ones_pass(ends: Any, expected: Any) -> None:
     assert told(*ends) == expected
+
+
+def test_a_run_that_never_ended_is_a_failure_until_another_one_is_good() -> None:
+    begun, never = {"by": "begun", "framework": "pytest", "pid": 7}, (Failure("pytest did not come to its end"),)
+    assert told(begun) == never
+    assert told(begun, session([], pid=7)) == ()
+    assert told(session([], pid=7), begun) == never
+    assert told(begun, session([], pid=8)) == never
+    assert told(begun, session([], ["a::x"], pid=8)) == ()
+    assert told(begun, {"by": "begun", "framework": "unittest", "pid": 7}, session([], pid=7)) != ()
 
 
 def test_a_class_whose_set_up_failed_is_made_good_by_its_tests() -> None:
@@ -125,9 +143,9 @@ HOSTILE = st.recursive(
     )
 )
 def test_whatever_a_test_writes_there_is_read(lines: list[bytes]) -> None:
-    for found in failures(lines, lambda text: True):
+    for found in failures(read(lines), lambda text: True):
         assert found.sentence.isprintable()
 
 
 def test_a_line_that_is_too_deep_is_none() -> None:
-    assert failures([b"[" * 100_000], lambda text: True) == ()
+    assert read([b"[" * 100_000]) == ()

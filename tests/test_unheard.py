@@ -32,7 +32,8 @@ def test_what_fails_inside_is_not_green(repository: Any) -> None:
     ran = run(repository, "lost")
     said = dict(re.findall(r"^failed +tests/(\S+): exit code 0, but (.*)$", ran.out, re.MULTILINE))
     expected = dict(line.split(": ", 1) for line in (CASES / "said").read_text().splitlines())
-    assert said == expected, ran.out
+    # Where it stands in the log is pytest's own matter.
+    assert {name: re.sub(r"line \d+", "line N", text) for name, text in said.items()} == expected, ran.out
     assert expected.keys() == {path.name for path in (CASES / "lost").iterdir()}
     assert ran.code == 1
     assert not list(repository.root.glob(".trainci/runs/*/*.ends.jsonl")), "what was written down stays nowhere"

@@ -6,6 +6,7 @@ Both say it after the last test, so a program that is green and never said it wa
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 # "=== 2 passed, 1 skipped in 0.12s ===", "no tests ran in 0.01s" with -q (_pytest/terminal.py, summary_stats).
@@ -18,6 +19,16 @@ _PYTEST_EXIT = re.compile(r"^!{3,} .{0,80}?\bExit: (?P<why>.{0,400}?) !{3,}$", r
 _UNITTEST_END = re.compile(
     r"^Ran (?P<ran>\d+) tests? in .*\n+(?:OK|NO TESTS RAN)(?: \((?P<more>.*?)\))?$", re.MULTILINE
 )
+# What stands before the summary of a pytest in which something failed, and at the begin of any that is not quiet.
+_PYTEST_PART = re.compile(
+    r"^=+ (?:(?P<begins>test session starts)|FAILURES|ERRORS|short test summary info) =+$"
+    r"|[FE][.FEsxX]{0,200} +\[100%\]$",
+    re.MULTILINE,
+)
+_UNITTEST_FAILED = re.compile(
+    r"^Ran \d+ tests? in .*\n+(?P<end>FAILED) \((?P<counts>[a-z]+(?: [a-z]+)?=\d.*?)\)$", re.MULTILINE
+)
+_BAD = re.compile(r"(?:(\d+) (?:failed|errors?)|(?:failures|errors|unexpected successes)=(\d+))\b")
 _NOT_PASSED = re.compile(r"(?:skipped|expected failures)=(\d+)")
 _COLOUR = re.compile(r"\x1b\[[\d;]*m")
 
@@ -56,6 +67,69 @@ def unittest_end(text: str) -> UnittestEnd | None:
     if not ends:
         return None
     return UnittestEnd(int(ends[-1]["ran"]), sum(map(int, _NOT_PASSED.findall(ends[-1]["more"] or ""))))
+
+
+@dataclass(frozen=True)
+class SaidFailure:
+    """A framework said, in ``line`` of the text (from 1), that tests failed: ``counts`` are its words."""
+
+    by: str
+    counts: str
+    line: int
+
+
+def said_failures(text: str, leave_out: Collection[str] = ()) -> tuple[SaidFailure, ...]:
+    """Where frameworks besides those to ``leave_out`` say that tests failed, and no later end makes it good.
+
+    That is one which ends later, without any, after as many tests have passed: it ran these again, or judged what
+    was printed within one of its own tests. A line like a summary alone is none of pytest's.
+    """
+    text = _plain(text)
+    ends = sorted((*_pytest_ends(text), *_unittest_ends(text)), key=lambda end: end.place)
+    return tuple(
+        SaidFailure(end.by, end.counts, text.count("\n", 0, end.place) + 1)
+        for number, end in enumerate(ends)
+        if end.bad
+        and end.by not in leave_out
+        and not any(not one.bad and one.passed >= end.bad for one in ends[number + 1 :])
+    )
+
+
+@dataclass(frozen=True)
+class _End:
+    by: str
+    counts: str
+    place: int
+    bad: int
+    passed: int
+
+
+def _pytest_ends(text: str) -> Iterator[_End]:
+    """Those that are within no other one."""
+    marks = sorted((*_PYTEST_PART.finditer(text), *_PYTEST_SUMMARY.finditer(text)), key=re.Match.start)
+    within, has_parts = 0, False
+    for mark in marks:
+        if mark.re is _PYTEST_PART:
+            within += bool(mark["begins"])
+            has_parts = has_parts or not mark["begins"]
+            continue
+        bad = _bad(mark["counts"])
+        if within <= 1 and (has_parts or not bad):
+            passed = re.search(r"(\d+) passed", mark["counts"])
+            yield _End("pytest", mark["counts"], mark.start(), bad, int(passed[1]) if passed else 0)
+        within, has_parts = max(0, within - 1), False
+
+
+def _unittest_ends(text: str) -> Iterator[_End]:
+    for mark in _UNITTEST_END.finditer(text):
+        good = int(mark["ran"]) - sum(map(int, _NOT_PASSED.findall(mark["more"] or "")))
+        yield _End("unittest", "", mark.start(), 0, good)
+    for mark in _UNITTEST_FAILED.finditer(text):
+        yield _End("unittest", mark["counts"], mark.start("end"), _bad(mark["counts"]), 0)
+
+
+def _bad(counts: str) -> int:
+    return sum(int(one or other) for one, other in _BAD.findall(counts))
 
 
 def _plain(text: str) -> str:

@@ -37,6 +37,7 @@ class _Framework:
     """How tests that a framework ran ended. ``code`` is its own exit code, ``more`` counts failed ones unnamed."""
 
     by: str
+    pid: int
     said: str
     root: str
     code: int
@@ -64,6 +65,14 @@ class _Raised:
 
 
 @dataclass(frozen=True)
+class _Begun:
+    """A framework began to run tests in the process ``pid``."""
+
+    by: str
+    pid: int
+
+
+@dataclass(frozen=True)
 class _Good:
     """Another try of ``who`` ended well, or somebody asked how ``pid`` ended."""
 
@@ -71,17 +80,28 @@ class _Good:
     pid: int = 0
 
 
-_End = _Framework | _Raised | _Good
+End = _Framework | _Begun | _Raised | _Good
 
 
-def failures(lines: Iterable[bytes], log_shows: Callable[[str], bool]) -> tuple[Failure, ...]:
+def read(lines: Iterable[bytes]) -> tuple[End, ...]:
+    """What ``lines`` say, in their order; what is none of ours is left out."""
+    return tuple(end for _, line in zip(range(_MOST_LINES), lines, strict=False) if (end := _read(line)))
+
+
+def frameworks(ends: Iterable[End]) -> frozenset[str]:
+    """The frameworks that said how a run of theirs ended."""
+    return frozenset(end.by for end in ends if isinstance(end, (_Framework, _Begun)))
+
+
+def failures(ends: Sequence[End], log_shows: Callable[[str], bool]) -> tuple[Failure, ...]:
     """What failed and nothing made good, each once; ``log_shows`` answers whether a text is in the job's log."""
-    ends = [end for _, line in zip(range(_MOST_LINES), lines, strict=False) if (end := _read(line))]
     found: dict[Failure, None] = {}
     for place, end in enumerate(ends):
         later = ends[place + 1 :]
         failure = None
-        if isinstance(end, _Framework):
+        if isinstance(end, _Begun):
+            failure = _of_begun(end, later)
+        elif isinstance(end, _Framework):
             failure = _of_framework(end, later)
         elif isinstance(end, _Raised):
             failure = _of_raised(end, later, log_shows)
@@ -90,7 +110,7 @@ def failures(lines: Iterable[bytes], log_shows: Callable[[str], bool]) -> tuple[
     return tuple(found)
 
 
-def _of_framework(end: _Framework, later: Sequence[_End]) -> Failure | None:
+def _of_framework(end: _Framework, later: Sequence[End]) -> Failure | None:
     same = [one for one in later if isinstance(one, _Framework) and (one.by, one.root) == (end.by, end.root)]
     passed = frozenset(name for one in same for name in one.passed)
     left = [name for name in end.failed if not _has_passed(name, passed)]
@@ -103,6 +123,14 @@ def _of_framework(end: _Framework, later: Sequence[_End]) -> Failure | None:
     return Failure(f"pytest said: exit code {end.code}, {stopped}") if stopped and not passed else None
 
 
+def _of_begun(begun: _Begun, later: Sequence[End]) -> Failure | None:
+    """It was ended in the middle of its tests, unless it is so by the end of its process."""
+    runs = [one for one in later if isinstance(one, _Framework) and one.by == begun.by]
+    if any(one.pid == begun.pid or (one.passed and not one.failed) for one in runs):
+        return None
+    return Failure(f"{begun.by} did not come to its end")
+
+
 def _has_passed(name: str, passed: frozenset[str]) -> bool:
     """Whether it passed, or what it stands for: a file that was not read, a class whose set-up failed."""
     if name in passed:
@@ -112,7 +140,7 @@ def _has_passed(name: str, passed: frozenset[str]) -> bool:
     return bool(begin) and any(one.startswith(begin) for one in passed)
 
 
-def _of_raised(end: _Raised, later: Sequence[_End], log_shows: Callable[[str], bool]) -> Failure | None:
+def _of_raised(end: _Raised, later: Sequence[End], log_shows: Callable[[str], bool]) -> Failure | None:
     if end.place is None or any(_makes_good(one, end) for one in later):
         return None
     file, line = end.place
@@ -124,11 +152,11 @@ def _of_raised(end: _Raised, later: Sequence[_End], log_shows: Callable[[str], b
     return Failure(f"{_WHERE[end.how]} {end.type} at {shown}:{line}{said}", end.assertion)
 
 
-def _makes_good(one: _End, end: _Raised) -> bool:
+def _makes_good(one: End, end: _Raised) -> bool:
     return isinstance(one, _Good) and ((one.who == end.who and bool(end.who)) or (one.pid == end.pid != 0))
 
 
-def _read(line: bytes) -> _End | None:
+def _read(line: bytes) -> End | None:
     try:
         said = json.loads(line)
     except (ValueError, RecursionError):
@@ -141,6 +169,7 @@ def _read(line: bytes) -> _End | None:
         case "pytest" | "unittest" | "doctest":
             return _Framework(
                 text["by"],
+                number.get("pid", 0),
                 _short(text.get("said", "")),
                 text.get("root", ""),
                 number.get("code", 0),
@@ -162,6 +191,8 @@ def _read(line: bytes) -> _End | None:
             )
         case "well":
             return _Good(who=text.get("who", ""))
+        case "begun":
+            return _Begun(_short(text.get("framework", "")), number.get("pid", 0))
         case "asked":
             return _Good(pid=number.get("pid", 0))
     return None

@@ -36,7 +36,7 @@ def prepared(own: Path, name: str, *command: str) -> Path:
     job = Job(Test(name, command=command), 1, own.parent / f"{name}.log")
     attempt = Attempt(job, Nobody())
     with open_log(job.log) as log:
-        attempt.prepare([protocol.COUNT, "0", *lease_arguments(job)], own.parent, log)
+        attempt.prepare([protocol.COUNT, "0", *lease_arguments(job)], own.parent, log, probed=False)
     return attempt.directory
 
 

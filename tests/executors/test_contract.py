@@ -30,7 +30,7 @@ from trainci.lease import protocol
 from trainci.model import events
 from trainci.model.device import Pool
 from trainci.model.project import RAY_ADDRESS
-from trainci.model.run import Cause, Ending, Phase
+from trainci.model.run import Cause, Ending, Failure, Phase
 from trainci.model.seen import Seen
 from trainci.model.tests import Test
 
@@ -42,6 +42,7 @@ PROGRAMS = {
     "fails": "import sys\nprint('out')\nsys.exit(7)\n",
     "hangs": "import time\nprint('out', flush=True)\ntime.sleep(1000)\n",
 }
+PROGRAMS["loses"] = "import os, sys\nos.system(f\"{sys.executable} -c 'assert 0' | cat\")\n"
 PROGRAMS["spreads"] = """from trainci.testing import exec_command
 from trainci.testing.nodes import on_each_node
 names = ("TRAINCI_NODE_RANK", "TRAINCI_NODES", "MASTER_ADDR", "MASTER_PORT")
@@ -52,6 +53,7 @@ SCRIPT = {
     "passes": [Scripted(output="out\n")],
     "fails": [Scripted(Ending(Cause.EXITED, 7), output="out\n")],
     "hangs": [Scripted(output="out\n", hangs=True)],
+    "loses": [Scripted(failures=(Failure("a process ended by AssertionError at <string>:1"),))],
 }
 
 
@@ -166,6 +168,13 @@ def test_the_log_is_complete_when_the_attempt_has_ended(executor, tmp_path):
     attempt.end()
     assert attempt.job.log.read_text() == "out\n"
     assert b"".join(event.data for event in attempt.all(events.Output)) == b"out\n"
+
+
+def test_what_failed_in_an_attempt_that_exited_with_0_is_told(executor, tmp_path):
+    attempt = Attempt(executor, tmp_path, "loses")
+    ended = attempt.until(events.Ended)
+    assert ended.ending.passed
+    assert ended.failures == (Failure("a process ended by AssertionError at <string>:1"),)
 
 
 def test_a_stopped_attempt_ends(executor, tmp_path):

@@ -368,7 +368,7 @@ def test_that_slurm_began_a_job_twice_is_seen_by_the_next_client_too(tmp_path):
     job = Job(Test("a"), 1, tmp_path / "a.log")
     first, second = Attempt(job, Nobody()), Attempt(job, Nobody())
     with open_log(job.log) as log:
-        first.prepare([], tmp_path, log)
+        first.prepare([], tmp_path, log, probed=False)
         first.was_begun("10:00")
         assert second.recall(log)
     second.was_begun("10:09")
@@ -446,7 +446,7 @@ def test_what_hides_failures_or_is_a_steps_own_is_not_passed_on_to_a_node(tmp_pa
     job = Job(Test("a", framework="pytest"), 1, tmp_path / "a.log")
     attempt = Attempt(job, Nobody())
     with open_log(job.log) as log:
-        attempt.prepare([], tmp_path, log)
+        attempt.prepare([], tmp_path, log, probed=False)
     told = json.loads((attempt.directory / "job.json").read_text())
     assert told["inherited"]["KEPT"] == "yes"
     assert name not in told["inherited"]

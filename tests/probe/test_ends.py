@@ -26,7 +26,9 @@ def run(folder: Path, *words: str, told: bool = True) -> subprocess.CompletedPro
 
 
 def said(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "ends").read_text().splitlines()]
+    """All but that something began."""
+    lines = [json.loads(line) for line in (folder / "ends").read_text().splitlines()]
+    return [line for line in lines if line["by"] != "begun"]
 
 
 def pytests(folder: Path, *words: str) -> list[dict[str, Any]]:
@@ -111,6 +113,16 @@ def test_a_run_within_a_test_says_nothing(tmp_path: Path) -> None:
     )
     (end,) = pytests(tmp_path, "test_a.py")
     assert (end["failed"], end["said"]) == ([], "1 passed")
+
+
+@pytest.mark.parametrize("module", ["pytest", "unittest"])
+def test_a_run_that_does_not_come_to_its_end_has_begun(tmp_path: Path, module: str) -> None:
+    (tmp_path / "test_a.py").write_text(
+        "import os, unittest\nclass T(unittest.TestCase):\n    def test_a(self): os._exit(0)\n"
+    )
+    run(tmp_path, "-m", module, "test_a.py")
+    (line,) = (tmp_path / "ends").read_text().splitlines()
+    assert (json.loads(line)["by"], json.loads(line)["framework"]) == ("begun", module)
 
 
 def test_what_pytest_calls_no_failure_is_none(tmp_path: Path) -> None:

@@ -58,6 +58,10 @@ def _expects(node: ast.AST) -> bool:
             return _is_code(first) and bool(_number(second))
         case ast.Call(func=ast.Attribute(attr="assertIn"), args=[ast.Constant(value=str(text)), *_]):
             return bool(_SUMMARY.search(text))
+        case ast.withitem(
+            context_expr=ast.Call(func=ast.Attribute(attr="raises" | "assertRaises"), args=[kind, *_])
+        ):
+            return bool(_CALLED.search(ast.unparse(kind)))
         case ast.If(test=test, body=[ast.Raise(), *_]):
             return _is_code_of_success(test)
         case ast.Try(handlers=handlers, body=body, orelse=orelse):

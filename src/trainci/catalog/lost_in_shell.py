@@ -47,7 +47,8 @@ class ShellScript:
 
     ``lost`` is what it throws away, in the order of its lines; ``idle``: it runs nothing at all. ``pytest_calls``
     counts the commands that are pytest, and ``always_pytest``: one of them runs whatever happens. ``starts`` are
-    its commands that may be tests and are come to, each with its line.
+    its commands that may be tests and are come to, each with its line. ``expects_failure``: where nothing in it
+    fails, it does.
     """
 
     lost: tuple[LostResult, ...] = ()
@@ -55,6 +56,7 @@ class ShellScript:
     pytest_calls: int = 0
     always_pytest: bool = False
     starts: tuple[tuple[int, tuple[str, ...]], ...] = ()
+    expects_failure: bool = False
 
 
 # A script that many entries start with arguments of their own is walked through once.
@@ -84,7 +86,9 @@ def _read(text: str, around: Around) -> ShellScript:
     lost, reached = _lost(script, commands, around)
     starts = tuple((node.line, tuple(_words(node))) for node in commands if node in reached and _may_be_test(node))
     by_line = tuple(sorted(lost, key=lambda one: one.line))
-    return ShellScript(by_line, not reached and not lost, pytests, always, starts)
+    all_good = Walk(_status, _may_be_test, around).ends(script)
+    expects = bool(all_good) and all(end.status for end in all_good)
+    return ShellScript(by_line, not reached and not lost, pytests, always, starts, expects)
 
 
 def _commands(script: Sequence[Node], sourced: dict[str, str], depth: int = 0) -> Iterator[Simple]:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from trainci.executors import words
+from trainci.executors import ends, words
 from trainci.executors.account import Account
 from trainci.executors.base import Job, Show
 from trainci.executors.inherited import inherited
@@ -132,17 +132,22 @@ class Attempt:
             temporary.write_text(json.dumps(known))
             temporary.replace(self.directory / _SUBMISSION)
 
-    def prepare(self, arguments: list[str], root: Path, log: io.FileIO) -> None:
+    def prepare(self, arguments: list[str], root: Path, log: io.FileIO, *, probed: bool) -> None:
         """Write what the node is to read: ``arguments`` are those of the lease.
+
+        ``probed``: the job's processes see this host's files, and are to write down how they end.
 
         :raises OSError: it cannot be written.
         """
         self.directory.mkdir(mode=0o700, parents=True)
         ours = inherited(os.environ)
+        variables = words.variables(self.job, root)
+        if probed:
+            variables |= ends.variables(self.job, variables.get("PYTHONPATH", ours.get("PYTHONPATH", "")))
         told = {
             "arguments": arguments,
             "inherited": {name: ours[name] for name in ours if not name.startswith(_OF_THIS_HOST)},
-            "variables": words.variables(self.job, root),
+            "variables": variables,
             "nodes": self.job.num_nodes,
         }
         file = os.open(self.directory / TOLD, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -97,8 +97,8 @@ class Executor(Protocol):
     Events reach ``emit`` from any thread, each with the job's test, attempt and phase: ``Waiting`` while others
     hold its devices, ``Granted``, ``Started``, and last, exactly once, ``Ended``. When that is emitted, no process
     of the job lives, its log is complete, and ``show`` has all its output, in the log first and secrets masked; it
-    brings the ``Results`` of a test that leaves them. Who shows output may hold up what a job prints, and nothing
-    else: no event, no end. Neither function raises.
+    brings the ``Results`` of a test that leaves them, and what failed in one that exited with 0. Who shows output
+    may hold up what a job prints, and nothing else: no event, no end. Neither function raises.
     """
 
     @property

@@ -1,4 +1,4 @@
-"""How the processes of a job ended, as the probe in them wrote it down: where they do so, and how it is read.
+"""What failed inside of a job: as the probe in its processes wrote it down, else as its log says it.
 
 The file is one that the test's own code can write: it is bounded, and can turn green to red alone.
 """
@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import mmap
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from trainci import probe
 from trainci.executors.base import Job
+from trainci.framework_ends import said_failures
 from trainci.host import files
 from trainci.model.run import Ending, Failure, Phase
 from trainci.paths import RunPaths
-from trainci.reported_ends import failures
+from trainci.reported_ends import End, failures, frameworks, read
 
 _LARGEST = 40 << 20
 
@@ -29,28 +31,53 @@ def variables(job: Job, python_path: str) -> dict[str, str]:
 
 
 def collect(job: Job, ending: Ending) -> tuple[Failure, ...]:
-    """What failed in ``job``, which has ended, though its exit code is 0."""
+    """What failed in ``job``, which has ended, though its exit code is 0: by the probe's word, else by its log."""
     if job.phase is Phase.PREPARE or not ending.passed:
         return ()
+    reported = _reported(RunPaths.ends(job.log))
+    with _text(job.log) as log:
+        found = [
+            *failures(reported, lambda text: log.find(text.encode("utf-8", "surrogateescape")) >= 0),
+            *(
+                Failure(f"{said.by} said: {said.counts}{_place(said.line, len(log))}")
+                for said in said_failures(_end_of(log), frameworks(reported))
+            ),
+        ]
+    return tuple(replace(one, certain=one.certain and not job.test.expects_failure) for one in found)
+
+
+def _reported(path: Path) -> Sequence[End]:
     try:
-        with files.open_plain(RunPaths.ends(job.log)) as file:
-            lines = file.read(_LARGEST).splitlines()
+        with files.open_plain(path) as file:
+            return read(file.read(_LARGEST).splitlines())
     except OSError:
         return ()
-    found = failures(lines, lambda text: _holds(job.log, text))
-    return tuple(replace(one, certain=one.certain and not job.test.expects_failure) for one in found)
+
+
+@contextlib.contextmanager
+def _text(log: Path) -> Iterator[mmap.mmap | bytes]:
+    """What the log holds, without reading it."""
+    with contextlib.ExitStack() as opened:
+        try:
+            file = opened.enter_context(files.open_plain(log))
+            text: mmap.mmap | bytes = opened.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        except (OSError, ValueError):  # an empty file cannot be mapped
+            text = b""
+        yield text
+
+
+def _end_of(log: mmap.mmap | bytes) -> str:
+    """The log, or the end of a large one; nothing of one without a word for what failed, as most are."""
+    if all(log.find(word) < 0 for word in (b"failed", b" error", b"FAILED")):
+        return ""
+    return log[max(0, len(log) - _LARGEST) :].decode("utf-8", "replace")
+
+
+def _place(line: int, size: int) -> str:
+    return f" (line {line} of the log)" if size <= _LARGEST else ""
 
 
 def discard(job: Job) -> None:
     """Remove what was written down, once it is in the events of the run."""
     with contextlib.suppress(OSError):
         RunPaths.ends(job.log).unlink()
-
-
-def _holds(log: Path, text: str) -> bool:
-    """Whether the log shows ``text``."""
-    try:
-        with files.open_plain(log) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as all_of_it:
-            return all_of_it.find(text.encode("utf-8", "surrogateescape")) >= 0
-    except (OSError, ValueError):  # an empty file cannot be mapped
-        return False

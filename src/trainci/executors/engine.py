@@ -143,7 +143,7 @@ class EngineExecutor(ABC):
         log = open_log(job.log)
         attempt.account = Account(job, log, self._secrets, emit, attempt.show, self._clock, lambda: self.stop(job))
         if not attempt.recall(log):
-            attempt.prepare(self._arguments(job, container), self._root, log)
+            attempt.prepare(self._arguments(job, container), self._root, log, probed=not container)
 
     def _under_way(self) -> list[Attempt]:
         with self._lock:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from trainci.executors.base import STOPPED, Emit, Job, Show
 from trainci.model import events
 from trainci.model.device import Pool
-from trainci.model.run import Cause, Ending, Phase, Results
+from trainci.model.run import Cause, Ending, Failure, Phase, Results
 from trainci.model.tests import Test
 
 PASSED = Ending(Cause.EXITED, 0)
@@ -18,12 +18,16 @@ PASSED = Ending(Cause.EXITED, 0)
 
 @dataclass(frozen=True)
 class Scripted:
-    """How one attempt goes: what it prints, leaves, and how it ends. ``hangs``: it ends only when it is stopped."""
+    """How one attempt goes: what it prints and leaves, what fails in it, and how it ends.
+
+    ``hangs``: it ends only when it is stopped.
+    """
 
     ending: Ending = PASSED
     output: str = ""
     hangs: bool = False
     results: Results | None = None
+    failures: tuple[Failure, ...] = ()
 
 
 class FakeExecutor:
@@ -83,7 +87,7 @@ class FakeExecutor:
         if scripted.hangs:
             self._hanging[job] = emit
         else:
-            self._end(job, emit, scripted.ending, scripted.results)
+            self._end(job, emit, scripted)
 
     def known_since(self) -> Mapping[str, float]:
         """See Executor."""
@@ -96,14 +100,15 @@ class FakeExecutor:
     def stop(self, job: Job) -> None:
         """See Executor."""
         if emit := self._hanging.pop(job, None):
-            self._end(job, emit, STOPPED)
+            self._end(job, emit, Scripted(STOPPED))
 
     def _scripted(self, job: Job) -> Scripted:
         attempts = self._script.get(_name(job), ())
         return attempts[job.attempt - 1] if job.attempt <= len(attempts) else Scripted()
 
-    def _end(self, job: Job, emit: Emit, ending: Ending, results: Results | None = None) -> None:
-        emit(events.Ended(self._clock(), job.test.id, job.attempt, job.phase, ending, results))
+    def _end(self, job: Job, emit: Emit, how: Scripted) -> None:
+        of_job = (job.test.id, job.attempt, job.phase)
+        emit(events.Ended(self._clock(), *of_job, how.ending, how.results, failures=how.failures))
 
 
 def _name(job: Job) -> str:

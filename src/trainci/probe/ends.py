@@ -106,6 +106,8 @@ def _assertion(value):
 
 def _frames(value):
     """The places of its traceback that are in no library, as [file, line]."""
+    import re
+
     library = os.path.dirname(os.__file__) + os.sep
     found = []
     entry = value.__traceback__
@@ -121,6 +123,12 @@ def _frames(value):
         if not of_library:
             found.append([file[:1000], entry.tb_lineno])
         entry = entry.tb_next
+    # It came from another process, as text.
+    for file, line in re.findall(
+        r'^  File "(.+?)", line (\d+), in', getattr(value.__cause__, "tb", ""), re.MULTILINE
+    ):
+        if not file.startswith((library, "<")) and "-packages" not in file:
+            found.append([file[:1000], int(line)])
     return found
 
 
@@ -193,18 +201,36 @@ def _wrap_future(module):
             _unasked[id(self)] = (self, exception)
         return fail(self, exception)
 
-    def asking(original):
-        def asked(self, *arguments, **options):
-            self._trainci_asked = True
-            _unasked.pop(id(self), None)
-            return original(self, *arguments, **options)
-
-        asked.__doc__ = original.__doc__
-        return asked
-
     future.set_exception = set_exception
     for name in ("result", "exception", "add_done_callback"):
-        setattr(future, name, asking(getattr(future, name)))
+        setattr(future, name, _asking(getattr(future, name)))
+
+
+def _wrap_pool(module):
+    """The same of ``apply_async`` and ``map_async`` of a pool."""
+    result = module.ApplyResult
+    put = result._set
+
+    def _set(self, number, told):
+        good, value = told
+        asked = getattr(self, "_trainci_asked", False) or self._error_callback or self._callback
+        if not good and not asked and VARIABLE in os.environ and len(_unasked) < MOST_NAMES:
+            _unasked[id(self)] = (self, value)
+        return put(self, number, told)
+
+    result._set = _set
+    for name in ("get", "successful"):
+        setattr(result, name, _asking(getattr(result, name)))
+
+
+def _asking(original):
+    def asked(self, *arguments, **options):
+        self._trainci_asked = True
+        _unasked.pop(id(self), None)
+        return original(self, *arguments, **options)
+
+    asked.__doc__ = original.__doc__
+    return asked
 
 
 def quietly(do, *arguments):
@@ -220,5 +246,7 @@ def wrap(module):
         _wrap_process(module)
     elif module.__name__ == "asyncio.base_events":
         _wrap_loop(module)
+    elif module.__name__ == "multiprocessing.pool":
+        _wrap_pool(module)
     else:
         _wrap_future(module)

@@ -10,9 +10,14 @@ ends = helper("ends")  # noqa: F821
 
 
 class _Within:
-    """While a framework runs tests: what they start says nothing."""
+    """While a framework runs tests: what they start says nothing. That it begins is said, as it may never end."""
+
+    def __init__(self, by):
+        self.by = by
 
     def __enter__(self):
+        self.first = not ends["is_begun"]()
+        ends["quietly"](ends["append"], {"by": "begun", "framework": self.by, "pid": os.getpid()})
         ends["state"]["framework"] = True
         self.told = os.environ.pop(ends["VARIABLE"], None)
         return self
@@ -22,18 +27,25 @@ class _Within:
             os.environ[ends["VARIABLE"]] = self.told
 
 
-def _ended(by, failed, passed, said, code=0, root=""):
+def _ended(by, first, failed, passed, said, code=0, root=""):
     line = {
         "by": by,
+        "pid": os.getpid(),
         "said": said,
         "code": int(code),
         "root": root[:1000],
         "failed": [name[: ends["LONGEST"]] for name in failed[: ends["MOST_NAMES"]]],
     }
     line["more"] = max(0, len(failed) - ends["MOST_NAMES"])
-    if ends["is_begun"]():
+    # What an earlier run may have failed.
+    if not first:
         line["passed"] = [name[: ends["LONGEST"]] for name in passed]
     ends["append"](line)
+
+
+def _counts(outcomes):
+    found = ((outcomes.count(word), word) for word in ("failed", "passed", "error"))
+    return ", ".join("%d %s%s" % (n, word, "s" * (word == "error" and n > 1)) for n, word in found if n)
 
 
 class _Session:
@@ -57,13 +69,11 @@ class _Session:
         elif report.when == "call" and report.passed:
             self.passed[report.nodeid] = "passed"
 
-    def end(self, code):
+    def end(self, first, code):
         for name in self.failed:
             self.passed.pop(name, None)
-        outcomes = [*self.failed.values(), *self.passed.values()]
-        counts = ((outcomes.count(each), each) for each in ("failed", "passed", "error"))
-        said = ", ".join("%d %s" % each for each in counts if each[0])
-        _ended("pytest", list(self.failed), list(self.passed), said, code, self.root)
+        said = _counts([*self.failed.values(), *self.passed.values()])
+        _ended("pytest", first, list(self.failed), list(self.passed), said, code, self.root)
 
 
 def _wrap_pytest(module):
@@ -76,9 +86,9 @@ def _wrap_pytest(module):
         plugins = arguments[1] if len(arguments) > 1 else options.get("plugins")
         session = _Session()
         options["plugins"] = [*(plugins or ()), session]
-        with _Within():
+        with _Within("pytest") as within:
             code = original(*arguments[:1], **options)
-        ends["quietly"](session.end, code)
+        ends["quietly"](session.end, within.first, code)
         return code
 
     for attribute in ("__name__", "__qualname__", "__doc__", "__module__"):
@@ -97,9 +107,9 @@ def _wrap_unittest(kind):
         ends["quietly"](
             lambda: names.extend(_names_of(self if arguments[0:1] and _is_result(arguments[0]) else arguments[0]))
         )
-        with _Within():
+        with _Within("unittest") as within:
             result = original(self, *arguments, **options)
-        ends["quietly"](_end_of_unittest, result, names)
+        ends["quietly"](_end_of_unittest, within.first, result, names)
         return result
 
     run.__doc__ = original.__doc__
@@ -116,16 +126,15 @@ def _names_of(tests):
     return [name for test in tests if test is not None for name in _names_of(test)]
 
 
-def _end_of_unittest(result, names):
+def _end_of_unittest(first, result, names):
     wrong = {"failed": list(result.failures), "error": list(result.errors)}
     wrong["failed"] += [(test, "") for test in getattr(result, "unexpectedSuccesses", ())]
     # A subtest is a part of the test whose id comes first in its own.
     failed = [_name_of(test) for tests in wrong.values() for test, _ in tests]
     other = [_name_of(test) for test, _ in (*result.skipped, *result.expectedFailures)]
     passed = [name for name in names if name not in set(failed) | set(other)]
-    counts = {"failed": len(wrong["failed"]), "passed": len(passed), "error": len(wrong["error"])}
-    said = ", ".join("%d %s" % (count, word) for word, count in counts.items() if count)
-    _ended("unittest", failed, passed, said)
+    said = _counts([word for word, tests in wrong.items() for _ in tests] + ["passed"] * len(passed))
+    _ended("unittest", first, failed, passed, said)
 
 
 def _name_of(test):
@@ -141,7 +150,9 @@ def _wrap_doctest(module):
         if ends["VARIABLE"] in os.environ and (result[0] or ends["is_begun"]()):
             bad = [test.name] if result[0] else []
             good = [] if result[0] or not result[1] else [test.name]
-            ends["quietly"](_ended, "doctest", bad, good, "%d of %d examples failed" % (result[0], result[1]))
+            ends["quietly"](
+                _ended, "doctest", False, bad, good, "%d of %d examples failed" % (result[0], result[1])
+            )
         return result
 
     module.DocTestRunner.run = run

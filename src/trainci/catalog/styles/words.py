@@ -79,7 +79,7 @@ class Words:
             remarks=tuple((1, f"perhaps {sentence}") for lost, sentence in found if not lost.certain),
             framework=by_words or ("pytest" if script.pytest_calls == 1 else ""),
             hands_over=bool(by_words) or script.always_pytest,
-            expects_failure=shell_expects_failure(text),
+            expects_failure=script.expects_failure or shell_expects_failure(text),
         )
 
     def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:

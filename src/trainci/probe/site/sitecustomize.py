@@ -82,7 +82,9 @@ class _Ends:
         _follow("threading", self.wrap_threading)
         for name in ("_pytest.config", "unittest.suite", "unittest.runner", "doctest"):
             _follow(name, lambda module: _helper("frameworks")["wrap"](module))
-        for name in ("multiprocessing.process", "asyncio.base_events", "concurrent.futures._base"):
+        for name in ("multiprocessing.process", "multiprocessing.pool"):
+            _follow(name, lambda module: _helper("ends")["wrap"](module))
+        for name in ("asyncio.base_events", "concurrent.futures._base"):
             _follow(name, lambda module: _helper("ends")["wrap"](module))
         atexit.register(self.leave)
         self.exit = os._exit

@@ -1,0 +1,4 @@
+bash <<END
+PYTHONPATH=. python -m pytest -p no:cacheprovider --tb=no helpers/bad_pytest.py
+echo done
+END

@@ -1,0 +1,4 @@
+bash <<END
+python -I -m unittest discover -s helpers -p bad_unittest.py
+echo done
+END

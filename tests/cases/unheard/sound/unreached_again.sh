@@ -1,0 +1,3 @@
+set -e
+export ONCE=$(mktemp -u) PYTHONPATH=.
+python -m pytest helpers/once_pytest.py || python -m pytest --lf helpers/once_pytest.py
