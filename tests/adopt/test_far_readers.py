@@ -256,3 +256,226 @@ def test_options_of_a_container_that_only_a_run_knows_are_left() -> None:
     files = _job("      - run: pytest tests/test_a.py\n", head)
     assert "vars.SIZE" not in str(tomllib.loads(render(_proposal(files))))
     assert any("container options --shm-size" in text for text in _left(files))
+
+
+# --- tools that run what a project names
+
+
+_HATCH = """\
+[tool.hatch.envs.default.scripts]
+all = "pytest {args:tests/test_a.py}"
+[tool.hatch.envs.gpu.scripts]
+check = ["all tests/test_b.py", "pytest -m gpu {args:tests/test_b.py}"]
+[tool.hatch.envs.hatch-test]
+default-args = ["tests/test_b.py"]
+"""
+_PDM = """\
+[tool.pdm.scripts]
+unit = "pytest tests/test_a.py"
+words = {cmd = ["pytest", "-m", "not slow", "tests/test_b.py"], env = {MODE = "fast"}}
+whole = {composite = ["unit", "words"]}
+"""
+_POE = """\
+[tool.poe.tasks]
+unit = "pytest tests/test_a.py"
+[tool.poe.tasks.whole]
+sequence = ["unit", {cmd = "pytest tests/test_b.py"}]
+"""
+_PIXI = """\
+[tasks]
+unit = "pytest tests/test_a.py"
+[feature.gpu.tasks]
+gpu = {cmd = "pytest -m gpu tests/test_b.py", depends-on = ["unit"]}
+"""
+_JUST = """\
+runner := "pytest"
+test path="tests/test_a.py" *options:
+    @echo testing
+    {{runner}} {{path}} {{options}}
+other:
+    #!/usr/bin/env python
+    print()
+"""
+_FAST = {**_B, "args": ["-m", "not slow"], "env": {"MODE": "fast"}}
+
+
+@pytest.mark.parametrize(
+    ("command", "file", "text", "python", "expected"),
+    [
+        ("hatch run all", "pyproject.toml", _HATCH, "hatch run python", [_A]),
+        ("hatch run all tests/test_b.py", "pyproject.toml", _HATCH, "hatch run python", [_B]),
+        ("hatch run gpu:pytest tests/test_b.py", "pyproject.toml", _HATCH, "hatch run gpu:python", [_B]),
+        ("hatch -e gpu run pytest tests/test_b.py", "pyproject.toml", _HATCH, "hatch -e gpu run python", [_B]),
+        ("hatch test", "pyproject.toml", _HATCH, "", [_B]),
+        ("hatch test tests/test_a.py", "pyproject.toml", _HATCH, "", [_A]),
+        ("pdm run unit", "pyproject.toml", _PDM, "pdm run python", [_A]),
+        ("pdm run whole", "pyproject.toml", _PDM, "pdm run python", [_A, _FAST]),
+        ("rye run unit", "pyproject.toml", _PDM.replace("pdm", "rye"), "rye run python", [_A]),
+        ("poe whole", "pyproject.toml", _POE, "", [_A, _B]),
+        ("uv run poe unit", "pyproject.toml", _POE, "uv run python", [_A]),
+        ("poetry run pytest tests/test_a.py", "pyproject.toml", "", "poetry run python", [_A]),
+        ("uv run --group ci pytest tests/test_a.py", "pyproject.toml", "", "uv run --group ci python", [_A]),
+        ("pixi run unit", "pixi.toml", _PIXI, "pixi run python", [_A]),
+        ("pixi run -e gpu gpu", "pixi.toml", _PIXI, "pixi run -e gpu python", [{**_B, "args": ["-m", "gpu"]}]),
+        ("just test", "justfile", _JUST, "", [_A]),
+        ("just test tests/test_b.py -x", "justfile", _JUST, "", [{**_B, "args": ["-x"]}]),
+    ],
+)
+def test_a_script_that_the_project_names_is_what_it_runs(
+    command: str, file: str, text: str, python: str, expected: list[Any]
+) -> None:
+    suite = _suites({**_run(command), file: text})["job"]
+    assert (suite["tests"], suite.get("python", "")) == (expected, python)
+
+
+@pytest.mark.parametrize(
+    "command", ["just test", "poe test", "pdm run test", "tox -e unit", "nox -s unit", "rye test", "pixi run test"]
+)
+def test_a_task_that_cannot_be_told_is_left_to_its_tool(command: str) -> None:
+    (entry,) = _suites(_run(command))["job"]["tests"]
+    assert entry["command"] == command.split()
+
+
+@pytest.mark.parametrize("command", ["tox -e lint", "nox -s docs", "pdm run ruff check tests", "just build"])
+def test_a_task_of_another_kind_is_no_test(command: str) -> None:
+    assert _suites(_run(command, "pytest tests/test_a.py"))["job"]["tests"] == [_A]
+
+
+_TOX_TOML = """\
+[env_run_base]
+deps = ["pytest>=8"]
+commands = [["pytest", { replace = "posargs", default = ["tests/test_a.py"], extend = true }]]
+[env.gpu]
+set_env = { MODE = "fast" }
+commands = [["pytest", "-m", "gpu or slow", "tests/test_b.py"]]
+"""
+_TOX_INI = """\
+[testenv]
+deps =
+    pytest
+    gpu: torch
+commands =
+    gpu: pytest -m gpu tests/test_b.py
+    !gpu: pytest {posargs:tests/test_a.py} --seed {env:SEED:3}
+[testenv:again]
+commands = {[testenv:all]commands}
+[testenv:all]
+commands = pytest tests/test_b.py
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("tox.toml", _TOX_TOML),
+        ("pyproject.toml", _TOX_TOML.replace("[env", "[tool.tox.env")),
+    ],
+)
+def test_the_toml_of_tox_is_read(file: str, text: str) -> None:
+    suite = _suites({**_run("tox -e py312"), file: text})["job"]
+    assert (suite["setup"], suite["tests"]) == (["pip install 'pytest>=8'"], [_A])
+    (entry,) = _suites({**_run("tox --env=gpu"), file: text})["job"]["tests"]
+    assert entry == {**_B, "args": ["-m", "gpu or slow"], "env": {"MODE": "fast"}}
+
+
+@pytest.mark.parametrize("file", ["tox.ini", "pyproject.toml"])
+def test_what_tox_says_for_a_factor_and_by_reference_is_read(file: str) -> None:
+    text = _TOX_INI if file == "tox.ini" else f'[tool.tox]\nlegacy_tox_ini = """\n{_TOX_INI}"""\n'
+    suite = _suites({**_run("tox -e py312-gpu"), file: text})["job"]
+    assert (suite["setup"], suite["tests"]) == (["pip install pytest torch"], [{**_B, "args": ["-m", "gpu"]}])
+    assert _suites({**_run("tox -e py312"), file: text})["job"]["tests"] == [{**_A, "args": ["--seed", "3"]}]
+    assert _suites({**_run("tox -e again"), file: text})["job"]["tests"] == [_B]
+
+
+# --- pipelines, and commands that are waited for
+
+
+def test_tests_behind_xargs_are_the_whole_pipeline() -> None:
+    (entry,) = _suites(_run("find tests -name 'test_*.py' | grep -v slow | xargs -n 1 pytest -x"))["job"]["tests"]
+    assert entry["command"] == [
+        "bash",
+        "-c",
+        "exec find tests -name 'test_*.py' | grep -v slow | xargs -n 1 pytest -x",
+    ]
+
+
+def test_tests_further_on_in_a_pipeline_are_said_to_be_left() -> None:
+    files = _run("cat answers.txt | pytest tests/test_a.py")
+    assert any(
+        "it is piped into `pytest tests/test_a.py`: cat answers.txt | pytest" in text for text in _left(files)
+    )
+
+
+@pytest.mark.parametrize("wait", ["wait $!", 'TEST=$!\nwait "$TEST"'])
+def test_a_test_that_is_waited_for_at_once_is_a_test(wait: str) -> None:
+    assert _suites(_run("pytest tests/test_a.py &", *wait.splitlines()))["job"]["tests"] == [_A]
+
+
+def test_a_test_that_runs_beside_others_is_left() -> None:
+    files = _run("pytest tests/test_a.py &", "pytest tests/test_b.py", "wait")
+    assert any("it runs in the background" in text for text in _left(files))
+
+
+# --- machines, environments and reports
+
+
+@pytest.mark.parametrize(
+    ("label", "gpus"),
+    [
+        ("linux.g5.12xlarge.nvidia.gpu", 4),
+        ("linux.g6.4xlarge.experimental.nvidia.gpu", 1),
+        ("linux.p4d.24xlarge", 8),
+        ("l20-8", 8),
+        ("big-h100-4", 4),
+        ("linux.rocm.gpu.mi350.1", 1),
+        ("910b-8", 8),
+        ("linux-arm-npu-2", 2),
+        ("rack-22-225-h100", None),
+        ("l20-3", None),
+    ],
+)
+def test_a_runner_says_how_many_devices_it_has(label: str, gpus: int | None) -> None:
+    files = _run("pytest tests/test_a.py")
+    files[_WORKFLOW] = files[_WORKFLOW].replace("ubuntu-latest", label)
+    assert _suites(files)["job"].get("num_gpus") == gpus
+
+
+@pytest.mark.parametrize(
+    ("before", "python"),
+    [
+        ("conda activate own", "conda run --no-capture-output -n own python"),
+        ("source activate own", "conda run --no-capture-output -n own python"),
+        (
+            "source /opt/miniconda3/bin/activate own",
+            "/opt/miniconda3/bin/conda run --no-capture-output -n own python",
+        ),
+        ("micromamba activate /envs/own", "conda run --no-capture-output -p /envs/own python"),
+        ("conda activate own\nconda deactivate", ""),
+        ("export PATH=/opt/venv/bin:$PATH", "/opt/venv/bin/python"),
+        ("export PATH=/opt/rh/gcc-10/usr/bin/:$PATH", ""),
+    ],
+)
+def test_the_environment_that_a_script_activates_is_the_python_of_its_tests(before: str, python: str) -> None:
+    suite = _suites(_run(*before.splitlines(), "pytest tests/test_a.py"))["job"]
+    assert (suite.get("python", ""), suite["tests"]) == (python, [_A])
+
+
+def test_tools_first_on_path_are_said_to_be_left() -> None:
+    files = _run("export PATH=/opt/rh/gcc-10/usr/bin/:$PATH", "pytest tests/test_a.py", "pytest tests/test_b.py")
+    assert _suites(files)["job"]["tests"] == [_A, _B]
+    assert len([text for text in _left(files) if "first on PATH" in text]) == 1
+
+
+def test_a_shell_command_in_an_environment_is_started_by_its_launcher() -> None:
+    (entry,) = _suites(_run("conda activate own", "pytest tests/test_a.py --out $OUT"))["job"]["tests"]
+    assert entry["command"][:6] == ["conda", "run", "--no-capture-output", "-n", "own", "bash"]
+
+
+def test_where_a_report_goes_keeps_no_test_back() -> None:
+    files = _run("pytest tests/test_a.py --alluredir=/reports/${{ github.run_id }} --junitxml=out.xml")
+    assert _suites(files)["job"]["tests"] == [{**_A, "args": ["--junitxml=out.xml"]}]
+
+
+def test_another_language_in_an_environment_is_a_command() -> None:
+    (entry,) = _suites(_run("conda run -n own ctest -V ."))["job"]["tests"]
+    assert entry["command"] == ["conda", "run", "-n", "own", "ctest", "-V", "."]

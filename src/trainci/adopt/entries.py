@@ -7,8 +7,18 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from trainci.adopt.launchers import PYTHON, TORCHRUN, joined, launched, slug, torchrun, without_launcher
+from trainci.adopt.launchers import (
+    PYTHON,
+    TORCHRUN,
+    joined,
+    launched,
+    runs_test_task,
+    slug,
+    torchrun,
+    without_launcher,
+)
 from trainci.adopt.proposal import Entry, Note, Place
+from trainci.adopt.pytest_command import is_there, pytest_entries, without_reports
 from trainci.adopt.shell import Command
 from trainci.adopt.tree import CLONED, Tree
 from trainci.globs import is_glob, matches
@@ -22,15 +32,6 @@ _TOOL_FOLDERS = {"ci", "test_utils", "tools", "utils"}
 # Whose failure is what it is for, wherever it stands.
 _CHECKS = re.compile(r"(?:check|validate|verify)[_-]")
 _TEST_NAME = re.compile(r"test_.+\.(?:py|sh)|.+_test\.(?:py|sh)|run_(?:all_)?tests?\.(?:py|sh)")
-# Options of pytest (and its usual plugins) whose value is the next word.
-# fmt: off
-_PYTEST_VALUES = {
-    "-m", "-k", "-n", "-o", "-p", "-c", "-W", "-r", "--ignore", "--ignore-glob", "--deselect", "--maxfail",
-    "--rootdir", "--confcutdir", "--durations", "--timeout", "--reruns", "--reruns-delay", "--only-rerun",
-    "--cov-report", "--junitxml", "--junit-xml", "--tb", "--log-level", "--basetemp", "--import-mode",
-    "--numprocesses", "--dist", "--color", "--log-file", "--report-log", "--override-ini", "--config-file",
-}
-# fmt: on
 _PREPARES = re.compile(r"prepar|preprocess|download|install|set ?up|convert|build|dataset|check out|checkout", re.I)
 # What the variables of a CI begin with that only its own machines have, by the beginning of its files.
 _OWN_VARIABLES = {
@@ -44,8 +45,6 @@ _STARTS_TESTS = re.compile(
     r"(?:python3? -m )?(?:pytest|unittest)\b|^\s*(?:torchrun|python3?|bash)\s[^\n]*\btests?/",
     re.MULTILINE,
 )
-# A goal of make's that tests: ``test``, ``unit-tests``, ``test_gpu``, ``pytest``.
-_SAYS_TEST = re.compile(r"(?<![a-z])(?:unit|py)?tests?(?![a-z])", re.IGNORECASE)
 # A command that runs tests, wherever it stands: what no reader here knows is said to be left, never lost.
 _SPEAKS_OF_TESTS = re.compile(
     r"(?:^|[\s;&|(\"'`]|--\s)(?:\S*/)?(?:pytest|py\.test|torchrun|ctest|tox|nox)(?=\s|$|[;&|)\"'`])"
@@ -77,14 +76,15 @@ def read_command(
     command: Command, step: str, place: Place, tree: Tree, testpaths: Sequence[str], begun: bool
 ) -> Read:
     """What ``command`` of the step named ``step`` is. ``begun`` says that tests came before it."""
-    if _is_housekeeping(command):
+    command = without_reports(command)
+    if _is_housekeeping(command) and not (command.trouble and speaks_of_tests(command.raw)):
         return Read()
     entries = tuple(_entries(command, step, place, tree, testpaths, begun))
     if not entries:
         read = _preparation(command, place, begun)
         if read.note is None and speaks_of_tests(command.raw):
-            note = Note(f"not read as a test: {_one_line(command.raw)}", place)
-            return replace(read, note=note, is_test=True)
+            text = f"not read as a test: {_one_line(command.raw)}"
+            return replace(read, note=Note(text, place), is_test=True)
         return read
     start, kind = next((pair for file, pair in _OWN_VARIABLES.items() if place.file.startswith(file)), ("", ""))
     if run_only := [name for name in command.open if start and name.startswith(start)]:
@@ -95,7 +95,9 @@ def read_command(
         return Read(note=Note(text, place), is_test=True)
     if missing := [entry.path for entry in entries if _is_gone(entry.path, tree)]:
         return Read(note=Note(f"{', '.join(missing)}: no such file: {_one_line(command.raw)}", place), is_test=True)
-    return Read(entries, is_test=True)
+    first = next((text for text in command.shell if text.startswith("PATH=") and not begun), "")
+    text = f"{first}: trainci puts the folder of `python` first on PATH, and no other"
+    return Read(entries, note=Note(text, place) if first else None, is_test=True)
 
 
 def speaks_of_tests(script: str) -> bool:
@@ -155,25 +157,25 @@ def _entries(
     if not program:
         return
     if python and not PYTHON.fullmatch(program[0]) and program[0] not in ("pytest", "py.test"):
-        if named := _test_files(words, command):
-            made_of = replace(base, command=command.words, name=slug(joined(command.folder, named[0])), python="")
+        named = _test_files(words, command)
+        if named or launched(base, words, [], is_meant=_says_test(step)) or runs_test_task(command.words):
+            name = slug(joined(command.folder, named[0]) if named else "-".join(command.words))
+            made_of = replace(base, command=command.words, name=name, python="")
             yield _closed(made_of, command, step, words)
         return
     made: list[Entry] = []
     if PYTHON.fullmatch(program[0]) and rest[:1] == ("-m",) and len(rest) > 1:
         module, rest = rest[1], rest[2:]
         if module == "pytest":
-            made = list(_pytest(base, rest, command, tree, testpaths))
+            made = list(pytest_entries(base, rest, command, tree, testpaths))
         elif module in TORCHRUN:
             made = [torchrun(base, rest, command)]
         elif _is_test_module(module, begun=begun):
             made = [replace(base, module=module, args=rest)]
     elif program[0] in ("pytest", "py.test"):
-        made = list(_pytest(base, rest, command, tree, testpaths))
+        made = list(pytest_entries(base, rest, command, tree, testpaths))
     elif program[0] == "torchrun" and (begun or not _PREPARES.search(f"{step} {' '.join(rest)}")):
         made = [torchrun(base, rest, command)]
-    elif program[0] == "make" and any(_SAYS_TEST.search(goal) for goal in rest if "=" not in goal):
-        made = [replace(base, command=command.words, name=slug("-".join(command.words)))]
     elif PYTHON.fullmatch(program[0]) or program[0] in _SHELLS:
         options = [word for word in rest[:1] if word in ("-u", "-x", "-e", "-ex", "-xe", "-eux")]
         script = rest[len(options) :]
@@ -217,37 +219,20 @@ def _closed(entry: Entry, command: Command, step: str, words: tuple[str, ...]) -
     """The entry, or where its words need a shell or another folder, the shell that runs it there."""
     # What another repository holds is found in its own folder only.
     moved = command.folder.startswith(CLONED) or (command.folder and entry.runner != "pytest")
-    if not (command.open or command.shell or moved):
+    needed = [text for text in command.shell if not text.startswith("PATH=")]
+    if not (command.open or needed or moved):
         return entry
     lead = _lead(replace(command, env=(), python=""))
     script = " && ".join([*lead, f"exec {command.raw}"])
+    launcher = tuple(command.python.split()[:-1])
     return Entry(
-        command=("bash", "-c", script),
+        command=(*launcher, "bash", "-c", script),
         name=slug(step or entry.path.removeprefix(CLONED) or entry.module or "-".join(words[:2])),
         num_gpus=entry.num_gpus,
         env=entry.env,
-        python=command.python,
+        python="" if launcher else command.python,
         place=entry.place,
     )
-
-
-def _pytest(
-    base: Entry, rest: tuple[str, ...], command: Command, tree: Tree, testpaths: Sequence[str]
-) -> Iterator[Entry]:
-    paths, args, position = [""][:0], [""][:0], 0
-    while position < len(rest):
-        word = rest[position]
-        file = joined(command.folder, word.partition("::")[0])
-        if word in _PYTEST_VALUES:
-            args += rest[position : position + 2]
-            position += 1
-        elif not word.startswith("-") and (_there(file, tree) or "/" in word or word.endswith((".py", "\ue001"))):
-            paths.append(file + word[len(word.partition("::")[0]) :])
-        else:
-            args.append(word)
-        position += 1
-    for path in paths or [joined(command.folder, path) for path in testpaths] or [command.folder or "."]:
-        yield replace(base, path=path, runner="pytest", args=tuple(args))
 
 
 def python_runner(path: str, tree: Tree) -> str:
@@ -296,12 +281,7 @@ def _in_tests(path: str) -> bool:
 
 def _is_gone(path: str, tree: Tree) -> bool:
     # A private character stands for what only a run knows.
-    return bool(path) and "\ue000" not in path and not _there(path, tree)
-
-
-def _there(path: str, tree: Tree) -> bool:
-    file = path.partition("::")[0]
-    return is_glob(file) or file == "." or tree.is_file(file) or tree.is_folder(file)
+    return bool(path) and "\ue000" not in path and not is_there(path, tree)
 
 
 def _quoted(value: str) -> str:

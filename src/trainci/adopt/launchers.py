@@ -20,11 +20,16 @@ _VALUE_FOLLOWS = re.compile(r"--(?:nnodes|node[-_]rank|master[-_](?:addr|port)|r
 # Launchers of ranks with options of their own, and programs of other languages that test.
 _RANKS = {"accelerate", "deepspeed", "mpirun", "mpiexec", "horovodrun", "composer", "colossalai", "srun"}
 _COUNTS = re.compile(r"--(?:num[-_]processes|num[-_]gpus|nproc(?:[-_]per[-_]node)?|n?np|gpus)(?:=(\d+))?|-np?")
+# Tools that run a task of the project by its name: `tox -e unit`, `poe test`, `rye test`.
+_TASK_TOOLS = {"tox", "nox", "make", "just", "poe", "task", "invoke", "inv", "hatch", "pdm", "rye", "pixi", "npx"}
+_NO_TASK = re.compile(r"lint|docs?|format|fmt|mypy|typ(?:e|ing)|style|pre-?commit|build|package|release", re.I)
+_SAYS_TEST = re.compile(r"(?<![a-z])(?:unit|py)?tests?(?![a-z])", re.IGNORECASE)
 _TESTERS = {"cargo", "go", "npm", "bazel", "bun", "yarn", "pnpm"}
 # What starts a job on other machines, and waits for it.
 _ELSEWHERE = {("modal", "run"), ("torchx", "run"), ("sky", "launch"), ("sky", "exec")}
 _SIMPLE = {"exec", "time", "command", "sudo", "nohup", "nice", "unbuffer", "xvfb-run", "ionice"}
 _PROJECTS = {"uv", "poetry", "pixi", "pdm", "hatch", "pipenv", "rye", "conda", "mamba", "micromamba"}
+_XARGS_VALUES = {"-n", "-P", "-I", "-L", "-d", "-a", "-s"}
 # fmt: off
 _PROJECT_VALUES = {
     "--extra", "--group", "--only-group", "--with", "--with-requirements", "--python", "-p", "--project", "-e",
@@ -43,10 +48,17 @@ def without_launcher(words: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
             break  # its assignments would be lost
         elif words[0] == "timeout":
             words = _after_options(words[1:])[1:]
-        elif words[0] in _PROJECTS and words[1:2] == ("run",):
-            rest = _after_options(words[2:], _PROJECT_VALUES)
-            python = " ".join((*words[: len(words) - len(rest)], "python"))
+        elif words[0] in _PROJECTS and (at := _position_of_run(words)):
+            rest = _after_options(words[at + 1 :], _PROJECT_VALUES)
+            lead = words[: len(words) - len(rest)]
+            python = " ".join((*lead, "python"))
+            if words[0] == "hatch" and (named := re.fullmatch(r"([\w.-]+):([\w.-]+)", "".join(rest[:1]))):
+                python = " ".join((*lead, f"{named.group(1)}:python"))
+                if PYTHON.fullmatch(named.group(2)) or named.group(2) in ("pytest", "torchrun"):
+                    rest = (named.group(2), *rest[1:])
             words = rest
+        elif words[0] == "xargs":
+            words = _after_options(words[1:], _XARGS_VALUES)
         elif words[0] == "coverage" and words[1:2] == ("run",):
             words = ("python", *_after_options(words[2:], {"--source", "--rcfile"}, stop="-m"))
         elif PYTHON.fullmatch(words[0]) and "--" in words and words[1].endswith("gpu_lock_exec.py"):
@@ -54,6 +66,12 @@ def without_launcher(words: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
         else:
             break
     return words, python
+
+
+def _position_of_run(words: tuple[str, ...]) -> int | None:
+    """Where ``run`` stands in ``uv --quiet run …`` and ``hatch -e unit run …``; None where it does not."""
+    rest = _after_options(words[1:], _PROJECT_VALUES)
+    return len(words) - len(rest) if rest[:1] == ("run",) else None
 
 
 def _after_options(words: tuple[str, ...], valued: set[str] | None = None, stop: str = "") -> tuple[str, ...]:
@@ -71,12 +89,26 @@ def launched(base: Entry, words: tuple[str, ...], tests: list[str], *, is_meant:
         return replace(base, command=words, name=slug("-".join(words)))
     if (words[0] in _TESTERS and words[1:2] == ("test",)) or words[0] == "ctest":
         return replace(base, command=words, name=slug("-".join(words)))
+    if runs_test_task(words):
+        return replace(base, command=words, name=slug("-".join(words)))
     if words[0] not in _RANKS or not tests:
         return None
     following = zip(words, [*words[1:], ""], strict=True)
     counts = [match.group(1) or after for word, after in following if (match := _COUNTS.fullmatch(word))]
     gpus = next((int(count) for count in counts if count.isdigit()), None)
     return replace(base, command=words, name=slug(tests[0]), num_gpus=gpus)
+
+
+def runs_test_task(words: tuple[str, ...]) -> bool:
+    """Whether a tool runs a task that its name calls a test; with tox and nox, any that is not called otherwise."""
+    tool, rest = words[0], without_launcher(words)[0]
+    if tool not in _TASK_TOOLS:
+        return False
+    if tool in ("tox", "nox"):
+        return not any(_NO_TASK.search(word) for word in words[1:])
+    named = [word for word in rest if "=" not in word and not word.startswith("-")]
+    tasks = named[1:] if rest == words else named
+    return any(_SAYS_TEST.search(task) for task in (tasks if tool == "make" else tasks[:1]))
 
 
 def torchrun(base: Entry, rest: tuple[str, ...], command: Command) -> Entry:

@@ -8,12 +8,29 @@ from collections.abc import Sequence
 from trainci.adopt.expressions import Context, Unknown, evaluate, substitute
 from trainci.adopt.placed import Items, Table, Text, Value
 
-_DEVICES = re.compile(r"(?<!\d)(\d{1,2})[-_ ]?gpus?\b|gpus?[-_ ]?(\d{1,2})(?!\d)|x(\d{1,2})$", re.IGNORECASE)
+_DEVICES = re.compile(
+    r"(?<!\d)(\d{1,2})[-_ ]?(?:gpu|npu|tpu)s?\b|(?:gpu|npu)s?[-_ ]?(\d{1,2})(?!\d)|x(\d{1,2})$"
+    # After the kind of device: l20-8, h100-4, mi350.1, 910b-8.
+    r"|(?<![a-z\d])(?:[abhlv]\d{2,3}|gb\d{3}|mi\d{3}[a-z]?|gfx\d{3,4}|910[a-c])[-.](1|2|4|8|16)$",
+    re.IGNORECASE,
+)
+# Devices of a machine of Amazon's, where it is not one: https://aws.amazon.com/ec2/instance-types/
+_INSTANCE = re.compile(r"\b(g4dn|g5|g6e?|gr6|p3(?:dn)?|p4de?|p5e?n?)\.(\d{0,2}xlarge|metal)\b")
+_MANY = {
+    **dict.fromkeys(("g4dn.12xlarge", "g5.12xlarge", "g5.24xlarge", "g6.12xlarge", "g6.24xlarge"), 4),
+    **dict.fromkeys(("g6e.12xlarge", "g6e.24xlarge", "p3.8xlarge"), 4),
+    **dict.fromkeys(
+        ("g4dn.metal", "g5.48xlarge", "g6.48xlarge", "g6e.48xlarge", "p3.16xlarge", "p3dn.24xlarge"), 8
+    ),
+    **dict.fromkeys(("p4d.24xlarge", "p4de.24xlarge", "p5.48xlarge", "p5e.48xlarge", "p5en.48xlarge"), 8),
+}
 
 
 def gpus_of(labels: Sequence[str]) -> int | None:
-    """The devices in a label: ``8-gpu-h100``, ``8gpu``, ``L20x8``, ``gpu-4``; None where none says."""
+    """The devices in a label: ``8-gpu-h100``, ``L20x8``, ``h100-4``, ``linux.g5.12xlarge``; None for none."""
     for label in labels:
+        if instance := _INSTANCE.search(label):
+            return _MANY.get(instance.group(), 1)
         if match := _DEVICES.search(label):
             return int(next(group for group in match.groups() if group))
     return None

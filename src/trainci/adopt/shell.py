@@ -29,6 +29,10 @@ _SETTINGS = {
     "mapfile",
 }
 _VENV = re.compile(r"(.*/bin)/activate")
+# A folder of an environment of Python's by its name; of another one first on PATH come compilers and tools.
+_ENVIRONMENT = re.compile(
+    r"(?:^|/)[^/]*(?:venv|env|conda|mamba|miniforge|pyenv|python|uv)[^/]*(?:/|$)", re.IGNORECASE
+)
 _FIRST_ON_PATH = re.compile(r"PATH=[\"']?([^$:\"']+):\$\{?PATH\}?[\"']?")
 # Known wherever a job runs, so a shell may fill it in there.
 _NAMED = re.compile(r"\$\{?([A-Za-z_]\w*)")
@@ -159,6 +163,8 @@ def _command(statement: Statement, state: _State) -> Iterator[Command]:
     elif first in ("source", ".") and len(rest) == 2 and (venv := _VENV.fullmatch(rest[1].text)):
         state.python = f"{venv.group(1)}/python"
     elif first not in _SETTINGS:
+        if (activated := _activated([token.text for token in rest])) is not None:
+            state.python = activated
         variables = {**state.known, **made}
         words = [expand(token.text, variables) for token in rest]
         if " ".join(word.text for word in words[:2]) == "git clone":
@@ -174,13 +180,27 @@ def _command(statement: Statement, state: _State) -> Iterator[Command]:
             line=statement.line,
             env=tuple(env.items()),
             shell=tuple(text for name, text in shell.items() if name in wanted),
-            open=tuple(sorted(needed)),
+            open=tuple(sorted({*needed, "|"} if statement.is_piped else needed)),
             folder=state.folder,
             python=state.python,
             trouble=statement.trouble or trouble,
             redirected=statement.redirected,
             local=tuple(_local(rest, state, env)),
         )
+
+
+def _activated(words: list[str]) -> str | None:
+    """The python of conda's environment that the command activates, "" for none any more; None for another."""
+    if words[0] in ("conda", "mamba", "micromamba") and words[1:2] == ["deactivate"]:
+        return ""
+    conda = "conda"
+    if words[0] in ("source", ".") and (venv := _VENV.fullmatch(words[1]) if words[1:] else None):
+        conda = f"{venv.group(1)}/conda"
+    elif words[:2] != ["source", "activate"] and words[1:2] != ["activate"]:
+        return None
+    if len(words) != 3 or not re.fullmatch(r"[\w./-]+", words[2]):
+        return None
+    return f"{conda} run --no-capture-output {'-p' if '/' in words[2] else '-n'} {words[2]} python"
 
 
 def _assigned(name: str, raw: str, match: re.Match[str], state: _State) -> tuple[str | None, str]:
@@ -230,8 +250,9 @@ def _export(words: list[Token], state: _State) -> None:
         match = _ASSIGNMENT.match(token.text)
         name = match.group(1) if match else token.text
         if match:
-            if path := _FIRST_ON_PATH.fullmatch(token.text):
-                state.python = f"{path.group(1)}/python"
+            path = _FIRST_ON_PATH.fullmatch(token.text)
+            if path and _ENVIRONMENT.search(path.group(1)):
+                state.python = f"{path.group(1).rstrip('/')}/python"
                 continue
             value = expand(token.text[match.end() :], state.known)
             _assign(state, name, None if value.open else value.text, token.text)

@@ -9,12 +9,19 @@ from dataclasses import dataclass
 from trainci.adopt.shell_blocks import BLOCKS, Branches, Loop, read_block
 from trainci.shell_words import Token, tokens
 
+# `test & wait $!` is `test`: the script waits for it at once, and has its exit code.
+_WAITED_FOR = re.compile(
+    r"\s*(?:([A-Za-z_]\w*)=\$!\s*[;\n]\s*wait\s+\"?\$\{?\1\}?\"?|wait\s+\"?\$!\"?)\s*(?:[;\n]|$)"
+)
 IN_BLOCK = "it stands in a loop, a condition or a function of the shell"
 
 
 @dataclass
 class Statement:
-    """A statement as written. ``trouble``: why it cannot stand alone; ``block`` is set for loops and conditions."""
+    """A statement as written. ``trouble``: why it cannot stand alone; ``block`` is set for loops and conditions.
+
+    ``is_piped`` says that ``words`` are those of the last command of a pipeline, which ``raw`` is the whole of.
+    """
 
     words: list[Token]
     raw: str
@@ -22,6 +29,7 @@ class Statement:
     trouble: str = ""
     redirected: str = ""
     block: Loop | Branches | None = None
+    is_piped: bool = False
 
 
 def read_statements(source: str, line: int, script: str = "") -> Iterator[Statement]:
@@ -38,11 +46,13 @@ def read_statements(source: str, line: int, script: str = "") -> Iterator[Statem
 
 def _pipeline(source: str, listed: list[Token], position: int, script: str) -> tuple[int, Statement]:
     """A command with what it is piped into, or has as its alternative."""
+    start = listed[position].start
     position, statement = _simple(source, listed, position)
     while position < len(listed) and listed[position].text in ("|", "|&", "||", "&"):
         operator = listed[position].text
         if operator == "&":
-            statement.trouble = statement.trouble or "it runs in the background"
+            if not _WAITED_FOR.match(source, listed[position].end):
+                statement.trouble = statement.trouble or "it runs in the background"
             return position + 1, statement
         position += 1
         while position < len(listed) and listed[position].text == "\n":
@@ -54,9 +64,22 @@ def _pipeline(source: str, listed: list[Token], position: int, script: str) -> t
         if operator == "||":
             if not other.raw.startswith(("exit", "{ exit", "(exit")) and not _is_kept(other.raw, script):
                 statement.trouble = statement.trouble or f"its failure leads to `{_short(other.raw)}`"
+        elif first == "xargs":
+            # Its exit code is the pipeline's, and what it starts is the test.
+            raw = source[start : listed[position - 1].end]
+            statement = Statement(other.words, _one_line(raw), statement.line, other.trouble, is_piped=True)
         elif first != "tee":
             statement.trouble = statement.trouble or f"it is piped into `{_short(other.raw)}`"
+            statement.words += other.words
+        else:
+            continue
+        if statement.trouble:
+            statement.raw = _one_line(source[start : listed[position - 1].end])
     return position, statement
+
+
+def _one_line(text: str) -> str:
+    return re.sub(r"\s*\\\n\s*", " ", text)
 
 
 def _is_kept(alternative: str, script: str) -> bool:
@@ -95,8 +118,7 @@ def _simple(source: str, listed: list[Token], position: int) -> tuple[int, State
             words.append(token)
         end = listed[position].end
         position += 1
-    raw = re.sub(r"\s*\\\n\s*", " ", source[first.start : end])
-    return max(position, 1), Statement(words, raw, first.line, trouble, redirected)
+    return max(position, 1), Statement(words, _one_line(source[first.start : end]), first.line, trouble, redirected)
 
 
 def _is_function(listed: list[Token], position: int) -> bool:

@@ -1,6 +1,7 @@
 """tox: what the environments run that a CI names (``tox -e unit``), and all of them where no CI says more.
 
-Format: https://tox.wiki/en/stable/config.html, of which ``tox.ini`` and ``setup.cfg`` are read.
+Format: https://tox.wiki/en/stable/config.html: ``tox.ini``, ``setup.cfg``, ``legacy_tox_ini`` and ``[tool.tox]`` of
+``pyproject.toml``, and ``tox.toml``.
 """
 
 from __future__ import annotations
@@ -8,59 +9,190 @@ from __future__ import annotations
 import configparser
 import re
 import shlex
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 from trainci.adopt.tree import Tree
 
-_FILES = {"tox.ini": "", "setup.cfg": "tox:"}
-_FILLED = re.compile(r"\{(posargs|toxinidir|tox_root|envpython|/)(?::([^{}]*))?\}")
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_NAMES_ENVIRONMENT = re.compile(r"(?:-e|--env)(?:=.*)?")
+_FILLED = re.compile(r"\{(posargs|toxinidir|tox_root|envpython|envname|env_name|/)(?::([^{}]*))?\}")
 _PLACES = {"toxinidir": ".", "tox_root": ".", "envpython": "python", "/": "/"}
+_ENVIRONMENT = re.compile(r"\{env:([A-Za-z_]\w*)(?::([^{}]*))?\}")
+_SECTION = re.compile(r"\{\[([^\[\]{}]+)\]([\w-]+)\}")
+# `py310-gpu: …` is for environments that have all of these factors in their name; `!x` for those without.
+_FACTORS = re.compile(r"^((?:!?[\w.]+(?:-!?[\w.]+)*)(?:\s*,\s*!?[\w.]+(?:-!?[\w.]+)*)*):\s+")
+_MOST_DEPTH = 3
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What is written of all environments, by the name of one: lines of commands, variables and packages.
+
+    ``own`` are those that have commands of their own, "" among them for the one that all begin with.
+    """
+
+    own: tuple[str, ...]
+    ini: configparser.ConfigParser | None = None
+    prefix: str = ""
+    toml: Mapping[str, Any] | None = None
+
+    def lines(self, name: str, *keys: str) -> list[str]:
+        """The lines of the first of the keys that is said."""
+        if self.toml is not None:
+            return _toml_lines(self.toml, name, keys)
+        assert self.ini is not None
+        for section in (f"{self.prefix}testenv:{name}", f"{self.prefix}testenv"):
+            for key in keys:
+                if self.ini.has_option(section, key):
+                    text = re.sub(r"\\\n\s*", " ", self._referred(self.ini.get(section, key)))
+                    return [line for one in text.splitlines() if (line := _of_factors(one.strip(), name))]
+        return []
+
+    def _referred(self, text: str, depth: int = 0) -> str:
+        assert self.ini is not None
+        ini = self.ini
+
+        def referred(match: re.Match[str]) -> str:
+            section, key = match.groups()
+            return ini.get(section, key) if ini.has_option(section, key) else match.group()
+
+        made = _SECTION.sub(referred, text)
+        return made if made == text or depth == _MOST_DEPTH else self._referred(made, depth + 1)
 
 
 def environments(tree: Tree) -> list[str]:
     """The environments that have commands of their own."""
-    parser, prefix = _parser(tree)
-    names = [name.removeprefix(f"{prefix}testenv:") for name in parser.sections() if ":" in name]
-    own = [name for name in names if parser.has_option(f"{prefix}testenv:{name}", "commands")]
-    return ["", *own] if parser.has_option(f"{prefix}testenv", "commands") else own
+    said = _said(tree)
+    return list(said.own) if said else []
 
 
 def script(tree: Tree, words: Sequence[str]) -> str:
     """The shell lines of ``tox`` with these arguments, "" where they cannot be told."""
-    parser, prefix = _parser(tree)
-    position = next((at for at, word in enumerate(words) if word in ("-e", "--env")), None)
-    named = words[position + 1].split(",") if position is not None and position + 1 < len(words) else [""]
+    said = _said(tree)
+    if said is None:
+        return ""
+    options = (
+        word.partition("=")[2] if "=" in word else after
+        for word, after in pairwise((*words, ""))
+        if _NAMES_ENVIRONMENT.fullmatch(word)
+    )
     given = " ".join(map(shlex.quote, words[words.index("--") + 1 :])) if "--" in words else ""
-    return "\n".join(_lines(parser, prefix, name, given) for name in named)
+    scripts = [_script(said, name, given) for name in next(options, "").split(",")]
+    return "\n".join(scripts) if all(scripts) else ""
 
 
-def _lines(parser: configparser.ConfigParser, prefix: str, name: str, given: str) -> str:
-    sections = [f"{prefix}testenv:{name}", f"{prefix}testenv"]
-
-    def said(key: str) -> list[str]:
-        text = next((parser.get(one, key) for one in sections if parser.has_option(one, key)), "")
-        return [line for line in re.sub(r"\\\n\s*", " ", text).splitlines() if line.strip()]
-
+def _script(said: _Said, name: str, given: str) -> str:
     def filled(text: str) -> str:
-        return _FILLED.sub(lambda match: _PLACES.get(match.group(1), given or match.group(2) or ""), text)
+        def named(match: re.Match[str]) -> str:
+            return (
+                _PLACES.get(match.group(1)) or (name if "name" in match.group(1) else given) or match.group(2) or ""
+            )
 
-    pairs = [line.partition("=") for line in (*said("setenv"), *said("set_env"))]
-    exports = [f"export {key.strip()}={shlex.quote(filled(value.strip()))}" for key, _, value in pairs]
-    commands = [filled(line.strip()) for line in said("commands")]
+        text = _ENVIRONMENT.sub(lambda match: f"${{{match.group(1)}:-{match.group(2) or ''}}}", text)
+        return _FILLED.sub(named, text)
+
+    packages = [filled(line) for line in said.lines(name, "deps")]
+    pairs = [line.partition("=") for line in said.lines(name, "setenv", "set_env")]
+    exports = [f"export {key.strip()}={_assigned(filled(value.strip()))}" for key, _, value in pairs]
+    commands = [filled(line) for line in said.lines(name, "commands")]
     # With a leading dash its failure does not count.
     commands = [f"{line.lstrip('- ')} || true" if line.startswith("-") else line for line in commands]
-    lines = [*exports, *commands]
-    return "" if any(re.search(r"\{[^{}]*\}", line) for line in lines) else "\n".join(lines)
+    installed = [f"pip install {' '.join(map(_package, packages))}"] if packages and commands else []
+    lines = [*installed, *exports, *commands]
+    return "" if any(re.search(r"(?<!\$)\{[^{}]*\}", line) for line in lines) else "\n".join(lines)
 
 
-def _parser(tree: Tree) -> tuple[configparser.ConfigParser, str]:
-    parser = configparser.ConfigParser(interpolation=None, strict=False)
-    for file, prefix in _FILES.items():
+def _assigned(value: str) -> str:
+    return f'"{value}"' if "${" in value else shlex.quote(value)
+
+
+def _package(line: str) -> str:
+    return line if line.startswith("-") else shlex.quote(line)
+
+
+def _of_factors(line: str, name: str) -> str:
+    """The line without the factors that it is for, "" where those are of another environment."""
+    match = _FACTORS.match(line)
+    if match is None:
+        return line
+    has = set(name.split("-"))
+    alternatives = (one.strip().split("-") for one in match.group(1).split(","))
+    fits = any(
+        all((factor[1:] not in has) if factor.startswith("!") else factor in has for factor in factors)
+        for factors in alternatives
+    )
+    return line[match.end() :] if fits else ""
+
+
+def _said(tree: Tree) -> _Said | None:
+    pyproject = _toml(tree.read("pyproject.toml")).get("tool")
+    tool = pyproject.get("tox") if isinstance(pyproject, dict) else None
+    legacy = tool.get("legacy_tox_ini") if isinstance(tool, dict) else None
+    sources = (tree.read("tox.ini"), ""), (tree.read("setup.cfg"), "tox:"), (legacy, "")
+    for text, prefix in sources:
+        ini = configparser.ConfigParser(interpolation=None, strict=False)
         try:
-            parser.read_string(tree.read(file))
+            ini.read_string(text if isinstance(text, str) else "")
         except configparser.Error:
             continue
-        if parser.has_section(f"{prefix}testenv") or any(":" in name for name in parser.sections()):
-            return parser, prefix
-        parser = configparser.ConfigParser(interpolation=None, strict=False)
-    return parser, ""
+        sections = [name for name in ini.sections() if name.startswith(f"{prefix}testenv")]
+        if sections:
+            own = [name for name in sections if ini.has_option(name, "commands")]
+            names = [name.removeprefix(f"{prefix}testenv").removeprefix(":") for name in own]
+            return _Said(tuple(sorted(names, key=bool)), ini, prefix)
+    for toml in (_toml(tree.read("tox.toml")), tool):
+        if isinstance(toml, dict) and {"env_run_base", "env"} & toml.keys():
+            tables = {"": toml.get("env_run_base"), **_table(toml, "env")}
+            own = [name for name, table in tables.items() if isinstance(table, dict) and "commands" in table]
+            return _Said(tuple(own), toml=toml)
+    return None
+
+
+def _toml(text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return {}
+
+
+def _table(toml: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = toml.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _toml_lines(toml: Mapping[str, Any], name: str, keys: Sequence[str]) -> list[str]:
+    for table in (_table(_table(toml, "env"), name), _table(toml, "env_run_base")):
+        for key in keys:
+            value = table.get(key)
+            if isinstance(value, dict):
+                return [f"{name} = {text}" for name, text in value.items() if isinstance(text, str)]
+            if isinstance(value, list):
+                return [line for one in value if (line := _toml_line(one))]
+    return []
+
+
+def _toml_line(value: object) -> str:
+    """A command as a list of words, or a package as a text."""
+    if isinstance(value, str):
+        return value
+    return " ".join(_toml_words(value)) if isinstance(value, list) else ""
+
+
+def _toml_words(words: Sequence[object]) -> Iterator[str]:
+    for word in words:
+        if isinstance(word, str):
+            yield word if "{" in word else shlex.quote(word)
+        elif isinstance(word, dict) and word.get("replace") == "posargs":
+            usual = word.get("default")
+            texts = [one for one in usual if isinstance(one, str)] if isinstance(usual, list) else []
+            yield f"{{posargs:{' '.join(texts)}}}" if texts else "{posargs}"
+        else:
+            yield "{only tox knows}"

@@ -1,13 +1,15 @@
-"""The commands that a command stands for: a script within it, a rule of make's, an environment of tox's."""
+"""The commands that a command stands for: a script within it, a rule of make's, a script that the project names."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from trainci.adopt import nox, tox
+from trainci.adopt.launchers import without_launcher
 from trainci.adopt.makefile import recipe
+from trainci.adopt.project_scripts import hatch_test, project_script
 from trainci.adopt.shell import Command, commands
 from trainci.adopt.tree import Tree
 
@@ -22,11 +24,11 @@ def unfolded(command: Command, known: Mapping[str, str], tree: Tree, depth: int 
     if inner is None:
         yield command
         return
-    script, folder = inner
-    where = tree.within(folder) if folder else command.folder
-    for one in commands(script, command.line, {**known, **dict(command.env)}, where):
+    where = tree.within(inner.folder) if inner.folder else command.folder
+    for one in commands(inner.script, command.line, {**known, **dict(command.env)}, where):
         own = replace(one, env=tuple({**dict(command.env), **dict(one.env)}.items()), line=command.line)
-        yield from unfolded(replace(own, python=one.python or command.python), known, tree, depth + 1)
+        python = one.python or inner.python or command.python
+        yield from unfolded(replace(own, python=python), known, tree, depth + 1)
 
 
 def shell_script(words: Sequence[str]) -> str:
@@ -41,24 +43,42 @@ def shell_script(words: Sequence[str]) -> str:
     return ""
 
 
-def _inner(words: tuple[str, ...], tree: Tree) -> tuple[str, str] | None:
-    """A script, and the folder that it is for, "" for the command's own."""
+@dataclass(frozen=True)
+class _Inner:
+    """A script, the folder that it is for, "" for the command's own, and the launcher of its python."""
+
+    script: str
+    folder: str = ""
+    python: str = ""
+
+
+def _inner(words: tuple[str, ...], tree: Tree) -> _Inner | None:
     if script := shell_script(words):
-        return script, ""
+        return _Inner(script)
     if words[:2] == ("docker", "exec") or words[:1] == ("docker-compose",) or words[:2] == ("docker", "compose"):
         return _in_container(words)
-    program, rest = words[:1], words[1:]
-    script = ""
-    if program == ("make",):
-        script = recipe(tree.read("Makefile"), rest)
-    elif program == ("tox",):
-        script = tox.script(tree, rest)
-    elif program == ("nox",):
-        script = nox.script(tree, rest)
-    return (script, "") if script else None
+    rest, python = without_launcher(words)
+    script = _named_script(words, rest, tree)
+    return _Inner(script, python=python) if script else None
 
 
-def _in_container(words: tuple[str, ...]) -> tuple[str, str] | None:
+def _named_script(words: tuple[str, ...], rest: tuple[str, ...], tree: Tree) -> str:
+    """The script that a tool runs by its name; ``rest`` are the words behind what starts the tool."""
+    tool, program, arguments = words[0], "".join(rest[:1]), rest[1:]
+    if words[:2] == ("hatch", "test"):
+        return hatch_test(tree, words[2:])
+    if tool in ("pdm", "rye", "pixi", "hatch") and (script := project_script(tree, tool, rest)):
+        return script
+    if program == "make":
+        return recipe(tree.read("Makefile"), arguments)
+    if program == "tox":
+        return tox.script(tree, arguments)
+    if program == "nox":
+        return nox.script(tree, arguments)
+    return project_script(tree, program, arguments) if program in ("poe", "just") else ""
+
+
+def _in_container(words: tuple[str, ...]) -> _Inner | None:
     """What is run in a container that is there already, and where."""
     verb = next((at for at, word in enumerate(words) if word in ("exec", "run")), None)
     if verb is None:
@@ -72,4 +92,4 @@ def _in_container(words: tuple[str, ...]) -> tuple[str, str] | None:
             exports += f"export {shlex.quote(given)}\n"
         at += 2 if words[at] in _EXEC_VALUES else 1
     rest = words[at + 1 :]
-    return (exports + (shell_script(rest) or shlex.join(rest)), folder) if rest else None
+    return _Inner(exports + (shell_script(rest) or shlex.join(rest)), folder) if rest else None

@@ -1,0 +1,135 @@
+"""Scripts that a project names and a tool runs, ``hatch run test``, ``poe test``, ``just test``: their shell lines.
+
+Formats: https://hatch.pypa.io/latest/config/environment/overview/#scripts,
+https://pdm-project.org/latest/usage/scripts/, https://rye.astral.sh/guide/pyproject/#toolryescripts,
+https://pixi.sh/latest/workspace/advanced_tasks/, https://poethepoet.natn.io/tasks/, https://just.systems/man/en/.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from trainci.adopt.tree import Tree
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_PLACEHOLDER = re.compile(r"\{args(?::([^{}]*))?\}|\{posargs(?::([^{}]*))?\}")
+_JUSTFILES = ("justfile", "Justfile", ".justfile")
+_VARIABLE = re.compile(r"""^([A-Za-z_][\w-]*)\s*:=\s*(?:"([^"\n]*)"|'([^'\n]*)')\s*$""", re.MULTILINE)
+_FILLED = re.compile(r"\{\{\s*([A-Za-z_][\w-]*)\s*\}\}")
+_MOST_WITHIN = 20
+
+
+def project_script(tree: Tree, tool: str, words: Sequence[str]) -> str:
+    """The shell lines of ``TOOL run NAME …`` with ``words`` from NAME on, "" where they cannot be told.
+
+    With ``hatch`` the name may say its environment: ``hatch run unit:test``.
+    """
+    if not words:
+        return ""
+    name, given = words[0], shlex.join(words[1:])
+    if tool == "just":
+        return _just(tree, words)
+    scripts = dict(_scripts(tree, tool))
+    return "\n".join(_lines(scripts, name, given))
+
+
+def hatch_test(tree: Tree, words: Sequence[str]) -> str:
+    """What ``hatch test …`` runs: pytest on what it is told, else on what the project says."""
+    table = _at(_toml(tree, "pyproject.toml"), "tool", "hatch", "envs", "hatch-test")
+    usual = table.get("default-args", ["tests"])
+    paths = [one for one in usual if isinstance(one, str)] if isinstance(usual, list) else []
+    own = [word for word in words if word not in ("-a", "--all", "-c", "--cover", "-p", "--parallel")]
+    return shlex.join(["pytest", *(own or paths)])
+
+
+def _scripts(tree: Tree, tool: str) -> Iterator[tuple[str, object]]:
+    pyproject = _toml(tree, "pyproject.toml")
+    if tool == "hatch":
+        environments = {
+            **_at(pyproject, "tool", "hatch", "envs"),
+            **_at(_toml(tree, "hatch.toml"), "envs"),
+        }
+        for environment, table in environments.items():
+            for name, value in _at(table, "scripts").items():
+                if environment == "default":
+                    yield name, value
+                yield f"{environment}:{name}", value
+    elif tool == "pixi":
+        for table in (_at(pyproject, "tool", "pixi"), _toml(tree, "pixi.toml")):
+            for feature in _at(table, "feature").values():
+                yield from _at(feature, "tasks").items()
+            yield from _at(table, "tasks").items()
+    else:
+        yield from _at(pyproject, "tool", tool, "tasks" if tool == "poe" else "scripts").items()
+
+
+def _lines(scripts: Mapping[str, object], name: str, given: str, depth: int = 0) -> Iterator[str]:
+    if name not in scripts or depth == _MOST_WITHIN:
+        return
+    value = scripts[name]
+    table = value if isinstance(value, dict) else {}
+    if isinstance(table.get("composite"), list):  # of pdm
+        value = table["composite"]
+    elif isinstance(table.get("sequence"), list):  # of poe
+        value = table["sequence"]
+    elif isinstance(table.get("cmd"), list):
+        value = shlex.join(word for word in table["cmd"] if isinstance(word, str))
+    elif table:
+        value = table.get("cmd") or table.get("shell")
+    env = table.get("env")
+    pairs = env.items() if isinstance(env, dict) else ()
+    yield from (f"export {key}={shlex.quote(text)}" for key, text in pairs if isinstance(text, str))
+    for one in value if isinstance(value, list) else [value]:
+        text = one.get("cmd") if isinstance(one, dict) else one
+        if not isinstance(text, str):
+            continue
+        first, _, rest = text.strip().partition(" ")
+        if first in scripts and first != name:
+            yield from _lines(scripts, first, rest or given, depth + 1)
+        else:
+            filled = _PLACEHOLDER.sub(lambda match: given or match.group(1) or match.group(2) or "", text)
+            yield filled if filled != text or not given else f"{text} {given}"
+
+
+def _just(tree: Tree, words: Sequence[str]) -> str:
+    text = next((tree.read(file) for file in _JUSTFILES if tree.is_file(file)), "")
+    known = {name: double or single for name, double, single in _VARIABLE.findall(text)}
+    head = rf"^@?{re.escape(words[0])}(?P<parameters>[^:\n]*):(?!=)[^\n]*\n"
+    body = r"(?P<body>(?:[ \t]+[^\n]*(?:\n|$)|\n(?=[ \t]))+)"
+    match = re.search(head + body, text, re.MULTILINE)
+    if match is None:
+        return ""
+    parameters = match.group("parameters").split()
+    for at, parameter in enumerate(parameters):
+        name, _, usual = parameter.lstrip("+*$").partition("=")
+        rest = words[at + 1 :] if parameter.startswith(("+", "*")) else words[at + 1 : at + 2]
+        known[name] = shlex.join(rest) or usual.strip("\"'")
+    lines = [line.strip().lstrip("@-") for line in match.group("body").splitlines() if line.strip()]
+    if lines and lines[0].startswith("#!"):
+        if not re.search(r"\b(?:ba|da|z)?sh\b", lines[0]):
+            return ""
+        lines = lines[1:]
+    filled = [_FILLED.sub(lambda found: known.get(found.group(1), found.group()), line) for line in lines]
+    return "" if any("{{" in line for line in filled) else "\n".join(filled)
+
+
+def _toml(tree: Tree, file: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(tree.read(file))
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return {}
+
+
+def _at(table: object, *keys: str) -> dict[str, Any]:
+    """The table at these keys, an empty one where there is none."""
+    for key in keys:
+        table = table.get(key) if isinstance(table, dict) else None
+    return table if isinstance(table, dict) else {}

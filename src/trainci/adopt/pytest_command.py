@@ -1,0 +1,62 @@
+"""Which tests a command of pytest's runs, and with which arguments."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from trainci.adopt.launchers import joined
+from trainci.adopt.proposal import Entry
+from trainci.adopt.shell import Command
+from trainci.adopt.tree import Tree
+from trainci.globs import is_glob
+
+# Options of pytest (and its usual plugins) whose value is the next word.
+# fmt: off
+_PYTEST_VALUES = {
+    "-m", "-k", "-n", "-o", "-p", "-c", "-W", "-r", "--ignore", "--ignore-glob", "--deselect", "--maxfail",
+    "--rootdir", "--confcutdir", "--durations", "--timeout", "--reruns", "--reruns-delay", "--only-rerun",
+    "--cov-report", "--junitxml", "--junit-xml", "--tb", "--log-level", "--basetemp", "--import-mode",
+    "--numprocesses", "--dist", "--color", "--log-file", "--report-log", "--override-ini", "--config-file",
+}
+# fmt: on
+# Where a plugin of pytest's writes what it found; no test depends on it.
+_REPORT = re.compile(
+    r"\s--(?:alluredir|junit-?xml|html|report-log|json-report-file|csv|ctrf|cov-report)=[^\s$]*\$\{\{.*?\}\}\S*"
+)
+
+
+def without_reports(command: Command) -> Command:
+    """The command without the options that say where reports go, where only a run knows that."""
+    raw = _REPORT.sub("", command.raw)
+    if raw == command.raw:
+        return command
+    words = tuple(word for word in command.words if not _REPORT.match(f" {word}"))
+    return replace(command, words=words, raw=raw, open=command.open if "$" in raw else ())
+
+
+def pytest_entries(
+    base: Entry, rest: tuple[str, ...], command: Command, tree: Tree, testpaths: Sequence[str]
+) -> Iterator[Entry]:
+    """``base`` for each path among ``rest``, the words behind ``pytest``; for what it collects where none is."""
+    paths, args, position = [""][:0], [""][:0], 0
+    while position < len(rest):
+        word = rest[position]
+        file = joined(command.folder, word.partition("::")[0])
+        if word in _PYTEST_VALUES:
+            args += rest[position : position + 2]
+            position += 1
+        elif not word.startswith("-") and (is_there(file, tree) or "/" in word or word.endswith((".py", "\ue001"))):
+            paths.append(file + word[len(word.partition("::")[0]) :])
+        else:
+            args.append(word)
+        position += 1
+    for path in paths or [joined(command.folder, path) for path in testpaths] or [command.folder or "."]:
+        yield replace(base, path=path, runner="pytest", args=tuple(args))
+
+
+def is_there(path: str, tree: Tree) -> bool:
+    """Whether a file, a folder, a glob or a node id begins with what is in the repository."""
+    file = path.partition("::")[0]
+    return is_glob(file) or file == "." or tree.is_file(file) or tree.is_folder(file)
