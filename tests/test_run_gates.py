@@ -164,13 +164,13 @@ def test_an_accepted_value_is_what_later_ones_are_held_to_and_who_said_so_is_kep
     assert [point["trusted"] for point in series["points"]] == [True] * 4 + [False] * len(USUAL)
 
 
-def test_a_reset_begins_anew_and_lasts(trained):
+def test_a_reset_starts_again_and_lasts(trained):
     trained.remember()
     reset = ("baseline", "reset", TEST, NORM, "--reason", "new driver")
     assert trained.repository.trainci(*reset, environment={"GITHUB_ACTOR": "ana"}).code == 0
     after = trained.run(99.0)
     assert after.code == 0 and "0 of 8 trusted runs" in after.out, after.out
-    assert f"{NORM}: ana began anew" in trained.trainci("baseline").out
+    assert f"{NORM}: ana reset it" in trained.trainci("baseline").out
 
 
 def test_baseline_shows_band_runs_and_values(trained):

@@ -29,7 +29,7 @@ _COMMANDS = {
     "plan": ("plan", "Say which suites an event of GitHub would start, and why."),
     "gpus": ("gpus", "Show each device, who holds it since when, and who waits."),
     "metrics": ("metrics", "Show what tests recorded of themselves, run by run."),
-    "baseline": ("baseline", "Show what metrics are held to, accept a value, or begin anew."),
+    "baseline": ("baseline", "Show what metrics are held to, accept a value, or reset it."),
     "history": ("history", "Show what became of tests, run by run."),
     "import": ("import_runs", "Enter runs of other tools or hosts into the history."),
     "summary": ("summary", "Merge the runs of several jobs into one summary."),

@@ -23,7 +23,7 @@ _SEVERITY = ("passed", "skipped", "failed", "error")
 
 
 class BrokenResults(ValueError):
-    """The text is no JUnit XML, or more of it than anybody reads."""
+    """The text is no JUnit XML, or more of it than is read."""
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ class _Trying:
 
 
 class Runner:
-    """Runs one Plan. Executors, signal handlers and nobody else put events on its queue.
+    """Runs one Plan. Only executors and signal handlers put events on its queue.
 
     ``listeners`` are told every event by the loop, and must not hold it up; ``show`` gets the output from the
     executor's threads. ``clock`` must not jump: durations are differences of it.
@@ -132,7 +132,7 @@ class Runner:
         )
 
     def _announce(self) -> float:
-        """Tell what is known before any test begins, as far as nobody has heard it; when the run began."""
+        """Tell what is known before any test begins, as far as it was not told yet; when the run began."""
         plan, fitting = self._plan, self._plan.fitting
         tests = tuple(
             events.Planned(
@@ -216,7 +216,7 @@ class Runner:
     def _handle(self, event: events.Control) -> None:
         match event:
             case events.Interrupted():
-                # Before anybody is told, which may take its time.
+                # Before the listeners are told, which may take its time.
                 self._interrupted = True
                 self._stop()
             case events.Ended() if self._stopping and not event.ending.passed:
@@ -248,7 +248,7 @@ class Runner:
     def _end(self, trying: _Trying, event: events.Ended) -> None:
         attempts = self._ended[trying.test.id]
         attempts.append(self._ended_attempt(trying, event))
-        # Not before every listener was told: whoever goes on with this run would not find them.
+        # Not before every listener was told: one that goes on with this run would not find them.
         results.discard(trying.job)
         ends.discard(trying.job)
         self._suspect_devices(attempts[-1])
@@ -294,7 +294,7 @@ class Runner:
         self._abandon_prepared()
 
     def _abandon_prepared(self) -> None:
-        """End the attempts that no executor has, so that nobody else will say that they have ended."""
+        """End the attempts that no executor has, so that no other part will say that they have ended."""
         for test_id, trying in self._prepared.items():
             ending = Ending(Cause.INTERRUPTED)
             self._queue.put(events.Ended(self._clock(), test_id, trying.job.attempt, Phase.EXECUTE, ending))
@@ -303,7 +303,7 @@ class Runner:
 
     def _conclude(self, test_id: str, decided: Verdict) -> None:
         attempts = tuple(self._ended.get(test_id, ()))
-        # What was never started is not known to be bad: nobody would hear that it does not run any more.
+        # What was never started is not known to be bad: that it does not run again would be told nowhere.
         if test_id in self._began:
             decided = excused(decided, self._plan.excuses.get(test_id, ""))
         self._results[test_id] = Result(test_id, decided, attempts)

@@ -25,14 +25,14 @@ def open_closed() -> None:
         try:
             os.fstat(descriptor)
         except OSError:
-            # The lowest number that is free is this one; whoever we start needs it, too.
+            # The lowest number that is free is this one; a process that we start needs it, too.
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
 
 
 def reliable(stream: TextIO | None, name: str, complain: Callable[[str], object] = lambda _: None) -> TextIO:
     """``stream`` (None: it was closed), on which writing never fails.
 
-    What its encoding lacks is escaped. A command whose reader has had enough (``trainci run short | head``) goes on
+    What its encoding lacks is escaped. A command whose reader is gone (``trainci run short | head``) goes on
     in silence, so that its exit code stays true. A reader that is slow is waited for, also where somebody else has
     made the pipe non-blocking. Whatever else goes wrong (a full disk) is told once by ``complain``.
     """
@@ -83,7 +83,7 @@ class _Reliable:
 
     def flush(self) -> None:
         if not self._pending:
-            # Another thread may be writing to a terminal that takes nothing; whoever has nothing to write goes on.
+            # Another thread may be writing to a terminal that takes nothing; one that has nothing to write goes on.
             return
         with self._lock:
             self._write_out()

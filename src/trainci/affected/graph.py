@@ -150,7 +150,7 @@ class Graph:
     def _find_dependents(self, used: str) -> Iterator[tuple[Node, Hop]]:
         if self._index is None:
             self._index = self._indexed()
-        # A folder without code is named as a whole, by whoever reads all that is in it.
+        # A folder without code is named as a whole, by the code that reads all of it.
         targets = (used, *(folder for folder in folders_above(used) if folder in self._data_folders))
         keys = _keys(used) | {_key(posixpath.basename(target)) for target in targets}
         candidates = {user: None for key in sorted(keys) for user in self._index.get(key, ())}

@@ -35,7 +35,7 @@ _TAKES_MODULE = frozenset(
 _LONGEST_NAME = 1000
 # A syntax tree may take nine hundred times the memory of its source.
 _LARGEST_PARSED = 2**19
-# The longest path that Linux opens holds about 2,000 folders; nobody's has a hundred.
+# The longest path that Linux opens holds about 2,000 folders; a real one has fewer than a hundred.
 _DEEPEST = 100
 
 

@@ -47,7 +47,7 @@ class BaselineSeries:
 
 @dataclass(frozen=True)
 class BaselineDecision:
-    """Who accepted the value of a run, or (``run`` is empty) had a baseline begin anew, when and why."""
+    """Who accepted the value of a run, or (``run`` is empty) reset a baseline, when and why."""
 
     metric: str
     run: str

@@ -46,7 +46,7 @@ class _Command(click.Group):
 
 @click.group("baseline", cls=_Command)
 def command() -> None:
-    """Show what metrics are held to that their history gates, accept a value, or begin anew (docs/metrics.md).
+    """Show what metrics are held to that their history gates, accept a value, or reset it (docs/metrics.md).
 
     `trainci baseline [TEST_ID]...` is short for `trainci baseline show`.
     """
@@ -101,13 +101,13 @@ def accept(test_id: str, metric: str, reason: str, run_id: str) -> int:
 @command.command("reset")
 @_about_a_metric
 def reset(test_id: str, metric: str, reason: str) -> int:
-    """Have the baseline of a metric begin anew: no earlier value counts, on no kind of device."""
+    """Start the baseline of a metric again: no earlier value counts, on no kind of device."""
     repository = open_repository()
     with closing(open_store(repository.state)) as store:
         _known(repository, store, test_id, metric)
         store.keep_decision(_decision(test_id, metric, "", reason))
     click.echo(
-        f"The baseline of {printable(metric)} of {printable(test_id)} begins anew: it gates again after {LEAST}"
+        f"The baseline of {printable(metric)} of {printable(test_id)} is reset: it gates again after {LEAST}"
     )
     click.echo("trusted runs.")
     return EXIT_OK
@@ -182,7 +182,7 @@ def _lines(answer: Baselines) -> Iterator[str]:
         rows = columns([_HEADER, *map(_row, test.series)]) if test.series else ["no value recorded yet"]
         yield from (f"  {line}" for line in rows)
         for one in test.decisions:
-            what = f"accepted that of run {one.run}" if one.run else "began anew"
+            what = f"accepted that of run {one.run}" if one.run else "reset it"
             said = f"{one.metric}: {one.who} {what}, {utc_time(one.at)}: {one.reason}"
             yield f"  {printable(said)}"
 

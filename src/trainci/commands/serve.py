@@ -47,7 +47,7 @@ def command(host: str, port: int) -> int:
 
 
 def _tests(repository: Repository) -> dict[str, list[Test]]:
-    """Each suite's tests, as of now; of what a change touches nobody knows before."""
+    """Each suite's tests, as of now; what a change touches is not known before."""
     return {
         suite.name: [one.test for one in repository.select(Request((suite.name,))).tests]
         for suite in repository.project.suites

@@ -89,7 +89,7 @@ class LiveConsole(Console):
             self._rich.print(Text("\n").join(lines))
 
     def skipped(self, test_id: str, told: str) -> None:
-        """See Console; whoever sees only the end of the output misses none of it."""
+        """See Console; a reader who sees only the end of the output misses none of it."""
         if not self.skips:
             super().skipped(test_id, told)
 

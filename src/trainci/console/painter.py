@@ -1,4 +1,4 @@
-"""Has a console painted from a thread of its own, so that nobody else ever waits for a terminal."""
+"""Has a console painted from a thread of its own, so that no other thread waits for a terminal."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Painter:
             self._put(partial(self._console.summary, run, root))
 
     def hurry(self) -> None:
-        """From now on nothing waits for whoever reads. Safe in a signal handler."""
+        """From now on nothing waits for the reader. Safe in a signal handler."""
         self._hurried = self._console.hurried = True
 
     def _show(self, event: events.Output) -> None:
@@ -191,7 +191,7 @@ class Painter:
 
 
 class _Output:
-    """What a test printed and nobody has painted yet: ``event`` was the first of it."""
+    """What a test printed and is not painted yet: ``event`` was the first of it."""
 
     def __init__(self, event: events.Output) -> None:
         self.event = event

@@ -60,7 +60,7 @@ def has_begun(directory: Path) -> bool:
 
 def _orders(directory: Path, start: int = 0) -> tuple[list[Order], int]:
     """Those that begin at byte ``start``, and where the next one will."""
-    # Opened anew: so a network's file system shows what is new in it.
+    # Opened again: so a network's file system shows what is new in it.
     with contextlib.suppress(OSError), open_plain(directory / ORDERS) as file:
         file.seek(start)
         *lines, rest = file.read().split(b"\n")

@@ -63,7 +63,7 @@ class Attempt:
         self.account: Account | None = None
 
     def recall(self, log: io.FileIO) -> bool:
-        """Whether an earlier runner has begun it: then go on with that; its log is written anew from the output.
+        """Whether an earlier runner has begun it: then go on with that; its log is written again from the output.
 
         :raises OSError: the log cannot be written.
         """
@@ -108,7 +108,7 @@ class Attempt:
             self._remember()
 
     def waits(self, reason: str, start: str, why: str) -> None:
-        """The engine says for what it waits; told anew for another ``reason``, or once it knows of a ``start``.
+        """The engine says for what it waits; told again for another ``reason``, or once it knows of a ``start``.
 
         A start that is only put off is told no more: it is a guess, and another one each time.
         """
@@ -165,7 +165,7 @@ class Attempt:
         return True
 
     def follow(self, *, to_the_end: bool = False) -> bool:
-        """Take in what it has printed and reported since; what nobody wants now is left where it is.
+        """Take in what it has printed and reported since; what is not wanted now is left where it is.
 
         True: its lease has told by now that its command runs, or how that ended, and had not before.
         """
@@ -180,7 +180,7 @@ class Attempt:
         return (self.started, self.reported) != known
 
     def _take(self, path: Path, take: Callable[[bytes], None]) -> bool:
-        """Take in the next piece of a file, opened anew: so a network's file system shows what is new in it."""
+        """Take in the next piece of a file, opened again: so a network's file system shows what is new in it."""
         try:
             with open_plain(path) as file:
                 file.seek(self._read[path])

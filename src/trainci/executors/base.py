@@ -14,7 +14,7 @@ from trainci.model.run import Cause, Ending, Phase
 from trainci.model.tests import Test
 
 Emit = Callable[[events.Control], None]
-# How a job ends that was stopped by an order of ours, where nobody knows more.
+# How a job ends that was stopped by an order of ours, where no more is known.
 STOPPED = Ending(Cause.SIGNALLED, signal=15)
 
 
@@ -63,7 +63,7 @@ class Job:
     """One attempt, or one phase of it, that is to be made: the test, its number (from 1), its log.
 
     Output is appended to the log. ``spent`` is how many seconds of the test's time limit its prepare phase used,
-    ``expected`` how many it is likely to take (None: nobody knows). ``avoid`` are ids of devices that
+    ``expected`` how many it is likely to take (None: not known). ``avoid`` are ids of devices that
     it does not get where there are enough others.
     """
 
@@ -134,7 +134,7 @@ class Executor(Protocol):
         """Since when somebody has known of what was wrong with devices (Unix times, by id)."""
 
     def suspect(self, devices: Sequence[str], reason: str, *, broken: bool) -> None:
-        """Note what speaks against devices, for whoever looks after them; if ``broken``, hand them out no more."""
+        """Note for the maintainer what speaks against devices; if ``broken``, do not hand them out again."""
 
     def stop(self, job: Job) -> None:
         """End the job: politely, then for certain. ``Ended`` still follows. Unknown jobs are ignored."""

@@ -145,7 +145,7 @@ class _Server:
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
 
     def step(self) -> bool:
-        """Wait for something to do and do it; False once nobody asks any more."""
+        """Wait for something to do and do it; False once the other end is closed."""
         for key, _ in self._selector.select():
             if key.fileobj is self._requests:
                 if not self._accept():

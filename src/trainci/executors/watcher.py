@@ -1,4 +1,4 @@
-"""Follows one lease process: its output into the log and to whoever shows it, its reports into events."""
+"""Follows one lease process: its output into the log and to the console, its reports into events."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CHUNK = 1 << 18
 
 
 class Watcher:
-    """One job's. What happens is told while nobody wants its output, too; the log has every byte first."""
+    """One job's. What happens is told also while its output is not wanted; the log has every byte first."""
 
     def __init__(self, launched: Launched, output: int, status: int, account: Account, show: Show) -> None:
         self._launched = launched

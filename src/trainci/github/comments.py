@@ -21,7 +21,7 @@ from trainci.text import printable
 
 # https://docs.github.com/rest: a body of more characters is refused.
 LARGEST_COMMENT = 65_000
-# Whose comments a job's own token writes. A marker alone could be in anybody's.
+# Whose comments a job's own token writes. A marker alone could be in any user's.
 AUTHOR = "github-actions[bot]"
 MARKER = "<!-- trainci: the summary of this pull request -->"
 _TIMEOUT_S = 30

@@ -36,7 +36,7 @@ class EventLog:
         except OSError as error:
             self._complain(error)
         else:
-            # Held for the runner's life: whoever can take it knows that the runner is gone.
+            # Held for the runner's life: a process that can take it knows that the runner is gone.
             fcntl.flock(self._file, fcntl.LOCK_EX)
             # That of a killed runner may end in half a line.
             self._whole = _last_byte(paths) in (b"", b"\n")

@@ -58,7 +58,7 @@ class Keeper:
                     self._enter_all(store)
                 return
             except StoreBusy as error:
-                # Whoever holds it lets go of it, what is away comes back, or this run ends before.
+                # Its holder releases it, what is away comes back, or this run ends before.
                 if self._closing.wait(_PAUSE_S):
                     self._held = error.place
                     return

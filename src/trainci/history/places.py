@@ -49,7 +49,7 @@ class Place:
     def _connected(self) -> tuple[Any, str]:
         import fsspec
 
-        # Nothing of what an earlier one was told, or has listed, is true for ever.
+        # What an earlier one was told, or has listed, may not be true now.
         files, path = fsspec.core.url_to_fs(self.url, use_listings_cache=False, skip_instance_cache=True)
         return files, path.rstrip("/")
 

@@ -52,7 +52,7 @@ def tell_kernel(path: str, words: str) -> None:
 
 
 def open_plain(path: Path) -> BinaryIO:
-    """Open a file to read, in whose place somebody may have put something else, at which an open may wait for ever.
+    """Open a file to read; in its place may be something of another user, on which an open waits without end.
 
     :raises OSError: it cannot be read, or is a link or no plain file.
     """
@@ -82,7 +82,7 @@ def replace(target: Path, content: bytes) -> None:
     """Write a file whole or not at all; one that is there keeps its permissions.
 
     Nothing is written through a link: a checkout may hold one in the file's place, or where a temporary file of a
-    name that can be foretold would go.
+    name that can be guessed would go.
 
     :raises OSError: it cannot be written; ELOOP: there is a link in its place.
     """

@@ -245,7 +245,7 @@ def variable(pid: int, name: str) -> bytes:
 
 
 def send(pid: int, number: int) -> None:
-    """Send a signal to a child that nobody has waited for yet; to any other, by ``Process.send``."""
+    """Send a signal to a child that was not waited for yet; to any other, by ``Process.send``."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.kill(pid, number)
 

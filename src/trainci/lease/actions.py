@@ -22,7 +22,7 @@ ALL = "all"
 
 
 class Maintainer:
-    """Acts on a lock directory, for whoever runs this process.
+    """Acts on a lock directory, for the user of this process.
 
     :raises UsageError: the directory cannot be used.
     """
@@ -32,7 +32,7 @@ class Maintainer:
         self._by = ledger.whoever_acts(environment)
 
     def drain(self, uuid: str, reason: str) -> str:
-        """Hand a device out no more; whoever holds it keeps it. A sentence that says so."""
+        """Do not hand a device out again; its holder keeps it. A sentence that says so."""
         marks.drain(self._directory, uuid, reason or "no reason given", time.time(), self._by)
         return self._done("drain", uuid, reason, "is not handed out any more; who holds it keeps it")
 

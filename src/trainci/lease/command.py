@@ -191,7 +191,7 @@ def _inside(outer: Running | None) -> str:
 
 
 def _reachable(devices: tuple[Device, ...], count: int) -> tuple[Device, ...]:
-    """Those that NVML reaches: of the others nobody could tell whether they are fit, or which they are."""
+    """Those that NVML reaches: of the others it cannot be known whether they are fit, or which they are."""
     found = tuple(device for device in devices if not device.uuid.startswith(UNREACHABLE))
     if len(found) < count <= len(devices):
         lost = ", ".join(str(device.index) for device in devices if device not in found)
@@ -247,7 +247,7 @@ def _request(options: Options, count: int, devices: tuple[Device, ...]) -> Reque
 
 
 def _gate(devices: tuple[Device, ...]) -> Gate | None:
-    """What a lease of these devices has to pass; None where there is nobody to ask about them."""
+    """What a lease of these devices has to pass; None where there is no driver to ask."""
     if not _known_to_nvml(devices):
         return None
     from trainci.lease.queue.gate import passes

@@ -53,7 +53,7 @@ def _prepare(wish: Wish, group: int, devices: Sequence[Device]) -> list[str]:
     Path(path).mkdir(mode=0o700, exist_ok=True)
     _share_folder(path, group, mode)
     directory = open_directory(path, may_be_private=True)
-    _share_anew(directory, group, mode)
+    _share_again(directory, group, mode)
     said.append(f"{f'group {wish.group}' if wish.group else 'everybody'} may use it (it is root's, mode {mode:o})")
     for device in devices:
         os.close(directory.open_lock(directory.join("devices", f"{device.uuid}.lock")))
@@ -77,7 +77,7 @@ def _place(wanted: str) -> tuple[str, bool]:
         return DEFAULT, False
     if not Path(PREPARED).parent.is_dir():
         return DEFAULT, False
-    # The link first: it is there or not, and as long as it leads nowhere nobody can make another directory.
+    # The link first: it is there or not, and as long as it leads nowhere no other directory can be made.
     if not os.path.lexists(DEFAULT) and Path(DEFAULT).parent.is_dir():
         os.symlink(PREPARED, DEFAULT)
     return PREPARED, os.path.islink(DEFAULT) and os.readlink(DEFAULT) == PREPARED
@@ -87,7 +87,7 @@ def _place(wanted: str) -> tuple[str, bool]:
 _SHARED = {"queue": ALL, "health": ALL, "drained": ALL, "ledger": ALL}
 
 
-def _share_anew(directory: Directory, group: int, mode: int) -> None:
+def _share_again(directory: Directory, group: int, mode: int) -> None:
     """Whoever made it earlier, and for whom: its folders are root's, and all that lasts is as open as it."""
     directory.mend()
     for folder in FOLDERS:

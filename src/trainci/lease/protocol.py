@@ -44,7 +44,7 @@ def outer_lease(environment: Mapping[str, str]) -> tuple[str, frozenset[str]] | 
 class Waiting:
     """The devices are not free; ``ahead`` requests came before this one.
 
-    ``why`` says who has them; it is told anew when that changes.
+    ``why`` says who has them; it is told again when that changes.
     """
 
     ahead: int

@@ -16,7 +16,7 @@ LOCK_EXEC = "gpu_lock_exec"
 
 
 class Reporter:
-    """``status_fd`` gets the JSON lines (-1: nobody does) of what becomes of ``request``."""
+    """``status_fd`` gets the JSON lines (-1: none does) of what becomes of ``request``."""
 
     def __init__(self, program: str, status_fd: int, request: Request) -> None:
         self._program = program

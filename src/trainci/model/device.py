@@ -50,7 +50,7 @@ class Pool:
         return len(self.devices) if self.engine else len(self.devices) // self.nodes
 
     def kind_of(self, ids: Iterable[str]) -> str:
-        """What devices with these ids are called, empty for none; what nobody here sees goes by its engine."""
+        """What devices with these ids are called, empty for none; one that is not seen here goes by its engine."""
         names = {device.uuid: device.name for device in self.devices}
         return ", ".join(sorted({names.get(one, self.engine) for one in ids}))
 

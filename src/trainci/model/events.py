@@ -77,7 +77,7 @@ class PhaseEvent(TestEvent):
 class Waiting(PhaseEvent):
     """Others hold its devices; ``ahead`` requests came before it (None: an engine does not say how many).
 
-    ``why`` says who, or what else it waits for; told anew when that changes.
+    ``why`` says who, or what else it waits for; told again when that changes.
     """
 
     ahead: int | None

@@ -63,7 +63,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Decision:
-    """That somebody accepted the value of a run, or (``run`` is empty) had a metric's baseline begin anew."""
+    """That somebody accepted the value of a run, or (``run`` is empty) reset a metric's baseline."""
 
     test_id: str
     metric: str

@@ -12,7 +12,7 @@ from collections import deque
 
 from trainci.output.line import STYLE, Line
 
-# A terminal wraps; nobody reads a line this long, and memory has an end.
+# A terminal wraps; a line this long is not read, and memory has an end.
 LONGEST_LINE = 1 << 14
 _LONGEST_SEQUENCE = 1 << 12
 _PLAIN = bytes({*range(0x20, 0x100)} - {0x7F}) + b"\t\n\r"

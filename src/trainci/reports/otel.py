@@ -40,7 +40,7 @@ def is_wanted(environment: Mapping[str, str]) -> bool:
 def export(run: Run) -> None:
     """Send the run as a trace (a span a test, below it one an attempt), and its duration as a metric.
 
-    :raises MachineError: the extra is not installed, or nobody took it.
+    :raises MachineError: the extra is not installed, or no server took it.
     """
     try:
         from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter

@@ -33,7 +33,7 @@ def convert_checkpoint(
     is a directory that all runners of a host may share, ``$TRAINCI_CACHE`` or ``~/.cache/trainci`` by default.
 
     However many processes ask, one converts, and the others wait for it. A conversion that fails or is killed
-    leaves nothing that would be taken for a result; the next one begins anew.
+    leaves nothing that would be taken for a result; the next one begins from the start.
 
     :raises UsageError: there is no such source or dependency, or ``convert`` made nothing.
     :raises MachineError: the cache cannot be written. What ``convert`` raises is passed on.
@@ -53,7 +53,7 @@ def convert_checkpoint(
 
 
 def _fill(place: Path, source: Path, convert: Callable[[Path, Path], object], what: str) -> None:
-    # Only whoever holds the lock is here, so what lies in these places was left by somebody who was killed.
+    # Only the holder of the lock is here, so what is in these places was left by a process that was killed.
     partial = place.with_suffix(".partial")
     for left in (partial, place):
         shutil.rmtree(left, ignore_errors=True)

@@ -35,7 +35,7 @@ class RepoCache:
     def remove_leftovers(self, now: float) -> None:
         """Remove what killed downloads left half done, which the library never goes on with.
 
-        That is what nobody has written to since ABANDONED_S before ``now``: somebody may download without us.
+        That is what was not written to since ABANDONED_S before ``now``: another may download without us.
         """
         for partial in self._directory.glob("blobs/*.incomplete"):
             with contextlib.suppress(OSError):

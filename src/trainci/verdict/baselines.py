@@ -65,7 +65,7 @@ def one_series(
     for one in own:
         accepted = last is not None and last.run == one.run
         counts = accepted or (
-            # A run that was repeated for its value has one that nobody chose: the first.
+            # A run that was repeated for its value has one that was not chosen: the first.
             one.attempt == first[one.run]
             and one.on_base
             and one.outcome == Outcome.PASSED.value

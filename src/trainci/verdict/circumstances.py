@@ -59,7 +59,7 @@ def judge(candidates: Sequence[Candidate], facts: Facts) -> list[Candidate]:
     of_memory = replace(facts, disk_full=True) if full else facts
     judged = [_judged(each, of_memory if each.rule == "rank-bus-error" else facts) for each in candidates]
     if any(candidate.rule == "inference-server" for candidate in candidates):
-        # One that fails ends its own processes by SIGKILL, which nobody outside did.
+        # One that fails ends its own processes by SIGKILL, which did not come from outside.
         judged = [replace(each, blame=Blame.UNSURE) if each.rule == "rank-sigkill" else each for each in judged]
     if any(candidate.rule == "local-server-gone" for candidate in judged):
         # An error that names no host is then about the server that another line names.

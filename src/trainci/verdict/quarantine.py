@@ -10,7 +10,7 @@ from trainci.model.run import Outcome, Verdict
 from trainci.text import printable
 from trainci.toml_lines import quoted
 
-# What there is to excuse: a test that nobody started is no test that failed.
+# What there is to excuse: a test that was not started is no test that failed.
 _EXCUSABLE = frozenset(
     {Outcome.FAILED, Outcome.TIMED_OUT, Outcome.HUNG, Outcome.UNSURE, Outcome.FLAKY, Outcome.MACHINE}
 )

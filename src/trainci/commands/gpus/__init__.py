@@ -30,7 +30,7 @@ def _named(action: str, metavar: str, text: str) -> Callable[[Any], Any]:
     "--lock-dir", metavar="DIR", help="The host's lock directory; else $TRAINCI_LOCK_DIR, or the default."
 )
 @click.option("--virtual", is_flag=True, help="Show virtual devices, too.")
-@click.option("--watch", is_flag=True, help=f"Show it anew every {_EVERY_S:g} seconds, until ^C.")
+@click.option("--watch", is_flag=True, help=f"Show it again every {_EVERY_S:g} seconds, until ^C.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object (docs/json.md).")
 @_named("drain", "GPU|all", "Hand it out no more; who holds it keeps it.")
 @_named("undrain", "GPU|all", "Hand a drained one out again.")

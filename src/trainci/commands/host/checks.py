@@ -74,7 +74,7 @@ def _driver() -> list[Finding]:
     try:
         found = devices.discover()
     except TrainciError as error:
-        return _wrong(what, str(error), "look at `nvidia-smi`; install the driver, or load its module, anew")
+        return _wrong(what, str(error), "look at `nvidia-smi`; install the driver again, or load its module again")
     if not found:
         return _note(what, "no NVIDIA driver, so no GPU: tests run on virtual devices (--devices cpu:N)")
     ill = [device for device in found if device.fault]
@@ -86,7 +86,7 @@ def _driver() -> list[Finding]:
 def _directory(path: str) -> list[Finding]:
     what = "lock directory"
     if not Path(path).is_dir():
-        return _note(what, f"{path} is not there yet; whoever comes first makes it for himself", _SETUP)
+        return _note(what, f"{path} is not there yet; the first user makes it, for that user alone", _SETUP)
     try:
         refuse_unshared(path, meant=True)
         found = refuse_strangers(path)

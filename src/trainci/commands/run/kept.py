@@ -1,4 +1,4 @@
-"""What a run keeps of its plan, where its jobs outlive whoever started it: enough to go on with it."""
+"""What a run keeps of its plan, where its jobs outlive the process that started it: enough to go on with it."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from trainci.text import printable
 
 
 def report(run: Run, root: Path, options: Options) -> None:
-    """Write each report; one that cannot be written is told, and neither the others nor the exit code heed it."""
+    """Write each report; one that cannot be written is told, and changes neither the others nor the exit code."""
     try:
         github.write_summary(summary.markdown(run), os.environ)
     except MachineError as error:

@@ -58,7 +58,7 @@ def wants_colors(said: str, environment: Mapping[str, str], at_terminal: bool) -
 
 
 def _is_nothing(stream: TextIO) -> bool:
-    """Whether it is /dev/null, where nobody misses a line."""
+    """Whether it is /dev/null, where no line is missed."""
     try:
         return os.fstat(stream.fileno()).st_rdev == Path(os.devnull).stat().st_rdev
     except OSError:

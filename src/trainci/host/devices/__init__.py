@@ -94,7 +94,7 @@ def users(uuid: str) -> tuple[int, ...]:
 
 
 def utilization(uuid: str) -> int | None:
-    """How many percent of the time something computed on the device just now; None where nobody can tell.
+    """How many percent of the time something computed on the device just now; None where that is not known.
 
     :raises MachineError: the driver fails or does not know the device.
     """

@@ -38,7 +38,7 @@ class Vendor(Protocol):
         """The ids of the processes that compute on the device, as far as they can be seen from here."""
 
     def utilization(self, uuid: str) -> int | None:
-        """How many percent of the time something computed on the device just now; None where nobody can tell."""
+        """How many percent of the time something computed on the device just now; None where that is not known."""
 
     def faults(self, uuid: str) -> str:
         """Why the device should not be used, in a sentence; empty for a sound one."""

@@ -44,7 +44,7 @@ Gate = Callable[[Lease, Callable[[float], None], Callable[[], Mutex]], bool]
 
 
 class StoppedWaiting(Exception):
-    """The wait ended without a lease: ``signal`` came (0: whoever asked is gone)."""
+    """The wait ended without a lease: ``signal`` came (0: the one who asked is gone)."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -136,7 +136,7 @@ class Waiter:
     def _decide_and_take(self, queue: list[Arrival]) -> tuple[Decision, Lease | None]:
         """A cycle, and the lease if it grants us devices that we can take.
 
-        Devices that turn out to be a foreign holder's are decided about anew, each time round with one more known.
+        Devices that turn out to be a foreign holder's are decided about again, each time with one more known.
         """
         id = self._request.id
         foreign: frozenset[str] = frozenset()
@@ -206,7 +206,7 @@ class Waiter:
             self._tell(self._reservation, self._ahead, self._why)
 
     def _mutex(self) -> Mutex:
-        """One in whose wait we hear signals, and heed the time."""
+        """One in whose wait we react to signals, and to the time."""
 
         def heed() -> None:
             self._heed({descriptor for descriptor, _ in self._poller().poll(0)})
@@ -235,7 +235,7 @@ class Waiter:
             own_memory()
 
     def _stand_in(self) -> None:
-        """Do the watcher's work, should it be stopped: see to leases that nobody watches over any more."""
+        """Do the watcher's work, should it be stopped: see to leases that no process watches over."""
         for device in self._request.devices:
             lease = lease_of(self._directory, device.uuid)
             if lease is not None and not lease.watched:
@@ -252,7 +252,7 @@ class Waiter:
         self._heed(ready)
 
     def _pause(self, seconds: float) -> None:
-        """Sleep at the health check, awake to signals."""
+        """Sleep at the health check, until a signal comes."""
         self._heed({descriptor for descriptor, _ in self._poller().poll(int(seconds * 1000))})
 
     def _poller(self) -> select.poll:

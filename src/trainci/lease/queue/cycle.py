@@ -90,7 +90,7 @@ def run_cycle(
 def publish(directory: Directory, decision: Decision) -> None:
     """Write down what was decided. The caller still holds the mutex.
 
-    Where it cannot be written (the disk is full) nothing is lost but promises: whoever is woken decides anew.
+    Where it cannot be written (the disk is full) only promises are lost: the process that is woken decides again.
     """
     try:
         if decision.foreign != decision.foreign_before:
@@ -104,7 +104,7 @@ def publish(directory: Directory, decision: Decision) -> None:
 def wake(directory: Directory, decision: Decision, me: str = "") -> None:
     """Wake those whose turn it is, but ``me``. Call it without the mutex: they need it at once.
 
-    Those who were granted earlier and have not come yet are woken again: whoever granted it may have been
+    Those who were granted earlier and have not come yet are woken again: the process that granted it may have been
     killed before it rang.
     """
     for arrival in decision.queue:
@@ -142,7 +142,7 @@ def foreign_devices(directory: Directory) -> frozenset[str]:
 
 
 def note_foreign(directory: Directory, devices: frozenset[str]) -> None:
-    """Write down which devices foreign holders keep; whoever finds one sees to it that the watcher looks at it."""
+    """Write down which devices foreign holders keep; the process that finds one tells the watcher."""
     directory.write(directory.join("queue", "foreign"), " ".join(sorted(devices)))
 
 
@@ -153,7 +153,7 @@ def lock_paths(directory: Directory, device: Device, pattern: str) -> list[str]:
 
 
 def is_taken(directory: Directory, device: Device, pattern: str = "") -> bool:
-    """Does anybody hold this device, whether or not a record says so?"""
+    """Does any process hold this device, whether or not a record says so?"""
     return any(map(is_held, lock_paths(directory, device, pattern))) or bool(claimed(directory, {device.uuid}))
 
 
@@ -163,7 +163,7 @@ def _held(
     """When each held device that is asked for is free at the latest; which ``noted`` devices still are foreign."""
     busy: dict[str, float] = {}
     for lease in running(directory):
-        # Of a lease that nobody watches over nobody knows when its last process will have ended.
+        # Where no process watches over a lease it is not known when its last process will have ended.
         until = lease.record.until if lease.watched else FOREVER
         busy.update((uuid, max(until, busy.get(uuid, 0.0))) for uuid in lease.record.devices)
     cleared = {uuid for uuid in noted if busy.get(uuid, FOREVER) < FOREVER}
@@ -179,7 +179,7 @@ def _held(
 
 
 def _standing(request: Request, before: Mapping[str, Reservation], now: float, awake: str) -> Reservation:
-    """Where this request stood; a grant that was not taken in time, or not at all by its owner, is void."""
+    """Where this request stood; a grant that its owner did not take in time does not count."""
     old = reservation_of(request, before)
     if request.id == awake:
         return Reservation(old.start, old.devices)

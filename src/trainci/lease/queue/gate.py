@@ -13,7 +13,7 @@ from trainci.lease.store.mutex import Mutex
 
 
 def passes(probe: Probe, lease: Lease, pause: Callable[[float], None], mutex: Callable[[], Mutex]) -> bool:
-    """Is everything that others left behind gone, and nobody there? If not, it is marked and released.
+    """Is everything that others left behind gone, and no other process there? If not, it is marked and released.
 
     Between two looks ``pause`` is called with seconds; it may raise, and then the lease is released, too.
     """

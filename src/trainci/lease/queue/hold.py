@@ -36,7 +36,7 @@ class Lease:
 
     So are ``claims``, but the wrapper gives them away: unlike a lock they are not released before the last process
     that has them open ends, and it may be stopped. ``guard`` is the lock on the lease's own record: open in the two
-    processes that watch over the job, and in no other, so that it comes free when nobody is left to clean up.
+    processes that watch over the job, and in no other, so that it comes free when neither is left to clean up.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Lease:
         try:
             return seen(self.probe, known, (xid for _, xid in self._hear()), time.sleep)
         except MachineError:
-            # The driver as a whole: whose fault that is, nobody can say.
+            # The driver as a whole: it is not known whose fault that is.
             return Seen(xid=tuple(xid for _, xid in self._heard))
 
     def _hear(self) -> list[tuple[str, int]]:
@@ -95,7 +95,7 @@ class Lease:
         return self._heard
 
     def hand_over(self) -> None:
-        """Release everything and wake whoever is next. Call it when no process of the job is left.
+        """Release everything and wake the next request. Call it when no process of the job is left.
 
         :raises OSError: a device that broke could not be quarantined; all the rest is done.
         :raises MachineError: the lock directory is gone, or others keep it; nothing is held any more.
@@ -124,7 +124,7 @@ class Lease:
                 decision = run_cycle(self.directory, time.time(), queue) if queue else None
                 if decision is not None:
                     publish(self.directory, decision)
-                # A record that is gone says to whoever watches that the next are known.
+                # A record that is gone tells the watcher that the next are known.
                 self._remove_record()
             if decision is not None:
                 wake(self.directory, decision)
@@ -206,7 +206,7 @@ def acquire(
 
 
 def _is_used(directory: Directory, device: Device) -> bool:
-    """Is a GPU whose lock file is missing that of a job which runs all the same?
+    """Is a GPU whose lock file is missing that of a job which still runs?
 
     Its files may have been removed, and its claim be that of a container's own network. As far as we see processes.
     """
@@ -249,7 +249,7 @@ def _record(directory: Directory, record: Record) -> int:
 
 
 def end_survivors(directory: Directory, id: str, grace: float) -> None:
-    """End what is left of a job that nobody watches over; its record is void once nothing is left of it.
+    """End what is left of a job without a watcher; its record does not count once nothing is left of the job.
 
     Only processes of the record's owner are ended (all, where that is root): whose mark or cgroup a record names is
     up to whoever wrote it.

@@ -3,7 +3,7 @@
 Requests are served in order of arrival and of priority (``priority``), with backfill. Textbook EASY (Lifka 1995)
 protects the head of the queue only; here every waiting request keeps the start that it was promised when it arrived
 (conservative backfill with compression; Feitelson and Mu'alem 2001): a later request starts earlier only where that
-moves nobody's start. Only what is urgent moves, when it comes, the starts of those that it passes.
+delays no other request. Only what is urgent moves, when it comes, the starts of those that it passes.
 
 What is not known is not promised: behind a holder that gave no time limit a start is unknown (FOREVER), and a
 request with an unknown start keeps every device that it could use from all who came after it.
@@ -33,7 +33,7 @@ def plan(
     """A reservation for every request of ``queue`` (in order of arrival). Those that start ``now`` may start now.
 
     ``busy`` maps each held device to when it is free at the latest (FOREVER: unknown); ``broken`` are devices
-    that are not to be used. A request that cannot be met without a broken device waits, and holds nobody back.
+    that are not to be used. A request that cannot be met without a broken device waits, and delays no other.
     ``promised`` are the reservations that were given before, by request; a new arrival has none.
     """
     turn = in_turn(queue)
@@ -80,7 +80,7 @@ def _compress(
     queue: Sequence[Request],
     reserved: dict[str, Reservation],
 ) -> None:
-    """Give each request, in turn, the earliest start that moves nobody else's."""
+    """Give each request, in turn, the earliest start that moves no other's."""
     requests = {wanted.id: wanted for wanted in queue}
     profile = _profile_of(now, busy, broken, requests, reserved)
     unknown: list[Request] = []

@@ -28,7 +28,7 @@ def in_turn(queue: Sequence[Request]) -> list[Request]:
 def passed(queue: Sequence[Request], turn: Sequence[Request], known: Collection[str]) -> set[str]:
     """The ids of those who are passed by one that has just come, which is not among the ``known`` ids.
 
-    ``turn`` is ``in_turn(queue)``. What they were promised cannot be kept, nor that of anybody behind them.
+    ``turn`` is ``in_turn(queue)``. Neither their promises nor those of the requests behind them can be kept.
     """
     arrival = {wanted.id: number for number, wanted in enumerate(queue)}
     for place, new in enumerate(turn):

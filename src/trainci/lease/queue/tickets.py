@@ -120,7 +120,7 @@ def look(directory: Directory) -> tuple[Arrival, ...]:
 def in_order(arrivals: Iterable[Arrival]) -> tuple[Arrival, ...]:
     """By arrival: those of one user as they are numbered, and those of two as old as their files are.
 
-    A number that is forged gets nobody before another user who was there already; and the clock, which may be set
+    A forged number does not bring its user before another who was there already; and the clock, which may be set
     back, matters only between users.
     """
     by_user: dict[int, list[Arrival]] = {}
@@ -164,7 +164,7 @@ def _proved(directory: Directory, arrival: Arrival, ticket: os.stat_result) -> A
 
 
 def ring(path: str) -> None:
-    """Wake whoever listens at this named pipe, if anybody does."""
+    """Wake the process that listens at this named pipe, if one does."""
     try:
         descriptor = open_pipe(path, os.O_WRONLY)
     except OSError:

@@ -1,8 +1,8 @@
-"""Watches for what nobody announces: a holder or a waiter that was killed, a lock that a foreign holder lets go.
+"""Watches for what is not announced: a holder or a waiter that was killed, a lock that a foreign holder releases.
 
 Every process that has to wait keeps one child for this. The first to lock ``queue/watcher.lock`` is the leader and
 watches for all; when it dies the kernel gives the lock to the next within milliseconds. It holds no device: on an
-unclean end it runs a scheduling cycle, as anybody might.
+unclean end it runs a scheduling cycle, as any other process does.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from trainci.lease.store.records import Reservation
 _CHANGED, _CLEAN_END = b"!", b"."
 # Each takes a thread. A host has far fewer leases.
 _MOST_WATCHED = 512
-# Whoever acts rings more than once, and is in more of a hurry than whoever only watches.
+# A process that acts rings more than once, and is in more of a hurry than one that only watches.
 _LET_ACT_S = 0.01
 
 
@@ -126,7 +126,7 @@ class _Watcher:
         return reservations
 
     def _watch_tickets(self, decision: Decision) -> None:
-        """A named pipe that nobody reads any more is an error to its writer: so a waiter's death shows at once."""
+        """A named pipe without a reader is an error to its writer: so a waiter's death shows at once."""
         wanted = {arrival.ticket for arrival in decision.queue}
         for name in [name for name in self._tickets if name not in wanted]:
             os.close(self._tickets.pop(name))
@@ -134,7 +134,7 @@ class _Watcher:
             try:
                 self._tickets[name] = open_pipe(self._directory.join("tickets", f"{name}.fifo"), os.O_WRONLY)
             except OSError:
-                # It died since we looked; a ticket that stays all the same is no reason to look for ever.
+                # It died since we looked; a ticket that stays in its place is no reason to look again and again.
                 if name not in self._mute:
                     os.write(self._report, _CHANGED)
                     self._mute.add(name)
@@ -155,7 +155,7 @@ class _Watcher:
             threading.Thread(target=self._wait_for, args=(path, lease), daemon=True).start()
 
     def _wait_for(self, path: str, lease: str) -> None:
-        """In a thread: until nobody holds this lock. Of a lease that nobody watches over, end what is left."""
+        """In a thread: until no process holds this lock. Of a lease that is not watched, end what is left."""
         # The mutex's alarm is for the main thread.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
         news = _CHANGED

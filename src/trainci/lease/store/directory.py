@@ -32,7 +32,7 @@ from trainci.lease.store.files import open_regular, overwrite, read_text
 from trainci.lease.store.trust import is_trusted, refuse_strangers, refuse_unshared
 
 FORMAT = 3
-# Nobody may remove or replace the files of another user in them.
+# No user may remove or replace the files of another in them.
 FOLDERS = ("queue", "devices", "leases", "tickets", "health", "drained", "inventory", "nested", "ports")
 _STICKY = 0o1000
 # What one user writes and others only read, or lock: who may only read a file can lock it, too (flock(2)).
@@ -126,7 +126,7 @@ class Directory:
         return descriptor
 
     def write(self, path: str, text: str, mode: int = ALL) -> None:
-        """Write a file in place, because nobody may replace another user's.
+        """Write a file in place, because no user may replace another's.
 
         Who is killed meanwhile leaves half a file, which is read as none.
 

@@ -1,7 +1,7 @@
-"""Files in a folder that others can write: opened through no link, of the right kind, and not read for ever.
+"""Files in a folder that others can write: opened through no link, of the right kind, and not read without end.
 
 Another user may have put anything in a file's place: a link to what only we may read or write, a pipe that blocks
-whoever opens it, a file without end.
+the process that opens it, a file without end.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Is a device fit to be handed over? The gate that each must pass between two holders.
+"""Is a device fit to be handed over?
 
 What is looked at is first the memory in use, not process ids: inside a container those are the host's.
 """

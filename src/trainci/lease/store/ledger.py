@@ -56,7 +56,7 @@ def entries(directory: Directory) -> list[Entry]:
 
 
 def cancelled_by(directory: Directory, request: str) -> str:
-    """Who cancelled a request, and why; empty where nobody did."""
+    """Who cancelled a request, and why; empty where it was not cancelled."""
     found = [entry for entry in entries(directory) if entry.action == "cancel" and entry.what == request]
     return f"{found[-1].by}{f': {found[-1].reason}' if found[-1].reason else ''}" if found else ""
 

@@ -23,7 +23,7 @@ def try_lock(descriptor: int) -> bool:
 
 
 def is_held(path: str) -> bool:
-    """Does anybody hold this lock? A file that is not there is not held, one that we may not open counts as held.
+    """Does any process hold this lock? A file that is not there is not held, one that we may not open is.
 
     Looks with a shared lock, so that those who look never take each other for a holder.
     """
@@ -64,7 +64,7 @@ def is_current(descriptor: int, path: str) -> bool:
 
 
 def is_locked(descriptor: int) -> bool:
-    """Does anybody hold the lock of this open file?"""
+    """Does any process hold the lock of this open file?"""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

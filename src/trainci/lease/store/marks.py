@@ -37,7 +37,7 @@ def quarantine(directory: Directory, uuid: str, reason: str, now: float, by: str
 
 
 def drain(directory: Directory, uuid: str, reason: str, now: float, by: str) -> None:
-    """Keep a device from being handed out, because ``by`` wants so; whoever holds it keeps it."""
+    """Keep a device from being handed out, because ``by`` wants so; its holder keeps it."""
     _write(directory, _DRAINED, uuid, Mark(reason, now, by=by))
 
 

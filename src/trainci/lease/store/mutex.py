@@ -1,4 +1,4 @@
-"""The mutex of a scheduling cycle, which an owner who is stopped, or means ill, cannot keep."""
+"""The mutex of a scheduling cycle, which an owner that is stopped, or hostile, cannot keep."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Mutex:
         return False
 
     def _succeed(self, number: int) -> bool:
-        """Begin the next file, as its owner if nobody else is faster."""
+        """Begin the next file, as its owner if no other process is faster."""
         try:
             descriptor = self._directory.create(self._path(number + 1), "", ALL)
         except (FileExistsError, FileNotFoundError):
@@ -111,7 +111,7 @@ def _sign(descriptor: int) -> None:
     try:
         os.pwrite(descriptor, os.urandom(_SIGNATURE_BYTES), 0)
     except OSError:
-        # The disk is full: owners are then told apart by nobody.
+        # The disk is full: then owners cannot be told apart.
         return
 
 

@@ -22,11 +22,11 @@ BROKEN = (KeyError, ValueError, TypeError, AttributeError, OverflowError, Recurs
 
 @dataclass(frozen=True)
 class Request:
-    """What somebody asks for: ``count`` of ``devices``, for at most ``bound`` seconds (FOREVER: nobody said).
+    """What a user asks for: ``count`` of ``devices``, for at most ``bound`` seconds (FOREVER: not said).
 
     ``pattern`` is that of the foreign lock files that must be taken too, empty for none. ``since`` is when it
     arrived, ``name`` and ``uid`` and ``pid`` say whose it is; ``priority`` is one of those of ``queue.priority``.
-    ``expected`` is how many seconds it is likely to take (FOREVER: nobody knows).
+    ``expected`` is how many seconds it is likely to take (FOREVER: not known).
     """
 
     id: str
@@ -72,10 +72,10 @@ def load_request(text: str | None) -> Request | None:
 
 @dataclass(frozen=True)
 class Record:
-    """A running lease: whose it is, since when, and until when at the latest (FOREVER: nobody said).
+    """A running lease: whose it is, since when, and until when at the latest (FOREVER: not said).
 
     ``cgroup`` is the path of its job's own cgroup, empty where it has none. ``expected`` is when it is likely to
-    end (FOREVER: nobody knows).
+    end (FOREVER: not known).
     """
 
     id: str
@@ -132,7 +132,7 @@ def dump_reservations(reservations: Mapping[str, Reservation]) -> str:
 
 
 def load_reservations(text: str | None) -> dict[str, Reservation]:
-    """The reservations by request. One that is not whole is left out: the next cycle reserves for it anew."""
+    """The reservations by request. One that is not whole is left out: the next cycle makes a new one."""
     try:
         entries = json.loads(text or "").items()
     except BROKEN:

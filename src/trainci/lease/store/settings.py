@@ -52,7 +52,7 @@ def read_settings(directory: Directory) -> Settings:
 
 
 def refuse_urgency(directory: Directory) -> None:
-    """Refuse ``--priority high`` to whoever may not have it.
+    """Refuse ``--priority high`` to a user who may not have it.
 
     :raises UsageError: this user is not in the group that may.
     """

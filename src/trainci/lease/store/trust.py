@@ -9,7 +9,7 @@ from trainci.errors import UsageError
 from trainci.host.files import read_text
 from trainci.host.users import user_name
 
-# Where the lock directory is: what root has prepared (``trainci host setup``), else what whoever comes first makes.
+# Where the lock directory is: what root has prepared (``trainci host setup``), else what the first user makes.
 PREPARED = "/run/trainci"
 DEFAULT = "/dev/shm/trainci"
 # What user_namespaces(7) shows of users that it has no number for (/proc/sys/kernel/overflowuid).

@@ -50,7 +50,7 @@ class Job:
 def grant(orders: socket.socket, lease: Lease) -> None:
     """Pass a lease on to the supervisor that listens: what it has to know, every lock, every claim (SCM_RIGHTS).
 
-    :raises OSError: nobody listens any more.
+    :raises OSError: the supervisor is gone.
     """
     socket.send_fds(orders, [f"{lease.port_base}\n{lease.record.dump()}".encode()], [lease.guard, *lease.locks])
     socket.send_fds(orders, [b"claims"], lease.claims)
@@ -212,7 +212,7 @@ def _restored() -> list[int]:
 
 
 def _leave_streams() -> None:
-    """Leave the streams: whoever reads the command's output must see its end when the command ends."""
+    """Leave the streams: the reader of the command's output must see its end when the command ends."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nowhere, descriptor)

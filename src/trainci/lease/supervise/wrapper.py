@@ -61,9 +61,9 @@ def exit_code(ended: Ended, stopped_by: int) -> int:
 
 
 def _seen(lease: Lease, by_supervisor: Seen, drift_before: tuple[float, float]) -> Seen:
-    """What was seen while a job ran that failed; what nobody looked at stays unknown."""
+    """What was seen while a job ran that failed; what was not looked at stays unknown."""
     jumped = any(abs(now - before) > _CLOCK_JUMPS_S for now, before in zip(drift(), drift_before, strict=True))
-    # Only what is full is told: of a disk that has room now, nobody knows whether it had before.
+    # Only what is full is told: of a disk that has room now, it is not known whether it had before.
     # Not tempfile.gettempdir(), which passes over the one that is full, and raises where all are.
     full = any(is_full(path) for path in (os.curdir, os.environ.get("TMPDIR") or "/tmp"))
     return replace(
@@ -151,7 +151,7 @@ class Wrapper:
         if (ended.code, ended.time_limit) != (0, False) and not self._stuck:
             ended = replace(ended, seen=_seen(lease, ended.seen, drift_before))
         if self._stuck:
-            # The supervisor stays, and keeps the devices until the kernel lets go of that process.
+            # The supervisor stays, and keeps the devices until the kernel can end that process.
             lease.detach()
         else:
             try:
