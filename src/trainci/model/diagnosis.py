@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from trainci.model.seen import Seen
 
+# The rule for an ending of which no other tells why: its evidence is what the program itself said last.
+EXIT_CODE = "exit-code"
+
 
 class Blame(enum.Enum):
     """Whose fault it was. The value is the word that reports and the event log use.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from trainci.model.diagnosis import EXIT_CODE
 from trainci.model.run import Outcome, Result, Run, Verdict
 from trainci.text import printable
 
@@ -39,7 +40,9 @@ def reason(verdict: Verdict) -> str:
     told = (
         diagnosis is not None and diagnosis.line and diagnosis.evidence and verdict.outcome not in _SENTENCE_FIRST
     )
-    return printable(diagnosis.evidence if diagnosis and told else verdict.sentence)
+    if diagnosis is None or not told:
+        return printable(verdict.sentence)
+    return printable(diagnosis.evidence + (f" ({verdict.sentence})" if diagnosis.rule == EXIT_CODE else ""))
 
 
 def particulars(verdict: Verdict) -> list[tuple[str, str]]:

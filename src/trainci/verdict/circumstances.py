@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from trainci.errors import EXIT_MACHINE
-from trainci.model.diagnosis import Blame, Diagnosis, Facts
+from trainci.model.diagnosis import EXIT_CODE, Blame, Diagnosis, Facts
 from trainci.model.run import Cause, Ending
 from trainci.model.tests import Test
 from trainci.verdict.weigh import Candidate, Weight
@@ -171,8 +171,8 @@ def of_ending(facts: Facts) -> Diagnosis:
         sentence = "`timeout` ended it (exit code 124), and its log does not say what it waited for"
         return Diagnosis(Blame.UNSURE, "time-limit", sentence, "fact: exit code 124")
     if facts.exit_code:
-        sentence = f"it ended with exit code {facts.exit_code} and said nothing else"
-        return Diagnosis(Blame.CODE, "exit-code", sentence, f"fact: exit code {facts.exit_code}")
+        sentence = f"it ended with exit code {facts.exit_code}, and no rule knows more of why"
+        return Diagnosis(Blame.CODE, EXIT_CODE, sentence, f"fact: exit code {facts.exit_code}")
     return Diagnosis(Blame.UNSURE, "nothing", "neither the log nor a fact says why it ended")
 
 

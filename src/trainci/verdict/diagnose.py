@@ -9,14 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from trainci.model.diagnosis import Blame, Diagnosis, Facts, Frame, Kind
+from trainci.model.diagnosis import EXIT_CODE, Blame, Diagnosis, Facts, Frame, Kind
 from trainci.model.run import Outcome
 from trainci.verdict import circumstances
+from trainci.verdict.last_words import Tail, Words, completed, crashed_at, last_line, last_words
 from trainci.verdict.log_reader import Reading
+from trainci.verdict.pytest_report import TEARDOWN
 from trainci.verdict.weigh import Candidate, Weight, of_reading
 
 # A warning this near to the end may be what ended it.
 _NEAR = 60
+# Rules for an ending that is the program's own, of which no line that a rule knows tells more.
+_ENDED_BY_ITSELF = (EXIT_CODE, "crash")
 PASSED = "passed"
 
 
@@ -31,9 +35,36 @@ def diagnose(reading: Reading, facts: Facts, root: str = "") -> Diagnosis:
         return Diagnosis(Blame.UNSURE, PASSED, "every test passed, as pytest says")
     diagnosis = _with_facts(decided, facts)
     first = decided[0] if isinstance(decided, tuple) else decided
-    if first is None or diagnosis.line != first.line:
+    if first is None:
+        return _in_its_own_words(diagnosis, reading.tail, root)
+    if diagnosis.line != first.line:
         return diagnosis
-    return replace(diagnosis, frame=_deepest(first.frames, root))
+    if said := _said_before(first, reading):
+        frame = _deepest(said.frames or first.frames, root)
+        return replace(diagnosis, evidence=said.text, line=said.line, frame=frame)
+    below = reading.tail.after(first.line)
+    frames = first.frames or crashed_at(below)
+    return replace(diagnosis, evidence=completed(diagnosis.evidence, below), frame=_deepest(frames, root))
+
+
+def _in_its_own_words(diagnosis: Diagnosis, tail: Tail, root: str) -> Diagnosis:
+    """With what the program said of why it ended by itself, or at least what it said last."""
+    if diagnosis.rule not in _ENDED_BY_ITSELF:
+        return diagnosis
+    said = last_words(tail) or (last_line(tail) if diagnosis.rule == EXIT_CODE else None)
+    if said is None:
+        return diagnosis
+    return replace(diagnosis, evidence=said.text, line=said.line, frame=_deepest(said.frames, root))
+
+
+def _said_before(first: Candidate, reading: Reading) -> Words | None:
+    """Where a process only tells that one of its own ended: what that one said, or what ended it."""
+    signal = reading.root.signal if reading.root else None
+    if signal and "exitcode" in first.evidence:
+        return Words(signal.text, signal.number)
+    if first.kind is Kind.CONSEQUENCE and _is_code(first) and not first.test:
+        return last_words(reading.tail.before(first.line))
+    return None
 
 
 def _deepest(frames: Sequence[Frame], root: str) -> Frame | None:
@@ -80,6 +111,8 @@ def _from_log(found: Sequence[Candidate], reading: Reading) -> Candidate | tuple
 
 def _of_tests(tests: Sequence[Candidate], found: Sequence[Candidate]) -> Candidate | None:
     """Tests of one file fail each for itself: one that fails by the code is enough."""
+    # What fails while a test is cleaned up is reported first, and follows from what failed in it.
+    tests = [candidate for candidate in tests if not candidate.test.startswith(TEARDOWN)] or tests
     causes = [candidate for candidate in tests if candidate.kind is Kind.CAUSE]
     if code := _first(causes, _is_code):
         return code

@@ -11,9 +11,9 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from trainci.model.diagnosis import Frame, LogRule
+from trainci.verdict.drawn import HEADER, Drawn
 from trainci.verdict.prefixes import Line
 
-HEADER = "Traceback (most recent call last):"
 _LINKS = (
     "During handling of the above exception, another exception occurred:",
     "The above exception was the direct cause of the following exception:",
@@ -36,11 +36,13 @@ PROGRAM = frozenset(
         *("TOMLDecodeError", "ScannerError", "ParserError"),
     }
 )
-_FRAME = re.compile(r'\s*File "(?P<file>[^"]+)", line (?P<line>\d{1,9})')
+FRAME = re.compile(r'\s*File "(?P<file>[^"]+)", line (?P<line>\d{1,9})')
 _LIBRARY = re.compile(
     r"(?:site|dist)-packages/(\w+)|/ray/\w+\.py|python3\.\d+/(?!site-packages|dist-packages)(\w+)"
 )
-_GROUP = re.compile(r"^(?: *(?:\||\+-+) ?)+")
+_GROUP = re.compile(r"^(?: *(?:\||\+-*) ?)+")
+# What stands before each exception of a group.
+_MEMBER = re.compile(r"[ |]*\+[-+]+ \d{1,4} -+$")
 _LONGEST_MESSAGE = 8
 _MOST_JUNK = 60
 _MOST_FRAMES = 100
@@ -109,14 +111,22 @@ class Tracebacks:
         self._linked = False
         self._listening = 0
         self._blank = False
+        self._drawn = Drawn()
+        self._member = False
         # Something that was said before it makes it one that is tried again.
         self.announced = False
 
     def feed(self, line: Line) -> tuple[bool, Chain | None]:
         """Take a line: whether it is a traceback's own, and the chain that it adds an exception to."""
-        text = line.text
-        text = _GROUP.sub("", text) if text.lstrip().startswith(("|", "+-")) else text
+        text = self._drawn.plain(line.text)
+        if self._chain and _MEMBER.match(text):
+            self._member = self._linked = True
+            return True, None
+        text = _GROUP.sub("", text) if text.lstrip().startswith(("|", "+-", "+ Exception Group ")) else text
         place = text.find(HEADER)
+        if self._member and place < 0:
+            return self._of_group(line, text.strip())
+        self._member = False
         if place >= 0:
             self._begin(text, place)
             return True, None
@@ -134,7 +144,16 @@ class Tracebacks:
     @property
     def active(self) -> bool:
         """The next line may be a traceback's."""
-        return bool(self._open or self._listening or self._linked)
+        return bool(self._open or self._listening or self._linked or self._member)
+
+    def _of_group(self, line: Line, said: str) -> tuple[bool, Chain | None]:
+        """An exception of a group that was never raised by itself has no traceback."""
+        self._member = False
+        if not (type_ := exception_type(said)):
+            return False, None
+        self._open += 1
+        self._frames.clear()
+        return True, self._end(line, said, type_)
 
     def _begin(self, text: str, place: int) -> None:
         before = text[:place]
@@ -161,7 +180,7 @@ class Tracebacks:
     def _within(self, line: Line, text: str) -> tuple[bool, Chain | None]:
         indent = len(text) - len(text.lstrip())
         if not text.strip() or indent > self._indent:
-            if frame := _FRAME.match(text):
+            if frame := FRAME.match(text):
                 libraries = {name for names in _LIBRARY.findall(frame["file"]) for name in names if name}
                 self._libraries |= libraries
                 self._raises = plays(frame["file"]) or self._plays

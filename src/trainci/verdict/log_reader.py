@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
-from trainci.model.diagnosis import LogRule
+from trainci.model.diagnosis import Frame, LogRule
 from trainci.verdict import prefixes
-from trainci.verdict.exceptions import PROGRAM, Chain, Raised, Tracebacks, exception_type
+from trainci.verdict.exceptions import FRAME, PROGRAM, Chain, Raised, Tracebacks, exception_type
+from trainci.verdict.last_words import Tail
 from trainci.verdict.log_rules import matcher_of
 from trainci.verdict.prefixes import Line
 from trainci.verdict.pytest_report import PytestReport
@@ -56,6 +57,9 @@ _RETRIED = re.compile(
 _LONE = frozenset({"AssertionError", *PROGRAM})
 _ROOT_RANK = re.compile(r"\s*rank\s*: (\d+) \(local_rank")
 _ROOT_CODE = re.compile(r"\s*exitcode\s*: (-?\d+) \(pid")
+_ROOT_SIGNAL = re.compile(r"\s*traceback\s*: (Signal \d+ .*)")
+# So many lines at the end are looked through for what a program says of itself.
+_TAIL = 400
 
 
 @dataclass
@@ -71,11 +75,12 @@ class Hit:
 
 @dataclass(frozen=True)
 class Root:
-    """The rank that a launcher saw fail first, how it ended, and where that stands."""
+    """The rank that a launcher saw fail first, how it ended, and where that stands; its ``signal`` in words."""
 
     rank: str
     exit_code: int
     line: Line
+    signal: Line | None = None
 
 
 @dataclass
@@ -94,6 +99,7 @@ class Reading:
     root: Root | None
     passed: bool
     served: dict[str, int] = field(default_factory=dict)
+    tail: Tail = field(default_factory=Tail)
 
 
 @dataclass
@@ -128,9 +134,11 @@ class LogReader:
         self._number = 0
         self._recent: deque[str] = deque(maxlen=3)
         self._served: dict[str, int] = {}
+        self._tail: list[str] = []
 
     def feed(self, batch: Sequence[str]) -> None:
         """Take the next lines."""
+        self._tail = [*self._tail, *batch[-_TAIL:]][-_TAIL:]
         text = "\n".join(batch)
         candidates = self._matcher.candidates(text)
         low_text = text.lower()
@@ -162,8 +170,17 @@ class LogReader:
         for chain in chains:
             self._match_raised(chain)
         hits = sorted((hit for kept in self._hits.values() for hit in kept), key=lambda hit: hit.line.number)
+        last = [prefixes.split(0, line[:_LONGEST_LINE]).text for line in self._tail]
         return Reading(
-            chains, hits, self._progress, self._told, self._number, self._root, self._pytest.passed, self._served
+            chains,
+            hits,
+            self._progress,
+            self._told,
+            self._number,
+            self._root,
+            self._pytest.passed,
+            self._served,
+            Tail(self._number - len(last) + 1, last),
         )
 
     def _launcher(self, line: Line) -> None:
@@ -174,6 +191,11 @@ class LogReader:
             self._root = Root(match[1], 0, line)
         elif self._in_root and self._root and (match := _ROOT_CODE.match(line.text)):
             self._root = Root(self._root.rank, int(match[1]), line)
+            self._in_root = self._root.exit_code < 0
+        elif self._in_root and self._root and (match := _ROOT_SIGNAL.match(line.text)):
+            self._root = replace(self._root, signal=line._replace(text=match[1]))
+            self._in_root = False
+        elif line.text.startswith("===="):
             self._in_root = False
 
     def _take(self, line: Line, candidates: Sequence[int]) -> None:
@@ -210,7 +232,10 @@ class LogReader:
             self._served.setdefault(served[1], line.number)
         type_ = exception_type(text)
         if type_.rpartition(".")[2] in _LONE:
-            chain = Chain(line.stream, [Raised(type_, text.strip(), line.number)])
+            # Of a file that is no Python, which has no traceback, the place stands just above.
+            places = [place for said in self._recent if (place := FRAME.match(said))]
+            frames = tuple(Frame(place["file"], int(place["line"])) for place in places)
+            chain = Chain(line.stream, [Raised(type_, text.strip(), line.number, frames=frames)])
             chain.captured, chain.progress, chain.told = self._pytest.capturing, self._progress, self._told
             chain.retried = _RETRIED.search(text) is not None
             self._chains.add(chain)

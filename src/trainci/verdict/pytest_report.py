@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from trainci.model.diagnosis import Frame
-from trainci.verdict.exceptions import Chain, Raised, exception_type, is_library, plays
+from trainci.verdict.exceptions import FRAME, Chain, Raised, Tracebacks, exception_type, is_library, plays
 from trainci.verdict.prefixes import Line
 
 _SECTION = re.compile(r"={3,} (?P<title>.+?) ={3,}$")
@@ -13,8 +13,14 @@ _TEST = re.compile(r"_{3,} (?P<name>.+?) _{3,}$")
 _ERROR = re.compile(r"E {3,}\S")
 _CAPTURED = re.compile(r"-{3,} Captured .+ -{3,}$")
 _SUMMARY = re.compile(r"(?:FAILED|ERROR) (?P<name>\S+?\.py\S*)(?: - (?P<reason>.*))?$")
-# In pytest's long style the type stands below the last of an exception's places, in its short one none does.
-_PLACE = re.compile(r"(?P<file>[^\s:]+\.py):(?P<line>\d{1,9}):(?: (?:in .+|(?P<type>[A-Za-z_][\w.]*)))?$")
+# In pytest's long style the type stands below the last of an exception's places, in its short one none does; in
+# that of one line the exception does.
+_PLACE = re.compile(
+    r"(?P<file>[^\s:]+\.py):(?P<line>\d{1,9}):(?: (?:in .+|(?P<type>[A-Za-z_][\w.]*)(?P<said>: .*)?))?$"
+)
+# Outside of every section, and all that pytest says then.
+_CONFTEST = "ImportError while loading conftest"
+TEARDOWN = "ERROR at teardown of "
 _COUNTS = re.compile(r"={3,}.*\b\d+ (?:failed|passed|error).*={3,}$|^\d+ (?:passed|failed).* in [\d.]+s")
 _MOST_TESTS = 1000
 _LONGEST_MESSAGE = 20
@@ -32,9 +38,11 @@ class PytestReport:
         self._chain: Chain | None = None
         self._frames: list[Frame] = []
         self._in_message = False
+        self._in_source = False
         self._raises = False
         self._in_library = False
         self._plays = False
+        self._native = Tracebacks()
         self.capturing = False
         self.passed = False
 
@@ -46,6 +54,9 @@ class PytestReport:
             return True
         if (summary := _SUMMARY.match(text)) and not self.capturing:
             self._summarize(line, summary, progress)
+            return True
+        if text.startswith(_CONFTEST):
+            self._begin_section("ERRORS", text)
             return True
         if not self.inside:
             if _COUNTS.search(text):
@@ -69,7 +80,7 @@ class PytestReport:
     def _begin_section(self, title: str, text: str) -> None:
         self.inside = title in ("FAILURES", "ERRORS")
         self.capturing = False
-        self._chain = None
+        self._test, self._chain, self._frames = "?", None, []
         if _COUNTS.search(text):
             self.passed = " failed" not in text and " error" not in text
 
@@ -85,11 +96,24 @@ class PytestReport:
         elif text.startswith("E ") or text == "E":
             self._error(line, text[1:], progress)
         else:
-            self._in_message = False
+            self._in_message = self._in_source = False
             self._raises = text.lstrip("> ").startswith("raise ") or (self._raises and not text.strip())
             if place := _PLACE.match(text):
                 self._place(place)
+            else:
+                self._as_python_says(line, progress)
         return True
+
+    def _as_python_says(self, line: Line, progress: int) -> None:
+        """A traceback in Python's own style, as of an exception group."""
+        _, chain = self._native.feed(line)
+        if chain and len(chain.raised) == 1:
+            chain.test, chain.progress = self._test, progress
+            self._add(chain)
+
+    def _add(self, chain: Chain) -> None:
+        if len(self._chains) < _MOST_TESTS:
+            self._chains.append(chain)
 
     def _place(self, place: re.Match[str]) -> None:
         self._in_library = is_library(place["file"])
@@ -102,6 +126,8 @@ class PytestReport:
             raised.frames += self._taken()
             raised.own = (raised.own and not self._in_library) or self._plays
             self._in_library = False
+            if place["said"]:
+                self._chain = None
 
     def _taken(self) -> tuple[Frame, ...]:
         frames, self._frames = tuple(self._frames), []
@@ -114,12 +140,16 @@ class PytestReport:
             if len(message) < _LONGEST_MESSAGE:
                 message.append(text)
             return
-        self._in_message = True
+        if place := FRAME.match(text):
+            # A file that is no Python: its place and its text come before what is wrong with it.
+            self._frames, self._in_source = [Frame(place["file"], int(place["line"]))], True
+        if self._in_source and not exception_type(text):
+            return
+        self._in_message, self._in_source = True, False
         type_ = "AssertionError" if text.startswith("assert ") else exception_type(text)
         if self._chain is None:
             self._chain = Chain(line.stream, test=self._test, progress=progress)
-            if len(self._chains) < _MOST_TESTS:
-                self._chains.append(self._chain)
+            self._add(self._chain)
         own = (self._raises and not self._in_library) or self._plays
         self._chain.raised.append(Raised(type_, text, line.number, frames=self._taken(), own=own))
 

@@ -100,7 +100,16 @@ def _of_chain(chain: Chain, reading: Reading) -> Candidate:
         index = len(judged) - 1
     else:
         # What a rule knows tells more than what none does, and a cause more than a consequence.
-        index = min(range(len(judged)), key=lambda i: (judged[i][1] is not Kind.CAUSE, judged[i][3] is None, i))
+        # A group says how many others there are.
+        index = min(
+            range(len(judged)),
+            key=lambda i: (
+                judged[i][1] is not Kind.CAUSE,
+                judged[i][3] is None,
+                chain.raised[i].name.endswith("ExceptionGroup"),
+                i,
+            ),
+        )
     blame, kind, weight, rule = judged[index]
     raised = chain.raised[index]
     # torch prints an exception under its rank only when nobody caught it; pytest's have failed their test.
@@ -110,7 +119,7 @@ def _of_chain(chain: Chain, reading: Reading) -> Candidate:
         kind,
         rule.name if rule else ("assertion" if weight is Weight.ASSERTION else "exception"),
         rule.meaning if rule else _meaning(weight),
-        raised.text,
+        _said(raised),
         raised.line,
         chain.stream,
         weight,
@@ -118,8 +127,15 @@ def _of_chain(chain: Chain, reading: Reading) -> Candidate:
         exception=True,
         test=chain.test,
         captured=chain.captured,
-        frames=raised.frames,
+        frames=next((one.frames for one in reversed(chain.raised[: index + 1]) if one.frames), ()),
     )
+
+
+def _said(raised: Raised) -> str:
+    """Its line, with the first of its message where that begins below it, as numpy's does."""
+    if raised.text != f"{raised.type}:" or raised.name == "ChildFailedError":
+        return raised.text
+    return " ".join([raised.text, *[text for text in raised.message if text][:1]])
 
 
 def _went_on(chain: Chain, reading: Reading) -> bool:

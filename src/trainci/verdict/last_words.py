@@ -1,0 +1,135 @@
+"""Pure: the line in which a program says itself why it ends, where no rule knows what it says.
+
+It is what an engineer reads first, and decides nothing: whose fault it was, the ending alone says.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from trainci.model.diagnosis import Frame
+
+# How programs of any kind say that they fail, the most telling kind first: what a crashing program says (Rust, Go,
+# Java, C and C++, googletest), what a compiler says of a place, what tools and shells say, which test failed.
+_KINDS = (
+    re.compile(
+        r"thread '.{1,200}?' .{0,20}panicked at |panic: |Exception in thread |Caused by: |Uncaught "
+        r"|.{0,400}\bAssertion\b.{1,400}\bfailed\b|\s*what\(\): |\S+:\d+: Failure$"
+    ),
+    re.compile(r"(?i)\S+:\d+(?::\d+)?: (?:fatal |internal compiler )?error\b|error\[\w+\]: "),
+    re.compile(
+        r"(?i)(?:.{0,80}[\s\]>):*!])??(?:fatal|\w{0,40}error)(?: at \S+)?(?: \S{1,20})?: \S"
+        r"|CMake Error\b|╭─+ Error ─|.{0,400}: (?:unbound variable|not found|command not found"
+        r"|No such file or directory|Permission denied)$"
+        r"|[\w./-]+: (?:cannot|can't|couldn't|could not|failed to|unable to|invalid|unknown|unrecognized) "
+    ),
+    re.compile(r"\s*(?:--- FAIL\b|FAIL(?:ED|URE)?\b|not ok \d|✕|✗|\[  FAILED  \])"),
+)
+# A shell's trace, how something is called, what may be tried, what was only a warning.
+_BESIDE = re.compile(
+    r"\++ |(?i:.*\b(?:usage: |warn(?:ing)?\b|no errors?\b|0 errors?\b)"
+    r"|\s*(?:set the environment variable|try |note: |hint: |help: |for more|see |run with"
+    r"|make(?:\[\d+\])?: \*\*\*))"
+)
+_BOX = "─━═-=_*#+╭╮╰╯│|~^ \t"
+# Where a line ends so, the next one goes on.
+_GOES_ON = re.compile(r"panicked at [^:]+:\d+(?::\d+)?:$|: Failure$|─ Error ─|^CMake Error at .*:$")
+_THROWN = "terminate called after throwing an instance of"
+_PLACE = re.compile(r"(?P<file>[\w.@+/-]{1,300}\.\w{1,5})(?::|: line )(?P<line>\d{1,9})\b")
+_STACK = re.compile(r'  File "(?P<file>[^"]+)", line (?P<line>\d{1,9}) in ')
+# Lines of one kind that are so near to each other tell of one failure, and the first of them of its cause.
+_NEAR = 30
+_LONGEST_PARAGRAPH = 8
+_LONGEST = 400
+
+
+@dataclass(frozen=True)
+class Tail:
+    """The last lines of a log, of which ``first`` is the number of the first one."""
+
+    first: int = 1
+    lines: Sequence[str] = ()
+
+    def after(self, number: int) -> Sequence[str]:
+        """The lines below that one, none where it is not among them."""
+        return self.lines[number - self.first + 1 :] if number >= self.first else ()
+
+    def before(self, number: int) -> Tail:
+        """The lines above that one."""
+        return Tail(self.first, self.lines[: max(0, number - self.first)])
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a program said, in which line, and the places in files that it names, the deepest last."""
+
+    text: str
+    line: int
+    frames: tuple[Frame, ...] = ()
+
+
+def last_words(tail: Tail) -> Words | None:
+    """The line by which the program says that it fails."""
+    for kind in _KINDS:
+        found = [place for place, line in enumerate(tail.lines) if kind.match(line) and not _BESIDE.match(line)]
+        if found:
+            return _words(tail, _first_of_last(found))
+    return None
+
+
+def last_line(tail: Tail) -> Words | None:
+    """The beginning of the last that it said, whatever that was."""
+    end = len(tail.lines)
+    while end:
+        start = end
+        while start and tail.lines[start - 1].strip(_BOX):
+            start -= 1
+        said = [place for place in range(start, end) if not _BESIDE.match(tail.lines[place])]
+        if said:
+            return _words(tail, said[0] if len(said) <= _LONGEST_PARAGRAPH else said[-1])
+        end = start if start < end else end - 1
+    return None
+
+
+def completed(text: str, below: Sequence[str]) -> str:
+    """``text``, and what stands below it where only that tells why."""
+    if _THROWN in text and below and below[0].lstrip().startswith("what():"):
+        return f"{text.strip()}: {below[0].partition(':')[2].strip()}"
+    if _GOES_ON.search(text) and below:
+        return f"{text.strip(_BOX).rstrip(':')}: {below[0].strip(_BOX)}"
+    return text
+
+
+def crashed_at(below: Sequence[str]) -> tuple[Frame, ...]:
+    """Where a program was, the deepest place last, by what faulthandler says below its first line."""
+    current = next((place for place, line in enumerate(below) if line.startswith("Current thread")), len(below))
+    found = []
+    for line in below[current + 1 :]:
+        if not (place := _STACK.match(line)):
+            break
+        found.append(Frame(place["file"], int(place["line"])))
+    return tuple(reversed(found))
+
+
+def _first_of_last(places: Sequence[int]) -> int:
+    first = places[-1]
+    for place in reversed(places):
+        if first - place > _NEAR:
+            break
+        first = place
+    return first
+
+
+def _words(tail: Tail, at: int) -> Words:
+    below = tail.lines[at + 1 : at + 1 + _NEAR]
+    text = completed(tail.lines[at], below)
+    # Of a stack, whose lines are indented, the deepest place comes first (Go, Java, Node).
+    stack = [
+        found for line in below if line[:1] in ("\t", " ") and (found := _PLACE.search(line)) and "/" in found[1]
+    ]
+    named = [*reversed(stack), *_PLACE.finditer(text)]
+    return Words(
+        text.strip()[:_LONGEST], tail.first + at, tuple(Frame(one["file"], int(one["line"])) for one in named)
+    )

@@ -1,0 +1,52 @@
+"""What a program says last of itself, from logs that may hold anything."""
+
+from __future__ import annotations
+
+import time
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainci.log_files import packaged_rules
+from trainci.model.diagnosis import Facts
+from trainci.verdict.diagnose import diagnose
+from trainci.verdict.last_words import Tail, last_line, last_words
+from trainci.verdict.log_reader import LogReader
+
+PIECES = [
+    *("error: ", "fatal: ", "panicked at a.rs:1:2:", "╭─ Error ─╮"),
+    *("Assertion `x' failed", "a.c:3: ", "usage: ", "+ "),
+]
+PARTS = st.one_of(st.sampled_from(PIECES), st.text(max_size=9))
+LINES = st.lists(st.lists(PARTS, max_size=4).map("".join), max_size=9)
+
+
+@given(LINES)
+def test_whatever_is_said_stands_in_its_line(lines: list[str]) -> None:
+    for said in (last_words(Tail(7, lines)), last_line(Tail(7, lines))):
+        if said:
+            assert said.text[:3] in lines[said.line - 7]
+
+
+@given(LINES, st.integers(0, 3))
+def test_a_log_of_any_lines_is_judged(lines: list[str], exit_code: int) -> None:
+    reader = LogReader(packaged_rules())
+    reader.feed([line for text in lines for line in text.split("\n")])
+    assert diagnose(reader.finish(), Facts(exit_code=exit_code))
+
+
+def test_of_many_errors_the_first_of_the_last_ones_is_told() -> None:
+    lines = ["error: an old one", *["compiles"] * 50, "a.c:1: error: first", "a.c:9: error: second", "2 errors"]
+    assert last_words(Tail(1, lines)).text == "a.c:1: error: first"
+
+
+def test_a_warning_a_trace_of_the_shell_and_advice_tell_no_reason() -> None:
+    lines = ["+ echo error: no", "warning: error: ignored", "0 errors: fine", "Try --help: error: more", "done"]
+    assert last_words(Tail(1, lines)) is None and last_line(Tail(1, lines)).text == "done"
+
+
+def test_very_long_lines_cost_no_more_than_a_moment() -> None:
+    lines = [piece * 4000 for piece in ("a", "error", "thread '", "a:", "Assertion ", "a.b:1", "x/", ": ")] * 50
+    began = time.process_time()
+    last_words(Tail(1, [line[:4000] for line in lines]))
+    assert time.process_time() - began < 5
