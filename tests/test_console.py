@@ -396,6 +396,20 @@ def test_on_a_terminal_only_the_end_of_what_runs_is_seen():
     assert "step 1\n" not in stream.getvalue()
 
 
+@pytest.mark.parametrize("height", [4, 5, 8, 10, 24])
+def test_on_a_terminal_of_few_lines_the_last_one_still_counts(height):
+    names = [f"{number}.py" for number in range(12)]
+    console = terminal(io.StringIO(), *(Test(name, num_gpus=1) for name in names))
+    for name in names[:6]:
+        console(events.Queued(0.0, name, 1, "l", 1))
+        console(events.Started(5.0, name, 1, BOTH, 1))
+        console(events.Output(6.0, name, 1, BOTH, b"one\ntwo\nthree\n"))
+    console._rich.size = rich.console.ConsoleDimensions(80, height)
+    lines = painted(console)
+    assert len(lines) < height and lines[-1].startswith("6 of 8 virtual devices in use")
+    assert height > 6 or lines[-2].startswith("▶ and ")
+
+
 def test_verbose_shows_all_output_with_the_tests_name():
     stream = io.StringIO()
     console = terminal(stream, Test("a.py", num_gpus=1), verbose=True)

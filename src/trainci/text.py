@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 
 
@@ -36,14 +37,25 @@ def listed(names: Sequence[str], most: int = 5) -> str:
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
+def width(text: str) -> int:
+    """How many columns of a terminal ``text`` takes: two for an emoji or a character of East Asia."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(character) else 1 + (unicodedata.east_asian_width(character) in "WF")
+        for character in text
+    )
+
+
 def columns(rows: Sequence[Sequence[str]], right: Sequence[bool] = ()) -> list[str]:
     """Each row as a line, its cells below those of the row before; at their right ends where ``right`` says so."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
     ends = [*right, *[False] * (len(widths) - len(right))]
     return [
         "  ".join(
-            cell.rjust(width) if end else cell.ljust(width)
-            for cell, width, end in zip(row, widths, ends, strict=True)
+            f"{blanks}{cell}" if end else f"{cell}{blanks}"
+            for cell, wanted, end in zip(row, widths, ends, strict=True)
+            for blanks in (" " * (wanted - width(cell)),)
         ).rstrip()
         for row in rows
     ]

@@ -64,6 +64,14 @@ def test_nothing_but_colours_reaches_a_terminal():
     assert shown(evil.encode(), colors=True) == ["\x1b[31mred\x1b[0m"]
 
 
+def test_no_line_is_shown_in_another_order_than_it_has():
+    data = "a\u202ederf\u202c \u2066b\u2069\n".encode()
+    assert shown(data) == ["a\\u202ederf\\u202c \\u2066b\\u2069"] == shown(data[:-1])
+    screen = Screen()
+    assert screen.feed(data[:-1]) == [] and screen.partial() == shown(data)[0]
+    assert shown("│ “é” 宽\n".encode()) == ["│ “é” 宽"]
+
+
 def test_a_line_that_never_ends_is_given_in_pieces():
     lines = shown(b"x" * (3 * LONGEST_LINE + 5))
     assert [len(line) for line in lines] == [LONGEST_LINE] * 3 + [5]

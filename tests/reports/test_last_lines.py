@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from trainci.model.diagnosis import Blame, Diagnosis
-from trainci.reports import last_lines, telling_lines
+from trainci.model.run import Attempt, Cause, Ending, Item, Outcome, Result, Results, Verdict
+from trainci.model.tests import Test
+from trainci.reports import items_of, last_lines, telling_lines
 
 
 def test_a_bar_of_any_length_leaves_the_lines_before_it_in_sight(tmp_path: Path):
@@ -73,3 +75,19 @@ def test_where_the_cause_is_near_the_end_or_not_in_the_log_its_last_lines_are_sh
     assert telling_lines(log, diagnosis, 3) == ["97", "98", "99"]
     log.write_text("".join(f"{n}\n" for n in range(100)) + "ValueError: bad\n")
     assert telling_lines(log, diagnosis, 3) == ["98", "99", "ValueError: bad"]
+
+
+def test_a_reason_that_begins_in_one_line_and_goes_on_in_the_next_is_found(tmp_path: Path):
+    log = tmp_path / "log"
+    log.write_text("before\nAssertionError:\nNot equal to tolerance\n" + "after\n" * 90)
+    cause = Diagnosis(Blame.CODE, "assertion", "", "AssertionError: Not equal to tolerance", 2)
+    assert telling_lines(log, cause, 6)[:2] == ["before", "AssertionError:"]
+
+
+def test_only_the_items_that_did_not_pass_are_said_to_be_more():
+    items = tuple(Item(f"t[{n}]", "failed" if n % 10 == 0 else "passed", 0.1) for n in range(100))
+    test, ending = Test("a.py"), Ending(Cause.EXITED, 1)
+    attempt = Attempt(test, 1, 0.0, 0.0, 1.0, ending, "log", results=Results(items))
+    result = Result("a.py", Verdict(Outcome.FAILED, "exit code 1"), (attempt,))
+    assert [item.name for item in items_of(result, 3)[0]] == ["t[0]", "t[10]", "t[20]"]
+    assert [items_of(result, most)[1] for most in (3, 10, 50, 200)] == [7, 0, 0, 0]

@@ -135,16 +135,20 @@ class LiveConsole(Console):
         now = self._clock()
         # The renderer has a thread of its own: it works on a copy.
         rows = list(self._rows.values())
-        room = self._rich.size.height - 4 - len(rows)
-        most = min(_MOST_TAIL_LINES, max(0, room // max(1, len(rows))))
+        # The last line is the footer's, which is never left out, and the cursor stands below it.
+        room = self._rich.size.height - 2
+        shown = rows if len(rows) <= room else rows[: max(0, room - 1)]
+        more = [f"▶ and {len(rows) - len(shown)} more"] if len(rows) > len(shown) else []
+        room -= len(shown) + len(more)
+        held_up = self._held_up(rows)
+        held_up = held_up if len(held_up) <= room else []
+        most = min(_MOST_TAIL_LINES, (room - len(held_up)) // max(1, len(shown)))
         parts: list[Table | Text] = []
-        for row in rows:
+        for row in shown:
             parts.append(self._row(row, now))
             lines = [printable(row.why)] if row.why else _last_lines(row.tail, most)
-            parts += [_cut(Text(f"   {line}", style="dim")) for line in lines]
-        if room > _MOST_WAITING:
-            parts += [_cut(Text(line)) for line in self._held_up(rows)]
-        return Group(*parts, _cut(Text(self._footer(now))))
+            parts += [_cut(Text(f"   {line}", style="dim")) for line in lines[:most]]
+        return Group(*parts, *(_cut(Text(line)) for line in [*more, *held_up, self._footer(now)]))
 
     def _row(self, row: _Row, now: float) -> Table:
         table = Table.grid(padding=(0, 1), expand=False)

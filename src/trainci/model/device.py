@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from trainci.text import counted
+
 UNREACHABLE = "unreachable-"
 """How the name of a device begins that its driver cannot reach; its position follows."""
 
@@ -63,6 +65,6 @@ class Pool:
         if self.virtual and self.nodes > 1:
             return f"{self.node_size} virtual devices on each of {self.nodes} virtual nodes of one host, no GPU"
         if self.virtual:
-            return f"{len(self.devices)} virtual devices, no GPU"
+            return f"{counted(len(self.devices), 'virtual device')}, no GPU"
         names = sorted({device.name for device in self.devices})
         return f"{len(self.devices)} × {', '.join(names)}" if self.devices else "no GPU"

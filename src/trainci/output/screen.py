@@ -16,6 +16,8 @@ from trainci.output.line import STYLE, Line
 LONGEST_LINE = 1 << 14
 _LONGEST_SEQUENCE = 1 << 12
 _PLAIN = bytes({*range(0x20, 0x100)} - {0x7F}) + b"\t\n\r"
+# What makes a terminal show a line's characters in another order than they have (Unicode's bidi controls).
+_ORDER = re.compile(rb"\xe2(?:\x80[\xaa-\xae]|\x81[\xa6-\xa9])")
 _C1 = re.compile(rb"\xc2[\x80-\x9f]")
 _COLOR = re.compile(STYLE.pattern.encode())
 # CSI with its parameters; a string that BEL or ST ends (OSC, DCS, SOS, PM, APC); any other escape; a character.
@@ -64,7 +66,7 @@ class Screen:
         shown = self._seen_at_once(whole) if whole and at_begin else None
         if shown is None:
             shown = _joined(self._feed(whole))
-        return _joined(before) + shown + _joined(self._feed(data[end:]))
+        return _in_order(_joined(before) + shown + _joined(self._feed(data[end:])))
 
     def _seen_at_once(self, lines: bytes) -> bytes | None:
         """What is seen of whole lines, None where more than colours and line ends is to be obeyed."""
@@ -94,7 +96,7 @@ class Screen:
 
     def partial(self) -> str:
         """The line that is not finished yet, as it looks now."""
-        return self._line.text()
+        return _in_order(self._line.text().encode()).decode()
 
     def finish(self) -> list[str]:
         """What is left at the end of the output."""
@@ -106,7 +108,7 @@ class Screen:
         if last := self._line.text():
             found.append(last)
         self._line = Line()
-        return found
+        return [_in_order(line.encode()).decode() for line in found]
 
     def _take_lines(self, parts: list[str], found: list[str]) -> None:
         """The first and the last may not be whole."""
@@ -263,3 +265,10 @@ def _overwritten(line: str) -> str:
             if len(segment) > len(text):
                 text += segment[len(text) :]
     return text
+
+
+def _in_order(shown: bytes) -> bytes:
+    """``shown``, with what would reorder its characters in words."""
+    if b"\xe2" not in shown:
+        return shown
+    return _ORDER.sub(lambda control: control[0].decode().encode("ascii", "backslashreplace"), shown)

@@ -41,7 +41,10 @@ def telling_lines(log: Path, diagnosis: Diagnosis | None, count: int) -> list[st
     """
     evidence = diagnosis.evidence if diagnosis and diagnosis.line else ""
     lines = last_lines(log, _MOST_AFTER) if evidence else last_lines(log, count)
-    places = [place for place, line in enumerate(lines) if evidence and evidence in line]
+    # What began in one line and went on in the next is one in the evidence.
+    begins = (evidence, evidence.partition(": ")[0]) if evidence else ()
+    found = ([place for place, line in enumerate(lines) if begin in line] for begin in begins)
+    places = next(filter(None, found), [])
     if not places or len(lines) - places[0] <= count:
         return lines[-count:]
     # Of several ranks that say the same the first counts.
@@ -81,9 +84,9 @@ def _size(log: Path) -> int:
 
 
 def items_of(result: Result, most: int) -> tuple[tuple[Item, ...], int]:
-    """Up to ``most`` items of the last attempt, those first that did not pass; and how many more there are."""
+    """Up to ``most`` items of the last attempt, those first that did not pass; and how many more did not."""
     last = result.attempts[-1].results if result.attempts else None
     items = last.items if last else ()
     if len(items) > most:
         items = tuple(sorted(items, key=lambda item: item.outcome == "passed"))
-    return items[:most], max(0, len(items) - most)
+    return items[:most], sum(item.outcome != "passed" for item in items[most:])
