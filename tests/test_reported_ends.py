@@ -63,7 +63,9 @@ RAISED = (Failure("a process ended by AssertionError at tests/t.py:3: no"),)
         ([session(["a::x"], more=4)], (Failure("pytest said: 1 failed (a::x and 4 more)"),)),
         ([session([], code=4)], (Failure("pytest said: exit code 4, it could not begin"),)),
         ([session([], code=4), session([], ["a::x"])], ()),
-        ([session([], code=5)], ()),
+        ([session([], code=5)], (Failure("pytest said: no tests ran"),)),
+        ([session([], code=5), session([], good=1)], ()),
+        ([session([], code=0)], ()),
     ],
 )
 def test_tests_that_failed_are_a_failure_until_the_same_ones_pass(ends: Any, expected: Any) -> None:

@@ -20,6 +20,7 @@ _MOST_SHOWN = 3
 _LONGEST = 300
 # https://docs.pytest.org/en/stable/reference/exit-codes.html: interrupted, internal error, wrong usage.
 _PYTEST_STOPPED = {2: "it was interrupted", 3: "it had an error of its own", 4: "it could not begin"}
+_NOTHING_COLLECTED = 5
 _FIXTURE = re.compile(r"\w+ \((?P<of>[^()]+)\)")
 _WHERE = {
     "process": "a process ended by",
@@ -34,7 +35,10 @@ _WHERE = {
 
 @dataclass(frozen=True)
 class _Framework:
-    """How tests that a framework ran ended. ``code`` is its own exit code, ``more`` counts failed ones unnamed."""
+    """How tests that a framework ran ended.
+
+    ``code`` is its own exit code, ``more`` counts failed ones unnamed, ``good`` those that passed.
+    """
 
     by: str
     pid: int
@@ -43,6 +47,7 @@ class _Framework:
     code: int
     failed: tuple[str, ...]
     more: int
+    good: int
     passed: frozenset[str]
 
 
@@ -107,6 +112,9 @@ def failures(ends: Sequence[End], log_shows: Callable[[str], bool]) -> tuple[Fai
             failure = _of_raised(end, later, log_shows)
         if failure:
             found[failure] = None
+    runs = [end for end in ends if isinstance(end, _Framework)]
+    if runs and all(run.by == "pytest" and run.code == _NOTHING_COLLECTED and not run.good for run in runs):
+        found[Failure("pytest said: no tests ran")] = None
     return tuple(found)
 
 
@@ -175,6 +183,7 @@ def _read(line: bytes) -> End | None:
                 number.get("code", 0),
                 tuple(map(_short, _names(said.get("failed")))),
                 max(0, number.get("more", 0)),
+                number.get("good", 0),
                 frozenset(map(_short, _names(said.get("passed")))),
             )
         case "raised" if text.get("how") in _WHERE:

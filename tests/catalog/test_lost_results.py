@@ -158,6 +158,12 @@ UNCERTAIN = {
     "an unknown process": ["subprocess.Popen(command).wait()"],
     "an unknown command": ["subprocess.run(command)"],
     "suppressed": ["import contextlib", "with contextlib.suppress(Exception):", "    test()"],
+    "suppressed by a stack": [
+        "import contextlib",
+        "with contextlib.ExitStack() as stack:",
+        "    stack.enter_context(contextlib.suppress(Exception))",
+        "    test()",
+    ],
     "a future": ["from concurrent.futures import *", "with ThreadPoolExecutor() as pool:", "    pool.submit(test)"],
     "a task of ray": ["test.remote()"],
     "whether it went well": ["went_well()"],

@@ -5,6 +5,7 @@ runs tests the variable is taken away, so that what these start says nothing: th
 """
 
 import os
+import sys
 
 ends = helper("ends")  # noqa: F821
 
@@ -31,6 +32,7 @@ def _ended(by, first, failed, passed, said, code=0, root=""):
     line = {
         "by": by,
         "pid": os.getpid(),
+        "good": len(passed),
         "said": said,
         "code": int(code),
         "root": root[:1000],
@@ -134,7 +136,7 @@ def _end_of_unittest(first, result, names):
     other = [_name_of(test) for test, _ in (*result.skipped, *result.expectedFailures)]
     passed = [name for name in names if name not in set(failed) | set(other)]
     said = _counts([word for word, tests in wrong.items() for _ in tests] + ["passed"] * len(passed))
-    _ended("unittest", first, failed, passed, said)
+    _ended("unittest", first, failed, passed, said, root=getattr(sys.modules["__main__"], "__file__", None) or "")
 
 
 def _name_of(test):

@@ -44,12 +44,19 @@ def _markdown(run: Run, fine: Sequence[Result]) -> str:
     more = (
         f"\n… and {counted(left, 'test')} that passed: GitHub shows no more of a step than 1 MiB.\n" if left else ""
     )
-    new = "".join(f"\n{escaped(sentence)}\n" for sentence in announced(run.results))
+    new = "".join(f"\n{escaped(sentence)}\n" for sentence in (*announced(run.results), *_notes(run.results)))
     return (
         f"### trainci · {escaped(run.devices)} · {escaped(run.commit[:12]) or 'no commit'}\n\n"
         f"**{escaped(totals(run))}**\n\n{''.join(details(run, result) for result in (*found, *skipped))}"
         f"{TABLE_HEAD}{rows}\n{more}{new}"
     )
+
+
+def _notes(results: Sequence[Result]) -> Iterator[str]:
+    """What failed in a test that passed, and was no reason to be red."""
+    for result in results:
+        if result.verdict.outcome is Outcome.PASSED and result.attempts[-1].failures:
+            yield f"{result.test_id} passed {result.verdict.sentence}"
 
 
 def row(result: Result) -> str:

@@ -1,0 +1,4 @@
+bash <<END
+python -m pytest helpers/ends.py
+echo done
+END
