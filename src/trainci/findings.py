@@ -219,7 +219,9 @@ def _undeclared(project: Project, suite: Suite | None, entry: Entry, says: Decla
         return
     count = settings_of(project, suite, entry, says).num_gpus
     takes = counted(count, "device") if count else "no device"
-    sentence = f"no NUM_GPUS, so it takes {takes}. Write NUM_GPUS = N at the top level."
+    is_shell = entry.runner == "shell" or entry.file.endswith(".sh")
+    how = "# NUM_GPUS = N in its head" if is_shell else "NUM_GPUS = N at the top level"
+    sentence = f"no NUM_GPUS, so it takes {takes}. Write {how}."
     yield Finding(entry.file, 1, sentence, "no-num-gpus")
 
 

@@ -479,3 +479,35 @@ def test_where_a_report_goes_keeps_no_test_back() -> None:
 def test_another_language_in_an_environment_is_a_command() -> None:
     (entry,) = _suites(_run("conda run -n own ctest -V ."))["job"]["tests"]
     assert entry["command"] == ["conda", "run", "-n", "own", "ctest", "-V", "."]
+
+
+# --- globs
+
+
+_ATTENTION = {
+    "tests/attention/test_c.py": "def test_it(): pass\n",
+    "tests/attention_test.py": "def test_it(): pass\n",
+}
+
+
+def test_a_glob_of_pytest_that_folders_match_is_all_that_a_shell_fills_in() -> None:
+    """trainci's globs match files: the tests below the folder would be lost without a word."""
+    tests = _suites({**_run("pytest -x tests/attention*"), **_ATTENTION})["job"]["tests"]
+    assert [entry["path"] for entry in tests] == ["tests/attention", "tests/attention_test.py"]
+    assert _suites({**_run("pytest tests/*_test.py"), **_ATTENTION})["job"]["tests"] == [
+        {"path": "tests/*_test.py", "runner": "pytest"}
+    ]
+
+
+def test_a_word_of_pytest_that_matches_nothing_is_no_path() -> None:
+    (entry,) = _suites(_run("pytest tests/test_a.py --ignored-links 'http*'"))["job"]["tests"]
+    assert (entry["path"], entry["args"]) == ("tests/test_a.py", ["--ignored-links", "http*"])
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["bash tests/run.sh tests/test_*.py", "accelerate launch --num_processes 2 -m pytest tests/test_*.py"],
+)
+def test_a_glob_among_the_arguments_of_a_program_is_filled_in_by_a_shell(command: str) -> None:
+    (entry,) = _suites(_run(command))["job"]["tests"]
+    assert entry["command"] == ["bash", "-c", f"exec {command}"]

@@ -161,7 +161,7 @@ def _entries(
         if named or launched(base, words, [], is_meant=_says_test(step)) or runs_test_task(command.words):
             name = slug(joined(command.folder, named[0]) if named else "-".join(command.words))
             made_of = replace(base, command=command.words, name=name, python="")
-            yield _closed(made_of, command, step, words)
+            yield _closed(made_of, command, step, words, tree)
         return
     made: list[Entry] = []
     if PYTHON.fullmatch(program[0]) and rest[:1] == ("-m",) and len(rest) > 1:
@@ -195,7 +195,7 @@ def _entries(
         made = [one]
     elif program[0].endswith((".sh", ".py")) and _runs_test(program[0], step, command, tree, begun=begun):
         made = [replace(base, path=joined(command.folder, program[0]), args=rest)]
-    yield from (_closed(entry, command, step, words) for entry in made)
+    yield from (_closed(entry, command, step, words, tree) for entry in made)
 
 
 def _is_test_module(module: str, *, begun: bool) -> bool:
@@ -215,12 +215,15 @@ def _is_runner(words: tuple[str, ...]) -> bool:
     return bool(runs) and "install" not in words
 
 
-def _closed(entry: Entry, command: Command, step: str, words: tuple[str, ...]) -> Entry:
+def _closed(entry: Entry, command: Command, step: str, words: tuple[str, ...], tree: Tree) -> Entry:
     """The entry, or where its words need a shell or another folder, the shell that runs it there."""
     # What another repository holds is found in its own folder only.
     moved = command.folder.startswith(CLONED) or (command.folder and entry.runner != "pytest")
     needed = [text for text in command.shell if not text.startswith("PATH=")]
-    if not (command.open or needed or moved):
+    # What pytest is told is filled in by trainci.
+    texts = () if entry.runner == "pytest" else (*entry.args, *entry.command)
+    has_glob = any(is_glob(text) and tree.globbed(joined(command.folder, text)) for text in texts)
+    if not (command.open or needed or moved or has_glob):
         return entry
     lead = _lead(replace(command, env=(), python=""))
     script = " && ".join([*lead, f"exec {command.raw}"])

@@ -48,7 +48,7 @@ def read_job(
     alike = [group for found in machines.values() for group in _prepared_alike(found, shared, job)]
     for found in alike:
         runs_on = found[0].runs_on
-        if runs_on and runs_on[0].startswith(("macos-", "windows-")):
+        if runs_on and runs_on[0].lower().startswith(("macos-", "windows-")):
             if any(one.entries for one in found):
                 text = f"runs on {runs_on[0]}, where trainci does not"
                 shared.unread.setdefault(Note(text, Place(file, job.line), left=False))

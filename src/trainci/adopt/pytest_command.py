@@ -52,11 +52,19 @@ def pytest_entries(
         else:
             args.append(word)
         position += 1
+    paths = [filled for path in paths for filled in _filled(path, tree)]
     for path in paths or [joined(command.folder, path) for path in testpaths] or [command.folder or "."]:
         yield replace(base, path=path, runner="pytest", args=tuple(args))
 
 
+def _filled(path: str, tree: Tree) -> list[str]:
+    """The path; of a glob that folders match, which is none of trainci's, all that a shell fills in for it."""
+    return tree.globbed(path) if is_glob(path) and "::" not in path and tree.has_folder_of(path) else [path]
+
+
 def is_there(path: str, tree: Tree) -> bool:
-    """Whether a file, a folder, a glob or a node id begins with what is in the repository."""
+    """Whether a file, a folder or a node id of it, or anything that a glob matches, is in the repository."""
     file = path.partition("::")[0]
-    return is_glob(file) or file == "." or tree.is_file(file) or tree.is_folder(file)
+    if file == "." or tree.is_file(file) or tree.is_folder(file):
+        return True
+    return is_glob(file) and bool(tree.globbed(file))

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from trainci.globs import matches
 from trainci.host.files import open_plain
 
 # What a hand-written file of a CI may have; a larger one is data, and is not read.
@@ -38,6 +39,14 @@ class Tree:
     def is_folder(self, path: str) -> bool:
         """Whether there is a folder of that path that holds a file."""
         return path in self._folders
+
+    def globbed(self, pattern: str) -> list[str]:
+        """The files and folders that a shell would fill in for the pattern."""
+        return sorted(path for path in (*self.files, *self._folders) if matches(path, pattern))
+
+    def has_folder_of(self, pattern: str) -> bool:
+        """Whether a folder is among those."""
+        return any(matches(path, pattern) for path in self._folders)
 
     def within(self, path: str) -> str:
         """The path in this repository that a job means which has it checked out elsewhere.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import pytest
 import yaml
 
 from trainci.github.workflows import matrix, render
@@ -49,6 +50,32 @@ def test_a_workflow_beyond_githubs_size_is_refused_with_the_way_to_two_which_wor
     assert repository.trainci("generate").code == 0
     first, second = _jobs(repository, _TEMPLATE), _jobs(repository, _OTHER)
     assert (len(first), len(second), len(first | second)) == (65, 65, 130)
+
+
+def test_many_suites_are_parted_into_as_many_templates_as_it_takes(repository: Any) -> None:
+    _with_suites(repository, 260)
+    repository.write(_TEMPLATE, _EXTENDS)
+    said = repository.trainci("generate")
+    parts = re.findall(r"`(<% set jobs = .*? %>)`", said.err)
+    assert (said.code, len(parts) > 2) == (2, True)
+    templates = [_TEMPLATE, *(f".github/workflows/part-{number}.yml.j2" for number in range(1, len(parts)))]
+    for template, part in zip(templates, parts, strict=True):
+        repository.write(template, f"{part}\n{_EXTENDS}")
+    assert repository.trainci("generate").code == 0
+    assert len(set().union(*(_jobs(repository, template) for template in templates))) == 260
+
+
+@pytest.mark.slow
+def test_a_workflow_that_is_too_large_by_the_jobs_of_a_suite_says_how_many_it_has(repository: Any) -> None:
+    """Each job names what it tests, so a few suites of many long entries are as large as many suites."""
+    _with_suites(repository, 60, tests=40)
+    repository.write(_TEMPLATE, _EXTENDS)
+    said = repository.trainci("generate")
+    assert said.code == 2
+    assert "[suites.suite-0] has 40 jobs" in said.err
+    config = (repository.root / "trainci.toml").read_text()
+    repository.write("trainci.toml", config.replace("tests =", "jobs = 8\ntests ="))
+    assert repository.trainci("generate").code == 0
 
 
 def test_more_tests_than_a_matrix_may_have_share_its_jobs(repository: Any) -> None:
