@@ -122,6 +122,15 @@ class Cluster:
     def start(self) -> None:
         """Start all of it, until every node is idle."""
         self._configure()
+        self.start_munge()
+        self._start_database()
+        self.start_controller()
+        for node in self.nodes:
+            self.start_node(node)
+        wait_until(self._is_ready, "every node of Slurm to be idle")
+
+    def start_munge(self) -> None:
+        """Start what says who asks: without it no command is answered."""
         self._start(
             "munged",
             "--foreground",
@@ -133,11 +142,6 @@ class Cluster:
             f"--seed-file={self.directory}/munged.seed",
         )
         wait_until((self.directory / "munge.socket").exists, "munge's socket")
-        self._start_database()
-        self.start_controller()
-        for node in self.nodes:
-            self.start_node(node)
-        wait_until(self._is_ready, "every node of Slurm to be idle")
 
     def start_controller(self) -> None:
         """Start slurmctld, which goes on with what it has saved."""
@@ -156,7 +160,7 @@ class Cluster:
         wait_until(self._is_ready, "every node of Slurm to be idle")
 
     def kill(self, name: str) -> None:
-        """Kill slurmctld, or the slurmd of a node; jobs go on."""
+        """Kill slurmctld, the slurmd of a node, or munged; jobs go on."""
         process = self._processes.pop(name)
         process.kill()
         process.wait()

@@ -153,6 +153,30 @@ def test_what_a_job_waits_for_is_an_event_of_the_run(repository, slurm_cluster):
     assert f"tests/test_one.py: waits: {waiting['why']}" in out
 
 
+def test_a_run_goes_on_while_slurm_does_not_know_who_asks_and_says_so_of_what_waits(repository, slurm_cluster):
+    """Without munge every command is answered by an authentication error."""
+    write(repository, a="print('trained')")
+    every = f"nodename={','.join(slurm_cluster.nodes)}"
+    slurm_cluster("scontrol", "update", every, "state=drain", "reason=test")
+    try:
+        with in_background(repository) as process:
+            wait_until(lambda: mine(slurm_cluster, repository), "the job to be submitted")
+            slurm_cluster.kill("munged")
+            away = "Slurm does not answer: slurm_load_jobs error: Protocol authentication error"
+            try:
+                wait_until(lambda: away in [event.get("why") for event in of_test(repository, "a")], "that")
+            finally:
+                slurm_cluster.start_munge()
+            wait_until(lambda: slurm_cluster("sinfo", "--noheader", check=False), "Slurm to answer")
+            slurm_cluster("scontrol", "update", every, "state=resume")
+            out, _ = process.communicate(timeout=120)
+    finally:
+        slurm_cluster.ready()
+    assert process.returncode == 0, out
+    assert f"tests/test_a.py: waits: {away}" in out and "1 passed" in out
+    assert_none_is_left(slurm_cluster, repository)
+
+
 def test_no_secret_is_in_what_slurm_keeps_of_a_job(repository, slurm_cluster):
     write(
         repository,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import queue
@@ -14,12 +15,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import Nobody
+from support import Nobody, wait_until
 
+from trainci.errors import MachineError
 from trainci.executors.account import Account, open_log
 from trainci.executors.attempt import Attempt
 from trainci.executors.base import Job, Wanted
-from trainci.executors.slurm import commands, packs, slurm_executor
+from trainci.executors.slurm import commands, packs, slurm_executor, states
 from trainci.executors.slurm.commands import Seen, SlurmAway, SlurmRefused
 from trainci.executors.slurm.script import Asked, batch_script
 from trainci.executors.slurm.states import ending, waits_for
@@ -181,7 +183,13 @@ def test_a_command_of_slurms_that_says_nothing_is_given_up_in_time(tmp_path, mon
     [
         ("slurm_load_jobs error: Unable to contact slurm controller (connect failure)", SlurmAway),
         ("sbatch: error: Batch job submission failed: Socket timed out on send/recv operation", SlurmAway),
+        ("sbatch: error: Batch job submission failed: Protocol authentication error", SlurmAway),
+        ("sbatch: error: Munge decode failed: Expired credential", SlurmAway),
         ("sbatch: error: invalid partition specified: none", SlurmRefused),
+        (
+            "sbatch: error: Batch job submission failed: Invalid account or account/partition combination",
+            SlurmRefused,
+        ),
     ],
 )
 def test_slurm_that_is_away_is_told_from_slurm_that_refuses(tmp_path, monkeypatch, said, kind):
@@ -192,7 +200,7 @@ def test_slurm_that_is_away_is_told_from_slurm_that_refuses(tmp_path, monkeypatc
 
 
 def test_what_a_site_prints_before_the_id_and_a_cluster_after_it_are_no_part_of_it(tmp_path, monkeypatch):
-    program(tmp_path, "sbatch", "echo Welcome to the cluster; echo '12;east'")
+    program(tmp_path, "sbatch", "echo Welcome to the cluster 7; echo '12;east'; echo Have fun")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert commands.submit(b"") == "12"
 
@@ -211,6 +219,94 @@ def test_lines_that_are_no_answer_are_left_out(tmp_path, monkeypatch):
     )
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert commands.listed() == [Seen("12", "RUNNING", "now", "None", "n1", "a|b", begun="then", ended="later")]
+
+
+def test_whoever_only_asks_slurm_takes_no_answer_for_one_that_comes_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    for name, ask in (("squeue", commands.listed), ("sacct", lambda: commands.accounted(["1"]))):
+        program(tmp_path, name, f"echo '{name}: error: Access/permission denied' >&2; exit 1")
+        with pytest.raises(SlurmAway, match="permission denied"):
+            ask()
+    program(tmp_path, "sacct", "echo 'Slurm accounting storage is disabled' >&2; exit 1")
+    assert commands.accounted(["1"]) == []
+
+
+@pytest.mark.parametrize(
+    ("reason", "hopeless"),
+    [
+        *(
+            (reason, False)
+            for reason in ("Resources", "JobHeldUser", "ReqNodeNotAvail, May be reserved", "Licenses")
+        ),
+        *((reason, False) for reason in ("QOSMaxGRESPerUser", "AssocGrpGRES", "PartitionDown", "BeginTime", "")),
+        *((reason, True) for reason in ("BadConstraints", "PartitionTimeLimit", "DependencyNeverSatisfied")),
+        *((reason, True) for reason in ("QOSMaxGRESPerJob", "AssocMaxWallDurationPerJobLimit", "QOSMinGRES")),
+    ],
+)
+def test_what_waiting_does_not_bring_is_told_from_what_may_come(reason, hopeless):
+    assert states.is_hopeless(Seen("7", "PENDING", "now", reason)) is hopeless
+
+
+def test_a_job_that_waits_for_what_never_comes_is_given_up_soon(tmp_path, monkeypatch):
+    program(tmp_path, "sbatch", f"cat >{tmp_path}/script; echo 12")
+    said = "12|PENDING|now|N/A|N/A|QOSMaxGRESPerJob||"
+    program(tmp_path, "squeue", f'cd {tmp_path}; test ! -e script || sed -n "s,#SBATCH --comment=,{said},p" script')
+    program(tmp_path, "scancel", f'echo "$@" >>{tmp_path}/cancelled')
+    monkeypatch.setattr("trainci.executors.slurm.executor._HOPELESS_S", 0.1)
+    monkeypatch.setattr("trainci.executors.slurm.executor._LATER_S", 0.2)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    executor = slurm_executor(Wanted(tmp_path, "cpu:4"))
+    told = queue.SimpleQueue()
+    executor.start(Job(Test("a", command=("true",)), 1, tmp_path / "a.log"), told.put, Nobody())
+    assert "QOSMaxGRESPerJob" in told.get(timeout=60).why
+    ending = told.get(timeout=60).ending
+    executor.close()
+    assert ending.cause is Cause.NEVER_STARTED and "(QOSMaxGRESPerJob)" in ending.detail
+    assert (tmp_path / "cancelled").read_text().startswith("--quiet 12\n")
+
+
+def test_a_slurm_that_does_not_answer_at_all_is_told_before_anything_is_submitted(tmp_path, monkeypatch):
+    for name in ("sbatch", "squeue", "scancel"):
+        program(tmp_path, name, "echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1")
+    monkeypatch.setattr("trainci.executors.slurm.executor._PATIENCE_S", 0.1)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(MachineError, match=r"Slurm does not answer: .*Unable to contact slurm"):
+        slurm_executor(Wanted(tmp_path, "cpu:4")).open()
+
+
+def test_a_database_that_is_away_holds_up_no_other_job_and_is_given_up_in_time(tmp_path, monkeypatch):
+    """Of two jobs one has ended, as squeue says, and only the database could know of the other."""
+    program(tmp_path, "sbatch", f"cat >{tmp_path}/script-$$; mkdir {tmp_path}/12 2>/dev/null && echo 12 || echo 13")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr("trainci.executors.slurm.executor._PATIENCE_S", 3.0)
+    monkeypatch.setattr("trainci.executors.slurm.executor._LATER_S", 0.2)
+    program(
+        tmp_path, "sacct", "echo 'sacct: error: Problem talking to the database: Connection refused' >&2; exit 1"
+    )
+    program(tmp_path, "squeue", "echo 'Unable to contact slurm controller' >&2; exit 1")
+    executor = slurm_executor(Wanted(tmp_path, "cpu:4"))
+    told = queue.SimpleQueue()
+    jobs = [Job(Test(name, command=("true",)), 1, tmp_path / f"{name}.log") for name in "ab"]
+    for job in jobs:
+        executor.start(job, told.put, Nobody())
+    wait_until(lambda: all(attempt.job_id for attempt in executor._under_way()), "both to be submitted")
+    tokens = {attempt.job_id: attempt.token for attempt in executor._under_way()}
+    program(tmp_path, "squeue", f"echo '12|FAILED|now|then|later|NonZeroExitCode|n1|{tokens['12']}'")
+    events = iter(lambda: told.get(timeout=60), None)
+    first, second = itertools.islice((event for event in events if isinstance(event, Ended)), 2)
+    executor.close()
+    assert "job 12 of Slurm ended as FAILED" in first.ending.detail
+    assert second.ending == Ending(Cause.LOST, detail="Slurm knows no job 13 any more")
+    assert second.at - first.at > 1
+
+
+def test_a_test_whose_time_limit_passed_while_slurm_held_it_still_was_preempted(tmp_path):
+    told = []
+    attempt = Attempt(Job(Test("a"), 1, tmp_path / "a.log"), Nobody())
+    attempt.account = Account(attempt.job, open_log(attempt.job.log), (), told.append, Nobody(), float, print)
+    attempt.suspended, attempt.over = True, TIMED_OUT
+    attempt.finish()
+    assert (told[-1].ending.cause, told[-1].ending.detail[:16]) == (Cause.PREEMPTED, "it was suspended")
 
 
 def test_a_job_that_only_the_database_takes_for_alive_is_lost(tmp_path, monkeypatch):
@@ -262,7 +358,8 @@ def test_a_job_that_has_ended_and_that_slurm_takes_for_running_is_cancelled_at_t
             "N/A",
             "job 7 of Slurm waits for a node that is not available (ReqNode",
         ),
-        ("Licenses", "N/A", "job 7 of Slurm waits for Licenses"),
+        ("Prolog", "N/A", "job 7 of Slurm waits for Prolog"),
+        ("BadConstraints", "N/A", "job 7 of Slurm waits for nothing: no node is as it asks for (BadConstraints)"),
         (
             "Priority",
             "2026-11-26T10:00:00",

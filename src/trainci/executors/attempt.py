@@ -11,6 +11,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from trainci.executors import ends, words
@@ -34,8 +35,8 @@ class Attempt:
 
     ``token`` is what the engine keeps of ours: by it a job is found whose id never reached us. ``job_id`` and
     ``submitted`` are empty before the engine has said them, as ``begun`` is, when it says that it began the job.
-    ``forgotten``: the engine does not know any more that it did. ``within`` names the folder of the job whose
-    allocation it shares, which has these in its place.
+    ``forgotten``: the engine does not know any more that it did. ``suspended``: it has held it still. ``within``
+    names the folder of the job whose allocation it shares, which has these in its place.
     """
 
     def __init__(self, job: Job, show: Show) -> None:
@@ -52,6 +53,8 @@ class Attempt:
         self.reported_at = 0.0
         self.submitted_at = 0.0
         self.missed = 0
+        self.suspended = False
+        self.hopeless_since = 0.0
         self._waits_for = ("", False)
         self.recalled = False
         self.over: Ending | None = None
@@ -228,6 +231,8 @@ class Attempt:
         self.account.flush()
         fault = self.account.fault
         ending = Ending(Cause.LOST, detail=fault) if fault else self.over
+        if ending.cause is Cause.TIMED_OUT and self.suspended:
+            ending = replace(ending, cause=Cause.PREEMPTED, detail="it was suspended, and its time limit passed")
         if ending.cause is Cause.LOST and not fault:
             ending = Ending(Cause.LOST, detail=f"{ending.detail}{self.account.last_line}")
         self.account.close(ending)

@@ -13,10 +13,13 @@ from trainci.errors import MachineError
 DEADLINE_S = 30.0
 _AWAY = re.compile(
     r"[Uu]nable to contact slurm|timed out|Connection refused|Communication connection|Zero Bytes|"
-    r"Transport endpoint|in standby mode|Unexpected message received|temporarily unable|Socket"
+    r"Transport endpoint|in standby mode|Unexpected message received|temporarily unable|Socket|"
+    # Of munge, or another plugin that says who asks, on either side.
+    r"[Mm]unge|authentication"
 )
+_NO_DATABASE = re.compile("accounting storage is disabled|cannot be started")
 # What these commands need; SBATCH_… and SQUEUE_… of the user's would change what they do and how they say it.
-_INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "SLURM_CONF", "LD_LIBRARY_PATH")
+_INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "SLURM_CONF", "SLURM_JWT", "LD_LIBRARY_PATH", "TZ")
 _LISTED = "%i|%T|%V|%S|%e|%r|%N|%k"
 _ACCOUNTED = "JobIDRaw,State,Submit,Start,End,Reason,NodeList,Comment"
 
@@ -57,20 +60,24 @@ def submit(script: bytes) -> str:
     :raises SlurmRefused: Slurm does not take it.
     """
     said = _run(["sbatch", "--parsable"], script)
-    # "12", or "12;cluster" (sbatch(1), --parsable); what plugins of the site say may come before.
-    job_id = said.strip().rpartition("\n")[2].partition(";")[0]
-    if not job_id.isdecimal():
+    # "12", or "12;cluster" (sbatch(1), --parsable); what the site's own programs say may come before or after.
+    ids = re.findall(r"^(\d+)(?:;\S+)?\s*$", said, re.MULTILINE)
+    if not ids:
         raise SlurmRefused(f"sbatch said no id of a job: {said.strip()!a}")
-    return job_id
+    return str(ids[-1])
 
 
 def listed() -> list[Seen]:
     """This user's jobs, those included that ended a short while ago (MinJobAge of slurm.conf).
 
-    :raises SlurmAway: the controller does not answer.
+    :raises SlurmAway: the controller does not answer that: whoever only asks is refused nothing for good.
     """
     command = ["squeue", "--noheader", "--states=all", f"--user={os.getuid()}", f"--format={_LISTED}"]
-    return list(_read(_run(command).splitlines()))
+    try:
+        said = _run(command)
+    except SlurmRefused as error:
+        raise SlurmAway(str(error)) from None
+    return list(_read(said.splitlines()))
 
 
 def accounted(job_ids: Iterable[str]) -> list[Seen]:
@@ -81,8 +88,10 @@ def accounted(job_ids: Iterable[str]) -> list[Seen]:
     command = ["sacct", "--noheader", "--parsable2", "--allocations", "--duplicates"]
     try:
         said = _run([*command, f"--jobs={','.join(job_ids)}", f"--format={_ACCOUNTED}"])
-    except SlurmRefused:  # "Slurm accounting storage is disabled"
-        return []
+    except SlurmRefused as error:
+        if _NO_DATABASE.search(str(error)):
+            return []
+        raise SlurmAway(str(error)) from None
     return list(_read(said.splitlines()))
 
 

@@ -24,6 +24,10 @@ _TICK_S = 0.1
 # How often Slurm is asked: while something is about to change, and else.
 _SOON_S = 0.5
 _LATER_S = 5.0
+# How long Slurm, or its database, may be away: before a run, and before what only the latter knows is given up.
+_PATIENCE_S = 60.0
+# How long a job waits for what never comes: settings are read anew, and nodes come back.
+_HOPELESS_S = 60.0
 
 
 class SlurmExecutor(SharingExecutor):
@@ -33,17 +37,28 @@ class SlurmExecutor(SharingExecutor):
         super().__init__("slurm", wanted, pool, wanted.slurm.container)
         self._settings = wanted.slurm
         self._ask_at = 0.0
+        self._database_away_since = 0.0
 
     def open(self) -> None:
         """See Executor.
 
         :raises UsageError: Slurm's commands are not here.
+        :raises MachineError: Slurm does not answer.
         """
         for command in ("sbatch", "squeue", "scancel"):
             if shutil.which(command) is None:
                 raise UsageError(
                     f"--executor slurm: {command} is not on PATH. Run on a host that has the commands of Slurm."
                 )
+        until = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                commands.listed()
+                return
+            except SlurmAway as error:
+                if time.monotonic() > until:
+                    raise SlurmAway(f"Slurm does not answer: {error}") from None
+                time.sleep(_SOON_S)
 
     def close(self) -> None:
         """See Executor."""
@@ -102,7 +117,8 @@ class SlurmExecutor(SharingExecutor):
             except SlurmRefused as error:
                 self._end(attempt, Ending(Cause.NEVER_STARTED, detail=f"Slurm does not take its job: {error}"))
                 return
-            except SlurmAway:
+            except SlurmAway as error:
+                _tell_away(attempt, error)
                 if self._was_submitted(attempt):
                     return
                 self._changed.wait(_SOON_S)
@@ -117,7 +133,8 @@ class SlurmExecutor(SharingExecutor):
         while not self._closing:
             try:
                 found = [seen for seen in commands.listed() if seen.comment == attempt.token]
-            except SlurmAway:
+            except SlurmAway as error:
+                _tell_away(attempt, error)
                 self._changed.wait(_SOON_S)
                 continue
             if found:
@@ -150,18 +167,35 @@ class SlurmExecutor(SharingExecutor):
         try:
             self._cancel([attempt for attempt in attempts if attempt.stopped])
             listed = commands.listed()
-            if unclear := [attempt.job_id for attempt in attempts if self._is_unclear(attempt, listed)]:
-                # What only the database takes for alive, a controller that was killed has forgotten.
-                listed += filter(states.is_over, commands.accounted(unclear))
-        except SlurmAway:
+        except SlurmAway as error:
             for attempt in attempts:
                 self._take_its_word(attempt)
+                if not attempt.started:
+                    _tell_away(attempt, error)
             self._ask_soon()
             return
+        unclear = [attempt for attempt in attempts if self._is_unclear(attempt, listed)]
+        known = self._accounted(unclear)
         for attempt in attempts:
-            self._judge(attempt, [seen for seen in listed if _is_its(seen, attempt)], asked_at)
+            if attempt in unclear and known is None:
+                self._take_its_word(attempt)
+                self._ask_soon()
+                continue
+            self._judge(attempt, [seen for seen in [*listed, *(known or ())] if _is_its(seen, attempt)], asked_at)
             if attempt.reported or attempt.stopped or attempt.missed or not attempt.submitted:
                 self._ask_soon()
+
+    def _accounted(self, unclear: Sequence[Attempt]) -> list[Seen] | None:
+        """What the database says of them; None while it is away, which holds up nobody else for long."""
+        try:
+            found = commands.accounted([attempt.job_id for attempt in unclear]) if unclear else []
+        except SlurmAway:
+            now = time.monotonic()
+            self._database_away_since = self._database_away_since or now
+            return None if now - self._database_away_since < _PATIENCE_S else []
+        self._database_away_since = 0.0
+        # What only the database takes for alive, a controller that was killed has forgotten.
+        return list(filter(states.is_over, found))
 
     def _is_unclear(self, attempt: Attempt, listed: list[Seen]) -> bool:
         """Whether only the database can tell: of a job that is gone, and by whom one was cancelled."""
@@ -183,14 +217,15 @@ class SlurmExecutor(SharingExecutor):
             return
         attempt.was_seen(seen.submitted)
         attempt.was_begun("" if states.waits(seen) else seen.begun)
-        if states.waits(seen) and time.monotonic() - attempt.submitted_at > self._settings.queue:
+        if states.waits(seen) and (given_up := self._given_up(attempt, seen)):
             with contextlib.suppress(SlurmAway):
                 commands.cancel([attempt.job_id])
-            self._end(attempt, Ending(Cause.NEVER_STARTED, detail=states.waited(seen, self._settings.queue)))
+            self._end(attempt, Ending(Cause.NEVER_STARTED, detail=given_up))
             return
-        if states.waits(seen):
-            for one in self._members(attempt) or [attempt]:
+        for one in self._members(attempt) or [attempt]:
+            if states.waits(seen):
                 one.waits(seen.reason, states.expected_start(seen), states.waits_for(seen))
+            one.suspended = one.suspended or states.is_suspended(seen)
         if states.is_over(seen):
             attempt.follow(to_the_end=True)
             ending = states.ending(
@@ -208,9 +243,23 @@ class SlurmExecutor(SharingExecutor):
         else:
             self._take_its_word(attempt)
 
+    def _given_up(self, attempt: Attempt, seen: Seen) -> str:
+        """Why it waits no longer; empty while it does."""
+        now = time.monotonic()
+        if now - attempt.submitted_at > self._settings.queue:
+            return states.waited(seen, self._settings.queue)
+        attempt.hopeless_since = (attempt.hopeless_since or now) if states.is_hopeless(seen) else 0.0
+        return (
+            states.waits_for(seen) if attempt.hopeless_since and now - attempt.hopeless_since > _HOPELESS_S else ""
+        )
+
     def _cancel(self, attempts: Sequence[Attempt | Seen]) -> None:
         if attempts:
             commands.cancel([attempt.job_id for attempt in attempts])
+
+
+def _tell_away(attempt: Attempt, error: SlurmAway) -> None:
+    attempt.waits("away", "", f"Slurm does not answer: {error}")
 
 
 def _is_its(seen: Seen, attempt: Attempt) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -39,9 +40,20 @@ _REASONS = {
     "BeginTime": "its time to begin",
     "JobHeldAdmin": "an administrator who holds it",
     "JobHeldUser": "somebody who holds it",
+    "PartitionDown": "its partition, which is down",
+    "PartitionInactive": "its partition, which begins nothing now",
+    "Licenses": "licences that others use",
     "PartitionTimeLimit": "nothing: its partition allows no job so long",
     "PartitionNodeLimit": "nothing: its partition has not so many nodes",
+    "BadConstraints": "nothing: no node is as it asks for",
+    "DependencyNeverSatisfied": "nothing: what it depends on has failed",
+    "InvalidAccount": "nothing: its account is none",
+    "InvalidQOS": "nothing: its quality of service is none",
+    "AccountNotAllowed": "nothing: its account may not use this partition",
+    "QOSNotAllowed": "nothing: its quality of service may not use this partition",
 }
+# A limit of one job's, whatever becomes of others: QOSMaxGRESPerJob, AssocMaxWallDurationPerJobLimit, QOSMinGRES.
+_OF_ONE_JOB = re.compile(r"(QOS|Assoc)(Max\w*Per(Job|Node)|Min)")
 _LIMITS = (("QOS", "a limit of its quality of service"), ("Assoc", "a limit of its account"))
 _UNKNOWN = ("", "N/A", "Unknown")
 
@@ -54,6 +66,17 @@ def is_over(seen: Seen) -> bool:
 def waits(seen: Seen) -> bool:
     """Whether the job has not begun yet."""
     return seen.state in ("PENDING", "CONFIGURING")
+
+
+def is_hopeless(seen: Seen) -> bool:
+    """Whether a job waits for what waiting does not bring, unless somebody changes the job or Slurm's settings."""
+    reason = seen.reason.partition(",")[0]
+    return _REASONS.get(reason, "").startswith("nothing") or bool(_OF_ONE_JOB.match(reason))
+
+
+def is_suspended(seen: Seen) -> bool:
+    """Whether the job has begun and is held still, as for another one (gang scheduling)."""
+    return seen.state in ("SUSPENDED", "STOPPED")
 
 
 def waits_for(seen: Seen) -> str:
