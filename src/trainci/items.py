@@ -20,6 +20,11 @@ _LONGEST_S = 1e9
 # The element in a testcase, and what it means. pytest writes an error where a fixture or the collection failed.
 _OUTCOMES = {"failure": "failed", "error": "error", "skipped": "skipped"}
 _SEVERITY = ("passed", "skipped", "failed", "error")
+# What became of a test that other writers say in an attribute alone (googletest's `status` and `result`).
+_NOT_RUN = frozenset({"notrun", "suppressed", "disabled", "skipped", "ignored", "pending"})
+_NOT_PASSED = frozenset({"failed", "failure", "fail", "error", "errored", "broken", "timedout", "timeout"})
+# Failed first, and passed when it was tried again (Maven's Surefire, cargo-nextest, trainci).
+_FLAKY = ("flakyFailure", "flakyError")
 
 
 class BrokenResults(ValueError):
@@ -28,11 +33,15 @@ class BrokenResults(ValueError):
 
 @dataclass(frozen=True)
 class Report:
-    """A JUnit file: its items, and in its own words when it was made and of which commit, empty where unsaid."""
+    """A JUnit file: its items, and in its own words when it was made and of which commit, empty where unsaid.
+
+    ``flaky`` names the items that passed only when they were tried again.
+    """
 
     items: tuple[Item, ...]
     timestamp: str
     commit: str
+    flaky: frozenset[str] = frozenset()
 
 
 def read_junit(data: bytes) -> Report:
@@ -55,7 +64,9 @@ def read_junit(data: bytes) -> Report:
         raise BrokenResults(f"it is no XML: {error}") from None
     if not reader.is_junit:
         raise BrokenResults("it is XML, and no JUnit report")
-    return Report(tuple(reader.items.values()), reader.timestamp, reader.commit)
+    items = tuple(reader.items.values())
+    flaky = frozenset(item.name for item in items if item.outcome == "passed") & reader.flaky
+    return Report(items, reader.timestamp, reader.commit, flaky)
 
 
 def counts(items: tuple[Item, ...]) -> dict[str, int]:
@@ -69,6 +80,7 @@ class _Reader:
     """Takes the parser's events; keeps the worst outcome of each item."""
 
     items: dict[str, Item] = field(default_factory=dict)
+    flaky: set[str] = field(default_factory=set)
     is_junit: bool = False
     timestamp: str = ""
     commit: str = ""
@@ -84,14 +96,16 @@ class _Reader:
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         if tag in ("testsuite", "testsuites"):
             self.is_junit = True
-            self.timestamp = self.timestamp or (attributes.get("timestamp", "") if tag == "testsuite" else "")
+            self.timestamp = self.timestamp or attributes.get("timestamp", "")
         elif tag == "property" and attributes.get("name") == "commit":
             self.commit = self.commit or attributes.get("value", "")
         elif tag == "testcase":
             where, name = attributes.get("classname", ""), attributes.get("name", "")
             self._name = printable("::".join(part for part in (where, name) if part))
             self._seconds = _seconds(attributes.get("time", ""))
-            self._outcome, self._message, self._inside = "passed", "", False
+            self._outcome, self._message, self._inside = _said(attributes), "", False
+        elif tag in _FLAKY:
+            self.flaky.add(self._name)
         elif tag in _OUTCOMES:
             self._inside = True
             outcome = _OUTCOMES[tag]
@@ -118,7 +132,15 @@ class _Reader:
             self.items[item.name] = item
 
 
+def _said(attributes: dict[str, str]) -> str:
+    """The outcome that a test's own attributes tell, passed where they tell none."""
+    said = {attributes.get(name, "").lower() for name in ("status", "result")}
+    return "failed" if said & _NOT_PASSED else "skipped" if said & _NOT_RUN else "passed"
+
+
 def _seconds(text: str) -> float:
+    # Surefire writes a number as its language does: 1,234.5 or 0,5.
+    text = text.replace(",", "" if "." in text else ".")
     try:
         value = float(text)
     except ValueError:

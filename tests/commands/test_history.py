@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sqlite3
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,63 @@ def test_a_junit_report_is_a_past_on_day_one(project: Any) -> None:
     said = project.trainci("import", "j.xml")
     assert said.code == 0 and "1 test entered" in said.out, said.err
     assert "tests/test_a.py  1" in project.trainci("history").out
-    assert "passed" in project.trainci("list").out
+    assert "flaky" in project.trainci("list").out
+
+
+REPORT = '<testsuite><testcase name="{}"/></testsuite>'
+
+
+def zipped(file: Path, **entries: str) -> None:
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, text in entries.items():
+            archive.writestr(name, text)
+
+
+def test_a_zip_or_a_folder_of_reports_is_entered_whole(repository: Any) -> None:
+    repository.write("trainci.toml", "[project]\n")
+    names = {"a.xml": REPORT.format("a"), "deep/b.xml": REPORT.format("b"), "other.xml": "<x/>", "c.txt": "c"}
+    for name, text in names.items():
+        repository.write(f"reports/{name}", text)
+    zipped(repository.root / "reports.zip", **names)
+    for place in ("reports", "reports.zip", "reports.zip"):
+        said = repository.trainci("import", place)
+        assert said.code == 0 and said.out == f"{place}: 2 tests of 2 reports entered\n", said.err
+    assert [(one["id"], one["runs"]) for one in answer(repository)["tests"]] == [("a", 1), ("b", 1)]
+
+
+def test_the_zip_of_a_jobs_artifacts_is_entered_as_its_runs(
+    project: Any, new_repository: Callable[[], Any]
+) -> None:
+    assert project.trainci("run", "s").code == 0
+    other = new_repository()
+    other.write("trainci.toml", "[project]\n")
+    shutil.make_archive(str(other.root / "artifacts"), "zip", project.root / ".trainci/runs")
+    said = other.trainci("import", "artifacts.zip")
+    assert said.code == 0 and said.out == "artifacts.zip: 1 run entered\n", said.err
+
+
+def test_nothing_of_a_zip_is_written_elsewhere(repository: Any, tmp_path: Path) -> None:
+    repository.write("trainci.toml", "[project]\n")
+    evil = {"../evil.xml": REPORT.format("a"), f"{tmp_path}/evil.xml": REPORT.format("b")}
+    zipped(repository.root / "evil.zip", **evil)
+    assert repository.trainci("import", "evil.zip").code == 0
+    assert not list(tmp_path.rglob("evil.xml")) and not list(repository.root.parent.rglob("evil.xml"))
+
+
+@pytest.mark.parametrize("how", ["cut", "wrong", "encrypted", "empty"])
+def test_a_zip_that_cannot_be_unpacked_is_told(repository: Any, how: str) -> None:
+    repository.write("trainci.toml", "[project]\n")
+    file = repository.root / "x.zip"
+    zipped(file, **({} if how == "empty" else {"a.xml": REPORT.format("a") * 9}))
+    data = bytearray(file.read_bytes())
+    if how == "wrong":
+        data[40] ^= 0xFF
+    elif how == "encrypted":
+        data[data.index(b"PK\1\2") + 8] |= 1
+        data[6] |= 1
+    file.write_bytes(data[40:] if how == "cut" else data)
+    said = repository.trainci("import", "x.zip")
+    assert said.code == 2 and said.err.startswith("trainci: x.zip: ") and "Traceback" not in said.err, said.err
 
 
 @pytest.mark.parametrize("what", ["nothing", "nonsense", "an empty folder"])

@@ -134,3 +134,64 @@ def test_no_number_and_no_commit_of_a_report_breaks_the_history(number: float) -
     xml = f'<testsuites><testsuite timestamp="9999-12-31T00:00:00"><testcase name="a" time="{number}"/>'
     found = read(f"{xml}<testcase name='' classname=''/></testsuite></testsuites>".encode(), ())
     assert (found.at, found.tests) == (None, (Item("a", "passed", 0.0, ""),))
+
+
+def junit_of(cases: str, attributes: str = "") -> bytes:
+    return f'<testsuites><testsuite name="s" {attributes}>{cases}</testsuite></testsuites>'.encode()
+
+
+@pytest.mark.parametrize(
+    ("case", "outcome"),
+    [
+        # googletest
+        ('<testcase name="t" status="run" result="completed" time="0."/>', "passed"),
+        ('<testcase name="t" status="notrun" result="suppressed" time="0."/>', "skipped"),
+        ('<testcase name="t" status="run" result="skipped"><skipped message="no GPU"/></testcase>', "skipped"),
+        ('<testcase name="t" status="run" result="completed"><failure message="no"/></testcase>', "failed"),
+        # Surefire, cargo-nextest, trainci
+        ('<testcase name="t"><flakyFailure message="once" type="x">a</flakyFailure></testcase>', "flaky"),
+        ('<testcase name="t"><flakyError message="once" type="x"/></testcase>', "flaky"),
+        ('<testcase name="t"><failure message="a"/><rerunFailure message="b"/></testcase>', "failed"),
+        ('<testcase name="t"><flakyFailure/></testcase><testcase name="t"><failure/></testcase>', "failed"),
+        # Others that have no element for it
+        ('<testcase name="t" status="Failed"/>', "failed"),
+        ('<testcase name="t" status="disabled"/>', "skipped"),
+        ('<testcase name="t" status="passed"/>', "passed"),
+    ],
+)
+def test_what_another_writer_says_of_a_test_is_what_became_of_it(case: str, outcome: str) -> None:
+    data = junit_of(case)
+    (found,) = run_of(told(read(data, ()), data, 5.0, "")).results
+    assert found.verdict.outcome.value == outcome
+    assert len(found.attempts) == {"skipped": 0, "flaky": 2}.get(outcome, 1)
+
+
+def test_a_flake_of_a_ctrf_report_is_one_where_it_passed() -> None:
+    tests = [{"name": n, "status": s, "flaky": f} for n, s, f in (("a", "passed", True), ("b", "failed", True))]
+    data = json.dumps({"results": {"tests": [*tests, {"name": "c", "status": "passed", "flaky": "yes"}]}}).encode()
+    results = run_of(told(read(data, ()), data, 5.0, "")).results
+    assert [(one.test_id, one.verdict.outcome.value) for one in results] == [
+        ("a", "flaky"),
+        ("b", "failed"),
+        ("c", "passed"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"), [("1,234.5", 1234.5), ("0,5", 0.5), ("0.", 0.0), ("2e-1", 0.2), ("x", 0)]
+)
+def test_a_duration_is_read_as_its_language_writes_it(said: str, seconds: float) -> None:
+    assert read(junit_of(f'<testcase name="t" time="{said}"/>'), ()).tests[0].seconds == seconds
+
+
+def test_a_time_of_the_whole_report_is_its_time_too() -> None:
+    suite = b'<testsuite><testcase name="t"/></testsuite>'
+    data = b'<testsuites timestamp="1970-01-01T00:01:00+00:00">' + suite + b"</testsuites>"
+    assert read(data, ()).at == 60.0
+
+
+def test_a_flake_that_trainci_exported_comes_back_as_one() -> None:
+    verdict = Verdict(Outcome.FLAKY, "passed on attempt 2")
+    run = Run("r", "c0ffee12", 1.7e9, 1.7e9, (Result("tests/test_a.py", verdict, (ATTEMPT,)),), "no GPU", 0)
+    for data in (junit(run, Path()), ctrf(run, Path())):
+        assert read(data, ()).flaky == {"tests/test_a.py"}

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing
+import zipfile
+from collections.abc import Callable, Iterable
+from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 
 import click
@@ -13,6 +16,7 @@ from trainci.history import imports, open_store
 from trainci.history.recorder import Recorder
 from trainci.history.runs import read_run, runs_below
 from trainci.history.store import Store
+from trainci.history.unpacked import NotUnpacked, unpacked
 from trainci.items import LARGEST_FILE
 from trainci.model.events import RunStarted
 from trainci.paths import StatePaths
@@ -26,32 +30,64 @@ from trainci.text import counted, printable
 def command(files: tuple[Path, ...], commit: str) -> int:
     """Enter runs of other tools, or of other hosts, into the history.
 
-    FILE is a JUnit report, a CTRF report, or a folder of runs of trainci's, such as the artifacts of a job. What is
-    entered twice is there once.
+    FILE is a JUnit or CTRF report, or a folder or a zip of reports or of runs of trainci's, as jobs leave them.
+    What is entered twice is there once.
     """
     repository = open_repository()
     state = repository.state
     state.check()
     with closing(open_store(state)) as store:
         for file in files:
-            entered = _runs(store, file) if file.is_dir() else _report(store, state, file, repository.files, commit)
-            click.echo(f"{printable(str(file))}: {entered}")
+            enter = partial(_report, store, state, files=repository.files, commit=commit)
+            click.echo(f"{printable(str(file))}: {_entered(store, file, enter)} entered")
     return EXIT_OK
 
 
-def _runs(store: Store, folder: Path) -> str:
-    found = runs_below(folder)
-    if not found:
-        raise UsageError(f"{printable(str(folder))}: no run of trainci's is in it.")
+def _entered(store: Store, file: Path, enter: Callable[[Path], int]) -> str:
+    if file.is_dir():
+        return _folder(store, file, file, enter)
+    try:
+        if file.is_file() and zipfile.is_zipfile(file):
+            with unpacked(file) as folder:
+                return _folder(store, file, folder, enter)
+    except OSError as error:
+        raise UsageError(f"{printable(str(file))}: it cannot be unpacked: {error.strerror}.") from None
+    except NotUnpacked as error:
+        raise UsageError(f"{printable(str(file))}: it cannot be unpacked: {printable(str(error))}.") from None
+    try:
+        return counted(enter(file), "test")
+    except imports.NotForeign as error:
+        raise UsageError(f"{printable(str(file))}: {printable(str(error))}.") from None
+
+
+def _folder(store: Store, named: Path, folder: Path, enter: Callable[[Path], int]) -> str:
+    """What is in ``folder``, which somebody called ``named``: runs of trainci's, else reports."""
+    if runs := runs_below(folder):
+        _runs(store, runs)
+        return counted(len(runs), "run")
+    tests, reports = 0, 0
+    for file in sorted(path for path in folder.rglob("*") if path.suffix in (".xml", ".json") and path.is_file()):
+        # Beside reports there may be anything of such a name.
+        with suppress(imports.NotForeign):
+            tests, reports = tests + enter(file), reports + 1
+    if not reports:
+        raise UsageError(f"{printable(str(named))}: no run of trainci's and no JUnit or CTRF report is in it.")
+    return f"{counted(tests, 'test')} of {counted(reports, 'report')}"
+
+
+def _runs(store: Store, found: Iterable[Path]) -> None:
     for one in found:
         told = read_run(one)
         record = Recorder(store, StatePaths(told.root), told.run.id)
         for event in told.events:
             record(event)
-    return f"{counted(len(found), 'run')} entered"
 
 
-def _report(store: Store, state: StatePaths, file: Path, files: tuple[str, ...], commit: str) -> str:
+def _report(store: Store, state: StatePaths, file: Path, files: tuple[str, ...], commit: str) -> int:
+    """Enter a report: how many tests it tells of.
+
+    :raises imports.NotForeign: it is none.
+    """
     if file.exists() and not file.is_file():
         raise UsageError(f"{printable(str(file))}: it is no file.")
     try:
@@ -61,12 +97,10 @@ def _report(store: Store, state: StatePaths, file: Path, files: tuple[str, ...],
         foreign = imports.read(data, files)
     except OSError as error:
         raise UsageError(f"{printable(str(file))}: it cannot be read: {error.strerror}.") from None
-    except imports.NotForeign as error:
-        raise UsageError(f"{printable(str(file))}: {printable(str(error))}.") from None
     record = None
     for event in imports.told(foreign, data, modified, commit):
         if isinstance(event, RunStarted):
             record = Recorder(store, state, event.run_id)
         assert record
         record(event)
-    return f"{counted(len(foreign.tests), 'test')} entered"
+    return len(foreign.tests)

@@ -35,11 +35,15 @@ class NotForeign(ValueError):
 
 @dataclass(frozen=True)
 class Foreign:
-    """A run of another tool's: when it began (None where it does not say), of which commit, and its tests."""
+    """A run of another tool's: when it began (None where it does not say), of which commit, and its tests.
+
+    ``flaky`` names those that passed only when they were tried again.
+    """
 
     at: float | None
     commit: str
     tests: tuple[Item, ...]
+    flaky: frozenset[str] = frozenset()
 
 
 def read(data: bytes, files: Iterable[str]) -> Foreign:
@@ -61,7 +65,9 @@ def _junit(data: bytes, files: set[str]) -> Foreign:
     except BrokenResults as error:
         raise NotForeign(f"no JUnit report: {error}") from None
     named = _named_by(tuple(item for item in report.items if item.name), files)
-    return Foreign(_time(report.timestamp), _commit(report.commit), named)
+    tried_again = {_test_of(name, files) for name in report.flaky}
+    flaky = frozenset(item.name for item in named if item.outcome == "passed") & tried_again
+    return Foreign(_time(report.timestamp), _commit(report.commit), named, flaky)
 
 
 def told(foreign: Foreign, data: bytes, at: float, commit: str) -> Iterator[events.Control]:
@@ -74,19 +80,20 @@ def told(foreign: Foreign, data: bytes, at: float, commit: str) -> Iterator[even
     planned = tuple(events.Planned(item.name, 0, "imported") for item in foreign.tests)
     yield events.RunStarted(begin, run_id, foreign.commit or commit, "imported", planned)
     for item in foreign.tests:
-        yield from _of_test(item, begin)
+        yield from _of_test(item, begin, item.name in foreign.flaky)
     red = any(_OUTCOMES[item.outcome] is Outcome.FAILED for item in foreign.tests)
     yield events.RunEnded(begin + max((item.seconds for item in foreign.tests), default=0.0), int(red))
 
 
-def _of_test(item: Item, begin: float) -> Iterator[events.Control]:
-    outcome, end = _OUTCOMES[item.outcome], begin + item.seconds
-    attempts = 0 if outcome is Outcome.SKIPPED else 1
-    if attempts:
-        both = (item.name, 1, Phase.BOTH)
-        yield events.Queued(begin, item.name, 1, "", 0)
+def _of_test(item: Item, begin: float, flaky: bool) -> Iterator[events.Control]:
+    outcome, end = Outcome.FLAKY if flaky else _OUTCOMES[item.outcome], begin + item.seconds
+    codes = {Outcome.SKIPPED: (), Outcome.FLAKY: (1, 0), Outcome.PASSED: (0,)}.get(outcome, (1,))
+    attempts = len(codes)
+    for number, code in enumerate(codes, start=1):
+        both = (item.name, number, Phase.BOTH)
+        yield events.Queued(begin, item.name, number, "", 0)
         yield events.Started(begin, *both, 0)
-        yield events.Ended(end, *both, Ending(Cause.EXITED, 0 if outcome is Outcome.PASSED else 1))
+        yield events.Ended(begin if number < attempts else end, *both, Ending(Cause.EXITED, code))
     sentence = printable(item.message.partition("\n")[0]) or f"in {item.seconds:.1f} s"
     yield events.Concluded(end, item.name, attempts, Verdict(outcome, sentence))
 
@@ -127,13 +134,17 @@ def _ctrf(data: bytes) -> Foreign:
         tests = results["tests"]
         summary, environment = results.get("summary", {}), results.get("environment", {})
         found = tuple(_ctrf_test(test) for test in tests)
+        flaky = frozenset(item.name for item, test in zip(found, tests, strict=True) if test.get("flaky") is True)
     except RecursionError:
         raise NotForeign("no CTRF report: nested too deeply") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except KeyError as error:
+        raise NotForeign(f"no CTRF report: {error} is missing, or is nothing that CTRF knows") from None
+    except (ValueError, TypeError, AttributeError) as error:
         raise NotForeign(f"no CTRF report: {type(error).__name__}: {error}") from None
     start = _number(summary.get("start")) if isinstance(summary, dict) else None
     commit = _commit(environment.get("commit") if isinstance(environment, dict) else None)
-    return Foreign(_known(start / 1000) if start else None, commit, found)
+    passed = frozenset(item.name for item in found if item.outcome == "passed")
+    return Foreign(_known(start / 1000) if start else None, commit, found, flaky & passed)
 
 
 def _ctrf_test(test: Any) -> Item:
