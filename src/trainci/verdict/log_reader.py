@@ -42,6 +42,8 @@ _BEGINNINGS = (
     *_SERVING,
 )
 _TEST_PASSED = re.compile(r"::\S+.* PASSED\b|^PASSED\b|\bPASSED +\[| \.\.\. ok$")
+# A test's name may hold what it is about.
+_OF_A_TEST = re.compile(r"\S+\.py::")
 # As much as says that what came before it was survived.
 SURVIVED = 3
 # NCCL's WARN is its level for errors.
@@ -152,7 +154,8 @@ class LogReader:
             if self._busy or any(word in low for word in words):
                 self._skip(batch[done:place])
                 self._number += 1
-                self._take(prefixes.split(self._number, line[:_LONGEST_LINE]), candidates)
+                for part in prefixes.unfolded(line[:_LONGEST_LINE]):
+                    self._take(prefixes.split(self._number, part), candidates)
                 done = place + 1
         self._skip(batch[done:])
 
@@ -231,6 +234,8 @@ class LogReader:
         if (served := _SERVED.search(text)) and len(self._served) < _MOST_STREAMS:
             self._served.setdefault(served[1], line.number)
         type_ = exception_type(text)
+        if _OF_A_TEST.match(text):
+            return
         if type_.rpartition(".")[2] in _LONE:
             # Of a file that is no Python, which has no traceback, the place stands just above.
             places = [place for said in self._recent if (place := FRAME.match(said))]

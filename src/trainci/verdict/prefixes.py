@@ -51,3 +51,16 @@ def split(number: int, text: str) -> Line:
             streams.append(match[kind].strip(" |:"))
         position = match.end()
     return Line(number, " ".join(streams), text[position:])
+
+
+_IN_JSON = "Traceback (most recent call last):\\n"
+_JSON_END = re.compile(r'(?<!\\)"')
+
+
+def unfolded(text: str) -> list[str]:
+    """``text``, and the lines of the traceback that it holds within a string of JSON, if it does."""
+    before, mark, rest = text.partition(_IN_JSON)
+    if not mark:
+        return [text]
+    inside = _JSON_END.split(rest, maxsplit=1)[0].replace('\\"', '"')
+    return [before, *(mark + inside).split("\\n")]

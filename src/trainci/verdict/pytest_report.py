@@ -12,7 +12,7 @@ _SECTION = re.compile(r"={3,} (?P<title>.+?) ={3,}$")
 _TEST = re.compile(r"_{3,} (?P<name>.+?) _{3,}$")
 _ERROR = re.compile(r"E {3,}\S")
 _CAPTURED = re.compile(r"-{3,} Captured .+ -{3,}$")
-_SUMMARY = re.compile(r"(?:FAILED|ERROR) (?P<name>\S+?\.py\S*)(?: - (?P<reason>.*))?$")
+_SUMMARY = re.compile(r"(?:FAILED|ERROR) (?P<name>\S+?\.py(?:\S*\[.*?\]|\S*))(?: - (?P<reason>.*))?$")
 # In pytest's long style the type stands below the last of an exception's places, in its short one none does; in
 # that of one line the exception does.
 _PLACE = re.compile(
