@@ -76,3 +76,82 @@ def test_a_server_that_fails_ends_its_own_processes_and_nobody_from_outside_did(
     assert judged("exitcode  : -9 (pid: 4711)", facts=known).blame is Blame.MACHINE
     quit_ = "Received sigquit from a child process. It usually means the child failed."
     assert judged(quit_, "exitcode  : -9 (pid: 4711)", killed, facts=known).blame is Blame.UNSURE
+
+
+RESET = "requests.exceptions.ConnectionError: ('Connection aborted.', ConnectionResetError(104, 'reset by peer'))"
+BUSY = "requests.exceptions.HTTPError: 503 Server Error: Service Unavailable for url: https://data.example.org/a"
+HEADER = "Traceback (most recent call last):"
+OWN = '  File "/repo/tests/faults.py", line 9, in fetch'
+LIBRARY = '  File "/venv/lib/python3.12/site-packages/requests/models.py", line 1024, in raise_for_status'
+MOCK = '  File "/usr/lib/python3.12/unittest/mock.py", line 1198, in _execute_mock_call'
+RAISE = "    raise HTTPError(message)"
+
+
+@pytest.mark.parametrize(
+    ("frames", "blame"),
+    [
+        ((OWN, "    response.raise_for_status()", LIBRARY, RAISE), Blame.MACHINE),
+        ((OWN, "    snapshot_download(name)"), Blame.MACHINE),
+        ((OWN, RAISE), Blame.CODE),
+        ((OWN, "    client.get(url)", MOCK, "    raise effect"), Blame.CODE),
+        ((MOCK, "    return effect(*args)", LIBRARY, RAISE), Blame.CODE),
+    ],
+)
+def test_a_servers_fault_that_the_program_raises_itself_is_its_own(frames: tuple[str, ...], blame: Blame) -> None:
+    assert judged(HEADER, *frames, BUSY).blame is blame
+
+
+@pytest.mark.parametrize(
+    ("before", "place", "blame"),
+    [
+        (">       raise HTTPError(message)", "src/faults.py:9: HTTPError", Blame.CODE),
+        (
+            ">       raise HTTPError(message)",
+            "/venv/lib/python3.12/site-packages/requests/models.py:9: HTTPError",
+            "M",
+        ),
+        (">       response.raise_for_status()", "src/fetch.py:9: HTTPError", "M"),
+        (">       raise effect", "/usr/lib/python3.12/unittest/mock.py:1139: HTTPError", Blame.CODE),
+    ],
+)
+def test_and_where_pytest_tells_of_it(before: str, place: str, blame: Blame | str) -> None:
+    failures = ("=== FAILURES ===", "___ test_fetch ___", before, f"E       {BUSY}", "", place)
+    assert judged(*failures).blame is (Blame.MACHINE if blame == "M" else blame)
+
+
+def test_a_system_error_that_the_program_raises_itself_is_its_own() -> None:
+    full = "OSError: [Errno 28] No space left on device"
+    assert judged(HEADER, OWN, "    raise OSError(errno.ENOSPC, text)", full).blame is Blame.CODE
+    assert judged(HEADER, OWN, "    torch.save(state, path)", full).blame is Blame.MACHINE
+
+
+def test_the_name_of_a_test_says_nothing_whatever_it_holds() -> None:
+    names = (
+        "tests/test_kinds.py::test_of[No space left on device-machine] PASSED",
+        "tests/test_a.py::test_b FAILED",
+    )
+    summary = "FAILED tests/test_kinds.py::test_of[No space left - on device] - AssertionError: assert 1 == 2"
+    assert judged(*names, "KeyError: 'a'").blame is Blame.CODE
+    assert judged(*names, summary).blame is Blame.CODE
+
+
+def test_a_traceback_within_a_line_of_json_is_read() -> None:
+    inside = (
+        '{"msg": "uncaught", "exc": "Traceback (most recent call last):\\n  File \\"/repo/t.py\\", line 1, in f\\n'
+    )
+    busy = '{"msg": "fetch failed", "error": "https://data.example.org/a: 503 Service Unavailable"}'
+    assert judged(busy, inside + 'AssertionError: 2.4"}', '{"msg": "bye"}').rule == "assertion"
+    assert judged(busy).blame is Blame.MACHINE
+
+
+def test_nccl_warns_of_what_it_dies_of_and_others_of_what_they_try_again() -> None:
+    link = "NET/IB : mlx5_0:1 async fatal event: port error"
+    assert judged(f"gpu-01:1:2 [0] NCCL WARN {link}").rule == "nccl-system-error"
+    steps = [f"step {number} loss 1.0" for number in range(5)]
+    assert judged(f"gpu-01:1:2 [0] NCCL WARN {link}", *steps, *raised("KeyError: 'a'")).blame is Blame.CODE
+
+
+@pytest.mark.parametrize("host", ["reward-server:8000", "redis.default.svc:6379", "testserver", "127.0.0.1:80"])
+def test_a_server_of_the_jobs_own_network_is_not_the_machine(host: str) -> None:
+    said = f"httpx.HTTPStatusError: Server error '503 Service Unavailable' for url 'http://{host}/generate'"
+    assert judged(*raised(said)).blame is not Blame.MACHINE
