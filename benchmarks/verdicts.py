@@ -125,6 +125,10 @@ def main() -> None:
         "by the order of its rules, and not whose fault that is.",
         "",
         *LATER,
+        *TEXTS,
+        *(_set(*row) for row in SETS),
+        "",
+        *LAST,
     ]
     path = measure.RESULTS / "verdicts.md"
     path.write_text("\n".join(text) + "\n")
@@ -173,10 +177,41 @@ LATER = (
     "machine's. A mistake by its type is one where its traceback is cut off, too, since.",
     "With all that mended, 44 of what training itself prints, from memory again (`blind8_…`): 42 right; machine's",
     "fault found 22 of 23 (recall 0.957), said 22 times (precision 1.000), no code called the machine's.",
+)
+
+
+TEXTS = (
+    "Then the texts of each layer were gone through as their sources list them (tests/cases/verdict_texts: CUDA,",
+    "NVML, Xid, NCCL, verbs, errno, HTTP by the client that tells of it, resolvers, libcurl, gRPC, installers):",
+    "466 of 1571 were called wrongly before, none is now. After that, sets in turn, each labelled before it ran,",
+    "each measured once before anything was changed for it:",
+    "",
+    "| set | of what | endings | right | found | recall | said | precision | the code's called the machine's |",
+    "|---|---|---|---|---|---|---|---|---|",
+)
+# Name, of what, endings, right, the machine's found, of how many, said how often, the code's among these.
+SETS = (
+    ("blind9", "public threads: Slurm, ray, ROCm, Lustre, registries; JSON, ANSI, pdsh", 62, 45, 26, 35, 27, 1),
+    ("blind10", "training and its CI, with long noise after the cause", 61, 58, 32, 32, 34, 1),
+    ("blind11", "look-alikes for the new rules, and the rim: ARC, PMIx, UCX, TPUs", 60, 40, 16, 29, 20, 2),
+    ("blind12", "clouds, engines, builders, dmesg, and the code's own use of such words", 61, 41, 20, 30, 21, 0),
+    ("blind13", "what training itself prints", 61, 58, 26, 26, 26, 0),
+    ("blind14", "the rim: OpenSSL, ld.so, MPI, GPFS, LSF, kubelets, trackers", 61, 40, 27, 36, 30, 0),
+    ("blind15", "half training, half rim, in each way of writing", 59, 47, 26, 32, 26, 0),
+)
+LAST = (
+    "What the code's was taken for: a test's own `raise ConnectionError`, a stand-in for a server (responses, a",
+    "test client), a test's name that holds a fault's words. Kinds of these are read since. Of each set the labels",
+    "of one to four endings, which were not those that older cases of their kind have, were set right after it ran.",
     "The sets are among the cases since, what they showed is mended: the table above is no promise about endings",
     "that nobody here has seen; the sets as they were first measured are the nearest to one. Whoever wrote the",
     "rules labelled the sets, too.",
 )
+
+
+def _set(name: str, of: str, endings: int, right: int, found: int, machine: int, said: int, wrong: int) -> str:
+    figures = f"{found} of {machine} | {found / machine:.3f} | {said} | {found / said:.3f} | {wrong}"
+    return f"| `{name}` | {of} | {endings} | {right} | {figures} |"
 
 
 def _row(name: str, every: Sequence[Case], answers: Sequence[str]) -> str:

@@ -54,4 +54,5 @@ def _of_set(file: Path) -> Iterator[Case]:
         head, _, log = block.partition("\n")
         name, blame, *facts = head.split(None, 2)
         known = facts_of(json.loads(facts[0]) if facts else {"exit_code": 1})
-        yield Case(f"{file.stem}_{name}", f"{log}\n".encode(), known, {"outcome": _OUTCOMES[blame], "blame": blame})
+        outcome = "timed out" if known.timed_out and blame != "machine" else _OUTCOMES[blame]
+        yield Case(f"{file.stem}_{name}", f"{log}\n".encode(), known, {"outcome": outcome, "blame": blame})

@@ -155,3 +155,17 @@ def test_nccl_warns_of_what_it_dies_of_and_others_of_what_they_try_again() -> No
 def test_a_server_of_the_jobs_own_network_is_not_the_machine(host: str) -> None:
     said = f"httpx.HTTPStatusError: Server error '503 Service Unavailable' for url 'http://{host}/generate'"
     assert judged(*raised(said)).blame is not Blame.MACHINE
+
+
+def test_of_two_ranks_that_fail_the_one_that_the_launcher_saw_first_counts() -> None:
+    disk, mistake = "OSError: [Errno 5] Input/output error: '/data'", "ValueError: 9000 is more than 8192"
+    both = [f"[rank{rank}]: {line}" for rank, said in ((0, disk), (2, mistake)) for line in raised(said)]
+    report = ["Root Cause (first observed failure):", "[0]:"]
+    end = "  exitcode  : 1 (pid: 4716)"
+    assert judged(*both, *report, "  rank      : 0 (local_rank: 0)", end).blame is Blame.MACHINE
+    assert judged(*both, *report, "  rank      : 2 (local_rank: 2)", end).blame is Blame.CODE
+
+
+def test_a_line_of_source_says_nothing() -> None:
+    source = '    raise OSError(28, "No space left on device")'
+    assert judged(source, "KeyError: 'a'").rule == "exception"

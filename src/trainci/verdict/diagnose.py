@@ -103,10 +103,17 @@ def _from_log(found: Sequence[Candidate], reading: Reading) -> Candidate | tuple
     code = _first(causes, _is_code)
     machine = _first(causes, lambda candidate: candidate.blame in (Blame.MACHINE, Blame.CONFIG))
     if code and machine:
-        return _between(code, machine)
+        return _of_root(causes, reading) or _between(code, machine)
     if decided := code or machine or _first(causes):
         return decided
     return _without_cause(found, live, reading)
+
+
+def _of_root(causes: Sequence[Candidate], reading: Reading) -> Candidate | None:
+    """The first cause of the rank that a launcher saw fail first, if it is told apart from the others."""
+    if (root := reading.root) is None:
+        return None
+    return _first(causes, lambda candidate: candidate.exception and _of_rank(candidate, root.rank))
 
 
 def _of_tests(tests: Sequence[Candidate], found: Sequence[Candidate]) -> Candidate | None:

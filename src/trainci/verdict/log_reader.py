@@ -42,7 +42,7 @@ _BEGINNINGS = (
     *_SERVING,
 )
 _TEST_PASSED = re.compile(r"::\S+.* PASSED\b|^PASSED\b|\bPASSED +\[| \.\.\. ok$")
-# A test's name may hold what it is about.
+# A test's name may hold what it is about, as may a line of its source.
 _OF_A_TEST = re.compile(r"\S+\.py::")
 # As much as says that what came before it was survived.
 SURVIVED = 3
@@ -234,7 +234,7 @@ class LogReader:
         if (served := _SERVED.search(text)) and len(self._served) < _MOST_STREAMS:
             self._served.setdefault(served[1], line.number)
         type_ = exception_type(text)
-        if _OF_A_TEST.match(text):
+        if _OF_A_TEST.match(text) or text.lstrip().startswith("raise "):
             return
         if type_.rpartition(".")[2] in _LONE:
             # Of a file that is no Python, which has no traceback, the place stands just above.
