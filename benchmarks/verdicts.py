@@ -202,7 +202,7 @@ SETS = (
 LAST = (
     "What the code's was taken for: a test's own `raise ConnectionError`, a stand-in for a server (responses, a",
     "test client), a test's name that holds a fault's words. Kinds of these are read since. Of each set the labels",
-    "of one to four endings, which were not those that older cases of their kind have, were set right after it ran.",
+    "of one to four endings, which older cases of their kind do not have, were set right after it ran.",
     "The sets are among the cases since, what they showed is mended: the table above is no promise about endings",
     "that nobody here has seen; the sets as they were first measured are the nearest to one. Whoever wrote the",
     "rules labelled the sets, too.",
