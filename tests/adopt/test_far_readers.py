@@ -511,3 +511,64 @@ def test_a_word_of_pytest_that_matches_nothing_is_no_path() -> None:
 def test_a_glob_among_the_arguments_of_a_program_is_filled_in_by_a_shell(command: str) -> None:
     (entry,) = _suites(_run(command))["job"]["tests"]
     assert entry["command"] == ["bash", "-c", f"exec {command}"]
+
+
+# --- registrations, and Buildkite as vLLM's generator reads it
+
+
+def test_a_stage_and_its_runner_are_a_suite_and_a_marker_without_one_is_said_to_be_left() -> None:
+    files = {
+        "tests/test_a.py": 'register_cuda_ci(est_time=9, stage="base-b", runner_config="2-gpu-large")\n',
+        "tests/test_b.py": "register_cuda_ci(est_time=9, suite=NAME)\n",
+        "own/factory.py": 'Factory.register_connector("name", make)\nregister_model("name", "own.model")\n',
+    }
+    assert _suites(files)["base-b-test-2-gpu-large"]["num_gpus"] == 2
+    assert [text for text in _left(files) if "names no suite" in text] == [
+        "register_cuda_ci(…) names no suite that could be read (1 calls)"
+    ]
+
+
+_PIPELINE = """\
+group: Distributed
+steps:
+- label: Comm (2 GPUs)
+  working_dir: "/vllm-workspace/tests"
+  num_devices: 2
+  device: h100
+  source_file_dependencies: [own/, "!own/kv/"]
+  commands: [pytest unit/test_b.py]
+  mirror: {amd: {device: mi300_2}}
+- label: Folder of most
+  working_dir: "/vllm-workspace/tests"
+  commands: [pytest test_a.py]
+- label: No folder
+  agent_pool: mi325_4
+  commands: [pytest test_a.py]
+- label: Kubernetes
+  commands: [pytest test_a.py]
+  plugins:
+  - kubernetes:
+      podSpec:
+        containers:
+        - image: lab/train:1
+          resources: {limits: {nvidia.com/gpu: 8}}
+          env: [{name: HF_HOME, value: /cache}, {name: TOKEN, valueFrom: {secretKeyRef: x}}]
+"""
+
+
+def test_a_step_of_buildkite_says_its_devices_its_machine_and_its_image() -> None:
+    files = {
+        ".buildkite/test_areas/a.yaml": _PIPELINE,
+        "tests/unit/test_b.py": "",
+        "own/kv/a.py": "",
+        "own/b.py": "",
+    }
+    suites = _suites(files)
+    first = suites["comm-2-gpus"]
+    assert (first["num_gpus"], first["paths"], first["paths_ignore"]) == (2, ["own/**"], ["own/kv/**"])
+    assert first["tests"] == [{"path": "tests/unit/test_b.py", "runner": "pytest"}]
+    assert any("mirror amd: the same tests on mi300_2" in text for text in _left(files))
+    assert (suites["no-folder"]["tests"], suites["no-folder"]["num_gpus"]) == ([_A], 4)
+    assert suites["no-folder"]["runs_on"] == ["mi325_4"]
+    last = suites["kubernetes"]
+    assert (last["num_gpus"], last["image"], last["env"]) == (8, "lab/train:1", {"HF_HOME": "/cache"})

@@ -82,3 +82,21 @@ def test_what_it_expects_orders_a_run_that_has_no_history(project: Any) -> None:
     locks = {"TRAINCI_LOCK_DIR": str(project.root / ".locks")}
     out = project.trainci("run", "long", "--devices", "cpu:1", environment=locks).out
     assert out.index("tests/test_b.py: started") < out.index("tests/test_a.py: started"), out
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        'register_cuda_ci(est_time=13, stage="base-b", runner_config="1-gpu")',
+        'register_cuda_ci(13, "base-b-test-1-gpu")',
+    ],
+)
+def test_a_stage_and_its_runner_or_the_place_of_a_name_are_a_suite(project: Any, call: str) -> None:
+    project.write("trainci.toml", _CONFIG.replace("[suites.long]", "[suites.base-b-test-1-gpu]\nnum_gpus = 1"))
+    project.write("tests/test_a.py", f"{call}{_MAIN}")
+    assert ["tests/test_a.py", "1", "tests/test_a.py:1"] in _listed(project)
+
+
+def test_a_call_with_a_stage_and_no_runner_says_that_it_names_no_suite(project: Any) -> None:
+    project.write("tests/test_a.py", f'register_cuda_ci(est_time=13, stage="base-b"){_MAIN}')
+    assert "register_cuda_ci(…) names no suite" in project.trainci("check").out

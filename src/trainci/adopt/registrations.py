@@ -1,23 +1,24 @@
 """Tests that name their suites in their own files: ``CI_SUITES = […]``, or a call of the repository's own marker.
 
-Such a call stands at the top level, begins with ``register`` and has a constant ``suite``:
-``register_cuda_ci(est_time=80, suite="stage-b")``. Files are parsed, never imported.
+Such a call stands at the top level, begins with ``register`` and names a constant suite:
+``register_cuda_ci(est_time=80, suite="stage-b")``, or a stage and a runner. Files are parsed, never imported.
 """
 
 from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from trainci.adopt.proposal import Found, Note, Place, Suite
 from trainci.adopt.runners import gpus_of
 from trainci.adopt.tree import Tree
 from trainci.catalog.declarations import parse
+from trainci.catalog.registrations import said_by
 
 # What the catalog reads of such a call.
-_KNOWN = {"suite", "est_time", "num_gpus", "disabled", "nightly"}
+_KNOWN = {"suite", "est_time", "num_gpus", "disabled", "nightly", "stage", "runner_config"}
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ def read(tree: Tree) -> Found:
     found = [one for file in tree.files if file.endswith(".py") for one in _registrations(file, tree.read(file))]
     by_suite: dict[str, list[_Registration]] = defaultdict(list)
     for one in found:
-        by_suite[one.suite].append(one)
+        if one.suite:
+            by_suite[one.suite].append(one)
     suites = [_suite(name, ones) for name, ones in by_suite.items()]
     calls = tuple(dict.fromkeys(one.call for one in found if one.call))
     return Found(tuple(suites), tuple(_unread(found)), registers=calls)
@@ -57,6 +59,10 @@ def _unread(found: list[_Registration]) -> Iterator[Note]:
     for one in found:
         for keyword in one.others:
             first[one.call, keyword].append(one)
+    nameless = [one for one in found if not one.suite]
+    if nameless:
+        text = f"{nameless[0].call}(…) names no suite that could be read ({len(nameless)} calls)"
+        yield Note(text, nameless[0].place)
     for (call, keyword), ones in first.items():
         yield Note(f"{keyword} of {call}(…) has no key here ({len(ones)} calls)", ones[0].place)
 
@@ -75,13 +81,18 @@ def _registrations(file: str, text: str) -> Iterator[_Registration]:
                 yield from (_Registration(suite, "", (), place) for suite in map(_text, node.value.elts) if suite)
         elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
             name = node.value.func.attr if isinstance(node.value.func, ast.Attribute) else _name(node.value.func)
-            keywords = {keyword.arg: keyword.value for keyword in node.value.keywords if keyword.arg}
+            keywords = said_by(node.value)
             suite = _text(keywords.get("suite"))
-            if name.startswith("register") and suite:
+            if name.startswith("register") and (suite or _is_marker(keywords)):
                 others = tuple(
                     keyword for keyword, value in keywords.items() if keyword not in _KNOWN and not _is_empty(value)
                 )
                 yield _Registration(suite, name, others, place)
+
+
+def _is_marker(keywords: Mapping[str, ast.expr]) -> bool:
+    """Whether a call that names no suite speaks of a test's time all the same."""
+    return "est_time" in keywords and bool({"suite", "stage", "runner_config"} & keywords.keys())
 
 
 def _name(node: ast.expr) -> str:

@@ -19,6 +19,8 @@ from trainci.model.tests import Entry
 from trainci.text import printable
 
 CONSTANT = "CI_SUITES"
+# The arguments of a marker that are told by their place.
+_PLACES = ("est_time", "suite")
 
 
 @dataclass(frozen=True)
@@ -108,8 +110,25 @@ def _constant(value: ast.expr) -> Iterator[Registration]:
     yield from (Registration(name, value.lineno) for name in constants)
 
 
-def _call(name: str, call: ast.Call) -> Registration:
+def said_by(call: ast.Call) -> dict[str, ast.expr]:
+    """What a call of a marker says, by the keywords that mean something here.
+
+    Those of sglang's markers: ``register_cpu_ci(5, "unit")`` gives the time and the suite by their place, and
+    ``stage="base-b", runner_config="1-gpu"`` are the suite ``base-b-test-1-gpu``.
+    """
     said = {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg}
+    first = call.args[0] if call.args else None
+    if isinstance(first, ast.Constant) and type(first.value) in (int, float):
+        said = {**dict(zip(_PLACES, call.args, strict=False)), **said}
+    parts = [said.get(name) for name in ("stage", "runner_config")]
+    texts = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+    if "suite" not in said and len(texts) == len(parts):
+        said["suite"] = ast.copy_location(ast.Constant("-test-".join(texts)), call)
+    return said
+
+
+def _call(name: str, call: ast.Call) -> Registration:
+    said = said_by(call)
     suite = _value(name, said, "suite", str)
     if suite is None:
         raise Unreadable(call.lineno, f'{name}(…) names no suite: write suite="short".')
