@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainci.framework_ends import pytest_end, said_failures, unittest_end
+from trainci.framework_ends import ended, pytest_end, said_failures, unittest_end
 
 PASSES = "import os, pytest, sys\ndef test_a(): pass\n"
 BAD = "def test_z(): assert 0\n"
@@ -81,6 +81,7 @@ def test_pytests_that_failed_are_read_wherever_they_stand(tmp_path: Path, option
     assert said_failures(good) == said_failures(inner) == ()
     assert "1 failed" in inner
     assert said_failures(bad, ["pytest"]) == ()
+    assert [ended(text, "pytest") for text in (bad, good, good + bad, "")] == [1, 1, 2, 0]
 
 
 def test_a_pytest_that_passes_fewer_tests_makes_nothing_good(tmp_path: Path) -> None:

@@ -10,13 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainci.model.run import Failure
-from trainci.reported_ends import failures, read
+from trainci.reported_ends import Log, failures, frameworks, read
 
 SHOWN = 'File "/r/tests/t.py", line 3, in test_a\nAssertionError'
 
 
-def told(*ends: dict[str, Any], log: str = SHOWN) -> tuple[Failure, ...]:
-    return failures(read(json.dumps(end).encode() for end in ends), lambda text: text in log)
+def told(*ends: dict[str, Any], log: str = SHOWN, ended: int = 0) -> tuple[Failure, ...]:
+    return failures(reported(*ends), Log(lambda text: text in log, lambda by: ended))
+
+
+def reported(*ends: dict[str, Any]) -> Any:
+    return read(json.dumps(end).encode() for end in ends)
 
 
 def session(failed: list[str], passed: list[str] | None = None, **more: Any) -> dict[str, Any]:
@@ -82,6 +86,16 @@ def test_a_run_that_never_ended_is_a_failure_until_another_one_is_good() -> None
     assert told(begun, {"by": "begun", "framework": "unittest", "pid": 7}, session([], pid=7)) != ()
 
 
+def test_a_process_that_became_another_program_has_its_end_in_the_log() -> None:
+    """As a conftest does that sets a variable and starts pytest anew by `os.execve`."""
+    begun = {"by": "begun", "framework": "pytest", "pid": 7}
+    assert told(begun, ended=1) == ()
+    assert told(session([], pid=8), begun, ended=1) != ()
+    assert told(session([], pid=8), begun, ended=2) == ()
+    assert frameworks(reported(begun)) == frozenset(), "its failures are read there, too"
+    assert frameworks(reported(begun, session([], pid=7))) == {"pytest"}
+
+
 def test_a_class_whose_set_up_failed_is_made_good_by_its_tests() -> None:
     bad = {"by": "unittest", "said": "1 error", "failed": ["setUpClass (m.T)"]}
     assert told(bad) == (Failure("unittest said: 1 error (setUpClass (m.T))"),)
@@ -145,7 +159,7 @@ HOSTILE = st.recursive(
     )
 )
 def test_whatever_a_test_writes_there_is_read(lines: list[bytes]) -> None:
-    for found in failures(read(lines), lambda text: True):
+    for found in failures(read(lines), Log(lambda text: True, lambda by: 0)):
         assert found.sentence.isprintable()
 
 

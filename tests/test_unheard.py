@@ -20,8 +20,8 @@ CASES = Path(__file__).parent / "cases/unheard"
 def run(repository: Any, kind: str) -> Any:
     names = sorted(path.name for path in (CASES / kind).iterdir() if path.is_file())
     repository.write("trainci.toml", f"[suites.s]\nnum_gpus = 0\ntests = {[f'tests/{name}' for name in names]}\n")
-    for path in sorted((CASES / "helpers").glob("*.py")):
-        repository.write(f"helpers/{path.name}", path.read_text())
+    for path in sorted(CASES.glob("helpers/**/*.py")):
+        repository.write(str(path.relative_to(CASES)), path.read_text())
     for name in names:
         repository.write(f"tests/{name}", (CASES / kind / name).read_text())
     environment = {"TRAINCI_LOCK_DIR": str(repository.root / "locks"), "TMPDIR": str(repository.root)}

@@ -95,6 +95,12 @@ def said_failures(text: str, leave_out: Collection[str] = ()) -> tuple[SaidFailu
     )
 
 
+def ended(text: str, by: str) -> int:
+    """How many runs of the framework ``by`` have come to their end in ``text``."""
+    text = _plain(text)
+    return sum(end.by == by for end in (*_pytest_ends(text), *_unittest_ends(text)))
+
+
 @dataclass(frozen=True)
 class _End:
     by: str

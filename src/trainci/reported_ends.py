@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -93,23 +94,34 @@ def read(lines: Iterable[bytes]) -> tuple[End, ...]:
     return tuple(end for _, line in zip(range(_MOST_LINES), lines, strict=False) if (end := _read(line)))
 
 
-def frameworks(ends: Iterable[End]) -> frozenset[str]:
-    """The frameworks that said how a run of theirs ended."""
-    return frozenset(end.by for end in ends if isinstance(end, (_Framework, _Begun)))
+@dataclass(frozen=True)
+class Log:
+    """What a job's log answers: whether it ``shows`` a text; how many runs of a framework ``ended`` in it."""
+
+    shows: Callable[[str], bool]
+    ended: Callable[[str], int]
 
 
-def failures(ends: Sequence[End], log_shows: Callable[[str], bool]) -> tuple[Failure, ...]:
-    """What failed and nothing made good, each once; ``log_shows`` answers whether a text is in the job's log."""
+def frameworks(ends: Sequence[End]) -> frozenset[str]:
+    """The frameworks that said how each run of theirs ended."""
+    reported = {end.by for end in ends if isinstance(end, _Framework)}
+    return frozenset(reported - {begun.by for begun in _never_ended(ends)})
+
+
+def failures(ends: Sequence[End], log: Log) -> tuple[Failure, ...]:
+    """What failed and nothing made good, each once."""
     found: dict[Failure, None] = {}
+    for by, count in Counter(begun.by for begun in _never_ended(ends)).items():
+        # A process that became another program, which knows of nothing, ended there.
+        if log.ended(by) < count + sum(isinstance(end, _Framework) and end.by == by for end in ends):
+            found[Failure(f"{by} did not come to its end")] = None
     for place, end in enumerate(ends):
         later = ends[place + 1 :]
         failure = None
-        if isinstance(end, _Begun):
-            failure = _of_begun(end, later)
-        elif isinstance(end, _Framework):
+        if isinstance(end, _Framework):
             failure = _of_framework(end, later)
         elif isinstance(end, _Raised):
-            failure = _of_raised(end, later, log_shows)
+            failure = _of_raised(end, later, log)
         if failure:
             found[failure] = None
     runs = [end for end in ends if isinstance(end, _Framework)]
@@ -131,12 +143,19 @@ def _of_framework(end: _Framework, later: Sequence[End]) -> Failure | None:
     return Failure(f"pytest said: exit code {end.code}, {stopped}") if stopped and not passed else None
 
 
-def _of_begun(begun: _Begun, later: Sequence[End]) -> Failure | None:
-    """It was ended in the middle of its tests, unless it is so by the end of its process."""
-    runs = [one for one in later if isinstance(one, _Framework) and one.by == begun.by]
-    if any(one.pid == begun.pid or (one.passed and not one.failed) for one in runs):
-        return None
-    return Failure(f"{begun.by} did not come to its end")
+def _never_ended(ends: Sequence[End]) -> list[_Begun]:
+    """What was ended in the middle of its tests, and was not run again."""
+    return [
+        begun
+        for place, begun in enumerate(ends)
+        if isinstance(begun, _Begun)
+        and not any(
+            isinstance(one, _Framework)
+            and one.by == begun.by
+            and (one.pid == begun.pid or (one.passed and not one.failed))
+            for one in ends[place + 1 :]
+        )
+    ]
 
 
 def _has_passed(name: str, passed: frozenset[str]) -> bool:
@@ -148,12 +167,12 @@ def _has_passed(name: str, passed: frozenset[str]) -> bool:
     return bool(begin) and any(one.startswith(begin) for one in passed)
 
 
-def _of_raised(end: _Raised, later: Sequence[End], log_shows: Callable[[str], bool]) -> Failure | None:
+def _of_raised(end: _Raised, later: Sequence[End], log: Log) -> Failure | None:
     if end.place is None or any(_makes_good(one, end) for one in later):
         return None
     file, line = end.place
     # Whoever keeps what a process says away from the log may read it.
-    if not end.told and end.how != "future" and not log_shows(f'"{file}", line {line}'):
+    if not end.told and end.how != "future" and not log.shows(f'"{file}", line {line}'):
         return None
     said = f": {end.said}" if end.said else ""
     shown = printable(file.removeprefix(f"{end.directory}/"))

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from trainci import probe
 from trainci.executors.base import Job
-from trainci.framework_ends import said_failures
+from trainci.framework_ends import ended, said_failures
 from trainci.host import files
 from trainci.model.run import Ending, Failure, Phase
 from trainci.paths import RunPaths
-from trainci.reported_ends import End, failures, frameworks, read
+from trainci.reported_ends import End, Log, failures, frameworks, read
 
 _LARGEST = 40 << 20
 
@@ -37,10 +37,16 @@ def collect(job: Job, ending: Ending) -> tuple[Failure, ...]:
     reported = _reported(RunPaths.ends(job.log))
     with _text(job.log) as log:
         found = [
-            *failures(reported, lambda text: log.find(text.encode("utf-8", "surrogateescape")) >= 0),
+            *failures(
+                reported,
+                Log(
+                    shows=lambda text: log.find(text.encode("utf-8", "surrogateescape")) >= 0,
+                    ended=lambda by: ended(_end_of(log), by),
+                ),
+            ),
             *(
                 Failure(f"{said.by} said: {said.counts}{_place(said.line, len(log))}")
-                for said in said_failures(_end_of(log), frameworks(reported))
+                for said in (said_failures(_end_of(log), frameworks(reported)) if _speaks_of_failures(log) else ())
             ),
         ]
     return tuple(replace(one, certain=one.certain and not job.test.expects_failure) for one in found)
@@ -66,10 +72,13 @@ def _text(log: Path) -> Iterator[mmap.mmap | bytes]:
         yield text
 
 
+def _speaks_of_failures(log: mmap.mmap | bytes) -> bool:
+    """Whether it has a word for what failed, as most have not that passed."""
+    return any(log.find(word) >= 0 for word in (b"failed", b" error", b"FAILED"))
+
+
 def _end_of(log: mmap.mmap | bytes) -> str:
-    """The log, or the end of a large one; nothing of one without a word for what failed, as most are."""
-    if all(log.find(word) < 0 for word in (b"failed", b" error", b"FAILED")):
-        return ""
+    """The log, or the end of a large one."""
     return log[max(0, len(log) - _LARGEST) :].decode("utf-8", "replace")
 
 

@@ -108,7 +108,8 @@ def _frames(value):
     """The places of its traceback that are in no library, as [file, line]."""
     import re
 
-    library = os.path.dirname(os.__file__) + os.sep
+    # Python's own files, and the programs that packages install.
+    library = (os.path.dirname(os.__file__) + os.sep, os.path.join(sys.prefix, "bin") + os.sep)
     found = []
     entry = value.__traceback__
     for _ in range(_MOST_FRAMES):
@@ -127,7 +128,7 @@ def _frames(value):
     for file, line in re.findall(
         r'^  File "(.+?)", line (\d+), in', getattr(value.__cause__, "tb", ""), re.MULTILINE
     ):
-        if not file.startswith((library, "<")) and "-packages" not in file:
+        if not file.startswith((*library, "<")) and "-packages" not in file:
             found.append([file[:1000], int(line)])
     return found
 

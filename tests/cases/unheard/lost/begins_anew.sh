@@ -1,0 +1,4 @@
+bash <<END
+python -m pytest -s helpers/again/bad_pytest.py
+echo done
+END

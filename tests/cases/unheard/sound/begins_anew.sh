@@ -1,0 +1,1 @@
+python -m pytest -s helpers/again/good_pytest.py
