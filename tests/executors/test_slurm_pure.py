@@ -21,11 +21,13 @@ from trainci.errors import MachineError
 from trainci.executors.account import Account, open_log
 from trainci.executors.attempt import Attempt
 from trainci.executors.base import Job, Wanted
-from trainci.executors.slurm import commands, packs, slurm_executor, states
+from trainci.executors.node import TOLD
+from trainci.executors.slurm import SlurmExecutor, commands, packs, slurm_executor, states
 from trainci.executors.slurm.commands import Seen, SlurmAway, SlurmRefused
 from trainci.executors.slurm.script import Asked, batch_script
 from trainci.executors.slurm.states import ending, waits_for
 from trainci.lease.protocol import Started, dump
+from trainci.model.device import Pool
 from trainci.model.events import Ended, Waiting
 from trainci.model.project import Slurm
 from trainci.model.run import Cause, Ending
@@ -459,6 +461,15 @@ def test_a_test_of_several_nodes_has_all_devices_of_its_allocation_to_itself(tmp
     for test, devices in ((one, 2), (two, 8), (cpu, 0)):
         allocation = packs.shared(test, tests, 8, tmp_path, 1)
         assert packs.devices_within(Job(test, 1, tmp_path / "a.log"), allocation) == devices
+
+
+@pytest.mark.parametrize("container", [(), ("podman", "run", "image")])
+def test_a_job_in_a_container_keeps_the_paths_of_its_image(tmp_path, container):
+    executor = SlurmExecutor(Wanted(tmp_path, slurm=Slurm(container=container)), Pool((), virtual=True))
+    attempt = Attempt(Job(Test("a", command=("a",)), 1, tmp_path / "a.log"), Nobody())
+    executor._equip(attempt, lambda event: None, container)
+    told = json.loads((attempt.directory / TOLD).read_text())["variables"]
+    assert bool({"PYTHONPATH", "TRAINCI_ENDS"} & told.keys()) is not bool(container)
 
 
 def test_that_slurm_began_a_job_twice_is_seen_by_the_next_client_too(tmp_path):
