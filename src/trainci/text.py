@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 def printable(text: str) -> str:
@@ -35,6 +36,12 @@ def listed(names: Sequence[str], most: int = 5) -> str:
     """``a, b, c``, each printable; ``a, b and 7 more`` where there are more than ``most``."""
     shown = ", ".join(map(printable, names[:most]))
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def guess(word: str, known: Iterable[str]) -> str:
+    """`` Did you mean a, b?`` of those ``known`` that are like ``word``, empty where none is."""
+    close = difflib.get_close_matches(word, list(dict.fromkeys(known)), n=3, cutoff=0.5)
+    return f" Did you mean {', '.join(map(printable, close))}?" if close else ""
 
 
 def width(text: str) -> int:

@@ -159,3 +159,12 @@ def test_what_is_no_file_is_not_waited_for(repository: Any, tmp_path: Path) -> N
     os.mkfifo(tmp_path / "pipe")
     said = repository.trainci("import", str(tmp_path / "pipe"))
     assert said.code == 2 and "it is no file" in said.err
+
+
+def test_of_a_test_that_is_unknown_the_nearest_known_ones_are_named(repository: Any) -> None:
+    repository.write("trainci.toml", "[project]\n")
+    repository.write("a.xml", '<testsuite><testcase name="tests/test_loss.py"/></testsuite>')
+    assert repository.trainci("import", "a.xml").code == 0
+    said = repository.trainci("history", "tests/test_los.py", "tests/test_loss.py")
+    assert said.err == "trainci: nothing is known of tests/test_los.py yet. Did you mean tests/test_loss.py?\n"
+    assert said.code == 0 and said.out.startswith("tests/test_loss.py\n")

@@ -16,7 +16,7 @@ from trainci.history import existing_store, open_store, store, transfer
 from trainci.history.summary import summary
 from trainci.reports.words import known_duration
 from trainci.repository import open_repository
-from trainci.text import columns, printable
+from trainci.text import columns, guess, printable
 
 # A test's flakes are counted among so many of its last runs.
 _REMEMBERED = 100
@@ -43,7 +43,14 @@ def command(ids: tuple[str, ...], last: int, as_json: bool, to: TextIO | None, s
         return EXIT_OK
     with existing_store(open_repository().state) as opened:
         answer = _answer(opened, ids, last) if opened else History((), ())
-    click.echo(text_of(answer) if as_json else "\n".join(_lines(answer, ids)))
+        unknown = dict.fromkeys(ids) if ids else {}
+        for test in answer.tests:
+            unknown.pop(test.id, None)
+        known = opened.tests() if opened and unknown else []
+    for test_id in unknown:
+        click.echo(f"trainci: nothing is known of {printable(test_id)} yet.{guess(test_id, known)}", err=True)
+    if answer.tests or as_json or not ids:
+        click.echo(text_of(answer) if as_json else "\n".join(_lines(answer, ids)))
     return EXIT_OK
 
 
@@ -64,7 +71,7 @@ def _answer(opened: store.Store, ids: tuple[str, ...], last: int) -> History:
 
 def _lines(answer: History, ids: tuple[str, ...]) -> list[str]:
     if not answer.tests:
-        return [f"nothing is known{' of these tests' if ids else ''} yet; `trainci import` enters a past"]
+        return ["nothing is known yet; `trainci import` enters a past"]
     if not ids:
         return columns([_SUMMARY, *map(_summary_row, answer.tests)])
     lines: list[str] = []

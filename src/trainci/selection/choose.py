@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ from trainci.errors import UsageError
 from trainci.globs import is_glob, matches
 from trainci.model.project import Project, Suite
 from trainci.model.tests import Entry, settle
-from trainci.text import printable
+from trainci.text import guess, printable
 
 
 @dataclass(frozen=True)
@@ -212,7 +211,5 @@ def _taken_over(choice: Choice, suite: Suite, reason: str) -> Choice:
 
 def _unknown(project: Project, selector: str, files: Iterable[str], expected: str) -> str:
     names = [name for suite in project.suites for name in (suite.label, suite.name)]
-    known = dict.fromkeys([*names, *(entry.id for entry in project.registered), *sorted(files)])
-    close = difflib.get_close_matches(selector, known, n=3, cutoff=0.5)
-    hint = f" Did you mean {', '.join(printable(name) for name in close)}?" if close else ""
-    return f"{printable(selector)} is no {expected}.{hint} See `trainci list`."
+    known = [*names, *(entry.id for entry in project.registered), *sorted(files)]
+    return f"{printable(selector)} is no {expected}.{guess(selector, known)} See `trainci list`."

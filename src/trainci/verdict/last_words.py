@@ -27,9 +27,9 @@ _KINDS = (
     ),
     re.compile(r"\s*(?:--- FAIL\b|FAIL(?:ED|URE)?\b|not ok \d|✕|✗|\[  FAILED  \])"),
 )
-# A shell's trace, how something is called, what may be tried, what was only a warning.
+# A shell's trace, what trainci wrote into the log, how something is called, what may be tried, what was a warning.
 _BESIDE = re.compile(
-    r"\++ |(?i:.*\b(?:usage: |warn(?:ing)?\b|no errors?\b|0 errors?\b)"
+    r"\++ |trainci: |(?i:.*\b(?:usage: |warn(?:ing)?\b|no errors?\b|0 errors?\b)"
     r"|\s*(?:set the environment variable|try |note: |hint: |help: |for more|see |run with"
     r"|make(?:\[\d+\])?: \*\*\*))"
 )
