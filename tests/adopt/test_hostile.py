@@ -267,10 +267,11 @@ def test_what_is_written_parses_to_the_values_of_the_proposal(
     ],
 )
 def test_a_template_takes_no_more_than_its_bounds(source: str) -> None:
-    begun = time.monotonic()
+    # Of the processor: a busy host is slow, and no fault of the template.
+    begun = time.process_time()
     with pytest.raises(NotConstant):
         Template(source)
-    assert time.monotonic() - begun < 20
+    assert time.process_time() - begun < 20
 
 
 @pytest.mark.parametrize(
@@ -305,9 +306,9 @@ def test_yaml_takes_no_more_than_its_bounds(text: str) -> None:
 def test_a_long_script_is_read_in_time_and_gives_no_traceback(line: str) -> None:
     body = "".join(f"          {line.replace('{}', str(number), 1)}\n" for number in range(1500))
     workflow = f"on: push\njobs:\n  test:\n    steps:\n      - run: |\n          pytest tests\n{body}"
-    begun = time.monotonic()
+    begun = time.process_time()
     _proposed({_WORKFLOW: workflow, "tests/test_a.py": "", "Makefile": "test:\n" + "\tpytest tests\n" * 20})
-    assert time.monotonic() - begun < 60
+    assert time.process_time() - begun < 60
 
 
 def test_a_script_that_cannot_be_read_is_said_when_it_runs_tests() -> None:
@@ -445,9 +446,9 @@ _COMMANDS = "commands:\n" + "".join(
     ids=["extends", "references", "includes", "itself", "commands", "goals", "own goal"],
 )
 def test_what_names_itself_or_grows_is_read_in_time(files: dict[str, str]) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     _proposed(files)
-    assert time.monotonic() - started < 20
+    assert time.process_time() - started < 20
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
