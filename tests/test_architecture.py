@@ -5,9 +5,14 @@ from __future__ import annotations
 import ast
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import tomli
+
+from trainci.catalog.styles import STYLES
+from trainci.config.tables import StepTable, SuiteTable
+from trainci.executors.by_name import EXECUTORS
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src/trainci"
@@ -59,6 +64,17 @@ def test_every_room_has_its_floor_in_the_import_contract():
     contracts = tomli.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     layers = next(contract["layers"] for contract in contracts if contract["containers"] == ["trainci"])
     assert {name for layer in layers for name in re.findall(r"\w+", layer)} == rooms()
+
+
+def named(annotation: object) -> set[str]:
+    """The words of a Literal, or of an optional one."""
+    return {word for part in get_args(annotation) for word in get_args(part)}
+
+
+def test_what_the_configuration_may_name_is_there():
+    assert named(SuiteTable.model_fields["executor"].annotation) == set(EXECUTORS)
+    # A module and a command are tables of their own, which name themselves.
+    assert named(StepTable.model_fields["runner"].annotation) == set(STYLES) - {"module", "command"}
 
 
 @pytest.mark.parametrize("path", sorted(set(re.findall(r"`((?:src|tests|docs|examples)/[\w./-]+)`", PAGE))))
