@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch.distributed import checkpoint
 
 from trainci.errors import UsageError
 from trainci.testing import assert_checkpoints_equal, compare_checkpoints
@@ -40,6 +39,9 @@ def torch_saved_long_ago(state: dict[str, Any], directory: Path) -> None:
 
 
 def distributed(state: dict[str, Any], directory: Path) -> None:
+    # Here, because it takes a second to import, in each process that collects this file.
+    from torch.distributed import checkpoint
+
     checkpoint.save(dict(state), checkpoint_id=directory, no_dist=True)
 
 
