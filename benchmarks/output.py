@@ -42,6 +42,8 @@ TRAINCI = [sys.executable, "-m", "trainci", "run"]
 
 def main() -> None:
     """Print the tables of benchmarks/results/output.md."""
+    # A shell has what it starts in the background ignore it, and so would what is interrupted here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         environment = _repository(root)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainci.items import BrokenResults, Item, counts, read_junit
+from trainci.items import LONGEST_NAME, BrokenResults, Item, counts, read_junit
 
 
 def report(directory: Path, text: str, *arguments: str) -> bytes:
@@ -127,3 +127,15 @@ def test_the_same_name_in_two_files_is_two_items(tmp_path):
         (tmp_path / folder / "test_y.py").write_text(f"def test_it(): assert {folder == 'a'}")
     items = items_of(report(tmp_path, "def test_it(): pass"))
     assert counts(items) == {"passed": 2, "failed": 1}
+
+
+@pytest.mark.parametrize("encoding", ["bogus-9", "utf-7", "hex", "shift_jis", "idna", "undefined"])
+def test_an_encoding_that_no_parser_takes_is_told(encoding):
+    with pytest.raises(BrokenResults, match="no XML"):
+        read_junit(f'<?xml version="1.0" encoding="{encoding}"?><testsuite/>'.encode())
+
+
+def test_a_name_is_not_longer_than_a_table_can_be():
+    data = f'<testsuite><testcase classname="{"a." * 100_000}" name="b"/></testsuite>'.encode()
+    (item,) = read_junit(data).items
+    assert len(item.name) == LONGEST_NAME + 1 and item.name.endswith("…")

@@ -144,7 +144,8 @@ def _guarded(work: Callable[[], int], stdout: TextIO, stderr: TextIO) -> int:
             return request.exit_code
         except click.ClickException as error:
             error.show(stderr)
-            return error.exit_code
+            # Its own code may be 1, which is a failed test's.
+            return EXIT_USAGE
         except TrainciError as error:
             said = str(error) if isinstance(error, PlacedFaults) else f"trainci: {error}"
             stderr.write(f"{_shown(said)}\n")

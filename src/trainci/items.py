@@ -14,7 +14,8 @@ from trainci.text import printable
 
 LARGEST_FILE = 64 << 20
 _LONGEST_MESSAGE = 2000
-_MOST_ITEMS = 100_000
+LONGEST_NAME = 1000
+MOST_ITEMS = 100_000
 # Nothing took as long: 31 years.
 _LONGEST_S = 1e9
 # The element in a testcase, and what it means. pytest writes an error where a fixture or the collection failed.
@@ -60,13 +61,21 @@ def read_junit(data: bytes) -> Report:
     parser.buffer_text = True
     try:
         parser.Parse(data, True)
-    except xml.parsers.expat.ExpatError as error:
+    except BrokenResults:
+        raise
+    # Not an ExpatError: it names an encoding that nobody knows, or that a parser cannot take.
+    except (xml.parsers.expat.ExpatError, LookupError, ValueError) as error:
         raise BrokenResults(f"it is no XML: {error}") from None
     if not reader.is_junit:
         raise BrokenResults("it is XML, and no JUnit report")
     items = tuple(reader.items.values())
     flaky = frozenset(item.name for item in items if item.outcome == "passed") & reader.flaky
     return Report(items, reader.timestamp, reader.commit, flaky)
+
+
+def item_name(said: str) -> str:
+    """What an item is called that a file calls so: one line, and not too long for a table."""
+    return printable(said if len(said) <= LONGEST_NAME else f"{said[:LONGEST_NAME]}…")
 
 
 def counts(items: tuple[Item, ...]) -> dict[str, int]:
@@ -101,7 +110,7 @@ class _Reader:
             self.commit = self.commit or attributes.get("value", "")
         elif tag == "testcase":
             where, name = attributes.get("classname", ""), attributes.get("name", "")
-            self._name = printable("::".join(part for part in (where, name) if part))
+            self._name = item_name("::".join(part for part in (where, name) if part))
             self._seconds = _seconds(attributes.get("time", ""))
             self._outcome, self._message, self._inside = _said(attributes), "", False
         elif tag in _FLAKY:
@@ -126,8 +135,8 @@ class _Reader:
 
     def _keep(self, item: Item) -> None:
         known = self.items.get(item.name)
-        if known is None and len(self.items) >= _MOST_ITEMS:
-            raise BrokenResults(f"it holds more than {_MOST_ITEMS} tests")
+        if known is None and len(self.items) >= MOST_ITEMS:
+            raise BrokenResults(f"it holds more than {MOST_ITEMS} tests")
         if known is None or _SEVERITY.index(item.outcome) > _SEVERITY.index(known.outcome):
             self.items[item.name] = item
 

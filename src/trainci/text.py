@@ -6,6 +6,8 @@ import difflib
 import unicodedata
 from collections.abc import Iterable, Sequence
 
+_WIDEST = 200
+
 
 def printable(text: str) -> str:
     """``text`` on one line: whatever cannot be printed is escaped, as ``repr`` would."""
@@ -55,8 +57,11 @@ def width(text: str) -> int:
 
 
 def columns(rows: Sequence[Sequence[str]], right: Sequence[bool] = ()) -> list[str]:
-    """Each row as a line, its cells below those of the row before; at their right ends where ``right`` says so."""
-    widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
+    """Each row as a line, its cells below those of the row before; at their right ends where ``right`` says so.
+
+    For one that is very long the others are not moved.
+    """
+    widths = [max(min(width(cell), _WIDEST) for cell in column) for column in zip(*rows, strict=True)]
     ends = [*right, *[False] * (len(widths) - len(right))]
     return [
         "  ".join(

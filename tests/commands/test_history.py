@@ -15,6 +15,8 @@ from typing import Any
 import jsonschema
 import pytest
 
+from trainci.history.runs import read_run
+
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs/json/history.schema.json").read_text())
 FLAKY = """
 NUM_GPUS = 0
@@ -60,9 +62,9 @@ def test_the_artifacts_of_another_host_are_entered_once(project: Any, new_reposi
     other = new_repository()
     other.write("trainci.toml", "[project]\n")
     shutil.copytree(project.root / ".trainci/runs", other.root / "artifacts")
-    for _ in range(2):
+    for told in ("1 run entered", "0 runs (1 known already) entered"):
         said = other.trainci("import", "artifacts")
-        assert said.code == 0 and "artifacts: 1 run entered" in said.out, said.err
+        assert said.code == 0 and f"artifacts: {told}" in said.out, said.err
     (summary,) = answer(other)["tests"]
     assert (summary["runs"], summary["flaky"]) == (1, 1.0)
 
@@ -168,3 +170,111 @@ def test_of_a_test_that_is_unknown_the_nearest_known_ones_are_named(repository: 
     said = repository.trainci("history", "tests/test_los.py", "tests/test_loss.py")
     assert said.err == "trainci: nothing is known of tests/test_los.py yet. Did you mean tests/test_loss.py?\n"
     assert said.code == 0 and said.out.startswith("tests/test_loss.py\n")
+
+
+def test_what_others_left_of_a_run_that_is_known_changes_nothing(project: Any) -> None:
+    assert project.trainci("run", "s").code == 0
+    shutil.copytree(project.root / ".trainci/runs", project.root / "artifacts")
+    (events,) = (project.root / "artifacts").glob("*/events.jsonl")
+    events.write_text(events.read_text().replace('"flaky"', '"failed"'))
+    assert "0 runs (1 known already) entered" in project.trainci("import", "artifacts").out
+    assert answer(project)["tests"][0]["last"] == "flaky"
+
+
+def test_a_folder_that_lies_too_deep_to_be_named_keeps_no_run_from_being_found(project: Any) -> None:
+    assert project.trainci("run", "s").code == 0
+    before = Path.cwd()
+    os.chdir(project.root)
+    for name in ("artifacts", *["d" * 200] * 30):
+        Path(name).mkdir()
+        os.chdir(name)
+    os.chdir(before)
+    (project.root / "artifacts/loop").symlink_to(project.root / "artifacts")
+    shutil.copytree(project.root / ".trainci/runs", project.root / "artifacts/job")
+    for words in (["summary", "artifacts"], ["report", "artifacts"], ["import", "artifacts"]):
+        said = project.trainci(*words)
+        assert said.code == 0, said.err
+
+
+def test_events_that_are_none_are_read_to_an_end(project: Any) -> None:
+    assert project.trainci("run", "s").code == 0
+    (run,) = (project.root / ".trainci/runs").iterdir()
+    with (run / "events.jsonl").open("a") as file:
+        file.write("{}\n" * 20_000 + '{"kind": "run_ended", "at": 1.0, "exit_code": 77}\n')
+    assert read_run(run).run.exit_code == 0
+    os.truncate(run / "events.jsonl", 1 << 40)
+    said = project.trainci("report", run.name)
+    assert said.code == 2 and "larger than the events of any run" in said.err
+
+
+def exported(table: str, **row: object) -> str:
+    return json.dumps({"table": table, "row": row}) + "\n"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"\xff\xfe",
+        b"[" * 200_000,
+        b"x" * (20 << 20),
+        b'{"table": ["runs"], "row": {}}',
+        exported("runs; DROP TABLE runs").encode(),
+        exported("runs", id={"a": 1}).encode(),
+        exported("runs", id=10**30).encode(),
+        exported("runs", id="a", started="yesterday").encode(),
+        exported("runs", id="a", started=float("nan")).encode(),
+        exported("runs").encode(),
+    ],
+    ids=["bytes", "deep", "long", "list", "table", "object", "huge", "text for a time", "nan", "empty"],
+)
+def test_a_history_that_is_none_is_told_with_its_line(project: Any, lines: bytes) -> None:
+    (project.root / "in").write_bytes(lines)
+    said = project.trainci("history", "--import", "in")
+    assert said.code == 2 and said.err.startswith("trainci: in: line 1") and len(said.err.splitlines()) == 1, (
+        said.err
+    )
+
+
+def test_an_import_that_never_ends_is_refused_and_an_export_that_finds_no_room_is_told(project: Any) -> None:
+    said = project.trainci("history", "--import", "/dev/zero")
+    assert said.code == 2 and "/dev/zero: line 1" in said.err
+    assert project.trainci("run", "s").code == 0
+    for target in ("/dev/full", "tests", "missing/file"):
+        said = project.trainci("history", "--export", target)
+        assert said.code == 3 and f"{target}: it cannot be written: " in said.err and "Traceback" not in said.err
+
+
+@pytest.mark.parametrize("devices", ["null", "[1, null, {}]", "[" * 100_000, "5", "{}"])
+def test_devices_that_are_no_names_are_shown_as_what_they_are(project: Any, devices: str) -> None:
+    assert project.trainci("run", "s").code == 0
+    with contextlib.closing(sqlite3.connect(project.root / ".trainci/history.db", isolation_level=None)) as db:
+        db.execute("UPDATE attempts SET devices = ?", (devices,))
+    assert project.trainci("history", "tests/test_a.py").code == 0
+
+
+FORGETS = "CREATE TRIGGER t BEFORE INSERT ON verdicts BEGIN SELECT RAISE(IGNORE); END"
+NEVER_ENDS = """
+DROP TABLE verdicts;
+CREATE VIEW verdicts AS WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c)
+    SELECT x AS run_id, x AS test_id, x AS outcome, x AS sentence, x AS at FROM c
+"""
+
+
+@pytest.mark.parametrize("program", [FORGETS, NEVER_ENDS], ids=["a trigger that forgets", "a view without an end"])
+def test_a_history_that_holds_a_program_is_set_aside_by_the_next_run(project: Any, program: str) -> None:
+    assert project.trainci("run", "s").code == 0
+    with contextlib.closing(sqlite3.connect(project.root / ".trainci/history.db")) as db:
+        db.executescript(program)
+    said = project.trainci("history")
+    assert said.code == 3 and "a trigger or a view" in said.err
+    said = project.trainci("run", "s")
+    assert said.code == 0 and said.out.count("and a new history begins") == 1, said.out
+    assert answer(project)["tests"][0]["last"] == "passed"
+
+
+def test_a_name_that_is_very_long_leaves_the_others_where_they_are(project: Any) -> None:
+    tests = [{"name": name, "status": "passed"} for name in ("a", "b" * 100_000)]
+    (project.root / "in").write_text(json.dumps({"results": {"tests": tests}}))
+    assert project.trainci("import", "in").code == 0
+    lines = project.trainci("history").out.splitlines()
+    assert max(len(line) for line in lines if not line.startswith("b")) < 300

@@ -195,3 +195,17 @@ def test_a_flake_that_trainci_exported_comes_back_as_one() -> None:
     run = Run("r", "c0ffee12", 1.7e9, 1.7e9, (Result("tests/test_a.py", verdict, (ATTEMPT,)),), "no GPU", 0)
     for data in (junit(run, Path()), ctrf(run, Path())):
         assert read(data, ()).flaky == {"tests/test_a.py"}
+
+
+def test_tests_of_one_name_are_one_with_the_worst_outcome() -> None:
+    tests = [{"name": "a", "status": status} for status in ("passed", "failed", "passed", "skipped")]
+    assert [item.outcome for item in read(ctrf_of(tests), ()).tests] == ["failed"]
+
+
+def test_more_tests_than_anybody_reads_are_told() -> None:
+    with pytest.raises(NotForeign, match="more than 100000 tests"):
+        read(ctrf_of([{"name": f"t{number}", "status": "passed"} for number in range(100_001)]), ())
+
+
+def ctrf_of(tests: list[dict[str, str]]) -> bytes:
+    return json.dumps({"results": {"tests": tests}}).encode()

@@ -28,21 +28,29 @@ def _result(name: str, outcome: Outcome = Outcome.PASSED, sentence: str = "why",
     return Result(name, Verdict(outcome, sentence), () if without else attempts)
 
 
-def _write(root: Path, *results: Result, devices: str = "8 × H100", replay: dict[str, str] | None = None) -> Any:
-    run = Run("20260101-id", "abc", 1_700_000_000.0, 1_700_000_009.0, results, devices, 1, replay or {})
+def _write(
+    root: Path,
+    *results: Result,
+    devices: str = "8 × H100",
+    replay: dict[str, str] | None = None,
+    commit: str = "abc",
+) -> Any:
+    run = Run("20260101-id", commit, 1_700_000_000.0, 1_700_000_009.0, results, devices, 1, replay or {})
     write_junit(run, root, root / "out" / "junit.xml")
     return JUnitXml.fromfile(str(root / "out" / "junit.xml"))
 
 
 @settings(max_examples=examples(80))
-@given(name=_HOSTILE, sentence=_HOSTILE, devices=_HOSTILE, replay=_HOSTILE, log=st.binary(max_size=60))
+@given(
+    name=_HOSTILE, sentence=_HOSTILE, devices=_HOSTILE, replay=_HOSTILE, commit=_HOSTILE, log=st.binary(max_size=60)
+)
 def test_any_text_is_written_and_read_back(
-    new_repository: Callable[[], Any], name: str, sentence: str, devices: str, replay: str, log: bytes
+    new_repository: Callable[[], Any], name: str, sentence: str, devices: str, replay: str, commit: str, log: bytes
 ) -> None:
     repository = new_repository()
     repository.write("log", log)
     results = [_result(name, outcome, sentence) for outcome in Outcome]
-    document = _write(repository.root, *results, devices=devices, replay={name: replay})
+    document = _write(repository.root, *results, devices=devices, replay={name: replay}, commit=commit)
     (suite,) = document
     assert len(list(suite)) == len(results)
     assert (document.tests, document.failures, document.skipped) == (10, 4, 1)

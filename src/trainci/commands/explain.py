@@ -11,12 +11,15 @@ from trainci.answers.form import line_of
 from trainci.answers.values import Explained
 from trainci.config import find_root, load
 from trainci.errors import UsageError
+from trainci.host.files import read_bounded
 from trainci.log_files import packaged_rules, read_log, rules_for
 from trainci.model.diagnosis import Diagnosis, Facts, LogRule
 from trainci.model.run import Outcome
 from trainci.text import printable
 from trainci.verdict.diagnose import diagnose, outcome_of
 from trainci.verdict.facts_file import facts_of
+
+_LARGEST_FACTS = 1 << 20
 
 
 @click.command("explain")
@@ -63,7 +66,7 @@ def _facts(given: str) -> Facts:
     if not given.lstrip().startswith(("{", "[")):
         place = f"--facts {printable(given)}"
         try:
-            text = Path(given).read_text("utf-8")
+            text = read_bounded(Path(given), _LARGEST_FACTS).decode()
         except (OSError, ValueError) as error:
             said = error.strerror if isinstance(error, OSError) else "not UTF-8"
             raise UsageError(f"{place}: neither JSON nor a file that can be read: {said}.") from None

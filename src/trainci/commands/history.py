@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from typing import TextIO
+from pathlib import Path
 
 import click
 
 from trainci.answers.form import text_of
 from trainci.answers.values import History, PastResult, TestSummary
 from trainci.commands.completion import complete_tests
-from trainci.errors import EXIT_OK
+from trainci.errors import EXIT_OK, MachineError, UsageError
 from trainci.history import existing_store, open_store, store, transfer
 from trainci.history.summary import summary
 from trainci.reports.words import known_duration
@@ -20,6 +20,8 @@ from trainci.text import columns, guess, printable
 
 # A test's flakes are counted among so many of its last runs.
 _REMEMBERED = 100
+# A sentence of a verdict may be long; what never ends is no line.
+_LONGEST_LINE = 1 << 24
 _SUMMARY = ("TEST", "RUNS", "PASSED", "FLAKY", "MEDIAN", "LAST")
 _RESULTS = ("WHEN", "VERDICT", "TOOK", "TRIES", "COMMIT", "HOST", "DEVICES", "WHY")
 
@@ -29,10 +31,22 @@ _RESULTS = ("WHEN", "VERDICT", "TOOK", "TRIES", "COMMIT", "HOST", "DEVICES", "WH
 @click.option(
     "--last", type=click.IntRange(min=1), default=20, show_default=True, metavar="N", help="So many runs."
 )
-@click.option("--export", "to", type=click.File("w"), metavar="FILE", help="Write all of it as lines of JSON.")
-@click.option("--import", "source", type=click.File(), metavar="FILE", help="Add what --export wrote elsewhere.")
+@click.option(
+    "--export",
+    "to",
+    type=click.Path(path_type=Path, allow_dash=True),
+    metavar="FILE",
+    help="Write all of it as lines of JSON.",
+)
+@click.option(
+    "--import",
+    "source",
+    type=click.Path(path_type=Path, allow_dash=True),
+    metavar="FILE",
+    help="Add what --export wrote elsewhere.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object (docs/json.md).")
-def command(ids: tuple[str, ...], last: int, as_json: bool, to: TextIO | None, source: TextIO | None) -> int:
+def command(ids: tuple[str, ...], last: int, as_json: bool, to: Path | None, source: Path | None) -> int:
     """Show the past of every test in a line, or of these tests run by run: verdict, duration, commit, devices.
 
     A flake is a test that failed and then passed with nothing changed. TEST_ID is as `trainci list` shows it.
@@ -54,11 +68,24 @@ def command(ids: tuple[str, ...], last: int, as_json: bool, to: TextIO | None, s
     return EXIT_OK
 
 
-def _transfer(opened: store.Store, to: TextIO | None, source: TextIO | None) -> None:
+def _transfer(opened: store.Store, to: Path | None, source: Path | None) -> None:
     if source is not None:
-        transfer.enter(opened, source)
+        try:
+            with click.open_file(str(source), "rb") as file:
+                transfer.enter(opened, iter(lambda: file.readline(_LONGEST_LINE), b""))
+        except OSError as error:
+            raise UsageError(f"{printable(str(source))}: it cannot be read: {error.strerror}.") from None
+        except transfer.NotExported as error:
+            raise UsageError(
+                f"{printable(str(source))}: {printable(str(error))}. Nothing after that is entered."
+            ) from None
     if to is not None:
-        to.writelines(f"{line}\n" for line in transfer.export(opened))
+        lines = (f"{line}\n" for line in transfer.export(opened))
+        try:
+            with click.open_file(str(to), "w") as file:
+                file.writelines(lines)
+        except OSError as error:
+            raise MachineError(f"{printable(str(to))}: it cannot be written: {error.strerror}.") from None
 
 
 def _answer(opened: store.Store, ids: tuple[str, ...], last: int) -> History:

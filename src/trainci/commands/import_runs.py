@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import click
@@ -14,7 +15,7 @@ import click
 from trainci.errors import EXIT_OK, UsageError
 from trainci.history import imports, open_store
 from trainci.history.recorder import Recorder
-from trainci.history.runs import read_run, runs_below
+from trainci.history.runs import files_below, read_run, runs_below
 from trainci.history.store import Store
 from trainci.history.unpacked import NotUnpacked, unpacked
 from trainci.items import LARGEST_FILE
@@ -22,6 +23,9 @@ from trainci.model.events import RunStarted
 from trainci.paths import StatePaths
 from trainci.repository import open_repository
 from trainci.text import counted, printable
+
+# Events that are entered while nobody else can enter any.
+_AT_ONCE = 1000
 
 
 @click.command("import")
@@ -63,10 +67,9 @@ def _entered(store: Store, file: Path, enter: Callable[[Path], int]) -> str:
 def _folder(store: Store, named: Path, folder: Path, enter: Callable[[Path], int]) -> str:
     """What is in ``folder``, which somebody called ``named``: runs of trainci's, else reports."""
     if runs := runs_below(folder):
-        _runs(store, runs)
-        return counted(len(runs), "run")
+        return _runs(store, runs)
     tests, reports = 0, 0
-    for file in sorted(path for path in folder.rglob("*") if path.suffix in (".xml", ".json") and path.is_file()):
+    for file in sorted(path for path in files_below(folder) if path.suffix in (".xml", ".json")):
         # Beside reports there may be anything of such a name.
         with suppress(imports.NotForeign):
             tests, reports = tests + enter(file), reports + 1
@@ -75,12 +78,20 @@ def _folder(store: Store, named: Path, folder: Path, enter: Callable[[Path], int
     return f"{counted(tests, 'test')} of {counted(reports, 'report')}"
 
 
-def _runs(store: Store, found: Iterable[Path]) -> None:
+def _runs(store: Store, found: Sequence[Path]) -> str:
+    entered = 0
     for one in found:
         told = read_run(one)
+        known = store.run(told.run.id)
+        if known and known.ended_at is not None:
+            # Nothing that somebody else's files say changes what is known.
+            continue
+        entered += 1
         record = Recorder(store, StatePaths(told.root), told.run.id)
         for event in told.events:
             record(event)
+    known_ones = f" ({len(found) - entered} known already)" if entered < len(found) else ""
+    return f"{counted(entered, 'run')}{known_ones}"
 
 
 def _report(store: Store, state: StatePaths, file: Path, files: tuple[str, ...], commit: str) -> int:
@@ -97,10 +108,13 @@ def _report(store: Store, state: StatePaths, file: Path, files: tuple[str, ...],
         foreign = imports.read(data, files)
     except OSError as error:
         raise UsageError(f"{printable(str(file))}: it cannot be read: {error.strerror}.") from None
-    record = None
-    for event in imports.told(foreign, data, modified, commit):
-        if isinstance(event, RunStarted):
-            record = Recorder(store, state, event.run_id)
-        assert record
-        record(event)
+    told = imports.told(foreign, data, modified, commit)
+    start = next(told)
+    assert isinstance(start, RunStarted)
+    record = Recorder(store, state, start.run_id)
+    record(start)
+    while some := list(islice(told, _AT_ONCE)):
+        with store.together():
+            for event in some:
+                record(event)
     return len(foreign.tests)

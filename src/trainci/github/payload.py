@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from trainci.errors import UsageError
+from trainci.host.files import read_bounded
 from trainci.model.project import Trigger
 from trainci.text import printable
 
+# GitHub sends no event of more than 25 MB.
+_LARGEST = 1 << 25
 _COMMIT = re.compile("[0-9a-f]{40,64}")
 
 
@@ -101,7 +104,7 @@ def base(environment: Mapping[str, str]) -> str:
 def _read(path: Path) -> dict[str, Any]:
     shown = printable(str(path))
     try:
-        payload = json.loads(path.read_bytes())
+        payload = json.loads(read_bounded(path, _LARGEST))
     except OSError as error:
         raise UsageError(f"{shown}: {error.strerror}.") from None
     except (ValueError, RecursionError) as error:

@@ -43,7 +43,7 @@ class Database(ABC):
 
     @abstractmethod
     def all_or_nothing(self) -> AbstractContextManager[object]:
-        """All statements of the block, or none of them."""
+        """All statements of the block, or none of them. A block in a block is a part of it."""
 
     @abstractmethod
     def failed(self, error: Exception) -> StoreError:

@@ -15,6 +15,8 @@ from trainci.paths import RunPaths, StatePaths
 
 # A line of another program's would have to fit into memory.
 _LONGEST_LINE = 1 << 24
+# Of a file with more lines that are no events nothing more is read: it is somebody else's.
+_MOST_UNREAD = 10_000
 
 
 class EventLog:
@@ -92,11 +94,14 @@ class NewEvents:
 
 
 def _events_of(lines: Iterable[bytes]) -> Iterator[events.Control]:
+    unread = 0
     for line in lines:
         try:
             yield read_event(line)
         except ValueError:
-            continue
+            unread += 1
+            if unread > _MOST_UNREAD:
+                return
 
 
 def may_live(state: StatePaths, run_id: str) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from trainci.items import BrokenResults, read_junit
+from trainci.items import MOST_ITEMS, BrokenResults, item_name, read_junit
 from trainci.model import events
 from trainci.model.run import Cause, Ending, Item, Outcome, Phase, Verdict
 from trainci.text import counted, printable
@@ -133,8 +133,9 @@ def _ctrf(data: bytes) -> Foreign:
         results = json.loads(data)["results"]
         tests = results["tests"]
         summary, environment = results.get("summary", {}), results.get("environment", {})
-        found = tuple(_ctrf_test(test) for test in tests)
-        flaky = frozenset(item.name for item, test in zip(found, tests, strict=True) if test.get("flaky") is True)
+        items = tuple(map(_ctrf_test, tests))
+        flaky = frozenset(item.name for item, test in zip(items, tests, strict=True) if test.get("flaky") is True)
+        found = _each_once(items)
     except RecursionError:
         raise NotForeign("no CTRF report: nested too deeply") from None
     except KeyError as error:
@@ -147,13 +148,28 @@ def _ctrf(data: bytes) -> Foreign:
     return Foreign(_known(start / 1000) if start else None, commit, found, flaky & passed)
 
 
+def _each_once(items: Iterable[Item]) -> tuple[Item, ...]:
+    """The items, those of one name as the worst of them.
+
+    :raises ValueError: they are more than anybody reads.
+    """
+    found: dict[str, Item] = {}
+    for item in items:
+        known = found.get(item.name)
+        if known is None and len(found) >= MOST_ITEMS:
+            raise ValueError(f"it holds more than {MOST_ITEMS} tests")
+        if known is None or _SEVERITY.index(item.outcome) > _SEVERITY.index(known.outcome):
+            found[item.name] = item
+    return tuple(found.values())
+
+
 def _ctrf_test(test: Any) -> Item:
     name, message = test["name"], test.get("message", "")
     if not (isinstance(name, str) and name):
         raise ValueError("a test without a name")
     seconds = (_number(test.get("duration")) or 0.0) / 1000
     said = message if isinstance(message, str) else ""
-    return Item(printable(name), _STATUSES[test["status"]], max(0.0, seconds), said)
+    return Item(item_name(name), _STATUSES[test["status"]], max(0.0, seconds), said)
 
 
 def _number(said: object) -> float | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,6 +20,8 @@ from trainci.text import printable
 
 # It becomes a part of files' names.
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+# A run of 2,000 tests has 10 MB of them.
+_LARGEST_EVENTS = 256 << 20
 _WAITS = Verdict(Outcome.INTERRUPTED, "it waits: the run goes on")
 _NEVER_BEGUN = Verdict(Outcome.INTERRUPTED, "cut off before it was started: the runner was killed")
 _ALIVE = Verdict(Outcome.INTERRUPTED, "it still runs")
@@ -56,7 +60,23 @@ def find_run(state: StatePaths, name: str) -> Path:
 
 def runs_below(folder: Path) -> list[Path]:
     """The folders of all runs in ``folder``, the oldest first."""
-    return sorted((file.parent for file in folder.rglob(EVENTS) if file.is_file()), key=lambda path: path.name)
+    found = (file.parent for file in files_below(folder) if file.name == EVENTS)
+    return sorted(found, key=lambda path: path.name)
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """The files in ``folder``, which others may have made: no link to a folder is followed.
+
+    What cannot be looked at, or lies too deep to be named, is passed over.
+    """
+    left = [str(folder)]
+    while left:
+        with contextlib.suppress(OSError), os.scandir(left.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    left.append(entry.path)
+                elif entry.is_file():
+                    yield Path(entry.path)
 
 
 def _kept(state: StatePaths, name: str) -> list[Path]:
@@ -72,6 +92,9 @@ def read_run(folder: Path) -> Told:
     """
     # Asked first: of a run that ends meanwhile everything is read, and it is not called cut off.
     alive = is_alive(folder / EVENTS)
+    with contextlib.suppress(OSError):
+        if (folder / EVENTS).lstat().st_size > _LARGEST_EVENTS:
+            raise UsageError(f"{folder / EVENTS}: larger than the events of any run ({_LARGEST_EVENTS >> 20} MiB).")
     told = tuple(read_events(folder / EVENTS))
     check_first(told[0] if told else None, folder)
     logs = Logs(folder.resolve())

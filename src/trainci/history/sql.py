@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import json
 import math
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from trainci.answers.values import PastResult
@@ -221,6 +222,15 @@ class SqlStore(SqlBaselines):
             found[run_id][outcome] = count
         return found
 
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """See Store."""
+        try:
+            with self.all_or_nothing():
+                yield
+        except self.errors as error:
+            raise self.failed(error) from None
+
     @answered
     def unknown_runs(self, run_ids: Iterable[str]) -> list[str]:
         """See Store."""
@@ -287,8 +297,12 @@ class SqlStore(SqlBaselines):
 
 @functools.lru_cache(maxsize=1024)
 def _devices(listed: str) -> tuple[str, ...]:
-    """The names in a JSON array; many attempts have the same."""
-    return tuple(json.loads(listed))
+    """The names in a JSON array, none if it is no such array; many attempts have the same."""
+    try:
+        found = json.loads(listed)
+    except (ValueError, RecursionError):
+        return ()
+    return tuple(map(str, found)) if isinstance(found, list) else ()
 
 
 def _number(value: float | None) -> float:

@@ -88,6 +88,7 @@ class SqliteStore(SqlStore):
         self.file = file
         self._db = sqlite3.connect(file, timeout=_PATIENCE, isolation_level=None)
         self._write_ahead()
+        self._refuse_programs()
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._migrate()
         self.identity = _identity(file)
@@ -107,6 +108,9 @@ class SqliteStore(SqlStore):
     @contextlib.contextmanager
     def all_or_nothing(self) -> Iterator[None]:
         """See SqlStore."""
+        if self._db.in_transaction:
+            yield
+            return
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -124,6 +128,12 @@ class SqliteStore(SqlStore):
     def columns(self, table: str) -> list[str]:
         """See SqlStore."""
         return [name for (name,) in self.execute(f"SELECT name FROM pragma_table_info('{table}')")]
+
+    def _refuse_programs(self) -> None:
+        """A checkout may hold a database that does something else than to remember, for as long as it likes."""
+        self._db.execute("PRAGMA trusted_schema = OFF")
+        if self._db.execute("SELECT 1 FROM sqlite_master WHERE type IN ('trigger', 'view') LIMIT 1").fetchall():
+            raise sqlite3.DatabaseError("malformed: it has a trigger or a view, as no history of trainci's has")
 
     def _write_ahead(self) -> None:
         deadline = time.monotonic() + _PATIENCE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -182,6 +183,9 @@ class Store(Protocol):
 
     def add_rows(self, table: str, rows: Iterable[dict[str, object]]) -> None:
         """Add rows, by the names of their columns; those that are there stay as they are."""
+
+    def together(self) -> AbstractContextManager[object]:
+        """All that is written in the block, or nothing: many writes take less time so."""
 
     def close(self) -> None:
         """Let go of it."""

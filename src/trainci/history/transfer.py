@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
-from trainci.history.store import TABLES, Store, StoreError
+from trainci.history.store import TABLES, Store, StoreBusy, StoreError
 
 
 def export(store: Store) -> Iterator[str]:
@@ -22,21 +22,52 @@ def export(store: Store) -> Iterator[str]:
             yield json.dumps({"table": table, "row": plain}, sort_keys=True)
 
 
-def enter(store: Store, lines: Iterable[str]) -> None:
+class NotExported(ValueError):
+    """A line is none of an exported history; the message says which, and why."""
+
+
+def enter(store: Store, lines: Iterable[str | bytes]) -> None:
     """Add what ``export`` wrote; what is there already stays as it is.
 
-    :raises StoreError: the store does not answer, or a line is none of an exported history.
+    :raises StoreError: the store does not answer.
+    :raises NotExported: a line is none of an exported history.
     """
-    for table, rows in groupby(map(_row, range(1, 1 << 62), lines), key=lambda one: one[0]):
-        store.add_rows(table, (row for _, row in rows))
+    said = _Lines(lines)
+    for table, rows in groupby(said, key=lambda one: one[0]):
+        try:
+            store.add_rows(table, (row for _, row in rows))
+        except StoreBusy:
+            raise
+        except StoreError as error:
+            raise NotExported(f"line {said.number}, or one before it: {error.reason}") from None
 
 
-def _row(number: int, line: str) -> tuple[str, dict[str, object]]:
-    try:
-        said = json.loads(line)
-        table, row = said["table"], said["row"]
-        if table not in TABLES or not isinstance(row, dict):
-            raise ValueError
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise StoreError(f"line {number}", "it is none of an exported history") from None
-    return table, row
+class _Lines:
+    """Each line's table and row; ``number`` is that of the last one."""
+
+    def __init__(self, lines: Iterable[str | bytes]) -> None:
+        self._lines = lines
+        self.number = 0
+
+    def __iter__(self) -> Iterator[tuple[str, dict[str, object]]]:
+        for line in self._lines:
+            self.number += 1
+            yield self._row(line)
+
+    def _row(self, line: str | bytes) -> tuple[str, dict[str, object]]:
+        try:
+            said = json.loads(line)
+            table, row = said["table"], said["row"]
+            if table not in TABLES or not isinstance(row, dict):
+                raise ValueError
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise NotExported(f"line {self.number} is none of an exported history") from None
+        if wrong := next((name for name, value in row.items() if not _fits(value)), None):
+            raise NotExported(f"line {self.number}: {wrong!a} has a value that no history holds")
+        return table, row
+
+
+def _fits(value: object) -> bool:
+    if isinstance(value, int | float):
+        return -(1 << 63) <= value < 1 << 63
+    return value is None or isinstance(value, str)

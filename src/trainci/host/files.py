@@ -63,6 +63,18 @@ def open_plain(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
+def read_bounded(path: Path, most: int) -> bytes:
+    """A file that somebody names, which may be a pipe or a device, and never end.
+
+    :raises OSError: it cannot be read, or holds more than ``most`` bytes.
+    """
+    with path.open("rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(errno.EFBIG, f"it is larger than {most >> 20} MiB", str(path))
+    return data
+
+
 def is_full(path: str) -> bool | None:
     """Whether less than 1 MiB, or no new file, can be written where ``path`` is; None where that is nowhere."""
     try:

@@ -36,7 +36,7 @@ def junit(run: Run, root: Path) -> bytes:
     """The report of ``run``, whose logs are below ``root``."""
     suite = TestSuite("trainci")
     suite.timestamp = datetime.fromtimestamp(run.started_at, timezone.utc).isoformat(timespec="seconds")
-    suite.add_property("commit", run.commit or "none")
+    suite.add_property("commit", _text(run.commit) or "none")
     suite.add_property("devices", _text(run.devices))
     for result in run.results:
         suite.add_testcase(_case(run, result, root))

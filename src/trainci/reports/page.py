@@ -118,7 +118,15 @@ def _environment() -> jinja2.Environment:
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
+        finalize=inert,
     )
+
+
+def inert(value: object) -> object:
+    """Whatever a page shows: what cannot be printed is escaped. Several lines stay so."""
+    if isinstance(value, str) and not hasattr(value, "__html__"):
+        return "\n".join(map(printable, value.split("\n")))
+    return value
 
 
 def _hash(style: str) -> str:

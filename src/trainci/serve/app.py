@@ -20,12 +20,11 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trainci.errors import TrainciError
-from trainci.reports.page import style
+from trainci.reports.page import inert, style
 from trainci.reports.words import duration, utc_time
 from trainci.serve import guard, live, logs, views
 from trainci.serve.made import Made
 from trainci.serve.views import Context, Source
-from trainci.text import printable
 
 # Each page is made in a thread; what many at once take of the memory has an end.
 _THREADS = 4
@@ -210,19 +209,12 @@ def _environment() -> jinja2.Environment:
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
-        finalize=_shown,
+        finalize=inert,
     )
     environment.filters.update(
         urlencode=views.query, at=utc_time, duration=duration, log_link=lambda name, run: views.log_link(run, name)
     )
     return environment
-
-
-def _shown(value: object) -> object:
-    """Whatever a page shows: what cannot be printed is escaped. Several lines stay so."""
-    if isinstance(value, str) and not hasattr(value, "__html__"):
-        return "\n".join(map(printable, value.split("\n")))
-    return value
 
 
 def _log(request: Request, source: Source) -> Context:

@@ -7,9 +7,13 @@ from dataclasses import dataclass
 
 from trainci.errors import UsageError
 from trainci.history.event_log import is_alive
+from trainci.host.files import open_plain
 from trainci.model.values_json import read_value, write_value
 from trainci.paths import RunPaths, StatePaths
 from trainci.schedule import Fitting
+
+# A plan of 10,000 tests has 20 MB.
+_LARGEST = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,8 @@ def read_kept(state: StatePaths, run_id: str) -> Kept:
     if is_alive(paths.events):
         raise UsageError(f"--attach {run_id}: its runner lives; nothing is to be done.")
     try:
-        kept: Kept = read_value(Kept, json.loads(paths.plan.read_text()), "plan")
+        with open_plain(paths.plan) as plan:
+            kept: Kept = read_value(Kept, json.loads(plan.read(_LARGEST)), "plan")
     except FileNotFoundError:
         raise UsageError(
             f"--attach {run_id}: its tests ran on this host, and ended with their runner. Run them again."
