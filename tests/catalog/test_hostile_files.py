@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -71,3 +74,29 @@ def test_a_long_chain_of_attributes_is_no_fault(repository: Any) -> None:
     repository.init()
     said = repository.trainci("run", "tests/test_a.py", "--dry-run")
     assert said.code == 0, said
+
+
+def test_a_pipe_in_the_place_of_a_test_is_told_and_not_waited_for(repository: Any) -> None:
+    (repository.root / "tests").mkdir(exist_ok=True)
+    os.mkfifo(repository.root / "tests/test_a.py")
+    repository.write("trainci.toml", '[project]\n[suites.short]\ntests = ["tests/test_a.py"]\n')
+    repository.init()
+    said = repository.trainci("check")
+    assert said.code in (1, 2) and "Traceback" not in said.err, said
+    assert repository.trainci("run", "short").code in (1, 2)
+
+
+def test_a_tree_that_is_deeper_than_a_path_can_be_costs_a_sentence(repository: Any) -> None:
+    repository.write("trainci.toml", '[project]\ntests = ["tests/**/test_*.py"]\n[suites.short]\ntests = "all"\n')
+    repository.init()
+    before = Path.cwd()
+    os.chdir(repository.root)
+    for name in ("tests", *["d"] * 2500):
+        Path(name).mkdir(exist_ok=True)
+        os.chdir(name)
+    os.chdir(before)
+    for command in ("check", "list", "init"):
+        said = repository.trainci(command)
+        assert said.code in (0, 1, 2) and "Traceback" not in said.err, said.err
+        assert all(len(line) < 1000 for line in said.err.splitlines())
+    subprocess.run(["rm", "-rf", repository.root / "tests"], check=True)

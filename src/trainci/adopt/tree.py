@@ -85,6 +85,10 @@ def _parents(path: str) -> Iterator[str]:
         yield path
 
 
+# So deep lies nothing that tells of a CI.
+_DEEPEST = 100
+
+
 def repository_tree(root: Path) -> Tree:
     """The files below ``root``. Links are not followed, hidden folders but those of a CI are left out."""
     found: list[str] = []
@@ -106,7 +110,8 @@ def _walk(root: Path, top: str) -> Iterator[str]:
     for entry in listed:
         path = f"{top}/{entry.name}" if top else entry.name
         if entry.is_dir(follow_symlinks=False):
-            if entry.name not in _FOREIGN and (not entry.name.startswith(".") or entry.name in _HIDDEN):
+            hidden = entry.name.startswith(".") and entry.name not in _HIDDEN
+            if entry.name not in _FOREIGN and not hidden and path.count("/") < _DEEPEST:
                 yield from _walk(root, path)
         elif entry.is_file(follow_symlinks=False):
             yield path

@@ -11,6 +11,8 @@ from trainci.errors import UsageError
 from trainci.globs import literal_directory, matches
 from trainci.text import printable
 
+_LONGEST_SHOWN = 200
+
 
 def find_test_files(root: Path, globs: Iterable[str]) -> tuple[str, ...]:
     """The files of a test style that match ``globs``, as sorted POSIX paths relative to ``root``.
@@ -34,20 +36,27 @@ def walk(root: Path, top: str) -> Iterator[str]:
 
     :raises UsageError: a directory cannot be read.
     """
+    left = [top]
+    while left:
+        directory = left.pop()
+        for entry in _listed(root, directory):
+            path = f"{directory}/{entry.name}" if directory else entry.name
+            if entry.is_dir(follow_symlinks=False):
+                if not entry.name.startswith(".") and entry.name != "__pycache__":
+                    left.append(path)
+            elif _is_file(entry):
+                yield path
+
+
+def _listed(root: Path, directory: str) -> list[os.DirEntry[str]]:
     try:
-        with os.scandir(root / top) as entries:
-            listed = list(entries)
+        with os.scandir(f"{root}/{directory}") as entries:
+            return list(entries)
     except (FileNotFoundError, NotADirectoryError):
-        return
+        return []
     except OSError as error:
-        raise UsageError(f"{printable(top)} cannot be searched for tests: {error.strerror}") from None
-    for entry in listed:
-        path = f"{top}/{entry.name}" if top else entry.name
-        if entry.is_dir(follow_symlinks=False):
-            if not entry.name.startswith(".") and entry.name != "__pycache__":
-                yield from walk(root, path)
-        elif _is_file(entry):
-            yield path
+        shown = printable(directory if len(directory) <= _LONGEST_SHOWN else f"{directory[:_LONGEST_SHOWN]}…")
+        raise UsageError(f"{shown} cannot be searched for tests: {error.strerror}") from None
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:

@@ -6,6 +6,8 @@ import errno
 import os
 from pathlib import Path
 
+from trainci.host.files import open_plain
+
 # A syntax tree may take nine hundred times the memory of its source.
 _LARGEST_PARSED = 2**19
 
@@ -18,7 +20,8 @@ def read_source(root: Path, file: str) -> bytes:
     path = f"{root}/{file}"
     if not os.path.realpath(path).startswith(os.path.join(os.path.realpath(root), "")):  # noqa: PTH118
         raise OSError(errno.EXDEV, "a link that leads outside the repository. Put the file here")
-    with open(path, "rb") as source:  # noqa: PTH123
+    # What it leads to: a pipe may be in a file's place, at which an open waits for ever.
+    with open_plain(Path(os.path.realpath(path))) as source:
         content = source.read(_LARGEST_PARSED + 1)
     if len(content) > _LARGEST_PARSED:
         raise OSError(errno.EFBIG, "larger than 512 KiB. Move what makes it large into a data file")
