@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from trainci.log_files import packaged_rules
 from trainci.model.diagnosis import Facts
+from trainci.model.run import Outcome, Verdict
+from trainci.reports.reason import reason
 from trainci.verdict.diagnose import diagnose
 from trainci.verdict.last_words import Tail, last_line, last_words
 from trainci.verdict.log_reader import LogReader
@@ -50,3 +52,28 @@ def test_very_long_lines_cost_no_more_than_a_moment() -> None:
     began = time.process_time()
     last_words(Tail(1, [line[:4000] for line in lines]))
     assert time.process_time() - began < 5
+
+
+def test_where_a_program_says_nothing_of_why_it_ends_its_exit_code_comes_first() -> None:
+    for said, wanted in (
+        ("it runs", "exit code 7, after: it runs"),
+        ("error: no such model", "error: no such model"),
+    ):
+        reader = LogReader(packaged_rules())
+        reader.feed(["begins", said])
+        diagnosis = diagnose(reader.finish(), Facts(exit_code=7))
+        assert reason(Verdict(Outcome.FAILED, "exit code 7", diagnosis)) == wanted
+    reader = LogReader(packaged_rules())
+    diagnosis = diagnose(reader.finish(), Facts(exit_code=7))
+    assert reason(Verdict(Outcome.FAILED, "exit code 7", diagnosis)) == "exit code 7"
+
+
+def test_what_trainci_wrote_into_a_log_is_nothing_that_the_program_said() -> None:
+    assert last_words(Tail(1, ["done", "trainci: error: step 1"])) is None
+    assert last_line(Tail(1, ["done", "trainci: step 1 of 2 ended"])).text == "done"
+
+
+def test_above_advice_the_first_line_tells_more_than_the_last() -> None:
+    said = ["Could not override lr", "Key lr is not there", ""]
+    assert last_line(Tail(1, [*said, "Set the environment variable X=1 for more"])).text == said[0]
+    assert last_line(Tail(1, [*said, ""])).text == said[1]

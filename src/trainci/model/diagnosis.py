@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from trainci.model.seen import Seen
 
-# The rule for an ending of which no other tells why: its evidence is what the program itself said last.
+# The rule for an ending of which nothing tells why: its evidence is a fact, or what was printed last.
 EXIT_CODE = "exit-code"
+# That for one of which no other rule knows more than the program's own words.
+LAST_WORDS = "last-words"
 
 
 class Blame(enum.Enum):

@@ -42,7 +42,9 @@ def reason(verdict: Verdict) -> str:
     )
     if diagnosis is None or not told:
         return printable(verdict.sentence)
-    return printable(diagnosis.evidence + (f" ({verdict.sentence})" if diagnosis.rule == EXIT_CODE else ""))
+    if diagnosis.rule == EXIT_CODE:
+        return printable(f"{verdict.sentence}, after: {diagnosis.evidence}")
+    return printable(diagnosis.evidence)
 
 
 def particulars(verdict: Verdict) -> list[tuple[str, str]]:

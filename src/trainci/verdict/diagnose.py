@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from trainci.model.diagnosis import EXIT_CODE, Blame, Diagnosis, Facts, Frame, Kind
+from trainci.model.diagnosis import EXIT_CODE, LAST_WORDS, Blame, Diagnosis, Facts, Frame, Kind
 from trainci.model.run import Outcome
 from trainci.verdict import circumstances
 from trainci.verdict.last_words import Tail, Words, completed, crashed_at, last_line, last_words
@@ -51,10 +51,13 @@ def _in_its_own_words(diagnosis: Diagnosis, tail: Tail, root: str) -> Diagnosis:
     """With what the program said of why it ended by itself, or at least what it said last."""
     if diagnosis.rule not in _ENDED_BY_ITSELF:
         return diagnosis
-    said = last_words(tail) or (last_line(tail) if diagnosis.rule == EXIT_CODE else None)
-    if said is None:
-        return diagnosis
-    return replace(diagnosis, evidence=said.text, line=said.line, frame=_deepest(said.frames, root))
+    if said := last_words(tail):
+        rule = LAST_WORDS if diagnosis.rule == EXIT_CODE else diagnosis.rule
+        frame = _deepest(said.frames, root)
+        return replace(diagnosis, rule=rule, evidence=said.text, line=said.line, frame=frame)
+    if diagnosis.rule == EXIT_CODE and (said := last_line(tail)):
+        return replace(diagnosis, evidence=said.text, line=said.line)
+    return diagnosis
 
 
 def _said_before(first: Candidate, reading: Reading) -> Words | None:

@@ -80,7 +80,7 @@ def last_words(tail: Tail) -> Words | None:
 
 
 def last_line(tail: Tail) -> Words | None:
-    """The beginning of the last that it said, whatever that was."""
+    """The last that it said, whatever that was."""
     end = len(tail.lines)
     while end:
         start = end
@@ -88,7 +88,9 @@ def last_line(tail: Tail) -> Words | None:
             start -= 1
         said = [place for place in range(start, end) if not _BESIDE.match(tail.lines[place])]
         if said:
-            return _words(tail, said[0] if len(said) <= _LONGEST_PARAGRAPH else said[-1])
+            # Above advice on what to do the first line of what is wrong tells more than its last.
+            advised = any(line.strip(_BOX) for line in tail.lines[end:])
+            return _words(tail, said[0] if advised and len(said) <= _LONGEST_PARAGRAPH else said[-1])
         end = start if start < end else end - 1
     return None
 
