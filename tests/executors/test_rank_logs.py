@@ -10,6 +10,7 @@ import pytest
 from trainci.executors import rank_logs
 from trainci.executors.base import Job
 from trainci.model.tests import Test
+from trainci.output.redaction import Redactor
 from trainci.paths import RunPaths
 
 HEADER = "Traceback (most recent call last):"
@@ -81,3 +82,15 @@ def test_a_folder_that_somebody_named_stays_theirs(job: Job, monkeypatch: pytest
     assert rank_logs.variables(job) == {"PET_LOG_DIR": str(RunPaths.ranks(job.log))}
     monkeypatch.setenv("PET_LOG_DIR", "/logs")
     assert rank_logs.variables(job) == {"PET_LOG_DIR": "/logs"}
+
+
+def test_no_secret_stays_in_what_ranks_printed_past_us(job: Job, tmp_path: Path) -> None:
+    kept = wrote(job, 0, "x" * ((1 << 20) - 5) + "hf_secret-1 and on\n", 10.0)
+    other = tmp_path / "elsewhere"
+    other.write_text("hf_secret-1")
+    (kept.parent / "link").symlink_to(other)
+    os.mkfifo(kept.parent / "pipe")
+    rank_logs.mask(job, lambda: Redactor(["hf_secret-1"]))
+    assert kept.read_text() == "x" * ((1 << 20) - 5) + "*** and on\n"
+    assert other.read_text() == "hf_secret-1"
+    assert sorted(path.name for path in kept.parent.iterdir()) == ["link", "pipe", "stderr.log"]

@@ -60,6 +60,7 @@ class Account:
         self._job = job
         self._of_job = (job.test.id, job.attempt, job.phase)
         self._log = log
+        self._secrets = secrets
         self._redactor = Redactor(secrets)
         self._emit = emit
         self._show = show
@@ -123,6 +124,8 @@ class Account:
             for failure in ends.collect(self._job, ending)
         )
         results.mask_metrics(self._job, self._redactor.mask)
+        if self._secrets:
+            rank_logs.mask(self._job, lambda: Redactor(self._secrets))
         if self._cut and ending.passed and left is not None and left.fault:
             ending = Ending(Cause.LOST, detail=f"neither its log nor its results could be written: {self._cut}")
         self._emit(events.Ended(self._clock(), *self._of_job, ending, left, failures=failures))

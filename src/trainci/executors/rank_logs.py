@@ -6,14 +6,16 @@ is the job's own: what is read is bounded, and no link is followed.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
 from trainci.executors.base import Job
 from trainci.host.files import open_plain
+from trainci.output.redaction import Redactor
 from trainci.paths import RunPaths
 
 _TRACEBACK = "Traceback (most recent call last):"
@@ -42,6 +44,44 @@ def tracebacks(job: Job) -> str:
         if lines and _TRACEBACK in lines[0] and lines[-1] not in said:
             found.append((at, rank, [f"[default{rank}]:{line}\n" for line in lines]))
     return "".join(line for _, _, lines in sorted(found) for line in lines)
+
+
+def mask(job: Job, redactor: Callable[[], Redactor]) -> None:
+    """Take secrets out of what torchrun kept, past us, of each rank: it stays beside the log.
+
+    ``redactor`` makes one for a file.
+    """
+    for path in islice(_files(RunPaths.ranks(job.log)), _MOST_ENTRIES):
+        try:
+            _mask_file(path, redactor())
+        except OSError:
+            # There is no room for another: then none stays.
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def _mask_file(path: Path, redactor: Redactor) -> None:
+    masked = path.with_name(f".trainci-{os.urandom(8).hex()}")
+    with open_plain(path) as file, masked.open("xb") as target:
+        try:
+            while data := file.read(_LOG_BYTES):
+                target.write(redactor.feed(data))
+            target.write(redactor.flush())
+            masked.replace(path)
+        except OSError:
+            masked.unlink()
+            raise
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    left = [str(folder)]
+    while left:
+        with contextlib.suppress(OSError), os.scandir(left.pop()) as entries:
+            for entry in list(islice(entries, _MOST_ENTRIES)):
+                if entry.is_dir(follow_symlinks=False):
+                    left.append(entry.path)
+                elif entry.is_file(follow_symlinks=False):
+                    yield Path(entry.path)
 
 
 def _kept(folder: Path) -> Iterator[tuple[int, Path]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
@@ -37,6 +38,25 @@ def given_secrets(settings: Iterable[Settings]) -> set[str]:
             lists.append((*one.command, *one.args))
         for words in lists:
             found.update(value for value in _in_words(words) if _is_value(value))
+    return found
+
+
+def secrets_in_json(text: str) -> set[str]:
+    """The secrets in a secret that is a JSON document, as the key of a service account is: by their names."""
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):
+        return set()
+    found: set[str] = set()
+    left: list[tuple[str, object]] = [("", said)]
+    while left:
+        name, value = left.pop()
+        if isinstance(value, dict):
+            left += value.items()
+        elif isinstance(value, list):
+            left += [(name, one) for one in value]
+        elif isinstance(value, str) and is_secret_name(name) and _is_value(value):
+            found.add(value)
     return found
 
 

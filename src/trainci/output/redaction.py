@@ -9,6 +9,7 @@ import re
 import urllib.parse
 from collections.abc import Iterable, Iterator
 from functools import cached_property
+from xml.sax import saxutils
 
 MASK = b"***"
 # Colours and the like (ECMA-48, SGR), which a reader takes out, and which would then join what they had parted.
@@ -27,9 +28,9 @@ def _parted(secret: bytes) -> bytes:
 class Redactor:
     """Replaces secrets in a stream of bytes, also when a read ends in the middle of one.
 
-    What a program makes of a secret is replaced, too: quoted for a URL, in JSON or HTML, as Python shows bytes, in
-    base64 (wherever in the encoded text it stands), each line of several. Empty secrets are ignored: an unset
-    variable read with a default of ``""`` must not mask everything.
+    What a program makes of a secret is replaced, too: quoted for a URL or a shell, in JSON, HTML or XML, as Python
+    shows it, in hexadecimal digits, in base64 (wherever in the encoded text it stands), each line of several. Empty
+    secrets are ignored: an unset variable read with a default of ``""`` must not mask everything.
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
@@ -110,13 +111,43 @@ def _forms(secret: str) -> Iterator[bytes]:
     for text in {secret, *(line for line in secret.splitlines() if len(line) >= _SHORTEST_ENCODED)} - {""}:
         plain = text.encode("utf-8", "surrogateescape")
         yield plain
-        yield urllib.parse.quote(plain, safe="").encode()
-        yield urllib.parse.quote_plus(plain).encode()
-        yield json.dumps(text)[1:-1].encode()
-        yield ascii(plain)[2:-1].encode()
-        yield html.escape(text).encode("utf-8", "surrogateescape")
+        for form in {*_quoted(text, plain), *_in_json(text)}:
+            yield form.encode("utf-8", "surrogateescape")
         if len(plain) >= _SHORTEST_ENCODED:
+            yield plain.hex().encode()
+            yield plain.hex().upper().encode()
             yield from _in_base64(plain)
+            yield from _in_base64(next(_in_base64(plain)))
+
+
+def _quoted(text: str, plain: bytes) -> Iterator[str]:
+    """For a URL, HTML or XML, a shell, and as Python shows it."""
+    for url in (urllib.parse.quote(plain, safe=""), urllib.parse.quote(plain), urllib.parse.quote_plus(plain)):
+        yield url
+        yield re.sub("%..", lambda code: code[0].lower(), url)
+    yield html.escape(text)
+    for escaped in (saxutils.escape(text), html.escape(text).replace("&#x27;", "'")):
+        yield escaped
+        yield escaped.replace("\n", "&#10;").replace("\r", "&#13;")
+    yield text.replace("'", "'\"'\"'")
+    yield text.replace("'", "'\\''")
+    yield re.sub(r"([^\w@%+=:,./-])", r"\\\1", text, flags=re.ASCII)
+    yield re.sub(r'([\\"$`])', r"\\\1", text)
+    yield ascii(plain)[2:-1]
+    yield repr(text)[1:-1]
+    yield ascii(text)[1:-1]
+
+
+def _in_json(text: str) -> Iterator[str]:
+    for ascii_only in (True, False):
+        form = json.dumps(text, ensure_ascii=ascii_only)[1:-1]
+        yield form
+        yield form.replace("/", "\\/")
+        # As programs write it whose JSON may stand in a page.
+        for unsafe in ("<>&", "<>&'"):
+            yield "".join(f"\\u{ord(one):04x}" if one in unsafe else one for one in form)
+        # A document in a document's text.
+        yield json.dumps(form, ensure_ascii=ascii_only)[1:-1]
 
 
 def _in_base64(plain: bytes) -> Iterator[bytes]:
