@@ -167,3 +167,11 @@ def test_of_two_ranks_that_fail_the_one_that_the_launcher_saw_first_counts() -> 
 def test_a_line_of_source_says_nothing() -> None:
     source = '    raise OSError(28, "No space left on device")'
     assert judged(source).rule == "exit-code"
+
+
+def test_a_cut_connection_to_no_named_host_may_be_one_to_the_tests_own_server() -> None:
+    cut = "curl: (52) Empty reply from server"
+    assert judged(cut).blame is Blame.MACHINE
+    assert judged("INFO: Uvicorn running on http://0.0.0.0:30000", cut).blame is Blame.UNSURE
+    named = "curl: (7) Failed to connect to data.example.org port 443 after 130001 ms"
+    assert judged("INFO: Uvicorn running on http://0.0.0.0:30000", named).blame is Blame.MACHINE

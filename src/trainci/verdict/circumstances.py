@@ -11,7 +11,7 @@ from trainci.errors import EXIT_MACHINE
 from trainci.model.diagnosis import EXIT_CODE, Blame, Diagnosis, Facts
 from trainci.model.run import Cause, Ending
 from trainci.model.tests import Test
-from trainci.verdict.weigh import Candidate, Weight
+from trainci.verdict.weigh import NAMES_A_HOST, Candidate, Weight
 
 # Xid errors that a program brings about (NVIDIA, "XID Errors"): a wrong access, its own end, a stopped kernel.
 _OF_PROGRAMS = frozenset({8, 13, 31, 43, 45, 68, 69})
@@ -63,7 +63,7 @@ def judge(candidates: Sequence[Candidate], facts: Facts) -> list[Candidate]:
         judged = [replace(each, blame=Blame.UNSURE) if each.rule == "rank-sigkill" else each for each in judged]
     if any(candidate.rule == "local-server-gone" for candidate in judged):
         # An error that names no host is then about the server that another line names.
-        return [each for each in judged if each.rule != "network" or _HOST.search(each.evidence)]
+        return [each for each in judged if each.rule != "network" or NAMES_A_HOST.search(each.evidence)]
     return judged
 
 
@@ -72,7 +72,6 @@ def _judged(candidate: Candidate, facts: Facts) -> Candidate:
     return judge(candidate, facts) if judge else candidate
 
 
-_HOST = re.compile(r"https?://|host='|\b[\w-]+(?:\.[\w-]+)+:\d+|\bto \S+ port \d+|(?:resolve|lookup) ")
 _HARDWARE = frozenset({"gpu-lost", "gpu-ecc"})
 # What follows on a device that is broken, and what may itself be all that such a device shows.
 _ON_BROKEN_DEVICES = frozenset({"illegal-memory-access", "cuda-launch-failure", "cuda-out-of-memory"})

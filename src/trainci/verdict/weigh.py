@@ -60,11 +60,14 @@ def of_reading(reading: Reading) -> list[Candidate]:
 
 # Who has a port may be named beside it (psutil's cmdline, lsof).
 _HOLDER = re.compile(r"(?i)cmdline|used by (?:pid|process) ?\W?\d+")
+NAMES_A_HOST = re.compile(r"https?://|host='|\b[\w-]+(?:\.[\w-]+)+:\d+|\bto \S+ port \d+|(?:resolve|lookup) ")
 _PORT = re.compile(r"\b\d{4,5}\b")
 
 
 def _owned(candidate: Candidate, reading: Reading) -> Candidate:
     """``candidate``, which is unsure if it is about a port that the test may have taken itself."""
+    if candidate.rule == "network":
+        return _of_own_server(candidate, reading)
     if candidate.rule != "port-in-use":
         return candidate
     ports = _PORT.findall(candidate.evidence)
@@ -73,6 +76,17 @@ def _owned(candidate: Candidate, reading: Reading) -> Candidate:
         return candidate
     meaning = "a process has the port, and by the log it may be one that the test itself started"
     return replace(candidate, blame=Blame.UNSURE, meaning=meaning)
+
+
+def _of_own_server(candidate: Candidate, reading: Reading) -> Candidate:
+    """``candidate``, which is unsure if it names no host and the log says that the test has a server of its own."""
+    if (
+        NAMES_A_HOST.search(candidate.evidence)
+        or min(reading.served.values(), default=candidate.line) >= candidate.line
+    ):
+        return candidate
+    meaning = "a connection failed, and by the log it may be one to a server that the test itself started"
+    return replace(candidate, blame=Blame.UNSURE, kind=Kind.CONSEQUENCE, meaning=meaning)
 
 
 def _of_hit(hit: Hit, reading: Reading) -> Candidate:
