@@ -170,3 +170,14 @@ def test_a_waiter_that_gives_up_leaves_no_supervisor(events_only, is_alive, unti
     waiter.process.terminate()
     assert waiter.end()[0] == 128 + signal.SIGTERM
     until(lambda: not is_alive(supervisor), "the end of a supervisor that nobody needs")
+
+
+def test_the_watcher_of_a_request_ends_once_its_command_runs(events_only, is_alive, until):
+    holder = events_only.holder("--count", "8")
+    waiter = events_only.waiter("--count", "8", command=("sleep", "1000"))
+    watcher = events_only.watcher()
+    holder.process.terminate()
+    waiter.event("started")
+    until(lambda: not is_alive(watcher), "the end of a watcher that has nobody to watch for")
+    assert waiter.process.poll() is None
+    waiter.process.terminate()

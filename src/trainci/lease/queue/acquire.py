@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import select
 import signal
 import time
@@ -12,7 +11,6 @@ from collections.abc import Callable
 from trainci.errors import MachineError
 from trainci.host import cgroup
 from trainci.host.processes import SignalPipe, own_memory, poll_timeout
-from trainci.lease.queue import watcher
 from trainci.lease.queue.cycle import (
     Decision,
     publish,
@@ -24,6 +22,7 @@ from trainci.lease.queue.cycle import (
 )
 from trainci.lease.queue.hold import Lease, LockedError, acquire, end_survivors
 from trainci.lease.queue.tickets import LAST_NUMBER, Arrival, Ticket, in_order, waiting
+from trainci.lease.queue.watcher import Candidate
 from trainci.lease.queue.why import why
 from trainci.lease.store.directory import Directory
 from trainci.lease.store.leases import lease_of, running
@@ -89,7 +88,7 @@ class Waiter:
         self._reservation = Reservation()
         self._why = ""
         self._told: str | None = None
-        self._watcher = 0
+        self._watcher = Candidate(directory, pipe, status_fd, grace)
         self._group = ""
         self._deadline = FOREVER
 
@@ -231,7 +230,7 @@ class Waiter:
     def _get_ready(self, ticket: Ticket) -> None:
         """Do whatever else would be part of the hand-over."""
         self._group = cgroup.path_for(self._request.id)
-        if self._prepare(ticket) | self._keep_watcher(ticket):
+        if self._prepare(ticket) | self._watcher.keep(ticket):
             own_memory()
 
     def _stand_in(self) -> None:
@@ -285,19 +284,6 @@ class Waiter:
         """Has the lease passed the gate? If not, it is given back."""
         return self._gate is None or self._gate(lease, self._pause, self._mutex)
 
-    def _keep_watcher(self, ticket: Ticket) -> bool:
-        """See that our candidate for the watcher's place lives, and only one of all watches; was it forked now?"""
-        try:
-            alive = self._watcher and os.waitpid(self._watcher, os.WNOHANG) == (0, 0)
-        except ChildProcessError:
-            alive = False
-        if not alive:
-            self._watcher = watcher.start(self._directory, [ticket, self._pipe], self._status_fd, self._grace)
-        return not alive
-
     def end_watcher(self) -> None:
         """End the watcher that a wait has left: best once the command runs, for to end takes the CPU a while."""
-        if self._watcher:
-            # It is collected with our other children, or by init.
-            os.kill(self._watcher, signal.SIGKILL)
-            self._watcher = 0
+        self._watcher.end()

@@ -42,7 +42,35 @@ _MOST_WATCHED = 512
 _LET_ACT_S = 0.01
 
 
-def start(directory: Directory, owned: list[Ticket | SignalPipe], status_fd: int, grace: float) -> int:
+class Candidate:
+    """The child of a request that waits, which watches once it is the leader."""
+
+    def __init__(self, directory: Directory, pipe: SignalPipe, status_fd: int, grace: float) -> None:
+        """``pipe`` and ``status_fd`` are the parent's, and closed in the child."""
+        self._directory = directory
+        self._pipe = pipe
+        self._status_fd = status_fd
+        self._grace = grace
+        self._pid = 0
+
+    def keep(self, ticket: Ticket) -> bool:
+        """See that it lives; was it forked now? ``ticket`` is the parent's, too."""
+        try:
+            alive = self._pid and os.waitpid(self._pid, os.WNOHANG) == (0, 0)
+        except ChildProcessError:
+            alive = False
+        if not alive:
+            self._pid = _start(self._directory, [ticket, self._pipe], self._status_fd, self._grace)
+        return not alive
+
+    def end(self) -> None:
+        """End it, if there is one. It is collected with the parent's other children, or by init."""
+        if self._pid:
+            os.kill(self._pid, signal.SIGKILL)
+            self._pid = 0
+
+
+def _start(directory: Directory, owned: list[Ticket | SignalPipe], status_fd: int, grace: float) -> int:
     """Fork a candidate for the leader's place; it dies with this process. ``owned`` is closed in it.
 
     Returns its process id.

@@ -20,6 +20,7 @@ nested/ID       the lock directory of the leases within a lease
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -104,10 +105,8 @@ class Directory:
         """Give a file that was just made this mode, as far as the directory's goes, and the directory's group."""
         os.fchmod(descriptor, mode & self.file_mode)
         if os.fstat(descriptor).st_gid != self._group and not self.file_mode & 0o006:
-            try:
+            with contextlib.suppress(PermissionError):
                 os.fchown(descriptor, -1, self._group)
-            except PermissionError:
-                return
 
     def create(self, path: str, text: str, mode: int = OWN) -> int:
         """Make a new file with this text and return its descriptor; the caller closes it.
@@ -186,10 +185,8 @@ class Directory:
             raise MachineError(f"the lock directory {self.path} is gone: somebody has removed it.")
         _make(path, self.directory_mode | _STICKY)
         if not self.directory_mode & 0o007 and os.lstat(path).st_gid != self._group:
-            try:
+            with contextlib.suppress(PermissionError):
                 os.chown(path, -1, self._group, follow_symlinks=False)
-            except PermissionError:
-                return
 
 
 def _owner(path: str) -> str:
