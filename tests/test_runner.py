@@ -39,7 +39,7 @@ RAISED = 'Traceback (most recent call last):\n  File "a.py", line 1, in <module>
 class PassesWhenStopped(FakeExecutor):
     def stop(self, job: Job) -> None:
         if emit := self._hanging.pop(job, None):
-            self._end(job, emit, Ending(Cause.EXITED, 0))
+            self._end(job, emit, exits(0))
 
 
 class NeverStarts(FakeExecutor):
