@@ -47,10 +47,10 @@ _STARTS_TESTS = re.compile(
 )
 # A command that runs tests, wherever it stands: what no reader here knows is said to be left, never lost.
 _SPEAKS_OF_TESTS = re.compile(
-    r"(?:^|[\s;&|(\"'`]|--\s)(?:\S*/)?(?:pytest|py\.test|torchrun|ctest|tox|nox)(?=\s|$|[;&|)\"'`])"
-    r"|-m\s+(?:pytest|unittest|torch\.distributed)\b"
-    r"|\b(?:bash|sh|python[\d.]*)\s+(?:\./)?(?:[\w.-]+/)*tests?/\S*\.(?:py|sh)\b"
+    r"(?:^|[\s;&|(\"'`]|--\s)(?:\S*/)?(?:pytest|py\.test|ctest|tox|nox)(?=\s|$|[;&|)\"'`])"
+    r"|-m\s+(?:pytest|unittest)\b|\btorch(?:run|\.distributed)\b.*\btests?/"
 )
+_SCRIPT = re.compile(r"\b(?:bash|sh|python[\d.]*)\s+(?:\./)?(\S+\.(?:py|sh))\b")
 _NO_TEST = re.compile(r"^\s*(?:#|echo\b)|\binstall\b|--version\b|\b(?:which|command -v)\s")
 _LOOKS = {"[", "test", "sleep", "ls", "cat", "df", "free", "date", "nvidia-smi", "npu-smi"}
 # Programs whose calls within a block of the shell make the block a preparation.
@@ -103,7 +103,7 @@ def read_command(
 def speaks_of_tests(script: str) -> bool:
     """Whether a line of the script runs tests, by whatever means."""
     lines = (line for line in script.splitlines() if not _NO_TEST.search(line))
-    return any(_SPEAKS_OF_TESTS.search(line) for line in lines)
+    return any(_SPEAKS_OF_TESTS.search(line) or any(map(_is_test_file, _SCRIPT.findall(line))) for line in lines)
 
 
 def _is_housekeeping(command: Command) -> bool:

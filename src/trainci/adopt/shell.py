@@ -200,7 +200,8 @@ def _activated(words: list[str]) -> str | None:
         return None
     if len(words) != 3 or not re.fullmatch(r"[\w./-]+", words[2]):
         return None
-    return f"{conda} run --no-capture-output {'-p' if '/' in words[2] else '-n'} {words[2]} python"
+    starts = "micromamba run" if words[0] == "micromamba" else f"{conda} run --no-capture-output"
+    return f"{starts} {'-p' if '/' in words[2] else '-n'} {words[2]} python"
 
 
 def _assigned(name: str, raw: str, match: re.Match[str], state: _State) -> tuple[str | None, str]:
