@@ -69,6 +69,31 @@ def test_what_ends_a_process_is_written_down_and_shown_as_ever(tmp_path: Path) -
     assert end["frames"] == [[str(tmp_path / "a.py"), 2]]
 
 
+def test_a_program_that_shows_what_it_caught_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text(
+        f"import sys\n{ASSERTS}try: check()\nexcept AssertionError: sys.excepthook(*sys.exc_info())"
+    )
+    assert "AssertionError" in run(tmp_path, "a.py").stderr
+    assert not (tmp_path / "ends").exists()
+
+
+def test_a_hook_of_the_programs_own_that_calls_the_original_is_told_once(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text(
+        f"import sys\n{ASSERTS}sys.excepthook = lambda *told: sys.__excepthook__(*told)\ncheck()"
+    )
+    run(tmp_path, "a.py")
+    (end,) = said(tmp_path)
+    assert (end["how"], end["told"]) == ("process", True)
+
+
+def test_the_runs_of_ranks_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "test_a.py").write_text(FAILS)
+    for rank in ("0", "1"):
+        monkeypatch.setenv("RANK", rank)
+        pytests(tmp_path, "test_a.py")
+    assert [end["root"] for end in said(tmp_path)] == [f"{tmp_path} 0", f"{tmp_path} 1"]
+
+
 def test_what_happens_in_a_library_has_no_place_of_the_repository(tmp_path: Path) -> None:
     code = "class T:\n    def __del__(self): import json.decoder; json.decoder.JSONDecoder.decode(1, 2)\nT()\n"
     (tmp_path / "site-packages").mkdir()

@@ -60,6 +60,8 @@ def raised(how, told, who=None):
     value = told[1] if len(told) == 3 else getattr(first, "exc_value", first)
     if value is None or isinstance(value, (SystemExit, KeyboardInterrupt, GeneratorExit)):
         return
+    if how in ("process", "fork") and _program_goes_on():
+        return
     state["badly"] = True
     found = _assertion(value) or value
     frames = _frames(found) or _frames(value)
@@ -90,6 +92,14 @@ def _directory():
         return os.getcwd()
     except OSError:
         return ""
+
+
+def _program_goes_on():
+    """It called the hook by itself, to show something: Python does so once no frame of it is left."""
+    frame = sys._getframe()
+    while frame.f_back is not None:
+        frame = frame.f_back
+    return frame.f_code.co_name in ("<module>", "_run_module_as_main", "_bootstrap")
 
 
 def _assertion(value):

@@ -35,7 +35,8 @@ def _ended(by, first, failed, passed, said, code=0, root=""):
         "good": len(passed),
         "said": said,
         "code": int(code),
-        "root": root[:1000],
+        # Each of torchrun's ranks runs them all.
+        "root": ("%s %s" % (root, os.environ.get("RANK", "")))[:1000].strip(),
         "failed": [name[: ends["LONGEST"]] for name in failed[: ends["MOST_NAMES"]]],
     }
     line["more"] = max(0, len(failed) - ends["MOST_NAMES"])
