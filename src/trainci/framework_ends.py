@@ -21,8 +21,9 @@ _UNITTEST_END = re.compile(
 )
 # What stands before the summary of a pytest in which something failed, and at the begin of any that is not quiet.
 _PYTEST_PART = re.compile(
-    r"^=+ (?:(?P<begins>test session starts)|FAILURES|ERRORS|short test summary info) =+$"
-    r"|[FE][.FEsxX]{0,200} +\[100%\]$",
+    # Below -s it follows the name of the test within which it begins.
+    r"(?<!=)(?P<begins>=+ test session starts =+)$|^=+ (?:FAILURES|ERRORS|short test summary info) =+$"
+    r"|(?<![.FEsxX])(?=[.sxX]*[FE])[.FEsxX]+ +\[100%\]$",
     re.MULTILINE,
 )
 _UNITTEST_FAILED = re.compile(
@@ -86,13 +87,19 @@ def said_failures(text: str, leave_out: Collection[str] = ()) -> tuple[SaidFailu
     """
     text = _plain(text)
     ends = sorted((*_pytest_ends(text), *_unittest_ends(text)), key=lambda end: end.place)
-    return tuple(
-        SaidFailure(end.by, end.counts, text.count("\n", 0, end.place) + 1)
-        for number, end in enumerate(ends)
-        if end.bad
-        and end.by not in leave_out
-        and not any(not one.bad and one.passed >= end.bad for one in ends[number + 1 :])
-    )
+    left, best = [], 0
+    for end in reversed(ends):
+        if not end.bad:
+            best = max(best, end.passed)
+        elif end.by not in leave_out and best < end.bad:
+            left.append(end)
+    found: list[SaidFailure] = []
+    place, line = 0, 1
+    for end in reversed(left):
+        line += text.count("\n", place, end.place)
+        place = end.place
+        found.append(SaidFailure(end.by, end.counts, line))
+    return tuple(found)
 
 
 def ended(text: str, by: str) -> int:

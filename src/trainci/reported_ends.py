@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 from trainci.model.run import Failure
 from trainci.text import printable
 
-_MOST_LINES = 20_000
+_MOST_LINES = 5_000
 _MOST_SHOWN = 3
 _LONGEST = 300
 # https://docs.pytest.org/en/stable/reference/exit-codes.html: interrupted, internal error, wrong usage.
 _PYTEST_STOPPED = {2: "it was interrupted", 3: "it had an error of its own", 4: "it could not begin"}
 _NOTHING_COLLECTED = 5
+# Of whatever process.
+_ANY = -1
 _FIXTURE = re.compile(r"\w+ \((?P<of>[^()]+)\)")
 _WHERE = {
     "process": "a process ended by",
@@ -102,6 +104,54 @@ class Log:
     ended: Callable[[str], int]
 
 
+@dataclass
+class _Later:
+    """What came after an end, gathered from the last one backwards, so that many ends take no long time.
+
+    ``passed`` are the names that passed in runs of one framework in one place, and what they are a part of.
+    """
+
+    passed: dict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
+    over: set[tuple[str, int]] = field(default_factory=set)
+    well: set[str] = field(default_factory=set)
+    asked: set[int] = field(default_factory=set)
+
+    def add(self, end: End) -> None:
+        if isinstance(end, _Framework):
+            self.over.add((end.by, end.pid))
+            if end.passed and not end.failed:
+                self.over.add((end.by, _ANY))
+            self.passed[end.by, end.root].update(part for name in end.passed for part in _parts(name))
+        elif isinstance(end, _Good):
+            self.well.add(end.who)
+            self.asked.add(end.pid)
+
+    def has_ended(self, begun: _Begun) -> bool:
+        """It came to its end, or another run of its framework was good."""
+        return bool({(begun.by, begun.pid), (begun.by, _ANY)} & self.over)
+
+    def has_passed(self, name: str, end: _Framework) -> bool:
+        """It passed, or what it stands for: a file that was not read, a class whose set-up failed."""
+        fixture = _FIXTURE.fullmatch(name)
+        return (fixture["of"] if fixture else name) in self.passed[end.by, end.root]
+
+    def made_good(self, end: _Raised) -> bool:
+        """Another try of it ended well, or somebody asked how it ended."""
+        return bool(end.who and end.who in self.well) or bool(end.pid and end.pid in self.asked)
+
+
+def _parts(name: str) -> Iterator[str]:
+    """A test and what it is a part of: of ``a/b.py::T::x`` file and folders, of ``m.T.x`` class and module."""
+    yield name
+    separator = "::" if "::" in name else "."
+    while separator in name:
+        name = name.rpartition(separator)[0]
+        yield name
+    while "/" in name:
+        name = name.rpartition("/")[0]
+        yield name
+
+
 def frameworks(ends: Sequence[End]) -> frozenset[str]:
     """The frameworks that said how each run of theirs ended."""
     reported = {end.by for end in ends if isinstance(end, _Framework)}
@@ -110,65 +160,52 @@ def frameworks(ends: Sequence[End]) -> frozenset[str]:
 
 def failures(ends: Sequence[End], log: Log) -> tuple[Failure, ...]:
     """What failed and nothing made good, each once."""
-    found: dict[Failure, None] = {}
-    for by, count in Counter(begun.by for begun in _never_ended(ends)).items():
-        # A process that became another program, which knows of nothing, ended there.
-        if log.ended(by) < count + sum(isinstance(end, _Framework) and end.by == by for end in ends):
-            found[Failure(f"{by} did not come to its end")] = None
-    for place, end in enumerate(ends):
-        later = ends[place + 1 :]
+    found: list[Failure] = []
+    later = _Later()
+    for end in reversed(ends):
         failure = None
         if isinstance(end, _Framework):
             failure = _of_framework(end, later)
         elif isinstance(end, _Raised):
             failure = _of_raised(end, later, log)
         if failure:
-            found[failure] = None
+            found.append(failure)
+        later.add(end)
     runs = [end for end in ends if isinstance(end, _Framework)]
     if runs and all(run.by == "pytest" and run.code == _NOTHING_COLLECTED and not run.good for run in runs):
-        found[Failure("pytest said: no tests ran")] = None
-    return tuple(found)
+        found.append(Failure("pytest said: no tests ran"))
+    for by, count in Counter(begun.by for begun in _never_ended(ends)).items():
+        # A process that became another program, which knows of nothing, ended there.
+        if log.ended(by) < count + sum(run.by == by for run in runs):
+            found.append(Failure(f"{by} did not come to its end"))
+    return tuple(dict.fromkeys(reversed(found)))
 
 
-def _of_framework(end: _Framework, later: Sequence[End]) -> Failure | None:
-    same = [one for one in later if isinstance(one, _Framework) and (one.by, one.root) == (end.by, end.root)]
-    passed = frozenset(name for one in same for name in one.passed)
-    left = [name for name in end.failed if not _has_passed(name, passed)]
+def _of_framework(end: _Framework, later: _Later) -> Failure | None:
+    left = [name for name in end.failed if not later.has_passed(name, end)]
     if left or end.more:
         shown = left[:_MOST_SHOWN]
         rest = len(left) + end.more - len(shown)
         names = f"{', '.join(shown)} and {rest} more" if rest else ", ".join(shown)
         return Failure(f"{end.by} said: {end.said} ({names})")
     stopped = _PYTEST_STOPPED.get(end.code) if end.by == "pytest" and not end.failed else None
+    passed = later.passed[end.by, end.root]
     return Failure(f"pytest said: exit code {end.code}, {stopped}") if stopped and not passed else None
 
 
 def _never_ended(ends: Sequence[End]) -> list[_Begun]:
     """What was ended in the middle of its tests, and was not run again."""
-    return [
-        begun
-        for place, begun in enumerate(ends)
-        if isinstance(begun, _Begun)
-        and not any(
-            isinstance(one, _Framework)
-            and one.by == begun.by
-            and (one.pid == begun.pid or (one.passed and not one.failed))
-            for one in ends[place + 1 :]
-        )
-    ]
+    found: list[_Begun] = []
+    later = _Later()
+    for end in reversed(ends):
+        if isinstance(end, _Begun) and not later.has_ended(end):
+            found.append(end)
+        later.add(end)
+    return found
 
 
-def _has_passed(name: str, passed: frozenset[str]) -> bool:
-    """Whether it passed, or what it stands for: a file that was not read, a class whose set-up failed."""
-    if name in passed:
-        return True
-    fixture = _FIXTURE.fullmatch(name)
-    begin = (f"{fixture['of']}.",) if fixture else (f"{name}::", f"{name}/") if "::" not in name else ()
-    return bool(begin) and any(one.startswith(begin) for one in passed)
-
-
-def _of_raised(end: _Raised, later: Sequence[End], log: Log) -> Failure | None:
-    if end.place is None or any(_makes_good(one, end) for one in later):
+def _of_raised(end: _Raised, later: _Later, log: Log) -> Failure | None:
+    if end.place is None or later.made_good(end):
         return None
     file, line = end.place
     # Whoever keeps what a process says away from the log may read it.
@@ -177,10 +214,6 @@ def _of_raised(end: _Raised, later: Sequence[End], log: Log) -> Failure | None:
     said = f": {end.said}" if end.said else ""
     shown = printable(file.removeprefix(f"{end.directory}/"))
     return Failure(f"{_WHERE[end.how]} {end.type} at {shown}:{line}{said}", end.assertion)
-
-
-def _makes_good(one: End, end: _Raised) -> bool:
-    return isinstance(one, _Good) and ((one.who == end.who and bool(end.who)) or (one.pid == end.pid != 0))
 
 
 def _read(line: bytes) -> End | None:

@@ -67,7 +67,7 @@ class _Session:
             self.failed[report.nodeid] = "error"
 
     def pytest_runtest_logreport(self, report):
-        if report.failed and not hasattr(report, "wasxfail"):
+        if report.failed:
             self.failed.setdefault(report.nodeid, "failed" if report.when == "call" else "error")
         elif report.when == "call" and report.passed:
             self.passed[report.nodeid] = "passed"
