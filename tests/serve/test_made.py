@@ -122,6 +122,20 @@ def test_whatever_a_run_tells_makes_its_page_anew(state: StatePaths) -> None:
     assert alive is not None and alive != views.run_stamp(source, RUN) and alive != more
 
 
+def test_whatever_is_printed_makes_the_page_of_its_log_anew(state: StatePaths) -> None:
+    served.add_run(state, RUN)
+    source, log = source_of(state), state.runs / RUN / "00000.log"
+    settle(state)
+    before = views.log_stamp(source, RUN, log.name)
+    assert before is not None and before == views.log_stamp(source, RUN, log.name)
+    with log.open("a") as opened:
+        opened.write("more\n")
+    assert views.log_stamp(source, RUN, log.name) is None, "it may be written to again at once"
+    settle(state)
+    assert views.log_stamp(source, RUN, log.name) not in (None, before)
+    assert views.log_stamp(source, RUN, "../events.jsonl") is None
+
+
 def test_a_history_that_hosts_share_is_always_asked(tmp_path: Path) -> None:
     assert views.history_stamp(source_of(StatePaths(tmp_path, url="postgresql://nowhere/x"))) is None
 

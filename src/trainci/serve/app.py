@@ -52,6 +52,9 @@ def application(source: Source, token: str, only_here: bool, is_over: Callable[[
     def of_run(request: Request) -> Hashable | None:
         return views.run_stamp(source, _text(request, "id"))
 
+    def of_log(request: Request) -> Hashable | None:
+        return views.log_stamp(source, _text(request, "run"), _text(request, "name"))
+
     pages: Mapping[str, _Page] = {
         "/": _Page("now", lambda _: views.now(source)),
         "/runs": _Page("runs", lambda request: views.runs(source, _number(request, "before")), past),
@@ -60,7 +63,7 @@ def application(source: Source, token: str, only_here: bool, is_over: Callable[[
         "/tests": _Page("tests", lambda _: views.tests(source), past),
         "/grid": _Page("grid", lambda request: views.grid(source, _text(request, "suite")), past),
         "/health": _Page("health", lambda _: views.health(source)),
-        "/log": _Page("log", lambda request: _log(request, source)),
+        "/log": _Page("log", lambda request: _log(request, source), of_log),
     }
     streams = _Streams(is_over)
     return Starlette(

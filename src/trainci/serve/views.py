@@ -214,6 +214,14 @@ def run_stamp(source: Source, run_id: str) -> Hashable | None:
     return files and (files, _is_alive(source, run_id))
 
 
+def log_stamp(source: Source, run_id: str, name: str) -> Hashable | None:
+    """What says whether ``log`` shows what it showed."""
+    if not (_FOLDER.fullmatch(run_id) and _LOG.fullmatch(name)):
+        return None
+    file = stamp_of(source.state.runs / run_id / name)
+    return file and (file, _is_alive(source, run_id))
+
+
 def log(source: Source, run_id: str, name: str, start: int | None) -> Context:
     """A part of a log, its end where no ``start`` is given.
 
