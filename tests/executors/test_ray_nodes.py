@@ -201,6 +201,17 @@ def test_a_process_of_another_user_gets_no_command_started_on_any_node(user):
     assert said.split() == [] if user else "exit 3" in said
 
 
+def test_a_suite_that_shares_an_allocation_is_refused_with_the_ways_out(repository):
+    write(repository, "http://127.0.0.1:9", "true")
+    config = repository.root / "trainci.toml"
+    config.write_text(f"{config.read_text()}pack = true\n")
+    said = repository.trainci("run", "short", "--devices", "cpu:2", "--dry-run")
+    assert said.code == 2
+    assert "suite short: pack = true, and Ray has no allocation" in said.err and "--executor slurm" in said.err
+    config.write_text(config.read_text().replace("pack = true", "jobs = 1"))
+    assert repository.trainci("run", "short", "--devices", "cpu:2", "--dry-run").code == 0
+
+
 def test_a_dry_run_prints_what_each_node_is_asked_for(repository):
     write(repository, "http://127.0.0.1:9", "true")
     said = repository.trainci("run", "short", "--devices", "cpu:2", "--dry-run")

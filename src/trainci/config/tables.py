@@ -173,7 +173,9 @@ class SuiteTable(SettingsTable):
     jobs: Annotated[StrictInt, Field(ge=1, le=256)] | None = Field(
         None, description="Spread the tests over so many jobs, by their time; one job a test when left out."
     )
-    pack: StrictBool = Field(False, description="One job of GitHub's, or of Slurm's, for all its tests.")
+    pack: StrictBool = Field(
+        False, description="One job of GitHub's, or of Slurm's, for all its tests; not with Ray."
+    )
     comment: StrictBool = Field(False, description="Its verdicts stand in the one comment of the pull request.")
 
 

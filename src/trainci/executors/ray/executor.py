@@ -231,8 +231,13 @@ def _id(attempt: Attempt) -> str:
 def ray_executor(wanted: Wanted) -> RayExecutor:
     """The executor of a Ray cluster, whose nodes have ``wanted.max_gpus`` GPUs or so many virtual devices.
 
-    :raises UsageError: ``wanted.devices`` names devices, which are Ray's to choose.
+    :raises UsageError: ``wanted.devices`` names devices, which are Ray's to choose, or a suite has ``pack``.
     """
+    if packs := sorted({test.pack for test in wanted.tests if test.pack}):
+        raise UsageError(
+            f"suite {packs[0]}: pack = true, and Ray has no allocation that its tests could share: each is a job "
+            "of its own there. Leave it out (jobs = 1 puts a suite into one job at GitHub), or use --executor slurm."
+        )
     if wanted.nodes > 1:
         raise UsageError(f"--nodes {wanted.nodes}: Ray has nodes of its own; NUM_NODES of a test says how many.")
     return RayExecutor(wanted, nodes_pool(wanted, "Ray"))
