@@ -195,7 +195,7 @@ def _run(cluster: slurm.Cluster, count: int, packed: bool, faulty: bool) -> Meas
     fleet.start(*_SUITES, "--executor", "slurm", "--devices", "cpu:16")
     assert fleet.client is not None
     try:
-        _until_it_ends(fleet, faulty)
+        _until_it_ends(fleet, faulty, packed)
     finally:
         fleet.client.kill()
     took = time.monotonic() - began
@@ -210,9 +210,11 @@ def _run(cluster: slurm.Cluster, count: int, packed: bool, faulty: bool) -> Meas
     return Measured(counts, ", ".join(f"{kind} {number}" for kind, number in sorted(fleet.faults.items())))
 
 
-def _until_it_ends(fleet: Fleet, faulty: bool) -> None:
+def _until_it_ends(fleet: Fleet, faulty: bool, packed: bool) -> None:
     assert fleet.client is not None
     faults = iter([])
+    # At least twenty, in a packed run, too, which is shorter.
+    kills = (6 if packed else 2) * ("slurmctld killed",)
     while fleet.client.poll() is None:
         if not faulty:
             time.sleep(0.2)
@@ -221,7 +223,7 @@ def _until_it_ends(fleet: Fleet, faulty: bool) -> None:
         kind = next(faults, "")
         if not kind:
             # A controller that is killed more often than anything else.
-            faults = iter(fleet.chance.sample((*_KINDS, *2 * ("slurmctld killed",)), len(_KINDS) + 2))
+            faults = iter(fleet.chance.sample((*_KINDS, *kills), len(_KINDS) + len(kills)))
         elif fleet.client.poll() is None and (fleet.root / "begun").exists():
             fleet.inject(kind)
 
@@ -233,7 +235,7 @@ def _write_down(runs: Mapping[str, Measured], count: int) -> None:
     notes = (
         f"{count} tests of up to {_LONGEST_S:g} s (1 to 8 virtual devices on a node, 5 % of them 8 on each of two) "
         f"of {len(_SUITES)} suites on 4 slurmd with 16 each, all on one host, seed {SEED}. Packed: an allocation "
-        "of 16 devices a suite, and a job for each test of two nodes. Between the seconds and those of devices are "
+        "of 16 devices a suite, and one of two nodes for its tests of two nodes. Between the seconds and those of devices are "
         f"this host's cores, which start every daemon, client and test. Faults injected: {faults}."
     )
     measure.record("fleet", "Tests on Slurm while its parts are killed", rows, notes)

@@ -236,7 +236,7 @@ def ray_executor(wanted: Wanted) -> RayExecutor:
     if packs := sorted({test.pack for test in wanted.tests if test.pack}):
         raise UsageError(
             f"suite {packs[0]}: pack = true, and Ray has no allocation that its tests could share: each is a job "
-            "of its own there. Leave it out (jobs = 1 puts a suite into one job at GitHub), or use --executor slurm."
+            "of its own there. Leave it out (jobs = 1: one job at GitHub), or choose --executor slurm."
         )
     if wanted.nodes > 1:
         raise UsageError(f"--nodes {wanted.nodes}: Ray has nodes of its own; NUM_NODES of a test says how many.")
