@@ -235,8 +235,8 @@ def _write_down(runs: Mapping[str, Measured], count: int) -> None:
     notes = (
         f"{count} tests of up to {_LONGEST_S:g} s (1 to 8 virtual devices on a node, 5 % of them 8 on each of two) "
         f"of {len(_SUITES)} suites on 4 slurmd with 16 each, all on one host, seed {SEED}. Packed: an allocation "
-        "of 16 devices a suite, and one of two nodes for its tests of two nodes. Between the seconds and those of devices are "
-        f"this host's cores, which start every daemon, client and test. Faults injected: {faults}."
+        "of 16 devices a suite, and one of two nodes for its tests of two nodes. Between the seconds and those of "
+        f"devices are this host's cores, which start every daemon, client and test. Faults injected: {faults}."
     )
     measure.record("fleet", "Tests on Slurm while its parts are killed", rows, notes)
 

@@ -13,6 +13,18 @@ from pathlib import Path
 from support import unavailable, wait_until
 
 _USER = "postgres"
+# Of a socket in a directory of its own.
+_POOLER_PORT = 6432
+_POOLER = """\
+[databases]
+* = host={server} user={user}
+[pgbouncer]
+pool_mode = transaction
+default_pool_size = 2
+auth_type = any
+listen_port = 6432
+unix_socket_dir = {directory}
+"""
 
 
 def require() -> Path:
@@ -30,27 +42,27 @@ class Server:
 
     def __init__(self, programs: Path, directory: Path) -> None:
         self._programs = programs
-        self._directory = directory
+        self.directory = directory
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"postgresql://{_USER}@/postgres?host={directory}"
 
     def create(self) -> None:
         """Make its files, which a server does not as root."""
-        shutil.chown(self._directory, _USER)
-        self._directory.chmod(0o755)
-        words = ["initdb", "--auth=trust", "--encoding=UTF8", "--no-sync", f"--pgdata={self._directory}/data"]
+        shutil.chown(self.directory, _USER)
+        self.directory.chmod(0o755)
+        words = ["initdb", "--auth=trust", "--encoding=UTF8", "--no-sync", f"--pgdata={self.directory}/data"]
         subprocess.run(
             [self._programs / words[0], *words[1:]], user=_USER, check=True, capture_output=True, cwd="/"
         )
 
     def start(self) -> None:
         """Start it, until it answers."""
-        words = [self._programs / "postgres", "-D", f"{self._directory}/data", "-k", str(self._directory)]
-        with (self._directory / "log").open("ab") as log:
+        words = [self._programs / "postgres", "-D", f"{self.directory}/data", "-k", str(self.directory)]
+        with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [*words, "-h", "", "-F"], user=_USER, stdout=log, stderr=log, cwd="/", start_new_session=True
             )
-        ready = [self._programs / "pg_isready", "-q", "-h", str(self._directory)]
+        ready = [self._programs / "pg_isready", "-q", "-h", str(self.directory)]
         wait_until(lambda: subprocess.run(ready).returncode == 0, "PostgreSQL to answer")
 
     def stop(self) -> None:
@@ -62,8 +74,36 @@ class Server:
 
     def empty(self) -> None:
         """Forget every history."""
-        psql = [self._programs / "psql", "-q", "-h", str(self._directory), "-U", _USER]
+        psql = [self._programs / "psql", "-q", "-h", str(self.directory), "-U", _USER]
         subprocess.run([*psql, "-c", "DROP SCHEMA IF EXISTS trainci CASCADE"], check=True, capture_output=True)
+
+
+@contextlib.contextmanager
+def pooler(server: Server) -> Iterator[str]:
+    """The URL of a PgBouncer before the server, for as long as the block runs.
+
+    It gives a connection away with each transaction: settings of a session's and prepared statements are lost.
+    """
+    program = shutil.which("pgbouncer")
+    if program is None:
+        unavailable("PgBouncer is not installed (apt-get install pgbouncer)")
+    directory = Path(tempfile.mkdtemp(prefix="pgbouncer-", dir="/tmp"))
+    shutil.chown(directory, _USER)
+    (directory / "pgbouncer.ini").write_text(
+        _POOLER.format(directory=directory, server=server.directory, user=_USER)
+    )
+    with (directory / "log").open("wb") as log:
+        words = [str(program), str(directory / "pgbouncer.ini")]
+        process = subprocess.Popen(words, user=_USER, stdout=log, stderr=log, cwd="/", start_new_session=True)
+    try:
+        socket = directory / f".s.PGSQL.{_POOLER_PORT}"
+        wait_until(lambda: socket.exists() or process.poll() is not None, "PgBouncer to listen")
+        assert process.poll() is None, (directory / "log").read_text()
+        yield f"postgresql://{_USER}@/postgres?host={directory}&port={_POOLER_PORT}"
+    finally:
+        process.kill()
+        process.wait()
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -126,6 +126,31 @@ def test_what_runs_on_each_node_ends_with_the_job(repository, nodes, how):
         assert process.returncode == 130, out
 
 
+GOES_ON = """
+echo $$ >> pid-$TRAINCI_NODE_RANK
+while ! test -e go; do sleep 0.1; done
+echo rank $TRAINCI_NODE_RANK went on
+"""
+
+
+@pytest.mark.slow
+def test_a_run_whose_client_was_killed_amid_a_test_of_two_nodes_is_gone_on_with(repository, nodes):
+    write(repository, nodes.address, GOES_ON)
+    with in_background(repository) as process:
+        both = pids(repository, "pid")
+        process.kill()
+        process.wait()
+    assert all(map(alive, both)), "what runs on each node outlives its client"
+    (run,) = (repository.root / ".trainci/runs").iterdir()
+    with running(repository.root, ["run", "--attach", run.name]) as process:
+        (repository.root / "go").touch()
+        out, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, out
+    assert all(f"tests/test_two.py | rank {rank} went on" in out for rank in (0, 1)), out
+    assert pids(repository, "pid") == both, "each ran once"
+    assert not any(map(alive, both))
+
+
 class OnRay:
     """A job on a real Ray, whose events are waited for."""
 

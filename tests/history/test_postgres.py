@@ -6,6 +6,7 @@ import subprocess
 import sys
 from contextlib import closing
 
+import postgres
 import pytest
 import run_events as story
 from support import wait_until
@@ -64,6 +65,25 @@ def test_sixteen_writers_of_several_hosts_write_at_once_and_lose_nothing(shared)
 
 
 @pytest.mark.slow
+def test_writers_behind_a_pooler_that_gives_connections_away_with_each_transaction_lose_nothing(
+    shared, postgres_server
+):
+    with postgres.pooler(postgres_server) as url:
+        words = [sys.executable, "-c", WRITES]
+        writers = [subprocess.Popen([*words, f"host{number}", url, shared.root]) for number in range(6)]
+        (shared.root / "go").touch()
+        assert [writer.wait(timeout=120) for writer in writers] == [0] * 6
+        with closing(open_store(StatePaths(shared.root, url=url))) as store:
+            assert {test: len(store.results(test, 99)) for test in store.tests()} == {
+                f"tests/test_{number}.py": 6 for number in range(25)
+            }
+            key = AttemptKey("run-host0", "tests/test_0.py", 1)
+            for _ in range(9):
+                store.keep_metrics(key, [Metric("loss", 0.5, None, 1.0)])
+            assert len(store.rows("metrics")) == 1
+
+
+@pytest.mark.slow
 def test_a_database_that_is_away_delays_nothing_and_what_it_missed_is_entered_later(shared, postgres_server):
     """Away in the middle of a run and at its end; the next run enters it, from its event log."""
     from trainci.history.event_log import EventLog
@@ -96,6 +116,52 @@ def test_a_database_that_is_away_delays_nothing_and_what_it_missed_is_entered_la
 def _known(shared, run_id):
     with closing(open_store(shared)) as store:
         return store.unknown_runs([run_id]) == []
+
+
+@pytest.mark.slow
+def test_a_session_that_the_database_ends_is_begun_anew_and_loses_nothing(shared):
+    """As an administrator does it (pg_terminate_backend), in the middle of a run."""
+    import psycopg
+
+    said = []
+    told = story.run("run-1", [1.0])
+    keeper = Keeper(shared, "run-1", said.append)
+    for event in told[:2]:
+        keeper(event)
+    wait_until(lambda: _known(shared, "run-1"), "the run to be entered")
+    with psycopg.connect(shared.url, autocommit=True) as db:
+        ours = "FROM pg_stat_activity WHERE application_name = 'trainci'"
+        assert db.execute(f"SELECT pg_terminate_backend(pid) {ours}".encode()).fetchall()
+    for event in told[2:]:
+        keeper(event)
+    wait_until(lambda: not _unended(shared), "the rest to be entered")
+    keeper.close()
+    assert said == []
+
+
+def _unended(shared):
+    with closing(open_store(shared)) as store:
+        return store.unended_runs()
+
+
+@pytest.mark.slow
+def test_a_user_who_may_only_read_is_told_so_and_reads(shared, postgres_server):
+    import psycopg
+
+    open_store(shared).close()
+    with psycopg.connect(shared.url, autocommit=True) as db:
+        db.execute("DROP ROLE IF EXISTS reader")
+        db.execute("CREATE ROLE reader LOGIN")
+        db.execute("GRANT USAGE ON SCHEMA trainci TO reader")
+        db.execute("GRANT SELECT ON ALL TABLES IN SCHEMA trainci TO reader")
+    said = []
+    keeper = Keeper(StatePaths(shared.root, url=shared.url.replace("postgres@", "reader@")), "run-1", said.append)
+    keeper(story.run("run-1", [1.0])[0])
+    wait_until(lambda: said, "it to be told")
+    keeper.close()
+    assert "permission denied" in said[0] and "This run is kept in its event log." in said[0]
+    with closing(open_store(StatePaths(shared.root, url=shared.url.replace("postgres@", "reader@")))) as store:
+        assert store.tests() == []
 
 
 @pytest.mark.slow

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -23,7 +23,8 @@ except ModuleNotFoundError:
 
 # No run waits for a database: what it cannot take now stays in the run's event log until it can.
 _CONNECT_S = 5
-_STATEMENT_MS = 10_000
+# Of each transaction alone: a pooler such as PgBouncer gives the session away with it, and knows no options.
+_SETTINGS = b"SELECT set_config('search_path', 'trainci', true), set_config('statement_timeout', '10s', true)"
 # Any number that no other program takes for its own advisory lock.
 _MIGRATING = 0x7472_6169_6E63_69
 
@@ -61,7 +62,8 @@ class PostgresStore(SqlStore):
             url,
             autocommit=True,
             connect_timeout=_CONNECT_S,
-            options=f"-c statement_timeout={_STATEMENT_MS} -c search_path=trainci",
+            # They would be left with whoever has the session next.
+            prepare_threshold=None,
             application_name="trainci",
         )
         self._migrate()
@@ -72,17 +74,24 @@ class PostgresStore(SqlStore):
 
     def execute(self, statement: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """See SqlStore."""
-        done = self._db.execute(_in_its_words(statement), [_stored(value) for value in parameters])
-        return done.fetchall() if done.description else []
+        with self.all_or_nothing():
+            done = self._db.execute(_in_its_words(statement), [_stored(value) for value in parameters])
+            return done.fetchall() if done.description else []
 
     def execute_each(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
         """See SqlStore. All are sent before an answer is waited for."""
-        with self._db.cursor() as cursor:
+        with self.all_or_nothing(), self._db.cursor() as cursor:
             cursor.executemany(_in_its_words(statement), ([_stored(value) for value in row] for row in rows))
 
-    def all_or_nothing(self) -> AbstractContextManager[object]:
+    @contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
         """See SqlStore."""
-        return self._db.transaction()
+        if self._db.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+            yield
+            return
+        with self._db.transaction():
+            self._db.execute(_SETTINGS)
+            yield
 
     def failed(self, error: Exception) -> StoreError:
         """See SqlStore."""
@@ -98,21 +107,29 @@ class PostgresStore(SqlStore):
         return [name for (name,) in found]
 
     def _migrate(self) -> None:
-        with self._db.transaction():
+        # Who may only read makes nothing, and need not.
+        if self.execute("SELECT to_regclass('trainci.version')")[0][0] and self._is_current():
+            return
+        with self.all_or_nothing():
             self._db.execute("SELECT pg_advisory_xact_lock(%s)", (_MIGRATING,))
             self._db.execute("CREATE SCHEMA IF NOT EXISTS trainci")
             self._db.execute("CREATE TABLE IF NOT EXISTS version (number BIGINT NOT NULL)")
-            found = self.execute("SELECT number FROM version")
-            version = int(found[0][0]) if found else 0
-            if version > len(MIGRATIONS):
-                known = len(MIGRATIONS)
-                raise psycopg.DatabaseError(f"a newer trainci wrote it (version {version}, this one knows {known})")
-            if version == len(MIGRATIONS):
+            if self._is_current():
                 return
-            for script in MIGRATIONS[version:]:
+            for script in MIGRATIONS[self._version() :]:
                 self._db.execute(in_postgres(script).encode())
             self._db.execute("DELETE FROM version")
             self._db.execute("INSERT INTO version VALUES (%s)", (len(MIGRATIONS),))
+
+    def _is_current(self) -> bool:
+        version, known = self._version(), len(MIGRATIONS)
+        if version > known:
+            raise psycopg.DatabaseError(f"a newer trainci wrote it (version {version}, this one knows {known})")
+        return version == known
+
+    def _version(self) -> int:
+        found = self.execute("SELECT number FROM version")
+        return int(found[0][0]) if found else 0
 
 
 def _in_its_words(statement: str) -> bytes:
