@@ -10,6 +10,7 @@ import re
 import subprocess
 import time
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,19 @@ def test_a_job_that_is_cancelled_before_it_is_begun_was_cancelled(begun, nodes):
         ending(Seen("7", "CANCELLED", "now", "", nodes, begun=begun, ended=ended), None, started=False).cause
         is Cause.CANCELLED
     )
+
+
+@pytest.mark.parametrize(
+    ("begun", "state", "after"),
+    [(-5, "CANCELLED", False), (1, "CANCELLED", False), (5, "CANCELLED", True), (5, "PENDING", False)],
+)
+def test_slurm_that_says_it_began_a_job_after_its_command_ran_has_forgotten_it(begun, state, after):
+    """What a waiting job has there is a guess."""
+    started = 1_790_000_000.0
+    seen = Seen("7", state, "now", begun=datetime.fromtimestamp(started + begun).isoformat())
+    assert states.began_after(seen, started) is after
+    assert not states.began_after(seen, 0.0)
+    assert not states.began_after(replace(seen, begun="Unknown"), started)
 
 
 def test_what_is_known_of_a_job_whose_beginning_slurm_forgot_is_told():
@@ -328,15 +342,17 @@ def test_a_job_that_only_the_database_takes_for_alive_is_lost(tmp_path, monkeypa
 
 
 def test_a_job_that_has_ended_and_that_slurm_takes_for_running_is_cancelled_at_the_end(tmp_path, monkeypatch):
-    """A controller that was killed has forgotten that; another run's job is left alone."""
+    """A controller that was killed has forgotten that, and is away; another run's job is left alone."""
     program(tmp_path, "sbatch", f"cat >{tmp_path}/script; echo 12")
+    away = "echo 'Unable to contact slurm controller' >&2; exit 1"
+    away = f"if test -e seen -a ! -e away; then touch away; {away}; fi"
     states = f"if test -e {tmp_path}/seen; then state=RUNNING; else state=COMPLETED; touch {tmp_path}/seen; fi"
     once = (
         'sed -n "s/#SBATCH --comment=/12|$state|now|then|later|None||/p" script; '
         "echo '13|RUNNING|now|then|later|None||other'; "
         f"echo '14|PENDING|now|then|later|None||trainci:{tmp_path.name}:of-an-earlier-client'"
     )
-    program(tmp_path, "squeue", f"cd {tmp_path} && if test -e script; then {states}; {once}; fi")
+    program(tmp_path, "squeue", f"cd {tmp_path}; {away}; if test -e script; then {states}; {once}; fi")
     program(tmp_path, "scancel", f'echo "$@" >>{tmp_path}/cancelled')
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     executor = slurm_executor(Wanted(tmp_path, "cpu:4"))

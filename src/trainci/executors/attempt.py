@@ -36,7 +36,8 @@ class Attempt:
     ``token`` is what the engine keeps of ours: by it a job is found whose id never reached us. ``job_id`` and
     ``submitted`` are empty before the engine has said them, as ``begun`` is, when it says that it began the job.
     ``forgotten``: the engine does not know any more that it did. ``suspended``: it has held it still. ``within``
-    names the folder of the job whose allocation it shares, which has these in its place.
+    names the folder of the job whose allocation it shares, which has these in its place. ``started_by`` is when we
+    heard that its command runs, a Unix time.
     """
 
     def __init__(self, job: Job, show: Show) -> None:
@@ -50,6 +51,7 @@ class Attempt:
         self.forgotten = False
         self.stopped = False
         self.told_to_end = False
+        self.started_by = 0.0
         self.reported_at = 0.0
         self.submitted_at = 0.0
         self.missed = 0
@@ -178,6 +180,8 @@ class Attempt:
             while to_the_end or path == self._status or self.show.has_room():
                 if not self._take(path, take):
                     break
+        if self.started and not known[0]:
+            self.started_by = time.time()
         if self.reported is not None and not self.reported_at:
             self.reported_at = time.monotonic()
         return (self.started, self.reported) != known

@@ -26,6 +26,8 @@ _SOON_S = 0.5
 _LATER_S = 5.0
 # How long Slurm, or its database, may be away: before a run, and before what only the latter knows is given up.
 _PATIENCE_S = 60.0
+# How long a Slurm that is away is waited for at the end of a run, in which nothing more is to be known.
+_LEAVING_S = 20.0
 # How long a job waits for what never comes: settings are read anew, and nodes come back.
 _HOPELESS_S = 60.0
 
@@ -64,12 +66,22 @@ class SlurmExecutor(SharingExecutor):
         """See Executor."""
         self._give_back()
         super().close()
+        until = time.monotonic() + _LEAVING_S
+        while self._ended and not self._leaves_nothing() and time.monotonic() < until:
+            time.sleep(_SOON_S)
+
+    def _leaves_nothing(self) -> bool:
+        """Cancel what is left of its runs; False while Slurm is away.
+
+        A controller that was killed may take for running what it has seen end, also under an earlier client.
+        """
         runs = tuple({token_of_run(attempt.job) for attempt in self._ended})
-        # A controller that was killed may take for running what it has seen end, also under an earlier client.
-        with contextlib.suppress(SlurmAway, SlurmRefused):
-            if runs:
-                left = [seen for seen in commands.listed() if seen.comment.startswith(runs)]
-                self._cancel([seen for seen in left if not states.is_over(seen)])
+        try:
+            left = [seen for seen in commands.listed() if seen.comment.startswith(runs)]
+            self._cancel([seen for seen in left if not states.is_over(seen)])
+        except SlurmAway:
+            return False
+        return True
 
     def submission(self, test: Test) -> str:
         """See Executor."""
@@ -217,6 +229,7 @@ class SlurmExecutor(SharingExecutor):
             return
         attempt.was_seen(seen.submitted)
         attempt.was_begun("" if states.waits(seen) else seen.begun)
+        attempt.forgotten = attempt.forgotten or states.began_after(seen, attempt.started_by)
         if states.waits(seen) and (given_up := self._given_up(attempt, seen)):
             with contextlib.suppress(SlurmAway):
                 commands.cancel([attempt.job_id])

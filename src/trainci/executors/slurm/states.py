@@ -56,11 +56,22 @@ _REASONS = {
 _OF_ONE_JOB = re.compile(r"(QOS|Assoc)(Max\w*Per(Job|Node)|Min)")
 _LIMITS = (("QOS", "a limit of its quality of service"), ("Assoc", "a limit of its account"))
 _UNKNOWN = ("", "N/A", "Unknown")
+# By how much the clocks of two hosts may differ, in seconds; a controller that was killed is away for longer.
+_CLOCKS_S = 2.0
 
 
 def is_over(seen: Seen) -> bool:
     """Whether the job will never do anything more."""
     return seen.state in _OVER
+
+
+def began_after(seen: Seen, started_by: float) -> bool:
+    """Whether Slurm says that it began a job well after its command ran (a Unix time, 0 if it has not)."""
+    try:
+        begun = datetime.fromisoformat(seen.begun).timestamp()
+    except ValueError:
+        return False
+    return bool(started_by) and not waits(seen) and begun > started_by + _CLOCKS_S
 
 
 def waits(seen: Seen) -> bool:
