@@ -108,13 +108,20 @@ def test_a_job_whose_beginning_slurm_forgot_was_ended_by_nobody(state, reported)
 
 
 @pytest.mark.parametrize(
-    ("ended", "started", "cause"),
-    [("18:00:01", False, Cause.LOST), ("18:00:09", False, Cause.CANCELLED), ("18:00:01", True, Cause.CANCELLED)],
+    ("ended", "started", "by", "cause"),
+    [
+        ("18:00:01", False, "0", Cause.LOST),
+        ("18:00:01", False, "1000", Cause.LOST),
+        ("18:00:09", False, "0", Cause.CANCELLED),
+        ("18:00:01", True, "0", Cause.LOST),
+        ("18:00:01", True, "1000", Cause.CANCELLED),
+        ("18:00:09", True, "0", Cause.CANCELLED),
+    ],
 )
-def test_a_job_that_its_node_did_not_launch_was_cancelled_by_nobody(ended, started, cause):
+def test_a_job_that_its_node_did_not_launch_was_cancelled_by_nobody(ended, started, by, cause):
     """The node has a job of that number, and has this one cancelled in the name of root as it begins."""
     at = "2026-11-26T18:00:00"
-    seen = Seen("7", "CANCELLED", "now", nodes="n1", ended_by="0", begun=at, ended=f"2026-11-26T{ended}")
+    seen = Seen("7", "CANCELLED", "now", nodes="n1", ended_by=by, begun=at, ended=f"2026-11-26T{ended}")
     assert ending(seen, None, started=started).cause is cause
 
 

@@ -130,7 +130,7 @@ def ending(
     if stopped and seen.state == "CANCELLED":
         return ending_of_stopped(reported)
     if (
-        (forgotten or (not started and _was_not_launched(seen)))
+        (forgotten or _was_not_launched(seen, started))
         and seen.state in _AGAIN
         and (reported is None or ordered or reported.cause is Cause.SIGNALLED)
     ):
@@ -146,12 +146,15 @@ def ending(
     return reported or Ending(Cause.LOST, detail=f"job {seen.job_id} of Slurm ended as {seen.state} and no report")
 
 
-def _was_not_launched(seen: Seen) -> bool:
+def _was_not_launched(seen: Seen, started: bool) -> bool:
     """Whether it was cancelled in the moment in which it was begun.
 
     No person does that. Its node does, in the name of root, which has a job of that number: the first copy of this
-    one, or one that a controller which was killed has forgotten with the number that it then used again.
+    one, which may have ``started``, or one that a controller which was killed has forgotten with the number that it
+    then used again.
     """
+    if started and seen.ended_by not in ("", "0"):
+        return False
     try:
         took = datetime.fromisoformat(seen.ended) - datetime.fromisoformat(seen.begun)
     except ValueError:
