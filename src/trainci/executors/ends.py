@@ -20,6 +20,8 @@ from trainci.paths import RunPaths
 from trainci.reported_ends import End, Log, failures, frameworks, read
 
 _LARGEST = 40 << 20
+_PIECE = 1 << 20
+_LONGEST_WORD = len(b" error")
 
 
 def variables(job: Job, python_path: str) -> dict[str, str]:
@@ -73,8 +75,15 @@ def _text(log: Path) -> Iterator[mmap.mmap | bytes]:
 
 
 def _speaks_of_failures(log: mmap.mmap | bytes) -> bool:
-    """Whether it has a word for what failed, as most have not that passed."""
-    return any(log.find(word) >= 0 for word in (b"failed", b" error", b"FAILED"))
+    """Whether the end of it that is read has a word for what failed, as most have not that passed."""
+    for place in range(max(0, len(log) - _LARGEST), len(log), _PIECE):
+        piece = log[place : place + _PIECE + _LONGEST_WORD]
+        if any(word in piece for word in (b"failed", b" error", b"FAILED")):
+            return True
+        if isinstance(log, mmap.mmap):
+            # Or as much would count for our memory as it has looked at.
+            log.madvise(mmap.MADV_DONTNEED)
+    return False
 
 
 def _end_of(log: mmap.mmap | bytes) -> str:
