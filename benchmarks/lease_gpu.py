@@ -1,4 +1,6 @@
-"""The lease on one NVIDIA GPU: discovery, the idle gate, Xid errors, memory that returns before a hand-over.
+"""The lease on NVIDIA GPUs: discovery, the idle gate, Xid errors, memory that returns before a hand-over.
+
+Of one GPU, and of all that the host has.
 
 Run from the repository's root: ``PYTHONPATH=src python3 -m benchmarks.lease_gpu``. Needs torch and nvidia-ml-py,
 nothing else of trainci's, and about two minutes. Prints a record and writes it to benchmarks/results/lease_gpu.md;
@@ -204,6 +206,41 @@ def time_limit(uuid: str, folder: Path) -> None:
     record("its memory had returned before the hand-over", 0 <= left <= IDLE_BYTES >> 20, f"{left} MiB in use")
 
 
+def all_of_them(uuids: list[str], folder: Path) -> None:
+    """A lease of every GPU: uncontended, and while somebody uses the last one outside the queue."""
+    count = ["--count", str(len(uuids))]
+    show = "import os, torch; print(os.environ['CUDA_VISIBLE_DEVICES'], torch.cuda.device_count())"
+    done = run(lease(folder, *count, "--", sys.executable, "-c", show))
+    record(
+        "a job of all GPUs sees all of them", done.stdout == f"{','.join(uuids)} {len(uuids)}\n", repr(done.stdout)
+    )
+    times = []
+    for _ in range(3):
+        begun = time.perf_counter()
+        run(lease(folder, *count, "--", "true"))
+        times.append(time.perf_counter() - begun)
+    record(f"a lease of {len(uuids)} GPUs, uncontended", True, f"{min(times) * 1e3:.0f} ms with the NVML gate")
+    stranger = subprocess.Popen(
+        [sys.executable, "-c", HOLD_MEMORY, str(HELD_BYTES), "1000"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": uuids[-1]},
+    )
+    assert stranger.stdout is not None
+    stranger.stdout.readline()
+    waiter = subprocess.Popen(lease(folder, *count, "--", "true"), stderr=subprocess.PIPE, text=True)
+    try:
+        assert waiter.stderr is not None
+        said = waiter.stderr.readline()
+        named = f"in use outside the queue by process {stranger.pid}" in said
+        record("it waits while one of them is used by somebody, and says by whom", named, said.strip())
+    finally:
+        stranger.kill()
+        stranger.wait()
+    record("it gets all once that one is free", waiter.wait(PATIENCE_S) == 0, f"exit {waiter.returncode}")
+    wait_for_memory(uuids[-1])
+
+
 def wait_for_memory(uuid: str) -> None:
     until = time.monotonic() + PATIENCE_S
     while devices.memory_used(uuid) > IDLE_BYTES and time.monotonic() < until:
@@ -237,6 +274,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="trainci-gpu-") as name:
         for check in (discovery, hand_over, clean_gate, used_outside, xid, time_limit):
             check(gpu.uuid, Path(name))
+        if len(found) > 1:
+            all_of_them([device.uuid for device in found], Path(name))
     say(f"```\n\n{len(failures)} statements failed. It took {time.monotonic() - begun:.0f} s.")
     RECORD.write_text("\n".join(lines) + "\n")
     return 1 if failures else 0

@@ -12,8 +12,9 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
@@ -22,8 +23,9 @@ from benchmarks.mutants.by_hand import FAULTS
 from benchmarks.mutants.claims import CLAIMS
 from benchmarks.mutants.read import EQUIVALENT
 from benchmarks.mutants.rules import mutants
-from benchmarks.mutants.run import Judge, OutOfTime, Subject
+from benchmarks.mutants.run import ENVIRONMENT, Judge, OutOfTime, Subject
 from benchmarks.mutants.table import Row, table
+from benchmarks.mutants.warm import Warm
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "posttrain"
@@ -48,7 +50,7 @@ def by_hand() -> list[Subject]:
 
 
 def by_rule(count: int, seed: int) -> list[Subject]:
-    """``count`` of all of them, drawn by ``seed``."""
+    """``count`` of all of them, of each rule its share, drawn by ``seed``; the first of them are a sample, too."""
     every = [
         Subject(
             "by rule", mutant.rule, f"line {mutant.line}: {mutant.before} → {mutant.after}", "", file, mutant.source
@@ -56,9 +58,16 @@ def by_rule(count: int, seed: int) -> list[Subject]:
         for file in sorted(CLAIMS)
         for mutant in mutants((EXAMPLE / file).read_text(encoding="utf-8"))
     ]
-    count = min(count, len(every))
-    sys.stderr.write(f"{len(every)} mutants by rule; {count} are drawn\n")
-    return random.Random(seed).sample(every, count)
+    chance = random.Random(seed)
+    chance.shuffle(every)
+    sizes, seen = Counter(subject.family for subject in every), Counter[str]()
+    places = []
+    for subject in every:
+        places.append((seen[subject.family] + chance.random()) / sizes[subject.family])
+        seen[subject.family] += 1
+    order = sorted(range(len(every)), key=places.__getitem__)[:count]
+    sys.stderr.write(f"{len(every)} mutants by rule; {len(order)} are drawn\n")
+    return [every[place] for place in order]
 
 
 def main() -> None:
@@ -71,7 +80,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=float("inf"), help="end after so long, whatever runs then")
     parser.add_argument("--rows", type=Path, default=ROOT / "build" / "mutants.jsonl")
     options = parser.parse_args()
-    judge = Judge(EXAMPLE, time.monotonic() + options.seconds)
+    with Warm(ENVIRONMENT) as python:
+        _run(options, Judge(EXAMPLE, python, time.monotonic() + options.seconds))
+
+
+def _run(options: argparse.Namespace, judge: Judge) -> None:
     subjects = [] if options.no_hand else by_hand()
     subjects += by_rule(options.rule, options.seed) if options.rule else []
     subjects = [one for one in subjects if options.only in f"{one.file} {one.family} {one.what}"]
@@ -79,11 +92,9 @@ def main() -> None:
     subjects = [subject for subject in subjects if not rows.have(subject.file, subject.what)]
     _each(options.jobs, _build, [[family] for family in FAMILIES] + [["qwen3", "--supervised-steps", "40"]])
     tests = dict.fromkeys(test for subject in subjects for test in CLAIMS[subject.file])
-    _each(options.jobs, lambda test: _try(judge, rows, test), [test for test in tests if not rows.have("", test)])
-    patience = rows.patience()
-    for test in tests.keys() - patience:
-        sys.stderr.write(f"nothing is judged by {test}: it does not pass on the example as it is\n")
-    _each(options.jobs, lambda subject: _judge(judge, rows, subject, patience), subjects)
+    with ThreadPoolExecutor(options.jobs) as pool:
+        patience = {test: pool.submit(_patience, judge, rows, test) for test in tests}
+        list(pool.map(lambda subject: _judge(judge, rows, subject, patience), subjects))
     RESULTS.write_text(table(rows.all(), EQUIVALENT, _preface(len(by_hand()))), encoding="utf-8")
 
 
@@ -116,10 +127,9 @@ class Rows:
             file.write(json.dumps(row) + "\n")
         print(f"{row['outcome']:10} {row['seconds']:4.0f} s  {row['file']}: {row['what']}  {row['by']}", flush=True)
 
-    def patience(self) -> dict[str, float]:
-        """By each test that passes on the example as it is: how long it may take on a mutant."""
-        passed = [row for row in self.all() if row["kind"] == UNCHANGED and row["outcome"] == "passed"]
-        return {row["what"]: 60 + 4 * row["seconds"] for row in passed}
+    def of_unchanged(self, test: str) -> Row | None:
+        """What is known of ``test`` on the example as it is."""
+        return next((row for row in self.all() if row["kind"] == UNCHANGED and row["what"] == test), None)
 
 
 def _each(jobs: int, action: Callable[[T], None], things: Iterable[T]) -> None:
@@ -134,16 +144,25 @@ def _build(words: list[str]) -> None:
     subprocess.run(command, cwd=EXAMPLE, check=True)
 
 
-def _try(judge: Judge, rows: Rows, test: str) -> None:
-    try:
-        verdict = judge.sound(test)
-    except OutOfTime:
-        return
-    rows.add({"kind": UNCHANGED, "family": "", "what": test, "met": "", "file": "", **asdict(verdict)})
+def _patience(judge: Judge, rows: Rows, test: str) -> float | None:
+    """So many seconds it may take on a mutant; None: it does not pass on the example as it is, or time is over."""
+    row = rows.of_unchanged(test)
+    if row is None:
+        try:
+            verdict = judge.sound(test)
+        except OutOfTime:
+            return None
+        row = {"kind": UNCHANGED, "family": "", "what": test, "met": "", "file": "", **asdict(verdict)}
+        rows.add(row)
+    if row["outcome"] != "passed":
+        sys.stderr.write(f"nothing is judged by {test}: it does not pass on the example as it is\n")
+        return None
+    return float(60 + 4 * row["seconds"])
 
 
-def _judge(judge: Judge, rows: Rows, subject: Subject, patience: dict[str, float]) -> None:
-    known = {test: patience[test] for test in CLAIMS[subject.file] if test in patience}
+def _judge(judge: Judge, rows: Rows, subject: Subject, patience: Mapping[str, Future[float | None]]) -> None:
+    # None of these futures waits for this one: the pool began them before.
+    known = {test: seconds for test in CLAIMS[subject.file] if (seconds := patience[test].result()) is not None}
     if not known:
         return
     try:

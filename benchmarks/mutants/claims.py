@@ -16,6 +16,7 @@ FP8 = "USE_FP8_ROLLOUT=1 tests/test_qwen3_moe.py"
 LAYOUTS = "tests/test_parallel_check.py"
 DEBUG = "tests/test_debug_rollout.py"
 CKPT = "tests/test_ckpt.py"
+CKPT_CRITIC = "tests/test_ckpt.py --optimizer-on-cpu load --critic"
 CKPT_MEGATRON = "tests/test_ckpt.py --backend megatron"
 KILLED = "tests/test_ckpt_killed.py"
 POINTER = "tests/test_ckpt_pointer.py"
@@ -24,6 +25,9 @@ HOOKS = "tests/test_units.py -x unit_tests/test_hooks.py"
 TEACHER = "tests/test_units.py -x unit_tests/test_teacher.py"
 PICTURES = "tests/test_units.py -x unit_tests/test_vision.py"
 
+COUNTS_CHILDREN = {KILLED}
+"""They find the ranks among the children of torchrun."""
+
 _M = "posttrain/backends/megatron"
 CLAIMS = {
     "posttrain/training/grpo.py": [REFERENCE],
@@ -31,10 +35,10 @@ CLAIMS = {
     "posttrain/training/advantages.py": [REFERENCE],
     "posttrain/training/data.py": [REFERENCE, SHORT, HOOKS],
     "posttrain/training/losses.py": [HOOKS],
-    "posttrain/training/adam_state.py": ["tests/test_ckpt.py --optimizer-on-cpu load"],
-    "posttrain/learner.py": [REFERENCE, MEGATRON, HOOKS, SHORT, OPD],
-    "posttrain/trainer.py": [SHORT, ASYNC, CKPT],
-    "posttrain/checkpoint.py": [POINTER, CKPT, KILLED],
+    "posttrain/training/adam_state.py": [CKPT_CRITIC],
+    "posttrain/learner.py": [REFERENCE, MEGATRON, HOOKS, SHORT, OPD, "tests/test_qwen3_ppo_critic_only.py"],
+    "posttrain/trainer.py": [SHORT, ASYNC, CKPT, CKPT_CRITIC],
+    "posttrain/checkpoint.py": [POINTER, CKPT, CKPT_CRITIC, KILLED],
     "posttrain/hooks.py": [RULES, HOOKS],
     "posttrain/vision.py": [VISION, PICTURES, ALIGN],
     "posttrain/metrics.py": [SHORT, CKPT, KILLED],

@@ -6,9 +6,6 @@ import itertools
 import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,10 +13,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.mutants.claims import COUNTS_CHILDREN
+from benchmarks.mutants.warm import COLD, Warm
+
 _LEFT_OUT = shutil.ignore_patterns(".trainci", "__pycache__", "*.pyc")
 # A rank that has an idle core still computes with one thread: several mutants run beside each other.
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-_ENVIRONMENT = {
+ENVIRONMENT = {
     **_ONE_THREAD,
     "CUDA_VISIBLE_DEVICES": "",
     "PYTHONDONTWRITEBYTECODE": "1",
@@ -58,9 +58,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Judge:
-    """Knows the example, and when everything has to be over, by ``time.monotonic()``."""
+    """Knows the example, the Python for its tests, and when everything has to be over, by ``time.monotonic()``."""
 
     example: Path
+    python: Warm
     until: float
 
     def sound(self, test: str) -> Verdict:
@@ -102,20 +103,15 @@ class Judge:
             raise OutOfTime
         command, extra = _command(test)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TRAINCI_")}
-        environment |= {**_ENVIRONMENT, "MASTER_PORT": str(next(_PORTS)), **extra}
+        environment |= {**ENVIRONMENT, "MASTER_PORT": str(next(_PORTS)), **extra}
+        environment |= COLD if test in COUNTS_CHILDREN else {}
         with (copy / "errors.txt").open("w+", encoding="utf-8") as errors:
-            process = subprocess.Popen(
-                command, cwd=copy, env=environment, stdout=errors, stderr=errors, start_new_session=True
-            )
             try:
-                code = process.wait(min(patience, left))
-            except subprocess.TimeoutExpired:
+                code = self.python.run(command, copy, environment, errors.fileno(), min(patience, left))
+            except TimeoutError:
                 if left < patience:
                     raise OutOfTime from None
                 return "hung", f"not done after {patience:.0f} s"
-            finally:
-                _end(process.pid)  # itself, or what it left behind
-                process.wait()
             if code == 0:
                 return "", ""
             errors.seek(0)
@@ -123,21 +119,10 @@ class Judge:
 
 
 def _command(test: str) -> tuple[list[str], dict[str, str]]:
-    """Of a line of the claims: the command, and the variables that stand before it."""
+    """Of a line of the claims: what Python gets, and the variables that stand before it."""
     words: Sequence[str] = test.split()
     extra = dict(word.split("=", 1) for word in words if re.match(r"[A-Z_0-9]+=", word))
-    return [sys.executable, *(word for word in words if word.partition("=")[0] not in extra)], extra
-
-
-def _end(session: int) -> None:
-    """Kill every process of the session, and so the ranks that torchrun started in groups of their own."""
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            try:
-                if os.getsid(int(entry.name)) == session:
-                    os.kill(int(entry.name), signal.SIGKILL)
-            except OSError:
-                continue
+    return [word for word in words if word.partition("=")[0] not in extra], extra
 
 
 def _said(text: str) -> tuple[str, str]:

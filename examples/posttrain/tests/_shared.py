@@ -27,6 +27,8 @@ RECORDER = (
     "--custom-megatron-before-train-step-hook-path",
     "tests._recorder.record_step",
 )
+RANKS = {"OMP_NUM_THREADS": "1", "PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
+"""Their environment. Torch's own look for a GPU would start CUDA, which no fork of a rank could use then."""
 Row = dict[str, Any]
 
 
@@ -95,7 +97,7 @@ def launch(
     recorded: tuple[Path, int] = (Path(), 0),
 ) -> None:
     """Let ``script`` write ``metrics``, and the recorder so many steps into a directory."""
-    environment = {"OMP_NUM_THREADS": "1", "RECORD_DIRECTORY": str(recorded[0]), "RECORD_STEPS": str(recorded[1])}
+    environment = {**RANKS, "RECORD_DIRECTORY": str(recorded[0]), "RECORD_STEPS": str(recorded[1])}
     options = command(metrics, *args, family=family)
     execute_train(script, options, num_gpus_per_node=num_gpus, env=environment)
 

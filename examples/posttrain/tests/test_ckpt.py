@@ -34,20 +34,22 @@ def execute():
     parser.add_argument("--backend", default="fsdp", choices=LAYOUTS)
     parser.add_argument("--async-save", action="store_true")
     parser.add_argument("--optimizer-on-cpu", choices=["save", "load"])
+    parser.add_argument("--critic", action="store_true", help="there is one: PPO, for GRPO")
     options = parser.parse_args()
     layout, other_layout = LAYOUTS[options.backend]
     on_cpu = {options.optimizer_on_cpu: ["--optimizer-on-cpu"]}
     asynchronous = ["--async-save"] if options.async_save else []
+    critic = ["--advantage-estimator", "ppo"] if options.critic else []
     with tempfile.TemporaryDirectory(prefix="posttrain-") as directory:
-        straight = Run(Path(directory, "straight"), options.backend, layout)
+        straight = Run(Path(directory, "straight"), options.backend, layout, critic)
         straight.train(*asynchronous, *on_cpu.get("save", []))
         straight.assert_learned()
         straight.assert_groups_waited()
-        resumed = Run(Path(directory, "resumed"), options.backend, layout)
+        resumed = Run(Path(directory, "resumed"), options.backend, layout, critic)
         resumed.train("--load", straight.step(2), *on_cpu.get("load", []))
         resumed.assert_goes_on_exactly(straight)
         if not options.optimizer_on_cpu:
-            elsewhere = Run(Path(directory, "elsewhere"), options.backend, other_layout)
+            elsewhere = Run(Path(directory, "elsewhere"), options.backend, other_layout, critic)
             elsewhere.train("--load", straight.step(2))
             elsewhere.assert_goes_on_closely(straight)
 
@@ -55,12 +57,13 @@ def execute():
 class Run:
     """Trains up to step 4; what it writes is in a directory of its own."""
 
-    def __init__(self, directory, backend, layout):
+    def __init__(self, directory, backend, layout, critic):
         directory.mkdir()
         self._directory = directory
         self._layout, self._ranks = layout
         self._args = ["--num-steps", "4", "--async-rollout", "--backend", backend, "--save", str(directory)]
-        self._args += ["--custom-rm-path", "tests._noisy_reward.noisy_reward"]
+        self._models = ["policy", "critic"] if critic else ["policy"]
+        self._args += [*critic, "--custom-rm-path", "tests._noisy_reward.noisy_reward"]
         self._args += ["--dynamic-sampling-filter-path", "tests._noisy_reward.keep_some"]
 
     def train(self, *args):
@@ -85,7 +88,8 @@ class Run:
         self._assert_loaded(straight)
         for step in (3, 4):
             assert_close(self.rows[step], straight.rows[step], name=f"step {step}")
-        assert_checkpoints_equal(self._policy(4), straight._policy(4))
+        for model in self._models:
+            assert_checkpoints_equal(f"{self.step(4)}/{model}", f"{straight.step(4)}/{model}")
         for name, state in straight._random_states().items():
             assert self._random_states()[name] == state, f"the random states of {name} differ after step 4"
 
@@ -94,7 +98,11 @@ class Run:
         self._assert_loaded(straight)
         for name in ("reward", "loss", "grad_norm", "tokens"):
             assert_close(self.rows[3][name], straight.rows[3][name], **SUMS_DIFFER, name=f"{name} of step 3")
-        found = compare_checkpoints(self._policy(3), straight._policy(3), **SUMS_DIFFER)
+        found = [
+            one
+            for model in self._models
+            for one in compare_checkpoints(f"{self.step(3)}/{model}", f"{straight.step(3)}/{model}", **SUMS_DIFFER)
+        ]
         # Megatron pads the vocabulary to a multiple of the tensor-parallel ranks.
         found = [one for one in found if one.note != "shape" or "word_embeddings" not in one.where]
         assert not found, f"the checkpoints of step 3 differ: {found}"
@@ -112,9 +120,6 @@ class Run:
             for rank, states in enumerate(ranks)
             for kind, state in states.items()
         }
-
-    def _policy(self, step):
-        return self.step(step) + "/policy"
 
 
 if __name__ == "__main__":

@@ -24,7 +24,10 @@ MOVED = ["--rollout-data-postprocess-path", "tests._recorder.record_moved"]
 CASES = {
     "fsdp": {
         "grpo": ("qwen3", []),
-        "grpo, micro-batches": ("qwen3", ["--temperature", "0.7", "--micro-batch-size", "4"]),
+        "grpo, micro-batches": (
+            "qwen3",
+            ["--temperature", "0.7", "--micro-batch-size", "5"],
+        ),  # and a last one of 1
         "grpo over tokens, weighted": ("qwen3", ["--per-token-loss", *TIS, *MOVED, "--temperature", "1.3"]),
         "ppo": ("qwen3", [*PPO, *MOVED]),
         "distillation": ("qwen3", [*OPD, "--per-token-loss"]),
@@ -39,6 +42,7 @@ CASES = {
         "experts": ("qwen3-moe", ["--expert-parallel", "2", "--moe-dispatcher", "alltoall"]),
         "tensor, experts": ("qwen3-moe", ["--expert-parallel", "2", "--tensor-parallel", "2"]),
         "mtp": ("mimo", ["--mtp-loss-weight", "0.5", "--micro-batch-size", "4"]),
+        "mtp, context": ("mimo", ["--mtp-loss-weight", "0.5", "--context-parallel", "2"]),
         "pipeline, latent attention": ("moonlight", ["--pipeline-parallel", "2"]),
     },
 }
@@ -64,7 +68,7 @@ def execute():
         runs = {name: Run(Path(scratch), name, *case) for name, case in cases().items()}
         file = Path(scratch) / "cases.json"
         file.write_text(json.dumps([run.case() for run in runs.values()]))
-        execute_train("tests/_cases.py", [str(file)], num_gpus_per_node=NUM_GPUS, env={"OMP_NUM_THREADS": "1"})
+        execute_train("tests/_cases.py", [str(file)], num_gpus_per_node=NUM_GPUS, env=_shared.RANKS)
         for name, run in runs.items():
             sys.stdout.write(f"{name}\n")
             rows = _shared.read(run.metrics)

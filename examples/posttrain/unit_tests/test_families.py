@@ -20,7 +20,8 @@ POSTTRAIN = HERE.parent
 
 
 def written_by(probe: list[str], written: Path, *arguments: str) -> dict[str, dict[str, Any]]:
-    environment = {**os.environ, "PYTHONPATH": str(POSTTRAIN), "OMP_NUM_THREADS": "1"}
+    found = os.pathsep.join([str(POSTTRAIN), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "PYTHONPATH": found, "OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, *probe, str(written), *arguments], env=environment, check=True)
     return json.loads(written.read_text())
 

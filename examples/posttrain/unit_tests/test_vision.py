@@ -87,6 +87,15 @@ def test_positions_of_a_picture_are_rows_and_columns(made: Path) -> None:
     ]
 
 
+def test_a_picture_may_be_wider_than_high(made: Path, tmp_path: Path) -> None:
+    model = load_model(made / "model", CPU)
+    path = str(tmp_path / "wide.npy")
+    np.save(path, np.zeros((28, 84, 3), dtype=np.uint8))
+    tokens = torch.tensor([[*picture_tokens(model.config, path), 5]])
+    positions = model_inputs(model, tokens, [path])["position_ids"]
+    assert positions[:, 0].tolist() == [[0, 1, 1, 1, 4, 5], [0, 1, 1, 1, 4, 5], [0, 1, 2, 3, 4, 5]]
+
+
 def test_no_answer_holds_a_token_that_stands_for_a_picture(made: Path) -> None:
     """The tiny model would sample one in a few; without its picture, training could not read it."""
     config = load_model(made / "model", CPU).config
