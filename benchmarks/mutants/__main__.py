@@ -93,8 +93,8 @@ def _run(options: argparse.Namespace, judge: Judge) -> None:
     _each(options.jobs, _build, [[family] for family in FAMILIES] + [["qwen3", "--supervised-steps", "40"]])
     tests = dict.fromkeys(test for subject in subjects for test in CLAIMS[subject.file])
     with ThreadPoolExecutor(options.jobs) as pool:
-        patience = {test: pool.submit(_patience, judge, rows, test) for test in tests}
-        list(pool.map(lambda subject: _judge(judge, rows, subject, patience), subjects))
+        known = {test: pool.submit(patience, judge, rows, test) for test in tests}
+        list(pool.map(lambda subject: _judge(judge, rows, subject, known), subjects))
     RESULTS.write_text(table(rows.all(), EQUIVALENT, _preface(len(by_hand()))), encoding="utf-8")
 
 
@@ -144,7 +144,7 @@ def _build(words: list[str]) -> None:
     subprocess.run(command, cwd=EXAMPLE, check=True)
 
 
-def _patience(judge: Judge, rows: Rows, test: str) -> float | None:
+def patience(judge: Judge, rows: Rows, test: str) -> float | None:
     """So many seconds it may take on a mutant; None: it does not pass on the example as it is, or time is over."""
     row = rows.of_unchanged(test)
     if row is None:
@@ -160,13 +160,13 @@ def _patience(judge: Judge, rows: Rows, test: str) -> float | None:
     return float(60 + 4 * row["seconds"])
 
 
-def _judge(judge: Judge, rows: Rows, subject: Subject, patience: Mapping[str, Future[float | None]]) -> None:
+def _judge(judge: Judge, rows: Rows, subject: Subject, known: Mapping[str, Future[float | None]]) -> None:
     # None of these futures waits for this one: the pool began them before.
-    known = {test: seconds for test in CLAIMS[subject.file] if (seconds := patience[test].result()) is not None}
-    if not known:
+    tests = {test: seconds for test in CLAIMS[subject.file] if (seconds := known[test].result()) is not None}
+    if not tests:
         return
     try:
-        verdict = judge.changed(subject, known)
+        verdict = judge.changed(subject, tests)
     except OutOfTime:
         return
     row = {**asdict(subject), **asdict(verdict)}

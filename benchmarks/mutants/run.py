@@ -126,11 +126,15 @@ def _command(test: str) -> tuple[list[str], dict[str, str]]:
 
 
 def _said(text: str) -> tuple[str, str]:
-    """The last error of the test itself: ranks' lines begin with their number."""
+    """The last error of the test itself: ranks' lines begin with their number.
+
+    Where a test asserts that a process ended well, and quotes what it said, it is that process that crashed.
+    """
     own = [line for line in text.splitlines() if not line.lstrip().startswith("[rank")]
     for form in (r"(?:E\s+)?AssertionError: (.*)", r"E\s+(assert .*)", r"AssertionError()$"):  # E begins pytest's
         found = [match[1] for match in (re.match(form, line) for line in own) if match]
-        if found:
+        if found and not re.match(r"\[rank|Traceback|W\d{4} ", found[-1]):
             return "assertion", found[-1][:300]
-    errors = [line for line in text.splitlines() if re.search(r"\b\w*(Error|Exception)\b: ", line)]
-    return "crash", re.sub(r"^\s*(\[rank\d+\]:)+\s*", "", errors[-1] if errors else own[-1] if own else "")[:300]
+    errors = [line for line in text.splitlines() if re.search(r"(?<!:raises )\b\w*(Error|Exception)\b: ", line)]
+    last = errors[-1] if errors else own[-1] if own else ""
+    return "crash", re.sub(r"^(E\s+)?\s*(\[rank\d+\]:\s*)*", "", last)[:300]

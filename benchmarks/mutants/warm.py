@@ -27,14 +27,14 @@ import tempfile
 import threading
 import traceback
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from trainci.host.processes import below, processes
 
 _MODELS = ("qwen2", "qwen2_5_vl", "qwen3", "qwen3_moe", "glm4", "deepseek_v3")
-_IMPORTS = (
+IMPORTS = (
     "numpy", "pytest", "tokenizers.trainers", "trainci.testing",
     "torch.distributed.run", "torch.distributed.fsdp", "torch.distributed.checkpoint.state_dict",
     "transformers.modeling_utils", "transformers.models.auto.modeling_auto",
@@ -72,10 +72,11 @@ os._exit(code)
 
 
 class Warm:
-    """The server, for as long as the context lasts; ``environment`` is what its imports find besides."""
+    """The server, for as long as the context lasts; ``environment`` is what its ``imports`` find besides."""
 
-    def __init__(self, environment: Mapping[str, str]):
+    def __init__(self, environment: Mapping[str, str], imports: Sequence[str] = IMPORTS):
         self._environment = {**os.environ, **environment}
+        self._imports = imports
 
     def __enter__(self) -> Warm:
         self._directory = tempfile.TemporaryDirectory(prefix="warm-")
@@ -83,7 +84,7 @@ class Warm:
         python = Path(self._directory.name, "python")
         python.write_text(_PYTHON, encoding="utf-8")
         python.chmod(0o755)
-        command = [sys.executable, "-m", "benchmarks.mutants.warm", self._address, str(python)]
+        command = [sys.executable, "-m", "benchmarks.mutants.warm", self._address, str(python), *self._imports]
         self._server = subprocess.Popen(command, env=self._environment, stdout=subprocess.PIPE)
         assert self._server.stdout
         self._server.stdout.readline()
@@ -135,11 +136,11 @@ def _listen(address: str) -> socket.socket:
     return server
 
 
-def _serve(address: str, python: str) -> NoReturn:
+def _serve(address: str, python: str, *imports: str) -> NoReturn:
     """The server: a leader for each run."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for name in _IMPORTS:
+        for name in imports:
             importlib.import_module(name)
     gc.collect()
     gc.freeze()
@@ -256,6 +257,7 @@ def _become(argv: list[str]) -> NoReturn:
     try:
         if module:
             sys.argv = argv[1:]
+            sys.modules.pop(argv[1], None)  # else Python warns of it
             runpy.run_module(argv[1], run_name="__main__", alter_sys=True)
         else:
             sys.argv = argv
