@@ -18,45 +18,50 @@ DEBUG = "tests/test_debug_rollout.py"
 CKPT = "tests/test_ckpt.py"
 CKPT_CRITIC = "tests/test_ckpt.py --optimizer-on-cpu load --critic"
 CKPT_MEGATRON = "tests/test_ckpt.py --backend megatron"
+CKPT_MEGATRON_ASYNC = "tests/test_ckpt.py --backend megatron --async-save --optimizer-on-cpu save"
+CKPT_ASYNC = "tests/test_ckpt.py --async-save --optimizer-on-cpu save"
 KILLED = "tests/test_ckpt_killed.py"
 POINTER = "tests/test_ckpt_pointer.py"
 RULES = "tests/test_rules.py"
 HOOKS = "tests/test_units.py -x unit_tests/test_hooks.py"
 TEACHER = "tests/test_units.py -x unit_tests/test_teacher.py"
+FAMILIES = "tests/test_units.py -x unit_tests/test_families.py"
+CRITIC = "tests/test_qwen3_ppo_critic_only.py"
+GLM4 = "tests/test_glm4_dense.py"
 PICTURES = "tests/test_units.py -x unit_tests/test_vision.py"
 
-COUNTS_CHILDREN = {KILLED}
-"""They find the ranks among the children of torchrun."""
+COLD_TESTS = {KILLED, CKPT_MEGATRON, CKPT_MEGATRON_ASYNC}
+"""They look for the ranks among torchrun's children, or fork writers that a fork of a fork cannot start."""
 
 _M = "posttrain/backends/megatron"
 CLAIMS = {
     "posttrain/training/grpo.py": [REFERENCE],
     "posttrain/training/objective.py": [REFERENCE, RULES, HOOKS],
-    "posttrain/training/advantages.py": [REFERENCE],
-    "posttrain/training/data.py": [REFERENCE, SHORT, HOOKS],
+    "posttrain/training/advantages.py": [RULES, REFERENCE],
+    "posttrain/training/data.py": [RULES, REFERENCE, SHORT, HOOKS, MEGATRON],
     "posttrain/training/losses.py": [HOOKS],
-    "posttrain/training/adam_state.py": [CKPT_CRITIC],
-    "posttrain/learner.py": [REFERENCE, MEGATRON, HOOKS, SHORT, OPD, "tests/test_qwen3_ppo_critic_only.py"],
-    "posttrain/trainer.py": [SHORT, ASYNC, CKPT, CKPT_CRITIC],
-    "posttrain/checkpoint.py": [POINTER, CKPT, CKPT_CRITIC, KILLED],
+    "posttrain/training/adam_state.py": [REFERENCE, CKPT_CRITIC],
+    "posttrain/learner.py": [RULES, REFERENCE, MEGATRON, HOOKS, SHORT, OPD, CRITIC],
+    "posttrain/trainer.py": [SHORT, ASYNC, HOOKS, CKPT, CKPT_CRITIC, CKPT_ASYNC],
+    "posttrain/checkpoint.py": [POINTER, CKPT, CKPT_CRITIC, CKPT_ASYNC, KILLED],
     "posttrain/hooks.py": [RULES, HOOKS],
     "posttrain/vision.py": [VISION, PICTURES, ALIGN],
     "posttrain/metrics.py": [SHORT, CKPT, KILLED],
-    "posttrain/backends/fsdp.py": [REFERENCE, SHORT, VISION, CKPT],
+    "posttrain/backends/fsdp.py": [REFERENCE, SHORT, HOOKS, VISION, CKPT, CKPT_ASYNC],
     f"{_M}/attention.py": [MEGATRON, LAYOUTS],
-    f"{_M}/backend.py": [MEGATRON, EXPERTS, LAYOUTS],
-    f"{_M}/build.py": [MEGATRON, EXPERTS, LAYOUTS + " --family qwen3-moe"],
-    f"{_M}/checkpoint.py": [CKPT_MEGATRON],
-    f"{_M}/config.py": [MEGATRON, EXPERTS, "tests/test_glm4_dense.py"],
-    f"{_M}/convert.py": [MEGATRON, EXPERTS, "tests/test_glm4_dense.py"],
-    f"{_M}/layers.py": [MEGATRON, EXPERTS, "tests/test_moonlight.py", "tests/test_qwen3_ppo.py"],
+    f"{_M}/backend.py": [MEGATRON, EXPERTS, CKPT_MEGATRON, CKPT_MEGATRON_ASYNC, LAYOUTS],
+    f"{_M}/build.py": [MEGATRON, EXPERTS, FAMILIES, LAYOUTS + " --family qwen3-moe"],
+    f"{_M}/checkpoint.py": [CKPT_MEGATRON, CKPT_MEGATRON_ASYNC],
+    f"{_M}/config.py": [MEGATRON, EXPERTS, GLM4, FAMILIES],
+    f"{_M}/convert.py": [MEGATRON, EXPERTS, GLM4],
+    f"{_M}/layers.py": [MEGATRON, EXPERTS, GLM4, "tests/test_moonlight.py", "tests/test_qwen3_ppo.py"],
     f"{_M}/layout.py": [MEGATRON, EXPERTS, LAYOUTS],
     f"{_M}/mtp.py": [EXPERTS, "tests/test_mimo_mtp.py"],
     f"{_M}/replay.py": [REPLAY, "tests/test_moonlight.py --routing-replay"],
     f"{_M}/weights.py": [MEGATRON, EXPERTS, LAYOUTS, "tests/test_qwen3_moe.py"],
     "posttrain/rollout/engine.py": [SHORT, ALIGN, TRUE, VISION, REPLAY],
-    "posttrain/rollout/sampler.py": [SHORT, HOOKS, DEBUG],
-    "posttrain/rollout/function.py": [SHORT, CKPT, HOOKS, RULES],
+    "posttrain/rollout/sampler.py": [SHORT, HOOKS, DEBUG, OPD, CKPT],
+    "posttrain/rollout/function.py": [RULES, SHORT, CKPT, HOOKS],
     "posttrain/rollout/fully_async.py": [HOOKS],
     "posttrain/rollout/fp8.py": [FP8],
     "posttrain/rollout/saved.py": [DEBUG, HOOKS],

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.mutants.claims import COUNTS_CHILDREN
+from benchmarks.mutants.claims import COLD_TESTS
 from benchmarks.mutants.warm import COLD, Warm
 
 _LEFT_OUT = shutil.ignore_patterns(".trainci", "__pycache__", "*.pyc")
@@ -104,7 +104,7 @@ class Judge:
         command, extra = _command(test)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TRAINCI_")}
         environment |= {**ENVIRONMENT, "MASTER_PORT": str(next(_PORTS)), **extra}
-        environment |= COLD if test in COUNTS_CHILDREN else {}
+        environment |= COLD if test in COLD_TESTS else {}
         with (copy / "errors.txt").open("w+", encoding="utf-8") as errors:
             try:
                 code = self.python.run(command, copy, environment, errors.fileno(), min(patience, left))

@@ -199,6 +199,7 @@ def _lead(run: socket.socket, address: str) -> NoReturn:
             _kill(each.pid, signal.SIGKILL)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(-1, 0)
+    _ended()
     with contextlib.suppress(OSError):
         run.send(str(code).encode())
     os._exit(0)

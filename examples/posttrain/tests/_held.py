@@ -114,6 +114,9 @@ class Held:
         self._near(
             _rows(recorded, samples, "own_log_probs", "log_probs"), new, "log_probs", f"log-probabilities of {what}"
         )
+        if self.exact:
+            gaps = torch.cat(new) - torch.cat([response.rollout for response in responses])
+            self._close(row["log_prob_gap"], float(gaps.detach().abs().max()), f"log_prob_gap of {what}")
         values, critic_file = self._values(samples, recorded, number, what)
         batch = step.credited(responses, new, self.settings, values)
         self._near(

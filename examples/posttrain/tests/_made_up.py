@@ -10,14 +10,14 @@ import torch
 from _network import Network
 from reference import sampling
 
-GROUPS, GROUP_SIZE, LONGEST = 8, 4, 5
+GROUP_SIZES, LONGEST = (3, 5, 3, 5, 3, 5, 3, 5), 5
 
 
 def write(directory: Path, model_path: Path, *, temperature: float, replicas: int) -> None:
     """Three steps; the second learns once more from what the first did.
 
-    Responses differ in length, some of their tokens do not learn, one sample is left out, and what sampled them was
-    some way off the policy: further than the clips allow.
+    Groups differ in size and responses in length, some of their tokens do not learn, one sample is left out, and
+    what sampled them was some way off the policy: further than the clips allow.
     """
     directory.mkdir(parents=True)
     network = Network(model_path)
@@ -34,9 +34,9 @@ def _samples(network: Network, temperature: float, seed: int) -> list[dict[str, 
     chance = random.Random(seed)
     vocabulary = network.config.get_text_config().vocab_size
     samples: list[dict[str, Any]] = []
-    for group in range(GROUPS):
+    for group, size in enumerate(GROUP_SIZES):
         prompt = [chance.randrange(2, vocabulary) for _ in range(4 + group % 3)]
-        for _ in range(GROUP_SIZE):
+        for _ in range(size):
             length = chance.randint(1, LONGEST)
             samples.append(
                 {
@@ -48,7 +48,9 @@ def _samples(network: Network, temperature: float, seed: int) -> list[dict[str, 
                     "tokens": prompt + [chance.randrange(vocabulary) for _ in range(length)],
                     "response": "",
                     "response_length": length,
-                    "loss_mask": [1, *(int(chance.random() < 0.7) for _ in range(length - 1))],
+                    "loss_mask": None
+                    if len(samples) == 7
+                    else [1, *(int(chance.random() < 0.7) for _ in range(length - 1))],
                     "routed_experts": None,
                     "teacher_log_probs": [-4 * chance.random() for _ in range(length)],
                     "weights_version": 0,

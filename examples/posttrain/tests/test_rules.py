@@ -6,12 +6,16 @@ from types import SimpleNamespace
 
 import _shared  # noqa: F401  the package is then found
 import pytest
+import torch
 from posttrain import hooks
 from posttrain.arguments import BadArguments, Config
+from posttrain.learner import Learner
 from posttrain.rollout import function
 from posttrain.sample import Sample
 from posttrain.task.data_source import DataSource
 from posttrain.task.problems import all_problems, write_problems
+from posttrain.training.advantages import whitened
+from posttrain.training.data import sum_of_sample_mean
 from posttrain.training.objective import PolicyObjective
 
 NUM_GPUS = 0
@@ -74,6 +78,51 @@ def test_rewards_are_centred_within_their_group():
     raw, centred = hooks.centred_rewards(ARGS, samples)
     assert raw == [1.0, 5.0, 0.0, 5.0]
     assert centred == pytest.approx([0.5, 0.0, -0.5, 0.0])
+
+
+def test_rewards_are_those_of_the_data_within_groups_of_any_size():
+    samples = [Sample(group, index, "", "", reward=9.0) for index, group in enumerate((4, 4, 4, 2, 2))]
+    data = {"rewards": [0.0, 3.0, 0.0, 1.0, 1.0], "sample_indices": [0, 1, 2, 3, 4]}
+    learner = SimpleNamespace(_config=Config(Path(), Path(), Path(), samples_per_prompt=4), _args=ARGS)
+    found = Learner._rewards(learner, data, samples)
+    assert found == pytest.approx([-(0.5**0.5), 2**0.5, -(0.5**0.5), 0.0, 0.0], abs=1e-5)
+
+
+def test_two_tokens_are_whitened_one_is_not():
+    two, one = torch.tensor([1.0, 3.0]), torch.tensor([5.0])
+    assert whitened([two], two)[0].tolist() == pytest.approx([-(0.5**0.5), 0.5**0.5], abs=1e-5)
+    assert whitened([one], one)[0].tolist() == [5.0]
+
+
+def test_the_mean_of_a_sample_is_over_what_learns():
+    data = {"response_lengths": [1, 3], "loss_masks": [torch.ones(1), torch.tensor([1.0, 0.0, 1.0])]}
+    assert sum_of_sample_mean(torch.tensor([1.0, 2.0, 3.0, 6.0]), data) == 1 + (2 + 6) / 2
+
+
+def test_every_draw_of_every_step_and_replica_samples_by_another_seed():
+    seeds = []
+
+    class Engine:
+        def generate(self, samples, *, seed):
+            seeds.append(seed)
+
+    class Source:
+        def get_samples(self, count):
+            return [[sample(0, 0.0)] for _ in range(count)]
+
+        def add_samples(self, samples):
+            """Nothing is too much."""
+
+    globals()["answer_of_filter"] = lambda _args, _samples: False
+    args = SimpleNamespace(seed=3, world_size=2, rollout_batch_size=2, rollout_engine=Engine(), group_rm=False)
+    args.dynamic_sampling_filter_path = f"{__name__}.answer_of_filter"
+    args.custom_rm_path = "posttrain.hooks.rule_based_reward"
+    for path in ("custom_generate_function", "rollout_sample_filter", "rollout_all_samples_process"):
+        setattr(args, f"{path}_path", None)
+    for step in (1, 2):
+        for args.rank in (0, 1):
+            function.generate_rollout(args, step, Source())
+    assert len(set(seeds)) == len(seeds) == 4 * function.MAX_DRAWS, f"seeds are used twice: {seeds}"
 
 
 def test_responses_that_were_cut_off_do_not_learn():

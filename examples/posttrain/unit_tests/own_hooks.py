@@ -51,7 +51,7 @@ def rollout(args, rollout_id, data_source, evaluation=False):
 
 async def generate(args, sample, sampling_params):
     """Two samples of each prompt with an even number."""
-    called("generate", source=sample.metadata.get("source"))
+    called("generate", source=sample.metadata.get("source"), seed=sampling_params["sampling_seed"])
     sample = await hooks.generate_with_retry(args, sample, sampling_params)
     return sample if sample.index % 2 else [sample, copy.deepcopy(sample)]
 

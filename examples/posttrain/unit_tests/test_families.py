@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from posttrain.arguments import BadArguments
 from posttrain.families import FAMILIES
 from posttrain.task import assets
 
@@ -42,6 +43,30 @@ def gaps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, float]
         str(HERE / "layouts_probe.py"),
     ]
     return written_by(launch, tmp_path_factory.mktemp("layouts") / "gaps.json", *FAMILIES)
+
+
+@pytest.mark.parametrize(
+    ("family", "option", "other"),
+    [
+        ("qwen2.5", "hidden_act", "gelu"),
+        ("qwen2.5", "use_sliding_window", True),
+        ("qwen3", "use_sliding_window", True),
+        *(("moonlight", option, other) for option, other in (("q_lora_rank", 8), ("n_group", 2))),
+        *(
+            ("moonlight", option, other)
+            for option, other in (("norm_topk_prob", False), ("rope_interleave", False))
+        ),
+        ("moonlight", "attention_bias", True),
+    ],
+)
+def test_an_option_that_megatron_would_leave_out_is_refused(family: str, option: str, other: object) -> None:
+    from posttrain.backends.megatron.config import architecture
+
+    config = FAMILIES[family].config(vocab_size=32, eos_token_id=1, bos_token_id=None)
+    assert architecture(config)
+    setattr(config, option, other)
+    with pytest.raises(BadArguments, match=f"megatron: {option} is {other!r}, and only"):
+        architecture(config)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

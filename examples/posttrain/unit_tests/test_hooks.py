@@ -135,7 +135,9 @@ def test_every_hook_is_called_and_its_answer_is_used(made: Path, tmp_path: Path)
         "evaluation log": 1,
     }
     assert [call["rollout"] for call in calls["rollout"]] == [1, 2]
-    assert all(call == {"source": "own"} for call in calls["generate"]), "the data source of the hook was not used"
+    assert all(call["source"] == "own" for call in calls["generate"]), "the data source of the hook was not used"
+    seeds = [call["seed"] for call in calls["generate"]]
+    assert len(set(seeds)) == len(seeds), "two samples are to be sampled by one seed"
     assert calls["buffer"] == [{"rollout": 2, "waiting": [5, 6, 7]}], "what was sampled too much was not kept"
     assert calls["sample filter"] == [{"groups": [1, 2, 3, 4]}, {"groups": [7, 8, 9, 10]}], (
         "the answer of the dynamic filter or of the buffer filter was not used"
@@ -162,6 +164,8 @@ def test_every_hook_is_called_and_its_answer_is_used(made: Path, tmp_path: Path)
         assert row["from_loss"] == 0.25, "the metrics of the loss hook were not reported"
         assert 0 < row["tokens"] <= 3, "the masks of the postprocess hook were not used"
         assert row["grad_norm"] > 0
+        # One sample learns, by an advantage of 10 or 11.
+        assert round(-row["loss"] / row["log_prob"], 3) in (10, 11), "the loss of the hook was not used"
     assert (rows[2]["eval/mine"], rows[2]["eval/extra"]) == (0.5, 2.0)
     assert rows[1]["log_prob_gap"] > 1e-2, "the hook before log-probabilities came too late"
     assert rows[0]["weights"] != rows[1]["weights"]
@@ -198,7 +202,8 @@ def test_a_fully_asynchronous_run_is_repeated_from_its_saved_rollouts(made: Path
     for directory in (first, again):
         directory.mkdir()
     fully_async = ["--rollout-function-path", "posttrain.rollout.fully_async.generate_rollout"]
-    save = ["--custom-rm-path", "own_hooks.reward", "--save-rollout", f"{tmp_path}/rollouts"]
+    save = ["--custom-rm-path", "own_hooks.reward", "--save-rollout", f"{tmp_path}/saved/rollouts"]
+    save += options({"rollout-all-samples-process-path": "process_all", "eval-function-path": "evaluate"})
     rows = trained(made, first, *fully_async, *save, "--num-steps", "4", ranks=2)
     for row in rows[1:]:
         assert row["step"] - 2 <= row["rollout_version"] <= row["rollout_version_max"] == row["step"] - 1
@@ -206,7 +211,11 @@ def test_a_fully_asynchronous_run_is_repeated_from_its_saved_rollouts(made: Path
         "the worker waited for the steps"
     )
     assert rows[-1]["grad_norm"] > 0
-    loaded = trained(made, again, "--load-rollout", f"{tmp_path}/rollouts", "--num-steps", "4", ranks=2)
+    calls = calls_of(first)
+    assert len(calls["reward"]) == 4 * 4 * 2, "other groups were sampled than four steps need"
+    assert sum(len(call["groups"]) for call in calls["all samples"]) == 4 * 4
+    assert (rows[-1].pop("eval/mine"), rows[-1].pop("eval/extra")) == (0.5, 2.0)
+    loaded = trained(made, again, "--load-rollout", f"{tmp_path}/saved/rollouts", "--num-steps", "4", ranks=2)
     assert loaded == rows
     assert not (again / "calls").exists(), "a run that loads its rollouts asked for rewards"
 
@@ -231,6 +240,20 @@ def test_a_missing_or_foreign_rollout_is_named(tmp_path: Path) -> None:
         torch.save(object_, file)
         with pytest.raises(BadArguments, match="is no rollout of --save-rollout"):
             saved.read(tmp_path, 3, replica)
+    torch.save(Touches(tmp_path / "touched"), file)
+    with pytest.raises(BadArguments, match="is no rollout of --save-rollout"):
+        saved.read(tmp_path, 3, replica)
+    assert not (tmp_path / "touched").exists(), "a file of rollouts ran code"
+
+
+class Touches:
+    """To read it is to make a file."""
+
+    def __init__(self, path: Path):
+        self._path = path
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self._path,)
 
 
 @pytest.mark.parametrize(
@@ -245,6 +268,7 @@ def test_a_missing_or_foreign_rollout_is_named(tmp_path: Path) -> None:
         ),
         (["--data-path", "/no/such/file"], 1, "train.py: error: /no/such/file does not exist"),
         (["--load-rollout", "/no/such/directory"], 1, "train.py: error: --load-rollout: /no/such/directory/step-1"),
+        (["--tensor-parallel", "2"], 2, "error: --tensor-parallel goes with --backend megatron only"),
         (["--num-steps", "0"], 1, "train.py: error: argument --num-steps: 0 is less than 1"),
     ],
 )

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -25,6 +28,7 @@ from posttrain.task import assets
 
 pytestmark = pytest.mark.slow  # transformers takes seconds to import
 
+HERE = Path(__file__).parent
 CPU = torch.device("cpu")
 ASKED = {"sampling_params": {"max_new_tokens": 0}, "return_logprob": True, "logprob_start_len": 0}
 
@@ -122,6 +126,33 @@ def test_what_the_server_cannot_do_is_status_400_and_a_sentence(url: str, reques
     assert said in json.load(caught.value)["error"]["message"]
 
 
+def test_another_path_is_status_404(url: str) -> None:
+    for request in (f"{url}/other", urllib.request.Request(f"{url}/other", b"{}")):
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(request)
+        assert caught.value.code == 404
+
+
+def test_what_it_cannot_start_with_is_a_sentence(model: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = str(taken.getsockname()[1])
+        for arguments, said in (
+            (["--port", port], "arguments are required: --model-path"),
+            (["--model-path", "/no/such"], "arguments are required: --port"),
+            (["--model-path", "/no/such", "--port", port], "--model-path /no/such is no directory"),
+            (
+                ["--model-path", str(model), "--port", port],
+                f"cannot listen on 127.0.0.1:{port}: Address already in use",
+            ),
+        ):
+            command = [sys.executable, "-m", "posttrain.rollout.teacher", *arguments]
+            ended = subprocess.run(
+                command, cwd=HERE.parent, capture_output=True, text=True, timeout=120, check=False
+            )
+            assert (ended.returncode, said in ended.stderr) == (2, True), ended.stderr
+
+
 def test_a_teacher_that_is_still_loading_is_waited_for(monkeypatch: pytest.MonkeyPatch, teacher: Teacher) -> None:
     """The server begins to listen when the client has been refused, and pauses, for the first time."""
     with serving(type("OfTest", (Handler,), {"teacher": teacher})) as address:
@@ -145,14 +176,16 @@ def test_a_teacher_that_is_still_loading_is_waited_for(monkeypatch: pytest.Monke
 
 
 def test_a_teacher_that_never_listens_is_named_with_the_way_out() -> None:
-    with serving(Handler) as address:
-        pass
+    silent = socket.socket()  # bound, so that nobody else gets its port
+    silent.bind(("127.0.0.1", 0))
+    address = f"http://127.0.0.1:{silent.getsockname()[1]}"
     began = time.monotonic()
     said = "refused connections for 0 s; .* python -m posttrain.rollout.teacher"
     message = f"--teacher-url {address}/generate {said}"
     with pytest.raises(BadArguments, match=message):
         ask_teacher(f"{address}/generate", [sample_of([3, 4], 1)], patience=0.3)
     assert time.monotonic() - began >= 0.3
+    silent.close()
 
 
 @pytest.mark.parametrize(
