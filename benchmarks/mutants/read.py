@@ -2,15 +2,94 @@
 
 from __future__ import annotations
 
+_ROTARY = (
+    "rotary embeddings know distances alone: a row whose positions are all shifted alike gives the same logits"
+)
+_SEED = "another seed is as good, and none comes twice"
+_LOG = "what is logged or printed"
+_SAME = "the same number, or one that differs by less than float32 can tell"
+_ON_CPU = "on a CPU both places are one; on GPUs the optimizer would fail"
+_T = "posttrain"
 EQUIVALENT = {
-    ("posttrain/vision.py", "positions count the padding"): (
-        "rotary embeddings know distances alone: a row whose positions are all shifted alike gives the same logits"
+    (f"{_T}/vision.py", "positions count the padding"): _ROTARY,
+    (f"{_T}/vision.py", "positions of pictures count the padding"): _ROTARY,
+    (f"{_T}/vision.py", "line 38: places.cumsum(dim=1) - 1 → places.cumsum(dim=1) + 1"): _ROTARY,
+    (
+        f"{_T}/vision.py",
+        (
+            "line 62: parts.unsqueeze(5).expand(-1, -1, -1, -1, -1, frames, -1, -1) → "
+            "parts.unsqueeze(5).expand(-1, -1, -1, -1, -1, frames, -1, -1)"
+        ),
+    ): _SAME,
+    (f"{_T}/checkpoint.py", "what waits goes to another replica"): (
+        "a loss is one sum over all replicas: whose ranks hold a sample changes nothing"
     ),
-    ("posttrain/rollout/distillation.py", "line 71: 1000 → 1001"): (
+    (f"{_T}/rollout/distillation.py", "line 71: 1000 → 1001"): (
         "how much is quoted of what a teacher says when it refuses"
     ),
-    ("posttrain/rollout/teacher.py", "line 116: self.send_header('Content-Type', 'application/json') → pass"): (
+    (f"{_T}/rollout/distillation.py", "line 18: 0.2 → 0.4"): "how long it pauses between two tries",
+    (f"{_T}/rollout/teacher.py", "line 116: self.send_header('Content-Type', 'application/json') → pass"): (
         "neither the client here nor sglang's own reads the type of a reply"
     ),
+    (f"{_T}/rollout/teacher.py", "line 110: code != 200 → code == 200"): _LOG,
+    (
+        f"{_T}/rollout/teacher.py",
+        "line 111: super().log_request(code, size) → super().log_request(size, code)",
+    ): _LOG,
+    (f"{_T}/rollout/teacher.py", "line 63: False → True"): _SAME,
+    (f"{_T}/trainer.py", "line 65: sys.stdout.write(' '.join([f'step {step}', *numbers]) + '\\n') → pass"): _LOG,
+    (f"{_T}/trainer.py", "line 34: 1 → 2"): "one rollout at a time is asked for",
+    (f"{_T}/rollout/fully_async.py", "line 40: self._count += 1 → self._count -= 1"): _SEED,
+    (f"{_T}/rollout/fully_async.py", "line 55: 2 → 3"): _SEED,
+    (f"{_T}/rollout/fully_async.py", "line 55: 40 → 41"): _SEED,
+    (
+        f"{_T}/rollout/fully_async.py",
+        "line 55: args.seed * 1000003 + count → args.seed * 1000003 - count",
+    ): _SEED,
+    (
+        f"{_T}/rollout/fully_async.py",
+        (
+            "line 55: (args.seed * 1000003 + count) * args.world_size + args.rank → "
+            "(args.seed * 1000003 + count) * args.world_size - args.rank"
+        ),
+    ): _SEED,
+    (f"{_T}/rollout/fully_async.py", "line 39: 2 → 3"): "how far ahead it samples",
+    (
+        f"{_T}/rollout/fully_async.py",
+        "line 39: min(size + (size + 1) // 2, left) → min(left, size + (size + 1) // 2)",
+    ): _SAME,
+    (f"{_T}/rollout/function.py", "line 29: 40 → 41"): _SEED,
+    (f"{_T}/rollout/function.py", "line 29: seed + number * 2 ** 40 → seed - number * 2 ** 40"): _SEED,
+    (f"{_T}/rollout/function.py", "line 69: 20 → 21"): _SEED,
+    (f"{_T}/rollout/function.py", "line 69: seed + sample.index * 2 ** 20 → seed - sample.index * 2 ** 20"): _SEED,
+    (
+        f"{_T}/rollout/function.py",
+        "line 21: args.seed * 1000003 + rollout_id → args.seed * 1000003 - rollout_id",
+    ): _SEED,
+    (f"{_T}/rollout/function.py", "line 11: 4 → 5"): "how often a filter may refuse",
+    (
+        f"{_T}/hooks.py",
+        "line 75: sampling_params['sampling_seed'] + attempt → sampling_params['sampling_seed'] - attempt",
+    ): _SEED,
+    (f"{_T}/task/data_source.py", "line 34: self._draws += 1 → self._draws -= 1"): _SEED,
+    (f"{_T}/task/data_source.py", "line 23: 0 → 1"): _SEED,
+    (f"{_T}/task/data_source.py", "line 41: group * size + number → group * size - number"): (
+        "the numbers of samples stay apart"
+    ),
+    (f"{_T}/training/adam_state.py", "line 31: self._move(to_parameters=True) → pass"): _ON_CPU,
+    (f"{_T}/training/adam_state.py", "line 34: False → True"): _ON_CPU,
+    (
+        f"{_T}/backends/megatron/layout.py",
+        "line 30: tensor_parallel.model_parallel_cuda_manual_seed(config.seed) → pass",
+    ): ("nothing draws from these states; on a GPU Megatron would miss them"),
+    (f"{_T}/backends/megatron/attention.py", "line 26: 2 * size → 2 / size"): (
+        "whoever asks has padded to such a length"
+    ),
+    (f"{_T}/rollout/engine.py", "line 76: :length → :length + 1"): "decoding leaves the end token out",
+    (f"{_T}/rollout/engine.py", "line 45: value.copy_(weights[name]) → pass"): "no buffer changes in training",
+    (f"{_T}/rollout/engine.py", "line 150: 0 → 1"): "causal attention sees no padding on the right",
+    (f"{_T}/training/grpo.py", "line 18: own.std(correction=0) + 1e-06 → own.std(correction=0) - 1e-06"): _SAME,
+    (f"{_T}/training/data.py", "line 72: True → False"): "a frozen dataclass, or one that nobody changes",
+    (f"{_T}/rollout/fp8.py", "line 20: 1e-12 → 2e-12"): _SAME,
 }
 """By file and by what was changed."""

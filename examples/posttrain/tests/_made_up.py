@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import torch
 from _network import Network
 from reference import sampling
 
-GROUP_SIZES, LONGEST = (3, 5, 3, 5, 3, 5, 3, 5), 5
+LONGEST = 5
+UNEVEN, EVEN = (3, 5) * 4, (4,) * 8
+"""Sizes of groups. Under the even ones, no token stands between two experts: float32 would send it elsewhere."""
 
 
-def write(directory: Path, model_path: Path, *, temperature: float, replicas: int) -> None:
+def write(directory: Path, model_path: Path, *, temperature: float, replicas: int, sizes: Sequence[int]) -> None:
     """Three steps; the second learns once more from what the first did.
 
     Groups differ in size and responses in length, some of their tokens do not learn, one sample is left out, and
@@ -21,7 +24,7 @@ def write(directory: Path, model_path: Path, *, temperature: float, replicas: in
     """
     directory.mkdir(parents=True)
     network = Network(model_path)
-    first, last = (_samples(network, temperature, seed) for seed in (1, 2))
+    first, last = (_samples(network, temperature, seed, sizes) for seed in (1, 2))
     for step, samples in ((1, first), (2, first), (3, last)):
         share = len(samples) // replicas
         for replica in range(replicas):
@@ -30,11 +33,11 @@ def write(directory: Path, model_path: Path, *, temperature: float, replicas: in
             torch.save({"samples": own, "metrics": {}, "seconds": 0.0}, path)
 
 
-def _samples(network: Network, temperature: float, seed: int) -> list[dict[str, Any]]:
+def _samples(network: Network, temperature: float, seed: int, sizes: Sequence[int]) -> list[dict[str, Any]]:
     chance = random.Random(seed)
     vocabulary = network.config.get_text_config().vocab_size
     samples: list[dict[str, Any]] = []
-    for group, size in enumerate(GROUP_SIZES):
+    for group, size in enumerate(sizes):
         prompt = [chance.randrange(2, vocabulary) for _ in range(4 + group % 3)]
         for _ in range(size):
             length = chance.randint(1, LONGEST)
@@ -49,7 +52,7 @@ def _samples(network: Network, temperature: float, seed: int) -> list[dict[str, 
                     "response": "",
                     "response_length": length,
                     "loss_mask": None
-                    if len(samples) == 7
+                    if len(samples) == 7 and sizes == UNEVEN
                     else [1, *(int(chance.random() < 0.7) for _ in range(length - 1))],
                     "routed_experts": None,
                     "teacher_log_probs": [-4 * chance.random() for _ in range(length)],

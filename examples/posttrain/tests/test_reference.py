@@ -83,7 +83,7 @@ class Run:
     """A command line, on rollouts of its own."""
 
     def __init__(self, scratch, name, family, options):
-        from _made_up import write
+        from _made_up import EVEN, UNEVEN, write
 
         self.directory = scratch / name
         self.directory.mkdir()
@@ -92,7 +92,8 @@ class Run:
         alone = {"--tensor-parallel", "--pipeline-parallel", "--context-parallel"} & set(options)
         rollouts = self.directory / "rollouts"
         model = _shared.assets(family) / "model"
-        write(rollouts, model, temperature=float(temperature), replicas=1 if alone else NUM_GPUS)
+        sizes = EVEN if family in dict(CASES["experts"].values()) else UNEVEN
+        write(rollouts, model, temperature=float(temperature), replicas=1 if alone else NUM_GPUS, sizes=sizes)
         run = ["--num-steps", str(STEPS), "--load-rollout", str(rollouts), "--samples-per-prompt", "4"]
         run += ["--dtype", "float32", "--learning-rate", "5e-3", "--critic-learning-rate", "3e-3"]
         run += ["--max-grad-norm", "0.5", "--prompts-per-step", "8", "--max-new-tokens", "5"]
