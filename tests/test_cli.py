@@ -70,6 +70,13 @@ def test_a_bug_is_exit_3_and_says_that_it_is_ours(failing):
     assert "a bug of trainci, not of your tests" in said
 
 
+def test_a_file_that_the_host_refuses_is_a_sentence_and_no_bug(monkeypatch, tmp_path):
+    monkeypatch.setenv("TRAINCI_LOCK_DIR", str(tmp_path / ("x" * 300)))
+    code, _, said = run("gpus")
+    assert code == 3 and "x: File name too long. The operating system refused it" in said
+    assert "Traceback" not in said and "bug" not in said
+
+
 def test_an_unknown_command_or_option_is_exit_2():
     assert run("lst")[0] == 2
     assert run("run", "--no-such-option")[0] == 2

@@ -153,10 +153,13 @@ def _guarded(work: Callable[[], int], stdout: TextIO, stderr: TextIO) -> int:
         except (KeyboardInterrupt, click.Abort):
             stderr.write("trainci: interrupted\n")
             return EXIT_INTERRUPTED
-        except Exception:
+        except Exception as error:
             if _is_nowhere():
                 stderr.write("trainci: the current directory was removed. Go to one that is there.\n")
                 return EXIT_USAGE
+            if refusal := _refused_by_host(error):
+                stderr.write(f"trainci: {_shown(refusal)}\n")
+                return EXIT_MACHINE
             import traceback
 
             stderr.write(traceback.format_exc())
@@ -164,6 +167,16 @@ def _guarded(work: Callable[[], int], stdout: TextIO, stderr: TextIO) -> int:
                 "trainci: this is a bug of trainci, not of your tests. Please report it with the lines above.\n"
             )
             return EXIT_MACHINE
+
+
+def _refused_by_host(error: Exception) -> str:
+    """Which file the operating system refused, where no room had a sentence of its own for it; else empty."""
+    if not isinstance(error, OSError) or not isinstance(error.filename, (str, bytes)):
+        return ""
+    return (
+        f"{os.fsdecode(error.filename)}: {error.strerror}. The operating system refused it, and nothing goes on "
+        "without it: mend it, or name another place."
+    )
 
 
 def _is_nowhere() -> bool:
