@@ -69,7 +69,7 @@ def test_a_line_is_plain_json_with_the_words_of_the_causes_and_phases():
     seen = dict.fromkeys((one.name for one in fields(Seen)), None)
     ending = {"cause": "timed out", "exit_code": None, "signal": 15, "detail": "why", "seen": seen}
     head = {"kind": "ended", "at": 1.5, "test_id": "a.py", "attempt": 1, "phase": "execute"}
-    assert said == {**head, "ending": ending, "results": None, "diagnosis": None, "measured": []}
+    assert said == {**head, "ending": ending, "results": None, "diagnosis": None, "measured": [], "failures": []}
 
 
 def test_an_older_line_without_what_came_later_is_read():

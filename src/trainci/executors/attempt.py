@@ -20,6 +20,7 @@ from trainci.executors.base import Job, Show
 from trainci.executors.inherited import inherited
 from trainci.executors.isolated import isolated_main
 from trainci.executors.node import FAULT, OUTPUT, STATUS, TOLD
+from trainci.host.clock import steady_time
 from trainci.host.files import open_plain
 from trainci.model.run import Cause, Ending, Phase
 
@@ -181,7 +182,7 @@ class Attempt:
                 if not self._take(path, take):
                     break
         if self.started and not known[0]:
-            self.started_by = time.time()
+            self.started_by = steady_time()
         if self.reported is not None and not self.reported_at:
             self.reported_at = time.monotonic()
         return (self.started, self.reported) != known
