@@ -470,7 +470,8 @@ def test_what_a_test_records_is_shown_beside_the_run_before(repository):
         assert repository.run("run", "tests/test_a.py")[0] == 1
     code, output = repository.run("metrics", "tests/test_a.py", "tests/test_never.py")
     assert code == 0
-    lines = [re.sub(r" +", " ", line) for line in output.splitlines()]
+    unknown, *lines = [re.sub(r" +", " ", line) for line in output.splitlines()]
+    assert unknown == "trainci: nothing is known of tests/test_never.py yet. Did you mean tests/test_a.py?"
     assert lines[:2] == ["tests/test_a.py", " METRIC LAST STEP BEFORE RUN"]
     assert lines[2].startswith(" grad_norm nan 10 1.5 20")
     assert lines[3].startswith(" of a child 0.5 - 0.5 20")

@@ -46,6 +46,11 @@ def guess(word: str, known: Iterable[str]) -> str:
     return f" Did you mean {', '.join(map(printable, close))}?" if close else ""
 
 
+def nothing_known(test_id: str, known: Iterable[str]) -> str:
+    """What is said of a test that the history does not have, with those ``known`` that are like it."""
+    return f"trainci: nothing is known of {printable(test_id)} yet.{guess(test_id, known)}"
+
+
 def width(text: str) -> int:
     """How many columns of a terminal ``text`` takes: two for an emoji or a character of East Asia."""
     if text.isascii():

@@ -167,9 +167,10 @@ def test_of_a_test_that_is_unknown_the_nearest_known_ones_are_named(repository: 
     repository.write("trainci.toml", "[project]\n")
     repository.write("a.xml", '<testsuite><testcase name="tests/test_loss.py"/></testsuite>')
     assert repository.trainci("import", "a.xml").code == 0
-    said = repository.trainci("history", "tests/test_los.py", "tests/test_loss.py")
-    assert said.err == "trainci: nothing is known of tests/test_los.py yet. Did you mean tests/test_loss.py?\n"
-    assert said.code == 0 and said.out.startswith("tests/test_loss.py\n")
+    for command in ("history", "metrics"):
+        said = repository.trainci(command, "tests/test_loss.py", "tests/test_los.py")
+        assert said.err == "trainci: nothing is known of tests/test_los.py yet. Did you mean tests/test_loss.py?\n"
+        assert said.code == 0 and said.out.startswith("tests/test_loss.py\n")
 
 
 def test_what_others_left_of_a_run_that_is_known_changes_nothing(project: Any) -> None:

@@ -16,7 +16,7 @@ from trainci.history import existing_store, open_store, store, transfer
 from trainci.history.summary import summary
 from trainci.reports.words import known_duration
 from trainci.repository import open_repository
-from trainci.text import columns, guess, printable
+from trainci.text import columns, nothing_known, printable
 
 # A test's flakes are counted among so many of its last runs.
 _REMEMBERED = 100
@@ -62,7 +62,7 @@ def command(ids: tuple[str, ...], last: int, as_json: bool, to: Path | None, sou
             unknown.pop(test.id, None)
         known = opened.tests() if opened and unknown else []
     for test_id in unknown:
-        click.echo(f"trainci: nothing is known of {printable(test_id)} yet.{guess(test_id, known)}", err=True)
+        click.echo(nothing_known(test_id, known), err=True)
     if answer.tests or as_json or not ids:
         click.echo(text_of(answer) if as_json else "\n".join(_lines(answer, ids)))
     return EXIT_OK

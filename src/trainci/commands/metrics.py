@@ -10,7 +10,7 @@ from trainci.commands.completion import complete_tests
 from trainci.history import existing_store
 from trainci.history.store import Recorded, Store
 from trainci.repository import open_repository
-from trainci.text import columns, printable
+from trainci.text import columns, nothing_known, printable
 
 _HEADER = ("METRIC", "LAST", "STEP", "BEFORE", "RUN")
 
@@ -25,6 +25,10 @@ def command(ids: tuple[str, ...], as_json: bool) -> int:
     """
     with existing_store(open_repository().state) as history:
         answer = Metrics(tuple(_of_test(history, test_id) for test_id in ids))
+        known = history.tests() if history else []
+    for test in answer.tests:
+        if not test.metrics and test.id not in known:
+            click.echo(nothing_known(test.id, known), err=True)
     click.echo(text_of(answer) if as_json else "\n".join(_lines(answer)))
     return 0
 
