@@ -119,6 +119,28 @@ def test_a_program_sees_the_hooks_that_it_always_has(tmp_path: Path) -> None:
     assert run(tmp_path, "-c", code).stdout == "True True True\n"
 
 
+def test_what_stands_in_the_place_of_a_function_is_pickled_and_looked_at_as_that_is(tmp_path: Path) -> None:
+    code = """
+        import asyncio.base_events, concurrent.futures, doctest, inspect, multiprocessing.pool, os, pickle, sys
+        import threading, unittest
+        for function in (os._exit, sys.excepthook, sys.unraisablehook, threading.excepthook):
+            assert pickle.loads(pickle.dumps(function)) is function
+        functions = [
+            asyncio.base_events.BaseEventLoop.call_exception_handler, concurrent.futures.Future.set_exception,
+            concurrent.futures.Future.result, multiprocessing.pool.ApplyResult.get, doctest.DocTestRunner.run,
+            multiprocessing.Process._bootstrap, unittest.TestSuite.run, unittest.TextTestRunner.run,
+        ]
+        print(*[f"{function.__qualname__}{inspect.signature(function)}" for function in functions], sep="\\n")
+        child = multiprocessing.get_context("spawn").Process(target=os._exit, args=(3,))
+        child.start()
+        child.join()
+        print(child.exitcode)
+    """
+    (tmp_path / "a.py").write_text(f"if __name__ == '__main__':\n{code}")
+    with_probe = run(tmp_path, "a.py").stdout
+    assert with_probe.endswith("\n3\n") and with_probe == run(tmp_path, "a.py", told=False).stdout
+
+
 def test_a_run_of_pytest_says_what_failed_and_the_next_one_what_passed(tmp_path: Path) -> None:
     (tmp_path / "test_a.py").write_text(FAILS)
     (end,) = pytests(tmp_path, "test_a.py")

@@ -69,7 +69,7 @@ def raised(how, told, who=None):
         said = str(found)
     except Exception:
         said = ""
-    hooks = {"process": sys.excepthook, "thread": getattr(sys.modules.get("threading"), "excepthook", None)}
+    of_hook = {"process": sys, "thread": sys.modules.get("threading")}.get(how)
     append(
         {
             "by": "raised",
@@ -82,7 +82,7 @@ def raised(how, told, who=None):
             "pid": os.getpid(),
             "who": who or ("" if how == "fork" else _who()),
             # Who prints it in a way of his own.
-            "told": getattr(hooks.get(how), "__module__", "sitecustomize") not in (__name__, "sitecustomize"),
+            "told": of_hook is not None and of_hook.excepthook is not of_hook.__excepthook__,
         }
     )
 
@@ -185,8 +185,8 @@ def _wrap_process(module):
             quietly(append, {"by": "asked", "pid": self.pid})
         return code
 
-    process._bootstrap = _bootstrap
-    process.exitcode = property(asked, doc=exitcode.__doc__)
+    process._bootstrap = in_place_of(bootstrap, _bootstrap)  # noqa: F821
+    process.exitcode = property(in_place_of(exitcode.fget, asked))  # noqa: F821
 
 
 def _wrap_loop(module):
@@ -199,7 +199,7 @@ def _wrap_loop(module):
             quietly(raised, "task", (error,))
         return handle(self, context)
 
-    module.BaseEventLoop.call_exception_handler = call_exception_handler
+    module.BaseEventLoop.call_exception_handler = in_place_of(handle, call_exception_handler)  # noqa: F821
 
 
 def _wrap_future(module):
@@ -212,7 +212,7 @@ def _wrap_future(module):
             _unasked[id(self)] = (self, exception)
         return fail(self, exception)
 
-    future.set_exception = set_exception
+    future.set_exception = in_place_of(fail, set_exception)  # noqa: F821
     for name in ("result", "exception", "add_done_callback"):
         setattr(future, name, _asking(getattr(future, name)))
 
@@ -229,7 +229,7 @@ def _wrap_pool(module):
             _unasked[id(self)] = (self, value)
         return put(self, number, told)
 
-    result._set = _set
+    result._set = in_place_of(put, _set)  # noqa: F821
     for name in ("get", "successful"):
         setattr(result, name, _asking(getattr(result, name)))
 
@@ -240,8 +240,7 @@ def _asking(original):
         _unasked.pop(id(self), None)
         return original(self, *arguments, **options)
 
-    asked.__doc__ = original.__doc__
-    return asked
+    return in_place_of(original, asked)  # noqa: F821
 
 
 def quietly(do, *arguments):

@@ -94,9 +94,7 @@ def _wrap_pytest(module):
         ends["quietly"](session.end, within.first, code)
         return code
 
-    for attribute in ("__name__", "__qualname__", "__doc__", "__module__"):
-        setattr(main, attribute, getattr(original, attribute))
-    setattr(module, name, main)
+    setattr(module, name, in_place_of(original, main))  # noqa: F821
 
 
 def _wrap_unittest(kind):
@@ -115,8 +113,7 @@ def _wrap_unittest(kind):
         ends["quietly"](_end_of_unittest, within.first, result, names)
         return result
 
-    run.__doc__ = original.__doc__
-    kind.run = run
+    kind.run = in_place_of(original, run)  # noqa: F821
 
 
 def _is_result(value):
@@ -158,7 +155,7 @@ def _wrap_doctest(module):
             )
         return result
 
-    module.DocTestRunner.run = run
+    module.DocTestRunner.run = in_place_of(original, run)  # noqa: F821
 
 
 def wrap(module):

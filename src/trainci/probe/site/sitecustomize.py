@@ -76,9 +76,9 @@ class _Ends:
 
         self.pid = os.getpid()
         # Also the originals, which programs compare the hooks with, and call from hooks of their own.
-        self.excepthook = sys.excepthook = sys.__excepthook__ = self.hearing("process", sys.excepthook)
+        self.excepthook = sys.excepthook = sys.__excepthook__ = self.hearing("process", sys, "excepthook")
         if hasattr(sys, "unraisablehook"):
-            sys.unraisablehook = sys.__unraisablehook__ = self.hearing("unraisable", sys.unraisablehook)
+            sys.unraisablehook = sys.__unraisablehook__ = self.hearing("unraisable", sys, "unraisablehook")
         _follow("threading", self.wrap_threading)
         for name in ("_pytest.config", "unittest.suite", "unittest.runner", "doctest"):
             _follow(name, lambda module: _helper("frameworks")["wrap"](module))
@@ -87,17 +87,23 @@ class _Ends:
         for name in ("asyncio.base_events", "concurrent.futures._base"):
             _follow(name, lambda module: _helper("ends")["wrap"](module))
         atexit.register(self.leave)
-        self.exit = os._exit
-        os._exit = self.leave_at_once
+        leave_at_once = os._exit
 
-    def hearing(self, how, hook):
-        """``hook``, and what it is told is heard of before; only what is written in C is followed."""
+        def _exit(status):
+            self.leave()
+            leave_at_once(status)
+
+        os._exit = _in_place_of(leave_at_once, _exit, "os", "_exit")
+
+    def hearing(self, how, module, name):
+        """The hook of that name, and what it is told is heard of before; only what is written in C is followed."""
+        hook = getattr(module, name)
 
         def heard(*told):
             self.hear(how, told)
             return hook(*told)
 
-        return heard
+        return _in_place_of(hook, heard, module.__name__, name)
 
     def hear(self, how, told):
         try:
@@ -108,7 +114,7 @@ class _Ends:
             pass
 
     def wrap_threading(self, module):
-        module.excepthook = module.__excepthook__ = self.hearing("thread", module.excepthook)
+        module.excepthook = module.__excepthook__ = self.hearing("thread", module, "excepthook")
 
     def leave(self):
         try:
@@ -119,9 +125,15 @@ class _Ends:
         except Exception:
             pass
 
-    def leave_at_once(self, status):
-        self.leave()
-        self.exit(status)
+
+def _in_place_of(original, new, module=None, name=None):
+    """``new``, pickled, named and looked at as ``original`` is; ``module`` and ``name``: where it stands."""
+    new.__module__ = module or original.__module__
+    new.__name__ = original.__name__ if name is None else name
+    new.__qualname__ = name or getattr(original, "__qualname__", original.__name__)
+    new.__doc__ = original.__doc__
+    new.__wrapped__ = original
+    return new
 
 
 class _Follower:
@@ -172,7 +184,7 @@ def _helper(name):
         path = os.path.join(os.path.dirname(_SITE), name + ".py")
         with open(path) as file:
             code = compile(file.read(), path, "exec")
-        names = {"__name__": "trainci_" + name, "__unittest": True, "helper": _helper}
+        names = {"__name__": "trainci_" + name, "__unittest": True, "helper": _helper, "in_place_of": _in_place_of}
         exec(code, names)
         _helpers[name] = names
     return _helpers[name]
