@@ -108,21 +108,26 @@ def test_a_job_whose_beginning_slurm_forgot_was_ended_by_nobody(state, reported)
 
 
 @pytest.mark.parametrize(
-    ("ended", "started", "by", "cause"),
+    ("ended", "ran_for", "by", "cause"),
     [
-        ("18:00:01", False, "0", Cause.LOST),
-        ("18:00:01", False, "1000", Cause.LOST),
-        ("18:00:09", False, "0", Cause.CANCELLED),
-        ("18:00:01", True, "0", Cause.LOST),
-        ("18:00:01", True, "1000", Cause.CANCELLED),
-        ("18:00:09", True, "0", Cause.CANCELLED),
+        ("18:00:01", None, "0", Cause.LOST),
+        ("18:00:01", None, "1000", Cause.LOST),
+        ("18:00:09", None, "0", Cause.CANCELLED),
+        ("18:00:01", 4.0, "0", Cause.LOST),
+        ("18:00:01", 4.0, "1000", Cause.CANCELLED),
+        ("18:00:09", 4.0, "0", Cause.CANCELLED),
+        ("18:00:01", -0.5, "0", Cause.CANCELLED),
     ],
 )
-def test_a_job_that_its_node_did_not_launch_was_cancelled_by_nobody(ended, started, by, cause):
-    """The node has a job of that number, and has this one cancelled in the name of root as it begins."""
+def test_a_job_that_its_node_did_not_launch_was_cancelled_by_nobody(ended, ran_for, by, cause):
+    """The node has a job of that number, and has this one cancelled in the name of root as it begins.
+
+    Root may do so by hand, to a command that Slurm began before it ran.
+    """
     at = "2026-11-26T18:00:00"
+    started_by = datetime.fromisoformat(at).timestamp() - ran_for if ran_for else 0.0
     seen = Seen("7", "CANCELLED", "now", nodes="n1", ended_by=by, begun=at, ended=f"2026-11-26T{ended}")
-    assert ending(seen, None, started=started).cause is cause
+    assert ending(seen, None, started_by=started_by).cause is cause
 
 
 @pytest.mark.parametrize(
@@ -131,7 +136,7 @@ def test_a_job_that_its_node_did_not_launch_was_cancelled_by_nobody(ended, start
 def test_a_job_that_is_cancelled_before_it_is_begun_was_cancelled(begun, nodes):
     begun, ended = begun.replace("18:00", "2026-11-26T18:00:00"), "2026-11-26T18:00:00"
     assert (
-        ending(Seen("7", "CANCELLED", "now", "", nodes, begun=begun, ended=ended), None, started=False).cause
+        ending(Seen("7", "CANCELLED", "now", "", nodes, begun=begun, ended=ended), None, started_by=0.0).cause
         is Cause.CANCELLED
     )
 

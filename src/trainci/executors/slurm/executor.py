@@ -246,7 +246,7 @@ class SlurmExecutor(SharingExecutor):
                 attempt.reported,
                 stopped=attempt.stopped,
                 ordered=attempt.ordered,
-                started=attempt.started,
+                started_by=attempt.started_by,
                 forgotten=attempt.forgotten,
             )
             self._end(attempt, ending)

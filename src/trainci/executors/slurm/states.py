@@ -65,13 +65,13 @@ def is_over(seen: Seen) -> bool:
     return seen.state in _OVER
 
 
-def began_after(seen: Seen, started_by: float) -> bool:
+def began_after(seen: Seen, started_by: float, slack: float = _CLOCKS_S) -> bool:
     """Whether Slurm says that it began a job well after its command ran (a Unix time, 0 if it has not)."""
     try:
         begun = datetime.fromisoformat(seen.begun).timestamp()
     except ValueError:
         return False
-    return bool(started_by) and not waits(seen) and begun > started_by + _CLOCKS_S
+    return bool(started_by) and not waits(seen) and begun > started_by + slack
 
 
 def waits(seen: Seen) -> bool:
@@ -117,20 +117,20 @@ def ending(
     *,
     stopped: bool = False,
     ordered: bool = True,
-    started: bool = True,
+    started_by: float = 1.0,
     forgotten: bool = False,
 ) -> Ending:
     """How a job that is over has ended; ``stopped``: by an order of ours.
 
     ``reported`` is what its lease said, None if it said nothing. What Slurm did to it outweighs that, if the lease
     was ``ordered`` to end: a command may heed SIGTERM and exit with anything. A controller that was killed may have
-    ``forgotten`` that it began the job: then it begins it again, and ends for that what runs. ``started``: its
-    command was.
+    ``forgotten`` that it began the job: then it begins it again, and ends for that what runs. ``started_by`` is
+    when its command ran, a Unix time; 0 if it has not.
     """
     if stopped and seen.state == "CANCELLED":
         return ending_of_stopped(reported)
     if (
-        (forgotten or _was_not_launched(seen, started))
+        (forgotten or _was_not_launched(seen, started_by))
         and seen.state in _AGAIN
         and (reported is None or ordered or reported.cause is Cause.SIGNALLED)
     ):
@@ -146,14 +146,14 @@ def ending(
     return reported or Ending(Cause.LOST, detail=f"job {seen.job_id} of Slurm ended as {seen.state} and no report")
 
 
-def _was_not_launched(seen: Seen, started: bool) -> bool:
+def _was_not_launched(seen: Seen, started_by: float) -> bool:
     """Whether it was cancelled in the moment in which it was begun.
 
     No person does that. Its node does, in the name of root, which has a job of that number: the first copy of this
-    one, which may have ``started``, or one that a controller which was killed has forgotten with the number that it
+    one, whose command ran before, or one that a controller which was killed has forgotten with the number that it
     then used again.
     """
-    if started and seen.ended_by not in ("", "0"):
+    if started_by and (seen.ended_by not in ("", "0") or not began_after(seen, started_by, slack=0.0)):
         return False
     try:
         took = datetime.fromisoformat(seen.ended) - datetime.fromisoformat(seen.begun)
