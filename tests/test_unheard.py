@@ -50,6 +50,8 @@ def test_what_is_expected_or_made_good_is_green(repository: Any) -> None:
 def test_another_exception_that_nobody_catches_is_told_and_makes_nothing_red(repository: Any) -> None:
     ran = run(repository, "noted")
     assert "s; a thread ended by ValueError at tests/server.py:5: closed" in ran.out, ran.out
+    asked = [f"a process ended by AssertionError at <string>:1: no {what}" for what in ("GPU", "MPI")]
+    assert f"; {'; '.join(asked)}" in ran.out, "a script asks by the one line of `python -c`"
     assert ran.code == 0
 
 

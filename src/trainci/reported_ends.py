@@ -213,7 +213,12 @@ def _of_raised(end: _Raised, later: _Later, log: Log) -> Failure | None:
         return None
     said = f": {end.said}" if end.said else ""
     shown = printable(file.removeprefix(f"{end.directory}/"))
-    return Failure(f"{_WHERE[end.how]} {end.type} at {shown}:{line}{said}", end.assertion)
+    return Failure(f"{_WHERE[end.how]} {end.type} at {shown}:{line}{said}", end.assertion and not _asks(end))
+
+
+def _asks(end: _Raised) -> bool:
+    """It is the one line of a `python -c`, by which a script asks something: `if python -c "assert x"; then`."""
+    return end.how == "process" and end.place == ("<string>", 1)
 
 
 def _read(line: bytes) -> End | None:
