@@ -213,7 +213,15 @@ def test_a_conftest_that_calls_failures_good_is_heard_before(tmp_path: Path) -> 
     (tmp_path / "conftest.py").write_text("def pytest_sessionfinish(session): session.exitstatus = 0\n")
     (tmp_path / "test_a.py").write_text(FAILS)
     (end,) = pytests(tmp_path, "test_a.py")
-    assert (end["failed"], end["code"]) == (["test_a.py::test_a"], 0)
+    assert (end["failed"], end["code"]) == (["test_a.py::test_a"], 1)
+
+
+def test_a_conftest_that_ends_the_process_after_the_tests_has_an_end(tmp_path: Path) -> None:
+    """So that nothing which tests left, as a process group, keeps it from that."""
+    (tmp_path / "conftest.py").write_text("import os\ndef pytest_sessionfinish(session): os._exit(0)\n")
+    (tmp_path / "test_a.py").write_text(FAILS)
+    (end,) = pytests(tmp_path, "test_a.py")
+    assert (end["failed"], end["said"]) == (["test_a.py::test_a"], "1 failed, 1 passed")
 
 
 def test_a_run_of_unittest_says_what_failed_and_the_next_one_what_passed(tmp_path: Path) -> None:

@@ -27,6 +27,12 @@ class _Within:
         if self.told is not None:
             os.environ[ends["VARIABLE"]] = self.told
 
+    def say(self, end, *arguments):
+        """Write down an ``end`` before it is left: what follows may end the process at once."""
+        self.__exit__()
+        ends["quietly"](end, *arguments)
+        os.environ.pop(ends["VARIABLE"], None)
+
 
 def _ended(by, first, failed, passed, said, code=0, root=""):
     line = {
@@ -58,6 +64,8 @@ class _Session:
         self.root = ""
         self.failed = {}
         self.passed = {}
+        self.within = None
+        self.over = False
 
     def pytest_configure(self, config):
         self.root = str(getattr(config, "rootpath", "") or getattr(config, "rootdir", ""))
@@ -72,15 +80,23 @@ class _Session:
         elif report.when == "call" and report.passed:
             self.passed[report.nodeid] = "passed"
 
-    def end(self, first, code):
+    def pytest_sessionfinish(self, exitstatus):
+        # A conftest.py may end the process here, as what tests left would keep it from its end.
+        self.within.say(self.end, exitstatus)
+
+    def end(self, code):
+        if self.over:
+            return
+        self.over = True
         for name in self.failed:
             self.passed.pop(name, None)
         said = _counts([*self.failed.values(), *self.passed.values()])
-        _ended("pytest", first, list(self.failed), list(self.passed), said, code, self.root)
+        _ended("pytest", self.within.first, list(self.failed), list(self.passed), said, code, self.root)
 
 
 def _wrap_pytest(module):
     name = "_main" if hasattr(module, "_main") else "main"
+    _Session.pytest_sessionfinish = module.hookimpl(tryfirst=True)(_Session.pytest_sessionfinish)
     original = getattr(module, name)
 
     def main(*arguments, **options):
@@ -89,9 +105,9 @@ def _wrap_pytest(module):
         plugins = arguments[1] if len(arguments) > 1 else options.get("plugins")
         session = _Session()
         options["plugins"] = [*(plugins or ()), session]
-        with _Within("pytest") as within:
+        with _Within("pytest") as session.within:
             code = original(*arguments[:1], **options)
-        ends["quietly"](session.end, within.first, code)
+        ends["quietly"](session.end, code)
         return code
 
     setattr(module, name, in_place_of(original, main))  # noqa: F821
