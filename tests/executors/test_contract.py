@@ -42,7 +42,7 @@ PROGRAMS = {
     "fails": "import sys\nprint('out')\nsys.exit(7)\n",
     "hangs": "import time\nprint('out', flush=True)\ntime.sleep(1000)\n",
 }
-PROGRAMS["loses"] = "import os, sys\nos.system(f\"{sys.executable} -c 'assert 0' | cat\")\n"
+PROGRAMS["loses"] = "import os, sys\nos.system(f'echo assert 0 | {sys.executable} | cat')\n"
 PROGRAMS["spreads"] = """from trainci.testing import exec_command
 from trainci.testing.nodes import on_each_node
 names = ("TRAINCI_NODE_RANK", "TRAINCI_NODES", "MASTER_ADDR", "MASTER_PORT")
@@ -53,7 +53,7 @@ SCRIPT = {
     "passes": [Scripted(output="out\n")],
     "fails": [Scripted(Ending(Cause.EXITED, 7), output="out\n")],
     "hangs": [Scripted(output="out\n", hangs=True)],
-    "loses": [Scripted(failures=(Failure("a process ended by AssertionError at <string>:1"),))],
+    "loses": [Scripted(failures=(Failure("a process ended by AssertionError at <stdin>:1"),))],
 }
 
 
@@ -174,7 +174,7 @@ def test_what_failed_in_an_attempt_that_exited_with_0_is_told(executor, tmp_path
     attempt = Attempt(executor, tmp_path, "loses")
     ended = attempt.until(events.Ended)
     assert ended.ending.passed
-    assert ended.failures == (Failure("a process ended by AssertionError at <string>:1"),)
+    assert ended.failures == (Failure("a process ended by AssertionError at <stdin>:1"),)
 
 
 def test_a_stopped_attempt_ends(executor, tmp_path):
