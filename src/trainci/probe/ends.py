@@ -63,7 +63,8 @@ def raised(how, told, who=None):
     if how in ("process", "fork") and _program_goes_on():
         return
     state["badly"] = True
-    found = _assertion(value) or value
+    assertion = _assertion(value)
+    found = value if assertion is None else assertion
     frames = _frames(found) or _frames(value)
     try:
         said = str(found)
@@ -75,7 +76,7 @@ def raised(how, told, who=None):
             "by": "raised",
             "how": how,
             "type": type(found).__name__[:LONGEST],
-            "assertion": found is not value or _assertion(value) is not None,
+            "assertion": assertion is not None,
             "said": said.strip()[:LONGEST],
             "frames": frames[-1:],
             "cwd": _directory(),
@@ -185,7 +186,7 @@ def _wrap_process(module):
             quietly(append, {"by": "asked", "pid": self.pid})
         return code
 
-    process._bootstrap = in_place_of(bootstrap, _bootstrap)  # noqa: F821
+    replace(process, "_bootstrap", _bootstrap)
     process.exitcode = property(in_place_of(exitcode.fget, asked))  # noqa: F821
 
 
@@ -199,7 +200,7 @@ def _wrap_loop(module):
             quietly(raised, "task", (error,))
         return handle(self, context)
 
-    module.BaseEventLoop.call_exception_handler = in_place_of(handle, call_exception_handler)  # noqa: F821
+    replace(module.BaseEventLoop, "call_exception_handler", call_exception_handler)
 
 
 def _wrap_future(module):
@@ -212,9 +213,9 @@ def _wrap_future(module):
             _unasked[id(self)] = (self, exception)
         return fail(self, exception)
 
-    future.set_exception = in_place_of(fail, set_exception)  # noqa: F821
+    replace(future, "set_exception", set_exception)
     for name in ("result", "exception", "add_done_callback"):
-        setattr(future, name, _asking(getattr(future, name)))
+        _hear_asking(future, name)
 
 
 def _wrap_pool(module):
@@ -229,18 +230,25 @@ def _wrap_pool(module):
             _unasked[id(self)] = (self, value)
         return put(self, number, told)
 
-    result._set = in_place_of(put, _set)  # noqa: F821
+    replace(result, "_set", _set)
     for name in ("get", "successful"):
-        setattr(result, name, _asking(getattr(result, name)))
+        _hear_asking(result, name)
 
 
-def _asking(original):
+def _hear_asking(owner, name):
+    original = getattr(owner, name)
+
     def asked(self, *arguments, **options):
         self._trainci_asked = True
         _unasked.pop(id(self), None)
         return original(self, *arguments, **options)
 
-    return in_place_of(original, asked)  # noqa: F821
+    replace(owner, name, asked)
+
+
+def replace(owner, name, new):
+    """Put ``new`` where ``owner`` has its function of that name."""
+    setattr(owner, name, in_place_of(getattr(owner, name), new))  # noqa: F821
 
 
 def quietly(do, *arguments):
@@ -252,11 +260,12 @@ def quietly(do, *arguments):
 
 def wrap(module):
     """Hear what ``module``, which has just been imported, will be told."""
-    if module.__name__ == "multiprocessing.process":
-        _wrap_process(module)
-    elif module.__name__ == "asyncio.base_events":
-        _wrap_loop(module)
-    elif module.__name__ == "multiprocessing.pool":
-        _wrap_pool(module)
-    else:
-        _wrap_future(module)
+    _WRAPS[module.__name__](module)
+
+
+_WRAPS = {
+    "multiprocessing.process": _wrap_process,
+    "multiprocessing.pool": _wrap_pool,
+    "asyncio.base_events": _wrap_loop,
+    "concurrent.futures._base": _wrap_future,
+}

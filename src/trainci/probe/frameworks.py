@@ -110,7 +110,7 @@ def _wrap_pytest(module):
         ends["quietly"](session.end, code)
         return code
 
-    setattr(module, name, in_place_of(original, main))  # noqa: F821
+    ends["replace"](module, name, main)
 
 
 def _wrap_unittest(kind):
@@ -129,7 +129,7 @@ def _wrap_unittest(kind):
         ends["quietly"](_end_of_unittest, within.first, result, names)
         return result
 
-    kind.run = in_place_of(original, run)  # noqa: F821
+    ends["replace"](kind, "run", run)
 
 
 def _is_result(value):
@@ -171,16 +171,17 @@ def _wrap_doctest(module):
             )
         return result
 
-    module.DocTestRunner.run = in_place_of(original, run)  # noqa: F821
+    ends["replace"](module.DocTestRunner, "run", run)
 
 
 def wrap(module):
     """Hear of the runs of ``module``, which has just been imported."""
-    if module.__name__ == "_pytest.config":
-        _wrap_pytest(module)
-    elif module.__name__ == "unittest.suite":
-        _wrap_unittest(module.TestSuite)
-    elif module.__name__ == "unittest.runner":
-        _wrap_unittest(module.TextTestRunner)
-    else:
-        _wrap_doctest(module)
+    _WRAPS[module.__name__](module)
+
+
+_WRAPS = {
+    "_pytest.config": _wrap_pytest,
+    "unittest.suite": lambda module: _wrap_unittest(module.TestSuite),
+    "unittest.runner": lambda module: _wrap_unittest(module.TextTestRunner),
+    "doctest": _wrap_doctest,
+}

@@ -82,9 +82,8 @@ class _Ends:
         _follow("threading", self.wrap_threading)
         for name in ("_pytest.config", "unittest.suite", "unittest.runner", "doctest"):
             _follow(name, lambda module: _helper("frameworks")["wrap"](module))
-        for name in ("multiprocessing.process", "multiprocessing.pool"):
-            _follow(name, lambda module: _helper("ends")["wrap"](module))
-        for name in ("asyncio.base_events", "concurrent.futures._base"):
+        process = ("multiprocessing.process", "multiprocessing.pool")
+        for name in (*process, "asyncio.base_events", "concurrent.futures._base"):
             _follow(name, lambda module: _helper("ends")["wrap"](module))
         atexit.register(self.leave)
         leave_at_once = os._exit
