@@ -18,10 +18,11 @@ ASSERTS = "def check():\n    assert 0, 'no'\n"
 FAILS = "def test_a(): assert 0\ndef test_b(): pass\n"
 
 
-def run(folder: Path, *words: str, told: bool = True) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, *words: str, ends: str | None = "ends") -> subprocess.CompletedProcess[str]:
+    """Run a program, with the probe where ``ends`` names a file for it."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
-    if told:
-        environment |= {probe.ENDS_VARIABLE: str(folder / "ends"), "PYTHONPATH": probe.SITE}
+    if ends:
+        environment |= {probe.ENDS_VARIABLE: str(folder / ends), "PYTHONPATH": probe.SITE}
     return subprocess.run([sys.executable, *words], env=environment, capture_output=True, text=True, cwd=folder)
 
 
@@ -41,17 +42,19 @@ def _link(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "put", [_link, os.mkfifo, Path.mkdir, Path.rmdir], ids=["link", "pipe", "folder", "nowhere"]
+    ("ends", "put"),
+    [("ends", _link), ("ends", os.mkfifo), ("ends", Path.mkdir), ("nowhere/ends", None)],
+    ids=["link", "pipe", "folder", "nowhere"],
 )
 @pytest.mark.parametrize("code", [f"{ASSERTS}check()", "import pytest\npytest.main(['none.py', '-q'])", "print(1)"])
-def test_it_is_silent_where_it_cannot_write(tmp_path: Path, put: Callable[[Path], None], code: str) -> None:
-    folder = tmp_path / "ends" if put is Path.rmdir else tmp_path
-    folder.mkdir(exist_ok=True)
-    put(folder if put is Path.rmdir else folder / "ends")
-    folder = tmp_path
-    bare, with_it = run(folder, "-c", code, told=False), run(folder, "-c", code)
+def test_it_is_silent_where_it_cannot_write(
+    tmp_path: Path, ends: str, put: Callable[[Path], None] | None, code: str
+) -> None:
+    if put:
+        put(tmp_path / ends)
+    bare, with_it = run(tmp_path, "-c", code, ends=None), run(tmp_path, "-c", code, ends=ends)
     assert (with_it.returncode, with_it.stderr) == (bare.returncode, bare.stderr)
-    assert not (folder / "target").exists()
+    assert not (tmp_path / "target").exists()
 
 
 def test_a_program_that_ends_well_leaves_nothing(tmp_path: Path) -> None:
@@ -62,7 +65,7 @@ def test_a_program_that_ends_well_leaves_nothing(tmp_path: Path) -> None:
 
 def test_what_ends_a_process_is_written_down_and_shown_as_ever(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text(f"{ASSERTS}check()\n")
-    bare, with_it = run(tmp_path, "a.py", told=False), run(tmp_path, "a.py")
+    bare, with_it = run(tmp_path, "a.py", ends=None), run(tmp_path, "a.py")
     assert (with_it.returncode, with_it.stderr) == (bare.returncode, bare.stderr) == (1, bare.stderr)
     (end,) = said(tmp_path)
     assert (end["how"], end["type"], end["said"], end["assertion"]) == ("process", "AssertionError", "no", True)
@@ -138,7 +141,7 @@ def test_what_stands_in_the_place_of_a_function_is_pickled_and_looked_at_as_that
     """
     (tmp_path / "a.py").write_text(f"if __name__ == '__main__':\n{code}")
     with_probe = run(tmp_path, "a.py").stdout
-    assert with_probe.endswith("\n3\n") and with_probe == run(tmp_path, "a.py", told=False).stdout
+    assert with_probe.endswith("\n3\n") and with_probe == run(tmp_path, "a.py", ends=None).stdout
 
 
 def test_a_run_of_pytest_says_what_failed_and_the_next_one_what_passed(tmp_path: Path) -> None:
