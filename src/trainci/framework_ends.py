@@ -67,7 +67,11 @@ def unittest_end(text: str) -> UnittestEnd | None:
     ends = list(_UNITTEST_END.finditer(_plain(text)))
     if not ends:
         return None
-    return UnittestEnd(int(ends[-1]["ran"]), sum(map(int, _NOT_PASSED.findall(ends[-1]["more"] or ""))))
+    return _unittest_said(ends[-1])
+
+
+def _unittest_said(end: re.Match[str]) -> UnittestEnd:
+    return UnittestEnd(int(end["ran"]), sum(map(int, _NOT_PASSED.findall(end["more"] or ""))))
 
 
 @dataclass(frozen=True)
@@ -135,8 +139,8 @@ def _pytest_ends(text: str) -> Iterator[_End]:
 
 def _unittest_ends(text: str) -> Iterator[_End]:
     for mark in _UNITTEST_END.finditer(text):
-        good = int(mark["ran"]) - sum(map(int, _NOT_PASSED.findall(mark["more"] or "")))
-        yield _End("unittest", "", mark.start(), 0, good)
+        said = _unittest_said(mark)
+        yield _End("unittest", "", mark.start(), 0, said.ran - said.not_passed)
     for mark in _UNITTEST_FAILED.finditer(text):
         yield _End("unittest", mark["counts"], mark.start("end"), _bad(mark["counts"]), 0)
 

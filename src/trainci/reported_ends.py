@@ -22,8 +22,6 @@ _LONGEST = 300
 # https://docs.pytest.org/en/stable/reference/exit-codes.html: interrupted, internal error, wrong usage.
 _PYTEST_STOPPED = {2: "it was interrupted", 3: "it had an error of its own", 4: "it could not begin"}
 _NOTHING_COLLECTED = 5
-# Of whatever process.
-_ANY = -1
 _FIXTURE = re.compile(r"\w+ \((?P<of>[^()]+)\)")
 _WHERE = {
     "process": "a process ended by",
@@ -109,10 +107,13 @@ class _Later:
     """What came after an end, gathered from the last one backwards, so that many ends take no long time.
 
     ``passed`` are the names that passed in runs of one framework in one place, and what they are a part of.
+    ``over`` are the frameworks that came to their end, each with its process, ``good`` those of a run in which
+    tests passed and none failed.
     """
 
     passed: dict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
     over: set[tuple[str, int]] = field(default_factory=set)
+    good: set[str] = field(default_factory=set)
     well: set[str] = field(default_factory=set)
     asked: set[int] = field(default_factory=set)
 
@@ -120,7 +121,7 @@ class _Later:
         if isinstance(end, _Framework):
             self.over.add((end.by, end.pid))
             if end.passed and not end.failed:
-                self.over.add((end.by, _ANY))
+                self.good.add(end.by)
             self.passed[end.by, end.root].update(part for name in end.passed for part in _parts(name))
         elif isinstance(end, _Good):
             self.well.add(end.who)
@@ -128,7 +129,7 @@ class _Later:
 
     def has_ended(self, begun: _Begun) -> bool:
         """It came to its end, or another run of its framework was good."""
-        return bool({(begun.by, begun.pid), (begun.by, _ANY)} & self.over)
+        return (begun.by, begun.pid) in self.over or begun.by in self.good
 
     def has_passed(self, name: str, end: _Framework) -> bool:
         """It passed, or what it stands for: a file that was not read, a class whose set-up failed."""
@@ -138,6 +139,14 @@ class _Later:
     def made_good(self, end: _Raised) -> bool:
         """Another try of it ended well, or somebody asked how it ended."""
         return bool(end.who and end.who in self.well) or bool(end.pid and end.pid in self.asked)
+
+
+def _from_the_last(ends: Sequence[End]) -> Iterator[tuple[End, _Later]]:
+    """Each of them, with what came after it."""
+    later = _Later()
+    for end in reversed(ends):
+        yield end, later
+        later.add(end)
 
 
 def _parts(name: str) -> Iterator[str]:
@@ -161,8 +170,7 @@ def frameworks(ends: Sequence[End]) -> frozenset[str]:
 def failures(ends: Sequence[End], log: Log) -> tuple[Failure, ...]:
     """What failed and nothing made good, each once."""
     found: list[Failure] = []
-    later = _Later()
-    for end in reversed(ends):
+    for end, later in _from_the_last(ends):
         failure = None
         if isinstance(end, _Framework):
             failure = _of_framework(end, later)
@@ -170,7 +178,6 @@ def failures(ends: Sequence[End], log: Log) -> tuple[Failure, ...]:
             failure = _of_raised(end, later, log)
         if failure:
             found.append(failure)
-        later.add(end)
     runs = [end for end in ends if isinstance(end, _Framework)]
     if runs and all(run.by == "pytest" and run.code == _NOTHING_COLLECTED and not run.good for run in runs):
         found.append(Failure("pytest said: no tests ran"))
@@ -195,13 +202,7 @@ def _of_framework(end: _Framework, later: _Later) -> Failure | None:
 
 def _never_ended(ends: Sequence[End]) -> list[_Begun]:
     """What was ended in the middle of its tests, and was not run again."""
-    found: list[_Begun] = []
-    later = _Later()
-    for end in reversed(ends):
-        if isinstance(end, _Begun) and not later.has_ended(end):
-            found.append(end)
-        later.add(end)
-    return found
+    return [end for end, later in _from_the_last(ends) if isinstance(end, _Begun) and not later.has_ended(end)]
 
 
 def _of_raised(end: _Raised, later: _Later, log: Log) -> Failure | None:
@@ -233,27 +234,27 @@ def _read(line: bytes) -> End | None:
     match said.get("by"):
         case "pytest" | "unittest" | "doctest":
             return _Framework(
-                text["by"],
-                number.get("pid", 0),
-                _short(text.get("said", "")),
-                text.get("root", ""),
-                number.get("code", 0),
-                tuple(map(_short, _names(said.get("failed")))),
-                max(0, number.get("more", 0)),
-                number.get("good", 0),
-                frozenset(map(_short, _names(said.get("passed")))),
+                by=text["by"],
+                pid=number.get("pid", 0),
+                said=_short(text.get("said", "")),
+                root=text.get("root", ""),
+                code=number.get("code", 0),
+                failed=tuple(_names(said.get("failed"))),
+                more=max(0, number.get("more", 0)),
+                good=number.get("good", 0),
+                passed=frozenset(_names(said.get("passed"))),
             )
         case "raised" if text.get("how") in _WHERE:
             return _Raised(
-                text["how"],
-                _short(text.get("type", "")),
-                _short(text.get("said", "")),
-                _place(said.get("frames")),
-                text.get("cwd", ""),
-                said.get("assertion") is True,
-                said.get("told") is True,
-                number.get("pid", 0),
-                text.get("who", ""),
+                how=text["how"],
+                type=_short(text.get("type", "")),
+                said=_short(text.get("said", "")),
+                place=_place(said.get("frames")),
+                directory=text.get("cwd", ""),
+                assertion=said.get("assertion") is True,
+                told=said.get("told") is True,
+                pid=number.get("pid", 0),
+                who=text.get("who", ""),
             )
         case "well":
             return _Good(who=text.get("who", ""))
@@ -265,7 +266,7 @@ def _read(line: bytes) -> End | None:
 
 
 def _names(said: object) -> list[str]:
-    return [name for name in said if isinstance(name, str)] if isinstance(said, list) else []
+    return [_short(name) for name in said if isinstance(name, str)] if isinstance(said, list) else []
 
 
 def _place(said: object) -> tuple[str, int] | None:
