@@ -122,14 +122,20 @@ def run(source: Source, run_id: str) -> Context:
 
     :raises NotThere: nobody knows of it.
     """
-    folder = source.state.runs / run_id
-    if _FOLDER.fullmatch(run_id) and (folder / EVENTS).is_file():
+    folder = _kept(source, run_id)
+    if folder is not None:
         return {**_report(source.followed.of(folder).look()), "kept": True}
     with existing_store(source.state) as history:
         known = history.run(run_id) if history else None
         if history is None or known is None:
             raise NotThere("There is no such run.")
         return {"kept": False, "live": False, "known": known, "results": history.results_of_run(run_id)}
+
+
+def _kept(source: Source, run_id: str) -> Path | None:
+    """The folder of a run whose files are here."""
+    folder = source.state.runs / run_id
+    return folder if _FOLDER.fullmatch(run_id) and (folder / EVENTS).is_file() else None
 
 
 def test(source: Source, test_id: str) -> Context:
@@ -207,8 +213,8 @@ def history_stamp(source: Source) -> Hashable | None:
 
 def run_stamp(source: Source, run_id: str) -> Hashable | None:
     """What says whether ``run`` shows what it showed."""
-    folder = source.state.runs / run_id
-    if not _FOLDER.fullmatch(run_id) or not (folder / EVENTS).is_file():
+    folder = _kept(source, run_id)
+    if folder is None:
         return history_stamp(source)
     files = stamp_of(folder, folder / EVENTS, folder / SAMPLES)
     return files and (files, _is_alive(source, run_id))
@@ -216,10 +222,12 @@ def run_stamp(source: Source, run_id: str) -> Hashable | None:
 
 def log_stamp(source: Source, run_id: str, name: str) -> Hashable | None:
     """What says whether ``log`` shows what it showed."""
-    if not (_FOLDER.fullmatch(run_id) and _LOG.fullmatch(name)):
+    try:
+        file, _ = log_file(source, run_id, name)
+    except NotThere:
         return None
-    file = stamp_of(source.state.runs / run_id / name)
-    return file and (file, _is_alive(source, run_id))
+    stamp = stamp_of(file)
+    return stamp and (stamp, _is_alive(source, run_id))
 
 
 def log(source: Source, run_id: str, name: str, start: int | None) -> Context:
