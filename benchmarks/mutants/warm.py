@@ -31,7 +31,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from trainci.host.processes import below, processes
+from trainci.host.processes import SignalPipe, become_subreaper, end_descendants, reap, send
 
 _MODELS = ("qwen2", "qwen2_5_vl", "qwen3", "qwen3_moe", "glm4", "deepseek_v3")
 IMPORTS = (
@@ -161,61 +161,39 @@ def _serve(address: str, python: str, *imports: str) -> NoReturn:
 
 def _lead(run: socket.socket, address: str) -> NoReturn:
     """Start what the run's processes ask for, until it is over or nobody waits for it; then end all of them."""
-    import ctypes
-
-    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: nothing of the run goes to another parent
+    become_subreaper()
     server = _listen(address)
-    woken, wake = os.pipe()
-    for end in (woken, wake):
-        os.set_blocking(end, False)
-    signal.set_wakeup_fd(wake)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
+    pipe = SignalPipe([signal.SIGCHLD])
     links: dict[int, socket.socket] = {_start(run, address, (server, run)): run}
     code = -signal.SIGKILL
+
+    def tell_end(child: int, status: int) -> None:
+        nonlocal code
+        asked, ended = links.pop(child, None), os.waitstatus_to_exitcode(status)
+        if asked is run:
+            code = ended
+        elif asked:
+            with contextlib.suppress(OSError):
+                asked.send(str(ended).encode())
+
     while run in links.values():
-        waited_for: list[Any] = [server, woken, *links.values()]
+        waited_for: list[Any] = [server, pipe.fd, *links.values()]
         ready, *_ = select.select(waited_for, [], [])
-        if woken in ready:
-            with contextlib.suppress(BlockingIOError):
-                os.read(woken, 1 << 10)
+        pipe.take()
         for link in [link for link in links.values() if link in ready]:
             child = next(child for child, other in links.items() if other is link)
             said = link.recv(100)
-            _kill(child, int(said or signal.SIGKILL))
+            send(child, int(said or signal.SIGKILL))
             if not said:
                 del links[child]
         if server in ready:
             link, _ = server.accept()
             links[_start(link, address, (server, run, *links.values()))] = link
-        for child, ended in _ended():
-            asked = links.pop(child, None)
-            if asked is run:
-                code = ended
-            elif asked:
-                with contextlib.suppress(OSError):
-                    asked.send(str(ended).encode())
-    while left := below({os.getpid()}, processes()):
-        for each in left:
-            _kill(each.pid, signal.SIGKILL)
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(-1, 0)
-    _ended()
+        reap(tell_end)
+    end_descendants(0, lambda *_: None)
     with contextlib.suppress(OSError):
         run.send(str(code).encode())
     os._exit(0)
-
-
-def _kill(pid: int, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, number)
-
-
-def _ended() -> list[tuple[int, int]]:
-    found = []
-    with contextlib.suppress(ChildProcessError):
-        while (pair := os.waitpid(-1, os.WNOHANG))[0]:
-            found.append((pair[0], os.waitstatus_to_exitcode(pair[1])))
-    return found
 
 
 def _start(link: socket.socket, address: str, others: tuple[socket.socket, ...]) -> int:
