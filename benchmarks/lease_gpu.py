@@ -122,13 +122,22 @@ def hand_over(uuid: str, folder: Path) -> None:
     )
 
 
+def stranger_on(uuid: str, seconds: int) -> subprocess.Popen[str]:
+    """A process outside the queue that has memory of the GPU for so long."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD_MEMORY, str(HELD_BYTES), str(seconds)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": uuid},
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
+
+
 def clean_gate(uuid: str, folder: Path) -> None:
     """A stranger's process holds memory for a while: the job waits for it, and does not get the GPU before."""
-    stranger = subprocess.Popen(
-        [sys.executable, "-c", HOLD_MEMORY, str(HELD_BYTES), "6"], stdout=subprocess.PIPE, text=True
-    )
-    assert stranger.stdout is not None
-    stranger.stdout.readline()
+    stranger = stranger_on(uuid, seconds=6)
     used = devices.memory_used(uuid)
     begun = time.monotonic()
     done = run(lease(folder, "--devices", uuid, "--", "true"))
@@ -140,11 +149,7 @@ def clean_gate(uuid: str, folder: Path) -> None:
 
 def used_outside(uuid: str, folder: Path) -> None:
     """Somebody uses the GPU outside the queue: it is busy, found so at once, and comes back by itself."""
-    stranger = subprocess.Popen(
-        [sys.executable, "-c", HOLD_MEMORY, str(HELD_BYTES), "1000"], stdout=subprocess.PIPE, text=True
-    )
-    assert stranger.stdout is not None
-    stranger.stdout.readline()
+    stranger = stranger_on(uuid, seconds=1000)
     waiter = subprocess.Popen(lease(folder, "--devices", uuid, "--", "true"), stderr=subprocess.PIPE, text=True)
     try:
         assert waiter.stderr is not None
@@ -218,14 +223,7 @@ def all_of_them(uuids: list[str], folder: Path) -> None:
         run(lease(folder, *count, "--", "true"))
         times.append(time.perf_counter() - begun)
     record(f"a lease of {len(uuids)} GPUs, uncontended", True, f"{min(times) * 1e3:.0f} ms with the NVML gate")
-    stranger = subprocess.Popen(
-        [sys.executable, "-c", HOLD_MEMORY, str(HELD_BYTES), "1000"],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": uuids[-1]},
-    )
-    assert stranger.stdout is not None
-    stranger.stdout.readline()
+    stranger = stranger_on(uuids[-1], seconds=1000)
     waiter = subprocess.Popen(lease(folder, *count, "--", "true"), stderr=subprocess.PIPE, text=True)
     try:
         assert waiter.stderr is not None
