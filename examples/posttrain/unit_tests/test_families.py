@@ -51,11 +51,10 @@ def gaps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, float]
         ("qwen2.5", "hidden_act", "gelu"),
         ("qwen2.5", "use_sliding_window", True),
         ("qwen3", "use_sliding_window", True),
-        *(("moonlight", option, other) for option, other in (("q_lora_rank", 8), ("n_group", 2))),
-        *(
-            ("moonlight", option, other)
-            for option, other in (("norm_topk_prob", False), ("rope_interleave", False))
-        ),
+        ("moonlight", "q_lora_rank", 8),
+        ("moonlight", "n_group", 2),
+        ("moonlight", "norm_topk_prob", False),
+        ("moonlight", "rope_interleave", False),
         ("moonlight", "attention_bias", True),
     ],
 )
