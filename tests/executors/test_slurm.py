@@ -63,6 +63,17 @@ def cancel(cluster, *jobs):
     cluster("scancel", *jobs)
 
 
+@contextlib.contextmanager
+def drained(cluster):
+    """A cluster whose nodes begin nothing, until what this gives is called; all is ready again afterwards."""
+    every = f"nodename={','.join(cluster.nodes)}"
+    cluster("scontrol", "update", every, "state=drain", "reason=test")
+    try:
+        yield functools.partial(cluster, "scontrol", "update", every, "state=resume")
+    finally:
+        cluster.ready()
+
+
 def assert_none_is_left(cluster, repository):
     """A job that was ended is listed until its node has said so."""
     wait_until(lambda: not mine(cluster, repository), "the end of every job")
@@ -144,16 +155,11 @@ def test_an_interrupted_run_leaves_no_job_behind(repository, slurm_cluster):
 
 def test_what_a_job_waits_for_is_an_event_of_the_run(repository, slurm_cluster):
     write(repository, one="print('trained')")
-    every = f"nodename={','.join(slurm_cluster.nodes)}"
-    slurm_cluster("scontrol", "update", every, "state=drain", "reason=test")
-    try:
-        with in_background(repository) as process:
-            wait_until(lambda: mine(slurm_cluster, repository), "the job to be submitted")
-            wait_until(lambda: "waiting" in [event["kind"] for event in events_of(repository)], "why it waits")
-            slurm_cluster("scontrol", "update", every, "state=resume")
-            out, _ = process.communicate(timeout=60)
-    finally:
-        slurm_cluster.ready()
+    with drained(slurm_cluster) as resume, in_background(repository) as process:
+        wait_until(lambda: mine(slurm_cluster, repository), "the job to be submitted")
+        wait_until(lambda: "waiting" in [event["kind"] for event in events_of(repository)], "why it waits")
+        resume()
+        out, _ = process.communicate(timeout=60)
     (waiting,) = (event for event in events_of(repository) if event["kind"] == "waiting")
     assert process.returncode == 0, out
     assert waiting["ahead"] is None and "of Slurm waits for" in waiting["why"]
@@ -163,24 +169,17 @@ def test_what_a_job_waits_for_is_an_event_of_the_run(repository, slurm_cluster):
 def test_a_run_goes_on_while_slurm_does_not_know_who_asks_and_says_so_of_what_waits(repository, slurm_cluster):
     """Without munge every command is answered by an authentication error."""
     write(repository, a="print('trained')")
-    every = f"nodename={','.join(slurm_cluster.nodes)}"
-    slurm_cluster("scontrol", "update", every, "state=drain", "reason=test")
-    try:
-        with in_background(repository) as process:
-            wait_until(lambda: mine(slurm_cluster, repository), "the job to be submitted")
-            slurm_cluster.kill("munged")
-            try:
-                # Its commands try for a long time by themselves.
-                wait_until(
-                    lambda: "Slurm does not answer: " in str(of_test(repository, "a")), "that to be told", 180
-                )
-            finally:
-                slurm_cluster.start_munge()
-            wait_until(lambda: slurm_cluster("sinfo", "--noheader", check=False), "Slurm to answer")
-            slurm_cluster("scontrol", "update", every, "state=resume")
-            out, _ = process.communicate(timeout=120)
-    finally:
-        slurm_cluster.ready()
+    with drained(slurm_cluster) as resume, in_background(repository) as process:
+        wait_until(lambda: mine(slurm_cluster, repository), "the job to be submitted")
+        slurm_cluster.kill("munged")
+        try:
+            # Its commands try for a long time by themselves.
+            wait_until(lambda: "Slurm does not answer: " in str(of_test(repository, "a")), "that to be told", 180)
+        finally:
+            slurm_cluster.start_munge()
+        wait_until(lambda: slurm_cluster("sinfo", "--noheader", check=False), "Slurm to answer")
+        resume()
+        out, _ = process.communicate(timeout=120)
     assert process.returncode == 0, out
     assert "tests/test_a.py: waits: Slurm does not answer: " in out and "1 passed" in out
     assert_none_is_left(slurm_cluster, repository)
@@ -279,32 +278,27 @@ def test_a_job_whose_beginning_a_killed_controller_forgot_is_not_told_as_cancell
     go = repository.root / "go"
     body = BEGINS.format(name="a") + f"\n    while not os.path.exists({str(go)!r}): time.sleep(0.05)"
     write(repository, one=body)
-    every = f"nodename={','.join(cluster.nodes)}"
-    cluster("scontrol", "update", every, "state=drain", "reason=test")
-    try:
-        with in_background(repository) as process:
-            wait_until(lambda: mine(cluster, repository), "the job to be submitted")
-            (job,) = mine(cluster, repository)
-            token = cluster("squeue", "--noheader", f"--jobs={job}", "--format=%k").strip().encode()
-            saved = state / "job_state"
-            wait_until(lambda: token in saved_bytes(saved), "Slurm to save that it waits")
-            wait_until(lambda: copied(state, repository.root / "state"), "a moment in which Slurm saves nothing")
-            cluster("scontrol", "update", every, "state=resume")
-            wait_until((repository.root / "begun").exists, "the test to begin")
-            wait_until(lambda: "started" in [event["kind"] for event in events_of(repository)], "that to be told")
-            cluster.kill("slurmctld")
-            shutil.copytree(repository.root / "state", state, dirs_exist_ok=True)
-            if ends == "by itself":
-                go.write_text("")
-            cluster.start_controller()
-            wait_until(lambda: cluster("sinfo", "--noheader", check=False), "the controller to answer")
-            # Whether it has saved that they were drained, is its own affair.
-            cluster("scontrol", "update", every, "state=resume", check=False)
-            wait_until(lambda: "ended" in [event["kind"] for event in events_of(repository)], "its end")
+    with drained(cluster) as resume, in_background(repository) as process:
+        wait_until(lambda: mine(cluster, repository), "the job to be submitted")
+        (job,) = mine(cluster, repository)
+        token = cluster("squeue", "--noheader", f"--jobs={job}", "--format=%k").strip().encode()
+        saved = state / "job_state"
+        wait_until(lambda: token in saved_bytes(saved), "Slurm to save that it waits")
+        wait_until(lambda: copied(state, repository.root / "state"), "a moment in which Slurm saves nothing")
+        resume()
+        wait_until((repository.root / "begun").exists, "the test to begin")
+        wait_until(lambda: "started" in [event["kind"] for event in events_of(repository)], "that to be told")
+        cluster.kill("slurmctld")
+        shutil.copytree(repository.root / "state", state, dirs_exist_ok=True)
+        if ends == "by itself":
             go.write_text("")
-            out, _ = process.communicate(timeout=120)
-    finally:
-        cluster.ready()
+        cluster.start_controller()
+        wait_until(lambda: cluster("sinfo", "--noheader", check=False), "the controller to answer")
+        # Whether it has saved that they were drained, is its own affair.
+        resume(check=False)
+        wait_until(lambda: "ended" in [event["kind"] for event in events_of(repository)], "its end")
+        go.write_text("")
+        out, _ = process.communicate(timeout=120)
     first = next(event for event in events_of(repository) if event["kind"] == "ended")["ending"]
     assert process.returncode == 0, (first, out)
     # Or it forgets the job altogether.
