@@ -42,7 +42,8 @@ def collect(job: Job, ending: Ending) -> tuple[Failure, ...]:
             *failures(
                 reported,
                 Log(
-                    shows=lambda text: log.find(text.encode("utf-8", "surrogateescape")) >= 0,
+                    # As Python prints it (sys.stderr.errors).
+                    shows=lambda text: log.find(text.encode("utf-8", "backslashreplace")) >= 0,
                     ended=lambda by: ended(_end_of(log), by),
                 ),
             ),
