@@ -163,5 +163,10 @@ def test_whatever_a_test_writes_there_is_read(lines: list[bytes]) -> None:
         assert found.sentence.isprintable()
 
 
+def test_a_number_that_no_process_has_is_none() -> None:
+    (found,) = told(session(list("abcd"), more=10**4300 - 1))
+    assert found.sentence == "pytest said: 1 failed (a, b, c and 1 more)"
+
+
 def test_a_line_that_is_too_deep_is_none() -> None:
     assert read([b"[" * 100_000]) == ()

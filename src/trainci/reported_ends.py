@@ -19,6 +19,7 @@ from trainci.text import printable
 _MOST_LINES = 5_000
 _MOST_SHOWN = 3
 _LONGEST = 300
+_LARGEST_NUMBER = 1 << 32
 # https://docs.pytest.org/en/stable/reference/exit-codes.html: interrupted, internal error, wrong usage.
 _PYTEST_STOPPED = {2: "it was interrupted", 3: "it had an error of its own", 4: "it could not begin"}
 _NOTHING_COLLECTED = 5
@@ -230,7 +231,7 @@ def _read(line: bytes) -> End | None:
     if not isinstance(said, dict):
         return None
     text = {name: value for name, value in said.items() if isinstance(value, str)}
-    number = {name: value for name, value in said.items() if type(value) is int}
+    number = {name: value for name, value in said.items() if type(value) is int and abs(value) < _LARGEST_NUMBER}
     match said.get("by"):
         case "pytest" | "unittest" | "doctest":
             return _Framework(
