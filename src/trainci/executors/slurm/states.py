@@ -117,7 +117,7 @@ def ending(
     *,
     stopped: bool = False,
     ordered: bool = True,
-    started_by: float = 1.0,
+    started_by: float = 0.0,
     forgotten: bool = False,
 ) -> Ending:
     """How a job that is over has ended; ``stopped``: by an order of ours.
