@@ -7,7 +7,7 @@ does so though all of them fail, it is green whatever its tests say.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
@@ -17,7 +17,7 @@ from trainci.catalog.lost import LostResult
 from trainci.catalog.shell_commands import Around, TooMany
 from trainci.catalog.shell_parser import parse
 from trainci.catalog.shell_run import Walk
-from trainci.catalog.shell_state import SHELLS, SOURCES, scripts_in, unquoted
+from trainci.catalog.shell_state import SHELLS, SOURCES, State, scripts_in, unquoted
 from trainci.catalog.shell_tree import Function, Node, Simple, every_node, simple_commands
 from trainci.shell_words import Unreadable
 
@@ -83,10 +83,10 @@ def _read(text: str, around: Around) -> ShellScript:
     commands = list(_commands(script, dict(around.sourced)))
     pytests = sum(_is_pytest(node) for node in commands)
     always = pytests == 1 and all(end.ran for end in Walk(_status, _is_pytest, around).ends(script))
-    lost, reached = _lost(script, commands, around)
+    all_good = Walk(_status, _may_be_test, around).ends(script)
+    lost, reached = _lost(script, commands, around, all_good)
     starts = tuple((node.line, tuple(_words(node))) for node in commands if node in reached and _may_be_test(node))
     by_line = tuple(sorted(lost, key=lambda one: one.line))
-    all_good = Walk(_status, _may_be_test, around).ends(script)
     expects = bool(all_good) and all(end.status for end in all_good)
     return ShellScript(by_line, not reached and not lost, pytests, always, starts, expects)
 
@@ -102,7 +102,10 @@ def _commands(script: Sequence[Node], sourced: dict[str, str], depth: int = 0) -
             yield from _commands(one, sourced, depth + 1)
 
 
-def _lost(script: Sequence[Node], commands: list[Simple], around: Around) -> tuple[list[LostResult], set[Simple]]:
+def _lost(
+    script: Sequence[Node], commands: list[Simple], around: Around, all_good: Set[State]
+) -> tuple[list[LostResult], set[Simple]]:
+    """What it throws away, and the commands that it comes to; ``all_good``: its ends where no command fails."""
     all_fail = Walk(lambda node: 1 if _may_be_test(node) else _status(node), _may_be_test, around)
     never_red = all(not end.status and not end.seen for end in all_fail.ends(script))
     own = {node.name for node in every_node(script) if isinstance(node, Function)}
@@ -122,7 +125,7 @@ def _lost(script: Sequence[Node], commands: list[Simple], around: Around) -> tup
     if never_red and not lost:
         lost = _never_fails(commands, tests, all_fail)
     elif not never_red:
-        lost += _under_a_condition(script, around)
+        lost += _under_a_condition(script, all_good)
     return lost, all_fail.reached
 
 
@@ -143,9 +146,8 @@ def _never_fails(commands: list[Simple], tests: list[Simple], walked: Walk) -> l
     return green or [LostResult(node.line, what, "Let it come here.", certain=True) for node in missed[:1]]
 
 
-def _under_a_condition(script: Sequence[Node], around: Around) -> list[LostResult]:
+def _under_a_condition(script: Sequence[Node], ends: Set[State]) -> list[LostResult]:
     """The condition without which no test runs at all."""
-    ends = Walk(_status, _may_be_test, around).ends(script)
     if not any(end.ran for end in ends):
         return []
     lines = {end.doubt for end in ends if not end.ran and not end.status and end.doubt}
