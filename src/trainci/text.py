@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import unicodedata
 from collections.abc import Iterable, Sequence
 
@@ -42,6 +41,9 @@ def listed(names: Sequence[str], most: int = 5) -> str:
 
 def guess(word: str, known: Iterable[str]) -> str:
     """`` Did you mean a, b?`` of those ``known`` that are like ``word``, empty where none is."""
+    # Each lease begins with this module, and guesses nothing.
+    import difflib
+
     close = difflib.get_close_matches(word, list(dict.fromkeys(known)), n=3, cutoff=0.5)
     return f" Did you mean {', '.join(map(printable, close))}?" if close else ""
 
