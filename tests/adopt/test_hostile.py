@@ -451,6 +451,35 @@ def test_what_names_itself_or_grows_is_read_in_time(files: dict[str, str]) -> No
     assert time.process_time() - started < 20
 
 
+@pytest.mark.parametrize(
+    ("command", "file"),
+    [("pdm run unit", "pyproject.toml"), ("tox -e unit", "tox.toml"), ("pixi run unit", "pixi.toml")],
+)
+def test_a_toml_file_whose_number_python_refuses_names_no_script(command: str, file: str) -> None:
+    """Such a file is refused with another error than one that is no TOML."""
+    workflow = f"on: push\njobs: {{t: {{steps: [{{run: {command}}}, {{run: pytest tests}}]}}}}\n"
+    made = _proposed({file: f"a = {'9' * 5000}\n", _WORKFLOW: workflow, "tests/test_a.py": ""})
+    assert {"path": "tests", "runner": "pytest"} in made["suites"]["t"]["tests"]
+
+
+@pytest.mark.parametrize(
+    ("command", "file", "head"),
+    [
+        ("pdm run unit", "pyproject.toml", "[tool.pdm.scripts]\nunit = 'pytest tests'\n[x]\n"),
+        ("tox -e unit", "tox.ini", "[testenv:unit]\ncommands = pytest tests\n[x]\n"),
+        ("nox -s unit", "noxfile.py", "@nox.session\ndef unit(session):\n    session.run('pytest', 'tests')\n"),
+    ],
+)
+def test_what_names_scripts_is_parsed_once_however_often_it_is_asked(command: str, file: str, head: str) -> None:
+    more = "".join(f"k{number} = 'a'\n" for number in range(2000))
+    run = "".join(f"          {command}\n" for _ in range(1500))
+    workflow = f"on: push\njobs:\n  t:\n    steps:\n      - run: |\n{run}"
+    started = time.process_time()
+    made = _proposed({file: head + more, _WORKFLOW: workflow, "tests/test_a.py": ""})
+    assert made["suites"]["t"]["tests"]
+    assert time.process_time() - started < 3
+
+
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
 def test_a_config_that_is_no_file_is_refused_and_never_read(repository: Any, kind: str) -> None:
     target = repository.root / "trainci.toml"

@@ -8,7 +8,8 @@ from __future__ import annotations
 import ast
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from trainci.adopt.tree import Tree
 from trainci.catalog.declarations import parse
@@ -16,7 +17,8 @@ from trainci.catalog.declarations import parse
 _FILE = "noxfile.py"
 
 
-def sessions(tree: Tree) -> dict[str, str]:
+@lru_cache(maxsize=1)
+def sessions(tree: Tree) -> Mapping[str, str]:
     """For each session the shell lines of it, "" where a run decides what it starts."""
     try:
         module = parse(tree.read(_FILE))

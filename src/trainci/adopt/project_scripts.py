@@ -9,16 +9,10 @@ from __future__ import annotations
 
 import re
 import shlex
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
+from trainci.adopt.toml_tables import at, toml
 from trainci.adopt.tree import Tree
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _PLACEHOLDER = re.compile(r"\{args(?::([^{}]*))?\}|\{posargs(?::([^{}]*))?\}")
 _JUSTFILES = ("justfile", "Justfile", ".justfile")
@@ -43,7 +37,7 @@ def project_script(tree: Tree, tool: str, words: Sequence[str]) -> str:
 
 def hatch_test(tree: Tree, words: Sequence[str]) -> str:
     """What ``hatch test …`` runs: pytest on what it is told, else on what the project says."""
-    table = _at(_toml(tree, "pyproject.toml"), "tool", "hatch", "envs", "hatch-test")
+    table = at(toml(tree, "pyproject.toml"), "tool", "hatch", "envs", "hatch-test")
     usual = table.get("default-args", ["tests"])
     paths = [one for one in usual if isinstance(one, str)] if isinstance(usual, list) else []
     own = [word for word in words if word not in ("-a", "--all", "-c", "--cover", "-p", "--parallel")]
@@ -51,24 +45,24 @@ def hatch_test(tree: Tree, words: Sequence[str]) -> str:
 
 
 def _scripts(tree: Tree, tool: str) -> Iterator[tuple[str, object]]:
-    pyproject = _toml(tree, "pyproject.toml")
+    pyproject = toml(tree, "pyproject.toml")
     if tool == "hatch":
         environments = {
-            **_at(pyproject, "tool", "hatch", "envs"),
-            **_at(_toml(tree, "hatch.toml"), "envs"),
+            **at(pyproject, "tool", "hatch", "envs"),
+            **at(toml(tree, "hatch.toml"), "envs"),
         }
         for environment, table in environments.items():
-            for name, value in _at(table, "scripts").items():
+            for name, value in at(table, "scripts").items():
                 if environment == "default":
                     yield name, value
                 yield f"{environment}:{name}", value
     elif tool == "pixi":
-        for table in (_at(pyproject, "tool", "pixi"), _toml(tree, "pixi.toml")):
-            for feature in _at(table, "feature").values():
-                yield from _at(feature, "tasks").items()
-            yield from _at(table, "tasks").items()
+        for table in (at(pyproject, "tool", "pixi"), toml(tree, "pixi.toml")):
+            for feature in at(table, "feature").values():
+                yield from at(feature, "tasks").items()
+            yield from at(table, "tasks").items()
     else:
-        yield from _at(pyproject, "tool", tool, "tasks" if tool == "poe" else "scripts").items()
+        yield from at(pyproject, "tool", tool, "tasks" if tool == "poe" else "scripts").items()
 
 
 def _lines(scripts: Mapping[str, object], name: str, given: str, depth: int = 0) -> Iterator[str]:
@@ -108,9 +102,9 @@ def _just(tree: Tree, words: Sequence[str]) -> str:
     if match is None:
         return ""
     parameters = match.group("parameters").split()
-    for at, parameter in enumerate(parameters):
+    for number, parameter in enumerate(parameters):
         name, _, usual = parameter.lstrip("+*$").partition("=")
-        rest = words[at + 1 :] if parameter.startswith(("+", "*")) else words[at + 1 : at + 2]
+        rest = words[number + 1 :] if parameter.startswith(("+", "*")) else words[number + 1 : number + 2]
         known[name] = shlex.join(rest) or usual.strip("\"'")
     lines = [line.strip().lstrip("@-") for line in match.group("body").splitlines() if line.strip()]
     if lines and lines[0].startswith("#!"):
@@ -119,17 +113,3 @@ def _just(tree: Tree, words: Sequence[str]) -> str:
         lines = lines[1:]
     filled = [_FILLED.sub(lambda found: known.get(found.group(1), found.group()), line) for line in lines]
     return "" if any("{{" in line for line in filled) else "\n".join(filled)
-
-
-def _toml(tree: Tree, file: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(tree.read(file))
-    except (tomllib.TOMLDecodeError, RecursionError):
-        return {}
-
-
-def _at(table: object, *keys: str) -> dict[str, Any]:
-    """The table at these keys, an empty one where there is none."""
-    for key in keys:
-        table = table.get(key) if isinstance(table, dict) else None
-    return table if isinstance(table, dict) else {}

@@ -9,18 +9,14 @@ from __future__ import annotations
 import configparser
 import re
 import shlex
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
+from trainci.adopt.toml_tables import at, toml
 from trainci.adopt.tree import Tree
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _NAMES_ENVIRONMENT = re.compile(r"(?:-e|--env)(?:=.*)?")
 _FILLED = re.compile(r"\{(posargs|toxinidir|tox_root|envpython|envname|env_name|/)(?::([^{}]*))?\}")
@@ -33,22 +29,18 @@ _MOST_DEPTH = 3
 
 
 @dataclass(frozen=True)
-class _Said:
-    """What is written of all environments, by the name of one: lines of commands, variables and packages.
+class _Ini:
+    """What sections of an ini file say of all environments.
 
     ``own`` are those that have commands of their own, "" among them for the one that all begin with.
     """
 
     own: tuple[str, ...]
-    ini: configparser.ConfigParser | None = None
-    prefix: str = ""
-    toml: Mapping[str, Any] | None = None
+    ini: configparser.ConfigParser
+    prefix: str
 
     def lines(self, name: str, *keys: str) -> list[str]:
-        """The lines of the first of the keys that is said."""
-        if self.toml is not None:
-            return _toml_lines(self.toml, name, keys)
-        assert self.ini is not None
+        """The lines of the first of the keys that is said of an environment."""
         for section in (f"{self.prefix}testenv:{name}", f"{self.prefix}testenv"):
             for key in keys:
                 if self.ini.has_option(section, key):
@@ -57,15 +49,31 @@ class _Said:
         return []
 
     def _referred(self, text: str, depth: int = 0) -> str:
-        assert self.ini is not None
-        ini = self.ini
-
         def referred(match: re.Match[str]) -> str:
             section, key = match.groups()
-            return ini.get(section, key) if ini.has_option(section, key) else match.group()
+            return self.ini.get(section, key) if self.ini.has_option(section, key) else match.group()
 
         made = _SECTION.sub(referred, text)
         return made if made == text or depth == _MOST_DEPTH else self._referred(made, depth + 1)
+
+
+@dataclass(frozen=True)
+class _Toml:
+    """The same of a TOML file."""
+
+    own: tuple[str, ...]
+    toml: Mapping[str, Any]
+
+    def lines(self, name: str, *keys: str) -> list[str]:
+        """The lines of the first of the keys that is said of an environment."""
+        for table in (at(self.toml, "env", name), at(self.toml, "env_run_base")):
+            for key in keys:
+                value = table.get(key)
+                if isinstance(value, dict):
+                    return [f"{name} = {text}" for name, text in value.items() if isinstance(text, str)]
+                if isinstance(value, list):
+                    return [line for one in value if (line := _toml_line(one))]
+        return []
 
 
 def environments(tree: Tree) -> list[str]:
@@ -89,7 +97,7 @@ def script(tree: Tree, words: Sequence[str]) -> str:
     return "\n".join(scripts) if all(scripts) else ""
 
 
-def _script(said: _Said, name: str, given: str) -> str:
+def _script(said: _Ini | _Toml, name: str, given: str) -> str:
     def filled(text: str) -> str:
         def named(match: re.Match[str]) -> str:
             return (
@@ -132,10 +140,10 @@ def _of_factors(line: str, name: str) -> str:
     return line[match.end() :] if fits else ""
 
 
-def _said(tree: Tree) -> _Said | None:
-    pyproject = _toml(tree.read("pyproject.toml")).get("tool")
-    tool = pyproject.get("tox") if isinstance(pyproject, dict) else None
-    legacy = tool.get("legacy_tox_ini") if isinstance(tool, dict) else None
+@lru_cache(maxsize=1)
+def _said(tree: Tree) -> _Ini | _Toml | None:
+    tool = at(toml(tree, "pyproject.toml"), "tool", "tox")
+    legacy = tool.get("legacy_tox_ini")
     sources = (tree.read("tox.ini"), ""), (tree.read("setup.cfg"), "tox:"), (legacy, "")
     for text, prefix in sources:
         ini = configparser.ConfigParser(interpolation=None, strict=False)
@@ -147,36 +155,12 @@ def _said(tree: Tree) -> _Said | None:
         if sections:
             own = [name for name in sections if ini.has_option(name, "commands")]
             names = [name.removeprefix(f"{prefix}testenv").removeprefix(":") for name in own]
-            return _Said(tuple(sorted(names, key=bool)), ini, prefix)
-    for toml in (_toml(tree.read("tox.toml")), tool):
-        if isinstance(toml, dict) and {"env_run_base", "env"} & toml.keys():
-            tables = {"": toml.get("env_run_base"), **_table(toml, "env")}
-            own = [name for name, table in tables.items() if isinstance(table, dict) and "commands" in table]
-            return _Said(tuple(own), toml=toml)
+            return _Ini(tuple(sorted(names, key=bool)), ini, prefix)
+    for table in (toml(tree, "tox.toml"), tool):
+        if {"env_run_base", "env"} & table.keys():
+            tables = {"": at(table, "env_run_base"), **at(table, "env")}
+            return _Toml(tuple(name for name in tables if "commands" in at(tables, name)), table)
     return None
-
-
-def _toml(text: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError):
-        return {}
-
-
-def _table(toml: Mapping[str, Any], key: str) -> dict[str, Any]:
-    value = toml.get(key)
-    return value if isinstance(value, dict) else {}
-
-
-def _toml_lines(toml: Mapping[str, Any], name: str, keys: Sequence[str]) -> list[str]:
-    for table in (_table(_table(toml, "env"), name), _table(toml, "env_run_base")):
-        for key in keys:
-            value = table.get(key)
-            if isinstance(value, dict):
-                return [f"{name} = {text}" for name, text in value.items() if isinstance(text, str)]
-            if isinstance(value, list):
-                return [line for one in value if (line := _toml_line(one))]
-    return []
 
 
 def _toml_line(value: object) -> str:
