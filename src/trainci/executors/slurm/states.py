@@ -33,6 +33,17 @@ _CAUSES = {
 
 # squeue(1), JOB REASON CODES; every other one stands for itself.
 _NO_REASON = ("", "None")
+# What waiting does not bring, and why.
+_NEVER = {
+    "PartitionTimeLimit": "its partition allows no job so long",
+    "PartitionNodeLimit": "its partition has not so many nodes",
+    "BadConstraints": "no node is as it asks for",
+    "DependencyNeverSatisfied": "what it depends on has failed",
+    "InvalidAccount": "its account is none",
+    "InvalidQOS": "its quality of service is none",
+    "AccountNotAllowed": "its account may not use this partition",
+    "QOSNotAllowed": "its quality of service may not use this partition",
+}
 _REASONS = {
     "Resources": "devices or nodes that others use",
     "Priority": "jobs that go before it",
@@ -43,14 +54,7 @@ _REASONS = {
     "PartitionDown": "its partition, which is down",
     "PartitionInactive": "its partition, which begins nothing now",
     "Licenses": "licences that others use",
-    "PartitionTimeLimit": "nothing: its partition allows no job so long",
-    "PartitionNodeLimit": "nothing: its partition has not so many nodes",
-    "BadConstraints": "nothing: no node is as it asks for",
-    "DependencyNeverSatisfied": "nothing: what it depends on has failed",
-    "InvalidAccount": "nothing: its account is none",
-    "InvalidQOS": "nothing: its quality of service is none",
-    "AccountNotAllowed": "nothing: its account may not use this partition",
-    "QOSNotAllowed": "nothing: its quality of service may not use this partition",
+    **{reason: f"nothing: {why}" for reason, why in _NEVER.items()},
 }
 # A limit of one job's, whatever becomes of others: QOSMaxGRESPerJob, AssocMaxWallDurationPerJobLimit, QOSMinGRES.
 _OF_ONE_JOB = re.compile(r"(QOS|Assoc)(Max\w*Per(Job|Node)|Min)")
@@ -82,7 +86,7 @@ def waits(seen: Seen) -> bool:
 def is_hopeless(seen: Seen) -> bool:
     """Whether a job waits for what waiting does not bring, unless somebody changes the job or Slurm's settings."""
     reason = seen.reason.partition(",")[0]
-    return _REASONS.get(reason, "").startswith("nothing") or bool(_OF_ONE_JOB.match(reason))
+    return reason in _NEVER or bool(_OF_ONE_JOB.match(reason))
 
 
 def is_suspended(seen: Seen) -> bool:
