@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
+from operator import itemgetter
 from pathlib import Path
 from typing import TypeVar
 
@@ -61,13 +62,13 @@ def by_rule(count: int, seed: int) -> list[Subject]:
     chance = random.Random(seed)
     chance.shuffle(every)
     sizes, seen = Counter(subject.family for subject in every), Counter[str]()
-    places = []
+    placed = []
     for subject in every:
-        places.append((seen[subject.family] + chance.random()) / sizes[subject.family])
+        placed.append(((seen[subject.family] + chance.random()) / sizes[subject.family], subject))
         seen[subject.family] += 1
-    order = sorted(range(len(every)), key=places.__getitem__)[:count]
-    sys.stderr.write(f"{len(every)} mutants by rule; {len(order)} are drawn\n")
-    return [every[place] for place in order]
+    drawn = [subject for _, subject in sorted(placed, key=itemgetter(0))[:count]]
+    sys.stderr.write(f"{len(every)} mutants by rule; {len(drawn)} are drawn\n")
+    return drawn
 
 
 def main() -> None:
