@@ -10,6 +10,7 @@ from trainci.verdict.diagnose import diagnose
 from trainci.verdict.log_reader import LogReader
 
 ILLEGAL = "RuntimeError: CUDA error: an illegal memory access was encountered"
+GLOO = "/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:553"
 ECC = "NVRM: Xid (PCI:0000:3b:00): 94, Contained: Uncorrectable ECC error"
 
 
@@ -175,3 +176,46 @@ def test_a_cut_connection_to_no_named_host_may_be_one_to_the_tests_own_server() 
     assert judged("INFO: Uvicorn running on http://0.0.0.0:30000", cut).blame is Blame.UNSURE
     named = "curl: (7) Failed to connect to data.example.org port 443 after 130001 ms"
     assert judged("INFO: Uvicorn running on http://0.0.0.0:30000", named).blame is Blame.MACHINE
+
+
+def _ranks(order: tuple[int, ...], root: int, unfinished: str) -> list[str]:
+    """Of three ranks the last raises an error, behind a line that is ``unfinished``; torchrun names ``root``."""
+    said = {rank: raised(f"RuntimeError: [{GLOO}] Connection closed by peer [127.0.0.1]:51401") for rank in (0, 1)}
+    said[2] = raised("RuntimeError: the reward model gave 3 of 4")
+    own = {rank: [f"[rank{rank}]: {line}" for line in lines] for rank, lines in said.items()}
+    own[2][0] = f"{unfinished}{own[2][0]}"
+    return [
+        *(line for rank in order for line in own[rank]),
+        *("Root Cause (first observed failure):", "[0]:"),
+        *(f"  rank      : {root} (local_rank: {root})", "  exitcode  : 1 (pid: 11439)"),
+    ]
+
+
+@pytest.mark.parametrize("root", [0, 2])
+@pytest.mark.parametrize("order", [(2, 0, 1), (0, 2, 1), (0, 1, 2)])
+@pytest.mark.parametrize(
+    "unfinished",
+    ["", "step 2 loss 0.333", " 30%|███       | 3/10 [00:01<00:03,  2.1it/s]  "],
+)
+@pytest.mark.parametrize("worker", ["", "(Trainer pid=7) "])
+def test_a_closed_connection_never_outweighs_what_a_rank_raised(
+    order: tuple[int, ...], root: int, unfinished: str, worker: str
+) -> None:
+    lines = [f"{worker}{line}" for line in _ranks(order, root, unfinished)]
+    found = judged(*lines)
+    said = "RuntimeError: the reward model gave 3 of 4"
+    assert (found.blame, found.rule, found.evidence) == (Blame.CODE, "exception", said)
+    assert lines[found.line - 1].endswith(said)
+
+
+def test_a_traceback_of_a_rank_that_a_test_only_quotes_is_none() -> None:
+    quoted = "[rank2]: Traceback (most recent call last):"
+    lines = (
+        "=================================== FAILURES ===================================",
+        "___________________________________ test_log ___________________________________",
+        "E       AssertionError: the log ends with this:",
+        f"E         {quoted}",
+        "E         [rank2]: KeyError: 'x'",
+        "tests/test_log.py:3: AssertionError",
+    )
+    assert judged(*lines).evidence == "AssertionError: the log ends with this:"

@@ -154,8 +154,8 @@ class LogReader:
             if self._busy or any(word in low for word in words):
                 self._skip(batch[done:place])
                 self._number += 1
-                for part in prefixes.unfolded(line[:_LONGEST_LINE]):
-                    self._take(prefixes.split(self._number, part), candidates)
+                for part in prefixes.lines_of(self._number, line[:_LONGEST_LINE]):
+                    self._take(part, candidates)
                 done = place + 1
         self._skip(batch[done:])
 

@@ -53,11 +53,31 @@ def split(number: int, text: str) -> Line:
     return Line(number, " ".join(streams), text[position:])
 
 
+def lines_of(number: int, text: str) -> list[Line]:
+    """What was written into line ``number``, which reads ``text``: mostly one line, without its prefixes."""
+    return [line for part in _unfolded(text) for line in _apart(split(number, part))]
+
+
+# torch writes a rank's traceback at once, and another rank's line (a progress bar) may not have ended before it.
+_BEHIND = re.compile(r"(?<=[^\"'`])\[rank\d+\]:[ |+]*(?:Exception Group )?Traceback \(most recent call last\):$")
+_IN_MESSAGE_OF_PYTEST = "E "
+
+
+def _apart(line: Line) -> list[Line]:
+    """``line``, and the beginning of a rank's traceback that stands behind it, if one does."""
+    behind = _BEHIND.search(line.text)
+    if not behind or line.text.startswith(_IN_MESSAGE_OF_PYTEST):
+        return [line]
+    begun = split(line.number, behind[0])
+    stream = f"{line.stream} {begun.stream}".strip()
+    return [line._replace(text=line.text[: behind.start()]), begun._replace(stream=stream)]
+
+
 _IN_JSON = "Traceback (most recent call last):\\n"
 _JSON_END = re.compile(r'(?<!\\)"')
 
 
-def unfolded(text: str) -> list[str]:
+def _unfolded(text: str) -> list[str]:
     """``text``, and the lines of the traceback that it holds within a string of JSON, if it does."""
     before, mark, rest = text.partition(_IN_JSON)
     if not mark:
