@@ -13,6 +13,7 @@ from functools import lru_cache, partial
 
 from trainci.catalog.always_green import always_green
 from trainci.catalog.command_words import arguments_of_pytest, is_python, program, without_launchers
+from trainci.catalog.expects_failure import shell_expects_failure
 from trainci.catalog.lost import LostResult
 from trainci.catalog.shell_commands import Around, TooMany
 from trainci.catalog.shell_parser import parse
@@ -48,7 +49,7 @@ class ShellScript:
     ``lost`` is what it throws away, in the order of its lines; ``idle``: it runs nothing at all. ``pytest_calls``
     counts the commands that are pytest, and ``always_pytest``: one of them runs whatever happens. ``starts`` are
     its commands that may be tests and are come to, each with its line. ``expects_failure``: where nothing in it
-    fails, it does.
+    fails, it does, or it looks for what a framework says of failed tests.
     """
 
     lost: tuple[LostResult, ...] = ()
@@ -62,20 +63,18 @@ class ShellScript:
 # A script that many entries start with arguments of their own is walked through once.
 @lru_cache(maxsize=32)
 def read_shell(text: str, sourced: tuple[tuple[str, str], ...] = ()) -> ShellScript:
-    """What the script ``text`` does with its tests; nothing is said of one that no shell would read to its end.
+    """What the script ``text`` does with its tests; next to nothing of one that no shell would read to its end.
 
     ``sourced`` are the texts of the files that it reads by ``source``, by the word that names each.
     """
-    try:
-        return _read(text, Around(sourced))
-    except TooMany:
-        pass
-    except (Unreadable, RecursionError):
-        return ShellScript()
-    try:
-        return _read(text, Around(sourced, counts=False))
-    except (Unreadable, TooMany, RecursionError):
-        return ShellScript()
+    for around in (Around(sourced), Around(sourced, counts=False)):
+        try:
+            return _read(text, around)
+        except TooMany:
+            continue
+        except (Unreadable, RecursionError):
+            break
+    return ShellScript(expects_failure=shell_expects_failure(text))
 
 
 def _read(text: str, around: Around) -> ShellScript:
@@ -87,7 +86,8 @@ def _read(text: str, around: Around) -> ShellScript:
     lost, reached = _lost(script, commands, around, all_good)
     starts = tuple((node.line, tuple(_words(node))) for node in commands if node in reached and _may_be_test(node))
     by_line = tuple(sorted(lost, key=lambda one: one.line))
-    expects = bool(all_good) and all(end.status for end in all_good)
+    never_green = bool(all_good) and all(end.status for end in all_good)
+    expects = never_green or shell_expects_failure(text)
     return ShellScript(by_line, not reached and not lost, pytests, always, starts, expects)
 
 

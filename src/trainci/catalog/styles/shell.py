@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from trainci.catalog.expects_failure import shell_expects_failure
 from trainci.catalog.lost_in_shell import ShellScript, read_shell
 from trainci.catalog.shell_files import sourced
 from trainci.catalog.source import read_source
@@ -65,7 +64,7 @@ class Shell:
             remarks=tuple((one.line, f"perhaps {one}") for one in script.lost if not one.certain),
             framework="pytest" if script.pytest_calls == 1 else "",
             hands_over=script.always_pytest,
-            expects_failure=script.expects_failure or shell_expects_failure(text),
+            expects_failure=script.expects_failure,
         )
 
     def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from trainci.catalog.always_green import always_green
 from trainci.catalog.command_words import arguments_of_pytest, program, starts_unittest
-from trainci.catalog.expects_failure import shell_expects_failure
 from trainci.catalog.lost_in_shell import read_shell
 from trainci.catalog.shell_files import sourced
 from trainci.catalog.shell_state import script_of
@@ -79,7 +78,7 @@ class Words:
             remarks=tuple((1, f"perhaps {sentence}") for lost, sentence in found if not lost.certain),
             framework=by_words or ("pytest" if script.pytest_calls == 1 else ""),
             hands_over=bool(by_words) or script.always_pytest,
-            expects_failure=script.expects_failure or shell_expects_failure(text),
+            expects_failure=script.expects_failure,
         )
 
     def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:
