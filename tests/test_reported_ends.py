@@ -163,6 +163,19 @@ def test_whatever_a_test_writes_there_is_read(lines: list[bytes]) -> None:
         assert found.sentence.isprintable()
 
 
+def test_what_one_line_of_the_log_shows_is_looked_for_once() -> None:
+    """Threads by the thousand may end in one place, and a log that does not show it is read to its end."""
+    asked: list[str] = []
+    log = Log(lambda text: bool(asked.append(text)), lambda by: 0)
+    assert failures(reported(*[raised(pid=number, who=str(number)) for number in range(9)]), log) == ()
+    assert asked == ['"/r/tests/t.py", line 3']
+
+
+def test_a_framework_that_is_none_does_not_begin() -> None:
+    """Of each that never ended, the log is read."""
+    assert told({"by": "begun", "framework": "mine", "pid": 7}) == ()
+
+
 def test_a_number_that_no_process_has_is_none() -> None:
     (found,) = told(session(list("abcd"), more=10**4300 - 1))
     assert found.sentence == "pytest said: 1 failed (a, b, c and 1 more)"

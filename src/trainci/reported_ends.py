@@ -12,6 +12,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from trainci.model.run import Failure
 from trainci.text import printable
@@ -23,6 +24,8 @@ _LARGEST_NUMBER = 1 << 32
 # https://docs.pytest.org/en/stable/reference/exit-codes.html: interrupted, internal error, wrong usage.
 _PYTEST_STOPPED = {2: "it was interrupted", 3: "it had an error of its own", 4: "it could not begin"}
 _NOTHING_COLLECTED = 5
+# Those that say so of a run of theirs.
+_BEGIN = ("pytest", "unittest")
 _FIXTURE = re.compile(r"\w+ \((?P<of>[^()]+)\)")
 _WHERE = {
     "process": "a process ended by",
@@ -171,12 +174,13 @@ def frameworks(ends: Sequence[End]) -> frozenset[str]:
 def failures(ends: Sequence[End], log: Log) -> tuple[Failure, ...]:
     """What failed and nothing made good, each once."""
     found: list[Failure] = []
+    shows = cache(log.shows)
     for end, later in _from_the_last(ends):
         failure = None
         if isinstance(end, _Framework):
             failure = _of_framework(end, later)
         elif isinstance(end, _Raised):
-            failure = _of_raised(end, later, log)
+            failure = _of_raised(end, later, shows)
         if failure:
             found.append(failure)
     runs = [end for end in ends if isinstance(end, _Framework)]
@@ -206,12 +210,12 @@ def _never_ended(ends: Sequence[End]) -> list[_Begun]:
     return [end for end, later in _from_the_last(ends) if isinstance(end, _Begun) and not later.has_ended(end)]
 
 
-def _of_raised(end: _Raised, later: _Later, log: Log) -> Failure | None:
+def _of_raised(end: _Raised, later: _Later, shows: Callable[[str], bool]) -> Failure | None:
     if end.place is None or later.made_good(end):
         return None
     file, line = end.place
     # Whoever keeps what a process says away from the log may read it.
-    if not end.told and end.how != "future" and not log.shows(f'"{file}", line {line}'):
+    if not end.told and end.how != "future" and not shows(f'"{file}", line {line}'):
         return None
     said = f": {end.said}" if end.said else ""
     shown = printable(file.removeprefix(f"{end.directory}/"))
@@ -259,8 +263,8 @@ def _read(line: bytes) -> End | None:
             )
         case "well":
             return _Good(who=text.get("who", ""))
-        case "begun":
-            return _Begun(_short(text.get("framework", "")), number.get("pid", 0))
+        case "begun" if text.get("framework") in _BEGIN:
+            return _Begun(text["framework"], number.get("pid", 0))
         case "asked":
             return _Good(pid=number.get("pid", 0))
     return None
