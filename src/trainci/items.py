@@ -10,7 +10,7 @@ import xml.parsers.expat
 from dataclasses import dataclass, field
 
 from trainci.model.run import Item
-from trainci.text import printable
+from trainci.text import printable, shortened
 
 LARGEST_FILE = 64 << 20
 _LONGEST_MESSAGE = 2000
@@ -75,7 +75,7 @@ def read_junit(data: bytes) -> Report:
 
 def item_name(said: str) -> str:
     """What an item is called that a file calls so: one line, and not too long for a table."""
-    return printable(said if len(said) <= LONGEST_NAME else f"{said[:LONGEST_NAME]}…")
+    return printable(shortened(said, LONGEST_NAME))
 
 
 def counts(items: tuple[Item, ...]) -> dict[str, int]:

@@ -39,6 +39,11 @@ def listed(names: Sequence[str], most: int = 5) -> str:
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
+def shortened(text: str, most: int) -> str:
+    """``text``, or its first ``most`` characters and that there are more."""
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
 def guess(word: str, known: Iterable[str]) -> str:
     """`` Did you mean a, b?`` of those ``known`` that are like ``word``, empty where none is."""
     # Each lease begins with this module, and guesses nothing.

@@ -9,7 +9,7 @@ from pathlib import Path
 from trainci.catalog.styles import STYLES
 from trainci.errors import UsageError
 from trainci.globs import literal_directory, matches
-from trainci.text import printable
+from trainci.text import printable, shortened
 
 _LONGEST_SHOWN = 200
 
@@ -55,7 +55,7 @@ def _listed(root: Path, directory: str) -> list[os.DirEntry[str]]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        shown = printable(directory if len(directory) <= _LONGEST_SHOWN else f"{directory[:_LONGEST_SHOWN]}…")
+        shown = printable(shortened(directory, _LONGEST_SHOWN))
         raise UsageError(f"{shown} cannot be searched for tests: {error.strerror}") from None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from trainci.model.look import Look, ProcessLook
+from trainci.text import shortened
 from trainci.verdict.ranks import by_groups, ranks_wait
 from trainci.verdict.stacks import busy_places, named_place, waits_for_another
 
@@ -41,5 +42,4 @@ def _by_stacks(look: Look) -> str:
 def _name(each: ProcessLook) -> str:
     if each.rank is not None:
         return f"rank {each.rank}" + ("" if each.world_size is None else f" of {each.world_size}")
-    command = each.command if len(each.command) <= _LONGEST_COMMAND else f"{each.command[:_LONGEST_COMMAND]}…"
-    return f"process {each.pid} ({command})"
+    return f"process {each.pid} ({shortened(each.command, _LONGEST_COMMAND)})"
