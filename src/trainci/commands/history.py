@@ -57,9 +57,8 @@ def command(ids: tuple[str, ...], last: int, as_json: bool, to: Path | None, sou
         return EXIT_OK
     with existing_store(open_repository().state) as opened:
         answer = _answer(opened, ids, last) if opened else History((), ())
-        unknown = dict.fromkeys(ids) if ids else {}
-        for test in answer.tests:
-            unknown.pop(test.id, None)
+        found = {test.id for test in answer.tests}
+        unknown = [test_id for test_id in dict.fromkeys(ids) if test_id not in found]
         known = opened.tests() if opened and unknown else []
     for test_id in unknown:
         click.echo(nothing_known(test_id, known), err=True)

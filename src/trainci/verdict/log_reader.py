@@ -136,11 +136,11 @@ class LogReader:
         self._number = 0
         self._recent: deque[str] = deque(maxlen=3)
         self._served: dict[str, int] = {}
-        self._tail: list[str] = []
+        self._tail: deque[str] = deque(maxlen=_TAIL)
 
     def feed(self, batch: Sequence[str]) -> None:
         """Take the next lines."""
-        self._tail = [*self._tail, *batch[-_TAIL:]][-_TAIL:]
+        self._tail.extend(batch[-_TAIL:])
         text = "\n".join(batch)
         candidates = self._matcher.candidates(text)
         low_text = text.lower()

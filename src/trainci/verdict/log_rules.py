@@ -42,14 +42,14 @@ class Matcher:
 
     def __init__(self, rules: Iterable[LogRule]) -> None:
         self._rules = tuple(rules)
+        patterns = [(number, pattern) for number, rule in enumerate(self._rules) for pattern in rule.patterns]
+        self._needs = [_needs(pattern) for _, pattern in patterns]
         self._patterns = [
-            (number, needed_words(pattern), re.compile(pattern))
-            for number, rule in enumerate(self._rules)
-            for pattern in rule.patterns
+            (number, _words_of(needs), re.compile(pattern))
+            for (number, pattern), needs in zip(patterns, self._needs, strict=True)
         ]
         self._piece = {word: _piece(word) for _, words, _ in self._patterns for word in words}
         self._pieces = sorted(set(self._piece.values()))
-        self._needs = [_needs(pattern.pattern) for _, _, pattern in self._patterns]
         self._unless = {number: re.compile(rule.unless) for number, rule in enumerate(self._rules) if rule.unless}
 
     def candidates(self, text: str) -> list[int]:
@@ -110,12 +110,11 @@ def _piece(word: str) -> str:
 
 def needed_words(pattern: str) -> tuple[str, ...]:
     """Texts in lower case of which a line that ``pattern`` fits holds one; none where nothing can be promised."""
-    words: list[str] = []
-    for needed in _needs(pattern):
-        if not needed:
-            return ()
-        words += needed[0]
-    return tuple(words)
+    return _words_of(_needs(pattern))
+
+
+def _words_of(needs: Sequence[Sequence[tuple[str, ...]]]) -> tuple[str, ...]:
+    return tuple(word for needed in needs for word in needed[0]) if all(needs) else ()
 
 
 def _needs(pattern: str) -> list[list[tuple[str, ...]]]:
