@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -114,9 +115,15 @@ def main(head: str, shared: str, num_gpus: str) -> int:
         return EXIT_OK
     directory = Path(shared)
     # Ray has its sockets at the same path on every node, which is there if that node is a part of the same host.
-    made = not directory.exists()
-    if made:
+    try:
         directory.mkdir(mode=0o700)
+        made = True
+    except FileExistsError:
+        made = False
+        # Other users could have read its name on the first node, and made it here.
+        if not _is_ours_alone(directory):
+            sys.stderr.write(f"ray: {directory} is there, and not this user's alone\n")
+            return EXIT_MACHINE
     own = directory / f"node-{rank}"
     own.mkdir(mode=0o700)
     access = write_token(own, os.environ["RAY_AUTH_TOKEN"])
@@ -130,6 +137,11 @@ def main(head: str, shared: str, num_gpus: str) -> int:
         if made:
             shutil.rmtree(directory, ignore_errors=True)
     return EXIT_OK if stopped else EXIT_MACHINE
+
+
+def _is_ours_alone(directory: Path) -> bool:
+    found = directory.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
 
 
 if __name__ == "__main__":
