@@ -17,6 +17,8 @@ _VARIABLE = re.compile(r"\$(?:\{([A-Za-z_]\w*)(?::?-([^{}$`]*))?\}|([A-Za-z_]\w*
 # All values of an array, each a field of its own; ``expand`` knows them as ``name[@]``, parted by ``PARTED``.
 _ALL_OF_ARRAY = re.compile(r"\$\{([A-Za-z_]\w*)\[[@*]\]\}")
 PARTED = "\x1f"
+# What variables may put into one word, far beyond any list of tests: each can hold another twice, and so on.
+MOST_FILLED = 16 * 1024
 _ENDS_WORD = set(" \t\n;|&()<>")
 # An array: ``name=(a b)``, ``name+=(c)``.
 _ARRAY = re.compile(r"[A-Za-z_]\w*\+?=\(")
@@ -193,9 +195,12 @@ class Expanded:
 
 
 def expand(raw: str, variables: Mapping[str, str | None]) -> Expanded:
-    """What the word stands for. A variable that is not known, or a command in it, keeps the word open."""
+    """What the word stands for. A variable that is not known, or a command in it, keeps the word open.
+
+    So does one that fills in more than anybody's list is long (``MOST_FILLED`` characters in all).
+    """
     fields, current, begun, unknown, position = [""][:0], "", False, [""][:0], 0
-    quoted = False
+    quoted, filled = False, 0
     while position < len(raw):
         ch = raw[position]
         if ch == "\\" and position + 1 < len(raw):
@@ -214,7 +219,8 @@ def expand(raw: str, variables: Mapping[str, str | None]) -> Expanded:
         elif match := _VARIABLE.match(raw, position):
             name = match.group(1) or match.group(3)
             value = variables.get(name, match.group(2))
-            if value is None:
+            filled += len(value or "")
+            if value is None or filled > MOST_FILLED:
                 unknown.append(name)
                 value = match.group()
             pieces = [value] if quoted else re.split(r"\s+", value)
@@ -222,9 +228,11 @@ def expand(raw: str, variables: Mapping[str, str | None]) -> Expanded:
             for piece in pieces[1:]:
                 fields, current = [*fields, current] if current else fields, piece
             begun, position = begun or bool(value), match.end()
-        elif (match := _ALL_OF_ARRAY.match(raw, position)) and (
-            values := variables.get(f"{match.group(1)}[@]")
-        ) is not None:
+        elif (
+            (match := _ALL_OF_ARRAY.match(raw, position))
+            and (values := variables.get(f"{match.group(1)}[@]")) is not None
+            and (filled := filled + len(values)) <= MOST_FILLED
+        ):
             first, *others = values.split(PARTED)
             current += first
             for value in others:

@@ -451,6 +451,29 @@ def test_what_names_itself_or_grows_is_read_in_time(files: dict[str, str]) -> No
     assert time.process_time() - started < 20
 
 
+@pytest.mark.parametrize("array", ["(<<)", "(#'\n')"], ids=["here document", "comment"])
+def test_an_array_that_cannot_be_read_is_a_script_that_cannot(array: str) -> None:
+    (command,) = commands(f"pytest tests\ntests={array}\npytest $tests", 7)
+    assert command.trouble == "a quote or bracket is never closed" and command.line >= 8
+
+
+@pytest.mark.parametrize(
+    ("first", "line", "last"),
+    [
+        ("a=words", "a=$a$a", "pytest $a"),
+        ("a=words", "a+=$a", "pytest $a"),
+        ("a=words", "export a=$a$a", "pytest $a"),
+        ("a=(words)", 'a+=("${a[@]}")', 'pytest "${a[@]}"'),
+        (f"a={'w' * 9000}", "b+=$a", "pytest $b"),
+        (f"a={'w' * 9000}\nb=()", "b+=($a)", 'pytest "${b[@]}"'),
+    ],
+)
+def test_a_variable_that_grows_with_each_line_is_left_to_a_shell(first: str, line: str, last: str) -> None:
+    *_, command = commands("\n".join([first, *[line] * 14, last]), 1)
+    assert command.words[0] == "pytest" and command.open
+    assert sum(map(len, command.words)) + sum(len(value or "") for _, value in command.env) < 100_000
+
+
 @pytest.mark.parametrize(
     ("command", "file"),
     [("pdm run unit", "pyproject.toml"), ("tox -e unit", "tox.toml"), ("pixi run unit", "pixi.toml")],

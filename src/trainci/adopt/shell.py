@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from trainci.adopt.shell_blocks import MOST_TURNS, Branches, Loop, Part
 from trainci.adopt.shell_statements import IN_BLOCK, Statement, read_statements
 from trainci.adopt.tree import CLONED
-from trainci.shell_words import PARTED, Token, Unreadable, expand, tokens
+from trainci.shell_words import MOST_FILLED, PARTED, Token, Unreadable, expand, tokens
 
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)\+?=", re.DOTALL)
 _SETTINGS = {
@@ -84,16 +84,12 @@ class _State:
 def commands(source: str, line: int, known: Mapping[str, str] | None = None, folder: str = "") -> list[Command]:
     """The commands of a script that starts at ``line`` of its file. ``known`` is the environment that it gets."""
     state = _State({**dict.fromkeys(_CHECKOUT, "."), **(known or {})}, folder=folder)
-    found: list[Command] = []
     try:
-        statements = list(read_statements(source, line))
+        return [one for statement in read_statements(source, line) for one in _followed(statement, state, source)]
     except Unreadable as error:
-        return [_unreadable(source, error.line, str(error))]
+        return [_unreadable(source, error.line or line, str(error))]
     except RecursionError:
         return [_unreadable(source, line, "its brackets are nested too deeply")]
-    for statement in statements:
-        found += _followed(statement, state, source)
-    return found
 
 
 def _followed(statement: Statement, state: _State, script: str) -> Iterator[Command]:
@@ -133,8 +129,8 @@ def _command(statement: Statement, state: _State) -> Iterator[Command]:
     env, shell = dict(state.exported), dict(state.shell)
     made: dict[str, str | None] = {}
     while rest and (match := _ASSIGNMENT.match(rest[0].text)):
-        name, raw = match.group(1), rest.pop(0).text
-        made[name], raw = _assigned(name, raw, match, state)
+        name = match.group(1)
+        made[name], raw = _assigned(rest.pop(0), match, state)
         if (constant := made[name]) is None:
             shell[name] = raw
             env.pop(name, None)
@@ -204,20 +200,21 @@ def _activated(words: list[str]) -> str | None:
     return f"{starts} {'-p' if '/' in words[2] else '-n'} {words[2]} python"
 
 
-def _assigned(name: str, raw: str, match: re.Match[str], state: _State) -> tuple[str | None, str]:
+def _assigned(token: Token, match: re.Match[str], state: _State) -> tuple[str | None, str]:
     """The constant that ``name=…`` or ``name+=…`` gives, None for none; and the assignments that a shell needs."""
-    is_added = match.group().endswith("+=")
-    text, before = raw[match.end() :], state.variables.get(name)
-    value = expand(text, state.known)
+    name, is_added = match.group(1), match.group().endswith("+=")
+    raw, text = token.text, token.text[match.end() :]
     if is_added and name in state.shell:
         raw = f"{state.shell[name]} && {raw}"
     if not text.startswith("("):
-        constant = None if value.open or (is_added and name in state.shell) else value.text
-        return ((before or "") + constant if is_added and constant is not None else constant), raw
-    words = [expand(token.text, state.known) for token in tokens(text[1:-1], 0) if token.kind == "word"]
+        value, before = expand(text, state.known), (state.variables.get(name) or "") if is_added else ""
+        is_open = value.open or (is_added and name in state.shell) or len(before) > MOST_FILLED
+        return (None if is_open else before + value.text), raw
+    within = tokens(text[1:-1], token.line)
+    words = [expand(one.text, state.known) for one in within if one.kind == "word"]
     known = state.variables.get(f"{name}[@]") if is_added else None
     fields = [*(known.split(PARTED) if known else []), *(field for word in words for field in word.fields)]
-    is_open = any(word.open for word in words) or (is_added and known is None)
+    is_open = any(word.open for word in words) or (is_added and known is None) or len(known or "") > MOST_FILLED
     state.variables[f"{name}[@]"] = None if is_open else PARTED.join(fields)
     return None, raw
 
