@@ -1,15 +1,18 @@
-"""What a node of a Ray cluster does before it starts Ray."""
+"""What a node of a Ray cluster does before it starts Ray, and what is made of a server that is not there yet."""
 
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from trainci.errors import EXIT_MACHINE
+from trainci.testing.ray_cluster import answer
 
 
 @pytest.mark.parametrize("left", ["a folder that all may write", "a link to one of ours"])
@@ -34,3 +37,29 @@ def test_a_node_writes_no_token_into_a_folder_that_others_have_put_where_it_is_t
     assert list(tmp_path.rglob("auth_token")) == []
     assert node.returncode == EXIT_MACHINE
     assert f"{directory} is there, and not this user's alone" in said
+
+
+@pytest.mark.parametrize(
+    ("said", "understood"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", b"ok"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok", None),
+        (b"what?\r\n", None),
+        (b"", None),
+        (b"HTTP/1.1 503 Not yet\r\n\r\n", None),
+    ],
+)
+def test_a_server_that_does_not_answer_to_the_end_has_not_answered(said: bytes, understood: bytes | None) -> None:
+    """It may end in the middle of a word, which is no reason for ours to."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            link, _ = server.accept()
+            with link:
+                link.recv(4096)
+                link.sendall(said)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        assert answer(f"http://127.0.0.1:{server.getsockname()[1]}/", "token") == understood
+        thread.join(60)

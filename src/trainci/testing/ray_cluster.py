@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import secrets
@@ -12,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -99,7 +99,7 @@ class _Starting:
         # The dashboard refuses jobs until the agent, which starts them, has come up.
         agent = _url(self._address, self._ports, "--dashboard-agent-listen-port")
         urls = (f"{self.dashboard}/api/jobs/", f"{agent}/api/local_raylet_healthz")
-        answers = self._wait(lambda: all(self._get(url) is not None for url in urls))
+        answers = self._wait(lambda: all(answer(url, self._token) is not None for url in urls))
         if self._nodes == 1 or not answers:
             return answers
         self.what = f"cluster of {self._nodes} nodes"
@@ -148,20 +148,22 @@ class _Starting:
 
     def _alive(self) -> int:
         """How many nodes it has, as its own page of nodes counts them."""
+        said = answer(f"{self.dashboard}/nodes?view=summary", self._token)
         try:
-            nodes = json.loads(self._get(f"{self.dashboard}/nodes?view=summary") or b"")["data"]["summary"]
+            nodes = json.loads(said or b"")["data"]["summary"]
             return sum(node["raylet"].get("state") == "ALIVE" for node in nodes)
         except (ValueError, KeyError, TypeError):
             return 0
 
-    def _get(self, url: str) -> bytes | None:
-        """What a server of the cluster's answers, if it does."""
-        # A proxy has no business on this host.
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        request = urllib.request.Request(url, headers={"Authorization": f"Bearer {self._token}"})
-        with contextlib.suppress(urllib.error.URLError, OSError), opener.open(request, timeout=10) as said:
-            return bytes(said.read())
-        return None
+
+def answer(url: str, token: str) -> bytes | None:
+    """What a server of the cluster answers; None if it does not, or not to the end."""
+    # A proxy has no business on this host.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
+    with contextlib.suppress(OSError, http.client.HTTPException), opener.open(request, timeout=10) as said:
+        return bytes(said.read())
+    return None
 
 
 def _url(address: str, ports: Ports, flag: str) -> str:
