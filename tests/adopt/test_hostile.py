@@ -503,6 +503,25 @@ def test_what_names_scripts_is_parsed_once_however_often_it_is_asked(command: st
     assert time.process_time() - started < 3
 
 
+_TOX = "[testenv:test]\ncommands = pytest {[x]a}\n[x]\n"
+_POE = "[tool.poe.tasks]\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "file", "text"),
+    [
+        ("make test", "Makefile", f"A={'$(B)' * 40}\nB={'$(C)' * 40}\nC={'w' * 99}\ntest:\n\tpytest $(A)\n"),
+        ("tox -e test", "tox.ini", f"{_TOX}a={'{[x]b}' * 40}\nb={'{[x]c}' * 40}\nc={'w' * 99}\n"),
+        ("poe test", "pyproject.toml", f"{_POE}test = {['b'] * 12}\nb = {['c'] * 12}\nc = 'pytest a'\n"),
+        ("just test", "justfile", f'a := "{"w" * 900}"\ntest:\n    pytest {"{{a}}" * 900}\n'),
+    ],
+)
+def test_a_task_whose_commands_grow_is_left_to_its_tool(command: str, file: str, text: str) -> None:
+    workflow = f"on: push\njobs: {{t: {{steps: [{{run: {command}}}]}}}}\n"
+    (entry,) = _proposed({file: text, _WORKFLOW: workflow, "tests/test_a.py": ""})["suites"]["t"]["tests"]
+    assert entry["command"] == command.split()
+
+
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
 def test_a_config_that_is_no_file_is_refused_and_never_read(repository: Any, kind: str) -> None:
     target = repository.root / "trainci.toml"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from trainci.adopt.filling import filled
+
 _MOST = 20
 _SET = re.compile(r"^([A-Za-z_]\w*)[ \t]*(\?=|::?=|=)[ \t]*([^\n#]*)", re.MULTILINE)
 _USED = re.compile(r"(?<!\$)\$(?:\((\w+)\)|\{(\w+)\})")
@@ -12,7 +14,10 @@ _USED = re.compile(r"(?<!\$)\$(?:\((\w+)\)|\{(\w+)\})")
 
 @lru_cache(maxsize=256)
 def recipe(makefile: str, goals: tuple[str, ...]) -> str:
-    """The shell lines of the goals, "" when a goal is no plain rule or a line holds what only make works out."""
+    """The shell lines of the goals, "" when a goal is no plain rule or a line holds what only make works out.
+
+    :raises TooLong: the variables that they name grow.
+    """
     given = dict(goal.split("=", 1) for goal in goals if "=" in goal)
     known = {name: value.strip() for name, _, value in _SET.findall(makefile)} | given
     lines: list[str] = []
@@ -23,7 +28,7 @@ def recipe(makefile: str, goals: tuple[str, ...]) -> str:
         lines += [line[1:].lstrip("@-") for line in match.group(1).splitlines()]
     text = "\n".join(lines)
     for _ in range(3):  # a variable may name another
-        text = _USED.sub(lambda match: known.get(match.group(1) or match.group(2), match.group()), text)
+        text = filled(_USED, lambda match: known.get(match.group(1) or match.group(2), match.group()), text)
     return "" if re.search(r"(?<!\$)\$[({]", text) else text.replace("$$", "$")
 
 

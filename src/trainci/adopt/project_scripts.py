@@ -11,6 +11,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
+from trainci.adopt.filling import TooLong, filled
 from trainci.adopt.toml_tables import at, toml
 from trainci.adopt.tree import Tree
 
@@ -18,13 +19,16 @@ _PLACEHOLDER = re.compile(r"\{args(?::([^{}]*))?\}|\{posargs(?::([^{}]*))?\}")
 _JUSTFILES = ("justfile", "Justfile", ".justfile")
 _VARIABLE = re.compile(r"""^([A-Za-z_][\w-]*)\s*:=\s*(?:"([^"\n]*)"|'([^'\n]*)')\s*$""", re.MULTILINE)
 _FILLED = re.compile(r"\{\{\s*([A-Za-z_][\w-]*)\s*\}\}")
-_MOST_WITHIN = 20
+# Scripts that one runs: they can name each other, each many times.
+_MOST_WITHIN = 100
 
 
 def project_script(tree: Tree, tool: str, words: Sequence[str]) -> str:
     """The shell lines of ``TOOL run NAME …`` with ``words`` from NAME on, "" where they cannot be told.
 
     With ``hatch`` the name may say its environment: ``hatch run unit:test``.
+
+    :raises TooLong: what it names grows.
     """
     if not words:
         return ""
@@ -32,7 +36,7 @@ def project_script(tree: Tree, tool: str, words: Sequence[str]) -> str:
     if tool == "just":
         return _just(tree, words)
     scripts = dict(_scripts(tree, tool))
-    return "\n".join(_lines(scripts, name, given))
+    return "\n".join(_lines(scripts, name, given, iter(range(_MOST_WITHIN))))
 
 
 def hatch_test(tree: Tree, words: Sequence[str]) -> str:
@@ -65,9 +69,12 @@ def _scripts(tree: Tree, tool: str) -> Iterator[tuple[str, object]]:
         yield from at(pyproject, "tool", tool, "tasks" if tool == "poe" else "scripts").items()
 
 
-def _lines(scripts: Mapping[str, object], name: str, given: str, depth: int = 0) -> Iterator[str]:
-    if name not in scripts or depth == _MOST_WITHIN:
+def _lines(scripts: Mapping[str, object], name: str, given: str, left: Iterator[int]) -> Iterator[str]:
+    """The lines of a script and of those that it runs, for each of which one is taken from ``left``."""
+    if name not in scripts:
         return
+    if next(left, None) is None:
+        raise TooLong
     value = scripts[name]
     table = value if isinstance(value, dict) else {}
     if isinstance(table.get("composite"), list):  # of pdm
@@ -87,10 +94,10 @@ def _lines(scripts: Mapping[str, object], name: str, given: str, depth: int = 0)
             continue
         first, _, rest = text.strip().partition(" ")
         if first in scripts and first != name:
-            yield from _lines(scripts, first, rest or given, depth + 1)
+            yield from _lines(scripts, first, rest or given, left)
         else:
-            filled = _PLACEHOLDER.sub(lambda match: given or match.group(1) or match.group(2) or "", text)
-            yield filled if filled != text or not given else f"{text} {given}"
+            made = filled(_PLACEHOLDER, lambda match: given or match.group(1) or match.group(2) or "", text)
+            yield made if made != text or not given else f"{text} {given}"
 
 
 def _just(tree: Tree, words: Sequence[str]) -> str:
@@ -111,5 +118,5 @@ def _just(tree: Tree, words: Sequence[str]) -> str:
         if not re.search(r"\b(?:ba|da|z)?sh\b", lines[0]):
             return ""
         lines = lines[1:]
-    filled = [_FILLED.sub(lambda found: known.get(found.group(1), found.group()), line) for line in lines]
-    return "" if any("{{" in line for line in filled) else "\n".join(filled)
+    made = filled(_FILLED, lambda found: known.get(found.group(1), found.group()), "\n".join(lines))
+    return "" if "{{" in made else made

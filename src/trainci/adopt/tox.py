@@ -15,6 +15,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
+from trainci.adopt.filling import filled
 from trainci.adopt.toml_tables import at, toml
 from trainci.adopt.tree import Tree
 
@@ -53,7 +54,7 @@ class _Ini:
             section, key = match.groups()
             return self.ini.get(section, key) if self.ini.has_option(section, key) else match.group()
 
-        made = _SECTION.sub(referred, text)
+        made = filled(_SECTION, referred, text)
         return made if made == text or depth == _MOST_DEPTH else self._referred(made, depth + 1)
 
 
@@ -83,7 +84,10 @@ def environments(tree: Tree) -> list[str]:
 
 
 def script(tree: Tree, words: Sequence[str]) -> str:
-    """The shell lines of ``tox`` with these arguments, "" where they cannot be told."""
+    """The shell lines of ``tox`` with these arguments, "" where they cannot be told.
+
+    :raises TooLong: what its sections name grows.
+    """
     said = _said(tree)
     if said is None:
         return ""
@@ -98,19 +102,19 @@ def script(tree: Tree, words: Sequence[str]) -> str:
 
 
 def _script(said: _Ini | _Toml, name: str, given: str) -> str:
-    def filled(text: str) -> str:
+    def placed(text: str) -> str:
         def named(match: re.Match[str]) -> str:
             return (
                 _PLACES.get(match.group(1)) or (name if "name" in match.group(1) else given) or match.group(2) or ""
             )
 
         text = _ENVIRONMENT.sub(lambda match: f"${{{match.group(1)}:-{match.group(2) or ''}}}", text)
-        return _FILLED.sub(named, text)
+        return filled(_FILLED, named, text)
 
-    packages = [filled(line) for line in said.lines(name, "deps")]
+    packages = [placed(line) for line in said.lines(name, "deps")]
     pairs = [line.partition("=") for line in said.lines(name, "setenv", "set_env")]
-    exports = [f"export {key.strip()}={_assigned(filled(value.strip()))}" for key, _, value in pairs]
-    commands = [filled(line) for line in said.lines(name, "commands")]
+    exports = [f"export {key.strip()}={_assigned(placed(value.strip()))}" for key, _, value in pairs]
+    commands = [placed(line) for line in said.lines(name, "commands")]
     # With a leading dash its failure does not count.
     commands = [f"{line.lstrip('- ')} || true" if line.startswith("-") else line for line in commands]
     installed = [f"pip install {' '.join(map(_package, packages))}"] if packages and commands else []

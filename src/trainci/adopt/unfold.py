@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from trainci.adopt import nox, tox
+from trainci.adopt.filling import TooLong
 from trainci.adopt.launchers import without_launcher
 from trainci.adopt.makefile import recipe
 from trainci.adopt.project_scripts import hatch_test, project_script
@@ -58,7 +59,10 @@ def _inner(words: tuple[str, ...], tree: Tree) -> _Inner | None:
     if words[:2] == ("docker", "exec") or words[:1] == ("docker-compose",) or words[:2] == ("docker", "compose"):
         return _in_container(words)
     rest, python = without_launcher(words)
-    script = _named_script(words, rest, tree)
+    try:
+        script = _named_script(words, rest, tree)
+    except TooLong:
+        return None  # left to its tool
     return _Inner(script, python=python) if script else None
 
 
