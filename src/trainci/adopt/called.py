@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from trainci.adopt.expressions import Context, evaluate, is_true, substitute
+from trainci.adopt.expressions import Context, bare, evaluate, is_true, substitute
 from trainci.adopt.placed import Items, Table, Text, Value, load_table, with_texts
 from trainci.adopt.steps import SCRIPT_KEYS, inputs
 from trainci.adopt.tree import Tree
@@ -100,8 +100,7 @@ def _filled(job: Table, passed: dict[str, Text], caller: Table) -> Table:
     def conditional(table: Table) -> Table:
         """A job or a step, whose condition is an expression without its braces."""
         text = table.text("if")
-        bare = text.strip().removeprefix("${{").removesuffix("}}") if text.strip().startswith("${{") else text
-        return Table({**table, "if": Text(spliced(bare), text.line)}, table.line) if text else table
+        return Table({**table, "if": Text(spliced(bare(text)), text.line)}, table.line) if text else table
 
     job = conditional(job)
     steps = [conditional(step) if isinstance(step, Table) else step for step in job.items_of("steps")]

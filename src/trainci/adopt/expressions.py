@@ -58,6 +58,12 @@ def substitute(text: Text, context: Context) -> tuple[Text, tuple[str, ...]]:
     return Text(_EXPRESSION.sub(replaced, text), text.line), tuple(unknown)
 
 
+def bare(condition: str) -> str:
+    """An ``if:``, which is an expression with or without its braces, without them."""
+    text = condition.strip()
+    return text.removeprefix("${{").removesuffix("}}") if text.startswith("${{") else text
+
+
 def evaluate(source: str, context: Context) -> Result:
     """The value of the expression between the braces; Unknown also for what is no expression."""
     try:

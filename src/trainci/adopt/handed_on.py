@@ -6,10 +6,9 @@ What stands before ``--`` is how to get a machine, which is trainci's own matter
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from trainci.adopt.launchers import without_launcher
+from trainci.adopt.launchers import values_of, without_launcher
 from trainci.adopt.shell import Command
 
 _RUNNER = re.compile(r"(?:.*/)?(?:pytest|py\.test|torchrun|python[\d.]*|bash|sh|uv|make|tox|nox|ctest)")
@@ -33,10 +32,10 @@ def handed_on(command: Command) -> HandedOn | None:
     at = next((at for at, word in enumerate(words) if word == "--"), None)
     if at is None or at < 2 or not words[at + 1 :] or not _RUNNER.fullmatch(words[at + 1]):
         return None
-    before = tuple(zip(words[:at], (*words[1:at], ""), strict=True))
-    gpus = next((value for value in _values(_GPUS, before) if value.isdigit()), "")
-    image = next(_values(_IMAGE, before), "")
-    pairs = (value.partition("=") for value in _values(_ENV, before))
+    before = words[:at]
+    gpus = next((value for value in values_of(_GPUS, before) if value.isdigit()), "")
+    image = next(values_of(_IMAGE, before), "")
+    pairs = (value.partition("=") for value in values_of(_ENV, before))
     env = {name: value for name, is_set, value in pairs if is_set and re.fullmatch(r"[A-Za-z_]\w*", name)}
     raw = command.raw.partition(" -- ")[2]
     inner = replace(
@@ -47,9 +46,3 @@ def handed_on(command: Command) -> HandedOn | None:
         open=command.open if "$" in raw else (),
     )
     return HandedOn(inner, int(gpus) if gpus else None, image if re.fullmatch(r"[\w./:@-]+", image) else "")
-
-
-def _values(option: re.Pattern[str], before: Sequence[tuple[str, str]]) -> Iterator[str]:
-    for word, following in before:
-        if match := option.fullmatch(word):
-            yield match.group(1) if match.group(1) is not None else following

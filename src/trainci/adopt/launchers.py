@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from trainci.adopt.proposal import Entry
 from trainci.adopt.shell import Command
@@ -68,6 +70,13 @@ def without_launcher(words: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
     return words, python
 
 
+def values_of(option: re.Pattern[str], words: Sequence[str]) -> Iterator[str]:
+    """What an option is given: the first group of ``option`` (``--gpus=(.*)``), else the word behind it."""
+    for word, following in pairwise((*words, "")):
+        if match := option.fullmatch(word):
+            yield match.group(1) if match.group(1) is not None else following
+
+
 def _position_of_run(words: tuple[str, ...]) -> int | None:
     """Where ``run`` stands in ``uv --quiet run …`` and ``hatch -e unit run …``; None where it does not."""
     rest = _after_options(words[1:], _PROJECT_VALUES)
@@ -93,9 +102,7 @@ def launched(base: Entry, words: tuple[str, ...], tests: list[str], *, is_meant:
         return replace(base, command=words, name=slug("-".join(words)))
     if words[0] not in _RANKS or not tests:
         return None
-    following = zip(words, [*words[1:], ""], strict=True)
-    counts = [match.group(1) or after for word, after in following if (match := _COUNTS.fullmatch(word))]
-    gpus = next((int(count) for count in counts if count.isdigit()), None)
+    gpus = next((int(count) for count in values_of(_COUNTS, words) if count.isdigit()), None)
     return replace(base, command=words, name=slug(tests[0]), num_gpus=gpus)
 
 

@@ -59,7 +59,8 @@ def pytest_entries(
 
 def _filled(path: str, tree: Tree) -> list[str]:
     """The path; of a glob that folders match, which is none of trainci's, all that a shell fills in for it."""
-    return tree.globbed(path) if is_glob(path) and "::" not in path and tree.has_folder_of(path) else [path]
+    found = tree.globbed(path) if is_glob(path) and "::" not in path else []
+    return found if any(map(tree.is_folder, found)) else [path]
 
 
 def is_there(path: str, tree: Tree) -> bool:

@@ -10,7 +10,7 @@ from itertools import islice
 
 from trainci.adopt.docker import DockerRun, read_docker_run
 from trainci.adopt.entries import read_command, runs_something
-from trainci.adopt.expressions import Context, Result, Unknown, evaluate, is_true, substitute
+from trainci.adopt.expressions import Context, Result, Unknown, bare, evaluate, is_true, substitute
 from trainci.adopt.handed_on import handed_on
 from trainci.adopt.placed import Items, Table, Text, load_table
 from trainci.adopt.proposal import Entry, Note, Place
@@ -279,8 +279,7 @@ def minutes(text: str) -> float | None:
 
 
 def _condition(step: Table, context: Context) -> Result:
-    condition = step.text("if").strip()
-    condition = condition.removeprefix("${{").removesuffix("}}") if condition.startswith("${{") else condition
+    condition = bare(step.text("if"))
     return evaluate(condition, context) if condition else Text("true", 0)
 
 

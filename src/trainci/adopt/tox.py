@@ -12,14 +12,14 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 from typing import Any
 
 from trainci.adopt.filling import filled
+from trainci.adopt.launchers import values_of
 from trainci.adopt.toml_tables import at, toml
 from trainci.adopt.tree import Tree
 
-_NAMES_ENVIRONMENT = re.compile(r"(?:-e|--env)(?:=.*)?")
+_NAMES_ENVIRONMENT = re.compile(r"(?:-e|--env)(?:=(.*))?")
 _FILLED = re.compile(r"\{(posargs|toxinidir|tox_root|envpython|envname|env_name|/)(?::([^{}]*))?\}")
 _PLACES = {"toxinidir": ".", "tox_root": ".", "envpython": "python", "/": "/"}
 _ENVIRONMENT = re.compile(r"\{env:([A-Za-z_]\w*)(?::([^{}]*))?\}")
@@ -91,13 +91,8 @@ def script(tree: Tree, words: Sequence[str]) -> str:
     said = _said(tree)
     if said is None:
         return ""
-    options = (
-        word.partition("=")[2] if "=" in word else after
-        for word, after in pairwise((*words, ""))
-        if _NAMES_ENVIRONMENT.fullmatch(word)
-    )
     given = " ".join(map(shlex.quote, words[words.index("--") + 1 :])) if "--" in words else ""
-    scripts = [_script(said, name, given) for name in next(options, "").split(",")]
+    scripts = [_script(said, name, given) for name in next(values_of(_NAMES_ENVIRONMENT, words), "").split(",")]
     return "\n".join(scripts) if all(scripts) else ""
 
 

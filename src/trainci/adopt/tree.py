@@ -44,10 +44,6 @@ class Tree:
         """The files and folders that a shell would fill in for the pattern."""
         return sorted(path for path in (*self.files, *self._folders) if matches(path, pattern))
 
-    def has_folder_of(self, pattern: str) -> bool:
-        """Whether a folder is among those."""
-        return any(matches(path, pattern) for path in self._folders)
-
     def within(self, path: str) -> str:
         """The path in this repository that a job means which has it checked out elsewhere.
 

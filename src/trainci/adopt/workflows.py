@@ -61,12 +61,12 @@ def read_workflow(workflow: Table, file: str, tree: Tree, testpaths: Sequence[st
         made = list(_suites_of(name, job, workflow, triggers, file, tree, testpaths))
         if any(suite.select for suite in made):
             detecting.add(name)
-        speaks = _SAYS_TEST.search(name) or any(map(speaks_of_tests, _scripts(job, tree)))
-        if not made and speaks and not detecting.intersection(job.texts("needs")):
+        if made or detecting.intersection(job.texts("needs")):
+            yield from made
+        elif _SAYS_TEST.search(name) or any(map(speaks_of_tests, _scripts(job, tree))):
             why = _why_nothing(job, file, workflow, tree, testpaths)
             note = Note(f"the job {name} runs no test that could be read{why}", Place(file, job.line))
-            made = [Suite(name=name, notes=(note,))]
-        yield from made
+            yield Suite(name=name, notes=(note,))
 
 
 def _scripts(value: Value, tree: Tree, depth: int = 0) -> Iterator[str]:
