@@ -19,6 +19,7 @@ from support import alive, wait_until
 
 from trainci.commands import run
 from trainci.errors import UsageError
+from trainci.executors import results
 from trainci.executors.account import ending_of
 from trainci.executors.base import Executor, Job, Wanted
 from trainci.executors.by_name import DEFAULT, EXECUTORS
@@ -175,6 +176,20 @@ def test_what_failed_in_an_attempt_that_exited_with_0_is_told(executor, tmp_path
     ended = attempt.until(events.Ended)
     assert ended.ending.passed
     assert ended.failures == (Failure("a process ended by AssertionError at <stdin>:1"),)
+
+
+@pytest.mark.parametrize(
+    ("script", "ending"),
+    [("passes", Cause.LOST), ("fails", Cause.EXITED)],
+)
+def test_an_end_is_told_whatever_comes_of_what_a_test_left(script, ending, tmp_path, monkeypatch):
+    """A run that waited for it would wait for ever."""
+    monkeypatch.setattr(results, "collect", lambda job: [][0])
+    with closing(made("local", None, tmp_path, monkeypatch)) as executor:
+        told = Attempt(executor, tmp_path, script).end()
+    assert told.cause is ending
+    if script == "passes":
+        assert "a bug of trainci, met in what the test left behind: IndexError at test_contract.py" in told.detail
 
 
 def test_a_stopped_attempt_ends(executor, tmp_path):

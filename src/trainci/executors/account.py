@@ -6,6 +6,7 @@ import io
 import os
 import signal
 import stat
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -113,8 +114,19 @@ class Account:
         self._pass_on(self._redactor.flush())
 
     def close(self, ending: Ending) -> None:
-        """It has ended, and left what it leaves."""
+        """It has ended, and left what it leaves. That is told whatever comes of it: else its run waits for ever."""
         ending = self._with_what_was_seen(ending)
+        try:
+            ended = self._with_what_it_left(ending)
+        except Exception as error:  # what its own code wrote may be anything
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{Path(frame.filename).name}:{frame.lineno}"
+            detail = f"a bug of trainci, met in what the test left behind: {type(error).__name__} at {where}"
+            lost = Ending(Cause.LOST, detail=detail) if ending.passed else ending
+            ended = events.Ended(self._clock(), *self._of_job, lost)
+        self._emit(ended)
+
+    def _with_what_it_left(self, ending: Ending) -> events.Ended:
         if not ending.passed:
             self._add(rank_logs.tracebacks(self._job))
         self._log.close()
@@ -128,7 +140,7 @@ class Account:
             rank_logs.mask(self._job, lambda: Redactor(self._secrets))
         if self._cut and ending.passed and left is not None and left.fault:
             ending = Ending(Cause.LOST, detail=f"neither its log nor its results could be written: {self._cut}")
-        self._emit(events.Ended(self._clock(), *self._of_job, ending, left, failures=failures))
+        return events.Ended(self._clock(), *self._of_job, ending, left, failures=failures)
 
     def _pass_on(self, data: bytes) -> None:
         if not data:
