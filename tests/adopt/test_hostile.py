@@ -522,6 +522,24 @@ def test_a_task_whose_commands_grow_is_left_to_its_tool(command: str, file: str,
     assert entry["command"] == command.split()
 
 
+@pytest.mark.parametrize(("jobs", "given"), [(6, "x"), (1, "${{ inputs.a }}" * 50)], ids=["jobs", "inputs"])
+def test_called_workflows_that_grow_are_left(jobs: int, given: str) -> None:
+    head = "on: {workflow_call: {inputs: {a: {type: string}}}}\njobs:\n"
+    files = {
+        _WORKFLOW: "on: push\njobs: {test: {uses: ./.github/workflows/w0.yml, with: {a: '${{ github.sha }}'}}}\n"
+    }
+    for depth in range(4):
+        call = f"{{uses: ./.github/workflows/w{depth + 1}.yml, with: {{a: '{given}'}}}}"
+        files[f".github/workflows/w{depth}.yml"] = head + "".join(f"  j{n}: {call}\n" for n in range(jobs))
+    files[".github/workflows/w4.yml"] = f"{head}  z: {{steps: [{{run: 'pytest tests -k ${{{{ inputs.a }}}}'}}]}}\n"
+    files["tests/test_a.py"] = ""
+    started = time.process_time()
+    text = render(propose(Tree(files, lambda path: files.get(path, "")), "main"))
+    assert time.process_time() - started < 3
+    assert "the job test runs no test that could be read: it calls ./.github/workflows/w0.yml" in text
+    assert len(text) < 10_000
+
+
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
 def test_a_config_that_is_no_file_is_refused_and_never_read(repository: Any, kind: str) -> None:
     target = repository.root / "trainci.toml"

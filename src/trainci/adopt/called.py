@@ -7,12 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from trainci.adopt.expressions import Context, bare, evaluate, is_true, substitute
+from trainci.adopt.filling import TooLong, filled
 from trainci.adopt.placed import Items, Table, Text, Value, load_table, with_texts
 from trainci.adopt.steps import SCRIPT_KEYS, inputs
 from trainci.adopt.tree import Tree
 
 # GitHub's own limit of workflows that call each other.
 _MOST_DEPTH = 10
+# Of one job, for each workflow may call another in many of its own.
+_MOST_JOBS = 500
 _EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
 # An input in an expression, past its texts.
 _INPUT = re.compile(r"('(?:[^']|'')*')|(?<![\w.])inputs\.([\w-]+)")
@@ -33,8 +36,20 @@ class CalledJob:
     conditions: tuple[Text, ...] = ()
 
 
-def jobs_of(name: str, job: Table, workflow: Table, file: str, tree: Tree, depth: int = 0) -> Iterator[CalledJob]:
-    """The job itself, or those of the workflow that it calls, with what they are given."""
+def jobs_of(name: str, job: Table, workflow: Table, file: str, tree: Tree) -> list[CalledJob]:
+    """The job itself, or those of the workflow that it calls, with what they are given; none where these grow."""
+    try:
+        return list(_jobs_of(name, job, workflow, file, tree, 0, iter(range(_MOST_JOBS))))
+    except TooLong:
+        return []
+
+
+def _jobs_of(
+    name: str, job: Table, workflow: Table, file: str, tree: Tree, depth: int, left: Iterator[int]
+) -> Iterator[CalledJob]:
+    """The same, for each of which one is taken from ``left``."""
+    if next(left, None) is None:
+        raise TooLong
     uses, given = job.text("uses"), job.table("with")
     if not uses:
         yield CalledJob(name, job, workflow, file)
@@ -52,8 +67,8 @@ def jobs_of(name: str, job: Table, workflow: Table, file: str, tree: Tree, depth
             if not is_true(condition):
                 continue
             own = (table.text("if"),) if not isinstance(condition, Text) else ()
-            for one in jobs_of(
-                name if len(inside) == 1 else f"{name}-{inner}", table, around, called_file, tree, depth + 1
+            for one in _jobs_of(
+                name if len(inside) == 1 else f"{name}-{inner}", table, around, called_file, tree, depth + 1, left
             ):
                 yield CalledJob(one.name, one.job, one.workflow, one.file, (*own, *one.conditions))
     else:
@@ -89,12 +104,12 @@ def _filled(job: Table, passed: dict[str, Text], caller: Table) -> Table:
             value = passed.get(match.group(2) or "")
             return match.group() if value is None else _operand(value)
 
-        return _INPUT.sub(replaced, expression)
+        return filled(_INPUT, replaced, expression)
 
-    def filled(value: Text) -> Text:
+    def given(value: Text) -> Text:
         if "inputs." not in value:
             return value
-        made = Text(_EXPRESSION.sub(lambda match: f"${{{{{spliced(match.group(1))}}}}}", value), value.line)
+        made = Text(filled(_EXPRESSION, lambda match: f"${{{{{spliced(match.group(1))}}}}}", value), value.line)
         return substitute(made, Context())[0]
 
     def conditional(table: Table) -> Table:
@@ -104,7 +119,7 @@ def _filled(job: Table, passed: dict[str, Text], caller: Table) -> Table:
 
     job = conditional(job)
     steps = [conditional(step) if isinstance(step, Table) else step for step in job.items_of("steps")]
-    made = with_texts(Table({**job, "steps": Items(steps, job.items_of("steps").line)}, job.line), filled)
+    made = with_texts(Table({**job, "steps": Items(steps, job.items_of("steps").line)}, job.line), given)
     if "strategy" in caller:
         made["strategy"] = _both(caller.table("strategy"), made.table("strategy"))
     return made

@@ -10,7 +10,7 @@ _MOST_FILLED = 64 * 1024
 
 
 class TooLong(Exception):
-    """Its values are longer than anybody's commands."""
+    """More than anybody writes, once it is filled in."""
 
 
 def filled(placeholder: re.Pattern[str], value: Callable[[re.Match[str]], str], text: str) -> str:
