@@ -522,6 +522,16 @@ def test_a_task_whose_commands_grow_is_left_to_its_tool(command: str, file: str,
     assert entry["command"] == command.split()
 
 
+def test_a_glob_is_looked_up_once_however_many_tests_name_it() -> None:
+    files = dict.fromkeys([f"src/a{number % 300}/b{number}.py" for number in range(30_000)], "")
+    run = "".join(f"          pytest tests/test_*.py -k a{number}\n" for number in range(200))
+    workflow = f"on: push\njobs:\n  t:\n    steps:\n      - run: |\n{run}"
+    started = time.process_time()
+    made = _proposed({**files, _WORKFLOW: workflow, "tests/test_a.py": ""})
+    assert len(made["suites"]["t"]["tests"]) == 200
+    assert time.process_time() - started < 2
+
+
 @pytest.mark.parametrize(("jobs", "given"), [(6, "x"), (1, "${{ inputs.a }}" * 50)], ids=["jobs", "inputs"])
 def test_called_workflows_that_grow_are_left(jobs: int, given: str) -> None:
     head = "on: {workflow_call: {inputs: {a: {type: string}}}}\njobs:\n"

@@ -57,10 +57,10 @@ def pytest_entries(
         yield replace(base, path=path, runner="pytest", args=tuple(args))
 
 
-def _filled(path: str, tree: Tree) -> list[str]:
+def _filled(path: str, tree: Tree) -> tuple[str, ...]:
     """The path; of a glob that folders match, which is none of trainci's, all that a shell fills in for it."""
-    found = tree.globbed(path) if is_glob(path) and "::" not in path else []
-    return found if any(map(tree.is_folder, found)) else [path]
+    found = tree.globbed(path) if is_glob(path) and "::" not in path else ()
+    return found if any(map(tree.is_folder, found)) else (path,)
 
 
 def is_there(path: str, tree: Tree) -> bool:

@@ -28,6 +28,7 @@ class Tree:
         self.files = tuple(sorted(files))
         self.read = read
         self._known = set(self.files)
+        self._globbed: dict[str, tuple[str, ...]] = {}
         self._folders = {folder for path in self.files for folder in _parents(path)}
         packages = (path.removeprefix("src/").split("/") for path in self.files if path.endswith("/__init__.py"))
         self._names = {_plain(parts[0]) for parts in packages if len(parts) == 2} - {"tests", "test", "src"}
@@ -40,9 +41,12 @@ class Tree:
         """Whether there is a folder of that path that holds a file."""
         return path in self._folders
 
-    def globbed(self, pattern: str) -> list[str]:
+    def globbed(self, pattern: str) -> tuple[str, ...]:
         """The files and folders that a shell would fill in for the pattern."""
-        return sorted(path for path in (*self.files, *self._folders) if matches(path, pattern))
+        if pattern not in self._globbed:  # each row of a matrix asks anew
+            found = (path for path in (*self.files, *self._folders) if matches(path, pattern))
+            self._globbed[pattern] = tuple(sorted(found))
+        return self._globbed[pattern]
 
     def within(self, path: str) -> str:
         """The path in this repository that a job means which has it checked out elsewhere.
