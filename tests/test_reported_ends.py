@@ -171,6 +171,14 @@ def test_what_one_line_of_the_log_shows_is_looked_for_once() -> None:
     assert asked == ['"/r/tests/t.py", line 3']
 
 
+def test_the_log_is_looked_through_a_hundred_times_and_what_is_beyond_that_is_red() -> None:
+    """Else whoever writes thousands of places has a log of gigabytes searched for each."""
+    asked: list[str] = []
+    log = Log(lambda text: bool(asked.append(text)), lambda by: 0)
+    ends = reported(*[raised(frames=[["/r/tests/t.py", line]], who=str(line)) for line in range(150)])
+    assert (len(failures(ends, log)), len(asked)) == (50, 100)
+
+
 def test_a_framework_that_is_none_does_not_begin() -> None:
     """Of each that never ended, the log is read."""
     assert told({"by": "begun", "framework": "mine", "pid": 7}) == ()

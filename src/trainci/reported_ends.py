@@ -12,13 +12,14 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 
 from trainci.model.run import Failure
 from trainci.text import printable
 
 _MOST_LINES = 5_000
 _MOST_SHOWN = 3
+# A look goes through the whole log, which may have gigabytes.
+_MOST_LOOKS = 100
 _LONGEST = 300
 _LARGEST_NUMBER = 1 << 32
 # https://docs.pytest.org/en/stable/reference/exit-codes.html: interrupted, internal error, wrong usage.
@@ -174,7 +175,7 @@ def frameworks(ends: Sequence[End]) -> frozenset[str]:
 def failures(ends: Sequence[End], log: Log) -> tuple[Failure, ...]:
     """What failed and nothing made good, each once."""
     found: list[Failure] = []
-    shows = cache(log.shows)
+    shows = _bounded(log.shows)
     for end, later in _from_the_last(ends):
         failure = None
         if isinstance(end, _Framework):
@@ -208,6 +209,18 @@ def _of_framework(end: _Framework, later: _Later) -> Failure | None:
 def _never_ended(ends: Sequence[End]) -> list[_Begun]:
     """What was ended in the middle of its tests, and was not run again."""
     return [end for end, later in _from_the_last(ends) if isinstance(end, _Begun) and not later.has_ended(end)]
+
+
+def _bounded(shows: Callable[[str], bool]) -> Callable[[str], bool]:
+    """``shows``, asked once for each text, and of so many; more are taken as shown, which is never green."""
+    known: dict[str, bool] = {}
+
+    def asked(text: str) -> bool:
+        if text not in known:
+            known[text] = len(known) >= _MOST_LOOKS or shows(text)
+        return known[text]
+
+    return asked
 
 
 def _of_raised(end: _Raised, later: _Later, shows: Callable[[str], bool]) -> Failure | None:
