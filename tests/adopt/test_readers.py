@@ -11,7 +11,7 @@ import pytest
 
 from trainci.adopt import propose
 from trainci.adopt.conditions import Condition, read_condition
-from trainci.adopt.expressions import Context, Unknown, evaluate
+from trainci.adopt.expressions import Context, Unknown, evaluate, substitute
 from trainci.adopt.makefile import recipe
 from trainci.adopt.placed import Items, Table, Text, load_yaml
 from trainci.adopt.shell import commands
@@ -236,6 +236,12 @@ def test_an_expression_has_the_value_that_github_gives_it_for_a_pull_request(
     matrix = Table({"a": Text("0", 1, quoted=True), "b": Text("0", 1)})
     value = evaluate(source, Context({"matrix": matrix}))
     assert (None if isinstance(value, Unknown) else str(value)) == expected
+
+
+def test_a_long_value_that_stands_often_is_filled_in_so_far() -> None:
+    context = Context({"env": Table({"A": Text("x" * 30_000, 1)})})
+    text, unknown = substitute(Text("${{ env.A }} " * 9, 1), context)
+    assert unknown == ("${{ env.A }}",) * 7 and len(text) < 70_000
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from trainci.adopt.filling import MOST_FILLED
 from trainci.adopt.placed import Items, Table, Text, Value
 
 _TOKEN = re.compile(
@@ -45,12 +46,17 @@ class Context:
 
 
 def substitute(text: Text, context: Context) -> tuple[Text, tuple[str, ...]]:
-    """``text`` with each expression that has a constant value replaced, and those that have none."""
+    """``text`` with each expression that has a constant value replaced, and those that have none.
+
+    One beyond ``MOST_FILLED`` characters of values in all has none: a value may be long and stand there often.
+    """
     unknown: list[str] = []
+    length = 0
 
     def replaced(match: re.Match[str]) -> str:
+        nonlocal length
         value = evaluate(match.group(1), context)
-        if isinstance(value, Text):
+        if isinstance(value, Text) and (length := length + len(value)) <= MOST_FILLED:
             return value
         unknown.append(match.group(0))
         return match.group(0)

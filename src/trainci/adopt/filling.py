@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 # Far beyond what anybody writes into a file of a CI.
-_MOST_FILLED = 64 * 1024
+MOST_FILLED = 64 * 1024
 
 
 class TooLong(Exception):
@@ -24,7 +24,7 @@ def filled(placeholder: re.Pattern[str], value: Callable[[re.Match[str]], str], 
         nonlocal length
         made = value(match)
         length += len(made)
-        if length > _MOST_FILLED:
+        if length > MOST_FILLED:
             raise TooLong
         return made
 
