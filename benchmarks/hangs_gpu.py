@@ -1,8 +1,8 @@
 """Who hung, on NVIDIA GPUs: ranks of NCCL that wait, a stream that waits for ever, a kernel that does not end.
 
-Run from the repository's root: ``PYTHONPATH=src python3 -m benchmarks.hangs_gpu``. Needs torch, two GPUs (four for
-one of the shapes), and what trainci needs, all of it on the ``PYTHONPATH``; about four minutes. Prints a table and
-writes it to benchmarks/results/hangs_gpu.md; exits with 1 when somebody is not named, or not in time.
+Run from the repository's root: ``PYTHONPATH=src python3 -m benchmarks.hangs_gpu [SHAPE…]``. Needs torch, two GPUs
+(four for two of the shapes), and what trainci needs, all of it on the ``PYTHONPATH``; half a minute a shape. Prints
+a table, and writes that of all shapes to benchmarks/results/hangs_gpu.md.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import platform
 import re
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.hangs.observe import Judged, Seen, judged, observe, repository
@@ -25,8 +26,8 @@ SHAPES = Path(__file__).parent / "hangs" / "gpu"
 RECORD = Path(__file__).parent / "results" / "hangs_gpu.md"
 
 
-def main() -> int:
-    """Run each shape; the exit code."""
+def main(only: Sequence[str]) -> int:
+    """Run the shapes that are named (all); the exit code."""
     found = devices.discover()
     if len(found) < 2:
         sys.stderr.write("this needs two NVIDIA GPUs.\n")
@@ -37,6 +38,8 @@ def main() -> int:
     lines += ["|---|---|---|---|---|"]
     failed = 0
     for shape in sorted(SHAPES.glob("*.py")):
+        if only and shape.stem not in only:
+            continue
         if _needed(shape) > len(found):
             lines.append(f"| {shape.stem} | not run: this host has {len(found)} GPUs | | | |")
             continue
@@ -49,7 +52,8 @@ def main() -> int:
         if not one.named:
             print(seen.output[-6000:], flush=True)
     lines += ["", f"{failed} shapes were not named, or not in time."]
-    RECORD.write_text("# Who hung, on GPUs\n\n" + "\n".join(lines) + "\n")
+    if not only:
+        RECORD.write_text("# Who hung, on GPUs\n\n" + "\n".join(lines) + "\n")
     print("\n".join(lines))
     return 1 if failed else 0
 
@@ -72,4 +76,4 @@ def _torch() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
