@@ -339,6 +339,53 @@ def test_what_only_a_run_knows_is_left_with_the_words_that_stand_there() -> None
     assert "known in a run only: pytest tests -k ${{ matrix.kind }}" in [note.text for note in _left(files)]
 
 
+def _matrix(matrix: str, run: str, head: str = "") -> dict[str, str]:
+    job = f"    runs-on: 8-gpu\n    strategy: {{matrix: {matrix}}}\n    steps: [{{run: '{run}'}}]\n"
+    return {".github/workflows/ci.yml": f"on: push\njobs:\n  job:\n{head}{job}"}
+
+
+_OPEN = "'${{ fromJSON(needs.a.outputs.b) }}'"
+
+
+def test_the_known_axes_of_a_matrix_are_read_beside_one_that_only_a_run_knows() -> None:
+    matrix = f"{{python: {_OPEN}, kind: [nightly, unit]}}"
+    made = _suites(_matrix(matrix, "pytest tests/${{ matrix.kind }}"))["job"]["tests"]
+    assert [entry["path"] for entry in made] == ["tests/nightly", "tests/unit"]
+
+
+def test_an_axis_that_only_a_run_knows_is_never_empty() -> None:
+    files = _matrix(
+        f"{{where: {_OPEN}, kind: [nightly]}}", "pytest tests/${{ matrix.kind }} -k ${{ matrix.where }}"
+    )
+    assert "job" not in _suites(files)
+    (note,) = _left(files)
+    assert note.text == "known in a run only: pytest tests/nightly -k ${{ matrix.where }}"
+
+
+def test_rows_that_name_an_axis_of_a_run_are_combinations_of_their_own() -> None:
+    matrix = f"{{where: {_OPEN}, kind: [nightly], include: [{{where: here, kind: unit}}, {{kind: nightly, x: y}}]}}"
+    made = _suites(_matrix(matrix, "pytest tests/${{ matrix.kind }}"))["job"]["tests"]
+    assert [entry["path"] for entry in made] == ["tests/nightly", "tests/unit"]
+
+
+_GATE = "on: [push, pull_request]\njobs:\n  gate:\n    if: {gate}\n    steps: [{{run: 'true'}}]\n"
+_HAS_LABEL = "contains(github.event.pull_request.labels.*.name, 'run-gpu')"
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [("", "run-gpu"), ("needs.gate.outputs.x == ''", "run-gpu"), ("always()", ""), ("${{ !cancelled() }}", "")],
+)
+def test_a_job_is_started_by_the_label_of_the_job_before_it(own: str, expected: str) -> None:
+    job = f"  job:\n    needs: gate\n    if: {own}\n    runs-on: 8-gpu\n    steps: [{{run: pytest tests}}]\n"
+    (suite,) = [
+        suite
+        for suite in _proposal({".github/workflows/ci.yml": _GATE.format(gate=_HAS_LABEL) + job}).suites
+        if suite.tests
+    ]
+    assert (suite.label, suite.always) == (expected, not expected)
+
+
 # --- why a job is not read
 
 

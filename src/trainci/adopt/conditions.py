@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from trainci.adopt.placed import Table
 
 _LABELS = r"github\.event\.pull_request\.labels\.\*\.name"
 _HAS_LABEL = re.compile(rf"(!\s*)?contains\(\s*{_LABELS}\s*,\s*'([^']*)'\s*\)")
@@ -20,6 +22,8 @@ _MEANINGLESS = re.compile(
     r"|needs\.[\w-]+\.result\s*[!=]=\s*'[^']*'"
     r"|(?<![\w.])(?:true|false)(?![\w.])"
 )
+# With one of these in its condition a job starts although a job before it did not.
+_WHATEVER_CAME = re.compile(r"(?:always|failure|cancelled)\(\)")
 _FORK_GUARD = re.compile(r"github\.repository(?:_owner)?\s*==\s*'[^']*'")
 
 
@@ -45,3 +49,20 @@ def read_condition(text: str) -> Condition:
     rest = _MEANINGLESS.sub(" ", _FORK_GUARD.sub(" ", rest))
     without_marks = re.sub(r"[\s()&|!]+", " ", rest).strip()
     return Condition(tuple(dict.fromkeys(labels)), drafts, guards, " ".join(text.split()) if without_marks else "")
+
+
+def starting_condition(job: Table, jobs: Table) -> Condition:
+    """The condition of a job with the labels of the jobs before it: where these do not start, neither does it."""
+    condition = read_condition(job.text("if"))
+    seen: set[str] = set()
+    waiting = [job]
+    while waiting and not condition.labels:
+        one = waiting.pop()
+        before = () if _WHATEVER_CAME.search(one.text("if")) else one.texts("needs")
+        for name in (name for name in before if name not in seen):
+            seen.add(name)
+            waiting.append(jobs.table(name))
+            own = read_condition(jobs.table(name).text("if"))
+            labels = condition.labels or own.labels
+            condition = replace(condition, labels=labels, drafts=condition.drafts and own.drafts)
+    return condition

@@ -205,9 +205,7 @@ class _Parser:
                 key = self.alternatives()
                 self._take("]")
             path += f".{key}" if isinstance(key, Text) else ".?"
-            # What a run writes to $GITHUB_ENV is no constant.
-            is_written = path.startswith("env.") and isinstance(known, Table) and key not in known
-            known = _member(known, key) if isinstance(key, Text) and not is_written else Unknown(path)
+            known = _member(known, key) if isinstance(key, Text) else Unknown(path)
             if isinstance(known, Unknown):
                 known = _pull_request(path)
         return known
@@ -215,8 +213,7 @@ class _Parser:
 
 def _member(value: Result, key: Text) -> Result:
     if isinstance(value, Table):
-        # A context that is known as a whole has an empty value for what it lacks.
-        return value.get(key, Text("", value.line))
+        return value.get(key, Text("", value.line) if value.whole else Unknown(key))
     if isinstance(value, Items) and key.isdigit() and int(key) < len(value):
         return value[int(key)]
     return value if isinstance(value, Text) and not value else Unknown(key)

@@ -36,12 +36,29 @@ def read_job(
     name: str, job: Table, workflow: Table, file: str, tree: Tree, testpaths: Sequence[str]
 ) -> tuple[list[Suite], StepReader]:
     """The job as a suite for each kind of machine that runs its tests. ``workflow`` is the one that holds it."""
+    suites, shared = _all_suites(name, job, workflow, file, tree, testpaths)
+    is_of_others = bool(shared.registered) or shared.detects_changes
+    return [suite for suite in suites if suite.tests or is_of_others], shared
+
+
+def around(job: Table, workflow: Table, file: str, tree: Tree) -> Suite:
+    """What is around the tests of a job that runs what another job found: a suite without tests."""
+    (first, *_), shared = _all_suites("", job, workflow, file, tree, ())
+    # What names a value of that matrix is how the job starts its tests.
+    notes = tuple(note for note in shared.notes if "${{ matrix." not in note.text)
+    return replace(first, tests=(), notes=notes)
+
+
+def _all_suites(
+    name: str, job: Table, workflow: Table, file: str, tree: Tree, testpaths: Sequence[str]
+) -> tuple[list[Suite], StepReader]:
     jobs = workflow.table("jobs")
     before = Context({"needs": outputs_of(job, jobs, tree)})
     rows = combinations(job.table("strategy").get("matrix"), before)
-    shared = StepReader(file, tree, testpaths, patterns_of(job, jobs, tree) if rows is None else [])
+    is_open = not all(row.whole for row in rows)
+    shared = StepReader(file, tree, testpaths, patterns_of(job, jobs, tree) if is_open else [])
     machines: dict[tuple[tuple[str, ...], str], list[_Combination]] = defaultdict(list)
-    for row in rows if rows is not None else [None]:
+    for row in rows:
         one = _combination(job, row, workflow, shared)
         machines[one.runs_on, one.image].append(one)
     suites: list[Suite] = []
@@ -56,18 +73,17 @@ def read_job(
         suite = _suite(name, job, file, shared, found)
         if len(alike) > 1:
             suite = replace(suite, name=_named_by(name, found[0].row), job="" if suites else name)
-        if suite.tests or shared.registered or shared.detects_changes:
-            suites.append(suite)
+        suites.append(suite)
     return suites, shared
 
 
-def _combination(job: Table, row: Table | None, workflow: Table, shared: StepReader) -> _Combination:
-    inside = Context({"matrix": row} if row is not None else {})
+def _combination(job: Table, row: Table, workflow: Table, shared: StepReader) -> _Combination:
+    inside = Context({"matrix": row})
     reader = replace(shared, entries=[], row=row_with_file(row), written={}, preparations={}, python_versions={})
     env: dict[str, str] = {}
     for table in (workflow.table("env"), job.table("env")):
         env |= reader.environment(table, inside)
-        inside.values["env"] = Table({key: Text(value, 0) for key, value in env.items()})
+        inside.values["env"] = Table({key: Text(value, 0) for key, value in env.items()}, whole=False)
     where, _ = substitute(job.table("defaults").table("run").text("working-directory"), inside)
     reader.steps(job.items_of("steps"), env, "" if where == "." else where or _folder(workflow), inside)
     if reader.row is not None and not reader.entries:
@@ -138,7 +154,7 @@ def _on_devices(entry: Entry, gpus: int | None) -> Entry:
 class _Combination:
     """What one combination of the matrix runs, in which environment and where."""
 
-    row: Table | None
+    row: Table
     env: dict[str, str]
     entries: list[Entry]
     runs_on: tuple[str, ...]
@@ -147,15 +163,15 @@ class _Combination:
     python_versions: tuple[str, ...]
 
 
-def _named_by(name: str, row: Table | None) -> str:
+def _named_by(name: str, row: Table) -> str:
     """The job's name with the first plain value of its combination, which tells the machines apart."""
-    values = (value for value in (row or {}).values() if isinstance(value, Text) and value)
+    values = (value for value in row.values() if isinstance(value, Text) and value)
     return f"{name}-{next(values, '')}".rstrip("-")
 
 
-def row_with_file(row: Table | None) -> Table | None:
+def row_with_file(row: Table) -> Table | None:
     """The table of a combination that names a test file, or None."""
-    for table in (row, *(row or {}).values()):
+    for table in (row, *row.values()):
         if isinstance(table, Table) and any(
             isinstance(value, Text) and value.endswith((".py", ".sh")) for value in table.values()
         ):

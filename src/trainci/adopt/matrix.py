@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import product
+from math import prod
 
 from trainci.adopt.expressions import Context, Unknown, evaluate
 from trainci.adopt.placed import Items, Table, Text, Value
@@ -11,47 +13,41 @@ from trainci.adopt.placed import Items, Table, Text, Value
 _MOST = 256
 
 
-def combinations(matrix: Value | None, context: Context) -> list[Table] | None:
-    """Each combination as a table; one empty table without a matrix; None where only a run knows them."""
+def combinations(matrix: Value | None, context: Context) -> list[Table]:
+    """Each combination as a table, which is not whole where only a run knows an axis or more combinations.
+
+    One table without a matrix, and where only a run knows all of it.
+    """
     known = _constant(matrix, context) if matrix is not None else Table()
     if not isinstance(known, Table):
-        return None
-    axes: dict[str, Items] = {}
-    for name, value in known.items():
-        if name in ("include", "exclude"):
-            continue
-        axis = _constant(value, context)
-        if not isinstance(axis, Items):
-            return None
-        axes[name] = axis
-    sizes = 1
-    for axis in axes.values():
-        sizes *= max(len(axis), 1)
-    if sizes > _MOST:
-        return None
-    listed = [known[name] for name in ("include", "exclude") if name in known]
-    if not all(isinstance(_constant(value, context), Items) for value in listed):
-        return None
-    made = [Table(dict(zip(axes, values, strict=True)), known.line) for values in product(*axes.values()) if axes]
-    excluded = [row for row in _rows(known.get("exclude"), context) if row]
+        return [Table(whole=False)]
+    said = {name: _constant(value, context) for name, value in known.items()}
+    parts = {name: value for name, value in said.items() if isinstance(value, Items)}
+    axes = {name: value for name, value in parts.items() if name not in ("include", "exclude")}
+    if prod(max(len(axis), 1) for axis in axes.values()) > _MOST:
+        return [Table(whole=False)]
+    rows = product(*axes.values()) if axes or said.keys() > parts.keys() else ()
+    made = [Table(dict(zip(axes, row, strict=True)), known.line, whole=said.keys() == parts.keys()) for row in rows]
+    excluded = [row for row in _rows(parts, "exclude") if row]
     made = [row for row in made if not any(row | other == row for other in excluded)]
-    for extra in _rows(known.get("include"), context):
-        _include(made, extra, set(axes))
+    for extra in _rows(parts, "include"):
+        _include(made, extra, set(axes), said.keys() - parts.keys())
     return made or [Table()]
 
 
-def _include(made: list[Table], extra: Table, axes: set[str]) -> None:
+def _include(made: list[Table], extra: Table, axes: set[str], unknown: set[str]) -> None:
     """Add the values of ``extra`` to each combination whose axes it does not change, else as one of its own."""
     fits = [row for row in made if axes and all(row.get(name) == extra[name] for name in axes & extra.keys())]
+    if unknown & extra.keys():
+        fits = []
     for row in fits:
         row.update(extra)
     if not fits:
         made.append(extra)
 
 
-def _rows(value: Value | None, context: Context) -> list[Table]:
-    rows = _constant(value, context) if value is not None else Items()
-    return [row for row in rows if isinstance(row, Table)] if isinstance(rows, Items) else []
+def _rows(parts: Mapping[str, Items], name: str) -> list[Table]:
+    return [row for row in parts.get(name, ()) if isinstance(row, Table)]
 
 
 def _constant(value: Value, context: Context) -> Value | None:

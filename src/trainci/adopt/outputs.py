@@ -60,7 +60,7 @@ def _outputs(job: Table, inputs: Table, tree: Tree, depth: int) -> Table:
         match = _STEP.fullmatch(value.strip()) if isinstance(value, Text) else None
         for step in job.items_of("steps") if match else ():
             if match and isinstance(step, Table) and step.text("id") == match.group(1):
-                context = Context({"inputs": inputs, "env": Table()})
+                context = Context({"inputs": inputs, "env": Table(whole=False)})
                 env = {
                     key: str(substitute(text, context)[0])
                     for table in (job.table("env"), step.table("env"))
@@ -136,9 +136,14 @@ def _json_values(texts: Iterator[str]) -> list[object]:
             value = json.loads(text)
         except (ValueError, RecursionError):
             continue
-        if isinstance(value, (list, dict)) and value:
+        if isinstance(value, (list, dict)) and value and not _says_nothing(value):
             made.append(value)
     return made
+
+
+def _says_nothing(value: list[object] | dict[str, object]) -> bool:
+    """Whether it is the matrix of a run that found nothing."""
+    return isinstance(value, dict) and [] in value.values()
 
 
 def _patterns(script: str, tree: Tree) -> Iterator[str]:

@@ -35,11 +35,15 @@ class Items(list["Value"]):
 
 
 class Table(dict[str, "Value"]):
-    """A mapping. The getters give an empty value for what is not there, or is of another kind."""
+    """A mapping. The getters give an empty value for what is not there, or is of another kind.
 
-    def __init__(self, values: dict[str, Value] | None = None, line: int = 0) -> None:
+    ``whole`` is False where only a run knows what else it holds.
+    """
+
+    def __init__(self, values: dict[str, Value] | None = None, line: int = 0, *, whole: bool = True) -> None:
         super().__init__(values or {})
         self.line = line
+        self.whole = whole
 
     def text(self, key: str) -> Text:
         """The scalar of that key."""

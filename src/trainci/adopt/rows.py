@@ -28,9 +28,9 @@ def row_entry(row: Table, place: Place, tree: Tree, note: Callable[[str, int], N
     return [Entry(path=path, runner=runner, args=tuple(args), num_gpus=row_gpus(row), place=place)]
 
 
-def row_gpus(row: Table | None) -> int | None:
+def row_gpus(row: Table) -> int | None:
     """The devices that a row asks for, None where it says nothing of them."""
-    said = (row.text(key) for key in _GPUS if row.text(key).isdigit()) if row else ()
+    said = (row.text(key) for key in _GPUS if row.text(key).isdigit())
     return next(map(int, said), None)
 
 

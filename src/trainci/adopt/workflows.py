@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from trainci.adopt.called import jobs_of
-from trainci.adopt.conditions import Condition, read_condition
+from trainci.adopt.conditions import Condition, read_condition, starting_condition
 from trainci.adopt.entries import speaks_of_tests
 from trainci.adopt.expressions import Context, substitute
-from trainci.adopt.jobs import read_job
+from trainci.adopt.jobs import around, read_job
 from trainci.adopt.matrix import combinations
 from trainci.adopt.placed import Items, NotYaml, Table, Text, Value, load_yaml
 from trainci.adopt.proposal import Found, Note, Place, Suite
@@ -53,15 +53,29 @@ def read_workflow(workflow: Table, file: str, tree: Tree, testpaths: Sequence[st
     triggers = _triggers(workflow.get("on"))
     if triggers.keys() == {"workflow_call"}:
         return  # its callers are read with it
-    jobs = workflow.table("jobs")
+    jobs = {str(name): job for name, job in workflow.table("jobs").items() if isinstance(job, Table)}
+    running = {need: job for job in jobs.values() if _made_in_run(job) for need in map(str, job.texts("needs"))}
     detecting: set[str] = set()
     for name, job in jobs.items():
-        if not isinstance(job, Table):
-            continue
+        if detecting.intersection(job.texts("needs")) and _made_in_run(job):
+            continue  # its tests are those of the suite of changed tests
         made = list(_suites_of(name, job, workflow, triggers, file, tree, testpaths))
         if any(suite.select for suite in made):
             detecting.add(name)
-        if made or detecting.intersection(job.texts("needs")):
+            if name in running:
+                told = around(running[name], workflow, file, tree)
+                made = [
+                    replace(
+                        told,
+                        name=one.name,
+                        label=one.label,
+                        select=one.select,
+                        branches=one.branches,
+                        place=one.place,
+                    )
+                    for one in made
+                ]
+        if made:
             yield from made
         elif _SAYS_TEST.search(name) or any(map(speaks_of_tests, _scripts(job, tree))):
             why = _why_nothing(job, file, workflow, tree, testpaths)
@@ -92,11 +106,16 @@ def _why_nothing(job: Table, file: str, workflow: Table, tree: Tree, testpaths: 
         )
     if uses:
         return f": it calls {uses}, a workflow of another repository"
-    if combinations(job.table("strategy").get("matrix"), Context()) is None:
+    if _made_in_run(job):
         return ": its matrix is made in a run"
     _, reader = read_job("", job, workflow, file, tree, testpaths)
     last = next((line for line in reversed(reader.preparations)), "")
     return f": its last command is `{last.splitlines()[0][:100]}`" if last else ""
+
+
+def _made_in_run(job: Table) -> bool:
+    """Whether only a run knows the matrix of a job, or a part of it."""
+    return not all(row.whole for row in combinations(job.table("strategy").get("matrix"), Context()))
 
 
 def _suites_of(
@@ -119,7 +138,7 @@ def _suites_of(
             suite = replace(suite, place=Place(file, job.line), notes=notes)
             if not suite.image and (image := _machine_image(job, jobs, one.workflow)):
                 suite = replace(suite, image=image)
-            suite = _when(suite, triggers, job, file, tree)
+            suite = _when(suite, triggers, job, jobs, file, tree)
             if reader.detects_changes and not suite.tests:
                 yield Suite(name, label=suite.label, select="changed", branches=suite.branches, place=suite.place)
                 continue
@@ -135,9 +154,9 @@ def _triggers(on: Value | None) -> Table:
     return on or Table()
 
 
-def _when(suite: Suite, triggers: Table, job: Table, file: str, tree: Tree) -> Suite:
+def _when(suite: Suite, triggers: Table, job: Table, jobs: Table, file: str, tree: Tree) -> Suite:
     """The suite with its label, and what of changes and branches starts it."""
-    condition = read_condition(job.text("if"))
+    condition = starting_condition(job, jobs)
     event = triggers.table("pull_request") or triggers.table("pull_request_target") or triggers.table("push")
     is_started = not condition.labels and bool({"pull_request", "pull_request_target", "push"} & triggers.keys())
     crons = [cron.text("cron") for cron in triggers.items_of("schedule") if isinstance(cron, Table)]
@@ -205,7 +224,7 @@ def _glob(pattern: str) -> str:
 
 def _machine_image(job: Table, jobs: Table, workflow: Table) -> str:
     """The image that a job before this one gives the machine that it makes for it."""
-    context = Context({"env": workflow.table("env")})
+    context = Context({"env": Table(workflow.table("env"), whole=False)})
     for name in job.texts("needs"):
         for step in jobs.table(name).items_of("steps"):
             for key, value in step.table("with").items() if isinstance(step, Table) else ():
