@@ -140,6 +140,13 @@ def test_under_actions_a_long_output_is_an_excerpt_in_its_fold_and_no_part_of_it
         assert count + sum(line.startswith((f"{test} | ::error", f"{test} | some")) for line in fold) == 1_000_000
 
 
+@pytest.mark.parametrize("cause", [Cause.LOST, Cause.PREEMPTED, Cause.REQUEUED, Cause.NODE_FAILED])
+def test_an_attempt_that_is_tried_again_for_what_an_engine_did_is_a_line(cause):
+    stream = io.StringIO()
+    Console(stream, lambda: 0.0)(events.Ended(0.0, "a.py", 1, BOTH, Ending(cause, detail="job 7 of Slurm …")))
+    assert "a.py: attempt 1 was lost: job 7 of Slurm …" in stream.getvalue()
+
+
 def test_under_actions_an_attempt_that_could_not_be_started_is_a_line(tmp_path):
     stream = io.StringIO()
     console = GithubConsole(stream, lambda: 0.0, tmp_path, "token")

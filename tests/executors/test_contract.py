@@ -416,7 +416,7 @@ def test_the_command_is_one_line_that_a_shell_reads_back(tmp_path, text):
     assert done.stdout.decode().strip() == ascii([[text], text])
 
 
-WANT = "the kernel ended it for want of memory (memory.events of its cgroup)"
+WANT = "the kernel ended it for want of memory (oom_kill of its cgroup)"
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,7 @@ SIGTERM = Ending(Cause.SIGNALLED, signal=15)
 EXIT_1 = Ending(Cause.EXITED, 1)
 PASSED = Ending(Cause.EXITED, 0)
 TIMED_OUT = Ending(Cause.TIMED_OUT, signal=15)
+OUT_OF_TIME = Ending(Cause.OUT_OF_TIME, signal=15)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,9 @@ TIMED_OUT = Ending(Cause.TIMED_OUT, signal=15)
         ("BOOT_FAIL", None, Cause.NODE_FAILED),
         ("CANCELLED", SIGTERM, Cause.CANCELLED),
         ("CANCELLED", None, Cause.CANCELLED),
-        ("TIMEOUT", None, Cause.TIMED_OUT),
+        ("TIMEOUT", None, Cause.OUT_OF_TIME),
+        ("TIMEOUT", SIGTERM, Cause.OUT_OF_TIME),
+        ("DEADLINE", None, Cause.CANCELLED),
         ("TIMEOUT", TIMED_OUT, Cause.TIMED_OUT),
         ("OUT_OF_MEMORY", Ending(Cause.SIGNALLED, signal=9), Cause.OUT_OF_MEMORY),
         ("OUT_OF_MEMORY", Ending(Cause.EXITED, 137), Cause.OUT_OF_MEMORY),
@@ -328,11 +331,12 @@ def test_a_database_that_is_away_holds_up_no_other_job_and_is_given_up_in_time(t
     assert second.at - first.at > 1
 
 
-def test_a_test_whose_time_limit_passed_while_slurm_held_it_still_was_preempted(tmp_path):
+@pytest.mark.parametrize("over", [TIMED_OUT, OUT_OF_TIME])
+def test_a_test_whose_time_limit_passed_while_slurm_held_it_still_was_preempted(tmp_path, over):
     told = []
     attempt = Attempt(Job(Test("a"), 1, tmp_path / "a.log"), Nobody())
     attempt.account = Account(attempt.job, open_log(attempt.job.log), (), told.append, Nobody(), float, print)
-    attempt.suspended, attempt.over = True, TIMED_OUT
+    attempt.suspended, attempt.over = True, over
     attempt.finish()
     assert (told[-1].ending.cause, told[-1].ending.detail[:16]) == (Cause.PREEMPTED, "it was suspended")
 
@@ -437,6 +441,7 @@ PREEMPTED = Ending(Cause.PREEMPTED, detail="job 7 of Slurm was preempted by anot
         (PREEMPTED, TIMED_OUT, False, Cause.TIMED_OUT),
         (TIMED_OUT, SIGTERM, True, Cause.LOST),
         (TIMED_OUT, None, False, Cause.LOST),
+        (OUT_OF_TIME, SIGTERM, True, Cause.LOST),
         (PASSED, None, False, Cause.LOST),
         (PASSED, EXIT_1, False, Cause.EXITED),
         (Ending(Cause.NEVER_STARTED, detail="Slurm does not take its job: no"), None, False, Cause.NEVER_STARTED),

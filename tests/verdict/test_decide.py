@@ -54,8 +54,10 @@ def test_every_ending_has_its_outcome(
             assert verdict is None
             again = decide([attempt] * TRIES)
             assert again and (again.outcome, again.sentence) == (Outcome.MACHINE, where + (detail or cause.value))
-        case Cause.CANCELLED | Cause.OUT_OF_MEMORY:
-            outcome = Outcome.INTERRUPTED if cause is Cause.CANCELLED else Outcome.UNSURE
+        case Cause.CANCELLED | Cause.OUT_OF_MEMORY | Cause.OUT_OF_TIME:
+            outcome = {Cause.CANCELLED: Outcome.INTERRUPTED, Cause.OUT_OF_MEMORY: Outcome.UNSURE}.get(
+                cause, Outcome.TIMED_OUT
+            )
             assert verdict and (verdict.outcome, verdict.sentence) == (outcome, where + (detail or cause.value))
         case Cause.EXITED if code == 0:
             assert verdict == Verdict(Outcome.PASSED, "in 2.5 s")
@@ -129,7 +131,9 @@ def _red(cause: Cause) -> Attempt:
     return _attempt(Ending(cause, 1 if cause is Cause.EXITED else None, detail="it waits"))
 
 
-@pytest.mark.parametrize("cause", [Cause.EXITED, Cause.TIMED_OUT, Cause.HUNG, Cause.OUT_OF_MEMORY])
+@pytest.mark.parametrize(
+    "cause", [Cause.EXITED, Cause.TIMED_OUT, Cause.HUNG, Cause.OUT_OF_MEMORY, Cause.OUT_OF_TIME]
+)
 def test_what_is_red_by_itself_is_tried_again_as_often_as_its_retries_say_and_never_by_default(
     cause: Cause,
 ) -> None:

@@ -30,6 +30,8 @@ _COLORS = {
     "machine's fault": 33,
     "unsure": 33,
 }
+# Why an attempt is tried again, as policy has it, and none of its test's doing.
+_LOST = frozenset({Cause.LOST, Cause.NEVER_STARTED, Cause.PREEMPTED, Cause.REQUEUED, Cause.NODE_FAILED})
 # An outcome begins a line, or follows what it counts: [12:00:00] [3/12] passed.
 _OUTCOME = re.compile(r"(?:\[[\d:/]+\] )*(" + "|".join(_COLORS) + r")\b")
 
@@ -198,7 +200,7 @@ def _sentence(event: events.Event) -> str:
             return f"{event.test_id}: started, attempt {event.attempt}"
         case events.Ended(final=False):
             return f"{event.test_id}: prepared"
-        case events.Ended(ending=Ending(cause=Cause.LOST | Cause.NEVER_STARTED, detail=detail)):
+        case events.Ended(ending=Ending(cause=cause, detail=detail)) if cause in _LOST:
             return f"{event.test_id}: attempt {event.attempt} was lost: {detail}"
         case events.Interrupted():
             return "interrupted: ending every test; the reports are still written"

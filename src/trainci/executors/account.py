@@ -238,4 +238,4 @@ def _want_of_memory(report: protocol.Ended) -> str:
     """What the kernel says of a SIGKILL, which a shell tells as 137."""
     if not report.seen.kernel_oom or (report.signal, report.code) not in ((signal.SIGKILL, None), (None, 137)):
         return ""
-    return "the kernel ended it for want of memory (memory.events of its cgroup)"
+    return "the kernel ended it for want of memory (oom_kill of its cgroup)"

@@ -236,7 +236,7 @@ class Attempt:
         self.account.flush()
         fault = self.account.fault
         ending = Ending(Cause.LOST, detail=fault) if fault else self.over
-        if ending.cause is Cause.TIMED_OUT and self.suspended:
+        if ending.cause in (Cause.TIMED_OUT, Cause.OUT_OF_TIME) and self.suspended:
             ending = replace(ending, cause=Cause.PREEMPTED, detail="it was suspended, and its time limit passed")
         if ending.cause is Cause.LOST and not fault:
             ending = Ending(Cause.LOST, detail=f"{ending.detail}{self.account.last_line}")

@@ -122,12 +122,23 @@ def remove(path: str) -> None:
 def oom_kills() -> int | None:
     """How many processes the kernel has ended for want of memory in this process's cgroup and those below it.
 
-    None where nothing says so: with version 1, or in the root of the host.
+    None where nothing says so: in the root of the host, or before Linux 4.13.
     """
     for own in _own():
-        for line in (read_text(f"{own}/memory.events") or "").splitlines():
-            if line.startswith("oom_kill "):
-                return int(line.split()[1])
+        if (killed := _said_killed(f"{own}/memory.events")) is not None:
+            return killed
+    for own in _own_of_version_1("memory"):
+        # Each counts for itself alone (Documentation/admin-guide/cgroup-v1/memory.rst).
+        said = [_said_killed(f"{folder}/memory.oom_control") for folder, _, _ in os.walk(own)]
+        if said and said[0] is not None:
+            return sum(filter(None, said))
+    return None
+
+
+def _said_killed(file: str) -> int | None:
+    for line in (read_text(file) or "").splitlines():
+        if line.startswith("oom_kill "):
+            return int(line.split()[1])
     return None
 
 
@@ -142,8 +153,18 @@ def end_job(path: str, grace: float, on_exit: Callable[[int, int], None]) -> lis
 
 def _own() -> list[str]:
     """Where this process's cgroup may be: a path for each mount; none without version 2."""
-    own = [line[3:] for line in (read_text("/proc/self/cgroup") or "").splitlines() if line.startswith("0::")]
-    return [f"{mount}{own[0].rstrip('/')}" for mount in _MOUNTS] if own else []
+    return [f"{mount}{own}" for own in _names("") for mount in _MOUNTS]
+
+
+def _own_of_version_1(controller: str) -> list[str]:
+    """None for the root, which is everybody's."""
+    return [f"{_MOUNTS[0]}/{controller}{own}" for own in _names(controller) if own]
+
+
+def _names(controller: str) -> list[str]:
+    """The cgroup that this process is in, of a controller of version 1, or of version 2 ("")."""
+    lines = (line.split(":", 2) for line in (read_text("/proc/self/cgroup") or "").splitlines())
+    return [own.rstrip("/") for _, names, own in lines if controller in names.split(",")]
 
 
 def _is_populated(path: str) -> bool:

@@ -50,6 +50,7 @@ class Cause(enum.Enum):
     NODE_FAILED = "node failed"
     CANCELLED = "cancelled"
     OUT_OF_MEMORY = "out of memory"
+    OUT_OF_TIME = "out of time"
 
 
 @dataclass(frozen=True)

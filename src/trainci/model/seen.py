@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Seen:
     """What was seen of a job's devices and of its host. None is *unknown*, which is not *no*.
 
-    ``kernel_oom``: the kernel ended a process of the job for want of memory (``memory.events`` of its cgroup).
+    ``kernel_oom``: the kernel ended a process of the job for want of memory (``oom_kill`` of its cgroup).
     ``xid``: the numbers of the Xid errors of its devices. ``foreign_memory``: a process that is not the job's had
     memory on its devices. ``dirty_handover``: its devices were not clean when it got them.
     """

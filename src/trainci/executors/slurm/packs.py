@@ -77,7 +77,7 @@ def ending_within(shared: Ending, reported: Ending | None, *, stopped: bool, ord
     """
     if stopped:
         return ending_of_stopped(reported)
-    by_itself = shared.cause in (Cause.EXITED, Cause.SIGNALLED, Cause.TIMED_OUT)
+    by_itself = shared.cause in (Cause.EXITED, Cause.SIGNALLED, Cause.TIMED_OUT, Cause.OUT_OF_TIME)
     if reported is not None and (
         reported.cause is Cause.TIMED_OUT
         or shared.cause is Cause.EXITED

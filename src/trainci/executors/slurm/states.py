@@ -25,8 +25,8 @@ _CAUSES = {
     "BOOT_FAIL": (Cause.NODE_FAILED, "got a node that did not start"),
     "CANCELLED": (Cause.CANCELLED, "was cancelled"),
     "REVOKED": (Cause.CANCELLED, "was revoked"),
-    "DEADLINE": (Cause.CANCELLED, "did not start before its deadline"),
-    "TIMEOUT": (Cause.TIMED_OUT, "was ended by the time limit of Slurm"),
+    "DEADLINE": (Cause.CANCELLED, "was not over by its deadline"),
+    "TIMEOUT": (Cause.OUT_OF_TIME, "was ended by a time limit of Slurm's, not by the test's own"),
     "OUT_OF_MEMORY": (Cause.OUT_OF_MEMORY, "used more memory than Slurm gave it"),
 }
 

@@ -1,4 +1,4 @@
-"""What a scheduler of several hosts did to a job says nothing about its test, but for memory."""
+"""What a scheduler of several hosts did to a job says nothing about its test, but for memory and time."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ _OUTCOMES: Mapping[Cause, tuple[Outcome, Blame]] = {
     Cause.NODE_FAILED: (Outcome.MACHINE, Blame.MACHINE),
     Cause.CANCELLED: (Outcome.INTERRUPTED, Blame.MACHINE),
     Cause.OUT_OF_MEMORY: (Outcome.UNSURE, Blame.UNSURE),
+    Cause.OUT_OF_TIME: (Outcome.TIMED_OUT, Blame.UNSURE),
 }
 
 
