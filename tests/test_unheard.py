@@ -91,3 +91,13 @@ def test_what_a_framework_judges_is_no_word_of_the_program() -> None:
 def test_a_script_that_looks_for_failed_tests_expects_them() -> None:
     assert shell_expects_failure("pytest > log || true\ngrep -q '2 failed, 1 passed' log")
     assert not shell_expects_failure("pytest | tee log\n# grep '1 failed' log\ngrep passed log")
+
+
+@pytest.mark.slow
+def test_of_what_torch_spawns_a_failure_is_heard_and_one_that_is_asked_for_is_none(repository: Any) -> None:
+    ran = run(repository, "with_torch")
+    said = (
+        "exit code 0, but a child process whose exit code nobody asks for ended with exit code 1 at tests/lost.py:9"
+    )
+    assert re.search(rf"^failed +tests/lost.py: {said}$", ran.out, re.MULTILINE), ran.out
+    assert re.search(r"\] passed tests/sound.py", ran.out), ran.out

@@ -11,7 +11,7 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from trainci.model.run import Failure
 from trainci.text import printable
@@ -28,7 +28,17 @@ _NOTHING_COLLECTED = 5
 # Those that say so of a run of theirs.
 _BEGIN = ("pytest", "unittest")
 _FIXTURE = re.compile(r"\w+ \((?P<of>[^()]+)\)")
+# What ends a process that read from another one, which had left.
+_OTHER_LEFT = (
+    "EOFError",
+    "BrokenPipeError",
+    "ConnectionResetError",
+    "ConnectionRefusedError",
+    "ConnectionAbortedError",
+)
+_LEFT = "left"
 _WHERE = {
+    _LEFT: "a child process whose exit code nobody asks for ended with",
     "process": "a process ended by",
     "fork": "a forked process ended by",
     "child": "a child process ended by",
@@ -91,7 +101,14 @@ class _Good:
     pid: int = 0
 
 
-End = _Framework | _Begun | _Raised | _Good
+@dataclass(frozen=True)
+class _Sent:
+    """A process of the job ended the process ``pid`` on purpose."""
+
+    pid: int
+
+
+End = _Framework | _Begun | _Raised | _Good | _Sent
 
 
 def read(lines: Iterable[bytes]) -> tuple[End, ...]:
@@ -176,14 +193,24 @@ def failures(ends: Sequence[End], log: Log) -> tuple[Failure, ...]:
     """What failed and nothing made good, each once."""
     found: list[Failure] = []
     shows = _bounded(log.shows)
+    sent = {end.pid for end in ends if isinstance(end, _Sent)}
+    left: dict[int, Failure] = {}
     for end, later in _from_the_last(ends):
         failure = None
         if isinstance(end, _Framework):
             failure = _of_framework(end, later)
+        elif isinstance(end, _Raised) and end.how == _LEFT:
+            if end.pid not in sent and (failure := _of_raised(end, later, shows)):
+                left[end.pid] = failure
+                continue
         elif isinstance(end, _Raised):
             failure = _of_raised(end, later, shows)
+            if failure and end.how == "child" and (code := left.pop(end.pid, None)):
+                # Why it had that code is said by what it raised.
+                failure = replace(failure, certain=code.certain and end.type not in _OTHER_LEFT)
         if failure:
             found.append(failure)
+    found += reversed(left.values())
     runs = [end for end in ends if isinstance(end, _Framework)]
     if runs and all(run.by == "pytest" and run.code == _NOTHING_COLLECTED and not run.good for run in runs):
         found.append(Failure("pytest said: no tests ran"))
@@ -280,6 +307,8 @@ def _read(line: bytes) -> End | None:
             return _Begun(text["framework"], number.get("pid", 0))
         case "asked":
             return _Good(pid=number.get("pid", 0))
+        case "sent":
+            return _Sent(number.get("pid", 0))
     return None
 
 

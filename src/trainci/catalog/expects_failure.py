@@ -53,9 +53,9 @@ def _expects(node: ast.AST) -> bool:
         case ast.Assert(test=test):
             return _is_bad_code(test) or any(_looks_for_summary(part) for part in ast.walk(test))
         case ast.Call(func=ast.Attribute(attr=name), args=[first, *rest]) if name in _UNEQUAL:
-            return _is_code(first) and (not rest or name == "assertNotEqual" or _number(rest[0]) == 0)
+            return is_code(first) and (not rest or name == "assertNotEqual" or _number(rest[0]) == 0)
         case ast.Call(func=ast.Attribute(attr="assertEqual"), args=[first, second, *_]):
-            return _is_code(first) and bool(_number(second))
+            return is_code(first) and bool(_number(second))
         case ast.Call(func=ast.Attribute(attr="assertIn"), args=[ast.Constant(value=str(text)), *_]):
             return bool(_SUMMARY.search(text))
         case ast.withitem(
@@ -72,7 +72,7 @@ def _expects(node: ast.AST) -> bool:
 
 def _is_bad_code(test: ast.expr) -> bool:
     match test:
-        case ast.Compare(left=left, ops=[operator], comparators=[right]) if _is_code(left):
+        case ast.Compare(left=left, ops=[operator], comparators=[right]) if is_code(left):
             number = _number(right)
             if isinstance(operator, (ast.NotEq, ast.Gt, ast.Lt)):
                 return number == 0
@@ -83,15 +83,15 @@ def _is_bad_code(test: ast.expr) -> bool:
             return any(map(_is_bad_code, values))
         case ast.UnaryOp(op=ast.Not(), operand=operand):
             return _is_code_of_success(operand)
-    return isinstance(test, (ast.Attribute, ast.Name)) and _is_code(test)
+    return isinstance(test, (ast.Attribute, ast.Name)) and is_code(test)
 
 
 def _is_code_of_success(test: ast.expr) -> bool:
     match test:
         case ast.Compare(left=left, ops=[ast.Eq()], comparators=[right]):
-            return _is_code(left) and _number(right) == 0
+            return is_code(left) and _number(right) == 0
         case ast.UnaryOp(op=ast.Not(), operand=operand):
-            return _is_code(operand)
+            return is_code(operand)
     return False
 
 
@@ -102,7 +102,8 @@ def _looks_for_summary(node: ast.AST) -> bool:
     return False
 
 
-def _is_code(node: ast.expr) -> bool:
+def is_code(node: ast.expr) -> bool:
+    """Whether it says by its words how something ended: ``done.returncode``."""
     return bool(_CODE.search(ast.unparse(node)))
 
 

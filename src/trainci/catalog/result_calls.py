@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 from trainci.catalog.always_green import pytest_runs_nothing
 from trainci.catalog.call_words import CLEANS_UP, RUNS_TESTS, first_word, keyword_of, shell_text, text_of
+from trainci.catalog.inverted_exits import inverted_exit
 from trainci.catalog.lost import LostResult
 from trainci.catalog.lost_in_shell import read_shell
 from trainci.catalog.names import Names
-from trainci.catalog.returned import returns_how_it_went, says_false_of_failures
+from trainci.catalog.returned import returns_how_it_went
 from trainci.catalog.statements import own_parts, statements
 
 # What returns how it went instead of raising, and what would make it count.
@@ -52,13 +53,6 @@ _THREADS = ("threading.Thread", "threading.Timer")
 def lost_by(call: ast.Call, kinds: dict[str, str], file: Names, certain: bool) -> LostResult | None:
     """What is lost where the value of ``call`` goes nowhere; None where nothing is."""
     name = file.name(call.func)
-    if name in _EXITS and _asks_whether_it_was_good(call):
-        mend = "Write `sys.exit(not result.wasSuccessful())`."
-        return _lost(call, "`wasSuccessful()` is True, an exit code of 1, where all is well", mend, certain)
-    given = call.args[0] if name in _EXITS and call.args else None
-    if isinstance(given, ast.Call) and says_false_of_failures(file.functions.get(file.name(given.func))):
-        mend = f"Write `sys.exit(not {file.name(given.func)}())`."
-        return _lost(call, "False is an exit code of 0, and it is what a failure returns", mend, certain)
     if name in _EXIT_CODES:
         return _lost(call, f"the exit code of `{name}` goes nowhere", f"Write `{_EXIT_CODES[name]}`.", certain)
     if name in _UNITTEST_MAINS and keyword_of(call, "exit") is False:
@@ -115,6 +109,8 @@ def _by_arguments(call: ast.Call, kinds: dict[str, str], file: Names, certain: b
         if of == "os.system":
             what = "`os.system` returns 256 for an exit code of 1, and an exit with 256 is one with 0"
             yield _lost(call, what, "Write `sys.exit(os.waitstatus_to_exitcode(…))`.", certain)
+    if name in _EXITS and (inverted := inverted_exit(call, file, certain)):
+        yield inverted
     if name in ("pytest.main", "pytest.cmdline.main") and isinstance(first, (ast.List, ast.Tuple)):
         flag = pytest_runs_nothing([text for item in first.elts if (text := text_of(item))])
         if flag:
@@ -163,16 +159,6 @@ def ends_as_computed(statement: ast.stmt, file: Names) -> bool:
     """Whether it ends the program with what something else decided: ``os._exit(code)``."""
     call = statement.value if isinstance(statement, ast.Expr) else None
     return isinstance(call, ast.Call) and file.name(call.func) in _EXITS and not ends_green(statement, file)
-
-
-def _asks_whether_it_was_good(call: ast.Call) -> bool:
-    """``sys.exit(result.wasSuccessful())``, which turns good and bad round."""
-    argument = call.args[0] if call.args else None
-    return (
-        isinstance(argument, ast.Call)
-        and isinstance(argument.func, ast.Attribute)
-        and argument.func.attr == "wasSuccessful"
-    )
 
 
 def _result_of_method(

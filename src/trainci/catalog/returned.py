@@ -35,13 +35,3 @@ def _is_verdict(value: ast.expr | None) -> bool:
     if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
         return value.func.id in ("all", "any")
     return isinstance(value, ast.Compare)
-
-
-def says_false_of_failures(function: ast.FunctionDef | ast.AsyncFunctionDef | None) -> bool:
-    """Whether an ``except`` of it returns False, and the rest of it True."""
-    returned = [node for node in ast.walk(function) if isinstance(node, ast.Return)] if function else []
-    values = [node.value.value for node in returned if isinstance(node.value, ast.Constant)]
-    handlers = [node for node in ast.walk(function) if isinstance(node, ast.ExceptHandler)] if function else []
-    caught = [node for one in handlers for node in ast.walk(one) if isinstance(node, ast.Return)]
-    fails = any(isinstance(node.value, ast.Constant) and node.value.value is False for node in caught)
-    return fails and len(values) == len(returned) and True in values

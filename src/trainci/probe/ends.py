@@ -12,7 +12,7 @@ _LARGEST = 32 << 20
 MOST_NAMES = 1000
 LONGEST = 400
 _MOST_FRAMES = 2000
-_RAISED = b'"by": "raised"'
+RAISED = b'"by": "raised"'
 # A process that ends well afterwards has made good what it is the same as.
 state = {"badly": False, "framework": False}
 # Futures that hold what was raised, by their ids.
@@ -48,14 +48,14 @@ def _opener(path, flags):
     return os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)
 
 
-def _who():
+def who():
     """What this process is, as another try of it would be; torchrun's ranks are told apart."""
     words = getattr(sys, "orig_argv", sys.argv)
     return " ".join([*words[:50], os.environ.get("RANK", "")])[:2000]
 
 
-def raised(how, told, who=None):
-    """``told`` is what a hook of Python's was given: what nobody caught, ``how`` says where it ended."""
+def raised(how, told, of=None):
+    """``told`` is what a hook of Python's was given: what nobody caught; ``how`` says where ``of`` ended by it."""
     first = told[0]
     value = told[1] if len(told) == 3 else getattr(first, "exc_value", first)
     if value is None or isinstance(value, (SystemExit, KeyboardInterrupt, GeneratorExit)):
@@ -79,16 +79,16 @@ def raised(how, told, who=None):
             "assertion": assertion is not None,
             "said": said.strip()[:LONGEST],
             "frames": frames[-1:],
-            "cwd": _directory(),
+            "cwd": directory(),
             "pid": os.getpid(),
-            "who": who or ("" if how == "fork" else _who()),
+            "who": of or ("" if how == "fork" else who()),
             # Who prints it in a way of his own.
             "told": of_hook is not None and of_hook.excepthook is not of_hook.__excepthook__,
         }
     )
 
 
-def _directory():
+def directory():
     try:
         return os.getcwd()
     except OSError:
@@ -119,19 +119,15 @@ def _frames(value):
     """The places of its traceback that are in no library, as [file, line]."""
     import re
 
-    # Python's own files, and the programs that packages install.
-    library = (os.path.dirname(os.__file__) + os.sep, os.path.join(sys.prefix, "bin") + os.sep)
     found = []
     entry = value.__traceback__
     for _ in range(_MOST_FRAMES):
         if entry is None:
             break
         file = entry.tb_frame.f_code.co_filename
-        of_library = file.startswith(library) or "site-packages" in file or "dist-packages" in file
+        of_library = is_of_library(file)
         if file in ("<string>", "<stdin>"):
             of_library = "--multiprocessing-fork" in sys.argv
-        elif file.startswith("<"):
-            of_library = True
         if not of_library:
             found.append([file[:1000], entry.tb_lineno])
         entry = entry.tb_next
@@ -139,9 +135,15 @@ def _frames(value):
     for file, line in re.findall(
         r'^  File "(.+?)", line (\d+), in', getattr(value.__cause__, "tb", ""), re.MULTILINE
     ):
-        if not file.startswith((*library, "<")) and "-packages" not in file:
+        if not is_of_library(file):
             found.append([file[:1000], int(line)])
     return found
+
+
+def is_of_library(file):
+    """Python's own files, the programs that packages install, and what was read from no file."""
+    own = (os.path.dirname(os.__file__) + os.sep, os.path.join(sys.prefix, "bin") + os.sep)
+    return file.startswith((*own, "<")) or "site-packages" in file or "dist-packages" in file
 
 
 def leave(replaced):
@@ -150,44 +152,8 @@ def leave(replaced):
         raised("future", (error,))
     if replaced and not state["badly"] and not state["framework"]:
         raised("process", (None, sys.last_value, None))
-    if not state["badly"] and is_begun(_RAISED):
-        append({"by": "well", "who": _who()})
-
-
-def _wrap_process(module):
-    """Of a child that multiprocessing starts: how it ends, and whether somebody asks for its exit code."""
-    process = module.BaseProcess
-    bootstrap, exitcode = process._bootstrap, process.exitcode
-
-    def _bootstrap(self, *arguments, **options):
-        run = self.run
-        plain = [value for value in getattr(self, "_args", ()) if isinstance(value, (int, str))]
-        target = getattr(self, "_target", None)
-        name = getattr(target, "__qualname__", type(self).__qualname__)
-        who = repr(("child", _who(), name, plain))[:2000]
-
-        def heard():
-            try:
-                run()
-            except Exception as error:
-                quietly(raised, "child", (error,), who)
-                raise
-            else:
-                if is_begun(_RAISED):
-                    quietly(append, {"by": "well", "who": who})
-
-        if VARIABLE in os.environ:
-            self.run = heard
-        return bootstrap(self, *arguments, **options)
-
-    def asked(self):
-        code = exitcode.fget(self)
-        if code and VARIABLE in os.environ:
-            quietly(append, {"by": "asked", "pid": self.pid})
-        return code
-
-    replace(process, "_bootstrap", _bootstrap)
-    process.exitcode = property(in_place_of(exitcode.fget, asked))  # noqa: F821
+    if not state["badly"] and is_begun(RAISED):
+        append({"by": "well", "who": who()})
 
 
 def _wrap_loop(module):
@@ -264,7 +230,6 @@ def wrap(module):
 
 
 _WRAPS = {
-    "multiprocessing.process": _wrap_process,
     "multiprocessing.pool": _wrap_pool,
     "asyncio.base_events": _wrap_loop,
     "concurrent.futures._base": _wrap_future,

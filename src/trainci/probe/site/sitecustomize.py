@@ -82,8 +82,9 @@ class _Ends:
         _follow("threading", self.wrap_threading)
         for name in ("_pytest.config", "unittest.suite", "unittest.runner", "doctest"):
             _follow(name, lambda module: _helper("frameworks")["wrap"](module))
-        process = ("multiprocessing.process", "multiprocessing.pool")
-        for name in (*process, "asyncio.base_events", "concurrent.futures._base"):
+        for name in ("process", "popen_fork", "popen_forkserver"):
+            _follow("multiprocessing." + name, lambda module: _helper("children")["wrap"](module))
+        for name in ("multiprocessing.pool", "asyncio.base_events", "concurrent.futures._base"):
             _follow(name, lambda module: _helper("ends")["wrap"](module))
         atexit.register(self.leave)
         leave_at_once = os._exit

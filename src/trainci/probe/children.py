@@ -1,0 +1,149 @@
+"""Writes down how the children of multiprocessing ended, and whether somebody asked or ended them on purpose.
+
+Run by ``site/sitecustomize.py``, once that is imported; ``ends`` are the names of ``ends.py``.
+"""
+
+import os
+import signal
+import sys
+
+ends = helper("ends")  # noqa: F821
+# What a program ends another one by, or itself, and what it does not die of by an accident.
+_BY_SOMEBODY = tuple(
+    getattr(signal, name) for name in ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
+)
+_sent = set()
+
+
+def _is_told():
+    return ends["VARIABLE"] in os.environ
+
+
+def _wrap_process(module):
+    process = module.BaseProcess
+    begin, bootstrap, exitcode = process.start, process._bootstrap, process.exitcode
+
+    def start(self):
+        frame = sys._getframe(1)
+        done = begin(self)
+        ends["quietly"](_started, self, frame)
+        return done
+
+    def _bootstrap(self, *arguments, **options):
+        run = self.run
+
+        def heard():
+            try:
+                run()
+            except Exception as error:
+                ends["quietly"](ends["raised"], "child", (error,), _who(self))
+                raise
+            else:
+                ends["quietly"](_ended_well, _who(self))
+
+        if _is_told():
+            self.run = heard
+        return bootstrap(self, *arguments, **options)
+
+    def asked(self):
+        code = exitcode.fget(self)
+        if code and _is_told():
+            ends["quietly"](ends["append"], {"by": "asked", "pid": self.pid})
+        return code
+
+    def kill(pid, number):
+        ends["quietly"](_sends, module, pid, number)
+        return send(pid, number)
+
+    send = os.kill
+    os.kill = in_place_of(send, kill, "os", "kill")  # noqa: F821
+    ends["replace"](process, "start", start)
+    ends["replace"](process, "_bootstrap", _bootstrap)
+    process.exitcode = property(in_place_of(exitcode.fget, asked))  # noqa: F821
+
+
+def _who(process):
+    plain = [value for value in getattr(process, "_args", ()) if isinstance(value, (int, str))]
+    target = getattr(process, "_target", None)
+    name = getattr(target, "__qualname__", type(process).__qualname__)
+    return repr(("child", ends["who"](), name, plain))[:2000]
+
+
+def _ended_well(who):
+    if ends["is_begun"](ends["RAISED"]):
+        ends["append"]({"by": "well", "who": who})
+
+
+def _started(process, frame):
+    """Remember where the program starts it; a library asks by itself for what it starts."""
+    torch = os.sep + os.path.join("torch", "multiprocessing", "")
+    while frame is not None and torch in frame.f_code.co_filename:
+        frame = frame.f_back
+    if process.daemon or frame is None:
+        return
+    file = frame.f_code.co_filename
+    if file in ("<stdin>", "<string>") or not ends["is_of_library"](file):
+        process._popen._trainci_started = ([file[:1000], frame.f_lineno], _who(process))
+
+
+def _wrap_popen(popen):
+    def polled(self, *arguments, **options):
+        before = self.returncode
+        code = poll(self, *arguments, **options)
+        if before is None and code is not None and _is_told():
+            ends["quietly"](_ended, self, code)
+        return code
+
+    def _send_signal(self, number):
+        if self.poll() is None:
+            self._trainci_sent = True
+        return send(self, number)
+
+    poll = popen.poll
+    ends["replace"](popen, "poll", polled)
+    if "_send_signal" in vars(popen):
+        send = popen._send_signal
+        ends["replace"](popen, "_send_signal", _send_signal)
+
+
+def _ended(popen, code):
+    started = getattr(popen, "_trainci_started", None)
+    if started is None or getattr(popen, "_trainci_sent", False):
+        return
+    place, who = started
+    if code == 0:
+        _ended_well(who)
+        return
+    ends["append"](
+        {
+            "by": "raised",
+            "how": "left",
+            "type": "exit code %d" % code if code > 0 else signal.Signals(-code).name,
+            # A manager of services may have sent it.
+            "assertion": -code not in _BY_SOMEBODY or code == -signal.SIGKILL,
+            "frames": [place],
+            "cwd": ends["directory"](),
+            "pid": popen.pid,
+            "who": who,
+            "told": True,
+        }
+    )
+
+
+def _sends(module, pid, number):
+    if number not in _BY_SOMEBODY or not _is_told() or pid in _sent:
+        return
+    for child in module._children:
+        popen = getattr(child, "_popen", None)
+        if popen is not None and popen.pid == pid:
+            if popen.poll() is None:
+                popen._trainci_sent = True
+            return
+    # A child of somebody else's, or this one itself.
+    _sent.add(pid)
+    ends["append"]({"by": "sent", "pid": pid})
+
+
+def wrap(module):
+    """Hear of the children of ``module``, which has just been imported."""
+    _wrap_process(module) if module.__name__ == "multiprocessing.process" else _wrap_popen(module.Popen)
