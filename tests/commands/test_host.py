@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from trainci.commands.host.checks import State, check_host
+from trainci.commands.host.checks import State, beside, check_host
 from trainci.lease.store import settings
 from trainci.lease.store.directory import FORMAT, open_directory
 
@@ -17,6 +18,9 @@ TRAINCI = str(Path(sys.executable).with_name("trainci"))
 ROOT_ONLY = pytest.mark.skipif(os.getuid() != 0, reason="only root may mount")
 # A place of its own for each that `host setup` writes to.
 MOUNTS = "mkdir -p /etc/tmpfiles.d; for at in /run /dev/shm /etc/tmpfiles.d; do mount -t tmpfs none $at; done; "
+
+
+LIMITS = beside("/run/trainci")[0]
 
 
 def on_a_host(script: str) -> subprocess.CompletedProcess[str]:
@@ -40,13 +44,19 @@ def test_setup_makes_one_directory_that_every_place_leads_to_and_says_what_it_di
         "there is no GPU",
         "--priority high is for everybody",
         "/etc/tmpfiles.d/trainci.conf makes it again after each boot",
+        *done.stdout.splitlines()[6:8],
         "`trainci host check` says what is still to be done.",
         "drwxrws--T root daemon",
         "/run/trainci",
         "# Written by `trainci host setup`.",
         "d /run/trainci 3770 root daemon",
+        'f /run/trainci/settings 640 root daemon - {"high_priority_group": ""}',
         "L /dev/shm/trainci - - - - /run/trainci",
         "/run/trainci",
+    ]
+    assert [line.split()[:2] for line in done.stdout.splitlines()[6:8]] == [
+        [LIMITS.state.value, "limits"],
+        ["ok", "RemoveIPC"],
     ]
 
 
@@ -60,6 +70,7 @@ def test_where_leases_run_in_the_old_place_setup_prepares_that_one():
     assert "the lock directory is /dev/shm/trainci\n" in done.stdout
     assert done.stdout.endswith(
         "none\ndirectory\n# Written by `trainci host setup`.\nd /dev/shm/trainci 1777 root root\n"
+        'f /dev/shm/trainci/settings 644 root root - {"high_priority_group": ""}\n'
     )
 
 
@@ -68,10 +79,105 @@ def test_setup_again_for_others_shares_what_was_there():
     done = on_a_host(
         "trainci host setup --group daemon >/dev/null; trainci lease --virtual 1 -- true;"
         "trainci gpus --virtual --drain 0 >/dev/null; find /run/trainci -perm /4 | wc -l;"
-        "trainci host setup >/dev/null; find /run/trainci -type f ! -perm /4; find /run/trainci -type d ! -perm /2"
+        "trainci host setup --group '' >/dev/null;"
+        "find /run/trainci -type f ! -perm /4; find /run/trainci -type d ! -perm /2"
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["0"], "closed to others, then open"
+
+
+@ROOT_ONLY
+def test_setup_again_opens_a_host_to_nobody_new():
+    """It is what `host check` names as the mend of many a fault."""
+    again = "trainci host setup | grep -e 'may use' -e urgent -e priority; stat -c '%a %G' /run/trainci;"
+    done = on_a_host(
+        f"trainci host setup --group daemon --high-priority-group adm >/dev/null; {again} cat /run/trainci/settings"
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "group daemon may use it, as before (it is root's, mode 3770)",
+        "--priority high is for group adm",
+        "3770 daemon",
+        '{"high_priority_group": "adm"}',
+    ]
+
+
+@ROOT_ONLY
+@pytest.mark.skipif(shutil.which("systemd-tmpfiles") is None, reason="systemd-tmpfiles is not installed")
+@pytest.mark.parametrize("place", ["", "'/run/some % \"queue\"'"])
+def test_what_was_set_is_there_after_a_boot(place):
+    at = place or "/run/trainci"
+    as_daemon = f"setpriv --reuid=65534 --regid=1 --clear-groups {TRAINCI} lease --lock-dir {at} --virtual 1"
+    looks = f"stat -c '%a %U %G' {at} {at}/settings"
+    done = on_a_host(
+        f"trainci host setup --group daemon --high-priority-group adm {place and '--lock-dir ' + place} >/dev/null;"
+        f"before=$({looks}); rm -rf {at} /dev/shm/trainci;"
+        "systemd-tmpfiles --create /etc/tmpfiles.d/trainci.conf;"
+        f'[ "$before" = "$({looks})" ]; cat {at}/settings; echo;'
+        f"{as_daemon} -- true; {as_daemon} --priority high -- true || echo refused $?"
+    )
+    assert done.stdout.splitlines() == ['{"high_priority_group": "adm"}', "refused 2"], done
+
+
+@ROOT_ONLY
+def test_who_is_not_in_the_group_is_told_which_it_is_and_how_one_joins_it():
+    as_nobody = f"setpriv --reuid=65534 --regid=65534 --clear-groups {TRAINCI}"
+    done = on_a_host(
+        "trainci host setup --group daemon >/dev/null;"
+        f"{as_nobody} lease --virtual 1 -- true || echo $?; {as_nobody} host check || true"
+    )
+    assert done.stderr == (
+        "trainci lease: the lock directory /run/trainci is for the group daemon, which this process of nobody is "
+        "not in: `sudo usermod -aG daemon nobody` and a new login, or another --lock-dir.\n"
+    )
+    assert "       mend: sudo usermod -aG daemon nobody, and a new login\n" in done.stdout
+
+
+@ROOT_ONLY
+def test_a_directory_elsewhere_is_made_and_users_are_told_to_name_it():
+    done = on_a_host("trainci host setup --lock-dir /run/a/b; stat -c %a /run/a /run/a/b")
+    assert done.returncode == 0, done.stderr
+    assert "TRAINCI_LOCK_DIR=/run/a/b says so: set that for all users\n" in done.stdout
+    assert done.stdout.endswith("755\n1777\n")
+
+
+@ROOT_ONLY
+@pytest.mark.parametrize("place", ["/proc/none", "/etc/passwd", "/etc/passwd/below"])
+def test_a_directory_that_cannot_be_made_is_a_sentence(place):
+    done = on_a_host(f"trainci host setup --lock-dir {place}")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"trainci: the lock directory {place} cannot be made: ")
+    assert "--lock-dir" in done.stderr
+
+
+@ROOT_ONLY
+@pytest.mark.parametrize(
+    ("files", "stays"),
+    [
+        ({}, False),
+        ({"/etc/systemd/logind.conf": "[Login]\n# RemoveIPC=no\n#RemoveIPC=no\n"}, False),
+        ({"/etc/systemd/logind.conf": "[Login]\nRemoveIPC = No\n"}, True),
+        ({"/etc/systemd/logind.conf.d/a.conf": "RemoveIPC=off"}, True),
+        ({"/usr/lib/systemd/logind.conf.d/a.conf": "RemoveIPC=no"}, True),
+        (
+            {
+                "/usr/lib/systemd/logind.conf.d/a.conf": "RemoveIPC=no",
+                "/etc/systemd/logind.conf.d/a.conf": "RemoveIPC=yes",
+            },
+            False,
+        ),
+    ],
+)
+def test_remove_ipc_is_read_as_systemd_does(files, stays):
+    write = "".join(
+        f"mkdir -p {Path(path).parent}; printf '{text}' > {path};".replace("\n", "\\n")
+        for path, text in files.items()
+    )
+    done = on_a_host(
+        "mkdir -p /run/systemd/system; mount -t tmpfs none /etc/systemd; mount -t tmpfs none /usr/lib/systemd;"
+        f"{write} trainci host check --lock-dir /dev/shm/locks | grep RemoveIPC"
+    )
+    assert done.stdout.startswith("ok" if stays else "note"), done
 
 
 @ROOT_ONLY
@@ -120,7 +226,7 @@ def test_the_lock_of_each_device_is_made_beforehand(tmp_path, monkeypatch):
 
     monkeypatch.setattr(prepare_host, "_TMPFILES", tmp_path / "tmpfiles.conf")
     path = tmp_path / "locks"
-    said = prepare(Wish(str(path), "", ""), (Device(0, "GPU-a"), Device(1, "GPU-b")))
+    _, said = prepare(Wish(str(path)), (Device(0, "GPU-a"), Device(1, "GPU-b")))
     assert "2 GPUs found, the lock of each is there" in said
     assert sorted(lock.name for lock in (path / "devices").iterdir()) == ["GPU-a.lock", "GPU-b.lock"]
 

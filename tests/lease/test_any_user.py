@@ -104,7 +104,7 @@ def test_users_of_a_group_share_one_queue_and_others_are_told(host, users):
     assert users(1002, "--devices", "0", "--timeout", "0.1", "--", "true", groups="7777").returncode == 75
     stranger = users(1003, "--", "true")
     assert stranger.returncode == 2
-    assert "cannot be written by this user" in stranger.stderr and "chmod 1777" in stranger.stderr
+    assert "is for the group 7777, which this process of 1003 is not in" in stranger.stderr
 
 
 def test_a_lease_of_one_user_is_ended_for_the_next_user_to_start(host, users):

@@ -54,15 +54,17 @@ class Containers:
         self, *arguments: str, flags: tuple[str, ...] = ("--lock-dir", LOCKS, "--virtual", "8")
     ) -> list[str]:
         """A lease in a new container."""
+        return self.python("trainci.lease", *flags, *arguments)
+
+    def python(self, *words: str) -> list[str]:
+        """``python -m`` in a new container."""
         name = f"trainci-test-{os.urandom(4).hex()}"
         self.names.append(name)
         mounts = {"/usr", sys.prefix, sys.base_prefix, str(SOURCE)}
         volumes = [part for path in sorted(mounts) for part in ("-v", f"{path}:{path}:ro")]
         return [
             *("podman", "run", "--rm", "--name", name, *volumes, "-v", f"{self.locks}:{LOCKS}"),
-            *("-e", f"PYTHONPATH={SOURCE}", "--rootfs", str(self.root), sys.executable, "-m", "trainci.lease"),
-            *flags,
-            *arguments,
+            *("-e", f"PYTHONPATH={SOURCE}", "--rootfs", str(self.root), sys.executable, "-m", *words),
         ]
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
@@ -174,3 +176,19 @@ def test_a_container_with_a_private_dev_shm_is_refused(containers):
     )
     assert done.returncode == 2
     assert "this is a container and its lock directory /dev/shm/trainci is its own" in done.stderr
+
+
+def test_a_container_with_a_directory_of_its_own_is_not_prepared(containers):
+    """It would be no other container's, and each could be given the same GPUs."""
+
+    def said(*words: str) -> subprocess.CompletedProcess[str]:
+        words = tuple(containers.python("trainci", "host", *words))
+        return subprocess.run(words, env=containers.environment, capture_output=True, text=True)
+
+    done = said("setup")
+    assert done.returncode == 2
+    assert done.stderr.startswith("trainci: this is a container and its lock directory /run/trainci is its own")
+    check = said("check").stdout
+    assert any(line.startswith("WRONG  lock directory  this is a container") for line in check.splitlines()), check
+    meant = said("setup", "--lock-dir", LOCKS)
+    assert meant.returncode == 0 and f"the lock directory is {LOCKS}\n" in meant.stdout, meant

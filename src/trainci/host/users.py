@@ -1,7 +1,8 @@
-"""The names of users."""
+"""The names of users and groups."""
 
 from __future__ import annotations
 
+import grp
 import pwd
 
 
@@ -11,3 +12,11 @@ def user_name(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
+
+
+def group_name(gid: int) -> str:
+    """What to call a group: its name, else its number."""
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)

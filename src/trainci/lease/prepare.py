@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainci.errors import MachineError, UsageError
+from trainci.host.users import group_name
+from trainci.lease.protocol import LOCK_DIR_VARIABLE
 from trainci.lease.store import settings
 from trainci.lease.store.directory import ALL, FOLDERS, OWN, Directory, open_directory
 from trainci.lease.store.files import open_regular
-from trainci.lease.store.trust import DEFAULT, PREPARED
+from trainci.lease.store.trust import DEFAULT, PREPARED, group_of, refuse_unshared
 from trainci.model.device import Device
 from trainci.text import counted
 
@@ -21,66 +23,119 @@ _TMPFILES = Path("/etc/tmpfiles.d/trainci.conf")
 
 @dataclass(frozen=True)
 class Wish:
-    """How a host is to be: its lock directory (empty: the best place), and which groups may what (empty: all)."""
+    """How a host is to be: its lock directory (empty: the best place), and which groups may what (empty: all).
 
-    lock_dir: str
+    None for a group: as it is, so that whoever mends a host opens it to nobody new; all where nothing was set.
+    """
+
+    lock_dir: str = ""
+    group: str | None = None
+    high_priority_group: str | None = None
+
+
+@dataclass(frozen=True)
+class _Share:
+    """For whom the lock directory is: a group, or (empty) everybody."""
+
     group: str
-    high_priority_group: str
+    gid: int
+    kept: bool
+
+    @property
+    def mode(self) -> int:
+        return 0o3770 if self.group else 0o1777
 
 
-def prepare(wish: Wish, devices: Sequence[Device]) -> list[str]:
-    """Do what is missing, as root; sentences that say what was done. It may be done again at any time.
+def prepare(wish: Wish, devices: Sequence[Device]) -> tuple[str, list[str]]:
+    """Do what is missing, as root; the path, and sentences that say what was done. It may be done again.
 
-    :raises UsageError: this is not root, or a group does not exist.
+    :raises UsageError: this is not root, a group does not exist, or the directory cannot be made there.
     :raises MachineError: it cannot be done.
     """
     if os.geteuid() != 0:
         raise UsageError("only root prepares a host: sudo trainci host setup")
-    group = _gid(wish.group) if wish.group else 0
+    path = _place(wish.lock_dir)
+    refuse_unshared(path, meant=bool(wish.lock_dir))
+    share = _share(wish.group, path)
     if wish.high_priority_group:
         _gid(wish.high_priority_group)
     try:
-        return _prepare(wish, group, devices)
+        return path, _prepare(path, wish, share, devices)
     except OSError as error:
         raise MachineError(f"{error.filename}: {error.strerror}.") from None
 
 
-def _prepare(wish: Wish, group: int, devices: Sequence[Device]) -> list[str]:
-    path, linked = _place(wish.lock_dir)
-    mode = 0o3770 if wish.group else 0o1777
+def _prepare(path: str, wish: Wish, share: _Share, devices: Sequence[Device]) -> list[str]:
+    linked = path == PREPARED and not wish.lock_dir and _is_led_to()
     said = [f"the lock directory is {path}"]
     said += [f"{DEFAULT} leads there, for containers and older versions"] if linked else []
-    Path(path).mkdir(mode=0o700, exist_ok=True)
-    _share_folder(path, group, mode)
+    _make(path)
+    _share_folder(path, share.gid, share.mode)
     directory = open_directory(path, may_be_private=True)
-    _share_again(directory, group, mode)
-    said.append(f"{f'group {wish.group}' if wish.group else 'everybody'} may use it (it is root's, mode {mode:o})")
+    _share_again(directory, share.gid, share.mode)
+    who = f"group {share.group}" if share.group else "everybody"
+    kept = ", as before" if share.kept else ""
+    said.append(f"{who} may use it{kept} (it is root's, mode {share.mode:o})")
+    if path not in (PREPARED, DEFAULT):
+        said.append(f"it is used where --lock-dir or {LOCK_DIR_VARIABLE}={path} says so: set that for all users")
     for device in devices:
         os.close(directory.open_lock(directory.join("devices", f"{device.uuid}.lock")))
     locks = f"{counted(len(devices), 'GPU')} found, the lock of each is there"
     said.append(locks if devices else "there is no GPU")
-    settings.write(directory, settings.Settings(wish.high_priority_group))
-    who = f"group {wish.high_priority_group}" if wish.high_priority_group else "everybody"
-    said.append(f"--priority high is for {who}")
-    said.append(_lasting(path, mode, wish.group or "root", linked))
+    set_before = settings.read_settings(directory)
+    urgent = set_before.high_priority_group if wish.high_priority_group is None else wish.high_priority_group
+    settings.write(directory, settings.Settings(urgent))
+    said.append(f"--priority high is for {f'group {urgent}' if urgent else 'everybody'}")
+    said.append(_lasting(path, share, settings.Settings(urgent), linked))
     return said
 
 
-def _place(wanted: str) -> tuple[str, bool]:
-    """The path of the directory, and whether the old place is a link to it.
+def _place(wanted: str) -> str:
+    """The path of the directory.
 
     Where the old place is a directory, leases may run in it: a second directory would be a second queue.
     """
     if wanted:
-        return os.path.abspath(wanted), False
+        return os.path.abspath(wanted)
     if os.path.isdir(DEFAULT) and not os.path.islink(DEFAULT):
-        return DEFAULT, False
-    if not Path(PREPARED).parent.is_dir():
-        return DEFAULT, False
+        return DEFAULT
+    return PREPARED if Path(PREPARED).parent.is_dir() else DEFAULT
+
+
+def _is_led_to() -> bool:
+    """Whether the old place is a link to the new one, which is made where nothing is there."""
     # The link first: it is there or not, and as long as it leads nowhere no other directory can be made.
     if not os.path.lexists(DEFAULT) and Path(DEFAULT).parent.is_dir():
         os.symlink(PREPARED, DEFAULT)
-    return PREPARED, os.path.islink(DEFAULT) and os.readlink(DEFAULT) == PREPARED
+    return os.path.islink(DEFAULT) and os.readlink(DEFAULT) == PREPARED
+
+
+def _share(wanted: str | None, path: str) -> _Share:
+    """What is wanted; else how root shares the directory already, else with everybody.
+
+    :raises UsageError: there is no such group.
+    """
+    if wanted is not None:
+        return _Share(wanted, _gid(wanted) if wanted else 0, kept=False)
+    group = group_of(path)
+    if group is None:
+        return _Share("", 0, kept=False)
+    return _Share(group_name(group), group, kept=True)
+
+
+def _make(path: str) -> None:
+    """Make the directory, for nobody yet.
+
+    :raises UsageError: it cannot be made there.
+    """
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"the lock directory {path} cannot be made: {error.strerror}. Name another with --lock-dir, on tmpfs "
+            "or a local disk."
+        ) from None
 
 
 # What others write, too; all the rest they read and lock.
@@ -121,15 +176,30 @@ def _share_file(path: str, group: int, mode: int) -> None:
         os.close(descriptor)
 
 
-def _lasting(path: str, mode: int, group: str, linked: bool) -> str:
-    """See that it is there again after a boot."""
+def _lasting(path: str, share: _Share, set_to: settings.Settings, linked: bool) -> str:
+    """See that it is there again after a boot, with what was set."""
     if not path.startswith(("/run/", "/dev/shm/", "/tmp/")):
         return f"{path} stays over a boot"
     if not _TMPFILES.parent.is_dir():
         return f"there is no {_TMPFILES.parent} here: see that {path} is made again after each boot"
-    lines = [f"d {path} {mode:o} root {group}", *([f"L {DEFAULT} - - - - {path}"] if linked else [])]
+    group, mode = share.group or "root", share.mode
+    lines = [
+        f"d {_field(path)} {mode:o} root {group}",
+        f"f {_field(f'{path}/settings')} {OWN & mode:o} root {group} - {_escaped(settings.text(set_to))}",
+        *([f"L {DEFAULT} - - - - {path}"] if linked else []),
+    ]
     _TMPFILES.write_text("# Written by `trainci host setup`.\n" + "".join(f"{line}\n" for line in lines))
     return f"{_TMPFILES} makes it again after each boot"
+
+
+def _escaped(text: str) -> str:
+    """As tmpfiles.d(5) reads it back: without specifiers and escapes."""
+    return text.replace("\\", "\\\\").replace("%", "%%")
+
+
+def _field(path: str) -> str:
+    escaped = _escaped(path).replace('"', '\\"')
+    return f'"{escaped}"' if any(ch.isspace() or ch in "\"'" for ch in path) else escaped
 
 
 def _gid(group: str) -> int:

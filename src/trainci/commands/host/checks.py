@@ -17,9 +17,10 @@ from trainci.errors import TrainciError
 from trainci.host import cgroup, devices
 from trainci.host.files import read_text
 from trainci.host.processes import owner, processes
-from trainci.host.users import user_name
+from trainci.host.users import group_name, user_name
+from trainci.lease.protocol import LOCK_DIR_VARIABLE
 from trainci.lease.store.directory import FORMAT, locate
-from trainci.lease.store.trust import DEFAULT, PREPARED, refuse_strangers, refuse_unshared
+from trainci.lease.store.trust import DEFAULT, PREPARED, group_of, refuse_strangers, refuse_unshared
 from trainci.text import counted, listed, printable
 
 _GIB = 1 << 30
@@ -28,6 +29,8 @@ _SHARED_MEMORY = 1 * _GIB
 _OPEN_FILES = 4096
 _RUNNER = "Runner.Listener"
 _SETUP = "sudo trainci host setup"
+# Of two files of one name the one in the later place counts (logind.conf(5)).
+_LOGIND = ("/usr/lib/systemd", "/run/systemd", "/etc/systemd")
 
 
 class State(enum.Enum):
@@ -51,10 +54,16 @@ class Finding:
 def check_host(lock_dir: str | None) -> list[Finding]:
     """Everything."""
     path = locate(lock_dir)
-    found = [*_driver(), *_directory(path), *_two_queues(lock_dir), *_removal(path)]
+    meant = bool(lock_dir or os.environ.get(LOCK_DIR_VARIABLE))
+    found = [*_driver(), *_directory(path, meant), *_two_queues(lock_dir), *_removal(path)]
     for look in _LOOKS:
         found += look()
     return found
+
+
+def beside(path: str) -> list[Finding]:
+    """What a lock directory that was just made depends on, and that only the host's maintainer sets."""
+    return [*_limits(), *_removal(path)]
 
 
 def _right(what: str, said: str) -> list[Finding]:
@@ -83,15 +92,21 @@ def _driver() -> list[Finding]:
     return [*_right(what, f"NVML reaches {counted(len(found) - len(ill), 'GPU')}"), *broken]
 
 
-def _directory(path: str) -> list[Finding]:
+def _directory(path: str, meant: bool) -> list[Finding]:
     what = "lock directory"
+    try:
+        refuse_unshared(path, meant)
+    except TrainciError as error:
+        return _wrong(what, str(error), f"in a container: mount the host's; else, on the host: {_SETUP}")
     if not Path(path).is_dir():
         return _note(what, f"{path} is not there yet; the first user makes it, for that user alone", _SETUP)
     try:
-        refuse_unshared(path, meant=True)
         found = refuse_strangers(path)
     except TrainciError as error:
-        return _wrong(what, str(error), _SETUP)
+        me = user_name(os.geteuid())
+        group = group_of(path)
+        mend = _SETUP if group is None else f"sudo usermod -aG {group_name(group)} {me}, and a new login"
+        return _wrong(what, str(error), mend)
     version = (read_text(f"{path}/format") or "").strip()
     if version not in ("", str(FORMAT)):
         said = f"{path} is of format {printable(version[:20])}, and trainci {__version__} knows {FORMAT}"
@@ -113,15 +128,24 @@ def _two_queues(lock_dir: str | None) -> list[Finding]:
 
 def _removal(path: str) -> list[Finding]:
     """systemd-logind empties /dev/shm of a user's files when his last session ends."""
-    files = [Path("/etc/systemd/logind.conf"), *sorted(Path("/").glob("etc/systemd/logind.conf.d/*.conf"))]
-    words = [word for file in files for word in (read_text(str(file)) or "").split()]
-    set_to = [word for word in words if word.startswith("RemoveIPC=")]
-    stays = bool(set_to) and set_to[-1].partition("=")[2].lower() in ("no", "0", "false", "off")
-    here = os.path.realpath(path).startswith("/dev/shm/") and Path("/run/systemd/system").is_dir()
-    if not here or stays:
-        return []
-    mend = f"RemoveIPC=no in logind.conf, or {_SETUP}"
-    return _note("RemoveIPC", f"logind may remove files of users below {path}", mend)
+    what = "RemoveIPC"
+    if not os.path.realpath(path).startswith("/dev/shm/"):
+        return _right(what, f"logind removes nothing below {path}")
+    if not Path("/run/systemd/system").is_dir():
+        return _right(what, "there is no logind that would remove files")
+    if _removes_nothing():
+        return _right(what, "logind removes no files of users")
+    mend = f"RemoveIPC=no in /etc/systemd/logind.conf; or, once no lease runs: rm -r {path}; {_SETUP}"
+    return _note(what, f"logind may remove files of users below {path}", mend)
+
+
+def _removes_nothing() -> bool:
+    """As systemd reads it: the last word counts, and that of a drop-in is later than that of the file."""
+    drop_ins = {at.name: at for place in _LOGIND for at in Path(place, "logind.conf.d").glob("*.conf")}
+    files = [Path("/etc/systemd/logind.conf"), *(drop_ins[name] for name in sorted(drop_ins))]
+    lines = [line.partition("=") for file in files for line in (read_text(str(file)) or "").splitlines()]
+    said = [value.strip().lower() for name, _, value in lines if name.strip() == "RemoveIPC"]
+    return bool(said) and said[-1] in ("no", "n", "0", "false", "f", "off")
 
 
 def _cgroup() -> list[Finding]:
@@ -144,8 +168,8 @@ def _container_engine() -> list[Finding]:
         return _note("containers", "neither docker nor podman is installed; suites with an image need one")
     done = _answer([engine, "info"])
     if done is None or done.returncode:
-        me = user_name(os.geteuid())
-        return _wrong("containers", f"{engine} does not answer this user", f"start it; usermod -aG {engine} {me}")
+        mend = "start it" + (f"; usermod -aG {engine} {user_name(os.geteuid())}" if os.geteuid() else "")
+        return _wrong("containers", f"{engine} does not answer this user", mend)
     return _right("containers", f"{engine} answers")
 
 

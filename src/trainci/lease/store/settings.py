@@ -32,7 +32,12 @@ def write(directory: Directory, settings: Settings) -> None:
     path = directory.join("settings")
     # Another's file would stay his.
     remove(path)
-    directory.write(path, json.dumps(asdict(settings)), OWN)
+    directory.write(path, text(settings), OWN)
+
+
+def text(settings: Settings) -> str:
+    """What their file holds."""
+    return json.dumps(asdict(settings))
 
 
 def read_settings(directory: Directory) -> Settings:

@@ -7,7 +7,7 @@ import stat
 
 from trainci.errors import UsageError
 from trainci.host.files import read_text
-from trainci.host.users import user_name
+from trainci.host.users import group_name, user_name
 
 # Where the lock directory is: what root has prepared (``trainci host setup``), else what the first user makes.
 PREPARED = "/run/trainci"
@@ -58,11 +58,33 @@ def refuse_strangers(path: str) -> os.stat_result:
                 f"(`install -d -m 2770 -g GROUP {path}`; docs/lease.md), or use another --lock-dir."
             )
     if not os.access(path, os.W_OK | os.X_OK):
+        group = group_of(path)
+        if group is not None:
+            raise UsageError(outsider(path, group))
         raise UsageError(
             f"the lock directory {path} cannot be written by this user (mode {found.st_mode & 0o7777:o}): "
             f"ask its owner for `chmod 1777 {path}` (or a common group and mode 2770), or use another --lock-dir."
         )
     return found
+
+
+def group_of(path: str) -> int | None:
+    """The group that root has made a directory for; None where there is no such directory, or it is for all."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    of_group = stat.S_ISDIR(found.st_mode) and found.st_uid == 0 and found.st_mode & 0o022 == 0o020
+    return found.st_gid if of_group else None
+
+
+def outsider(path: str, group: int) -> str:
+    """What a user is told who is not in the group that a directory is for."""
+    name, me = group_name(group), user_name(os.geteuid())
+    return (
+        f"the lock directory {path} is for the group {name}, which this process of {me} is not in: "
+        f"`sudo usermod -aG {name} {me}` and a new login, or another --lock-dir."
+    )
 
 
 def is_trusted(found: os.stat_result, owner: int) -> bool:
