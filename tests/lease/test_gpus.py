@@ -98,7 +98,7 @@ def test_virtual_devices_are_shown_only_where_they_are_asked_for(host):
 
 @pytest.mark.parametrize("columns", [100, 80])
 def test_eight_devices_and_a_queue_fit_a_terminal(host, columns):
-    name = "tests/test_a_rather_long_name.py[--with-an-argument] of organisation/repository#1234"
+    name = "tests/test_a_rather_long_name.py[--with-an-argument] of one-organisation/repository#1234"
     host.holder("--count", "6", "--name", name, "--time-limit", "500", "--expected", "60")
     host.waiter("--count", "8", "--name", name)
     quarantine(
@@ -116,6 +116,7 @@ def test_eight_devices_and_a_queue_fit_a_terminal(host, columns):
     assert max(map(len, lines)) <= columns
     whole = " ".join(screen.split())
     assert whole.count(name) >= 7, screen
+    assert screen.count("one-organisation/repository#1234") >= 7, "no name is broken at a hyphen"
     assert "`trainci gpus --release 7` clears it" in whole
 
 
@@ -158,11 +159,24 @@ def test_all_devices_are_drained_at_once(host):
     assert host.run("--", "true").returncode == 0
 
 
+def test_all_clears_what_is_there_to_clear(host):
+    host.run("--count", "3", "--", "true")
+    for action in ("undrain", "release"):
+        code, lines, err = gpus(host, f"--{action}", "all")
+        assert (code, lines) == (2, [])
+        assert "no device is " in err
+    gpus(host, "--drain", "1", "--quarantine", "2")
+    assert gpus(host, "--undrain", "all") == (0, ["cpu-1 may be leased again."], "")
+    assert gpus(host, "--release", "all") == (0, ["cpu-2 may be leased again."], "")
+    assert {device["state"] for device in told(host)["devices"]} == {"free"}
+
+
 def test_a_drain_and_a_quarantine_do_not_clear_each_other(host):
     host.run("--", "true")
     gpus(host, "--drain", "0")
     quarantine(open_directory(str(host.path)), "cpu-0", "Xid 79 while a job ran on it", time.time())
-    assert gpus(host, "--release", "0")[0] == 0
+    still = "cpu-0 is drained still; `trainci gpus --undrain cpu-0` hands it out again."
+    assert gpus(host, "--release", "0") == (0, [still], "")
     assert told(host)["devices"][0]["state"] == "drained"
     assert gpus(host, "--quarantine", "0", "--reason", "smoke")[0] == 0
     assert gpus(host, "--undrain", "0")[0] == 0

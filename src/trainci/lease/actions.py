@@ -19,6 +19,8 @@ from trainci.lease.store.directory import Directory, open_directory
 from trainci.text import listed, printable
 
 ALL = "all"
+# By the action that clears it: what a mark is called, and the devices that have it.
+_MARKED = {"undrain": ("drained", marks.drained), "release": ("quarantined", marks.quarantined)}
 
 
 class Maintainer:
@@ -42,7 +44,7 @@ class Maintainer:
         :raises UsageError: it was not drained.
         """
         self._clear(uuid, marks.undrain, "drained")
-        return self._done("undrain", uuid, reason, "may be leased again")
+        return self._done("undrain", uuid, reason, self._after(uuid, "release"))
 
     def quarantine(self, uuid: str, reason: str) -> str:
         """Mark a device as broken."""
@@ -55,7 +57,28 @@ class Maintainer:
         :raises UsageError: there was none.
         """
         self._clear(uuid, marks.release, "quarantined")
-        return self._done("release", uuid, reason, "may be leased again")
+        return self._done("release", uuid, reason, self._after(uuid, "undrain"))
+
+    def concerned(self, action: str, uuids: Sequence[str]) -> list[str]:
+        """Those of all devices that an action is about: of the two that clear a mark, those that have it.
+
+        :raises UsageError: none has.
+        """
+        marked = _MARKED.get(action)
+        if marked is None:
+            return list(uuids)
+        state, look_up = marked
+        found = [uuid for uuid in uuids if uuid in look_up(self._directory)]
+        if not found:
+            raise UsageError(f"no device is {state}. `trainci gpus` shows what is.")
+        return found
+
+    def _after(self, uuid: str, other: str) -> str:
+        """How it stands with a device of which one of two marks was cleared; ``other`` is what clears the other."""
+        state, look_up = _MARKED[other]
+        if uuid not in look_up(self._directory):
+            return "may be leased again"
+        return f"is {state} still; `trainci gpus --{other} {uuid}` hands it out again"
 
     def _clear(self, uuid: str, clear: Callable[[Directory, str], bool], state: str) -> None:
         if not clear(self._directory, uuid):
@@ -64,7 +87,8 @@ class Maintainer:
     def cancel(self, request: Waiting, reason: str) -> str:
         """End a request that waits, as its user or as root: by SIGTERM to its process.
 
-        :raises MachineError: its process cannot be seen from here, or is another user's.
+        :raises MachineError: its process cannot be seen from here.
+        :raises UsageError: it is another user's.
         """
         if request.host_pid is None:
             raise MachineError(
@@ -84,7 +108,7 @@ class Maintainer:
             self._note("cancel", request.request, reason)
             signal.pidfd_send_signal(process, signal.SIGTERM)
         except PermissionError:
-            raise MachineError(f"request {request.request} is user {request.user}'s. Cancel it as root.") from None
+            raise UsageError(f"request {request.request} is user {request.user}'s. Cancel it as root.") from None
         except ProcessLookupError:
             return self._gone(request)
         finally:

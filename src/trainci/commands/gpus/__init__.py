@@ -15,7 +15,7 @@ from trainci.answers.form import text_of
 from trainci.answers.gpus import Status
 from trainci.commands.gpus.table import lines
 from trainci.errors import EXIT_OK, UsageError
-from trainci.lease.actions import Maintainer, device_named, request_named
+from trainci.lease.actions import ALL, Maintainer, device_named, request_named
 from trainci.lease.view import host_status
 
 _EVERY_S = 2.0
@@ -34,8 +34,8 @@ def _named(action: str, metavar: str, text: str) -> Callable[[Any], Any]:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object (docs/json.md).")
 @_named("drain", "GPU|all", "Hand it out no more; who holds it keeps it.")
 @_named("undrain", "GPU|all", "Hand a drained one out again.")
-@_named("quarantine", "GPU", "Mark it as broken.")
-@_named("release", "GPU", "Clear a quarantine.")
+@_named("quarantine", "GPU|all", "Mark it as broken.")
+@_named("release", "GPU|all", "Clear a quarantine.")
 @_named("cancel", "REQUEST", "End a request that waits.")
 @click.option("--reason", default="", metavar="TEXT", help="Why; others see it.")
 def command(lock_dir: str | None, virtual: bool, watch: bool, as_json: bool, reason: str, **acts: Any) -> int:
@@ -64,12 +64,17 @@ def _act(seen: Status, maintainer: Maintainer, acts: dict[str, tuple[str, ...]],
         (getattr(maintainer, action), uuid)
         for action, names in named.items()
         for name in names
-        for uuid in device_named(name, seen.devices)
+        for uuid in _devices(action, name, seen, maintainer)
     ]
     wanted += [(maintainer.cancel, request_named(name, seen.waiting)) for name in acts["cancel"]]
     for act, subject in wanted:
         click.echo(act(subject, reason))
     return EXIT_OK
+
+
+def _devices(action: str, name: str, seen: Status, maintainer: Maintainer) -> list[str]:
+    named = device_named(name, seen.devices)
+    return maintainer.concerned(action, named) if name == ALL else named
 
 
 def _show(seen: Status, virtual: bool) -> int:

@@ -81,7 +81,14 @@ _NUMBERS = ("GPU", "MEMORY GiB", "UTIL", "PLACE", "WANTS", "PID")
 def _folded(text: str, width: int | None) -> Iterable[str]:
     if width is None:
         return [_INDENT + text]
-    return textwrap.wrap(text, max(20, width), initial_indent=_INDENT, subsequent_indent=_INDENT + "  ")
+    # Not at a hyphen, which may be that of a name that somebody copies.
+    return textwrap.wrap(
+        text,
+        max(20, width),
+        initial_indent=_INDENT,
+        subsequent_indent=_INDENT + "  ",
+        break_on_hyphens=False,
+    )
 
 
 def _device_row(device: DeviceStatus, with_name: bool) -> _Row:
