@@ -24,7 +24,7 @@ from trainci.executors.attempt import Attempt
 from trainci.executors.base import Job, Wanted
 from trainci.executors.node import TOLD
 from trainci.executors.slurm import SlurmExecutor, commands, packs, slurm_executor, states
-from trainci.executors.slurm.commands import Seen, SlurmAway, SlurmRefused
+from trainci.executors.slurm.commands import Seen, SlurmAway, SlurmFull, SlurmRefused
 from trainci.executors.slurm.script import Asked, batch_script
 from trainci.executors.slurm.states import ending, waits_for
 from trainci.lease.protocol import Started, dump
@@ -221,13 +221,18 @@ def test_a_command_of_slurms_that_says_nothing_is_given_up_in_time(tmp_path, mon
             "sbatch: error: Batch job submission failed: Invalid account or account/partition combination",
             SlurmRefused,
         ),
+        ("sbatch: error: QOSMaxSubmitJobPerUserLimit\nsbatch: error: Batch job submission failed: Job", SlurmFull),
+        ("sbatch: error: AssocGrpSubmitJobsLimit\nsbatch: error: Batch job submission failed: Job", SlurmFull),
+        ("sbatch: error: QOSMaxWallDurationPerJobLimit\nsbatch: error: Batch job submission failed", SlurmRefused),
     ],
 )
 def test_slurm_that_is_away_is_told_from_slurm_that_refuses(tmp_path, monkeypatch, said, kind):
     program(tmp_path, "sbatch", f"echo '{said}' >&2; exit 1")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    with pytest.raises(kind):
+    with pytest.raises(kind) as told:
         commands.submit(b"")
+    assert type(told.value) is kind
+    assert str(told.value) == said.replace("\nsbatch: error: ", "; ").removeprefix("sbatch: error: ")
 
 
 def test_what_a_site_prints_before_the_id_and_a_cluster_after_it_are_no_part_of_it(tmp_path, monkeypatch):
@@ -294,6 +299,31 @@ def test_a_job_that_waits_for_what_never_comes_is_given_up_soon(tmp_path, monkey
     executor.close()
     assert ending.cause is Cause.NEVER_STARTED and "(QOSMaxGRESPerJob)" in ending.detail
     assert (tmp_path / "cancelled").read_text().startswith("--quiet 12\n")
+
+
+@pytest.mark.parametrize("comes", [True, False])
+def test_a_job_that_slurm_takes_only_once_others_are_over_waits_for_that(tmp_path, monkeypatch, comes):
+    """Not for longer than one may wait that is submitted."""
+    refuses = "echo 'sbatch: error: QOSMaxSubmitJobPerUserLimit' >&2; exit 1"
+    times = 3 if comes else 1_000_000
+    program(
+        tmp_path,
+        "sbatch",
+        f"cd {tmp_path}; echo >>tries; test $(wc -l <tries) -gt {times} || {{ {refuses}; }}; cat >script; echo 12",
+    )
+    over = "s/#SBATCH --comment=/12|FAILED|now|then|later|None||/p"
+    program(tmp_path, "squeue", f"cd {tmp_path}; test ! -e script || sed -n '{over}' script")
+    program(tmp_path, "scancel", "exit 0")
+    monkeypatch.setattr("trainci.executors.slurm.executor._LATER_S", 0.05)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    executor = slurm_executor(Wanted(tmp_path, "cpu:4", slurm=Slurm(queue=1000.0 if comes else 0.5)))
+    told = queue.SimpleQueue()
+    executor.start(Job(Test("a", command=("true",)), 1, tmp_path / "a.log"), told.put, Nobody())
+    assert told.get(timeout=60).why == "Slurm takes no more jobs for now: QOSMaxSubmitJobPerUserLimit"
+    ending = told.get(timeout=60).ending
+    executor.close()
+    assert ending.cause is (Cause.LOST if comes else Cause.NEVER_STARTED)
+    assert "QOSMaxSubmitJobPerUserLimit" in ending.detail or comes
 
 
 def test_a_slurm_that_does_not_answer_at_all_is_told_before_anything_is_submitted(tmp_path, monkeypatch):

@@ -55,6 +55,7 @@ class Attempt:
         self.started_by = 0.0
         self.reported_at = 0.0
         self.submitted_at = 0.0
+        self.refused_since = 0.0
         self.missed = 0
         self.suspended = False
         self.hopeless_since = 0.0

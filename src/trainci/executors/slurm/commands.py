@@ -17,6 +17,8 @@ _AWAY = re.compile(
     # Of munge, or another plugin that says who asks, on either side.
     r"[Mm]unge|authentication"
 )
+# Of an account, a quality of service or a user: QOSMaxSubmitJobPerUserLimit, AssocGrpSubmitJobsLimit, ….
+_FULL = re.compile("(Max|Grp)SubmitJob")
 _NO_DATABASE = re.compile("accounting storage is disabled|cannot be started")
 # What these commands need; SBATCH_… and SQUEUE_… of the user's would change what they do and how they say it.
 _INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "SLURM_CONF", "SLURM_JWT", "LD_LIBRARY_PATH", "TZ")
@@ -30,6 +32,10 @@ class SlurmAway(MachineError):
 
 class SlurmRefused(MachineError):
     """Slurm answered, and does not do it; the text is its own sentence."""
+
+
+class SlurmFull(SlurmRefused):
+    """It takes no more jobs for now: so many as may be are submitted and not over."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,7 @@ def submit(script: bytes) -> str:
     """Submit a batch script; the id of its job.
 
     :raises SlurmAway: it may have been submitted, or not.
+    :raises SlurmFull: Slurm does not take it now.
     :raises SlurmRefused: Slurm does not take it.
     """
     said = _run(["sbatch", "--parsable"], script)
@@ -136,6 +143,8 @@ def _run(command: list[str], given: bytes = b"") -> str:
         raise SlurmRefused(f"{command[0]} cannot be started: {error.strerror}") from None
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip()
-        sentence = said.rpartition("\n")[2].removeprefix(f"{command[0]}: ").removeprefix("error: ")
-        raise (SlurmAway if _AWAY.search(said) else SlurmRefused)(sentence or f"{command[0]} failed")
+        # The last one says that it failed, those before it why.
+        errors = re.findall(rf"^{command[0]}: (?:error|fatal): (.*)", said, re.MULTILINE) or said.splitlines()[-1:]
+        kind = SlurmAway if _AWAY.search(said) else SlurmFull if _FULL.search(said) else SlurmRefused
+        raise kind("; ".join(errors) or f"{command[0]} failed")
     return done.stdout.decode("utf-8", "replace")

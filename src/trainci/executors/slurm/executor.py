@@ -13,7 +13,7 @@ from trainci.executors.attempt import Attempt, entrypoint, output, token_of_run
 from trainci.executors.base import STOPPED, Job, Wanted
 from trainci.executors.engine import nodes_pool
 from trainci.executors.slurm import commands, states
-from trainci.executors.slurm.commands import Seen, SlurmAway, SlurmRefused
+from trainci.executors.slurm.commands import Seen, SlurmAway, SlurmFull, SlurmRefused
 from trainci.executors.slurm.script import Asked, batch_script
 from trainci.executors.slurm.sharing import SharingExecutor
 from trainci.model.device import Pool
@@ -40,6 +40,9 @@ class SlurmExecutor(SharingExecutor):
         self._settings = wanted.slurm
         self._ask_at = 0.0
         self._database_away_since = 0.0
+        # With so many jobs submitted Slurm took no more, and until then it is not asked again.
+        self._full_with = 0
+        self._full_until = 0.0
 
     def open(self) -> None:
         """See Executor.
@@ -113,12 +116,16 @@ class SlurmExecutor(SharingExecutor):
             attempts = self._under_way()
             waiting = [one for one in attempts if not one.job_id and self._has_own_job(one)]
             submitted = sum(bool(one.job_id) for one in attempts)
-            if waiting and (waiting[0].stopped or submitted < self._settings.in_flight):
-                self._submit(waiting[0])
+            if waiting and (waiting[0].stopped or self._may_take_more(submitted)):
+                self._submit(waiting[0], submitted)
             else:
                 time.sleep(_TICK_S)
 
-    def _submit(self, attempt: Attempt) -> None:
+    def _may_take_more(self, submitted: int) -> bool:
+        full = submitted >= self._full_with and time.monotonic() < self._full_until
+        return submitted < self._settings.in_flight and not full
+
+    def _submit(self, attempt: Attempt, submitted: int) -> None:
         """Submit it once, however often that is tried: what became of a try that was cut off is looked up."""
         if attempt.recalled and self._was_submitted(attempt):
             return
@@ -126,6 +133,9 @@ class SlurmExecutor(SharingExecutor):
         while not attempt.stopped:
             try:
                 job_id = commands.submit(script)
+            except SlurmFull as error:
+                self._wait_for_room(attempt, submitted, error)
+                return
             except SlurmRefused as error:
                 self._end(attempt, Ending(Cause.NEVER_STARTED, detail=f"Slurm does not take its job: {error}"))
                 return
@@ -139,6 +149,16 @@ class SlurmExecutor(SharingExecutor):
             self._ask_soon()
             return
         self._end(attempt, STOPPED)
+
+    def _wait_for_room(self, attempt: Attempt, submitted: int, error: SlurmFull) -> None:
+        """It is submitted once another job is over, or later; as long as one that is submitted may wait."""
+        now = time.monotonic()
+        attempt.refused_since = attempt.refused_since or now
+        if now - attempt.refused_since > self._settings.queue:
+            self._end(attempt, Ending(Cause.NEVER_STARTED, detail=f"Slurm does not take its job: {error}"))
+            return
+        self._full_with, self._full_until = submitted, now + _LATER_S
+        attempt.waits("full", "", f"Slurm takes no more jobs for now: {error}")
 
     def _was_submitted(self, attempt: Attempt) -> bool:
         """Wait for Slurm to answer; whether it has the job."""
