@@ -301,6 +301,46 @@ def test_a_job_that_waits_for_what_never_comes_is_given_up_soon(tmp_path, monkey
     assert (tmp_path / "cancelled").read_text().startswith("--quiet 12\n")
 
 
+EAST, WEST = "67108865|{}|18:00:00|N/A|N/A|{}||{}", "67108865|{}|18:00:01|{}|{}|None|{}|{}"
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_job_that_another_cluster_of_a_federation_takes_over_is_followed_there(tmp_path, monkeypatch, answers):
+    """Each cluster has a time of its own at which it was submitted; the first one calls it revoked from then on."""
+    program(tmp_path, "sbatch", f"cd {tmp_path}; sed -n 's/#SBATCH --comment=//p' >token; echo 67108865")
+    steps = [
+        [WEST.format("PENDING", "N/A", "N/A", "", "$k"), EAST.format("PENDING", "Resources", "$k")],
+        [WEST.format("RUNNING", "18:00:02", "18:00:09", "n1", "$k"), EAST.format("REVOKED", "None", "$k")],
+        [WEST.format("COMPLETED", "18:00:02", "18:00:09", "n1", "$k"), EAST.format("REVOKED", "None", "$k")],
+    ]
+    if not answers:
+        steps = [steps[0], steps[2][1:]]
+    for number, lines in enumerate(steps):
+        (tmp_path / f"step{number}").write_text("".join(f"{line}\n" for line in lines))
+    last = len(steps) - 1
+    program(
+        tmp_path,
+        "squeue",
+        f"cd {tmp_path}; test -e token || exit 0; echo >>asked; n=$(($(wc -l <asked) - 1)); "
+        f'sed "s/\\$k/$(cat token)/" step$((n < {last} ? n : {last}))',
+    )
+    program(tmp_path, "scancel", f'echo "$@" >>{tmp_path}/cancelled')
+    program(tmp_path, "sacct", "exit 0")
+    monkeypatch.setattr("trainci.executors.slurm.executor._HOPELESS_S", 0.1)
+    monkeypatch.setattr("trainci.executors.slurm.executor._LATER_S", 0.05)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    executor = slurm_executor(Wanted(tmp_path, "cpu:4"))
+    told = queue.SimpleQueue()
+    executor.start(Job(Test("a", command=("true",)), 1, tmp_path / "a.log"), told.put, Nobody())
+    assert "(Resources)" in told.get(timeout=60).why
+    ending = told.get(timeout=60).ending
+    executor.close()
+    assert ending.cause is Cause.LOST
+    said = "ended as COMPLETED" if answers else "no cluster of the federation says that it has job 67108865"
+    assert said in ending.detail
+    assert (tmp_path / "cancelled").exists() is not answers
+
+
 @pytest.mark.parametrize("comes", [True, False])
 def test_a_job_that_slurm_takes_only_once_others_are_over_waits_for_that(tmp_path, monkeypatch, comes):
     """Not for longer than one may wait that is submitted."""

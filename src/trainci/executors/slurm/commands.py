@@ -22,6 +22,8 @@ _FULL = re.compile("(Max|Grp)SubmitJob")
 _NO_DATABASE = re.compile("accounting storage is disabled|cannot be started")
 # What these commands need; SBATCH_… and SQUEUE_… of the user's would change what they do and how they say it.
 _INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "SLURM_CONF", "SLURM_JWT", "LD_LIBRARY_PATH", "TZ")
+# What a federation calls, for a moment, a job that a cluster of it gives up to another (slurm.h, NO_VAL).
+_NO_JOB = 0xFFFFFFF0
 _LISTED = "%i|%T|%V|%S|%e|%r|%N|%k"
 _ACCOUNTED = "JobIDRaw,State,Submit,Start,End,Reason,NodeList,Comment"
 
@@ -77,9 +79,11 @@ def submit(script: bytes) -> str:
 def listed() -> list[Seen]:
     """This user's jobs, those included that ended a short while ago (MinJobAge of slurm.conf).
 
+    In a federation each cluster has a line for a job until one of them begins it.
+
     :raises SlurmAway: the controller does not answer that: whoever only asks is refused nothing for good.
     """
-    command = ["squeue", "--noheader", "--states=all", f"--user={os.getuid()}", f"--format={_LISTED}"]
+    command = ["squeue", "--noheader", "--sibling", "--states=all", f"--user={os.getuid()}", f"--format={_LISTED}"]
     try:
         said = _run(command)
     except SlurmRefused as error:
@@ -92,7 +96,7 @@ def accounted(job_ids: Iterable[str]) -> list[Seen]:
 
     :raises SlurmAway: the database does not answer.
     """
-    command = ["sacct", "--noheader", "--parsable2", "--allocations", "--duplicates"]
+    command = ["sacct", "--noheader", "--federation", "--parsable2", "--allocations", "--duplicates"]
     try:
         said = _run([*command, f"--jobs={','.join(job_ids)}", f"--format={_ACCOUNTED}"])
     except SlurmRefused as error:
@@ -116,7 +120,7 @@ def cancel(job_ids: Iterable[str]) -> None:
 def _read(lines: Iterable[str]) -> Iterable[Seen]:
     for line in lines:
         fields = line.split("|", 7)
-        if len(fields) != 8 or not fields[0].isdecimal():
+        if len(fields) != 8 or not fields[0].isdecimal() or int(fields[0]) >= _NO_JOB:
             continue
         job_id, said, submitted, begun, ended, reason, nodes, comment = fields
         # sacct: "CANCELLED by 0".

@@ -170,7 +170,7 @@ class SlurmExecutor(SharingExecutor):
                 self._changed.wait(_SOON_S)
                 continue
             if found:
-                attempt.was_submitted(found[0].job_id)
+                attempt.was_submitted(states.latest(found).job_id)
             return bool(found)
         return False
 
@@ -231,16 +231,20 @@ class SlurmExecutor(SharingExecutor):
 
     def _is_unclear(self, attempt: Attempt, listed: list[Seen]) -> bool:
         """Whether only the database can tell: of a job that is gone, and by whom one was cancelled."""
-        states_of_it = [seen.state for seen in listed if _is_its(seen, attempt)]
-        return not states_of_it or (states_of_it[-1] == "CANCELLED" and not attempt.stopped)
+        found = [seen for seen in listed if _is_its(seen, attempt)]
+        return not found or (states.latest(found).state == "CANCELLED" and not attempt.stopped)
 
     def _judge(self, attempt: Attempt, found: list[Seen], asked_at: float) -> None:
         if not found:
             self._miss(attempt)
             return
         attempt.missed = 0
-        seen = found[-1]
-        if attempt.submitted and seen.submitted != attempt.submitted:
+        seen = states.latest(found)
+        if states.is_elsewhere(seen):
+            self._await_other_cluster(attempt)
+            return
+        federated = states.is_of_federation(seen.job_id)
+        if attempt.submitted and seen.submitted != attempt.submitted and not federated:
             # The node does not begin it again; the rest is to be seen to.
             with contextlib.suppress(SlurmAway):
                 commands.cancel([attempt.job_id])
@@ -276,6 +280,17 @@ class SlurmExecutor(SharingExecutor):
         else:
             self._take_its_word(attempt)
 
+    def _await_other_cluster(self, attempt: Attempt) -> None:
+        """Another cluster of the federation has it, and does not answer."""
+        now = time.monotonic()
+        attempt.hopeless_since = attempt.hopeless_since or now
+        self._take_its_word(attempt)
+        if now - attempt.hopeless_since > _HOPELESS_S:
+            with contextlib.suppress(SlurmAway):
+                commands.cancel([attempt.job_id])
+            detail = f"no cluster of the federation says that it has job {attempt.job_id} of Slurm"
+            self._end(attempt, attempt.reported or Ending(Cause.LOST, detail=detail))
+
     def _given_up(self, attempt: Attempt, seen: Seen) -> str:
         """Why it waits no longer; empty while it does."""
         now = time.monotonic()
@@ -299,7 +314,9 @@ def _is_its(seen: Seen, attempt: Attempt) -> bool:
     """Whether Slurm speaks of this job, and not of another that got the same number."""
     if seen.comment == attempt.token:
         return True
-    return bool(attempt.job_id) and (seen.job_id, seen.submitted) == (attempt.job_id, attempt.submitted)
+    # The clusters of a federation each have a time of their own, and numbers that no other has.
+    same = seen.submitted == attempt.submitted or states.is_of_federation(seen.job_id)
+    return seen.job_id == attempt.job_id and same
 
 
 def slurm_executor(wanted: Wanted) -> SlurmExecutor:

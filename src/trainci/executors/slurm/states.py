@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -24,7 +25,6 @@ _CAUSES = {
     "NODE_FAIL": (Cause.NODE_FAILED, "lost its node"),
     "BOOT_FAIL": (Cause.NODE_FAILED, "got a node that did not start"),
     "CANCELLED": (Cause.CANCELLED, "was cancelled"),
-    "REVOKED": (Cause.CANCELLED, "was revoked"),
     "DEADLINE": (Cause.CANCELLED, "was not over by its deadline"),
     "TIMEOUT": (Cause.OUT_OF_TIME, "was ended by a time limit of Slurm's, not by the test's own"),
     "OUT_OF_MEMORY": (Cause.OUT_OF_MEMORY, "used more memory than Slurm gave it"),
@@ -67,6 +67,21 @@ _CLOCKS_S = 2.0
 def is_over(seen: Seen) -> bool:
     """Whether the job will never do anything more."""
     return seen.state in _OVER
+
+
+def is_of_federation(job_id: str) -> bool:
+    """Whether clusters of a federation share the job: its id holds that of one (Slurm's federation guide)."""
+    return int(job_id) >> 26 > 0
+
+
+def is_elsewhere(seen: Seen) -> bool:
+    """Whether another cluster of the federation has the job, which says what becomes of it."""
+    return seen.state == "REVOKED"
+
+
+def latest(found: Sequence[Seen]) -> Seen:
+    """What counts of all that is said of one job: the word of the cluster that has it, else the last one."""
+    return max(reversed(found), key=lambda seen: (not is_elsewhere(seen), not waits(seen)))
 
 
 def began_after(seen: Seen, started_by: float, slack: float = _CLOCKS_S) -> bool:
