@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 from benchmarks.mutants import run
-from benchmarks.mutants.__main__ import EXAMPLE, UNCHANGED, Rows, by_hand, by_rule, patience
+from benchmarks.mutants.__main__ import EXAMPLE, UNCHANGED, Rows, by_hand, fair_order, patience
 from benchmarks.mutants.claims import CLAIMS
 from benchmarks.mutants.rules import mutants
+from benchmarks.mutants.run import Subject
 from benchmarks.mutants.table import table
 from benchmarks.mutants.warm import COLD, Warm
 
@@ -148,11 +149,14 @@ def test_rows_are_kept_and_a_test_that_fails_on_the_example_judges_nothing(
 
 def test_what_the_rules_make_comes_in_a_fair_order() -> None:
     """Of each rule the same share, however far one comes."""
-    every, half = by_rule(10_000, seed=0), by_rule(500, seed=0)
-    assert half == every[:500]
-    shares = {rule: count / len(every) for rule, count in Counter(each.family for each in every).items()}
-    for rule, count in Counter(each.family for each in half).items():
-        assert abs(count - 500 * shares[rule]) < 2
+    sizes = {"operator": 700, "constant": 400, "slice": 90, "reduce": 10}
+    every = [Subject("by rule", rule, f"{n}", "", "a.py", "") for rule, size in sizes.items() for n in range(size)]
+    order = fair_order(every, seed=0)
+    assert Counter(order) == Counter(every)
+    assert order == fair_order(every, seed=0) != fair_order(every, seed=1)
+    for count in (50, 500, 1100):
+        for rule, drawn in Counter(each.family for each in order[:count]).items():
+            assert abs(drawn - count * sizes[rule] / len(every)) < 2
 
 
 def test_a_survivor_that_changes_nothing_is_not_counted() -> None:

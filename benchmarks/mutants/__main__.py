@@ -51,7 +51,7 @@ def by_hand() -> list[Subject]:
 
 
 def by_rule(count: int, seed: int) -> list[Subject]:
-    """``count`` of all of them, of each rule its share, drawn by ``seed``; the first of them are a sample, too."""
+    """``count`` of all of them, in the fair order that ``seed`` draws."""
     every = [
         Subject(
             "by rule", mutant.rule, f"line {mutant.line}: {mutant.before} → {mutant.after}", "", file, mutant.source
@@ -59,16 +59,22 @@ def by_rule(count: int, seed: int) -> list[Subject]:
         for file in sorted(CLAIMS)
         for mutant in mutants((EXAMPLE / file).read_text(encoding="utf-8"))
     ]
-    chance = random.Random(seed)
-    chance.shuffle(every)
-    sizes, seen = Counter(subject.family for subject in every), Counter[str]()
-    placed = []
-    for subject in every:
-        placed.append(((seen[subject.family] + chance.random()) / sizes[subject.family], subject))
-        seen[subject.family] += 1
-    drawn = [subject for _, subject in sorted(placed, key=itemgetter(0))[:count]]
+    drawn = fair_order(every, seed)[:count]
     sys.stderr.write(f"{len(every)} mutants by rule; {len(drawn)} are drawn\n")
     return drawn
+
+
+def fair_order(every: list[Subject], seed: int) -> list[Subject]:
+    """All of them, drawn by ``seed``, so that the first of them, however many, hold of each rule its share."""
+    chance = random.Random(seed)
+    shuffled = list(every)
+    chance.shuffle(shuffled)
+    sizes, seen = Counter(subject.family for subject in shuffled), Counter[str]()
+    placed = []
+    for subject in shuffled:
+        placed.append(((seen[subject.family] + chance.random()) / sizes[subject.family], subject))
+        seen[subject.family] += 1
+    return [subject for _, subject in sorted(placed, key=itemgetter(0))]
 
 
 def main() -> None:
