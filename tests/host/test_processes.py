@@ -65,7 +65,11 @@ def test_marked_processes_are_found_and_ended_and_no_others():
     first = subprocess.Popen(["sleep", "1000"], env={**os.environ, "TRAINCI_TEST_MARK": "outer/abc"})
     other = subprocess.Popen(["sleep", "1000"], env={**os.environ, "TRAINCI_TEST_MARK": "abcd", "X": "abc"})
     try:
-        assert [each.pid for each in marked("TRAINCI_TEST_MARK", "abc")] == [first.pid]
+        # The kernel shows the environment of a program a moment after Popen knows that it was started.
+        wait_until(
+            lambda: [each.pid for each in marked("TRAINCI_TEST_MARK", "abc")] == [first.pid], "the marked one"
+        )
+        wait_until(lambda: marked("TRAINCI_TEST_MARK", "abcd"), "the other")
         assert end(lambda: marked("TRAINCI_TEST_MARK", "abc") or None, 5.0) == []
         assert first.wait(20) == -signal.SIGTERM
         assert other.poll() is None
