@@ -25,6 +25,7 @@ def _read(lines: list[str], size: int = 1000) -> Reading:
     return reader.finish()
 
 
+@pytest.mark.slow  # over all logs; a tenth of the processor time of `make check`
 @pytest.mark.parametrize(
     "case", [case for case in cases() if "injected" not in case.name], ids=lambda case: case.name
 )
