@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import sys
 import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
+from terminal import Terminal
 
 from trainci.paths import StatePaths
 
@@ -54,3 +58,32 @@ def test_logs_that_have_no_place_at_all_are_told_once(project: Any, monkeypatch:
     said = run(project)
     assert said.code == 3 and "ran" not in said.out
     assert said.err.startswith("trainci: the logs have no place: .trainci cannot be written (No space left"), said
+
+
+_MAIN = "if __name__ == '__main__':\n    print('ran')\n"
+
+
+def test_what_needs_more_devices_than_there_are_is_a_line_that_ends_with_the_flag_to_add(repository: Any) -> None:
+    for name, devices in (("a", 2), ("b", 2), ("c", 4)):
+        repository.write(f"{name}.py", f"NUM_GPUS = {devices}\n{_MAIN}")
+    repository.write("trainci.toml", '[suites.s]\ntests = ["a.py", "b.py", "c.py"]\n')
+    said = repository.trainci("run", "s", environment={"CUDA_VISIBLE_DEVICES": ""})
+    assert (said.code, said.err) == (3, "")
+    ways = "Run it on a larger host, or on virtual devices"
+    begin, _, lines = said.out.partition("machine's fault ")
+    assert "machine" not in begin and "a.py" not in begin
+    assert re.sub("in [0-9.]+ s", "in 0 s", lines).splitlines() == [
+        f"a.py, b.py: needs 2 devices, and this host has no GPU. {ways}: --devices cpu:2",
+        f"machine's fault c.py: needs 4 devices, and this host has no GPU. {ways}: --devices cpu:4",
+        "3 machine's fault in 0 s · no GPU",
+    ]
+
+
+def test_the_flag_to_add_is_whole_on_a_narrow_terminal(repository: Any) -> None:
+    repository.write("tests/test_with_a_rather_long_name.py", f"NUM_GPUS = 2\n{_MAIN}")
+    repository.write("trainci.toml", '[suites.s]\ntests = ["tests/test_with_a_rather_long_name.py"]\n')
+    command = [str(Path(sys.executable).with_name("trainci")), "run", "s"]
+    with Terminal(command, {**os.environ, "CUDA_VISIBLE_DEVICES": ""}, repository.root, 80) as terminal:
+        screen = terminal.wait_for("1 machine's fault in")
+    assert "--devices cpu:2" in "".join(screen.split("\n")).replace("  ", " "), screen
+    assert screen.count("needs 2 devices") == 1

@@ -140,6 +140,24 @@ def default_branch(root: Path) -> str:
     return name.removeprefix("refs/remotes/origin/") if done.returncode == 0 else ""
 
 
+def likely_base(root: Path) -> str:
+    """The branch that others start from, where no clone has said it: by its name, or as the only one; "" else.
+
+    Those of ``origin`` count; where there is none yet, those of this repository, the first of which may be unborn.
+    """
+    names = _branches(root, "refs/remotes/origin/") or _branches(root, "refs/heads/")
+    if not names:
+        done = _run(root, "symbolic-ref", "--quiet", "HEAD")
+        names = [os.fsdecode(done.stdout.rstrip(b"\n")).removeprefix("refs/heads/")] if done.returncode == 0 else []
+    usual = [name for name in ("main", "master") if name in names]
+    return usual[0] if usual else names[0] if len(names) == 1 else ""
+
+
+def _branches(root: Path, prefix: str) -> list[str]:
+    done = _run(root, "for-each-ref", "--format=%(refname)", prefix)
+    return [os.fsdecode(line).removeprefix(prefix) for line in done.stdout.splitlines()]
+
+
 def parse_name_status(output: bytes) -> list[Change]:
     """Parse ``git diff -z --name-status``: a status, then one path, or two for a rename or a copy.
 

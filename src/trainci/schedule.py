@@ -56,15 +56,16 @@ def _no_gpu(test: Test, pool: Pool) -> str:
 def _too_large(test: Test, pool: Pool) -> str:
     nodes = f" --nodes {test.num_nodes}" if test.num_nodes > 1 else ""
     devices = f"--devices cpu:{max(1, test.num_gpus)}{nodes}"
-    virtual = "" if test.requires_gpu else f", or pass {devices} to run on virtual devices"
+    # The last thing on its line, to be copied.
+    virtual = "." if test.requires_gpu else f", or on virtual devices: {devices}"
     if test.num_nodes > pool.nodes:
         return (
             f"needs {test.num_nodes} nodes of {counted(test.num_gpus, 'device')}, and this is one host. "
-            f"Run it with --executor slurm or ray{virtual}."
+            f"Run it with --executor slurm or ray{virtual}"
         )
     return (
         f"needs {counted(test.num_gpus, 'device')}, and this host has {pool.sentence}. "
-        f"Run it on a larger host{virtual}."
+        f"Run it on a larger host{virtual}"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from typing import Any
 
@@ -162,6 +163,46 @@ def test_the_first_config_of_an_empty_repository_has_the_default_branch(reposito
     repository.git("symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/trunk")
     repository.trainci("init")
     assert tomllib.loads((repository.root / "trainci.toml").read_text())["project"]["base"] == "trunk"
+
+
+@pytest.mark.parametrize(
+    ("refs", "base"),
+    [
+        ((), "trunk"),
+        (("heads/topic",), "main"),
+        (("heads/master", "heads/topic"), "master"),
+        (("remotes/origin/dev",), "dev"),
+        (("remotes/origin/dev", "remotes/origin/main"), "main"),
+        (("remotes/origin/dev", "remotes/origin/next", "heads/master"), "main"),
+        (("remotes/origin/dev/x\u2028y",), "dev/x\u2028y"),
+    ],
+)
+def test_the_base_is_the_likely_branch_where_no_clone_has_said_it(
+    repository: Any, refs: tuple[str, ...], base: str
+) -> None:
+    repository.write("README.md", "empty\n")
+    repository.init()
+    repository.git("update-ref", "-d", "refs/remotes/origin/main")
+    repository.git("branch", "-m", "trunk")
+    for ref in refs:
+        repository.git("update-ref", f"refs/{ref}", "HEAD")
+    said = repository.trainci("init")
+    assert tomllib.loads((repository.root / "trainci.toml").read_text())["project"]["base"] == base
+    assert ("the default branch is" in said.out) == (base != "main"), said.out
+
+
+def test_the_base_of_a_repository_without_a_commit_is_its_branch(repository: Any) -> None:
+    subprocess.run(["git", "init", "--quiet", "--initial-branch=trunk", str(repository.root)], check=True)
+    assert "the default branch is trunk" in repository.trainci("init").out
+
+
+def test_a_workflow_that_cannot_be_made_leaves_nothing_behind(repository: Any) -> None:
+    repository.write("trainci.toml", '[project]\ntests = ["tests/test_*.py"]\n[suites.short]\ntests = "all"\n')
+    repository.init()
+    said = repository.trainci("init")
+    assert said.code == 2
+    assert "suite short has no tests, so its job would be empty" in said.err
+    assert not (repository.root / ".github").exists()
 
 
 def test_from_a_subfolder_it_writes_to_the_root_and_says_so(with_ci: Any) -> None:

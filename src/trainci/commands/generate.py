@@ -55,7 +55,7 @@ def _about_requirement(said: str, *, is_new: bool) -> Iterator[str]:
 
 def render_workflows(root: Path) -> list[render.Rendered]:
     """What each template of the repository around the current directory gives."""
-    return render.render_all(root, _context)
+    return render.render_all(root, workflow_context)
 
 
 def _requirement(root: Path) -> str:
@@ -77,7 +77,11 @@ def _root(start: Path) -> Path:
         raise
 
 
-def _context() -> jobs.Context:
+def workflow_context() -> jobs.Context:
+    """What the templates of the repository around the current directory are filled with.
+
+    :raises UsageError: a suite cannot become a job.
+    """
     repository = open_repository()
     project = repository.project
     if not project.workflow.trainci:

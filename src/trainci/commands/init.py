@@ -21,7 +21,7 @@ from trainci.adopt.compare import additions
 from trainci.adopt.proposal import Proposal, Suite
 from trainci.adopt.toml import render
 from trainci.adopt.tree import repository_tree
-from trainci.commands.generate import render_workflows
+from trainci.commands.generate import render_workflows, workflow_context
 from trainci.config import CONFIG_FILE, faults_in, load
 from trainci.errors import EXIT_OK, UsageError
 from trainci.github.workflows.loader import FOLDER
@@ -96,8 +96,11 @@ def _place(here: Path) -> _Place:
     if top is None:
         return _Place(here, here, "main")
     base = git.default_branch(top)
+    said = "as origin/HEAD says"
+    if not base:
+        base, said = git.likely_base(top), "as far as can be seen; `base` of trainci.toml says otherwise"
     if base not in ("", "main"):
-        click.echo(f"the default branch is {printable(base)}, as origin/HEAD says")
+        click.echo(f"the default branch is {printable(base)}, {said}")
     folders = [folder for folder in (here, *here.parents) if folder.is_relative_to(top)]
     configured = next((folder for folder in folders if (folder / CONFIG_FILE).is_file()), None)
     has_own_project = any((here / name).is_file() for name in _PROJECT_FILES)
@@ -155,6 +158,8 @@ def _workflow(place: _Place) -> None:
         return
     if not (place.root / CONFIG_FILE).is_file():
         raise UsageError(f"the workflow is made of {CONFIG_FILE}, which is not here. Run `trainci init` first.")
+    # What cannot be rendered is told before anything of it is there.
+    workflow_context()
     starter = resources.files("trainci") / "starter"
     _write(place.root, _TEMPLATE, starter.joinpath("pr-test.yml.j2").read_text(encoding="utf-8"))
     for rendered in render_workflows(place.root):

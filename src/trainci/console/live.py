@@ -100,7 +100,7 @@ class LiveConsole(Console):
         super().summary(run, root)
 
     def _on(self, event: events.Event) -> None:
-        if isinstance(event, events.Concluded):
+        if isinstance(event, events.Concluded) and self._planned:
             self._write(self._verdict_line(event.test_id, event.verdict))
         elif not self.skips or isinstance(event, events.Interrupted):
             super()._on(event)

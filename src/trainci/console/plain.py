@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -14,7 +14,7 @@ from trainci.paths import from_here
 from trainci.reports import items_of, telling_lines
 from trainci.reports.reason import particulars, reason, red
 from trainci.reports.words import accept_commands, clock_time, totals
-from trainci.text import counted, printable
+from trainci.text import counted, listed, printable
 from trainci.verdict.gates import announced
 
 _SHOWN_LINES = 15
@@ -94,17 +94,27 @@ class Console:
         """
         found = red(run)
         for result in found:
-            self._write("")
             self._details(run, result, root)
         self._write("")
+        alike: dict[tuple[Outcome, str], list[str]] = {}
         for result in found:
-            self._write_short(_line_of(result))
+            said = (result.verdict.outcome, reason(result.verdict))
+            if _is_told_by_its_line(run, result):
+                alike.setdefault(said, []).append(result.test_id)
+            else:
+                self._write_short(_line_of(*said, [result.test_id]))
+        for said, ids in alike.items():
+            # Whole, as it may end with a flag to copy.
+            self._write(_line_of(*said, ids))
         for sentence in announced(run.results):
             self._write(sentence)
         self._write(totals(run))
 
     def _details(self, run: Run, result: Result, root: Path) -> None:
+        if _is_told_by_its_line(run, result):
+            return
         verdict = result.verdict
+        self._write("")
         self._write(f"{verdict.outcome.value}: {printable(result.test_id)}")
         self._write(f"    {reason(verdict)}")
         for label, text in particulars(verdict):
@@ -138,6 +148,9 @@ class Console:
                 return
             case events.Ended():
                 self._finish(event.test_id)
+        if isinstance(event, events.Concluded) and not self._planned:
+            # Nothing is to be waited for: the end says it in a moment.
+            return
         if text := self._sentence(event):
             self._write(f"[{clock_time(event.at)}] {printable(text)}")
 
@@ -208,5 +221,10 @@ def _sentence(event: events.Event) -> str:
             return ""
 
 
-def _line_of(result: Result) -> str:
-    return f"{result.verdict.outcome.value:<15} {printable(result.test_id)}: {reason(result.verdict)}"
+def _is_told_by_its_line(run: Run, result: Result) -> bool:
+    """Whether nothing is known of a test that never began but the reason."""
+    return not (result.attempts or result.test_id in run.replay or particulars(result.verdict))
+
+
+def _line_of(outcome: Outcome, said: str, ids: Sequence[str]) -> str:
+    return f"{outcome.value:<15} {listed(ids, len(ids))}: {said}"
