@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -104,4 +105,11 @@ def test_a_reader_that_has_had_enough_is_no_error(tmp_path):
         (tmp_path / f"tests/test_{number:04d}.py").write_text("NUM_GPUS = 0\n")
     line = f"set -o pipefail; {TRAINCI} list | head -1"
     done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_environment_that_has_python_read_on_at_its_end_changes_no_exit_code(tmp_path):
+    environment = {**os.environ, "PYTHONINSPECT": "1"}
+    command = [sys.executable, "-m", "trainci", "--version"]
+    done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 
 
 def main() -> int:
     """Run the command of ``sys.argv`` and return its exit code."""
     arguments = sys.argv[1:]
+    if sys.flags.inspect and "PYTHONINSPECT" in os.environ:
+        # By it Python ends with what it reads from standard input, and not with our exit code.
+        del os.environ["PYTHONINSPECT"]
+        os.execv(sys.executable, sys.orig_argv)
     if arguments[:1] == ["lease"]:
         # Nothing of what is imported becomes garbage, and to look for some takes a tenth of a short lease's time.
         gc.disable()

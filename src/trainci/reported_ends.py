@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from trainci.model.run import Failure
+from trainci.model.tests import Expects
 from trainci.text import printable
 
 _MOST_LINES = 5_000
@@ -37,6 +38,7 @@ _OTHER_LEFT = (
     "ConnectionAbortedError",
 )
 _LEFT = "left"
+_NOTHING = Expects()
 _WHERE = {
     _LEFT: "a child process whose exit code nobody asks for ended with",
     "process": "a process ended by",
@@ -83,6 +85,7 @@ class _Raised:
     told: bool
     pid: int
     who: str
+    program: str
 
 
 @dataclass(frozen=True)
@@ -95,9 +98,10 @@ class _Begun:
 
 @dataclass(frozen=True)
 class _Good:
-    """Another try of ``who`` ended well, or somebody asked how ``pid`` ended."""
+    """Another try of ``who``, a run of ``program``, ended well, or somebody asked how ``pid`` ended."""
 
     who: str = ""
+    program: str = ""
     pid: int = 0
 
 
@@ -137,6 +141,7 @@ class _Later:
     over: set[tuple[str, int]] = field(default_factory=set)
     good: set[str] = field(default_factory=set)
     well: set[str] = field(default_factory=set)
+    programs: set[str] = field(default_factory=set)
     asked: set[int] = field(default_factory=set)
 
     def add(self, end: End) -> None:
@@ -147,6 +152,7 @@ class _Later:
             self.passed[end.by, end.root].update(part for name in end.passed for part in _parts(name))
         elif isinstance(end, _Good):
             self.well.add(end.who)
+            self.programs.add(end.program)
             self.asked.add(end.pid)
 
     def has_ended(self, begun: _Begun) -> bool:
@@ -158,9 +164,10 @@ class _Later:
         fixture = _FIXTURE.fullmatch(name)
         return (fixture["of"] if fixture else name) in self.passed[end.by, end.root]
 
-    def made_good(self, end: _Raised) -> bool:
-        """Another try of it ended well, or somebody asked how it ended."""
-        return bool(end.who and end.who in self.well) or bool(end.pid and end.pid in self.asked)
+    def made_good(self, end: _Raised, *, again: bool) -> bool:
+        """Another try of it ended well, or somebody asked how it ended; ``again``: whatever the arguments."""
+        same = bool(end.who and end.who in self.well) or bool(end.pid and end.pid in self.asked)
+        return same or bool(again and end.program and end.program in self.programs)
 
 
 def _from_the_last(ends: Sequence[End]) -> Iterator[tuple[End, _Later]]:
@@ -189,8 +196,8 @@ def frameworks(ends: Sequence[End]) -> frozenset[str]:
     return frozenset(reported - {begun.by for begun in _never_ended(ends)})
 
 
-def failures(ends: Sequence[End], log: Log) -> tuple[Failure, ...]:
-    """What failed and nothing made good, each once."""
+def failures(ends: Sequence[End], log: Log, expects: Expects = _NOTHING) -> tuple[Failure, ...]:
+    """What failed and nothing made good, each once; certain, but for what the test ``expects`` by itself."""
     found: list[Failure] = []
     shows = _bounded(log.shows)
     sent = {end.pid for end in ends if isinstance(end, _Sent)}
@@ -200,11 +207,11 @@ def failures(ends: Sequence[End], log: Log) -> tuple[Failure, ...]:
         if isinstance(end, _Framework):
             failure = _of_framework(end, later)
         elif isinstance(end, _Raised) and end.how == _LEFT:
-            if end.pid not in sent and (failure := _of_raised(end, later, shows)):
+            if end.pid not in sent and (failure := _of_raised(end, later, shows, expects)):
                 left[end.pid] = failure
                 continue
         elif isinstance(end, _Raised):
-            failure = _of_raised(end, later, shows)
+            failure = _of_raised(end, later, shows, expects)
             if failure and end.how == "child" and (code := left.pop(end.pid, None)):
                 # Why it had that code is said by what it raised.
                 failure = replace(failure, certain=code.certain and end.type not in _OTHER_LEFT)
@@ -250,8 +257,8 @@ def _bounded(shows: Callable[[str], bool]) -> Callable[[str], bool]:
     return asked
 
 
-def _of_raised(end: _Raised, later: _Later, shows: Callable[[str], bool]) -> Failure | None:
-    if end.place is None or later.made_good(end):
+def _of_raised(end: _Raised, later: _Later, shows: Callable[[str], bool], expects: Expects) -> Failure | None:
+    if end.place is None or later.made_good(end, again=expects.again):
         return None
     file, line = end.place
     # Whoever keeps what a process says away from the log may read it.
@@ -259,7 +266,12 @@ def _of_raised(end: _Raised, later: _Later, shows: Callable[[str], bool]) -> Fai
         return None
     said = f": {end.said}" if end.said else ""
     shown = printable(file.removeprefix(f"{end.directory}/"))
-    return Failure(f"{_WHERE[end.how]} {end.type} at {shown}:{line}{said}", end.assertion and not _asks(end))
+    certain = end.assertion and not _asks(end) and not _is_looked_for(end, expects)
+    return Failure(f"{_WHERE[end.how]} {end.type} at {shown}:{line}{said}", certain)
+
+
+def _is_looked_for(end: _Raised, expects: Expects) -> bool:
+    return any(text in f"{end.type}: {end.said}" for text in expects.texts)
 
 
 def _asks(end: _Raised) -> bool:
@@ -300,9 +312,10 @@ def _read(line: bytes) -> End | None:
                 told=said.get("told") is True,
                 pid=number.get("pid", 0),
                 who=text.get("who", ""),
+                program=text.get("program", ""),
             )
         case "well":
-            return _Good(who=text.get("who", ""))
+            return _Good(who=text.get("who", ""), program=text.get("program", ""))
         case "begun" if text.get("framework") in _BEGIN:
             return _Begun(text["framework"], number.get("pid", 0))
         case "asked":

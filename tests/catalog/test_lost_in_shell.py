@@ -46,7 +46,6 @@ CERTAIN = [
     "if pytest a; then echo good; fi",
     "if ! pytest a; then echo bad; fi",
     "if pytest a; then\n  echo good\nelse\n  echo bad\nfi",
-    "! python a.py",
     "python a.py &\nwait",
     "nohup python a.py > log 2>&1 &\nsleep 1",
     "(python a.py; echo done)",
@@ -102,6 +101,22 @@ CERTAIN = [
     "env A=1 timeout 60 bash -o pipefail -c 'python a.py; echo done'",
     "false || true",
     "sh -ec 'false || exit 0'",
+]
+MUST_FAIL = [
+    "! python a.py",
+    "set -e\n! pytest a",
+    "if python a.py; then exit 1; fi",
+    "if pytest a; then\n  echo bad\n  exit 1\nfi",
+    "python a.py && exit 1 || true",
+    "python a.py && { echo bad; exit 1; }\nexit 0",
+    "set +e\npytest a\ntest $? -eq 1",
+    "python a.py\n[ $? -ne 0 ]",
+    "python a.py; rc=$?\n(( rc == 1 )) || exit 1",
+    "set +e\npython a.py\nrc=$?\nif [[ $rc -eq 1 ]]; then exit 0; else exit 1; fi",
+    "rc=0\npython a.py || rc=$?\ncase $rc in\n  0) exit 1 ;;\n  *) echo good ;;\nesac",
+    "out=$(python a.py 2>&1) && exit 1\necho $out",
+    'must_fail() { if "$@"; then exit 1; fi; }\nmust_fail python a.py\nmust_fail python b.py',
+    "if python a.py; then exit 1; fi\nif ! python b.py; then echo good; else exit 1; fi",
 ]
 PERHAPS = [
     "python a.py\npython b.py",
@@ -183,6 +198,47 @@ SOUND = [
 def test_a_result_that_goes_nowhere_is_found_for_certain(text: str) -> None:
     lost = read_shell(text).lost
     assert [one.certain for one in lost] == [True]
+
+
+@pytest.mark.parametrize("text", MUST_FAIL)
+def test_a_script_that_is_red_where_nothing_fails_expects_it(text: str) -> None:
+    script = read_shell(text)
+    assert (script.lost, script.expects.failure) == ((), True)
+
+
+@pytest.mark.parametrize("text", MUST_FAIL)
+def test_such_a_script_is_red_where_nothing_fails(text: str, tmp_path: Path) -> None:
+    for name in ("python", "pytest"):
+        (tmp_path / name).symlink_to("/bin/true")
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    assert subprocess.run(["bash", "-c", text], env=environment, check=False, capture_output=True).returncode
+
+
+def test_beside_what_must_fail_another_failure_is_lost_as_ever() -> None:
+    (lost,) = read_shell("if python a.py; then exit 1; fi\npython b.py\necho done").lost
+    assert (lost.line, lost.certain) == (2, False)
+
+
+def test_a_case_of_a_number_goes_its_way() -> None:
+    text = "python a.py\nrc=$?\ncase $rc in\n  {}) exit 0 ;;\n  *) exit $rc ;;\nesac"
+    assert read_shell(text.format("0|5")).lost == ()
+    assert [one.certain for one in read_shell(text.format("0|[12]")).lost] == [True]
+
+
+@pytest.mark.parametrize(
+    ("text", "again"),
+    [
+        ("for i in 1 2; do python a.py --seed $i && break; done", True),
+        ("for i in 1 2; do if python a.py --seed $i; then exit 0; fi; done; exit 1", True),
+        ("until python a.py --port $p; do p=$((p + 1)); done", True),
+        ("python a.py --fast || python a.py --safe", True),
+        ("for i in 1 2; do python a.py --size $i; done", False),
+        ("for i in 1 2; do python a.py --size $i || exit 1; done", False),
+        ("python a.py || python b.py", False),
+    ],
+)
+def test_a_script_says_that_it_tries_a_program_again(text: str, again: bool) -> None:
+    assert read_shell(text).expects.again is again
 
 
 @pytest.mark.parametrize("text", PERHAPS)

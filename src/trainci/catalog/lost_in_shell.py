@@ -13,6 +13,7 @@ from functools import lru_cache, partial
 
 from trainci.catalog.always_green import always_green
 from trainci.catalog.command_words import arguments_of_pytest, is_python, program, without_launchers
+from trainci.catalog.expects import shell_expects
 from trainci.catalog.expects_failure import shell_expects_failure
 from trainci.catalog.lost import LostResult
 from trainci.catalog.shell_commands import Around, TooMany
@@ -20,10 +21,13 @@ from trainci.catalog.shell_parser import parse
 from trainci.catalog.shell_run import Walk
 from trainci.catalog.shell_state import SHELLS, SOURCES, State, scripts_in, unquoted
 from trainci.catalog.shell_tree import Function, Node, Simple, every_node, simple_commands
+from trainci.model.tests import Expects
 from trainci.shell_words import Unreadable
 
 _MOST_STEPS = 40_000
 _DEEPEST = 4
+_NOTHING = Expects()
+_MOST_THAT_FAIL = 20
 _TESTS = ("pytest", "py.test", "torchrun", "accelerate", "deepspeed", "mpirun", "srun", "make")
 # What decides by itself where a script goes on.
 _CONDITIONS = frozenset("[ [[ (( test grep egrep which hash type pgrep cmp diff read let".split())  # noqa: SIM905
@@ -48,8 +52,8 @@ class ShellScript:
 
     ``lost`` is what it throws away, in the order of its lines; ``idle``: it runs nothing at all. ``pytest_calls``
     counts the commands that are pytest, and ``always_pytest``: one of them runs whatever happens. ``starts`` are
-    its commands that may be tests and are come to, each with its line. ``expects_failure``: where nothing in it
-    fails, it does, or it looks for what a framework says of failed tests.
+    its commands that may be tests and are come to, each with its line. ``expects`` says which failures inside of
+    it it deals with.
     """
 
     lost: tuple[LostResult, ...] = ()
@@ -57,7 +61,7 @@ class ShellScript:
     pytest_calls: int = 0
     always_pytest: bool = False
     starts: tuple[tuple[int, tuple[str, ...]], ...] = ()
-    expects_failure: bool = False
+    expects: Expects = _NOTHING
 
 
 # A script that many entries start with arguments of their own is walked through once.
@@ -74,7 +78,7 @@ def read_shell(text: str, sourced: tuple[tuple[str, str], ...] = ()) -> ShellScr
             continue
         except (Unreadable, RecursionError):
             break
-    return ShellScript(expects_failure=shell_expects_failure(text))
+    return ShellScript(expects=Expects(failure=shell_expects_failure(text)))
 
 
 def _read(text: str, around: Around) -> ShellScript:
@@ -83,11 +87,11 @@ def _read(text: str, around: Around) -> ShellScript:
     pytests = sum(_is_pytest(node) for node in commands)
     always = pytests == 1 and all(end.ran for end in Walk(_status, _is_pytest, around).ends(script))
     all_good = Walk(_status, _may_be_test, around).ends(script)
-    lost, reached = _lost(script, commands, around, all_good)
+    must_fail = _must_fail(script, commands, around, all_good)
+    lost, reached = _lost(script, commands, around, all_good, must_fail)
     starts = tuple((node.line, tuple(_words(node))) for node in commands if node in reached and _may_be_test(node))
     by_line = tuple(sorted(lost, key=lambda one: one.line))
-    never_green = bool(all_good) and all(end.status for end in all_good)
-    expects = never_green or shell_expects_failure(text)
+    expects = shell_expects(script, text, failure=_never_green(all_good))
     return ShellScript(by_line, not reached and not lost, pytests, always, starts, expects)
 
 
@@ -102,18 +106,49 @@ def _commands(script: Sequence[Node], sourced: dict[str, str], depth: int = 0) -
             yield from _commands(one, sourced, depth + 1)
 
 
-def _lost(
+def _never_green(ends: Set[State]) -> bool:
+    return bool(ends) and all(end.status for end in ends)
+
+
+def _must_fail(
     script: Sequence[Node], commands: list[Simple], around: Around, all_good: Set[State]
+) -> tuple[Simple, ...]:
+    """The commands without whose failure it fails itself: `! python bad.py`; ``all_good``: see ``_lost``."""
+    tests = [node for node in commands if _may_be_test(node)]
+    found: tuple[Simple, ...] = ()
+    ends, reached = all_good, set[Simple]()
+    while _never_green(ends) and len(found) < _MOST_THAT_FAIL:
+        for test in tests:
+            walk = Walk(_status, _may_be_test, around, expected=(*found, test))
+            ends = walk.ends(script)
+            if test not in found and (not _never_green(ends) or walk.reached - reached):
+                found, reached = (*found, test), walk.reached
+                break
+        else:
+            return ()
+    return found if not _never_green(ends) else ()
+
+
+def _lost(
+    script: Sequence[Node],
+    commands: list[Simple],
+    around: Around,
+    all_good: Set[State],
+    must_fail: tuple[Simple, ...],
 ) -> tuple[list[LostResult], set[Simple]]:
-    """What it throws away, and the commands that it comes to; ``all_good``: its ends where no command fails."""
+    """What it throws away, and the commands that it comes to; ``all_good``: its ends where no command fails.
+
+    Those that ``must_fail`` are judged by the script itself.
+    """
     all_fail = Walk(lambda node: 1 if _may_be_test(node) else _status(node), _may_be_test, around)
-    never_red = all(not end.status and not end.seen for end in all_fail.ends(script))
+    never_red = all(not end.status and not end.seen for end in all_fail.ends(script)) and not must_fail
     own = {node.name for node in every_node(script) if isinstance(node, Function)}
     is_test = _may_be_test if never_red else _is_test
-    tests = [node for node in commands if is_test(node) and node.words[0] not in own]
+    tests = [node for node in commands if is_test(node) and node.words[0] not in own and node not in must_fail]
     found: dict[tuple[int, str], LostResult] = {}
     for test in tests[: 1 + _MOST_STEPS // (1 + len(commands))]:
-        for end in Walk(partial(_fails, test), _may_be_test, around, once=True).ends(script):
+        walk = Walk(partial(_fails, test), _may_be_test, around, once=True, expected=must_fail)
+        for end in walk.ends(script):
             if end.failed_at and not end.status and not end.seen:
                 line, what, mend = end.lost or (
                     end.failed_at,

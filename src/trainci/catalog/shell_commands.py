@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from trainci.catalog.shell_numbers import counted_up, holds
@@ -52,7 +52,8 @@ class Around:
 class Commands(ABC):
     """Walks through single commands; ``status`` answers for one with its own, or None where it may have any.
 
-    ``runs``: the command may be a test. ``once``: what failed once succeeds from then on.
+    ``runs``: the command may be a test. ``once``: what failed once succeeds from then on. What is ``expected`` to
+    fail does so, and nothing of it is lost.
     """
 
     def __init__(
@@ -62,7 +63,9 @@ class Commands(ABC):
         around: Around,
         *,
         once: bool = False,
+        expected: Collection[Simple] = (),
     ) -> None:
+        self._expected = {(node.line, node.words) for node in expected}
         self._status = status
         self._once = once
         self._around = around
@@ -169,6 +172,8 @@ class Commands(ABC):
             state = replace(state, variables=tuple(sorted(counted_up(node.words, dict(state.variables)).items())))
         elif name in (*SOURCES, "read", "mapfile", "eval", "printf"):
             state = replace(state, variables=())
+        if (node.line, node.words) in self._expected:
+            return {replace(state, status=1, ran=True)}
         status = self._status(node)
         if status and self._once and state.failed_at:
             status = 0

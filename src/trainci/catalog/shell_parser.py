@@ -204,23 +204,25 @@ class _Parser:
         return body
 
     def _case(self, line: int) -> Node:
+        word = self.listed[self.position + 1].text if self.position + 1 < len(self.listed) else ""
         self.position += 2
         self._blank()
         self._expect("in")
         self._blank()
-        bodies: list[Sequence[Node]] = []
-        covers = False
+        branches: list[tuple[tuple[str, ...], Sequence[Node]]] = []
         while self._text() != "esac":
+            first = self.position
             while self.position < len(self.listed) and self._text() != ")":
-                covers |= self._text() == "*"
                 self.position += 1
+            patterns = (token.text for token in self.listed[first : self.position])
             self._expect(")")
-            bodies.append(self.body((";;", ";&", ";;&", "esac")))
+            body = self.body((";;", ";&", ";;&", "esac"))
+            branches.append((tuple(one for one in patterns if one not in ("(", "|")), body))
             if self._text() == ";;":
                 self.position += 1
             self._blank()
         self._expect("esac")
-        return Case(line, bodies, covers)
+        return Case(line, word, branches)
 
     def _simple(self, line: int) -> Node:
         words: list[str] = []

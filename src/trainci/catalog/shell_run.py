@@ -9,13 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from fnmatch import fnmatchcase
 
 from trainci.catalog.shell_commands import Commands, TooMany
+from trainci.catalog.shell_numbers import number as known_number
 from trainci.catalog.shell_parser import parse
-from trainci.catalog.shell_state import SAYS, State, looks_at, lost, shown
+from trainci.catalog.shell_state import SAYS, State, looks_at, lost, shown, unquoted
 from trainci.catalog.shell_tree import (
     AndOr,
     Background,
+    Case,
     Function,
     Group,
     If,
@@ -114,9 +117,7 @@ class Walk(Commands):
             return self._if(node, state, checked, depth)
         if isinstance(node, Loop):
             return self._loop(node, state, checked, depth)
-        bodies = [*node.bodies, *([] if node.covers else [()])]
-        doubting = replace(state, doubt=state.doubt or node.line, status=0)
-        return {end for body in bodies for end in self._body(body, {doubting}, checked=checked, depth=depth + 1)}
+        return self._case(node, state, checked, depth)
 
     def _subshell(self, body: Sequence[Node], state: State, checked: bool, depth: int) -> set[State]:
         """A shell of its own: how it ended and what became of the failure is all that it leaves."""
@@ -209,6 +210,16 @@ class Walk(Commands):
             return found | {replace(end, status=0) for end in asked}
         return found | (self._body(node.otherwise, asked, checked=checked, depth=depth + 1) if asked else set())
 
+    def _case(self, node: Case, state: State, checked: bool, depth: int) -> set[State]:
+        word = known_number(node.word, state.status, dict(state.variables)) if self._around.counts else None
+        bodies = [body for patterns, body in node.branches if word is None or _takes(patterns, word)]
+        bodies = bodies[: 1 if word is not None else None]
+        covers = any("*" in patterns for patterns, _ in node.branches)
+        nothing: list[Sequence[Node]] = [] if covers or (bodies and word is not None) else [()]
+        begin = replace(state, status=0, doubt=state.doubt or (node.line if word is None else 0))
+        found = (self._body(body, {begin}, checked=checked, depth=depth + 1) for body in [*bodies, *nothing])
+        return {end for ends in found for end in ends}
+
     def _loop(self, node: Loop, state: State, checked: bool, depth: int) -> set[State]:
         if node.words == ():
             return {replace(state, status=0)}
@@ -230,3 +241,8 @@ class Walk(Commands):
                 after |= self._body(node.body, asked, checked=checked, depth=depth + 1)
             found = {one for one in found if one.ended} | after
         return {replace(one, ended="") if one.ended in ("break", "continue") else one for one in found}
+
+
+def _takes(patterns: Sequence[str], word: int) -> bool:
+    """Whether a branch of a ``case`` is that of the number ``word``."""
+    return any(fnmatchcase(str(word), unquoted(pattern)) for pattern in patterns)

@@ -73,11 +73,11 @@ class Loop:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """The bodies of a ``case``; ``covers`` says that one of them takes everything."""
+    """A ``case``: its word, and each body with the patterns before it."""
 
     line: int
-    bodies: Sequence[Sequence[Node]]
-    covers: bool = False
+    word: str
+    branches: Sequence[tuple[tuple[str, ...], Sequence[Node]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,4 +119,4 @@ def _children(node: Node) -> list[Node]:
         return [one for condition, body in node.branches for one in (*condition, *body)] + list(node.otherwise)
     if isinstance(node, Loop):
         return [*node.condition, *node.body]
-    return [one for body in node.bodies for one in body] if isinstance(node, Case) else []
+    return [one for _, body in node.branches for one in body] if isinstance(node, Case) else []

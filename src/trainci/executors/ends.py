@@ -46,13 +46,14 @@ def collect(job: Job, ending: Ending) -> tuple[Failure, ...]:
                     shows=lambda text: log.find(text.encode("utf-8", "backslashreplace")) >= 0,
                     ended=lambda by: ended(_end_of(log), by),
                 ),
+                job.test.expects,
             ),
             *(
                 Failure(f"{said.by} said: {said.counts}{_place(said.line, len(log))}")
                 for said in (said_failures(_end_of(log), frameworks(reported)) if _speaks_of_failures(log) else ())
             ),
         ]
-    return tuple(replace(one, certain=one.certain and not job.test.expects_failure) for one in found)
+    return tuple(replace(one, certain=one.certain and not job.test.expects.failure) for one in found)
 
 
 def _reported(path: Path) -> Sequence[End]:

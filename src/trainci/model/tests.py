@@ -108,6 +108,22 @@ class Entry(Settings):
 
 
 @dataclass(frozen=True)
+class Expects:
+    """Which failures inside of it a test deals with by itself, as its text says.
+
+    ``failure``: it is right where something that it starts fails; ``again``: it starts a program again where that
+    failed, perhaps with other arguments; ``texts`` are what it looks for in the output of others.
+    """
+
+    failure: bool = False
+    again: bool = False
+    texts: tuple[str, ...] = ()
+
+    def __or__(self, other: Expects) -> Expects:
+        return Expects(self.failure or other.failure, self.again or other.again, self.texts + other.texts)
+
+
+@dataclass(frozen=True)
 class Declarations:
     """What a test file says about itself, read without running it.
 
@@ -118,8 +134,8 @@ class Declarations:
     cannot be read or declares something that is no constant; ``refusal`` is one when it must not be run, as its
     result would mean nothing. ``style`` names the test style that reads and starts it; ``needs_count``: tests of
     this style say how many devices they need. ``framework`` is ``pytest`` or ``unittest`` where the file, as a
-    program, hands its tests to one of them; ``hands_over``: it does so whatever happens. ``expects_failure``: it
-    expects that something which it starts fails. ``metrics`` are gated.
+    program, hands its tests to one of them; ``hands_over``: it does so whatever happens. ``expects`` says
+    which failures inside of it it deals with. ``metrics`` are gated.
     """
 
     num_gpus: int | None = None
@@ -135,7 +151,7 @@ class Declarations:
     needs_count: bool = True
     framework: str = ""
     hands_over: bool = False
-    expects_failure: bool = False
+    expects: Expects = Expects()
     metrics: tuple[Gate, ...] = ()
 
 
@@ -158,7 +174,7 @@ class Test(Settings):
 
     ``command`` are the words that start it from the repository's root; no shell reads them. A test of several
     ``steps`` has none. ``leaves_results``: it is started by pytest, which can write what became of each item.
-    ``phased``, ``requires_gpu``, ``framework``, ``hands_over`` and ``expects_failure`` are those of its file's
+    ``phased``, ``requires_gpu``, ``framework``, ``hands_over`` and ``expects`` are those of its file's
     Declarations (of a step of it),
     ``disabled`` and ``expected`` those of its Entry. ``pack`` names the suite with whose other tests it shares what
     an engine allocates, empty for a test that has a job of its own.
@@ -175,7 +191,7 @@ class Test(Settings):
     leaves_results: bool = False
     framework: str = ""
     hands_over: bool = False
-    expects_failure: bool = False
+    expects: Expects = Expects()
     disabled: str = ""
     expected: float | None = None
     pack: str = ""

@@ -54,6 +54,12 @@ def who():
     return " ".join([*words[:50], os.environ.get("RANK", "")])[:2000]
 
 
+def program():
+    """What it runs, whatever the arguments; empty for the text of `python -c`."""
+    words = getattr(sys, "argv", [""])
+    return " ".join([words[0], os.environ.get("RANK", "")])[:2000] if words[0] not in ("", "-", "-c") else ""
+
+
 def raised(how, told, of=None):
     """``told`` is what a hook of Python's was given: what nobody caught; ``how`` says where ``of`` ended by it."""
     first = told[0]
@@ -82,6 +88,7 @@ def raised(how, told, of=None):
             "cwd": directory(),
             "pid": os.getpid(),
             "who": of or ("" if how == "fork" else who()),
+            "program": program() if how == "process" else "",
             # Who prints it in a way of his own.
             "told": of_hook is not None and of_hook.excepthook is not of_hook.__excepthook__,
         }
@@ -153,7 +160,7 @@ def leave(replaced):
     if replaced and not state["badly"] and not state["framework"]:
         raised("process", (None, sys.last_value, None))
     if not state["badly"] and is_begun(RAISED):
-        append({"by": "well", "who": who()})
+        append({"by": "well", "who": who(), "program": program()})
 
 
 def _wrap_loop(module):

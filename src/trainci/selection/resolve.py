@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import reduce
+from operator import or_
 from typing import Any, Protocol
 
 from trainci.errors import UsageError
@@ -148,7 +150,7 @@ def _test(project: Project, choice: Choice, says: Declarations, settings: Settin
         where=entry.where,
         phased=says.phased,
         hands_over=says.hands_over,
-        expects_failure=says.expects_failure,
+        expects=says.expects,
         requires_gpu=says.requires_gpu,
         disabled=entry.disabled,
         expected=entry.expected,
@@ -181,9 +183,8 @@ def _with_commands(
         command = style.command(step, test.num_gpus, step.python or python)
         framework = _framework(declared[step], command)
         steps.append(Step(step.id, command, step.env, style.leaves_results, framework, declared[step].hands_over))
-    return replace(
-        test, steps=tuple(steps), expects_failure=any(declared[one].expects_failure for one in entry.steps)
-    )
+    expects = reduce(or_, (declared[one].expects for one in entry.steps))
+    return replace(test, steps=tuple(steps), expects=expects)
 
 
 def _framework(says: Declarations, command: tuple[str, ...]) -> str:

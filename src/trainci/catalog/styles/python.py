@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from trainci.catalog.declarations import constants, parse
-from trainci.catalog.expects_failure import expects_failure
+from trainci.catalog.expects import expects
 from trainci.catalog.lost import LostResult
 from trainci.catalog.lost_results import lost_in_tests, lost_results
 from trainci.catalog.main_block import as_block, framework, is_phased, main_blocks
@@ -49,7 +49,7 @@ class PythonFile:
             phased=is_phased(tree),
             framework=name,
             hands_over=always,
-            expects_failure=expects_failure(tree, by_framework=bool(name)),
+            expects=expects(tree, by_framework=bool(name)),
             remarks=remarks,
         )
 

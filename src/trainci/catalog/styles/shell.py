@@ -64,7 +64,7 @@ class Shell:
             remarks=tuple((one.line, f"perhaps {one}") for one in script.lost if not one.certain),
             framework="pytest" if script.pytest_calls == 1 else "",
             hands_over=script.always_pytest,
-            expects_failure=script.expects_failure,
+            expects=script.expects,
         )
 
     def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ class Module:
             remarks=tuple((line, f"{printable(source.file)}:{line}: {said}") for line, said in says.remarks),
             framework=known or says.framework,
             hands_over=bool(known) or says.hands_over,
-            expects_failure=says.expects_failure,
+            expects=says.expects,
         )
 
     def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:
@@ -78,7 +78,7 @@ class Words:
             remarks=tuple((1, f"perhaps {sentence}") for lost, sentence in found if not lost.certain),
             framework=by_words or ("pytest" if script.pytest_calls == 1 else ""),
             hands_over=bool(by_words) or script.always_pytest,
-            expects_failure=script.expects_failure,
+            expects=script.expects,
         )
 
     def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ def rule(attempt: Attempt) -> Verdict | None:
     if attempt.ending.exit_code == _NOTHING_COLLECTED and set(counts(results.items)) == {"skipped"}:
         # Whole modules were skipped, which pytest does not count as tests that it collected.
         return _green(results, expected=False)
-    return _green(results, expected=attempt.test.expects_failure) if attempt.ending.passed else None
+    return _green(results, expected=attempt.test.expects.failure) if attempt.ending.passed else None
 
 
 def _green(results: Results, *, expected: bool) -> Verdict | None:

@@ -1,0 +1,4 @@
+set -e
+out=$(python helpers/bad.py 2>&1 || true)
+echo "$out"
+echo "$out" | grep -q Traceback

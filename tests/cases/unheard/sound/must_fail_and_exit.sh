@@ -1,0 +1,1 @@
+python helpers/bad.py && exit 1 || true

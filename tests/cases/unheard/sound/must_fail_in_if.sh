@@ -1,0 +1,1 @@
+if python helpers/bad.py; then exit 1; fi

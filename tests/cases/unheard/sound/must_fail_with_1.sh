@@ -1,0 +1,3 @@
+set +e
+python helpers/bad.py
+test $? -eq 1

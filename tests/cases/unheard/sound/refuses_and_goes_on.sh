@@ -1,0 +1,3 @@
+set -e
+! python helpers/bad.py
+python helpers/good_pytest.py
