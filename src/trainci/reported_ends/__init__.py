@@ -7,27 +7,23 @@ whatever they hold is bounded, and no line says that a test passed where its com
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from trainci.model.run import Failure
 from trainci.model.tests import Expects
+from trainci.reported_ends.lines import Begun, End, Framework, Good, Raised, Sent, read
 from trainci.text import printable
 
-_MOST_LINES = 5_000
+__all__ = ["End", "Log", "failures", "frameworks", "read"]
 _MOST_SHOWN = 3
 # A look goes through the whole log, which may have gigabytes.
 _MOST_LOOKS = 100
-_LONGEST = 300
-_LARGEST_NUMBER = 1 << 32
 # https://docs.pytest.org/en/stable/reference/exit-codes.html: interrupted, internal error, wrong usage.
 _PYTEST_STOPPED = {2: "it was interrupted", 3: "it had an error of its own", 4: "it could not begin"}
 _NOTHING_COLLECTED = 5
-# Those that say so of a run of theirs.
-_BEGIN = ("pytest", "unittest")
 _FIXTURE = re.compile(r"\w+ \((?P<of>[^()]+)\)")
 # What ends a process that read from another one, which had left.
 _OTHER_LEFT = (
@@ -49,75 +45,6 @@ _WHERE = {
     "future": "a result that nobody asks for is",
     "unraisable": "nobody could catch",
 }
-
-
-@dataclass(frozen=True)
-class _Framework:
-    """How tests that a framework ran ended.
-
-    ``code`` is its own exit code, ``more`` counts failed ones unnamed, ``good`` those that passed.
-    """
-
-    by: str
-    pid: int
-    said: str
-    root: str
-    code: int
-    failed: tuple[str, ...]
-    more: int
-    good: int
-    passed: frozenset[str]
-
-
-@dataclass(frozen=True)
-class _Raised:
-    """What nobody caught, in a process that was in ``directory``.
-
-    ``told``: in a way of the program's own, which the log may show as it likes.
-    """
-
-    how: str
-    type: str
-    said: str
-    place: tuple[str, int] | None
-    directory: str
-    assertion: bool
-    told: bool
-    pid: int
-    who: str
-    program: str
-
-
-@dataclass(frozen=True)
-class _Begun:
-    """A framework began to run tests in the process ``pid``."""
-
-    by: str
-    pid: int
-
-
-@dataclass(frozen=True)
-class _Good:
-    """Another try of ``who``, a run of ``program``, ended well, or somebody asked how ``pid`` ended."""
-
-    who: str = ""
-    program: str = ""
-    pid: int = 0
-
-
-@dataclass(frozen=True)
-class _Sent:
-    """A process of the job ended the process ``pid`` on purpose."""
-
-    pid: int
-
-
-End = _Framework | _Begun | _Raised | _Good | _Sent
-
-
-def read(lines: Iterable[bytes]) -> tuple[End, ...]:
-    """What ``lines`` say, in their order; what is none of ours is left out."""
-    return tuple(end for _, line in zip(range(_MOST_LINES), lines, strict=False) if (end := _read(line)))
 
 
 @dataclass(frozen=True)
@@ -145,26 +72,26 @@ class _Later:
     asked: set[int] = field(default_factory=set)
 
     def add(self, end: End) -> None:
-        if isinstance(end, _Framework):
+        if isinstance(end, Framework):
             self.over.add((end.by, end.pid))
             if end.passed and not end.failed:
                 self.good.add(end.by)
             self.passed[end.by, end.root].update(part for name in end.passed for part in _parts(name))
-        elif isinstance(end, _Good):
+        elif isinstance(end, Good):
             self.well.add(end.who)
             self.programs.add(end.program)
             self.asked.add(end.pid)
 
-    def has_ended(self, begun: _Begun) -> bool:
+    def has_ended(self, begun: Begun) -> bool:
         """It came to its end, or another run of its framework was good."""
         return (begun.by, begun.pid) in self.over or begun.by in self.good
 
-    def has_passed(self, name: str, end: _Framework) -> bool:
+    def has_passed(self, name: str, end: Framework) -> bool:
         """It passed, or what it stands for: a file that was not read, a class whose set-up failed."""
         fixture = _FIXTURE.fullmatch(name)
         return (fixture["of"] if fixture else name) in self.passed[end.by, end.root]
 
-    def made_good(self, end: _Raised, *, again: bool) -> bool:
+    def made_good(self, end: Raised, *, again: bool) -> bool:
         """Another try of it ended well, or somebody asked how it ended; ``again``: whatever the arguments."""
         same = bool(end.who and end.who in self.well) or bool(end.pid and end.pid in self.asked)
         return same or bool(again and end.program and end.program in self.programs)
@@ -192,7 +119,7 @@ def _parts(name: str) -> Iterator[str]:
 
 def frameworks(ends: Sequence[End]) -> frozenset[str]:
     """The frameworks that said how each run of theirs ended."""
-    reported = {end.by for end in ends if isinstance(end, _Framework)}
+    reported = {end.by for end in ends if isinstance(end, Framework)}
     return frozenset(reported - {begun.by for begun in _never_ended(ends)})
 
 
@@ -200,17 +127,17 @@ def failures(ends: Sequence[End], log: Log, expects: Expects = _NOTHING) -> tupl
     """What failed and nothing made good, each once; certain, but for what the test ``expects`` by itself."""
     found: list[Failure] = []
     shows = _bounded(log.shows)
-    sent = {end.pid for end in ends if isinstance(end, _Sent)}
+    sent = {end.pid for end in ends if isinstance(end, Sent)}
     left: dict[int, Failure] = {}
     for end, later in _from_the_last(ends):
         failure = None
-        if isinstance(end, _Framework):
+        if isinstance(end, Framework):
             failure = _of_framework(end, later)
-        elif isinstance(end, _Raised) and end.how == _LEFT:
+        elif isinstance(end, Raised) and end.how == _LEFT:
             if end.pid not in sent and (failure := _of_raised(end, later, shows, expects)):
                 left[end.pid] = failure
                 continue
-        elif isinstance(end, _Raised):
+        elif isinstance(end, Raised):
             failure = _of_raised(end, later, shows, expects)
             if failure and end.how == "child" and (code := left.pop(end.pid, None)):
                 # Why it had that code is said by what it raised.
@@ -218,7 +145,7 @@ def failures(ends: Sequence[End], log: Log, expects: Expects = _NOTHING) -> tupl
         if failure:
             found.append(failure)
     found += reversed(left.values())
-    runs = [end for end in ends if isinstance(end, _Framework)]
+    runs = [end for end in ends if isinstance(end, Framework)]
     if runs and all(run.by == "pytest" and run.code == _NOTHING_COLLECTED and not run.good for run in runs):
         found.append(Failure("pytest said: no tests ran"))
     for by, count in Counter(begun.by for begun in _never_ended(ends)).items():
@@ -228,7 +155,7 @@ def failures(ends: Sequence[End], log: Log, expects: Expects = _NOTHING) -> tupl
     return tuple(dict.fromkeys(reversed(found)))
 
 
-def _of_framework(end: _Framework, later: _Later) -> Failure | None:
+def _of_framework(end: Framework, later: _Later) -> Failure | None:
     left = [name for name in end.failed if not later.has_passed(name, end)]
     if left or end.more:
         shown = left[:_MOST_SHOWN]
@@ -240,9 +167,9 @@ def _of_framework(end: _Framework, later: _Later) -> Failure | None:
     return Failure(f"pytest said: exit code {end.code}, {stopped}") if stopped and not passed else None
 
 
-def _never_ended(ends: Sequence[End]) -> list[_Begun]:
+def _never_ended(ends: Sequence[End]) -> list[Begun]:
     """What was ended in the middle of its tests, and was not run again."""
-    return [end for end, later in _from_the_last(ends) if isinstance(end, _Begun) and not later.has_ended(end)]
+    return [end for end, later in _from_the_last(ends) if isinstance(end, Begun) and not later.has_ended(end)]
 
 
 def _bounded(shows: Callable[[str], bool]) -> Callable[[str], bool]:
@@ -257,7 +184,7 @@ def _bounded(shows: Callable[[str], bool]) -> Callable[[str], bool]:
     return asked
 
 
-def _of_raised(end: _Raised, later: _Later, shows: Callable[[str], bool], expects: Expects) -> Failure | None:
+def _of_raised(end: Raised, later: _Later, shows: Callable[[str], bool], expects: Expects) -> Failure | None:
     if end.place is None or later.made_good(end, again=expects.again):
         return None
     file, line = end.place
@@ -270,71 +197,10 @@ def _of_raised(end: _Raised, later: _Later, shows: Callable[[str], bool], expect
     return Failure(f"{_WHERE[end.how]} {end.type} at {shown}:{line}{said}", certain)
 
 
-def _is_looked_for(end: _Raised, expects: Expects) -> bool:
+def _is_looked_for(end: Raised, expects: Expects) -> bool:
     return any(text in f"{end.type}: {end.said}" for text in expects.texts)
 
 
-def _asks(end: _Raised) -> bool:
+def _asks(end: Raised) -> bool:
     """It is the one line of a `python -c`, by which a script asks something: `if python -c "assert x"; then`."""
     return end.how == "process" and end.place == ("<string>", 1)
-
-
-def _read(line: bytes) -> End | None:
-    try:
-        said = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(said, dict):
-        return None
-    text = {name: value for name, value in said.items() if isinstance(value, str)}
-    number = {name: value for name, value in said.items() if type(value) is int and abs(value) < _LARGEST_NUMBER}
-    match said.get("by"):
-        case "pytest" | "unittest" | "doctest":
-            return _Framework(
-                by=text["by"],
-                pid=number.get("pid", 0),
-                said=_short(text.get("said", "")),
-                root=text.get("root", ""),
-                code=number.get("code", 0),
-                failed=tuple(_names(said.get("failed"))),
-                more=max(0, number.get("more", 0)),
-                good=number.get("good", 0),
-                passed=frozenset(_names(said.get("passed"))),
-            )
-        case "raised" if text.get("how") in _WHERE:
-            return _Raised(
-                how=text["how"],
-                type=_short(text.get("type", "")),
-                said=_short(text.get("said", "")),
-                place=_place(said.get("frames")),
-                directory=text.get("cwd", ""),
-                assertion=said.get("assertion") is True,
-                told=said.get("told") is True,
-                pid=number.get("pid", 0),
-                who=text.get("who", ""),
-                program=text.get("program", ""),
-            )
-        case "well":
-            return _Good(who=text.get("who", ""), program=text.get("program", ""))
-        case "begun" if text.get("framework") in _BEGIN:
-            return _Begun(text["framework"], number.get("pid", 0))
-        case "asked":
-            return _Good(pid=number.get("pid", 0))
-        case "sent":
-            return _Sent(number.get("pid", 0))
-    return None
-
-
-def _names(said: object) -> list[str]:
-    return [_short(name) for name in said if isinstance(name, str)] if isinstance(said, list) else []
-
-
-def _place(said: object) -> tuple[str, int] | None:
-    match said:
-        case [*_, [str(file), int(line)]]:
-            return file, line
-    return None
-
-
-def _short(text: str) -> str:
-    return printable(text.partition("\n")[0][:_LONGEST])

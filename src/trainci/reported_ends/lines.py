@@ -1,0 +1,149 @@
+"""What a line of ``trainci.probe.ends`` says: how a process, or the tests that a framework ran in it, ended.
+
+The lines come from a test's own processes: whatever they hold is bounded, and what is none of ours is left out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from trainci.text import printable
+
+_MOST_LINES = 5_000
+_LONGEST = 300
+_LARGEST_NUMBER = 1 << 32
+# Those that say so of a run of theirs.
+_BEGIN = ("pytest", "unittest")
+_HOWS = ("process", "fork", "child", "thread", "task", "future", "unraisable", "left")
+
+
+@dataclass(frozen=True)
+class Framework:
+    """How tests that a framework ran ended.
+
+    ``code`` is its own exit code, ``more`` counts failed ones unnamed, ``good`` those that passed.
+    """
+
+    by: str
+    pid: int
+    said: str
+    root: str
+    code: int
+    failed: tuple[str, ...]
+    more: int
+    good: int
+    passed: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Raised:
+    """What nobody caught, in a process that was in ``directory``.
+
+    ``told``: in a way of the program's own, which the log may show as it likes.
+    """
+
+    how: str
+    type: str
+    said: str
+    place: tuple[str, int] | None
+    directory: str
+    assertion: bool
+    told: bool
+    pid: int
+    who: str
+    program: str
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A framework began to run tests in the process ``pid``."""
+
+    by: str
+    pid: int
+
+
+@dataclass(frozen=True)
+class Good:
+    """Another try of ``who``, a run of ``program``, ended well, or somebody asked how ``pid`` ended."""
+
+    who: str = ""
+    program: str = ""
+    pid: int = 0
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A process of the job ended the process ``pid`` on purpose."""
+
+    pid: int
+
+
+End = Framework | Begun | Raised | Good | Sent
+
+
+def read(lines: Iterable[bytes]) -> tuple[End, ...]:
+    """What ``lines`` say, in their order; what is none of ours is left out."""
+    return tuple(end for _, line in zip(range(_MOST_LINES), lines, strict=False) if (end := _read(line)))
+
+
+def _read(line: bytes) -> End | None:
+    try:
+        said = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(said, dict):
+        return None
+    text = {name: value for name, value in said.items() if isinstance(value, str)}
+    number = {name: value for name, value in said.items() if type(value) is int and abs(value) < _LARGEST_NUMBER}
+    match said.get("by"):
+        case "pytest" | "unittest" | "doctest":
+            return Framework(
+                by=text["by"],
+                pid=number.get("pid", 0),
+                said=_short(text.get("said", "")),
+                root=text.get("root", ""),
+                code=number.get("code", 0),
+                failed=tuple(_names(said.get("failed"))),
+                more=max(0, number.get("more", 0)),
+                good=number.get("good", 0),
+                passed=frozenset(_names(said.get("passed"))),
+            )
+        case "raised" if text.get("how") in _HOWS:
+            return Raised(
+                how=text["how"],
+                type=_short(text.get("type", "")),
+                said=_short(text.get("said", "")),
+                place=_place(said.get("frames")),
+                directory=text.get("cwd", ""),
+                assertion=said.get("assertion") is True,
+                told=said.get("told") is True,
+                pid=number.get("pid", 0),
+                who=text.get("who", ""),
+                program=text.get("program", ""),
+            )
+        case "well":
+            return Good(who=text.get("who", ""), program=text.get("program", ""))
+        case "begun" if text.get("framework") in _BEGIN:
+            return Begun(text["framework"], number.get("pid", 0))
+        case "asked":
+            return Good(pid=number.get("pid", 0))
+        case "sent":
+            return Sent(number.get("pid", 0))
+    return None
+
+
+def _names(said: object) -> list[str]:
+    return [_short(name) for name in said if isinstance(name, str)] if isinstance(said, list) else []
+
+
+def _place(said: object) -> tuple[str, int] | None:
+    match said:
+        case [*_, [str(file), int(line)]]:
+            return file, line
+    return None
+
+
+def _short(text: str) -> str:
+    return printable(text.partition("\n")[0][:_LONGEST])
