@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import served
 from served import Server
+from support import wait_until
 
 from trainci.history import open_store
 from trainci.history.event_log import EventLog
@@ -100,12 +101,14 @@ def test_a_token_of_ones_own_is_needed_on_this_host_too(state: StatePaths) -> No
         f"run={RUN}&name=link.log",
         f"run={RUN}%00&name=00000.log",
         "run=&name=outside.log",
+        "run=linked&name=outside.log",
     ],
 )
 def test_no_file_but_a_runs_own_logs_is_given_out(server: Server, state: StatePaths, query: str) -> None:
     (state.runs.parent / "outside.log").write_text("secret")
     (state.runs / "outside.log").write_text("secret")
     (state.runs / RUN / "link.log").symlink_to(state.runs / "outside.log")
+    (state.runs / "linked").symlink_to(state.runs.parent)
     for path in ("/log", "/raw"):
         answer = server.get(f"{path}?{query}")
         assert answer.code == 404 and "secret" not in answer.text
@@ -201,6 +204,21 @@ def test_who_is_told_what_is_new_does_not_keep_the_server_from_ending(state: Sta
     assert time.monotonic() - began < 30 and told.event() == ""
     told.close()
     assert server.said() == ""
+
+
+def test_however_many_ask_at_once_a_hundred_are_told_and_the_pages_answer(server: Server) -> None:
+    asked = [socket.create_connection(("127.0.0.1", server.port), timeout=60) for _ in range(130)]
+    try:
+        for one in asked:
+            one.sendall(b"GET /live/ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        answers = [one.recv(len("HTTP/1.1 200")).decode() for one in asked]
+        assert answers.count("HTTP/1.1 200") == 100 and answers.count("HTTP/1.1 503") == 30
+        assert server.get("/runs").code == 200
+    finally:
+        for one in asked:
+            one.close()
+    # Each that has gone is told no more, and another has its place.
+    wait_until(lambda: server.get("/live/run?id=none").code == 200, "a free place")
 
 
 def test_a_stream_needs_the_token_too(state: StatePaths) -> None:

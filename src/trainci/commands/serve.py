@@ -29,6 +29,7 @@ def command(host: str, port: int) -> int:
     from trainci.serve.listen import serve
 
     repository = open_repository()
+    repository.state.check()
     tests = _tests(repository)
     source = Source(
         repository.state,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -130,20 +130,36 @@ class _Streams:
         async def answer(request: Request) -> Response:
             if self._open >= _MOST_STREAMS:
                 return _told(503, "Too many are told what is new.")
-            return StreamingResponse(self._told(page, request), media_type="text/event-stream")
+            return _Stream(self._counted, self._told(page, request))
 
         return answer
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        self._open += 1
+        try:
+            yield
+        finally:
+            self._open -= 1
 
     async def _told(self, page: _Page, request: Request) -> AsyncIterator[str]:
         async def is_over() -> bool:
             return self._is_over() or await request.is_disconnected()
 
-        self._open += 1
-        try:
-            async for said in live.stream(lambda: page.look(request), is_over):
-                yield said
-        finally:
-            self._open -= 1
+        async for said in live.stream(lambda: page.look(request), is_over):
+            yield said
+
+
+class _Stream(StreamingResponse):
+    """Counted as soon as it is answered: its text begins only after all who ask at the same moment were answered."""
+
+    def __init__(self, counted: Callable[[], AbstractContextManager[None]], told: AsyncIterator[str]) -> None:
+        super().__init__(told, media_type="text/event-stream")
+        self._counted = counted
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._counted():
+            await super().__call__(scope, receive, send)
 
 
 @asynccontextmanager

@@ -134,8 +134,14 @@ def run(source: Source, run_id: str) -> Context:
 
 def _kept(source: Source, run_id: str) -> Path | None:
     """The folder of a run whose files are here."""
+    folder = _folder(source, run_id)
+    return folder if folder and (folder / EVENTS).is_file() else None
+
+
+def _folder(source: Source, run_id: str) -> Path | None:
+    """Where the files of a run are, if any; a link to elsewhere is no run of ours, whoever has put it there."""
     folder = source.state.runs / run_id
-    return folder if _FOLDER.fullmatch(run_id) and (folder / EVENTS).is_file() else None
+    return folder if _FOLDER.fullmatch(run_id) and not folder.is_symlink() else None
 
 
 def test(source: Source, test_id: str) -> Context:
@@ -248,9 +254,10 @@ def log_file(source: Source, run_id: str, name: str) -> tuple[Path, int]:
 
     :raises NotThere: it is not there.
     """
-    file = source.state.runs / run_id / name
-    size = logs.size_of(file) if _FOLDER.fullmatch(run_id) and _LOG.fullmatch(name) else None
-    if size is None:
+    folder = _folder(source, run_id)
+    file = folder / name if folder and _LOG.fullmatch(name) else None
+    size = logs.size_of(file) if file else None
+    if file is None or size is None:
         raise NotThere("There is no such log; `keep` in trainci.toml says how long one is kept.")
     return file, size
 
@@ -274,7 +281,8 @@ def _report(seen: Seen) -> Context:
 
 
 def _is_alive(source: Source, run_id: str) -> bool:
-    return bool(_FOLDER.fullmatch(run_id)) and is_alive(source.state.runs / run_id / EVENTS)
+    folder = _folder(source, run_id)
+    return folder is not None and is_alive(folder / EVENTS)
 
 
 def log_link(run_id: str, name: str) -> str:
