@@ -80,6 +80,19 @@ def test_an_id_names_one_variant_and_never_a_file_or_a_suite() -> None:
             _ids([], (wrong,))
 
 
+def test_twenty_thousand_ids_are_found_among_as_many_entries_each_looked_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = []
+    monkeypatch.setattr("trainci.model.tests.printable", lambda text: made.append(text) or text)
+    entries = tuple(Entry("tests/a.py", (str(n),)) for n in range(20_000))
+    suite = Suite("many", "run-ci-many", entries=entries)
+    ids = [f"tests/a.py[{n}]" for n in range(20_000)]
+    for selectors in (), ("many",):
+        assert len(choose(_project(suite), selectors, ids, _FILES, {})) == 20_000
+    assert len(made) == 20_000, "an id is made once"
+
+
 @pytest.mark.parametrize(("selector", "meant"), [("shrot", "short"), ("tests/lose.py", "tests/loose.py")])
 def test_a_selector_that_names_nothing_says_what_it_may_have_meant(selector: str, meant: str) -> None:
     with pytest.raises(UsageError, match=f"Did you mean .*{meant}") as caught:

@@ -63,22 +63,25 @@ class Repository:
 
     def declarations(self, entries: Iterable[Entry]) -> dict[Entry, Declarations]:
         """What the file of each of ``entries`` and of their steps declares; what is started alike is read once."""
-        read: dict[Entry, Declarations] = {}
-        found: dict[Entry, Declarations] = {}
-        for entry in (part for each in entries for part in (*each.steps, each)):
-            what = Entry(
-                file=entry.file,
-                node=entry.node,
-                runner=entry.runner,
-                module=entry.module,
-                command=entry.command,
-                args=entry.args,
+        parts = [part for each in entries for part in (*each.steps, each)]
+        # Of what is started alike nothing else differs; those of a file one after another, as its style wants them.
+        alike = {
+            part: Entry(
+                file=part.file,
+                node=part.node,
+                runner=part.runner,
+                module=part.module,
+                command=part.command,
+                args=part.args,
             )
-            if entry.steps:
-                found[entry] = in_steps([found[step] for step in entry.steps])
-            else:
-                read[what] = read.get(what) or declarations(self.root, what)
-                found[entry] = read[what]
+            for part in parts
+            if not part.steps
+        }
+        started = sorted(set(alike.values()), key=lambda entry: entry.file)
+        read = {entry: declarations(self.root, entry) for entry in started}
+        found: dict[Entry, Declarations] = {}
+        for part in parts:
+            found[part] = in_steps([found[step] for step in part.steps]) if part.steps else read[alike[part]]
         return found
 
     def select(self, request: Request) -> Selection:

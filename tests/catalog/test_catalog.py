@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import examples
 
+from trainci.catalog.declarations import parse
 from trainci.catalog.files import find_test_files
 from trainci.catalog.styles import declarations
 from trainci.model.tests import Declarations, Entry
+from trainci.repository import Request, open_repository
 
 _MAIN = '\nif __name__ == "__main__":\n    run()\n'
 
@@ -287,3 +289,20 @@ def test_a_name_that_is_no_text_is_found_and_read(repository: Any) -> None:
 def test_a_file_that_does_not_parse_says_by_which_python(repository: Any) -> None:
     version = "{}.{}".format(*sys.version_info)
     assert _declared(repository, "def f(:").fault.endswith(f"(as Python {version}, on which trainci runs)")
+
+
+def test_a_file_is_read_once_however_many_entries_start_it(
+    repository: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed = []
+    monkeypatch.setattr("trainci.catalog.styles.python.parse", lambda text: parsed.append(text) or parse(text))
+    for name in "abc":
+        repository.write(
+            f"tests/test_{name}.py", f"NUM_GPUS = 0\n\nif __name__ == '__main__':\n    print({name!r})\n"
+        )
+    entries = [f'{{ path = "tests/test_{n}.py", args = ["{i}"] }}' for i in range(20) for n in "abc"]
+    repository.write("trainci.toml", f"[suites.s]\ntests = [{', '.join(entries)}]\n")
+    monkeypatch.chdir(repository.root)
+    said = open_repository().select(Request(("s",)))
+    assert len(said.tests) == 60
+    assert len(parsed) == 2 * 3, "once to see that it is a program, once to read it"

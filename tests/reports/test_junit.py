@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from junitparser import JUnitXml
+from junitparser import JUnitXml, TestSuite
 from support import examples
 
 from trainci.model.diagnosis import Blame, Diagnosis, Frame
@@ -54,6 +54,16 @@ def test_any_text_is_written_and_read_back(
     (suite,) = document
     assert len(list(suite)) == len(results)
     assert (document.tests, document.failures, document.skipped) == (10, 4, 1)
+
+
+def test_tests_are_counted_as_often_as_ever_however_many_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count, counted = TestSuite.update_statistics, []
+    monkeypatch.setattr(TestSuite, "update_statistics", lambda suite: counted.append(suite) or count(suite))
+    (tmp_path / "log").touch()
+    assert _write(tmp_path, *(_result(f"tests/test_{n}.py") for n in range(500))).tests == 500
+    assert len(counted) < 5
 
 
 def test_every_outcome_but_passed_shows_as_something_else(repository: Any) -> None:

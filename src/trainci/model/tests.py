@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 
 from trainci.model.gates import Gate
 from trainci.text import printable
@@ -85,7 +86,7 @@ class Entry(Settings):
     by_num_gpus: bool = False
     also: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Printable and stable: its name, else what it starts, and in brackets what this variant is started with.
 

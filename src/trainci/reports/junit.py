@@ -38,16 +38,18 @@ def junit(run: Run, root: Path) -> bytes:
     suite.timestamp = datetime.fromtimestamp(run.started_at, timezone.utc).isoformat(timespec="seconds")
     suite.add_property("commit", _text(run.commit) or "none")
     suite.add_property("devices", _text(run.devices))
-    for result in run.results:
-        suite.add_testcase(_case(run, result, root))
-        suite.add_testcases([_item(result, item) for item in items_of(result, _MOST_ITEMS)[0]])
-    suite.update_statistics()
+    # All of them at once: each call counts again all that are there.
+    suite.add_testcases([case for result in run.results for case in _cases(run, result, root)])
     document = JUnitXml("trainci")
     document.add_testsuite(suite)
     document.update_statistics()
     content = io.BytesIO()
     document.write(content)
     return content.getvalue()
+
+
+def _cases(run: Run, result: Result, root: Path) -> list[TestCase]:
+    return [_case(run, result, root), *(_item(result, item) for item in items_of(result, _MOST_ITEMS)[0])]
 
 
 def _case(run: Run, result: Result, root: Path) -> TestCase:

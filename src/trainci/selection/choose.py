@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from trainci.errors import UsageError
 from trainci.globs import is_glob, matches
@@ -50,7 +51,7 @@ def choose(
     if selectors and ids:
         chosen = _narrowed(chosen, ids)
     else:
-        chosen += [choice for test_id in ids for choice in _choose_id(project, registered, test_id, known)]
+        chosen += _choose_ids(project, registered, ids, known)
     if only_changed:
         chosen = [
             replace(choice, reason="; ".join(dict.fromkeys([choice.reason, changed[choice.entry.id]])))
@@ -68,7 +69,8 @@ def _narrowed(chosen: Sequence[Choice], ids: Sequence[str]) -> list[Choice]:
     there = {choice.entry.id for choice in chosen}
     if missing := [test_id for test_id in ids if test_id not in there]:
         raise UsageError(f"{printable(missing[0])} is none of the tests that were named. See `trainci list`.")
-    return [choice for choice in chosen if choice.entry.id in ids]
+    wanted = set(ids)
+    return [choice for choice in chosen if choice.entry.id in wanted]
 
 
 def wants_changes(project: Project, selectors: Iterable[str]) -> bool:
@@ -77,8 +79,20 @@ def wants_changes(project: Project, selectors: Iterable[str]) -> bool:
     return any(suite.changed and wanted & {suite.name, suite.label} for suite in project.suites)
 
 
-# The registrations of each file, in the order of trainci.toml.
-_Registered = Mapping[str, Sequence[Choice]]
+@dataclass(frozen=True)
+class _Registered:
+    """The registrations of each file, in the order of trainci.toml."""
+
+    by_file: Mapping[str, Sequence[Choice]]
+
+    @cached_property
+    def by_id(self) -> Mapping[str, Sequence[Choice]]:
+        """Those of each id."""
+        found: dict[str, list[Choice]] = {}
+        for choices in self.by_file.values():
+            for choice in choices:
+                found.setdefault(choice.entry.id, []).append(choice)
+        return found
 
 
 def _registered(project: Project) -> _Registered:
@@ -87,7 +101,7 @@ def _registered(project: Project) -> _Registered:
         for entry in suite.entries:
             for file in entry.files or ("",):
                 found.setdefault(file, []).append(Choice(entry, suite, ""))
-    return found
+    return _Registered(found)
 
 
 def _choose_one(
@@ -106,18 +120,18 @@ def _choose_one(
     path = posixpath.normpath(selector)
     if by_file := _variants(registered, path, files, "file"):
         return by_file
-    if by_id := _by_id(registered, selector):
-        return by_id
-    if inside := sorted(file for file in {*files, *registered} if selector and is_below(file, path)):
+    if by_id := registered.by_id.get(selector):
+        return [replace(choice, reason="test id") for choice in by_id]
+    if inside := sorted(file for file in {*files, *registered.by_file} if selector and is_below(file, path)):
         reason = f"folder {printable(path)}"
         return [choice for file in inside for choice in _variants(registered, file, files, reason)]
     if is_glob(selector):
         reason = f"glob {printable(selector)}"
-        named = sorted(file for file in {*files, *registered} if matches(file, path))
+        named = sorted(file for file in {*files, *registered.by_file} if matches(file, path))
         by_glob = [choice for file in named for choice in _variants(registered, file, files, reason)]
         by_glob = by_glob or [
             replace(choice, reason=reason)
-            for choices in registered.values()
+            for choices in registered.by_file.values()
             for choice in choices
             if matches(choice.entry.id, selector)
         ]
@@ -162,13 +176,17 @@ def is_named(entry: Entry, patterns: Iterable[str]) -> bool:
     return any(entry.id == pattern or any(matches(file, pattern) for file in entry.files) for pattern in patterns)
 
 
-def _choose_id(project: Project, registered: _Registered, test_id: str, files: Set[str]) -> list[Choice]:
-    if by_id := _by_id(registered, test_id):
-        return by_id
-    for file in sorted(files):
-        if Entry(file).id == test_id:
-            return [Choice(Entry(file), None, "test id, not registered")]
-    raise UsageError(_unknown(project, test_id, files, "test's id"))
+def _choose_ids(project: Project, registered: _Registered, ids: Iterable[str], files: Set[str]) -> Iterator[Choice]:
+    by_id = registered.by_id
+    loose: dict[str, str] = {}
+    for test_id in ids:
+        if test_id not in by_id:
+            loose = loose or {Entry(file).id: file for file in files}
+            if test_id not in loose:
+                raise UsageError(_unknown(project, test_id, files, "test's id"))
+            yield Choice(Entry(loose[test_id]), None, "test id, not registered")
+        for choice in by_id.get(test_id, ()):
+            yield replace(choice, reason="test id")
 
 
 def is_below(file: str, folder: str) -> bool:
@@ -176,29 +194,20 @@ def is_below(file: str, folder: str) -> bool:
     return bool(file) and (folder == "." or file.startswith(f"{folder}/"))
 
 
-def _by_id(registered: _Registered, test_id: str) -> list[Choice]:
-    choices = (choice for choices in registered.values() for choice in choices)
-    return [replace(choice, reason="test id") for choice in choices if choice.entry.id == test_id]
-
-
 def _variants(registered: _Registered, file: str, files: Set[str], reason: str) -> list[Choice]:
     """Every registered variant of ``file``, or the bare file when none is."""
-    if found := registered.get(file):
+    if found := registered.by_file.get(file):
         return [replace(choice, reason=reason) for choice in found]
     return [Choice(Entry(file), None, f"{reason}, not registered")] if file in files else []
 
 
 def _changed_choices(registered: _Registered, changed: Mapping[str, str], files: Iterable[str]) -> list[Choice]:
-    by_id: dict[str, list[Choice]] = {}
-    for choices in registered.values():
-        for choice in choices:
-            by_id.setdefault(choice.entry.id, []).append(choice)
-    loose = {Entry(file).id: file for file in files if file not in registered} if changed else {}
+    loose = {Entry(file).id: file for file in files if file not in registered.by_file} if changed else {}
     found: list[Choice] = []
     for test_id, why in changed.items():
         if test_id in loose:
             found.append(Choice(Entry(loose[test_id]), None, f"{why}, not registered"))
-        found += [replace(choice, reason=why) for choice in by_id.get(test_id, ())]
+        found += [replace(choice, reason=why) for choice in registered.by_id.get(test_id, ())]
     return found
 
 

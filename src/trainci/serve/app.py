@@ -151,7 +151,7 @@ class _Streams:
 
 
 class _Stream(StreamingResponse):
-    """Counted as soon as it is answered: its text begins only after all who ask at the same moment were answered."""
+    """Counted as soon as it is answered: its text begins only when all who ask with it have been answered."""
 
     def __init__(self, counted: Callable[[], AbstractContextManager[None]], told: AsyncIterator[str]) -> None:
         super().__init__(told, media_type="text/event-stream")

@@ -26,13 +26,21 @@ class Source:
     words: tuple[str, ...] = ()
 
     @cached_property
+    def text(self) -> bytes:
+        """What it holds.
+
+        :raises OSError: it cannot be read, or is not to be.
+        """
+        return read_source(self.root, self.file)
+
+    @cached_property
     def tree(self) -> ast.Module:
         """Its syntax tree as Python.
 
         :raises OSError: it cannot be read, or is not to be.
         :raises SyntaxError, ValueError, RecursionError, MemoryError: it is no Python.
         """
-        return parse(read_source(self.root, self.file))
+        return parse(self.text)
 
     @property
     def is_folder(self) -> bool:

@@ -26,36 +26,57 @@ class PythonFile:
 
     def recognises(self, source: Source) -> bool:
         """See Style."""
-        return source.file.endswith(".py") and not source.is_folder and bool(main_blocks(source.tree))
+        return source.file.endswith(".py") and not source.is_folder and _is_program(source.text)
 
     def read(self, source: Source) -> Declarations:
         """See Style. What certainly throws a result away refuses the test, what perhaps does is a remark."""
-        says, tree = constants(source.tree, source.file), source.tree
-        blocks, names = main_blocks(tree), Names(tree)
-        lost = _lost(tree, names)
+        says = _of_program(source.text, source.file)
         if asked := {"--help", "-h"} & set(source.words):
-            lost.append(LostResult(1, f"`{min(asked)}` shows a program's help and ends it", "Take it out.", False))
-        certain = next((lost for lost in lost if lost.certain), None)
-        if certain is not None:
-            says = replace(says, refusal=f"{printable(source.file)}:{certain.line}: {certain}")
-        elif not blocks and not _does_something(tree):
-            says = replace(says, refusal=nothing_would_run(source.file))
-        name, always = framework(tree, names)
-        if name:
-            lost += lost_in_tests(tree, names)
-        remarks = tuple(dict.fromkeys((one.line, f"perhaps {one}") for one in lost if not one.certain))
-        return replace(
-            says,
-            phased=is_phased(tree),
-            framework=name,
-            hands_over=always,
-            expects=expects(tree, by_framework=bool(name)),
-            remarks=remarks,
-        )
+            shows = LostResult(1, f"`{min(asked)}` shows a program's help and ends it", "Take it out.", False)
+            says = replace(says, remarks=(*says.remarks, _remark(shows)))
+        return says
 
     def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:
         """See Commands."""
         return (*python, entry.file, *entry.args)
+
+
+# Entries that start one program with arguments of their own come one after another; its tree is not kept, which may
+# take nine hundred times its memory.
+@lru_cache(maxsize=1)
+def _is_program(source: bytes) -> bool:
+    return bool(main_blocks(parse(source)))
+
+
+@lru_cache(maxsize=1)
+def _of_program(source: bytes, file: str) -> Declarations:
+    """What ``source``, the text of ``file``, declares, whatever its arguments are.
+
+    :raises SyntaxError, ValueError, RecursionError, MemoryError: it is no Python.
+    """
+    tree = parse(source)
+    says, blocks, names = constants(tree, file), main_blocks(tree), Names(tree)
+    lost = _lost(tree, names)
+    certain = next((one for one in lost if one.certain), None)
+    if certain is not None:
+        says = replace(says, refusal=f"{printable(file)}:{certain.line}: {certain}")
+    elif not blocks and not _does_something(tree):
+        says = replace(says, refusal=nothing_would_run(file))
+    name, always = framework(tree, names)
+    if name:
+        lost += lost_in_tests(tree, names)
+    return replace(
+        says,
+        phased=is_phased(tree),
+        framework=name,
+        hands_over=always,
+        expects=expects(tree, by_framework=bool(name)),
+        remarks=tuple(dict.fromkeys(_remark(one) for one in lost if not one.certain)),
+    )
+
+
+def _remark(lost: LostResult) -> tuple[int, str]:
+    return lost.line, f"perhaps {lost}"
 
 
 # Many entries start one program with arguments of their own.

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 from trainci.catalog.lost_in_shell import ShellScript, read_shell
 from trainci.catalog.shell_files import sourced
-from trainci.catalog.source import read_source
 from trainci.catalog.styles.base import Source
 from trainci.catalog.styles.started import lost_by_starts
 from trainci.model.tests import Declarations, Entry
@@ -31,7 +30,7 @@ class Shell:
 
     def read(self, source: Source) -> Declarations:
         """See Style. The head is what stands before the first command: ``# NUM_GPUS = 8``."""
-        content = read_source(source.root, source.file)
+        content = source.text
         counts: dict[str, tuple[int, int]] = {}
         flag, flag_line = False, 1
         for number, name, value in _declared(content[:_HEAD_BYTES].decode("utf-8", "replace")):
