@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainci.output.redaction import MASK, Redactor, redact
+from trainci.output.screen import Screen
 
 # Few letters, so that secrets begin, overlap and repeat each other often.
 words = st.text("ab", min_size=1, max_size=5)
@@ -78,6 +79,11 @@ FORMS = {
     "in double quotes": lambda s: re.sub(r'([\\"$`])', r"\\\1", s),
     "in hexadecimal digits": lambda s: s.encode().hex(),
     "in capital hexadecimal digits": lambda s: s.encode().hex().upper(),
+    "as a fingerprint": lambda s: s.encode().hex(":"),
+    "as a capital fingerprint": lambda s: s.encode().hex(":").upper(),
+    "as a dump": lambda s: s.encode().hex(" "),
+    "in base32": lambda s: base64.b32encode(s.encode()).decode(),
+    "in base32, after two": lambda s: base64.b32encode(f"u:{s}:x".encode()).decode(),
     "in base64 twice": lambda s: base64.b64encode(base64.b64encode(s.encode())).decode(),
     "in base64": lambda s: base64.b64encode(s.encode()).decode(),
     "in base64, after one": lambda s: base64.b64encode(f"u{s}".encode()).decode(),
@@ -89,7 +95,9 @@ FORMS = {
 
 @pytest.mark.parametrize("form", FORMS)
 @given(
-    secret=st.text(st.characters(min_codepoint=33, max_codepoint=0x2FF), min_size=16, max_size=40),
+    secret=st.text(
+        st.characters(min_codepoint=33, max_codepoint=0x2FF, exclude_categories=["Cc"]), min_size=16, max_size=40
+    ),
     cut=st.integers(0, 90),
 )
 def test_no_form_of_a_secret_is_left_wherever_the_stream_is_cut(form, secret, cut):
@@ -121,3 +129,57 @@ def test_a_secret_that_colours_part_is_masked() -> None:
     assert redactor.mask("sk\x1b[0m-secret12345") == "***"
     assert redactor.mask("sk-secret12345, sk\x1b[0m-secret12345") == "***, ***"
     assert redactor.feed(b"\x1b[31mred\x1b[0m\n") == b"\x1b[31mred\x1b[0m\n"
+
+
+# Of each kind of what no terminal shows.
+UNSHOWN = {
+    "colours": "\x1b[1;36m",
+    "an erased line's end": "\x1b[K",
+    "a cursor that goes and comes": "\x1b[1C\x1b[1D",
+    "a title": "\x1b]0;a title\x07",
+    "a link": "\x1b]8;;http://a/b\x1b\\",
+    "a device's string": "\x1bPabc\x1b\\",
+    "a character set": "\x1b(B",
+    "a saved cursor": "\x1b7",
+    "a C1 sequence": "\x9b31m",
+    "a C1 string": "\x9dtitle\x9c",
+    "a C1 character": "\x84",
+    "a NUL": "\0",
+    "a bell and a backspace": "\x07\x08",
+    "a DEL": "\x7f",
+}
+
+
+@pytest.mark.parametrize("unshown", UNSHOWN.values(), ids=UNSHOWN)
+@pytest.mark.parametrize("every", [1, 8])
+def test_what_no_terminal_shows_parts_no_secret_wherever_the_stream_is_cut(unshown: str, every: int) -> None:
+    secret = "sk-secret12345"
+    parted = unshown.join(secret[place : place + every] for place in range(0, len(secret), every))
+    text = f"before {unshown}{parted}{unshown} after\n".encode()
+    expected = f"before {unshown}***{unshown} after\n".encode()
+    for cut in range(len(text) + 1):
+        redactor = Redactor([secret])
+        shown = redactor.feed(text[:cut]) + redactor.feed(text[cut:]) + redactor.flush()
+        assert shown == expected, (cut, shown)
+    assert redact(f"a {parted} b", [secret]) == redact("a bc d", [f"b{unshown}c"]).replace("d", "b") == "a *** b"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le"])
+def test_a_secret_in_a_wide_encoding_is_masked(encoding: str) -> None:
+    redactor = Redactor(["sk-secret12345"])
+    for byte in "a sk-secret12345 b\n".encode(encoding):
+        assert b"s\0e\0c" not in redactor.feed(bytes([byte])).replace(b"\0\0\0", b"\0")
+    assert b"1" not in redactor.flush()
+
+
+@given(chunks=st.lists(st.text("ab\x1b[m\0\x9b]\x07\n1", max_size=6), max_size=8))
+def test_no_screen_shows_a_secret_however_it_is_parted(chunks: list[str]) -> None:
+    redactor, screen = Redactor(["abab"]), Screen()
+    shown = [line for chunk in chunks for line in screen.feed(redactor.feed(chunk.encode()))]
+    shown += screen.feed(redactor.flush()) + screen.finish()
+    assert not any("abab" in line for line in shown)
+
+
+def test_what_stands_between_the_characters_of_a_secret_is_held_to_an_end() -> None:
+    redactor = Redactor(["sk-secret12345"])
+    assert sum(len(redactor.feed(b"s" + b"\0" * 65536)) for _ in range(20)) > 18 * 65536

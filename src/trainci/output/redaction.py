@@ -7,99 +7,149 @@ import html
 import json
 import re
 import urllib.parse
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from xml.sax import saxutils
 
 MASK = b"***"
-# Colours and the like (ECMA-48, SGR), which a reader takes out, and which would then join what they had parted.
-_SGR = rb"\x1b\[[0-9;:]*m"
-
-_SGR_OR_ITS_BEGIN = _SGR + rb"|\x1b(?:\[[0-9;:]*)?\Z"
-# How many bytes of colours may stand in a secret that a read ends in.
-_COLOURS = 64
-
-
-def _parted(secret: bytes) -> bytes:
-    """A pattern of ``secret`` with colours between its bytes."""
-    return (b"(?:%s)*" % _SGR).join(re.escape(bytes([byte])) for byte in secret)
+# What a terminal obeys or passes over instead of showing it, and which would then join what it had parted: colours,
+# titles and other sequences (ECMA-48), control characters. NUL is one, so that UTF-16 and UTF-32 are seen, too.
+_LONGEST_SEQUENCE = 1 << 12
+_STRING = rb"(?:\x1b[\]PX^_]|\xc2[\x90\x98\x9d-\x9f])(?:[^\x07\x1b\xc2]|\xc2(?!\x9c)){0,%d}" % _LONGEST_SEQUENCE
+_CONTROLS = bytes({*range(0x20), 0x7F} - {*b"\t\n\v\f\r\x1b"})
+_UNSHOWN = re.compile(
+    rb"(?:\x1b\[|\xc2\x9b)[0-?]*[ -/]*[@-~]|%s(?:\x07|\x1b\\|\xc2\x9c)|\x1b[ -/]*[0-~]"
+    rb"|\xc2[\x80-\x84\x86-\x9f]|[\x1b%s]+" % (_STRING, re.escape(_CONTROLS))
+)
+_COLOUR = re.compile(rb"\x1b\[[0-9;:]*m")
+_C1 = re.compile(rb"\xc2[\x80-\x9f]")
+_BEGUN = re.compile(rb"(?:\x1b[ -/]*|\xc2|(?:\x1b\[|\xc2\x9b)[0-?]*[ -/]*|%s(?:\x1b|\xc2)?)\Z" % _STRING)
+# However much of it stands in what may become a secret, no more than this is waited for.
+_MOST_HELD = 1 << 16
 
 
 class Redactor:
     """Replaces secrets in a stream of bytes, also when a read ends in the middle of one.
 
     What a program makes of a secret is replaced, too: quoted for a URL or a shell, in JSON, HTML or XML, as Python
-    shows it, in hexadecimal digits, in base64 (wherever in the encoded text it stands), each line of several. Empty
-    secrets are ignored: an unset variable read with a default of ``""`` must not mask everything.
+    shows it, in hexadecimal digits, in base64 and base32 (wherever in the encoded text it stands), each line of
+    several; and whatever stands between its characters that no terminal shows. Empty secrets are ignored: an unset
+    variable read with a default of ``""`` must not mask everything.
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
         # The longest first, so that a secret that begins with another one is replaced whole.
-        found = {form for secret in secrets for form in _forms(secret)}
+        found = {_UNSHOWN.sub(b"", form) for secret in secrets for form in _forms(secret)} - {b""}
         self._secrets = sorted(found, key=lambda form: (-len(form), form))
         self._first = re.compile(b"|".join(re.escape(byte) for byte in {form[:1] for form in found}))
         self._pending = b""
 
     @cached_property
-    def _plain(self) -> re.Pattern[bytes]:
+    def _any(self) -> re.Pattern[bytes]:
         return re.compile(b"|".join(map(re.escape, self._secrets)))
-
-    @cached_property
-    def _coloured(self) -> re.Pattern[bytes]:
-        """Made where it is needed: it takes ten times as long as all else here."""
-        return re.compile(b"|".join(map(_parted, self._secrets)))
 
     def feed(self, data: bytes) -> bytes:
         """What can be shown so far: all but an end that may turn out to begin a secret."""
         if not self._secrets:
             return data
-        buffer = self._pending + data
-        undecided = self._undecided_from(buffer)
-        pattern = self._pattern_for(buffer)
-        if pattern is None:
-            self._pending = buffer[undecided:]
-            return buffer[:undecided]
-        shown, position = [], 0
-        for match in pattern.finditer(buffer):
-            if match.start() >= undecided:
-                break
-            shown += [buffer[position : match.start()], MASK]
-            position = match.end()
-        shown.append(buffer[position:undecided])
-        self._pending = buffer[max(position, undecided) :]
-        return b"".join(shown)
+        seen = _Seen(self._pending + data)
+        undecided = self._undecided_from(seen.text)
+        shown, position = self._masked(seen, undecided)
+        held = max(position, seen.open_from(undecided))
+        if len(seen.raw) - held > _MOST_HELD + 4 * len(self._secrets[0]):
+            held = len(seen.raw)
+        self._pending = seen.raw[held:]
+        return shown + seen.raw[position:held]
 
     def flush(self) -> bytes:
         """The rest, once the stream has ended."""
         rest, self._pending = self._pending, b""
-        return self._masked(rest)
+        return self._whole(rest)
 
     def mask(self, text: str) -> str:
         """``text``, which is no part of the stream, with every secret replaced."""
-        return self._masked(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+        return self._whole(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
 
-    def _masked(self, data: bytes) -> bytes:
-        pattern = self._pattern_for(data)
-        return pattern.sub(MASK, data) if pattern else data
+    def _whole(self, data: bytes) -> bytes:
+        seen = _Seen(data)
+        shown, position = self._masked(seen, len(seen.text))
+        return shown + data[position:]
 
-    def _pattern_for(self, buffer: bytes) -> re.Pattern[bytes] | None:
-        """What finds the secrets of ``buffer``; nearly always it holds none, which is far cheaper to see."""
-        if any(secret in buffer for secret in self._secrets):
-            return self._coloured if b"\x1b" in buffer else self._plain
-        if b"\x1b" not in buffer:
-            return None
-        plain = re.sub(_SGR, b"", buffer)
-        return self._coloured if any(secret in plain for secret in self._secrets) else None
+    def _masked(self, seen: _Seen, end: int) -> tuple[bytes, int]:
+        """What is shown up to behind the last secret that begins before ``end`` of the text, and where that is."""
+        # Nearly always it holds none, which is far cheaper to see than with the pattern.
+        if not any(secret in seen.text for secret in self._secrets):
+            return b"", 0
+        shown, position = [], 0
+        for match in self._any.finditer(seen.text):
+            if match.start() >= end:
+                break
+            shown += [seen.raw[position : seen.place(match.start())], MASK]
+            position = seen.place(match.end() - 1) + 1
+        return b"".join(shown), position
 
-    def _undecided_from(self, buffer: bytes) -> int:
-        """Where the longest end of ``buffer`` that is the beginning of a secret starts."""
-        for first in self._first.finditer(buffer, max(0, len(buffer) - len(self._secrets[0]) - _COLOURS + 1)):
-            end = buffer[first.start() :]
-            if b"\x1b" in end:
-                end = end[:1] + re.sub(_SGR_OR_ITS_BEGIN, b"", end[1:])
+    def _undecided_from(self, text: bytes) -> int:
+        """Where the longest end of ``text`` that is the beginning of a secret starts."""
+        for first in self._first.finditer(text, max(0, len(text) - len(self._secrets[0]) + 1)):
+            end = text[first.start() :]
             if any(secret.startswith(end) for secret in self._secrets):
                 return first.start()
-        return len(buffer)
+        return len(text)
+
+
+def _uncoloured(raw: bytes) -> bytes:
+    return _COLOUR.sub(b"", raw) if b"\x1b" in raw else raw
+
+
+def _holds_more(text: bytes) -> bool:
+    """Whether ``text`` holds anything that no terminal shows, or the beginning of it."""
+    return len(text.translate(None, _CONTROLS + b"\x1b")) < len(text) or (
+        b"\xc2" in text and (text.endswith(b"\xc2") or _C1.search(text) is not None)
+    )
+
+
+class _Seen:
+    """The ``text`` that is seen of ``raw``, and where in ``raw`` each byte of it stands."""
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+        self._end = len(raw)
+        # Colours alone are common, and taken out a lot faster than the rest.
+        self.text = _uncoloured(raw)
+        if _holds_more(self.text):
+            begun = _BEGUN.search(raw, max(0, len(raw) - _LONGEST_SEQUENCE))
+            self._end = begun.start() if begun else len(raw)
+            self.text = _uncoloured(raw[: self._end])
+            if _holds_more(self.text):
+                self.text = _UNSHOWN.sub(b"", raw[: self._end])
+
+    def place(self, index: int) -> int:
+        """Where the byte ``index`` of the text stands in ``raw``."""
+        if self.text is self.raw:
+            return index
+        starts, ends = self._parts
+        part = bisect_right(starts, index) - 1
+        return ends[part] + index - starts[part]
+
+    def open_from(self, index: int) -> int:
+        """Where in ``raw`` all that follows is still open: what is seen from ``index`` on, and half a character."""
+        rest = self.text[index:]
+        if not rest:
+            # It may be one of C1, which is not seen, or the first of a secret.
+            return len(self.raw) - self.raw.endswith(b"\xc2")
+        plain = self._end == len(self.raw) and self.raw.endswith(rest)
+        return len(self.raw) - len(rest) if plain else self.place(index)
+
+    @cached_property
+    def _parts(self) -> tuple[list[int], list[int]]:
+        """Where each part of the text begins, in it and in ``raw``: made where it is needed, which is seldom."""
+        starts, ends, length = [0], [0], 0
+        for found in _UNSHOWN.finditer(self.raw, 0, self._end):
+            length += found.start() - ends[-1]
+            starts.append(length)
+            ends.append(found.end())
+        return starts, ends
 
 
 # Of less, base64 leaves too little that is the secret's alone.
@@ -114,9 +164,10 @@ def _forms(secret: str) -> Iterator[bytes]:
         for form in {*_quoted(text, plain), *_in_json(text)}:
             yield form.encode("utf-8", "surrogateescape")
         if len(plain) >= _SHORTEST_ENCODED:
-            yield plain.hex().encode()
-            yield plain.hex().upper().encode()
+            yield from _in_hex(plain.hex())
+            yield from _in_hex(plain.hex().upper())
             yield from _in_base64(plain)
+            yield from _in_base32(plain)
             yield from _in_base64(next(_in_base64(plain)))
 
 
@@ -148,6 +199,20 @@ def _in_json(text: str) -> Iterator[str]:
             yield "".join(f"\\u{ord(one):04x}" if one in unsafe else one for one in form)
         # A document in a document's text.
         yield json.dumps(form, ensure_ascii=ascii_only)[1:-1]
+
+
+def _in_hex(digits: str) -> Iterator[bytes]:
+    """Together, and as a fingerprint or a dump has them."""
+    pairs = [digits[place : place + 2] for place in range(0, len(digits), 2)]
+    for between in ("", ":", " "):
+        yield between.join(pairs).encode()
+
+
+def _in_base32(plain: bytes) -> Iterator[bytes]:
+    """What is the secret's alone of its base32, at each of the five places where it can begin (RFC 4648)."""
+    for before in range(5):
+        encoded = base64.b32encode(b"\0" * before + plain)
+        yield encoded[-(-before * 8 // 5) : (before + len(plain)) * 8 // 5]
 
 
 def _in_base64(plain: bytes) -> Iterator[bytes]:
