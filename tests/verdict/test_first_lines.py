@@ -21,4 +21,6 @@ def test_the_reason_is_the_line_that_tells_why(log: Path) -> None:
 
 
 def test_there_are_ends_of_every_kind() -> None:
-    assert {log.stem.partition("_")[0] for log in ENDS} == {"other", "pytest", "python", "shell"} and len(ENDS) > 50
+    assert {log.stem.partition("_")[0] for log in ENDS} == {"noisy", "other", "pytest", "python", "shell"} and len(
+        ENDS
+    ) > 50

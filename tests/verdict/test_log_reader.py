@@ -94,3 +94,38 @@ def test_exceptions_of_ranks_whose_lines_are_mixed_are_told_apart() -> None:
     other = [f"[rank1]: {line}" for line in (*ASSERTION[:2], "ConnectionResetError: [Errno 104] reset")]
     mixed = [line for pair in zip(one, other, strict=True) for line in pair]
     assert diagnose(_read(mixed), Facts()).rule == "disk-full"
+
+
+def test_a_traceback_whose_head_was_cut_off_is_read() -> None:
+    reading = _read(
+        [
+            '[rank8]:   File "/repo/checkpoint.py", line 11, in make',
+            "[rank8]:     os.makedirs(directory)",
+            "[rank8]: FileExistsError: [Errno 17] File exists: 'out'",
+            "[rank0]:[E1201] [Rank 0] Watchdog caught collective operation timeout",
+        ]
+    )
+    said = diagnose(reading, Facts(exit_code=1), "/repo")
+    assert (said.blame.value, said.line, str(said.frame)) == ("code", 3, "checkpoint.py:11")
+
+
+def test_a_stack_that_is_shown_is_no_exception() -> None:
+    shown = ["Stack (most recent call last):", '  File "/repo/a.py", line 1, in f', "    g()", "Loss: 3.2"]
+    assert not _read([*shown, "Killed"]).chains
+
+
+def test_what_was_not_there_counts_no_more_than_what_was_made_instead() -> None:
+    absent = [
+        "Traceback (most recent call last):",
+        '  File "setup.py", line 1, in run',
+        "urllib.error.HTTPError: HTTP Error 404: Not Found",
+    ]
+    link = ["", "During handling of the above exception, another exception occurred:", ""]
+    built = [
+        "Traceback (most recent call last):",
+        '  File "setup.py", line 9, in build',
+        "subprocess.CalledProcessError: Command 'ninja' returned non-zero exit status 1.",
+    ]
+    facts = Facts(exit_code=1)
+    assert diagnose(_read(absent), facts).blame.value == "config"
+    assert diagnose(_read([*absent, *link, *built]), facts).blame.value == "code"

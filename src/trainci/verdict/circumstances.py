@@ -81,7 +81,9 @@ def is_broken_device(machine: Candidate, code: Candidate) -> bool:
     """Whether ``code``, for all that it says of the program, comes of the device's fault that ``machine`` tells."""
     if machine.rule not in _HARDWARE or code.rule not in _ON_BROKEN_DEVICES:
         return False
-    return machine.line < code.line or code.rule == "cuda-launch-failure"
+    # What the kernel says is often put behind the rest when all is over.
+    after = code.rule == "cuda-launch-failure" or "NVRM: " in machine.evidence
+    return after or machine.line < code.line
 
 
 def _out_of_device_memory(candidate: Candidate, facts: Facts) -> Candidate:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from trainci.model.diagnosis import EXIT_CODE, LAST_WORDS, Blame, Diagnosis, Facts, Frame, Kind
 from trainci.model.run import Outcome
 from trainci.verdict import circumstances
-from trainci.verdict.last_words import Tail, Words, completed, crashed_at, last_line, last_words
+from trainci.verdict.last_words import Tail, Words, completed, crashed_at, last_line, last_words, named_in
 from trainci.verdict.log_reader import Reading
 from trainci.verdict.pytest_report import TEARDOWN
 from trainci.verdict.weigh import Candidate, Weight, of_reading
@@ -44,6 +44,8 @@ def diagnose(reading: Reading, facts: Facts, root: str = "") -> Diagnosis:
         return replace(diagnosis, evidence=said.text, line=said.line, frame=frame)
     below = reading.tail.after(first.line)
     frames = first.frames or crashed_at(below)
+    if not frames and _is_code(first) and not first.exception:
+        frames = named_in(first.evidence)
     return replace(diagnosis, evidence=completed(diagnosis.evidence, below), frame=_deepest(frames, root))
 
 
@@ -157,6 +159,9 @@ def _without_cause(
     if silent := _ended_silently(live, reading):
         return silent
     consequence = _first(live, lambda candidate: candidate.rule != "tracker")
+    if consequence and consequence.blame is Blame.UNSURE:
+        # Who went away is not said there; the host may say it of itself.
+        consequence = _first(live, lambda candidate: candidate.rule == "host-reports") or consequence
     end = consequence.line if consequence else reading.lines
     warned = [
         candidate

@@ -37,6 +37,8 @@ PROGRAM = frozenset(
     }
 )
 FRAME = re.compile(r'\s*File "(?P<file>[^"]+)", line (?P<line>\d{1,9})')
+# Where a log begins within a traceback, or a launcher has put a title of its own in place of Python's.
+HEADLESS = re.compile(r'  (?:  )?File "[^"]+", line \d{1,9}, in ')
 _LIBRARY = re.compile(
     r"(?:site|dist)-packages/(\w+)|/ray/\w+\.py|python3\.\d+/(?!site-packages|dist-packages)(\w+)"
 )
@@ -100,6 +102,8 @@ class Tracebacks:
 
     def __init__(self) -> None:
         self._open = 0
+        # Frames that nothing introduces may be a stack that is shown: only what is named as an exception ends them.
+        self._headless = False
         self._indent = 0
         self._junk = 0
         self._libraries: set[str] = set()
@@ -130,6 +134,9 @@ class Tracebacks:
         if place >= 0:
             self._begin(text, place)
             return True, None
+        if not self._open and HEADLESS.match(text):
+            self._begin(text, len(text) - len(text.lstrip()) - 2)
+            self._headless = True
         if self._open:
             return self._within(line, text)
         stripped = text.strip()
@@ -161,6 +168,7 @@ class Tracebacks:
         # Of another process, and within the message of the exception that brought it here.
         inner = before.strip().endswith("Original") or (self._listening > 2 and self._wraps())
         self._linked = self._linked or inner
+        self._headless = False
         self._open += 1
         self._junk = 0
         self._listening = 0
@@ -195,7 +203,7 @@ class Tracebacks:
         said = text.strip()
         match = _EXCEPTION.match(said)
         # Right after the frames any name of a class will do; later it must look like an exception's.
-        sure = match and (_PLAIN.fullmatch(match["type"]) or (not self._junk and match["type"][0].isupper()))
+        sure = match and (_PLAIN.fullmatch(match["type"]) or (self._class_will_do() and match["type"][0].isupper()))
         if indent != self._indent or not match or not sure:
             self._junk += 1
             if self._junk > _MOST_JUNK:
@@ -203,6 +211,9 @@ class Tracebacks:
             return False, None
         assert match
         return True, self._end(line, said, match["type"])
+
+    def _class_will_do(self) -> bool:
+        return not self._junk and not self._headless
 
     def _end(self, line: Line, said: str, type_: str) -> Chain:
         libraries, frames = frozenset(self._libraries), tuple(self._frames)

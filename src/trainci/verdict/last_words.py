@@ -21,7 +21,7 @@ _KINDS = (
     re.compile(r"(?i)\S+:\d+(?::\d+)?: (?:fatal |internal compiler )?error\b|error\[\w+\]: "),
     re.compile(
         r"(?i)(?:.{0,80}[\s\]>):*!])??(?:fatal|\w{0,40}error)(?: at \S+)?(?: \S{1,20})?: \S"
-        r"|CMake Error\b|╭─+ Error ─|.{0,400}: (?:unbound variable|not found|command not found"
+        r"|E[A-Z]\d{4}: \S|CMake Error\b|╭─+ Error ─|.{0,400}: (?:unbound variable|not found|command not found"
         r"|No such file or directory|Permission denied)$"
         r"|[\w./-]+: (?:cannot|can't|couldn't|could not|failed to|unable to|invalid|unknown|unrecognized) "
     ),
@@ -30,6 +30,7 @@ _KINDS = (
 # A shell's trace, what trainci wrote into the log, how something is called, what may be tried, what was a warning.
 _BESIDE = re.compile(
     r"\++ |trainci: |(?i:.*\b(?:usage: |warn(?:ing)?\b|no errors?\b|0 errors?\b)"
+    r"|.*\b(?:reported|shown|printed) (?:as )?(?:above|below)\b"
     r"|\s*(?:set the environment variable|try |note: |hint: |help: |for more|see |run with"
     r"|make(?:\[\d+\])?: \*\*\*))"
 )
@@ -37,7 +38,7 @@ _BOX = "─━═-=_*#+╭╮╰╯│|~^ \t"
 # Where a line ends so, the next one goes on.
 _GOES_ON = re.compile(r"panicked at [^:]+:\d+(?::\d+)?:$|: Failure$|─ Error ─|^CMake Error at .*:$")
 _THROWN = "terminate called after throwing an instance of"
-_PLACE = re.compile(r"(?P<file>[\w.@+/-]{1,300}\.\w{1,5})(?::|: line )(?P<line>\d{1,9})\b")
+_PLACE = re.compile(r"(?P<file>[\w.@+/-]{1,300}\.\w{1,5})(?::|: line |\()(?P<line>\d{1,9})\b")
 _STACK = re.compile(r'  File "(?P<file>[^"]+)", line (?P<line>\d{1,9}) in ')
 # Lines of one kind that are so near to each other tell of one failure, and the first of them of its cause.
 _NEAR = 30
@@ -106,13 +107,20 @@ def completed(text: str, below: Sequence[str]) -> str:
 
 def crashed_at(below: Sequence[str]) -> tuple[Frame, ...]:
     """Where a program was, the deepest place last, by what faulthandler says below its first line."""
-    current = next((place for place, line in enumerate(below) if line.startswith("Current thread")), len(below))
+    heads = ("Current thread", "Thread 0x")
+    found_at = (place for head in heads for place, line in enumerate(below) if line.startswith(head))
+    current = next(found_at, len(below))
     found = []
     for line in below[current + 1 :]:
         if not (place := _STACK.match(line)):
             break
         found.append(Frame(place["file"], int(place["line"])))
     return tuple(reversed(found))
+
+
+def named_in(text: str) -> tuple[Frame, ...]:
+    """The places in files that ``text`` names."""
+    return tuple(Frame(one["file"], int(one["line"])) for one in _PLACE.finditer(text))
 
 
 def _first_of_last(places: Sequence[int]) -> int:
@@ -131,7 +139,5 @@ def _words(tail: Tail, at: int) -> Words:
     stack = [
         found for line in below if line[:1] in ("\t", " ") and (found := _PLACE.search(line)) and "/" in found[1]
     ]
-    named = [*reversed(stack), *_PLACE.finditer(text)]
-    return Words(
-        text.strip()[:_LONGEST], tail.first + at, tuple(Frame(one["file"], int(one["line"])) for one in named)
-    )
+    frames = (*(Frame(one["file"], int(one["line"])) for one in reversed(stack)), *named_in(text))
+    return Words(text.strip()[:_LONGEST], tail.first + at, frames)

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from trainci.model.diagnosis import Frame, LogRule
 from trainci.verdict import prefixes
-from trainci.verdict.exceptions import FRAME, PROGRAM, Chain, Raised, Tracebacks, exception_type
+from trainci.verdict.exceptions import FRAME, HEADLESS, PROGRAM, Chain, Raised, Tracebacks, exception_type
 from trainci.verdict.last_words import Tail
 from trainci.verdict.log_rules import matcher_of
 from trainci.verdict.prefixes import Line
@@ -32,6 +32,7 @@ _SERVED = re.compile(rf"(?i)\b(?:{'|'.join(_SERVING)})\b.{{0,60}}?(?::|\bport[ =
 # What a traceback, a section of pytest's and a launcher's report begin with.
 _BEGINNINGS = (
     "traceback",
+    '  file "',
     "assertionerror",
     "====",
     "failed ",
@@ -46,9 +47,9 @@ _TEST_PASSED = re.compile(r"::\S+.* PASSED\b|^PASSED\b|\bPASSED +\[| \.\.\. ok$"
 _OF_A_TEST = re.compile(r"\S+\.py::")
 # As much as says that what came before it was survived.
 SURVIVED = 3
-# NCCL's WARN is its level for errors.
+# NCCL's WARN and libfabric's <warn> are their levels for errors.
 _RETRIED = re.compile(
-    r"(?i)(?<!NCCL )\bwarn(?:ing)?s?\b(?! {2,}\w)"
+    r"(?i)(?<!NCCL )(?<!<)\bwarn(?:ing)?s?\b(?! {2,}\w)"
     r"|(?<!\.)\bretr(?:y|ied|ying)\b(?!\.\w)|(?<!max )(?<!after \d )\bretries\b"
     r"|try(?:ing)? again|\battempt \d+ ?(?:/|of) ?\d+"
     r"|back(?:ing)?[ -]?off|fall(?:ing)?[ -]?back|\busing (?:the )?cached\b|\bignor(?:e|ed|ing)\b"
@@ -212,7 +213,8 @@ class LogReader:
     def _of_exception(self, line: Line) -> bool:
         stream = self._streams.get(line.stream)
         if stream is None:
-            if "Traceback" not in line.text or len(self._streams) >= _MOST_STREAMS:
+            begins = "Traceback" in line.text or HEADLESS.match(line.text)
+            if not begins or len(self._streams) >= _MOST_STREAMS:
                 return False
             stream = self._streams.setdefault(line.stream, Tracebacks())
         before = _RETRIED.search(" ".join(self._recent)) is not None if "Traceback" in line.text else False
@@ -248,7 +250,8 @@ class LogReader:
             self._hit(line, candidates)
 
     def _hit(self, line: Line, candidates: Sequence[int]) -> None:
-        text = line.text
+        # pip shows what a build said further in.
+        text = line.text.lstrip(" │")
         for rule, _ in self._matcher.matches(text, candidates):
             if not rule.within:
                 hit = Hit(rule, line, _RETRIED.search(text) is not None, self._pytest.capturing, self._progress)

@@ -17,15 +17,18 @@ _WORD = re.compile(r"@(\w+)@")
 
 def rules_of(document: Mapping[str, Any]) -> tuple[LogRule, ...]:
     """The rules of a parsed ``log_rules.toml``, in its order."""
-    words = document["words"]
+
+    def filled(pattern: str) -> str:
+        return _WORD.sub(lambda word: document["words"][word[1]], pattern)
+
     return tuple(
         LogRule(
             name=table["name"],
-            patterns=tuple(_WORD.sub(lambda word: words[word[1]], pattern) for pattern in table["pattern"]),
+            patterns=tuple(filled(pattern) for pattern in table["pattern"]),
             meaning=table["meaning"],
             blame=Blame(table["blame"]),
             kind=Kind(table["kind"]),
-            unless=table.get("unless", ""),
+            unless=filled(table.get("unless", "")),
             within=tuple(table.get("within", ())),
             source=table["source"],
             example=table["example"],

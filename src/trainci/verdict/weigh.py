@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from trainci.model.diagnosis import Blame, Frame, Kind, LogRule
 from trainci.verdict.exceptions import ASSERTIONS, PROGRAM, Chain, Raised
@@ -42,9 +44,11 @@ class Candidate:
     frames: tuple[Frame, ...] = ()
 
 
+_Judged: TypeAlias = tuple[Blame, Kind, Weight, LogRule | None]
+
 # A mistake's type may wrap what a library said, whose own exception it then quotes.
 _QUOTES_AN_EXCEPTION = re.compile(r"\b\w+(?:Error|Timeout)\(['\"(]|We couldn't connect to")
-# An assertion about how another process ended says no more than that it did.
+# What is said of how another process ended says no more than that it did.
 _OF_A_PROCESS = re.compile(
     r"(?i)return ?code|exit[ _]?(?:code|status)|\bexited\b|process (?:died|ended|is not alive)|\.poll\(\)"
     r"|is_alive\(\)|CompletedProcess|server (?:did not|didn't|failed to|never) (?:start|come up|become)"
@@ -107,6 +111,19 @@ def _of_hit(hit: Hit, reading: Reading) -> Candidate:
     )
 
 
+# What is looked for and is not there is often made here then (a wheel): how that ended is what counts.
+_ABSENT = frozenset({"url-not-found", "hub-not-found", "package-not-found"})
+
+
+def _made_instead(rule: LogRule | None, later: Sequence[_Judged]) -> bool:
+    """Whether something was not there, and a process that ended badly was begun for it."""
+    return (
+        rule is not None
+        and rule.name in _ABSENT
+        and any(one[3] is not None and one[3].name == "process-ended" for one in later)
+    )
+
+
 def _of_chain(chain: Chain, reading: Reading) -> Candidate:
     judged = [_of_raised(raised) for raised in chain.raised]
     last = judged[-1]
@@ -116,7 +133,7 @@ def _of_chain(chain: Chain, reading: Reading) -> Candidate:
         # What a rule knows tells more than what none does, and a cause more than a consequence.
         # A group says how many others there are.
         index = min(
-            range(len(judged)),
+            (i for i, one in enumerate(judged) if not _made_instead(one[3], judged[i + 1 :])),
             key=lambda i: (
                 judged[i][1] is not Kind.CAUSE,
                 judged[i][3] is None,
@@ -170,8 +187,19 @@ _OF_OTHERS = re.compile(
 )
 
 
-def _of_raised(raised: Raised) -> tuple[Blame, Kind, Weight, LogRule | None]:
-    if raised.own and _OF_OTHERS.match(raised.text):
+# The system's errors, which a test raises itself to see what becomes of them.
+_SYSTEMS = re.compile(r"(?:Connection\w*|Timeout|OS|IO|BrokenPipe|Permission|FileNotFound)Error\b")
+_TESTS_FILE = re.compile(r"(?:^|/)(?:conftest|test_\w+|\w+_test)\.py$")
+
+
+def _raised_by_test(raised: Raised) -> bool:
+    """Whether a line of a test's own file raises what else the system does."""
+    file = raised.frames[-1].file if raised.frames else ""
+    return bool(_SYSTEMS.match(raised.text) and _TESTS_FILE.search(file))
+
+
+def _of_raised(raised: Raised) -> _Judged:
+    if raised.own and (_OF_OTHERS.match(raised.text) or _raised_by_test(raised)):
         return Blame.CODE, Kind.CAUSE, Weight.PROGRAM, None
     weight = _weight(raised)
     if weight is Weight.PROGRAM and raised.name == "ValueError" and _QUOTES_AN_EXCEPTION.search(raised.text):
@@ -181,7 +209,7 @@ def _of_raised(raised: Raised) -> tuple[Blame, Kind, Weight, LogRule | None]:
         return Blame.CODE, Kind.CONSEQUENCE, weight, None  # pytest's summary names a test, and no reason
     if rule is None:
         said = " ".join([raised.text, *raised.message])
-        of_a_process = weight is Weight.ASSERTION and _OF_A_PROCESS.search(said)
+        of_a_process = weight is not Weight.PROGRAM and _OF_A_PROCESS.search(said)
         return Blame.CODE, Kind.CONSEQUENCE if of_a_process else Kind.CAUSE, weight, None
     if rule.blame is Blame.CODE and rule.kind is Kind.CAUSE:
         weight = max(weight, Weight.PROGRAM)
