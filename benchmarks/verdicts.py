@@ -200,14 +200,36 @@ SETS = (
     ("blind15", "half training, half rim, in each way of writing", 59, 47, 26, 32, 26, 0),
     ("blind16", "half and half again, with Xids of programs and tests of its own servers", 60, 51, 30, 34, 31, 0),
     ("blind17", "each way of writing: rich, logfmt, structlog, JSON, annotations, pods", 40, 34, 16, 18, 16, 0),
+    (
+        "blind18",
+        "public threads again: accelerators of every make, enroot, ARC, stores",
+        52,
+        39,
+        28,
+        34,
+        30,
+        0,
+    ),
+    (
+        "blind19",
+        "the rim: installers, git, shares, trackers, Kubernetes, Slurm, TPUs",
+        50,
+        43,
+        31,
+        35,
+        33,
+        0,
+    ),
+    ("like_machine3", "mostly the code's, in the machine's words", 45, 43, 3, 3, 3, 0),
+    ("blind20", "noisy ends of several ranks", 40, 38, 16, 18, 16, 0),
 )
 LAST = (
     "What the code's was taken for: a test's own `raise ConnectionError`, a stand-in for a server (responses, a",
     "test client), a test's name that holds a fault's words. Kinds of these are read since. Of each set the labels",
     "of one to four endings, which older cases of their kind do not have, were set right after it ran.",
     "The sets are among the cases since, what they showed is mended: the table above is no promise about endings",
-    "that nobody here has seen; the sets as they were first measured are the nearest to one. Whoever wrote the",
-    "rules labelled the sets, too.",
+    "that nobody here has seen; the sets as they were first measured are the nearest to one. Up to `blind17`",
+    "whoever wrote the rules labelled the sets, too; who wrote the next three had not read a rule yet.",
 )
 
 
