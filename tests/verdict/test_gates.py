@@ -174,6 +174,48 @@ def test_after_a_decision_only_later_runs_and_what_was_accepted_count():
     assert len(one.trusted.values) == 12
 
 
+HALVED = (1.2,)  # of the same metric, once a change has halved it
+
+
+def halved(values=HALVED, count=12):
+    """What is known when the newest but ``values[1:]`` was accepted, after ``count`` usual runs."""
+    rows = past((*values, *USUAL[:count]))
+    run = rows[len(values) - 1]
+    return Baseline("main", {NORM: rows}, (Decision("t", NORM, run.run, "ana", "why", at=run.at),))
+
+
+def test_an_accepted_value_is_gated_at_once_as_widely_as_those_before():
+    assert outcomes([1.25], halved()) == [Outcome.PASSED]
+    assert outcomes([1.9, 1.9, 1.9], halved()) == [None, None, Outcome.FAILED]
+    sentence = decide([attempt(1.9)] * 3, baseline=halved()).sentence
+    assert "of 1 run on main, as wide as that of the 12 runs before it was accepted" in sentence
+
+
+def test_where_the_change_is_not_yet_the_values_before_are_right():
+    assert outcomes([2.5], halved()) == [Outcome.PASSED]
+    # Nor do they move the band where they come after.
+    assert outcomes([1.9, 1.9, 1.9], halved((2.5, 2.45, *HALVED))) == [None, None, Outcome.FAILED]
+
+
+def test_an_accepted_value_that_is_larger_may_vary_by_more():
+    grown = halved((25.0,))
+    assert outcomes([27.0], grown) == [Outcome.PASSED]
+    assert outcomes([50.0, 50.0, 50.0], grown) == [None, None, Outcome.FAILED]
+
+
+def test_with_too_few_runs_before_an_accepted_value_gates_nothing():
+    assert "gates nothing yet: 1 of 8" in decide([attempt(9.0)], baseline=halved(count=7)).sentence
+
+
+def test_of_8_values_on_what_was_before_counts_no_more():
+    (one,) = series(
+        HISTORY,
+        halved((1.2, 1.3, 1.1, 1.25, 1.15, 1.2, 1.3, *HALVED)).measured[NORM],
+        halved((1.2, 1.3, 1.1, 1.25, 1.15, 1.2, 1.3, *HALVED)).decisions,
+    )
+    assert one.trusted.before is None and not one.trusted.usual(2.5)
+
+
 def test_what_was_long_ago_is_not_trusted_any_more():
     (one,) = series(HISTORY, past([2.5] * (MOST + 9)), ())
     assert len(one.trusted.values) == MOST

@@ -92,12 +92,22 @@ class Band:
 class Trusted:
     """The values of one series that later ones are held to, the newest first, and the bands that follow.
 
-    ``band`` holds 95 % of values like them, ``wide`` 99 %; both are None while there are too few.
+    ``band`` holds 95 % of values like them, ``wide`` 99 %; both are None while there are too few. ``before`` is
+    what was trusted until somebody accepted another value, as long as the bands have its spread for want of values.
     """
 
     values: tuple[float, ...] = ()
     band: Band | None = None
     wide: Band | None = None
+    before: Trusted | None = None
+
+    def usual(self, value: float) -> bool:
+        """Whether a value is where 95 of 100 are, or were: the change that moved them may not be everywhere yet."""
+        return any(one and one.band and one.band.holds(value) for one in (self, self.before))
+
+    def possible(self, value: float) -> bool:
+        """Whether it is where 99 of 100 are, or were."""
+        return any(one and one.wide and one.wide.holds(value) for one in (self, self.before))
 
 
 @dataclass(frozen=True)

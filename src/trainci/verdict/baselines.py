@@ -56,26 +56,75 @@ def one_series(
     own = [one for one in measured if (one.kind, one.image) == (kind, image)]
     runs = {one.run for one in own}
     # What somebody accepted elsewhere, on another kind of device, is another series.
-    about = [one for one in decisions if not one.run or one.run in runs]
-    last = max(about, key=lambda one: one.at, default=None)
+    about = sorted((one for one in decisions if not one.run or one.run in runs), key=lambda one: one.at)
+    last, earlier = (about[-1], about[:-1]) if about else (None, [])
+    trusted = _trusted(own, last)
+    points = [
+        Point(one.run, one.commit, one.at, one.value, one in trusted)
+        for one in own
+        if one.value is not None and math.isfinite(one.value)
+    ]
+    known = bands(_values(gate, trusted), log=gate.log)
+    if last and last.run and known.values and known.band is None:
+        until = [one for one in own if one.at <= last.at and one.run != last.run]
+        before = bands(_values(gate, _trusted(until, earlier[-1] if earlier else None)), log=gate.log)
+        accepted = _values(gate, [one for one in trusted if one.run == last.run])
+        known = _carried(known.values, accepted, before, log=gate.log)
+    return Series(gate.metric, kind, image, tuple(points), known)
+
+
+def _trusted(own: Sequence[Measurement], last: Decision | None) -> list[Measurement]:
+    """Those of ``own`` that count after the ``last`` decision about them."""
     first: dict[str, int] = {}
     for one in own:
         first[one.run] = min(first.get(one.run, one.attempt), one.attempt)
-    points = []
-    for one in own:
-        accepted = last is not None and last.run == one.run
-        counts = accepted or (
-            # A run that was repeated for its value has one that was not chosen: the first.
+    return [
+        one
+        for one in own
+        if (last is not None and last.run == one.run)
+        # A run that was repeated for its value has one that was not chosen: the first.
+        or (
             one.attempt == first[one.run]
             and one.on_base
             and one.outcome == Outcome.PASSED.value
             and (last is None or one.at > last.at)
         )
-        if one.value is not None and math.isfinite(one.value):
-            points.append(Point(one.run, one.commit, one.at, one.value, counts))
-    # No logarithm: whatever it is, it is far from the others.
-    values = [point.value for point in points if point.trusted and (point.value > 0 or not gate.log)][:MOST]
-    return Series(gate.metric, kind, image, tuple(points), bands(values, log=gate.log))
+    ]
+
+
+def _values(gate: Gate, trusted: Iterable[Measurement]) -> list[float]:
+    """Their values. No logarithm: whatever it is, it is far from the others."""
+    values = (one.value for one in trusted if one.value is not None and math.isfinite(one.value))
+    return [value for value in values if value > 0 or not gate.log][:MOST]
+
+
+def _carried(values: tuple[float, ...], accepted: Sequence[float], before: Trusted, *, log: bool) -> Trusted:
+    """``values`` with bands around what was ``accepted``, as wide as those ``before``: too few tell no spread.
+
+    Where values have grown they may differ by as much more. So few tell little of their middle, either, for which
+    a prediction interval is wider. What comes of the code before the change is left out.
+    """
+    if not accepted or before.band is None:
+        return Trusted(values)
+    try:
+        old = [math.log(value) if log else value for value in before.values]
+        new = [math.log(value) if log else value for value in values]
+        near = [math.log(value) if log else value for value in accepted]
+        band, _ = _moved(old, near, log=log)
+        band, wide = _moved(old, [value for value in new if band.holds(value)] or near, log=log)
+        if log:
+            band, wide = _exponential(band), _exponential(wide)
+    except OverflowError:
+        return Trusted(values)
+    return Trusted(values, band, wide, before)
+
+
+def _moved(old: Sequence[float], new: Sequence[float], *, log: bool) -> tuple[Band, Band]:
+    """The bands of the values that were, moved to where the ``new`` ones are."""
+    was, now = statistics.median(old), statistics.median(new)
+    stretch = 1.0 if log or not was else max(1.0, abs(now / was))
+    wider = stretch * math.sqrt((1 + 1 / len(new)) / (1 + 1 / len(old)))
+    return _bands([now + (value - was) * wider for value in old])
 
 
 def bands(values: Sequence[float], *, log: bool = False) -> Trusted:
@@ -96,10 +145,14 @@ def bands(values: Sequence[float], *, log: bool = False) -> Trusted:
         if not log:
             return Trusted(known, *_bands(known))
         found = _bands([math.log(value) for value in known])
-        return Trusted(known, *(Band(math.exp(band.low), math.exp(band.high)) for band in found))
+        return Trusted(known, _exponential(found[0]), _exponential(found[1]))
     except OverflowError:
         # Of the largest numbers that there are nothing can be computed.
         return Trusted(known)
+
+
+def _exponential(band: Band) -> Band:
+    return Band(math.exp(band.low), math.exp(band.high))
 
 
 def _bands(values: Sequence[float]) -> tuple[Band, Band]:

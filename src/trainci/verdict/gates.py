@@ -80,11 +80,11 @@ def standing_of(values: Sequence[float], known: Trusted, *, new: bool, over: boo
     """How ``values`` of one commit stand to what is ``known``; ``over``: there will be no more of them."""
     if known.band is None or known.wide is None:
         return Standing.NEW if new else Standing.TOO_FEW
-    if known.band.holds(values[0]):
+    if known.usual(values[0]):
         return Standing.WITHIN
     if not over:
         return Standing.SUSPICIOUS
-    return Standing.ODD if known.wide.holds(statistics.median(values)) else Standing.MOVED
+    return Standing.ODD if known.possible(statistics.median(values)) else Standing.MOVED
 
 
 def _sentence(
@@ -92,6 +92,8 @@ def _sentence(
 ) -> str:
     value = f"{_named(first)} = {values[0]:.4g}"
     of = f"{counted(len(known.values), 'run')}{f' on {printable(base)}' if base else ''}"
+    if known.before:
+        of += f", as wide as that of the {counted(len(known.before.values), 'run')} before it was accepted"
     median = f"{statistics.median(values):.4g}"
     match standing:
         case Standing.WITHIN:
