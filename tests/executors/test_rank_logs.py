@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,20 @@ from trainci.paths import RunPaths
 
 HEADER = "Traceback (most recent call last):"
 RAISED = f'{HEADER}\n  File "train.py", line 3, in <module>\n'
+
+
+# What torch's own launcher leaves of a rank whose output is lost.
+PROGRAM = """
+import os, time
+from torch.distributed.elastic.multiprocessing.errors import record
+os.dup2(os.open("/dev/null", os.O_WRONLY), 2)
+@record
+def main():
+    if os.environ["RANK"] == "1":
+        raise ValueError("bad mask")
+    time.sleep(60)
+main()
+"""
 
 
 @pytest.fixture
@@ -39,6 +56,35 @@ def test_the_traceback_of_each_rank_is_told_the_first_that_ended_first(job: Job)
     lines = rank_logs.tracebacks(job).splitlines()
     assert lines[:3] == [f"[default1]:{line}" for line in f"{RAISED}ValueError: no".splitlines()]
     assert lines[3:] == [f"[default0]:{x}" for x in f"{RAISED}RuntimeError: Connection closed by peer".splitlines()]
+
+
+def test_of_a_rank_that_printed_nothing_what_torch_recorded_is_told(job: Job) -> None:
+    wrote(job, 0, f"{RAISED}RuntimeError: Connection closed by peer\n", 20.0)
+    recorded = wrote(job, 1, "step 1\n", 30.0).with_name("error.json")
+    stack = {"py_callstack": f"{RAISED}ValueError: bad mask\n", "timestamp": "1795692561"}
+    recorded.write_text(json.dumps({"message": {"message": "ValueError: bad mask", "extraInfo": stack}}))
+    os.utime(recorded, (10, 10))
+    lines = rank_logs.tracebacks(job).splitlines()
+    assert lines[:3] == [f"[default1]:{line}" for line in f"{RAISED}ValueError: bad mask".splitlines()]
+    assert lines[-1] == "[default0]:RuntimeError: Connection closed by peer"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no",
+        "[1]",
+        '{"message": "x"}',
+        '{"message": {"extraInfo": {"py_callstack": 3}}}',
+        "[" * 60000,
+        f'{{"message": {{"extraInfo": {{"py_callstack": "{HEADER}\\nE: {"x" * (1 << 17)}"}}}}}}',
+    ],
+    ids=lambda text: text[:20],
+)
+def test_what_is_no_record_of_torchs_says_nothing(job: Job, text: str) -> None:
+    wrote(job, 1, "step 1\n", 30.0).with_name("error.json").write_text(text)
+    assert rank_logs.tracebacks(job) == ""
 
 
 def test_what_the_log_has_already_is_not_told_again(job: Job) -> None:
@@ -94,3 +140,12 @@ def test_no_secret_stays_in_what_ranks_printed_past_us(job: Job, tmp_path: Path)
     assert kept.read_text() == "x" * ((1 << 20) - 5) + "*** and on\n"
     assert other.read_text() == "hf_secret-1"
     assert sorted(path.name for path in kept.parent.iterdir()) == ["link", "pipe", "stderr.log"]
+
+
+@pytest.mark.slow
+def test_torchruns_own_record_of_a_rank_is_read(job: Job, tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(PROGRAM)
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", str(tmp_path / "train.py")]
+    environment = {**os.environ, **rank_logs.variables(job), "MASTER_PORT": "0"}
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=300, check=False)
+    assert done.returncode == 1 and rank_logs.tracebacks(job).splitlines()[-1] == "[default1]:ValueError: bad mask"

@@ -1,12 +1,14 @@
 """What torchrun kept apart of a job's ranks, where it was told to (``--redirects``) and given no folder.
 
-Format: torch 2.6 to 2.13 (DefaultLogsSpecs), ``<folder>/<run>/attempt_<number>/<local rank>/stderr.log``. All of it
-is the job's own: what is read is bounded, and no link is followed.
+Format: torch 2.6 to 2.13 (DefaultLogsSpecs), ``<folder>/<run>/attempt_<number>/<local rank>/stderr.log``; beside it
+error.json, what raised in a function under ``@record`` (ErrorHandler.record_exception). All of it is the job's own:
+what is read is bounded, and no link is followed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -34,12 +36,16 @@ def variables(job: Job) -> dict[str, str]:
 def tracebacks(job: Job) -> str:
     """Those at the end of what each rank printed that are not in the log already, the first that ended first.
 
+    Of a rank that printed none, the one that torch recorded of it.
+
     Each line is as torchrun shows it where it redirects nothing: ``[default1]:ValueError: …``.
     """
     said = _end(job.log, _LOG_BYTES)[0]
     found = []
-    for rank, path in _kept(RunPaths.ranks(job.log)):
-        text, at = _end(path, _END_BYTES)
+    for rank, folder in _kept(RunPaths.ranks(job.log)):
+        text, at = _end(folder / "stderr.log", _END_BYTES)
+        if _TRACEBACK not in text:
+            text, at = _recorded(folder / "error.json")
         lines = text[max(0, text.find(_TRACEBACK)) :].rstrip().splitlines()
         if lines and _TRACEBACK in lines[0] and lines[-1] not in said:
             found.append((at, rank, [f"[default{rank}]:{line}\n" for line in lines]))
@@ -85,13 +91,13 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _kept(folder: Path) -> Iterator[tuple[int, Path]]:
-    """The ranks of the newest attempt of the newest run, and what they wrote."""
+    """The ranks of the newest attempt of the newest run, and the folder of each."""
     for run in sorted(_folders(folder), key=_written)[-1:]:
         attempts = [entry for entry in _folders(run.path) if _NUMBERED.match(entry.name)]
         for attempt in sorted(attempts, key=_number)[-1:]:
             ranks = [entry for entry in _folders(attempt.path) if entry.name.isdecimal()]
             for rank in sorted(ranks, key=_number)[:_MOST_RANKS]:
-                yield _number(rank), Path(rank.path, "stderr.log")
+                yield _number(rank), Path(rank.path)
 
 
 def _folders(path: str | Path) -> list[os.DirEntry[str]]:
@@ -112,6 +118,16 @@ def _written(entry: os.DirEntry[str]) -> float:
 def _number(entry: os.DirEntry[str]) -> int:
     match = _NUMBERED.match(entry.name)
     return int(match[1]) if match else -1
+
+
+def _recorded(path: Path) -> tuple[str, float]:
+    """The traceback in an error.json, and when it was written; nothing of what is none."""
+    text, at = _end(path, _END_BYTES)
+    try:
+        said = json.loads(text)["message"]["extraInfo"]["py_callstack"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return "", at
+    return said if isinstance(said, str) else "", at
 
 
 def _end(path: Path, size: int) -> tuple[str, float]:
