@@ -13,7 +13,8 @@ _OPERATOR = re.compile(r"&&|\|\||;;|\|&|[;|&()]")
 _REDIRECTION = re.compile(r"\d*(?:<<<|<<-?|<>|>>|>\||[<>]&?)|&>>?")
 _PROCESS = re.compile(r"[<>]\(")
 _HEREDOC = re.compile(r"\d*<<(?!<)-?")
-_VARIABLE = re.compile(r"\$(?:\{([A-Za-z_]\w*)(?::?-([^{}$`]*))?\}|([A-Za-z_]\w*))")
+# A default may name another variable: ${RUNNER:-$USUAL}.
+_VARIABLE = re.compile(r"\$(?:\{([A-Za-z_]\w*)(?:(:?-)((?:[^{}$`]|\$\w+|\$\{\w+\})*))?\}|([A-Za-z_]\w*))")
 # All values of an array, each a field of its own; ``expand`` knows them as ``name[@]``, parted by ``PARTED``.
 _ALL_OF_ARRAY = re.compile(r"\$\{([A-Za-z_]\w*)\[[@*]\]\}")
 PARTED = "\x1f"
@@ -217,8 +218,11 @@ def expand(raw: str, variables: Mapping[str, str | None]) -> Expanded:
             unknown.append("HOME")
             current, begun, position = "~", True, position + 1
         elif match := _VARIABLE.match(raw, position):
-            name = match.group(1) or match.group(3)
-            value = variables.get(name, match.group(2))
+            name = match.group(1) or match.group(4)
+            value = variables.get(name) if name in variables else None
+            if match.group(2) and (name not in variables or (value == "" and match.group(2) == ":-")):
+                default = expand(match.group(3), variables)
+                value = None if default.open else default.text
             filled += len(value or "")
             if value is None or filled > MOST_FILLED:
                 unknown.append(name)

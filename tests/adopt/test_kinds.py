@@ -386,6 +386,118 @@ def test_a_job_is_started_by_the_label_of_the_job_before_it(own: str, expected: 
     assert (suite.label, suite.always) == (expected, not expected)
 
 
+def test_a_job_of_another_event_than_a_change_is_not_started_by_every_pull_request() -> None:
+    def always(condition: str) -> bool:
+        job = f"  job:\n    if: {condition}\n    runs-on: 8-gpu\n    steps: [{{run: pytest tests}}]\n"
+        files = {".github/workflows/ci.yml": f"on: [push, pull_request, merge_group]\njobs:\n{job}"}
+        return next(suite.always for suite in _proposal(files).suites if suite.tests)
+
+    assert not always("github.event_name == 'merge_group'")
+    assert not always("${{ github.event_name == 'schedule' || github.event_name == 'workflow_dispatch' }}")
+    assert always("github.event_name == 'schedule' || github.repository == 'lab/own'")
+    assert always("github.event_name != 'schedule'")
+    assert always("github.event_name == 'pull_request' || github.event_name == 'schedule'")
+
+
+def test_a_step_that_ends_a_job_without_a_label_is_a_label() -> None:
+    lacks = "!contains(github.event.pull_request.labels.*.name, 'run-ci')"
+    gate = f'    steps: [{{if: "{lacks}", run: echo no; exit 1}}]\n'
+    job = "  job:\n    needs: gate\n    runs-on: 8-gpu\n    steps: [{run: pytest tests}]\n"
+    (suite, _) = _proposal({".github/workflows/ci.yml": f"on: pull_request\njobs:\n  gate:\n{gate}{job}"}).suites
+    assert (suite.label, suite.always) == ("run-ci", False)
+
+
+_FILTERS = """\
+on: pull_request
+jobs:
+  changes:
+    outputs:
+      core: ${{ steps.look.outputs.core }}
+      any: ${{ steps.files.outputs.any_changed }}
+      own: ${{ 1 }}
+    steps:
+      - {id: files, uses: tj-actions/changed-files@v45, with: {files: "docs/**\\n*.md"}}
+      - id: look
+        uses: dorny/paths-filter@v3
+        with:
+          filters: |
+            shared: &shared
+              - setup.py
+            core:
+              - *shared
+              - added|modified: 'src/**'
+              - '!src/own.md'
+  job:
+    needs: changes
+    if: CONDITION
+    runs-on: 8-gpu
+    steps: [{run: pytest tests}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("condition", "paths", "left"),
+    [
+        ("needs.changes.outputs.core == 'true'", ("setup.py", "src/**"), False),
+        ("${{ !cancelled() && (needs.changes.outputs.core == 'true') }}", ("setup.py", "src/**"), False),
+        ("needs.changes.outputs.core", ("setup.py", "src/**"), False),
+        ("needs.changes.outputs.any == 'true'", ("docs/**", "*.md"), False),
+        ("needs.changes.outputs.core != 'true'", (), True),
+        ("needs.changes.outputs.core == 'false'", (), True),
+        ("needs.changes.outputs.own == 'true'", (), True),
+        ("needs.changes.outputs.core == 'true' && vars.GPU", ("setup.py", "src/**"), True),
+    ],
+)
+def test_a_filter_of_changed_paths_is_the_paths_of_the_jobs_that_ask_it(
+    condition: str, paths: tuple[str, ...], left: bool
+) -> None:
+    (suite, _) = _proposal({".github/workflows/ci.yml": _FILTERS.replace("CONDITION", condition)}).suites
+    assert suite.paths == paths
+    assert bool([note for note in suite.notes if note.text.startswith("if: ")]) is left
+
+
+def test_what_no_test_follows_is_not_run_before_the_tests() -> None:
+    files = _workflow("make prepare\npytest tests/unit\nmerge --parts\npytest tests/nightly\ncoverage report\n")
+    assert _suites(files)["job"]["setup"] == ["make prepare", "merge --parts"]
+    notes = [note.text for suite in _proposal(files).suites for note in suite.notes]
+    assert "left out, after the last test: coverage report" in notes
+
+
+def test_a_loop_over_a_glob_keeps_it_a_glob() -> None:
+    run = 'export PYTHONPATH=$(pwd):$PYTHONPATH\nfor file in tests/unit/test_*.py; do pytest "$file"; done'
+    (entry,) = _run(run)
+    assert entry["command"][-1].endswith("exec pytest tests/unit/test_*.py")
+
+
+def test_a_variable_that_another_one_is_made_of_stays_with_it() -> None:
+    (entry,) = _run('A=$(find-model)\nB="$A/x" torchrun -m pytest tests/unit')
+    assert entry["command"][-1] == 'export A=$(find-model) && export B="$A/x" && exec torchrun -m pytest tests/unit'
+
+
+@pytest.mark.parametrize(
+    ("run", "python"),
+    [
+        ("cd own\nuv run --frozen pytest ../tests/unit", "uv run --project own --frozen python"),
+        ("cd own\npoetry run pytest ../tests/unit", "poetry --project own run python"),
+    ],
+)
+def test_the_project_of_another_folder_is_the_one_that_runs_its_tests(run: str, python: str) -> None:
+    assert _run(run) == [{"path": "tests/unit", "runner": "pytest"}]
+    assert _suites(_workflow(run))["job"]["python"] == python
+
+
+def test_a_project_that_is_found_in_its_folder_only_is_started_there() -> None:
+    (entry,) = _run("cd own\npdm run pytest ../tests/unit")
+    assert entry["command"] == ["bash", "-c", "cd own && exec pdm run pytest ../tests/unit"]
+
+
+def test_suites_on_the_same_machines_ask_once_how_many_devices() -> None:
+    job = "    runs-on: big\n    steps: [{run: pytest tests/%s}]\n"
+    files = {".github/workflows/ci.yml": f"on: push\njobs:\n  a:\n{job % 'unit'}  b:\n{job % 'nightly'}"}
+    (note,) = _left(files)
+    assert note.text == "2 tests of 2 suites on big: how many devices is said nowhere; num_gpus says it"
+
+
 # --- why a job is not read
 
 
@@ -650,3 +762,14 @@ def test_a_name_of_two_suites_that_start_it_in_different_ways_becomes_two() -> N
     suites = _suites({".github/workflows/ci.yml": f"on: push\njobs:\n{jobs}"})
     names = {name: [entry["name"] for entry in suite.get("tests", [])] for name, suite in suites.items()}
     assert names == {"one": ["go"], "two": ["go in two"], "three": ["go"], "changed": []}
+
+
+@pytest.mark.parametrize(("said", "gpus"), [("", 8), ("RUNNER: 4-gpu", 4), ("RUNNER: ''", 8)])
+def test_a_default_that_names_another_variable_is_read(said: str, gpus: int) -> None:
+    script = 'R="${RUNNER:-$USUAL}"\ncat > m <<EOF\n{"include": [{"runner": "${R}"}]}\nEOF\n'
+    env = f"    env: {{USUAL: 8-gpu, {said}}}\n    outputs: {{m: '${{{{ steps.x.outputs.m }}}}'}}\n"
+    made = "".join(f"          {line}\n" for line in script.splitlines())
+    first = f"  a:\n{env}    steps:\n      - id: x\n        run: |\n{made}"
+    job = "    strategy: {matrix: '${{ fromJSON(needs.a.outputs.m) }}'}\n    runs-on: ${{ matrix.runner }}\n"
+    second = f"  job:\n    needs: a\n{job}    steps: [{{run: pytest tests}}]\n"
+    assert _suites({".github/workflows/ci.yml": f"on: push\njobs:\n{first}{second}"})["job"].get("num_gpus") == gpus

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from trainci.adopt.placed import Table
@@ -24,17 +25,23 @@ _MEANINGLESS = re.compile(
 )
 # With one of these in its condition a job starts although a job before it did not.
 _WHATEVER_CAME = re.compile(r"(?:always|failure|cancelled)\(\)")
+_EVENT_IS = re.compile(r"github\.event_name\s*==\s*'([^']*)'")
+STARTING = ("pull_request", "pull_request_target", "push")
 _FORK_GUARD = re.compile(r"github\.repository(?:_owner)?\s*==\s*'[^']*'")
 
 
 @dataclass(frozen=True)
 class Condition:
-    """``labels`` start the job; ``guards`` keep forks out; ``rest`` is what has no key, "" for nothing."""
+    """``labels`` start the job; ``guards`` keep forks out; ``rest`` is what has no key, "" for nothing.
+
+    ``by_change`` is False where only other events than a pull request or a push start the job.
+    """
 
     labels: tuple[str, ...] = ()
     drafts: bool = True
     guards: tuple[str, ...] = ()
     rest: str = ""
+    by_change: bool = True
 
 
 def read_condition(text: str) -> Condition:
@@ -48,21 +55,38 @@ def read_condition(text: str) -> Condition:
     guards = tuple(_FORK_GUARD.findall(rest))
     rest = _MEANINGLESS.sub(" ", _FORK_GUARD.sub(" ", rest))
     without_marks = re.sub(r"[\s()&|!]+", " ", rest).strip()
-    return Condition(tuple(dict.fromkeys(labels)), drafts, guards, " ".join(text.split()) if without_marks else "")
+    said = " ".join(text.split()) if without_marks else ""
+    return Condition(tuple(dict.fromkeys(labels)), drafts, guards, said, _by_change(text))
 
 
-def starting_condition(job: Table, jobs: Table) -> Condition:
-    """The condition of a job with the labels of the jobs before it: where these do not start, neither does it."""
-    condition = read_condition(job.text("if"))
+def _by_change(text: str) -> bool:
+    """Whether one of the alternatives may hold for a pull request or a push."""
+    return any(
+        all(event in STARTING for event in _EVENT_IS.findall(alternative)) for alternative in text.split("||")
+    )
+
+
+def starting_condition(text: str, job: Table, jobs: Table) -> Condition:
+    """The condition ``text`` of a job with the labels of the jobs before it, without which it does not start."""
+    condition = read_condition(text)
     seen: set[str] = set()
     waiting = [job]
     while waiting and not condition.labels:
         one = waiting.pop()
+        condition = replace(condition, labels=tuple(_asked_for(one)))
         before = () if _WHATEVER_CAME.search(one.text("if")) else one.texts("needs")
         for name in (name for name in before if name not in seen):
             seen.add(name)
             waiting.append(jobs.table(name))
             own = read_condition(jobs.table(name).text("if"))
             labels = condition.labels or own.labels
-            condition = replace(condition, labels=labels, drafts=condition.drafts and own.drafts)
+            drafts, by_change = condition.drafts and own.drafts, condition.by_change and own.by_change
+            condition = replace(condition, labels=labels, drafts=drafts, by_change=by_change)
     return condition
+
+
+def _asked_for(job: Table) -> Iterator[str]:
+    """The labels without which a step ends a job at once."""
+    for step in job.items_of("steps"):
+        if isinstance(step, Table) and re.search(r"\bexit [1-9]", step.text("run")):
+            yield from (match.group(2) for match in _HAS_LABEL.finditer(step.text("if")) if match.group(1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from trainci.adopt.launchers import (
@@ -12,6 +12,7 @@ from trainci.adopt.launchers import (
     TORCHRUN,
     joined,
     launched,
+    of_folder,
     runs_test_task,
     slug,
     torchrun,
@@ -42,7 +43,8 @@ _OWN_VARIABLES = {
 # A line of a script that starts tests.
 _STARTS_TESTS = re.compile(
     r"^\s*(?:[A-Z_]+=\S+\s+)*(?:(?:uv|poetry|coverage) run\s+)?(?:torchrun\s+(?:-\S+\s+)*)?"
-    r"(?:python3? -m )?(?:pytest|unittest)\b|^\s*(?:torchrun|python3?|bash)\s[^\n]*\btests?/",
+    r"(?:python3? -m )?(?:pytest|unittest)\b"
+    r"|^\s*(?:[A-Z_]+=\S+\s+)*(?:torchrun|python3?|bash)\s(?:[^\n]*\btests?/|-m\s(?:\w+\.)*tests\.)",
     re.MULTILINE,
 )
 # A command that runs tests, wherever it stands: what no reader here knows is said to be left, never lost.
@@ -83,18 +85,18 @@ def read_command(
     if not entries:
         read = _preparation(command, place, begun)
         if read.note is None and speaks_of_tests(command.raw):
-            text = f"not read as a test: {_one_line(command.raw)}"
+            text = f"not read as a test: {one_line(command.raw)}"
             return replace(read, note=Note(text, place), is_test=True)
         return read
     start, kind = next((pair for file, pair in _OWN_VARIABLES.items() if place.file.startswith(file)), ("", ""))
     if run_only := [name for name in command.open if start and name.startswith(start)]:
-        text = f"{', '.join(run_only)} is known to {kind} only: {_one_line(command.raw)}"
+        text = f"{', '.join(run_only)} is known to {kind} only: {one_line(command.raw)}"
         return Read(note=Note(text, place), is_test=True)
     if command.trouble:
-        text = f"{command.trouble}: {_one_line(command.raw)}"
+        text = f"{command.trouble}: {one_line(command.raw)}"
         return Read(note=Note(text, place), is_test=True)
     if missing := [entry.path for entry in entries if _is_gone(entry.path, tree)]:
-        return Read(note=Note(f"{', '.join(missing)}: no such file: {_one_line(command.raw)}", place), is_test=True)
+        return Read(note=Note(f"{', '.join(missing)}: no such file: {one_line(command.raw)}", place), is_test=True)
     first = next((text for text in command.shell if text.startswith("PATH=") and not begun), "")
     text = f"{first}: trainci puts the folder of `python` first on PATH, and no other"
     return Read(entries, note=Note(text, place) if first else None, is_test=True)
@@ -122,11 +124,11 @@ def _preparation(command: Command, place: Place, begun: bool) -> Read:
     if command.trouble and _PREPARING.isdisjoint(words):
         return Read()  # a block that only sets variables or speaks
     if any("${{" in text for text in (command.raw, *words)):
-        return Read(note=Note(f"left out, known in a run only: {_one_line(command.raw)}", place))
+        return Read(note=Note(f"left out, known in a run only: {one_line(command.raw)}", place))
     if begun and "install" in words[:3]:
-        return Read(note=Note(f"installed between tests, for those after it: {_one_line(command.raw)}", place))
+        return Read(note=Note(f"installed between tests, for those after it: {one_line(command.raw)}", place))
     if begun and words[0] in ("rm", "pkill", "kill"):
-        return Read(note=Note(f"left out between tests: {_one_line(command.raw)}", place, left=False))
+        return Read(note=Note(f"left out between tests: {one_line(command.raw)}", place, left=False))
 
     return Read(preparation=" && ".join([*_lead(command), command.raw]))
 
@@ -152,7 +154,9 @@ def _entries(
         return
     base = Entry(env=command.env, python=command.python, place=place)
     words, python = without_launcher(command.words)
-    base = replace(base, python=python or base.python)
+    if (of_project := of_folder(python, command.folder)) is None:
+        command = replace(command, python="")
+    base = replace(base, python=of_project or base.python)
     program, rest = words[:1], words[1:]
     if not program:
         return
@@ -218,24 +222,36 @@ def _is_runner(words: tuple[str, ...]) -> bool:
 def _closed(entry: Entry, command: Command, step: str, words: tuple[str, ...], tree: Tree) -> Entry:
     """The entry, or where its words need a shell or another folder, the shell that runs it there."""
     # What another repository holds is found in its own folder only.
-    moved = command.folder.startswith(CLONED) or (command.folder and entry.runner != "pytest")
+    _, launcher = without_launcher(command.words)
+    in_project = bool(launcher) and of_folder(launcher, command.folder) is None
+    moved = command.folder.startswith(CLONED) or (command.folder and (entry.runner != "pytest" or in_project))
     needed = [text for text in command.shell if not text.startswith("PATH=")]
     # What pytest is told is filled in by trainci.
     texts = () if entry.runner == "pytest" else (*entry.args, *entry.command)
     has_glob = any(is_glob(text) and tree.globbed(joined(command.folder, text)) for text in texts)
     if not (command.open or needed or moved or has_glob):
         return entry
-    lead = _lead(replace(command, env=(), python=""))
-    script = " && ".join([*lead, f"exec {command.raw}"])
-    launcher = tuple(command.python.split()[:-1])
+    globs = {name: value for name, value in command.local if is_glob(value)}
+    others = tuple(pair for pair in command.local if pair[0] not in globs)
+    lead = _lead(replace(command, env=(), python="", local=others))
+    script = " && ".join([*lead, f"exec {_with_globs(command.raw, globs)}"])
+    started = tuple(command.python.split()[:-1])
+    named = entry.path.removeprefix(CLONED) or entry.module or entry.name or "-".join(words[:2])
     return Entry(
-        command=(*launcher, "bash", "-c", script),
-        name=slug(step or entry.path.removeprefix(CLONED) or entry.module or "-".join(words[:2])),
+        command=(*started, "bash", "-c", script),
+        name=slug(step or named),
         num_gpus=entry.num_gpus,
         env=entry.env,
-        python="" if launcher else command.python,
+        python="" if started else command.python,
         place=entry.place,
     )
+
+
+def _with_globs(raw: str, globs: Mapping[str, str]) -> str:
+    """The command with the globs that a loop goes through in the place of its variable, which would be one word."""
+    for name, value in globs.items():
+        raw = re.sub(rf"\"?\$(?:{name}\b|\{{{name}\}})\"?", lambda _: value, raw)  # noqa: B023
+    return raw
 
 
 def python_runner(path: str, tree: Tree) -> str:
@@ -271,8 +287,10 @@ def _test_files(words: Sequence[str], command: Command) -> list[str]:
 
 
 def _is_test_file(path: str) -> bool:
+    name = posixpath.basename(path)
+    is_meant = _in_tests(path) or name.endswith(("_tests.py", "_tests.sh"))
     return path.endswith((".py", ".sh")) and bool(
-        _TEST_NAME.fullmatch(posixpath.basename(path)) or (_in_tests(path) and not _PREPARES.search(path))
+        _TEST_NAME.fullmatch(name) or (is_meant and not _PREPARES.search(path))
     )
 
 
@@ -291,6 +309,7 @@ def _quoted(value: str) -> str:
     return value if re.fullmatch(r"[\w./:=,@%+-]+", value) else "'" + value.replace("'", "'\\''") + "'"
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """A command for a note."""
     line = " ".join(text.split())
     return line if len(line) <= 160 else f"{line[:157]}…"

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from trainci.adopt.entries import one_line
 from trainci.adopt.expressions import Context, substitute
 from trainci.adopt.matrix import combinations
 from trainci.adopt.outputs import outputs_of, patterns_of
@@ -79,7 +80,9 @@ def _all_suites(
 
 def _combination(job: Table, row: Table, workflow: Table, shared: StepReader) -> _Combination:
     inside = Context({"matrix": row})
-    reader = replace(shared, entries=[], row=row_with_file(row), written={}, preparations={}, python_versions={})
+    reader = replace(
+        shared, entries=[], row=row_with_file(row), written={}, preparations={}, python_versions={}, after={}
+    )
     env: dict[str, str] = {}
     for table in (workflow.table("env"), job.table("env")):
         env |= reader.environment(table, inside)
@@ -88,6 +91,8 @@ def _combination(job: Table, row: Table, workflow: Table, shared: StepReader) ->
     reader.steps(job.items_of("steps"), env, "" if where == "." else where or _folder(workflow), inside)
     if reader.row is not None and not reader.entries:
         reader.entries += row_entry(reader.row, Place(shared.file, reader.row.line), shared.tree, reader.note)
+    for line, place in reader.after.items():
+        shared.notes.setdefault(Note(f"left out, after the last test: {one_line(line)}", place, left=False))
     runs_on, open_ = runners(job, inside)
     for label in open_:
         shared.note(f"runs-on {label}: known in a run only", job.text("runs-on").line or job.line)

@@ -70,6 +70,21 @@ def without_launcher(words: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
     return words, python
 
 
+def of_folder(python: str, folder: str) -> str | None:
+    """The launcher of another folder's project, started from the root; None for one that must be started there.
+
+    ``uv run`` and its like take the project of the folder that they are started in.
+    """
+    tool, *rest = python.split() or [""]
+    if not folder or tool not in _PROJECTS - {"conda", "mamba", "micromamba"}:
+        return python
+    if not {"--project", "--directory", "-p", "-P", "-C"}.isdisjoint(rest):
+        return None
+    if tool == "uv":
+        return " ".join((tool, *rest[: (run := rest.index("run") + 1)], "--project", folder, *rest[run:]))
+    return f"{tool} --project {folder} {' '.join(rest)}" if tool == "poetry" else None
+
+
 def values_of(option: re.Pattern[str], words: Sequence[str]) -> Iterator[str]:
     """What an option is given: the first group of ``option`` (``--gpus=(.*)``), else the word behind it."""
     for word, following in pairwise((*words, "")):

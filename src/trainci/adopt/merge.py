@@ -27,7 +27,7 @@ def merge(found: Mapping[str, Found], fallbacks: Sequence[Sequence[str]], tree: 
             suites += [suite for source in group for suite in found[source].suites]
     notes = list(chain.from_iterable(one.notes for one in found.values()))
     suites = _entries_named(_named(_registered(suites, notes)))
-    suites = [_with_gpu_note(suite, tree) for suite in suites]
+    suites = _with_gpu_notes(suites, tree)
     if suites and not any(suite.select == "changed" for suite in suites):
         about = "tests that the pull request adds or changes"
         suites.append(Suite(name=_free("changed", suites), description=about, select="changed"))
@@ -139,15 +139,29 @@ def _free(name: str, suites: Iterable[Suite]) -> str:
     return name if name not in taken else next(one for one in numbers if one not in taken)
 
 
-def _with_gpu_note(suite: Suite, tree: Tree) -> Suite:
-    """The suite, with a note where nobody says how many devices its tests need."""
+def _with_gpu_notes(suites: Sequence[Suite], tree: Tree) -> list[Suite]:
+    """The suites, with one note a kind of machine where nobody says how many devices its tests need."""
+    silent: dict[tuple[str, ...], list[tuple[Suite, int]]] = {}
+    for suite in suites:
+        if count := _silent(suite, tree):
+            silent.setdefault(suite.runs_on, []).append((suite, count))
+    notes: dict[str, Note] = {}
+    for runs_on, listed in silent.items():
+        first, tests = listed[0][0], counted(sum(count for _, count in listed), "test")
+        of = first.name if len(listed) == 1 else f"{len(listed)} suites on {', '.join(runs_on)}"
+        text = f"{tests} of {of}: how many devices is said nowhere; num_gpus says it"
+        notes[first.name] = Note(text, first.place)
+    return [
+        replace(suite, notes=(*suite.notes, notes[suite.name])) if suite.name in notes else suite
+        for suite in suites
+    ]
+
+
+def _silent(suite: Suite, tree: Tree) -> int:
+    """The tests of a suite of which nothing says how many devices they need."""
     if suite.num_gpus is not None or suite.select or _is_hosted(suite) or not suite.runs_on:
-        return suite
-    silent = [entry for entry in suite.tests if entry.num_gpus is None and not _declares(entry, tree)]
-    if not silent:
-        return suite
-    text = f"{counted(len(silent), 'test')} of {suite.name}: how many devices is said nowhere; num_gpus says it"
-    return replace(suite, notes=(*suite.notes, Note(text, suite.place)))
+        return 0
+    return sum(entry.num_gpus is None and not _declares(entry, tree) for entry in suite.tests)
 
 
 def _declares(entry: Entry, tree: Tree) -> bool:

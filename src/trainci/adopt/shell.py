@@ -167,7 +167,7 @@ def _command(statement: Statement, state: _State) -> Iterator[Command]:
             state.cloned.add(posixpath.basename(words[-1].text.rstrip("/")).removesuffix(".git"))
         needed = {name for word in words for name in word.open}
         named = {name for token in rest for name in _NAMED.findall(token.text)}
-        wanted = made.keys() | state.exports | (needed | named if needed else set())
+        wanted = _wanted(made.keys() | state.exports | (needed | named if needed else set()), shell)
         unclear = ", ".join(sorted(named & state.hidden))
         trouble = f"{unclear} is set in a loop, a condition or a function before it" if unclear else ""
         yield Command(
@@ -183,6 +183,16 @@ def _command(statement: Statement, state: _State) -> Iterator[Command]:
             redirected=statement.redirected,
             local=tuple(_local(rest, state, env)),
         )
+
+
+def _wanted(names: set[str], shell: Mapping[str, str]) -> set[str]:
+    """The names with those that their assignments name, to the end."""
+    waiting, found = list(names), set(names)
+    while waiting:
+        more = set(_NAMED.findall(shell.get(waiting.pop(), ""))) - found
+        found |= more
+        waiting += more
+    return found
 
 
 def _activated(words: list[str]) -> str | None:

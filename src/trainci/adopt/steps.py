@@ -58,6 +58,7 @@ class StepReader:
     unread: dict[Note, None] = field(default_factory=dict)
     row: Table | None = None
     written: dict[str, str] = field(default_factory=dict)
+    after: dict[str, Place] = field(default_factory=dict)
 
     def note(self, text: str, line: int, *, left: bool = True) -> None:
         """Say something about a line, once."""
@@ -210,6 +211,7 @@ class StepReader:
         if suite := _RUNS_SUITE.search(" ".join(command.words)):
             parts = _PARTS.search(" ".join(command.words))
             self.registered[suite.group(1)] = int(parts.group(1)) if parts else None
+            self._reach_test()
             return
         read = read_command(command, step, place, self.tree, self.testpaths, bool(self.entries))
         by_row = self.row is not None and (command.open or command.local or command.trouble)
@@ -219,15 +221,23 @@ class StepReader:
             if _is_open(entry):
                 self.unread.setdefault(Note(f"known in a run only: {_shown(command.raw)}", place))
             else:
+                self._reach_test()
                 self.entries.append(replace(entry, env=tuple({**given, **dict(entry.env)}.items())))
         if _HIDDEN.search(read.preparation):
             text = f"left out, known in a run only: {_shown(read.preparation)}"
             self.notes.setdefault(Note(text, place))
+        elif read.preparation and (self.entries or self.registered):
+            self.after.setdefault(read.preparation, place)
         elif read.preparation:
             self.preparations.setdefault(read.preparation)
         if read.note:
             note = replace(read.note, text=_shown(read.note.text))
             (self.unread if read.is_test else self.notes).setdefault(note)
+
+    def _reach_test(self) -> None:
+        """What stands between two tests prepares the later one; what no test follows is none of their set-up."""
+        self.preparations |= dict.fromkeys(self.after)
+        self.after.clear()
 
 
 def _on(entry: Entry, gpus: int | None) -> Entry:

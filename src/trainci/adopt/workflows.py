@@ -10,11 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from trainci.adopt.called import jobs_of
-from trainci.adopt.conditions import Condition, read_condition, starting_condition
+from trainci.adopt.conditions import STARTING, Condition, read_condition, starting_condition
 from trainci.adopt.entries import speaks_of_tests
 from trainci.adopt.expressions import Context, substitute
 from trainci.adopt.jobs import around, read_job
 from trainci.adopt.matrix import combinations
+from trainci.adopt.path_filters import by_filters
 from trainci.adopt.placed import Items, NotYaml, Table, Text, Value, load_yaml
 from trainci.adopt.proposal import Found, Note, Place, Suite
 from trainci.adopt.pytest_config import test_paths
@@ -156,11 +157,12 @@ def _triggers(on: Value | None) -> Table:
 
 def _when(suite: Suite, triggers: Table, job: Table, jobs: Table, file: str, tree: Tree) -> Suite:
     """The suite with its label, and what of changes and branches starts it."""
-    condition = starting_condition(job, jobs)
+    filtered, text = by_filters(job.text("if"), jobs, tree)
+    condition = starting_condition(text, job, jobs)
     event = triggers.table("pull_request") or triggers.table("pull_request_target") or triggers.table("push")
-    is_started = not condition.labels and bool({"pull_request", "pull_request_target", "push"} & triggers.keys())
+    is_started = not condition.labels and condition.by_change and not triggers.keys().isdisjoint(STARTING)
     crons = [cron.text("cron") for cron in triggers.items_of("schedule") if isinstance(cron, Table)]
-    paths, ignored = _paths(event.texts("paths"))
+    paths, ignored = _paths(filtered or event.texts("paths"))
     notes = [*suite.notes, *_condition_notes(condition, Place(file, job.text("if").line or job.line))]
     again = [path for path in paths if not is_glob(path) and any(matches(path, glob) for glob in ignored)]
     if again:
