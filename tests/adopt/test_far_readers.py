@@ -437,6 +437,7 @@ def test_a_test_that_runs_beside_others_is_left() -> None:
         ("big-h100-4", 4),
         ("linux.rocm.gpu.mi350.1", 1),
         ("910b-8", 8),
+        ("linux-aarch64-a3-16", 16),
         ("linux-arm-npu-2", 2),
         ("rack-22-225-h100", None),
         ("l20-3", None),

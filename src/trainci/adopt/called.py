@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from trainci.adopt.composite import inputs
 from trainci.adopt.expressions import Context, bare, evaluate, is_true, substitute
 from trainci.adopt.filling import TooLong, filled
 from trainci.adopt.placed import Items, Table, Text, Value, load_table, with_texts
-from trainci.adopt.steps import SCRIPT_KEYS, inputs
+from trainci.adopt.steps import SCRIPT_KEYS
 from trainci.adopt.tree import Tree
 
 # GitHub's own limit of workflows that call each other.

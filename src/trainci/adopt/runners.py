@@ -10,8 +10,8 @@ from trainci.adopt.placed import Items, Table, Text, Value
 
 _DEVICES = re.compile(
     r"(?<!\d)(\d{1,2})[-_ ]?(?:gpu|npu|tpu)s?\b|(?:gpu|npu)s?[-_ ]?(\d{1,2})(?!\d)|x(\d{1,2})$"
-    # After the kind of device: l20-8, h100-4, mi350.1, 910b-8.
-    r"|(?<![a-z\d])(?:[abhlv]\d{2,3}|gb\d{3}|mi\d{3}[a-z]?|gfx\d{3,4}|910[a-c])[-._](1|2|4|8|16)$",
+    # After the kind of device: l20-8, h100-4, mi350.1, 910b-8, a2-8 (of Ascend).
+    r"|(?<![a-z\d])(?:[abhlv]\d{2,3}|a[23]|gb\d{3}|mi\d{3}[a-z]?|gfx\d{3,4}|910[a-c])[-._](1|2|4|8|16)$",
     re.IGNORECASE,
 )
 # Devices of a machine of Amazon's, where it is not one: https://aws.amazon.com/ec2/instance-types/

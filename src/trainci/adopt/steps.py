@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
+from trainci.adopt.composite import action_file, composite_action, inputs
 from trainci.adopt.docker import DockerRun, read_docker_run
 from trainci.adopt.entries import read_command, runs_something
 from trainci.adopt.expressions import Context, Result, Unknown, bare, evaluate, is_true, substitute
 from trainci.adopt.handed_on import handed_on
-from trainci.adopt.placed import Items, Table, Text, load_table
+from trainci.adopt.placed import Items, Table, Text
 from trainci.adopt.proposal import Entry, Note, Place
 from trainci.adopt.shell import Command, commands
 from trainci.adopt.tree import CLONED, Tree
@@ -306,30 +307,3 @@ def _is_open(entry: Entry) -> bool:
 
 def _name(step: Table, context: Context) -> str:
     return str(substitute(step.text("name"), context)[0])
-
-
-def action_file(tree: Tree, uses: str) -> str:
-    """The file of an action of this repository, "" for none."""
-    folder = uses.removeprefix("./").rstrip("/")
-    named = (f"{folder}/{name}" for name in ("action.yml", "action.yaml"))
-    return next((path for path in named if tree.is_file(path)), "")
-
-
-def composite_action(tree: Tree, uses: str) -> Table | None:
-    """The action of this repository with steps of its own; None for another."""
-    if not (path := action_file(tree, uses)):
-        return None
-    action = load_table(tree.read(path))
-    return action if action is not None and action.table("runs").items_of("steps") else None
-
-
-def inputs(declared: Table, given: Table, context: Context) -> Table:
-    """What an action or a called workflow gets: its defaults, and what is given to it."""
-    made = Table({}, given.line)
-    for name, value in declared.items():
-        if isinstance(value, Table):
-            made[name] = value.text("default")
-    for name, value in given.items():
-        if isinstance(value, Text):
-            made[name] = substitute(value, context)[0]
-    return made

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from trainci.adopt.called import jobs_of
+from trainci.adopt.composite import composite_action
 from trainci.adopt.conditions import STARTING, Condition, read_condition, starting_condition
 from trainci.adopt.entries import speaks_of_tests
 from trainci.adopt.expressions import Context, substitute
@@ -19,7 +20,6 @@ from trainci.adopt.path_filters import by_filters
 from trainci.adopt.placed import Items, NotYaml, Table, Text, Value, load_yaml
 from trainci.adopt.proposal import Found, Note, Place, Suite
 from trainci.adopt.pytest_config import test_paths
-from trainci.adopt.steps import composite_action
 from trainci.adopt.suites import or_registered
 from trainci.adopt.tree import Tree
 from trainci.globs import is_glob, matches
