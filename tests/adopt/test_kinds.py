@@ -498,6 +498,37 @@ def test_suites_on_the_same_machines_ask_once_how_many_devices() -> None:
     assert note.text == "2 tests of 2 suites on big: how many devices is said nowhere; num_gpus says it"
 
 
+@pytest.mark.parametrize("start", ["coverage run", "python -m coverage run"])
+@pytest.mark.parametrize(
+    "source", ["", "--source own", "--source ${{ env.SCOPE }}", "-p --source=${{ env.SCOPE }}"]
+)
+def test_what_coverage_measures_is_no_part_of_a_test(start: str, source: str) -> None:
+    assert _run(f"{start} {source} -m pytest tests/unit -v") == [{**_UNIT, "args": ["-v"]}]
+    (entry,) = _run(f"cd tests/unit\n{start} {source} -m pytest -n $COUNT")
+    assert "${{" not in entry["command"][-1]
+
+
+def test_the_same_tests_in_many_set_ups_are_said_once() -> None:
+    matrix = "{version: [1, 2, 3]}"
+    files = _matrix(matrix, "pip install other==${{ matrix.version }} && pytest tests/unit")
+    (note,) = _left(files)
+    assert note.text.startswith("the same tests, prepared with `pip install other==2`, and in 1 other way: ")
+
+
+@pytest.mark.parametrize(("machine", "expected"), [("ubuntu-22.04", "Linux"), ("[self-hosted, 8-gpu]", "Linux")])
+def test_the_system_of_a_machine_is_known(machine: str, expected: str) -> None:
+    job = f"    runs-on: {machine}\n    steps:\n"
+    for system in ("macOS", "Linux", "Windows"):
+        job += f"    - {{if: \"runner.os == '{system}'\", run: 'echo OS={system} >> $GITHUB_ENV'}}\n"
+    files = {".github/workflows/ci.yml": f"on: push\njobs:\n  job:\n{job}    - run: pytest tests/unit\n"}
+    assert _suites(files)["job"]["tests"] == [{**_UNIT, "env": {"OS": expected}}]
+
+
+def test_a_variable_that_a_program_writes_is_named() -> None:
+    files = _workflow("python -c \"print('SCOPE=' + str(1))\" >> $GITHUB_ENV\npytest tests/unit")
+    assert [note.text for note in _left(files)] == ["SCOPE: known in a run only"]
+
+
 # --- why a job is not read
 
 

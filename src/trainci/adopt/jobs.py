@@ -18,6 +18,7 @@ from trainci.adopt.runners import gpus_of, runners
 from trainci.adopt.sequences import sequences
 from trainci.adopt.steps import StepReader, minutes
 from trainci.adopt.tree import Tree
+from trainci.text import counted
 
 _VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 _REPOSITORY_INSTALL = re.compile(
@@ -80,6 +81,8 @@ def _all_suites(
 
 def _combination(job: Table, row: Table, workflow: Table, shared: StepReader) -> _Combination:
     inside = Context({"matrix": row})
+    runs_on, open_ = runners(job, inside)
+    inside.values["runner"] = Table({"os": Text(_system(runs_on), 0)}, whole=False)
     reader = replace(
         shared, entries=[], row=row_with_file(row), written={}, preparations={}, python_versions={}, after={}
     )
@@ -93,7 +96,6 @@ def _combination(job: Table, row: Table, workflow: Table, shared: StepReader) ->
         reader.entries += row_entry(reader.row, Place(shared.file, reader.row.line), shared.tree, reader.note)
     for line, place in reader.after.items():
         shared.notes.setdefault(Note(f"left out, after the last test: {one_line(line)}", place, left=False))
-    runs_on, open_ = runners(job, inside)
     for label in open_:
         shared.note(f"runs-on {label}: known in a run only", job.text("runs-on").line or job.line)
     image, open_image = substitute(container_image(job), inside)
@@ -127,17 +129,25 @@ def _prepared_alike(found: list[_Combination], shared: StepReader, job: Table) -
     first, *others = groups.values()
     first += [one for one in found if not one.entries]
     known = [(entry, one.env) for one in first for entry in one.entries]
-    made = [first]
+    made, again = [first], [""][:0]
     for group in others:
         new = [one for one in group if any((entry, one.env) not in known for entry in one.entries)]
         if len(new) < len(group):
             line = next((line for line in group[0].preparations if line not in first[0].preparations), "")
-            what = f"with `{line}`" if line else "without a part of this set-up"
-            shared.note(f"the same tests, prepared {what}: a suite has one set-up, here the first", job.line)
+            again.append(f"with `{one_line(line)}`" if line else "without a part of this set-up")
         if new:
             made.append(new)
             known += [(entry, one.env) for one in new for entry in one.entries]
+    if again:
+        more = f", and in {counted(len(again) - 1, 'other way')}" if again[1:] else ""
+        shared.note(f"the same tests, prepared {again[0]}{more}: a suite has one set-up, here the first", job.line)
     return made
+
+
+def _system(runs_on: Sequence[str]) -> str:
+    """What GitHub calls the system of a machine. A label that names none is a machine of one's own."""
+    label = "".join(runs_on[:1]).lower()
+    return {"macos": "macOS", "windo": "Windows"}.get(label[:5], "Linux")
 
 
 def _visible(env: dict[str, str]) -> tuple[int | None, dict[str, str]]:

@@ -63,6 +63,8 @@ def without_launcher(words: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
             words = _after_options(words[1:], _XARGS_VALUES)
         elif words[0] == "coverage" and words[1:2] == ("run",):
             words = ("python", *_after_options(words[2:], {"--source", "--rcfile"}, stop="-m"))
+        elif PYTHON.fullmatch(words[0]) and words[1:4] == ("-m", "coverage", "run"):
+            words = words[2:]
         elif PYTHON.fullmatch(words[0]) and "--" in words and words[1].endswith("gpu_lock_exec.py"):
             words = words[words.index("--") + 1 :]
         else:

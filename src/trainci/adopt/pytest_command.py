@@ -27,12 +27,21 @@ _REPORT = re.compile(
 )
 
 
+# What coverage measures of the tests.
+_MEASURED = re.compile(
+    r"^(?:python3?\s+-m\s+)?coverage\s+run\s(?:(?!\s-m\s)[^;&|])*\$\{\{(?:(?!\s-m\s).)*\s-m\s+pytest\b"
+)
+
+
 def without_reports(command: Command) -> Command:
-    """The command without the options that say where reports go, where only a run knows that."""
-    raw = _REPORT.sub("", command.raw)
+    """The command without what says where reports go or what is measured, where only a run knows that."""
+    measured = _MEASURED.sub("python -m pytest", command.raw)
+    raw = _REPORT.sub("", measured)
     if raw == command.raw:
         return command
     words = tuple(word for word in command.words if not _REPORT.match(f" {word}"))
+    if measured != command.raw:
+        words = ("python", "-m", *words[words.index("pytest") :])
     return replace(command, words=words, raw=raw, open=command.open if "$" in raw else ())
 
 

@@ -22,6 +22,7 @@ from trainci.globs import matches
 
 _SECRET = re.compile(r"\$\{\{\s*secrets\.(\w+)\s*\}\}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_VARIABLE_AT_END = re.compile(r"[A-Za-z_]\w*$")
 _SHELLS = re.compile(r"(?:ba|da|)sh\b|^$")
 # What an action, or a workflow of somebody else, calls the script that it is to run.
 SCRIPT_KEYS = ("script", "execute_command", "command", "run")
@@ -173,8 +174,8 @@ class StepReader:
         for name, is_set, value in (word.partition("=") for word in command.words[1:]):
             if is_set and _VARIABLE.fullmatch(name) and not command.open and "${{" not in value:
                 self.written[name] = value
-            elif is_set:
-                self.note(f"{name}: known in a run only", command.line)
+            elif is_set and (named := _VARIABLE_AT_END.search(name)):
+                self.note(f"{named.group()}: known in a run only", command.line)
 
     def _here(self, command: Command) -> Command:
         """The command with the folder and the files of this repository, however the job's machine calls them."""
