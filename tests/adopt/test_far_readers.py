@@ -437,6 +437,8 @@ def test_a_test_that_runs_beside_others_is_left() -> None:
         ("big-h100-4", 4),
         ("linux.rocm.gpu.mi350.1", 1),
         ("910b-8", 8),
+        ("aws-g4dn-2xlarge", 1),
+        ("aws-g5-12xlarge-cache", 4),
         ("linux-aarch64-a3-16", 16),
         ("linux-arm-npu-2", 2),
         ("rack-22-225-h100", None),

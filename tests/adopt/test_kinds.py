@@ -529,6 +529,16 @@ def test_a_variable_that_a_program_writes_is_named() -> None:
     assert [note.text for note in _left(files)] == ["SCOPE: known in a run only"]
 
 
+def test_a_list_that_a_script_of_the_repository_makes_is_read_by_its_names() -> None:
+    plan = """done < <(find "$folder" -maxdepth 1 -name 'L0_*.sh' | sort)\n"""
+    files = _workflow("bash tests/${{ matrix.script }}.sh", _OF_ROWS, _made("plan=$(bash ci/plan.sh x)"))
+    assert _suites({**files, "ci/plan.sh": plan})["job"]["tests"] == ["tests/L0_*.sh"]
+
+
+def test_all_that_stands_in_a_folder_is_the_folder() -> None:
+    assert _run("pytest tests/unit/*") == [_UNIT]
+
+
 # --- why a job is not read
 
 

@@ -20,6 +20,7 @@ from trainci.shell_words import Unreadable, expand, tokens
 _STEP = re.compile(r"\$\{\{\s*steps\.([\w-]+)\.outputs\.([\w-]+)\s*\}\}")
 _JOB = re.compile(r"\$\{\{\s*jobs\.([\w-]+)\.outputs\.([\w-]+)\s*\}\}")
 _HEREDOC = re.compile(r"<<-?\s*['\"]?(\w+)['\"]?[^\n]*\n(.*?)\n[ \t]*\1\b", re.DOTALL)
+_SHELL_SCRIPT = re.compile(r"(?:^|[\s(;&|])(?:bash|sh)\s+(?:\./)?(\S+\.sh)\b")
 _MOST_ROWS = 256
 _MOST_DEPTH = 3
 # Far beyond what anybody writes to make a matrix.
@@ -36,13 +37,24 @@ def outputs_of(job: Table, jobs: Table, tree: Tree) -> Table:
 
 
 def patterns_of(job: Table, jobs: Table, tree: Tree) -> list[str]:
-    """The globs of files in the scripts of the jobs before a job, which ``ls tests/*.py`` and ``find`` list."""
+    """The globs of files in the scripts of the jobs before a job, which ``ls tests/*.py`` and ``find`` list.
+
+    One without a folder is of files anywhere: the script gets the folder from elsewhere.
+    """
     found: dict[str, None] = {}
     for name in job.texts("needs"):
         for step in jobs.table(name).items_of("steps"):
-            if isinstance(step, Table):
-                found |= dict.fromkeys(_patterns(step.text("run"), tree))
+            for script in _with_called(step.text("run"), tree) if isinstance(step, Table) else ():
+                found |= dict.fromkeys(_patterns(script, tree))
     return list(found)
+
+
+def _with_called(script: str, tree: Tree) -> Iterator[str]:
+    """The script, and those of the repository that it starts."""
+    yield script
+    for path in dict.fromkeys(_SHELL_SCRIPT.findall(script)):
+        if tree.is_file(path):
+            yield tree.read(path)
 
 
 def _outputs(job: Table, inputs: Table, tree: Tree, depth: int) -> Table:
@@ -148,7 +160,9 @@ def _says_nothing(value: list[object] | dict[str, object]) -> bool:
 
 def _patterns(script: str, tree: Tree) -> Iterator[str]:
     try:
-        listed = [token.text.strip("'\"") for token in tokens(script.replace("$(", " \n").replace(")", " "), 1)]
+        listed = [
+            token.text.strip("'\"") for token in tokens(re.sub(r"[$<]\(", " \n", script).replace(")", " "), 1)
+        ]
     except (Unreadable, RecursionError):
         return
     for at, word in enumerate(listed):
@@ -156,8 +170,10 @@ def _patterns(script: str, tree: Tree) -> Iterator[str]:
         if word in ("-name", "-path") and "find" in listed[:at]:
             start = len(listed[:at]) - 1 - listed[:at][::-1].index("find")
             folder = listed[start + 1].strip("./")
-            pattern = f"{folder}/**/{listed[at + 1]}" if at + 1 < len(listed) and folder else ""
+            pattern = listed[at + 1] if at + 1 < len(listed) else ""
+            pattern = f"{folder}/**/{pattern}" if folder and "$" not in folder else pattern
         pattern = pattern.removeprefix("./")
-        is_of_tests = "/" in pattern and is_glob(pattern) and pattern.endswith((".py", ".sh"))
-        if is_of_tests and any(matches(file, pattern) for file in tree.files):
+        is_of_tests = is_glob(pattern) and pattern.endswith((".py", ".sh"))
+        found_by = pattern if "/" in pattern else f"**/{pattern}"
+        if is_of_tests and any(matches(file, found_by) for file in tree.files):
             yield pattern

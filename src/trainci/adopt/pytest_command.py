@@ -68,6 +68,8 @@ def pytest_entries(
 
 def _filled(path: str, tree: Tree) -> tuple[str, ...]:
     """The path; of a glob that folders match, which is none of trainci's, all that a shell fills in for it."""
+    if path.endswith("/*") and not is_glob(path[:-2]):
+        return (path[:-2],)
     found = tree.globbed(path) if is_glob(path) and "::" not in path else ()
     return found if any(map(tree.is_folder, found)) else (path,)
 

@@ -15,7 +15,7 @@ _DEVICES = re.compile(
     re.IGNORECASE,
 )
 # Devices of a machine of Amazon's, where it is not one: https://aws.amazon.com/ec2/instance-types/
-_INSTANCE = re.compile(r"\b(g4dn|g5|g6e?|gr6|p3(?:dn)?|p4de?|p5e?n?)\.(\d{0,2}xlarge|metal)\b")
+_INSTANCE = re.compile(r"\b(g4dn|g5|g6e?|gr6|p3(?:dn)?|p4de?|p5e?n?)[.-](\d{0,2}xlarge|metal)\b")
 _MANY = {
     **dict.fromkeys(("g4dn.12xlarge", "g5.12xlarge", "g5.24xlarge", "g6.12xlarge", "g6.24xlarge"), 4),
     **dict.fromkeys(("g6e.12xlarge", "g6e.24xlarge", "p3.8xlarge"), 4),
@@ -30,7 +30,7 @@ def gpus_of(labels: Sequence[str]) -> int | None:
     """The devices in a label: ``8-gpu-h100``, ``L20x8``, ``h100-4``, ``linux.g5.12xlarge``; None for none."""
     for label in labels:
         if instance := _INSTANCE.search(label):
-            return _MANY.get(instance.group(), 1)
+            return _MANY.get(".".join(instance.groups()), 1)
         if match := _DEVICES.search(label):
             return int(next(group for group in match.groups() if group))
     return None
