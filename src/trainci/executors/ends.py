@@ -13,7 +13,7 @@ from pathlib import Path
 
 from trainci import probe
 from trainci.executors.base import Job
-from trainci.framework_ends import ended, said_failures
+from trainci.framework_ends import SaidFailure, ended, said_failures
 from trainci.host import files
 from trainci.model.run import Ending, Failure, Phase
 from trainci.paths import RunPaths
@@ -50,10 +50,16 @@ def collect(job: Job, ending: Ending) -> tuple[Failure, ...]:
             ),
             *(
                 Failure(f"{said.by} said: {said.counts}{_place(said.line, len(log))}")
-                for said in (said_failures(_end_of(log), frameworks(reported)) if _speaks_of_failures(log) else ())
+                for said in (_said(log, job, reported) if _speaks_of_failures(log) else ())
+                if not any(text in said.counts for text in job.test.expects.texts)
             ),
         ]
     return tuple(replace(one, certain=one.certain and not job.test.expects.failure) for one in found)
+
+
+def _said(log: mmap.mmap | bytes, job: Job, reported: Sequence[End]) -> tuple[SaidFailure, ...]:
+    is_one = job.test.leaves_results or bool(job.test.framework and job.test.file.endswith(".py"))
+    return said_failures(_end_of(log), frameworks(reported), is_one=is_one)
 
 
 def _reported(path: Path) -> Sequence[End]:
@@ -80,7 +86,7 @@ def _speaks_of_failures(log: mmap.mmap | bytes) -> bool:
     """Whether the end of it that is read has a word for what failed, as most have not that passed."""
     for place in range(max(0, len(log) - _LARGEST), len(log), _PIECE):
         piece = log[place : place + _PIECE + _LONGEST_WORD]
-        if any(word in piece for word in (b"failed", b" error", b"FAILED")):
+        if any(word in piece for word in (b"fail", b" error", b"FAIL", b"not ok ", b"Fail")):
             return True
         if isinstance(log, mmap.mmap):
             # Or as much would count for our memory as it has looked at.

@@ -1,13 +1,15 @@
-"""What pytest and unittest say at the end of their output. Pure.
+"""What frameworks say at the end of their output. Pure.
 
-Both say it after the last test, so a program that is green and never said it was ended in the middle.
+pytest and unittest say it after the last test: a program that is green and never said it was ended in the middle.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+
+from trainci.framework_ends.others import other_ends
 
 # "=== 2 passed, 1 skipped in 0.12s ===", "no tests ran in 0.01s" with -q (_pytest/terminal.py, summary_stats).
 _PYTEST_SUMMARY = re.compile(
@@ -83,11 +85,12 @@ class SaidFailure:
     line: int
 
 
-def said_failures(text: str, leave_out: Collection[str] = ()) -> tuple[SaidFailure, ...]:
+def said_failures(text: str, leave_out: Collection[str] = (), *, is_one: bool = False) -> tuple[SaidFailure, ...]:
     """Where frameworks besides those to ``leave_out`` say that tests failed, and no later end makes it good.
 
     That is one which ends later, without any, after as many tests have passed: it ran these again, or judged what
-    was printed within one of its own tests. A line like a summary alone is none of pytest's.
+    was printed within one of its own tests. A line like a summary alone is none of pytest's. ``is_one``: the text
+    is the output of pytest or unittest from its begin, which a quiet one does not say.
     """
     text = _plain(text)
     ends = sorted((*_pytest_ends(text), *_unittest_ends(text)), key=lambda end: end.place)
@@ -99,11 +102,24 @@ def said_failures(text: str, leave_out: Collection[str] = ()) -> tuple[SaidFailu
             left.append(end)
     found: list[SaidFailure] = []
     place, line = 0, 1
-    for end in reversed(left):
-        line += text.count("\n", place, end.place)
-        place = end.place
-        found.append(SaidFailure(end.by, end.counts, line))
+    for bad in sorted((*left, *_left_of_others(text, ends, is_one)), key=lambda end: end.place):
+        line += text.count("\n", place, bad.place)
+        place = bad.place
+        found.append(SaidFailure(bad.by, bad.counts, line))
     return tuple(found)
+
+
+def _left_of_others(text: str, ends: Sequence[_End], is_one: bool) -> Iterator[_End]:
+    """What other frameworks said, outside of the tests of the ``ends``, and did not make good by another run."""
+    unknown = -1 if is_one else len(text)
+    around = [(unknown if end.begin is None else end.begin, end.place) for end in ends]
+    best: dict[tuple[str, str], int] = {}
+    for end in sorted(other_ends(text), key=lambda end: end.place, reverse=True):
+        of = (end.by, end.name)
+        if not end.bad:
+            best[of] = max(best.get(of, 0), end.passed)
+        elif best.get(of, 0) < end.bad and not any(begin < end.place < over for begin, over in around):
+            yield _End(end.by, end.said, end.place, end.bad, end.passed)
 
 
 def ended(text: str, by: str) -> int:
@@ -119,22 +135,26 @@ class _End:
     place: int
     bad: int
     passed: int
+    begin: int | None = None
 
 
 def _pytest_ends(text: str) -> Iterator[_End]:
     """Those that are within no other one."""
     marks = sorted((*_PYTEST_PART.finditer(text), *_PYTEST_SUMMARY.finditer(text)), key=re.Match.start)
     within, has_parts = 0, False
+    begin: int | None = None
     for mark in marks:
         if mark.re is _PYTEST_PART:
             within += bool(mark["begins"])
+            begin = mark.start() if mark["begins"] and within == 1 else begin
             has_parts = has_parts or not mark["begins"]
             continue
         bad = _bad(mark["counts"])
         if within <= 1 and (has_parts or not bad):
             passed = re.search(r"(\d+) passed", mark["counts"])
-            yield _End("pytest", mark["counts"], mark.start(), bad, int(passed[1]) if passed else 0)
+            yield _End("pytest", mark["counts"], mark.start(), bad, int(passed[1]) if passed else 0, begin)
         within, has_parts = max(0, within - 1), False
+        begin = begin if within else None
 
 
 def _unittest_ends(text: str) -> Iterator[_End]:
