@@ -55,14 +55,20 @@ class Server:
             [self._programs / words[0], *words[1:]], user=_USER, check=True, capture_output=True, cwd="/"
         )
 
-    def start(self) -> None:
-        """Start it, until it answers."""
+    def start(self, *options: str) -> None:
+        """Start it, until it answers; without ``options`` it listens on its socket alone."""
         words = [self._programs / "postgres", "-D", f"{self.directory}/data", "-k", str(self.directory)]
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [*words, "-h", "", "-F"], user=_USER, stdout=log, stderr=log, cwd="/", start_new_session=True
+                [*words, "-h", "", "-F", *options],
+                user=_USER,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                start_new_session=True,
             )
-        ready = [self._programs / "pg_isready", "-q", "-h", str(self.directory)]
+        port = options[options.index("-p") + 1] if "-p" in options else "5432"
+        ready = [self._programs / "pg_isready", "-q", "-h", str(self.directory), "-p", port]
         wait_until(lambda: subprocess.run(ready).returncode == 0, "PostgreSQL to answer")
 
     def stop(self) -> None:
@@ -71,6 +77,27 @@ class Server:
             self._process.send_signal(3)
             self._process.wait(30)
             self._process = None
+
+    def start_with_certificate(self, port: int) -> None:
+        """Start it on localhost, too, where it shows a certificate for that name; ``ca.pem`` is who signed it.
+
+        ``other.pem`` has signed nothing.
+        """
+        folder = self.directory / "tls"
+        folder.mkdir()
+        for name in ("ca", "other"):
+            words = ["-x509", "-nodes", "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.pem"]
+            subprocess.run(["openssl", "req", "-new", *words], cwd=folder, check=True, capture_output=True)
+        words = ["-nodes", "-subj", "/CN=localhost", "-keyout", "server.key", "-out", "server.csr"]
+        subprocess.run(["openssl", "req", "-new", *words], cwd=folder, check=True, capture_output=True)
+        words = ["-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"]
+        subprocess.run(
+            ["openssl", "x509", *words, "-out", "server.pem"], cwd=folder, check=True, capture_output=True
+        )
+        for file in (folder, folder / "server.key", folder / "server.pem"):
+            shutil.chown(file, _USER)
+        files = ("-c", f"ssl_cert_file={folder}/server.pem", "-c", f"ssl_key_file={folder}/server.key")
+        self.start("-h", "localhost", "-p", str(port), "-c", "ssl=on", *files)
 
     def empty(self) -> None:
         """Forget every history."""

@@ -183,7 +183,7 @@ def test_a_history_that_another_holds_for_ever_costs_no_test_and_no_report(root)
     holder.kill()
     holder.wait()
     assert code == 0, said
-    assert said.count("the history is held, or away; a later run enters this one") == 1
+    assert said.count("the history is held, or away (database is locked); a later run enters this one") == 1
     assert junit(root).tests == 1
     assert outcomes(root) == [("tests/test_a.py", "passed")]
     assert run(root, PASSES)[0] == 0

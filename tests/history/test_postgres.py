@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from contextlib import closing
+from pathlib import Path
 
 import postgres
 import pytest
@@ -17,6 +18,7 @@ from trainci.history.schema import MIGRATIONS, in_postgres
 from trainci.history.store import AttemptKey, StoreError
 from trainci.model.run import Metric, Outcome, Verdict
 from trainci.paths import StatePaths
+from trainci.testing.ray_ports import free_ports
 
 WRITES = """
 import sys, time
@@ -111,6 +113,67 @@ def test_a_database_that_is_away_delays_nothing_and_what_it_missed_is_entered_la
     with closing(open_store(shared)) as store:
         assert store.unended_runs() == []
         assert store.tests()
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_into_a_standby_once_it_is_promoted(shared):
+    """Until then it answers, and takes nothing."""
+    import psycopg
+
+    said = []
+    told = story.run("run-1", [1.0])
+    keeper = Keeper(shared, "run-1", said.append)
+    keeper(told[0])
+    wait_until(lambda: _known(shared, "run-1"), "the run to be entered")
+    with psycopg.connect(shared.url, autocommit=True) as db:
+        _read_only(db, "on")
+        for event in told[1:]:
+            keeper(event)
+        wait_until(lambda: "read-only transaction" in _log_of(shared), "the database to have refused it")
+        _read_only(db, "off")
+    wait_until(lambda: not _unended(shared), "the rest to be entered")
+    keeper.close()
+    assert said == []
+
+
+def _read_only(db, word):
+    # Of sessions that begin from now on, and of those that there are.
+    db.execute(f"ALTER SYSTEM SET default_transaction_read_only = {word}".encode())
+    db.execute("SET default_transaction_read_only = off")
+    db.execute("SELECT pg_reload_conf()")
+
+
+def _log_of(shared):
+    return (Path(shared.url.partition("host=")[2]) / "log").read_text(errors="replace")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("host", "signed_by", "why"),
+    [
+        ("localhost", "ca", ""),
+        ("127.0.0.1", "ca", 'does not match host name "127.0.0.1"'),
+        ("localhost", "other", "certificate verify failed"),
+        ("localhost", "none", 'none.pem" does not exist'),
+    ],
+)
+def test_a_database_that_does_not_show_who_it_is_gets_nothing_and_why_is_said(tmp_path, host, signed_by, why):
+    with postgres.server() as server:
+        server.stop()
+        (port,) = free_ports(1)
+        server.start_with_certificate(port)
+        options = f"sslmode=verify-full&sslrootcert={server.directory}/tls/{signed_by}.pem"
+        state = StatePaths(tmp_path, url=f"postgresql://postgres@{host}:{port}/postgres?{options}")
+        said = []
+        keeper = Keeper(state, "run-1", said.append)
+        for event in story.run("run-1", [1.0]):
+            keeper(event)
+        keeper.close()
+        if not why:
+            assert said == []
+            assert _known(state, "run-1")
+        else:
+            assert why in said[0] and said[0].endswith("); a later run enters this one.")
 
 
 def _known(shared, run_id):

@@ -34,7 +34,7 @@ class Keeper:
         self._coming: queue.SimpleQueue[events.Control | None] = queue.SimpleQueue()
         self._told: list[events.Control] = []
         self._closing = threading.Event()
-        self._held = ""
+        self._held: StoreBusy | None = None
         self._thread = threading.Thread(target=self._run, name="history", daemon=True)
         self._thread.start()
 
@@ -48,8 +48,9 @@ class Keeper:
         self._closing.set()
         self._thread.join(_PATIENCE_S)
         if self._held or self._thread.is_alive():
-            place = self._held or self._state.url or self._state.history
-            self._say(f"{place}: the history is held, or away; a later run enters this one.")
+            place = self._held.place if self._held else self._state.url or self._state.history
+            why = f" ({self._held.reason})" if self._held else ""
+            self._say(f"{place}: the history is held, or away{why}; a later run enters this one.")
 
     def _run(self) -> None:
         while True:
@@ -60,7 +61,7 @@ class Keeper:
             except StoreBusy as error:
                 # Its holder releases it, what is away comes back, or this run ends before.
                 if self._closing.wait(_PAUSE_S):
-                    self._held = error.place
+                    self._held = error
                     return
             except StoreBroken as error:
                 if not self._set_aside(error):

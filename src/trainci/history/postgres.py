@@ -25,6 +25,8 @@ except ModuleNotFoundError:
 _CONNECT_S = 5
 # Of each transaction alone: a pooler such as PgBouncer gives the session away with it, and knows no options.
 _SETTINGS = b"SELECT set_config('search_path', 'trainci', true), set_config('statement_timeout', '10s', true)"
+# A standby takes no word until it is promoted, which may be amid a run.
+_AWAY = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction)
 # Any number that no other program takes for its own advisory lock.
 _MIGRATING = 0x7472_6169_6E63_69
 
@@ -42,8 +44,9 @@ def postgres_store(state: StatePaths) -> PostgresStore:
 
 
 def _error(place: str, error: Exception) -> StoreError:
-    reason = str(error).strip().rpartition("\n")[2]
-    away = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    # What follows is a hint, or where in our own words it is.
+    reason = str(error).strip().partition("\n")[0].rstrip(".")
+    away = isinstance(error, _AWAY)
     return (StoreBusy if away else StoreError)(place, reason)
 
 
