@@ -103,9 +103,9 @@ class Fleet:
             if state.startswith(("drain", "down")):
                 self.cluster("scontrol", "update", f"nodename={node}", "state=resume", check=False)
 
-    def _running(self, but: str = "nothing") -> str:
-        said = self.cluster("squeue", "--noheader", "--states=R", "--format=%i|%j", check=False)
-        jobs = [line.partition("|")[0] for line in said.split() if "|trainci-" in line and but not in line]
+    def _running(self, pattern: str = "trainci-") -> str:
+        said = self.cluster("squeue", "--noheader", "--states=R", "--format=%i|%j %D", check=False)
+        jobs = [line.partition("|")[0] for line in said.splitlines() if re.search(rf"\|{pattern}", line)]
         return self.chance.choice(jobs) if jobs else ""
 
     def _kill_controller(self) -> bool:
@@ -148,11 +148,13 @@ class Fleet:
         return True
 
     def _cancel(self) -> bool:
-        # Whoever cancels an allocation cancels all that was to run in it: little would be left to see.
-        job = self._running(but="|trainci-pack-")
+        # Whoever cancels an allocation cancels all that was to run in it: one of the few tests of two nodes, once.
+        job = self._running("trainci-(?!pack-)") or (not self.cancelled and self._running("trainci-pack-.* 2$"))
+        if not job:
+            return False
         self.cluster("scancel", job, check=False)
         self.cancelled.append(job)
-        return bool(job)
+        return True
 
     def _kill_client(self) -> bool:
         assert self.client is not None

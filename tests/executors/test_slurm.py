@@ -113,14 +113,16 @@ def test_a_dry_run_prints_the_script_and_submits_nothing(repository, slurm_clust
 def test_what_trainci_toml_says_of_slurm_is_in_the_script_and_a_suite_names_its_executor(repository):
     settings = (
         '[executors.slurm]\npartition = "urgent"\naccount = "ml"\nqos = "high"\ngres = "gpu:h100"\n'
-        'setup = ["module() { echo loaded; }", "module load cuda"]\ncontainer = ["env", "IMAGE={image}"]\n'
+        'setup = ["module() { echo loaded; PATH=/opt/site/bin:$PATH; }", "module load cuda"]\n'
+        'container = ["env", "IMAGE={image}"]\n'
         '[project]\nexecutor = "slurm"\nimage = "hub/image:1"\n'
     )
-    write(repository, settings, good="import os; print('image', os.environ['IMAGE'])")
+    write(repository, settings, good="import os; print('image', os.environ['IMAGE']); print(os.environ['PATH'])")
     said = repository.trainci("run", "short", "--dry-run", environment=environment())
     for line in ("--partition=urgent", "--account=ml", "--qos=high", "--gres=gpu:h100:2"):
         assert f"| #SBATCH {line}\n" in said.out
     assert "| module load cuda\n" in said.out
+    assert f"command: env IMAGE=hub/image:1 {sys.executable} tests/test_good.py\n" in said.out
     repository.write(
         "trainci.toml",
         (repository.root / "trainci.toml")
@@ -132,6 +134,7 @@ def test_what_trainci_toml_says_of_slurm_is_in_the_script_and_a_suite_names_its_
     assert said.code == 0, said.out
     assert "tests/test_good.py | loaded\n" in said.out
     assert "tests/test_good.py | image hub/image:1\n" in said.out
+    assert f"tests/test_good.py | {Path(sys.executable).parent}:/opt/site/bin:" in said.out
 
 
 def test_a_partition_that_does_not_exist_is_said_in_slurms_own_words(repository):

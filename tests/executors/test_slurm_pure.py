@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from support import Nobody, wait_until
 
 from trainci.errors import MachineError
+from trainci.executors import node
 from trainci.executors.account import Account, open_log
 from trainci.executors.attempt import Attempt
 from trainci.executors.base import Job, Wanted
@@ -573,6 +574,19 @@ def test_a_job_in_a_container_keeps_the_paths_of_its_image(tmp_path, container):
     executor._equip(attempt, lambda event: None, container)
     told = json.loads((attempt.directory / TOLD).read_text())["variables"]
     assert bool({"PYTHONPATH", "TRAINCI_ENDS"} & told.keys()) is not bool(container)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "of_node", "path"),
+    [
+        ("/venv/bin:/usr/bin:/bin", "/cuda/bin:/usr/bin:/bin", "/venv/bin:/cuda/bin:/usr/bin:/bin"),
+        ("/venv/bin:/usr/bin:/bin", "/sbin", "/venv/bin:/sbin:/usr/bin:/bin"),
+        ("/usr/bin:/bin", "/cuda/bin:/usr/bin:/bin", "/cuda/bin:/usr/bin:/bin"),
+        ("/of/the/test", "/cuda/bin:/usr/bin:/bin", "/of/the/test"),
+    ],
+)
+def test_what_is_set_up_on_a_node_goes_before_the_clients_path_and_after_the_interpreter(wanted, of_node, path):
+    assert node._path(wanted, "/usr/bin:/bin", of_node) == path
 
 
 def test_that_slurm_began_a_job_twice_is_seen_by_the_next_client_too(tmp_path):

@@ -47,6 +47,10 @@ def nodes_pool(wanted: Wanted, engine: str) -> Pool:
     return Pool(there, virtual=wanted.devices != "auto", nodes=_MANY, engine=engine)
 
 
+def _for_image(container: Sequence[str], test: Test) -> list[str]:
+    return [word.replace("{image}", test.image) for word in container]
+
+
 class EngineExecutor(ABC):
     """See Executor. ``name`` is what ``--executor`` calls it; ``container`` stands before a test's command."""
 
@@ -100,7 +104,7 @@ class EngineExecutor(ABC):
 
     def command(self, test: Test) -> str:
         """See Executor."""
-        return words.shell_line(test)
+        return words.shell_line(test, _for_image(self._container, test))
 
     def start(self, job: Job, emit: Emit, show: Show) -> None:
         """See Executor."""
@@ -151,8 +155,8 @@ class EngineExecutor(ABC):
 
     def _arguments(self, job: Job, container: Sequence[str]) -> list[str]:
         virtual = [protocol.VIRTUAL, str(len(self.pool.devices))] if self.pool.virtual and job.num_gpus else []
-        before = [word.replace("{image}", job.test.image) for word in container]
-        return [protocol.COUNT, str(job.num_gpus), *virtual, *words.lease_arguments(job, before)]
+        arguments = words.lease_arguments(job, _for_image(container, job.test))
+        return [protocol.COUNT, str(job.num_gpus), *virtual, *arguments]
 
     def _sample(self, test: Test) -> Job:
         """A job that is only shown."""

@@ -57,8 +57,21 @@ def run(directory: Path, status: int, nodes: str = "") -> int:
     # What the engine and the set-up lines say is of this node, and goes before what the client's environment says.
     os.environ.update({**asked["inherited"], **inherited})
     several = _nodes(inherited) if asked["nodes"] > 1 and not nodes else json.loads(nodes or "{}")
-    variables = {**asked["variables"], **several}
+    ours = asked["inherited"].get("PATH", "")
+    path = _path(asked["variables"]["PATH"], ours, inherited.get("PATH", ours))
+    variables = {**asked["variables"], **several, "PATH": path}
     return internal_main([protocol.STATUS_FD, str(status), *asked["arguments"]], variables)
+
+
+def _path(wanted: str, ours: str, of_node: str) -> str:
+    """Where a test's programs are: what stands before the client's own PATH, then the node's, then the client's.
+
+    A test that names a PATH of its own keeps it.
+    """
+    if not wanted.endswith(ours):
+        return wanted
+    parts = [*wanted.removesuffix(ours).split(os.pathsep), *of_node.split(os.pathsep), *ours.split(os.pathsep)]
+    return os.pathsep.join(dict.fromkeys(filter(None, parts)))
 
 
 def _nodes(environment: dict[str, str]) -> dict[str, str]:

@@ -57,11 +57,11 @@ def _virtual_nodes(count: int) -> dict[str, str]:
     }
 
 
-def shell_line(test: Test) -> str:
-    """The command of a test, or its steps one after another, as a person types it; one line."""
+def shell_line(test: Test, before: Sequence[str] = ()) -> str:
+    """The command of a test, or its steps one after another, as a person types it after ``before``; one line."""
     if test.command:
-        return _shell_line(test.env, test.command)
-    return " && ".join(_shell_line((*test.env, *step.env), step.command) for step in test.steps)
+        return _shell_line(test.env, (*before, *test.command))
+    return " && ".join(_shell_line((*test.env, *step.env), (*before, *step.command)) for step in test.steps)
 
 
 def _shell_line(env: Sequence[tuple[str, str]], words: Sequence[str]) -> str:

@@ -55,7 +55,8 @@ def read_kept(state: StatePaths, run_id: str) -> Kept:
             kept: Kept = read_value(Kept, json.loads(plan.read(_LARGEST)), "plan")
     except FileNotFoundError:
         raise UsageError(
-            f"--attach {run_id}: its tests ran on this host, and ended with their runner. Run them again."
+            f"--attach {run_id}: its tests ran on this host and ended with their runner, or none had begun."
+            " Run them again."
         ) from None
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"--attach {run_id}: {paths.shown(paths.plan)} cannot be read: {error}.") from None
