@@ -28,6 +28,7 @@ from trainci.executors.slurm import SlurmExecutor, commands, packs, slurm_execut
 from trainci.executors.slurm.commands import Seen, SlurmAway, SlurmFull, SlurmRefused
 from trainci.executors.slurm.script import Asked, batch_script
 from trainci.executors.slurm.states import ending, waits_for
+from trainci.lease import protocol
 from trainci.lease.protocol import Started, dump
 from trainci.model.device import Pool
 from trainci.model.events import Ended, Waiting
@@ -340,6 +341,32 @@ def test_a_job_that_another_cluster_of_a_federation_takes_over_is_followed_there
     said = "ended as COMPLETED" if answers else "no cluster of the federation says that it has job 67108865"
     assert said in ending.detail
     assert (tmp_path / "cancelled").exists() is not answers
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_a_report_that_a_slow_file_system_shows_late_is_waited_for(tmp_path, monkeypatch, taken):
+    """Of a job that a node has taken; one that ended before that reports nothing."""
+    program(tmp_path, "sbatch", f"cd {tmp_path}; sed -n 's/#SBATCH --comment=//p' >token; echo 12")
+    over = "12|COMPLETED|now|then|later|None|n1|"
+    program(tmp_path, "squeue", f"cd {tmp_path}; test ! -e token || echo '{over}'$(cat token); echo >>asked")
+    program(tmp_path, "scancel", "exit 0")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    executor = slurm_executor(Wanted(tmp_path, "cpu:4"))
+    told = queue.SimpleQueue()
+    job = Job(Test("a", command=("true",)), 1, tmp_path / "a.log")
+    if taken:
+        monkeypatch.setattr(Attempt, "prepare", lambda self, *given, **named: self.directory.mkdir())
+    executor.start(job, told.put, Nobody())
+    if taken:
+        wait_until(
+            lambda: (tmp_path / "asked").exists() and len((tmp_path / "asked").read_text()) > 2, "three looks"
+        )
+        (tmp_path / "a.job/status").write_bytes(dump(Started(1)) + dump(protocol.Ended(0)))
+    events = []
+    while not events or not isinstance(events[-1], Ended):
+        events.append(told.get(timeout=60))
+    executor.close()
+    assert events[-1].ending.cause is (Cause.EXITED if taken else Cause.LOST)
 
 
 @pytest.mark.parametrize("comes", [True, False])

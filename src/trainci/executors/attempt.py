@@ -57,6 +57,7 @@ class Attempt:
         self.submitted_at = 0.0
         self.refused_since = 0.0
         self.missed = 0
+        self.over_since = 0.0
         self.suspended = False
         self.hopeless_since = 0.0
         self._waits_for = ("", False)
@@ -157,6 +158,8 @@ class Attempt:
             "variables": variables,
             "nodes": self.job.num_nodes,
         }
+        # Or a network's file system may not show it for a while, as it was looked for before it was there.
+        os.close(os.open(self.output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         file = os.open(self.directory / TOLD, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(file, "w") as stream:
             json.dump(told, stream)
@@ -224,6 +227,25 @@ class Attempt:
     def has_begun(self) -> bool:
         """Whether a node has it."""
         return self._status.exists()
+
+    def report_may_come(self, patience: float) -> bool:
+        """Whether a node has taken what it was to read, and nothing of its report is seen here.
+
+        A network's file system may show a new file late, where it was looked for before: ``patience`` seconds from
+        the first time that this is asked.
+        """
+        if self.has_begun or self.forgotten or self.stopped or self._is_untaken():
+            return False
+        self.over_since = self.over_since or time.monotonic()
+        return time.monotonic() - self.over_since < patience
+
+    def _is_untaken(self) -> bool:
+        # Opened: so such a file system asks whether it is still there.
+        try:
+            open_plain(self.directory / TOLD).close()
+        except OSError:
+            return False
+        return True
 
     @property
     def ordered(self) -> bool:

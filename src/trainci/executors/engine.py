@@ -29,6 +29,9 @@ from trainci.model.run import Cause, Ending
 from trainci.model.tests import Test
 
 _MANY = sys.maxsize
+# How long a file system may take to show what a node wrote: NFS keeps for so long that a file is not there (nfs(5),
+# acdirmax).
+LATE_S = 60.0
 # A job that so many answers in a row do not name is gone.
 _GONE_AFTER = 3
 

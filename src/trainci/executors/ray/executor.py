@@ -11,7 +11,7 @@ from typing import Any
 from trainci.errors import MachineError, UsageError
 from trainci.executors.attempt import Attempt, directory, entrypoint, output
 from trainci.executors.base import STOPPED, Job, Wanted
-from trainci.executors.engine import EngineExecutor, nodes_pool
+from trainci.executors.engine import LATE_S, EngineExecutor, nodes_pool
 from trainci.executors.isolated import isolated_main
 from trainci.executors.ray import states
 from trainci.executors.ray.states import Seen
@@ -126,6 +126,8 @@ class RayExecutor(EngineExecutor):
             attempt.was_submitted(seen.job_id)
         if states.is_over(seen):
             attempt.follow(to_the_end=True)
+            if seen.status != "STOPPED" and attempt.report_may_come(LATE_S):
+                return
             ending = states.ending(
                 seen,
                 attempt.reported,

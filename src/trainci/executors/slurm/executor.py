@@ -11,7 +11,7 @@ from trainci.errors import UsageError
 from trainci.executors import words
 from trainci.executors.attempt import Attempt, entrypoint, output, token_of_run
 from trainci.executors.base import STOPPED, Job, Wanted
-from trainci.executors.engine import nodes_pool
+from trainci.executors.engine import LATE_S, nodes_pool
 from trainci.executors.slurm import commands, states
 from trainci.executors.slurm.commands import Seen, SlurmAway, SlurmFull, SlurmRefused
 from trainci.executors.slurm.script import Asked, batch_script
@@ -265,6 +265,9 @@ class SlurmExecutor(SharingExecutor):
             one.suspended = one.suspended or states.is_suspended(seen)
         if states.is_over(seen):
             attempt.follow(to_the_end=True)
+            if states.ended_by_itself(seen) and self._is_late([*self._members(attempt), attempt]):
+                self._ask_soon()
+                return
             ending = states.ending(
                 seen,
                 attempt.reported,
@@ -300,6 +303,9 @@ class SlurmExecutor(SharingExecutor):
         return (
             states.waits_for(seen) if attempt.hopeless_since and now - attempt.hopeless_since > _HOPELESS_S else ""
         )
+
+    def _is_late(self, attempts: Sequence[Attempt]) -> bool:
+        return any(one.report_may_come(LATE_S) for one in attempts)
 
     def _cancel(self, attempts: Sequence[Attempt | Seen]) -> None:
         if attempts:

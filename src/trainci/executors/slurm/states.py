@@ -69,6 +69,11 @@ def is_over(seen: Seen) -> bool:
     return seen.state in _OVER
 
 
+def ended_by_itself(seen: Seen) -> bool:
+    """Whether nobody did anything to a job that is over: its node reports of it."""
+    return seen.state in ("COMPLETED", "FAILED")
+
+
 def is_of_federation(job_id: str) -> bool:
     """Whether clusters of a federation share the job: its id holds that of one (Slurm's federation guide)."""
     return int(job_id) >> 26 > 0
