@@ -382,7 +382,7 @@ def test_a_job_that_slurm_takes_only_once_others_are_over_waits_for_that(tmp_pat
     over = "s/#SBATCH --comment=/12|FAILED|now|then|later|None||/p"
     program(tmp_path, "squeue", f"cd {tmp_path}; test ! -e script || sed -n '{over}' script")
     program(tmp_path, "scancel", "exit 0")
-    monkeypatch.setattr("trainci.executors.slurm.executor._LATER_S", 0.05)
+    monkeypatch.setattr("trainci.executors.slurm.submitting._FULL_S", 0.05)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     executor = slurm_executor(Wanted(tmp_path, "cpu:4", slurm=Slurm(queue=1000.0 if comes else 0.5)))
     told = queue.SimpleQueue()

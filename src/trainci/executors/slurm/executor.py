@@ -1,4 +1,4 @@
-"""Submits jobs, and follows all of them: one thread for each, so that a thousand jobs cost no more than one."""
+"""Follows the jobs of a run, all in one thread, so that a thousand of them cost no more than one."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ import time
 from collections.abc import Callable, Sequence
 
 from trainci.errors import UsageError
-from trainci.executors import words
-from trainci.executors.attempt import Attempt, entrypoint, output, token_of_run
-from trainci.executors.base import STOPPED, Job, Wanted
+from trainci.executors.attempt import Attempt, token_of_run
+from trainci.executors.base import Wanted
 from trainci.executors.engine import LATE_S, nodes_pool
 from trainci.executors.slurm import commands, states
-from trainci.executors.slurm.commands import Seen, SlurmAway, SlurmFull, SlurmRefused
-from trainci.executors.slurm.script import Asked, batch_script
-from trainci.executors.slurm.sharing import SharingExecutor
+from trainci.executors.slurm.commands import Seen, SlurmAway
+from trainci.executors.slurm.submitting import SubmittingExecutor, tell_away
 from trainci.model.device import Pool
 from trainci.model.run import Cause, Ending
 from trainci.model.tests import Test
@@ -32,17 +30,13 @@ _LEAVING_S = 20.0
 _HOPELESS_S = 60.0
 
 
-class SlurmExecutor(SharingExecutor):
+class SlurmExecutor(SubmittingExecutor):
     """Runs each job as one of Slurm's; see ``trainci.executors.slurm``."""
 
     def __init__(self, wanted: Wanted, pool: Pool) -> None:
-        super().__init__("slurm", wanted, pool, wanted.slurm.container)
-        self._settings = wanted.slurm
+        super().__init__(wanted, pool)
         self._ask_at = 0.0
         self._database_away_since = 0.0
-        # With so many jobs submitted Slurm took no more, and until then it is not asked again.
-        self._full_with = 0
-        self._full_until = 0.0
 
     def open(self) -> None:
         """See Executor.
@@ -93,86 +87,8 @@ class SlurmExecutor(SharingExecutor):
             job = self._shared(test, job.log.parent, 1)
         return self._script(job, "trainci:TOKEN").decode("utf-8", "replace")
 
-    def _script(self, job: Job, token: str) -> bytes:
-        virtual = self.pool.virtual
-        asked = Asked(
-            name=job.test.id,
-            token=token,
-            nodes=job.num_nodes,
-            gpus=0 if virtual else job.num_gpus,
-            cpus=job.num_gpus,
-            time_limit=job.time_limit + words.GRACE_SECONDS,
-        )
-        return batch_script(asked, self._settings, str(self._root), str(output(job)), entrypoint(job))
-
     def _loops(self) -> Sequence[Callable[[], None]]:
         return (self._submit_all, self._follow_all)
-
-    # Submitting: one after another, in the order of the orders.
-
-    def _submit_all(self) -> None:
-        while not self._closing or self._under_way():
-            self._share()
-            attempts = self._under_way()
-            waiting = [one for one in attempts if not one.job_id and self._has_own_job(one)]
-            submitted = sum(bool(one.job_id) for one in attempts)
-            if waiting and (waiting[0].stopped or self._may_take_more(submitted)):
-                self._submit(waiting[0], submitted)
-            else:
-                time.sleep(_TICK_S)
-
-    def _may_take_more(self, submitted: int) -> bool:
-        full = submitted >= self._full_with and time.monotonic() < self._full_until
-        return submitted < self._settings.in_flight and not full
-
-    def _submit(self, attempt: Attempt, submitted: int) -> None:
-        """Submit it once, however often that is tried: what became of a try that was cut off is looked up."""
-        if attempt.recalled and self._was_submitted(attempt):
-            return
-        script = self._script(attempt.job, attempt.token)
-        while not attempt.stopped:
-            try:
-                job_id = commands.submit(script)
-            except SlurmFull as error:
-                self._wait_for_room(attempt, submitted, error)
-                return
-            except SlurmRefused as error:
-                self._end(attempt, Ending(Cause.NEVER_STARTED, detail=f"Slurm does not take its job: {error}"))
-                return
-            except SlurmAway as error:
-                _tell_away(attempt, error)
-                if self._was_submitted(attempt):
-                    return
-                self._changed.wait(_SOON_S)
-                continue
-            attempt.was_submitted(job_id)
-            self._ask_soon()
-            return
-        self._end(attempt, STOPPED)
-
-    def _wait_for_room(self, attempt: Attempt, submitted: int, error: SlurmFull) -> None:
-        """It is submitted once another job is over, or later; as long as one that is submitted may wait."""
-        now = time.monotonic()
-        attempt.refused_since = attempt.refused_since or now
-        if now - attempt.refused_since > self._settings.queue:
-            self._end(attempt, Ending(Cause.NEVER_STARTED, detail=f"Slurm does not take its job: {error}"))
-            return
-        self._full_with, self._full_until = submitted, now + _LATER_S
-        attempt.waits("full", "", f"Slurm takes no more jobs for now: {error}")
-
-    def _was_submitted(self, attempt: Attempt) -> bool:
-        """Wait for Slurm to answer; whether it has the job."""
-        while not self._closing:
-            try:
-                found = [seen for seen in commands.listed() if seen.comment == attempt.token]
-            except SlurmAway as error:
-                _tell_away(attempt, error)
-                self._changed.wait(_SOON_S)
-                continue
-            if found:
-                attempt.was_submitted(states.latest(found).job_id)
-            return bool(found)
-        return False
 
     # Following.
 
@@ -203,7 +119,7 @@ class SlurmExecutor(SharingExecutor):
             for attempt in attempts:
                 self._take_its_word(attempt)
                 if not attempt.started:
-                    _tell_away(attempt, error)
+                    tell_away(attempt, error)
             self._ask_soon()
             return
         unclear = [attempt for attempt in attempts if self._is_unclear(attempt, listed)]
@@ -310,10 +226,6 @@ class SlurmExecutor(SharingExecutor):
     def _cancel(self, attempts: Sequence[Attempt | Seen]) -> None:
         if attempts:
             commands.cancel([attempt.job_id for attempt in attempts])
-
-
-def _tell_away(attempt: Attempt, error: SlurmAway) -> None:
-    attempt.waits("away", "", f"Slurm does not answer: {error}")
 
 
 def _is_its(seen: Seen, attempt: Attempt) -> bool:
