@@ -405,7 +405,7 @@ sys.exit(main())
 
 def test_a_run_of_this_host_cannot_be_attached(repository):
     write(repository, a="print()")
-    assert repository.trainci("run", "short", "--devices", "cpu:2").code == 0
+    assert repository.trainci("run", "short", "--devices", "cpu:2", environment=environment()).code == 0
     said = attach(repository)
     assert said.code == 2 and "ended with their runner" in said.err
     for name in ("../..", "none"):
