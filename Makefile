@@ -46,6 +46,7 @@ dist: $(STAMP)
 	$(BIN)/twine check --strict dist/*
 	$(BIN)/check-wheel-contents dist
 	$(BIN)/pyroma --min 9 dist/*.tar.gz
+	@! grep -n 'example\.org' pyproject.toml || echo "Before it is published: addresses of yours in the place of these."
 
 # Many tests wait for others, so there are more workers than cores.
 unit: $(STAMP)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -50,6 +51,14 @@ def test_the_version_stands_in_one_place_and_in_the_changelog():
 
 def test_the_pages_of_the_project_are_named():
     assert {"Homepage", "Documentation", "Changelog", "Issues"} <= PROJECT["urls"].keys()
+
+
+def test_no_address_leads_to_a_stranger():
+    """All are somebody's own, or all of the domain that is nobody's; an account called `you` is somebody's."""
+    addresses = [author["email"] for author in PROJECT["authors"]] + list(PROJECT["urls"].values())
+    nobodys = [bool(re.search(r"[@./]example\.org(/|$)", address)) for address in addresses]
+    assert all(nobodys) or not any(nobodys), addresses
+    assert not any("/you/" in address for address in addresses)
 
 
 @pytest.fixture(scope="module")

@@ -71,6 +71,45 @@ def test_spans_and_metrics_have_the_names_of_the_conventions(project: Any, colle
     assert (metric.name, metric.unit) == ("cicd.pipeline.run.duration", "s")
 
 
+FLAKES = """import pathlib
+NUM_GPUS = 0
+if __name__ == '__main__':
+    if not pathlib.Path('seen').exists():
+        pathlib.Path('seen').touch()
+        raise SystemExit(1)
+"""
+
+
+def test_a_flake_that_fails_no_run_is_a_success_and_an_excused_failure_fails_no_pipeline(
+    project: Any, collector: Any
+) -> None:
+    excuse = '[[quarantine]]\ntest = "tests/test_b.py"\nowner = "ana"\nreason = "known"\nuntil = 2999-01-01\n'
+    project.write("trainci.toml", f"[project]\nretries = 1\n{excuse}")
+    project.write("tests/test_c.py", FLAKES)
+    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.server_port}"}
+    said = project.trainci("run", "tests/*.py", "--devices", "cpu:1", environment=environment)
+    assert said.code == 0, said
+    request = ExportTraceServiceRequest.FromString(collector.taken["/v1/traces"])
+    spans = {s.name: s for r in request.resource_spans for scope in r.scope_spans for s in scope.spans}
+    assert words(spans["trainci run"])["cicd.pipeline.result"] == "success"
+    flake, excused = spans["tests/test_c.py"], spans["tests/test_b.py"]
+    assert words(flake)["trainci.verdict"] == "flaky" and flake.status.code == 0
+    assert words(flake)["cicd.pipeline.task.run.result"] == "success"
+    assert words(flake)["test.case.result.status"] == "pass"
+    assert words(excused)["test.case.result.status"] == "fail"
+
+
+@pytest.mark.parametrize(("variable", "path"), [("TRACES", "/v1/traces"), ("METRICS", "/v1/metrics")])
+def test_a_collector_of_one_of_them_is_sent_no_other(
+    project: Any, collector: Any, variable: str, path: str
+) -> None:
+    place = f"http://127.0.0.1:{collector.server_port}{path}"
+    environment = {f"OTEL_EXPORTER_OTLP_{variable}_ENDPOINT": place}
+    said = project.trainci("run", "tests/test_a.py", environment=environment)
+    assert (said.code, said.err) == (0, "")
+    assert list(collector.taken) == [path]
+
+
 def test_a_collector_that_is_not_there_costs_a_sentence_and_no_verdict(
     project: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -88,7 +127,7 @@ def test_without_the_extra_it_says_which_to_install(project: Any) -> None:
     program = (
         "import sys; sys.modules['opentelemetry'] = None\n"
         "from trainci.model.run import Run\nfrom trainci.reports.otel import export\n"
-        "export(Run('r', '', 0.0, 1.0, (), 'no GPU', 0))"
+        "export(Run('r', '', 0.0, 1.0, (), 'no GPU', 0), {})"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert "pip install 'trainci[otel]'" in done.stderr

@@ -11,19 +11,18 @@ import logging
 from collections.abc import Mapping
 
 from trainci import __version__
-from trainci.errors import MachineError
+from trainci.errors import EXIT_INTERRUPTED, EXIT_MACHINE, EXIT_OK, MachineError
 from trainci.model.run import Attempt, Outcome, Result, Run
-from trainci.reports.reason import is_red, reason, red
+from trainci.reports.reason import reason
+from trainci.verdict.decide import fails
 
-ENDPOINTS = (
-    "OTEL_EXPORTER_OTLP_ENDPOINT",
-    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
-)
+_BOTH = "OTEL_EXPORTER_OTLP_ENDPOINT"
+_TRACES = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+_METRICS = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"
 # How long a run that has ended waits for a collector.
 _PATIENCE_S = 5
+_PIPELINES = {EXIT_OK: "success", EXIT_MACHINE: "error", EXIT_INTERRUPTED: "cancellation"}
 _RESULTS = {
-    Outcome.PASSED: "success",
     Outcome.SKIPPED: "skip",
     Outcome.TIMED_OUT: "timeout",
     Outcome.INTERRUPTED: "cancellation",
@@ -34,11 +33,13 @@ _RESULTS = {
 
 def is_wanted(environment: Mapping[str, str]) -> bool:
     """Whether somebody said where spans or metrics go."""
-    return any(environment.get(name) for name in ENDPOINTS)
+    return any(environment.get(name) for name in (_BOTH, _TRACES, _METRICS))
 
 
-def export(run: Run) -> None:
+def export(run: Run, environment: Mapping[str, str]) -> None:
     """Send the run as a trace (a span a test, below it one an attempt), and its duration as a metric.
+
+    Each only where ``environment`` says to: a collector of traces alone takes no metrics.
 
     :raises MachineError: the extra is not installed, or no server took it.
     """
@@ -66,9 +67,12 @@ def export(run: Run) -> None:
     duration = meters.get_meter("trainci", __version__).create_histogram("cicd.pipeline.run.duration", "s")
     duration.record(run.ended_at - run.started_at, {**_pipeline(run), "cicd.pipeline.run.state": "executing"})
     try:
-        sent = OTLPSpanExporter(timeout=_PATIENCE_S).export(spans.get_finished_spans())
+        sent, told = SpanExportResult.SUCCESS, MetricExportResult.SUCCESS
+        if environment.get(_BOTH) or environment.get(_TRACES):
+            sent = OTLPSpanExporter(timeout=_PATIENCE_S).export(spans.get_finished_spans())
         data = measured.get_metrics_data()
-        told = OTLPMetricExporter(timeout=_PATIENCE_S).export(data) if data else MetricExportResult.SUCCESS
+        if data and (environment.get(_BOTH) or environment.get(_METRICS)):
+            told = OTLPMetricExporter(timeout=_PATIENCE_S).export(data)
     except Exception as error:
         raise MachineError(f"spans and metrics were not taken: {type(error).__name__}: {error}.") from None
     if sent is not SpanExportResult.SUCCESS or told is not MetricExportResult.SUCCESS:
@@ -95,14 +99,14 @@ def _trace(run: Run, tracer: object) -> None:
             if attempt.started_at is not None:
                 one.add_event("started", timestamp=_nanoseconds(attempt.started_at))
             one.end(_nanoseconds(attempt.ended_at))
-        if is_red(result):
+        if fails(result):
             test.set_status(trace.Status(trace.StatusCode.ERROR, reason(result.verdict)))
         test.end(_nanoseconds(end))
     root.end(_nanoseconds(run.ended_at))
 
 
 def _pipeline(run: Run) -> dict[str, str]:
-    return {"cicd.pipeline.name": "trainci run", "cicd.pipeline.result": "failure" if red(run) else "success"}
+    return {"cicd.pipeline.name": "trainci run", "cicd.pipeline.result": _PIPELINES.get(run.exit_code, "failure")}
 
 
 def _of_run(run: Run) -> dict[str, str | int]:
@@ -112,15 +116,16 @@ def _of_run(run: Run) -> dict[str, str | int]:
 
 def _of_test(result: Result) -> dict[str, str | int]:
     outcome = result.verdict.outcome
+    passed = outcome is Outcome.PASSED or (outcome is Outcome.FLAKY and not fails(result))
     said: dict[str, str | int] = {
         "test.case.name": result.test_id,
         "cicd.pipeline.task.name": result.test_id,
         "cicd.pipeline.task.type": "test",
-        "cicd.pipeline.task.run.result": _RESULTS.get(outcome, "failure"),
+        "cicd.pipeline.task.run.result": "success" if passed else _RESULTS.get(outcome, "failure"),
         "trainci.verdict": outcome.value,
     }
     if outcome is not Outcome.SKIPPED:
-        said["test.case.result.status"] = "pass" if outcome is Outcome.PASSED else "fail"
+        said["test.case.result.status"] = "pass" if passed else "fail"
     if result.verdict.diagnosis:
         said["trainci.rule"] = result.verdict.diagnosis.rule
     return said

@@ -39,7 +39,7 @@ def report(run: Run, root: Path, options: Options) -> None:
             click.echo(f"trainci: {place}: the report cannot be written: {error.strerror}", err=True)
     if otel.is_wanted(os.environ):
         try:
-            otel.export(run)
+            otel.export(run, os.environ)
         except MachineError as error:
             click.echo(f"trainci: {printable(str(error))}", err=True)
     if options.as_json:
