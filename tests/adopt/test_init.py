@@ -148,6 +148,14 @@ def test_the_next_steps_name_each_label_to_make(with_ci: Any) -> None:
     assert "\n  gh label create 'run ci; rm -rf /'  # once" in with_ci.trainci("init").out
 
 
+@pytest.mark.parametrize("machine", ["ubuntu-latest", "[own]\n    env: {CUDA_VISIBLE_DEVICES: ''}"])
+def test_the_first_suite_to_run_is_one_that_any_machine_can(with_ci: Any, machine: str) -> None:
+    steps = "    steps:\n      - run: pytest tests/test_a.py\n"
+    jobs = f"jobs:\n  gpu:\n    runs-on: [8-gpu]\n{steps}  cpu:\n    runs-on: {machine}\n{steps}"
+    with_ci.write(".github/workflows/ci.yml", f"on: pull_request\n{jobs}")
+    assert "  trainci run cpu " in with_ci.trainci("init", "--only", "config").out
+
+
 @pytest.mark.parametrize("branch", ["master", "v2/next"])
 def test_the_base_is_the_default_branch_of_origin(with_ci: Any, branch: str) -> None:
     with_ci.git("update-ref", f"refs/remotes/origin/{branch}", "HEAD")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from trainci.adopt.expressions import Context, substitute
 from trainci.adopt.placed import Table, Text, load_table
 from trainci.adopt.tree import Tree
@@ -16,9 +18,14 @@ def action_file(tree: Tree, uses: str) -> str:
 
 def composite_action(tree: Tree, uses: str) -> Table | None:
     """The action of this repository with steps of its own; None for another."""
-    if not (path := action_file(tree, uses)):
-        return None
-    action = load_table(tree.read(path))
+    path = action_file(tree, uses)
+    return _with_steps(tree.read(path)) if path else None
+
+
+@lru_cache(maxsize=64)
+def _with_steps(text: str) -> Table | None:
+    """Kept, as every job of every workflow may use the same few."""
+    action = load_table(text)
     return action if action is not None and action.table("runs").items_of("steps") else None
 
 

@@ -76,7 +76,12 @@ def _next_steps(place: _Place) -> list[str]:
     except UsageError:
         # `check` says what is wrong with it.
         return columns([(line, f"# {why}") for line, why in steps])
-    named = [suite.name for suite in project.suites if suite.entries][:1]
+    # One without GPUs can be green on any machine, so it comes first.
+    runnable = [suite for suite in project.suites if suite.entries]
+    runnable.sort(
+        key=lambda suite: not is_hosted(suite.runs_on) and any(entry.num_gpus != 0 for entry in suite.entries)
+    )
+    named = [suite.name for suite in runnable[:1]]
     steps += [(f"trainci run {shlex.quote(name)}", "here; without GPUs: --devices cpu:8") for name in named]
     labels = dict.fromkeys(printable(suite.label) for suite in project.suites if not suite.always)
     steps += [(f"gh label create {shlex.quote(label)}", "once: it starts its suite") for label in labels]
