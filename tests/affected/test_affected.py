@@ -719,3 +719,4 @@ def test_a_test_of_any_shape_is_reached_by_what_it_starts(
     found = affected(repository, files, {changed: files[changed] + "\n# changed\n"})
     assert sorted(found.tests) == sorted(test_ids)
     assert found.notes == ()
+    assert not any("reaches  by" in reason for reason in found.tests.values()), "what it reaches has a name"

@@ -96,7 +96,7 @@ class _Finder:
             if walked[node] is not None:
                 source = origin(node, walked)
                 for test_id in self._ids([node]):
-                    file = node.file if isinstance(node, Start) else node
+                    file = (node.file or node.id) if isinstance(node, Start) else node
                     self._add(test_id, f"{printable(source)} reaches {printable(file)} by {way(node, walked)}")
         useful = self._graph.useful(walked)
         reaching.update(path for path, nodes in followed.items() if not useful.isdisjoint(nodes))
