@@ -222,6 +222,7 @@ SETS = (
     ),
     ("like_machine3", "mostly the code's, in the machine's words", 45, 43, 3, 3, 3, 0),
     ("blind20", "noisy ends of several ranks", 40, 38, 16, 18, 16, 0),
+    ("blind21", "other makers' devices, batch systems, registries, checkers", 35, 29, 19, 22, 19, 0),
 )
 LAST = (
     "What the code's was taken for: a test's own `raise ConnectionError`, a stand-in for a server (responses, a",
