@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+import trainci
 from trainci.model.look import Group, Look, Operation, ProcessLook, StackFrame, Thread
 from trainci.verdict.who_hung import who
 
@@ -126,6 +128,13 @@ def test_who_waits_for_another_process_is_not_the_one_to_look_at() -> None:
     assert said(processes[0]).startswith(
         "process 1 (python main.py) is in `main` (main.py:3), in wait (subprocess.py:1264)"
     )
+
+
+def test_what_the_probe_itself_stands_around_is_nobodys_place() -> None:
+    probe = StackFrame(str(Path(trainci.__file__).parent / "probe/ends.py"), 244, "asked")
+    waits = StackFrame("/lib/python3.11/threading.py", 327, "wait")
+    pool = ProcessLook(7, 1, "python", threads=thread(waits, probe, StackFrame("/repo/pool.py", 9, "outer")))
+    assert "in `outer` (pool.py:9), in wait" in said(pool)
 
 
 def test_nothing_at_all_is_said_too() -> None:

@@ -40,7 +40,7 @@ FRAME = re.compile(r'\s*File "(?P<file>[^"]+)", line (?P<line>\d{1,9})')
 # Where a log begins within a traceback, or a launcher has put a title of its own in place of Python's.
 HEADLESS = re.compile(r'  (?:  )?File "[^"]+", line \d{1,9}, in ')
 _LIBRARY = re.compile(
-    r"(?:site|dist)-packages/(\w+)|/ray/\w+\.py|python3\.\d+/(?!site-packages|dist-packages)(\w+)"
+    r"(?:site|dist)-packages/(\w+)|/ray/\w+\.py|/(trainci)/probe/|python3\.\d+/(?!site-packages|dist-packages)(\w+)"
 )
 _GROUP = re.compile(r"^(?: *(?:\||\+-*) ?)+")
 # What stands before each exception of a group.

@@ -7,8 +7,12 @@ from collections.abc import Sequence
 from trainci.model.look import ProcessLook, StackFrame, Thread
 
 _MOST_PLACES = 3
-# Frames that are a library's. What a person knows is the frame that called it.
-_LIBRARIES = ("/site-packages/", "/dist-packages/", "/lib/python3", "/lib64/python3", "<frozen", "<string>")
+# Frames that are a library's, or of what trainci has in each process: the probe stands around what it hears of.
+# What a person knows is the frame that called it.
+_LIBRARIES = (
+    *("/site-packages/", "/dist-packages/", "/lib/python3", "/lib64/python3", "<frozen", "<string>"),
+    "/trainci/probe/",
+)
 # By the end of a file and a function: a thread that is in one of these waits for another thread ...
 _FOR_A_THREAD = {
     ("threading.py", "join"), ("threading.py", "wait"), ("threading.py", "_wait_for_tstate_lock"),
