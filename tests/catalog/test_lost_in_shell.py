@@ -219,6 +219,11 @@ def test_beside_what_must_fail_another_failure_is_lost_as_ever() -> None:
     assert (lost.line, lost.certain) == (2, False)
 
 
+@pytest.mark.parametrize("text", ["PYTHONOPTIMIZE=1 python a.py", "env A=1 PYTHONINSPECT=1 python a.py"])
+def test_what_hides_failures_for_one_command_is_found(text: str) -> None:
+    assert [one.certain for one in read_shell(text).lost] == [True]
+
+
 def test_a_case_of_a_number_goes_its_way() -> None:
     text = "python a.py\nrc=$?\ncase $rc in\n  {}) exit 0 ;;\n  *) exit $rc ;;\nesac"
     assert read_shell(text.format("0|5")).lost == ()

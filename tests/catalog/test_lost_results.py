@@ -91,6 +91,15 @@ CERTAIN = {
     "a command that is always good": ["subprocess.run('python x.py || true', shell=True, check=True)"],
     "a code that is only told": ["code = pytest.main([__file__])", "if code != 0:", "    print('failed')"],
     "a code that is only told at once": ["if pytest.main([__file__]) != 0:", "    print('failed')"],
+    "failures that are suppressed": ["import contextlib", "with contextlib.suppress(Exception):", "    test()"],
+    "failures that are printed one by one": [
+        "for one in [test]:",
+        "    try:",
+        "        one()",
+        "    except Exception as error:",
+        "        print(error)",
+    ],
+    "an assertion of two": ["assert (1 == 2, 'no')"],
     "a lambda": ["lambda: test()"],
     "a generator": ["(test() for _ in range(3))"],
     "a map": ["map(lambda _: test(), [1])"],
@@ -157,7 +166,16 @@ UNCERTAIN = {
     "a process without a look at its end": ["process = subprocess.Popen(['python'])", "process.wait()"],
     "an unknown process": ["subprocess.Popen(command).wait()"],
     "an unknown command": ["subprocess.run(command)"],
-    "suppressed": ["import contextlib", "with contextlib.suppress(Exception):", "    test()"],
+    "a flag that says that it went well": [
+        "good = False",
+        "for one in [test]:",
+        "    try:",
+        "        one()",
+        "        good = True",
+        "    except Exception as error:",
+        "        print(error)",
+        "assert good",
+    ],
     "suppressed by a stack": [
         "import contextlib",
         "with contextlib.ExitStack() as stack:",
@@ -221,7 +239,6 @@ UNCERTAIN = {
     "a fork": ["os.waitpid(os.fork(), 0)"],
     "an end at the exit": ["import atexit", "atexit.register(os._exit, 0)", "test()"],
     "an end by a hook": ["sys.excepthook = lambda *_: os._exit(0)", "test()"],
-    "an assertion of a tuple": ["assert (1 == 2, 'differs')"],
 }
 DECORATED = """
 def safe(function):
@@ -393,6 +410,16 @@ SOUND = {
         "        continue",
         "    assert value",
     ],
+    "a failure without which it is red": [
+        "for one in [test, test]:",
+        "    try:",
+        "        one()",
+        "    except AssertionError:",
+        "        pass",
+        "    else:",
+        "        sys.exit(1)",
+    ],
+    "nothing to go through": ["for one in sys.argv[1:]:", "    assert one"],
     "an expected failure": ["try:", "    int('x')", "except ValueError:", "    pass", "test()"],
 }
 
@@ -400,6 +427,12 @@ SOUND = {
 @pytest.mark.parametrize("name", SOUND)
 def test_a_block_that_heeds_its_results_is_left_alone(name):
     assert block(*SOUND[name], before=TEST + WENT_WELL + COROUTINES + "suite = unittest.TestSuite()\n") == ()
+
+
+@pytest.mark.parametrize("last", ["except Exception as error:\n        print(error)", "finally:\n        return 0"])
+def test_a_function_that_passes_a_failure_over_is_found_for_certain(last):
+    main = f"{TEST}def main():\n    try:\n        test()\n    {last}\n"
+    assert [lost.certain for lost in block("main()", before=main)] == [True]
 
 
 def test_a_block_that_never_runs_is_found():

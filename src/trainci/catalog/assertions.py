@@ -19,13 +19,13 @@ _MACHINE = re.compile(
 _ASSERT_IT = "Write `assert` before it."
 
 
-def assert_nothing(statement: ast.stmt, file: Names) -> Iterator[LostResult]:
+def assert_nothing(statement: ast.stmt, file: Names, certain: bool) -> Iterator[LostResult]:
     """``assert (x, "text")``, ``assert check`` of a function, ``a == b`` alone."""
     line = statement.lineno
     if isinstance(statement, ast.Assert):
         test = statement.test
         if isinstance(test, ast.Tuple) and test.elts:
-            yield LostResult(line, "`assert (…, …)` is always true", "Leave its brackets out.", False)
+            yield LostResult(line, "`assert (…, …)` is always true", "Leave its brackets out.", certain)
         elif isinstance(test, (ast.Lambda, ast.GeneratorExp)) or _is_text(test):
             yield LostResult(line, f"`assert` of {_kind(test)} is always true", "Assert what it is about.", False)
         elif isinstance(test, ast.Name) and file.name(test) in file.functions:

@@ -6,12 +6,13 @@ does so though all of them fail, it is green whatever its tests say.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
-from trainci.catalog.always_green import always_green
+from trainci.catalog.always_green import always_green, hidden_by
 from trainci.catalog.command_words import arguments_of_pytest, is_python, program, without_launchers
 from trainci.catalog.expects import shell_expects
 from trainci.catalog.expects_failure import shell_expects_failure
@@ -174,7 +175,7 @@ def _never_fails(commands: list[Simple], tests: list[Simple], walked: Walk) -> l
     green = [
         LostResult(node.line, why, "Take that out.", certain=True)
         for node in commands
-        if node in walked.reached and (why := always_green(_words(node)))
+        if node in walked.reached and (why := _always_green(node))
     ]
     missed = [node for node in tests if node not in walked.reached]
     what = "the script ends before this command, or never calls the function around it"
@@ -212,7 +213,7 @@ def _is_pytest(node: Simple) -> bool:
 
 def _may_be_test(node: Simple) -> bool:
     words = without_launchers(_words(node))
-    if not words or words[0] in _CONDITIONS or always_green(words):
+    if not words or words[0] in _CONDITIONS or _always_green(node):
         return False
     name, rest = program(words[0]), list(words[1:])
     if is_python(name) and rest[:1] == ["-m"] and rest[1:2] and rest[1] in _PYTHON_SETS_UP:
@@ -224,6 +225,17 @@ def _may_be_test(node: Simple) -> bool:
     if name in SOURCES:
         return bool(rest) and rest[0].endswith(".sh")
     return name not in _SETS_UP
+
+
+def _always_green(node: Simple) -> str:
+    """Why it is green whatever its tests say, by its words or by what is set for it; empty for another."""
+    words = _words(node)
+    env = itertools.takewhile(lambda word: "=" in word, words[1:]) if words[:1] == ["env"] else ()
+    for text in (*map(_unescaped, node.assigned), *env):
+        name, _, value = text.partition("=")
+        if words and (why := hidden_by(name, unquoted(value))):
+            return f"`{name}={value}` {why}"
+    return always_green(words)
 
 
 def _is_test(node: Simple) -> bool:

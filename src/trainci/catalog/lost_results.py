@@ -83,16 +83,16 @@ def _lost_in(scope: Scope, file: Names) -> Iterator[LostResult]:
     yield from never_asked(scope, file)
     for statement, certain in statements(scope.body, scope.certain):
         yield from never_run(statement, file, certain)
-        yield from assert_nothing(statement, file)
+        yield from assert_nothing(statement, file, certain)
         yield from lost_inside(statement, kinds, file, certain)
         for call in _dropped_calls(statement, used, file):
             lost = made_for_nothing(call, file, certain) or lost_by(call, kinds, file, certain)
             if lost is not None:
                 yield lost
         if isinstance(statement, ast.Try):
-            yield from swallowed(statement, file, unused, certain and scope.is_block)
+            yield from swallowed(statement, file, unused, certain, is_block=scope.is_block)
         elif isinstance(statement, (ast.With, ast.Expr)):
-            yield from suppressed(statement, file)
+            yield from suppressed(statement, file, certain and scope.is_block)
 
 
 def _kinds_of_names(scope: Scope, file: Names) -> dict[str, str]:

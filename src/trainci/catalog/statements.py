@@ -17,7 +17,15 @@ def statements(body: list[ast.stmt], certain: bool) -> Iterator[tuple[ast.stmt, 
             for handler in node.handlers:
                 yield from statements(handler.body, False)
         elif isinstance(node, (ast.If, ast.For, ast.AsyncFor, ast.While)):
-            yield from statements([*node.body, *node.orelse], False)
+            once = certain and isinstance(node, ast.For) and _has_a_first(node.iter)
+            yield from statements(node.body, once)
+            yield from statements(node.orelse, False)
+
+
+def _has_a_first(values: ast.expr) -> bool:
+    """``for check in [a, b]:`` goes through its body."""
+    listed = values.elts if isinstance(values, (ast.List, ast.Tuple)) else []
+    return any(not isinstance(one, ast.Starred) for one in listed)
 
 
 def own_parts(statement: ast.stmt) -> Iterator[ast.AST]:

@@ -13,17 +13,24 @@ from trainci.catalog.says import is_idle
 
 _CATCHES_FAILURES = ("Exception", "BaseException", "AssertionError", "SystemExit", "subprocess.CalledProcessError")
 _BUILTINS = frozenset(dir(builtins))
+_NAMES_OF_TESTS = ("test", "check", "verify", "run", "main")
 _RAISE = "Raise it again, or exit with 1."
 
 
-def swallowed(node: ast.Try, file: Names, unused: Set[str], certain: bool) -> Iterator[LostResult]:
+def swallowed(
+    node: ast.Try, file: Names, unused: Set[str], certain: bool, *, is_block: bool
+) -> Iterator[LostResult]:
     """Handlers of ``node`` that only print the failure of the tests that it is around."""
     if not any(_may_fail(part, file) for inner in node.body for part in ast.walk(inner)):
         return
     if any(ends_as_computed(inner, file) for inner in node.finalbody):
         return
+    if node.orelse and (isinstance(node.orelse[-1], ast.Raise) or ends_as_computed(node.orelse[-1], file)):
+        return  # it must fail
     # What is made in a `try` and missed later is no test that failed.
     runs = any(isinstance(inner, (ast.Expr, ast.Assert)) for inner in node.body)
+    flags = any(isinstance(inner, ast.Assign) for inner in node.body)
+    certain = certain and (_only_tests(node, file) or (is_block and not node.orelse and not flags))
     for handler in node.handlers:
         *before, last = handler.body
         if not _catches_failures(handler, file) or not all(is_idle(inner, file, unused) for inner in before):
@@ -44,10 +51,12 @@ def swallowed(node: ast.Try, file: Names, unused: Set[str], certain: bool) -> It
             yield LostResult(inner.lineno, what, "Take the exit out of the `finally`.", certain)
         elif isinstance(inner, (ast.Return, ast.Break, ast.Continue)):
             what = "a `finally` that leaves drops the failure"
-            yield LostResult(inner.lineno, what, "Take it out of the `finally`.", certain=False)
+            told = isinstance(inner, ast.Return) and inner.value and not isinstance(inner.value, ast.Constant)
+            sure = certain and runs and isinstance(inner, ast.Return) and not told
+            yield LostResult(inner.lineno, what, "Take it out of the `finally`.", sure)
 
 
-def suppressed(node: ast.With | ast.Expr, file: Names) -> Iterator[LostResult]:
+def suppressed(node: ast.With | ast.Expr, file: Names, certain: bool) -> Iterator[LostResult]:
     """``with contextlib.suppress(Exception):``, or a class of the file whose ``__exit__`` returns True.
 
     An ``ExitStack`` may be given one by ``enter_context``.
@@ -55,9 +64,30 @@ def suppressed(node: ast.With | ast.Expr, file: Names) -> Iterator[LostResult]:
     entered = [item.context_expr for item in node.items] if isinstance(node, ast.With) else _entered(node.value)
     for call in entered:
         if isinstance(call, ast.Call) and (_is_suppress(call, file) or file.name(call.func) in file.silent_classes):
-            yield LostResult(
-                node.lineno, "failures inside this `with` are suppressed", "Let them through.", certain=False
+            tests = isinstance(node, ast.With) and any(
+                _may_fail(part, file) for inner in node.body for part in ast.walk(inner)
             )
+            what = "failures inside this `with` are suppressed"
+            yield LostResult(node.lineno, what, "Let them through.", certain and tests and _is_suppress(call, file))
+
+
+def _only_tests(node: ast.Try, file: Names) -> bool:
+    """Nothing else is in its body, so that nobody can look later at what came of it."""
+
+    def is_test(inner: ast.stmt) -> bool:
+        match inner:
+            case ast.Assert():
+                return True
+            case ast.Expr(value=ast.Call(func=ast.Name(id=name))):
+                # What a loop goes through has a name of its own.
+                return name.startswith(_NAMES_OF_TESTS) or not {name} & {
+                    *file.functions,
+                    *file.imported,
+                    *_BUILTINS,
+                }
+        return False
+
+    return not node.orelse and all(map(is_test, node.body))
 
 
 def _entered(value: ast.expr) -> list[ast.expr]:

@@ -193,7 +193,13 @@ def _wrap_future(module):
 
 def _wrap_pool(module):
     """The same of ``apply_async`` and ``map_async`` of a pool."""
-    result = module.ApplyResult
+    for result in (module.ApplyResult, module.MapResult):
+        _wrap_result(result)
+    for name in ("get", "successful"):
+        _hear_asking(module.ApplyResult, name)
+
+
+def _wrap_result(result):
     put = result._set
 
     def _set(self, number, told):
@@ -204,8 +210,6 @@ def _wrap_pool(module):
         return put(self, number, told)
 
     replace(result, "_set", _set)
-    for name in ("get", "successful"):
-        _hear_asking(result, name)
 
 
 def _hear_asking(owner, name):

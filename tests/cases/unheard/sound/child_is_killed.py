@@ -1,4 +1,5 @@
-import multiprocessing as mp, time, os, signal
+import multiprocessing as mp, os, signal, time
 def work(): time.sleep(100)
 if __name__ == "__main__":
-    p=mp.Process(target=work); p.start(); os.kill(p.pid, signal.SIGTERM); p.join()
+    for end in (lambda child: os.kill(child.pid, signal.SIGKILL), mp.Process.kill):
+        child = mp.Process(target=work); child.start(); end(child); child.join()
