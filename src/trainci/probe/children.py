@@ -13,6 +13,8 @@ _BY_SOMEBODY = tuple(
     getattr(signal, name) for name in ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
 )
 _sent = set()
+# Who was started here, and who failed and was waited for.
+_begun, _known_bad = set(), set()
 
 
 def _is_told():
@@ -21,29 +23,38 @@ def _is_told():
 
 def _wrap_process(module):
     process = module.BaseProcess
-    begin, bootstrap, exitcode = process.start, process._bootstrap, process.exitcode
+    begin, wait, bootstrap, exitcode = process.start, process.join, process._bootstrap, process.exitcode
 
     def start(self):
-        frame = sys._getframe(1)
+        frame, who = sys._getframe(1), _who(self)
+        self._trainci_again = again = _failed_before(who)
         done = begin(self)
-        ends["quietly"](_started, self, frame)
+        ends["quietly"](_started, self, frame, who, again)
         return done
 
     def _bootstrap(self, *arguments, **options):
-        run = self.run
+        run, who = self.run, _who(self)
+        again = getattr(self, "_trainci_again", False)
 
         def heard():
             try:
                 run()
             except Exception as error:
-                ends["quietly"](ends["raised"], "child", (error,), _who(self))
+                ends["quietly"](ends["raised"], "child", (error,), who)
                 raise
             else:
-                ends["quietly"](_ended_well, _who(self))
+                ends["quietly"](_ended_well, who, again)
 
         if _is_told():
             self.run = heard
         return bootstrap(self, *arguments, **options)
+
+    def waited(self, *arguments, **options):
+        done = wait(self, *arguments, **options)
+        popen = getattr(self, "_popen", None)
+        if popen is not None and popen.returncode:
+            _known_bad.add(getattr(popen, "_trainci_who", ""))
+        return done
 
     def asked(self):
         code = exitcode.fget(self)
@@ -58,6 +69,7 @@ def _wrap_process(module):
     send = os.kill
     os.kill = in_place_of(send, kill, "os", "kill")  # noqa: F821
     ends["replace"](process, "start", start)
+    ends["replace"](process, "join", waited)
     ends["replace"](process, "_bootstrap", _bootstrap)
     process.exitcode = property(in_place_of(exitcode.fget, asked))  # noqa: F821
 
@@ -69,13 +81,23 @@ def _who(process):
     return repr(("child", ends["who"](), name, plain))[:2000]
 
 
-def _ended_well(who):
-    if ends["is_begun"](ends["RAISED"]):
+def _failed_before(who):
+    """What begins once somebody knows of it is another try, here or of a whole program; a sibling is none."""
+    import json
+
+    anew = who not in _begun and _is_told() and ends["is_begun"](json.dumps(who).encode("utf-8", "replace"))
+    _begun.add(who)
+    return anew or who in _known_bad
+
+
+def _ended_well(who, again):
+    if again:
         ends["append"]({"by": "well", "who": who})
 
 
-def _started(process, frame):
+def _started(process, frame, who, again):
     """Remember where the program starts it; a library asks by itself for what it starts."""
+    process._popen._trainci_who = who
     torch = os.sep + os.path.join("torch", "multiprocessing", "")
     while frame is not None and torch in frame.f_code.co_filename:
         frame = frame.f_back
@@ -83,7 +105,7 @@ def _started(process, frame):
         return
     file = frame.f_code.co_filename
     if file in ("<stdin>", "<string>") or not ends["is_of_library"](file):
-        process._popen._trainci_started = ([file[:1000], frame.f_lineno], _who(process))
+        process._popen._trainci_started = ([file[:1000], frame.f_lineno], who, again)
 
 
 def _wrap_popen(popen):
@@ -94,25 +116,17 @@ def _wrap_popen(popen):
             ends["quietly"](_ended, self, code)
         return code
 
-    def _send_signal(self, number):
-        if self.poll() is None:
-            self._trainci_sent = True
-        return send(self, number)
-
     poll = popen.poll
     ends["replace"](popen, "poll", polled)
-    if "_send_signal" in vars(popen):
-        send = popen._send_signal
-        ends["replace"](popen, "_send_signal", _send_signal)
 
 
 def _ended(popen, code):
     started = getattr(popen, "_trainci_started", None)
     if started is None or getattr(popen, "_trainci_sent", False):
         return
-    place, who = started
+    place, who, again = started
     if code == 0:
-        _ended_well(who)
+        _ended_well(who, again)
         return
     ends["append"](
         {
