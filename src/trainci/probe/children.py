@@ -75,7 +75,9 @@ def _wrap_process(module):
 
 
 def _who(process):
-    plain = [value for value in getattr(process, "_args", ()) if isinstance(value, (int, str))]
+    given = getattr(process, "_args", ())
+    # A class of the program's own may call something else so.
+    plain = [value for value in given if isinstance(value, (int, str))] if isinstance(given, tuple) else []
     target = getattr(process, "_target", None)
     name = getattr(target, "__qualname__", type(process).__qualname__)
     return repr(("child", ends["who"](), name, plain))[:2000]
