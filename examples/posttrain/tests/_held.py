@@ -75,6 +75,8 @@ class Held:
     _firsts: list[Draw] = field(default_factory=list)
     """The first tokens of the last step's responses."""
     _prompts: list[tuple[str, str | None]] = field(default_factory=list)
+    _counts: list[int] = field(default_factory=list)
+    """How many samples each replica has in the step."""
 
     def assert_steps(self, count: int) -> None:
         """The first ``count`` steps, from the checkpoint on the disk."""
@@ -117,6 +119,11 @@ class Held:
         if self.exact:
             gaps = torch.cat(new) - torch.cat([response.rollout for response in responses])
             self._close(row["log_prob_gap"], float(gaps.detach().abs().max()), f"log_prob_gap of {what}")
+            shares = (
+                gaps.detach().abs().split([sum(r.length for r in part) for part in self._by_replica(responses)])
+            )
+            mean = sum(float(share.mean()) for share in shares) / len(shares)
+            self._close(row["mean_log_prob_gap"], mean, f"mean_log_prob_gap of {what}")
         values, critic_file = self._values(samples, recorded, number, what)
         batch = step.credited(responses, new, self.settings, values)
         self._near(
@@ -150,7 +157,12 @@ class Held:
             for ours, theirs in itertools.combinations(parts, 2):
                 shared = {s["group_index"] for s in ours} & {s["group_index"] for s in theirs}
                 assert not shared, f"groups {shared} were sampled by two replicas"
+        self._counts = [len(part) for part in parts]
         return [sample for part in parts for sample in part]
+
+    def _by_replica(self, responses: Sequence[step.Response]) -> list[Sequence[step.Response]]:
+        ends = list(itertools.accumulate(self._counts))
+        return [responses[end - count : end] for end, count in zip(ends, self._counts, strict=True)]
 
     def _recorded(self, whose: str, number: int) -> Row | None:
         """The update of a step, put together from the shards of its ranks; None: there was none."""
@@ -318,6 +330,10 @@ class Held:
             self.critic.model, lambda: step.critic_loss(responses, values, batch, self.settings)
         )
         self._close(row["critic_loss"], value, f"critic_loss of {what}")
+        errors = [(now.detach() - due).abs() for now, due in zip(values, batch.returns, strict=True)]
+        learns = [response.learns for response in responses]
+        error = loss.mean(errors, learns, self.settings.per_token)
+        self._close(row["value_error"], float(error), f"value_error of {what}")
         self._assert_update(
             file, self.critic, self.critic_adam, gradients, row["critic_grad_norm"], f"the critic at {what}"
         )

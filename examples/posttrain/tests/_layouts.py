@@ -49,8 +49,8 @@ def layouts(world: int, model: PretrainedConfig) -> Iterator[dict[str, int]]:
 def check(config: Config) -> None:
     """Write a row for each layout and each way to average the loss.
 
-    Each row is made by a fork of this process, with the imports paid once: Megatron's groups cannot be undone, and
-    each keeps threads that wake all the time.
+    Each layout has a fork of this process, with the imports paid once: Megatron's groups cannot be undone, and each
+    keeps threads that wake all the time. On GPUs a fork starts CUDA and NCCL anew, which takes seconds.
 
     :raises SystemExit: a fork failed; it has said why.
     """
@@ -60,8 +60,7 @@ def check(config: Config) -> None:
     runs: list[dict[str, Any]] = [{"backend": "fsdp"}]
     runs += [{"backend": "megatron", **layout} for layout in layouts(world, model)]
     config.metrics_path.unlink(missing_ok=True)
-    rows = enumerate({**run, "per_token_loss": each} for run in runs for each in (False, True))
-    in_forks(config.metrics_path, [partial(_one_row, config, number, options) for number, options in rows])
+    in_forks(config.metrics_path, [partial(_rows, config, 2 * number, run) for number, run in enumerate(runs)])
 
 
 def in_forks(beside: Path, actions: Sequence[Callable[[str], None]]) -> None:
@@ -96,15 +95,17 @@ def _run_in_fork(action: Callable[[], None]) -> NoReturn:
         os._exit(code)
 
 
-def _one_row(config: Config, number: int, options: dict[str, Any], meet_at: str) -> None:
+def _rows(config: Config, first: int, layout: dict[str, Any], meet_at: str) -> None:
     with process_group(meet_at) as device:
-        learner = Learner(dataclasses.replace(config, **options), device)
-        replica = learner.policy.replica
         samples = share(_samples(config, device) if dist.get_rank() == 0 else None, dist.group.WORLD, leader=0)
-        own = [sample for group in samples[replica.index :: replica.count] for sample in group]
-        row = {**options, "data_parallel": replica.count, **learner.update(own, 1)}
-        if dist.get_rank() == 0:
-            append(config.metrics_path, {"step": number, **row})
+        for number, per_token in enumerate((False, True), first):
+            options = {**layout, "per_token_loss": per_token}
+            learner = Learner(dataclasses.replace(config, **options), device)
+            replica = learner.policy.replica
+            own = [sample for group in samples[replica.index :: replica.count] for sample in group]
+            row = {**options, "data_parallel": replica.count, **learner.update(own, 1)}
+            if dist.get_rank() == 0:
+                append(config.metrics_path, {"step": number, **row})
 
 
 def _samples(config: Config, device: torch.device) -> list[list[Sample]]:

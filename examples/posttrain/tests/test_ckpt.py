@@ -46,7 +46,8 @@ def execute():
         straight.assert_learned()
         straight.assert_groups_waited()
         resumed = Run(Path(directory, "resumed"), options.backend, layout, critic)
-        resumed.train("--load", straight.step(2), *on_cpu.get("load", []))
+        resumed.train("--load", straight.step(2), "--save-interval", "5", *on_cpu.get("load", []))
+        resumed.assert_saved_last_alone()
         resumed.assert_goes_on_exactly(straight)
         if not options.optimizer_on_cpu:
             elsewhere = Run(Path(directory, "elsewhere"), options.backend, other_layout, critic)
@@ -83,6 +84,10 @@ class Run:
         for file in Path(self.step(2), "data").iterdir():
             *_, buffer = pickle.loads(file.read_bytes())
             assert len(buffer) > 1, f"{len(buffer)} groups wait in {file.name}: the buffer was not tried"
+
+    def assert_saved_last_alone(self):
+        saved = sorted(path.name for path in self._directory.glob("step_*"))
+        assert saved == ["step_000004"], f"with an interval of 5 steps up to 4, {saved} were saved"
 
     def assert_goes_on_exactly(self, straight):
         self._assert_loaded(straight)

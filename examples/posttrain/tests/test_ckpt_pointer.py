@@ -18,6 +18,7 @@ import torch.distributed as dist
 from posttrain import checkpoint
 from posttrain.arguments import Config
 from posttrain.backends.base import Replica
+from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from trainci.testing import main
 
@@ -69,9 +70,17 @@ def run(directory, last):
     for step in range(start.step + 1, last + 1):
         weights.step = step
         checkpoints.save(step, None)
+        newest = checkpoint.newest(directory)
+        assert newest and newest.name == f"step_{step:06}", f"step {step} was saved, and {newest} is the newest"
     checkpoints.finish()
     dist.destroy_process_group()
     return start.step
+
+
+def loaded_by_one_more_rank(directory):
+    """Of two, where one had saved."""
+    dist.init_process_group("fake", store=FakeStore(), rank=1, world_size=2)
+    return checkpoint.load(config(directory), {"policy": Weights()}, Place()).step
 
 
 def in_a_fork(action):
@@ -138,6 +147,12 @@ def execute():
                 assert newest == "step_000003", f"{what}, the next run named {newest} as newest"
             number, deaths = number + 1, deaths + going_on
     assert deaths > 10, f"a save changes the disk {deaths} times only"
+    with tempfile.TemporaryDirectory(prefix="posttrain-") as scratch:
+        directory = Path(scratch)
+        assert in_a_fork(functools.partial(run, directory, 2)) == 0
+        assert in_a_fork(functools.partial(loaded_by_one_more_rank, directory)) == 2, (
+            "a rank that the saved run did not have cannot load"
+        )
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,8 @@ from posttrain.rollout import function
 from posttrain.sample import members
 from posttrain.task import data_source
 from posttrain.training import data, losses
+
+BEGAN = time.monotonic()
 
 
 def called(hook: str, **seen: Any) -> None:
@@ -90,7 +93,7 @@ def log_rollout(rollout_id, args, samples, rollout_extra_metrics, rollout_time):
     called(
         "log", rollout=rollout_id, groups=groups_of(samples), samples=len(samples), metrics=rollout_extra_metrics
     )
-    assert rollout_time > 0
+    assert 0 < rollout_time < time.monotonic() - BEGAN
     return os.environ["LOGGED"] == "yes"
 
 
@@ -148,7 +151,8 @@ def importance_sampling(*, args, pg_loss, train_log_probs, rollout_log_probs, lo
 
 
 def loss_reducer(total_lengths, response_lengths, loss_masks, calculate_per_token_loss):
-    called("reducer", per_token=calculate_per_token_loss)
+    prompts = [total - own for total, own in zip(total_lengths, response_lengths, strict=True)]
+    called("reducer", per_token=calculate_per_token_loss, shortest_prompt=min(prompts))
     return lambda losses: losses.sum()
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from posttrain.arguments import BadArguments
+from posttrain.arguments import BadArguments, Config
 from posttrain.families import FAMILIES
 from posttrain.task import assets
 
@@ -66,6 +66,46 @@ def test_an_option_that_megatron_would_leave_out_is_refused(family: str, option:
     setattr(config, option, other)
     with pytest.raises(BadArguments, match=f"megatron: {option} is {other!r}, and only"):
         architecture(config)
+
+
+def test_layers_with_experts_are_those_of_transformers() -> None:
+    from posttrain.backends.megatron.config import architecture
+    from transformers import AutoModelForCausalLM
+
+    config = FAMILIES["qwen3-moe"].config(vocab_size=32, eos_token_id=1, bos_token_id=None)
+    config.num_hidden_layers, config.decoder_sparse_step, config.mlp_only_layers = 6, 2, [3]
+    layers = AutoModelForCausalLM.from_config(config).model.layers
+    expected = [int(hasattr(layer.mlp, "experts")) for layer in layers]
+    assert set(expected) == {0, 1}
+    assert architecture(config)["moe_layer_freq"] == expected
+
+
+@pytest.mark.parametrize(
+    ("family", "layout", "said"),
+    [
+        ("qwen3", {"tensor": 2, "context": 4}, "4 ranks do not divide into copies of 2 tensor x 1 pipeline x 4"),
+        ("qwen2.5", {"tensor": 4}, "--tensor-parallel 4 does not divide the 2 key-value heads"),
+        ("qwen2.5", {"pipeline": 4}, "--pipeline-parallel 4 does not divide the 2 layers"),
+        ("qwen2.5", {"expert": 2}, "--expert-parallel 2 does not divide the 1 experts"),
+        (
+            "qwen3-moe",
+            {"pipeline": 2, "expert": 4},
+            "--expert-parallel 4 does not divide the 2 ranks of a pipeline",
+        ),
+        ("qwen3-moe", {"pipeline": 2, "expert": 2}, ""),
+        ("qwen3", {"tensor": 2, "context": 2}, ""),
+    ],
+)
+def test_a_layout_that_does_not_divide_is_a_sentence(family: str, layout: dict[str, int], said: str) -> None:
+    from posttrain.backends.megatron.layout import check
+
+    model = FAMILIES[family].config(vocab_size=32, eos_token_id=1, bos_token_id=None)
+    config = Config(Path(), Path(), Path(), **{f"{axis}_parallel": size for axis, size in layout.items()})
+    if said:
+        with pytest.raises(BadArguments, match=said):
+            check(config, model, world=4)
+    else:
+        check(config, model, world=4)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

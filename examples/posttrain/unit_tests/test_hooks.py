@@ -188,7 +188,9 @@ def test_hooks_have_other_forms(made: Path, tmp_path: Path) -> None:
     assert calls["log"][0]["groups"] == [1, 2, 3, 4], "the answer of the dynamic filter was not used"
     assert calls["tis"][0]["lengths"] == ["response_lengths", "total_lengths"]
     assert calls["tis"][0]["gap"] < 1e-4
-    assert calls["reducer"] == [{"per_token": False}]
+    (reducer,) = calls["reducer"]
+    assert not reducer["per_token"]
+    assert reducer["shortest_prompt"] > 1, "the hook was given other lengths"
     assert rows[1]["loss"] == 3.0, "the losses or the masks of the tis hook, or the reducer, were not used"
     assert rows[1]["from_tis"] == 4.0
     assert not {"reward", "eval/problems"} & set(rows[1]), (
@@ -203,7 +205,8 @@ def test_a_fully_asynchronous_run_is_repeated_from_its_saved_rollouts(made: Path
         directory.mkdir()
     fully_async = ["--rollout-function-path", "posttrain.rollout.fully_async.generate_rollout"]
     save = ["--custom-rm-path", "own_hooks.reward", "--save-rollout", f"{tmp_path}/saved/rollouts"]
-    save += options({"rollout-all-samples-process-path": "process_all", "eval-function-path": "evaluate"})
+    save += options({"rollout-all-samples-process-path": "process_all"})
+    save += ["--eval-function-path", fully_async[1]]
     rows = trained(made, first, *fully_async, *save, "--num-steps", "4", ranks=2)
     for row in rows[1:]:
         assert row["step"] - 2 <= row["rollout_version"] <= row["rollout_version_max"] == row["step"] - 1
@@ -212,9 +215,10 @@ def test_a_fully_asynchronous_run_is_repeated_from_its_saved_rollouts(made: Path
     )
     assert rows[-1]["grad_norm"] > 0
     calls = calls_of(first)
-    assert len(calls["reward"]) == 4 * 4 * 2, "other groups were sampled than four steps need"
+    evaluated = 2 * 2  # by one of two replicas
+    assert len(calls["reward"]) == 4 * 4 * 2 + evaluated, "other groups were sampled than four steps need"
     assert sum(len(call["groups"]) for call in calls["all samples"]) == 4 * 4
-    assert (rows[-1].pop("eval/mine"), rows[-1].pop("eval/extra")) == (0.5, 2.0)
+    assert rows[-1].pop("eval/problems") == 3.5
     loaded = trained(made, again, "--load-rollout", f"{tmp_path}/saved/rollouts", "--num-steps", "4", ranks=2)
     assert loaded == rows
     assert not (again / "calls").exists(), "a run that loads its rollouts asked for rewards"
@@ -262,13 +266,18 @@ class Touches:
         (["--backend", "nemo"], 1, "train.py: error: there is no --backend 'nemo'; there are: fsdp, megatron"),
         (["--prompts-per-step", "3"], 2, "train.py: error: --prompts-per-step 3 must divide by 2 replicas"),
         (
-            ["--custom-loss-function-path", "no.such.hook"],
+            ["--custom-eval-rollout-log-function-path", "no.such.hook"],  # nothing calls it before the end
             1,
             "error: cannot load the hook 'no.such.hook'",
         ),
         (["--data-path", "/no/such/file"], 1, "train.py: error: /no/such/file does not exist"),
         (["--load-rollout", "/no/such/directory"], 1, "train.py: error: --load-rollout: /no/such/directory/step-1"),
         (["--tensor-parallel", "2"], 2, "error: --tensor-parallel goes with --backend megatron only"),
+        (
+            ["--backend", "megatron", "--tensor-parallel", "2", "--pipeline-parallel", "2"],
+            2,
+            "2 ranks do not divide into copies of 2 tensor x 2 pipeline x 1 context parallel ranks",
+        ),
         (["--num-steps", "0"], 1, "train.py: error: argument --num-steps: 0 is less than 1"),
     ],
 )

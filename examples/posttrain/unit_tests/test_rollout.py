@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,35 @@ def test_samples_follow_the_probabilities(made: Path) -> None:
     share = first.count(token) / len(first)
     deviation = (probability * (1 - probability) / 4096) ** 0.5
     assert abs(share - probability) < 5 * deviation
+
+
+def test_experts_are_those_of_each_token_whichever_way_it_was_sampled(tmp_path: Path) -> None:
+    assets.ensure(tmp_path / "experts", "qwen3-moe")
+    whole = {"true_on_policy": True, "sequence_width": 24, "micro_batch_size": 5}
+    engines = [engine_of(tmp_path / "experts", routing_replay=True, **options) for options in ({}, whole)]
+    for one, other in zip(*(sampled(engine, PROMPTS, 2, seed=1) for engine in engines), strict=True):
+        assert one.tokens == other.tokens
+        assert one.routed_experts.shape[1] == len(one.tokens) - 1
+        assert one.routed_experts.sort().values.equal(other.routed_experts.sort().values)
+
+
+def test_weights_wait_for_samples_that_are_being_drawn(made: Path) -> None:
+    engine = engine_of(made)
+    weights = {name: value.clone() for name, value in engine._model.named_parameters()}
+    update = threading.Thread(target=engine.update_weights, args=(weights, 7))
+
+    def update_meanwhile(*_: Any) -> None:
+        if not update.ident:
+            update.start()
+        update.join(timeout=1)
+        assert update.is_alive(), "the weights changed while samples were drawn by them"
+
+    handle = engine._model.register_forward_hook(update_meanwhile)
+    samples = sampled(engine, PROMPTS, 1, seed=1)
+    handle.remove()
+    update.join()
+    assert {sample.weights_version for sample in samples} == {0}
+    assert engine.version == 7
 
 
 def test_new_weights_are_taken_over(made: Path) -> None:

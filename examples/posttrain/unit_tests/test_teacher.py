@@ -126,6 +126,13 @@ def test_what_the_server_cannot_do_is_status_400_and_a_sentence(url: str, reques
     assert said in json.load(caught.value)["error"]["message"]
 
 
+def test_a_request_without_a_length_is_answered(url: str) -> None:
+    host, port = url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=60) as link:
+        link.sendall(b"POST /generate HTTP/1.0\r\n\r\n")
+        assert link.makefile("rb").readline().split()[1] == b"400"
+
+
 def test_another_path_is_status_404(url: str) -> None:
     for request in (f"{url}/other", urllib.request.Request(f"{url}/other", b"{}")):
         with pytest.raises(urllib.error.HTTPError) as caught:

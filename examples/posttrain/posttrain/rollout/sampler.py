@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,18 +68,8 @@ class Sampler:
         reward = sum(sample.reward for sample in rollout.samples) / len(rollout.samples)
         count = len(rollout.samples)
         own = {"logged": logged, "reward": reward, "oldest": min(versions), "newest": max(versions), "count": count}
-        ranks = gather(own)
-        counts = sorted({rank["count"] for rank in ranks})
-        if len(counts) > 1 and self._config.micro_batch_size:
-            raise BadArguments(f"replicas made {counts} samples: --micro-batch-size wants as many of each")
-        if any(rank["logged"] for rank in ranks):
-            return {}
-        return {
-            **rollout.metrics,
-            "reward": sum(rank["reward"] for rank in ranks) / len(ranks),
-            "rollout_version": min(rank["oldest"] for rank in ranks),
-            "rollout_version_max": max(rank["newest"] for rank in ranks),
-        }
+        told = over_ranks(gather(own), alike=self._config.micro_batch_size > 0)
+        return {**rollout.metrics, **told} if told else {}
 
     def evaluate(self, step: int) -> dict[str, float]:
         """Mean rewards by data set, with the current weights of one replica."""
@@ -117,3 +108,20 @@ class Sampler:
             return {}
         rewards = {name: result["rewards"] for name, result in data.items()}
         return {**metrics, **{f"eval/{name}": sum(values) / len(values) for name, values in rewards.items()}}
+
+
+def over_ranks(ranks: Sequence[Mapping[str, Any]], *, alike: bool) -> dict[str, Any]:
+    """What is reported of the rollouts of all ``ranks``; nothing where a log hook of one stands in for it.
+
+    :raises BadArguments: replicas must have made ``alike`` many samples, and have not.
+    """
+    counts = sorted({rank["count"] for rank in ranks})
+    if alike and len(counts) > 1:
+        raise BadArguments(f"replicas made {counts} samples: --micro-batch-size wants as many of each")
+    if any(rank["logged"] for rank in ranks):
+        return {}
+    return {
+        "reward": sum(rank["reward"] for rank in ranks) / len(ranks),
+        "rollout_version": min(rank["oldest"] for rank in ranks),
+        "rollout_version_max": max(rank["newest"] for rank in ranks),
+    }

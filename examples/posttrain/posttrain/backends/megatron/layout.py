@@ -18,7 +18,7 @@ def start(config: Config, hf_config: PretrainedConfig) -> Replica:
     :raises BadArguments: the ranks, or the model, do not divide as ``config`` asks.
     """
     if not parallel_state.model_parallel_is_initialized():
-        _check(config, hf_config.get_text_config())
+        check(config, hf_config.get_text_config(), dist.get_world_size())
         parallel_state.initialize_model_parallel(
             tensor_model_parallel_size=config.tensor_parallel,
             pipeline_model_parallel_size=config.pipeline_parallel,
@@ -36,8 +36,8 @@ def start(config: Config, hf_config: PretrainedConfig) -> Replica:
     return Replica(replica, len(members), group if len(members[replica]) > 1 else None, members[replica][0])
 
 
-def _check(config: Config, model: PretrainedConfig) -> None:
-    world = dist.get_world_size()
+def check(config: Config, model: PretrainedConfig, world: int) -> None:
+    """:raises BadArguments: ``world`` ranks, or the model, do not divide as ``config`` asks."""
     one_copy = config.tensor_parallel * config.pipeline_parallel * config.context_parallel
     if world % one_copy:
         raise BadArguments(

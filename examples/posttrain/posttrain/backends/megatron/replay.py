@@ -24,7 +24,7 @@ class ExpertReplay:
 
     def __init__(self, model: GPTModel):
         config = model.config
-        experts = [number for number, moe in enumerate(_has_experts(config)) if moe]
+        experts = [number for number, moe in enumerate(config.moe_layer_freq) if moe]
         layers = {layer.layer_number - 1: layer for layer in model.decoder.layers}
         self._routers = [
             (experts.index(number), layers[number].mlp.router) for number in layers if number in experts
@@ -70,9 +70,3 @@ class ExpertReplay:
             seen = choices[:, :width]
             chosen[:, row, : seen.shape[1]] = seen
         return chosen.to(batch.tokens.device)[:, :, batch.positions[0]]
-
-
-def _has_experts(config: object) -> list[int]:
-    """1 for each layer of the whole model that has experts."""
-    pattern, layers = config.moe_layer_freq, config.num_layers  # type: ignore[attr-defined]
-    return pattern if isinstance(pattern, list) else [int(number % pattern == 0) for number in range(layers)]
