@@ -1481,7 +1481,10 @@ FAULTS = [
         "common",
         f"{_P}/training/data.py",
         "spread = values[0].new_zeros(len(values), width)",
-        "spread = values[0].bfloat16().new_zeros(len(values), width).float() + 0\n    values = [value.bfloat16().float() for value in values]",
+        (
+            "spread = values[0].bfloat16().new_zeros(len(values), width).float() + 0\n"
+            "    values = [value.bfloat16().float() for value in values]"
+        ),
     ),
     Fault(
         "loss",
@@ -1648,8 +1651,18 @@ FAULTS = [
         "an evaluation sees the weights before the update",
         "common",
         f"{_P}/trainer.py",
-        "            weights = learner.policy.weights_for_rollout()\n            sampler.update_weights(weights, version=step)\n            if config.eval_function_path and step + 1 not in steps:\n                row |= sampler.evaluate(step)\n",
-        "            if config.eval_function_path and step + 1 not in steps:\n                row |= sampler.evaluate(step)\n            weights = learner.policy.weights_for_rollout()\n            sampler.update_weights(weights, version=step)\n",
+        (
+            "            weights = learner.policy.weights_for_rollout()\n"
+            "            sampler.update_weights(weights, version=step)\n"
+            "            if config.eval_function_path and step + 1 not in steps:\n"
+            "                row |= sampler.evaluate(step)\n"
+        ),
+        (
+            "            if config.eval_function_path and step + 1 not in steps:\n"
+            "                row |= sampler.evaluate(step)\n"
+            "            weights = learner.policy.weights_for_rollout()\n"
+            "            sampler.update_weights(weights, version=step)\n"
+        ),
     ),
     Fault(
         "sync",
@@ -1696,8 +1709,12 @@ FAULTS = [
         "each parameter's gradient is clipped by itself",
         "common",
         f"{_P}/backends/fsdp.py",
-        "norm = torch.nn.utils.clip_grad_norm_(self.model[0].parameters(), self._config.max_grad_norm)",
-        "norm = torch.nn.utils.clip_grad_norm_(self.model[0].parameters(), 1e9)\n        for parameter in self.model[0].parameters():\n            torch.nn.utils.clip_grad_norm_([parameter], self._config.max_grad_norm)",
+        ("norm = torch.nn.utils.clip_grad_norm_(self.model[0].parameters(), self._config.max_grad_norm)"),
+        (
+            "norm = torch.nn.utils.clip_grad_norm_(self.model[0].parameters(), 1e9)\n"
+            "        for parameter in self.model[0].parameters():\n"
+            "            torch.nn.utils.clip_grad_norm_([parameter], self._config.max_grad_norm)"
+        ),
     ),
     Fault(
         "state",
@@ -1744,7 +1761,11 @@ FAULTS = [
         "a checkpoint that is gone begins the run anew",
         "common",
         f"{_P}/checkpoint.py",
-        '    if not checkpoint.exists():\n        raise BadArguments(f"{pointer} names {checkpoint.name}, which is gone; write the name of another into it")\n',
+        (
+            "    if not checkpoint.exists():\n"
+            '        raise BadArguments(f"{pointer} names {checkpoint.name}, which is gone; write the '
+            'name of another into it")\n'
+        ),
         "    if not checkpoint.exists():\n        return None\n",
     ),
     Fault(
@@ -1792,7 +1813,10 @@ FAULTS = [
         "each rank counts as a replica",
         "common",
         f"{_P}/backends/base.py",
-        "replicas = dict(gather((self.index, own)))\n        return [replicas[index] for index in sorted(replicas)]",
+        (
+            "replicas = dict(gather((self.index, own)))\n"
+            "        return [replicas[index] for index in sorted(replicas)]"
+        ),
         "return [value for _, value in gather((self.index, own))]",
     ),
     Fault(
@@ -1801,7 +1825,10 @@ FAULTS = [
         "common",
         f"{_P}/distributed.py",
         "dist.broadcast_object_list(values, src=leader, group=group)",
-        "dist.broadcast_object_list(values, src=leader, group=group)\n    dist.broadcast_object_list(values, src=0)",
+        (
+            "dist.broadcast_object_list(values, src=leader, group=group)\n"
+            "    dist.broadcast_object_list(values, src=0)"
+        ),
     ),
     Fault(
         "layout",
@@ -1850,7 +1877,7 @@ FAULTS = [
         "common",
         f"{_M}/replay.py",
         "            router.router_replay.set_target_indices(chosen[number])\n",
-        "            router.router_replay.set_target_indices(self._asked.get(number, chosen[number]))\n",
+        ("            router.router_replay.set_target_indices(self._asked.get(number, chosen[number]))\n"),
     ),
     Fault(
         "smoke",
@@ -1922,7 +1949,7 @@ FAULTS = [
         "common",
         f"{_P}/task/problems.py",
         'problems.append(Problem(row["question"], row["answer"], image))',
-        'problems.append(Problem(row["question"], problems[-1].answer if problems else row["answer"], image))',
+        ('problems.append(Problem(row["question"], problems[-1].answer if problems else row["answer"], image))'),
     ),
     Fault(
         "task",
@@ -1953,8 +1980,16 @@ FAULTS = [
         "the hook before log-probabilities comes after them",
         "common",
         f"{_P}/learner.py",
-        '        if before_log_probs := load_hook(config.custom_megatron_before_log_prob_hook_path):\n            before_log_probs(self._args, self.policy.model, "")\n        data["log_probs"] = self.policy.scores(data)\n',
-        '        data["log_probs"] = self.policy.scores(data)\n        if before_log_probs := load_hook(config.custom_megatron_before_log_prob_hook_path):\n            before_log_probs(self._args, self.policy.model, "")\n',
+        (
+            "        if before_log_probs := load_hook(config.custom_megatron_before_log_prob_hook_path):\n"
+            '            before_log_probs(self._args, self.policy.model, "")\n'
+            '        data["log_probs"] = self.policy.scores(data)\n'
+        ),
+        (
+            '        data["log_probs"] = self.policy.scores(data)\n'
+            "        if before_log_probs := load_hook(config.custom_megatron_before_log_prob_hook_path):\n"
+            '            before_log_probs(self._args, self.policy.model, "")\n'
+        ),
     ),
     Fault(
         "options",

@@ -28,6 +28,7 @@ TEACHER = "tests/test_units.py -x unit_tests/test_teacher.py"
 FAMILIES = "tests/test_units.py -x unit_tests/test_families.py"
 CRITIC = "tests/test_qwen3_ppo_critic_only.py"
 GLM4 = "tests/test_glm4_dense.py"
+ROLLOUT = "tests/test_units.py -x unit_tests/test_rollout.py"
 PICTURES = "tests/test_units.py -x unit_tests/test_vision.py"
 
 COLD_TESTS = {KILLED, CKPT_MEGATRON, CKPT_MEGATRON_ASYNC}
@@ -43,7 +44,7 @@ CLAIMS = {
     "posttrain/training/adam_state.py": [REFERENCE, CKPT_CRITIC],
     "posttrain/learner.py": [RULES, REFERENCE, MEGATRON, HOOKS, SHORT, OPD, CRITIC],
     "posttrain/trainer.py": [SHORT, ASYNC, HOOKS, CKPT, CKPT_CRITIC, CKPT_ASYNC],
-    "posttrain/checkpoint.py": [POINTER, CKPT, CKPT_CRITIC, CKPT_ASYNC, KILLED],
+    "posttrain/checkpoint.py": [RULES, POINTER, CKPT, CKPT_CRITIC, CKPT_ASYNC, KILLED],
     "posttrain/hooks.py": [RULES, HOOKS],
     "posttrain/vision.py": [VISION, PICTURES, ALIGN],
     "posttrain/metrics.py": [SHORT, CKPT, KILLED],
@@ -59,7 +60,7 @@ CLAIMS = {
     f"{_M}/mtp.py": [EXPERTS, "tests/test_mimo_mtp.py"],
     f"{_M}/replay.py": [REPLAY, "tests/test_moonlight.py --routing-replay"],
     f"{_M}/weights.py": [MEGATRON, EXPERTS, LAYOUTS, "tests/test_qwen3_moe.py"],
-    "posttrain/rollout/engine.py": [SHORT, ALIGN, TRUE, VISION, REPLAY],
+    "posttrain/rollout/engine.py": [SHORT, ALIGN, TRUE, VISION, REPLAY, ROLLOUT],
     "posttrain/rollout/sampler.py": [RULES, SHORT, HOOKS, DEBUG, OPD, CKPT, REFERENCE],
     "posttrain/rollout/function.py": [RULES, SHORT, CKPT, HOOKS],
     "posttrain/rollout/fully_async.py": [RULES, HOOKS],

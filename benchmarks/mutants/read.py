@@ -9,7 +9,10 @@ _SEED = "another seed is as good, and none comes twice"
 _LOG = "what is logged or printed"
 _SAME = "the same number, or one that differs by less than float32 can tell"
 _ON_CPU = "on a CPU both places are one; on GPUs the optimizer would fail"
+_PADDING = "padding on the right, which causal attention does not see"
+_ALONE = "with a group of one rank, the same"
 _T = "posttrain"
+_M = f"{_T}/backends/megatron"
 EQUIVALENT = {
     (f"{_T}/vision.py", "positions count the padding"): _ROTARY,
     (f"{_T}/vision.py", "positions of pictures count the padding"): _ROTARY,
@@ -91,5 +94,70 @@ EQUIVALENT = {
     (f"{_T}/training/grpo.py", "line 18: own.std(correction=0) + 1e-06 → own.std(correction=0) - 1e-06"): _SAME,
     (f"{_T}/training/data.py", "line 72: True → False"): "a frozen dataclass, or one that nobody changes",
     (f"{_T}/rollout/fp8.py", "line 20: 1e-12 → 2e-12"): _SAME,
+    (f"{_T}/training/advantages.py", "line 34: 1e-06 → 2e-06"): _SAME,
+    (f"{_T}/training/data.py", "line 112: min(start + size, count) → min(count, start + size)"): _SAME,
+    (f"{_T}/training/data.py", "line 107: 1 → 2"): _PADDING,
+    (
+        f"{_T}/training/objective.py",
+        (
+            "line 104: zip(weighted.split(data['response_lengths']), masks, strict=True) → "
+            "zip(masks, weighted.split(data['response_lengths']), strict=True)"
+        ),
+    ): _SAME,
+    (f"{_T}/training/losses.py", "line 27: end - 1 → end + 1"): "as many rows are read as there are tokens",
+    (f"{_T}/rollout/engine.py", "line 120: 1 → 2"): "the last place of two is read",
+    (f"{_T}/rollout/engine.py", "line 33: 0 → 1"): "the first weights to come say their version",
+    (f"{_T}/rollout/engine.py", "line 150: width - len(prompt) → width + len(prompt)"): _PADDING,
+    (f"{_T}/rollout/fully_async.py", "line 40: 1 → 2"): _SEED,
+    (f"{_T}/rollout/fully_async.py", "line 33: 0 → 1"): _SEED,
+    (f"{_T}/rollout/teacher.py", "line 117: self.send_header('Content-Length', str(len(body))) → pass"): (
+        "with HTTP/1.0 the end of the connection ends the reply"
+    ),
+    (
+        f"{_T}/rollout/sampler.py",
+        "line 34: self._leads and (not config.load_rollout) → self._leads or not config.load_rollout",
+    ): ("an engine that nobody asks for samples costs memory alone"),
+    (f"{_T}/backends/fsdp.py", "line 118: False → True"): "a cache that nobody reads",
+    (f"{_T}/checkpoint.py", "line 43: True → False"): "a frozen dataclass, or one that nobody changes",
+    (f"{_T}/trainer.py", "line 37: 0.0 → 1.0"): _LOG,
+    (f"{_M}/attention.py", "line 67: size > 1 → size >= 1"): _ALONE,
+    (f"{_M}/backend.py", "line 157: size > 1 → size >= 1"): _ALONE,
+    (f"{_M}/layout.py", "line 36: len(members[replica]) > 1 → len(members[replica]) >= 1"): _ALONE,
+    (f"{_M}/backend.py", "line 112: 0 → 1"): "all samples lie on one device",
+    (
+        f"{_M}/backend.py",
+        "line 89: True → False",
+    ): "in float32 there is nothing to widen; with the other True it crashes",
+    (f"{_M}/backend.py", "line 121: self.optimizer.zero_grad() → pass"): (
+        "Megatron moves each gradient into its buffer, which the line before empties"
+    ),
+    (f"{_M}/replay.py", "line 67: 1 → 2"): _PADDING,
+    (f"{_M}/replay.py", "line 72: 0 → 1"): "every row has the same places",
+    (f"{_M}/checkpoint.py", "line 44: model.load_state_dict(state['model']) → pass"): (
+        "Megatron reads a checkpoint into the tensors that it was handed, which are the model's"
+    ),
+    (f"{_M}/checkpoint.py", "line 20: True → False"): "other names, for saving and for loading alike",
+    (
+        f"{_M}/config.py",
+        "line 113: True → False",
+    ): "the norm of the latents stands in the layer's own specification",
+    (f"{_M}/config.py", "line 57: 0.0 → 1.0"): "the attention is the package's own, and drops nothing",
+    (
+        f"{_M}/build.py",
+        "line 75: -hf_config.get_text_config().vocab_size // tp → -hf_config.get_text_config().vocab_size * tp",
+    ): ("more rows that pad the vocabulary, and are cut off"),
+    (f"{_M}/build.py", "line 65: 1 → 2"): "the layers ask the process groups, which are made elsewhere",
+    (f"{_M}/build.py", "line 40: False → True"): "whoever trains says which",
+    (f"{_M}/build.py", "line 60: True → False"): "every weight is then filled from the checkpoint",
+    (f"{_T}/training/grpo.py", "line 18: 1e-06 → 2e-06"): _SAME,
+    (f"{_T}/training/data.py", "line 101: 1 → 2"): _PADDING,
+    (f"{_M}/replay.py", "line 68: 0 → 1"): "every sample has as many layers",
+    (
+        f"{_T}/backends/fsdp.py",
+        (
+            "line 108: set_state_dict(self.model[0], self.optimizer, model_state_dict=model, "
+            "optim_state_dict=optimizer) → pass"
+        ),
+    ): "torch reads a checkpoint into the tensors that it was handed, which are the model's and the optimizer's",
 }
 """By file and by what was changed."""

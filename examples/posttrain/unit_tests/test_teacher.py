@@ -96,6 +96,7 @@ def test_samples_get_the_log_probs_of_their_own_response_tokens(model: Path, url
 def test_one_sequence_is_answered_in_the_form_of_sglang(url: str) -> None:
     body = json.dumps({"input_ids": [3, 1, 4], **ASKED}).encode()
     with urllib.request.urlopen(urllib.request.Request(f"{url}/generate", body)) as reply:
+        assert reply.status == 200
         answer = json.load(reply)
     entries = answer["meta_info"]["input_token_logprobs"]
     assert (answer["meta_info"]["prompt_tokens"], answer["meta_info"]["completion_tokens"]) == (3, 0)
