@@ -1885,7 +1885,7 @@ FAULTS = [
         "common",
         f"{_P}/rollout/sampler.py",
         'sum(rank["reward"] for rank in ranks) / len(ranks)',
-        "reward",
+        'ranks[0]["reward"]',
     ),
     Fault(
         "smoke",

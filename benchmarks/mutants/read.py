@@ -159,5 +159,90 @@ EQUIVALENT = {
             "optim_state_dict=optimizer) → pass"
         ),
     ): "torch reads a checkpoint into the tensors that it was handed, which are the model's and the optimizer's",
+    (f"{_T}/training/grpo.py", "line 39: torch.minimum(free, clipped) → torch.minimum(clipped, free)"): _SAME,
+    (
+        f"{_T}/training/objective.py",
+        (
+            "line 127: torch.maximum((values - returns) ** 2, (near - returns) ** 2) → "
+            "torch.maximum((near - returns) ** 2, (values - returns) ** 2)"
+        ),
+    ): _SAME,
+    (f"{_T}/training/advantages.py", "line 34: everywhere.std() + 1e-06 → everywhere.std() - 1e-06"): _SAME,
+    (f"{_T}/rollout/distillation.py", "line 15: 120.0 → 240.0"): "how long it waits",
+    (f"{_T}/rollout/distillation.py", "line 19: 600.0 → 1200.0"): "how long it waits",
+    (
+        f"{_T}/rollout/distillation.py",
+        "line 55: time.monotonic() >= ends → time.monotonic() > ends",
+    ): "how long it waits",
+    (f"{_T}/distributed.py", "line 26: 0 → 1"): "of GPUs alone",
+    (
+        f"{_T}/distributed.py",
+        "line 23: os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8') → pass",
+    ): "of GPUs alone",
+    (f"{_T}/distributed.py", "line 29: torch.cuda.set_device(device) → pass"): "of GPUs alone",
+    (f"{_T}/distributed.py", "line 24: True → False"): "of GPUs alone",
+    (f"{_T}/distributed.py", "line 24: torch.use_deterministic_algorithms(True) → pass"): "of GPUs alone",
+    (f"{_T}/distributed.py", "line 39: dist.destroy_process_group() → pass"): "the process ends",
+    (f"{_T}/training/adam_state.py", "line 31: True → False"): _ON_CPU,
+    (f"{_T}/training/adam_state.py", "line 34: self._move(to_parameters=False) → pass"): _ON_CPU,
+    (
+        f"{_T}/rollout/fully_async.py",
+        (
+            "line 55: (args.seed * 1000003 + count) * args.world_size + args.rank + len(attempts) * 2 "
+            "** 40 → (args.seed * 1000003 + count) * args.world_size + args.rank - len(attempts) * 2 "
+            "** 40"
+        ),
+    ): _SEED,
+    (f"{_T}/rollout/fully_async.py", "line 55: 1000003 → 1000004"): _SEED,
+    (
+        f"{_T}/rollout/fully_async.py",
+        "line 44: self._pool.shutdown() → pass",
+    ): "Python ends idle threads with itself",
+    (f"{_T}/rollout/function.py", "line 29: 2 → 3"): _SEED,
+    (f"{_T}/rollout/function.py", "line 21: 1000003 → 1000004"): _SEED,
+    (f"{_T}/rollout/function.py", "line 69: 2 → 3"): _SEED,
+    (
+        f"{_T}/rollout/function.py",
+        (
+            "line 21: (args.seed * 1000003 + rollout_id) * args.world_size + args.rank → (args.seed * "
+            "1000003 + rollout_id) * args.world_size - args.rank"
+        ),
+    ): _SEED,
+    (f"{_T}/sample.py", "line 32: 0 → 1"): "filled in before anybody reads it",
+    (f"{_T}/sample.py", "line 41: 0 → 1"): "filled in before anybody reads it",
+    (f"{_T}/model.py", "line 37: logging.disable_progress_bar() → pass"): _LOG,
+    (f"{_T}/trainer.py", "line 66: sys.stdout.flush() → pass"): _LOG,
+    (f"{_T}/rollout/teacher.py", "line 110: 200 → 201"): _LOG,
+    (
+        f"{_T}/rollout/teacher.py",
+        (
+            "line 140: sys.stderr.write(f'the teacher {options.model_path} listens on "
+            "http://{options.host}:{options.port}\\n') → pass"
+        ),
+    ): _LOG,
+    (f"{_T}/arguments.py", "line 139: about['help'] or None → about['help'] and None"): _LOG,
+    (f"{_T}/backends/fsdp.py", "line 37: torch.manual_seed(config.seed) → pass"): _SEED,
+    (
+        f"{_T}/backends/fsdp.py",
+        "line 41: fully_shard(layer, mp_policy=precision) → pass",
+    ): "one unit for all layers: the same numbers in more memory",
+    (
+        f"{_T}/backends/fsdp.py",
+        "the norm is that of this rank's shard",
+    ): "torch's clip has brought it together by then",
+    (
+        f"{_T}/checkpoint.py",
+        "line 135: dist.barrier() → pass",
+    ): "the models' saves end together, and what else a rank writes it has written before",
+    (f"{_T}/checkpoint.py", "line 188: torch.cuda.set_rng_state(states['cuda']) → pass"): "of GPUs alone",
+    (f"{_T}/mimo.py", "line 44: self.post_init() → pass"): "the weights are loaded",
+    (f"{_T}/mimo.py", "line 26: 0 → 1"): "names a place in a cache that nobody keeps",
+    (f"{_T}/backends/base.py", "line 38: True → False"): "a frozen dataclass, or one that nobody changes",
+    (f"{_T}/backends/base.py", "line 20: True → False"): "a frozen dataclass, or one that nobody changes",
+    (f"{_T}/task/problems.py", "line 14: True → False"): "a frozen dataclass, or one that nobody changes",
+    (f"{_T}/arguments.py", "line 25: True → False"): "a frozen dataclass, or one that nobody changes",
+    (f"{_T}/backends/megatron/weights.py", "line 63: 0 → 1"): "a dense model has no experts to number",
+    (f"{_T}/backends/megatron/checkpoint.py", "line 43: True → False"): "the state of Adam is there from the start",
+    (f"{_T}/backends/megatron/backend.py", "line 156: 0 → 1"): "every row has the same places",
 }
 """By file and by what was changed."""

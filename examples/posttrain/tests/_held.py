@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from _network import Network
@@ -18,6 +18,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 Row = dict[str, Any]
+T = TypeVar("T")
 Draw = tuple[int, Tensor]
 """A token that was sampled, and the probabilities of all."""
 
@@ -105,6 +106,8 @@ class Held:
             found = [torch.tensor(sample["teacher_log_probs"]) for sample in samples]
             self._near(found, taught, "log_probs", f"the teacher's log-probabilities of {what}")
         responses = [_response(sample, recorded) for sample in samples]
+        learning = sum(int(response.learns.sum()) for response in responses)
+        assert row["tokens"] == learning, f"{row['tokens']} tokens of {what} learned, and not {learning}"
         if self.replayed:
             update = self._recorded("policy", number)
             assert update, f"{what} did not train the policy"
@@ -160,7 +163,7 @@ class Held:
         self._counts = [len(part) for part in parts]
         return [sample for part in parts for sample in part]
 
-    def _by_replica(self, responses: Sequence[step.Response]) -> list[Sequence[step.Response]]:
+    def _by_replica(self, responses: Sequence[T]) -> list[Sequence[T]]:
         ends = list(itertools.accumulate(self._counts))
         return [responses[end - count : end] for end, count in zip(ends, self._counts, strict=True)]
 
@@ -212,6 +215,7 @@ class Held:
             for sample, output in zip(group, outputs, strict=True):
                 length = sample["response_length"]
                 assert length > 0, "a sample has no response"
+                assert sample["loss_mask"] == [1] * length, "what was sampled does not learn, or counts twice"
                 log_probs = sampling.log_probs(output, sample["tokens"], length, self.temperature)
                 found.append(torch.tensor(sample["rollout_log_probs"]))
                 expected.append(log_probs)
@@ -332,6 +336,8 @@ class Held:
         self._close(row["critic_loss"], value, f"critic_loss of {what}")
         errors = [(now.detach() - due).abs() for now, due in zip(values, batch.returns, strict=True)]
         learns = [response.learns for response in responses]
+        means = [float(torch.cat(list(part)).mean()) for part in self._by_replica(batch.old_values)]
+        self._close(row["value"], sum(means) / len(means), f"value of {what}")
         error = loss.mean(errors, learns, self.settings.per_token)
         self._close(row["value_error"], float(error), f"value_error of {what}")
         self._assert_update(

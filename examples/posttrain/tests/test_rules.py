@@ -20,6 +20,7 @@ from posttrain.task.data_source import DataSource
 from posttrain.task.problems import Problem, all_problems, read_problems, write_problems
 from posttrain.training.advantages import whitened
 from posttrain.training.data import convert_samples, sum_of_sample_mean
+from posttrain.training.losses import reinforce_loss
 from posttrain.training.objective import PolicyObjective
 
 NUM_GPUS = 0
@@ -52,6 +53,11 @@ DEFAULTS = {
     "load_rollout": None, "async_rollout": False, "true_on_policy": False, "fp8_rollout": False,
     "routing_replay": False, "async_save": False, "optimizer_on_cpu": False, "group_rm": False,
 }  # fmt: skip
+LEAST = {
+    **dict.fromkeys(("tensor_parallel", "pipeline_parallel", "context_parallel", "expert_parallel"), 1),
+    **dict.fromkeys(("num_steps", "prompts_per_step", "samples_per_prompt", "max_new_tokens", "save_interval"), 1),
+    **dict.fromkeys(("micro_batch_size", "sequence_width", "critic_warmup_steps"), 0),
+}
 SHARES = [("1234", 1.0), ("12", 0.5), ("1a2b", 0.5), ("abc", 0.0), ("", 0.0)]
 
 
@@ -163,6 +169,9 @@ def test_a_place_that_other_replicas_load_is_that_of_the_furthest(tmp_path):
             drawn = behind.get_samples(8)
         behind.save(1)
     furthest = drawn[-1][0].group_index
+    same = source(0, world=2)
+    same.load(1)
+    assert same.get_samples(1)[0][0].group_index == 16, "a replica goes on from another's place"
     loaded = source(0, world=1)
     loaded.load(1)
     ((next_one,),) = loaded.get_samples(1)
@@ -195,6 +204,29 @@ def test_what_is_not_said_is_what_the_papers_say(tmp_path):
     assert {name: found[name] for name in DEFAULTS} == DEFAULTS
 
 
+def test_a_config_that_was_not_read_is_the_same(tmp_path):
+    options = command(tmp_path)
+    assert Config(tmp_path / "model", tmp_path / "data", tmp_path / "m") == parse_args(options)
+
+
+@pytest.mark.parametrize("name", LEAST)
+def test_the_least_number_is_taken_and_one_less_refused(tmp_path, capsys, name):
+    flag, least = "--" + name.replace("_", "-"), LEAST[name]
+    assert getattr(parse_args(command(tmp_path, flag, str(least))), name) == least
+    with pytest.raises(SystemExit):
+        parse_args(command(tmp_path, f"{flag}={least - 1}"))
+    assert f"{least - 1} is less than {least}" in capsys.readouterr().err
+
+
+def test_hooks_read_the_names_of_other_trainers():
+    config = Config(
+        Path(), Path(), Path(), samples_per_prompt=5, temperature=0.5, max_new_tokens=9, per_token_loss=True
+    )
+    args = hooks.hook_args(config, rank=3)
+    assert (args.n_samples_per_prompt, args.rollout_temperature, args.rollout_max_response_len) == (5, 0.5, 9)
+    assert (args.calculate_per_token_loss, args.rank, args.seed) == (True, 3, 0)
+
+
 def test_every_option_is_read(tmp_path):
     config = parse_args(
         command(tmp_path, "--async-rollout", "--gae-lambda", "0.5", "--seed", "7", "--save", "here")
@@ -208,8 +240,6 @@ def test_every_option_is_read(tmp_path):
         (["--advantage-estimator", "opd"], "--advantage-estimator opd and --teacher-url go together"),
         (["--teacher-url", "http://there/generate"], "--advantage-estimator opd and --teacher-url go together"),
         (["--eval-function-path", "a.b", "--load-rollout", "there"], "it does not go with --load-rollout"),
-        (["--save-interval", "0"], "0 is less than 1"),
-        (["--micro-batch-size", "-1"], "-1 is less than 0"),
         (["--dtype", "float16"], "invalid choice: 'float16'"),
     ],
 )
@@ -233,12 +263,12 @@ def test_what_is_reported_is_of_all_ranks():
     other = {**told, "reward": 0.5, "oldest": 2, "newest": 5}
     for ranks in ([told, other], [other, told]):
         expected = {"reward": 0.75, "rollout_version": 2, "rollout_version_max": 5}
-        assert over_ranks(ranks, alike=True) == expected
-    assert over_ranks([told, {**other, "logged": True}], alike=True) == {}
+        assert over_ranks(ranks, 1) == expected
+    assert over_ranks([told, {**other, "logged": True}], 1) == {}
     fewer = [told, {**other, "count": 7}]
-    assert over_ranks(fewer, alike=False)["reward"] == 0.75
+    assert over_ranks(fewer, 0)["reward"] == 0.75
     with pytest.raises(BadArguments, match=r"replicas made \[7, 8\] samples"):
-        over_ranks(fewer, alike=True)
+        over_ranks(fewer, 1)
 
 
 def test_a_second_try_is_made_where_there_is_no_answer():
@@ -310,6 +340,31 @@ def test_other_seeds_give_other_chance():
         first, again, other = (seeds(generate, seed) for seed in (3, 3, 4))
         assert first == again
         assert not first & other, f"{generate.__module__} does not read the run's seed"
+
+
+def test_a_group_is_drawn_again_where_one_of_it_waits():
+    class Source(Drawn):
+        def get_samples(self, count):
+            half = [sample(0, 0.0), sample(1, 0.0)]
+            half[0].status = Sample.Status.COMPLETED
+            return [half]
+
+    args = rollout_args(rollout_batch_size=1)
+    function.generate_rollout(args, 1, Source())
+    assert len(args.rollout_engine.seeds) == 1
+
+
+def test_the_loss_without_a_ratio_is_made_of_the_tokens_of_responses():
+    chance = torch.Generator().manual_seed(1)
+    tokens = [torch.tensor([1, 2, 3, 0]), torch.tensor([3, 1, 2])]
+    logits = [torch.randn(len(row), 4, generator=chance) for row in tokens]
+    batch = {"total_lengths": [4, 3], "response_lengths": [2, 1], "tokens": tokens}
+    batch["advantages"] = [torch.tensor([1.0, 2.0]), torch.tensor([-3.0])]
+    args = SimpleNamespace(rollout_temperature=0.5)
+    found, _ = reinforce_loss(args, batch, torch.cat(logits).unsqueeze(0), torch.sum)
+    scores = [torch.log_softmax(row / 0.5, dim=-1) for row in logits]
+    expected = -(scores[0][1, 3] + 2 * scores[0][2, 0] - 3 * scores[1][1, 2])
+    assert found == pytest.approx(float(expected), abs=1e-5)
 
 
 def test_an_evaluation_tells_what_was_cut_off():

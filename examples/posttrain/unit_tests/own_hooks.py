@@ -59,6 +59,14 @@ async def generate(args, sample, sampling_params):
     return sample if sample.index % 2 else [sample, copy.deepcopy(sample)]
 
 
+async def generate_late(args, sample, sampling_params):
+    """The last sample of a step comes seconds after the others."""
+    if sample.index % 8 == 7:
+        time.sleep(4)
+    args.rollout_engine.generate([sample], seed=sampling_params["sampling_seed"])
+    return sample
+
+
 async def reward(args, sample):
     called("reward")
     return 3.0 + sample.index % 2

@@ -224,6 +224,13 @@ def test_a_fully_asynchronous_run_is_repeated_from_its_saved_rollouts(made: Path
     assert not (again / "calls").exists(), "a run that loads its rollouts asked for rewards"
 
 
+def test_samples_that_take_long_are_of_one_version(made: Path, tmp_path: Path) -> None:
+    """The update of a step is done long before the samples of the next one are."""
+    slow = ["--custom-generate-function-path", "own_hooks.generate_late", "--custom-rm-path", "own_hooks.reward"]
+    rows = trained(made, tmp_path, "--async-rollout", "--num-steps", "2", *slow)
+    assert [(row["rollout_version"], row["rollout_version_max"]) for row in rows[1:]] == [(0, 0), (0, 0)]
+
+
 def test_a_missing_or_foreign_rollout_is_named(tmp_path: Path) -> None:
     replica = Replica(0, 2, group=None, leader=0)
     sample = Sample(0, 0, "1 + 1?", "#### 2", tokens=[1, 2], status=Sample.Status.TRUNCATED, reward=0.5)
@@ -273,6 +280,7 @@ class Touches:
         (["--data-path", "/no/such/file"], 1, "train.py: error: /no/such/file does not exist"),
         (["--load-rollout", "/no/such/directory"], 1, "train.py: error: --load-rollout: /no/such/directory/step-1"),
         (["--tensor-parallel", "2"], 2, "error: --tensor-parallel goes with --backend megatron only"),
+        (["--routing-replay"], 1, "--routing-replay and --mtp-loss-weight go with --backend megatron only"),
         (
             ["--backend", "megatron", "--tensor-parallel", "2", "--pipeline-parallel", "2"],
             2,

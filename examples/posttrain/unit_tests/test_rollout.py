@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from posttrain.arguments import BadArguments, Config
-from posttrain.model import load_model
+from posttrain.model import dtype_of, load_model
 from posttrain.rollout.engine import RolloutEngine
 from posttrain.sample import Sample
 from posttrain.task import assets
@@ -123,6 +123,20 @@ def test_experts_are_those_of_each_token_whichever_way_it_was_sampled(tmp_path: 
         assert one.tokens == other.tokens
         assert one.routed_experts.shape[1] == len(one.tokens) - 1
         assert one.routed_experts.sort().values.equal(other.routed_experts.sort().values)
+
+
+def test_bfloat16_is_for_gpus(made: Path) -> None:
+    config = engine_of(made)._config
+    found = [dtype_of(config, torch.device(kind)) for kind in ("cpu", "cuda")]
+    assert found == [torch.float32, torch.bfloat16]
+
+
+def test_whole_sequences_must_fit_the_longest_prompt(made: Path) -> None:
+    tokenizer = Tokenizer.from_file(str(made / "model" / "tokenizer.json"))
+    needed = max(len(tokenizer.encode(prompt).ids) for prompt in PROMPTS) + 6
+    assert sampled(engine_of(made, true_on_policy=True, sequence_width=needed), PROMPTS, 1, seed=1)
+    with pytest.raises(BadArguments, match=f"--sequence-width {needed - 1} is too little"):
+        sampled(engine_of(made, true_on_policy=True, sequence_width=needed - 1), PROMPTS, 1, seed=1)
 
 
 def test_weights_wait_for_samples_that_are_being_drawn(made: Path) -> None:

@@ -104,7 +104,7 @@ def test_no_answer_holds_a_token_that_stands_for_a_picture(made: Path) -> None:
         assert sample.tokens.count(config.image_token_id) == 4
 
 
-@pytest.mark.parametrize("shape", [(28, 28), (28, 30, 3), (28, 28, 4)])
+@pytest.mark.parametrize("shape", [(28, 28), (28, 30, 3), (30, 28, 3), (28, 28, 4)])
 def test_a_picture_of_a_wrong_size_is_named(made: Path, tmp_path: Path, shape: tuple[int, ...]) -> None:
     path = tmp_path / "wrong.npy"
     np.save(path, np.zeros(shape, dtype=np.uint8))

@@ -68,7 +68,7 @@ class Sampler:
         reward = sum(sample.reward for sample in rollout.samples) / len(rollout.samples)
         count = len(rollout.samples)
         own = {"logged": logged, "reward": reward, "oldest": min(versions), "newest": max(versions), "count": count}
-        told = over_ranks(gather(own), alike=self._config.micro_batch_size > 0)
+        told = over_ranks(gather(own), self._config.micro_batch_size)
         return {**rollout.metrics, **told} if told else {}
 
     def evaluate(self, step: int) -> dict[str, float]:
@@ -110,13 +110,13 @@ class Sampler:
         return {**metrics, **{f"eval/{name}": sum(values) / len(values) for name, values in rewards.items()}}
 
 
-def over_ranks(ranks: Sequence[Mapping[str, Any]], *, alike: bool) -> dict[str, Any]:
+def over_ranks(ranks: Sequence[Mapping[str, Any]], micro_batch_size: int) -> dict[str, Any]:
     """What is reported of the rollouts of all ``ranks``; nothing where a log hook of one stands in for it.
 
-    :raises BadArguments: replicas must have made ``alike`` many samples, and have not.
+    :raises BadArguments: there are micro-batches, and replicas made different numbers of samples.
     """
     counts = sorted({rank["count"] for rank in ranks})
-    if alike and len(counts) > 1:
+    if micro_batch_size and len(counts) > 1:
         raise BadArguments(f"replicas made {counts} samples: --micro-batch-size wants as many of each")
     if any(rank["logged"] for rank in ranks):
         return {}
