@@ -334,12 +334,16 @@ class Held:
             self.critic.model, lambda: step.critic_loss(responses, values, batch, self.settings)
         )
         self._close(row["critic_loss"], value, f"critic_loss of {what}")
-        errors = [(now.detach() - due).abs() for now, due in zip(values, batch.returns, strict=True)]
-        learns = [response.learns for response in responses]
-        means = [float(torch.cat(list(part)).mean()) for part in self._by_replica(batch.old_values)]
-        self._close(row["value"], sum(means) / len(means), f"value of {what}")
-        error = loss.mean(errors, learns, self.settings.per_token)
-        self._close(row["value_error"], float(error), f"value_error of {what}")
+        if self.exact:
+            means = [float(torch.cat(list(part)).mean()) for part in self._by_replica(batch.old_values)]
+            self._close(row["value"], sum(means) / len(means), f"value of {what}")
+            errors = [(now.detach() - due).abs() for now, due in zip(values, batch.returns, strict=True)]
+            learns = [response.learns for response in responses]
+            self._close(
+                row["value_error"],
+                float(loss.mean(errors, learns, self.settings.per_token)),
+                f"value_error of {what}",
+            )
         self._assert_update(
             file, self.critic, self.critic_adam, gradients, row["critic_grad_norm"], f"the critic at {what}"
         )
