@@ -87,3 +87,17 @@ def test_the_flag_to_add_is_whole_on_a_narrow_terminal(repository: Any) -> None:
         screen = terminal.wait_for("1 machine's fault in")
     assert "--devices cpu:2" in "".join(screen.split("\n")).replace("  ", " "), screen
     assert screen.count("needs 2 devices") == 1
+
+
+@pytest.mark.parametrize("name", ["pipe", "link"])
+def test_a_report_takes_the_place_of_no_device_or_pipe_and_nothing_is_started(project: Any, name: str) -> None:
+    project.write("trainci.toml", '[suites.s]\nnum_gpus = 0\ntests = ["a.py"]\n')
+    os.mkfifo(project.root / "pipe")
+    (project.root / "link").symlink_to("pipe")
+    said = project.trainci("run", "s", "--devices", "cpu:1", "--junit", name)
+    assert said.code == 2 and "ran" not in said.out, said
+    assert (
+        said.err
+        == f"trainci: --junit {name}: what is there cannot be replaced: it is a device or a pipe, and no file.\n"
+    )
+    assert (project.root / "pipe").is_fifo() and (project.root / "link").is_symlink()

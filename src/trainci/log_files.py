@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import functools
+import os
+import stat
 import sys
 from collections.abc import Iterator
 from importlib import resources
@@ -55,6 +58,8 @@ def read_log(log: Path, rules: tuple[LogRule, ...]) -> Reading:
     :raises OSError: it cannot be read.
     """
     with log.open("rb") as file:
+        if stat.S_ISCHR(os.fstat(file.fileno()).st_mode) and not file.isatty():
+            raise OSError(errno.EINVAL, "it is a device")
         return reading_of(file, rules)
 
 

@@ -93,6 +93,7 @@ def test_another_ci_and_any_rank_may_stand_before_a_line(repository: Any, prefix
     [
         (["gone.log"], "gone.log: the log cannot be read: No such file or directory."),
         (["."], ".: the log cannot be read: Is a directory."),
+        (["/dev/zero"], "/dev/zero: the log cannot be read: it is a device."),
         (["a.log", "--facts", "{"], "--facts: "),
         (["a.log", "--facts", "[1]"], "--facts: facts are an object"),
         (["a.log", "--facts", "gone.json"], "--facts gone.json: neither JSON nor a file"),

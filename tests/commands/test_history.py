@@ -245,6 +245,19 @@ def test_an_import_that_never_ends_is_refused_and_an_export_that_finds_no_room_i
         assert said.code == 3 and f"{target}: it cannot be written: " in said.err and "Traceback" not in said.err
 
 
+@pytest.mark.parametrize("command", ["history", "list", "metrics x", "baseline", "run s --lf --dry-run"])
+def test_a_link_in_the_place_of_the_history_is_not_followed(project: Any, command: str) -> None:
+    outside = project.root / "outside.db"
+    with contextlib.closing(sqlite3.connect(outside)) as db:
+        db.execute("CREATE TABLE mine (x)")
+    before = outside.read_bytes()
+    (project.root / ".trainci").mkdir()
+    (project.root / ".trainci/history.db").symlink_to(outside)
+    said = project.trainci(*command.split())
+    assert said.code == 2 and "history.db is a symbolic link; trainci keeps its own files there" in said.err, said
+    assert outside.read_bytes() == before
+
+
 @pytest.mark.parametrize("devices", ["null", "[1, null, {}]", "[" * 100_000, "5", "{}"])
 def test_devices_that_are_no_names_are_shown_as_what_they_are(project: Any, devices: str) -> None:
     assert project.trainci("run", "s").code == 0

@@ -79,3 +79,13 @@ def test_a_file_is_opened_to_be_read_only_where_it_is_a_plain_one(tmp_path: Path
     for name in ("link", "pipe", ".", "gone"):
         with pytest.raises(OSError):
             open_plain(tmp_path / name)
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_pipe_or_a_device_is_not_replaced(tmp_path: Path, linked: bool) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    with pytest.raises(OSError, match="a device or a pipe"):
+        replace(link if linked else pipe, b"one")
+    assert pipe.is_fifo() and link.is_symlink() and sorted(tmp_path.iterdir()) == [link, pipe]

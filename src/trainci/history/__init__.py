@@ -41,7 +41,9 @@ def existing_store(state: StatePaths) -> Iterator[Store | None]:
     """The history of a repository while it is looked at, None where there is none; none is made.
 
     :raises StoreError: as ``open_store``.
+    :raises UsageError: a link is in its place, or something else.
     """
+    state.check()
     if not (state.url or state.history.exists()):
         yield None
         return
@@ -52,7 +54,7 @@ def existing_store(state: StatePaths) -> Iterator[Store | None]:
 def known_past(state: StatePaths, test_ids: Iterable[str]) -> dict[str, Past]:
     """What is known of each of ``test_ids``; nothing where there is no history yet, and none is made.
 
-    :raises StoreError: as ``open_store``.
+    :raises StoreError, UsageError: as ``existing_store``.
     """
     with existing_store(state) as store:
         return store.past(test_ids) if store else {}

@@ -93,14 +93,26 @@ def remove(path: str) -> None:
         os.unlink(path)
 
 
+def refuse_special(target: Path) -> None:
+    """What takes the place of a device or a pipe takes it away from all who use it: root could replace /dev/null.
+
+    :raises OSError: ``target`` is one, or leads to one.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        mode = target.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise OSError(errno.EINVAL, "it is a device or a pipe, and no file", str(target))
+
+
 def replace(target: Path, content: bytes) -> None:
     """Write a file whole or not at all; one that is there keeps its permissions.
 
     Nothing is written through a link: a checkout may hold one in the file's place, or where a temporary file of a
     name that can be guessed would go.
 
-    :raises OSError: it cannot be written; ELOOP: there is a link in its place.
+    :raises OSError: it cannot be written, or is no plain file; ELOOP: there is a link in its place.
     """
+    refuse_special(target)
     if target.is_symlink():
         raise OSError(errno.ELOOP, "there is a link in its place", str(target))
     temporary = target.with_name(f".trainci-{os.urandom(8).hex()}")

@@ -16,6 +16,7 @@ from trainci.errors import EXIT_OK, MachineError, UsageError
 from trainci.executors.base import Executor
 from trainci.github import actions as github
 from trainci.history.runs import read_run
+from trainci.host import files
 from trainci.host.clock import steady_time
 from trainci.model.run import Run
 from trainci.reports import otel, summary
@@ -68,6 +69,7 @@ def remove_earlier(junit: Path) -> None:
     :raises UsageError: something is there that is no file of ours to remove.
     """
     try:
+        files.refuse_special(junit)
         junit.unlink()
     except (FileNotFoundError, NotADirectoryError):
         return
