@@ -12,6 +12,7 @@ import pytest
 from trainci import config, git
 from trainci.affected import Affected, find_affected
 from trainci.catalog.files import find_test_files
+from trainci.errors import UsageError
 
 MAIN = "NUM_GPUS = 0\nif __name__ == '__main__':\n    pass\n"
 Files = Mapping[str, str]
@@ -720,3 +721,14 @@ def test_a_test_of_any_shape_is_reached_by_what_it_starts(
     assert sorted(found.tests) == sorted(test_ids)
     assert found.notes == ()
     assert not any("reaches  by" in reason for reason in found.tests.values()), "what it reaches has a name"
+
+
+def test_a_changed_test_that_a_sparse_checkout_leaves_out_is_refused(repository: Any) -> None:
+    """What is not there is selected by nothing, so the run would be green without it."""
+    then_now = {"tests/test_a.py": MAIN, "tests/test_b.py": MAIN, "docs/index.md": ""}
+    affected(repository, then_now, {name: f"{text}# changed" for name, text in then_now.items()})
+    repository.git("sparse-checkout", "set", "--no-cone", "/*", "!/docs/")
+    assert list(then(repository, {"lib/more.py": ""}).tests) == ["tests/test_a.py", "tests/test_b.py"]
+    repository.git("sparse-checkout", "set", "--no-cone", "/*", "!/docs/", "!/tests/test_b.py")
+    with pytest.raises(UsageError, match=r"not checked out here, .*: tests/test_b\.py\. In a sparse"):
+        then(repository, {"lib/again.py": ""})
