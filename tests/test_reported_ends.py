@@ -48,6 +48,7 @@ def raised(**more: Any) -> dict[str, Any]:
     }
 
 
+BEGUN = {"by": "begun", "framework": "pytest", "pid": 1}
 FAILED = (Failure("pytest said: 1 failed (a::x)"),)
 RAISED = (Failure("a process ended by AssertionError at tests/t.py:3: no"),)
 
@@ -64,6 +65,8 @@ RAISED = (Failure("a process ended by AssertionError at tests/t.py:3: no"),)
         ([session(["a::x", "a::y"]), session([], ["a::y"])], FAILED),
         ([session(["a"]), session([], ["a::x"])], ()),
         ([session(["a"]), session([], ["ab::x"])], (Failure("pytest said: 1 failed (a)"),)),
+        ([BEGUN, session(["a::x"]), {**BEGUN, "pid": 2}, session([], ["a::x"], pid=2)], ()),
+        ([BEGUN, {**BEGUN, "pid": 2}, session(["a::x"]), session([], ["a::x"], pid=2)], FAILED),
         ([session(["a::x"], more=4)], (Failure("pytest said: 1 failed (a::x and 4 more)"),)),
         ([session([], code=4)], (Failure("pytest said: exit code 4, it could not begin"),)),
         ([session([], code=4), session([], ["a::x"])], ()),
@@ -108,6 +111,8 @@ def test_a_class_whose_set_up_failed_is_made_good_by_its_tests() -> None:
         ([raised()], RAISED),
         ([raised(), {"by": "well", "who": "python t.py"}], ()),
         ([{"by": "well", "who": "python t.py"}, raised()], RAISED),
+        ([raised(), {"by": "well", "who": "python t.py", "after": 1}], ()),
+        ([raised(), {"by": "well", "who": "python t.py", "after": 0}], RAISED),
         ([raised(), {"by": "well", "who": "python u.py"}], RAISED),
         ([raised(who=""), {"by": "well", "who": ""}], RAISED),
         ([raised(), {"by": "asked", "pid": 7}], ()),
@@ -118,7 +123,8 @@ def test_a_class_whose_set_up_failed_is_made_good_by_its_tests() -> None:
         ([raised(), raised()], RAISED),
     ],
     ids=[
-        "alone", "made good", "good before", "another is good", "nobody", "asked", "another is asked", "no pid",
+        "alone", "made good", "good before", "began later", "began before", "another is good",
+        "nobody", "asked", "another is asked", "no pid",
         "of a library", "kept from the log", "twice",
     ],
 )  # fmt: skip

@@ -153,14 +153,17 @@ def is_of_library(file):
     return file.startswith((*own, "<")) or "site-packages" in file or "dist-packages" in file
 
 
-def leave(replaced):
-    """The process ends; ``replaced``: a hook of the program's own has been told why."""
+def leave(replaced, known):
+    """The process ends; ``replaced``: a hook of the program's own has been told why.
+
+    ``known`` bytes had been written down when it began: what ended badly beside it is not made good by it.
+    """
     for _, error in list(_unasked.values()):
         raised("future", (error,))
     if replaced and not state["badly"] and not state["framework"]:
         raised("process", (None, sys.last_value, None))
     if not state["badly"] and is_begun(RAISED):
-        append({"by": "well", "who": who(), "program": program()})
+        append({"by": "well", "who": who(), "program": program(), "after": known})
 
 
 def _wrap_loop(module):

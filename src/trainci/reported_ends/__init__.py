@@ -1,8 +1,8 @@
 """What the processes of a job say of how they, and the tests in them, ended (``trainci.probe.ends``). Pure.
 
-What failed and was made good later is no failure: the same tests that passed in a later run of theirs, the same
-process that ended well, a child whose exit code somebody asked for. The lines come from a test's own processes:
-whatever they hold is bounded, and no line says that a test passed where its command failed.
+What failed and was made good later is no failure: the same tests that passed in a run that began later, the same
+process that was started again and ended well, a child whose exit code somebody asked for. The lines come from a
+test's own processes: whatever they hold is bounded, and no line says that a test passed where its command failed.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ class _Later:
     """What came after an end, gathered from the last one backwards, so that many ends take no long time.
 
     ``passed`` are the names that passed in runs of one framework in one place, and what they are a part of.
+    ``well`` and ``programs`` are processes that ended well, each with how much was told before the last one began.
     ``over`` are the frameworks that came to their end, each with its process, ``good`` those of a run in which
     tests passed and none failed.
     """
@@ -67,8 +68,8 @@ class _Later:
     passed: dict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
     over: set[tuple[str, int]] = field(default_factory=set)
     good: set[str] = field(default_factory=set)
-    well: set[str] = field(default_factory=set)
-    programs: set[str] = field(default_factory=set)
+    well: dict[str, float] = field(default_factory=dict)
+    programs: dict[str, float] = field(default_factory=dict)
     asked: set[int] = field(default_factory=set)
 
     def add(self, end: End) -> None:
@@ -76,11 +77,13 @@ class _Later:
             self.over.add((end.by, end.pid))
             if end.passed and not end.failed:
                 self.good.add(end.by)
-            self.passed[end.by, end.root].update(part for name in end.passed for part in _parts(name))
         elif isinstance(end, Good):
-            self.well.add(end.who)
-            self.programs.add(end.program)
+            self.well[end.who] = max(end.after, self.well.get(end.who, 0))
+            self.programs[end.program] = max(end.after, self.programs.get(end.program, 0))
             self.asked.add(end.pid)
+
+    def add_begin_of(self, run: Framework) -> None:
+        self.passed[run.by, run.root].update(part for name in run.passed for part in _parts(name))
 
     def has_ended(self, begun: Begun) -> bool:
         """It came to its end, or another run of its framework was good."""
@@ -93,16 +96,31 @@ class _Later:
 
     def made_good(self, end: Raised, *, again: bool) -> bool:
         """Another try of it ended well, or somebody asked how it ended; ``again``: whatever the arguments."""
-        same = bool(end.who and end.who in self.well) or bool(end.pid and end.pid in self.asked)
-        return same or bool(again and end.program and end.program in self.programs)
+        same = bool(end.who and self.well.get(end.who, 0) > end.at) or bool(end.pid and end.pid in self.asked)
+        return same or bool(again and end.program and self.programs.get(end.program, 0) > end.at)
 
 
 def _from_the_last(ends: Sequence[End]) -> Iterator[tuple[End, _Later]]:
     """Each of them, with what came after it."""
-    later = _Later()
-    for end in reversed(ends):
-        yield end, later
-        later.add(end)
+    later, begins = _Later(), _begins(ends)
+    for place in reversed(range(len(ends))):
+        yield ends[place], later
+        later.add(ends[place])
+        for run in begins[place]:
+            later.add_begin_of(run)
+
+
+def _begins(ends: Sequence[End]) -> dict[int, list[Framework]]:
+    """The runs of frameworks by the places where they began; of one that did not say so, by that of its end."""
+    found: dict[int, list[Framework]] = defaultdict(list)
+    begun: dict[tuple[str, int], list[int]] = defaultdict(list)
+    for place, end in enumerate(ends):
+        if isinstance(end, Begun):
+            begun[end.by, end.pid].append(place)
+        elif isinstance(end, Framework):
+            open_ = begun[end.by, end.pid]
+            found[open_.pop() if open_ else place].append(end)
+    return found
 
 
 def _parts(name: str) -> Iterator[str]:

@@ -6,8 +6,10 @@ The lines come from a test's own processes: whatever they hold is bounded, and w
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 from trainci.text import printable
 
@@ -41,7 +43,7 @@ class Framework:
 class Raised:
     """What nobody caught, in a process that was in ``directory``.
 
-    ``told``: in a way of the program's own, which the log may show as it likes.
+    ``told``: in a way of the program's own, which the log may show as it likes. ``at`` counts the bytes before it.
     """
 
     how: str
@@ -54,6 +56,7 @@ class Raised:
     pid: int
     who: str
     program: str
+    at: int
 
 
 @dataclass(frozen=True)
@@ -66,11 +69,15 @@ class Begun:
 
 @dataclass(frozen=True)
 class Good:
-    """Another try of ``who``, a run of ``program``, ended well, or somebody asked how ``pid`` ended."""
+    """Another try of ``who``, a run of ``program``, ended well, or somebody asked how ``pid`` ended.
+
+    ``after``: it is another try of what stands in the first so many bytes alone.
+    """
 
     who: str = ""
     program: str = ""
     pid: int = 0
+    after: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -85,10 +92,15 @@ End = Framework | Begun | Raised | Good | Sent
 
 def read(lines: Iterable[bytes]) -> tuple[End, ...]:
     """What ``lines`` say, in their order; what is none of ours is left out."""
-    return tuple(end for _, line in zip(range(_MOST_LINES), lines, strict=False) if (end := _read(line)))
+    found, at = [], 0
+    for line in islice(lines, _MOST_LINES):
+        if end := _read(line, at):
+            found.append(end)
+        at += len(line) + 1
+    return tuple(found)
 
 
-def _read(line: bytes) -> End | None:
+def _read(line: bytes, at: int) -> End | None:
     try:
         said = json.loads(line)
     except (ValueError, RecursionError):
@@ -122,9 +134,11 @@ def _read(line: bytes) -> End | None:
                 pid=number.get("pid", 0),
                 who=text.get("who", ""),
                 program=text.get("program", ""),
+                at=at,
             )
         case "well":
-            return Good(who=text.get("who", ""), program=text.get("program", ""))
+            after = number.get("after", math.inf)
+            return Good(who=text.get("who", ""), program=text.get("program", ""), after=after)
         case "begun" if text.get("framework") in _BEGIN:
             return Begun(text["framework"], number.get("pid", 0))
         case "asked":

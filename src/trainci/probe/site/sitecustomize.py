@@ -75,6 +75,8 @@ class _Ends:
         import atexit
 
         self.pid = os.getpid()
+        # What was written down before we began: of that alone we may be another try.
+        self.known = self.size()
         # Also the originals, which programs compare the hooks with, and call from hooks of their own.
         self.excepthook = sys.excepthook = sys.__excepthook__ = self.hearing("process", sys, "excepthook")
         if hasattr(sys, "unraisablehook"):
@@ -94,6 +96,12 @@ class _Ends:
             leave_at_once(status)
 
         os._exit = _in_place_of(leave_at_once, _exit, "os", "_exit")
+
+    def size(self):
+        try:
+            return os.stat(os.environ["TRAINCI_ENDS"]).st_size
+        except OSError:
+            return 0
 
     def hearing(self, how, module, name):
         """The hook of that name, and what it is told is heard of before; only what is written in C is followed."""
@@ -121,7 +129,7 @@ class _Ends:
             told = os.environ.get("TRAINCI_ENDS")
             replaced = sys.excepthook is not self.excepthook and hasattr(sys, "last_value")
             if told and os.getpid() == self.pid and (replaced or "ends" in _helpers or os.path.exists(told)):
-                _helper("ends")["leave"](replaced)
+                _helper("ends")["leave"](replaced, self.known)
         except Exception:
             pass
 
