@@ -254,7 +254,9 @@ def test_a_link_in_the_place_of_the_history_is_not_followed(project: Any, comman
     (project.root / ".trainci").mkdir()
     (project.root / ".trainci/history.db").symlink_to(outside)
     said = project.trainci(*command.split())
-    assert said.code == 2 and "history.db is a symbolic link; trainci keeps its own files there" in said.err, said
+    # What there is to run is shown all the same.
+    assert said.code == (0 if command == "list" else 2), said
+    assert "history.db is a symbolic link; trainci keeps its own files there" in said.err
     assert outside.read_bytes() == before
 
 

@@ -11,7 +11,7 @@ from trainci.answers.form import text_of
 from trainci.answers.values import Listed, ListedSuite, ListedTest
 from trainci.commands.completion import complete_tests
 from trainci.commands.run.secret_values import secret_values, without_secrets
-from trainci.errors import MachineError
+from trainci.errors import TrainciError
 from trainci.history import known_past
 from trainci.history.store import Past
 from trainci.model.project import Suite
@@ -42,7 +42,7 @@ def _past(repository: Repository, selected: list[Selected]) -> Mapping[str, Past
     """The durations are an extra: what there is to run is shown without them, too."""
     try:
         return known_past(repository.state, dict.fromkeys(item.test.id for item in selected))
-    except (MachineError, OSError) as error:
+    except (TrainciError, OSError) as error:
         click.echo(f"without durations: {error}", err=True)
         return {}
 
