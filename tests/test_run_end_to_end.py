@@ -467,7 +467,8 @@ def test_what_a_test_records_is_shown_beside_the_run_before(repository):
     )
     for value in ("1.5", "nan"):
         repository.write("value", value)
-        assert repository.run("run", "tests/test_a.py")[0] == 1
+        # Where the host says that it was not for want of memory, a kill came from outside.
+        assert repository.run("run", "tests/test_a.py")[0] in (1, 3)
     code, output = repository.run("metrics", "tests/test_a.py", "tests/test_never.py")
     assert code == 0
     unknown, *lines = [re.sub(r" +", " ", line) for line in output.splitlines()]
