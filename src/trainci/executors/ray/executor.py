@@ -125,9 +125,10 @@ class RayExecutor(EngineExecutor):
         if not attempt.job_id:
             attempt.was_submitted(seen.job_id)
         if states.is_over(seen):
-            attempt.follow(to_the_end=True)
+            # Before it is read: what shows up in between would be read by nobody.
             if seen.status != "STOPPED" and attempt.report_may_come(LATE_S):
                 return
+            attempt.follow(to_the_end=True)
             ending = states.ending(
                 seen,
                 attempt.reported,

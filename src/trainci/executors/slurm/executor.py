@@ -180,10 +180,11 @@ class SlurmExecutor(SubmittingExecutor):
                 one.waits(seen.reason, states.expected_start(seen), states.waits_for(seen))
             one.suspended = one.suspended or states.is_suspended(seen)
         if states.is_over(seen):
-            attempt.follow(to_the_end=True)
+            # Before it is read: what shows up in between would be read by nobody.
             if states.ended_by_itself(seen) and self._is_late([*self._members(attempt), attempt]):
                 self._ask_soon()
                 return
+            attempt.follow(to_the_end=True)
             ending = states.ending(
                 seen,
                 attempt.reported,
