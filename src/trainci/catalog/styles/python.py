@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
+from typing import TypeVar
 
 from trainci.catalog.declarations import constants, parse
 from trainci.catalog.expects import expects
@@ -17,6 +19,8 @@ from trainci.catalog.styles.base import Source
 from trainci.model.tests import Declarations, Entry
 from trainci.text import printable
 
+_T = TypeVar("_T")
+
 
 class PythonFile:
     """See Style."""
@@ -26,11 +30,11 @@ class PythonFile:
 
     def recognises(self, source: Source) -> bool:
         """See Style."""
-        return source.file.endswith(".py") and not source.is_folder and _is_program(source.text)
+        return source.file.endswith(".py") and not source.is_folder and _is_program(source)
 
     def read(self, source: Source) -> Declarations:
         """See Style. What certainly throws a result away refuses the test, what perhaps does is a remark."""
-        says = _of_program(source.text, source.file)
+        says = _of_program(source)
         if asked := {"--help", "-h"} & set(source.words):
             shows = LostResult(1, f"`{min(asked)}` shows a program's help and ends it", "Take it out.", False)
             says = replace(says, remarks=(*says.remarks, _remark(shows)))
@@ -41,20 +45,36 @@ class PythonFile:
         return (*python, entry.file, *entry.args)
 
 
-# Entries that start one program with arguments of their own come one after another; its tree is not kept, which may
-# take nine hundred times its memory.
-@lru_cache(maxsize=1)
-def _is_program(source: bytes) -> bool:
-    return bool(main_blocks(parse(source)))
+def _once(look: Callable[[Source], _T]) -> Callable[[Source], _T]:
+    """``look``, which is not asked again for a file whose text is that of the last one.
+
+    Entries that start one program with arguments of their own come one after another. The tree is not kept: it may
+    take nine hundred times the memory of its text.
+    """
+    last: tuple[tuple[str, bytes], _T] | None = None
+
+    def known(source: Source) -> _T:
+        nonlocal last
+        key, seen = (source.file, source.text), last
+        if seen is None or seen[0] != key:
+            last = seen = (key, look(source))
+        return seen[1]
+
+    return known
 
 
-@lru_cache(maxsize=1)
-def _of_program(source: bytes, file: str) -> Declarations:
-    """What ``source``, the text of ``file``, declares, whatever its arguments are.
+@_once
+def _is_program(source: Source) -> bool:
+    return bool(main_blocks(source.tree))
+
+
+@_once
+def _of_program(source: Source) -> Declarations:
+    """What a file declares, whatever its arguments are.
 
     :raises SyntaxError, ValueError, RecursionError, MemoryError: it is no Python.
     """
-    tree = parse(source)
+    tree, file = source.tree, source.file
     says, blocks, names = constants(tree, file), main_blocks(tree), Names(tree)
     lost = _lost(tree, names)
     certain = next((one for one in lost if one.certain), None)
