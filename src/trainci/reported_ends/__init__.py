@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from trainci.model.run import Failure
 from trainci.model.tests import Expects
-from trainci.reported_ends.lines import Begun, End, Framework, Good, Raised, Sent, read
+from trainci.reported_ends.lines import WHERE, Begun, End, Framework, Good, Raised, Sent, read
 from trainci.text import printable
 
 __all__ = ["End", "Log", "failures", "frameworks", "read"]
@@ -33,18 +33,7 @@ _OTHER_LEFT = (
     "ConnectionRefusedError",
     "ConnectionAbortedError",
 )
-_LEFT = "left"
 _NOTHING = Expects()
-_WHERE = {
-    _LEFT: "a child process whose exit code nobody asks for ended with",
-    "process": "a process ended by",
-    "fork": "a forked process ended by",
-    "child": "a child process ended by",
-    "thread": "a thread ended by",
-    "task": "a task that nobody waits for ended by",
-    "future": "a result that nobody asks for is",
-    "unraisable": "nobody could catch",
-}
 
 
 @dataclass(frozen=True)
@@ -151,7 +140,7 @@ def failures(ends: Sequence[End], log: Log, expects: Expects = _NOTHING) -> tupl
         failure = None
         if isinstance(end, Framework):
             failure = _of_framework(end, later)
-        elif isinstance(end, Raised) and end.how == _LEFT:
+        elif isinstance(end, Raised) and end.how == "left":
             if end.pid not in sent and (failure := _of_raised(end, later, shows, expects)):
                 left[end.pid] = failure
                 continue
@@ -212,7 +201,7 @@ def _of_raised(end: Raised, later: _Later, shows: Callable[[str], bool], expects
     said = f": {end.said}" if end.said else ""
     shown = printable(file.removeprefix(f"{end.directory}/"))
     certain = end.assertion and not _asks(end) and not _is_looked_for(end, expects)
-    return Failure(f"{_WHERE[end.how]} {end.type} at {shown}:{line}{said}", certain)
+    return Failure(f"{WHERE[end.how]} {end.type} at {shown}:{line}{said}", certain)
 
 
 def _is_looked_for(end: Raised, expects: Expects) -> bool:

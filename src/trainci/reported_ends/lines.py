@@ -18,7 +18,17 @@ _LONGEST = 300
 _LARGEST_NUMBER = 1 << 32
 # Those that say so of a run of theirs.
 _BEGIN = ("pytest", "unittest")
-_HOWS = ("process", "fork", "child", "thread", "task", "future", "unraisable", "left")
+# What ends by what nobody caught, in words.
+WHERE = {
+    "left": "a child process whose exit code nobody asks for ended with",
+    "process": "a process ended by",
+    "fork": "a forked process ended by",
+    "child": "a child process ended by",
+    "thread": "a thread ended by",
+    "task": "a task that nobody waits for ended by",
+    "future": "a result that nobody asks for is",
+    "unraisable": "nobody could catch",
+}
 
 
 @dataclass(frozen=True)
@@ -122,7 +132,7 @@ def _read(line: bytes, at: int) -> End | None:
                 good=number.get("good", 0),
                 passed=frozenset(_names(said.get("passed"))),
             )
-        case "raised" if text.get("how") in _HOWS:
+        case "raised" if text.get("how") in WHERE:
             return Raised(
                 how=text["how"],
                 type=_short(text.get("type", "")),
