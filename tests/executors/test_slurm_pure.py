@@ -203,6 +203,15 @@ def program(directory: Path, name: str, text: str) -> None:
     path.chmod(0o755)
 
 
+def begun(tmp_path, monkeypatch, **wanted):
+    """An executor over the programs in ``tmp_path``, with one job to do, and what it tells of that."""
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    executor = slurm_executor(Wanted(tmp_path, "cpu:4", **wanted))
+    told = queue.SimpleQueue()
+    executor.start(Job(Test("a", command=("true",)), 1, tmp_path / "a.log"), told.put, Nobody())
+    return executor, told
+
+
 def test_a_command_of_slurms_that_says_nothing_is_given_up_in_time(tmp_path, monkeypatch):
     program(tmp_path, "squeue", "exec sleep 1000")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
@@ -292,10 +301,7 @@ def test_a_job_that_waits_for_what_never_comes_is_given_up_soon(tmp_path, monkey
     program(tmp_path, "scancel", f'echo "$@" >>{tmp_path}/cancelled')
     monkeypatch.setattr("trainci.executors.slurm.executor._HOPELESS_S", 0.1)
     monkeypatch.setattr("trainci.executors.slurm.executor._LATER_S", 0.2)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    executor = slurm_executor(Wanted(tmp_path, "cpu:4"))
-    told = queue.SimpleQueue()
-    executor.start(Job(Test("a", command=("true",)), 1, tmp_path / "a.log"), told.put, Nobody())
+    executor, told = begun(tmp_path, monkeypatch)
     assert "QOSMaxGRESPerJob" in told.get(timeout=60).why
     ending = told.get(timeout=60).ending
     executor.close()
@@ -330,10 +336,7 @@ def test_a_job_that_another_cluster_of_a_federation_takes_over_is_followed_there
     program(tmp_path, "sacct", "exit 0")
     monkeypatch.setattr("trainci.executors.slurm.executor._HOPELESS_S", 0.1)
     monkeypatch.setattr("trainci.executors.slurm.executor._LATER_S", 0.05)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    executor = slurm_executor(Wanted(tmp_path, "cpu:4"))
-    told = queue.SimpleQueue()
-    executor.start(Job(Test("a", command=("true",)), 1, tmp_path / "a.log"), told.put, Nobody())
+    executor, told = begun(tmp_path, monkeypatch)
     assert "(Resources)" in told.get(timeout=60).why
     ending = told.get(timeout=60).ending
     executor.close()
@@ -350,10 +353,6 @@ def test_a_report_that_a_slow_file_system_shows_late_is_waited_for(tmp_path, mon
     over = "12|COMPLETED|now|then|later|None|n1|"
     program(tmp_path, "squeue", f"cd {tmp_path}; test ! -e token || echo '{over}'$(cat token)")
     program(tmp_path, "scancel", "exit 0")
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    executor = slurm_executor(Wanted(tmp_path, "cpu:4"))
-    told = queue.SimpleQueue()
-    job = Job(Test("a", command=("true",)), 1, tmp_path / "a.log")
     looks, may_come = [], Attempt.report_may_come
 
     def shown_at_the_third_look(attempt, patience):
@@ -365,7 +364,7 @@ def test_a_report_that_a_slow_file_system_shows_late_is_waited_for(tmp_path, mon
     if taken:
         monkeypatch.setattr(Attempt, "prepare", lambda self, *given, **named: self.directory.mkdir())
         monkeypatch.setattr(Attempt, "report_may_come", shown_at_the_third_look)
-    executor.start(job, told.put, Nobody())
+    executor, told = begun(tmp_path, monkeypatch)
     events = []
     while not events or not isinstance(events[-1], Ended):
         events.append(told.get(timeout=60))
@@ -387,10 +386,7 @@ def test_a_job_that_slurm_takes_only_once_others_are_over_waits_for_that(tmp_pat
     program(tmp_path, "squeue", f"cd {tmp_path}; test ! -e script || sed -n '{over}' script")
     program(tmp_path, "scancel", "exit 0")
     monkeypatch.setattr("trainci.executors.slurm.submitting._FULL_S", 0.05)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    executor = slurm_executor(Wanted(tmp_path, "cpu:4", slurm=Slurm(queue=1000.0 if comes else 0.5)))
-    told = queue.SimpleQueue()
-    executor.start(Job(Test("a", command=("true",)), 1, tmp_path / "a.log"), told.put, Nobody())
+    executor, told = begun(tmp_path, monkeypatch, slurm=Slurm(queue=1000.0 if comes else 0.5))
     assert told.get(timeout=60).why == "Slurm takes no more jobs for now: QOSMaxSubmitJobPerUserLimit"
     ending = told.get(timeout=60).ending
     executor.close()
@@ -450,10 +446,7 @@ def test_a_job_that_only_the_database_takes_for_alive_is_lost(tmp_path, monkeypa
     program(tmp_path, "squeue", f"cd {tmp_path} && if test -e script; then {once}; fi")
     program(tmp_path, "sacct", "echo '12|PENDING|now|Unknown|Unknown|None|None assigned|'")
     monkeypatch.setattr("trainci.executors.slurm.executor._LATER_S", 0.2)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    executor = slurm_executor(Wanted(tmp_path, "cpu:4"))
-    told = queue.SimpleQueue()
-    executor.start(Job(Test("a", command=("true",)), 1, tmp_path / "a.log"), told.put, Nobody())
+    executor, told = begun(tmp_path, monkeypatch)
     ended = told.get(timeout=60)
     executor.close()
     assert ended.ending == Ending(Cause.LOST, detail="Slurm knows no job 12 any more")
@@ -472,10 +465,7 @@ def test_a_job_that_has_ended_and_that_slurm_takes_for_running_is_cancelled_at_t
     )
     program(tmp_path, "squeue", f"cd {tmp_path}; {away}; if test -e script; then {states}; {once}; fi")
     program(tmp_path, "scancel", f'echo "$@" >>{tmp_path}/cancelled')
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    executor = slurm_executor(Wanted(tmp_path, "cpu:4"))
-    told = queue.SimpleQueue()
-    executor.start(Job(Test("a", command=("true",)), 1, tmp_path / "a.log"), told.put, Nobody())
+    executor, told = begun(tmp_path, monkeypatch)
     told.get(timeout=60)
     executor.close()
     assert (tmp_path / "cancelled").read_text() == "--quiet 12 14\n"
