@@ -60,7 +60,7 @@ def refuse_strangers(path: str) -> os.stat_result:
     if not os.access(path, os.W_OK | os.X_OK):
         group = group_of(path)
         if group is not None:
-            raise UsageError(outsider(path, group))
+            raise UsageError(_outsider(path, group))
         raise UsageError(
             f"the lock directory {path} cannot be written by this user (mode {found.st_mode & 0o7777:o}): "
             f"ask its owner for `chmod 1777 {path}` (or a common group and mode 2770), or use another --lock-dir."
@@ -78,7 +78,7 @@ def group_of(path: str) -> int | None:
     return found.st_gid if of_group else None
 
 
-def outsider(path: str, group: int) -> str:
+def _outsider(path: str, group: int) -> str:
     """What a user is told who is not in the group that a directory is for."""
     name, me = group_name(group), user_name(os.geteuid())
     return (
