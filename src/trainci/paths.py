@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -44,10 +46,19 @@ class StatePaths:
 
     def create(self) -> None:
         """Make the directory, with a ``.gitignore`` of its own so that no commit ever holds it."""
-        self.runs.mkdir(parents=True, exist_ok=True)
+        if not self.runs.is_dir():
+            self.runs.mkdir(parents=True, exist_ok=True)
+            self.share(self.runs)
         ignore = self.directory / ".gitignore"
         if not ignore.exists():
             ignore.write_text("*\n")
+
+    def share(self, path: Path) -> None:
+        """Let the directory's group write what was made in it, if it may write there: umasks know of no sharing."""
+        may = stat.S_IRWXG if path.is_dir() else stat.S_IRGRP | stat.S_IWGRP
+        # Another user made it in the same moment, or the file system knows no modes.
+        with contextlib.suppress(PermissionError):
+            path.chmod(stat.S_IMODE(path.stat().st_mode) | (self.directory.stat().st_mode & may))
 
 
 def state_paths(root: Path, wanted: str, environment: Mapping[str, str], url: str = "") -> StatePaths:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sqlite3
+import stat
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -42,19 +45,29 @@ def test_what_is_too_old_goes_and_of_the_rest_the_oldest_that_is_too_much():
     assert [run.run_id for run in gone] == ["oldest", "too old"]
 
 
+def test_what_is_still_to_be_sent_is_never_too_old_and_goes_for_its_size_after_all_others():
+    runs = [
+        Kept("sent", 90.0, 60),
+        Kept("unsent", 10.0, 60, unsent=True),
+        Kept("long unsent", 5.0, 60, unsent=True),
+    ]
+    gone = expired(runs, Retention(seconds=50.0, size=130), now=100.0)
+    assert [run.run_id for run in gone] == ["sent"]
+
+
 @given(
-    st.lists(st.tuples(st.floats(0, 1000), st.integers(0, 100)), max_size=20),
+    st.lists(st.tuples(st.floats(0, 1000), st.integers(0, 100), st.booleans()), max_size=20),
     st.floats(0, 1000),
     st.integers(0, 500),
 )
 def test_what_is_kept_is_young_and_little_enough_and_never_older_than_what_went_for_its_size(runs, seconds, size):
-    kept_all = [Kept(str(number), at, each) for number, (at, each) in enumerate(runs)]
+    kept_all = [Kept(str(number), *run) for number, run in enumerate(runs)]
     gone = expired(kept_all, Retention(seconds, size), now=1000.0)
     kept = [run for run in kept_all if run not in gone]
-    assert all(1000.0 - run.at <= seconds for run in kept)
+    assert all(1000.0 - run.at <= seconds or run.unsent for run in kept)
     assert sum(run.size for run in kept) <= size
-    young = [run for run in gone if 1000.0 - run.at <= seconds]
-    assert all(run.at >= other.at for run in kept for other in young)
+    young = [run for run in gone if 1000.0 - run.at <= seconds or run.unsent]
+    assert all((run.unsent, run.at) >= (other.unsent, other.at) for run in kept for other in young)
 
 
 def test_a_run_removes_by_itself_what_is_too_old_and_the_history_stays(project):
@@ -80,6 +93,40 @@ def test_clean_says_what_it_would_remove_and_removes_it(project):
     assert project.trainci("clean").out == f"2 runs of 3, 0.9 MB, removed from {project.root}/.trainci.\n"
     assert [old.exists(), large.exists(), new.exists()] == [False, False, True]
     assert project.trainci("clean", "--all").out.startswith("1 run of 1, 0.2 MB, removed")
+
+
+def test_what_is_not_sent_yet_is_kept_and_said_so(project, tmp_path):
+    place = tmp_path / "file"
+    place.write_text("")
+    project.write("trainci.toml", f'[project]\nartifacts = "{place}/x"\nkeep = "10 days"\n')
+    assert "artifacts: " in project.trainci("run", "tests/test_a.py").out
+    (folder,) = (project.root / ".trainci/runs").iterdir()
+    os.utime(folder / "events.jsonl", (time.time() - 11 * DAY_S,) * 2)
+    for options in [(), ("--all",), ("--all", "--dry-run")]:
+        said = project.trainci("clean", *options)
+        assert said.out.startswith("0 runs of 1, 0.0 MB, ")
+        assert f"1 run not yet sent to {place}/x: kept until then." in said.out
+    assert folder.exists()
+    # Nobody wants it there any more.
+    project.write("trainci.toml", '[project]\nkeep = "10 days"\n')
+    assert project.trainci("clean").out.startswith("1 run of 1, ")
+    assert not folder.exists()
+
+
+def test_what_the_history_lacks_is_taken_in_before_its_run_goes_else_it_stays(project):
+    project.write("trainci.toml", '[project]\nkeep = "0 days"\n')
+    assert project.trainci("run", "tests/test_a.py").code == 0
+    with closing(sqlite3.connect(project.root / ".trainci/history.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        said = project.trainci("run", "tests/test_a.py")
+        assert "a later run enters this one" in said.out
+        held = list((project.root / ".trainci/runs").iterdir())
+        said = project.trainci("clean", "--all")
+        assert said.code == 3
+        assert "not removed: 1 run may hold what the history lacks" in said.err
+        assert list((project.root / ".trainci/runs").iterdir()) == held
+    assert project.trainci("clean", "--all").out.startswith("1 run of 1, ")
+    assert project.trainci("history", "tests/test_a.py").out.count(" passed ") == 2
 
 
 def test_nothing_but_runs_that_have_ended_is_ever_removed(project, tmp_path):
@@ -127,6 +174,20 @@ def test_the_state_may_be_outside_of_the_checkout_and_outlives_it(project, tmp_p
     assert "passed" in listed.out
     (log,) = place.glob("runs/*/*.log")
     assert log.read_text() == "hello\n"
+
+
+@pytest.mark.parametrize(("shared", "modes"), [(0o2775, (0o2775, 0o664)), (0o2755, (0o2755, 0o644))])
+def test_what_a_group_may_write_into_it_may_share_whatever_the_umask(project, tmp_path, shared, modes):
+    place = tmp_path / "state"
+    place.mkdir()
+    place.chmod(shared)
+    before = os.umask(0o022)
+    try:
+        environment = {"TRAINCI_STATE_DIR": str(place)}
+        assert project.trainci("run", "tests/test_a.py", environment=environment).code == 0
+    finally:
+        os.umask(before)
+    assert tuple(stat.S_IMODE((place / name).stat().st_mode) for name in ("runs", "history.db")) == modes
 
 
 @pytest.mark.parametrize(

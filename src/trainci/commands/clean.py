@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from trainci.errors import EXIT_OK
-from trainci.history.retention import expired, kept_runs, remove
+from trainci.errors import EXIT_MACHINE, EXIT_OK
+from trainci.history.retention import Cleaned, expired, kept_runs, remove
 from trainci.host.clock import steady_time
 from trainci.repository import open_repository
 from trainci.text import counted, printable
@@ -20,13 +20,20 @@ def command(everything: bool, dry_run: bool) -> int:
     The history stays: durations, verdicts and metrics. Each `trainci run` does so by itself when it has ended.
     """
     repository = open_repository()
-    state = repository.state
+    project, state = repository.project, repository.state
     state.check()
-    runs = kept_runs(state)
-    gone = runs if everything else expired(runs, repository.project.retention, steady_time())
-    removed = gone if dry_run else remove(state, gone)
-    size = sum(run.size for run in removed) / 1e6
+    runs = kept_runs(state, project.artifacts)
+    unsent = [run for run in runs if run.unsent]
+    gone = (
+        [run for run in runs if not run.unsent] if everything else expired(runs, project.retention, steady_time())
+    )
+    cleaned = Cleaned(gone, []) if dry_run else remove(state, gone)
+    size = sum(run.size for run in cleaned.removed) / 1e6
     word = "would be removed" if dry_run else "removed"
     place = printable(str(state.directory))
-    click.echo(f"{counted(len(removed), 'run')} of {len(runs)}, {size:.1f} MB, {word} from {place}.")
-    return EXIT_OK
+    click.echo(f"{counted(len(cleaned.removed), 'run')} of {len(runs)}, {size:.1f} MB, {word} from {place}.")
+    if kept := [run for run in unsent if run not in gone]:
+        click.echo(f"{counted(len(kept), 'run')} not yet sent to {printable(project.artifacts)}: kept until then.")
+    for why in cleaned.stay:
+        click.echo(f"trainci: not removed: {printable(why)}", err=True)
+    return EXIT_MACHINE if cleaned.stay else EXIT_OK

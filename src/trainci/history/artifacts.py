@@ -1,6 +1,6 @@
 """Sends what a run leaves to a place that outlives this host, from a thread of its own: nothing waits for it.
 
-A run that was not sent whole is marked beside its files; a later run on this host sends it, as long as it is kept.
+A run that was not sent whole is marked beside its files; a later run on this host sends it.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from pathlib import Path
 from trainci.errors import TrainciError
 from trainci.history.event_log import read_events
 from trainci.history.places import SENT, Place, PlaceAway
-from trainci.history.retention import has_ended, run_folders
+from trainci.history.retention import UNSENT, has_ended, run_folders
 from trainci.host.files import open_plain
 from trainci.model import events
 from trainci.paths import EVENTS, RunPaths, StatePaths
 
-UNSENT = "unsent"
 # How long the rest may take once the run has ended.
 _PATIENCE_S = 5.0
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from trainci.history import metric_files
 from trainci.history.event_log import may_live, read_events
 from trainci.history.recorder import Recorder
@@ -20,9 +22,24 @@ def take_cut_off(store: Store, state: StatePaths, own: str) -> list[CutOff]:
 
     :raises StoreError: the store does not answer.
     """
+    left = dict.fromkeys([*store.unended_runs(), *_missed(store, state)])
+    return _take(store, state, (run_id for run_id in left if run_id != own))
+
+
+def enter(store: Store, state: StatePaths, run_ids: Iterable[str]) -> None:
+    """Take in what the history does not know yet of these runs.
+
+    :raises StoreError: the store does not answer.
+    """
+    run_ids = list(run_ids)
+    unknown = {*store.unended_runs(), *store.unknown_runs(run_ids)}
+    _take(store, state, (run_id for run_id in run_ids if run_id in unknown))
+
+
+def _take(store: Store, state: StatePaths, run_ids: Iterable[str]) -> list[CutOff]:
     found: list[CutOff] = []
-    for run_id in dict.fromkeys([*store.unended_runs(), *_missed(store, state)]):
-        if run_id == own or may_live(state, run_id):
+    for run_id in run_ids:
+        if may_live(state, run_id):
             continue
         if _enter(store, state, run_id):
             continue

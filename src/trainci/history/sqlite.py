@@ -18,7 +18,7 @@ from typing import Any
 from trainci.history.event_log import may_live
 from trainci.history.schema import MIGRATIONS
 from trainci.history.sql import SqlStore
-from trainci.history.store import StoreBroken, StoreBusy, StoreError
+from trainci.history.store import StoreBroken, StoreBusy, StoreError, StoreReadOnly
 from trainci.paths import StatePaths
 
 # How many seconds to wait for another process, which has no business there for longer than a moment.
@@ -31,6 +31,8 @@ def _store_error(file: Path, identity: tuple[int, int], error: Exception) -> Sto
     reason = str(error)
     if _BROKEN.search(reason):
         return StoreBroken(str(file), reason, identity)
+    if "readonly" in reason:
+        return StoreReadOnly(str(file), reason)
     return (StoreBusy if "locked" in reason or "busy" in reason else StoreError)(str(file), reason)
 
 
@@ -69,6 +71,10 @@ def sqlite_store(state: StatePaths) -> SqliteStore:
     identity = _identity(state.history)
     try:
         state.create()
+        # Beforehand: SQLite gives the files beside it the mode of this one.
+        with contextlib.suppress(FileExistsError):
+            state.history.touch(exist_ok=False)
+            state.share(state.history)
         return SqliteStore(state.history, partial(may_live, state))
     except (sqlite3.Error, OSError) as error:
         raise _store_error(state.history, identity, error) from None

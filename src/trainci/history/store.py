@@ -69,14 +69,22 @@ class Recorded:
 class StoreError(MachineError):
     """A store that is open does not answer: ``place`` is where it is, ``reason`` its own words."""
 
+    way_out = "Try again; if it lasts, move it away."
+
     def __init__(self, place: str, reason: str) -> None:
-        super().__init__(f"{place}: the history does not answer: {reason}. Try again; if it lasts, move it away.")
+        super().__init__(f"{place}: the history does not answer: {reason}. {self.way_out}")
         self.place = place
         self.reason = reason
 
 
 class StoreBusy(StoreError):
     """Another process holds it, longer than was waited."""
+
+
+class StoreReadOnly(StoreError):
+    """It is another user's, who does not share it."""
+
+    way_out = "Give it to this user, share its directory by a group (mode 2775), or name another one as state_dir."
 
 
 class StoreBroken(StoreError):

@@ -67,7 +67,7 @@ def _link(state: StatePaths, run_id: str) -> None:
 
 def tidy(repository: Repository) -> None:
     """Remove the logs of runs that are not to be kept any more."""
-    state = repository.state
-    removed = remove(state, expired(kept_runs(state), repository.project.retention, steady_time()))
-    if removed:
+    project, state = repository.project, repository.state
+    gone = expired(kept_runs(state, project.artifacts), project.retention, steady_time())
+    if removed := remove(state, gone).removed:
         click.echo(f"trainci: removed the logs of {counted(len(removed), 'run')} (`keep`, `keep_size`)", err=True)
