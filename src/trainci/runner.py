@@ -205,7 +205,7 @@ class Runner:
             # A test writes its log: one that cannot be judged must not keep the loop from hearing of the end.
             with contextlib.suppress(Exception):
                 diagnosis = diagnosed(
-                    job.log, self._rules, facts_of_attempt(event.ending, job.test), self._paths.root
+                    job.log, self._rules, facts_of_attempt(event.ending, phased=job.test.phased), self._paths.root
                 )
                 event = replace(event, diagnosis=diagnosis)
         if isinstance(event, events.Ended) and event.ending.passed and event.final and job.test.metrics:

@@ -29,6 +29,23 @@ def test_it_says_outcome_blame_rule_evidence_and_place(repository: Any) -> None:
     ]
 
 
+@pytest.mark.parametrize("where", [".trainci", "elsewhere"])
+def test_of_a_run_of_our_own_it_knows_how_the_attempt_ended(repository: Any, tmp_path: Any, where: str) -> None:
+    """The word of the run itself, and not another one, wherever its state is kept; what is given goes before."""
+    repository.write("trainci.toml", "[project]\n")
+    repository.write(
+        "tests/test_a.py", "NUM_GPUS = 0\nif __name__ == '__main__':\n    raise SystemExit('no loss')\n"
+    )
+    state = repository.root / where if where == ".trainci" else tmp_path / where
+    environment = {"TRAINCI_STATE_DIR": str(state)}
+    assert "code (rule exit-code" in repository.trainci("run", "tests/test_a.py", environment=environment).out
+    (log,) = state.glob("runs/*/*.log")
+    said = repository.trainci("explain", str(log)).out
+    assert said.startswith(f"{log}:1: failed\n    blame:    code (rule exit-code)\n")
+    assert ": unsure\n" in repository.trainci("explain", str(log), "--facts", "{}").out
+    assert "SIGKILL" in repository.trainci("explain", str(log), "--facts", '{"signal": "SIGKILL"}').out
+
+
 def test_json_is_one_object_a_log(repository: Any) -> None:
     repository.write("a.log", ASSERTION)
     repository.write("b.log", KILLED)

@@ -57,6 +57,15 @@ def test_a_test_that_passed_only_after_it_failed_is_a_flake_in_its_history(proje
     assert "  passed  " in said and "  flaky  " in said and project.git("rev-parse", "HEAD")[:10] in said
 
 
+@pytest.mark.parametrize("command", ["history", "metrics", "baseline"])
+def test_a_file_is_known_by_its_path_from_where_one_stands(project: Any, command: str) -> None:
+    assert project.trainci("run", "s").code == 0
+    from_root = project.trainci(command, "tests/test_a.py")
+    from_below = project.trainci(command, "test_a.py", directory="tests")
+    assert from_below == from_root
+    assert (from_below.code, from_below.err, from_below.out.splitlines()[0]) == (0, "", "tests/test_a.py")
+
+
 def test_the_artifacts_of_another_host_are_entered_once(project: Any, new_repository: Callable[[], Any]) -> None:
     assert project.trainci("run", "s").code == 0
     other = new_repository()

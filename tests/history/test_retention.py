@@ -47,12 +47,19 @@ def test_what_is_too_old_goes_and_of_the_rest_the_oldest_that_is_too_much():
 
 def test_what_is_still_to_be_sent_is_never_too_old_and_goes_for_its_size_after_all_others():
     runs = [
+        Kept("newest", 95.0, 10),
         Kept("sent", 90.0, 60),
         Kept("unsent", 10.0, 60, unsent=True),
         Kept("long unsent", 5.0, 60, unsent=True),
     ]
-    gone = expired(runs, Retention(seconds=50.0, size=130), now=100.0)
+    gone = expired(runs, Retention(seconds=50.0, size=140), now=100.0)
     assert [run.run_id for run in gone] == ["sent"]
+
+
+def test_the_newest_is_never_too_much_however_large_it_is():
+    runs = [Kept("red a moment ago", 90.0, 500), Kept("older", 80.0, 1)]
+    gone = expired(runs, Retention(seconds=50.0, size=100), now=100.0)
+    assert [run.run_id for run in gone] == ["older"]
 
 
 @given(
@@ -65,9 +72,12 @@ def test_what_is_kept_is_young_and_little_enough_and_never_older_than_what_went_
     gone = expired(kept_all, Retention(seconds, size), now=1000.0)
     kept = [run for run in kept_all if run not in gone]
     assert all(1000.0 - run.at <= seconds or run.unsent for run in kept)
-    assert sum(run.size for run in kept) <= size
+    newest = max((at for at, _, _ in runs), default=0.0)
+    assert sum(run.size for run in kept) <= size or [run.at for run in kept] == [newest]
     young = [run for run in gone if 1000.0 - run.at <= seconds or run.unsent]
-    assert all((run.unsent, run.at) >= (other.unsent, other.at) for run in kept for other in young)
+    assert all(
+        run.at == newest or (run.unsent, run.at) >= (other.unsent, other.at) for run in kept for other in young
+    )
 
 
 def test_a_run_removes_by_itself_what_is_too_old_and_the_history_stays(project):

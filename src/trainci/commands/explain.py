@@ -11,11 +11,15 @@ from trainci.answers.form import line_of
 from trainci.answers.values import Explained
 from trainci.config import find_root, load
 from trainci.errors import UsageError
+from trainci.history.event_log import read_events
 from trainci.host.files import read_bounded
 from trainci.log_files import packaged_rules, read_log, rules_for
+from trainci.model import events
 from trainci.model.diagnosis import Diagnosis, Facts, LogRule
 from trainci.model.run import Outcome
+from trainci.paths import EVENTS
 from trainci.text import printable
+from trainci.verdict.circumstances import TOLD, facts_of_attempt
 from trainci.verdict.diagnose import diagnose, outcome_of
 from trainci.verdict.facts_file import facts_of
 
@@ -24,20 +28,19 @@ _LARGEST_FACTS = 1 << 20
 
 @click.command("explain")
 @click.argument("logs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="LOG...")
-@click.option(
-    "--facts", "given", default="{}", metavar="JSON", help="What is known beside the log, or a file of it."
-)
+@click.option("--facts", "given", metavar="JSON", help="What is known beside the log, or a file of it.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a log, each on a line (docs/json.md).")
-def command(logs: tuple[Path, ...], given: str, as_json: bool) -> int:
+def command(logs: tuple[Path, ...], given: str | None, as_json: bool) -> int:
     """Say whose fault it was that a test did not pass, and which line or fact says so.
 
     Each LOG is judged by the rules that `trainci run` uses, be it trainci's or another CI's. Facts that are not
     given are unknown, not false: {"exit_code": 1, "signal": "SIGKILL", "timed_out": false, "kernel_oom": true}.
+    Without --facts they are those that the events beside the log tell of it, if it is of a run of trainci's.
     """
-    facts = _facts(given)
+    facts = None if given is None else _facts(given)
     rules = _rules()
     for log in logs:
-        outcome, diagnosis = _judge(log, rules, facts)
+        outcome, diagnosis = _judge(log, rules, _recorded(log) if facts is None else facts)
         click.echo(_json(log, outcome, diagnosis) if as_json else _text(log, outcome, diagnosis))
     return 0
 
@@ -58,6 +61,20 @@ def _judge(log: Path, rules: tuple[LogRule, ...], facts: Facts) -> tuple[Outcome
         raise UsageError(f"{printable(str(log))}: the log cannot be read: {error.strerror}.") from None
     diagnosis = diagnose(reading, facts)
     return outcome_of(diagnosis, facts), diagnosis
+
+
+def _recorded(log: Path) -> Facts:
+    """How the attempt ended whose log this is, as its run wrote it down beside it; else nothing is known."""
+    its_own: tuple[str, int] | None = None
+    facts = Facts()
+    for event in read_events(log.parent / EVENTS):
+        match event:
+            case events.Queued() if Path(event.log).name == log.name:
+                its_own = event.test_id, event.attempt
+            case events.Ended() if (event.test_id, event.attempt) == its_own:
+                told = event.diagnosis is not None and event.diagnosis.rule == TOLD
+                facts = facts_of_attempt(event.ending, phased=told)
+    return facts
 
 
 def _facts(given: str) -> Facts:

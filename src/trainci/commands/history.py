@@ -51,11 +51,13 @@ def command(ids: tuple[str, ...], last: int, as_json: bool, to: Path | None, sou
 
     A flake is a test that failed and then passed with nothing changed. TEST_ID is as `trainci list` shows it.
     """
+    repository = open_repository()
     if to or source:
-        with closing(open_store(open_repository().state)) as opened_store:
+        with closing(open_store(repository.state)) as opened_store:
             _transfer(opened_store, to, source)
         return EXIT_OK
-    with existing_store(open_repository().state) as opened:
+    ids = repository.from_root(ids)
+    with existing_store(repository.state) as opened:
         answer = _answer(opened, ids, last) if opened else History((), ())
         found = {test.id for test in answer.tests}
         unknown = [test_id for test_id in dict.fromkeys(ids) if test_id not in found]

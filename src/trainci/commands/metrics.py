@@ -23,8 +23,9 @@ def command(ids: tuple[str, ...], as_json: bool) -> int:
 
     A test records with trainci.testing.record_metric; TEST_ID is as `trainci list` shows it.
     """
-    with existing_store(open_repository().state) as history:
-        answer = Metrics(tuple(_of_test(history, test_id) for test_id in ids))
+    repository = open_repository()
+    with existing_store(repository.state) as history:
+        answer = Metrics(tuple(_of_test(history, test_id) for test_id in repository.from_root(ids)))
         known = history.tests() if history else []
     for test in answer.tests:
         if not test.metrics and test.id not in known:

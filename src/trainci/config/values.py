@@ -279,9 +279,9 @@ def regular_expression(pattern: str) -> str:
     return pattern
 
 
-_DURATION = re.compile(r"(\d{1,6}) (hour|day|week)s?")
+_DURATION = re.compile(r"(\d{1,6}(?:\.\d{1,3})?) (hour|day|week)s?")
 _HOURS = {"hour": 1, "day": 24, "week": 168}
-_SIZE = re.compile(r"(\d{1,6}) (MB|GB|TB)")
+_SIZE = re.compile(r"(\d{1,6}(?:\.\d{1,3})?) (MB|GB|TB)")
 _BYTES = {"MB": 1e6, "GB": 1e9, "TB": 1e12}
 
 
@@ -295,7 +295,7 @@ def duration(text: str) -> str:
 def seconds_of(text: str) -> float:
     """The seconds that a ``duration`` says."""
     number, unit = duration(text).rstrip("s").split(" ")
-    return int(number) * _HOURS[unit] * 3600.0
+    return float(number) * _HOURS[unit] * 3600.0
 
 
 def size(text: str) -> str:
@@ -308,7 +308,7 @@ def size(text: str) -> str:
 def bytes_of(text: str) -> float:
     """The bytes that a ``size`` says."""
     number, unit = size(text).split(" ")
-    return int(number) * _BYTES[unit]
+    return float(number) * _BYTES[unit]
 
 
 def state_dir(text: str) -> str:

@@ -51,13 +51,16 @@ class Cleaned:
 def expired(runs: Iterable[Kept], retention: Retention, now: float) -> list[Kept]:
     """Those that are too old, and the oldest of the others that are too much together.
 
-    One that is still to be sent is never too old, and goes after all others: a place may be away for weeks.
+    The newest is never too much: somebody is about to read it. One that is still to be sent is never too old, and
+    goes after all others: a place may be away for weeks.
     """
     gone: list[Kept] = []
     total = 0
-    for run in sorted(runs, key=lambda run: (run.unsent, run.at), reverse=True):
+    runs = sorted(runs, key=lambda run: run.at)
+    newest = runs[-1:]
+    for run in newest + sorted(runs[:-1], key=lambda run: (run.unsent, run.at), reverse=True):
         total += run.size
-        if (now - run.at > retention.seconds and not run.unsent) or total > retention.size:
+        if (now - run.at > retention.seconds and not run.unsent) or (total > retention.size and run not in newest):
             gone.append(run)
     return gone
 

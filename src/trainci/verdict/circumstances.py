@@ -10,11 +10,13 @@ from dataclasses import replace
 from trainci.errors import EXIT_MACHINE
 from trainci.model.diagnosis import EXIT_CODE, Blame, Diagnosis, Facts
 from trainci.model.run import Cause, Ending
-from trainci.model.tests import Test
 from trainci.verdict.weigh import NAMES_A_HOST, Candidate, Weight
 
 # Xid errors that a program brings about (NVIDIA, "XID Errors"): a wrong access, its own end, a stopped kernel.
 _OF_PROGRAMS = frozenset({8, 13, 31, 43, 45, 68, 69})
+
+TOLD = "told"
+"""The rule of a test that says itself that the machine is at fault."""
 
 _MACHINE: Mapping[str, str] = {
     "device_lost": "a device of the test was lost",
@@ -26,15 +28,15 @@ _MACHINE: Mapping[str, str] = {
 }
 
 
-def facts_of_attempt(ending: Ending, test: Test) -> Facts:
-    """What is known of an attempt of ``test`` by how its process ended."""
+def facts_of_attempt(ending: Ending, *, phased: bool) -> Facts:
+    """What is known of an attempt by how its process ended. ``phased``: its test is of two phases."""
     return Facts(
         **vars(ending.seen),
         exit_code=ending.exit_code,
         signal=ending.signal,
         timed_out=ending.cause is Cause.TIMED_OUT,
         hung=ending.cause is Cause.HUNG,
-        own_fault_code=test.phased,
+        own_fault_code=phased,
     )
 
 
@@ -48,7 +50,7 @@ def of_machine(facts: Facts) -> Diagnosis | None:
         return Diagnosis(Blame.MACHINE, "xid", sentence, f"fact: xid {hardware[0]}")
     if facts.own_fault_code and facts.exit_code == EXIT_MACHINE:
         sentence = f"the test found the machine at fault (exit code {EXIT_MACHINE})"
-        return Diagnosis(Blame.MACHINE, "told", sentence, f"fact: exit code {EXIT_MACHINE}")
+        return Diagnosis(Blame.MACHINE, TOLD, sentence, f"fact: exit code {EXIT_MACHINE}")
     return None
 
 
