@@ -217,3 +217,61 @@ def test_a_traceback_of_a_rank_that_a_test_only_quotes_is_none() -> None:
         "tests/test_log.py:3: AssertionError",
     )
     assert judged(*lines).evidence == "AssertionError: the log ends with this:"
+
+
+@pytest.mark.parametrize(
+    ("said", "blame"),
+    [
+        ("FATAL: simbox.corp.net:7777 is overloaded", Blame.MACHINE),
+        ("License checkout failed: unable to reach lic-01", Blame.MACHINE),
+        ("redis.exceptions.TimeoutError: Timeout connecting to server cache.corp.com:6379", Blame.MACHINE),
+        ("redis.exceptions.TimeoutError: Timeout connecting to server localhost:6379", Blame.UNSURE),
+        ("grpc: unable to connect to 127.0.0.1:50051", Blame.UNSURE),
+        ("reward error: unable to connect to http://10.0.0.7:8000/score", Blame.UNSURE),
+        ("INFO connect timeout: 30, host api.openai.com", Blame.CODE),
+    ],
+)
+def test_whose_a_fault_is_says_who_was_spoken_to_whatever_program_says_it(said: str, blame: Blame) -> None:
+    assert judged(said).blame is blame
+    steps = [f"step {number} loss 0.{number}" for number in range(9)]
+    assert judged(said, *steps, *raised("AssertionError: loss is 3")).blame is Blame.CODE
+
+
+def test_a_server_by_its_name_alone_is_the_jobs_own_and_one_with_tls_is_not() -> None:
+    late = "httpx.ReadTimeout: timed out for url '{}://reward-server:8000/score'"
+    assert judged(*raised(late.format("http"))).blame is Blame.UNSURE
+    assert judged(*raised(late.format("https"))).blame is Blame.MACHINE
+
+
+@pytest.mark.parametrize(
+    ("source", "blame"),
+    [
+        ('requests.get("http://127.0.0.1:8000/health", timeout=1)', Blame.UNSURE),
+        ('requests.get("https://data.example.org/a", timeout=1)', Blame.MACHINE),
+        ("requests.get(url, timeout=1)", Blame.MACHINE),
+    ],
+)
+def test_where_an_exception_names_no_host_the_line_that_led_to_it_may(source: str, blame: Blame) -> None:
+    head, place, _, last = raised("httpx.ReadTimeout: The read operation timed out")
+    assert judged(head, place, f"    {source}", last).blame is blame
+
+
+def test_a_name_that_is_nearly_one_that_everybody_knows_may_be_a_slip_of_the_pen() -> None:
+    unknown = "requests.exceptions.ConnectionError: Failed to resolve '{}' ([Errno -2] Name or service not known)"
+    assert judged(*raised(unknown.format("hugingface.co"))).blame is Blame.UNSURE
+    assert judged(*raised(unknown.format("cdn-lfs.huggingface.co"))).blame is Blame.MACHINE
+
+
+def test_a_crash_on_a_device_that_broke_is_the_machines_and_a_programs_mistake_there_is_not() -> None:
+    broken = Facts(signal=11, device_lost=True)
+    assert judged("Fatal Python error: Segmentation fault", facts=broken).blame is Blame.MACHINE
+    assert judged("Fatal Python error: Segmentation fault", facts=Facts(signal=11)).blame is Blame.CODE
+    assert judged(*raised(ILLEGAL), facts=Facts(exit_code=1, xid=(94,))).blame is Blame.MACHINE
+    assert judged(*raised("KeyError: 'a'"), facts=broken).blame is Blame.UNSURE
+
+
+def test_what_trainci_says_of_its_own_configuration_is_no_codes_fault() -> None:
+    refused = Facts(exit_code=2)
+    assert judged("trainci.toml:2: not valid TOML: Unclosed array", facts=refused).blame is Blame.CONFIG
+    assert judged("trainci: nope is no label, suite, test file or folder.", facts=refused).blame is Blame.CONFIG
+    assert judged("trainci: step 1 of 3", facts=refused).blame is Blame.CODE

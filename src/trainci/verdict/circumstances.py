@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import signal as signals
 from collections.abc import Callable, Mapping, Sequence
@@ -88,6 +89,14 @@ def is_broken_device(machine: Candidate, code: Candidate) -> bool:
     return after or machine.line < code.line
 
 
+def shows_broken_device(known: Diagnosis, decided: Candidate) -> bool:
+    """Whether what ``decided`` tells is how a device shows that it is broken, as a fact says it is."""
+    return known.rule in _OF_DEVICES and (decided.rule in _ON_BROKEN_DEVICES or decided.rule == "crash")
+
+
+_OF_DEVICES = frozenset({"device-lost", "ecc", "xid"})
+
+
 def _out_of_device_memory(candidate: Candidate, facts: Facts) -> Candidate:
     if candidate.weight is Weight.ASSERTION:
         return candidate
@@ -127,6 +136,31 @@ def _killed(candidate: Candidate, facts: Facts) -> Candidate:
     return candidate
 
 
+# Whose names everybody knows, so that one that is nearly theirs is a slip of the pen.
+_KNOWN = (
+    *(
+        "huggingface.co",
+        "hf-mirror.com",
+        "modelscope.cn",
+        "github.com",
+        "githubusercontent.com",
+        "pythonhosted.org",
+    ),
+    *("pypi.org", "pytorch.org", "nvidia.com", "nvcr.io", "docker.io", "docker.com", "ghcr.io", "quay.io"),
+    *("amazonaws.com", "googleapis.com", "anaconda.com", "anaconda.org", "ubuntu.com", "wandb.ai", "openai.com"),
+)
+_DOMAIN = re.compile(r"(?<![\w@-])(?:[\w-]+\.)*([\w-]+\.[a-z]{2,6})(?![\w.])")
+
+
+def _not_resolved(candidate: Candidate, facts: Facts) -> Candidate:
+    del facts
+    for domain in _DOMAIN.findall(candidate.evidence):
+        if domain not in _KNOWN and (meant := difflib.get_close_matches(domain, _KNOWN, 1, 0.85)):
+            meaning = f"a name was not resolved, which may be {meant[0]} with a slip of the pen"
+            return replace(candidate, blame=Blame.UNSURE, meaning=meaning)
+    return candidate
+
+
 def _disk_full(candidate: Candidate, facts: Facts) -> Candidate:
     if facts.disk_full is not False:
         return candidate
@@ -147,6 +181,7 @@ _JUDGES: Mapping[str, Callable[[Candidate, Facts], Candidate]] = {
     "cuda-launch-failure": _launch_failure,
     "cuda-out-of-memory": _out_of_device_memory,
     "disk-full": _disk_full,
+    "dns": _not_resolved,
     "rank-sigkill": _killed,
     "rank-bus-error": _bus_error,
     "shm-full": _worker_killed,

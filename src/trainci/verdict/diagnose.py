@@ -209,7 +209,7 @@ def _with_facts(decided: Candidate | tuple[Candidate, Candidate] | None, facts: 
         return _diagnosis(decided) if decided else circumstances.of_ending(facts)
     if decided is None or decided.blame in (Blame.MACHINE, Blame.UNSURE) or decided.kind is Kind.CONSEQUENCE:
         return known
-    if decided.weight is Weight.ANY:
+    if decided.weight is Weight.ANY or circumstances.shows_broken_device(known, decided):
         return known
     return Diagnosis(
         Blame.UNSURE,

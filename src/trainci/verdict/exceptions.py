@@ -42,6 +42,7 @@ HEADLESS = re.compile(r'  (?:  )?File "[^"]+", line \d{1,9}, in ')
 _LIBRARY = re.compile(
     r"(?:site|dist)-packages/(\w+)|/ray/\w+\.py|/(trainci)/probe/|python3\.\d+/(?!site-packages|dist-packages)(\w+)"
 )
+_NAMES_A_HOST = re.compile(r"""://|localhost|["']\d{1,3}(?:\.\d{1,3}){3}\b""")
 _GROUP = re.compile(r"^(?: *(?:\||\+-*) ?)+")
 # What stands before each exception of a group.
 _MEMBER = re.compile(r"[ |]*\+[-+]+ \d{1,4} -+$")
@@ -56,7 +57,8 @@ class Raised:
 
     ``fits`` holds the rules, each with whether it names the exception's type. ``libraries`` are those that its
     traceback passes through, ``frames`` the last of its other places. ``own``: a line of these, that the log
-    shows, raises it, or a library that plays servers did.
+    shows, raises it, or a library that plays servers did. ``source`` is the last of these that names a host, which
+    says who was spoken to where the exception does not.
     """
 
     type: str
@@ -67,11 +69,19 @@ class Raised:
     message: list[str] = field(default_factory=list)
     frames: tuple[Frame, ...] = ()
     own: bool = False
+    source: str = ""
 
     @property
     def name(self) -> str:
         """The type without its module."""
         return self.type.rpartition(".")[2]
+
+    @property
+    def said(self) -> str:
+        """Its line, with the first of its message where that begins below it, as numpy's does."""
+        if self.text != f"{self.type}:" or self.name == "ChildFailedError":
+            return self.text
+        return " ".join([self.text, *[text for text in self.message if text][:1]])
 
 
 @dataclass
@@ -111,6 +121,7 @@ class Tracebacks:
         self._in_own = False
         self._raises = False
         self._plays = False
+        self._source = ""
         self._chain: Chain | None = None
         self._linked = False
         self._listening = 0
@@ -176,6 +187,7 @@ class Tracebacks:
             self._libraries = set()
             self._frames.clear()
             self._in_own = self._raises = self._plays = False
+            self._source = ""
 
     def _wraps(self) -> bool:
         if not self._chain:
@@ -199,6 +211,8 @@ class Tracebacks:
                 self._junk = 0
             elif self._in_own and text.lstrip().startswith("raise "):
                 self._raises = True
+            elif self._in_own and _NAMES_A_HOST.search(text):
+                self._source = text.strip()
             return True, None
         said = text.strip()
         match = _EXCEPTION.match(said)
@@ -217,7 +231,7 @@ class Tracebacks:
 
     def _end(self, line: Line, said: str, type_: str) -> Chain:
         libraries, frames = frozenset(self._libraries), tuple(self._frames)
-        raised = Raised(type_, said, line.number, libraries, frames=frames, own=self._raises)
+        raised = Raised(type_, said, line.number, libraries, frames=frames, own=self._raises, source=self._source)
         self._open -= 1
         if self._chain is None or not self._linked:
             self._chain = Chain(line.stream)

@@ -260,10 +260,9 @@ class LogReader:
 
     def _match_raised(self, chain: Chain) -> None:
         for raised in chain.raised:
-            lines = [raised.text, *raised.message]
-            for number, text in enumerate(lines):
+            for number, text in enumerate((raised.said, *raised.message)):
                 candidates = self._matcher.candidates(text)
-                found = self._matcher.matches(text, candidates, raised.libraries)
+                found = self._matcher.matches(text, candidates, raised.libraries, raised.source)
                 raised.fits += [(rule, starts and not number) for rule, starts in found]
 
 

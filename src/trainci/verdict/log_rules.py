@@ -19,7 +19,8 @@ def rules_of(document: Mapping[str, Any]) -> tuple[LogRule, ...]:
     """The rules of a parsed ``log_rules.toml``, in its order."""
 
     def filled(pattern: str) -> str:
-        return _WORD.sub(lambda word: document["words"][word[1]], pattern)
+        """With the words that it names, which may name words in turn."""
+        return _WORD.sub(lambda word: filled(document["words"][word[1]]), pattern)
 
     return tuple(
         LogRule(
@@ -72,11 +73,12 @@ class Matcher:
         return tuple({word for index in among for word in self._patterns[index][1] or ("",)})
 
     def matches(
-        self, line: str, among: Sequence[int], libraries: Collection[str] = ()
+        self, line: str, among: Sequence[int], libraries: Collection[str] = (), source: str = ""
     ) -> list[tuple[LogRule, bool]]:
         """The rules that ``line`` fits, in their order, each with whether its pattern fits from the line's start.
 
-        ``libraries`` are those that an exception passed through, if the line is one's.
+        If the line is an exception's, ``libraries`` are those that it passed through, and ``source`` is a line of
+        the program that led to it, which may not fit a rule's ``unless`` either.
         """
         low = line.lower()
         found: dict[int, bool] = {}
@@ -87,7 +89,9 @@ class Matcher:
             within = self._rules[number].within
             if within and not any(library in libraries for library in within):
                 continue
-            if self._may_fit(index, low) and (match := pattern.search(line)) and not self._refuses(number, line):
+            if not self._may_fit(index, low) or not (match := pattern.search(line)):
+                continue
+            if not self._refuses(number, line) and not (source and self._refuses(number, source)):
                 found[number] = match.start() == 0
         return [(self._rules[number], found[number]) for number in sorted(found)]
 
@@ -174,8 +178,8 @@ def _needed_of_branch(tokens: Sequence[re.Match[str]]) -> list[tuple[str, ...]]:
     by_length = sorted(literals, key=lambda texts: len(texts[0]), reverse=True)
     longest = [tuple(text.lower() for text in texts if len(text) > 2) for texts in by_length]
     plain = [words for words in longest if len(words) == 1]
-    # Numbers are in many a line that is about nothing.
-    groups.sort(key=lambda words: any(word.isdigit() for word in words))
+    # Numbers and short words are in many a line that is about nothing.
+    groups.sort(key=lambda words: (any(word.isdigit() for word in words), -min(map(len, words), default=0)))
     return [words for words in dict.fromkeys((*plain, *groups, *longest)) if words]
 
 

@@ -150,7 +150,7 @@ def _of_chain(chain: Chain, reading: Reading) -> Candidate:
         kind,
         rule.name if rule else ("assertion" if weight is Weight.ASSERTION else "exception"),
         rule.meaning if rule else _meaning(weight),
-        _said(raised),
+        raised.said,
         raised.line,
         chain.stream,
         weight,
@@ -160,13 +160,6 @@ def _of_chain(chain: Chain, reading: Reading) -> Candidate:
         captured=chain.captured,
         frames=next((one.frames for one in reversed(chain.raised[: index + 1]) if one.frames), ()),
     )
-
-
-def _said(raised: Raised) -> str:
-    """Its line, with the first of its message where that begins below it, as numpy's does."""
-    if raised.text != f"{raised.type}:" or raised.name == "ChildFailedError":
-        return raised.text
-    return " ".join([raised.text, *[text for text in raised.message if text][:1]])
 
 
 def _went_on(chain: Chain, reading: Reading) -> bool:
