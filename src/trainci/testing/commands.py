@@ -71,31 +71,25 @@ def exec_command(
     argv = ["bash", "-o", "pipefail", "-c", words] if isinstance(words, str) else words
     shown = _show(words, secrets)
     _write(f"$ {shown}\n".encode())
+    output = _Output(Redactor(secrets))
     processes = MarkedProcesses()
     try:
-        process = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **(env or {}), **processes.mark},
-            cwd=cwd,
-            start_new_session=True,
-        )
-    except OSError as error:
-        what = f"cannot start ({error.strerror}: {error.filename})"
-        raise CommandError(redact(what, secrets), command=shown, code=127, output="") from None
-    output = _Output(Redactor(secrets))
-    assert process.stdout is not None
-    with process.stdout as pipe:
         try:
+            process = processes.start(
+                argv, env={**os.environ, **(env or {})}, output=subprocess.PIPE, errors=subprocess.STDOUT, cwd=cwd
+            )
+        except OSError as error:
+            what = f"cannot start ({error.strerror}: {error.filename})"
+            raise CommandError(redact(what, secrets), command=shown, code=127, output="") from None
+        assert process.stdout is not None
+        with process.stdout as pipe:
             in_time = _stream(process, pipe, output, timeout)
-        except BaseException:
-            processes.end(process)
-            raise
-        if not in_time:
-            processes.end(process)
-            _stream(process, pipe, output, None)  # what it said on its way out
+            if not in_time:
+                processes.end()
+                _stream(process, pipe, output, None)  # what it said on its way out
+    except BaseException:
+        processes.end()
+        raise
     printed = output.finish()
     if not in_time:
         what = f"still running after {timeout:g} s, so it was ended"

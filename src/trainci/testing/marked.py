@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from trainci.host.processes import Process, below, end, marked, processes
 
@@ -24,29 +26,60 @@ class MarkedProcesses:
     def __init__(self) -> None:
         self._name = f"TRAINCI_COMMAND_{uuid.uuid4().hex}"
         self._known: set[Process] = set()
+        self._leader: subprocess.Popen[bytes] | None = None
 
-    @property
-    def mark(self) -> dict[str, str]:
-        """The variable to start the command with. Marks of nested commands stand beside each other."""
-        return {self._name: "1"}
+    def start(
+        self,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        output: int | None,
+        errors: int | None,
+        cwd: str | Path | None = None,
+    ) -> subprocess.Popen[bytes]:
+        """Start the command, once: without an input, in a session of its own, and marked in its environment.
 
-    def end(self, leader: subprocess.Popen[bytes], grace: float | None = None) -> None:
-        """SIGTERM to ``leader``'s group, then, ``grace`` (GRACE_S) seconds later, SIGKILL to all that is left.
+        Whatever interrupts us while it starts (^C, a handler that raises) ends it. ``output`` and ``errors`` are
+        what ``subprocess`` takes for its streams.
+
+        :raises OSError: it cannot be started.
+        """
+        try:
+            self._leader = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=errors,
+                # Marks of nested commands stand beside each other.
+                env={**env, self._name: "1"},
+                cwd=cwd,
+                start_new_session=True,
+            )
+        except OSError:
+            raise
+        except BaseException:
+            self.end(0)
+            raise
+        return self._leader
+
+    def end(self, grace: float | None = None) -> None:
+        """SIGTERM to the command's group, then, ``grace`` (GRACE_S) seconds later, SIGKILL to all that is left.
 
         Returns once every process is gone, or SIGKILL has not ended it in ten seconds. Those in groups of their own
         are left to their parents at first: a launcher such as torchrun ends its ranks itself.
         """
+        leader = self._leader
 
         def left() -> set[Process] | None:
             self._look(leader)
             # Waited for last: as long as it is a zombie, no other process or group can be given its number.
-            return self._known if self._known or leader.poll() is None else None
+            return self._known if self._known or (leader and leader.poll() is None) else None
 
         # Before anything is signalled, as long as children can be told by their parents.
         self._look(leader)
         try:
             # Once to the whole group: what it starts to clean up is not to be ended at once.
-            if any(each.group == leader.pid for each in self._known):
+            if leader and any(each.group == leader.pid for each in self._known):
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(leader.pid, signal.SIGTERM)
             end(left, GRACE_S if grace is None else grace, ask=False)
@@ -54,11 +87,15 @@ class MarkedProcesses:
             end(left, 0)
             raise
 
-    def _look(self, leader: subprocess.Popen[bytes]) -> None:
-        """Keep of the processes that are known those that still run, and add those that are found now."""
+    def _look(self, leader: subprocess.Popen[bytes] | None) -> None:
+        """Keep of the processes that are known those that still run, and add those that are found now.
+
+        Without a ``leader`` (its start was interrupted) they are known by the mark alone.
+        """
         everyone = processes()
-        reused = leader.returncode is not None and any(each.pid == leader.pid for each in everyone)
-        group = -1 if reused else leader.pid
+        group = -1
+        if leader and (leader.returncode is None or all(each.pid != leader.pid for each in everyone)):
+            group = leader.pid
         found = {each for each in everyone if each.group == group or each in self._known}
         found.update(marked(self._name, "1", everyone))
         found.update(below([each.pid for each in found], everyone))

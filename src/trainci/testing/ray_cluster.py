@@ -111,13 +111,11 @@ class _Starting:
         words = [head, str(self._directory), str(self._num_gpus)]
         processes = MarkedProcesses()
         with self._log.open("ab") as log:
-            started = subprocess.Popen(
+            started = processes.start(
                 on_each_node([sys.executable, "-m", "trainci.testing.ray_node", *words]),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, **self._env, "RAY_AUTH_TOKEN": self._token, **processes.mark},
-                start_new_session=True,
+                env={**os.environ, **self._env, "RAY_AUTH_TOKEN": self._token},
+                output=log.fileno(),
+                errors=log.fileno(),
             )
         self._others = started, processes
 
@@ -126,8 +124,8 @@ class _Starting:
         until = time.monotonic() + ray_node.GRACE_S
         if self._others is not None:
             self._head.terminate()
-            self._others[1].end(self._others[0], _NODES_GRACE_S)
-        self._processes.end(self._head, max(0.0, until - time.monotonic()))
+            self._others[1].end(_NODES_GRACE_S)
+        self._processes.end(max(0.0, until - time.monotonic()))
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def said(self) -> str:

@@ -72,15 +72,8 @@ def start(
     processes = MarkedProcesses()
     inherited = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     # The descriptions of Ray's processes would otherwise be written over their environment, and the mark in it.
-    ours = {**ports.variables, **processes.mark, "SPT_NOENV": "1"}
-    started = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=output,
-        env={**inherited, **env, **ours},
-        start_new_session=True,
-    )
+    ours = {**ports.variables, "SPT_NOENV": "1"}
+    started = processes.start(command, env={**inherited, **env, **ours}, output=output, errors=output)
     return started, processes
 
 
@@ -133,7 +126,7 @@ def main(head: str, shared: str, num_gpus: str) -> int:
         while not stopped and node.poll() is None:
             time.sleep(_LOOK_AGAIN_S)
     finally:
-        processes.end(node, GRACE_S)
+        processes.end(GRACE_S)
         if made:
             shutil.rmtree(directory, ignore_errors=True)
     return EXIT_OK if stopped else EXIT_MACHINE
