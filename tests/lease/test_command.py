@@ -385,8 +385,9 @@ def test_no_nvml_is_loaded_on_a_host_without_a_driver(host):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--nonsense", "--", "true"], "there is no option --nonsense"),
-        (["--coun", "1", "--", "true"], "there is no option --coun"),
+        (["--nonsense", "--", "true"], "there is no option --nonsense."),
+        (["--coun", "1", "--", "true"], "there is no option --coun. Did you mean --count"),
+        (["--wait-timeout=3", "--", "true"], "there is no option --wait-timeout. Did you mean --timeout"),
         (["--count"], "argument --count: expected one argument"),
         (["--count", "two", "--", "true"], "argument --count: 'two' is not a whole number"),
         (["--timeout", "soon", "--", "true"], "argument --timeout: 'soon' is not a number of seconds"),

@@ -12,9 +12,11 @@ import time
 
 import pytest
 
+from trainci.answers.gpus import Usage
 from trainci.lease.store import marks
 from trainci.lease.store.directory import open_directory
 from trainci.lease.view import status
+from trainci.model.device import Device
 
 # A lease whose devices are asked by files: DIR/<uuid> holds the bytes in use, DIR/<uuid>.fault a sentence,
 # DIR/<uuid>.xid the number of an Xid that came, DIR/<uuid>.users the
@@ -96,6 +98,20 @@ def test_a_device_that_somebody_uses_is_busy_outside_the_queue_and_another_serve
     seen = states(host)["cpu-0"]
     assert (seen.state, seen.reason) == ("busy outside the queue", "2048 MiB in use outside the queue")
     assert "cpu-0" not in marks.quarantined(open_directory(str(host.path)))
+
+
+@pytest.mark.parametrize("leased_before", [True, False])
+def test_what_the_driver_says_is_shown_before_anybody_leases_and_where_nobody_ever_did(
+    host, tmp_path, leased_before
+):
+    """The driver is asked by a stand-in."""
+    gpu = Device(0, "GPU-a", "H100")
+    directory = host.path if leased_before else tmp_path / "no such folder"
+    (used,) = status(str(directory), [gpu], lambda _: Usage(2 << 30, 80 << 30, 0, (os.getpid(),))).devices
+    assert used.state == "busy outside the queue"
+    assert used.reason.startswith(f"2048 MiB in use outside the queue by process {os.getpid()} (")
+    (idle,) = status(str(directory), [gpu], lambda _: Usage(500 << 20, 80 << 30, 0, ())).devices
+    assert (idle.state, idle.reason) == ("free", "")
 
 
 def test_a_device_whose_users_are_seen_is_found_busy_long_before_its_memory_is_given_up(host, probed, tmp_path):

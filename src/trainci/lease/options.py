@@ -12,7 +12,7 @@ from trainci.lease import protocol
 from trainci.lease.queue.priority import HEAD_START_S, PRIORITIES
 from trainci.lease.store.records import FOREVER
 from trainci.model.device import MOST_DEVICES
-from trainci.text import printable
+from trainci.text import guess, printable
 
 LOCK_EXEC_PATTERN = "/dev/shm/custom_gpu_lock_{gpu_id}.lock"
 
@@ -192,7 +192,9 @@ def _read(parser: _Parser, arguments: list[str]) -> Options:
     options = Options()
     _, unknown = parser.parse_known_args(arguments, options)
     if unknown:
-        parser.error(f"there is no option {unknown[0]}")
+        option = unknown[0].partition("=")[0]
+        close = guess(option, (word for word in parser.format_help().split() if word.startswith("--")))
+        raise UsageError(f"there is no option {printable(option)}.{close} See --help.")
     if options.command[:1] == ["--"]:
         # It belongs to what argparse takes for the command.
         del options.command[0]

@@ -118,19 +118,7 @@ class _Look:
             return replace(basic, state="quarantined", since=ill.since, by=ill.by, reason=ill.reason)
         if left is not None:
             return replace(basic, state="drained", since=left.since, by=left.by, reason=left.reason)
-        if device.fault:
-            return replace(basic, state="unusable", reason=device.fault)
-        if said := self._outside(uuid, of_driver):
-            return replace(basic, state="busy outside the queue", reason=said)
-        return basic
-
-    def _outside(self, uuid: str, of_driver: Usage) -> str:
-        """How it is used outside the queue, as the driver says now, or as somebody found a moment ago."""
-        if of_driver.memory_used is None:
-            return self._in_use.get(uuid, "")
-        if of_driver.memory_used <= health.IDLE_BYTES:
-            return ""
-        return health.in_use(of_driver.memory_used, of_driver.processes)
+        return _unheld(device, of_driver, self._in_use.get(uuid, ""))
 
     def _holder(self, record: Record) -> Holder:
         return Holder(
@@ -194,9 +182,22 @@ def _unknown(uuid: str, position: int) -> Device:
     return Device(index, uuid, "virtual CPU device" if virtual else "", virtual=virtual)
 
 
-def _unheld(device: Device, of_driver: Usage) -> DeviceStatus:
-    state = "unusable" if device.fault else "free"
-    return DeviceStatus(device.uuid, device.index, device.name, state, reason=device.fault, usage=of_driver)
+def _unheld(device: Device, of_driver: Usage, found: str = "") -> DeviceStatus:
+    state, reason = "free", ""
+    if device.fault:
+        state, reason = "unusable", device.fault
+    elif said := _outside(of_driver, found):
+        state, reason = "busy outside the queue", said
+    return DeviceStatus(device.uuid, device.index, device.name, state, reason=reason, usage=of_driver)
+
+
+def _outside(of_driver: Usage, found: str) -> str:
+    """How it is used outside the queue, as the driver says now, else as somebody ``found`` a moment ago."""
+    if of_driver.memory_used is None:
+        return found
+    if of_driver.memory_used <= health.IDLE_BYTES:
+        return ""
+    return health.in_use(of_driver.memory_used, of_driver.processes)
 
 
 def _or_none(at: float) -> float | None:
