@@ -22,7 +22,7 @@ CKPT_MEGATRON_ASYNC = "tests/test_ckpt.py --backend megatron --async-save --opti
 CKPT_ASYNC = "tests/test_ckpt.py --async-save --optimizer-on-cpu save"
 KILLED = "tests/test_ckpt_killed.py"
 POINTER = "tests/test_ckpt_pointer.py"
-RULES = "tests/test_rules.py"
+RULES = "tests/test_units.py -x -m 'not slow' unit_tests"
 HOOKS = "tests/test_units.py -x unit_tests/test_hooks.py"
 TEACHER = "tests/test_units.py -x unit_tests/test_teacher.py"
 FAMILIES = "tests/test_units.py -x unit_tests/test_families.py"
@@ -47,7 +47,7 @@ CLAIMS = {
     "posttrain/checkpoint.py": [RULES, POINTER, CKPT, CKPT_CRITIC, CKPT_ASYNC, KILLED],
     "posttrain/hooks.py": [RULES, HOOKS],
     "posttrain/vision.py": [VISION, PICTURES, ALIGN],
-    "posttrain/metrics.py": [SHORT, CKPT, KILLED],
+    "posttrain/metrics.py": [RULES, SHORT, CKPT, KILLED],
     "posttrain/backends/fsdp.py": [REFERENCE, SHORT, HOOKS, VISION, CKPT, CKPT_ASYNC],
     f"{_M}/attention.py": [MEGATRON, LAYOUTS],
     f"{_M}/backend.py": [MEGATRON, EXPERTS, CKPT_MEGATRON, CKPT_MEGATRON_ASYNC, LAYOUTS],
@@ -59,13 +59,13 @@ CLAIMS = {
     f"{_M}/layout.py": [FAMILIES, MEGATRON, EXPERTS, LAYOUTS],
     f"{_M}/mtp.py": [EXPERTS, "tests/test_mimo_mtp.py"],
     f"{_M}/replay.py": [REPLAY, "tests/test_moonlight.py --routing-replay"],
-    f"{_M}/weights.py": [MEGATRON, EXPERTS, LAYOUTS, "tests/test_qwen3_moe.py"],
+    f"{_M}/weights.py": [MEGATRON, EXPERTS, FAMILIES, LAYOUTS, "tests/test_qwen3_moe.py"],
     "posttrain/rollout/engine.py": [SHORT, ALIGN, TRUE, VISION, REPLAY, ROLLOUT],
     "posttrain/rollout/sampler.py": [RULES, SHORT, HOOKS, DEBUG, OPD, CKPT, REFERENCE],
     "posttrain/rollout/function.py": [RULES, SHORT, CKPT, HOOKS],
     "posttrain/rollout/fully_async.py": [RULES, HOOKS],
     "posttrain/rollout/fp8.py": [FP8],
-    "posttrain/rollout/saved.py": [DEBUG, HOOKS],
+    "posttrain/rollout/saved.py": [RULES, DEBUG, HOOKS],
     "posttrain/rollout/distillation.py": [OPD, TEACHER],
     "posttrain/rollout/teacher.py": [OPD, TEACHER],
     "posttrain/task/reward.py": [RULES],
@@ -77,4 +77,8 @@ CLAIMS = {
     "posttrain/backends/base.py": [MEGATRON, LAYOUTS],
     "posttrain/mimo.py": [FAMILIES, EXPERTS],
     "posttrain/task/data_source.py": [RULES, SHORT, CKPT, HOOKS],
+    "posttrain/task/assets.py": [RULES, ROLLOUT, VISION],
+    "posttrain/task/pictures.py": [RULES, VISION],
+    "posttrain/task/supervised.py": [RULES, OPD],
+    "posttrain/task/tokenizer.py": [RULES, ROLLOUT, SHORT],
 }

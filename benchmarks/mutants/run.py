@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import shlex
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,7 +121,7 @@ class Judge:
 
 def _command(test: str) -> tuple[list[str], dict[str, str]]:
     """Of a line of the claims: what Python gets, and the variables that stand before it."""
-    words: Sequence[str] = test.split()
+    words = shlex.split(test)
     extra = dict(word.split("=", 1) for word in words if re.match(r"[A-Z_0-9]+=", word))
     return [word for word in words if word.partition("=")[0] not in extra], extra
 

@@ -123,7 +123,7 @@ class Learner:
             return post_process(self._args, samples)[1]  # type: ignore[no-any-return]
         if self._config.advantage_estimator != "grpo":
             return data["rewards"]  # type: ignore[no-any-return]
-        rewards = torch.tensor(data["rewards"], dtype=torch.float32)
+        rewards = torch.tensor(data["rewards"], dtype=torch.float64)  # in float32 the mean of thirds is no third
         group_of = {sample.index: sample.group_index for sample in samples}
         groups = torch.tensor([group_of[index] for index in data["sample_indices"]])
         return group_advantages(rewards, groups).tolist()  # type: ignore[no-any-return]

@@ -19,7 +19,7 @@ def group_advantages(rewards: Sequence[float], groups: Sequence[int], correction
     for reward, group in zip(rewards, groups, strict=True):
         members = [r for r, g in zip(rewards, groups, strict=True) if g == group]
         mean = sum(members) / len(members)
-        if all(member == mean for member in members):
+        if min(members) == max(members):
             result.append(0.0)
             continue
         variance = sum((member - mean) ** 2 for member in members) / (len(members) - correction)

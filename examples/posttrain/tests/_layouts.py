@@ -1,7 +1,7 @@
 """``torchrun … tests/_layouts.py``: one update in every layout that the ranks can take.
 
 Takes the options of train.py, apart from those of the layout. A row for each layout goes into the metrics; the
-first rows are FSDP's.
+first steps are FSDP's.
 """
 
 from __future__ import annotations
@@ -22,16 +22,20 @@ sys.path.insert(0, str(Path.cwd()))  # where the package is
 import torch
 import torch.distributed as dist
 from posttrain.arguments import Config, parse_args
-from posttrain.distributed import process_group, share
+from posttrain.backends.base import Replica
+from posttrain.distributed import process_group
 from posttrain.hooks import hook_args
 from posttrain.learner import Learner
 from posttrain.metrics import append
 from posttrain.model import experts_of, load_model
+from posttrain.rollout import saved
 from posttrain.rollout.engine import RolloutEngine
-from posttrain.sample import Sample
+from posttrain.sample import Rollout
 from posttrain.task.data_source import DataSource
 from transformers import PretrainedConfig
 
+ALL = Replica(0, 1, group=None, leader=0)
+"""Whose samples are those of all."""
 AXES = ("tensor_parallel", "pipeline_parallel", "context_parallel", "expert_parallel")
 
 
@@ -47,10 +51,11 @@ def layouts(world: int, model: PretrainedConfig) -> Iterator[dict[str, int]]:
 
 
 def check(config: Config) -> None:
-    """Write a row for each layout and each way to average the loss.
+    """Write a row for each layout and each way to average the loss, in any order.
 
     Each layout has a fork of this process, with the imports paid once: Megatron's groups cannot be undone, and each
-    keeps threads that wake all the time. On GPUs a fork starts CUDA and NCCL anew, which takes seconds.
+    keeps threads that wake all the time. On GPUs a fork starts CUDA and NCCL anew, which takes seconds: there some
+    start while others compute.
 
     :raises SystemExit: a fork failed; it has said why.
     """
@@ -60,26 +65,38 @@ def check(config: Config) -> None:
     runs: list[dict[str, Any]] = [{"backend": "fsdp"}]
     runs += [{"backend": "megatron", **layout} for layout in layouts(world, model)]
     config.metrics_path.unlink(missing_ok=True)
-    in_forks(config.metrics_path, [partial(_rows, config, 2 * number, run) for number, run in enumerate(runs)])
+    in_forks(_drawn(config), [partial(_sample, config)])
+    actions = [partial(_rows, config, 2 * number, run) for number, run in enumerate(runs)]
+    in_forks(config.metrics_path, actions, at_once=6 if torch.cuda.device_count() else 1)
 
 
-def in_forks(beside: Path, actions: Sequence[Callable[[str], None]]) -> None:
+def in_forks(beside: Path, actions: Sequence[Callable[[str], None]], at_once: int = 1) -> None:
     """Run each action in a fork of every rank; it is told where the forks of one action meet: ``beside`` a path.
 
     torchrun's own store still names the ranks of the forks before.
 
     :raises SystemExit: a fork failed; it has said why.
     """
+    meeting_points: dict[int, Path] = {}
     for number, action in enumerate(actions):
-        meeting_point = beside.absolute().with_suffix(f".ranks-{number}")
+        if len(meeting_points) == at_once:
+            _wait_for_one(meeting_points)
+        meeting_point = beside.absolute().with_name(f"{beside.name}.ranks-{number}")
         child = os.fork()
         if child == 0:
             _run_in_fork(partial(action, f"file://{meeting_point}"))
-        _, status = os.waitpid(child, 0)
-        if os.environ["RANK"] == "0":
-            meeting_point.unlink(missing_ok=True)
-        if status:
-            sys.exit(os.waitstatus_to_exitcode(status) or 1)
+        meeting_points[child] = meeting_point
+    while meeting_points:
+        _wait_for_one(meeting_points)
+
+
+def _wait_for_one(meeting_points: dict[int, Path]) -> None:
+    child, status = os.wait()
+    meeting_point = meeting_points.pop(child)
+    if os.environ["RANK"] == "0":
+        meeting_point.unlink(missing_ok=True)
+    if status:
+        sys.exit(os.waitstatus_to_exitcode(status) or 1)
 
 
 def _run_in_fork(action: Callable[[], None]) -> NoReturn:
@@ -97,27 +114,33 @@ def _run_in_fork(action: Callable[[], None]) -> NoReturn:
 
 def _rows(config: Config, first: int, layout: dict[str, Any], meet_at: str) -> None:
     with process_group(meet_at) as device:
-        samples = share(_samples(config, device) if dist.get_rank() == 0 else None, dist.group.WORLD, leader=0)
+        samples = saved.read(_drawn(config), 1, ALL).samples
         for number, per_token in enumerate((False, True), first):
             options = {**layout, "per_token_loss": per_token}
             learner = Learner(dataclasses.replace(config, **options), device)
             replica = learner.policy.replica
-            own = [sample for group in samples[replica.index :: replica.count] for sample in group]
+            own = [sample for sample in samples if sample.group_index % replica.count == replica.index]
             row = {**options, "data_parallel": replica.count, **learner.update(own, 1)}
             if dist.get_rank() == 0:
                 append(config.metrics_path, {"step": number, **row})
 
 
-def _samples(config: Config, device: torch.device) -> list[list[Sample]]:
-    """Groups of samples with rewards by chance, so that every group teaches something."""
-    args = hook_args(config, rank=0, world_size=1)
-    groups = DataSource(args).get_samples(config.prompts_per_step)
-    RolloutEngine(config, device).generate([sample for group in groups for sample in group], seed=config.seed)
-    chance = random.Random(config.seed)
-    for group in groups:
-        for sample in group:
+def _sample(config: Config, meet_at: str) -> None:
+    """Groups of samples with rewards by chance, so that every group teaches something, for all forks to read."""
+    with process_group(meet_at) as device:
+        if dist.get_rank() > 0:
+            return
+        groups = DataSource(hook_args(config, rank=0, world_size=1)).get_samples(config.prompts_per_step)
+        samples = [sample for group in groups for sample in group]
+        RolloutEngine(config, device).generate(samples, seed=config.seed)
+        chance = random.Random(config.seed)
+        for sample in samples:
             sample.reward = chance.random()
-    return groups
+        saved.write(_drawn(config), 1, ALL, Rollout(samples, {}, 0.0))
+
+
+def _drawn(config: Config) -> Path:
+    return config.metrics_path.with_suffix(".rollouts")
 
 
 if __name__ == "__main__":

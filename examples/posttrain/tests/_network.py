@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +34,36 @@ class Network:
             self.model.set_output_embeddings(layer)
 
         self._chosen: list[Tensor] = []
-        for module in self.model.modules():
-            if type(module).__name__.lower().endswith("topkrouter"):
-                module.register_forward_hook(lambda _module, _inputs, output: self._chosen.append(output[2]))
+        self._sent: dict[tuple[int, ...], Tensor] = {}
+        """By tokens: [layers, tokens, experts a token], where a sample's tokens are sent."""
+        self._following: list[Tensor] = []
+        routers = [one for one in self.model.modules() if type(one).__name__.lower().endswith("topkrouter")]
+        for number, router in enumerate(routers):
+            router.register_forward_hook(partial(self._route, number))
+
+    @contextmanager
+    def following(self, samples: Sequence[dict[str, Any]]) -> Iterator[None]:
+        """Within it the tokens of ``samples`` go where their rollout sent them, whatever the routers would choose.
+
+        How much each expert says is up to the routers all the same (Ma et al. 2025, arXiv:2510.11370).
+        """
+        for sample in samples:
+            seen = sample["routed_experts"]
+            last = seen[:, -1:]  # no expert says anything that counts of what comes after the last token
+            self._sent[tuple(sample["tokens"])] = torch.cat([seen, last], dim=1)
+        yield
+        self._sent.clear()
+
+    def _route(self, number: int, router: Any, _inputs: Any, output: tuple[Tensor, ...]) -> Any:
+        logits, _, chosen = output
+        self._chosen.append(chosen)
+        if not self._following:
+            return None
+        to = self._following[number]
+        latent = hasattr(router, "e_score_correction_bias")  # DeepSeek-V3, equations 13 to 16; else Qwen3
+        weights = (logits.double().sigmoid() if latent else logits.double().softmax(dim=-1)).gather(1, to)
+        weights = weights / weights.sum(dim=-1, keepdim=True) * getattr(router, "routed_scaling_factor", 1.0)
+        return logits, weights, to
 
     def choices(self, samples: Sequence[dict[str, Any]]) -> list[Tensor]:
         """Of each sample [layers, tokens, experts a token]: where the routers send its tokens."""
@@ -74,6 +103,9 @@ class Network:
 
     def _output(self, samples: Sequence[dict[str, Any]]) -> Tensor:
         rows = [sample["tokens"] for sample in samples]
+        sent = [self._sent[tuple(row)] for row in rows if self._sent]
+        # [samples, layers, tokens, k], of each layer the tokens of one sample after those of the other
+        self._following = list(torch.stack(sent).transpose(0, 1).flatten(1, 2)) if sent else []
         inputs: dict[str, Any] = {}
         if self._sees:
             each = [pictures.inputs(self.config, sample["tokens"], sample["image"]) for sample in samples]

@@ -1,8 +1,8 @@
 """Checkpoints: a resumed run is the run that was not interrupted, to the last bit; in another layout, closely.
 
-A run of four steps saves each of them; with ``--async-save``, while the next one trains. Others begin after its
-step 2. Rollouts are asynchronous, so that samples wait while a checkpoint is written, and rewards are noise out of
-every random state.
+A run of four steps saves each of them; with ``--async-save``, while the next one trains, however long that takes.
+Others begin after its step 2. Rollouts are asynchronous, so that samples wait while a checkpoint is written, and
+rewards are noise out of every random state.
 """
 
 import argparse
@@ -42,16 +42,18 @@ def execute():
     critic = ["--advantage-estimator", "ppo"] if options.critic else []
     with tempfile.TemporaryDirectory(prefix="posttrain-") as directory:
         straight = Run(Path(directory, "straight"), options.backend, layout, critic)
-        straight.train(*asynchronous, *on_cpu.get("save", []))
+        script = "tests/_late_save.py" if options.async_save else "train.py"
+        straight.train(*asynchronous, *on_cpu.get("save", []), script=script)
         straight.assert_learned()
         straight.assert_groups_waited()
         resumed = Run(Path(directory, "resumed"), options.backend, layout, critic)
         resumed.train("--load", straight.step(2), "--save-interval", "5", *on_cpu.get("load", []))
-        resumed.assert_saved_last_alone()
+        resumed.assert_saved("step_000004")
         resumed.assert_goes_on_exactly(straight)
         if not options.optimizer_on_cpu:
             elsewhere = Run(Path(directory, "elsewhere"), options.backend, other_layout, critic)
-            elsewhere.train("--load", straight.step(2))
+            elsewhere.train("--load", straight.step(2), "--save-interval", "3")
+            elsewhere.assert_saved("step_000003", "step_000004")
             elsewhere.assert_goes_on_closely(straight)
 
 
@@ -67,9 +69,9 @@ class Run:
         self._args += [*critic, "--custom-rm-path", "tests._noisy_reward.noisy_reward"]
         self._args += ["--dynamic-sampling-filter-path", "tests._noisy_reward.keep_some"]
 
-    def train(self, *args):
+    def train(self, *args, script="train.py"):
         metrics = self._directory / "metrics.jsonl"
-        _shared.launch("train.py", metrics, *self._args, *self._layout, *args, num_gpus=self._ranks)
+        _shared.launch(script, metrics, *self._args, *self._layout, *args, num_gpus=self._ranks)
         self.rows = {row["step"]: row for row in _shared.read(metrics)}
 
     def step(self, number):
@@ -85,9 +87,10 @@ class Run:
             *_, buffer = pickle.loads(file.read_bytes())
             assert len(buffer) > 1, f"{len(buffer)} groups wait in {file.name}: the buffer was not tried"
 
-    def assert_saved_last_alone(self):
+    def assert_saved(self, *due):
+        """Multiples of the interval, and the last."""
         saved = sorted(path.name for path in self._directory.glob("step_*"))
-        assert saved == ["step_000004"], f"with an interval of 5 steps up to 4, {saved} were saved"
+        assert saved == [*due], f"{saved} were saved, and {due} were due"
 
     def assert_goes_on_exactly(self, straight):
         self._assert_loaded(straight)

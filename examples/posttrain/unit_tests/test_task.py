@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from posttrain.task import assets
 from posttrain.task.data_source import batch
+from posttrain.task.pictures import COUNTS, draw_problems
 from posttrain.task.problems import LARGEST, Problem, all_problems, read_problems, write_problems
 from posttrain.task.reward import final_answer, reward
+from posttrain.task.supervised import teach
 from posttrain.task.tokenizer import EOS, PAD, build_tokenizer
 
 
@@ -81,3 +86,82 @@ def test_the_final_answer_is_the_number_after_the_last_hashes(text: str, answer:
 )
 def test_reward(completion: str, expected: float) -> None:
     assert reward(completion, Problem("What is 1 + 2?", "1 + 2 = 3\n#### 3").answer) == expected
+
+
+def test_problems_come_back_as_they_were_written(tmp_path):
+    data = tmp_path / "train.jsonl"
+    problems = [Problem("1 + 1?", "#### 2"), Problem("How many?", "#### 4", "pictures/4.npy")]
+    write_problems(data, problems)
+    there = str(tmp_path / "pictures" / "4.npy")
+    assert read_problems(data) == [problems[0], Problem("How many?", "#### 4", there)]
+    data.write_text(data.read_text() + '{"question": "2 + 2?"}\n')
+    with pytest.raises(ValueError, match=r'train.jsonl:3: not an object with "question" and "answer"'):
+        read_problems(data)
+    data.write_text("")
+    with pytest.raises(ValueError, match="holds no problem"):
+        read_problems(data)
+    assert [(problem.question, problem.answer.splitlines()[-1]) for problem in all_problems()] == [
+        (f"What is {a} + {b}?", f"#### {a + b}") for a in range(3) for b in range(3)
+    ]
+
+
+def test_each_digit_is_a_token() -> None:
+    assert build_tokenizer(all_problems()).encode("12 + 210").tokens == ["1", "2", "Ġ+", "Ġ", "2", "1", "0"]
+
+
+def test_pictures_have_as_many_bright_squares_as_their_answers_say(tmp_path: Path) -> None:
+    problems, again = (draw_problems(tmp_path / name) for name in ("one", "other"))
+    found = []
+    for problem, same in zip(problems, again, strict=True):
+        picture = np.load(tmp_path / str(problem.image))
+        assert np.array_equal(picture, np.load(tmp_path / str(same.image)))
+        squares = [half for row in np.split(picture, 2) for half in np.split(row, 2, axis=1)]
+        found.append(sum(square.mean() > 128 for square in squares))
+        assert problem.answer == f"#### {found[-1]}"
+        assert problem.question == "How many?"
+    assert sorted(found) == sorted(COUNTS * (len(found) // len(COUNTS)))
+
+
+class Pairs(torch.nn.Module):
+    """Likes a token by the one before it alone."""
+
+    def __init__(self, vocabulary: int):
+        super().__init__()
+        self.table = torch.nn.Parameter(torch.zeros(vocabulary, vocabulary))
+
+    def forward(self, tokens: torch.Tensor, use_cache: bool) -> object:
+        self.logits = self.table[tokens]
+        return self
+
+
+def test_a_teacher_learns_answers_and_their_end_and_nothing_else() -> None:
+    problem = Problem("What is 1 + 2?", "1 + 2 = 3\n#### 3")
+    longer = Problem("What is What is 1 + 2?", problem.answer)  # so that the other one is padded
+    tokenizer = build_tokenizer([*all_problems(), longer])
+    model = Pairs(tokenizer.get_vocab_size())
+    teach(model, tokenizer, [problem, longer], steps=3)
+    likeliest = {
+        tokenizer.id_to_token(before): tokenizer.id_to_token(int(row.argmax()))
+        for before, row in enumerate(model.table)
+        if row.any()
+    }
+    assert likeliest == {"?": "####", "####": "Ġ", "Ġ": "3", "3": EOS}
+
+
+def test_assets_are_built_anew_when_what_they_are_made_by_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package, stamps = Path(assets.__file__).parents[1], []
+    monkeypatch.setattr(assets, "_PACKAGE", tmp_path)
+    names = [*package.glob("task/*.py"), package / "families.py", package / "mimo.py"]
+    made_by = [
+        path.relative_to(package) for path in names if path.stem not in ("__init__", "data_source", "reward")
+    ]
+    for changed in (None, *made_by):
+        for path in made_by:
+            (tmp_path / path).parent.mkdir(exist_ok=True)
+            text = (package / path).read_text()
+            (tmp_path / path).write_text(text + "# changed" * (path == changed))
+        stamps.append(assets._stamp("qwen3", 0))
+    stamps += [assets._stamp("qwen3", 1), assets._stamp("glm4", 0)]
+    assert len(set(stamps)) == len(stamps)
