@@ -27,7 +27,7 @@ import slurm
 from trainci.executors.slurm.script import job_name
 from trainci.history.event_log import read_events
 from trainci.model import events
-from trainci.model.run import Outcome
+from trainci.model.run import Ending, Outcome
 
 SEED, TESTS = 14, 500
 _SUITES = ("one", "two", "three", "four")
@@ -66,11 +66,11 @@ class Fleet:
     chance: random.Random
     faults: collections.Counter[str] = field(default_factory=collections.Counter)
     client: subprocess.Popen[bytes] | None = None
-    cancelled: list[str] = field(default_factory=list)
+    struck: dict[str, str] = field(default_factory=dict)
     before: int = 0
 
     def __post_init__(self) -> None:
-        """``before`` is the last job of an earlier run's."""
+        """``before`` is the last job of an earlier run's; ``struck`` what was done to single jobs on purpose."""
         said = self.cluster("sacct", "-X", "-n", "-P", "-o", "JobIDRaw").split()
         self.before = max(map(int, said), default=0)
 
@@ -104,8 +104,11 @@ class Fleet:
                 self.cluster("scontrol", "update", f"nodename={node}", "state=resume", check=False)
 
     def _running(self, pattern: str = "trainci-") -> str:
+        """A job whose command has not ended, of which Slurm may not know."""
         said = self.cluster("squeue", "--noheader", "--states=R", "--format=%i|%j %D", check=False)
-        jobs = [line.partition("|")[0] for line in said.splitlines() if re.search(rf"\|{pattern}", line)]
+        alive = {entry for path in Path("/proc").glob("[0-9]*/environ") for entry in _variables(path)}
+        jobs = [line.split("|") for line in said.splitlines()]
+        jobs = [job for job, name in jobs if re.match(pattern, name) and f"SLURM_JOB_ID={job}" in alive]
         return self.chance.choice(jobs) if jobs else ""
 
     def _kill_controller(self) -> bool:
@@ -137,9 +140,19 @@ class Fleet:
 
     def _requeue(self) -> bool:
         job = self._running()
+        if not job:
+            return False
         self.cluster("scontrol", "update", f"jobid={job}", "requeue=1", check=False)
-        self.cluster("scontrol", "requeue", job, check=False)
-        return bool(job)
+        return self._strike(job, "queued again", "scontrol", "requeue", job)
+
+    def _strike(self, job: str, how: str, *command: str) -> bool:
+        """Whether Slurm did that to the job, which may have ended meanwhile."""
+        try:
+            self.cluster(*command)
+        except AssertionError:
+            return False
+        self.struck[job] = how
+        return True
 
     def _preempt(self) -> bool:
         node = self.chance.choice(self.cluster.nodes)
@@ -149,12 +162,9 @@ class Fleet:
 
     def _cancel(self) -> bool:
         # Whoever cancels an allocation cancels all that was to run in it: one of the few tests of two nodes, once.
-        job = self._running("trainci-(?!pack-)") or (not self.cancelled and self._running("trainci-pack-.* 2$"))
-        if not job:
-            return False
-        self.cluster("scancel", job, check=False)
-        self.cancelled.append(job)
-        return True
+        once = "cancelled" not in self.struck.values()
+        job = self._running("trainci-(?!pack-)") or (once and self._running("trainci-pack-.* 2$"))
+        return bool(job) and self._strike(job, "cancelled", "scancel", "--verbose", job)
 
     def _kill_client(self) -> bool:
         assert self.client is not None
@@ -287,7 +297,13 @@ def _judge(fleet: Fleet, count: int) -> dict[str, str]:
         cause = _CAUSES.get(state.split()[0])
         if cause is not None and name.startswith("trainci-") and int(job) > fleet.before:
             judged[_how_told(job, cause, name, told_of, good)] += 1
-    cancelled = [job for job, cause in told_of if cause == "cancelled"]
+    for job, how in sorted(fleet.struck.items()):
+        told = " or ".join(sorted(cause for other, cause in told_of if other == job)) or "nothing"
+        judged[f"ended, {how} on purpose, told {told}"] += 1
+    for job, cause in sorted(told_of):
+        if cause not in ("preempted", "node failed", "lost", fleet.struck.get(job)):
+            judged[f"ended, told {cause}, which nobody did"] += 1
+            _show(fleet, job, ended)
     left = [line for line in fleet.cluster("squeue", "--noheader", "--format=%i|%j").split() if "trainci-" in line]
     processes = [path for path in Path("/proc").glob("[0-9]*/environ") if _is_ours(path, fleet.root)]
     counts = {
@@ -300,8 +316,6 @@ def _judge(fleet: Fleet, count: int) -> dict[str, str]:
         "folders of jobs left over": len(list(run.glob("*.job"))),
         **{f"verdict: {outcome}": number for outcome, number in sorted(outcomes.items())},
         **{f"jobs that Slurm {how}": number for how, number in sorted(judged.items())},
-        "jobs told as cancelled": len(cancelled),
-        "of these, cancelled on purpose": sum(job in fleet.cancelled for job in cancelled),
     }
     return {what: str(number) for what, number in counts.items()}
 
@@ -321,11 +335,31 @@ def _how_told(job: str, cause: str, name: str, told_of: set[tuple[str, str]], go
     return "ended, told nothing of it"
 
 
+def _show(fleet: Fleet, job: str, ended: list[Ending]) -> None:
+    """All that is known of a job, by which to find why it was told so."""
+    print(*(ending for ending in ended if f"job {job} " in ending.detail), sep="\n")
+    print(
+        fleet.cluster(
+            "sacct", "-j", job, "--duplicates", "-P", "-o", "JobIDRaw,State,Submit,Start,End,NodeList,Comment"
+        )
+    )
+    for log in sorted(fleet.cluster.directory.glob("slurm*.log")):
+        for line in log.read_text(errors="replace").splitlines():
+            if re.search(rf"\b(JobId=|job ?|StepId=){job}\b|slurmctld version|_slurm_rpc_kill", line):
+                print(log.name, line)
+    print(flush=True)
+
+
 def _is_ours(environ: Path, root: Path) -> bool:
+    told = _variables(environ)
+    return any(entry.startswith("TRAINCI_LEASE=") for entry in told) and any(str(root) in entry for entry in told)
+
+
+def _variables(environ: Path) -> list[str]:
     try:
-        return b"TRAINCI_LEASE=" in environ.read_bytes() and str(root).encode() in environ.read_bytes()
+        return environ.read_text(errors="replace").split("\0")
     except OSError:
-        return False
+        return []
 
 
 if __name__ == "__main__":

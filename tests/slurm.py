@@ -11,6 +11,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,6 +75,15 @@ StorageType=accounting_storage/mysql
 StorageHost=localhost
 StorageUser=root
 StorageLoc=slurm
+"""
+
+# slurm.h: slurm_requeue(), JOB_RECONFIG_FAIL. Slurm's plugins want all of the library's names.
+_RECONFIGURATION_FAILED = """
+import ctypes, glob, sys
+(path,) = glob.glob("/usr/lib/*/slurm-wlm/libslurmfull.so")
+library = ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL)
+library.slurm_init(None)
+library.slurm_requeue(ctypes.c_uint32(int(sys.argv[1])), ctypes.c_uint32(1 << 17))
 """
 
 
@@ -164,6 +174,10 @@ class Cluster:
         process = self._processes.pop(name)
         process.kill()
         process.wait()
+
+    def fail_to_boot(self, job: str) -> None:
+        """Have a job told as one whose node could not be set up (BOOT_FAIL), as what boots nodes for Slurm does."""
+        self(sys.executable, "-c", _RECONFIGURATION_FAILED, job)
 
     def stop(self) -> None:
         """End everything: jobs, then the daemons."""

@@ -100,6 +100,19 @@ def outcomes(run: Run) -> dict[str, str]:
     return {result.test_id: result.verdict.outcome.value for result in run.results}
 
 
+@pytest.mark.parametrize("heard", [1, 2, 3, 4])
+@pytest.mark.parametrize("phased", [False, True])
+def test_what_a_killed_runner_told_of_an_attempt_is_not_told_again(tmp_path, heard, phased):
+    """Whatever it had come to tell: the executor tells the next runner all of it."""
+    test = make_test("a.py", phased=phased)
+    whole = Bench(tmp_path, [test], {})
+    whole.run()
+    next_one = Bench(tmp_path, [test], {})
+    next_one.runner.resume(whole.events[:heard])
+    next_one.run()
+    assert [*whole.kinds("a.py")[: heard - 1], *next_one.kinds("a.py")] == whole.kinds("a.py")
+
+
 def test_what_a_test_left_is_removed_once_every_listener_was_told_of_it(tmp_path):
     bench = Bench(tmp_path, [make_test("a.py")], {})
     left = RunPaths.results(bench.paths.log(1, "a.py", 1))

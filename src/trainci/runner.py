@@ -32,6 +32,7 @@ class _Trying:
     test: Test
     job: Job
     queued_at: float
+    granted: bool = False
     started_at: float | None = None
     devices: tuple[str, ...] = ()
 
@@ -221,14 +222,17 @@ class Runner:
                 self._stop()
             case events.Ended() if self._stopping and not event.ending.passed:
                 event = replace(event, ending=replace(event.ending, cause=Cause.INTERRUPTED))
-            case events.Granted() | events.Started() if self._active[event.test_id].started_at is not None:
+            case events.Granted() if self._active[event.test_id].granted:
                 # An earlier runner has told it.
+                return
+            case events.Started() if self._active[event.test_id].started_at is not None:
                 return
             case events.Granted():
                 event = replace(event, device_kind=self._executor.pool.kind_of(event.devices))
         self._tell(event)
         match event:
             case events.Granted():
+                self._active[event.test_id].granted = True
                 self._active[event.test_id].devices = event.devices
             case events.Started():
                 self._active[event.test_id].started_at = event.at
@@ -241,7 +245,7 @@ class Runner:
     def _end_prepare(self, trying: _Trying, at: float) -> None:
         spent = 0.0 if trying.started_at is None else at - trying.started_at
         job = replace(trying.job, phase=Phase.EXECUTE, spent=spent)
-        self._prepared[trying.test.id] = replace(trying, job=job, started_at=None)
+        self._prepared[trying.test.id] = replace(trying, job=job, granted=False, started_at=None)
         if self._stopping:
             self._abandon_prepared()
 

@@ -211,8 +211,18 @@ def test_no_secret_is_in_what_slurm_keeps_of_a_job(repository, slurm_cluster):
     assert not any(b"hf_secret-1234" in text for text in (said.encode(), script.encode(), *kept))
 
 
-@pytest.mark.parametrize("how", ["cancelled", "preempted", "node failed", "queued again"])
-def test_each_thing_that_slurm_does_to_a_job_has_its_verdict(repository, slurm_cluster, how):
+@pytest.mark.parametrize(
+    ("how", "cause"),
+    [
+        ("cancelled", "cancelled"),
+        ("preempted", "preempted"),
+        ("node failed", "node failed"),
+        ("node not booted", "node failed"),
+        ("queued again", "queued again"),
+        ("special exit", "queued again"),
+    ],
+)
+def test_each_thing_that_slurm_does_to_a_job_has_its_verdict(repository, slurm_cluster, how, cause):
     """The first attempt meets it, a second one passes."""
     body = (
         "import os, time; first = not os.path.exists('begun'); open('begun', 'w').close(); "
@@ -239,15 +249,18 @@ def test_each_thing_that_slurm_does_to_a_job_has_its_verdict(repository, slurm_c
             elif how == "node failed":
                 cluster.kill(node)
                 cluster("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+            elif how == "node not booted":
+                cluster.fail_to_boot(job)
             else:
+                again = ("requeue",) if how == "queued again" else ("requeuehold", "state=SpecialExit")
                 cluster("scontrol", "update", f"jobid={job}", "requeue=1")
-                cluster("scontrol", "requeue", job)
+                cluster("scontrol", *again, job)
             out, _ = process.communicate(timeout=120)
         assert_none_is_left(cluster, repository)
     finally:
         cluster.ready()
     first = next(event for event in events_of(repository) if event["kind"] == "ended")
-    assert first["ending"]["cause"] == how, (first, out)
+    assert first["ending"]["cause"] == cause, (first, out)
     if how == "cancelled":
         assert process.returncode == 3
         assert "was cancelled by the user with id 0" in out

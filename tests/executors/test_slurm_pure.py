@@ -136,6 +136,29 @@ def test_a_job_that_its_node_did_not_launch_was_cancelled_by_nobody(ended, ran_f
 
 
 @pytest.mark.parametrize(
+    ("submitted", "ended", "ran_for", "by", "cause"),
+    [
+        ("17:00:00", "Unknown", None, "0", Cause.LOST),
+        ("17:00:00", "18:00:05", None, "0", Cause.LOST),
+        ("17:00:00", "17:59:00", None, "0", Cause.CANCELLED),
+        ("17:59:59", "Unknown", None, "0", Cause.CANCELLED),
+        ("17:00:00", "Unknown", None, "1000", Cause.CANCELLED),
+        ("17:00:00", "Unknown", -4.0, "0", Cause.CANCELLED),
+    ],
+)
+def test_a_busy_node_that_does_not_launch_a_job_has_another_one_of_its_number(submitted, ended, ran_for, by, cause):
+    """It takes longer than a second to say so; the database knows two jobs of that number then."""
+    day = "2026-11-26T"
+    begun = f"{day}18:00:00"
+    other = Seen("7", "RUNNING", f"{day}{submitted}", ended=ended if ended == "Unknown" else f"{day}{ended}")
+    seen = Seen("7", "CANCELLED", f"{day}17:59:59", "", "n1", "", by, begun, f"{day}18:00:09")
+    started_by = datetime.fromisoformat(begun).timestamp() - ran_for if ran_for else 0.0
+    another = states.had_another(seen, [other, seen])
+    assert ending(seen, None, started_by=started_by, number_had_another=another).cause is cause
+    assert not states.had_another(seen, [replace(other, job_id="8")])
+
+
+@pytest.mark.parametrize(
     ("begun", "nodes"), [("Unknown", "n1"), ("", ""), ("18:00", ""), ("18:00", "None assigned")]
 )
 def test_a_job_that_is_cancelled_before_it_is_begun_was_cancelled(begun, nodes):
@@ -186,6 +209,78 @@ def test_slurm_has_forgotten_a_job_that_it_begins_twice_or_calls_waiting_while_i
         else:
             attempt.was_begun(word)
     assert attempt.forgotten is forgotten
+
+
+@pytest.mark.parametrize(
+    ("word", "over", "waits", "again"),
+    [
+        *((word, True, False, False) for word in ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "DEADLINE")),
+        *(
+            (word, True, False, False)
+            for word in ("NODE_FAIL", "BOOT_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "REVOKED")
+        ),
+        *((word, False, True, False) for word in ("PENDING", "CONFIGURING", "REQUEUE_FED", "RESV_DEL_HOLD")),
+        ("EXPEDITING", False, True, False),
+        *((word, False, True, True) for word in ("REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT")),
+        *((word, False, False, False) for word in ("RUNNING", "SUSPENDED", "STOPPED", "COMPLETING", "STAGE_OUT")),
+        *((word, False, False, False) for word in ("RESIZING", "SIGNALING", "?", "OF_A_LATER_SLURM")),
+    ],
+)
+def test_each_word_for_the_state_of_a_job_is_known_from_the_first_slurm_to_the_last(word, over, waits, again):
+    """As https://slurm.schedmd.com/job_state_codes.html names them, and squeue shows them."""
+    seen = Seen("7", word, "now")
+    assert (states.is_over(seen), states.waits(seen), states.was_queued_again(seen, "now")) == (over, waits, again)
+    assert bool(states.together([], [seen])) is (over or again), "the rest only the database takes for alive"
+
+
+def test_a_job_is_queued_again_that_was_submitted_anew_unless_clusters_share_it():
+    assert states.was_queued_again(Seen("7", "RUNNING", "later"), "now")
+    assert not states.was_queued_again(Seen("7", "RUNNING", "later"), "")
+    assert not states.was_queued_again(Seen(str(1 << 26), "RUNNING", "later"), "now")
+
+
+@pytest.mark.parametrize(
+    ("ended", "told", "cause"),
+    [(10.0, 11.5, Cause.NODE_FAILED), (10.0, 10.0, Cause.NODE_FAILED), (10.0, 9.5, Cause.EXITED)],
+)
+def test_a_pass_that_came_after_slurm_ended_the_job_is_none(tmp_path, ended, told, cause):
+    """What ends a job signals its processes one after another: a shell goes on after a command that it ended."""
+    job = Job(Test("a"), 1, tmp_path / "a.log")
+    attempt = Attempt(job, Nobody())
+    attempt.directory.mkdir()
+    status = attempt.directory / "status"
+    attempt.account = Account(job, open_log(job.log), (), lambda event: None, Nobody(), float, print)
+    for report, at in ((Started(1), 5.0), (protocol.Ended(0), told)):
+        with status.open("ab") as stream:
+            stream.write(dump(report))
+        os.utime(status, (at, at))
+        attempt.follow()
+    assert attempt.started_by == 5.0, "when its lease said so, though we may have heard of it late"
+    when = datetime.fromtimestamp(ended).isoformat()
+    seen = Seen("7", "BOOT_FAIL", "now", ended=when)
+    attempt.ended_from_outside = states.ended_from_outside(seen)
+    assert ending(seen, attempt.reported, ordered=attempt.ordered).cause is cause
+    assert states.ended_from_outside(replace(seen, state="COMPLETED")) == 0
+
+
+def test_what_slurm_says_counts_before_what_its_database_says_but_for_who_cancelled_a_job(tmp_path, monkeypatch):
+    """A controller that was killed began the job again, which its node had ended; the database is behind."""
+    times = "2026-11-26T18:00:32|2026-11-26T18:00:32"
+    program(tmp_path, "sbatch", f"cat >{tmp_path}/script; echo 12")
+    cancelled = f"12|CANCELLED|now|{times}|None|n3|"
+    once = f"sed -n 's/#SBATCH --comment=/{cancelled}/p' script"
+    program(tmp_path, "squeue", f"cd {tmp_path} && if test -e script; then {once}; fi")
+    before = "2026-11-26T18:00:25|2026-11-26T18:00:32"
+    program(tmp_path, "sacct", f"echo '12|CANCELLED by 0|now|{before}|None|n3|'")
+    executor, told = begun(tmp_path, monkeypatch)
+    ended = told.get(timeout=60)
+    executor.close()
+    assert ended.ending == Ending(
+        Cause.LOST, detail="Slurm began and did not launch job 12, and ended it as CANCELLED"
+    )
+    first, second = Seen("7", "RUNNING", "now"), Seen("7", "CANCELLED", "now", ended_by="1000")
+    assert states.together([first], [second]) == [first]
+    assert states.together([replace(second, ended_by="")], [second]) == [second]
 
 
 def test_who_cancelled_a_job_is_told():

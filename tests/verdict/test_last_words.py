@@ -71,6 +71,7 @@ def test_where_a_program_says_nothing_of_why_it_ends_its_exit_code_comes_first()
 def test_what_trainci_wrote_into_a_log_is_nothing_that_the_program_said() -> None:
     assert last_words(Tail(1, ["done", "trainci: error: step 1"])) is None
     assert last_line(Tail(1, ["done", "trainci: step 1 of 2 ended"])).text == "done"
+    assert last_line(Tail(1, ["trainci lease: waiting for 2 devices", "trainci lease: got devices 6,7."])) is None
 
 
 def test_above_advice_the_first_line_tells_more_than_the_last() -> None:

@@ -37,8 +37,9 @@ class Attempt:
     ``token`` is what the engine keeps of ours: by it a job is found whose id never reached us. ``job_id`` and
     ``submitted`` are empty before the engine has said them, as ``begun`` is, when it says that it began the job.
     ``forgotten``: the engine does not know any more that it did. ``suspended``: it has held it still. ``within``
-    names the folder of the job whose allocation it shares, which has these in its place. ``started_by`` is when we
-    heard that its command runs, a Unix time.
+    names the folder of the job whose allocation it shares, which has these in its place. ``started_by`` is when its
+    command ran at the latest, ``ended_by`` when that had ended, ``ended_from_outside`` when the engine did that to
+    its job: Unix times, 0 if it has not.
     """
 
     def __init__(self, job: Job, show: Show) -> None:
@@ -52,7 +53,10 @@ class Attempt:
         self.forgotten = False
         self.stopped = False
         self.told_to_end = False
+        self.number_had_another = False
         self.started_by = 0.0
+        self.ended_by = 0.0
+        self.ended_from_outside = 0.0
         self.reported_at = 0.0
         self.submitted_at = 0.0
         self.refused_since = 0.0
@@ -186,10 +190,18 @@ class Attempt:
                 if not self._take(path, take):
                     break
         if self.started and not known[0]:
-            self.started_by = steady_time()
+            self.started_by = self._told_by()
         if self.reported is not None and not self.reported_at:
             self.reported_at = time.monotonic()
+            self.ended_by = self._told_by()
         return (self.started, self.reported) != known
+
+    def _told_by(self) -> float:
+        """When its lease told the last of what was read: we may hear of it late, as after a client was killed."""
+        try:
+            return min(steady_time(), self._status.stat().st_mtime)
+        except OSError:
+            return steady_time()
 
     def _take(self, path: Path, take: Callable[[bytes], None]) -> bool:
         """Take in the next piece of a file, opened again: so a network's file system shows what is new in it."""
@@ -249,8 +261,13 @@ class Attempt:
 
     @property
     def ordered(self) -> bool:
-        """Whether somebody ordered its end before it ended."""
-        return self.account is not None and self.account.ordered
+        """Whether somebody ordered its end before it ended.
+
+        What ends a job signals its processes one after another: what one makes of that may end the command before
+        its lease hears of it.
+        """
+        heard = self.account is not None and self.account.ordered
+        return heard or 0 < self.ended_from_outside <= self.ended_by
 
     def finish(self) -> None:
         """Tell that it has ended, with all that it printed."""

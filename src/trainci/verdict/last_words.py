@@ -29,7 +29,7 @@ _KINDS = (
 )
 # A shell's trace, what trainci wrote into the log, how something is called, what may be tried, what was a warning.
 _BESIDE = re.compile(
-    r"\++ |trainci: |(?i:.*\b(?:usage: |warn(?:ing)?\b|no errors?\b|0 errors?\b)"
+    r"\++ |trainci(?: lease)?: |(?i:.*\b(?:usage: |warn(?:ing)?\b|no errors?\b|0 errors?\b)"
     r"|.*\b(?:reported|shown|printed) (?:as )?(?:above|below)\b"
     r"|\s*(?:set the environment variable|try |note: |hint: |help: |for more|see |run with"
     r"|make(?:\[\d+\])?: \*\*\*))"

@@ -129,7 +129,10 @@ class SlurmExecutor(SubmittingExecutor):
                 self._take_its_word(attempt)
                 self._ask_soon()
                 continue
-            self._judge(attempt, [seen for seen in [*listed, *(known or ())] if _is_its(seen, attempt)], asked_at)
+            of_database = [seen for seen in known or () if _is_its(seen, attempt)]
+            its = states.together([seen for seen in listed if _is_its(seen, attempt)], of_database)
+            attempt.number_had_another = any(states.had_another(seen, known or ()) for seen in its)
+            self._judge(attempt, its, asked_at)
             if attempt.reported or attempt.stopped or attempt.missed or not attempt.submitted:
                 self._ask_soon()
 
@@ -142,15 +145,14 @@ class SlurmExecutor(SubmittingExecutor):
             self._database_away_since = self._database_away_since or now
             return None if now - self._database_away_since < _PATIENCE_S else []
         self._database_away_since = 0.0
-        # What only the database takes for alive, a controller that was killed has forgotten.
-        return list(filter(states.is_over, found))
+        return found
 
     def _is_unclear(self, attempt: Attempt, listed: list[Seen]) -> bool:
         """Whether only the database can tell: of a job that is gone, and by whom one was cancelled."""
         found = [seen for seen in listed if _is_its(seen, attempt)]
         return not found or (states.latest(found).state == "CANCELLED" and not attempt.stopped)
 
-    def _judge(self, attempt: Attempt, found: list[Seen], asked_at: float) -> None:
+    def _judge(self, attempt: Attempt, found: Sequence[Seen], asked_at: float) -> None:
         if not found:
             self._miss(attempt)
             return
@@ -159,8 +161,7 @@ class SlurmExecutor(SubmittingExecutor):
         if states.is_elsewhere(seen):
             self._await_other_cluster(attempt)
             return
-        federated = states.is_of_federation(seen.job_id)
-        if attempt.submitted and seen.submitted != attempt.submitted and not federated:
+        if states.was_queued_again(seen, attempt.submitted):
             # The node does not begin it again; the rest is to be seen to.
             with contextlib.suppress(SlurmAway):
                 commands.cancel([attempt.job_id])
@@ -185,6 +186,8 @@ class SlurmExecutor(SubmittingExecutor):
                 self._ask_soon()
                 return
             attempt.follow(to_the_end=True)
+            for one in (*self._members(attempt), attempt):
+                one.ended_from_outside = states.ended_from_outside(seen)
             ending = states.ending(
                 seen,
                 attempt.reported,
@@ -192,6 +195,7 @@ class SlurmExecutor(SubmittingExecutor):
                 ordered=attempt.ordered,
                 started_by=attempt.started_by,
                 forgotten=attempt.forgotten,
+                number_had_another=attempt.number_had_another,
             )
             self._end(attempt, ending)
         elif seen.state == "RUNNING":

@@ -98,7 +98,7 @@ class SharingExecutor(EngineExecutor):
                 one.waits(event.why, "", event.why)
 
     def _follow_within(self, attempts: Sequence[Attempt]) -> None:
-        """Take in what they told. A pass that nobody ordered the end of, or an end of our order, is over."""
+        """Take in what they told. An end of our order is over; every other once the allocation outlived it."""
         for attempt in attempts:
             news = attempt.follow()
             if attempt.stopped and attempt.withdraw():
@@ -113,8 +113,6 @@ class SharingExecutor(EngineExecutor):
                 continue
             if attempt.stopped:
                 self._end(attempt, ending_of_stopped(attempt.reported))
-            elif attempt.reported.passed and not attempt.ordered:
-                self._end(attempt, attempt.reported)
             else:
                 self._take_its_word(attempt)
             if news:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from trainci.executors.base import ending_of_stopped
 from trainci.executors.slurm.commands import Seen
@@ -18,6 +18,10 @@ _OVER = frozenset(
         *("OUT_OF_MEMORY", "PREEMPTED", "REVOKED"),
     }
 )
+# It waits, and its begin is a guess; or waits again. Those of flags are what is shown in place of PENDING
+# (https://slurm.schedmd.com/job_state_codes.html).
+_QUEUED_AGAIN = frozenset({"REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT"})
+_WAITS = _QUEUED_AGAIN | {"PENDING", "CONFIGURING", "REQUEUE_FED", "RESV_DEL_HOLD", "EXPEDITING"}
 # How a job may end that is begun while it runs.
 _AGAIN = frozenset({"COMPLETED", "FAILED", "CANCELLED"})
 _CAUSES = {
@@ -69,9 +73,39 @@ def is_over(seen: Seen) -> bool:
     return seen.state in _OVER
 
 
+def together(listed: Sequence[Seen], accounted: Sequence[Seen]) -> Sequence[Seen]:
+    """What the controller says of one job, and who cancelled it, which only the database knows.
+
+    The latter alone counts for a job that the former does not list: what it says of the rest may be older. What it
+    takes for alive then, a controller that was killed has forgotten.
+    """
+    if not listed:
+        return [seen for seen in accounted if is_over(seen) or seen.state in _QUEUED_AGAIN]
+    by = next((seen.ended_by for seen in reversed(accounted) if seen.ended_by), "")
+    return [replace(seen, ended_by=by) if seen.state == "CANCELLED" else seen for seen in listed]
+
+
 def ended_by_itself(seen: Seen) -> bool:
     """Whether nobody did anything to a job that is over: its node reports of it."""
     return seen.state in ("COMPLETED", "FAILED")
+
+
+def ended_from_outside(seen: Seen) -> float:
+    """When Slurm, or somebody, ended a job that did not end by itself, a Unix time; 0 for every other."""
+    return _time(seen.ended) if seen.state in _CAUSES else 0.0
+
+
+def had_another(seen: Seen, found: Sequence[Seen]) -> bool:
+    """Whether a job that was not over as this one began has its number: a controller that was killed forgot it."""
+    # Each is in Slurm's own writing: ISO 8601, to the second.
+    same = [other for other in found if other.job_id == seen.job_id and other.submitted < seen.submitted]
+    return any(not 0 < _time(other.ended) < _time(seen.begun) for other in same)
+
+
+def was_queued_again(seen: Seen, submitted: str) -> bool:
+    """Whether it is to begin a second time, which is known by another submit time, too."""
+    another = submitted and seen.submitted != submitted and not is_of_federation(seen.job_id)
+    return bool(another) or seen.state in _QUEUED_AGAIN
 
 
 def is_of_federation(job_id: str) -> bool:
@@ -91,16 +125,20 @@ def latest(found: Sequence[Seen]) -> Seen:
 
 def began_after(seen: Seen, started_by: float, slack: float = _CLOCKS_S) -> bool:
     """Whether Slurm says that it began a job well after its command ran (a Unix time, 0 if it has not)."""
+    return bool(started_by) and not waits(seen) and _time(seen.begun) > started_by + slack
+
+
+def _time(written: str) -> float:
+    """A time in Slurm's writing; 0 where it has none."""
     try:
-        begun = datetime.fromisoformat(seen.begun).timestamp()
+        return datetime.fromisoformat(written).timestamp()
     except ValueError:
-        return False
-    return bool(started_by) and not waits(seen) and begun > started_by + slack
+        return 0.0
 
 
 def waits(seen: Seen) -> bool:
     """Whether the job has not begun yet."""
-    return seen.state in ("PENDING", "CONFIGURING")
+    return seen.state in _WAITS
 
 
 def is_hopeless(seen: Seen) -> bool:
@@ -143,18 +181,19 @@ def ending(
     ordered: bool = True,
     started_by: float = 0.0,
     forgotten: bool = False,
+    number_had_another: bool = False,
 ) -> Ending:
     """How a job that is over has ended; ``stopped``: by an order of ours.
 
     ``reported`` is what its lease said, None if it said nothing. What Slurm did to it outweighs that, if the lease
     was ``ordered`` to end: a command may heed SIGTERM and exit with anything. A controller that was killed may have
     ``forgotten`` that it began the job: then it begins it again, and ends for that what runs. ``started_by`` is
-    when its command ran, a Unix time; 0 if it has not.
+    when its command ran, a Unix time; 0 if it has not. ``number_had_another``: see ``had_another``.
     """
     if stopped and seen.state == "CANCELLED":
         return ending_of_stopped(reported)
     if (
-        (forgotten or _was_not_launched(seen, started_by))
+        (forgotten or _was_not_launched(seen, started_by, number_had_another))
         and seen.state in _AGAIN
         and (reported is None or ordered or reported.cause is Cause.SIGNALLED)
     ):
@@ -170,21 +209,23 @@ def ending(
     return reported or Ending(Cause.LOST, detail=f"job {seen.job_id} of Slurm ended as {seen.state} and no report")
 
 
-def _was_not_launched(seen: Seen, started_by: float) -> bool:
+def _was_not_launched(seen: Seen, started_by: float, number_had_another: bool) -> bool:
     """Whether it was cancelled in the moment in which it was begun.
 
     No person does that. Its node does, in the name of root, which has a job of that number: the first copy of this
     one, whose command ran before, or one that a controller which was killed has forgotten with the number that it
-    then used again.
+    then used again. A node that is busy takes its time for that.
     """
-    if started_by and (seen.ended_by not in ("", "0") or not began_after(seen, started_by, slack=0.0)):
-        return False
-    try:
-        took = datetime.fromisoformat(seen.ended) - datetime.fromisoformat(seen.begun)
-    except ValueError:
-        return False
     # One that waited has no nodes.
-    return seen.state == "CANCELLED" and seen.nodes not in ("", "None assigned") and took <= timedelta(seconds=1)
+    if seen.state != "CANCELLED" or seen.nodes in ("", "None assigned"):
+        return False
+    by_root = seen.ended_by in ("", "0")
+    if started_by and not (by_root and began_after(seen, started_by, slack=0.0)):
+        return False
+    if not started_by and by_root and number_had_another:
+        return True
+    begun, ended = _time(seen.begun), _time(seen.ended)
+    return begun > 0 and 0 < ended <= begun + 1
 
 
 def _stands(seen: Seen, reported: Ending, ordered: bool) -> bool:
