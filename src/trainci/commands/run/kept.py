@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 
 from trainci.errors import UsageError
 from trainci.history.event_log import is_alive
 from trainci.host.files import open_plain
+from trainci.host.users import user_name
 from trainci.model.values_json import read_value, write_value
 from trainci.paths import RunPaths, StatePaths
 from trainci.schedule import Fitting
@@ -43,11 +45,16 @@ def keep(kept: Kept, paths: RunPaths) -> None:
 def read_kept(state: StatePaths, run_id: str) -> Kept:
     """What the run with this name kept.
 
-    :raises UsageError: there is no such run, its runner lives, or its tests ended with its runner.
+    :raises UsageError: there is no such run, it is another user's, its runner lives, or its tests ended with it.
     """
     paths = RunPaths(state, run_id)
     if paths.directory.parent != state.runs or not paths.directory.is_dir():
         raise UsageError(f"--attach {run_id}: there is no such run in {state.runs}.")
+    if (owner := paths.directory.stat().st_uid) != os.geteuid():
+        # An engine shows a user no jobs but its own: to anybody else they would be lost, and be run again beside.
+        raise UsageError(
+            f"--attach {run_id}: its jobs are those of user {user_name(owner)}, who alone goes on with it."
+        )
     if is_alive(paths.events):
         raise UsageError(f"--attach {run_id}: its runner lives; nothing is to be done.")
     try:
