@@ -50,6 +50,7 @@ _CAUSES = {
     "REQUEUED": "queued again",
 }
 _SCRIPT = """\
+set -e
 key=$(basename "$TRAINCI_METRICS_FILE" .metrics.jsonl)
 echo "$key" >> begun
 sleep "$2"
