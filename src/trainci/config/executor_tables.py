@@ -25,7 +25,7 @@ class SlurmTable(Table):
     container: list[Argument] = Field(
         [],
         description="Words before a test's command that put it into a container, {image} its image: "
-        '["srun", "--container-image={image}"], ["apptainer", "exec", "--nv", "{image}"].',
+        '["srun", "--nodes=1", "--ntasks=1", "--container-image={image}"], ["apptainer", "exec", "--nv", "docker://{image}"].',
     )
     setup: list[Argument] = Field([], description="Lines of bash before each test, such as module load.")
     in_flight: Annotated[StrictInt, Field(ge=1, le=100_000)] = Field(
