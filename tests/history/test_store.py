@@ -303,6 +303,36 @@ def test_who_decided_about_a_baseline_is_kept_once_and_found_newest_first(store)
     assert store.decisions("a.py") == [second, first]
 
 
+def test_an_exported_history_comes_back_whatever_stands_in_it_and_however_often_it_is_entered(open_store, tmp_path):
+    names = [
+        "a\tb\n.py",
+        "';--.py",
+        "nul\0.py",
+        "half \udc80.py",
+        "half \ud83d.py",
+        "😀.py",
+        "%s.py",
+        "",
+        "\uffff.py",
+    ]
+    values = (0.5, math.nan, math.inf, -math.inf, 1e308, 5e-324, 1e20)
+    other = sqlite.sqlite_store(StatePaths(tmp_path / "other"))
+    other.begin_run("run-1", "c", "d", 1.0, "here")
+    for name in names:
+        key = AttemptKey("run-1", name, 1)
+        other.begin_attempt(key, 1, name, 2.0)
+        other.keep_metrics(key, [Metric(name, value, None, 1.0) for value in values])
+        other.keep_verdict("run-1", name, Verdict(Outcome.PASSED, name), 3.0)
+    lines = list(transfer.export(other))
+    # As an older trainci has written them.
+    older = [line.replace("nul\\\\x00", "nul\\u0000") for line in lines]
+    store = open_store()
+    for each in (older, lines):
+        transfer.enter(store, each)
+    assert sorted(transfer.export(store)) == sorted(lines)
+    assert len(store.rows("metrics")) == len(names) * len(values)
+
+
 def test_an_exported_history_keeps_baselines(open_store, tmp_path):
     store = open_store()
     measure(store, "run-1", 0.5)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from typing import Any
 from trainci.errors import UsageError
 from trainci.history.event_log import may_live
 from trainci.history.schema import MIGRATIONS, in_postgres
-from trainci.history.sql import SqlStore
+from trainci.history.sql import SqlStore, stored
 from trainci.history.store import StoreBusy, StoreError
 from trainci.paths import StatePaths
 
@@ -78,13 +77,13 @@ class PostgresStore(SqlStore):
     def execute(self, statement: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """See SqlStore."""
         with self.all_or_nothing():
-            done = self._db.execute(_in_its_words(statement), [_stored(value) for value in parameters])
+            done = self._db.execute(_in_its_words(statement), [stored(value) for value in parameters])
             return done.fetchall() if done.description else []
 
     def execute_each(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
         """See SqlStore. All are sent before an answer is waited for."""
         with self.all_or_nothing(), self._db.cursor() as cursor:
-            cursor.executemany(_in_its_words(statement), ([_stored(value) for value in row] for row in rows))
+            cursor.executemany(_in_its_words(statement), ([stored(value) for value in row] for row in rows))
 
     @contextmanager
     def all_or_nothing(self) -> Iterator[None]:
@@ -137,10 +136,3 @@ class PostgresStore(SqlStore):
 
 def _in_its_words(statement: str) -> bytes:
     return statement.replace("?", "%s").encode()
-
-
-def _stored(value: object) -> object:
-    """``value`` as text of PostgreSQL's can be: neither a NUL, nor what is no character."""
-    if not isinstance(value, str):
-        return value
-    return os.fsencode(value).decode("utf-8", "backslashreplace").replace("\0", "\\x00")

@@ -292,7 +292,15 @@ class SqlStore(SqlBaselines):
 
     def _of_attempts_without(self, rows: Iterable[dict[str, object]]) -> list[dict[str, object]]:
         have = set(self.execute("SELECT DISTINCT run_id, test_id, number FROM metrics"))
-        return [row for row in rows if (row.get("run_id"), row.get("test_id"), row.get("number")) not in have]
+        key = ("run_id", "test_id", "number")
+        return [row for row in rows if tuple(stored(row.get(name)) for name in key) not in have]
+
+
+def stored(value: object) -> object:
+    """``value`` as every database holds text: without a NUL, and without half a character."""
+    if not isinstance(value, str):
+        return value
+    return value.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
 @functools.lru_cache(maxsize=1024)

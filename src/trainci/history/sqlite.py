@@ -17,7 +17,7 @@ from typing import Any
 
 from trainci.history.event_log import may_live
 from trainci.history.schema import MIGRATIONS
-from trainci.history.sql import SqlStore
+from trainci.history.sql import SqlStore, stored
 from trainci.history.store import StoreBroken, StoreBusy, StoreError, StoreReadOnly
 from trainci.paths import StatePaths
 
@@ -34,11 +34,6 @@ def _store_error(file: Path, identity: tuple[int, int], error: Exception) -> Sto
     if "readonly" in reason:
         return StoreReadOnly(str(file), reason)
     return (StoreBusy if "locked" in reason or "busy" in reason else StoreError)(str(file), reason)
-
-
-def _stored(value: object) -> object:
-    """``value`` as text of SQLite's can be: half a character is none, and no sign of a broken database."""
-    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
 def _identity(file: Path) -> tuple[int, int]:
@@ -105,11 +100,11 @@ class SqliteStore(SqlStore):
 
     def execute(self, statement: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """See SqlStore."""
-        return self._db.execute(statement, tuple(map(_stored, parameters))).fetchall()
+        return self._db.execute(statement, tuple(map(stored, parameters))).fetchall()
 
     def execute_each(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
         """See SqlStore."""
-        self._db.executemany(statement, (tuple(map(_stored, row)) for row in rows))
+        self._db.executemany(statement, (tuple(map(stored, row)) for row in rows))
 
     @contextlib.contextmanager
     def all_or_nothing(self) -> Iterator[None]:

@@ -68,6 +68,8 @@ class _Lines:
 
 
 def _fits(value: object) -> bool:
-    if isinstance(value, int | float):
+    if isinstance(value, int):
         return -(1 << 63) <= value < 1 << 63
+    if isinstance(value, float):
+        return not math.isnan(value)
     return value is None or isinstance(value, str)
