@@ -74,8 +74,8 @@ def main(arguments: Sequence[str], stdout: TextIO | None, stderr: TextIO | None)
 
 def _answer(arguments: Sequence[str], stdout: TextIO, stderr: TextIO) -> int:
     name = arguments[0] if arguments else "--help"
-    if question := os.environ.get(_COMPLETION):
-        return _guarded(lambda: _complete(question), stdout, stderr)
+    if _COMPLETION in os.environ:
+        return _guarded(_complete, stdout, stderr)
     if name in ("-h", "--help"):
         stdout.write(_HELP.format(commands="\n".join(f"  {key:<9} {text}" for key, (_, text) in _COMMANDS.items())))
         return EXIT_OK
@@ -113,22 +113,17 @@ def _run_command(name: str, arguments: list[str]) -> int:
     return code if isinstance(code, int) else EXIT_OK
 
 
-def _commands() -> click.Group:
-    import click
-
-    return click.Group("trainci", {name: _command(name) for name in _COMMANDS})
-
-
-def _complete(question: str) -> int:
+def _complete() -> int:
     from trainci.commands import completion
 
-    return completion.complete(_commands(), question)
+    commands = completion.Commands({name: text for name, (_, text) in _COMMANDS.items()}, _command)
+    return completion.complete(commands, os.environ)
 
 
 def _install_completion(shell: str = "") -> int:
     from trainci.commands import completion
 
-    return completion.install(_commands(), shell, os.environ)
+    return completion.install(shell, os.environ)
 
 
 def _guarded(work: Callable[[], int], stdout: TextIO, stderr: TextIO) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import click
+from click.shell_completion import CompletionItem
 
 from trainci.answers.baseline import (
     BaselineBand,
@@ -52,8 +53,14 @@ def command() -> None:
     """
 
 
+def _complete_show(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    others = [] if context.params.get("ids") else command.list_commands(context)
+    words = [CompletionItem(name) for name in others if name.startswith(begun)]
+    return [*words, *complete_tests(context, parameter, begun)]
+
+
 @command.command("show")
-@click.argument("ids", nargs=-1, metavar="[TEST_ID]...", shell_complete=complete_tests)
+@click.argument("ids", nargs=-1, metavar="[TEST_ID]...", shell_complete=_complete_show)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object (docs/json.md).")
 def show(ids: tuple[str, ...], as_json: bool) -> int:
     """Show the band, the trusted runs and the newest values of each gated metric.

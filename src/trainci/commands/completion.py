@@ -1,35 +1,82 @@
-"""Completion of commands, suites and tests in bash, zsh and fish: click's scripts, where each shell reads them."""
+"""Completion of commands, options, suites and tests in bash, zsh and fish, as somebody types.
+
+click knows what may stand where; the scripts of the shells are in ``completion_scripts``.
+"""
 
 from __future__ import annotations
 
-import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import click
-from click.shell_completion import CompletionItem, ShellComplete, get_completion_class
+from click.shell_completion import CompletionItem, ShellComplete, split_arg_string
 
+from trainci.commands.completion_scripts import FILES, FOLDERS, SCRIPTS
 from trainci.errors import EXIT_OK, UsageError
 from trainci.text import printable
 
-VARIABLE = "_TRAINCI_COMPLETE"
 _PROGRAM = "trainci"
-SHELLS = ("bash", "zsh", "fish")
-# zsh knows `compdef` only once its completion has been started, which a .zshrc need not do.
-_STARTS_ZSH = "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }\n"
+SHELLS = tuple(SCRIPTS)
+_OPTIONS = {
+    "--help": "What commands there are.",
+    "--version": "Which trainci this is.",
+    "--install-completion": f"Of {', '.join(SHELLS)}.",
+}
+# What cannot stand on a command line stands for where the cursor is.
+_CURSOR = "\0"
 
 
-def complete(commands: click.Group, instruction: str) -> int:
-    """Answer the question of a shell's script: ``bash_complete`` and the like, with COMP_WORDS and COMP_CWORD."""
-    shell = instruction.partition("_")[0]
-    if shell in SHELLS and "COMP_WORDS" in os.environ:
-        # Not click's shell_complete, which writes bytes.
-        click.echo(_of(shell, commands).complete())
+class Commands(click.Group):
+    """The commands by their names, each with what it is for, and loaded once it is completed itself."""
+
+    def __init__(self, known: Mapping[str, str], load: Callable[[str], click.Command]) -> None:
+        super().__init__(_PROGRAM)
+        self._known = known
+        self._load = load
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All of them, in the order of the help."""
+        return list(self._known)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The one of that name."""
+        return self._load(cmd_name) if cmd_name in self._known else None
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Those that begin so, none of them loaded."""
+        known = _OPTIONS if incomplete.startswith("-") else self._known
+        return [CompletionItem(name, help=text) for name, text in known.items() if name.startswith(incomplete)]
+
+
+def complete(commands: click.Group, environment: Mapping[str, str]) -> int:
+    """Answer what the script of a shell asks."""
+    line = environment.get("COMP_LINE", "")
+    *words, begun = _words(line)
+    if words[1:] == ["--install-completion"]:
+        items = [CompletionItem(name) for name in SHELLS if name.startswith(begun)]
+    else:
+        items = ShellComplete(commands, {}, _PROGRAM, "").get_completions(words[1:], begun)
+    if items and items[0].type in ("file", "dir"):
+        click.echo(FILES if items[0].type == "file" else FOLDERS)
+        return EXIT_OK
+    # click gives what follows it; each is a whole word here, as for most shells.
+    option = begun[: begun.find("=") + 1] if begun.startswith("-") else ""
+    # bash inserts what follows the last colon that is not quoted.
+    known = _words(line.removesuffix(environment["COMP_WORD"]))[-1] if "COMP_WORD" in environment else ""
+    for item in items:
+        if item.value.isprintable():
+            click.echo(f"{(option + item.value).removeprefix(known)}\t{printable(item.help or '')}")
     return EXIT_OK
 
 
-def install(commands: click.Group, shell: str, environment: Mapping[str, str]) -> int:
+def _words(line: str) -> list[str]:
+    """The words of a line up to the cursor, without quotes, the last one maybe empty."""
+    *words, last = split_arg_string(line + _CURSOR)
+    return [*words, last.removesuffix(_CURSOR)]
+
+
+def install(shell: str, environment: Mapping[str, str]) -> int:
     """Write the script of ``shell`` (empty: the one of $SHELL) where it reads it.
 
     :raises UsageError: it is none of SHELLS, or the file cannot be written.
@@ -39,7 +86,7 @@ def install(commands: click.Group, shell: str, environment: Mapping[str, str]) -
         raise UsageError(f"--install-completion {printable(shell) or 'SHELL'}: name one of {', '.join(SHELLS)}.")
     home = Path(environment.get("HOME") or Path.home())
     try:
-        for sentence in _write(commands, shell, home, environment):
+        for sentence in _write(shell, home, environment):
             click.echo(sentence)
     except OSError as error:
         raise UsageError(f"{error.filename}: cannot be written: {error.strerror}.") from None
@@ -47,9 +94,9 @@ def install(commands: click.Group, shell: str, environment: Mapping[str, str]) -
     return EXIT_OK
 
 
-def _write(commands: click.Group, shell: str, home: Path, environment: Mapping[str, str]) -> list[str]:
+def _write(shell: str, home: Path, environment: Mapping[str, str]) -> list[str]:
     """Write what is missing; what was written."""
-    script = _script(commands, shell)
+    script = SCRIPTS[shell].lstrip()
     if shell == "fish":
         # fish reads by itself what is there.
         settings = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
@@ -73,22 +120,13 @@ def _put(file: Path, text: str) -> str:
     return f"wrote {file}"
 
 
-def _script(commands: click.Group, shell: str) -> str:
-    return (_STARTS_ZSH if shell == "zsh" else "") + _of(shell, commands).source()
-
-
-def _of(shell: str, commands: click.Group) -> ShellComplete:
-    kind = get_completion_class(shell)
-    assert kind is not None, f"click knows {shell}"
-    return kind(commands, {}, _PROGRAM, VARIABLE)
-
-
 def complete_tests(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
     """The suites, labels and tests of the repository around the current directory that begin so.
 
     A shell that completes shows no error: nothing is completed where there is no such repository.
     """
     from trainci.errors import TrainciError
+    from trainci.paths import from_here
     from trainci.repository import open_repository
 
     try:
@@ -101,4 +139,9 @@ def complete_tests(_context: click.Context, _parameter: click.Parameter, begun: 
         for name in dict.fromkeys((suite.name, suite.label))
     ]
     tests = [CompletionItem(test_id) for test_id in repository.everything()]
-    return [item for item in (*suites, *tests) if item.value.startswith(begun) and item.value.isprintable()]
+    items = [item for item in (*suites, *tests) if item.value.startswith(begun)]
+    if items:
+        return items
+    # As somebody in a folder of it names them.
+    here = (from_here(repository.root, file) for file in repository.files)
+    return [CompletionItem(file) for file in here if file.startswith(begun)]
