@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainci.findings import Finding, entries, find, parse_place
+from trainci.findings import Finding, entries, find, in_lines, parse_place
 from trainci.model.project import Project, Suite
 from trainci.model.tests import Declarations, Entry
 from trainci.text import printable
@@ -73,6 +73,17 @@ def test_one_name_for_two_files_is_found_and_both_count_as_registered() -> None:
 )
 def test_what_is_right_is_not_found(registered: list[Entry], says: Declarations) -> None:
     assert _find(_project(*registered), a=says) == []
+
+
+def test_what_is_alike_in_many_places_is_one_line_with_their_number_and_the_first_of_them() -> None:
+    alike = [Finding(f"t{number}.py", 1, "is lost.", "lost") for number in range(6)]
+    other = Finding("t3.py", 2, "is lost.", "found")
+    assert in_lines([*alike[:4], other, *alike[4:]]) == [
+        "t0.py:1: is lost. (6 places: also t1.py:1, t2.py:1, t3.py:1 and 2 more) [lost]",
+        "t3.py:2: is lost. [found]",
+    ]
+    assert in_lines([*alike[:3], other]) == [*map(str, alike[:3]), str(other)]
+    assert in_lines(alike[:4]) == ["t0.py:1: is lost. (4 places: also t1.py:1, t2.py:1, t3.py:1) [lost]"]
 
 
 def test_the_same_test_in_two_suites_is_no_fault() -> None:

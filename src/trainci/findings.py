@@ -104,6 +104,8 @@ def outside_globs(project: Project, files: Sequence[str], paths: Iterable[str]) 
     return [Finding(project.config_file, 1, sentence, "outside-globs")]
 
 
+# So many alike are still read one by one.
+_FEW = 3
 _TEST_LIKE = re.compile(r"(^|/)(test_[^/]*|[^/]*_test)\.py$")
 
 
@@ -150,6 +152,22 @@ def notes(declared: Mapping[Entry, Declarations]) -> list[Finding]:
         if says.requires_gpu
     }
     return sorted(found, key=lambda finding: (finding.file, finding.line))
+
+
+def in_lines(found: Sequence[Finding]) -> list[str]:
+    """Each of ``found`` as a line; what is alike in many places is one, at the first of them."""
+    alike: dict[tuple[str, str], list[Finding]] = {}
+    for one in found:
+        alike.setdefault((one.code, one.sentence), []).append(one)
+    lines = []
+    for one in found:
+        first, *others = alike[one.code, one.sentence]
+        if len(others) < _FEW:
+            lines.append(str(one))
+        elif one is first:
+            places = listed([f"{other.file}:{other.line}" for other in others], most=3)
+            lines.append(str(replace(one, sentence=f"{one.sentence} ({len(others) + 1} places: also {places})")))
+    return lines
 
 
 def parse_place(text: str, file: str) -> Finding | None:

@@ -68,11 +68,13 @@ def command(form: str, as_json: bool, accept_current: bool) -> int:
     if form == "github":
         lines = github.first_annotations([*_annotations(found, "error"), *_annotations(notes, "notice")])
     else:
-        lines = [str(replace(one, file=from_here(repository.root, one.file))) for one in (*found, *notes)]
+        here = [replace(one, file=from_here(repository.root, one.file)) for one in (*found, *notes)]
+        lines = findings.in_lines(here)
     for line in lines:
         click.echo(line)
     if found:
-        click.echo(counted(len(found), "finding") + ".")
+        is_shorter = form == "text" and len(lines) < len(found) + len(notes)
+        click.echo(counted(len(found), "finding") + ("; `trainci check --json` has each." if is_shorter else "."))
         return EXIT_FAILED
     accepted = len(repository.project.accepted)
     besides = f" besides what {counted(accepted, 'line')} of [check] accept takes as it is" if accepted else ""
