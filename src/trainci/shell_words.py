@@ -5,6 +5,7 @@ Grammar: POSIX.1-2024, Shell Command Language, 2.2 Quoting and 2.3 Token Recogni
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,12 @@ _ALL_OF_ARRAY = re.compile(r"\$\{([A-Za-z_]\w*)\[[@*]\]\}")
 PARTED = "\x1f"
 # What variables may put into one word, far beyond any list of tests: each can hold another twice, and so on.
 MOST_FILLED = 16 * 1024
+# Whole numbers, multiplied and added: $(( 30 * 60 )).
+_ARITHMETIC = re.compile(r"\$\(\(\s*(\d{1,6}(?:\s*[*+]\s*\d{1,6}){0,8})\s*\)\)")
+# A text of several lines as one value: VALUE=$(cat <<EOF … EOF).
+_HERE_DOCUMENT = re.compile(
+    rf"\$\(\s*cat\s+<<(-?)[ \t]*(['\"]?)(\w+)\2[ \t]*\n(.{{0,{MOST_FILLED}}}?)\n[ \t]*\3\s*\)", re.DOTALL
+)
 _ENDS_WORD = set(" \t\n;|&()<>")
 # An array: ``name=(a b)``, ``name+=(c)``.
 _ARRAY = re.compile(r"[A-Za-z_]\w*\+?=\(")
@@ -195,6 +202,17 @@ class Expanded:
         return " ".join(self.fields)
 
 
+def _document(match: re.Match[str], variables: Mapping[str, str | None]) -> str | None:
+    """What the lines of a here-document come to; None where only a run knows."""
+    body = re.sub(r"^\t+", "", match.group(4), flags=re.MULTILINE) if match.group(1) else match.group(4)
+    if match.group(2):
+        return body
+    made = expand('"' + body.replace('"', '\\"') + '"', variables) if '\\"' not in body else None
+    # A script that is written like this may name variables of its own.
+    is_known = made is not None and (not made.open or (body.startswith("#!") and "$(" not in made.open))
+    return made.text if made is not None and is_known else None
+
+
 def expand(raw: str, variables: Mapping[str, str | None]) -> Expanded:
     """What the word stands for. A variable that is not known, or a command in it, keeps the word open.
 
@@ -227,7 +245,7 @@ def expand(raw: str, variables: Mapping[str, str | None]) -> Expanded:
             if value is None or filled > MOST_FILLED:
                 unknown.append(name)
                 value = match.group()
-            pieces = [value] if quoted else re.split(r"\s+", value)
+            pieces = [value] if quoted or "${{" in value else re.split(r"\s+", value)
             current += pieces[0]
             for piece in pieces[1:]:
                 fields, current = [*fields, current] if current else fields, piece
@@ -244,6 +262,19 @@ def expand(raw: str, variables: Mapping[str, str | None]) -> Expanded:
             begun, position = begun or bool(values), match.end()
         elif (folder := variables.get("PWD")) is not None and raw.startswith("$(pwd)", position):
             current, begun, position = current + folder, True, position + len("$(pwd)")
+        elif (match := _HERE_DOCUMENT.match(raw, position)) and (
+            (text := _document(match, variables)) is not None and (filled := filled + len(text)) <= MOST_FILLED
+        ):
+            current, begun, position = current + text, True, match.end()
+        elif match := _ARITHMETIC.match(raw, position):
+            products = [[int(one) for one in part.split("*")] for part in match.group(1).split("+")]
+            current += str(sum(math.prod(product) for product in products))
+            begun, position = True, match.end()
+        elif raw.startswith("${{", position):
+            # An expression of a CI's, filled in before there is a shell.
+            unknown.append("${{")
+            end = raw.find("}}", position) + 2 if "}}" in raw[position:] else len(raw)
+            current, begun, position = current + raw[position:end], True, end
         elif ch in "$`" or (_PROCESS.match(raw, position) and not quoted):
             unknown.append("$(")
             end = _nested_end(raw, position + 1, "(", ")", 0) if ch in "<>" else _expansion_end(raw, position, 0)

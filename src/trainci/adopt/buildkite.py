@@ -14,13 +14,13 @@ from collections.abc import Iterator, Sequence
 from trainci.adopt.entries import read_command
 from trainci.adopt.jobs import split_installation
 from trainci.adopt.launchers import slug
-from trainci.adopt.placed import Items, NotYaml, Table, Text, Value, load_yaml
+from trainci.adopt.placed import Items, NotYaml, Table, Text, Value, joined_lines, load_yaml
 from trainci.adopt.proposal import Entry, Found, Note, Place, Suite
 from trainci.adopt.pytest_config import test_paths
 from trainci.adopt.runners import gpus_of
 from trainci.adopt.sequences import sequences
 from trainci.adopt.shell import commands
-from trainci.adopt.steps import joined_lines, minutes
+from trainci.adopt.steps import minutes
 from trainci.adopt.tree import Tree
 
 _MOST_DEPTH = 4

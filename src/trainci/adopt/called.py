@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from trainci.adopt.composite import inputs
+from trainci.adopt.composite import in_full, inputs
 from trainci.adopt.expressions import Context, bare, evaluate, is_true, substitute
 from trainci.adopt.filling import TooLong, filled
 from trainci.adopt.placed import Items, Table, Text, Value, load_table, with_texts
@@ -51,7 +51,8 @@ def _jobs_of(
     """The same, for each of which one is taken from ``left``."""
     if next(left, None) is None:
         raise TooLong
-    uses, given = job.text("uses"), job.table("with")
+    given = job.table("with")
+    uses = in_full(tree, job.text("uses"), given)
     if not uses:
         yield CalledJob(name, job, workflow, file)
     elif uses.startswith("./"):

@@ -16,7 +16,6 @@ from trainci.adopt.pytest_config import test_paths
 from trainci.adopt.suites import of_job
 from trainci.adopt.tree import Tree
 
-_FILES = (".circleci/config.yml", ".circleci/config.yaml", ".circleci/continue_config.yml")
 _PARAMETER = re.compile(r"<<\s*(pipeline\.)?parameters\.([\w-]+)\s*>>")
 _MOST_DEPTH = 4
 _MOST_STEPS = 1_000
@@ -27,9 +26,8 @@ def read(tree: Tree) -> Found:
     suites: list[Suite] = []
     notes: list[Note] = []
     paths = test_paths(tree)
-    for file in _FILES:
-        if not tree.is_file(file):
-            continue
+    # A first one may go on with another of any name, which its orb is given.
+    for file in tree.matching(".circleci/*.yml") + tree.matching(".circleci/*.yaml"):
         try:
             document = load_yaml(tree.read(file))
         except NotYaml as error:

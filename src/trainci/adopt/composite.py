@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 from trainci.adopt.expressions import Context, substitute
 from trainci.adopt.placed import Table, Text, load_table
 from trainci.adopt.tree import Tree
+
+_BY_FULL_NAME = re.compile(r"[\w.-]+/[\w.-]+/([^@]+)@.+", re.DOTALL)
+
+
+def in_full(tree: Tree, uses: str, given: Table) -> str:
+    """What ``uses`` names, as ``./PATH`` where it is this repository's by its full name, ``OWNER/NAME/PATH@REF``.
+
+    Nothing here knows the repository's name: what stands at that path and takes all that it is given is its own.
+    """
+    named = _BY_FULL_NAME.fullmatch(uses)
+    if named is None:
+        return uses
+    path = named.group(1)
+    table = load_table(tree.read(action_file(tree, path) or path)) or Table({}, 1)
+    on = table.get("on")
+    declared = on.table("workflow_call").table("inputs") if isinstance(on, Table) else table.table("inputs")
+    return f"./{path}" if declared and given.keys() <= declared.keys() else uses
 
 
 def action_file(tree: Tree, uses: str) -> str:

@@ -21,13 +21,22 @@ _MEANINGLESS = re.compile(
     r"|github\.event\.action\s*[!=]=\s*'[^']*'"
     r"|github\.event\.pull_request(?:\s*[!=]=\s*(?:null|''))?(?![\w.])"
     r"|needs\.[\w-]+\.result\s*[!=]=\s*'[^']*'"
+    # A bot's own pull requests are left out.
+    r"|github\.[\w.]+\s*!=\s*'[\w-]+\[bot\]'"
     r"|(?<![\w.])(?:true|false)(?![\w.])"
 )
 # With one of these in its condition a job starts although a job before it did not.
 _WHATEVER_CAME = re.compile(r"(?:always|failure|cancelled)\(\)")
 _EVENT_IS = re.compile(r"github\.event_name\s*==\s*'([^']*)'")
 STARTING = ("pull_request", "pull_request_target", "push")
-_FORK_GUARD = re.compile(r"github\.repository(?:_owner)?\s*==\s*'[^']*'")
+# What keeps out a few of those that would start it (nested no deeper than anybody writes), or is of another event.
+_KEEPS_OUT = re.compile(
+    r"github\.event\.inputs\.[\w-]+|!\s*\w*\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)|!\s*github\.[\w.*-]+|github\.[\w.]+\s*!=\s*'[^']*'"
+)
+_FORK_GUARD = re.compile(
+    r"github\.repository(?:_owner)?\s*==\s*'[^']*'|!\s*github\.event\.pull_request\.head\.repo\.fork"
+    r"|github\.event\.pull_request\.head\.repo\.full_name\s*==\s*github\.repository(?![\w.])"
+)
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,11 @@ class Condition:
     guards: tuple[str, ...] = ()
     rest: str = ""
     by_change: bool = True
+
+    @property
+    def asks_for_few(self) -> bool:
+        """Whether only some pull requests start the job, by what their event says, not all but some."""
+        return "github.event." in _KEEPS_OUT.sub(" ", self.rest)
 
 
 def read_condition(text: str) -> Condition:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from trainci.adopt.called_tests import PREPARES, STARTS_TESTS, in_tests, is_test_file, speaks_of_tests
 from trainci.adopt.launchers import (
     PYTHON,
     TORCHRUN,
@@ -27,33 +27,12 @@ from trainci.globs import is_glob, matches
 # What of a condition or a loop is followed by a command.
 _BRANCHES = ("then", "else", "do")
 _SHELLS = {"bash", "sh", "zsh"}
-_TEST_FOLDERS = {"test", "tests", "testing", "ci_tests", "e2e"}
-# Below those, what runs tests and is none.
-_TOOL_FOLDERS = {"ci", "test_utils", "tools", "utils"}
-# Whose failure is what it is for, wherever it stands.
-_CHECKS = re.compile(r"(?:check|validate|verify)[_-]")
-_TEST_NAME = re.compile(r"test_.+\.(?:py|sh)|.+_test\.(?:py|sh)|run_(?:all_)?tests?\.(?:py|sh)")
-_PREPARES = re.compile(r"prepar|preprocess|download|install|set ?up|convert|build|dataset|check out|checkout", re.I)
 # What the variables of a CI begin with that only its own machines have, by the beginning of its files.
 _OWN_VARIABLES = {
     ".buildkite/": ("BUILDKITE_", "Buildkite"),
     ".gitlab": ("CI_", "GitLab"),
     ".circleci/": ("CIRCLE_", "CircleCI"),
 }
-# A line of a script that starts tests.
-_STARTS_TESTS = re.compile(
-    r"^\s*(?:[A-Z_]+=\S+\s+)*(?:(?:uv|poetry|coverage) run\s+)?(?:torchrun\s+(?:-\S+\s+)*)?"
-    r"(?:python3? -m )?(?:pytest|unittest)\b"
-    r"|^\s*(?:[A-Z_]+=\S+\s+)*(?:torchrun|python3?|bash)\s(?:[^\n]*\btests?/|-m\s(?:\w+\.)*tests\.)",
-    re.MULTILINE,
-)
-# A command that runs tests, wherever it stands: what no reader here knows is said to be left, never lost.
-_SPEAKS_OF_TESTS = re.compile(
-    r"(?:^|[\s;&|(\"'`]|--\s)(?:\S*/)?(?:pytest|py\.test|ctest|tox|nox)(?=\s|$|[;&|)\"'`])"
-    r"|-m\s+(?:pytest|unittest)\b|\btorch(?:run|\.distributed)\b.*\btests?/"
-)
-_SCRIPT = re.compile(r"\b(?:bash|sh|python[\d.]*)\s+(?:\./)?(\S+\.(?:py|sh))\b")
-_NO_TEST = re.compile(r"^\s*(?:#|echo\b)|\binstall\b|--version\b|\b(?:which|command -v)\s")
 _LOOKS = {"[", "test", "sleep", "ls", "cat", "df", "free", "date", "nvidia-smi", "npu-smi"}
 # Programs whose calls within a block of the shell make the block a preparation.
 # fmt: off
@@ -84,9 +63,9 @@ def read_command(
     entries = tuple(_entries(command, step, place, tree, testpaths, begun))
     if not entries:
         read = _preparation(command, place, begun)
-        if read.note is None and speaks_of_tests(command.raw):
-            text = f"not read as a test: {one_line(command.raw)}"
-            return replace(read, note=Note(text, place), is_test=True)
+        if speaks_of_tests(command.raw):
+            note = read.note or Note(f"not read as a test: {one_line(command.raw)}", place)
+            return replace(read, note=note, is_test=True)
         return read
     start, kind = next((pair for file, pair in _OWN_VARIABLES.items() if place.file.startswith(file)), ("", ""))
     if run_only := [name for name in command.open if start and name.startswith(start)]:
@@ -100,12 +79,6 @@ def read_command(
     first = next((text for text in command.shell if text.startswith("PATH=") and not begun), "")
     text = f"{first}: trainci puts the folder of `python` first on PATH, and no other"
     return Read(entries, note=Note(text, place) if first else None, is_test=True)
-
-
-def speaks_of_tests(script: str) -> bool:
-    """Whether a line of the script runs tests, by whatever means."""
-    lines = (line for line in script.splitlines() if not _NO_TEST.search(line))
-    return any(_SPEAKS_OF_TESTS.search(line) or any(map(_is_test_file, _SCRIPT.findall(line))) for line in lines)
 
 
 def _is_housekeeping(command: Command) -> bool:
@@ -140,8 +113,8 @@ def _lead(command: Command) -> Iterator[str]:
     if command.python.endswith("/bin/python"):
         folder = command.python.removesuffix("/python")
         yield f'export PATH="{folder if folder.startswith("/") else f"$PWD/{folder}"}:$PATH"'
-    for text in (*(f"{name}={_quoted(value)}" for name, value in (*command.env, *command.local)), *command.shell):
-        yield f"export {text}"
+    set_here = [f"{name}={_quoted(value)}" for name, value in (*command.env, *command.local)]
+    yield from dict.fromkeys(f"export {text}" for text in (*set_here, *command.shell))
 
 
 def _entries(
@@ -149,7 +122,7 @@ def _entries(
 ) -> Iterator[Entry]:
     if command.trouble:
         # Its words are those of a whole block; whether a test stands among them is all that is asked.
-        if any(_is_test_file(word) or word == "pytest" for word in command.words):
+        if any(is_test_file(word) or word == "pytest" for word in command.words):
             yield Entry(place=place)
         return
     base = Entry(env=command.env, python=command.python, place=place)
@@ -178,7 +151,7 @@ def _entries(
             made = [replace(base, module=module, args=rest)]
     elif program[0] in ("pytest", "py.test"):
         made = list(pytest_entries(base, rest, command, tree, testpaths))
-    elif program[0] == "torchrun" and (begun or not _PREPARES.search(f"{step} {' '.join(rest)}")):
+    elif program[0] == "torchrun" and (begun or not PREPARES.search(f"{step} {' '.join(rest)}")):
         made = [torchrun(base, rest, command)]
     elif PYTHON.fullmatch(program[0]) or program[0] in _SHELLS:
         options = [word for word in rest[:1] if word in ("-u", "-x", "-e", "-ex", "-xe", "-eux")]
@@ -205,7 +178,7 @@ def _entries(
 def _is_test_module(module: str, *, begun: bool) -> bool:
     if module in ("pip", "venv", "build", "ensurepip"):
         return False
-    return begun or module == "unittest" or _in_tests(module.replace(".", "/"))
+    return begun or module == "unittest" or in_tests(module.replace(".", "/"))
 
 
 def runs_something(command: Command) -> bool:
@@ -264,18 +237,18 @@ def python_runner(path: str, tree: Tree) -> str:
 def _runs_test(script: str, step: str, command: Command, tree: Tree, *, begun: bool) -> bool:
     if script.startswith("/") or command.redirected.startswith("$GITHUB"):
         return False
-    if _is_test_file(joined(command.folder, script)):
+    if is_test_file(joined(command.folder, script)):
         return True
     if not {"test_utils", "tools"}.isdisjoint(joined(command.folder, script).split("/")[:-1]):
         return False
     if (
         script.endswith(".sh")
-        and not _PREPARES.search(script)
-        and _STARTS_TESTS.search(tree.read(joined(command.folder, script)))
+        and not PREPARES.search(script)
+        and STARTS_TESTS.search(tree.read(joined(command.folder, script)))
     ):
         return True
     is_meant = begun or _says_test(step)
-    return is_meant and not _PREPARES.search(f"{step} {script}")
+    return is_meant and not PREPARES.search(f"{step} {script}")
 
 
 def _says_test(step: str) -> bool:
@@ -283,21 +256,7 @@ def _says_test(step: str) -> bool:
 
 
 def _test_files(words: Sequence[str], command: Command) -> list[str]:
-    return [word for word in words if _is_test_file(joined(command.folder, word))]
-
-
-def _is_test_file(path: str) -> bool:
-    name = posixpath.basename(path)
-    is_meant = _in_tests(path) or name.endswith(("_tests.py", "_tests.sh"))
-    return path.endswith((".py", ".sh")) and bool(
-        _TEST_NAME.fullmatch(name) or (is_meant and not _PREPARES.search(path))
-    )
-
-
-def _in_tests(path: str) -> bool:
-    folders = path.split("/")[:-1]
-    is_tool = not _TOOL_FOLDERS.isdisjoint(folders) and not _CHECKS.match(posixpath.basename(path))
-    return not _TEST_FOLDERS.isdisjoint(folders) and not is_tool
+    return [word for word in words if is_test_file(joined(command.folder, word))]
 
 
 def _is_gone(path: str, tree: Tree) -> bool:

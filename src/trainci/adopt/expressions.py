@@ -249,9 +249,32 @@ def _format(arguments: list[Result]) -> Result:
     return Text(filled, texts[0].line)
 
 
+def _of_two(function: Callable[[Value, str], bool]) -> Callable[[list[Result]], Result]:
+    """A function of two known arguments, of which the second is a text; GitHub compares without case."""
+
+    def called(arguments: list[Result]) -> Result:
+        match arguments:
+            case [Unknown(), _] | [_, Unknown()]:
+                return Unknown()
+            case [(Text() | Items()) as where, Text() as what]:
+                return _boolean(function(where, what.lower()))
+        return Unknown()
+
+    return called
+
+
+def _contains(where: Value, what: str) -> bool:
+    if isinstance(where, Items):
+        return any(isinstance(one, Text) and one.lower() == what for one in where)
+    return isinstance(where, Text) and what in where.lower()
+
+
 _FUNCTIONS: dict[str, Callable[[list[Result]], Result]] = {
     "fromjson": _from_json,
     "format": _format,
+    "contains": _of_two(_contains),
+    "startswith": _of_two(lambda where, what: isinstance(where, Text) and where.lower().startswith(what)),
+    "endswith": _of_two(lambda where, what: isinstance(where, Text) and where.lower().endswith(what)),
     "always": lambda _: Text("true", 0),
     "success": lambda _: Text("true", 0),
     "cancelled": lambda _: Text("false", 0),

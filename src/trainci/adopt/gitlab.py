@@ -11,10 +11,9 @@ from dataclasses import replace
 from itertools import islice, product
 
 from trainci.adopt.jobs import read_job
-from trainci.adopt.placed import Items, NotYaml, Table, Text, Value, load_yaml
+from trainci.adopt.placed import Items, NotYaml, Table, Text, Value, joined_lines, load_yaml
 from trainci.adopt.proposal import Found, Note, Place, Suite
 from trainci.adopt.pytest_config import test_paths
-from trainci.adopt.steps import joined_lines
 from trainci.adopt.suites import of_job
 from trainci.adopt.tree import Tree
 from trainci.globs import matches

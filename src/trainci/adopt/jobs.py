@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from trainci.adopt.entries import one_line
@@ -63,6 +63,10 @@ def _all_suites(
     for row in rows:
         one = _combination(job, row, workflow, shared)
         machines[one.runs_on, one.image].append(one)
+    if not any(row_with_file(row) for row in rows) and not shared.detects_changes:
+        shared.unread |= dict.fromkeys(shared.unheard())
+    if len(rows) > 1:
+        shared.unread = dict.fromkeys(_once_a_line(shared.unread))
     suites: list[Suite] = []
     alike = [group for found in machines.values() for group in _prepared_alike(found, shared, job)]
     for found in alike:
@@ -79,13 +83,22 @@ def _all_suites(
     return suites, shared
 
 
+def _once_a_line(notes: Iterable[Note]) -> Iterator[Note]:
+    """The notes, with one for what the combinations of a matrix say of the same line in other values."""
+    alike: dict[tuple[Place, str], list[Note]] = defaultdict(list)
+    for note in notes:
+        alike[note.place, note.text.partition(": ")[0]].append(note)
+    for first, *others in alike.values():
+        more = f" (and {counted(len(others), 'more row')} of its matrix)" if others else ""
+        yield replace(first, text=f"{first.text}{more}")
+
+
 def _combination(job: Table, row: Table, workflow: Table, shared: StepReader) -> _Combination:
     inside = Context({"matrix": row})
     runs_on, open_ = runners(job, inside)
     inside.values["runner"] = Table({"os": Text(_system(runs_on), 0)}, whole=False)
-    reader = replace(
-        shared, entries=[], row=row_with_file(row), written={}, preparations={}, python_versions={}, after={}
-    )
+    reader = replace(shared, entries=[], row=row_with_file(row), written={}, made={}, preparations={}, after={})
+    reader.python_versions = {}
     env: dict[str, str] = {}
     for table in (workflow.table("env"), job.table("env")):
         env |= reader.environment(table, inside)

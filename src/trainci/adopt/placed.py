@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import yaml
 
@@ -120,6 +120,23 @@ def with_texts(table: Table, change: Callable[[Text], Text]) -> Table:
     made = changed(table)
     assert isinstance(made, Table)
     return made
+
+
+def joined_lines(lines: Sequence[Text]) -> Iterator[Text]:
+    """Neighbouring one-line commands as one script, each at its own line."""
+    script = ""
+    start = end = 0
+    for line in lines:
+        if script and line.line >= end:
+            script += "\n" * (line.line - end) + line
+        elif script:
+            yield Text(script, start)
+            script = ""
+        if not script:
+            script, start, end = str(line), line.line, line.line
+        end = line.line + line.count("\n")
+    if script:
+        yield Text(script, start)
 
 
 class _Reader:

@@ -16,9 +16,17 @@ from trainci.globs import is_glob
 # fmt: off
 _PYTEST_VALUES = {
     "-m", "-k", "-n", "-o", "-p", "-c", "-W", "-r", "--ignore", "--ignore-glob", "--deselect", "--maxfail",
-    "--rootdir", "--confcutdir", "--durations", "--timeout", "--reruns", "--reruns-delay", "--only-rerun",
-    "--cov-report", "--junitxml", "--junit-xml", "--tb", "--log-level", "--basetemp", "--import-mode",
-    "--numprocesses", "--dist", "--color", "--log-file", "--report-log", "--override-ini", "--config-file",
+    "--rootdir", "--confcutdir", "--durations", "--durations-min", "--tb", "--show-capture", "--capture", "--color",
+    "--code-highlight", "--pythonwarnings", "--verbosity", "--basetemp", "--import-mode", "--override-ini",
+    "--config-file", "--junitxml", "--junit-xml", "--junit-prefix", "--doctest-glob", "--doctest-report",
+    "--log-level", "--log-format", "--log-date-format", "--log-cli-level", "--log-cli-format", "--log-file",
+    "--log-file-level", "--log-file-format", "--log-disable", "--lfnf", "--last-failed-no-failures", "--pdbcls",
+    "--timeout", "--timeout-method", "--session-timeout", "--reruns", "--reruns-delay", "--only-rerun",
+    "--cov", "--cov-report", "--cov-config", "--cov-context", "--cov-fail-under", "--report-log", "--html",
+    "--alluredir", "--json-report-file", "--numprocesses", "--dist", "--maxprocesses", "--max-worker-restart",
+    "--maxschedchunk", "--tx", "--splits", "--group", "--splitting-algorithm", "--durations-path", "--shard-id",
+    "--num-shards", "--count", "--repeat-scope", "--random-order-bucket", "--random-order-seed",
+    "--hypothesis-seed", "--hypothesis-profile",
 }
 # fmt: on
 # Where a plugin of pytest's writes what it found; no test depends on it.

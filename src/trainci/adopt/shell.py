@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from trainci.adopt.shell_blocks import MOST_TURNS, Branches, Loop, Part
+from trainci.adopt.shell_blocks import MOST_TURNS, Branches, Group, Loop, Part
 from trainci.adopt.shell_statements import IN_BLOCK, Statement, read_statements
 from trainci.adopt.tree import CLONED
 from trainci.shell_words import MOST_FILLED, PARTED, Token, Unreadable, expand, tokens
@@ -36,6 +37,8 @@ _ENVIRONMENT = re.compile(
 _FIRST_ON_PATH = re.compile(r"PATH=[\"']?([^$:\"']+):\$\{?PATH\}?[\"']?")
 # Known wherever a job runs, so a shell may fill it in there.
 _NAMED = re.compile(r"\$\{?([A-Za-z_]\w*)")
+# Each group within groups is read anew.
+_MOST_DEPTH = 8
 _CHECKOUT = ("GITHUB_WORKSPACE", "BUILDKITE_BUILD_CHECKOUT_PATH")
 
 
@@ -72,6 +75,7 @@ class _State:
     folder: str = ""
     python: str = ""
     turns: int = 0
+    depth: int = 0
     hidden: set[str] = field(default_factory=set)
     cloned: set[str] = field(default_factory=set)
 
@@ -102,6 +106,12 @@ def _followed(statement: Statement, state: _State, script: str) -> Iterator[Comm
                 state.variables[block.name] = value
                 yield from _within(block.body, state, script)
             return
+    elif isinstance(block, Group) and state.depth < _MOST_DEPTH:
+        inside = copy.deepcopy(state) if block.is_subshell else state
+        inside.depth += 1
+        yield from _within(block.body, inside, script)
+        inside.depth -= 1
+        return
     elif isinstance(block, Branches) and (part := block.taken(state.variables)) is not None:
         yield from _within(part, state, script)
         return

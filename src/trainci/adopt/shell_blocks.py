@@ -64,8 +64,22 @@ class Branches:
         return Part("", 0)
 
 
-def read_block(source: str, listed: Sequence[Token]) -> Loop | Branches | None:
+@dataclass(frozen=True)
+class Group:
+    """``( body )``, which leaves nothing behind of what it sets, or ``{ body; }``."""
+
+    body: Part
+    is_subshell: bool
+
+
+Block = Loop | Branches | Group
+
+
+def read_block(source: str, listed: Sequence[Token]) -> Block | None:
     """The block that ``listed`` are the tokens of; None for one of another kind."""
+    if (closing := {"(": ")", "{": "}"}.get(listed[0].text)) is not None:
+        end = next((at for at in range(len(listed) - 1, 0, -1) if listed[at].text == closing), None)
+        return Group(_part(source, listed, 0, end), closing == ")") if end else None
     marks = list(_marks(listed))
     names = [listed[at].text for at in marks]
     if names[:1] == ["for"] and names[1:] == ["do", "done"] and len(listed) > 3 and listed[2].text == "in":
@@ -113,8 +127,28 @@ def _marks(listed: Sequence[Token]) -> Iterator[int]:
 
 
 def _holds(condition: Sequence[Token], variables: Mapping[str, str | None]) -> bool | None:
-    """Whether ``[ a = b ]`` and its like hold; None for everything else."""
-    tokens = [token for token in condition if token.text not in ("\n", ";")]
+    """Whether ``[ a = b ]`` and its like hold, joined by ``&&`` and ``||``; None where only a run knows."""
+    parts: list[list[Token]] = [[]]
+    joints: list[str] = []
+    for token in condition:
+        if token.kind == "operator" and token.text in ("&&", "||"):
+            joints.append(token.text)
+            parts.append([])
+        elif token.text not in ("\n", ";"):
+            parts[-1].append(token)
+    if len(set(joints)) > 1:
+        return None  # `[[ ]]` and the shell group them in different ways
+    if parts[0][:1] and parts[0][0].text == "[[" and len(parts) > 1 and parts[0][-1].text != "]]":
+        opening, closing = parts[0][0], parts[-1][-1:]
+        parts = [part if at == 0 else [opening, *part] for at, part in enumerate(parts)]
+        parts = [part if at == len(parts) - 1 else [*part, *closing] for at, part in enumerate(parts)]
+    known = [_one_holds(part, variables) for part in parts]
+    if joints[:1] == ["||"]:
+        return True if True in known else None if None in known else False
+    return False if False in known else None if None in known else True
+
+
+def _one_holds(tokens: Sequence[Token], variables: Mapping[str, str | None]) -> bool | None:
     if any(token.kind != "word" for token in tokens):
         return None
     words: list[str] = []

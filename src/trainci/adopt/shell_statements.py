@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from trainci.adopt.shell_blocks import BLOCKS, Branches, Loop, read_block
+from trainci.adopt.shell_blocks import BLOCKS, Block, read_block
 from trainci.shell_words import Token, tokens
 
 # `test & wait $!` is `test`: the script waits for it at once, and has its exit code.
@@ -28,8 +28,13 @@ class Statement:
     line: int
     trouble: str = ""
     redirected: str = ""
-    block: Loop | Branches | None = None
+    block: Block | None = None
     is_piped: bool = False
+
+    def cannot(self, why: str) -> None:
+        """Say why it cannot stand alone; of a block nothing within it can, then."""
+        if self.trouble in ("", IN_BLOCK):
+            self.trouble = why
 
 
 def read_statements(source: str, line: int, script: str = "") -> Iterator[Statement]:
@@ -52,7 +57,7 @@ def _pipeline(source: str, listed: list[Token], position: int, script: str) -> t
         operator = listed[position].text
         if operator == "&":
             if not _WAITED_FOR.match(source, listed[position].end):
-                statement.trouble = statement.trouble or "it runs in the background"
+                statement.cannot("it runs in the background")
             return position + 1, statement
         position += 1
         while position < len(listed) and listed[position].text == "\n":
@@ -63,15 +68,16 @@ def _pipeline(source: str, listed: list[Token], position: int, script: str) -> t
         first = other.words[0].text if other.words else ""
         if operator == "||":
             if not other.raw.startswith(("exit", "{ exit", "(exit")) and not _is_kept(other.raw, script):
-                statement.trouble = statement.trouble or f"its failure leads to `{_short(other.raw)}`"
+                statement.cannot(f"its failure leads to `{_short(other.raw)}`")
         elif first == "xargs":
             # Its exit code is the pipeline's, and what it starts is the test.
             raw = source[start : listed[position - 1].end]
             statement = Statement(other.words, _one_line(raw), statement.line, other.trouble, is_piped=True)
         elif first != "tee":
-            statement.trouble = statement.trouble or f"it is piped into `{_short(other.raw)}`"
+            statement.cannot(f"it is piped into `{_short(other.raw)}`")
             statement.words += other.words
         else:
+            statement.redirected = statement.redirected or other.words[-1].text
             continue
         if statement.trouble:
             statement.raw = _one_line(source[start : listed[position - 1].end])

@@ -8,17 +8,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from trainci.adopt.composite import action_file, composite_action, inputs
+from trainci.adopt.called_tests import speaks_of_tests
+from trainci.adopt.composite import action_file, composite_action, in_full, inputs
 from trainci.adopt.docker import DockerRun, read_docker_run
-from trainci.adopt.entries import read_command, runs_something
+from trainci.adopt.entries import one_line, read_command, runs_something
 from trainci.adopt.expressions import Context, Result, Unknown, bare, evaluate, is_true, substitute
 from trainci.adopt.handed_on import handed_on
 from trainci.adopt.placed import Items, Table, Text
 from trainci.adopt.proposal import Entry, Note, Place
+from trainci.adopt.run_values import hidden, is_hidden, is_open, of_any_row, shown
 from trainci.adopt.shell import Command, commands
-from trainci.adopt.tree import CLONED, Tree
-from trainci.adopt.unfold import unfolded
-from trainci.globs import matches
+from trainci.adopt.tree import Tree
+from trainci.adopt.unfold import shell_script, unfolded
 
 _SECRET = re.compile(r"\$\{\{\s*secrets\.(\w+)\s*\}\}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -27,9 +28,6 @@ _SHELLS = re.compile(r"(?:ba|da|)sh\b|^$")
 # What an action, or a workflow of somebody else, calls the script that it is to run.
 SCRIPT_KEYS = ("script", "execute_command", "command", "run")
 _RUNS_SUITE = re.compile(r"--suite[= ]([\w.-]+)")
-_OF_MATRIX = re.compile(r"\$\{\{\s*matrix\.([\w.-]+)\s*\}\}")
-# A value of a matrix that a run makes, between characters of nobody's, as one word of a script.
-_HIDDEN = re.compile("\ue000([\\w.-]+)\ue001")
 _PARTS = re.compile(r"--auto-partition-size[= ](\d+)")
 _MOST_DEPTH = 3
 # Commands that one stands for: goals of make can call each other.
@@ -58,8 +56,11 @@ class StepReader:
     python_versions: dict[str, None] = field(default_factory=dict)
     unknown: dict[str, str] = field(default_factory=dict)
     unread: dict[Note, None] = field(default_factory=dict)
+    scripts: dict[Place, str] = field(default_factory=dict)
+    found: dict[Place, None] = field(default_factory=dict)
     row: Table | None = None
     written: dict[str, str] = field(default_factory=dict)
+    made: dict[str, Text] = field(default_factory=dict)
     after: dict[str, Place] = field(default_factory=dict)
 
     def note(self, text: str, line: int, *, left: bool = True) -> None:
@@ -98,6 +99,7 @@ class StepReader:
             before = len(self.entries)
             if run := step.text("run"):
                 shell, _ = substitute(step.text("shell"), context)
+                self.scripts.setdefault(Place(self.file, run.line), substitute(run, context)[0])
                 if _SHELLS.match(shell):
                     known = {**env, **(own := self.environment(step.table("env"), context))}
                     where, _ = substitute(step.text("working-directory"), context)
@@ -124,6 +126,7 @@ class StepReader:
         self, uses: Text, step: Table, env: dict[str, str], folder: str, context: Context, depth: int
     ) -> None:
         given = step.table("with")
+        uses = Text(in_full(self.tree, uses, given), uses.line)
         if not uses.startswith("./") and (version := given.text("python-version")):
             version, unknown = substitute(version, context)
             if not unknown:
@@ -134,13 +137,15 @@ class StepReader:
                 self.note(f"uses {uses}, which is not read", uses.line)
                 return
             inside = Context({**context.values, "inputs": inputs(action.table("inputs"), given, context)})
-            reader, own = self.file, action_file(self.tree, uses)
-            self.file = own
+            reader, self.file = self.file, action_file(self.tree, uses)
             self.steps(action.table("runs").items_of("steps"), env, folder, inside, depth + 1)
             self.file = reader
         elif "github-script" not in uses:
-            for script in (given.text(key) for key in SCRIPT_KEYS if given.text(key)):
+            scripts = [given.text(key) for key in SCRIPT_KEYS if given.text(key)]
+            for script in scripts:
                 self._run(script, _name(step, context), env, {}, folder, context)
+            for text in scripts or (value for value in given.values() if isinstance(value, Text)):
+                self.scripts.setdefault(Place(self.file, text.line), substitute(text, context)[0])
 
     def _run(
         self, run: Text, step: str, known: dict[str, str], own: dict[str, str], folder: str, context: Context
@@ -152,12 +157,18 @@ class StepReader:
         if all(mark in script for mark in ("git diff", "--name-only", "GITHUB_OUTPUT", "matrix", "test")):
             self.detects_changes = True
             return
-        script = Text(_OF_MATRIX.sub("\ue000\\1\ue001", script), script.line)
+        script = Text(hidden(script), script.line)
         before = dict(self.written)
         known = {**known, **before}
         for command in commands(script, run.line, {**self.unknown, **known}, self.tree.within(folder)):
             if command.redirected.strip("\"'${}") == "GITHUB_ENV":
                 self._write(command)
+            elif command.words[:1] == ("echo",) and "\n" in command.words[-1] and command.redirected:
+                self.made[_file_name(command.redirected)] = Text(command.words[-1], command.line)
+            elif (lines := self._made_by_itself(command)) is not None:
+                self.found.setdefault(Place(self.file, lines.line))
+                self._run(Text(lines, command.line), step, known, own, folder, Context())
+                continue
             count = len(self.entries)
             launched = handed_on(command)
             self.image = self.image or (launched.image if launched else "")
@@ -168,6 +179,11 @@ class StepReader:
                     self._read(self._here(made), step, given)
             gpus = launched.gpus if launched else None
             self.entries[count:] = [_on(entry, gpus) for entry in self.entries[count:]]
+
+    def _made_by_itself(self, command: Command) -> Text | None:
+        """The lines of the script that ``bash FILE`` runs, where a line before it wrote them into that file."""
+        is_shell = shell_script((*command.words[:1], "-c", "x")) and len(command.words) == 2 and not command.trouble
+        return self.made.pop(_file_name(command.words[1]), None) if is_shell else None
 
     def _write(self, command: Command) -> None:
         """Keep what ``echo NAME=VALUE >> $GITHUB_ENV`` gives the steps after this one."""
@@ -201,7 +217,11 @@ class StepReader:
             yield one, given
 
     def _container(self, docker: DockerRun, line: int, known: dict[str, str]) -> None:
-        self.image, self.mounts = self.image or docker.image, self.mounts or docker.mounts
+        if "$" in docker.image:
+            self.note(f"container image {docker.image}: known in a run only", line)
+        else:
+            self.image = self.image or docker.image
+        self.mounts = self.mounts or docker.mounts
         own = {*known, *self.secrets, *self.unknown}
         handed_on = tuple(f"-e {name}" for name in docker.passed if name not in own)
         self.options = self.options or (*docker.options, *handed_on)
@@ -211,30 +231,50 @@ class StepReader:
     def _read(self, command: Command, step: str, given: dict[str, str]) -> None:
         place = Place(self.file, command.line)
         if suite := _RUNS_SUITE.search(" ".join(command.words)):
+            self.found.setdefault(place)
             parts = _PARTS.search(" ".join(command.words))
             self.registered[suite.group(1)] = int(parts.group(1)) if parts else None
             self._reach_test()
             return
+        for text in (text for text in command.shell if "${{" in text):
+            if (name := text.partition("=")[0]) not in command.open:
+                self.note(f"{name}: known in a run only", command.line)
+                command = replace(command, shell=tuple(one for one in command.shell if one != text))
         read = read_command(command, step, place, self.tree, self.testpaths, bool(self.entries))
         by_row = self.row is not None and (command.open or command.local or command.trouble)
         if by_row and (read.is_test or runs_something(command)):
             return  # the row says what it runs
-        for entry in (_of_any_row(one, self.patterns, self.tree) for one in read.entries):
-            if _is_open(entry):
-                self.unread.setdefault(Note(f"known in a run only: {_shown(command.raw)}", place))
+        for entry in (of_any_row(one, self.patterns, self.tree) for one in read.entries):
+            if open_ := [name for name, value in entry.env if is_hidden(value)]:
+                self.note(f"{', '.join(open_)}: known in a run only", command.line)
+                entry = replace(entry, env=tuple(pair for pair in entry.env if pair[0] not in open_))
+            if is_open(entry):
+                self.unread.setdefault(Note(f"known in a run only: {shown(command.raw)}", place))
             else:
                 self._reach_test()
+                self.found.setdefault(place)
                 self.entries.append(replace(entry, env=tuple({**given, **dict(entry.env)}.items())))
-        if _HIDDEN.search(read.preparation):
-            text = f"left out, known in a run only: {_shown(read.preparation)}"
+        if is_hidden(read.preparation):
+            text = f"left out, known in a run only: {shown(read.preparation)}"
             self.notes.setdefault(Note(text, place))
         elif read.preparation and (self.entries or self.registered):
             self.after.setdefault(read.preparation, place)
         elif read.preparation:
             self.preparations.setdefault(read.preparation)
         if read.note:
-            note = replace(read.note, text=_shown(read.note.text))
+            note = replace(read.note, text=shown(read.note.text))
             (self.unread if read.is_test else self.notes).setdefault(note)
+
+    def unheard(self) -> Iterator[Note]:
+        """A note for each line that speaks of tests in a script of which no test was read, nor any left."""
+        places = {*self.found, *(note.place for note in self.unread)}
+        for start, script in self.scripts.items():
+            lines = script.splitlines()
+            end = start.line + len(lines)
+            if not any(place.file == start.file and start.line <= place.line < end for place in places):
+                for number, line in enumerate(lines, start.line):
+                    if speaks_of_tests(line):
+                        yield Note(f"not read as a test: {one_line(line)}", Place(start.file, number))
 
     def _reach_test(self) -> None:
         """What stands between two tests prepares the later one; what no test follows is none of their set-up."""
@@ -242,47 +282,13 @@ class StepReader:
         self.after.clear()
 
 
+def _file_name(word: str) -> str:
+    """How a file is called whose folder only a run knows."""
+    return posixpath.basename(word.strip("\"'"))
+
+
 def _on(entry: Entry, gpus: int | None) -> Entry:
     return entry if entry.num_gpus is not None else replace(entry, num_gpus=gpus)
-
-
-def _of_any_row(entry: Entry, patterns: Sequence[str], tree: Tree) -> Entry:
-    """The entry, or where only a run knows its file's name, a glob of all that this can be.
-
-    ``patterns`` are what the job lists that makes the matrix, of which only the name may be handed on.
-    """
-    if not _HIDDEN.search(entry.path):
-        return entry
-    stems = [posixpath.splitext(posixpath.basename(pattern))[0] for pattern in patterns]
-    for value in (*patterns, *stems, "*"):
-        path = _HIDDEN.sub(lambda _: value, entry.path)  # noqa: B023
-        has_folder = bool(path.partition("*")[0].strip("/"))
-        if has_folder and any(matches(file, path) for file in tree.files):
-            text = "its matrix is made in a run: here every file that it can name"
-            return replace(entry, path=path, notes=(*entry.notes, Note(text, entry.place, left=False)))
-    return entry
-
-
-def _shown(text: str) -> str:
-    """The text with what was hidden from the shell's grammar."""
-    return _HIDDEN.sub(lambda match: f"${{{{ matrix.{match.group(1)} }}}}", text).replace(CLONED, "")
-
-
-def joined_lines(lines: Sequence[Text]) -> Iterator[Text]:
-    """Neighbouring one-line commands as one script, each at its own line."""
-    script = ""
-    start = end = 0
-    for line in lines:
-        if script and line.line >= end:
-            script += "\n" * (line.line - end) + line
-        elif script:
-            yield Text(script, start)
-            script = ""
-        if not script:
-            script, start, end = str(line), line.line, line.line
-        end = line.line + line.count("\n")
-    if script:
-        yield Text(script, start)
 
 
 def minutes(text: str) -> float | None:
@@ -299,11 +305,6 @@ def _is_off(step: Table, context: Context) -> bool:
     """Whether the step is for another combination of the matrix, or cleans up after a failure."""
     value = _condition(step, context)
     return isinstance(value, Text) and not is_true(value) and "github." not in step.text("if")
-
-
-def _is_open(entry: Entry) -> bool:
-    texts = (entry.path, entry.module, *entry.command, *entry.args, *(value for _, value in entry.env))
-    return any("${{" in text or _HIDDEN.search(text) for text in texts)
 
 
 def _name(step: Table, context: Context) -> str:

@@ -8,10 +8,12 @@ from dataclasses import fields
 from typing import Any
 
 from trainci.adopt.proposal import Entry, Note, Place, Project, Proposal, Suite, Workflow
-from trainci.text import printable
+from trainci.text import listed, printable
 from trainci.toml_lines import quoted
 
 _NOT_KEYS = {"name", "place", "notes", "mounts", "container_options", "registers", "registered", "tests"}
+# As many as somebody reads of one sentence.
+_PLACES = 12
 _HEAD = """\
 # What trainci runs, and when. `trainci check` finds what is wrong here; `trainci list` shows what it means.
 # `trainci init` wrote it from what this repository's CI says; each comment names the line that it came from.
@@ -20,7 +22,10 @@ _HEAD = """\
 
 def render(proposal: Proposal) -> str:
     """The text. Parsed, it has the proposal's values and nothing else. What several suites say is said once."""
-    said: set[str] = set()
+    said: dict[str, list[Place]] = {}
+    for note in (*(note for suite in proposal.suites for note in suite.notes), *proposal.notes):
+        places = said.setdefault(note.text, [])
+        places += [note.place] if note.place not in places else []
     blocks = [_HEAD.rstrip("\n"), "\n".join(_project(proposal.project))]
     if proposal.registers:
         blocks.append(f"[catalog]\nregisters = {_value(proposal.registers)}")
@@ -40,7 +45,7 @@ def _project(project: Project) -> Iterator[str]:
         yield _line(name, value)
 
 
-def _suite(suite: Suite, said: set[str]) -> Iterator[str]:
+def _suite(suite: Suite, said: dict[str, list[Place]]) -> Iterator[str]:
     if suite.place.file:
         yield f"# {_shown(suite.place)}"
     yield from _comments(suite.notes, said)
@@ -49,7 +54,7 @@ def _suite(suite: Suite, said: set[str]) -> Iterator[str]:
     if suite.tests:
         yield "tests = ["
         for entry in suite.tests:
-            yield from _comments(entry.notes, set(), "  ")
+            yield from _comments(entry.notes, {note.text: [note.place] for note in entry.notes}, "  ")
             yield f"  {entry_line(entry)},"
         yield "]"
 
@@ -79,12 +84,14 @@ def _line(name: str, value: Any) -> str:
     return f"{name} = {_list(value) if name in ('tests', 'setup') else _value(value)}"
 
 
-def _comments(notes: Iterable[Note], said: set[str], indent: str = "") -> Iterator[str]:
+def _comments(notes: Iterable[Note], said: dict[str, list[Place]], indent: str = "") -> Iterator[str]:
+    """Each of the notes that ``said`` still has, and out of it; what is left with every place that says it."""
     for note in notes:
-        if note.text in said:
-            continue
-        said.add(note.text)
-        yield f"{indent}# {'Left to you ' if note.left else ''}({_shown(note.place)}) {printable(note.text)}"
+        if places := said.pop(note.text, []):
+            others = [str(place) for place in places[1:]] if note.left else []
+            also = f", also {listed(others, most=_PLACES)}" if others else ""
+            left = "Left to you " if note.left else ""
+            yield f"{indent}# {left}({_shown(places[0])}{also}) {printable(note.text)}"
 
 
 def _shown(place: Place) -> str:

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from trainci.adopt.called import jobs_of
+from trainci.adopt.called_tests import speaks_of_tests
 from trainci.adopt.composite import composite_action
 from trainci.adopt.conditions import STARTING, Condition, read_condition, starting_condition
-from trainci.adopt.entries import speaks_of_tests
 from trainci.adopt.expressions import Context, substitute
 from trainci.adopt.jobs import around, read_job
 from trainci.adopt.matrix import combinations
@@ -168,7 +168,7 @@ def _when(suite: Suite, triggers: Table, job: Table, jobs: Table, file: str, tre
     if again:
         text = f"paths takes in again what its `!` took out, which paths_ignore does not: {', '.join(again)}"
         notes.append(Note(text, Place(file, event.line)))
-    if is_started and not paths and "github.event." in condition.rest:
+    if is_started and not paths and condition.asks_for_few:
         # Else every pull request would start what is for a few of them.
         paths = [*_named_files(suite, tree), file]
         text = "here it starts when what it names changes, or by its label"
