@@ -223,6 +223,16 @@ SETS = (
     ("like_machine3", "mostly the code's, in the machine's words", 45, 43, 3, 3, 3, 0),
     ("blind20", "noisy ends of several ranks", 40, 38, 16, 18, 16, 0),
     ("blind21", "other makers' devices, batch systems, registries, checkers", 35, 29, 19, 22, 19, 0),
+    (
+        "blind22",
+        "public threads: runners, registries, installers, shares, Jenkins, EFA, Ascend; facts",
+        90,
+        73,
+        43,
+        56,
+        44,
+        0,
+    ),
 )
 LAST = (
     "What the code's was taken for: a test's own `raise ConnectionError`, a stand-in for a server (responses, a",

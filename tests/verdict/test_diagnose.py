@@ -275,3 +275,33 @@ def test_what_trainci_says_of_its_own_configuration_is_no_codes_fault() -> None:
     assert judged("trainci.toml:2: not valid TOML: Unclosed array", facts=refused).blame is Blame.CONFIG
     assert judged("trainci: nope is no label, suite, test file or folder.", facts=refused).blame is Blame.CONFIG
     assert judged("trainci: step 1 of 3", facts=refused).blame is Blame.CODE
+
+
+def test_what_the_host_says_of_itself_tells_more_than_that_a_process_ended() -> None:
+    offline = "Cannot reach this agent any more: it went offline at 10:02"
+    assert judged("make: *** [Makefile:645: test] Terminated").blame is Blame.CODE
+    said = judged("make: *** [Makefile:645: test] Terminated", f"compute node gpu-07 is lost. {offline}")
+    assert said.blame is Blame.MACHINE
+    assert judged("make: *** [Makefile:645: test] Terminated", *raised("KeyError: 'a'")).blame is Blame.CODE
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ERROR trainer: worker node 3 failed to start: KeyError('actor')",
+        "ERROR model runner failed to start: unknown attention backend 'foo'",
+        "ERROR: failed to resolve option 'foo'. See https://docs.ray.io/en/latest/config.html",
+        "-compute node gpu-07 is unreachable, giving up",
+        "agent lost the game 0:3, mean reward -1.0",
+        "src/a.py: license header missing: unable to obtain license text",
+    ],
+)
+def test_a_part_of_the_program_is_no_host_whatever_it_is_called(line: str) -> None:
+    assert judged(line).blame is Blame.CODE
+
+
+def test_a_rank_that_says_that_it_waited_is_no_cause_before_the_one_that_it_waited_for() -> None:
+    waited = [f"[rank3]: {line}" for line in raised("RuntimeError: index.json took too long to download: 60 s")]
+    late = 'botocore.exceptions.ReadTimeoutError: Read timeout on endpoint URL: "https://a.example.com/index.json"'
+    assert judged(*waited, *[f"[rank0]: {line}" for line in raised(late)]).blame is Blame.MACHINE
+    assert judged(*waited, *[f"[rank0]: {line}" for line in raised("KeyError: 'a'")]).blame is Blame.CODE

@@ -22,6 +22,9 @@ _NEAR = 60
 # Rules for an ending that is the program's own, of which no line that a rule knows tells more.
 _ENDED_BY_ITSELF = (EXIT_CODE, "crash")
 PASSED = "passed"
+# What says no more than that a process ended, and what the host, or a server that is none of the job's, says.
+_ENDED = ("rank-ended", "process-ended")
+_HOST_SAYS = ("host-reports", "remote-not-reached")
 
 
 def diagnose(reading: Reading, facts: Facts, root: str = "") -> Diagnosis:
@@ -159,9 +162,9 @@ def _without_cause(
     if silent := _ended_silently(live, reading):
         return silent
     consequence = _first(live, lambda candidate: candidate.rule != "tracker")
-    if consequence and consequence.blame is Blame.UNSURE:
-        # Who went away is not said there; the host may say it of itself.
-        consequence = _first(live, lambda candidate: candidate.rule == "host-reports") or consequence
+    if consequence and (consequence.blame is Blame.UNSURE or consequence.rule in _ENDED):
+        # Why it ended, or who went away, is not said there; the host may say it of itself.
+        consequence = _first(live, lambda candidate: candidate.rule in _HOST_SAYS) or consequence
     end = consequence.line if consequence else reading.lines
     warned = [
         candidate

@@ -50,7 +50,7 @@ SURVIVED = 3
 # NCCL's WARN and libfabric's <warn> are their levels for errors.
 _RETRIED = re.compile(
     r"(?i)(?<!NCCL )(?<!<)\bwarn(?:ing)?s?\b(?! {2,}\w)"
-    r"|(?<!\.)\bretr(?:y|ied|ying)\b(?!\.\w)|(?<!max )(?<!after \d )\bretries\b"
+    r"|(?<!\.)\bretr(?:y|ied|ying)\b(?!\.\w)|(?<!max )(?<!after \d )(?<!after \d\d )\bretries\b"
     r"|try(?:ing)? again|\battempt \d+ ?(?:/|of) ?\d+"
     r"|back(?:ing)?[ -]?off|fall(?:ing)?[ -]?back|\busing (?:the )?cached\b|\bignor(?:e|ed|ing)\b"
     r"|\bskip(?:ped|ping)\b|\brecovered\b|\bwill reconnect\b"

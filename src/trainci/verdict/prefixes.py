@@ -24,6 +24,7 @@ _PREFIX = re.compile(
     r"(?:(?:[^\t]+\t[^\t]+\t)?\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)"
     r"(?: (?:stdout|stderr) [FP]| \d\d[OE])?[ +]?"
     r"|##\[(?:error|warning|debug|group|command)\]|::(?:error|warning)[^:]*::"
+    r"|time=\"?[\dT:.,+Z-]+\"? level=\w+ msg=\"?"
     r"|(?P<rank>\[(?:rank|default)?\d+\]:) ?"
     r"|(?P<mpi>\[\d+,\d+\]<std(?:out|err)>:) ?"
     r"|(?P<task> {0,3}\d{1,5}: )(?=\s|Traceback|[A-Za-z_][\w.]*(?:Error|Exception)|\[)"

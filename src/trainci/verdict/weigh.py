@@ -47,7 +47,10 @@ class Candidate:
 _Judged: TypeAlias = tuple[Blame, Kind, Weight, LogRule | None]
 
 # A mistake's type may wrap what a library said, whose own exception it then quotes.
-_QUOTES_AN_EXCEPTION = re.compile(r"\b\w+(?:Error|Timeout)\(['\"(]|We couldn't connect to")
+_QUOTES = {
+    "ValueError": re.compile(r"\b\w+(?:Error|Timeout)\(['\"(]|We couldn't connect to"),
+    "ImportError": re.compile(r"(?i)stale file handle|input/output error"),
+}
 # What is said of how another process ended says no more than that it did.
 _OF_A_PROCESS = re.compile(
     r"(?i)return ?code|exit[ _]?(?:code|status)|\bexited\b|process (?:died|ended|is not alive)|\.poll\(\)"
@@ -195,7 +198,7 @@ def _of_raised(raised: Raised) -> _Judged:
     if raised.own and (_OF_OTHERS.match(raised.text) or _raised_by_test(raised)):
         return Blame.CODE, Kind.CAUSE, Weight.PROGRAM, None
     weight = _weight(raised)
-    if weight is Weight.PROGRAM and raised.name == "ValueError" and _QUOTES_AN_EXCEPTION.search(raised.text):
+    if weight is Weight.PROGRAM and (quotes := _QUOTES.get(raised.name)) and quotes.search(raised.text):
         weight = Weight.ANY
     rule = next((rule for rule, names_type in raised.fits if _speaks(rule, weight, names_type)), None)
     if rule is None and not raised.type and raised.text.startswith(("FAILED ", "ERROR ")):
