@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 
 from hypothesis import given
@@ -78,3 +79,50 @@ def test_above_advice_the_first_line_tells_more_than_the_last() -> None:
     said = ["Could not override lr", "Key lr is not there", ""]
     assert last_line(Tail(1, [*said, "Set the environment variable X=1 for more"])).text == said[0]
     assert last_line(Tail(1, [*said, ""])).text == said[1]
+
+
+DOCTEST = """\
+**********************************************************************
+File "/repo/tests/test_sums.py", line 12, in __main__.add
+Failed example:
+    add(1, 1)
+Expected:
+    3
+Got:
+    2
+**********************************************************************
+1 items had failures:
+   1 of   1 in __main__.add
+***Test Failed*** 1 failures.
+"""
+GLOG = """\
+loading
+F0102 12:00:00.123456 12345 gemm.cc:88] Check failed: m == n (3 vs. 4) bad gemm
+*** Check failure stack trace: ***
+    @     0x7f0000000000  google::LogMessage::Fail()
+"""
+ABSL = """\
+I0000 00:00:1700000000.123456   12345 server.cc:10] up
+F0000 00:00:1700000001.123456   12345 pool.cc:31] Check failed: free >= 0
+"""
+
+
+def told(log: str, **facts: int) -> tuple[str, str, str]:
+    reader = LogReader(packaged_rules())
+    reader.feed(log.splitlines())
+    diagnosis = diagnose(reader.finish(), Facts(**facts), "/repo")
+    place = f"{diagnosis.frame.file}:{diagnosis.frame.line}" if diagnosis.frame else ""
+    return diagnosis.rule, diagnosis.evidence, place
+
+
+def test_a_doctest_that_failed_is_told_by_its_example_and_its_place() -> None:
+    found = told(DOCTEST, exit_code=1)
+    assert found == ("last-words", "Failed example: add(1, 1)", "tests/test_sums.py:12")
+
+
+def test_a_check_that_failed_in_native_code_is_told_whatever_signal_ends_it() -> None:
+    for number in (signal.SIGABRT, signal.SIGILL, signal.SIGTRAP):
+        rule, evidence, _ = told(GLOG, signal=number)
+        assert (rule, evidence) == ("crash", "Check failed: m == n (3 vs. 4) bad gemm")
+    rule, evidence, _ = told(ABSL, signal=signal.SIGABRT)
+    assert (rule, evidence.endswith("Check failed: free >= 0")) == ("crash", True)

@@ -223,6 +223,9 @@ def _of_signal(number: int, facts: Facts) -> Diagnosis:
     evidence = f"fact: {name}"
     if number in _CRASHES:
         return Diagnosis(Blame.CODE, "crash", f"native code of the program crashed ({name})", evidence)
+    if number == signals.SIGILL:
+        sentence = "native code crashed (SIGILL): by its own check, or as the processor lacks what it was built for"
+        return Diagnosis(Blame.UNSURE, "crash", sentence, evidence)
     if number == signals.SIGKILL and facts.kernel_oom is False:
         return Diagnosis(Blame.MACHINE, "killed", "it was killed from outside, and not for memory", evidence)
     return Diagnosis(Blame.UNSURE, "killed", f"{name} ended it: somebody's, or the kernel's", evidence)

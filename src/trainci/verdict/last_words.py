@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from trainci.model.diagnosis import Frame
 
 # How programs of any kind say that they fail, the most telling kind first: what a crashing program says (Rust, Go,
-# Java, C and C++, googletest), what a compiler says of a place, what tools and shells say, which test failed.
+# Java, C and C++, glog, googletest, doctest), what a compiler says of a place, what tools and shells say, which
+# test failed.
 _KINDS = (
     re.compile(
         r"thread '.{1,200}?' .{0,20}panicked at |panic: |Exception in thread |Caused by: |Uncaught "
-        r"|.{0,400}\bAssertion\b.{1,400}\bfailed\b|\s*what\(\): |\S+:\d+: Failure$"
+        r"|.{0,400}\bAssertion\b.{1,400}\bfailed\b|\s*what\(\): |\S+:\d+: Failure$|Failed example:$"
+        r"|.{0,200}\bCheck failed: "
     ),
     re.compile(r"(?i)\S+:\d+(?::\d+)?: (?:fatal |internal compiler )?error\b|error\[\w+\]: "),
     re.compile(
@@ -36,9 +38,12 @@ _BESIDE = re.compile(
 )
 _BOX = "─━═-=_*#+╭╮╰╯│|~^ \t"
 # Where a line ends so, the next one goes on.
-_GOES_ON = re.compile(r"panicked at [^:]+:\d+(?::\d+)?:$|: Failure$|─ Error ─|^CMake Error at .*:$")
+_GOES_ON = re.compile(
+    r"panicked at [^:]+:\d+(?::\d+)?:$|: Failure$|^Failed example:$|─ Error ─|^CMake Error at .*:$"
+)
 _THROWN = "terminate called after throwing an instance of"
 _PLACE = re.compile(r"(?P<file>[\w.@+/-]{1,300}\.\w{1,5})(?::|: line |\()(?P<line>\d{1,9})\b")
+_ABOVE = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d{1,9}), in ')
 _STACK = re.compile(r'  File "(?P<file>[^"]+)", line (?P<line>\d{1,9}) in ')
 # Lines of one kind that are so near to each other tell of one failure, and the first of them of its cause.
 _NEAR = 30
@@ -139,5 +144,7 @@ def _words(tail: Tail, at: int) -> Words:
     stack = [
         found for line in below if line[:1] in ("\t", " ") and (found := _PLACE.search(line)) and "/" in found[1]
     ]
+    if above := _ABOVE.match(tail.lines[at - 1] if at else ""):
+        stack.append(above)
     frames = (*(Frame(one["file"], int(one["line"])) for one in reversed(stack)), *named_in(text))
     return Words(text.strip()[:_LONGEST], tail.first + at, frames)
