@@ -34,13 +34,17 @@ _ARRAY = re.compile(r"[A-Za-z_]\w*\+?=\(")
 
 @dataclass(frozen=True)
 class Token:
-    """``kind`` is "word", "operator" (a line end, too) or "redirection"; ``start`` and ``end`` are offsets."""
+    """``kind`` is "word", "operator" (a line end, too) or "redirection"; ``start`` and ``end`` are offsets.
+
+    ``document``: what the first here-document of a line holds.
+    """
 
     kind: str
     text: str
     line: int
     start: int
     end: int
+    document: str = ""
 
 
 class Unreadable(Exception):
@@ -73,13 +77,18 @@ def tokens(source: str, line: int) -> Iterator[Token]:
                 position, line = _skip_heredoc(source, position, line, delimiter)
             heredocs = []
         elif (match := _REDIRECTION.match(source, position)) and not _PROCESS.match(source, position):
-            yield Token("redirection", match.group(), line, position, match.end())
-            position = match.end()
+            document = ""
             if _HEREDOC.fullmatch(match.group()):
-                word = re.compile(r"\s*(['\"]?)([\w.-]+)\1").match(source, position)
+                word = re.compile(r"\s*(['\"]?)([\w.-]+)\1").match(source, match.end())
                 if word is None:
                     raise Unreadable(line)
+                first = source.find("\n", word.end()) + 1
+                if first and not heredocs:
+                    end, _ = _skip_heredoc(source, first, line, word.group(2))
+                    document = source[first:end].rstrip("\n").rpartition("\n")[0]
                 heredocs = [*heredocs, word.group(2)]
+            yield Token("redirection", match.group(), line, position, match.end(), document)
+            position = match.end()
         elif match := _OPERATOR.match(source, position):
             yield Token("operator", match.group(), line, position, match.end())
             position = match.end()
@@ -94,7 +103,7 @@ def tokens(source: str, line: int) -> Iterator[Token]:
 
 
 def substitutions(word: str) -> Iterator[str]:
-    """The scripts in ``$(…)`` and backquotes of a word, where its quotes let a shell run them.
+    """The scripts in ``$(…)``, ``<(…)`` and backquotes of a word, where its quotes let a shell run them.
 
     :raises Unreadable: one of them is never closed.
     """
@@ -111,6 +120,9 @@ def substitutions(word: str) -> Iterator[str]:
             end = _expansion_end(word, position, 0)
             yield word[position + (1 if ch == "`" else 2) : end - 1]
             position = end
+        elif _PROCESS.match(word, position) and not quoted:
+            position = _nested_end(word, position + 1, "(", ")", 0)
+            yield word[word.index("(") + 1 : position - 1]
         else:
             position += 1
 

@@ -101,6 +101,19 @@ CERTAIN = [
     "env A=1 timeout 60 bash -o pipefail -c 'python a.py; echo done'",
     "false || true",
     "sh -ec 'false || exit 0'",
+    "bash << 'END'\npython a.py\necho done\nEND",
+    "sh -e - <<END\npython a.py || true\nEND",
+    "ls a | parallel -j1 'pytest {}; echo {} done'",
+    "cat <(python a.py)",
+    "coproc python a.py\ncat <&${COPROC[0]}\necho done",
+    "docker run -d --name c image pytest a\ndocker logs -f c",
+    "ray job submit --no-wait -- python a.py\nray job logs -f x",
+    # It counts, and makes nothing of it.
+    "bad=0\nfor t in a.py b.py; do\n  pytest $t || bad=$((bad + 1))\ndone\necho $bad failed",
+    "bad=0\nls | while read f; do pytest $f || bad=1; done\nexit $bad",
+    "bad=0\n(python a.py || bad=1)\nexit $bad",
+    "n=0\nuntil python a.py || [ $n -ge 2 ]; do n=$((n + 1)); done",
+    "set -E\ntrap 'echo bad' ERR\npython a.py\necho done",
 ]
 MUST_FAIL = [
     "! python a.py",
@@ -133,6 +146,8 @@ PERHAPS = [
     '[ -n "$RUN_IT" ] || exit 0\npython a.py',
     "if [[ -z $RUN_IT ]]; then\n  echo skipped\n  exit 0\nfi\npytest a",
     "case $RUN_IT in\n  yes) python a.py ;;\nesac",
+    "docker logs -f $(docker run -d image pytest a)\nexit $(docker wait c)",
+    "ray job submit --no-wait -- python a.py\nray job status x | grep -q SUCCEEDED",
 ]
 SOUND = [
     "python train.py",
@@ -191,6 +206,15 @@ SOUND = [
     "bad=0\npython a.py || let bad+=1\nif [[ $bad -gt 0 ]]; then exit 1; fi\necho done",
     "timeout 5 python a.py || [ $? -eq 124 ]",
     "find . -maxdepth 0 -exec sh -c 'python a.py' {} +",
+    "bash -e << 'END'\npython a.py\necho done\nEND",
+    "ls a | parallel -j1 'pytest {} && echo {} done'",
+    "sbatch job.sh\nwhile squeue --me | grep -q job; do sleep 1; done\nsacct -j 1 | grep -q COMPLETED",
+    "coproc pytest a\npid=$COPROC_PID\ncat <&${COPROC[0]}\nwait $pid",
+    "set -eE\ntrap 'echo bad' ERR\npython a.py\necho done",
+    "bad=0\nwhile read f; do python a.py $f || bad=1; done < <(ls)\nexit $bad",
+    "bad=()\nfor t in a b; do\n  python a.py $t || bad+=($t)\ndone\nexit ${#bad[@]}",
+    "declare -i bad=0\npython a.py || declare bad=1\n[ $bad = 0 ]",
+    "n=0\nuntil python a.py; do n=$((n + 1)); [ $n -lt 3 ] || exit 1; done",
 ]
 
 

@@ -106,6 +106,21 @@ def _waits(name: str, rest: list[str]) -> bool:
     return "d" not in told or name not in ("tmux", "screen")
 
 
+# Which words ask such a program how that ended which it started and left.
+_ASK = {
+    "docker": ("wait", "inspect", "ps"),
+    "podman": ("wait", "inspect", "ps"),
+    "ray": ("status", "list"),
+    "sbatch": ("sacct", "squeue", "scontrol", "sattach"),
+}
+
+
+def is_asked_later(words: Sequence[str], others: Sequence[Sequence[str]]) -> bool:
+    """Whether one of the commands ``others`` asks how that ended which the command ``words`` leaves to itself."""
+    asks = _ASK.get(program(words[0]), ()) if words else ()
+    return any(set(asks) & set(other[:3]) for other in others if set(other[:1]) & {words[0], *asks})
+
+
 def _letters_before_image(rest: list[str]) -> str:
     """The letters of the options that stand alone, up to the first word that is none."""
     return "".join(

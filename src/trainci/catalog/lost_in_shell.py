@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
-from trainci.catalog.always_green import always_green, hidden_by
+from trainci.catalog.always_green import always_green, hidden_by, is_asked_later
 from trainci.catalog.command_words import arguments_of_pytest, is_python, program, without_launchers
 from trainci.catalog.expects import shell_expects
 from trainci.catalog.expects_failure import shell_expects_failure
@@ -100,7 +100,7 @@ def _commands(script: Sequence[Node], sourced: dict[str, str], depth: int = 0) -
     """Its commands, those in ``$(…)``, in scripts that it gives to a shell as a word, and in files it sources."""
     for node in simple_commands(script):
         yield node
-        inner = [*node.substituted, *(parse(text, node.line) for text in scripts_in(node.words))]
+        inner = [*node.substituted, *(parse(text, node.line) for text in scripts_in(node))]
         if len(node.words) > 1 and node.words[0] in SOURCES and node.words[1] in sourced:
             inner.append(parse(sourced.pop(node.words[1]), node.line, flat=True))
         for one in inner if depth < _DEEPEST else ():
@@ -172,8 +172,9 @@ def _fails(test: Simple, node: Simple) -> int | None:
 
 def _never_fails(commands: list[Simple], tests: list[Simple], walked: Walk) -> list[LostResult]:
     """The commands that are green by their own words, or that nobody comes to."""
+    asked = [_words(node) for node in commands if node in walked.reached]
     green = [
-        LostResult(node.line, why, "Take that out.", certain=True)
+        LostResult(node.line, why, "Take that out.", certain=not is_asked_later(_words(node), asked))
         for node in commands
         if node in walked.reached and (why := _always_green(node))
     ]
@@ -221,7 +222,7 @@ def _may_be_test(node: Simple) -> bool:
     if name in ("docker", "podman"):
         return "run" in rest or "exec" in rest
     if name == "ray":
-        return rest[:1] == ["job"]
+        return rest[:2] == ["job", "submit"]
     if name in SOURCES:
         return bool(rest) and rest[0].endswith(".sh")
     return name not in _SETS_UP

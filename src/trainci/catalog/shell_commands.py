@@ -10,16 +10,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
-from trainci.catalog.shell_numbers import counted_up, holds
+from trainci.catalog.shell_numbers import counted_up, holds, number
 from trainci.catalog.shell_parser import parse
 from trainci.catalog.shell_state import (
+    ARITHMETIC,
     SAYS,
+    SETTINGS,
     SOURCES,
     State,
     assigned,
     exits,
     looks_at,
     lost,
+    names_set,
     script_of,
     set_options,
     trapped,
@@ -29,7 +32,6 @@ from trainci.catalog.shell_state import (
 from trainci.catalog.shell_tree import Node, Simple
 from trainci.shell_words import Unreadable
 
-_SETTINGS = ("alias", "declare", "export", "local", "readonly", "shopt", "typeset", "ulimit", "umask", "unset")
 _MAKES_ENVIRONMENT = re.compile(r"(?:activate|bashrc|profile|conda\.sh)\W*$")
 
 
@@ -91,12 +93,11 @@ class Commands(ABC):
             states = {end for one in states for end in self._subshell(script, one, True, depth)}
         if not node.words:
             own = bool(node.substituted)
-            notes = any(not re.search(r"=[\"']?\$!", text) for text in node.assigned)
             return {
                 replace(
                     self._assigned(node.assigned, one),
                     status=one.status if own else 0,
-                    noted=one.noted or (one.failed_at > 0 and notes),
+                    noted=_noted(node, one),
                 )
                 for one in states
             }
@@ -114,7 +115,10 @@ class Commands(ABC):
             return {replace(state, status=int(not known))}
         if name == "wait":
             return {waits(node, state)}
-        if state.failed_at and name not in SAYS and looks_at(node.words, state.noted):
+        told = (
+            name in ("exit", "return") and number(node.words[-1], state.status, dict(state.variables)) is not None
+        )
+        if state.failed_at and name not in SAYS and not told and looks_at(node.words, state.noted):
             state = replace(state, seen=True)
         called = dict(state.functions).get(name)
         if called is not None:
@@ -139,7 +143,7 @@ class Commands(ABC):
             return {replace(end, ended="exit") for end in self._command(inner, state, True, depth)}
         if name == "eval":
             return self._text(" ".join(map(unquoted, node.words[1:])), {state}, depth + 1)
-        if script := script_of(node.words):
+        if script := script_of(node.words, node.given):
             options, given = script
             try:
                 inside = parse(unquoted(given), node.line)
@@ -164,11 +168,12 @@ class Commands(ABC):
 
     def _external(self, node: Simple, state: State) -> set[State]:
         name = node.words[0]
-        if name in _SETTINGS:
+        state = replace(state, noted=_noted(node, state))
+        if name in SETTINGS:
             state = self._assigned([word for word in node.words[1:] if re.match(r"\w+\+?=", word)], state)
         else:
             self.reached.add(node)
-        if name in ("((", "let") and state.variables:
+        if name in ARITHMETIC and state.variables:
             state = replace(state, variables=tuple(sorted(counted_up(node.words, dict(state.variables)).items())))
         elif name in (*SOURCES, "read", "mapfile", "eval", "printf"):
             state = replace(state, variables=())
@@ -186,3 +191,8 @@ class Commands(ABC):
             # What a file of the repository sets is not read here, and may well be these.
             state = replace(state, errexit=True, pipefail=True)
         return {replace(state, status=status, failed_at=failed_at, ran=ran)}
+
+
+def _noted(node: Simple, state: State) -> frozenset[str]:
+    """The variables that may say of a failure, after a command that sets some."""
+    return state.noted | names_set(node) if state.failed_at else state.noted

@@ -104,6 +104,10 @@ class _Parser:
         if self.position >= len(self.listed):
             raise Unreadable(self._line())
         line, text, kind = self._line(), self._text(), self.listed[self.position].kind
+        if kind == "word" and text == "coproc":
+            # It may have a name, where more than one command follows.
+            self.position += 2 if self._text(2) in ("{", "(") else 1
+            return Background(line, self._command())
         if kind == "word" and text == "function":
             self.position += 1
             return self._function(line)
@@ -228,10 +232,12 @@ class _Parser:
         words: list[str] = []
         assigned: list[str] = []
         inner: list[Sequence[Node]] = []
+        given = ""
         while self.position < len(self.listed) and self.listed[self.position].kind != "operator":
             token = self.listed[self.position]
             self.position += 1
             if token.kind == "redirection":
+                given = token.document or given
                 self.position += self.position < len(self.listed) and self.listed[self.position].kind == "word"
                 continue
             inner += [parse(text, token.line, self.depth + 1) for text in substitutions(token.text)]
@@ -248,4 +254,4 @@ class _Parser:
             and self._text() in ("(", ")", ";;", "&", "|")
         ):
             raise Unreadable(line)
-        return Simple(line, tuple(words), tuple(assigned), tuple(inner))
+        return Simple(line, tuple(words), tuple(assigned), tuple(inner), given)

@@ -7,7 +7,7 @@ Rules of errexit, pipes and traps: bash(1), SHELL GRAMMAR and SHELL BUILTIN COMM
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
@@ -90,7 +90,8 @@ class Walk(Commands):
             line, text = state.on_error
             end = next(iter(self._text(text, {replace(state, on_error=None, status=0)}, 1)))
             what = ("this trap exits with 0 whatever failed", "Leave its `exit 0` out.")
-            return lost(replace(end, status=state.status), line, *what, now=end.status) if end.ended else state
+            if end.ended:
+                return lost(replace(end, status=state.status), line, *what, now=end.status)
         return replace(state, ended="exit") if state.errexit else state
 
     def _one(self, node: Node, state: State, checked: bool, depth: int) -> set[State]:
@@ -129,7 +130,6 @@ class Walk(Commands):
                 failed_at=end.failed_at,
                 lost=end.lost,
                 seen=end.seen,
-                noted=end.noted,
                 ran=end.ran,
                 doubt=end.doubt,
             )
@@ -189,7 +189,7 @@ class Walk(Commands):
         what = ("`!` turns good and bad round", "Leave it out, or write `exit 1` where it must not succeed.")
         return {end if end.ended else lost(end, node.line, *what, now=int(not end.status)) for end in found}
 
-    def _tells(self, part: Node, noted: bool) -> bool:
+    def _tells(self, part: Node, noted: Set[str]) -> bool:
         """Whether a part of a pipe gives the next one to read how an earlier command ended."""
         return any(
             node.words[0] in SAYS and looks_at(node.words, noted) for node in simple_commands([part]) if node.words
@@ -235,9 +235,12 @@ class Walk(Commands):
                         replace(one, status=0)
                         for one in self._body(node.condition, asked, checked=True, depth=depth + 1)
                     }
-                    asked = {
-                        one if not one.failed_at or before.failed_at else replace(one, seen=True) for one in asked
-                    }
+                    # One that gives up in the end may be.
+                    if not any(isinstance(one, AndOr) for one in node.condition):
+                        asked = {
+                            one if not one.failed_at or before.failed_at else replace(one, seen=True)
+                            for one in asked
+                        }
                 after |= self._body(node.body, asked, checked=checked, depth=depth + 1)
             found = {one for one in found if one.ended} | after
         return {replace(one, ended="") if one.ended in ("break", "continue") else one for one in found}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
 from trainci.catalog.shell_numbers import number
@@ -19,10 +19,10 @@ class State:
 
     ``status`` is that of the last command; ``ended`` the word that ends what it stands in (``exit``, ``return``,
     ``break``); ``trapped`` is the status that a trap at the exit began with. ``failed_at`` is the line of the
-    command that failed, ``lost`` is where its failure was dropped, ``noted``: a variable was set since, and
-    ``seen``: the script looks at it by itself. ``ran``: a command that may be a test was run, ``doubt`` is the line
-    of the first condition that was followed. ``behind``: what failed ran in the background. ``variables`` are those
-    whose number is known: a status that was kept, a count.
+    command that failed, ``lost`` is where its failure was dropped, ``noted`` are the variables that were set
+    since, and ``seen``: the script looks at it by itself. ``ran``: a command that may be a test was run, ``doubt``
+    is the line of the first condition that was followed. ``behind``: what failed ran in the background.
+    ``variables`` are those whose number is known: a status that was kept, a count.
     """
 
     status: int = 0
@@ -30,7 +30,7 @@ class State:
     failed_at: int = 0
     lost: tuple[int, str, str] | None = None
     seen: bool = False
-    noted: bool = False
+    noted: frozenset[str] = frozenset()
     ran: bool = False
     doubt: int = 0
     errexit: bool = False
@@ -70,14 +70,30 @@ def shown(node: Node) -> str:
 
 
 SOURCES = ("source", ".")
+SETTINGS = ("alias", "declare", "export", "local", "readonly", "shopt", "typeset", "ulimit", "umask", "unset")
+ARITHMETIC = ("((", "let")
+_NAME = re.compile(r"[A-Za-z_]\w*")
+_REFERENCE = re.compile(r"\$\{?[#!]?([A-Za-z_]\w*)")
+_COUNTED = re.compile(r"([A-Za-z_]\w*)(?= *(?:\+\+|--|[-+]?=(?!=)))|(?<=\+\+)([A-Za-z_]\w*)")
+_MADE = re.compile(r"([A-Za-z_]\w*)(?:\[[^]]*\])?\+?=")
 SAYS = ("echo", "printf")
 """Show what they are given, and look at nothing."""
 
 
-def looks_at(words: Sequence[str], noted: bool) -> bool:
-    """Whether a command asks how an earlier one ended; ``noted``: some variable may say that."""
+def looks_at(words: Sequence[str], noted: Set[str]) -> bool:
+    """Whether a command asks how an earlier one ended, as the variables ``noted`` may say."""
     text = " ".join(words)
-    return bool(re.search(r"\$\?|PIPESTATUS", text)) or (noted and "$" in text)
+    named = _NAME if words[0] in ARITHMETIC else _REFERENCE
+    return bool(re.search(r"\$\?|PIPESTATUS", text)) or not noted.isdisjoint(named.findall(text))
+
+
+def names_set(node: Simple) -> frozenset[str]:
+    """The variables that a command sets, but for those that are told which process it started."""
+    name, words = (node.words[0], node.words[1:]) if node.words else ("", node.assigned)
+    if name in ARITHMETIC:
+        return frozenset(one or other for one, other in _COUNTED.findall(" ".join(words)))
+    made = (_MADE.match(word) for word in words) if not name or name in SETTINGS else ()
+    return frozenset(found[1] for found in made if found and not re.search(r"=[\"']?\$!", found.string))
 
 
 def exits(name: str, node: Simple, state: State) -> State:
@@ -108,11 +124,11 @@ def set_options(words: Sequence[str], state: State) -> State:
     return replace(state, status=0)
 
 
-def scripts_in(words: Sequence[str]) -> list[str]:
-    """The scripts that a command is given as words: ``eval TEXT``, ``bash -c TEXT``."""
-    if words[:1] == ("eval",):
-        return [" ".join(map(unquoted, words[1:]))]
-    inner = script_of(words)
+def scripts_in(node: Simple) -> list[str]:
+    """The scripts that a command is given: ``eval TEXT``, ``bash -c TEXT``, ``bash << END``."""
+    if node.words[:1] == ("eval",):
+        return [" ".join(map(unquoted, node.words[1:]))]
+    inner = script_of(node.words, node.given)
     return [unquoted(inner[1])] if inner else []
 
 
@@ -137,10 +153,15 @@ def assigned(texts: Sequence[str], state: State) -> State:
     return replace(state, variables=tuple(sorted(variables.items())))
 
 
-def script_of(words: Sequence[str]) -> tuple[list[str], str] | None:
-    """The options and the text, as written, of ``bash -euc TEXT``, also below what starts it; None for another."""
+def script_of(words: Sequence[str], given: str = "") -> tuple[list[str], str] | None:
+    """The options and the text, as written, of ``bash -euc TEXT``, also below what starts it; None for another.
+
+    ``given``: what it is to read, which a shell without a file of its own runs.
+    """
     if not words or words[0] in SAYS:
         return None
+    if joined := _joined(words):
+        return [], joined
     for start, word in enumerate(words):
         name = word.rpartition("/")[2]
         options = words[start + 1 : -1]
@@ -148,11 +169,23 @@ def script_of(words: Sequence[str]) -> tuple[list[str], str] | None:
         if name in SHELLS or (start == 0 and name in ("flock", "su", "runuser")):
             for at, option in enumerate(options, start=start + 1):
                 if option.startswith("-") and not option.startswith("--") and "c" in option:
-                    given = [one for one in words[start + 1 : at] if name in SHELLS]
-                    return [*given, option.replace("c", "")], words[at + 1]
+                    before = [one for one in words[start + 1 : at] if name in SHELLS]
+                    return [*before, option.replace("c", "")], words[at + 1]
                 if name in SHELLS and not option.startswith(("-", "+")) and words[at - 1] not in ("-o", "+o"):
                     return None
+            if given and name in SHELLS and words[-1].startswith(("-", "+")) | (start == len(words) - 1):
+                return [one for one in words[start + 1 :] if one not in ("-", "-s")], given
     return None
+
+
+def _joined(words: Sequence[str]) -> str:
+    """What a program makes one line for a shell of: the words up to ``:::`` of GNU parallel; empty for another."""
+    if words[0].rpartition("/")[2] != "parallel" or len(words) < 2:
+        return ""
+    end = next((at for at, word in enumerate(words) if word.startswith(":::")), len(words))
+    # Whatever its options are, its command begins with the first word that a script can begin with.
+    first = next((at for at, word in enumerate(words[1:end], start=1) if re.match(r"['\"]?[A-Za-z]", word)), end)
+    return " ".join(map(unquoted, words[first:end])).replace("{}", "x")
 
 
 def unquoted(word: str) -> str:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, eq=False)
 class Simple:
-    """One command: its words as written, without assignments before it and redirections."""
+    """One command: its words as written, without assignments before it and redirections; ``given`` it to read."""
 
     line: int
     words: tuple[str, ...]
     assigned: tuple[str, ...] = ()
     substituted: tuple[Sequence[Node], ...] = ()
+    given: str = ""
 
 
 @dataclass(frozen=True, eq=False)
