@@ -47,6 +47,7 @@ def collect(job: Job, ending: Ending) -> tuple[Failure, ...]:
                     ended=lambda by: ended(_end_of(log), by),
                 ),
                 job.test.expects,
+                job.test.command,
             ),
             *(
                 Failure(f"{said.by} said: {said.counts}{_place(said.line, len(log))}")

@@ -195,11 +195,13 @@ def _wrap_future(module):
 
 
 def _wrap_pool(module):
-    """The same of ``apply_async`` and ``map_async`` of a pool."""
-    for result in (module.ApplyResult, module.MapResult):
+    """The same of ``apply_async``, ``map_async`` and ``imap`` of a pool."""
+    for result in (module.ApplyResult, module.MapResult, module.IMapIterator, module.IMapUnorderedIterator):
         _wrap_result(result)
     for name in ("get", "successful"):
         _hear_asking(module.ApplyResult, name)
+    for name in ("next", "__next__"):
+        _hear_asking(module.IMapIterator, name)
 
 
 def _wrap_result(result):
@@ -207,7 +209,8 @@ def _wrap_result(result):
 
     def _set(self, number, told):
         good, value = told
-        asked = getattr(self, "_trainci_asked", False) or self._error_callback or self._callback
+        names = ("_trainci_asked", "_error_callback", "_callback")
+        asked = any(getattr(self, name, None) for name in names)
         if not good and not asked and VARIABLE in os.environ and len(_unasked) < MOST_NAMES:
             _unasked[id(self)] = (self, value)
         return put(self, number, told)

@@ -80,6 +80,12 @@ class _Session:
         elif report.when == "call" and report.passed:
             self.passed[report.nodeid] = "passed"
 
+    def pytest_warning_recorded(self, warning_message, nodeid):
+        # Of what nobody could catch pytest makes a warning: an assertion there failed all the same.
+        how = _NOBODY_CAUGHT.get(warning_message.category.__name__)
+        if how:
+            self.within.say(_nobody_caught, how, str(warning_message.message), nodeid)
+
     def pytest_sessionfinish(self, exitstatus):
         # A conftest.py may end the process here, as what tests left would keep it from its end.
         self.within.say(self.end, exitstatus)
@@ -92,6 +98,35 @@ class _Session:
             self.passed.pop(name, None)
         said = _counts([*self.failed.values(), *self.passed.values()])
         _ended("pytest", self.within.first, list(self.failed), list(self.passed), said, code, self.root)
+
+
+_NOBODY_CAUGHT = {
+    "PytestUnhandledThreadExceptionWarning": "thread",
+    "PytestUnraisableExceptionWarning": "unraisable",
+}
+
+
+def _nobody_caught(how, text, test):
+    import re
+
+    found = re.findall(r"^AssertionError\b:? ?(.*)$", text, re.MULTILINE)
+    places = re.findall(r'^  File "(.+?)", line (\d+), in', text, re.MULTILINE)
+    frames = [[file[:1000], int(line)] for file, line in places if not ends["is_of_library"](file)]
+    if found and frames:
+        ends["append"](
+            {
+                "by": "raised",
+                "how": how,
+                "type": "AssertionError",
+                "assertion": True,
+                "said": found[-1][: ends["LONGEST"]],
+                "frames": frames[-1:],
+                "cwd": ends["directory"](),
+                "pid": os.getpid(),
+                "who": test,
+                "told": True,
+            }
+        )
 
 
 def _wrap_pytest(module):

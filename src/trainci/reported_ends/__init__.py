@@ -130,11 +130,17 @@ def frameworks(ends: Sequence[End]) -> frozenset[str]:
     return frozenset(reported - {begun.by for begun in _never_ended(ends)})
 
 
-def failures(ends: Sequence[End], log: Log, expects: Expects = _NOTHING) -> tuple[Failure, ...]:
-    """What failed and nothing made good, each once; certain, but for what the test ``expects`` by itself."""
+def failures(
+    ends: Sequence[End], log: Log, expects: Expects = _NOTHING, command: Sequence[str] = ()
+) -> tuple[Failure, ...]:
+    """What failed and nothing made good, each once; certain, but for what the test ``expects`` by itself.
+
+    ``command`` is the job's own, whose exit code was 0.
+    """
     found: list[Failure] = []
     shows = _bounded(log.shows)
     sent = {end.pid for end in ends if isinstance(end, Sent)}
+    own = " ".join(command)
     left: dict[int, Failure] = {}
     for end, later in _from_the_last(ends):
         failure = None
@@ -146,6 +152,9 @@ def failures(ends: Sequence[End], log: Log, expects: Expects = _NOTHING) -> tupl
                 continue
         elif isinstance(end, Raised):
             failure = _of_raised(end, later, shows, expects)
+            if failure and end.how == "process" and command and end.who.rstrip() == own:
+                # It ended so, and something made a 0 of it.
+                failure = replace(failure, certain=True)
             if failure and end.how == "child" and (code := left.pop(end.pid, None)):
                 # Why it had that code is said by what it raised.
                 failure = replace(failure, certain=code.certain and end.type not in _OTHER_LEFT)

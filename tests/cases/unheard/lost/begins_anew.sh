@@ -1,4 +1,4 @@
-bash <<END
+cat <<END | bash
 python -m pytest -s helpers/again/bad_pytest.py
 echo done
 END

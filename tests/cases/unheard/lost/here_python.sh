@@ -1,5 +1,5 @@
 set -e
-bash <<END
+cat <<END | bash
 python - <<PYTHON
 assert 1 == 2
 PYTHON

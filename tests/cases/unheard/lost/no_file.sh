@@ -1,4 +1,4 @@
-bash <<END
+cat <<END | bash
 python -m pytest helpers/none.py
 echo done
 END

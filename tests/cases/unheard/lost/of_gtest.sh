@@ -1,4 +1,4 @@
-bash <<END
+cat <<END | bash
 cat <<SAID
 [==========] Running 1 test from 1 test suite.
 [ RUN      ] Loss.falls

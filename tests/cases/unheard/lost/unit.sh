@@ -1,4 +1,4 @@
-bash <<END
+cat <<END | bash
 python -m unittest helpers/bad_unittest.py
 echo done
 END

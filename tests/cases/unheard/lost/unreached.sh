@@ -1,4 +1,4 @@
-bash <<END
+cat <<END | bash
 PYTHONPATH=. python -m pytest -p no:cacheprovider --tb=no helpers/bad_pytest.py
 echo done
 END

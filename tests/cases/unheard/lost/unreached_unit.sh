@@ -1,4 +1,4 @@
-bash <<END
+cat <<END | bash
 python -I -m unittest discover -s helpers -p bad_unittest.py
 echo done
 END

@@ -1,1 +1,1 @@
-until python helpers/bad.py && break; do break; done
+until python helpers/bad.py; do break; done
