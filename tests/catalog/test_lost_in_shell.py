@@ -398,13 +398,29 @@ def test_a_pytest_that_always_runs_is_told_from_one_that_may_not() -> None:
     assert not read_shell("[ -d x ] && pytest a").always_pytest
 
 
-def test_a_script_that_is_too_large_or_too_deep_costs_no_time() -> None:
+LINES = (
+    "python a.py || [ -d x ] && false\n",
+    "pytest a; b=$?\n",
+    "! pytest a\n",
+    "python a &\n",
+    "if [ a ]; then A=1; fi\n",
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(line * 2000 for line in LINES),
+        *("set -e\n" + line * 200 for line in LINES),
+        "if x; then\n" * 5000,
+        "(" * 20000,
+        "for a in b c; do\n" * 50 + "python a\n" + "done\n" * 50,
+    ],
+    ids=lambda text: f"{text[:24]!a}",
+)
+def test_a_script_that_is_too_large_or_too_deep_costs_no_time(text: str) -> None:
     began = time.process_time()
-    read_shell("python a.py || [ -d x ] && false\n" * 5000)
-    read_shell("if x; then\n" * 5000)
-    read_shell("(" * 20000)
-    read_shell("for a in b c; do\n" * 50 + "python a\n" + "done\n" * 50)
-    read_shell("if [ a ]; then A=1; fi\n" * 3000)
+    read_shell(text)
     assert time.process_time() - began < 10
 
 

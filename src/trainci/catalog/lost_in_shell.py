@@ -25,6 +25,7 @@ from trainci.catalog.shell_tree import Function, Node, Simple, every_node, simpl
 from trainci.model.tests import Expects
 from trainci.shell_words import Unreadable
 
+# For one question to a script, over all that may fail in it.
 _MOST_STEPS = 40_000
 _DEEPEST = 4
 _NOTHING = Expects()
@@ -118,10 +119,14 @@ def _must_fail(
     tests = [node for node in commands if _may_be_test(node)]
     found: tuple[Simple, ...] = ()
     ends, reached = all_good, set[Simple]()
+    steps = 0
     while _never_green(ends) and len(found) < _MOST_THAT_FAIL:
         for test in tests:
             walk = Walk(_status, _may_be_test, around, expected=(*found, test))
             ends = walk.ends(script)
+            steps += walk.steps
+            if steps > _MOST_STEPS:
+                return ()
             if test not in found and (not _never_green(ends) or walk.reached - reached):
                 found, reached = (*found, test), walk.reached
                 break
@@ -147,9 +152,14 @@ def _lost(
     is_test = _may_be_test if never_red else _is_test
     tests = [node for node in commands if is_test(node) and node.words[0] not in own and node not in must_fail]
     found: dict[tuple[int, str], LostResult] = {}
-    for test in tests[: 1 + _MOST_STEPS // (1 + len(commands))]:
+    steps = 0
+    for test in tests:
+        if steps > _MOST_STEPS:
+            break
         walk = Walk(partial(_fails, test), _may_be_test, around, once=True, expected=must_fail)
-        for end in walk.ends(script):
+        ends = walk.ends(script)
+        steps += walk.steps
+        for end in ends:
             if end.failed_at and not end.status and not end.seen:
                 line, what, mend = end.lost or (
                     end.failed_at,

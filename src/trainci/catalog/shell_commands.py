@@ -71,7 +71,7 @@ class Commands(ABC):
         self._status = status
         self._once = once
         self._around = around
-        self._steps = 0
+        self.steps = 0
         self._runs = runs
         self.reached: set[Simple] = set()
 

@@ -31,7 +31,7 @@ from trainci.catalog.shell_tree import (
 from trainci.shell_words import Unreadable
 
 _MOST_STATES = 64
-_MOST_STEPS = 20_000
+_MOST_STEPS = 40_000
 _DEEPEST = 40
 
 
@@ -65,8 +65,7 @@ class Walk(Commands):
             return states
 
     def _body(self, body: Sequence[Node], states: set[State], *, checked: bool, depth: int) -> set[State]:
-        self._steps += 1
-        if depth > _DEEPEST or self._steps > _MOST_STEPS:
+        if depth > _DEEPEST:
             raise TooMany
         done: set[State] = set()
         for node in body:
@@ -75,6 +74,9 @@ class Walk(Commands):
             if not live:
                 states = set()
                 break
+            self.steps += len(live)
+            if self.steps > _MOST_STEPS:
+                raise TooMany
             states = {end for state in live for end in self._one(node, state, checked, depth)}
             states = {self._goes_on(node, state, checked) for state in states}
             if len(states) + len(done) > _MOST_STATES:
