@@ -12,7 +12,8 @@ from trainci.history.runs import run_of
 from trainci.model import events
 from trainci.model.look import Sample
 from trainci.model.run import Phase
-from trainci.reports.timeline import Doing, Slice, devices_of, slices, spent, waiting_counts
+from trainci.reports.svg import timeline
+from trainci.reports.timeline import Doing, Slice, rows_of, slices, spent, waiting_counts
 from trainci.reports.trace import trace
 
 PREPARE, EXECUTE = ("a.py", 1, Phase.PREPARE), ("a.py", 1, Phase.EXECUTE)
@@ -60,7 +61,20 @@ def test_lost_device_time_is_what_nobody_held_while_a_test_waited_and_what_was_t
 
 def test_devices_are_in_the_order_of_their_numbers() -> None:
     names = tuple(f"cpu-{n}" for n in range(12))
-    assert devices_of([Slice("a", 1, Doing.RUNNING, 0.0, 1.0, names[::-1])]) == names
+    assert tuple(rows_of([Slice("a", 1, Doing.RUNNING, 0.0, 1.0, names[::-1])])) == names
+
+
+def test_devices_of_one_name_that_several_nodes_have_are_rows_of_their_own() -> None:
+    one, two, three, four = (
+        Slice("a", 1, Doing.RUNNING, 0.0, 4.0, ("cpu-0", "cpu-1")),
+        Slice("b", 1, Doing.RUNNING, 1.0, 3.0, ("cpu-0",)),
+        Slice("c", 1, Doing.RUNNING, 3.0, 5.0, ("cpu-0",)),
+        Slice("d", 1, Doing.RUNNING, 4.0, 5.0, ("cpu-0",)),
+    )
+    rows = rows_of([one, two, three, four])
+    assert list(rows.items()) == [("cpu-0", [one, four]), ("cpu-0 (2)", [two, three]), ("cpu-1", [one])]
+    assert spent([one, two, three, four]).total == 15.0
+    assert timeline([one, two, three, four], set()).count('class="track"') == 3
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), max_size=20))

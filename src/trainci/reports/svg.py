@@ -6,7 +6,7 @@ import html
 from collections.abc import Iterator, Sequence, Set
 
 from trainci.model.look import Sample
-from trainci.reports.timeline import Doing, Slice, devices_of, waiting_counts
+from trainci.reports.timeline import Doing, Slice, rows_of, waiting_counts
 from trainci.reports.words import duration
 from trainci.text import printable
 
@@ -27,27 +27,27 @@ def timeline(found: Sequence[Slice], red: Set[str], samples: Sequence[Sample] = 
 
     With ``samples`` a curve below each track says how busy the device was, and a line how much memory was in use.
     """
-    devices = devices_of(found)
-    if not devices:
+    rows = rows_of(found)
+    if not rows:
         return ""
     begin, end = min(one.start for one in found), max(one.end for one in found)
     scale = _Scale(begin, max(end - begin, 1e-3))
     curves = _curves(samples, scale)
     pitch = _TRACK + (_CURVE if curves else 0)
-    height = _QUEUE + pitch * len(devices) + _AXIS
+    height = _QUEUE + pitch * len(rows) + _AXIS
     parts = [
         f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-labelledby="timeline-title" class="timeline">',
         '<title id="timeline-title">Which test held which device when, and how many tests waited</title>',
         *_queue(found, scale),
         *_axis(scale, height),
     ]
-    for row, device in enumerate(devices):
+    for row, (device, held) in enumerate(rows.items()):
         y = _QUEUE + row * pitch
         parts.append(f'<text x="0" y="{y + 15}">{_short(device)}</text>')
         parts.append(f'<path class="track" d="M{_LABEL} {y + pitch - 0.5}H{_WIDTH}"/>')
         if device in curves:
             parts.append(f'<g transform="translate(0 {y + _TRACK})">{curves[device]}</g>')
-        parts += _track([one for one in found if device in one.devices], y, scale, red, len(found))
+        parts += _track(held, y, scale, red, len(found))
     return "".join([*parts, "</svg>"])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -101,10 +102,23 @@ def slices(told: Iterable[events.Control]) -> tuple[Slice, ...]:
     return drawing.slices()
 
 
-def devices_of(found: Iterable[Slice]) -> tuple[str, ...]:
-    """Every device that was held, in the order of their names, numbers by their size."""
-    names = {device for one in found for device in one.devices}
-    return tuple(sorted(names, key=lambda name: [(len(part), part) for part in name.split("-")]))
+def rows_of(found: Iterable[Slice]) -> dict[str, list[Slice]]:
+    """The slices of every device that was held, in the order of the devices' names, numbers by their size.
+
+    No two of a row overlap. Where an engine has nodes, each has a device of that name, and is heard of late:
+    there is a row for each that was held at once.
+    """
+    rows: dict[tuple[str, int], list[Slice]] = {}
+    for one in sorted(found, key=lambda one: (one.start, one.end)):
+        for device in one.devices:
+            free = (row for row in itertools.count(1) if _is_free(rows.get((device, row)), one))
+            rows.setdefault((device, next(free)), []).append(one)
+    names = sorted(rows, key=lambda name: ([(len(part), part) for part in name[0].split("-")], name[1]))
+    return {f"{device} ({row})" if row > 1 else device: rows[device, row] for device, row in names}
+
+
+def _is_free(row: Sequence[Slice] | None, one: Slice) -> bool:
+    return not row or row[-1].end <= one.start
 
 
 def waiting_counts(found: Sequence[Slice]) -> list[tuple[float, int]]:
@@ -141,7 +155,7 @@ def spent(found: Sequence[Slice]) -> Spent:
     runs = [one for one in found if one.devices]
     if not runs:
         return Spent(0.0, 0.0, 0.0, 0.0)
-    begin, end, count = found[0].start, max(one.end for one in found), len(devices_of(runs))
+    begin, end, count = found[0].start, max(one.end for one in found), len(rows_of(runs))
     last: dict[str, int] = {}
     for one in runs:
         last[one.test_id] = max(last.get(one.test_id, 0), one.attempt)

@@ -6,12 +6,12 @@ Format: "Trace Event Format", https://docs.google.com/document/d/1CvAClvFfyA5R-P
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from trainci.model.look import Sample
 from trainci.model.run import Run
-from trainci.reports.timeline import Slice, devices_of, waiting_counts
+from trainci.reports.timeline import Slice, rows_of, waiting_counts
 
 _DEVICES, _TESTS = 1, 2
 
@@ -24,15 +24,19 @@ def trace(run: Run, found: Sequence[Slice], samples: Sequence[Sample] = ()) -> b
 
 def _events(run: Run, found: Sequence[Slice]) -> Iterator[dict[str, Any]]:
     outcomes = {result.test_id: result.verdict.outcome.value for result in run.results}
-    devices = {name: number for number, name in enumerate(devices_of(found), start=1)}
+    rows = rows_of(found)
     tests = {name: number for number, name in enumerate(dict.fromkeys(one.test_id for one in found), start=1)}
-    yield from _named(_DEVICES, "devices", devices)
+    yield from _named(_DEVICES, "devices", rows)
     yield from _named(_TESTS, "tests", tests)
+
+    def said_of(one: Slice) -> dict[str, Any]:
+        return {"test": one.test_id, "attempt": one.attempt, "verdict": outcomes.get(one.test_id, "")}
+
     for one in found:
-        said = {"test": one.test_id, "attempt": one.attempt, "verdict": outcomes.get(one.test_id, "")}
-        yield _slice(one.doing.value, one, run, _TESTS, tests[one.test_id], said)
-        for device in one.devices:
-            yield _slice(one.test_id, one, run, _DEVICES, devices[device], said)
+        yield _slice(one.doing.value, one, run, _TESTS, tests[one.test_id], said_of(one))
+    for number, held in enumerate(rows.values(), start=1):
+        for one in held:
+            yield _slice(one.test_id, one, run, _DEVICES, number, said_of(one))
     for at, count in waiting_counts(found):
         place = {"pid": _TESTS, "ts": _microseconds(at - run.started_at)}
         yield {"ph": "C", "name": "tests that wait", **place, "args": {"tests": count}}
@@ -47,9 +51,9 @@ def _counters(run: Run, samples: Sequence[Sample]) -> Iterator[dict[str, Any]]:
             yield {"ph": "C", "name": f"{one.device} {name}", **place, "args": {name: value}}
 
 
-def _named(process: int, title: str, tracks: dict[str, int]) -> Iterator[dict[str, Any]]:
+def _named(process: int, title: str, tracks: Iterable[str]) -> Iterator[dict[str, Any]]:
     yield {"ph": "M", "name": "process_name", "pid": process, "args": {"name": title}}
-    for name, number in tracks.items():
+    for number, name in enumerate(tracks, start=1):
         yield {"ph": "M", "name": "thread_name", "pid": process, "tid": number, "args": {"name": name}}
         yield {
             "ph": "M",
