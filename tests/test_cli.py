@@ -53,7 +53,9 @@ def test_an_expected_error_is_its_sentence_and_its_exit_code(failing, error, cod
     assert "Traceback" not in run("list")[2]
 
 
-@pytest.mark.parametrize("command", ["check", "list", "init", "run"])
+@pytest.mark.parametrize(
+    "command", ["run", *(pytest.param(name, marks=pytest.mark.slow) for name in ("check", "list", "init"))]
+)
 def test_a_directory_that_is_gone_is_no_bug(command, tmp_path):
     words = f"cd {tmp_path}; mkdir x; cd x; rmdir ../x; {TRAINCI} {command} {'x' if command == 'run' else ''}"
     said = subprocess.run(["bash", "-c", words], capture_output=True, text=True)
@@ -98,6 +100,7 @@ def test_every_command_knows_help(name):
     assert said.startswith(f"Usage: trainci {name}")
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_had_enough_is_no_error(tmp_path):
     (tmp_path / "trainci.toml").write_text("[project]\n")
     (tmp_path / "tests").mkdir()

@@ -127,6 +127,7 @@ def commands_taken(lines: list[str]) -> list[str]:
     return taken
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tests", [("a.py",), ("a.py", "b.py")], ids=["alone", "side by side"])
 def test_under_actions_a_long_output_is_an_excerpt_in_its_fold_and_no_part_of_it_a_command(tmp_path, tests):
     lines = run_in_actions(tmp_path, "::error::boo\nsome line of a test that says a lot\n" * 500_000, tests)

@@ -24,7 +24,13 @@ def said(tmp_path: Path, body: str, *options: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-@pytest.mark.parametrize("options", [(), ("-q",), ("--color=yes",), ("-v", "-s")])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("-q",),
+        *(pytest.param(words, marks=pytest.mark.slow) for words in ((), ("--color=yes",), ("-v", "-s"))),
+    ],
+)
 def test_what_pytest_says_is_read_as_it_says_it(tmp_path: Path, options: tuple[str, ...]) -> None:
     code, text = said(tmp_path, PASSES, *options)
     assert (code, pytest_end(text).summary, pytest_end(text).fault) == (0, True, "")
@@ -72,7 +78,16 @@ def texts(tmp_path: Path, *options: str) -> tuple[str, str, str]:
     return bad, good, said(tmp_path, f"import sys\n{inner}\n", "-s", *options)[1]
 
 
-@pytest.mark.parametrize("options", [(), ("-q",), ("--color=yes",), ("-v", "--tb=no"), ("-rA",)])
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        *(
+            pytest.param(words, marks=pytest.mark.slow)
+            for words in (("-q",), ("--color=yes",), ("-v", "--tb=no"), ("-rA",))
+        ),
+    ],
+)
 def test_pytests_that_failed_are_read_wherever_they_stand(tmp_path: Path, options: tuple[str, ...]) -> None:
     bad, good, inner = texts(tmp_path, *options)
     (found,) = said_failures(f"hello\n{bad}bye\n")

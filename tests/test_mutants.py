@@ -216,6 +216,7 @@ def test_a_signal_reaches_a_warm_child(python: Warm, tmp_path: Path) -> None:
     assert ended(python, tmp_path, code)[0] == 7
 
 
+@pytest.mark.slow
 def test_nothing_of_a_run_lives_on(python: Warm, tmp_path: Path) -> None:
     """Neither after its end nor after its time, in whatever session."""
     (tmp_path / "child.py").write_text(

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -58,6 +59,7 @@ def test_a_number_of_devices_is_part_of_the_id_only_where_it_tells_two_tests_apa
     assert ids('{ path = "tests/a.py", num_gpus = 2 }', four) == ["tests/a.py", "tests/a.py[num_gpus=4]"]
 
 
+@pytest.mark.slow
 def test_the_hash_seed_changes_neither_ids_nor_reasons(repository: Any) -> None:
     for name in "abcdef":
         repository.write(f"tests/test_{name}.py", f"import h_{name}, h\ndef test_{name}(): pass\n")

@@ -360,6 +360,7 @@ def test_a_program_without_a_main_block_is_read_as_well(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_thousand_processes_are_read_in_time() -> None:
     lines = [f"p{number} = subprocess.Popen(['python'])" for number in range(3000)]
     began = time.process_time()

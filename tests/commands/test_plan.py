@@ -134,6 +134,7 @@ def test_a_hostile_file_name_is_one_entry_on_one_line_and_runs_by_its_id(case, n
     assert not (case.root / "hacked").exists()
 
 
+@pytest.mark.slow
 def test_more_than_256_changed_tests_are_packed_and_far_more_are_refused(case):
     for number in range(600):
         case.write(f"tests/test_{number}.py", "NUM_GPUS = 1\n" + MAIN)

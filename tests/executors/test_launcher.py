@@ -44,7 +44,14 @@ def repository(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "name", ["types.py", "select.py", "json.py", "trainci.py", "trainci/__init__.py", "pynvml.py"]
+    "name",
+    [
+        "types.py",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("select.py", "json.py", "trainci.py", "trainci/__init__.py", "pynvml.py")
+        ),
+    ],
 )
 def test_a_file_of_the_repository_that_is_named_as_a_library_is_not_imported(repository, name):
     (repository / name).parent.mkdir(exist_ok=True)

@@ -131,7 +131,14 @@ def test_a_gpu_that_a_lease_of_another_lock_directory_holds_is_not_given_out(sha
 
 @pytest.mark.parametrize(
     "name",
-    ["queue/lock.1", "queue/watcher.fifo", "devices/cpu-0.lock", "health/cpu-0", "drained/cpu-0", "ledger"],
+    [
+        "queue/lock.1",
+        "devices/cpu-0.lock",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("queue/watcher.fifo", "health/cpu-0", "drained/cpu-0", "ledger")
+        ),
+    ],
 )
 def test_nothing_is_written_or_copied_through_a_link_of_another_user(shared, name):
     secret = shared.path.parent / "secret"

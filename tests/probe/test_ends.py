@@ -46,7 +46,14 @@ def _link(path: Path) -> None:
     [("ends", _link), ("ends", os.mkfifo), ("ends", Path.mkdir), ("nowhere/ends", None)],
     ids=["link", "pipe", "folder", "nowhere"],
 )
-@pytest.mark.parametrize("code", [f"{ASSERTS}check()", "import pytest\npytest.main(['none.py', '-q'])", "print(1)"])
+@pytest.mark.parametrize(
+    "code",
+    [
+        f"{ASSERTS}check()",
+        pytest.param("import pytest\npytest.main(['none.py', '-q'])", marks=pytest.mark.slow),
+        "print(1)",
+    ],
+)
 def test_it_is_silent_where_it_cannot_write(
     tmp_path: Path, ends: str, put: Callable[[Path], None] | None, code: str
 ) -> None:
@@ -89,6 +96,7 @@ def test_a_hook_of_the_programs_own_that_calls_the_original_is_told_once(tmp_pat
     assert (end["how"], end["told"]) == ("process", True)
 
 
+@pytest.mark.slow
 def test_the_runs_of_ranks_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "test_a.py").write_text(FAILS)
     for rank in ("0", "1"):
@@ -154,6 +162,7 @@ def test_a_run_of_pytest_says_what_failed_and_the_next_one_what_passed(tmp_path:
     assert len(said(tmp_path)) == 2, "the workers of xdist say nothing"
 
 
+@pytest.mark.slow
 def test_a_run_within_a_test_says_nothing(tmp_path: Path) -> None:
     (tmp_path / "bad.py").write_text(FAILS)
     (tmp_path / "test_a.py").write_text(

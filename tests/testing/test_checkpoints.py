@@ -45,7 +45,9 @@ def distributed(state: dict[str, Any], directory: Path) -> None:
     checkpoint.save(dict(state), checkpoint_id=directory, no_dist=True)
 
 
-every_format = pytest.mark.parametrize("save", [safetensors, torch_saved, torch_saved_long_ago, distributed])
+every_format = pytest.mark.parametrize(
+    "save", [safetensors, torch_saved, torch_saved_long_ago, pytest.param(distributed, marks=pytest.mark.slow)]
+)
 
 
 def changed(name: str, index: tuple[int, ...], value: float) -> dict[str, Any]:

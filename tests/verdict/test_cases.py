@@ -23,6 +23,7 @@ def test_case(case: Case) -> None:
         assert stands, "the evidence stands where it is said to stand"
 
 
+@pytest.mark.slow
 def test_nothing_of_the_codes_is_ever_the_machines_fault() -> None:
     wrong = [
         case.name for case in CASES if case.expected["blame"] == "code" and case.judged()[1].blame is Blame.MACHINE

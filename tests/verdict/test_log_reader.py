@@ -46,9 +46,8 @@ def test_no_text_breaks_it(lines: list[str]) -> None:
     assert 0 <= diagnosis.line <= len(lines)
 
 
-@pytest.mark.parametrize(
-    ("streams", "counts"), [(64, (3_000, 6_000)), pytest.param(4096, (20_000, 80_000), marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("streams", "counts"), [(64, (3_000, 6_000)), (4096, (20_000, 80_000))])
 def test_memory_does_not_grow_with_the_log(tmp_path, monkeypatch, streams, counts) -> None:
     monkeypatch.setattr(log_reader, "_MOST_STREAMS", streams)
     line = "[rank{}]: OSError: [Errno 28] No space left on device; Traceback (most recent call last):\n"
@@ -63,6 +62,7 @@ def test_memory_does_not_grow_with_the_log(tmp_path, monkeypatch, streams, count
     assert peaks[1] < 1.3 * peaks[0] and peaks[1] < 30e6
 
 
+@pytest.mark.slow
 def test_one_line_of_any_length_is_read_to_an_end(tmp_path) -> None:
     log = tmp_path / "log"
     log.write_bytes(b"x" * (20 << 20) + b"\n" + "\n".join(ASSERTION).encode())

@@ -35,6 +35,7 @@ def _jobs(repository: Any, template: str) -> set[str]:
     return {name for name in yaml.safe_load(text)["jobs"] if re.fullmatch(r"e2e-test-suite-\d+", name)}
 
 
+@pytest.mark.slow
 def test_a_workflow_beyond_githubs_size_is_refused_with_the_way_to_two_which_works(repository: Any) -> None:
     _with_suites(repository, 130)
     repository.write(_TEMPLATE, _EXTENDS)
@@ -52,6 +53,7 @@ def test_a_workflow_beyond_githubs_size_is_refused_with_the_way_to_two_which_wor
     assert (len(first), len(second), len(first | second)) == (65, 65, 130)
 
 
+@pytest.mark.slow
 def test_many_suites_are_parted_into_as_many_templates_as_it_takes(repository: Any) -> None:
     _with_suites(repository, 260)
     repository.write(_TEMPLATE, _EXTENDS)
