@@ -120,6 +120,12 @@ def test_a_doctest_that_failed_is_told_by_its_example_and_its_place() -> None:
     assert found == ("last-words", "Failed example: add(1, 1)", "tests/test_sums.py:12")
 
 
+def test_a_script_that_its_shell_cannot_go_on_with_is_told_with_its_place() -> None:
+    for said in ("unexpected EOF while looking for matching ``'", "x: unbound variable", "syntax error near `fi'"):
+        line = f"./tests/run.sh: line 7: {said}"
+        assert told(f"begins\n{line}\n", exit_code=2) == ("last-words", line, "tests/run.sh:7")
+
+
 def test_a_check_that_failed_in_native_code_is_told_whatever_signal_ends_it() -> None:
     for number in (signal.SIGABRT, signal.SIGILL, signal.SIGTRAP):
         rule, evidence, _ = told(GLOG, signal=number)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TextIO
 
@@ -14,16 +15,23 @@ from trainci.model.run import Result, Run
 from trainci.reports import read_log
 from trainci.reports.reason import reason, red
 
+# How a refusal begins: tests/test_a.py:3: ….
+_PLACE = re.compile(r"([^:\s]+):(\d{1,9}): ")
+
 
 class GithubConsole(Console):
     """One foldable group for each attempt; nothing that a test prints or is called is taken for a workflow command.
 
     A group's title bears the verdict, and stands before what it folds: so the log of an attempt follows once the
     attempt has ended. What runs alone streams, for whoever watches the job, and its verdict follows it.
+    ``files`` maps ids to the test's file, relative to ``root``.
     """
 
-    def __init__(self, stream: TextIO, clock: Callable[[], float], root: Path, token: str) -> None:
+    def __init__(
+        self, stream: TextIO, clock: Callable[[], float], root: Path, token: str, files: Mapping[str, str]
+    ) -> None:
         super().__init__(stream, clock)
+        self._files = files
         self._root = root
         self._token = token
         self._logs: dict[str, tuple[int, Path]] = {}
@@ -87,7 +95,7 @@ class GithubConsole(Console):
     def _details(self, run: Run, result: Result, root: Path) -> None:
         if self._annotations:
             self._annotations -= 1
-            self._command(annotation(result))
+            self._command(annotation(result, self._files.get(result.test_id, "")))
         self._stop_commands()
         super()._details(run, result, root)
         self._resume_commands()
@@ -121,9 +129,13 @@ def _attempt(title: str, attempt: int) -> str:
     return title if attempt == 1 else f"{title}, attempt {attempt}"
 
 
-def annotation(result: Result) -> str:
-    """A red test, at the place in the repository where it failed, else at its file."""
-    diagnosis = result.verdict.diagnosis
-    frame = diagnosis.frame if diagnosis else None
-    file, line = (frame.file, frame.line) if frame else (result.test_id.partition("[")[0], 1)
-    return github.annotation(reason(result.verdict), file=file, line=line, title=result.test_id)
+def annotation(result: Result, file: str) -> str:
+    """A red test, at the place where it failed, or that its sentence names, else at its ``file``."""
+    verdict = result.verdict
+    if verdict.diagnosis and verdict.diagnosis.frame:
+        file, line = verdict.diagnosis.frame.file, verdict.diagnosis.frame.line
+    elif named := _PLACE.match(verdict.sentence):
+        file, line = named[1], int(named[2])
+    else:
+        line = 1 if file else 0
+    return github.annotation(reason(verdict), file=file, line=line, title=result.test_id)

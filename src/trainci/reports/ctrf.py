@@ -41,6 +41,14 @@ def ctrf(run: Run, root: Path) -> bytes:
     return json.dumps({**head, "results": results}).encode()
 
 
+def _file(path: str, root: Path) -> dict[str, str]:
+    """Unless it is none: a test may have a name of its own."""
+    try:
+        return {"filePath": path} if (root / path).is_file() else {}
+    except (OSError, ValueError):
+        return {}
+
+
 def _test(run: Run, result: Result, root: Path) -> dict[str, Any]:
     verdict, attempts = result.verdict, result.attempts
     frame = verdict.diagnosis.frame if verdict.diagnosis else None
@@ -49,7 +57,7 @@ def _test(run: Run, result: Result, root: Path) -> dict[str, Any]:
         "status": "other" if verdict.excused else _status(result),
         "rawStatus": verdict.outcome.value,
         "duration": _milliseconds(sum(attempt.duration for attempt in attempts)),
-        "filePath": frame.file if frame else result.test_id.partition("[")[0],
+        **({"filePath": frame.file} if frame else _file(result.test_id.partition("[")[0], root)),
         "retries": max(0, len(attempts) - 1),
         "flaky": verdict.outcome is Outcome.FLAKY,
         "extra": {"replay": run.replay.get(result.test_id, ""), "sentence": verdict.sentence},

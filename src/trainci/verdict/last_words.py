@@ -23,8 +23,8 @@ _KINDS = (
     re.compile(r"(?i)\S+:\d+(?::\d+)?: (?:fatal |internal compiler )?error\b|error\[\w+\]: "),
     re.compile(
         r"(?i)(?:.{0,80}[\s\]>):*!])??(?:fatal|\w{0,40}error)(?: at \S+)?(?: \S{1,20})?: \S"
-        r"|E[A-Z]\d{4}: \S|CMake Error\b|╭─+ Error ─|.{0,400}: (?:unbound variable|not found|command not found"
-        r"|No such file or directory|Permission denied)$"
+        r"|E[A-Z]\d{4}: \S|[\w./-]+: line \d+: \S|CMake Error\b|╭─+ Error ─"
+        r"|.{0,400}: (?:unbound variable|not found|command not found|No such file or directory|Permission denied)$"
         r"|[\w./-]+: (?:cannot|can't|couldn't|could not|failed to|unable to|invalid|unknown|unrecognized) "
     ),
     re.compile(r"\s*(?:--- FAIL\b|FAIL(?:ED|URE)?\b|not ok \d|✕|✗|\[  FAILED  \])"),
