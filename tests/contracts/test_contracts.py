@@ -469,6 +469,18 @@ def test_an_alarm_that_comes_earlier_comes_alone(write: Write, alarm: Callable[[
 # A lock that C code waits for heeds no signal; what swallows every exception heeds no exception.
 DEAF = {
     "C": "import ctypes\nasync def score(args, sample):\n    ctypes.PyDLL(None).sleep(1000000)\n",
+    "disarms": """import ctypes, faulthandler, signal
+async def score(args, sample):
+    faulthandler.cancel_dump_traceback_later()
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    ctypes.PyDLL(None).sleep(1000000)
+""",
+    "blocks": """import signal, time
+async def score(args, sample):
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    while True:
+        time.sleep(1e6)
+""",
     "swallows": """
 async def score(args, sample):
     while True:
@@ -487,17 +499,19 @@ async def score(args, sample):
 
 IMPATIENT = """import sys
 from trainci.__main__ import main
-from trainci.contracts import limit
-limit._GRACE_S = 0.2
+from trainci.contracts import apart
+apart._GRACE_S = 0.4
 sys.exit(main())
 """
 
 
 @pytest.mark.parametrize("kind", DEAF)
-def test_a_hook_that_cannot_be_interrupted_ends_the_command_with_its_stack(tmp_path: Path, kind: str) -> None:
+def test_a_hook_that_cannot_be_interrupted_is_ended_with_its_stack_and_the_next_is_checked(
+    tmp_path: Path, kind: str
+) -> None:
     (tmp_path / "deaf.py").write_text(DEAF[kind])
     (tmp_path / "good.py").write_text("def keep(args, samples):\n    return True\n")
-    hooks = ["--dynamic-sampling-filter-path", "good.keep", "--custom-rm-path", "deaf.score"]
+    hooks = ["--custom-rm-path", "deaf.score", "--dynamic-sampling-filter-path", "good.keep"]
     done = subprocess.run(
         [sys.executable, "-c", IMPATIENT, "contracts", "check", "--timeout", "0.5", *hooks],
         cwd=tmp_path,
@@ -505,9 +519,55 @@ def test_a_hook_that_cannot_be_interrupted_ends_the_command_with_its_stack(tmp_p
         text=True,
         timeout=120,
     )
-    assert done.returncode == 1
-    assert "deaf.py" in done.stderr + done.stdout
-    assert " in score" in done.stderr + done.stdout
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "has not ended after 0.5 s; it was at\n" in done.stdout
+    assert "deaf.py" in done.stdout and " in score\n" in done.stdout
+    assert "passed  --dynamic-sampling-filter-path good.keep\n1 of 2 hooks passed.\n" in done.stdout
+
+
+ENDS_ITS_PROCESS = {
+    "leaves": ("import os\nasync def score(args, sample):\n    os._exit(0)\n", "with exit code 0"),
+    "leaves at its import": ("import os\nos._exit(0)\n", "with exit code 0"),
+    "is killed": ("import os\nasync def score(args, sample):\n    os.kill(os.getpid(), 9)\n", "by SIGKILL"),
+    "crashes": (
+        "import ctypes\nasync def score(args, sample):\n    ctypes.string_at(0)\n",
+        "by SIGSEGV; it was at\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ENDS_ITS_PROCESS)
+def test_a_hook_that_ends_its_process_has_broken_its_contract_and_the_next_is_checked(tmp_path, kind: str) -> None:
+    source, said = ENDS_ITS_PROCESS[kind]
+    (tmp_path / "ends.py").write_text(source)
+    (tmp_path / "good.py").write_text("def keep(args, samples):\n    return True\n")
+    done = contracts_check(
+        tmp_path, "--custom-rm-path", "ends.score", "--dynamic-sampling-filter-path", "good.keep"
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    assert f"ended its process {said}" in done.stdout
+    assert "passed  --dynamic-sampling-filter-path good.keep\n1 of 2 hooks passed.\n" in done.stdout
+
+
+LEAVES = {
+    "thread": "from threading import Event, Thread\n{}\n    Thread(target=Event().wait).start()\n    return 1.0\n",
+    "process": "import os, time\n{}\n    if os.fork() == 0:\n        time.sleep(1e6)\n    return 1.0\n",
+    "fork": "import os\n{}\n    os.fork()\n    return 1.0\n",
+}
+
+
+@pytest.mark.parametrize("kind", LEAVES)
+def test_what_a_hook_leaves_running_is_not_waited_for_and_ends(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "leaves.py").write_text(LEAVES[kind].format("async def score(args, sample):"))
+    # Its pipe is closed once the last process is gone that has it.
+    done = contracts_check(tmp_path, "--custom-rm-path", "leaves.score")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "passed  --custom-rm-path leaves.score\n1 of 1 hooks passed.\n"
+
+
+def contracts_check(directory: Path, *hooks: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "trainci", "contracts", "check", *hooks]
+    return subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=60)
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "1e12"])

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from trainci.contracts.files import parse_settings, report, verdicts
+from trainci.contracts.files import parse_settings, report, verdicts_apart
 from trainci.contracts.limit import USUAL, Limit
 from trainci.contracts.tables import DEFAULT
 from trainci.errors import EXIT_OK, UsageError
@@ -46,8 +46,8 @@ def check(settings: tuple[str, ...], timeout: float, **given: str | bool | None)
     switches = [switch for switch in DEFAULT.switches if given[_parameter(switch)]]
     if math.isnan(timeout):
         raise UsageError("--timeout: nan is no length of time")
-    limit = Limit(timeout, ends_process=True)
-    return report(verdicts(DEFAULT, hooks, parse_settings(settings), switches, limit), sys.stdout)
+    found = verdicts_apart(DEFAULT, hooks, parse_settings(settings), switches, Limit(timeout))
+    return report(found, sys.stdout)
 
 
 def _parameter(option: str) -> str:

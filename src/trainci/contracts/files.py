@@ -8,8 +8,9 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TextIO
 
+from trainci.contracts.apart import check_apart
 from trainci.contracts.checking import Verdict, check
-from trainci.contracts.contract import Table
+from trainci.contracts.contract import Contract, Table
 from trainci.contracts.limit import USUAL, Limit
 from trainci.errors import EXIT_FAILED, EXIT_OK, TrainciError, UsageError
 
@@ -18,25 +19,30 @@ Hooks = Mapping[str, str]
 Settings = Mapping[str, object] | None
 
 
-def verdicts(
+def verdicts_apart(
     table: Table, hooks: Hooks, settings: Settings, switches: Iterable[str] = (), limit: Limit = USUAL
 ) -> Iterator[Verdict]:
-    """A verdict for each of ``hooks``, in the form that ``switches`` ask for, as it is reached.
+    """A verdict for each of ``hooks``, in the form that ``switches`` ask for, as it is reached in another process.
 
     :raises UsageError: the table has no such hook or no such switch.
     """
+    return check_apart(_found(table, hooks, switches), settings, table.shown, limit)
+
+
+def _found(table: Table, hooks: Hooks, switches: Iterable[str]) -> list[tuple[Contract, str]]:
     switches = tuple(switches)
     for switch in switches:
         if switch not in table.switches:
             known = ", ".join(table.switches) or "none"
             raise UsageError(f"there is no switch {switch!r} that changes a hook's contract; there are: {known}")
-    found = {option: table.find(option, *switches) for option in hooks}
-    return (check(found[option], path, settings, table.shown, limit) for option, path in hooks.items())
+    return [(table.find(option, *switches), path) for option, path in hooks.items()]
 
 
 def require(table: Table, hooks: Hooks, settings: Settings, switches: Iterable[str] = ()) -> None:
     """The body of a test: an AssertionError with the verdicts of the hooks that broke their contract."""
-    failed = [verdict for verdict in verdicts(table, hooks, settings, switches) if not verdict.passed]
+    found = _found(table, hooks, switches)
+    verdicts = [check(contract, path, settings, table.shown) for contract, path in found]
+    failed = [verdict for verdict in verdicts if not verdict.passed]
     if failed:
         raise AssertionError("\n" + "\n".join(map(str, failed)))
 
@@ -74,8 +80,7 @@ def main(table: Table, hooks: Hooks, settings: Settings, switches: Iterable[str]
     try:
         values = {**(settings or {}), **parse_settings(chosen["set"])}
         on |= {switch for switch in table.switches if chosen[switch]}
-        limit = Limit(ends_process=True)
-        sys.exit(report(verdicts(table, given or hooks, values, on, limit), sys.stdout))
+        sys.exit(report(verdicts_apart(table, given or hooks, values, on), sys.stdout))
     except TrainciError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(error.exit_code)
