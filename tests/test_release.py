@@ -160,7 +160,7 @@ class Installed:
             "TRAINCI_LOCK_DIR": str(folder / "locks"),
         }
         run(BIN / "uv", "venv", "--python", sys.executable, folder / "venv")
-        run(BIN / "uv", "pip", "install", "--python", self._bin / "python", wheel)
+        run(BIN / "uv", "pip", "install", "--python", self._bin / "python", f"trainci[artifacts] @ file://{wheel}")
 
     def start(self, directory: Path, *arguments: object) -> subprocess.Popen[str]:
         words = [str(self._bin / "trainci"), *map(str, arguments)]
@@ -180,7 +180,8 @@ def installed(dist, tmp_path):
 @pytest.mark.slow
 def test_an_uninstall_under_a_run_does_not_touch_it(installed, repository):
     """Two tests want one device: the second starts once nothing of the package is there any more."""
-    repository.write("trainci.toml", "[project]\n")
+    sent = repository.root.parent / f"{repository.root.name}.sent"
+    repository.write("trainci.toml", f'[project]\nartifacts = "{sent}"\n')
     for name in ("a", "b"):
         repository.write(f"tests/test_{name}.py", WAITS)
     running = installed.start(repository.root, "run", "tests", "--devices", "cpu:1", "--junit", "report.xml")
@@ -192,6 +193,8 @@ def test_an_uninstall_under_a_run_does_not_touch_it(installed, repository):
     assert "2 passed" in said
     assert "Traceback" not in said
     assert sum(suite.tests for suite in JUnitXml.fromfile(str(repository.root / "report.xml"))) == 2
+    (page,) = sent.glob("*/report.html")
+    assert "tests/test_b.py" in page.read_text()
 
 
 @pytest.mark.slow

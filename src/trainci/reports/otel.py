@@ -36,6 +36,21 @@ def is_wanted(environment: Mapping[str, str]) -> bool:
     return any(environment.get(name) for name in (_BOTH, _TRACES, _METRICS))
 
 
+def load() -> None:
+    """Import what ``export`` needs: an upgrade may take it away while a run goes on.
+
+    :raises MachineError: the extra is not installed.
+    """
+    try:
+        import opentelemetry.exporter.otlp.proto.http.metric_exporter
+        import opentelemetry.exporter.otlp.proto.http.trace_exporter
+        import opentelemetry.sdk.trace.export.in_memory_span_exporter  # noqa: F401
+    except ImportError as error:
+        raise MachineError(
+            f"spans are asked for, and {error.name} is missing: pip install 'trainci[otel]'."
+        ) from None
+
+
 def export(run: Run, environment: Mapping[str, str]) -> None:
     """Send the run as a trace (a span a test, below it one an attempt), and its duration as a metric.
 
@@ -43,19 +58,16 @@ def export(run: Run, environment: Mapping[str, str]) -> None:
 
     :raises MachineError: the extra is not installed, or no server took it.
     """
-    try:
-        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-        from opentelemetry.sdk.metrics import MeterProvider
-        from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricExportResult
-        from opentelemetry.sdk.resources import Resource
-        from opentelemetry.sdk.trace import TracerProvider
-        from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
-        from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-    except ImportError as error:
-        raise MachineError(
-            f"spans are asked for, and {error.name} is missing: pip install 'trainci[otel]'."
-        ) from None
+    load()
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricExportResult
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
     # Its exporters tell of a failure in many lines; we do so in one.
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
     resource = Resource.create({"service.name": "trainci", "service.version": __version__})

@@ -28,6 +28,11 @@ from trainci.reports.words import duration, totals, utc_time
 from trainci.text import counted, printable
 from trainci.verdict.decide import fails
 
+# Read at once: an upgrade may take them away while a run goes on, whose page is made at its end.
+_FILES = {
+    name: resources.files("trainci.reports").joinpath(name).read_text("utf-8")
+    for name in ("page.html.j2", "run.html.j2", "page.css")
+}
 # What all logs on the page may take together, and one at most; and how long a line of them may be.
 _ROOM_FOR_LOGS = 150_000
 _MOST_OF_A_LOG = 8_000
@@ -108,13 +113,13 @@ def shown(
 
 def style() -> str:
     """The style of all pages."""
-    return resources.files("trainci.reports").joinpath("page.css").read_text("utf-8")
+    return _FILES["page.css"]
 
 
 @cache
 def _environment() -> jinja2.Environment:
     return jinja2.Environment(
-        loader=jinja2.PackageLoader("trainci.reports", ""),
+        loader=jinja2.DictLoader(_FILES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

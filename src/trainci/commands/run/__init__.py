@@ -6,7 +6,7 @@ import os
 import shlex
 import socket
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime, timezone
 from typing import Any
 
@@ -21,7 +21,7 @@ from trainci.commands.run.reporting import remove_earlier, report, report_nothin
 from trainci.commands.run.secret_values import secret_values, short_secrets
 from trainci.commands.run.selecting import select
 from trainci.commands.run.state import make_room, tidy
-from trainci.errors import EXIT_OK, UsageError
+from trainci.errors import EXIT_OK, MachineError, UsageError
 from trainci.executors.base import Executor, Wanted
 from trainci.executors.by_name import DEFAULT, EXECUTORS
 from trainci.github import actions as github
@@ -35,6 +35,7 @@ from trainci.model.run import Run
 from trainci.model.selection import Selection
 from trainci.paths import RunPaths, StatePaths
 from trainci.plan import ANY_NUMBER, Plan
+from trainci.reports import otel
 from trainci.repository import Repository, open_repository
 from trainci.schedule import Fitting
 from trainci.text import counted, printable
@@ -113,6 +114,10 @@ def _run(
 ) -> tuple[Run, Exception | None]:
     """The finished run, and what went wrong where it was painted, which ends no run."""
     place = _place(repository)
+    if otel.is_wanted(os.environ):
+        # Without it the run goes on; its end says so.
+        with suppress(MachineError):
+            otel.load()
     notes = short_secrets(repository)
     notes += [f"python: {shlex.join(python)}" for python in _pythons(feasible)]
     if name == DEFAULT:
