@@ -305,3 +305,9 @@ def test_a_rank_that_says_that_it_waited_is_no_cause_before_the_one_that_it_wait
     late = 'botocore.exceptions.ReadTimeoutError: Read timeout on endpoint URL: "https://a.example.com/index.json"'
     assert judged(*waited, *[f"[rank0]: {line}" for line in raised(late)]).blame is Blame.MACHINE
     assert judged(*waited, *[f"[rank0]: {line}" for line in raised("KeyError: 'a'")]).blame is Blame.CODE
+
+
+def test_a_programs_mistake_below_something_that_is_tried_again_is_not_tried_again() -> None:
+    before = "wandb: Network error (ConnectTimeout), entering retry loop."
+    after = ["wandb: View run at https://wandb.ai/a", "wandb: ERROR Failed to sync: network error", "done", "done"]
+    assert judged(before, *raised("ImportError: cannot import name 'a' from 'b'"), *after).blame is Blame.CODE

@@ -63,6 +63,8 @@ _ROOT_CODE = re.compile(r"\s*exitcode\s*: (-?\d+) \(pid")
 _ROOT_SIGNAL = re.compile(r"\s*traceback\s*: (Signal \d+ .*)")
 # So many lines at the end are looked through for what a program says of itself.
 _TAIL = 400
+# So many at the beginning say what stands before each.
+_SAMPLE = 200
 
 
 @dataclass
@@ -125,6 +127,8 @@ class LogReader:
 
     def __init__(self, rules: Sequence[LogRule]) -> None:
         self._matcher = matcher_of(tuple(rules))
+        self._sample: list[str] | None = []
+        self._name: re.Pattern[str] | None = None
         self._pytest = PytestReport()
         self._streams: dict[str, Tracebacks] = {}
         self._chains: _Ends[Chain] = _Ends()
@@ -141,6 +145,20 @@ class LogReader:
 
     def feed(self, batch: Sequence[str]) -> None:
         """Take the next lines."""
+        if self._sample is None:
+            self._read(batch)
+            return
+        self._sample += batch
+        if len(self._sample) >= _SAMPLE:
+            self._begin(self._sample)
+
+    def _begin(self, sample: Sequence[str]) -> None:
+        """Read the first lines, by which is known what stands before each."""
+        self._sample = None
+        self._name = prefixes.shared([line[:_LONGEST_LINE] for line in sample[:_SAMPLE]])
+        self._read(sample)
+
+    def _read(self, batch: Sequence[str]) -> None:
         self._tail.extend(batch[-_TAIL:])
         text = "\n".join(batch)
         candidates = self._matcher.candidates(text)
@@ -155,7 +173,7 @@ class LogReader:
             if self._busy or any(word in low for word in words):
                 self._skip(batch[done:place])
                 self._number += 1
-                for part in prefixes.lines_of(self._number, line[:_LONGEST_LINE]):
+                for part in prefixes.lines_of(self._number, line[:_LONGEST_LINE], self._name):
                     self._take(part, candidates)
                 done = place + 1
         self._skip(batch[done:])
@@ -170,11 +188,13 @@ class LogReader:
 
     def finish(self) -> Reading:
         """What was found."""
+        if self._sample is not None:
+            self._begin(self._sample)
         chains = sorted([*self._chains, *self._pytest.finish()], key=lambda chain: chain.line)
         for chain in chains:
             self._match_raised(chain)
         hits = sorted((hit for kept in self._hits.values() for hit in kept), key=lambda hit: hit.line.number)
-        last = [prefixes.split(0, line[:_LONGEST_LINE]).text for line in self._tail]
+        last = [prefixes.split(0, line[:_LONGEST_LINE], self._name).text for line in self._tail]
         return Reading(
             chains,
             hits,

@@ -157,7 +157,7 @@ def _of_chain(chain: Chain, reading: Reading) -> Candidate:
         raised.line,
         chain.stream,
         weight,
-        survived=not final and _went_on(chain, reading),
+        survived=not final and _went_on(chain, reading, weight),
         exception=True,
         test=chain.test,
         captured=chain.captured,
@@ -165,9 +165,12 @@ def _of_chain(chain: Chain, reading: Reading) -> Candidate:
     )
 
 
-def _went_on(chain: Chain, reading: Reading) -> bool:
-    """Whether the log says that the exception was not the end: work went on, or it was one of several tries."""
-    tried_again = chain.retried and reading.told - chain.told >= SURVIVED
+def _went_on(chain: Chain, reading: Reading, weight: Weight) -> bool:
+    """Whether the log says that the exception was not the end: work went on, or it was one of several tries.
+
+    Nobody tries a program's mistake again: what said so before it was about something else.
+    """
+    tried_again = chain.retried and weight is Weight.ANY and reading.told - chain.told >= SURVIVED
     return tried_again or reading.progress - chain.progress >= SURVIVED
 
 
