@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from support import remove_tree
+from support import remove_tree, wait_until
 
 from trainci.errors import UsageError
 from trainci.lease.store import trust
@@ -89,6 +89,28 @@ def test_users_share_one_queue(host, users):
     assert waiting.returncode == 75, waiting.stderr
     holder.process.terminate()
     holder.wait()
+    assert users(65534, "--count", "8", "--", "true").returncode == 0
+
+
+def test_who_comes_before_root_keeps_his_lease_once_root_comes_and_then_all_share(host, users):
+    """`chmod 1777` of a directory is what is advised; its folders are made by who comes first."""
+    host.path.mkdir()
+    host.path.chmod(0o1777)
+    assert users(1, "--count", "8", "--", "true").returncode == 0
+    other = users(65534, "--count", "1", "--", "true")
+    assert other.returncode == 3
+    assert f"`sudo trainci host setup --lock-dir {host.path}` makes it everybody's" in other.stderr
+    become = ["setpriv", "--reuid=1", "--regid=1", "--clear-groups"]
+    words = [*become, *host.command("--count", "8", "--", "sleep", "1000")]
+    with subprocess.Popen(words, env={**host.environment, "PYTHONDONTWRITEBYTECODE": "1"}) as first:
+        try:
+            wait_until(lambda: list(host.path.glob("leases/*")), "it holds")
+            # Root's is in the same queue, and nothing is lost of it.
+            assert users(0, "--count", "1", "--timeout", "0.5", "--", "true").returncode == 75
+            assert users(65534, "--count", "1", "--timeout", "0.5", "--", "true").returncode == 75
+            assert not list(host.path.glob(".broken-*"))
+        finally:
+            first.terminate()
     assert users(65534, "--count", "8", "--", "true").returncode == 0
 
 

@@ -25,6 +25,7 @@ import errno
 import os
 import stat
 
+from trainci import __version__
 from trainci.errors import MachineError, UsageError
 from trainci.host.users import user_name
 from trainci.lease.protocol import LOCK_DIR_VARIABLE
@@ -176,9 +177,29 @@ class Directory:
             except FileNotFoundError:
                 self._make_folder(path)
                 continue
-            if not stat.S_ISDIR(found.st_mode) or not is_trusted(found, self.owner):
+            if not stat.S_ISDIR(found.st_mode):
                 self.set_aside(path)
                 self._make_folder(path)
+            elif not is_trusted(found, self.owner):
+                self._take_over(path)
+
+    def _take_over(self, path: str) -> None:
+        """Own the folder that another user has made, who came first: leases of his may run in it.
+
+        :raises MachineError: we are not root.
+        """
+        try:
+            folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                os.fchown(folder, os.geteuid(), self._group)
+                os.fchmod(folder, self.directory_mode | _STICKY)
+            finally:
+                os.close(folder)
+        except OSError:
+            raise MachineError(
+                f"{path} is of {_owner(path)}, who came before root had prepared {self.path}: "
+                f"`sudo trainci host setup --lock-dir {self.path}` makes it everybody's."
+            ) from None
 
     def _make_folder(self, path: str) -> None:
         if not os.path.isdir(self.path):
@@ -237,9 +258,9 @@ def _complete(directory: Directory) -> None:
         _lay_out(directory)
     elif version.strip() != str(FORMAT):
         raise UsageError(
-            f"{path} is a lock directory of format {version.strip()[:20]!r}, this trainci knows format {FORMAT}: "
-            f"use the same version of trainci everywhere on this host, remove {path} once no lease of the "
-            "other runs, or use another --lock-dir for all."
+            f"{path} is a lock directory of format {version.strip()[:20]!r}, trainci {__version__} knows format "
+            f"{FORMAT}: use the same version of trainci everywhere on this host, remove {path} once no lease of "
+            "the other runs, or use another --lock-dir for all."
         )
     directory.mend()
 
