@@ -217,5 +217,5 @@ def test_a_directory_of_another_version_is_refused_in_a_sentence_that_names_both
     said = repository.trainci("lease", "--lock-dir", str(tmp_path / "locks"), "--virtual", "1", "--", "true")
     assert said.code == 2
     (line,) = said.err.splitlines()
-    assert f"is a lock directory of format '{FORMAT + 1}', this trainci knows format {FORMAT}" in line
+    assert f"is a lock directory of format '{FORMAT + 1}', trainci {__version__} knows format {FORMAT}" in line
     assert "use the same version of trainci everywhere on this host" in line

@@ -13,7 +13,7 @@ from trainci.affected import Affected, find_affected
 from trainci.catalog.files import find_test_files, walk
 from trainci.catalog.registrations import register
 from trainci.catalog.styles import STYLES, declarations, in_steps
-from trainci.errors import PlacedFaults
+from trainci.errors import PlacedFaults, UsageError
 from trainci.findings import Finding
 from trainci.github import actions as github
 from trainci.github import payload
@@ -22,9 +22,10 @@ from trainci.model.project import Project
 from trainci.model.selection import Selection
 from trainci.model.tests import Declarations, Entry
 from trainci.paths import StatePaths, from_here, state_paths
-from trainci.selection.choose import choose, is_below, wants_changes
+from trainci.selection.choose import UnknownSelector, choose, is_below, wants_changes
 from trainci.selection.resolve import clashing as clashing_entries
 from trainci.selection.resolve import resolve, told_apart
+from trainci.text import listed, printable
 
 
 @dataclass(frozen=True)
@@ -93,14 +94,17 @@ class Repository:
         event = payload.base(os.environ) if compared and not request.base else ""
         base = request.base or event or f"origin/{self.project.base}"
         affected = self._changed(base) if compared else Affected({})
-        choices = choose(
-            self.project,
-            request.selectors,
-            request.ids,
-            self.files,
-            affected.tests,
-            only_changed=request.changed,
-        )
+        try:
+            choices = choose(
+                self.project,
+                request.selectors,
+                request.ids,
+                self.files,
+                affected.tests,
+                only_changed=request.changed,
+            )
+        except UnknownSelector as error:
+            raise UsageError(self._left_out(error.selector) or str(error)) from None
         selected = resolve(
             self.project,
             choices,
@@ -143,6 +147,20 @@ class Repository:
         started = self.project.started_files
         loose = (Entry(file).id for file in self.files if file not in started)
         return tuple(dict.fromkeys([*(entry.id for entry in self.project.registered), *loose]))
+
+    def _left_out(self, selector: str) -> str:
+        """What is said of a file or folder in which nothing counts as a test; empty: none is there."""
+        name = selector.partition("::")[0]
+        places = [Path(os.path.normpath(base / name)) for base in (Path.cwd(), self.root)]
+        there = next((path for path in places if path.is_relative_to(self.root) and os.path.lexists(path)), None)
+        if not name or there is None or there == self.root:
+            return ""
+        place = there.relative_to(self.root).as_posix()
+        wanted = f"{place}/**/test_*.py" if there.is_dir() else place
+        return (
+            f"{printable(place)} is there, and holds no test: it is none of {listed(self.project.test_globs)}, the "
+            f'`tests` of [project] in {self.project.config_file}. Add "{printable(wanted)}" to them.'
+        )
 
     def _changed(self, base: str) -> Affected:
         """The tests that what differs from ``base``, a branch or a commit, reaches.

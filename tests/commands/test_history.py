@@ -66,6 +66,16 @@ def test_a_file_is_known_by_its_path_from_where_one_stands(project: Any, command
     assert (from_below.code, from_below.err, from_below.out.splitlines()[0]) == (0, "", "tests/test_a.py")
 
 
+@pytest.mark.parametrize("command", ["history", "metrics"])
+def test_a_mistyped_test_is_guessed_though_nothing_ran_yet(project: Any, command: str) -> None:
+    assert "Did you mean tests/test_a.py?" in project.trainci(command, "tests/tset_a.py").err
+
+
+def test_a_mistyped_command_of_baseline_is_guessed(project: Any) -> None:
+    said = project.trainci("baseline", "acept", "tests/test_a.py", "loss", "--reason", "meant")
+    assert (said.code, said.err) == (2, "trainci: baseline: there is no test acept. Did you mean accept?\n")
+
+
 def test_the_artifacts_of_another_host_are_entered_once(project: Any, new_repository: Callable[[], Any]) -> None:
     assert project.trainci("run", "s").code == 0
     other = new_repository()

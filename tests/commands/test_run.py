@@ -30,6 +30,24 @@ def test_a_selector_that_no_file_could_have_is_a_sentence(project, directory, se
     assert " is no label, suite, test file, folder, test id or glob of a test" in said.err
 
 
+@pytest.mark.parametrize(
+    ("selector", "directory", "place", "add"),
+    [
+        ("lib/unit/test_u.py", ".", "lib/unit/test_u.py", "lib/unit/test_u.py"),
+        ("lib/unit/test_u.py::test_x", ".", "lib/unit/test_u.py", "lib/unit/test_u.py"),
+        ("unit/", "lib", "lib/unit", "lib/unit/**/test_*.py"),
+    ],
+)
+def test_what_is_there_and_counts_as_no_test_is_told_so_with_the_line_to_add(
+    project, selector, directory, place, add
+):
+    project.write("lib/unit/test_u.py", "def test_x():\n    pass\n")
+    said = project.trainci("run", selector, directory=directory)
+    assert said.code == 2
+    assert said.err.startswith(f"trainci: {place} is there, and holds no test: it is none of tests/test_*.py, ")
+    assert said.err.endswith(f'the `tests` of [project] in trainci.toml. Add "{add}" to them.\n')
+
+
 _PROJECT = """[project]
 tests = ["tests/**/test_*.py"]
 [suites.short]

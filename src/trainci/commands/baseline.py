@@ -29,7 +29,7 @@ from trainci.model.gates import Band, Decision, Gate
 from trainci.model.tests import Test
 from trainci.reports.words import utc_time
 from trainci.repository import Repository, Request, open_repository
-from trainci.text import columns, printable
+from trainci.text import columns, guess, printable
 from trainci.verdict.baselines import LEAST, Series
 from trainci.verdict.gates import series_name
 
@@ -42,6 +42,9 @@ class _Command(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         known = args and (args[0] in self.commands or args[0] in ("-h", "--help"))
+        # No test is called so, and what follows would be told as wrong.
+        if args and not known and args[0].isalpha() and (close := guess(args[0], self.commands)):
+            raise UsageError(f"baseline: there is no test {printable(args[0])}.{close}")
         return super().parse_args(ctx, args if known else ["show", *args])
 
 

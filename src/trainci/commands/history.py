@@ -61,7 +61,7 @@ def command(ids: tuple[str, ...], last: int, as_json: bool, to: Path | None, sou
         answer = _answer(opened, ids, last) if opened else History((), ())
         found = {test.id for test in answer.tests}
         unknown = [test_id for test_id in dict.fromkeys(ids) if test_id not in found]
-        known = opened.tests() if opened and unknown else []
+        known = [*(opened.tests() if opened else ()), *repository.everything()] if unknown else []
     for test_id in unknown:
         click.echo(nothing_known(test_id, known), err=True)
     if answer.tests or as_json or not ids:

@@ -29,7 +29,7 @@ def command(ids: tuple[str, ...], as_json: bool) -> int:
         known = history.tests() if history else []
     for test in answer.tests:
         if not test.metrics and test.id not in known:
-            click.echo(nothing_known(test.id, known), err=True)
+            click.echo(nothing_known(test.id, [*known, *repository.everything()]), err=True)
     click.echo(text_of(answer) if as_json else "\n".join(_lines(answer)))
     return 0
 

@@ -23,6 +23,14 @@ class Choice:
     reason: str
 
 
+class UnknownSelector(UsageError):
+    """``selector`` names nothing that could be run."""
+
+    def __init__(self, selector: str, said: str) -> None:
+        super().__init__(said)
+        self.selector = selector
+
+
 def choose(
     project: Project,
     selectors: Sequence[str],
@@ -137,9 +145,8 @@ def _choose_one(
         ]
         if by_glob:
             return by_glob
-    raise UsageError(
-        _unknown(project, selector, files, "label, suite, test file, folder, test id or glob of a test")
-    )
+    expected = "label, suite, test file, folder, test id or glob of a test"
+    raise UnknownSelector(selector, _unknown(project, selector, files, expected))
 
 
 def suite_choices(project: Project, suite: Suite, reason: str) -> list[Choice]:
