@@ -132,6 +132,8 @@ MUST_FAIL = [
     "if python a.py; then exit 1; fi\nif ! python b.py; then echo good; else exit 1; fi",
 ]
 PERHAPS = [
+    "set -e\nif python -c 'print(1)' | grep -q False; then exit; fi\npytest a",
+    "python probe.py | grep -q yes && exit 0\npython a.py",
     "python a.py\npython b.py",
     "python prepare.py || true\nset -e\npython b.py",
     "for t in a b; do\n  pytest $t\ndone",

@@ -173,8 +173,10 @@ class Walk(Commands):
                     if alone
                     else self._subshell([part], before, True, depth)
                 )
-                if number and not any(map(self._runs, simple_commands([part]))):
-                    ends = {end for end in ends if not end.status} or ends  # a filter that finds nothing
+                # A filter that finds nothing is no failure, but where the script asks whether it does.
+                asks = checked and not self._once
+                if number and not asks and not any(map(self._runs, simple_commands([part]))):
+                    ends = {end for end in ends if not end.status} or ends
                 for end in ends:
                     if not last and not state.pipefail:
                         what = (
