@@ -5,6 +5,7 @@ from __future__ import annotations
 _ROTARY = (
     "rotary embeddings know distances alone: a row whose positions are all shifted alike gives the same logits"
 )
+_AS_GOOD = "another model, teacher or set of pictures, from which as much is learned"
 _SEED = "another seed is as good, and none comes twice"
 _LOG = "what is logged or printed"
 _SAME = "the same number, or one that differs by less than float32 can tell"

@@ -34,7 +34,6 @@ def assert_held(
     teacher: Path | None = None,
 ) -> None:
     """Hold a run of ``command`` on so many ranks, recorded in ``directory``, and its ``teacher``, a checkpoint."""
-    torch.set_num_threads(1)
     held = Held(parse_args(command), directory, metrics, ranks, teacher)
     for number in range(1, steps + 1):
         held.assert_step(number)

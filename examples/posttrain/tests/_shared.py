@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 from trainci.testing import exec_command, execute_train, record_metric
 
 sys.path.append(str(Path(__file__).parents[1]))  # where the package and the reference are
+# Matrices are tiny: on a host of many cores, a thread on each would keep all of them busy with waiting for the others.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 NUM_STEPS = 30
 BFLOAT16_TOLERANCE = 0.03

@@ -40,18 +40,21 @@ def execute():
     on_cpu = {options.optimizer_on_cpu: ["--optimizer-on-cpu"]}
     asynchronous = ["--async-save"] if options.async_save else []
     critic = ["--advantage-estimator", "ppo"] if options.critic else []
+    moves = not options.optimizer_on_cpu
+    # In another layout numbers are added up in another order, which bfloat16 shows at once.
+    dtype = ["--dtype", "float32"] if moves else []
     with tempfile.TemporaryDirectory(prefix="posttrain-") as directory:
-        straight = Run(Path(directory, "straight"), options.backend, layout, critic)
+        straight = Run(Path(directory, "straight"), options.backend, layout, critic, dtype)
         script = "tests/_late_save.py" if options.async_save else "train.py"
         straight.train(*asynchronous, *on_cpu.get("save", []), script=script)
         straight.assert_learned()
         straight.assert_groups_waited()
-        resumed = Run(Path(directory, "resumed"), options.backend, layout, critic)
+        resumed = Run(Path(directory, "resumed"), options.backend, layout, critic, dtype)
         resumed.train("--load", straight.step(2), "--save-interval", "5", *on_cpu.get("load", []))
         resumed.assert_saved("step_000004")
         resumed.assert_goes_on_exactly(straight)
-        if not options.optimizer_on_cpu:
-            elsewhere = Run(Path(directory, "elsewhere"), options.backend, other_layout, critic)
+        if moves:
+            elsewhere = Run(Path(directory, "elsewhere"), options.backend, other_layout, critic, dtype)
             elsewhere.train("--load", straight.step(2), "--save-interval", "3")
             elsewhere.assert_saved("step_000003", "step_000004")
             elsewhere.assert_goes_on_closely(straight)
@@ -60,13 +63,13 @@ def execute():
 class Run:
     """Trains up to step 4; what it writes is in a directory of its own."""
 
-    def __init__(self, directory, backend, layout, critic):
+    def __init__(self, directory, backend, layout, critic, dtype):
         directory.mkdir()
         self._directory = directory
         self._layout, self._ranks = layout
         self._args = ["--num-steps", "4", "--async-rollout", "--backend", backend, "--save", str(directory)]
         self._models = ["policy", "critic"] if critic else ["policy"]
-        self._args += [*critic, "--custom-rm-path", "tests._noisy_reward.noisy_reward"]
+        self._args += [*critic, *dtype, "--custom-rm-path", "tests._noisy_reward.noisy_reward"]
         self._args += ["--dynamic-sampling-filter-path", "tests._noisy_reward.keep_some"]
 
     def train(self, *args, script="train.py"):

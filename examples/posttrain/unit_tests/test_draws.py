@@ -128,3 +128,15 @@ def test_a_run_of_another_seed_has_other_prompts(tmp_path):
         for seed in (1, 1, 2)
     )
     assert first == again != other
+
+
+async def noted(args, sample, sampling_params):
+    args.told.append(sampling_params)
+    return sample
+
+
+def test_a_hook_that_generates_is_told_of_what_the_run_asks_for():
+    args = rollout_args(custom_generate_function_path=f"{__name__}.noted", told=[])
+    args.rollout_temperature, args.rollout_max_response_len = 0.7, 9
+    function.generate_rollout(args, 1, Drawn())
+    assert [(told["temperature"], told["max_new_tokens"]) for told in args.told] == [(0.7, 9)] * 3

@@ -82,6 +82,15 @@ def test_rewards_are_those_of_the_data_within_groups_of_any_size():
     assert found == pytest.approx([-(0.5**0.5), 2**0.5, -(0.5**0.5), 0.0, 0.0], abs=1e-5)
 
 
+@pytest.mark.parametrize("reward", [1 / 3, 0.1, 0.7])
+@pytest.mark.parametrize("size", range(2, 12))
+def test_a_group_of_equal_rewards_teaches_nothing_whatever_rounding_leaves(reward, size):
+    samples = [Sample(0, index, "", "", reward=reward) for index in range(size)]
+    data = {"rewards": [reward] * size, "sample_indices": list(range(size))}
+    learner = SimpleNamespace(_config=Config(Path(), Path(), Path()), _args=ARGS)
+    assert Learner._rewards(learner, data, samples) == pytest.approx([0.0] * size, abs=1e-9)
+
+
 def test_a_second_try_is_made_where_there_is_no_answer():
     for responses, kept in ((["#### 1"], 1), (["1", "#### 2"], 2), (["1", "2"], 2)):
         seeds = []

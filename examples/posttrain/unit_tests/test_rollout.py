@@ -80,6 +80,13 @@ def test_the_checkpoint_is_one_that_transformers_loads(made: Path) -> None:
     assert theirs.eos_token == EOS
 
 
+def test_a_teacher_knows_the_task(tmp_path: Path) -> None:
+    assets.ensure(tmp_path / "teacher", supervised_steps=40)
+    asked = sampled(engine_of(tmp_path / "teacher", temperature=0.1), PROMPTS[:1], 4, seed=1)
+    assert {sample.response for sample in asked} == {"#### 3"}
+    assert {sample.status for sample in asked} == {Sample.Status.COMPLETED}
+
+
 @pytest.mark.parametrize("options", [{}, {"true_on_policy": True, "sequence_width": 24}])
 def test_the_same_seed_gives_the_same_samples(made: Path, options: dict[str, Any]) -> None:
     engine = engine_of(made, **options)

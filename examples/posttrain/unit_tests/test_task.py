@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -106,7 +108,9 @@ def test_problems_come_back_as_they_were_written(tmp_path):
 
 
 def test_each_digit_is_a_token() -> None:
-    assert build_tokenizer(all_problems()).encode("12 + 210").tokens == ["1", "2", "Ġ+", "Ġ", "2", "1", "0"]
+    """However often two of them stand side by side."""
+    often = [Problem("12 + 12?", "#### 24")] * 20
+    assert build_tokenizer(often).encode("12 + 24").tokens == ["1", "2", "Ġ+", "Ġ", "2", "4"]
 
 
 def test_pictures_have_as_many_bright_squares_as_their_answers_say(tmp_path: Path) -> None:
@@ -165,3 +169,24 @@ def test_assets_are_built_anew_when_what_they_are_made_by_changes(
         stamps.append(assets._stamp("qwen3", 0))
     stamps += [assets._stamp("qwen3", 1), assets._stamp("glm4", 0)]
     assert len(set(stamps)) == len(stamps)
+
+
+def test_assets_that_several_ask_for_at_once_are_built_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = []
+
+    def build(directory: Path, family: str, supervised_steps: int) -> None:
+        built.append((family, supervised_steps))
+        time.sleep(0.2)  # so that the others would have come, too
+
+    monkeypatch.setattr(assets, "_build", build)
+    place = tmp_path / "not" / "there" / "yet"
+    threads = [threading.Thread(target=assets.ensure, args=(place, "qwen3", 40)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert built == [("qwen3", 40)]
+    assert [path.name for path in place.iterdir()] == ["stamp"]
+    assert sorted(path.name for path in place.parent.iterdir()) == [".yet.lock", "yet"]
