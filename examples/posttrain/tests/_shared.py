@@ -14,7 +14,7 @@ from typing import Any
 from trainci.testing import exec_command, execute_train, record_metric
 
 sys.path.append(str(Path(__file__).parents[1]))  # where the package and the reference are
-# Matrices are tiny: on a host of many cores, a thread on each would keep all of them busy with waiting for the others.
+# Matrices are tiny: on a host of many cores, a thread on each would keep all of them busy waiting for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 NUM_STEPS = 30
