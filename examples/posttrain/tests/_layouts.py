@@ -1,7 +1,7 @@
 """``torchrun … tests/_layouts.py``: one update in every layout that the ranks can take.
 
 Takes the options of train.py, apart from those of the layout. A row for each layout goes into the metrics; the
-first steps are FSDP's.
+first rows are FSDP's.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ def layouts(world: int, model: PretrainedConfig) -> Iterator[dict[str, int]]:
 
 
 def check(config: Config) -> None:
-    """Write a row for each layout and each way to average the loss, in any order.
+    """Write a row for each layout and each way to average the loss.
 
     Each layout has a fork of this process, with the imports paid once: Megatron's groups cannot be undone, and each
-    keeps threads that wake all the time. On GPUs a fork starts CUDA and NCCL anew, which takes seconds: there some
-    start while others compute.
+    keeps threads that wake all the time. On GPUs a fork starts CUDA and NCCL anew, which takes 7 seconds. Several
+    at once take longer: their messages between the same GPUs wait for each other.
 
     :raises SystemExit: a fork failed; it has said why.
     """
@@ -66,37 +66,26 @@ def check(config: Config) -> None:
     runs += [{"backend": "megatron", **layout} for layout in layouts(world, model)]
     config.metrics_path.unlink(missing_ok=True)
     in_forks(_drawn(config), [partial(_sample, config)])
-    actions = [partial(_rows, config, 2 * number, run) for number, run in enumerate(runs)]
-    in_forks(config.metrics_path, actions, at_once=6 if torch.cuda.device_count() else 1)
+    in_forks(config.metrics_path, [partial(_rows, config, 2 * number, run) for number, run in enumerate(runs)])
 
 
-def in_forks(beside: Path, actions: Sequence[Callable[[str], None]], at_once: int = 1) -> None:
+def in_forks(beside: Path, actions: Sequence[Callable[[str], None]]) -> None:
     """Run each action in a fork of every rank; it is told where the forks of one action meet: ``beside`` a path.
 
     torchrun's own store still names the ranks of the forks before.
 
     :raises SystemExit: a fork failed; it has said why.
     """
-    meeting_points: dict[int, Path] = {}
     for number, action in enumerate(actions):
-        if len(meeting_points) == at_once:
-            _wait_for_one(meeting_points)
         meeting_point = beside.absolute().with_name(f"{beside.name}.ranks-{number}")
         child = os.fork()
         if child == 0:
             _run_in_fork(partial(action, f"file://{meeting_point}"))
-        meeting_points[child] = meeting_point
-    while meeting_points:
-        _wait_for_one(meeting_points)
-
-
-def _wait_for_one(meeting_points: dict[int, Path]) -> None:
-    child, status = os.wait()
-    meeting_point = meeting_points.pop(child)
-    if os.environ["RANK"] == "0":
-        meeting_point.unlink(missing_ok=True)
-    if status:
-        sys.exit(os.waitstatus_to_exitcode(status) or 1)
+        _, status = os.waitpid(child, 0)
+        if os.environ["RANK"] == "0":
+            meeting_point.unlink(missing_ok=True)
+        if status:
+            sys.exit(os.waitstatus_to_exitcode(status) or 1)
 
 
 def _run_in_fork(action: Callable[[], None]) -> NoReturn:

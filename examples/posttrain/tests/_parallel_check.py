@@ -25,7 +25,6 @@ def phases(num_gpus: int, least_rows: int) -> tuple[Callable[[], None], Callable
 def _execute(num_gpus: int, least_rows: int, family: str) -> None:
     options = ["--dtype", "float32", "--prompts-per-step", "8", "--samples-per-prompt", "4"]
     rows = _shared.run("tests/_layouts.py", *options, num_gpus=num_gpus, family=family)
-    rows.sort(key=lambda row: row["step"])
     assert len(rows) >= least_rows, f"only {len(rows)} layouts were tried"
     for per_token in (False, True):
         first, *others = [row for row in rows if row["per_token_loss"] is per_token]
