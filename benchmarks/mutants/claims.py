@@ -50,7 +50,7 @@ CLAIMS = {
     "posttrain/metrics.py": [RULES, SHORT, CKPT, KILLED],
     "posttrain/backends/fsdp.py": [REFERENCE, SHORT, HOOKS, VISION, CKPT, CKPT_ASYNC],
     f"{_M}/attention.py": [MEGATRON, LAYOUTS],
-    f"{_M}/backend.py": [MEGATRON, EXPERTS, CKPT_MEGATRON, CKPT_MEGATRON_ASYNC, LAYOUTS, REPLAY],
+    f"{_M}/backend.py": [MEGATRON, EXPERTS, CKPT_MEGATRON, CKPT_MEGATRON_ASYNC, LAYOUTS, REPLAY, HOOKS],
     f"{_M}/build.py": [MEGATRON, EXPERTS, GLM4, FAMILIES, LAYOUTS + " --family qwen3-moe"],
     f"{_M}/checkpoint.py": [CKPT_MEGATRON, CKPT_MEGATRON_ASYNC],
     f"{_M}/config.py": [MEGATRON, EXPERTS, GLM4, FAMILIES],

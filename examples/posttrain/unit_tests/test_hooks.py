@@ -287,6 +287,11 @@ class Touches:
             "2 ranks do not divide into copies of 2 tensor x 2 pipeline x 1 context parallel ranks",
         ),
         (["--num-steps", "0"], 1, "train.py: error: argument --num-steps: 0 is less than 1"),
+        (
+            ["--backend", "megatron", "--micro-batch-size", "3"],
+            1,
+            "train.py: error: --micro-batch-size 3 does not divide 8 samples",
+        ),
     ],
 )
 def test_bad_arguments_are_a_sentence_and_exit_2(
