@@ -267,5 +267,7 @@ EQUIVALENT = {
     (f"{_M}/replay.py", "line 70: :width → :width + 1"): "no sample is wider",
     (f"{_M}/config.py", "line 116: 1.0 → 2.0"): "of YaRN, which is not used",
     (f"{_M}/convert.py", "line 26: True → False"): "a frozen dataclass, or one that nobody changes",
+    (f"{_M}/build.py", "line 134: 0 → 1"): "a dense model has no experts to give a layer",
+    (f"{_M}/build.py", "line 111: 1.0 → 2.0"): "no more than all of a head turns",
 }
 """By file and by what was changed."""

@@ -73,7 +73,7 @@ def test_layers_with_experts_are_those_of_transformers() -> None:
     from transformers import AutoModelForCausalLM
 
     config = FAMILIES["qwen3-moe"].config(vocab_size=32, eos_token_id=1, bos_token_id=None)
-    config.num_hidden_layers, config.decoder_sparse_step, config.mlp_only_layers = 6, 2, [3]
+    config.num_hidden_layers, config.decoder_sparse_step, config.mlp_only_layers = 12, 3, [5]
     layers = AutoModelForCausalLM.from_config(config).model.layers
     expected = [int(hasattr(layer.mlp, "experts")) for layer in layers]
     assert set(expected) == {0, 1}
