@@ -233,6 +233,16 @@ SETS = (
         44,
         0,
     ),
+    (
+        "blind23",
+        "after that was mended, public threads again: the hub, full disks, launchers, interleaved ranks; facts",
+        50,
+        43,
+        25,
+        26,
+        26,
+        0,
+    ),
 )
 LAST = (
     "What the code's was taken for: a test's own `raise ConnectionError`, a stand-in for a server (responses, a",
@@ -240,7 +250,8 @@ LAST = (
     "of one to four endings, which older cases of their kind do not have, were set right after it ran.",
     "The sets are among the cases since, what they showed is mended: the table above is no promise about endings",
     "that nobody here has seen; the sets as they were first measured are the nearest to one. Up to `blind17`",
-    "whoever wrote the rules labelled the sets, too; who wrote the next three had not read a rule yet.",
+    "whoever wrote the rules labelled the sets, too; who wrote the next three had read no rule. The last two are",
+    "by who mended them: labels from the threads, before the rules were asked.",
 )
 
 

@@ -133,13 +133,15 @@ def _of_chain(chain: Chain, reading: Reading) -> Candidate:
     if last[2] is Weight.ASSERTION and last[1] is Kind.CAUSE:
         index = len(judged) - 1
     else:
-        # What a rule knows tells more than what none does, and a cause more than a consequence.
+        # What a rule knows tells more than what none does, a cause more than a consequence, and of these one that
+        # says whose it is more than one that does not.
         # A group says how many others there are.
         index = min(
             (i for i, one in enumerate(judged) if not _made_instead(one[3], judged[i + 1 :])),
             key=lambda i: (
                 judged[i][1] is not Kind.CAUSE,
                 judged[i][3] is None,
+                judged[i][1] is not Kind.CAUSE and judged[i][0] is Blame.UNSURE,
                 chain.raised[i].name.endswith("ExceptionGroup"),
                 i,
             ),
