@@ -101,3 +101,12 @@ def test_a_report_takes_the_place_of_no_device_or_pipe_and_nothing_is_started(pr
         == f"trainci: --junit {name}: what is there cannot be replaced: it is a device or a pipe, and no file.\n"
     )
     assert (project.root / "pipe").is_fifo() and (project.root / "link").is_symlink()
+
+
+@pytest.mark.parametrize("in_job", [False, True])
+def test_what_only_jobs_install_is_said_where_nothing_is_installed(project: Any, in_job: bool) -> None:
+    line = "uv sync --all-extras"
+    project.write("trainci.toml", f'[suites.s]\nnum_gpus = 0\ninstall = "{line}"\ntests = ["a.py", "b.py"]\n')
+    said = run(project, GITHUB_ACTIONS="true" if in_job else "")
+    assert said.code == 0
+    assert (f"install: jobs begin with `{line}`; here nothing is installed" in said.out + said.err) is not in_job

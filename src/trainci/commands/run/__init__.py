@@ -38,7 +38,7 @@ from trainci.plan import ANY_NUMBER, Plan
 from trainci.reports import otel
 from trainci.repository import Repository, open_repository
 from trainci.schedule import Fitting
-from trainci.text import counted, printable
+from trainci.text import counted, printable, shortened
 from trainci.verdict.quarantine import excuses
 
 
@@ -121,6 +121,7 @@ def _run(
     notes = short_secrets(repository)
     notes += [f"python: {shlex.join(python)}" for python in _pythons(feasible)]
     if name == DEFAULT:
+        notes += _not_installed(feasible)
         _look_for_pythons(repository, feasible)
     with closing(executor):
         executor.open()
@@ -170,6 +171,15 @@ def _kept(
 
 def _pythons(feasible: Fitting) -> Iterable[tuple[str, ...]]:
     return dict.fromkeys(item.test.python for item in feasible.selection.tests)
+
+
+def _not_installed(feasible: Fitting) -> list[str]:
+    """What jobs install first and a run by hand does not, which a test then misses."""
+    lines = list(dict.fromkeys(item.test.install for item in feasible.selection.tests if item.test.install))
+    if not lines or github.in_actions(os.environ):
+        return []
+    more = f" and {len(lines) - 1} more" if lines[1:] else ""
+    return [f"install: jobs begin with `{shortened(printable(lines[0]), 100)}`{more}; here nothing is installed"]
 
 
 def _look_for_pythons(repository: Repository, feasible: Fitting) -> None:
