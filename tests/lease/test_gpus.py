@@ -96,11 +96,11 @@ def test_virtual_devices_are_shown_only_where_they_are_asked_for(host):
     assert "`--virtual` shows 1 virtual device." in out.getvalue()
 
 
-@pytest.mark.parametrize("columns", [100, 80])
+@pytest.mark.parametrize("columns", [100, 80, 60])
 def test_eight_devices_and_a_queue_fit_a_terminal(host, columns):
     name = "tests/test_a_rather_long_name.py[--with-an-argument] of one-organisation/repository#1234"
     host.holder("--count", "6", "--name", name, "--time-limit", "500", "--expected", "60")
-    host.waiter("--count", "8", "--name", name)
+    host.waiter("--count", "8", "--name", name, "--priority", "high")
     quarantine(
         open_directory(str(host.path)),
         "cpu-7",
@@ -118,6 +118,9 @@ def test_eight_devices_and_a_queue_fit_a_terminal(host, columns):
     assert whole.count(name) >= 7, screen
     assert screen.count("one-organisation/repository#1234") >= 7, "no name is broken at a hyphen"
     assert "`trainci gpus --release 7` clears it" in whole
+    assert told(host)["waiting"][0]["request"] in screen, "what --cancel takes is not broken"
+    rows = [line for line in lines if line and not line.startswith((" ", "GPU", "PLACE", "7 ×"))]
+    assert not rows, "no row is broken by the terminal"
 
 
 def test_watch_shows_what_changes_until_it_is_interrupted(host):

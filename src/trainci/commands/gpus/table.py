@@ -61,18 +61,29 @@ _QUEUE = ("PLACE", "WANTS", "SINCE", "ABOUT", "BY", "PRIORITY", "USER", "PID", "
 def _table(header: Sequence[str], rows: Sequence[_Row], width: int | None) -> list[str]:
     """Columns that are empty in every row are left out; what does not fit goes below its row."""
     used = [number for number in range(len(header) - 1) if any(row.cells[number] for row in rows)]
-    cells = [[header[number] for number in used], *([row.cells[number] for number in used] for row in rows)]
-    begins = columns([(*line, "") for line in cells], right=[header[n] in _NUMBERS for n in used])
+    moved: list[int] = []
+    begins = _begins(header, rows, used)
+    while width is not None and max(map(len, begins)) > width and len(used) > 1:
+        moved.insert(0, used.pop())
+        begins = _begins(header, rows, used)
     size = max(map(len, begins)) + 2
     room = None if width is None else width - size
-    printed = [begins[0] if room is not None and room < 8 else f"{begins[0]:<{size}}{header[-1]}"]
+    printed = [begins[0] if room is not None and room < len(header[-1]) else f"{begins[0]:<{size}}{header[-1]}"]
     for begin, row in zip(begins[1:], rows, strict=True):
-        fits = room is None or len(row.long) <= room
+        fits = not moved and (room is None or len(row.long) <= room)
         printed.append(f"{begin:<{size}}{row.long}".rstrip() if fits else begin)
-        below = ([] if fits else [row.long]) + ([row.below] if row.below else [])
+        named = [f"{header[number].lower()} {row.cells[number]}" for number in moved if row.cells[number]]
+        below = ([] if fits else [": ".join(filter(None, [", ".join(named), row.long]))]) + (
+            [row.below] if row.below else []
+        )
         for text in below:
             printed += _folded(text, width)
     return printed
+
+
+def _begins(header: Sequence[str], rows: Sequence[_Row], used: Sequence[int]) -> list[str]:
+    cells = [[header[number] for number in used], *([row.cells[number] for number in used] for row in rows)]
+    return columns([(*line, "") for line in cells], right=[header[number] in _NUMBERS for number in used])
 
 
 _NUMBERS = ("GPU", "MEMORY GiB", "UTIL", "PLACE", "WANTS", "PID")
