@@ -126,6 +126,34 @@ def test_a_script_that_its_shell_cannot_go_on_with_is_told_with_its_place() -> N
         assert told(f"begins\n{line}\n", exit_code=2) == ("last-words", line, "tests/run.sh:7")
 
 
+def test_an_exception_of_node_is_at_the_place_where_it_was_thrown() -> None:
+    log = """\
+/repo/lib/a.js:1
+function f(x) { return x.go(); }
+
+TypeError: Cannot read properties of undefined (reading 'go')
+    at f (/repo/lib/a.js:1:26)
+    at Object.<anonymous> (/repo/lib/main.js:9:1)
+    at Module._compile (node:internal/modules/cjs/loader:1364:14)
+
+Node.js v20.11.0
+"""
+    assert told(log, exit_code=1)[2] == "lib/a.js:1"
+
+
+def test_an_error_of_pytests_own_is_told_as_any_other() -> None:
+    log = """\
+INTERNALERROR> Traceback (most recent call last):
+INTERNALERROR>   File "/x/site-packages/_pytest/main.py", line 289, in wrap_session
+INTERNALERROR>     session.exitstatus = doit(config, session) or 0
+INTERNALERROR>   File "/repo/tests/conftest.py", line 2, in pytest_collection_modifyitems
+INTERNALERROR>     raise RuntimeError("the hook has no shard map")
+INTERNALERROR> RuntimeError: the hook has no shard map
+"""
+    found = told(log, exit_code=3)
+    assert found[1:] == ("RuntimeError: the hook has no shard map", "tests/conftest.py:2")
+
+
 def test_a_check_that_failed_in_native_code_is_told_whatever_signal_ends_it() -> None:
     for number in (signal.SIGABRT, signal.SIGILL, signal.SIGTRAP):
         rule, evidence, _ = told(GLOG, signal=number)

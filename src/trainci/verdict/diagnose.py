@@ -12,7 +12,16 @@ from dataclasses import replace
 from trainci.model.diagnosis import EXIT_CODE, LAST_WORDS, Blame, Diagnosis, Facts, Frame, Kind
 from trainci.model.run import Outcome
 from trainci.verdict import circumstances
-from trainci.verdict.last_words import Tail, Words, completed, crashed_at, last_line, last_words, named_in
+from trainci.verdict.last_words import (
+    Tail,
+    Words,
+    completed,
+    crashed_at,
+    last_line,
+    last_words,
+    named_in,
+    thrown_at,
+)
 from trainci.verdict.log_reader import Reading
 from trainci.verdict.pytest_report import TEARDOWN
 from trainci.verdict.weigh import Candidate, Weight, of_reading
@@ -46,7 +55,7 @@ def diagnose(reading: Reading, facts: Facts, root: str = "") -> Diagnosis:
         frame = _deepest(said.frames or first.frames, root)
         return replace(diagnosis, evidence=said.text, line=said.line, frame=frame)
     below = reading.tail.after(first.line)
-    frames = first.frames or crashed_at(below)
+    frames = first.frames or crashed_at(below) or thrown_at(below)
     if not frames and _is_code(first) and not first.exception:
         frames = named_in(first.evidence)
     return replace(diagnosis, evidence=completed(diagnosis.evidence, below), frame=_deepest(frames, root))

@@ -5,6 +5,7 @@ It is what an engineer reads first, and decides nothing: whose fault it was, the
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -121,6 +122,13 @@ def crashed_at(below: Sequence[str]) -> tuple[Frame, ...]:
             break
         found.append(Frame(place["file"], int(place["line"])))
     return tuple(reversed(found))
+
+
+def thrown_at(below: Sequence[str]) -> tuple[Frame, ...]:
+    """Where a program was that is not Python's, the deepest place last, by the stack right below (Node, Java)."""
+    stack = itertools.takewhile(lambda line: line.lstrip().startswith("at "), below)
+    found = [place for line in stack if (place := _PLACE.search(line)) and "/" in place[1]]
+    return tuple(Frame(one["file"], int(one["line"])) for one in reversed(found))
 
 
 def named_in(text: str) -> tuple[Frame, ...]:

@@ -33,6 +33,7 @@ _TIME = (
 # Each ends where the line's own text, with its indentation, begins.
 _PREFIX = re.compile(
     rf"(?:{_TIME}"
+    r"|INTERNALERROR> ?"
     r"|##\[(?:error|warning|debug|group|command)\]|::(?:error|warning)[^:]*::"
     r"|time=\"?[\dT:.,+Z-]+\"? level=\w+ msg=\"?"
     r"|(?P<rank>\[(?:rank|default)?\d+\]:) ?"
