@@ -141,6 +141,26 @@ Node.js v20.11.0
     assert told(log, exit_code=1)[2] == "lib/a.js:1"
 
 
+def test_an_exception_that_stands_above_a_traceback_only_announces_it() -> None:
+    log = """\
+ERROR: tests (unittest.loader._FailedTest.tests)
+----------------------------------------------------------------------
+ImportError: Failed to import test module: tests
+Traceback (most recent call last):
+  File "/usr/lib/python3.11/unittest/loader.py", line 162, in loadTestsFromName
+    module = __import__(module_name)
+  File "/repo/tests/sums.py", line 2, in <module>
+    import kernels
+ModuleNotFoundError: No module named 'kernels'
+
+
+Ran 1 test in 0.019s
+
+FAILED (errors=1)
+"""
+    assert told(log, exit_code=1)[1:] == ("ModuleNotFoundError: No module named 'kernels'", "tests/sums.py:2")
+
+
 def test_an_error_of_pytests_own_is_told_as_any_other() -> None:
     log = """\
 INTERNALERROR> Traceback (most recent call last):

@@ -89,8 +89,9 @@ class Chain:
     """Exceptions of which each led to the next, the first one first.
 
     ``test`` is the test that failed with it, where pytest says so. ``captured``: it is in the output that pytest
-    kept of a test. ``retried``: what was said before it makes it one of several tries. ``progress`` and ``told``:
-    how many signs of progress, and lines that are no traceback's, there were before its end.
+    kept of a test. ``retried``: what was said before it makes it one of several tries. ``announces``: it is a line
+    that only stands above a traceback, which tells why. ``progress`` and ``told``: how many signs of progress, and
+    lines that are no traceback's, there were before its end.
     """
 
     stream: str
@@ -98,6 +99,7 @@ class Chain:
     test: str = ""
     captured: bool = False
     retried: bool = False
+    announces: bool = False
     progress: int = 0
     told: int = 0
 

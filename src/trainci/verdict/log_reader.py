@@ -132,6 +132,7 @@ class LogReader:
         self._pytest = PytestReport()
         self._streams: dict[str, Tracebacks] = {}
         self._chains: _Ends[Chain] = _Ends()
+        self._lone: Chain | None = None
         self._hits: dict[str, _Ends[Hit]] = {}
         self._progress = 0
         self._told = 0
@@ -190,7 +191,8 @@ class LogReader:
         """What was found."""
         if self._sample is not None:
             self._begin(self._sample)
-        chains = sorted([*self._chains, *self._pytest.finish()], key=lambda chain: chain.line)
+        found = (chain for chain in self._chains if not chain.announces)
+        chains = sorted([*found, *self._pytest.finish()], key=lambda chain: chain.line)
         for chain in chains:
             self._match_raised(chain)
         hits = sorted((hit for kept in self._hits.values() for hit in kept), key=lambda hit: hit.line.number)
@@ -237,6 +239,12 @@ class LogReader:
             if not begins or len(self._streams) >= _MOST_STREAMS:
                 return False
             stream = self._streams.setdefault(line.stream, Tracebacks())
+        if (
+            self._lone
+            and "Traceback" in line.text
+            and (line.stream, line.number - 1) == (self._lone.stream, self._lone.line)
+        ):
+            self._lone.announces = True
         before = _RETRIED.search(" ".join(self._recent)) is not None if "Traceback" in line.text else False
         mine, chain = stream.feed(line)
         stream.announced = stream.announced or before
@@ -266,6 +274,7 @@ class LogReader:
             chain.captured, chain.progress, chain.told = self._pytest.capturing, self._progress, self._told
             chain.retried = _RETRIED.search(text) is not None
             self._chains.add(chain)
+            self._lone = chain
         elif candidates:
             self._hit(line, candidates)
 
