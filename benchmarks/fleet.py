@@ -305,7 +305,9 @@ def _judge(fleet: Fleet, count: int) -> dict[str, str]:
         if cause not in ("preempted", "node failed", "lost", fleet.struck.get(job)):
             judged[f"ended, told {cause}, which nobody did"] += 1
             _show(fleet, job, ended)
-    left = [line for line in fleet.cluster("squeue", "--noheader", "--format=%i|%j").split() if "trainci-" in line]
+    # What its end was ordered of may still be completing.
+    alive = fleet.cluster("squeue", "--noheader", "--states=PD,R,S", "--format=%i|%j").split()
+    left = [line for line in alive if "trainci-" in line]
     processes = [path for path in Path("/proc").glob("[0-9]*/environ") if _is_ours(path, fleet.root)]
     counts = {
         "tests": count,

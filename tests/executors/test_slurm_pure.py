@@ -631,6 +631,10 @@ PREEMPTED = Ending(Cause.PREEMPTED, detail="job 7 of Slurm was preempted by anot
         (OUT_OF_TIME, SIGTERM, True, Cause.LOST),
         (PASSED, None, False, Cause.LOST),
         (PASSED, EXIT_1, False, Cause.EXITED),
+        (SIGTERM, EXIT_1, False, Cause.EXITED),
+        (SIGTERM, Ending(Cause.EXITED, 143), False, Cause.LOST),
+        (OUT_OF_TIME, SIGTERM, False, Cause.LOST),
+        (PASSED, Ending(Cause.EXITED, 143), False, Cause.EXITED),
         (Ending(Cause.NEVER_STARTED, detail="Slurm does not take its job: no"), None, False, Cause.NEVER_STARTED),
     ],
 )
@@ -639,6 +643,26 @@ def test_the_end_of_an_allocation_is_no_ending_of_a_tests_own(shared, reported, 
     assert found.cause is cause
     if cause is not Cause.EXITED and cause is not Cause.TIMED_OUT:
         assert found.detail
+
+
+@pytest.mark.parametrize(("code", "at_once"), [(1, True), (0, True), (143, False), (137, False)])
+def test_an_end_that_the_end_of_its_allocation_may_have_brought_is_believed_later(tmp_path, code, at_once):
+    """A controller that was killed has forgotten that it had the allocation ended, and takes it for running."""
+    test = packed("a", 1)
+    executor = slurm_executor(Wanted(tmp_path, "cpu:4", tests=[test]))
+    attempt = Attempt(Job(test, 1, tmp_path / "a.log"), Nobody())
+    allocation = executor._allocation_for(attempt)
+    attempt.directory.mkdir()
+    attempt.join(allocation.directory.name)
+    told = queue.SimpleQueue()
+    attempt.account = Account(attempt.job, open_log(attempt.job.log), (), told.put, Nobody(), float, print)
+    attempt.account.status(dump(protocol.Ended(code)))
+    attempt.reported_at = 100.0
+    executor._attempts.append(attempt)
+    executor._confirm(allocation, 101.0)
+    assert (attempt not in executor._under_way()) is at_once
+    executor._confirm(allocation, 120.0)
+    assert told.get(timeout=60).ending.exit_code == code
 
 
 def test_what_we_ended_in_an_allocation_is_so_told():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -66,6 +67,12 @@ def next_number(pack: str, runs: Path) -> int:
     return 1 + len(list(runs.glob(f"{_beginning(pack)}*.log")))
 
 
+def may_be_from_outside(ending: Ending) -> bool:
+    """Whether a signal ended it by which an allocation's end begins, or a shell says that one did."""
+    number = ending.signal or (ending.exit_code or 0) - 128
+    return number in (signal.SIGTERM, signal.SIGKILL)
+
+
 def _beginning(pack: str) -> str:
     return f"pack-{re.sub('[^A-Za-z0-9._-]+', '-', pack)}-"
 
@@ -81,7 +88,7 @@ def ending_within(shared: Ending, reported: Ending | None, *, stopped: bool, ord
     if reported is not None and (
         reported.cause is Cause.TIMED_OUT
         or shared.cause is Cause.EXITED
-        or (not ordered and (reported.passed or by_itself))
+        or (not ordered and (reported.passed or (by_itself and not may_be_from_outside(reported))))
     ):
         return reported
     cause = Cause.LOST if by_itself else shared.cause

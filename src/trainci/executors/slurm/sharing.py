@@ -23,6 +23,8 @@ from trainci.model.tests import Test
 _TICK_S = 0.1
 # How long the lease's own word of an end waits for the engine's.
 _PATIENCE_S = 60.0
+# How long after its processes an allocation may end, which is what ended them.
+_ENDING_S = 15.0
 # How long an allocation may take to end by itself.
 _GIVING_BACK_S = 20.0
 
@@ -119,9 +121,16 @@ class SharingExecutor(EngineExecutor):
                 self._ask_soon()
 
     def _confirm(self, allocation: Attempt, asked_at: float) -> None:
-        """It went on when the engine was asked: whatever ended before that ended by itself."""
+        """It went on when the engine was asked: whatever ended before that ended by itself.
+
+        Of an end that its own may have brought, that is known a while later: an engine that was killed may take it
+        for running for so long.
+        """
         for attempt in self._members(allocation) if self._is_allocation(allocation) else ():
-            if attempt.reported is not None and not attempt.ordered and attempt.reported_at < asked_at:
+            if attempt.reported is None or attempt.ordered:
+                continue
+            patience = _ENDING_S if packs.may_be_from_outside(attempt.reported) else 0.0
+            if attempt.reported_at + patience < asked_at:
                 self._end(attempt, attempt.reported)
 
     def _end(self, attempt: Attempt, ending: Ending) -> None:
