@@ -17,6 +17,7 @@ from pydantic import (
     ValidationInfo,
 )
 
+from trainci.config import github_values as github
 from trainci.config import values as allowed
 from trainci.log_files import packaged_rules
 from trainci.text import printable
@@ -63,11 +64,11 @@ Glob = Annotated[StrictStr, AfterValidator(allowed.glob_inside)]
 Target = Annotated[StrictStr, AfterValidator(_target)]
 Words = Annotated[list[Argument], BeforeValidator(allowed.words), Field(min_length=1)]
 Interpreter = Annotated[Words, AfterValidator(allowed.interpreter)]
-SuiteName = Annotated[str, AfterValidator(allowed.suite_name)]
-RunnerLabel = Annotated[Argument, AfterValidator(allowed.runner_label)]
+SuiteName = Annotated[str, AfterValidator(github.suite_name)]
+RunnerLabel = Annotated[Argument, AfterValidator(github.runner_label)]
 RunsOn = Annotated[list[RunnerLabel], BeforeValidator(allowed.list_from_one), Field(min_length=1)]
-Secret = Annotated[StrictStr, AfterValidator(allowed.secret_name)]
-Mount = Annotated[Argument, AfterValidator(allowed.mount)]
+Secret = Annotated[StrictStr, AfterValidator(github.secret_name)]
+Mount = Annotated[Argument, AfterValidator(github.mount)]
 
 
 class Table(BaseModel):

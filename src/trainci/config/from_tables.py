@@ -18,10 +18,10 @@ from trainci.config.tables import (
     SettingsTable,
     StepTable,
     SuiteTable,
-    VerdictsTable,
     WorkflowTable,
 )
 from trainci.config.values import bytes_of, seconds_of
+from trainci.config.verdict_tables import VerdictsTable
 from trainci.globs import is_glob, matches
 from trainci.model.diagnosis import Blame, Kind, LogRule
 from trainci.model.project import (

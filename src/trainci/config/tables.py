@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
@@ -15,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from trainci.config import github_values as github
 from trainci.config import values as allowed
 from trainci.config.executor_tables import ExecutorsTable
 from trainci.config.fields import (
@@ -31,9 +31,9 @@ from trainci.config.fields import (
     SuiteName,
     Table,
     Target,
-    packaged_rule,
 )
 from trainci.config.metric_tables import Metrics
+from trainci.config.verdict_tables import QuarantineTable, VerdictsTable
 from trainci.findings import CODES
 
 CONFIG_FILE = "trainci.toml"
@@ -56,7 +56,7 @@ class SettingsTable(Table):
         None, description='The interpreter of the tests, or what launches it: "uv run --extra vllm python".'
     )
     python_version: StrictStr = Field("", description="Python of a job on a machine of GitHub's, such as 3.11.")
-    secrets: Annotated[list[Secret], AfterValidator(allowed.distinct)] = Field(
+    secrets: Annotated[list[Secret], AfterValidator(github.distinct)] = Field(
         [], description="Names of the secrets that the tests get; a fork's never do."
     )
     timeout_minutes: Minutes | None = Field(None, description="Time limit of each test.")
@@ -142,7 +142,7 @@ class EntryTable(SettingsTable, StepTable):
 class SuiteTable(SettingsTable):
     """A group of tests that one label starts."""
 
-    label: Annotated[StrictStr, AfterValidator(allowed.label)] = Field(
+    label: Annotated[StrictStr, AfterValidator(github.label)] = Field(
         "", description="The pull-request label; `run-ci-<name>` when left out."
     )
     description: StrictStr = ""
@@ -155,18 +155,18 @@ class SuiteTable(SettingsTable):
     runs_on: RunsOn | None = Field(
         None, description="Labels of the runner, instead of the workflow's; ubuntu-latest when `always`."
     )
-    schedule: Annotated[StrictStr, AfterValidator(allowed.cron)] = Field(
+    schedule: Annotated[StrictStr, AfterValidator(github.cron)] = Field(
         "", description='When to run besides, as a cron line in UTC: "30 2 * * *".'
     )
     devices: Argument = Field("auto", description="What `trainci run --devices` gets in its job.")
-    job: Annotated[StrictStr, AfterValidator(allowed.job_id)] = Field(
+    job: Annotated[StrictStr, AfterValidator(github.job_id)] = Field(
         "", description="Id of its job, so that a required check keeps its name; e2e-test-<name> when left out."
     )
     include: list[StrictStr] = Field([], description="Suites, by name, whose tests are tests of this one, too.")
     exclude: list[Argument] = Field([], description="Files (globs) and ids of tests that are left out.")
     paths: list[Glob] = Field([], description="Pushes start it only when they touch one of these (globs).")
     paths_ignore: list[Glob] = Field([], description="Changes of these files alone do not start it (globs).")
-    branches: list[Annotated[StrictStr, AfterValidator(allowed.branch_pattern)]] = Field(
+    branches: list[Annotated[StrictStr, AfterValidator(github.branch_pattern)]] = Field(
         [], description='Only pull requests against these branches and pushes to them: "main", "v0.*".'
     )
     drafts: StrictBool = Field(True, description="false: not for a draft, until it is ready for review.")
@@ -186,7 +186,7 @@ class ProjectTable(SettingsTable):
         ["tests/test_*.py", "tests/plugin_contracts/test_*.py"],
         description="Globs of the test files; `*` does not cross `/`, `**` does.",
     )
-    base: Annotated[Argument, AfterValidator(allowed.branch)] = Field(
+    base: Annotated[Argument, AfterValidator(github.branch)] = Field(
         "main", min_length=1, description="The branch that changes are compared with, as on `origin`."
     )
     default_gpus: Gpus | None = Field(None, description="Older name of this table's `num_gpus`.")
@@ -226,7 +226,7 @@ class WorkflowTable(Table):
         "/dev/shm/trainci", description="The hosts' lease directory, mounted into every container."
     )
     mounts: list[Mount] = Field([], description='Model and dataset caches: "/on/the/host:/in/the/container".')
-    container_options: Annotated[Argument, AfterValidator(allowed.container_options)] = Field(
+    container_options: Annotated[Argument, AfterValidator(github.container_options)] = Field(
         "--gpus all", description="Options of `docker create` for the jobs' containers."
     )
     queue_minutes: Minutes = Field(
@@ -249,40 +249,6 @@ class AffectedTable(Table):
     suites: list[StrictStr] = Field([], description="The suites that such a change selects, by name.")
     tests: list[Glob] = Field([], description="The tests that it selects: files, globs of them, or ids.")
     nothing: StrictBool = Field(False, description="Such a change reaches no test, whatever uses the file.")
-
-
-class LogRuleTable(Table):
-    """What a line of a test's log means, beside the rules that come with trainci."""
-
-    name: Annotated[StrictStr, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")] = Field(description="What verdicts call it.")
-    pattern: Annotated[StrictStr, Field(min_length=1), AfterValidator(allowed.regular_expression)] = Field(
-        description="A regular expression (Python's), searched in a line without its rank and time."
-    )
-    meaning: Argument = Field(min_length=1, description="A sentence without an end.")
-    blame: Literal["code", "machine", "config", "unsure"] = Field(description="Whose fault it is.")
-    kind: Literal["cause", "consequence"] = Field("cause", description="A consequence decides where no cause does.")
-
-
-class VerdictsTable(Table):
-    """How failures are judged."""
-
-    retries: Retries = Field(
-        1, description="How often the machine's fault is tried again; a failure of the code never is."
-    )
-    off: list[Annotated[StrictStr, AfterValidator(packaged_rule)]] = Field(
-        [], description="Names of trainci's rules for logs that do not count here."
-    )
-    rules: list[LogRuleTable] = Field([], description="Rules of this repository; they go before trainci's.")
-
-
-class QuarantineTable(Table):
-    """A test that is known to be bad: it runs and is reported, and fails no run until its time is over."""
-
-    test: Argument = Field(min_length=1, description="Its id, or its file with all its variants.")
-    owner: Argument = Field(min_length=1, description="Who sees to it.")
-    reason: Argument = Field(min_length=1, description="What is wrong with it.")
-    ticket: Argument = Field("", description="Where that is followed up.")
-    until: date = Field(description="The last day on which it fails no run; `trainci check` fails from the next.")
 
 
 class AcceptTable(Table):
