@@ -14,7 +14,7 @@ from trainci.history import metric_files
 from trainci.log_files import diagnosed, rules_for
 from trainci.model import events
 from trainci.model.gates import Baseline
-from trainci.model.run import Attempt, Cause, Ending, Outcome, Phase, Result, Run, Verdict
+from trainci.model.run import NOT_REACHED, Attempt, Cause, Ending, Outcome, Phase, Result, Run, Verdict
 from trainci.model.tests import Test
 from trainci.paths import RunPaths
 from trainci.plan import Plan
@@ -112,8 +112,7 @@ class Runner:
             self._handle(self._queue.get())
             self._start_what_fits()
         for test in self._waiting:
-            word = "interrupted before it was started" if self._interrupted else "not started: --fail-fast"
-            self._conclude(test.id, Verdict(Outcome.SKIPPED, word))
+            self._conclude(test.id, Verdict(Outcome.SKIPPED, NOT_REACHED[self._interrupted]))
         concluded = tuple(self._results.values())
         pool = self._executor.pool
         # What was skipped for another reason than its devices, the machine has nothing to do with.

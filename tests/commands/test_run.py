@@ -114,6 +114,19 @@ def test_last_failed_runs_those_that_did_not_pass_last(suites):
     )
 
 
+def test_last_failed_keeps_what_failed_and_was_not_reached_since(suites):
+    """The loop of an engineer who mends one after another: `--lf -x`."""
+    suites.write("tests/unit/test_c.py", passes_or_fails("raise SystemExit(1)"))
+    red = ["tests/unit/test_b.py", "tests/unit/test_c.py"]
+    assert suites.trainci("run", "tests", "-q").code == 1
+    assert "1 skipped" in suites.trainci("run", "--lf", "-x", "-j", "1").out
+    assert planned(suites.trainci("run", "--lf", "--dry-run")) == red
+    suites.write("tests/unit/test_b.py", passes_or_fails("print()"))
+    assert suites.trainci("run", "--lf", "-x", "-j", "1").code == 1
+    assert planned(suites.trainci("run", "--lf", "--dry-run")) == red[1:]
+    assert suites.trainci("list", "tests/unit/test_c.py").out.count(" failed ") == 1
+
+
 def test_quiet_prints_what_did_not_pass_and_the_last_line(suites):
     said = suites.trainci("run", "tests", "--quiet")
     assert "test_b.py" in said.out

@@ -14,7 +14,7 @@ from trainci.history.database import answered
 from trainci.history.sql_baselines import SqlBaselines
 from trainci.history.sql_results import SqlResults, device_list
 from trainci.history.store import AttemptKey, CutOff, Past, Recorded
-from trainci.model.run import Cause, Ending, Metric, Phase, Verdict
+from trainci.model.run import NOT_REACHED, Cause, Ending, Metric, Outcome, Phase, Verdict
 from trainci.verdict.suspects import Used
 
 _REMEMBERED = 20
@@ -185,11 +185,13 @@ class SqlStore(SqlBaselines, SqlResults):
 
     def _last_outcome(self, test_id: str) -> str:
         rows = self.execute(
-            # A test that was skipped or refused has a verdict and no attempt.
+            # A test that was skipped or refused has a verdict and no attempt; of one that was not reached it counts
+            # what it was before.
             "SELECT run_id, outcome FROM (SELECT run_id, test_id, outcome, at FROM verdicts"
+            " WHERE NOT (outcome = ? AND sentence IN (?, ?))"
             " UNION ALL SELECT run_id, test_id, NULL, queued FROM attempts) AS told"
             " WHERE test_id = ? ORDER BY at DESC LIMIT 1",
-            (test_id,),
+            (Outcome.SKIPPED.value, *NOT_REACHED, test_id),
         )
         if not rows:
             return ""

@@ -27,6 +27,10 @@ class Outcome(enum.Enum):
     UNSURE = "unsure"
 
 
+NOT_REACHED = ("not started: --fail-fast", "interrupted before it was started")
+"""What verdicts say of a skipped test whose turn did not come: it tells nothing of the test."""
+
+
 class Phase(enum.Enum):
     """How much of a test a process runs."""
 
