@@ -43,7 +43,7 @@ HOSTILE = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs
 def test_no_name_and_no_path_becomes_a_line_or_a_word_of_the_script(name, root, word):
     """What bash makes of the script is one change of directory and one command, whatever they hold."""
     asked = Asked(name, "trainci:token", nodes=1, gpus=2, cpus=1, time_limit=60.0)
-    script = batch_script(asked, Slurm(), root, "/dev/stdout", ["printf", "%s|", word]).decode()
+    script = batch_script(asked, Slurm(), root, "/dev/stdout", "/dev/null", ["printf", "%s|", word]).decode()
     told = script.replace("cd -- ", "printf '%s|' ", 1).replace(" || exit", "", 1)
     done = subprocess.run(["bash"], input=told.encode(), capture_output=True)
     assert done.stdout.decode() == f"{root}|{word}|"
@@ -261,6 +261,30 @@ def test_a_pass_that_came_after_slurm_ended_the_job_is_none(tmp_path, ended, tol
     attempt.ended_from_outside = states.ended_from_outside(seen)
     assert ending(seen, attempt.reported, ordered=attempt.ordered).cause is cause
     assert states.ended_from_outside(replace(seen, state="COMPLETED")) == 0
+
+
+def test_when_a_node_began_a_job_is_known_before_any_program_of_ours_runs(tmp_path):
+    """An interpreter took six seconds to start: a controller that was killed had begun the job again by then."""
+    at = datetime.fromisoformat("2026-11-26T15:51:06").timestamp()
+    job = Job(Test("a"), 1, tmp_path / "a.log")
+    attempt = Attempt(job, Nobody())
+    attempt.account = Account(job, open_log(job.log), (), lambda event: None, Nobody(), float, print)
+    attempt.directory.mkdir()
+    script = slurm_executor(Wanted(tmp_path, "cpu:4"))._script(job, "token").decode()
+    begins = script.partition("cd --")[0]
+    subprocess.run(["bash", "-c", begins], check=True)
+    os.utime(attempt.directory / "begun", (at + 0.5, at + 0.5))
+    attempt.account.status(dump(Started(1)))
+    attempt.follow()
+    subprocess.run(["bash", "-c", begins], check=True)
+    assert attempt.started_by == at + 0.5 == (attempt.directory / "begun").stat().st_mtime, "of the first beginning"
+    again = datetime.fromtimestamp(at + 6).isoformat()
+    seen = Seen("7", "CANCELLED", "now", "", "n4", "", "", again, again)
+    assert ending(seen, None, started_by=attempt.started_by).cause is Cause.LOST
+    by_hand = replace(
+        seen, begun=datetime.fromtimestamp(at).isoformat(), ended=datetime.fromtimestamp(at).isoformat()
+    )
+    assert ending(by_hand, None, started_by=attempt.started_by).cause is Cause.CANCELLED
 
 
 def test_what_slurm_says_counts_before_what_its_database_says_but_for_who_cancelled_a_job(tmp_path, monkeypatch):

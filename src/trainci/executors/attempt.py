@@ -26,6 +26,7 @@ from trainci.model.run import Cause, Ending, Phase
 
 SUFFIX = ".job"
 _SUBMISSION = "submission.json"
+_BEGUN = "begun"
 _CHUNK = 1 << 20
 # A job's environment begins as its node makes it, whatever this host is a part of.
 _OF_THIS_HOST = ("SLURM_", "SBATCH_", "CUDA_VISIBLE", "HIP_VISIBLE", "ROCR_VISIBLE")
@@ -37,9 +38,9 @@ class Attempt:
     ``token`` is what the engine keeps of ours: by it a job is found whose id never reached us. ``job_id`` and
     ``submitted`` are empty before the engine has said them, as ``begun`` is, when it says that it began the job.
     ``forgotten``: the engine does not know any more that it did. ``suspended``: it has held it still. ``within``
-    names the folder of the job whose allocation it shares, which has these in its place. ``started_by`` is when its
-    command ran at the latest, ``ended_by`` when that had ended, ``ended_from_outside`` when the engine did that to
-    its job: Unix times, 0 if it has not.
+    names the folder of the job whose allocation it shares, which has these in its place. ``started_by`` is when a
+    node had begun it at the latest, ``ended_by`` when its command had ended, ``ended_from_outside`` when the engine
+    did that to its job: Unix times, 0 if it has not.
     """
 
     def __init__(self, job: Job, show: Show) -> None:
@@ -189,8 +190,8 @@ class Attempt:
             while to_the_end or path == self._status or self.show.has_room():
                 if not self._take(path, take):
                     break
-        if self.started and not known[0]:
-            self.started_by = self._told_by()
+        if not self.started_by:
+            self.started_by = _changed_at(begun(self.job)) or (self._told_by() if self.started else 0.0)
         if self.reported is not None and not self.reported_at:
             self.reported_at = time.monotonic()
             self.ended_by = self._told_by()
@@ -198,10 +199,7 @@ class Attempt:
 
     def _told_by(self) -> float:
         """When its lease told the last of what was read: we may hear of it late, as after a client was killed."""
-        try:
-            return min(steady_time(), self._status.stat().st_mtime)
-        except OSError:
-            return steady_time()
+        return _changed_at(self._status) or steady_time()
 
     def _take(self, path: Path, take: Callable[[bytes], None]) -> bool:
         """Take in the next piece of a file, opened again: so a network's file system shows what is new in it."""
@@ -283,6 +281,14 @@ class Attempt:
         self.account.close(ending)
 
 
+def _changed_at(file: Path) -> float:
+    """When that was, a Unix time of this host's clock at most; 0 where it is not there."""
+    try:
+        return min(steady_time(), file.stat().st_mtime)
+    except OSError:
+        return 0.0
+
+
 def token_of_run(job: Job) -> str:
     """What the tokens of all jobs of its run begin with; no line of a script can be made of it."""
     return f"trainci:{re.sub('[^A-Za-z0-9._-]', '-', job.log.parent.name)}:"
@@ -296,6 +302,11 @@ def directory(job: Job) -> Path:
 def output(job: Job) -> Path:
     """What the engine is to append all to that a job prints."""
     return directory(job) / OUTPUT
+
+
+def begun(job: Job) -> Path:
+    """What the engine is to make as it begins the job, before any program of ours."""
+    return directory(job) / _BEGUN
 
 
 def entrypoint(job: Job) -> list[str]:

@@ -27,8 +27,13 @@ class Asked:
     time_limit: float
 
 
-def batch_script(asked: Asked, settings: Slurm, root: str, output: str, command: Sequence[str]) -> bytes:
-    """The script that starts ``command`` in ``root``, its output appended to the file ``output``."""
+def batch_script(
+    asked: Asked, settings: Slurm, root: str, output: str, begun: str, command: Sequence[str]
+) -> bytes:
+    """The script that starts ``command`` in ``root``, its output appended to the file ``output``.
+
+    Before all else it makes the file ``begun``: an interpreter may take longer to start than Slurm to forget it.
+    """
     options = [
         f"--job-name={job_name(asked.name)}",
         f"--comment={asked.token}",
@@ -47,6 +52,7 @@ def batch_script(asked: Asked, settings: Slurm, root: str, output: str, command:
         "#!/bin/bash",
         *(f"#SBATCH {option}" for option in options),
         f"exec >>{shlex.quote(output)} 2>&1",
+        f": >>{shlex.quote(begun)}",
         f"cd -- {shlex.quote(root)} || exit",
         *settings.setup,
         f"exec {shlex.join(command)}",

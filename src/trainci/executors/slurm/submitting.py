@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from trainci.executors import words
-from trainci.executors.attempt import Attempt, entrypoint, output
+from trainci.executors.attempt import Attempt, begun, entrypoint, output
 from trainci.executors.base import STOPPED, Job, Wanted
 from trainci.executors.slurm import commands, states
 from trainci.executors.slurm.commands import SlurmAway, SlurmFull, SlurmRefused
@@ -40,7 +40,8 @@ class SubmittingExecutor(SharingExecutor):
             cpus=job.num_gpus,
             time_limit=job.time_limit + words.GRACE_SECONDS,
         )
-        return batch_script(asked, self._settings, str(self._root), str(output(job)), entrypoint(job))
+        files = (str(output(job)), str(begun(job)))
+        return batch_script(asked, self._settings, str(self._root), *files, entrypoint(job))
 
     def _submit_all(self) -> None:
         """One after another, in the order of the orders."""
