@@ -311,3 +311,11 @@ def test_a_programs_mistake_below_something_that_is_tried_again_is_not_tried_aga
     before = "wandb: Network error (ConnectTimeout), entering retry loop."
     after = ["wandb: View run at https://wandb.ai/a", "wandb: ERROR Failed to sync: network error", "done", "done"]
     assert judged(before, *raised("ImportError: cannot import name 'a' from 'b'"), *after).blame is Blame.CODE
+
+
+def test_a_tracker_that_ended_a_rank_is_why_the_others_waited() -> None:
+    waited = "[rank1]:[E1120 ProcessGroupNCCL.cpp:629] Watchdog caught collective operation timeout: WorkNCCL()"
+    lost = raised("wandb.errors.errors.CommError: Run initialization has timed out after 90.0 sec")
+    said = judged(waited, *[f"[rank0]: {line}" for line in lost])
+    assert (said.blame, said.rule) == (Blame.MACHINE, "tracker")
+    assert judged(waited, "wandb: Network error (ConnectTimeout), entering retry loop.").blame is Blame.UNSURE

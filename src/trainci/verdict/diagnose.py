@@ -173,7 +173,7 @@ def _without_cause(
     consequence = _first(live, lambda candidate: candidate.rule != "tracker")
     if consequence and (consequence.blame is Blame.UNSURE or consequence.rule in _ENDED):
         # Why it ended, or who went away, is not said there; the host may say it of itself.
-        consequence = _first(live, lambda candidate: candidate.rule in _HOST_SAYS) or consequence
+        consequence = _first(live, _host_says) or consequence
     end = consequence.line if consequence else reading.lines
     warned = [
         candidate
@@ -201,6 +201,11 @@ def _ended_silently(live: Sequence[Candidate], reading: Reading) -> Candidate | 
     if not reports or not any(candidate.exception and "rank" in candidate.stream for candidate in live):
         return None
     return replace(reports[0], meaning=f"rank {root.rank} ended by itself, first, with exit code {root.exit_code}")
+
+
+def _host_says(candidate: Candidate) -> bool:
+    """Whether it is about the host; a tracker that is not reached is, where that ended the program."""
+    return candidate.rule in _HOST_SAYS or (candidate.rule == "tracker" and candidate.exception)
 
 
 def _of_rank(candidate: Candidate, rank: str) -> bool:
