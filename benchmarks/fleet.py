@@ -104,6 +104,11 @@ class Fleet:
             if state.startswith(("drain", "down")):
                 self.cluster("scontrol", "update", f"nodename={node}", "state=resume", check=False)
 
+    def is_over(self) -> bool:
+        """Whether the run has ended, so that its client only tidies up: what breaks then, nobody mends."""
+        (run,) = (self.root / ".trainci/runs").iterdir()
+        return any(isinstance(event, events.RunEnded) for event in read_events(run / "events.jsonl"))
+
     def _running(self, pattern: str = "trainci-") -> str:
         """A job whose command has not ended, of which Slurm may not know."""
         said = self.cluster("squeue", "--noheader", "--states=R", "--format=%i|%j %D", check=False)
@@ -170,9 +175,6 @@ class Fleet:
     def _kill_client(self) -> bool:
         assert self.client is not None
         (run,) = (self.root / ".trainci/runs").iterdir()
-        if any(isinstance(event, events.RunEnded) for event in read_events(run / "events.jsonl")):
-            # It only tidies up: nobody goes on with what has ended.
-            return False
         self.client.kill()
         self.client.wait()
         self.start("--attach", run.name)
@@ -237,7 +239,7 @@ def _until_it_ends(fleet: Fleet, faulty: bool, packed: bool) -> None:
         if not kind:
             # A controller that is killed more often than anything else.
             faults = iter(fleet.chance.sample((*_KINDS, *kills), len(_KINDS) + len(kills)))
-        elif fleet.client.poll() is None and (fleet.root / "begun").exists():
+        elif fleet.client.poll() is None and (fleet.root / "begun").exists() and not fleet.is_over():
             fleet.inject(kind)
 
 
