@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import subprocess
@@ -77,6 +78,17 @@ def test_a_file_that_the_host_refuses_is_a_sentence_and_no_bug(monkeypatch, tmp_
     monkeypatch.setenv("TRAINCI_LOCK_DIR", str(tmp_path / ("x" * 300)))
     code, _, said = run("gpus")
     assert code == 3 and "x: File name too long. The operating system refused it" in said
+    assert "Traceback" not in said and "bug" not in said
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.EMFILE, "Too many open files"), RuntimeError("can't start new thread"), MemoryError()],
+)
+def test_what_the_host_gives_no_more_of_is_a_sentence_and_no_bug(failing, error):
+    failing(error)
+    code, _, said = run("list")
+    assert code == 3 and "This host gives trainci no more: look at `ulimit -a`" in said
     assert "Traceback" not in said and "bug" not in said
 
 

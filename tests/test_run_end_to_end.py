@@ -352,6 +352,24 @@ def test_a_signal_that_the_caller_ignores_stays_ignored(repository, number):
     assert process.returncode == 0, output
 
 
+def test_signals_that_the_caller_blocks_are_heard_all_the_same(repository):
+    """A blocked SIGCHLD is inherited: that a test has ended would never be heard."""
+    repository.test("a", "import signal\nassert not signal.pthread_sigmask(signal.SIG_BLOCK, ())")
+    wrapper = (
+        "import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 32)); "
+        "os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", wrapper, TRAINCI, "run", "tests/test_a.py"]
+    done = subprocess.run(
+        ["timeout", "-s", "KILL", str(DEADLINE), *command],
+        cwd=repository.root,
+        env=repository.environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+
+
 def test_a_declaration_that_is_no_constant_is_refused_and_never_green(repository):
     repository.write("tests/test_odd.py", f"NUM_GPUS = 4 if X else 8\ndef execute(): pass\n{FOOTER}")
     code, output = repository.run("run", "tests/test_odd.py")

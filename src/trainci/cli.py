@@ -6,6 +6,7 @@ Every command returns its exit code, or raises; here, and nowhere else, an error
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TextIO
@@ -165,13 +166,23 @@ def _guarded(work: Callable[[], int], stdout: TextIO, stderr: TextIO) -> int:
 
 
 def _refused_by_host(error: Exception) -> str:
-    """Which file the operating system refused, where no room had a sentence of its own for it; else empty."""
-    if not isinstance(error, OSError) or not isinstance(error.filename, (str, bytes)):
-        return ""
-    return (
-        f"{os.fsdecode(error.filename)}: {error.strerror}. The operating system refused it, and nothing goes on "
-        "without it: mend it, or name another place."
-    )
+    """What the operating system refused, where no room had a sentence of its own for it; else empty."""
+    if isinstance(error, OSError) and isinstance(error.filename, (str, bytes)):
+        return (
+            f"{os.fsdecode(error.filename)}: {error.strerror}. The operating system refused it, and nothing goes "
+            "on without it: mend it, or name another place."
+        )
+    if _is_limit(error):
+        said = str(error) or type(error).__name__
+        return f"{said}. This host gives trainci no more: look at `ulimit -a`, and at the limits of its container."
+    return ""
+
+
+def _is_limit(error: Exception) -> bool:
+    """Whether there is no more of what every program takes: files, memory, processes, threads."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOSPC)
+    return isinstance(error, MemoryError) or "can't start new thread" in str(error)
 
 
 def _is_nowhere() -> bool:

@@ -7,6 +7,7 @@ import queue
 import resource
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -372,6 +373,24 @@ def test_an_attempt_that_cannot_be_started_has_ended_and_is_lost(tmp_path, monke
     (tmp_path / "logs").write_text("a file where the logs should go")
     attempt = Attempt(local(tmp_path, monkeypatch), tmp_path, "passes")
     assert attempt.end() == Ending(Cause.NEVER_STARTED, detail="it could not be started: File exists")
+
+
+@pytest.mark.parametrize("refused", ["passes", "_watch"])
+def test_a_host_that_gives_no_more_threads_keeps_no_run_waiting(tmp_path, monkeypatch, refused):
+    start = threading.Thread.start
+
+    def refuse(thread):
+        if refused in thread.name:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    (tmp_path / "passes").write_text("")
+    ending = Attempt(local(tmp_path, monkeypatch), tmp_path, "passes").end()
+    if refused == "passes":
+        assert ending == Ending(Cause.NEVER_STARTED, detail="it could not be started: can't start new thread")
+    else:
+        assert ending.passed, "nobody looks on, and it ends as it does"
 
 
 class NonsenseLauncher:

@@ -65,8 +65,7 @@ def _said(log: mmap.mmap | bytes, job: Job, reported: Sequence[End]) -> tuple[Sa
 
 def _reported(path: Path) -> Sequence[End]:
     try:
-        with files.open_plain(path) as file:
-            return read(file.read(_LARGEST).splitlines())
+        return read(files.read_plain(path, _LARGEST).splitlines())
     except OSError:
         return ()
 

@@ -94,7 +94,13 @@ class LocalExecutor:
         end = launched.terminate
         account = Account(job, log, self._secrets, emit, show, self._clock, lose=end, onlooker=Onlooker(job, end))
         watcher = Watcher(launched, output, status, account, show)
-        threading.Thread(target=watcher.run, name=job.test.id, daemon=True).start()
+        thread = threading.Thread(target=watcher.run, name=job.test.id, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            # The host gives no more threads.
+            end()
+            watcher.close(Ending(Cause.NEVER_STARTED, detail=f"it could not be started: {error}"))
 
     def known_since(self) -> Mapping[str, float]:
         """See Executor."""

@@ -59,8 +59,11 @@ class Onlooker:
 
     def begin(self, pid: int) -> None:
         """The job's command runs, as process ``pid``."""
-        self._thread = threading.Thread(target=self._watch, args=(pid,), daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._watch, args=(pid,), daemon=True)
+        # Where the host gives no more threads, nobody looks on.
+        with contextlib.suppress(RuntimeError):
+            thread.start()
+            self._thread = thread
 
     def printed(self, data: bytes) -> None:
         """The job printed ``data``."""

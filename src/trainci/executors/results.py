@@ -129,7 +129,7 @@ def _options(path: Path) -> tuple[str, ...]:
 
 def _junit(path: Path) -> Results:
     try:
-        data = _read(path, LARGEST_FILE + 1)
+        data = files.read_plain(path, LARGEST_FILE + 1)
     except OSError as error:
         return Results(fault=f"pytest left no results ({error.strerror})")
     try:
@@ -176,7 +176,7 @@ def _step_item(name: str, code: int, seconds: float, results: Results | None) ->
 def _ended_steps(path: Path) -> dict[int, tuple[int, float]]:
     """The exit code and the seconds of each step that ended, by its number."""
     try:
-        lines = _read(path, _LARGEST_REPORT).splitlines()
+        lines = files.read_plain(path, _LARGEST_REPORT).splitlines()
     except OSError:
         return {}
     return {number: (code, seconds) for line in lines for number, code, seconds in _ended(line)}
@@ -198,8 +198,7 @@ def mask_metrics(job: Job, mask: Callable[[str], str]) -> None:
     """Take secrets out of what ``job`` recorded of itself: it wrote that past us, and it stays beside its log."""
     path = RunPaths.metrics(job.log)
     try:
-        with files.open_plain(path) as file:
-            data = file.read(_LARGEST_METRICS).decode("utf-8", "surrogateescape")
+        data = files.read_plain(path, _LARGEST_METRICS).decode("utf-8", "surrogateescape")
         if (masked := mask(data)) != data:
             files.replace(path, masked.encode("utf-8", "surrogateescape"))
     except OSError:
@@ -214,8 +213,3 @@ def discard(job: Job) -> None:
     for path in (RunPaths.results(job.log), RunPaths.steps(job.log), *steps):
         with contextlib.suppress(OSError):
             path.unlink()
-
-
-def _read(path: Path, most: int) -> bytes:
-    with files.open_plain(path) as file:
-        return file.read(most)

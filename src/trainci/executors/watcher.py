@@ -37,10 +37,14 @@ class Watcher:
             self._follow()
             self._account.flush()
         finally:
-            code = self._launched.wait()
-            os.close(self._status)
-            os.close(self._output)
-            self._account.close(self._ended(code))
+            self.close()
+
+    def close(self, ending: Ending | None = None) -> None:
+        """Wait for the end of the lease process, and tell that it ended so, or with this ``ending``."""
+        code = self._launched.wait()
+        os.close(self._status)
+        os.close(self._output)
+        self._account.close(ending or self._ended(code))
 
     def _follow(self) -> None:
         widen(self._output)

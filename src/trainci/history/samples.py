@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -52,7 +53,9 @@ class Sampler:
             case events.Granted() if event.devices:
                 self._held[event.test_id] = event.devices
                 if not (self._thread.is_alive() or self._over.is_set()):
-                    self._thread.start()
+                    # Where the host gives no more threads, nobody asks.
+                    with contextlib.suppress(RuntimeError):
+                        self._thread.start()
             case events.Ended():
                 self._held.pop(event.test_id, None)
 

@@ -66,6 +66,15 @@ def open_plain(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
+def read_plain(path: Path, most: int) -> bytes:
+    """The first ``most`` bytes of what ``open_plain`` opens; memory is taken for what is there.
+
+    :raises OSError: see ``open_plain``.
+    """
+    with open_plain(path) as file:
+        return file.read(min(most, os.fstat(file.fileno()).st_size))
+
+
 def read_bounded(path: Path, most: int) -> bytes:
     """A file that somebody names, which may be a pipe or a device, and never end.
 
