@@ -54,3 +54,22 @@ def test_a_disk_that_fills_ends_no_sound_test(run: Any) -> None:
     # Results that there was no room for are no test's fault.
     assert "machine's fault test_loud.py" in run.out, run.out[-3000:]
     assert "Traceback" not in run.err, run.err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts")
+def test_a_disk_that_is_full_from_the_begin_makes_no_sound_test_red(tmp_path: Path) -> None:
+    repository = Repository(tmp_path / "repository")
+    repository.write("trainci.toml", "[project]\n")
+    repository.write("tests/test_a.py", "def test_a(): pass\n")
+    repository.write(".trainci/keep", "")
+    state = repository.root / ".trainci"
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", state], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        locks = {"TRAINCI_LOCK_DIR": str(tmp_path / "locks")}
+        ran = repository.trainci("run", "tests/test_a.py", "--devices", "cpu:1", environment=locks)
+    finally:
+        subprocess.run(["umount", "-l", state], check=True)
+    assert "machine's fault tests/test_a.py: neither its log nor its results could be written" in ran.out, ran.out
+    assert ran.code == 3

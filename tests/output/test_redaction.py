@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import quopri
 import re
 import shlex
 import urllib.parse
@@ -89,6 +90,11 @@ FORMS = {
     "in base64, after one": lambda s: base64.b64encode(f"u{s}".encode()).decode(),
     "in base64, after two": lambda s: base64.b64encode(f"u:{s}:x".encode()).decode(),
     "in a basic header": lambda s: base64.b64encode(f"user:{s}".encode()).decode(),
+    "reversed": lambda s: s[::-1],
+    "in hexadecimal digits of a URL": lambda s: "%" + s.encode().hex("%"),
+    "as C has bytes": lambda s: "".join(f"\\x{byte:02x}" for byte in s.encode()),
+    "as a list of C": lambda s: ", ".join(f"0x{byte:02x}" for byte in s.encode()),
+    "in quoted-printable": lambda s: quopri.encodestring(s.encode()).decode(),
     "in base64 for a URL": lambda s: base64.urlsafe_b64encode(f"us:{s}".encode()).decode(),
 }
 
@@ -113,6 +119,28 @@ def test_no_form_of_a_secret_is_left_wherever_the_stream_is_cut(form, secret, cu
 def test_each_line_of_a_secret_of_several_lines_is_masked():
     key = "-----BEGIN KEY-----\nabcdefghij\nklmnopqrst\n-----END KEY-----"
     assert redact("x abcdefghij y", [key]) == "x *** y"
+
+
+LONG = "".join(chr(33 + 7 * number % 90) for number in range(150))
+
+
+@pytest.mark.parametrize("width", [64, 76])
+def test_each_line_of_a_long_secret_in_base64_is_masked(width: int) -> None:
+    """As `base64`, openssl and MIME write it."""
+    encoded = base64.b64encode(f"{LONG}\n".encode()).decode()
+    lines = [encoded[place : place + width] for place in range(0, len(encoded), width)]
+    # The line end is the program's own.
+    assert re.fullmatch(r"(\*\*\*\n)+\*\*\*.{0,4}", redact("\n".join(lines), [LONG]))
+
+
+def test_each_line_of_a_long_secret_in_quoted_printable_is_masked() -> None:
+    shown = redact(quopri.encodestring(LONG.encode()).decode(), [LONG])
+    assert re.fullmatch(r"(\*\*\*=\n)+.{0,5}", shown), "of the last line too little is left to mask"
+
+
+def test_a_rest_of_a_line_that_is_short_masks_nothing() -> None:
+    secret = "x" * 48 + "ab"
+    assert redact("YWI= ab", [secret]) == "YWI= ab"
 
 
 def test_a_secret_that_colours_part_is_masked() -> None:

@@ -138,7 +138,8 @@ class Account:
         results.mask_metrics(self._job, self._redactor.mask)
         if self._secrets:
             rank_logs.mask(self._job, lambda: Redactor(self._secrets))
-        if self._cut and ending.passed and left is not None and left.fault:
+        # Its exit code may be no more than what pytest says of the same full disk.
+        if self._cut and ending.cause is Cause.EXITED and left is not None and left.fault:
             ending = Ending(Cause.LOST, detail=f"neither its log nor its results could be written: {self._cut}")
         return events.Ended(self._clock(), *self._of_job, ending, left, failures=failures)
 

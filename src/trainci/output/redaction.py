@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import quopri
 import re
 import urllib.parse
 from bisect import bisect_right
@@ -34,8 +35,8 @@ class Redactor:
 
     What a program makes of a secret is replaced, too: quoted for a URL or a shell, in JSON, HTML or XML, as Python
     shows it, in hexadecimal digits, in base64 and base32 (wherever in the encoded text it stands), each line of
-    several; and whatever stands between its characters that no terminal shows. Empty secrets are ignored: an unset
-    variable read with a default of ``""`` must not mask everything.
+    several, reversed; and whatever stands between its characters that no terminal shows. Empty secrets are ignored:
+    an unset variable read with a default of ``""`` must not mask everything.
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
@@ -154,6 +155,8 @@ class _Seen:
 
 # Of less, base64 leaves too little that is the secret's alone.
 _SHORTEST_ENCODED = 6
+# How many characters of base64 programs write in one line: PEM's (RFC 7468), MIME's (RFC 2045).
+_LINES = (64, 76)
 
 
 def _forms(secret: str) -> Iterator[bytes]:
@@ -164,6 +167,8 @@ def _forms(secret: str) -> Iterator[bytes]:
         for form in {*_quoted(text, plain), *_in_json(text)}:
             yield form.encode("utf-8", "surrogateescape")
         if len(plain) >= _SHORTEST_ENCODED:
+            yield text[::-1].encode("utf-8", "surrogateescape")
+            yield from _in_lines(plain)
             yield from _in_hex(plain.hex())
             yield from _in_hex(plain.hex().upper())
             yield from _in_base64(plain)
@@ -204,8 +209,17 @@ def _in_json(text: str) -> Iterator[str]:
 def _in_hex(digits: str) -> Iterator[bytes]:
     """Together, and as a fingerprint or a dump has them."""
     pairs = [digits[place : place + 2] for place in range(0, len(digits), 2)]
-    for between in ("", ":", " "):
+    for between in ("", ":", " ", "%", "\\x", ", 0x", ",0x"):
         yield between.join(pairs).encode()
+
+
+def _in_lines(plain: bytes) -> Iterator[bytes]:
+    """Each line of what is too long for one: of base64 (`base64`, PEM), and of quoted-printable (RFC 2045)."""
+    encoded = next(_in_base64(plain))
+    for width in _LINES if len(encoded) > min(_LINES) else ():
+        lines = (encoded[place : place + width] for place in range(0, len(encoded), width))
+        yield from (line for line in lines if len(line) >= _SHORTEST_ENCODED)
+    yield from (line for line in quopri.encodestring(plain).split(b"=\n") if len(line) >= _SHORTEST_ENCODED)
 
 
 def _in_base32(plain: bytes) -> Iterator[bytes]:
