@@ -13,6 +13,11 @@ MOST_NAMES = 1000
 LONGEST = 400
 _MOST_FRAMES = 2000
 RAISED = b'"by": "raised"'
+# What a shell and torchrun set anew for each program, and what scripts give another value for another try.
+_OF_A_TRY = (
+    rb"(?:_|SHLVL|PWD|OLDPWD|(?:TORCHELASTIC|GROUP|ROLE|LOCAL|WORLD|MASTER)_\w+"
+    rb"|\w*(?:PORT|SEED|TRY|TRIE|ATTEMPT|RESTART|RETRI|RUN_ID|TMP)\w*)="
+)
 # A process that ends well afterwards has made good what it is the same as.
 state = {"badly": False, "framework": False}
 # Futures that hold what was raised, by their ids.
@@ -54,6 +59,19 @@ def who():
     return " ".join([*words[:50], os.environ.get("RANK", "")])[:2000]
 
 
+def environment():
+    """A number of the variables that it was started with, which another try has, too, but for what counts tries."""
+    import binascii
+    import re
+
+    try:
+        with open("/proc/self/environ", "rb") as file:
+            given = file.read().split(b"\0")
+    except OSError:
+        return ""
+    return "%08x" % binascii.crc32(b"\0".join(sorted(one for one in given if not re.match(_OF_A_TRY, one))))
+
+
 def program():
     """What it runs, whatever the arguments; empty for the text of `python -c`."""
     words = getattr(sys, "argv", [""])
@@ -88,6 +106,7 @@ def raised(how, told, of=None):
             "cwd": directory(),
             "pid": os.getpid(),
             "who": of or ("" if how == "fork" else who()),
+            "env": "" if of or how == "fork" else environment(),
             "program": program() if how == "process" else "",
             # Who prints it in a way of his own.
             "told": of_hook is not None and of_hook.excepthook is not of_hook.__excepthook__,
@@ -163,7 +182,7 @@ def leave(replaced, known):
     if replaced and not state["badly"] and not state["framework"]:
         raised("process", (None, sys.last_value, None))
     if not state["badly"] and is_begun(RAISED):
-        append({"by": "well", "who": who(), "program": program(), "after": known})
+        append({"by": "well", "who": who(), "env": environment(), "program": program(), "after": known})
 
 
 def _wrap_loop(module):

@@ -57,7 +57,7 @@ class _Later:
     passed: dict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
     over: set[tuple[str, int]] = field(default_factory=set)
     good: set[str] = field(default_factory=set)
-    well: dict[str, float] = field(default_factory=dict)
+    well: dict[tuple[str, str], float] = field(default_factory=dict)
     programs: dict[str, float] = field(default_factory=dict)
     asked: set[int] = field(default_factory=set)
 
@@ -67,7 +67,8 @@ class _Later:
             if end.passed and not end.failed:
                 self.good.add(end.by)
         elif isinstance(end, Good):
-            self.well[end.who] = max(end.after, self.well.get(end.who, 0))
+            of = (end.who, end.env)
+            self.well[of] = max(end.after, self.well.get(of, 0))
             self.programs[end.program] = max(end.after, self.programs.get(end.program, 0))
             self.asked.add(end.pid)
 
@@ -85,7 +86,8 @@ class _Later:
 
     def made_good(self, end: Raised, *, again: bool) -> bool:
         """Another try of it ended well, or somebody asked how it ended; ``again``: whatever the arguments."""
-        same = bool(end.who and self.well.get(end.who, 0) > end.at) or bool(end.pid and end.pid in self.asked)
+        tried = bool(end.who) and self.well.get((end.who, end.env), 0) > end.at
+        same = tried or bool(end.pid and end.pid in self.asked)
         return same or bool(again and end.program and self.programs.get(end.program, 0) > end.at)
 
 

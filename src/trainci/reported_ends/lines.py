@@ -51,7 +51,7 @@ class Framework:
 
 @dataclass(frozen=True)
 class Raised:
-    """What nobody caught, in a process that was in ``directory``.
+    """What nobody caught, in a process that was in ``directory``; ``env`` tells its variables from others.
 
     ``told``: in a way of the program's own, which the log may show as it likes. ``at`` counts the bytes before it.
     """
@@ -65,6 +65,7 @@ class Raised:
     told: bool
     pid: int
     who: str
+    env: str
     program: str
     at: int
 
@@ -85,6 +86,7 @@ class Good:
     """
 
     who: str = ""
+    env: str = ""
     program: str = ""
     pid: int = 0
     after: float = math.inf
@@ -143,12 +145,14 @@ def _read(line: bytes, at: int) -> End | None:
                 told=said.get("told") is True,
                 pid=number.get("pid", 0),
                 who=text.get("who", ""),
+                env=text.get("env", ""),
                 program=text.get("program", ""),
                 at=at,
             )
         case "well":
             after = number.get("after", math.inf)
-            return Good(who=text.get("who", ""), program=text.get("program", ""), after=after)
+            who, env, program = (text.get(name, "") for name in ("who", "env", "program"))
+            return Good(who=who, env=env, program=program, after=after)
         case "begun" if text.get("framework") in _BEGIN:
             return Begun(text["framework"], number.get("pid", 0))
         case "asked":

@@ -1,0 +1,3 @@
+import os
+
+assert os.environ["ATTEMPT"] == "2", "at first"

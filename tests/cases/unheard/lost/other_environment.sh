@@ -1,0 +1,4 @@
+cat <<END | bash
+MODE=a python helpers/of_mode.py
+MODE=b python helpers/of_mode.py
+END
