@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -100,3 +101,31 @@ def test_a_tree_that_is_deeper_than_a_path_can_be_costs_a_sentence(repository: A
         assert said.code in (0, 1, 2) and "Traceback" not in said.err, said.err
         assert all(len(line) < 1000 for line in said.err.splitlines())
     subprocess.run(["rm", "-rf", repository.root / "tests"], check=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("trainci.toml", "list"),
+        (".github/workflows/pr-test.yml.j2", "generate"),
+        (".github/workflows/pr-test.yml", "generate"),
+    ],
+)
+@pytest.mark.parametrize("device", [False, True])
+def test_a_pipe_or_device_in_the_place_of_what_is_read_keeps_nobody_waiting(
+    repository: Any, name: str, command: str, device: bool
+) -> None:
+    repository.write("trainci.toml", "[project]\n")
+    repository.write("tests/test_a.py", "def test_a(): pass\n")
+    repository.write(".github/workflows/pr-test.yml.j2", "on: push\n")
+    path = repository.root / name
+    path.unlink(missing_ok=True)
+    if not device:
+        os.mkfifo(path)
+    elif os.geteuid() == 0:
+        os.mknod(path, 0o666 | stat.S_IFCHR, os.makedev(1, 5))
+    else:
+        path.symlink_to("/dev/zero")
+    said = repository.trainci(command)
+    assert said.code in (2, 3) and Path(name).name in said.err, said
+    assert "Traceback" not in said.err and "bug" not in said.err, said.err

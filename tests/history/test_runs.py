@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import run_events
 
 from trainci.errors import UsageError
 from trainci.history import runs
-from trainci.history.event_log import EventLog
+from trainci.history.event_log import EventLog, is_alive, read_events
 from trainci.history.runs import find_run, read_run, run_of
 from trainci.model import events
 from trainci.model.run import Cause, Ending, Outcome, Phase, Verdict
@@ -186,3 +188,22 @@ def test_a_flake_that_failed_its_run_fails_it_in_every_report(repository: Any) -
     assert repository.trainci("run", "tests/test_a.py").code == 1
     (result,) = read_run(find_run(StatePaths(repository.root), "")).run.results
     assert result.verdict.outcome is Outcome.FLAKY and fails(result)
+
+
+def test_on_a_file_system_without_locks_a_run_is_kept_and_lives_until_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Lustre is mounted, and NFS whose server has no lock daemon."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    paths = RunPaths(StatePaths(tmp_path), "1")
+    log = EventLog(paths, print)
+    log(events.RunStarted(1.0, "1", "c", "no GPU", ()))
+    assert is_alive(paths.events)
+    log(events.RunEnded(2.0, 0))
+    log.close()
+    assert not is_alive(paths.events)
+    assert [type(event) for event in read_events(paths.events)] == [events.RunStarted, events.RunEnded]

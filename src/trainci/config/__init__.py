@@ -5,6 +5,7 @@ Every fault is found before any is reported, each as ``file:line: where â†’ in â
 
 from __future__ import annotations
 
+import stat
 import sys
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,11 @@ def load(root: Path) -> Project:
             f"{CONFIG_FILE}:1: a link that leads outside the repository, so it is not read. Put the file here."
         )
     try:
-        if path.stat().st_size > _LARGEST:
+        found = path.stat()
+        if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
+            # An open of a pipe waits for ever.
+            raise PlacedFaults(f"{CONFIG_FILE}:1: a pipe or a device, and no file. Put the file here.")
+        if found.st_size > _LARGEST:
             raise PlacedFaults(f"{CONFIG_FILE}:1: larger than 1 MiB. A glob names many tests in one entry.")
         source = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:

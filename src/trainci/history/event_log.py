@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +18,7 @@ from trainci.paths import RunPaths, StatePaths
 _LONGEST_LINE = 1 << 24
 # Of a file with more lines that are no events nothing more is read: it is somebody else's.
 _MOST_UNREAD = 10_000
+_LONGEST_END = 1 << 12
 
 
 class EventLog:
@@ -38,8 +40,10 @@ class EventLog:
         except OSError as error:
             self._complain(error)
         else:
-            # Held for the runner's life: a process that can take it knows that the runner is gone.
-            fcntl.flock(self._file, fcntl.LOCK_EX)
+            # Held for the runner's life: a process that can take it knows that the runner is gone. A network's file
+            # system may have no locks, and then nobody knows.
+            with contextlib.suppress(OSError):
+                fcntl.flock(self._file, fcntl.LOCK_EX)
             # That of a killed runner may end in half a line.
             self._whole = _last_byte(paths) in (b"", b"\n")
 
@@ -123,6 +127,18 @@ def is_alive(file: Path) -> bool:
         fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
+    except OSError:
+        # Of a file system without locks: what has not come to its end may go on.
+        return not _is_over(opened)
     finally:
         os.close(opened)
     return False
+
+
+def _is_over(file: int) -> bool:
+    """Whether the last event in the open ``file`` is the end of its run."""
+    end = os.pread(file, _LONGEST_END, max(0, os.fstat(file).st_size - _LONGEST_END))
+    try:
+        return isinstance(read_event(end.rstrip(b"\n").rpartition(b"\n")[2]), events.RunEnded)
+    except ValueError:
+        return False

@@ -11,13 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+# Of file systems without locks, as of a network's.
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 @contextlib.contextmanager
 def host_lock(path: Path, what: str) -> Iterator[None]:
     """Hold the lock on ``path``, a file that stays; ``what`` is said when another process holds it.
 
-    Where nothing can be written there is nothing to be kept from others, and no lock.
+    Where nothing can be written there is nothing to be kept from others, and no lock; nor where there are none.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,6 +38,9 @@ def host_lock(path: Path, what: str) -> Iterator[None]:
             print(f"{what}: another process is at it; waiting", flush=True)  # noqa: T201
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             print(f"{what}: waited {time.monotonic() - began:.0f} s", flush=True)  # noqa: T201
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
         yield
     finally:
         os.close(descriptor)

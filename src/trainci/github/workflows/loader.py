@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from importlib import resources
 from pathlib import Path
 
 from trainci.errors import UsageError
+from trainci.host.files import open_plain
 from trainci.text import printable
 
 FOLDER = ".github/workflows"
@@ -40,7 +42,9 @@ def _own(root: Path, name: str) -> str:
             f"{shown}: a template's name is of letters, digits, '_', '-', '.', spaces; it ends in .j2."
         )
     try:
-        text = path.read_text(encoding="utf-8")
+        # What it leads to: a pipe may be in a file's place, at which an open waits for ever.
+        with open_plain(Path(os.path.realpath(path))) as file:
+            text = io.TextIOWrapper(file, encoding="utf-8").read()
     except UnicodeDecodeError:
         raise UsageError(f"{shown}: not UTF-8. Save the template as UTF-8.") from None
     except OSError as error:

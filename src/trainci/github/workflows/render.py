@@ -190,7 +190,8 @@ def _committed(root: Path, name: str) -> str | None:
         if path.is_symlink():
             # It could be a link to git's own configuration, whose text the difference would show.
             raise UsageError(f"{place(name)} cannot be read: it is a link. Put a file there.")
-        return path.read_bytes().decode("utf-8", "surrogateescape")
+        with files.open_plain(path) as file:
+            return file.read().decode("utf-8", "surrogateescape")
     except FileNotFoundError:
         return None
     except OSError as error:

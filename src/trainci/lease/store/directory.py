@@ -41,6 +41,8 @@ _STICKY = 0o1000
 OWN = 0o644
 ALL = 0o666
 FULL = (errno.ENOSPC, errno.EDQUOT)
+# What a file system says that has no locks, or whose server has forgotten a file: a network's.
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ESTALE)
 
 
 class Directory:
