@@ -31,7 +31,8 @@ def main() -> None:
         looks = {
             "red": red(root),
             "gpus": gpus(root),
-            "demo": demo(ROOT / "examples/posttrain", Path(folder) / "locks"),
+            # Its own: in that of the others a device is drained.
+            "demo": demo(ROOT / "examples/posttrain", Path(folder) / "locks of the demo"),
         }
     for name, look in looks.items():
         readme = replaced(readme, name, look)
