@@ -342,9 +342,9 @@ STARTED = {
     "bash x/b.sh": "x/b.sh:2: `|| true` throws the exit code away",
     "set -e\n./x/b.sh": "x/b.sh:2: `|| true` throws the exit code away",
     "python3 x/c.py": "x/c.py:3: the exit code of `subprocess.run` goes nowhere",
-    "make bad": "Makefile:2: make ignores the failure of this line",
-    "make again": "Makefile:2: make ignores the failure of this line",
-    "make it-bad": "Makefile:8: make ignores the failure of this line",
+    "make bad": "Makefile:2: the failure of this line is ignored",
+    "make again": "Makefile:2: the failure of this line is ignored",
+    "make it-bad": "Makefile:8: the failure of this line is ignored",
     "make script": "x/b.sh:2: `|| true` throws the exit code away",
 }
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainci.catalog.makefile import in_makefile
+from trainci.catalog.recipes import of_just, of_tox
 
 CERTAIN = {
     "ignored": "a:\n\t-python bad.py\n",
@@ -80,7 +81,7 @@ def test_such_a_test_is_refused_with_its_place(repository: Any, words: str, plac
     repository.write("trainci.toml", f'[suites.s]\nnum_gpus = 0\ntests = [{{ name = "m", command = {words} }}]\n')
     repository.write("Makefile", CERTAIN["ignored"])
     repository.write("sub/Makefile", CERTAIN["ignored"])
-    sentence = f"{place}: make ignores the failure of this line"
+    sentence = f"{place}: the failure of this line is ignored"
     assert f"trainci.toml:3: {sentence}" in repository.trainci("check").out
     locks = {"TRAINCI_LOCK_DIR": str(repository.root / "locks")}
     ran = repository.trainci("run", "s", "--devices", "cpu:1", environment=locks)
@@ -91,3 +92,72 @@ def test_what_a_command_perhaps_loses_is_told_at_its_entry(repository: Any) -> N
     words = '["bash", "-c", "python a.py; python b.py"]'
     repository.write("trainci.toml", f'[suites.s]\nnum_gpus = 0\ntests = [{{ name = "m", command = {words} }}]\n')
     assert "trainci.toml:3: perhaps the script goes on after this command fails" in repository.trainci("check").out
+
+
+JUSTFILE = """set shell := ["bash", "-c"]
+x := "1"
+a: b
+    @echo done
+b arg="1" *rest:
+    -python bad.py {{arg}}
+good: (c "1")
+    -rm -f x
+c n:
+    python bad.py
+"""
+TOX = """[tox]
+envlist = a
+[testenv]
+deps =
+    pytest
+commands =
+    pytest tests
+[testenv:a]
+commands =
+    - python bad.py \\
+        --fast
+[testenv:b]
+ignore_outcome = true
+commands = python bad.py
+[testenv:good]
+commands_pre = - python prepare.py
+commands =
+    - rm x
+    # - python bad.py
+    python bad.py
+[other]
+commands = - python bad.py
+"""
+
+
+@pytest.mark.parametrize(
+    ("as_make", "text", "goal", "line"),
+    [
+        (of_just, JUSTFILE, "a", 6),
+        (of_just, JUSTFILE, "good", 0),
+        (of_tox, TOX, "a", 10),
+        (of_tox, TOX, "b", 14),
+        (of_tox, TOX, "good", 0),
+        (of_tox, TOX, "testenv", 0),
+    ],
+)
+def test_what_other_task_runners_ignore_is_found(as_make: Any, text: str, goal: str, line: int) -> None:
+    lost = in_makefile(as_make(text), [goal]).lost
+    assert [(one.line, one.certain) for one in lost] == ([(line, True)] if line else [])
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "command"), [("justfile", JUSTFILE, "just a"), ("tox.ini", TOX, "tox -q -e a")]
+)
+def test_a_script_that_starts_such_a_recipe_is_refused(name: str, text: str, command: str, repository: Any) -> None:
+    repository.write("trainci.toml", '[suites.s]\nnum_gpus = 0\ntests = ["tests/t.sh"]\n')
+    repository.write("tests/t.sh", f"{command}\n")
+    repository.write(name, text)
+    said = repository.trainci("run", "s", "--devices", "cpu:1")
+    assert said.code == 2 and "the failure of this line is ignored" in said.out, said.out
+
+
+@given(st.text("[]:= \t\n-testenvcomad{}", max_size=80))
+def test_any_text_of_another_task_runner_is_read(text: str) -> None:
+    for as_make in (of_just, of_tox):
+        in_makefile(as_make(text), ["a"])

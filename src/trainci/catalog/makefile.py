@@ -78,8 +78,8 @@ def _lost(number: int, line: str, ignored: bool) -> Iterator[LostResult]:
     if ignored or (prefix and prefix["ignored"]):
         # As a shell would say it: the rest of the line is the test, if it is one.
         if any(one.certain for one in read_shell(f"{command} || true").lost):
-            what = "make ignores the failure of this line"
-            yield LostResult(number, what, "Leave its `-` out, or `.IGNORE`.", certain=_runs_tests(command))
+            what = "the failure of this line is ignored"
+            yield LostResult(number, what, "Leave its `-` out, or what ignores all.", certain=_runs_tests(command))
         return
     for one in read_shell(command).lost:
         yield LostResult(number, one.what, one.mend, one.certain and _runs_tests(command))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from trainci.catalog.command_words import is_python, program, without_launchers
 from trainci.catalog.lost import LostResult
 from trainci.catalog.lost_in_shell import ShellScript, read_shell
 from trainci.catalog.makefile import NAMES, in_makefile
+from trainci.catalog.recipes import JUST, TOX, of_just, of_tox
 from trainci.catalog.shell_files import named_file, sourced
 from trainci.catalog.shell_state import SHELLS, script_of
 from trainci.catalog.source import read_source
@@ -20,6 +21,13 @@ _MOST_STARTS = 20
 _MOST_FILES = 60
 _DEEPEST = 4
 _LAUNCHES_PYTHON = ("torchrun", "accelerate", "deepspeed")
+# Which files tell a task runner its recipes, and how a Makefile would say the same.
+_RUN_RECIPES: dict[str, tuple[tuple[str, ...], Callable[[str], str]]] = {
+    "make": (NAMES, str),
+    "gmake": (NAMES, str),
+    "just": (JUST, of_just),
+    "tox": (TOX, of_tox),
+}
 
 
 def lost_by_starts(
@@ -43,8 +51,8 @@ def lost_by_command(
         return
     seen.add(tuple(words))
     name = program(words[0])
-    if name in ("make", "gmake"):
-        yield from _in_makefile(root, words, depth, seen)
+    if name in _RUN_RECIPES:
+        yield from _in_recipes(root, words, depth, seen)
         return
     try:
         if is_python(name) and "-c" in words[1:-1]:
@@ -82,24 +90,27 @@ def _started_file(root: Path, name: str, words: Sequence[str]) -> str:
     return next((path for path in paths if path.endswith(ends) and (root / path).is_file()), "")
 
 
-def _in_makefile(
+def _in_recipes(
     root: Path, words: Sequence[str], depth: int, seen: set[tuple[str, ...]]
 ) -> Iterator[tuple[str, LostResult]]:
-    """What ``make GOAL`` throws away, where the repository holds its Makefile."""
+    """What ``make GOAL``, ``just GOAL`` or ``tox -e GOAL`` throws away, where the repository holds its recipes."""
+    names, as_make = _RUN_RECIPES[program(words[0])]
     folder, file, goals = "", "", []
     options = iter(words[1:])
     for word in options:
-        if word in ("-C", "-f"):
+        if word == "-e":
+            goals += next(options, "").split(",")
+        elif word in ("-C", "-f", "-c"):
             folder, file = (next(options, ""), file) if word == "-C" else (folder, next(options, ""))
-        elif word in ("-I", "-o", "-W", "-j"):
+        elif word in ("-I", "-o", "-W", "-j", "--workdir"):
             next(options, "")
         elif not word.startswith("-") and "=" not in word:
             goals.append(word)
-    for name in (file,) if file else NAMES:
+    for name in (file,) if file else names:
         path = posixpath.normpath(posixpath.join(folder, name))
         if (root / path).is_file():
             text = read_source(root, path).decode("utf-8", "replace")
-            recipes = in_makefile(text, goals)
+            recipes = in_makefile(as_make(text), goals)
             for lost in recipes.lost:
                 yield f"{printable(path)}:{lost.line}", lost
             yield from (
