@@ -243,6 +243,7 @@ SETS = (
         26,
         0,
     ),
+    ("blind24", "and from memory: training and its CI, facts, configuration", 46, 42, 19, 21, 20, 1),
 )
 LAST = (
     "What the code's was taken for: a test's own `raise ConnectionError`, a stand-in for a server (responses, a",
@@ -250,8 +251,8 @@ LAST = (
     "of one to four endings, which older cases of their kind do not have, were set right after it ran.",
     "The sets are among the cases since, what they showed is mended: the table above is no promise about endings",
     "that nobody here has seen; the sets as they were first measured are the nearest to one. Up to `blind17`",
-    "whoever wrote the rules labelled the sets, too; who wrote the next three had read no rule. The last two are",
-    "by who mended them: labels from the threads, before the rules were asked.",
+    "whoever wrote the rules labelled the sets, too; who wrote the next three had read no rule. The last three",
+    "are by who mended them: labels first, before the rules were asked.",
 )
 
 

@@ -319,3 +319,18 @@ def test_a_tracker_that_ended_a_rank_is_why_the_others_waited() -> None:
     said = judged(waited, *[f"[rank0]: {line}" for line in lost])
     assert (said.blame, said.rule) == (Blame.MACHINE, "tracker")
     assert judged(waited, "wandb: Network error (ConnectTimeout), entering retry loop.").blame is Blame.UNSURE
+
+
+def test_a_test_that_stands_in_for_a_library_raises_its_faults_itself() -> None:
+    stand_in = (
+        '    monkeypatch.setattr(requests, "get", lambda *a: (_ for _ in ()).throw(requests.ConnectionError("no")))'
+    )
+    shown = [
+        "=== FAILURES ===",
+        "____ test_backoff ____",
+        ">   fetch('https://huggingface.co/x')",
+        "E   requests.exceptions.ConnectionError: reset by peer",
+        "t.py:12: ConnectionError",
+    ]
+    assert judged(*shown).blame is Blame.MACHINE
+    assert judged(*shown[:2], stand_in, *shown[2:]).blame is Blame.CODE

@@ -22,6 +22,8 @@ _PLACE = re.compile(
 _CONFTEST = "ImportError while loading conftest"
 TEARDOWN = "ERROR at teardown of "
 _COUNTS = re.compile(r"={3,}.*\b\d+ (?:failed|passed|error).*={3,}$|^\d+ (?:passed|failed).* in [\d.]+s")
+# A test that puts something of its own in a library's place is told of a server's faults by that.
+_STANDS_IN = re.compile(r"\bmonkeypatch\.setattr\(|\bside_effect\b|\bmocker\.patch|\bmock\.patch|\.throw\(")
 _MOST_TESTS = 1000
 _LONGEST_MESSAGE = 20
 _MOST_FRAMES = 100
@@ -97,6 +99,7 @@ class PytestReport:
             self._error(line, text[1:], progress)
         else:
             self._in_message = self._in_source = False
+            self._plays = self._plays or _STANDS_IN.search(text) is not None
             self._raises = text.lstrip("> ").startswith("raise ") or (self._raises and not text.strip())
             if place := _PLACE.match(text):
                 self._place(place)
