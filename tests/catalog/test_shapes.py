@@ -71,6 +71,7 @@ def test_a_file_in_which_nothing_would_run_is_refused(repository: Any, text: str
 def test_a_program_without_a_main_block_runs_where_its_entry_says_so(repository: Any) -> None:
     assert _says(repository, "tests/a.py", "main()\n").refusal.startswith("tests/a.py:1: nothing would run")
     assert _says(repository, "tests/a.py", "main()\n", runner="python").refusal == ""
+    assert _says(repository, "tests/a.py", "import a\nassert a.x == 1\n", runner="python").refusal == ""
 
 
 def test_a_file_that_no_style_knows_is_refused_with_the_way_out(repository: Any) -> None:

@@ -127,9 +127,12 @@ def nothing_would_run(file: str) -> str:
 
 
 def _does_something(tree: ast.Module) -> bool:
-    """Its top level calls something."""
+    """Its top level calls or asserts something."""
     bodies = [node for node in tree.body if not isinstance(node, (ast.Import, ast.ImportFrom, ast.ClassDef))]
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
     return any(
-        isinstance(part, ast.Call) for node in bodies if not isinstance(node, functions) for part in ast.walk(node)
+        isinstance(part, (ast.Call, ast.Assert))
+        for node in bodies
+        if not isinstance(node, functions)
+        for part in ast.walk(node)
     )
