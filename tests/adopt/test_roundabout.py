@@ -304,3 +304,10 @@ def test_what_leads_to_a_command_is_said_once() -> None:
     files = _run("export URL=https://host/x", "pip install -r a.txt -f $URL", "pytest tests/test_a.py")
     suite = _suites(files)["job"]
     assert suite["setup"] == ["export URL=https://host/x && pip install -r a.txt -f $URL"]
+
+
+def test_a_preparation_in_a_folder_that_only_a_run_knows_is_left_out_of_the_set_up() -> None:
+    first = "      - run: pip install x\n        working-directory: ${{ github.repository }}\n"
+    files = _job(f"{first}      - run: pytest tests/test_a.py\n")
+    assert _suites(files)["job"] == {"job": "job", "always": True, "tests": [_A]}
+    assert ("left out, known in a run only: cd '${{ github.repository }}' && pip install x", 6) in _left(files)
