@@ -2656,4 +2656,20 @@ FAULTS = [
         "    torch.manual_seed(SEED)\n",
         "",
     ),
+    Fault(
+        "sampling",
+        "each replica samples all prompts of a step",
+        "common",
+        f"{_P}/rollout/sampler.py",
+        "rollout_batch_size=config.prompts_per_step // replica.count,",
+        "rollout_batch_size=config.prompts_per_step,",
+    ),
+    Fault(
+        "task",
+        "a zero before it makes another number",
+        "common",
+        f"{_P}/task/reward.py",
+        'return str(int(found[-1].replace(",", ""))) if found else None',
+        'return found[-1].replace(",", "") if found else None',
+    ),
 ]

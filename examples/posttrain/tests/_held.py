@@ -67,6 +67,7 @@ class Held:
             self._compared,
             temperature=config.temperature,
             longest=config.max_new_tokens,
+            prompts=config.prompts_per_step,
             group_size=config.samples_per_prompt,
             replicas=replicas,
             problems=[json.loads(line) for line in config.data_path.read_text().splitlines()],

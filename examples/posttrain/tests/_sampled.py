@@ -29,6 +29,8 @@ class Sampled:
     compared: Compared
     temperature: float
     longest: int
+    prompts: int
+    """In a step, over all replicas."""
     group_size: int
     replicas: int
     problems: Sequence[Row]
@@ -120,6 +122,8 @@ class Sampled:
         prompts = [(sample["prompt"], sample["image"]) for sample in samples]
         assert prompts != self._prompts, "two steps have the same prompts"
         self._prompts = prompts
+        asked = len({sample["group_index"] for sample in samples})
+        assert asked == self.prompts, f"a step has {asked} prompts, not {self.prompts}"
         known = {(row["question"], row["answer"]) for row in self.problems}
         for _, group in itertools.groupby(samples, key=lambda s: s["group_index"]):
             members = list(group)

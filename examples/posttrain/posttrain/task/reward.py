@@ -10,9 +10,9 @@ RIGHT, WELL_FORMED, WRONG = 1.0, 0.1, 0.0
 
 
 def final_answer(text: str) -> str | None:
-    """The number after the last ``####``, without thousands separators; None when there is none."""
+    """The number after the last ``####``, without thousands separators and zeros before it; None: there is none."""
     found = _ANSWER.findall(text)
-    return found[-1].replace(",", "") if found else None
+    return str(int(found[-1].replace(",", ""))) if found else None
 
 
 def reward(completion: str, answer: str) -> float:
