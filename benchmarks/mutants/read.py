@@ -272,5 +272,11 @@ EQUIVALENT = {
     (f"{_M}/replay.py", "line 49: router.router_replay.clear_indices() → pass"): (
         "what it keeps is for a second forward pass within the backward one, which nobody asks for"
     ),
+    (f"{_T}/mimo.py", "line 19: 1 → 2"): "a checkpoint says how many",
+    (
+        f"{_M}/backend.py",
+        "line 114: self._config.pipeline_parallel > 1 → self._config.pipeline_parallel >= 1",
+    ): _ALONE,
+    (f"{_T}/mimo.py", "line 55: self.post_init() → pass"): "the weights are loaded",
 }
 """By file and by what was changed."""

@@ -84,6 +84,7 @@ def test_layers_with_experts_are_those_of_transformers() -> None:
     ("family", "layout", "said"),
     [
         ("qwen3", {"tensor": 2, "context": 4}, "4 ranks do not divide into copies of 2 tensor x 1 pipeline x 4"),
+        ("qwen3", {"tensor": 2, "pipeline": 4}, "4 ranks do not divide into copies of 2 tensor x 4 pipeline x 1"),
         ("qwen2.5", {"tensor": 4}, "--tensor-parallel 4 does not divide the 2 key-value heads"),
         ("qwen2.5", {"pipeline": 4}, "--pipeline-parallel 4 does not divide the 2 layers"),
         ("qwen2.5", {"expert": 2}, "--expert-parallel 2 does not divide the 1 experts"),
