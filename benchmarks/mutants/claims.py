@@ -56,7 +56,7 @@ CLAIMS = {
     f"{_M}/config.py": [MEGATRON, EXPERTS, GLM4, FAMILIES],
     f"{_M}/convert.py": [MEGATRON, EXPERTS, GLM4],
     f"{_M}/layers.py": [MEGATRON, EXPERTS, GLM4, "tests/test_moonlight.py", "tests/test_qwen3_ppo.py"],
-    f"{_M}/layout.py": [FAMILIES, MEGATRON, EXPERTS, LAYOUTS],
+    f"{_M}/layout.py": [FAMILIES, MEGATRON, EXPERTS, LAYOUTS, HOOKS],
     f"{_M}/mtp.py": [EXPERTS, "tests/test_mimo_mtp.py"],
     f"{_M}/replay.py": [REPLAY, FAMILIES, "tests/test_moonlight.py --routing-replay"],
     f"{_M}/weights.py": [MEGATRON, EXPERTS, FAMILIES, LAYOUTS, "tests/test_qwen3_moe.py"],

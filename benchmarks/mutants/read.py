@@ -278,5 +278,7 @@ EQUIVALENT = {
         "line 114: self._config.pipeline_parallel > 1 → self._config.pipeline_parallel >= 1",
     ): _ALONE,
     (f"{_T}/mimo.py", "line 55: self.post_init() → pass"): "the weights are loaded",
+    (f"{_M}/backend.py", "line 214: context > 1 → context >= 1"): _PADDING,
+    (f"{_M}/build.py", "line 37: 1 → 2"): "whoever trains says which",
 }
 """By file and by what was changed."""

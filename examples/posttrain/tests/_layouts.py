@@ -102,7 +102,10 @@ def _run_in_fork(action: Callable[[], None]) -> NoReturn:
 
 
 def _leave_together() -> NoReturn:
-    """End this fork. Undoing groups is half of what a layout costs on GPUs, and they go with the process anyway."""
+    """End this fork when all of them are done: none may still be looking for this one.
+
+    Undoing groups is half of what a layout costs on GPUs, and they go with the process anyway.
+    """
     dist.barrier()
     os._exit(0)
 
@@ -124,15 +127,15 @@ def _rows(config: Config, first: int, layout: dict[str, Any], meet_at: str) -> N
 def _sample(config: Config, meet_at: str) -> None:
     """Groups of samples with rewards by chance, so that every group teaches something, for all forks to read."""
     with process_group(meet_at) as device:
-        if dist.get_rank() > 0:
-            return
-        groups = DataSource(hook_args(config, rank=0, world_size=1)).get_samples(config.prompts_per_step)
-        samples = [sample for group in groups for sample in group]
-        RolloutEngine(config, device).generate(samples, seed=config.seed)
-        chance = random.Random(config.seed)
-        for sample in samples:
-            sample.reward = chance.random()
-        saved.write(_drawn(config), 1, ALL, Rollout(samples, {}, 0.0))
+        if dist.get_rank() == 0:
+            groups = DataSource(hook_args(config, rank=0, world_size=1)).get_samples(config.prompts_per_step)
+            samples = [sample for group in groups for sample in group]
+            RolloutEngine(config, device).generate(samples, seed=config.seed)
+            chance = random.Random(config.seed)
+            for sample in samples:
+                sample.reward = chance.random()
+            saved.write(_drawn(config), 1, ALL, Rollout(samples, {}, 0.0))
+        _leave_together()
 
 
 def _drawn(config: Config) -> Path:
