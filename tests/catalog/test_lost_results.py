@@ -448,6 +448,14 @@ def test_what_is_found_names_the_line_and_the_mend():
     )
 
 
+def test_a_refused_file_of_tests_names_the_way_to_leave_it_as_it_is(tmp_path):
+    block = 'if __name__ == "__main__":\n    pytest.main([__file__])\n'
+    for name, holds, said in (("test_a.py", "def test_a(): pass\n", True), ("b.py", "", False)):
+        (tmp_path / name).write_text(f"import pytest\n{holds}{block}")
+        refusal = PythonFile().read(Source(tmp_path, name)).refusal
+        assert ('runner = "pytest"' in refusal) == said, refusal
+
+
 @given(st.text("abc()[]=\n .,:'\"defimporttry", max_size=200))
 def test_whatever_parses_is_read(text):
     try:

@@ -16,6 +16,7 @@ from trainci.catalog.main_block import as_block, framework, is_phased, main_bloc
 from trainci.catalog.may_run_nothing import may_run_nothing
 from trainci.catalog.names import Names
 from trainci.catalog.styles.base import Source
+from trainci.catalog.styles.pytest import holds_tests
 from trainci.model.tests import Declarations, Entry
 from trainci.text import printable
 
@@ -79,7 +80,8 @@ def _of_program(source: Source) -> Declarations:
     lost = _lost(tree, names)
     certain = next((one for one in lost if one.certain), None)
     if certain is not None:
-        says = replace(says, refusal=f"{printable(file)}:{certain.line}: {certain}")
+        way_out = ' Or leave the file as it is: runner = "pytest" in its entry.' if holds_tests(tree) else ""
+        says = replace(says, refusal=f"{printable(file)}:{certain.line}: {certain}{way_out}")
     elif not blocks and not _does_something(tree):
         says = replace(says, refusal=nothing_would_run(file))
     name, always = framework(tree, names)
