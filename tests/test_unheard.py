@@ -28,6 +28,7 @@ def run(repository: Any, kind: str) -> Any:
     return repository.trainci("run", "s", "--devices", "cpu:1", environment=environment)
 
 
+@pytest.mark.slow
 def test_what_fails_inside_is_not_green(repository: Any) -> None:
     ran = run(repository, "lost")
     said = dict(re.findall(r"^failed +tests/(\S+): exit code 0, but (.*)$", ran.out, re.MULTILINE))
@@ -39,6 +40,7 @@ def test_what_fails_inside_is_not_green(repository: Any) -> None:
     assert not list(repository.root.glob(".trainci/runs/*/*.ends.jsonl")), "what was written down stays nowhere"
 
 
+@pytest.mark.slow
 def test_what_is_expected_or_made_good_is_green(repository: Any) -> None:
     ran = run(repository, "sound")
     said = {name: (outcome, note) for outcome, name, note in re.findall(r"\] (\w+) tests/(\S+) in (.*)", ran.out)}

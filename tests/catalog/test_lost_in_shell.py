@@ -409,6 +409,7 @@ LINES = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [

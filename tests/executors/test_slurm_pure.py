@@ -522,6 +522,7 @@ def test_a_slurm_that_does_not_answer_at_all_is_told_before_anything_is_submitte
         slurm_executor(Wanted(tmp_path, "cpu:4")).open()
 
 
+@pytest.mark.slow
 def test_a_database_that_is_away_holds_up_no_other_job_and_is_given_up_in_time(tmp_path, monkeypatch):
     """Of two jobs one has ended, as squeue says, and only the database could know of the other."""
     program(tmp_path, "sbatch", f"cat >{tmp_path}/script-$$; mkdir {tmp_path}/12 2>/dev/null && echo 12 || echo 13")

@@ -123,6 +123,7 @@ def test_what_is_not_sent_yet_is_kept_and_said_so(project, tmp_path):
     assert not folder.exists()
 
 
+@pytest.mark.slow
 def test_what_the_history_lacks_is_taken_in_before_its_run_goes_else_it_stays(project):
     project.write("trainci.toml", '[project]\nkeep = "0 days"\n')
     assert project.trainci("run", "tests/test_a.py").code == 0

@@ -152,6 +152,7 @@ def test_what_stands_in_the_place_of_a_function_is_pickled_and_looked_at_as_that
     assert with_probe.endswith("\n3\n") and with_probe == run(tmp_path, "a.py", ends=None).stdout
 
 
+@pytest.mark.slow
 def test_a_run_of_pytest_says_what_failed_and_the_next_one_what_passed(tmp_path: Path) -> None:
     (tmp_path / "test_a.py").write_text(FAILS)
     (end,) = pytests(tmp_path, "test_a.py")
