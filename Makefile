@@ -50,7 +50,7 @@ dist: $(STAMP)
 
 # Many tests wait for others, so there are more workers than cores.
 unit: $(STAMP)
-	$(BIN)/python -m pytest -m "not slow" -q -n $$(($$(nproc) * 5 / 2)) --dist worksteal --hypothesis-profile few
+	$(BIN)/python -m pytest -m "not slow" -q -n $$(($$(nproc) + 3)) --dist worksteal --hypothesis-profile few
 
 benchmarks: $(STAMP)
 	$(BIN)/python -m benchmarks.startup
