@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import pytest
+from proposals import WORKFLOW, job, proposed, run, suites, written
 
-from trainci.adopt import propose
 from trainci.adopt.proposal import Proposal
 from trainci.adopt.toml import render
-from trainci.adopt.tree import Tree
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _FILES = {
     "tests/test_a.py": "def test_it(): pass\n",
@@ -24,26 +17,14 @@ _FILES = {
     "tests/utils/plot_results.py": "print()\n",
     "tests/utils/check_names.py": "print()\n",
 }
-_WORKFLOW = ".github/workflows/ci.yml"
 
 
 def _proposal(files: dict[str, str]) -> Proposal:
-    files = {**_FILES, **files}
-    return propose(Tree(files, lambda path: files.get(path, "")), "main")
+    return proposed({**_FILES, **files})
 
 
 def _suites(files: dict[str, str]) -> dict[str, Any]:
-    return tomllib.loads(render(_proposal(files))).get("suites", {})
-
-
-def _job(steps: str, head: str = "") -> dict[str, str]:
-    """A workflow with one job, whose steps are indented by six."""
-    return {_WORKFLOW: f"on: push\njobs:\n  job:\n    runs-on: ubuntu-latest\n{head}    steps:\n{steps}"}
-
-
-def _run(*lines: str, head: str = "") -> dict[str, str]:
-    script = "".join(f"          {line}\n" for line in lines)
-    return _job(f"      - run: |\n{script}", head)
+    return suites({**_FILES, **files})
 
 
 def _left(files: dict[str, str]) -> list[str]:
@@ -58,28 +39,28 @@ _B = {"path": "tests/test_b.py", "runner": "pytest"}
 
 
 def test_an_array_of_constants_is_its_values() -> None:
-    files = _run("tests=(tests/test_a.py)", 'tests+=("tests/test_b.py")', 'pytest "${tests[@]}"')
+    files = run("tests=(tests/test_a.py)", 'tests+=("tests/test_b.py")', 'pytest "${tests[@]}"')
     assert _suites(files)["job"]["tests"] == [_A, _B]
-    loop = _run(
+    loop = run(
         "tests=(tests/test_a.py", "  tests/test_b.py)", 'for one in "${tests[@]}"; do', "  pytest $one", "done"
     )
     assert _suites(loop)["job"]["tests"] == [_A, _B]
 
 
 def test_an_array_that_only_a_run_knows_goes_with_the_command() -> None:
-    (entry,) = _suites(_run("tests=($(ls tests))", 'pytest "${tests[@]}"'))["job"]["tests"]
+    (entry,) = _suites(run("tests=($(ls tests))", 'pytest "${tests[@]}"'))["job"]["tests"]
     assert entry["command"][2] == 'export tests=($(ls tests)) && exec pytest "${tests[@]}"'
 
 
 def test_an_array_that_a_condition_adds_to_is_left() -> None:
     """Without what it adds, the command would run every test there is."""
-    files = _run("tests=()", "if ./more; then tests+=(tests/test_a.py); fi", 'pytest "${tests[@]}"')
+    files = run("tests=()", "if ./more; then tests+=(tests/test_a.py); fi", 'pytest "${tests[@]}"')
     assert "changed" not in _suites(files) or not _suites(files)["changed"].get("tests")
     assert any("tests is set in a loop, a condition" in text for text in _left(files))
 
 
 def test_a_here_string_begins_no_here_document() -> None:
-    files = _run('IFS=, read -ra cases <<< "$CASES"', "pytest tests/test_a.py")
+    files = run('IFS=, read -ra cases <<< "$CASES"', "pytest tests/test_a.py")
     assert _suites(files)["job"]["tests"] == [_A]
 
 
@@ -87,7 +68,7 @@ def test_a_here_string_begins_no_here_document() -> None:
 
 
 def test_a_command_that_is_handed_on_is_the_test_with_what_it_is_given() -> None:
-    files = _run(
+    files = run(
         "exec queue run --workspace ${{ env.WORKSPACE }} --queue-image lab/train:1 --gpus 2 \\",
         "  --env 'MODE=fast' -- pytest -m gpu \\",
         "  tests/test_a.py",
@@ -98,7 +79,7 @@ def test_a_command_that_is_handed_on_is_the_test_with_what_it_is_given() -> None
 
 
 def test_what_a_shell_must_still_fill_in_is_kept_of_a_command_that_is_handed_on() -> None:
-    (entry,) = _suites(_run("queue run --id $ID -- pytest tests/test_a.py --out $OUT"))["job"]["tests"]
+    (entry,) = _suites(run("queue run --id $ID -- pytest tests/test_a.py --out $OUT"))["job"]["tests"]
     assert entry["command"][2] == "exec pytest tests/test_a.py --out $OUT"
 
 
@@ -112,11 +93,11 @@ def test_what_a_shell_must_still_fill_in_is_kept_of_a_command_that_is_handed_on(
     ],
 )
 def test_a_command_that_speaks_of_tests_is_never_lost_without_a_word(command: str) -> None:
-    files = _run("pytest tests/test_a.py", command)
+    files = run("pytest tests/test_a.py", command)
     first, *others = _suites(files)["job"]["tests"]
     assert first == _A
     assert others or any(text.startswith("not read as a test: ") for text in _left(files)), _left(files)
-    assert any(text.startswith("not read as a test: ") for text in _left(_run(command)))
+    assert any(text.startswith("not read as a test: ") for text in _left(run(command)))
 
 
 @pytest.mark.parametrize(
@@ -131,32 +112,32 @@ def test_a_command_that_speaks_of_tests_is_never_lost_without_a_word(command: st
     ],
 )
 def test_a_command_that_only_names_pytest_is_no_test_that_is_left(command: str) -> None:
-    assert not [text for text in _left(_run(command, "pytest tests/test_a.py")) if "not read" in text]
+    assert not [text for text in _left(run(command, "pytest tests/test_a.py")) if "not read" in text]
 
 
 def test_a_script_that_stands_in_a_here_document_is_said_to_be_left() -> None:
-    files = _run("script=$(cat <<'EOF'", "bash tests/run.sh", "EOF", ")", 'echo "$script" > job.sh', "bash job.sh")
+    files = run("script=$(cat <<'EOF'", "bash tests/run.sh", "EOF", ")", 'echo "$script" > job.sh', "bash job.sh")
     assert _left(files) == ["not read as a test: bash tests/run.sh"]
 
 
 def test_a_goal_of_make_is_no_test_for_what_its_variables_say() -> None:
-    files = _run("make image CHANNEL=whl/test")
+    files = run("make image CHANNEL=whl/test")
     assert "job" not in _suites(files)
-    assert _suites(_run("make unit-tests"))["job"]["tests"] == [
+    assert _suites(run("make unit-tests"))["job"]["tests"] == [
         {"command": ["make", "unit-tests"], "name": "make-unit-tests"}
     ]
 
 
 def test_a_tool_below_tests_is_no_test_and_a_check_is_one() -> None:
-    assert _suites(_run("python tests/utils/check_names.py"))["job"]["tests"][0]["path"].endswith("check_names.py")
-    assert "job" not in _suites(_run("python tests/utils/plot_results.py"))
+    assert _suites(run("python tests/utils/check_names.py"))["job"]["tests"][0]["path"].endswith("check_names.py")
+    assert "job" not in _suites(run("python tests/utils/plot_results.py"))
 
 
 # --- conditions and environment
 
 
 def test_a_step_whose_condition_a_run_writes_is_not_off() -> None:
-    files = _job("      - if: env.RUN_IT == 'true'\n        run: pytest tests/test_a.py\n")
+    files = job("      - if: env.RUN_IT == 'true'\n        run: pytest tests/test_a.py\n")
     assert _suites(files)["job"]["tests"] == [_A]
     assert any("env.RUN_IT == 'true'" in text for text in _left(files))
 
@@ -165,7 +146,7 @@ def test_a_step_whose_condition_a_constant_decides_is_off() -> None:
     head = "    env:\n      RUN_IT: 'false'\n"
     step = "      - if: env.RUN_IT == 'true'\n        run: pytest tests/test_a.py\n"
     more = "      - run: pytest tests/test_b.py\n"
-    assert _suites(_job(step + more, head))["job"]["tests"] == [_B]
+    assert _suites(job(step + more, head))["job"]["tests"] == [_B]
 
 
 # --- matrices
@@ -173,20 +154,20 @@ def test_a_step_whose_condition_a_constant_decides_is_off() -> None:
 
 def test_what_another_combination_of_the_matrix_does_prepares_no_test() -> None:
     head = "    strategy:\n      matrix:\n        run: ['ruff check .', 'pytest tests/test_a.py']\n"
-    suite = _suites(_job("      - run: pip install -r dev.txt\n      - run: ${{ matrix.run }}\n", head))["job"]
+    suite = _suites(job("      - run: pip install -r dev.txt\n      - run: ${{ matrix.run }}\n", head))["job"]
     assert suite["setup"] == ["pip install -r dev.txt"]
 
 
 def test_the_same_tests_under_another_set_up_are_said_and_other_tests_get_a_suite_of_their_own() -> None:
     head = "    strategy:\n      matrix:\n        torch: ['2.9', '2.8']\n"
-    same = _job("      - run: pip install torch==${{ matrix.torch }}\n      - run: pytest tests/test_a.py\n", head)
+    same = job("      - run: pip install torch==${{ matrix.torch }}\n      - run: pytest tests/test_a.py\n", head)
     assert _suites(same)["job"]["setup"] == ["pip install torch==2.9"]
     assert any("prepared with `pip install torch==2.8`" in text for text in _left(same))
     head = "    strategy:\n      matrix:\n        part: [a, b]\n"
     steps = (
         "      - run: pip install -r ${{ matrix.part }}.txt\n      - run: pytest tests/test_${{ matrix.part }}.py\n"
     )
-    suites = _suites(_job(steps, head))
+    suites = _suites(job(steps, head))
     assert [(suite["setup"], suite["tests"]) for name, suite in suites.items() if name.startswith("job")] == [
         (["pip install -r a.txt"], [_A]),
         (["pip install -r b.txt"], [_B]),
@@ -196,13 +177,13 @@ def test_the_same_tests_under_another_set_up_are_said_and_other_tests_get_a_suit
 def test_the_python_that_any_action_sets_up_is_the_suites() -> None:
     steps = "      - uses: someone/setup-uv@v6\n        with: {python-version: '3.12'}\n"
     steps += "      - run: pytest tests/test_a.py\n"
-    assert _suites(_job(steps))["job"]["python_version"] == "3.12"
+    assert _suites(job(steps))["job"]["python_version"] == "3.12"
 
 
 def test_tests_on_another_system_are_said_beside_those_on_linux() -> None:
     head = "    strategy:\n      matrix:\n        os: [ubuntu-latest, macos-14]\n"
-    files = _job("      - run: pytest tests/test_a.py\n", head)
-    files[_WORKFLOW] = files[_WORKFLOW].replace("runs-on: ubuntu-latest", "runs-on: ${{ matrix.os }}")
+    files = job("      - run: pytest tests/test_a.py\n", head)
+    files[WORKFLOW] = files[WORKFLOW].replace("runs-on: ubuntu-latest", "runs-on: ${{ matrix.os }}")
     assert "runs on macos-14, where trainci does not" in render(_proposal(files))
 
 
@@ -218,7 +199,7 @@ def _called(inner: str, **middle: str) -> dict[str, str]:
     call += "    uses: ./.github/workflows/c.yml\n"
     head = f"on:\n  workflow_call:\n    inputs:\n{declared}" if middle else "on: workflow_call\n"
     return {
-        _WORKFLOW: f"on: push\njobs:\n  first:\n    uses: ./.github/workflows/b.yml\n{strategy}"
+        WORKFLOW: f"on: push\njobs:\n  first:\n    uses: ./.github/workflows/b.yml\n{strategy}"
         "    with:\n      flavor: ${{ matrix.part }}\n",
         ".github/workflows/b.yml": f"{call}    with:\n{given}" if middle else call,
         ".github/workflows/c.yml": f"{head}jobs:\n  third:\n    runs-on: ubuntu-latest\n{inner}",
@@ -253,7 +234,7 @@ def test_a_called_job_that_never_runs_is_none_and_one_that_a_run_decides_says_so
 
 def test_workflows_that_call_each_other_end() -> None:
     files = {
-        _WORKFLOW: "on: push\njobs:\n  test:\n    uses: ./.github/workflows/b.yml\n",
+        WORKFLOW: "on: push\njobs:\n  test:\n    uses: ./.github/workflows/b.yml\n",
         ".github/workflows/b.yml": "on: workflow_call\njobs:\n  test:\n    uses: ./.github/workflows/b.yml\n",
     }
     assert any("the job test runs no test that could be read" in text for text in _left(files))
@@ -261,8 +242,8 @@ def test_workflows_that_call_each_other_end() -> None:
 
 def test_options_of_a_container_that_only_a_run_knows_are_left() -> None:
     head = "    container:\n      image: lab/train:1\n      options: --shm-size ${{ vars.SIZE }}\n"
-    files = _job("      - run: pytest tests/test_a.py\n", head)
-    assert "vars.SIZE" not in str(tomllib.loads(render(_proposal(files))))
+    files = job("      - run: pytest tests/test_a.py\n", head)
+    assert "vars.SIZE" not in str(written({**_FILES, **files}))
     assert any("container options --shm-size" in text for text in _left(files))
 
 
@@ -332,7 +313,7 @@ _FAST = {**_B, "args": ["-m", "not slow"], "env": {"MODE": "fast"}}
 def test_a_script_that_the_project_names_is_what_it_runs(
     command: str, file: str, text: str, python: str, expected: list[Any]
 ) -> None:
-    suite = _suites({**_run(command), file: text})["job"]
+    suite = _suites({**run(command), file: text})["job"]
     assert (suite["tests"], suite.get("python", "")) == (expected, python)
 
 
@@ -340,13 +321,13 @@ def test_a_script_that_the_project_names_is_what_it_runs(
     "command", ["just test", "poe test", "pdm run test", "tox -e unit", "nox -s unit", "rye test", "pixi run test"]
 )
 def test_a_task_that_cannot_be_told_is_left_to_its_tool(command: str) -> None:
-    (entry,) = _suites(_run(command))["job"]["tests"]
+    (entry,) = _suites(run(command))["job"]["tests"]
     assert entry["command"] == command.split()
 
 
 @pytest.mark.parametrize("command", ["tox -e lint", "nox -s docs", "pdm run ruff check tests", "just build"])
 def test_a_task_of_another_kind_is_no_test(command: str) -> None:
-    assert _suites(_run(command, "pytest tests/test_a.py"))["job"]["tests"] == [_A]
+    assert _suites(run(command, "pytest tests/test_a.py"))["job"]["tests"] == [_A]
 
 
 _TOX_TOML = """\
@@ -380,26 +361,26 @@ commands = pytest tests/test_b.py
     ],
 )
 def test_the_toml_of_tox_is_read(file: str, text: str) -> None:
-    suite = _suites({**_run("tox -e py312"), file: text})["job"]
+    suite = _suites({**run("tox -e py312"), file: text})["job"]
     assert (suite["setup"], suite["tests"]) == (["pip install 'pytest>=8'"], [_A])
-    (entry,) = _suites({**_run("tox --env=gpu"), file: text})["job"]["tests"]
+    (entry,) = _suites({**run("tox --env=gpu"), file: text})["job"]["tests"]
     assert entry == {**_B, "args": ["-m", "gpu or slow"], "env": {"MODE": "fast"}}
 
 
 @pytest.mark.parametrize("file", ["tox.ini", "pyproject.toml"])
 def test_what_tox_says_for_a_factor_and_by_reference_is_read(file: str) -> None:
     text = _TOX_INI if file == "tox.ini" else f'[tool.tox]\nlegacy_tox_ini = """\n{_TOX_INI}"""\n'
-    suite = _suites({**_run("tox -e py312-gpu"), file: text})["job"]
+    suite = _suites({**run("tox -e py312-gpu"), file: text})["job"]
     assert (suite["setup"], suite["tests"]) == (["pip install pytest torch"], [{**_B, "args": ["-m", "gpu"]}])
-    assert _suites({**_run("tox -e py312"), file: text})["job"]["tests"] == [{**_A, "args": ["--seed", "3"]}]
-    assert _suites({**_run("tox -e again"), file: text})["job"]["tests"] == [_B]
+    assert _suites({**run("tox -e py312"), file: text})["job"]["tests"] == [{**_A, "args": ["--seed", "3"]}]
+    assert _suites({**run("tox -e again"), file: text})["job"]["tests"] == [_B]
 
 
 # --- pipelines, and commands that are waited for
 
 
 def test_tests_behind_xargs_are_the_whole_pipeline() -> None:
-    (entry,) = _suites(_run("find tests -name 'test_*.py' | grep -v slow | xargs -n 1 pytest -x"))["job"]["tests"]
+    (entry,) = _suites(run("find tests -name 'test_*.py' | grep -v slow | xargs -n 1 pytest -x"))["job"]["tests"]
     assert entry["command"] == [
         "bash",
         "-c",
@@ -408,7 +389,7 @@ def test_tests_behind_xargs_are_the_whole_pipeline() -> None:
 
 
 def test_tests_further_on_in_a_pipeline_are_said_to_be_left() -> None:
-    files = _run("cat answers.txt | pytest tests/test_a.py")
+    files = run("cat answers.txt | pytest tests/test_a.py")
     assert any(
         "it is piped into `pytest tests/test_a.py`: cat answers.txt | pytest" in text for text in _left(files)
     )
@@ -416,11 +397,11 @@ def test_tests_further_on_in_a_pipeline_are_said_to_be_left() -> None:
 
 @pytest.mark.parametrize("wait", ["wait $!", 'TEST=$!\nwait "$TEST"'])
 def test_a_test_that_is_waited_for_at_once_is_a_test(wait: str) -> None:
-    assert _suites(_run("pytest tests/test_a.py &", *wait.splitlines()))["job"]["tests"] == [_A]
+    assert _suites(run("pytest tests/test_a.py &", *wait.splitlines()))["job"]["tests"] == [_A]
 
 
 def test_a_test_that_runs_beside_others_is_left() -> None:
-    files = _run("pytest tests/test_a.py &", "pytest tests/test_b.py", "wait")
+    files = run("pytest tests/test_a.py &", "pytest tests/test_b.py", "wait")
     assert any("it runs in the background" in text for text in _left(files))
 
 
@@ -446,8 +427,8 @@ def test_a_test_that_runs_beside_others_is_left() -> None:
     ],
 )
 def test_a_runner_says_how_many_devices_it_has(label: str, gpus: int | None) -> None:
-    files = _run("pytest tests/test_a.py")
-    files[_WORKFLOW] = files[_WORKFLOW].replace("ubuntu-latest", label)
+    files = run("pytest tests/test_a.py")
+    files[WORKFLOW] = files[WORKFLOW].replace("ubuntu-latest", label)
     assert _suites(files)["job"].get("num_gpus") == gpus
 
 
@@ -467,28 +448,28 @@ def test_a_runner_says_how_many_devices_it_has(label: str, gpus: int | None) -> 
     ],
 )
 def test_the_environment_that_a_script_activates_is_the_python_of_its_tests(before: str, python: str) -> None:
-    suite = _suites(_run(*before.splitlines(), "pytest tests/test_a.py"))["job"]
+    suite = _suites(run(*before.splitlines(), "pytest tests/test_a.py"))["job"]
     assert (suite.get("python", ""), suite["tests"]) == (python, [_A])
 
 
 def test_tools_first_on_path_are_said_to_be_left() -> None:
-    files = _run("export PATH=/opt/rh/gcc-10/usr/bin/:$PATH", "pytest tests/test_a.py", "pytest tests/test_b.py")
+    files = run("export PATH=/opt/rh/gcc-10/usr/bin/:$PATH", "pytest tests/test_a.py", "pytest tests/test_b.py")
     assert _suites(files)["job"]["tests"] == [_A, _B]
     assert len([text for text in _left(files) if "first on PATH" in text]) == 1
 
 
 def test_a_shell_command_in_an_environment_is_started_by_its_launcher() -> None:
-    (entry,) = _suites(_run("conda activate own", "pytest tests/test_a.py --out $OUT"))["job"]["tests"]
+    (entry,) = _suites(run("conda activate own", "pytest tests/test_a.py --out $OUT"))["job"]["tests"]
     assert entry["command"][:6] == ["conda", "run", "--no-capture-output", "-n", "own", "bash"]
 
 
 def test_where_a_report_goes_keeps_no_test_back() -> None:
-    files = _run("pytest tests/test_a.py --alluredir=/reports/${{ github.run_id }} --junitxml=out.xml")
+    files = run("pytest tests/test_a.py --alluredir=/reports/${{ github.run_id }} --junitxml=out.xml")
     assert _suites(files)["job"]["tests"] == [{**_A, "args": ["--junitxml=out.xml"]}]
 
 
 def test_another_language_in_an_environment_is_a_command() -> None:
-    (entry,) = _suites(_run("conda run -n own ctest -V ."))["job"]["tests"]
+    (entry,) = _suites(run("conda run -n own ctest -V ."))["job"]["tests"]
     assert entry["command"] == ["conda", "run", "-n", "own", "ctest", "-V", "."]
 
 
@@ -503,15 +484,15 @@ _ATTENTION = {
 
 def test_a_glob_of_pytest_that_folders_match_is_all_that_a_shell_fills_in() -> None:
     """trainci's globs match files: the tests below the folder would be lost without a word."""
-    tests = _suites({**_run("pytest -x tests/attention*"), **_ATTENTION})["job"]["tests"]
+    tests = _suites({**run("pytest -x tests/attention*"), **_ATTENTION})["job"]["tests"]
     assert [entry["path"] for entry in tests] == ["tests/attention", "tests/attention_test.py"]
-    assert _suites({**_run("pytest tests/*_test.py"), **_ATTENTION})["job"]["tests"] == [
+    assert _suites({**run("pytest tests/*_test.py"), **_ATTENTION})["job"]["tests"] == [
         {"path": "tests/*_test.py", "runner": "pytest"}
     ]
 
 
 def test_a_word_of_pytest_that_matches_nothing_is_no_path() -> None:
-    (entry,) = _suites(_run("pytest tests/test_a.py --ignored-links 'http*'"))["job"]["tests"]
+    (entry,) = _suites(run("pytest tests/test_a.py --ignored-links 'http*'"))["job"]["tests"]
     assert (entry["path"], entry["args"]) == ("tests/test_a.py", ["--ignored-links", "http*"])
 
 
@@ -520,7 +501,7 @@ def test_a_word_of_pytest_that_matches_nothing_is_no_path() -> None:
     ["bash tests/run.sh tests/test_*.py", "accelerate launch --num_processes 2 -m pytest tests/test_*.py"],
 )
 def test_a_glob_among_the_arguments_of_a_program_is_filled_in_by_a_shell(command: str) -> None:
-    (entry,) = _suites(_run(command))["job"]["tests"]
+    (entry,) = _suites(run(command))["job"]["tests"]
     assert entry["command"] == ["bash", "-c", f"exec {command}"]
 
 

@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from proposals import proposed, written
 from support import examples
 
-from trainci.adopt import propose
 from trainci.adopt.placed import NotYaml, load_yaml
 from trainci.adopt.proposal import Entry, Note, Place, Project, Proposal, Suite
 from trainci.adopt.shell import commands
 from trainci.adopt.template import NotConstant, Template
 from trainci.adopt.toml import render
-from trainci.adopt.tree import Tree, repository_tree
+from trainci.adopt.tree import repository_tree
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -29,11 +29,6 @@ else:
 _TEMPLATE = ".github/workflows/ci.yml.j2"
 _WORKFLOW = ".github/workflows/ci.yml"
 _MANY = settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-
-def _proposed(files: dict[str, str]) -> dict[str, Any]:
-    """The values of the trainci.toml for these files, which must be TOML whatever they are."""
-    return tomllib.loads(render(propose(Tree(files, lambda path: files.get(path, "")), "main")))
 
 
 _PIECES = st.sampled_from(
@@ -128,7 +123,7 @@ def test_any_script_and_condition_in_a_workflow_give_a_proposal(script: str, exp
         f'    env: {{"{quoted[2]}": "{quoted[1]}"}}\n    strategy: {{matrix: {{a: [1, "{quoted[2]}"]}}}}\n'
         f'    steps:\n      - name: "{quoted[2]}"\n        run: "{quoted[0]}"\n      - run: pytest tests\n'
     )
-    _proposed({_WORKFLOW: workflow, "tests/test_a.py": "def test_a(): pass\n"})
+    written({_WORKFLOW: workflow, "tests/test_a.py": "def test_a(): pass\n"})
 
 
 @_MANY
@@ -142,7 +137,7 @@ def test_any_script_and_condition_in_a_workflow_give_a_proposal(script: str, exp
 )
 def test_any_yaml_gives_a_proposal(text: str) -> None:
     for file in (_WORKFLOW, ".buildkite/pipeline.yml"):
-        _proposed({file: text})
+        written({file: text})
 
 
 _JINJA = st.lists(
@@ -198,7 +193,7 @@ _JINJA = st.lists(
 @_MANY
 @given(text=st.one_of(_JINJA, st.text(max_size=200)))
 def test_any_template_gives_a_proposal(text: str) -> None:
-    _proposed({_TEMPLATE: text, "tests/test_a.py": ""})
+    written({_TEMPLATE: text, "tests/test_a.py": ""})
 
 
 @_MANY
@@ -208,7 +203,7 @@ def test_any_template_gives_a_proposal(text: str) -> None:
 )
 def test_any_configuration_gives_a_proposal(text: str, name: str) -> None:
     for head in ("", "[tool.pytest.ini_options]\n", "[pytest]\n", "[tool:pytest]\n", "test:\n\t"):
-        _proposed(
+        written(
             {
                 name: head + text,
                 "tests/test_a.py": "",
@@ -307,13 +302,13 @@ def test_a_long_script_is_read_in_time_and_gives_no_traceback(line: str) -> None
     body = "".join(f"          {line.replace('{}', str(number), 1)}\n" for number in range(1500))
     workflow = f"on: push\njobs:\n  test:\n    steps:\n      - run: |\n          pytest tests\n{body}"
     begun = time.process_time()
-    _proposed({_WORKFLOW: workflow, "tests/test_a.py": "", "Makefile": "test:\n" + "\tpytest tests\n" * 20})
+    written({_WORKFLOW: workflow, "tests/test_a.py": "", "Makefile": "test:\n" + "\tpytest tests\n" * 20})
     assert time.process_time() - begun < 60
 
 
 def test_a_script_that_cannot_be_read_is_said_when_it_runs_tests() -> None:
     files = {_WORKFLOW: "on: push\njobs: {a: {steps: [{run: 'pytest \"tests'}]}}\n", "tests/test_a.py": ""}
-    proposal = propose(Tree(files, lambda path: files.get(path, "")), "main")
+    proposal = proposed(files)
     assert [note.text for note in proposal.left] == ['a quote or bracket is never closed: pytest "tests']
 
 
@@ -419,7 +414,7 @@ _WORDS = st.sampled_from(
 @_MANY
 @given(st.sampled_from(_OTHERS), st.lists(_WORDS, max_size=30).map("".join))
 def test_the_files_of_any_ci_give_a_proposal_whatever_they_hold(file: str, text: str) -> None:
-    _proposed({file: text, "tests/a.py": "def test_a(): pass\n"})
+    written({file: text, "tests/a.py": "def test_a(): pass\n"})
 
 
 _CALLS = "".join(f"g{n}:\n" + f"\tmake g{n + 1}\n" * 40 for n in range(9))
@@ -447,7 +442,7 @@ _COMMANDS = "commands:\n" + "".join(
 )
 def test_what_names_itself_or_grows_is_read_in_time(files: dict[str, str]) -> None:
     started = time.process_time()
-    _proposed(files)
+    written(files)
     assert time.process_time() - started < 20
 
 
@@ -481,7 +476,7 @@ def test_a_variable_that_grows_with_each_line_is_left_to_a_shell(first: str, lin
 def test_a_toml_file_whose_number_python_refuses_names_no_script(command: str, file: str) -> None:
     """Such a file is refused with another error than one that is no TOML."""
     workflow = f"on: push\njobs: {{t: {{steps: [{{run: {command}}}, {{run: pytest tests}}]}}}}\n"
-    made = _proposed({file: f"a = {'9' * 5000}\n", _WORKFLOW: workflow, "tests/test_a.py": ""})
+    made = written({file: f"a = {'9' * 5000}\n", _WORKFLOW: workflow, "tests/test_a.py": ""})
     assert {"path": "tests", "runner": "pytest"} in made["suites"]["t"]["tests"]
 
 
@@ -498,7 +493,7 @@ def test_what_names_scripts_is_parsed_once_however_often_it_is_asked(command: st
     run = "".join(f"          {command}\n" for _ in range(1500))
     workflow = f"on: push\njobs:\n  t:\n    steps:\n      - run: |\n{run}"
     started = time.process_time()
-    made = _proposed({file: head + more, _WORKFLOW: workflow, "tests/test_a.py": ""})
+    made = written({file: head + more, _WORKFLOW: workflow, "tests/test_a.py": ""})
     assert made["suites"]["t"]["tests"]
     assert time.process_time() - started < 3
 
@@ -518,7 +513,7 @@ _POE = "[tool.poe.tasks]\n"
 )
 def test_a_task_whose_commands_grow_is_left_to_its_tool(command: str, file: str, text: str) -> None:
     workflow = f"on: push\njobs: {{t: {{steps: [{{run: {command}}}]}}}}\n"
-    (entry,) = _proposed({file: text, _WORKFLOW: workflow, "tests/test_a.py": ""})["suites"]["t"]["tests"]
+    (entry,) = written({file: text, _WORKFLOW: workflow, "tests/test_a.py": ""})["suites"]["t"]["tests"]
     assert entry["command"] == command.split()
 
 
@@ -527,7 +522,7 @@ def test_a_glob_is_looked_up_once_however_many_tests_name_it() -> None:
     run = "".join(f"          pytest tests/test_*.py -k a{number}\n" for number in range(200))
     workflow = f"on: push\njobs:\n  t:\n    steps:\n      - run: |\n{run}"
     started = time.process_time()
-    made = _proposed({**files, _WORKFLOW: workflow, "tests/test_a.py": ""})
+    made = written({**files, _WORKFLOW: workflow, "tests/test_a.py": ""})
     assert len(made["suites"]["t"]["tests"]) == 200
     assert time.process_time() - started < 2
 
@@ -544,7 +539,7 @@ def test_called_workflows_that_grow_are_left(jobs: int, given: str) -> None:
     files[".github/workflows/w4.yml"] = f"{head}  z: {{steps: [{{run: 'pytest tests -k ${{{{ inputs.a }}}}'}}]}}\n"
     files["tests/test_a.py"] = ""
     started = time.process_time()
-    text = render(propose(Tree(files, lambda path: files.get(path, "")), "main"))
+    text = render(proposed(files))
     assert time.process_time() - started < 3
     assert "the job test runs no test that could be read: it calls ./.github/workflows/w0.yml" in text
     assert len(text) < 10_000

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import pytest
+from proposals import WORKFLOW, parsed, proposed, suites, written
 
-from trainci.adopt import propose
 from trainci.adopt.accepted import accepted
 from trainci.adopt.proposal import Note, Proposal
 from trainci.adopt.toml import render
-from trainci.adopt.tree import Tree
 from trainci.config import faults_in
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _FILES = {
     "own/__init__.py": "",
@@ -32,18 +25,17 @@ _FILES = {
 
 
 def _proposal(files: dict[str, str]) -> Proposal:
-    files = {**_FILES, **files}
-    return propose(Tree(files, lambda path: files.get(path, "")), "main")
+    return proposed({**_FILES, **files})
 
 
 def _suites(files: dict[str, str]) -> dict[str, Any]:
-    return tomllib.loads(render(_proposal(files))).get("suites", {})
+    return suites({**_FILES, **files})
 
 
 def _workflow(run: str, head: str = "", more: str = "") -> dict[str, str]:
     lines = "\n".join(f"          {line}" for line in run.splitlines())
     job = f"jobs:\n  job:\n    runs-on: 8-gpu\n{head}    steps:\n      - name: go\n        run: |\n{lines}\n{more}"
-    return {".github/workflows/ci.yml": f"on: push\n{job}"}
+    return {WORKFLOW: f"on: push\n{job}"}
 
 
 def _run(run: str, files: dict[str, str] | None = None, head: str = "") -> list[Any]:
@@ -150,7 +142,7 @@ def test_what_a_step_writes_for_those_after_it_is_their_environment() -> None:
         "    steps:\n      - run: |\n          echo OPTS='-x --tb short' >> $GITHUB_ENV\n"
         "          echo WHO=$(whoami) >> $GITHUB_ENV\n      - run: pytest $OPTS tests/unit\n"
     )
-    files = {".github/workflows/ci.yml": f"on: push\njobs:\n  job:\n    runs-on: 8-gpu\n{head}"}
+    files = {WORKFLOW: f"on: push\njobs:\n  job:\n    runs-on: 8-gpu\n{head}"}
     (entry,) = _suites(files)["job"]["tests"]
     assert entry == {**_UNIT, "args": ["-x", "--tb", "short"], "env": {"OPTS": "-x --tb short"}}
     assert "WHO: known in a run only" in [note.text for note in _left(files)]
@@ -170,7 +162,7 @@ def test_a_script_that_starts_tests_is_a_test_wherever_it_is(line: str) -> None:
 
 def test_a_job_that_other_machines_run_is_a_command_where_its_step_speaks_of_tests() -> None:
     steps = "    steps:\n      - {name: tests, run: modal run -m ci.e2e}\n      - {run: modal run -m ci.clean}\n"
-    made = _suites({".github/workflows/ci.yml": f"on: push\njobs:\n  job:\n    runs-on: 8-gpu\n{steps}"})
+    made = _suites({WORKFLOW: f"on: push\njobs:\n  job:\n    runs-on: 8-gpu\n{steps}"})
     assert [entry["command"] for entry in made["job"]["tests"]] == [["modal", "run", "-m", "ci.e2e"]]
 
 
@@ -341,7 +333,7 @@ def test_what_only_a_run_knows_is_left_with_the_words_that_stand_there() -> None
 
 def _matrix(matrix: str, run: str, head: str = "") -> dict[str, str]:
     job = f"    runs-on: 8-gpu\n    strategy: {{matrix: {matrix}}}\n    steps: [{{run: '{run}'}}]\n"
-    return {".github/workflows/ci.yml": f"on: push\njobs:\n  job:\n{head}{job}"}
+    return {WORKFLOW: f"on: push\njobs:\n  job:\n{head}{job}"}
 
 
 _OPEN = "'${{ fromJSON(needs.a.outputs.b) }}'"
@@ -378,18 +370,14 @@ _HAS_LABEL = "contains(github.event.pull_request.labels.*.name, 'run-gpu')"
 )
 def test_a_job_is_started_by_the_label_of_the_job_before_it(own: str, expected: str) -> None:
     job = f"  job:\n    needs: gate\n    if: {own}\n    runs-on: 8-gpu\n    steps: [{{run: pytest tests}}]\n"
-    (suite,) = [
-        suite
-        for suite in _proposal({".github/workflows/ci.yml": _GATE.format(gate=_HAS_LABEL) + job}).suites
-        if suite.tests
-    ]
+    (suite,) = [suite for suite in _proposal({WORKFLOW: _GATE.format(gate=_HAS_LABEL) + job}).suites if suite.tests]
     assert (suite.label, suite.always) == (expected, not expected)
 
 
 def test_a_job_of_another_event_than_a_change_is_not_started_by_every_pull_request() -> None:
     def always(condition: str) -> bool:
         job = f"  job:\n    if: {condition}\n    runs-on: 8-gpu\n    steps: [{{run: pytest tests}}]\n"
-        files = {".github/workflows/ci.yml": f"on: [push, pull_request, merge_group]\njobs:\n{job}"}
+        files = {WORKFLOW: f"on: [push, pull_request, merge_group]\njobs:\n{job}"}
         return next(suite.always for suite in _proposal(files).suites if suite.tests)
 
     assert not always("github.event_name == 'merge_group'")
@@ -403,7 +391,7 @@ def test_a_step_that_ends_a_job_without_a_label_is_a_label() -> None:
     lacks = "!contains(github.event.pull_request.labels.*.name, 'run-ci')"
     gate = f'    steps: [{{if: "{lacks}", run: echo no; exit 1}}]\n'
     job = "  job:\n    needs: gate\n    runs-on: 8-gpu\n    steps: [{run: pytest tests}]\n"
-    (suite, _) = _proposal({".github/workflows/ci.yml": f"on: pull_request\njobs:\n  gate:\n{gate}{job}"}).suites
+    (suite, _) = _proposal({WORKFLOW: f"on: pull_request\njobs:\n  gate:\n{gate}{job}"}).suites
     assert (suite.label, suite.always) == ("run-ci", False)
 
 
@@ -451,7 +439,7 @@ jobs:
 def test_a_filter_of_changed_paths_is_the_paths_of_the_jobs_that_ask_it(
     condition: str, paths: tuple[str, ...], left: bool
 ) -> None:
-    (suite, _) = _proposal({".github/workflows/ci.yml": _FILTERS.replace("CONDITION", condition)}).suites
+    (suite, _) = _proposal({WORKFLOW: _FILTERS.replace("CONDITION", condition)}).suites
     assert suite.paths == paths
     assert bool([note for note in suite.notes if note.text.startswith("if: ")]) is left
 
@@ -493,7 +481,7 @@ def test_a_project_that_is_found_in_its_folder_only_is_started_there() -> None:
 
 def test_suites_on_the_same_machines_ask_once_how_many_devices() -> None:
     job = "    runs-on: big\n    steps: [{run: pytest tests/%s}]\n"
-    files = {".github/workflows/ci.yml": f"on: push\njobs:\n  a:\n{job % 'unit'}  b:\n{job % 'nightly'}"}
+    files = {WORKFLOW: f"on: push\njobs:\n  a:\n{job % 'unit'}  b:\n{job % 'nightly'}"}
     (note,) = _left(files)
     assert note.text == "2 tests of 2 suites on big: how many devices is said nowhere; num_gpus says it"
 
@@ -520,7 +508,7 @@ def test_the_system_of_a_machine_is_known(machine: str, expected: str) -> None:
     job = f"    runs-on: {machine}\n    steps:\n"
     for system in ("macOS", "Linux", "Windows"):
         job += f"    - {{if: \"runner.os == '{system}'\", run: 'echo OS={system} >> $GITHUB_ENV'}}\n"
-    files = {".github/workflows/ci.yml": f"on: push\njobs:\n  job:\n{job}    - run: pytest tests/unit\n"}
+    files = {WORKFLOW: f"on: push\njobs:\n  job:\n{job}    - run: pytest tests/unit\n"}
     assert _suites(files)["job"]["tests"] == [{**_UNIT, "env": {"OS": expected}}]
 
 
@@ -552,10 +540,10 @@ def test_all_that_stands_in_a_folder_is_the_folder() -> None:
     ],
 )
 def test_a_job_of_tests_that_gives_none_is_named_with_the_reason(job: str, why: str) -> None:
-    (note,) = _left({".github/workflows/ci.yml": f"on: push\njobs:\n  e2e-tests:\n    {job}\n"})
+    (note,) = _left({WORKFLOW: f"on: push\njobs:\n  e2e-tests:\n    {job}\n"})
     assert note.text.startswith("the job e2e-tests runs no test that could be read")
     assert why in note.text
-    assert note.place.file == ".github/workflows/ci.yml"
+    assert note.place.file == WORKFLOW
 
 
 # --- nothing that `check` would refuse
@@ -563,7 +551,7 @@ def test_a_job_of_tests_that_gives_none_is_named_with_the_reason(job: str, why: 
 
 def test_a_pattern_of_branches_that_only_github_has_becomes_a_wider_one() -> None:
     head = "on:\n  push:\n    branches: [main, 'pull-request/[0-9]+', 'r[0-9].?']\n"
-    made = _suites({".github/workflows/ci.yml": f"{head}jobs:\n  job:\n    steps: [{{run: pytest tests}}]\n"})
+    made = _suites({WORKFLOW: f"{head}jobs:\n  job:\n    steps: [{{run: pytest tests}}]\n"})
     assert made["job"]["branches"] == ["main", "pull-request/*", "r*.*"]
 
 
@@ -585,12 +573,12 @@ jobs:
 def test_what_the_configuration_would_refuse_is_left_out_with_its_reason(tmp_path: Any) -> None:
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests/test_a.py").write_text(_FILES["tests/test_a.py"])
-    proposal = _proposal({".github/workflows/ci.yml": _REFUSED})
+    proposal = _proposal({WORKFLOW: _REFUSED})
     assert faults_in(render(proposal), tmp_path)
     made = accepted(proposal, lambda source: faults_in(source, tmp_path))
     document = render(made)
     assert faults_in(document, tmp_path) == []
-    suite = tomllib.loads(document)["suites"]["job"]
+    suite = parsed(made)["suites"]["job"]
     assert (suite["branches"], suite["tests"]) == (["main"], [_A])
     assert any("a..b" in note.text for note in made.left)
 
@@ -646,7 +634,7 @@ def test_gitlab_jobs_are_suites_with_what_they_extend_and_include() -> None:
         ["src/**"],
         "pip install -e . && mkdir -p out",
     )
-    document = tomllib.loads(render(_proposal(files)))
+    document = written({**_FILES, **files})
     assert (document["project"]["image"], document["project"]["env"]) == ("lab/train:1", {"MODE": "fast"})
     assert [one["path"] for one in made["rows"]["tests"]] == ["tests/unit", "tests/nightly"]
     assert made["rows"]["env"]["LR"] == "1"
@@ -768,7 +756,7 @@ def test_recipes_are_a_suite_for_each_scope_with_their_placeholders_filled() -> 
     assert small["timeout_minutes"] == 30
     lines = ["set -e", "cd .", "LR=3", "bash ./tests/run.sh gpt/small ${LR} ${ASSETS_DIR}/logs /opt/other/x"]
     assert small["command"] == ["bash", "-c", "\n".join(lines)]
-    assert tomllib.loads(render(_proposal(files)))["project"]["env"] == {"ASSETS_DIR": "assets_dir"}
+    assert written({**_FILES, **files})["project"]["env"] == {"ASSETS_DIR": "assets_dir"}
     left = [note.text for note in _left(files)]
     assert "wide: 2 nodes, and trainci leases one host" in left
     assert "/opt/other, which these recipes name, is not in this repository" in left
@@ -790,9 +778,9 @@ def test_a_variable_that_only_that_ci_sets_is_left_and_never_empty(file: str, te
 def test_what_is_for_a_few_pull_requests_starts_when_what_it_names_changes() -> None:
     head = "on: pull_request\njobs:\n  job:\n    if: contains(github.event.pull_request.title, '[release]')\n"
     steps = "    steps: [{run: bash build.sh}, {run: pytest tests/test_a.py}]\n"
-    files = {".github/workflows/ci.yml": head + steps, "build.sh": "make\n"}
+    files = {WORKFLOW: head + steps, "build.sh": "make\n"}
     suite = _suites(files)["job"]
-    assert (suite["always"], suite["paths"]) == (True, ["build.sh", "tests/test_a.py", ".github/workflows/ci.yml"])
+    assert (suite["always"], suite["paths"]) == (True, ["build.sh", "tests/test_a.py", WORKFLOW])
     assert any("[release]" in note.text for note in _left(files))
 
 
@@ -800,7 +788,7 @@ def test_a_name_of_two_suites_that_start_it_in_different_ways_becomes_two() -> N
     step = "- name: go\n        run: A=$HOME bash tests/run.sh"
     head = f"    runs-on: 8-gpu\n    steps:\n      {step}\n    env: {{ MODE: "
     jobs = "".join(f"  {name}:\n{head}{mode} }}\n" for name, mode in (("one", "a"), ("two", "b"), ("three", "a")))
-    suites = _suites({".github/workflows/ci.yml": f"on: push\njobs:\n{jobs}"})
+    suites = _suites({WORKFLOW: f"on: push\njobs:\n{jobs}"})
     names = {name: [entry["name"] for entry in suite.get("tests", [])] for name, suite in suites.items()}
     assert names == {"one": ["go"], "two": ["go in two"], "three": ["go"], "changed": []}
 
@@ -813,4 +801,4 @@ def test_a_default_that_names_another_variable_is_read(said: str, gpus: int) -> 
     first = f"  a:\n{env}    steps:\n      - id: x\n        run: |\n{made}"
     job = "    strategy: {matrix: '${{ fromJSON(needs.a.outputs.m) }}'}\n    runs-on: ${{ matrix.runner }}\n"
     second = f"  job:\n    needs: a\n{job}    steps: [{{run: pytest tests}}]\n"
-    assert _suites({".github/workflows/ci.yml": f"on: push\njobs:\n{first}{second}"})["job"].get("num_gpus") == gpus
+    assert _suites({WORKFLOW: f"on: push\njobs:\n{first}{second}"})["job"].get("num_gpus") == gpus

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from proposals import proposed, suites, written
 
-from trainci.adopt import propose
 from trainci.adopt.conditions import Condition, read_condition
 from trainci.adopt.expressions import Context, Unknown, evaluate, substitute
 from trainci.adopt.makefile import recipe
@@ -17,7 +17,6 @@ from trainci.adopt.placed import Items, Table, Text, load_yaml
 from trainci.adopt.shell import commands
 from trainci.adopt.template import Template
 from trainci.adopt.toml import render
-from trainci.adopt.tree import Tree
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -33,9 +32,7 @@ _TESTS = {
 
 
 def _suites(files: dict[str, str]) -> dict[str, Any]:
-    files = {**_TESTS, **files}
-    document = tomllib.loads(render(propose(Tree(files, lambda path: files.get(path, "")), "main")))
-    return document.get("suites", {})
+    return suites({**_TESTS, **files})
 
 
 def _job(run: str, **keys: str) -> dict[str, Any]:
@@ -125,7 +122,7 @@ def test_a_command_of_a_step_becomes_an_entry(run: str, expected: list[Any]) -> 
 )
 def test_a_test_that_cannot_stand_alone_is_left_with_its_line_and_never_lost(run: str) -> None:
     files = {**_TESTS, ".github/workflows/ci.yml": f"on: push\njobs:\n  tests:\n    steps:\n      - run: {run}\n"}
-    proposal = propose(Tree(files, lambda path: files.get(path, "")), "main")
+    proposal = proposed(files)
     assert ".github/workflows/ci.yml" in {note.place.file for note in proposal.left}
     assert "Left to you (.github/workflows/ci.yml:" in render(proposal)
 
@@ -336,7 +333,7 @@ jobs:
     steps: [{run: pytest tests}]
 """
     files = {**_TESTS, ".github/workflows/ci.yml": text}
-    document = tomllib.loads(render(propose(Tree(files, lambda path: files.get(path, "")), "main")))
+    document = written(files)
     suite = document["suites"]["job"]
     assert (suite["branches"], suite["schedule"], suite["timeout_minutes"]) == (["main", "v0.*"], "0 3 * * *", 90)
     assert (suite["paths"], suite["paths_ignore"]) == (["src/**/*.py"], ["src/docs/**"])
@@ -353,7 +350,7 @@ def _notes(steps: str) -> list[str]:
     job = "    runs-on: 8-gpu\n    strategy: {matrix: {a: [x, y]}}\n"
     text = f"on: pull_request\njobs:\n  job:\n{job}    steps:\n{steps}"
     every = {**_TESTS, ".github/workflows/ci.yml": text}
-    proposal = propose(Tree(every, lambda path: every.get(path, "")), "main")
+    proposal = proposed(every)
     entries = [f"{entry.path} {' '.join(entry.args)}".strip() for suite in proposal.suites for entry in suite.tests]
     return [*entries, *(note.text for note in proposal.left)]
 

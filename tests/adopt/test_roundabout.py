@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import pytest
+from proposals import job, proposed, run, suites
 
-from trainci.adopt import propose
 from trainci.adopt.expressions import Context, Unknown, evaluate
 from trainci.adopt.placed import Items, Table, Text
 from trainci.adopt.proposal import Proposal
 from trainci.adopt.runners import gpus_of
 from trainci.adopt.shell import commands
 from trainci.adopt.toml import render
-from trainci.adopt.tree import Tree
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _FILES = {
     "own/__init__.py": "",
@@ -29,27 +22,23 @@ _FILES = {
     "tests/functional/L0_large.sh": "true\n",
     "ci/unittest-linux.sh": "true\n",
 }
-_WORKFLOW = ".github/workflows/ci.yml"
 _A = {"path": "tests/test_a.py", "runner": "pytest"}
 
 
 def _proposal(files: dict[str, str]) -> Proposal:
-    files = {**_FILES, **files}
-    return propose(Tree(files, lambda path: files.get(path, "")), "main")
+    return proposed({**_FILES, **files})
 
 
 def _suites(files: dict[str, str]) -> dict[str, Any]:
-    return tomllib.loads(render(_proposal(files))).get("suites", {})
+    return suites({**_FILES, **files})
 
 
 def _job(steps: str, head: str = "") -> dict[str, str]:
-    """A workflow with one job, whose steps are indented by six."""
-    return {_WORKFLOW: f"on: pull_request\njobs:\n  job:\n    runs-on: ubuntu-latest\n{head}    steps:\n{steps}"}
+    return job(steps, head, on="pull_request")
 
 
 def _run(*lines: str, head: str = "") -> dict[str, str]:
-    script = "".join(f"          {line}\n" for line in lines)
-    return _job(f"      - run: |\n{script}", head)
+    return run(*lines, head=head, on="pull_request")
 
 
 def _tests(files: dict[str, str]) -> list[Any]:
