@@ -130,19 +130,14 @@ def _ended(popen, code):
     if code == 0:
         _ended_well(who, again)
         return
-    ends["append"](
-        {
-            "by": "raised",
-            "how": "left",
-            "type": "exit code %d" % code if code > 0 else signal.Signals(-code).name,
-            # A manager of services may have sent it.
-            "assertion": -code not in _BY_SOMEBODY or code == -signal.SIGKILL,
-            "frames": [place],
-            "cwd": ends["directory"](),
-            "pid": popen.pid,
-            "who": who,
-            "told": True,
-        }
+    ends["tell"](
+        "left",
+        "exit code %d" % code if code > 0 else signal.Signals(-code).name,
+        [place],
+        who,
+        # A manager of services may have sent it.
+        assertion=-code not in _BY_SOMEBODY or code == -signal.SIGKILL,
+        pid=popen.pid,
     )
 
 

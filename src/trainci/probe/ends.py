@@ -95,21 +95,35 @@ def raised(how, told, of=None):
     except Exception:
         said = ""
     of_hook = {"process": sys, "thread": sys.modules.get("threading")}.get(how)
+    tell(
+        how,
+        type(found).__name__,
+        frames,
+        of or ("" if how == "fork" else who()),
+        said=said,
+        assertion=assertion is not None,
+        # Who prints it in a way of his own.
+        told=of_hook is not None and of_hook.excepthook is not of_hook.__excepthook__,
+        env="" if of or how == "fork" else environment(),
+        program=program() if how == "process" else "",
+    )
+
+
+def tell(how, what, frames, of, said="", assertion=True, told=True, **more):
+    """Write down that ``of`` ended by ``what``, at the last of these ``frames``."""
     append(
         {
             "by": "raised",
             "how": how,
-            "type": type(found).__name__[:LONGEST],
-            "assertion": assertion is not None,
+            "type": what[:LONGEST],
+            "assertion": assertion,
             "said": said.strip()[:LONGEST],
             "frames": frames[-1:],
             "cwd": directory(),
             "pid": os.getpid(),
-            "who": of or ("" if how == "fork" else who()),
-            "env": "" if of or how == "fork" else environment(),
-            "program": program() if how == "process" else "",
-            # Who prints it in a way of his own.
-            "told": of_hook is not None and of_hook.excepthook is not of_hook.__excepthook__,
+            "who": of,
+            "told": told,
+            **more,
         }
     )
 

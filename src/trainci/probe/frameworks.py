@@ -113,20 +113,7 @@ def _nobody_caught(how, text, test):
     places = re.findall(r'^  File "(.+?)", line (\d+), in', text, re.MULTILINE)
     frames = [[file[:1000], int(line)] for file, line in places if not ends["is_of_library"](file)]
     if found and frames:
-        ends["append"](
-            {
-                "by": "raised",
-                "how": how,
-                "type": "AssertionError",
-                "assertion": True,
-                "said": found[-1][: ends["LONGEST"]],
-                "frames": frames[-1:],
-                "cwd": ends["directory"](),
-                "pid": os.getpid(),
-                "who": test,
-                "told": True,
-            }
-        )
+        ends["tell"](how, "AssertionError", frames, test, said=found[-1])
 
 
 def _wrap_pytest(module):
