@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+"""What a file system says that has no locks, as a network's may."""
 # More than the kernel gives at once of any file of /proc.
 _AT_ONCE = 1 << 16
 

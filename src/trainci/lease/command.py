@@ -20,7 +20,7 @@ from trainci.lease.queue.acquire import Gate, StoppedWaiting, TooLate, Waiter
 from trainci.lease.queue.cycle import is_taken
 from trainci.lease.queue.hold import Lease
 from trainci.lease.reporter import LOCK_EXEC, Reporter
-from trainci.lease.store.directory import FULL, NO_LOCKS, Directory, open_directory, open_nested
+from trainci.lease.store.directory import FULL, UNFIT, Directory, open_directory, open_nested
 from trainci.lease.store.leases import Running, find, running
 from trainci.lease.store.records import FOREVER, Request
 from trainci.lease.supervise.environment import job_variables, pick
@@ -76,9 +76,7 @@ def _guarded(
             )
             return EXIT_MACHINE
         way = (
-            " It needs a file system of this host: use another --lock-dir for all."
-            if error.errno in NO_LOCKS
-            else ""
+            " It needs a file system of this host: use another --lock-dir for all." if error.errno in UNFIT else ""
         )
         sys.stderr.write(f"{program}: {error.filename or 'the lock directory'}: {error.strerror}.{way}\n")
         return EXIT_MACHINE

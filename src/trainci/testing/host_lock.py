@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from trainci.host.files import NO_LOCKS
+
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
-# Of file systems without locks, as of a network's.
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 @contextlib.contextmanager
@@ -39,7 +39,7 @@ def host_lock(path: Path, what: str) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             print(f"{what}: waited {time.monotonic() - began:.0f} s", flush=True)  # noqa: T201
         except OSError as error:
-            if error.errno not in _NO_LOCKS:
+            if error.errno not in NO_LOCKS:
                 raise
         yield
     finally:

@@ -27,6 +27,7 @@ import stat
 
 from trainci import __version__
 from trainci.errors import MachineError, UsageError
+from trainci.host.files import NO_LOCKS
 from trainci.host.users import user_name
 from trainci.lease.protocol import LOCK_DIR_VARIABLE
 from trainci.lease.store import trust
@@ -41,8 +42,8 @@ _STICKY = 0o1000
 OWN = 0o644
 ALL = 0o666
 FULL = (errno.ENOSPC, errno.EDQUOT)
-# What a file system says that has no locks, or whose server has forgotten a file: a network's.
-NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ESTALE)
+# What a file system says that is of no use for leases; ESTALE: its server has forgotten a file.
+UNFIT = (*NO_LOCKS, errno.ESTALE)
 
 
 class Directory:
