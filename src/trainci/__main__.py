@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]  # what the module signal is made of, without its import
 import gc
 import os
+import signal
 import sys
 
 
@@ -12,7 +12,7 @@ def main() -> int:
     """Run the command of ``sys.argv`` and return its exit code."""
     arguments = sys.argv[1:]
     # What whoever started us blocked is not heard, by us or by a test: not even that a child has ended.
-    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     if sys.flags.inspect and "PYTHONINSPECT" in os.environ:
         # By it Python ends with what it reads from standard input, and not with our exit code.
         del os.environ["PYTHONINSPECT"]
