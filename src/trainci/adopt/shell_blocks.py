@@ -139,9 +139,9 @@ def _holds(condition: Sequence[Token], variables: Mapping[str, str | None]) -> b
     if len(set(joints)) > 1:
         return None  # `[[ ]]` and the shell group them in different ways
     if parts[0][:1] and parts[0][0].text == "[[" and len(parts) > 1 and parts[0][-1].text != "]]":
-        opening, closing = parts[0][0], parts[-1][-1:]
-        parts = [part if at == 0 else [opening, *part] for at, part in enumerate(parts)]
-        parts = [part if at == len(parts) - 1 else [*part, *closing] for at, part in enumerate(parts)]
+        opening, closing = parts[0][:1], parts[-1][-1:]
+        parts[0], parts[-1] = parts[0][1:], parts[-1][:-1]
+        parts = [[*opening, *part, *closing] for part in parts]
     known = [_one_holds(part, variables) for part in parts]
     if joints[:1] == ["||"]:
         return True if True in known else None if None in known else False

@@ -19,7 +19,7 @@ from trainci.adopt.proposal import Entry, Note, Place
 from trainci.adopt.run_values import hidden, is_hidden, is_open, of_any_row, shown
 from trainci.adopt.shell import Command, commands
 from trainci.adopt.tree import Tree
-from trainci.adopt.unfold import shell_script, unfolded
+from trainci.adopt.unfold import is_shell, unfolded
 
 _SECRET = re.compile(r"\$\{\{\s*secrets\.(\w+)\s*\}\}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -182,8 +182,9 @@ class StepReader:
 
     def _made_by_itself(self, command: Command) -> Text | None:
         """The lines of the script that ``bash FILE`` runs, where a line before it wrote them into that file."""
-        is_shell = shell_script((*command.words[:1], "-c", "x")) and len(command.words) == 2 and not command.trouble
-        return self.made.pop(_file_name(command.words[1]), None) if is_shell else None
+        if len(command.words) != 2 or not is_shell(command.words[0]) or command.trouble:
+            return None
+        return self.made.pop(_file_name(command.words[1]), None)
 
     def _write(self, command: Command) -> None:
         """Keep what ``echo NAME=VALUE >> $GITHUB_ENV`` gives the steps after this one."""

@@ -32,9 +32,14 @@ def unfolded(command: Command, known: Mapping[str, str], tree: Tree, depth: int 
         yield from unfolded(replace(own, python=python), known, tree, depth + 1)
 
 
+def is_shell(program: str) -> bool:
+    """Whether it is a shell, wherever that is."""
+    return program.rpartition("/")[2] in _SHELLS
+
+
 def shell_script(words: Sequence[str]) -> str:
     """The script of ``bash -eux -o pipefail -c SCRIPT``, "" for another command."""
-    if not words or words[0].rpartition("/")[2] not in _SHELLS:
+    if not words or not is_shell(words[0]):
         return ""
     for at, word in enumerate(words[1:-1], 1):
         if word.startswith("-") and not word.startswith("--") and word.endswith("c"):

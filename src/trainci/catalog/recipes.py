@@ -7,7 +7,7 @@ just(1): a ``-`` before a line ignores its failure, as in make. So does one befo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Set
 
 JUST = ("justfile", "Justfile", ".justfile")
 TOX = ("tox.ini",)
@@ -35,37 +35,32 @@ def _line_of_just(line: str) -> str:
 
 def of_tox(text: str) -> str:
     """A tox.ini's environments as targets, with each line at its place."""
-    return "\n".join(_lines_of_tox(text, _ignored(text)))
+    lines = list(_with_targets(text))
+    ignored = {target for line, target in lines if _IGNORES.match(line)}
+    return "\n".join(_lines_of_tox(lines, ignored))
 
 
-def _lines_of_tox(text: str, ignored: frozenset[str]) -> Iterator[str]:
-    target, in_commands = "", False
+def _with_targets(text: str) -> Iterator[tuple[str, str]]:
+    """Each line with the environment in whose section it stands; empty for none."""
+    target = ""
     for line in text.split("\n"):
-        section = commands = None
+        if section := _SECTION.match(line):
+            kind, _, own = section[1].strip().partition(":")
+            target = (own or kind) if kind == "testenv" else ""
+        yield line, target
+
+
+def _lines_of_tox(lines: Iterable[tuple[str, str]], ignored: Set[str]) -> Iterator[str]:
+    in_commands = False
+    for line, target in lines:
         said = line.strip()
         if line[:1] not in (" ", "\t"):
-            section, commands = _SECTION.match(line), _COMMANDS.match(line)
-            target = _target(section) if section else target
+            commands = _COMMANDS.match(line)
             in_commands = bool(commands and target) or (in_commands and not said)
             said = commands[1].strip() if commands else ""
-        if section and target:
+        if target and _SECTION.match(line):
             yield f"{target}:"
         elif in_commands and said and not said.startswith("#"):
             yield f"\t{'-' if target in ignored else ''}{said}"
         else:
             yield ""
-
-
-def _ignored(text: str) -> frozenset[str]:
-    """The environments whose outcome is ignored."""
-    found, target = set(), ""
-    for line in text.split("\n"):
-        section = _SECTION.match(line)
-        target = _target(section) if section else target
-        found |= {target} if _IGNORES.match(line) else set()
-    return frozenset(found)
-
-
-def _target(section: re.Match[str]) -> str:
-    kind, _, own = section[1].strip().partition(":")
-    return (own or kind) if kind == "testenv" else ""

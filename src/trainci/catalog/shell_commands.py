@@ -94,11 +94,7 @@ class Commands(ABC):
         if not node.words:
             own = bool(node.substituted)
             return {
-                replace(
-                    self._assigned(node.assigned, one),
-                    status=one.status if own else 0,
-                    noted=_noted(node, one),
-                )
+                replace(self._assigned(node.assigned, _noted(node, one)), status=one.status if own else 0)
                 for one in states
             }
         what = ("the exit code of what stands in `$(…)` goes nowhere", "Assign it to a variable first.")
@@ -168,7 +164,7 @@ class Commands(ABC):
 
     def _external(self, node: Simple, state: State) -> set[State]:
         name = node.words[0]
-        state = replace(state, noted=_noted(node, state))
+        state = _noted(node, state)
         if name in SETTINGS:
             state = self._assigned([word for word in node.words[1:] if re.match(r"\w+\+?=", word)], state)
         else:
@@ -193,6 +189,6 @@ class Commands(ABC):
         return {replace(state, status=status, failed_at=failed_at, ran=ran)}
 
 
-def _noted(node: Simple, state: State) -> frozenset[str]:
-    """The variables that may say of a failure, after a command that sets some."""
-    return state.noted | names_set(node) if state.failed_at else state.noted
+def _noted(node: Simple, state: State) -> State:
+    """``state``, in which what a command sets may say of a failure."""
+    return replace(state, noted=state.noted | names_set(node)) if state.failed_at else state

@@ -173,7 +173,7 @@ def script_of(words: Sequence[str], given: str = "") -> tuple[list[str], str] | 
                     return [*before, option.replace("c", "")], words[at + 1]
                 if name in SHELLS and not option.startswith(("-", "+")) and words[at - 1] not in ("-o", "+o"):
                     return None
-            if given and name in SHELLS and words[-1].startswith(("-", "+")) | (start == len(words) - 1):
+            if given and name in SHELLS and (start == len(words) - 1 or words[-1].startswith(("-", "+"))):
                 return [one for one in words[start + 1 :] if one not in ("-", "-s")], given
     return None
 

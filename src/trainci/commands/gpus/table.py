@@ -73,10 +73,8 @@ def _table(header: Sequence[str], rows: Sequence[_Row], width: int | None) -> li
         fits = not moved and (room is None or len(row.long) <= room)
         printed.append(f"{begin:<{size}}{row.long}".rstrip() if fits else begin)
         named = [f"{header[number].lower()} {row.cells[number]}" for number in moved if row.cells[number]]
-        below = ([] if fits else [": ".join(filter(None, [", ".join(named), row.long]))]) + (
-            [row.below] if row.below else []
-        )
-        for text in below:
+        moved_below = "" if fits else ": ".join(filter(None, [", ".join(named), row.long]))
+        for text in filter(None, (moved_below, row.below)):
             printed += _folded(text, width)
     return printed
 
