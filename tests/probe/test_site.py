@@ -108,8 +108,9 @@ def test_a_process_in_which_it_cannot_load_runs_as_ever_and_is_not_signalled(
 @pytest.mark.parametrize("told", ["", "50", "x:y", "50:/nowhere/at/all", "9:{}", "-1:", "99999999999999999999:{}"])
 def test_it_is_silent_where_it_cannot_begin(tmp_path: Path, told: str) -> None:
     environment = {**os.environ, **probe.variables(tmp_path, ""), "TRAINCI_PROBE": told.format(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", "print(1)"], env=environment, capture_output=True, text=True)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")
+    code = "import os; print(os.path.lexists('/%d.stacks' % os.getpid()))"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "False\n", "")
 
 
 def test_the_sitecustomize_of_a_user_runs_and_is_the_module_of_that_name(tmp_path: Path) -> None:

@@ -18,6 +18,9 @@ class _Probe:
     def __init__(self, told):
         number, _, self.folder = told.partition(":")
         self.signal = int(number)
+        if not self.folder:
+            # Without it the files would be made at the root.
+            raise ValueError(told)
         self.listens = False
 
     def begin(self):
