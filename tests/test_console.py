@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import rich.console
 
-from trainci.console.actions import GithubConsole, annotation
+from trainci.console.actions import GithubConsole
 from trainci.console.live import LiveConsole
 from trainci.console.painter import Painter
 from trainci.console.plain import Console
@@ -24,8 +24,6 @@ PASSED = Ending(Cause.EXITED, 0)
 IN_TIME = Verdict(Outcome.PASSED, "in 1.0 s")
 POOL = Pool((Device(0, "cpu-0", "virtual", virtual=True),) * 8, virtual=True)
 
-FILES = {"tests/b.py": "tests/b.py"}
-
 
 def finished(tmp_path: Path, output: str = "line 1\nassert 1 == 2\n") -> Run:
     (tmp_path / "b.log").write_text(output)
@@ -36,7 +34,7 @@ def finished(tmp_path: Path, output: str = "line 1\nassert 1 == 2\n") -> Run:
         Result("tests/b.py", Verdict(Outcome.FAILED, "exit code 1"), (attempt,)),
     )
     replay = {"tests/b.py": "trainci run --id tests/b.py --devices cpu:8"}
-    return Run("run-1", "c", 0.0, 75.0, results, POOL.sentence, 1, replay)
+    return Run("run-1", "c", 0.0, 75.0, results, POOL.sentence, 1, replay, {"tests/b.py": "tests/b.py"})
 
 
 def test_a_failure_shows_its_last_lines_its_log_and_one_replay_command(tmp_path):
@@ -77,7 +75,7 @@ def run_in_actions(
     tmp_path: Path, output: str, tests: tuple[str, ...] = ("a.py",), ends: tuple[str, ...] = ()
 ) -> list[str]:
     stream = io.StringIO()
-    with Painter(GithubConsole(stream, lambda: 0.0, tmp_path, "token", FILES)) as painter:
+    with Painter(GithubConsole(stream, lambda: 0.0, tmp_path, "token")) as painter:
         painter(planned(*tests))
         for test in tests:
             (tmp_path / f"{test}.log").write_text(output)
@@ -152,7 +150,7 @@ def test_an_attempt_that_is_tried_again_for_what_an_engine_did_is_a_line(cause):
 
 def test_under_actions_an_attempt_that_could_not_be_started_is_a_line(tmp_path):
     stream = io.StringIO()
-    console = GithubConsole(stream, lambda: 0.0, tmp_path, "token", FILES)
+    console = GithubConsole(stream, lambda: 0.0, tmp_path, "token")
     console(events.Queued(0.0, "a.py", 1, "never.log", 1))
     never_started = Ending(Cause.NEVER_STARTED, detail="it could not be started: Too many open files")
     console(events.Ended(0.0, "a.py", 1, BOTH, never_started))
@@ -169,7 +167,7 @@ def test_under_actions_nothing_that_a_test_prints_is_a_command(tmp_path):
 def test_under_actions_a_failure_is_an_annotation_and_its_lines_are_no_commands(tmp_path):
     stream = io.StringIO()
     run = finished(tmp_path, output="::error::from the test\n")
-    GithubConsole(stream, lambda: 0.0, tmp_path, "token", FILES).summary(run, tmp_path)
+    GithubConsole(stream, lambda: 0.0, tmp_path, "token").summary(run, tmp_path)
     assert commands_taken(stream.getvalue().splitlines()) == [
         "::error file=tests/b.py,line=1,title=tests/b.py::exit code 1"
     ]
@@ -183,12 +181,12 @@ def test_under_actions_a_failure_is_an_annotation_and_its_lines_are_no_commands(
         ("no file of ours", "exit code 1", ""),
     ],
 )
-def test_under_actions_an_annotation_is_at_the_tests_file_whatever_it_is_called(test_id, sentence, place):
+def test_under_actions_an_annotation_is_at_the_tests_file_whatever_it_is_called(tmp_path, test_id, sentence, place):
+    stream = io.StringIO()
     result = Result(test_id, Verdict(Outcome.FAILED, sentence))
-    assert (
-        annotation(result, {"**b** 6": "tests/b.sh"}.get(test_id, ""))
-        == f"::error {place}title={test_id}::{sentence}"
-    )
+    run = Run("1", "", 0, 1, (result,), "no GPU", 1, files={"**b** 6": "tests/b.sh"})
+    GithubConsole(stream, lambda: 0.0, tmp_path, "token").summary(run, tmp_path)
+    assert f"::error {place}title={test_id}::{sentence}" in stream.getvalue().splitlines()
 
 
 @pytest.mark.parametrize(("count", "shown"), [(10, 10), (11, 9), (40, 9)])
@@ -197,7 +195,7 @@ def test_under_actions_failures_beyond_what_github_shows_of_a_step_are_counted(t
     results = tuple(Result(f"{number}.py", Verdict(Outcome.FAILED, "exit code 1")) for number in range(count))
     passed = Result("passed.py", Verdict(Outcome.PASSED, "in 1 s"))
     run = Run("1", "", 0, 1, (passed, *results), "no GPU", 1, {})
-    GithubConsole(stream, lambda: 0.0, tmp_path, "token", FILES).summary(run, tmp_path)
+    GithubConsole(stream, lambda: 0.0, tmp_path, "token").summary(run, tmp_path)
     taken = commands_taken(stream.getvalue().splitlines())
     assert taken[:shown] == [f"::error title={number}.py::exit code 1" for number in range(shown)]
     assert taken[shown:] == (
@@ -209,7 +207,7 @@ def test_under_actions_failures_beyond_what_github_shows_of_a_step_are_counted(t
 def test_under_actions_a_tests_name_is_no_command(tmp_path):
     """Runners obey ``##[command]`` in the middle of a line, too."""
     stream = io.StringIO()
-    console = GithubConsole(stream, lambda: 0.0, tmp_path, "token", FILES)
+    console = GithubConsole(stream, lambda: 0.0, tmp_path, "token")
     hostile = Test("tests/test_##[stop-commands]x.py", "tests/test_##[stop-commands]x.py")
     console(events.Waiting(0.0, hostile.id, 1, BOTH, 1))
     result = Result(hostile.id, Verdict(Outcome.REFUSED, "no"))
@@ -273,7 +271,7 @@ def test_a_prepare_phase_is_said_and_its_last_line_is_not_glued_to_what_follows(
 
 def test_the_group_of_a_test_holds_its_prepare_phase(tmp_path):
     stream = io.StringIO()
-    console = GithubConsole(stream, lambda: 0.0, tmp_path, "token", FILES)
+    console = GithubConsole(stream, lambda: 0.0, tmp_path, "token")
     console(planned("a.py"))
     first, then = ("a.py", 1, Phase.PREPARE), ("a.py", 1, Phase.EXECUTE)
     for event in (
@@ -307,7 +305,7 @@ def test_a_terminal_shows_an_id_as_it_is(test_id):
 def test_output_that_comes_before_its_start_is_in_the_group_too(tmp_path):
     """It comes by a shorter way than the event that says so."""
     stream = io.StringIO()
-    console = GithubConsole(stream, lambda: 0.0, tmp_path, "token", FILES)
+    console = GithubConsole(stream, lambda: 0.0, tmp_path, "token")
     console(planned("a.py"))
     console(events.Queued(0.0, "a.py", 1, "a.log", 1))
     console(events.Output(0.0, "a.py", 1, BOTH, b"first\n"))
@@ -321,7 +319,7 @@ def test_output_that_comes_before_its_start_is_in_the_group_too(tmp_path):
 
 def test_each_attempt_has_a_group_and_says_which_it_is(tmp_path):
     stream = io.StringIO()
-    console = GithubConsole(stream, lambda: 0.0, tmp_path, "token", FILES)
+    console = GithubConsole(stream, lambda: 0.0, tmp_path, "token")
     console(planned("a.py", "b.py"))
     lost = Ending(Cause.LOST, detail="gone")
     for attempt, ending in ((1, lost), (2, PASSED)):
@@ -389,7 +387,7 @@ def test_a_passed_test_is_one_line_with_its_place_in_the_run(tmp_path):
 
 def test_under_actions_the_annotation_is_at_the_place_in_the_repository(tmp_path):
     stream = io.StringIO()
-    GithubConsole(stream, lambda: 0.0, tmp_path, "token", FILES).summary(red_run(tmp_path, FRAME), tmp_path)
+    GithubConsole(stream, lambda: 0.0, tmp_path, "token").summary(red_run(tmp_path, FRAME), tmp_path)
     assert commands_taken(stream.getvalue().splitlines()) == [
         "::error file=lib/loss.py,line=7,title=tests/test_0.py::AssertionError: the loss is nan"
     ]

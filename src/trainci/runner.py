@@ -129,6 +129,7 @@ class Runner:
             devices=pool.sentence,
             exit_code=code,
             replay=self._plan.replay,
+            files={item.test.id: item.test.file for item in self._plan.fitting.selection.tests if item.test.file},
         )
 
     def _announce(self) -> float:
@@ -136,7 +137,12 @@ class Runner:
         plan, fitting = self._plan, self._plan.fitting
         tests = tuple(
             events.Planned(
-                s.test.id, s.test.num_gpus, s.reason, plan.replay.get(s.test.id, ""), s.test.fail_on_flaky
+                s.test.id,
+                s.test.num_gpus,
+                s.reason,
+                plan.replay.get(s.test.id, ""),
+                s.test.fail_on_flaky,
+                s.test.file,
             )
             for s in fitting.selection.tests
         )

@@ -51,6 +51,7 @@ def test_it_is_what_the_runner_made_of_it(repository: Any) -> None:
     assert (repository.root / attempt.log).read_text().endswith("AssertionError: no\n")
     assert str(red.verdict.diagnosis and red.verdict.diagnosis.frame) == "tests/test_a.py:3"
     assert run.replay["tests/test_a.py"] == "trainci run --id tests/test_a.py --devices cpu:2"
+    assert run.files == {"tests/test_a.py": "tests/test_a.py", "tests/test_b.py": "tests/test_b.py"}
     assert (run.exit_code, run.devices, run.commit) == (
         1,
         "2 virtual devices, no GPU",

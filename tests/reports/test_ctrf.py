@@ -68,3 +68,17 @@ def test_a_flake_that_fails_its_run_is_no_pass(tmp_path: Path) -> None:
     strict = replace(ATTEMPT, test=replace(ATTEMPT.test, fail_on_flaky=True))
     said = made(tmp_path, Result("f.py", Verdict(Outcome.FLAKY, "in 1 s"), (strict, replace(strict, number=2))))
     assert [test["status"] for test in said["results"]["tests"]] == ["failed"]
+
+
+def test_a_test_without_a_place_has_its_file_as_the_run_planned_it(tmp_path: Path) -> None:
+    """As annotations have it, wherever the report is made: files of that name tell nothing."""
+    (tmp_path / "moe").write_text("no test")
+    results = [Result("moe", Verdict(Outcome.PASSED, "in 1 s")), Result("gone", Verdict(Outcome.PASSED, "in 1 s"))]
+    refused = Result("gone[--x]", Verdict(Outcome.REFUSED, "tests/gone.py:3: does not parse"))
+    run = Run("r", "c", 0.0, 1.0, (*results, refused), "no GPU", 1, files={"gone": "tests/gone.py"})
+    told = json.loads(ctrf(run, tmp_path))["results"]["tests"]
+    assert [(test.get("filePath"), test.get("line")) for test in told] == [
+        (None, None),
+        ("tests/gone.py", None),
+        ("tests/gone.py", 3),
+    ]

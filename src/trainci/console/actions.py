@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
@@ -13,10 +12,7 @@ from trainci.github import actions as github
 from trainci.model import events
 from trainci.model.run import Result, Run
 from trainci.reports import read_log
-from trainci.reports.reason import reason, red
-
-# How a refusal begins: tests/test_a.py:3: ….
-_PLACE = re.compile(r"([^:\s]+):(\d{1,9}): ")
+from trainci.reports.reason import place, reason, red
 
 
 class GithubConsole(Console):
@@ -24,14 +20,10 @@ class GithubConsole(Console):
 
     A group's title bears the verdict, and stands before what it folds: so the log of an attempt follows once the
     attempt has ended. What runs alone streams, for whoever watches the job, and its verdict follows it.
-    ``files`` maps ids to the test's file, relative to ``root``.
     """
 
-    def __init__(
-        self, stream: TextIO, clock: Callable[[], float], root: Path, token: str, files: Mapping[str, str]
-    ) -> None:
+    def __init__(self, stream: TextIO, clock: Callable[[], float], root: Path, token: str) -> None:
         super().__init__(stream, clock)
-        self._files = files
         self._root = root
         self._token = token
         self._logs: dict[str, tuple[int, Path]] = {}
@@ -95,7 +87,7 @@ class GithubConsole(Console):
     def _details(self, run: Run, result: Result, root: Path) -> None:
         if self._annotations:
             self._annotations -= 1
-            self._command(annotation(result, self._files.get(result.test_id, "")))
+            self._command(_annotation(run, result))
         self._stop_commands()
         super()._details(run, result, root)
         self._resume_commands()
@@ -129,13 +121,7 @@ def _attempt(title: str, attempt: int) -> str:
     return title if attempt == 1 else f"{title}, attempt {attempt}"
 
 
-def annotation(result: Result, file: str) -> str:
-    """A red test, at the place where it failed, or that its sentence names, else at its ``file``."""
-    verdict = result.verdict
-    if verdict.diagnosis and verdict.diagnosis.frame:
-        file, line = verdict.diagnosis.frame.file, verdict.diagnosis.frame.line
-    elif named := _PLACE.match(verdict.sentence):
-        file, line = named[1], int(named[2])
-    else:
-        line = 1 if file else 0
-    return github.annotation(reason(verdict), file=file, line=line, title=result.test_id)
+def _annotation(run: Run, result: Result) -> str:
+    at = place(run, result)
+    file, line = (at.file, at.line or 1) if at else ("", 0)
+    return github.annotation(reason(result.verdict), file=file, line=line, title=result.test_id)

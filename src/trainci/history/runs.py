@@ -228,6 +228,7 @@ class Reading:
             devices=self.start.devices,
             exit_code=self.exit_code,
             replay={test.test_id: test.replay for test in self.start.tests if test.replay},
+            files={test.test_id: test.file for test in self.start.tests if test.file},
         )
 
     def _verdict(self, test_id: str, alive: bool) -> Verdict:

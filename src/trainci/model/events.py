@@ -18,7 +18,8 @@ from trainci.model.run import Ending, Failure, Phase, Results, Verdict
 class Planned:
     """A test that a run is to make, how many devices it needs, why it was selected, and what runs it alone.
 
-    ``fail_on_flaky``: the run fails where it passes only when tried again.
+    ``fail_on_flaky``: the run fails where it passes only when tried again. ``file`` is its own, relative to the
+    project's root; empty where it has none.
     """
 
     test_id: str
@@ -26,6 +27,7 @@ class Planned:
     reason: str
     replay: str = ""
     fail_on_flaky: bool = False
+    file: str = ""
 
 
 @dataclass(frozen=True)

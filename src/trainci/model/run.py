@@ -169,7 +169,8 @@ class Result:
 class Run:
     """A finished run.
 
-    ``devices`` says in words what it ran on; ``replay`` maps a test's id to the command that runs it alone.
+    ``devices`` says in words what it ran on; ``replay`` maps a test's id to the command that runs it alone,
+    ``files`` to its file, relative to the project's root, where it has one.
     """
 
     id: str
@@ -180,6 +181,7 @@ class Run:
     devices: str
     exit_code: int
     replay: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

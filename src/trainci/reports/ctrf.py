@@ -11,7 +11,7 @@ from typing import Any
 from trainci import __version__
 from trainci.model.run import Attempt, Outcome, Result, Run
 from trainci.reports import telling_lines
-from trainci.reports.reason import reason
+from trainci.reports.reason import place, reason
 from trainci.verdict.decide import fails
 
 _STATUSES = {Outcome.PASSED: "passed", Outcome.FLAKY: "passed", Outcome.SKIPPED: "skipped"}
@@ -41,23 +41,14 @@ def ctrf(run: Run, root: Path) -> bytes:
     return json.dumps({**head, "results": results}).encode()
 
 
-def _file(path: str, root: Path) -> dict[str, str]:
-    """Unless it is none: a test may have a name of its own."""
-    try:
-        return {"filePath": path} if (root / path).is_file() else {}
-    except (OSError, ValueError):
-        return {}
-
-
 def _test(run: Run, result: Result, root: Path) -> dict[str, Any]:
     verdict, attempts = result.verdict, result.attempts
-    frame = verdict.diagnosis.frame if verdict.diagnosis else None
+    at = place(run, result)
     found: dict[str, Any] = {
         "name": result.test_id,
         "status": "other" if verdict.excused else _status(result),
         "rawStatus": verdict.outcome.value,
         "duration": _milliseconds(sum(attempt.duration for attempt in attempts)),
-        **({"filePath": frame.file} if frame else _file(result.test_id.partition("[")[0], root)),
         "retries": max(0, len(attempts) - 1),
         "flaky": verdict.outcome is Outcome.FLAKY,
         "extra": {"replay": run.replay.get(result.test_id, ""), "sentence": verdict.sentence},
@@ -68,8 +59,10 @@ def _test(run: Run, result: Result, root: Path) -> dict[str, Any]:
         found["steps"] = list(_steps(attempts[-1]))
     if verdict.outcome is not Outcome.PASSED:
         found["message"] = reason(verdict)
-    if frame:
-        found["line"] = frame.line
+    if at:
+        found["filePath"] = at.file
+    if at and at.line:
+        found["line"] = at.line
     if attempts and found["status"] in ("failed", "other"):
         found["trace"] = "\n".join(telling_lines(root / attempts[-1].log, verdict.diagnosis, _TELLING_LINES))
     return found

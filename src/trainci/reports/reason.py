@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from trainci.model.diagnosis import EXIT_CODE
+import re
+
+from trainci.model.diagnosis import EXIT_CODE, Frame
 from trainci.model.run import Outcome, Result, Run, Verdict
 from trainci.text import printable
 
+# How a refusal begins: tests/test_a.py:3: ….
+_PLACE = re.compile(r"([^:\s]+):(\d{1,9}): ")
 _FINE = (Outcome.PASSED, Outcome.SKIPPED)
 # Who hung, and where, tells more than what was printed before; so does what became of a test when tried again.
 _SENTENCE_FIRST = (Outcome.HUNG, Outcome.FLAKY)
@@ -45,6 +49,17 @@ def reason(verdict: Verdict) -> str:
     if diagnosis.rule == EXIT_CODE:
         return printable(f"{verdict.sentence}, after: {diagnosis.evidence}")
     return printable(diagnosis.evidence)
+
+
+def place(run: Run, result: Result) -> Frame | None:
+    """Where to look first: where it failed, or what its sentence names, else its file; that has no line (0)."""
+    verdict = result.verdict
+    if verdict.diagnosis and verdict.diagnosis.frame:
+        return verdict.diagnosis.frame
+    if named := _PLACE.match(verdict.sentence):
+        return Frame(named[1], int(named[2]))
+    file = run.files.get(result.test_id)
+    return Frame(file, 0) if file else None
 
 
 def particulars(verdict: Verdict) -> list[tuple[str, str]]:

@@ -31,8 +31,7 @@ def console(root: Path, plan: Plan, pool: Pool, options: Options) -> Console:
     with contextlib.suppress(OSError):  # where trainci is called by a program, it may be no file
         widen(stream.fileno())
     if github.in_actions(os.environ):
-        files = {item.test.id: item.test.file for item in plan.fitting.selection.tests}
-        job = GithubConsole(stream, steady_time, root, secrets.token_hex(16), files)
+        job = GithubConsole(stream, steady_time, root, secrets.token_hex(16))
         job.whole = options.verbose
         return job
     if stream.isatty():
