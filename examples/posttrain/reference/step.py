@@ -44,7 +44,7 @@ class Settings:
     lam: float = 0.95
     value_clip: float = 0.2
     group_correction: int = 0
-    """What a group's standard deviation takes off n; ``whitening_correction`` likewise."""
+    """What a group's standard deviation takes off n; ``whitening_correction`` the same."""
     whitening_correction: int = 1
 
 

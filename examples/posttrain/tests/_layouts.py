@@ -54,7 +54,7 @@ def check(config: Config) -> None:
     """Write a row for each layout and each way to average the loss.
 
     Each layout has a fork of this process, with the imports paid once: Megatron's groups cannot be undone, and each
-    keeps threads that wake all the time. On GPUs a fork starts CUDA and NCCL anew, which takes 7 seconds. Several
+    keeps threads that wake all the time. On GPUs a fork starts CUDA and NCCL again, which takes 7 seconds. Several
     at once take longer: their messages between the same GPUs wait for each other.
 
     :raises SystemExit: a fork failed; it has said why.

@@ -105,7 +105,7 @@ class Run:
             assert self._random_states()[name] == state, f"the random states of {name} differ after step 4"
 
     def assert_goes_on_closely(self, straight):
-        """Step 3 trains on the samples that waited; later ones are sampled anew, with other random numbers."""
+        """Step 3 trains on the samples that waited; later ones are sampled again, with other random numbers."""
         self._assert_loaded(straight)
         for name in ("reward", "loss", "grad_norm", "tokens"):
             assert_close(self.rows[3][name], straight.rows[3][name], **SUMS_DIFFER, name=f"{name} of step 3")

@@ -37,7 +37,7 @@ _ENVIRONMENT = re.compile(
 _FIRST_ON_PATH = re.compile(r"PATH=[\"']?([^$:\"']+):\$\{?PATH\}?[\"']?")
 # Known wherever a job runs, so a shell may fill it in there.
 _NAMED = re.compile(r"\$\{?([A-Za-z_]\w*)")
-# Each group within groups is read anew.
+# Each group within groups is read again.
 _MOST_DEPTH = 8
 _CHECKOUT = ("GITHUB_WORKSPACE", "BUILDKITE_BUILD_CHECKOUT_PATH")
 

@@ -43,7 +43,7 @@ class Tree:
 
     def globbed(self, pattern: str) -> tuple[str, ...]:
         """The files and folders that a shell would fill in for the pattern."""
-        if pattern not in self._globbed:  # each row of a matrix asks anew
+        if pattern not in self._globbed:  # each row of a matrix asks again
             found = (path for path in (*self.files, *self._folders) if matches(path, pattern))
             self._globbed[pattern] = tuple(sorted(found))
         return self._globbed[pattern]

@@ -1,6 +1,6 @@
 """What bash, zsh and fish read to complete ``trainci``: each asks trainci itself, and quotes what it inserts.
 
-The shell gives the line up to the cursor as COMP_LINE; bash, which ends words at ``:`` and ``=`` too, besides what
+The shell gives the line up to the cursor as COMP_LINE; bash, which ends words at ``:`` and ``=`` too, beside what
 it takes for the word, as COMP_WORD. Each line of the answer is a value, a tab and its description; ``FILES`` or
 ``FOLDERS`` alone leave it to the shell. Nothing of standard error reaches the prompt.
 """

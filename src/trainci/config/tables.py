@@ -76,7 +76,7 @@ class SettingsTable(Table):
     executor: Literal["local", "ray", "slurm"] | None = Field(
         None, description="What runs the tests, unless `--executor` says otherwise: this host, or an engine."
     )
-    metrics: Metrics = Field({}, description="What metrics that tests record must be, besides their METRICS.")
+    metrics: Metrics = Field({}, description="What metrics that tests record must be, beside their own METRICS.")
 
 
 class StepTable(Table):
@@ -156,7 +156,7 @@ class SuiteTable(SettingsTable):
         None, description="Labels of the runner, instead of the workflow's; ubuntu-latest when `always`."
     )
     schedule: Annotated[StrictStr, AfterValidator(github.cron)] = Field(
-        "", description='When to run besides, as a cron line in UTC: "30 2 * * *".'
+        "", description='When to run as well, as a cron line in UTC: "30 2 * * *".'
     )
     devices: Argument = Field("auto", description="What `trainci run --devices` gets in its job.")
     job: Annotated[StrictStr, AfterValidator(github.job_id)] = Field(
@@ -197,7 +197,7 @@ class ProjectTable(SettingsTable):
         "", description="History that several hosts share: postgresql://HOST/DATABASE; a file here when left out."
     )
     artifacts: Annotated[Argument, AfterValidator(allowed.artifacts_url)] = Field(
-        "", description="Where logs and reports of runs are sent, besides: s3://BUCKET/PREFIX, or an absolute path."
+        "", description="Where logs and reports of runs are also sent: s3://BUCKET/PREFIX, or an absolute path."
     )
     max_changed: Annotated[StrictInt, Field(ge=1)] | None = Field(
         None, description="How many tests one changed file may select through others; beyond it, a label is named."
@@ -243,7 +243,7 @@ class CatalogTable(Table):
 
 
 class AffectedTable(Table):
-    """What a change of some paths reaches besides what trainci finds by itself."""
+    """What a change of some paths reaches beyond what trainci finds by itself."""
 
     paths: list[Glob] = Field(min_length=1, description="Globs of the files whose change this is about.")
     suites: list[StrictStr] = Field([], description="The suites that such a change selects, by name.")

@@ -20,7 +20,7 @@ from trainci.contracts.checking import Verdict, check
 from trainci.contracts.contract import Contract
 from trainci.contracts.limit import USUAL, Limit
 
-# How long a hook has to heed the exception that tells it that its time is over.
+# How long a hook has to obey the exception that tells it that its time is over.
 _GRACE_S = 5.0
 _POLL_S = 0.05
 _SHOWN_PLACES = 8
@@ -102,9 +102,9 @@ class _Child:
     def end(self, limit: Limit) -> str:
         """End it; what it did in the place of an answer, with its stack where that is known."""
         if self._late:
-            return f"heeds no exception; it {self._late}"
+            return f"obeys no exception; it {self._late}"
         if not self._has_ended():
-            said = f"heeds no exception; it has not ended after {limit.seconds:g} s"
+            said = f"obeys no exception; it has not ended after {limit.seconds:g} s"
             if not self._places():
                 # Its handler writes the stack, in C too.
                 os.kill(self._pid, signal.SIGABRT)

@@ -24,7 +24,7 @@ class TimeOver(BaseException):
 class Limit:
     """How many ``seconds`` a hook may take to be loaded and called.
 
-    ``tell`` is told where it was then, before the hook is: one that heeds no exception (C code, a thread that is
+    ``tell`` is told where it was then, before the hook is: one that obeys no exception (C code, a thread that is
     waited for) runs on.
     """
 

@@ -70,7 +70,7 @@ class Launcher:
     def start(
         self, arguments: list[str], cwd: Path, variables: Mapping[str, str], output: int, status: int
     ) -> Launched:
-        """Start ``trainci.lease`` with ``arguments``, whose job gets ``variables`` besides.
+        """Start ``trainci.lease`` with ``arguments``, whose job gets ``variables`` too.
 
         It writes to the descriptors ``output`` and ``status``, which the caller closes then.
 

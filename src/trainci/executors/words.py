@@ -20,7 +20,7 @@ GRACE_SECONDS = 5.0
 
 
 def lease_arguments(job: Job, before: Sequence[str] = ()) -> list[str]:
-    """What the lease of ``job`` is told besides its devices: limits, a name, and after ``before`` the command."""
+    """What the lease of ``job`` is told beside its devices: limits, a name, and after ``before`` the command."""
     where = payload.pull_request(os.environ)
     name = f"{job.test.id} of {where}" if where else job.test.id
     return [
@@ -31,7 +31,7 @@ def lease_arguments(job: Job, before: Sequence[str] = ()) -> list[str]:
 
 
 def variables(job: Job, root: Path) -> dict[str, str]:
-    """What ``job`` is told by its environment, besides what it inherits."""
+    """What ``job`` is told by its environment, beside what it inherits."""
     told = {
         **rank_logs.variables(job),
         **dict(job.test.env),

@@ -86,7 +86,7 @@ class SaidFailure:
 
 
 def said_failures(text: str, leave_out: Collection[str] = (), *, is_one: bool = False) -> tuple[SaidFailure, ...]:
-    """Where frameworks besides those to ``leave_out`` say that tests failed, and no later end makes it good.
+    """Where frameworks other than those to ``leave_out`` say that tests failed, and no later end makes it good.
 
     That is one which ends later, without any, after as many tests have passed: it ran these again, or judged what
     was printed within one of its own tests. A line like a summary alone is none of pytest's. ``is_one``: the text

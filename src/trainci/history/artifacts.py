@@ -29,7 +29,7 @@ Reports = Callable[[Path], Mapping[str, bytes]]
 class Sender:
     """A listener of the run that sends the files of each attempt once it has ended, and the rest at the end.
 
-    ``reports`` makes, of a run's folder, the files that are sent besides. ``say`` is told once what was not sent.
+    ``reports`` makes, of a run's folder, the files that are sent too. ``say`` is told once what was not sent.
     Logs and metrics are masked before they are files, or when their attempt ends: no secret is in what is sent.
     """
 

@@ -31,7 +31,7 @@ from trainci.streams import make_reliable
 from trainci.text import printable
 
 EXIT_TOO_LATE = 75
-# The bound that others plan with: besides the grace period, ending a job and looking at its devices takes a moment.
+# The bound that others plan with: after the grace period, ending a job and looking at its devices takes a moment.
 _ENDING_S = 1.0
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 

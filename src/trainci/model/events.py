@@ -116,7 +116,7 @@ class Output(PhaseEvent):
 class Ended(PhaseEvent):
     """No process of it lives, and what it printed is in the log.
 
-    ``results`` is what it left besides, ``diagnosis`` whose fault a failure was, ``measured`` what it recorded of
+    ``results`` is what else it left, ``diagnosis`` whose fault a failure was, ``measured`` what it recorded of
     gated metrics, ``failures`` what failed in it though it exited with 0.
     """
 

@@ -85,7 +85,7 @@ class Workflow:
 
 @dataclass(frozen=True)
 class PathRule:
-    """What a change of ``paths`` (globs) reaches besides what is found: suites by name, or tests by glob or id.
+    """What a change of ``paths`` (globs) reaches beyond what is found: suites by name, or tests by glob or id.
 
     ``nothing``: it reaches nothing at all. ``where`` is its place (``trainci.toml:14``).
     """

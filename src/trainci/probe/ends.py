@@ -13,7 +13,7 @@ MOST_NAMES = 1000
 LONGEST = 400
 _MOST_FRAMES = 2000
 RAISED = b'"by": "raised"'
-# What a shell and torchrun set anew for each program, and what scripts give another value for another try.
+# What a shell and torchrun set for each program, and what scripts give another value for another try.
 _OF_A_TRY = (
     rb"(?:_|SHLVL|PWD|OLDPWD|(?:TORCHELASTIC|GROUP|ROLE|LOCAL|WORLD|MASTER)_\w+"
     rb"|\w*(?:PORT|SEED|TRY|TRIE|ATTEMPT|RESTART|RETRI|RUN_ID|TMP)\w*)="

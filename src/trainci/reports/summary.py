@@ -36,7 +36,7 @@ def markdown(run: Run, room: int = LARGEST_SUMMARY) -> str:
 
 
 def _markdown(run: Run, fine: Sequence[Result]) -> str:
-    """``fine`` are the tests to show besides the red ones."""
+    """``fine`` are the tests to show beside the red ones."""
     found = red(run)
     skipped = [result for result in run.results if result.verdict.outcome is Outcome.SKIPPED]
     rows = "\n".join(line for result in (*found, *fine) for line in (row(result), *_item_rows(result)))

@@ -70,7 +70,7 @@ def _download(
     what = f"{kind} {repo_id}@{revision}"
     patterns = None if allow_patterns is None else list(allow_patterns)
     cache = RepoCache(Path(constants.HF_HUB_CACHE), kind, repo_id)
-    with host_lock(cache.lock, what), _heeding_limits():
+    with host_lock(cache.lock, what), _obeying_limits():
         for attempt in range(1, TRIES + 1):
             try:
                 cache.remove_leftovers(time.time())
@@ -107,7 +107,7 @@ class _AsksTooLong(OSError):
 
 
 @contextmanager
-def _heeding_limits() -> Iterator[None]:
+def _obeying_limits() -> Iterator[None]:
     """Within it, the library does not begin a wait that is too long: of some answers it waits by itself."""
     from huggingface_hub import get_session
 

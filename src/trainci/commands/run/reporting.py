@@ -1,4 +1,4 @@
-"""What ``trainci run`` leaves besides its output: a job's summary, a JUnit report."""
+"""What ``trainci run`` leaves beside its output: a job's summary, a JUnit report."""
 
 from __future__ import annotations
 

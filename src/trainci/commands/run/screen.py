@@ -49,7 +49,7 @@ def console(root: Path, plan: Plan, pool: Pool, options: Options) -> Console:
 
 
 def wants_colors(said: str, environment: Mapping[str, str], at_terminal: bool) -> bool:
-    """What --color says; ``auto`` heeds NO_COLOR (no-color.org), then FORCE_COLOR (force-color.org)."""
+    """What --color says; ``auto`` obeys NO_COLOR (no-color.org), then FORCE_COLOR (force-color.org)."""
     if said != "auto":
         return said == "always"
     if environment.get("NO_COLOR"):

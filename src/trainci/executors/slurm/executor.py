@@ -26,7 +26,7 @@ _LATER_S = 5.0
 _PATIENCE_S = 60.0
 # How long a Slurm that is away is waited for at the end of a run, in which nothing more is to be known.
 _LEAVING_S = 20.0
-# How long a job waits for what never comes: settings are read anew, and nodes come back.
+# How long a job waits for what never comes: settings are read again, and nodes come back.
 _HOPELESS_S = 60.0
 
 

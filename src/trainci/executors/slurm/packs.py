@@ -14,7 +14,7 @@ from trainci.executors.isolated import isolated_main
 from trainci.model.run import Cause, Ending
 from trainci.model.tests import Test
 
-# Besides the time limits of its tests: an agent's start, and the end of each.
+# On top of the time limits of its tests: an agent's start, and the end of each.
 _SLACK_S = 120.0
 
 

@@ -186,7 +186,7 @@ def ending(
     """How a job that is over has ended; ``stopped``: by an order of ours.
 
     ``reported`` is what its lease said, None if it said nothing. What Slurm did to it outweighs that, if the lease
-    was ``ordered`` to end: a command may heed SIGTERM and exit with anything. A controller that was killed may have
+    was ``ordered`` to end: a command may obey SIGTERM and exit with anything. A controller that was killed may have
     ``forgotten`` that it began the job: then it begins it again, and ends for that what runs. ``started_by`` is
     when its command ran, a Unix time; 0 if it has not. ``number_had_another``: see ``had_another``.
     """

@@ -211,7 +211,7 @@ def _expressions(project: Project) -> Iterable[str]:
 
 
 def _shell(settings: Settings) -> Iterable[str]:
-    """What of ``settings`` stands in a job, besides names that hold no such thing."""
+    """What of ``settings`` stands in a job, except names that hold no such thing."""
     return (*settings.setup, settings.install, settings.python_version, *(value for _, value in settings.env))
 
 

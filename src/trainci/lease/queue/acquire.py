@@ -207,12 +207,12 @@ class Waiter:
     def _mutex(self) -> Mutex:
         """One in whose wait we react to signals, and to the time."""
 
-        def heed() -> None:
-            self._heed({descriptor for descriptor, _ in self._poller().poll(0)})
+        def meanwhile() -> None:
+            self._answer({descriptor for descriptor, _ in self._poller().poll(0)})
             if time.monotonic() >= self._deadline:
                 raise TooLate
 
-        return Mutex(self._directory, heed)
+        return Mutex(self._directory, meanwhile)
 
     def _wait(self) -> Lease:
         while True:
@@ -248,11 +248,11 @@ class Waiter:
         poller.register(self._ticket.bell, select.POLLIN)
         ready = {descriptor for descriptor, _ in poller.poll(poll_timeout(patience))}
         self._ticket.silence()
-        self._heed(ready)
+        self._answer(ready)
 
     def _pause(self, seconds: float) -> None:
         """Sleep at the health check, until a signal comes."""
-        self._heed({descriptor for descriptor, _ in self._poller().poll(int(seconds * 1000))})
+        self._answer({descriptor for descriptor, _ in self._poller().poll(int(seconds * 1000))})
 
     def _poller(self) -> select.poll:
         """One that hears of signals, and of the end of whoever reads our status."""
@@ -262,7 +262,7 @@ class Waiter:
             poller.register(self._status_fd, 0)
         return poller
 
-    def _heed(self, ready: set[int]) -> None:
+    def _answer(self, ready: set[int]) -> None:
         if self._status_fd in ready:
             raise StoppedWaiting(0)
         for number in self._pipe.take() - {signal.SIGCHLD, signal.SIGALRM}:

@@ -1,4 +1,4 @@
-"""The leases that run, as their records say: the one answer to "who holds what" besides the locks themselves."""
+"""The leases that run, as their records say: the one answer to "who holds what" beside the locks themselves."""
 
 from __future__ import annotations
 

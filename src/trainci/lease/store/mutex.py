@@ -32,15 +32,17 @@ class Mutex:
     file, so that a crowd in which one follows the other is not taken for one that is stuck, for half of ``within``:
     to sign again and again is easy.
 
-    ``heed`` is called about once a second while we wait, and may raise. What ``within`` seconds do not bring is not
-    waited for.
+    ``meanwhile`` is called about once a second while we wait, and may raise. What ``within`` seconds do not bring
+    is not waited for.
 
     :raises MachineError: others keep it all the same.
     """
 
-    def __init__(self, directory: Directory, heed: Callable[[], None] = lambda: None, within: float = 20.0) -> None:
+    def __init__(
+        self, directory: Directory, meanwhile: Callable[[], None] = lambda: None, within: float = 20.0
+    ) -> None:
         self._directory = directory
-        self._heed = heed
+        self._meanwhile = meanwhile
         self._within = within
         self._descriptor = -1
 
@@ -53,7 +55,7 @@ class Mutex:
             if self._enter(number, waited > self._within / 2):
                 return
             if waited > MUTEX_PATIENCE_S:
-                self._heed()
+                self._meanwhile()
             if waited > self._within:
                 raise MachineError(
                     f"others have kept {self._path(number)} locked for {waited:.0f} s: `fuser -v` shows who."

@@ -20,7 +20,7 @@ from trainci.lease.store.directory import Directory
 from trainci.lease.store.records import FOREVER, Request, load_record
 from trainci.model.seen import Seen
 
-# What ends a job. The one that is listened to besides is SIGCHLD.
+# What ends a job. SIGCHLD is listened to as well.
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 EXIT_CANNOT_RUN = 126
 EXIT_NOT_FOUND = 127
