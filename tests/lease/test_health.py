@@ -25,13 +25,13 @@ LEASE_WITH_PROBE = """
 import contextlib, pathlib, sys
 from trainci.errors import MachineError
 from trainci.lease import command
+from trainci.lease.queue import gate
 from trainci.lease.store import health, outside
 from trainci.lease.store.health import Probe
 folder = pathlib.Path(sys.argv[1])
 def read(name, default):
     path = folder / name
     return path.read_text() if path.exists() else default
-health.IDLE_WITHIN_S = float(sys.argv[2])
 command._known_to_nvml = lambda devices: True
 def listen(uuids):
     return lambda: [(uuid, int(read(uuid + ".xid", 0))) for uuid in uuids if read(uuid + ".xid", "")]
@@ -49,9 +49,8 @@ def faults(uuid):
 def users(uuid):
     return tuple(map(int, read(uuid + ".users", "").split()))
 health.nvml_probe = lambda: Probe(session, used, faults, listen, users)
-health._OWN_MEMORY_RETURNS_S = 0.2
 outside.LOOK_AGAIN_S = 1.0
-health.unfit.__defaults__ = (float(sys.argv[2]),)
+health.MEMORY_RETURNS_S = gate.MEMORY_RETURNS_S = float(sys.argv[2])
 sys.exit(command.main(sys.argv[3:]))
 """
 
@@ -100,6 +99,15 @@ def test_a_device_that_somebody_uses_is_busy_outside_the_queue_and_another_serve
     assert "cpu-0" not in marks.quarantined(open_directory(str(host.path)))
 
 
+def test_the_memory_of_all_devices_of_a_lease_is_waited_for_once(probed, tmp_path):
+    for index in range(3):
+        (tmp_path / "memory" / f"cpu-{index}").write_text(str(2 << 30))
+    job = probed("--count", "3", "--", "sh", "-c", "echo $TRAINCI_DEVICES")
+    assert job.communicate(timeout=40)[0] == "cpu-3,cpu-4,cpu-5\n"
+    # At the first gate and at the next.
+    assert (tmp_path / "memory" / "sessions").read_text().split() == ["opened"] * 2
+
+
 @pytest.mark.parametrize("leased_before", [True, False])
 def test_what_the_driver_says_is_shown_before_anybody_leases_and_where_nobody_ever_did(
     host, tmp_path, leased_before
@@ -114,10 +122,10 @@ def test_what_the_driver_says_is_shown_before_anybody_leases_and_where_nobody_ev
     assert (idle.state, idle.reason) == ("free", "")
 
 
-def test_a_device_whose_users_are_seen_is_found_busy_long_before_its_memory_is_given_up(host, probed, tmp_path):
+def test_who_uses_a_device_outside_the_queue_is_named_where_the_driver_names_him(host, probed, tmp_path):
     (tmp_path / "memory" / "cpu-0").write_text(str(2 << 30))
     (tmp_path / "memory" / "cpu-0.users").write_text(str(os.getpid()))
-    job = probed("--count", "1", "--", "sh", "-c", "echo $TRAINCI_DEVICES", within="1000")
+    job = probed("--count", "1", "--", "sh", "-c", "echo $TRAINCI_DEVICES")
     assert job.communicate(timeout=40)[0] == "cpu-1\n"
     me = pwd.getpwuid(os.getuid()).pw_name
     assert states(host)["cpu-0"].reason == f"2048 MiB in use outside the queue by process {os.getpid()} ({me})"

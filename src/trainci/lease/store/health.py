@@ -19,13 +19,9 @@ from trainci.text import listed
 
 # A driver keeps some memory of an idle GPU for itself (up to about 600 MiB was seen with persistence mode and MPS).
 IDLE_BYTES = 1 << 30
-# The memory of a killed CUDA job returns within a second or two.
-IDLE_WITHIN_S = 15.0
-# What is in use longer than this after the end of a job is not what the job had.
-_OWN_MEMORY_RETURNS_S = 3.0
+# The memory of a killed CUDA job returns within a second or two; what is in use longer is somebody else's.
+MEMORY_RETURNS_S = 3.0
 _LOOK_AGAIN_S = 0.05
-# Who is still seen on it after this time is not just ending.
-_GONE_WITHIN_S = 2.0
 # Xid errors that a program causes on a sound GPU: an exception or a page fault in its kernel, and what follows from
 # ending it (NVIDIA, "XID Errors"; its Kubernetes device plugin passes over the same ones).
 _OF_PROGRAMS = frozenset((13, 31, 43, 45, 68, 109))
@@ -78,7 +74,7 @@ def seen(probe: Probe, uuids: Mapping[str, str], xids: Iterable[int], pause: Cal
     with probe.session():
         for uuid, fault_before in uuids.items():
             try:
-                found = unfit(probe, uuid, fault_before, pause, _OWN_MEMORY_RETURNS_S)
+                found = unfit(probe, uuid, fault_before, pause, MEMORY_RETURNS_S)
                 broken = broken or (found is not None and found.broken)
                 foreign = foreign or (found is not None and not found.broken)
             except MachineError:
@@ -88,13 +84,11 @@ def seen(probe: Probe, uuids: Mapping[str, str], xids: Iterable[int], pause: Cal
     )
 
 
-def unfit(
-    probe: Probe, uuid: str, forgiven: str, pause: Callable[[float], None], within: float = IDLE_WITHIN_S
-) -> Unfit | None:
+def unfit(probe: Probe, uuid: str, forgiven: str, pause: Callable[[float], None], within: float) -> Unfit | None:
     """Why this device cannot be handed over; None when it can.
 
     The fault that is ``forgiven`` does not count. Memory that is still in use may take ``within`` seconds to
-    return, and much less where processes are seen that use it; between two looks ``pause`` is called with seconds.
+    return; between two looks ``pause`` is called with seconds.
     """
     fault = probe.faults(uuid)
     if fault and fault != forgiven:
@@ -104,9 +98,8 @@ def unfit(
         used = probe.memory_used(uuid)
         if used <= IDLE_BYTES:
             return None
-        users = probe.users(uuid)
-        if time.monotonic() - begun >= (min(within, _GONE_WITHIN_S) if users else within):
-            return Unfit(in_use(used, users), broken=False)
+        if time.monotonic() - begun >= within:
+            return Unfit(in_use(used, probe.users(uuid)), broken=False)
         # NVML has no event for memory that returns; this loop runs only for a device that is dirty now.
         pause(_LOOK_AGAIN_S)
 
