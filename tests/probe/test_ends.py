@@ -257,3 +257,68 @@ def test_it_writes_so_much_and_no_more(tmp_path: Path) -> None:
         file.truncate(33 << 20)
     run(tmp_path, "-c", f"{ASSERTS}check()")
     assert (tmp_path / "ends").stat().st_size == 33 << 20
+
+
+def test_of_a_test_that_a_plugin_repeats_or_that_fails_nothing_more_is_said(tmp_path: Path) -> None:
+    """What went wrong in it is a part of that."""
+    (tmp_path / "conftest.py").write_text(
+        # As pytest-rerunfailures does it.
+        "from _pytest.runner import runtestprotocol\ndef pytest_runtest_protocol(item, nextitem):\n"
+        "    if 'again' not in item.name: return None\n    for number in (1, 2):\n"
+        "        for report in runtestprotocol(item, nextitem=nextitem, log=False):\n"
+        "            if report.failed: report.outcome = 'rerun'\n"
+        "            item.ihook.pytest_runtest_logreport(report=report)\n"
+        "            if report.outcome == 'rerun': break\n    return True\n"
+    )
+    (tmp_path / "test_a.py").write_text(
+        "import concurrent.futures, threading, pytest\ntries = []\ndef work(): assert len(tries) > 1\n"
+        "def fails_twice():\n    tries.append(1)\n    thread = threading.Thread(target=work)\n    thread.start()\n"
+        "    thread.join()\n    with concurrent.futures.ThreadPoolExecutor() as pool:\n"
+        "        pool.submit(work)\n    work()\n"
+        "def test_again(): fails_twice()\n@pytest.mark.xfail\ndef test_expected():\n    tries.clear()\n"
+        "    fails_twice()\ndef test_failed():\n    tries.clear()\n    fails_twice()\n"
+    )
+    (end,) = pytests(tmp_path, "test_a.py")
+    assert (end["by"], end["failed"]) == ("pytest", ["test_a.py::test_failed"])
+
+
+def test_what_a_future_holds_is_free_once_the_program_lets_it_go(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text(
+        "import concurrent.futures, gc, weakref\nclass Tensor: pass\nkept = []\ndef work():\n    large = Tensor()\n"
+        "    kept.append(weakref.ref(large))\n    assert 0, 'no'\n"
+        "with concurrent.futures.ThreadPoolExecutor() as pool: pool.submit(work)\ndel pool\ngc.collect()\n"
+        "print(kept[0]())"
+    )
+    assert run(tmp_path, "a.py").stdout == "None\n"
+    assert [end["said"] for end in said(tmp_path)] == ["no"]
+
+
+def test_a_run_of_pytest_within_a_test_says_nothing_of_its_results(tmp_path: Path) -> None:
+    (tmp_path / "bad.py").write_text(
+        "import concurrent.futures\ndef check(): assert 0\ndef test_a():\n"
+        "    with concurrent.futures.ThreadPoolExecutor() as pool: pool.submit(check)\n"
+    )
+    (tmp_path / "test_a.py").write_text("import pytest\ndef test_a(): assert pytest.main(['bad.py']) == 0\n")
+    (end,) = pytests(tmp_path, "test_a.py")
+    assert end["by"] == "pytest"
+
+
+def test_what_a_thread_of_unittest_says_into_a_buffer_is_heard(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text(
+        f"import threading, unittest\n{ASSERTS}class T(unittest.TestCase):\n    def test_a(self):\n"
+        "        thread = threading.Thread(target=check)\n        thread.start()\n        thread.join()\n"
+    )
+    run(tmp_path, "-m", "unittest", "-b", "a.py")
+    raised, end = said(tmp_path)
+    assert (raised["how"], raised["told"], end["said"]) == ("thread", True, "1 passed")
+
+
+def test_a_result_that_is_asked_for_while_it_is_being_set_is_asked_for(tmp_path: Path) -> None:
+    """As another thread may do; here its own words do so."""
+    (tmp_path / "a.py").write_text(
+        "import concurrent.futures\nfuture = concurrent.futures.Future()\nclass Slow(AssertionError):\n"
+        "    def __str__(self): future.add_done_callback(id); return 'no'\n"
+        "try: raise Slow\nexcept Slow as slow: future.set_exception(slow)\n"
+    )
+    run(tmp_path, "a.py")
+    assert not (tmp_path / "ends").exists()

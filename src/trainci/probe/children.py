@@ -17,18 +17,17 @@ _sent = set()
 _begun, _known_bad = set(), set()
 
 
-def _is_told():
-    return ends["VARIABLE"] in os.environ
-
-
 def _wrap_process(module):
     process = module.BaseProcess
     begin, wait, bootstrap, exitcode = process.start, process.join, process._bootstrap, process.exitcode
 
     def start(self):
         frame, who = sys._getframe(1), _who(self)
+        # A framework's test judges what it starts, but for an assertion that nobody asks for.
+        self._trainci_told = (ends["state"]["within"].told, ends["is_kept"]()) if ends["is_judged"]() else None
         self._trainci_again = again = _failed_before(who)
         done = begin(self)
+        ends["judged"]["children"].append(self.pid)
         ends["quietly"](_started, self, frame, who, again)
         return done
 
@@ -40,12 +39,12 @@ def _wrap_process(module):
             try:
                 run()
             except Exception as error:
-                ends["quietly"](ends["raised"], "child", (error,), who)
+                ends["quietly"](_raised, self, error, who)
                 raise
             else:
                 ends["quietly"](_ended_well, who, again)
 
-        if _is_told():
+        if ends["hears"]("child") or getattr(self, "_trainci_told", None):
             self.run = heard
         return bootstrap(self, *arguments, **options)
 
@@ -58,7 +57,7 @@ def _wrap_process(module):
 
     def asked(self):
         code = exitcode.fget(self)
-        if code and _is_told():
+        if code and ends["hears"]("child"):
             ends["quietly"](ends["append"], {"by": "asked", "pid": self.pid})
         return code
 
@@ -74,6 +73,16 @@ def _wrap_process(module):
     process.exitcode = property(in_place_of(exitcode.fget, asked))  # noqa: F821
 
 
+def _raised(process, error, who):
+    file, kept = getattr(process, "_trainci_told", None) or ("", False)
+    if not file:
+        ends["raised"]("child", (error,), who)
+    elif isinstance(error, AssertionError):
+        os.environ[ends["VARIABLE"]] = file
+        ends["append"](ends["line_of"]("child", error, who, told=kept))
+        del os.environ[ends["VARIABLE"]]
+
+
 def _who(process):
     given = getattr(process, "_args", ())
     # A class of the program's own may call something else so.
@@ -87,7 +96,8 @@ def _failed_before(who):
     """What begins once somebody knows of it is another try, here or of a whole program; a sibling is none."""
     import json
 
-    anew = who not in _begun and _is_told() and ends["is_begun"](json.dumps(who).encode("utf-8", "replace"))
+    told = ends["VARIABLE"] in os.environ
+    anew = told and who not in _begun and ends["is_begun"](json.dumps(who).encode("utf-8", "replace"))
     _begun.add(who)
     return anew or who in _known_bad
 
@@ -114,7 +124,7 @@ def _wrap_popen(popen):
     def polled(self, *arguments, **options):
         before = self.returncode
         code = poll(self, *arguments, **options)
-        if before is None and code is not None and _is_told():
+        if before is None and code is not None and ends["hears"]("child"):
             ends["quietly"](_ended, self, code)
         return code
 
@@ -135,14 +145,14 @@ def _ended(popen, code):
         "exit code %d" % code if code > 0 else signal.Signals(-code).name,
         [place],
         who,
-        # A manager of services may have sent it.
-        assertion=-code not in _BY_SOMEBODY or code == -signal.SIGKILL,
+        # A manager of services may have sent it; a framework's test may want it.
+        assertion=not ends["is_judged"]() and (-code not in _BY_SOMEBODY or code == -signal.SIGKILL),
         pid=popen.pid,
     )
 
 
 def _sends(module, pid, number):
-    if number not in _BY_SOMEBODY or not _is_told() or pid in _sent:
+    if number not in _BY_SOMEBODY or not ends["hears"]("child") or pid in _sent:
         return
     for child in module._children:
         popen = getattr(child, "_popen", None)

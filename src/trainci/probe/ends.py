@@ -4,6 +4,7 @@ Run by ``site/sitecustomize.py``, once there is something to hear of. The lines 
 ``trainci.reported_ends``.
 """
 
+import contextlib
 import os
 import sys
 
@@ -20,16 +21,61 @@ _OF_A_TRY = (
 )
 # A process that ends well afterwards has made good what it is the same as.
 state = {"badly": False, "framework": False}
-# Futures that hold what was raised, by their ids.
-_unasked = {}
+# The framework that runs tests in the process `pid`: what is `held` of a test counts once that has passed.
+judged = {"pid": 0, "by": "", "stderr": None, "result": None, "test": 0, "held": [], "children": []}
+# What results that nobody has asked for yet hold, with the number of the test in which they came.
+unasked = {}
+
+
+def is_judged():
+    return judged["pid"] == os.getpid()
+
+
+def hears(how):
+    """A framework hears of what ends its own process, and nobody of what becomes of a thread in it.
+
+    Unless the test took what is printed of that to itself.
+    """
+    if VARIABLE in os.environ:
+        return True
+    printed = how in ("thread", "unraisable")
+    read = printed and not is_kept() and sys.stderr is not judged["stderr"]
+    return is_judged() and how not in ("process", "fork") and not read
+
+
+@contextlib.contextmanager
+def unjudged():
+    """Within a run of a framework that a test starts, and judges."""
+    pid, judged["pid"] = judged["pid"], 0
+    try:
+        yield
+    finally:
+        judged["pid"] = pid
 
 
 def append(line):
+    told = os.environ.get(VARIABLE)
+    if told:
+        state["badly"] |= line["by"] == "raised"
+        _write(told, line)
+    elif is_judged() and len(judged["held"]) < MOST_NAMES:
+        judged["held"].append(line)
+
+
+def test_ended(good):
+    """Where a test of the framework's has failed, that is heard of, and what went wrong in it is a part of it."""
+    held, children, number = judged["held"], judged["children"], judged["test"]
+    judged.update(held=[], children=[], test=number + 1)
+    for line in held if good else [{"by": "asked", "pid": pid} for pid in children]:
+        append(line)
+    for key, (of, _) in list(unasked.items()):
+        if of == number and not good:
+            del unasked[key]
+
+
+def _write(told, line):
     import json
 
-    told = os.environ.get(VARIABLE)
-    if not told:
-        return
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     file = os.open(told, flags, 0o600)
     try:
@@ -86,7 +132,11 @@ def raised(how, told, of=None):
         return
     if how in ("process", "fork") and _program_goes_on():
         return
-    state["badly"] = True
+    append(line_of(how, value, of))
+
+
+def line_of(how, value, of=None, told=False):
+    """What is written down of ``value``; see ``raised`` and ``tell``."""
     assertion = _assertion(value)
     found = value if assertion is None else assertion
     frames = _frames(found) or _frames(value)
@@ -95,7 +145,7 @@ def raised(how, told, of=None):
     except Exception:
         said = ""
     of_hook = {"process": sys, "thread": sys.modules.get("threading")}.get(how)
-    tell(
+    return _line(
         how,
         type(found).__name__,
         frames,
@@ -103,29 +153,37 @@ def raised(how, told, of=None):
         said=said,
         assertion=assertion is not None,
         # Who prints it in a way of his own.
-        told=of_hook is not None and of_hook.excepthook is not of_hook.__excepthook__,
+        told=told or (of_hook is not None and of_hook.excepthook is not of_hook.__excepthook__) or is_kept(),
         env="" if of or how == "fork" else environment(),
         program=program() if how == "process" else "",
     )
 
 
-def tell(how, what, frames, of, said="", assertion=True, told=True, **more):
+def tell(how, what, frames, of, **more):
     """Write down that ``of`` ended by ``what``, at the last of these ``frames``."""
-    append(
-        {
-            "by": "raised",
-            "how": how,
-            "type": what[:LONGEST],
-            "assertion": assertion,
-            "said": said.strip()[:LONGEST],
-            "frames": frames[-1:],
-            "cwd": directory(),
-            "pid": os.getpid(),
-            "who": of,
-            "told": told,
-            **more,
-        }
-    )
+    append(_line(how, what, frames, of, **more))
+
+
+def _line(how, what, frames, of, said="", assertion=True, told=True, **more):
+    return {
+        "by": "raised",
+        "how": how,
+        "type": what[:LONGEST],
+        "assertion": assertion,
+        "said": said.strip()[:LONGEST],
+        "frames": frames[-1:],
+        "cwd": directory(),
+        "pid": os.getpid(),
+        "who": of,
+        "told": told,
+        **more,
+    }
+
+
+def is_kept():
+    """The framework keeps what its tests print, and shows it where they fail."""
+    kept = judged["by"] == "pytest" or sys.stderr is getattr(judged["result"], "_stderr_buffer", sys)
+    return is_judged() and kept
 
 
 def directory():
@@ -191,75 +249,12 @@ def leave(replaced, known):
 
     ``known`` bytes had been written down when it began: what ended badly beside it is not made good by it.
     """
-    for _, error in list(_unasked.values()):
-        raised("future", (error,))
+    for _, line in list(unasked.values()):
+        append(line)
     if replaced and not state["badly"] and not state["framework"]:
         raised("process", (None, sys.last_value, None))
     if not state["badly"] and is_begun(RAISED):
         append({"by": "well", "who": who(), "env": environment(), "program": program(), "after": known})
-
-
-def _wrap_loop(module):
-    """What becomes of a task whose exception nobody asks for."""
-    handle = module.BaseEventLoop.call_exception_handler
-
-    def call_exception_handler(self, context):
-        error = context.get("exception")
-        if error is not None and VARIABLE in os.environ:
-            quietly(raised, "task", (error,))
-        return handle(self, context)
-
-    replace(module.BaseEventLoop, "call_exception_handler", call_exception_handler)
-
-
-def _wrap_future(module):
-    """What becomes of a result that nobody asks for."""
-    future = module.Future
-    fail = future.set_exception
-
-    def set_exception(self, exception):
-        if VARIABLE in os.environ and not getattr(self, "_trainci_asked", False) and len(_unasked) < MOST_NAMES:
-            _unasked[id(self)] = (self, exception)
-        return fail(self, exception)
-
-    replace(future, "set_exception", set_exception)
-    for name in ("result", "exception", "add_done_callback"):
-        _hear_asking(future, name)
-
-
-def _wrap_pool(module):
-    """The same of ``apply_async``, ``map_async`` and ``imap`` of a pool."""
-    for result in (module.ApplyResult, module.MapResult, module.IMapIterator, module.IMapUnorderedIterator):
-        _wrap_result(result)
-    for name in ("get", "successful"):
-        _hear_asking(module.ApplyResult, name)
-    for name in ("next", "__next__"):
-        _hear_asking(module.IMapIterator, name)
-
-
-def _wrap_result(result):
-    put = result._set
-
-    def _set(self, number, told):
-        good, value = told
-        names = ("_trainci_asked", "_error_callback", "_callback")
-        asked = any(getattr(self, name, None) for name in names)
-        if not good and not asked and VARIABLE in os.environ and len(_unasked) < MOST_NAMES:
-            _unasked[id(self)] = (self, value)
-        return put(self, number, told)
-
-    replace(result, "_set", _set)
-
-
-def _hear_asking(owner, name):
-    original = getattr(owner, name)
-
-    def asked(self, *arguments, **options):
-        self._trainci_asked = True
-        _unasked.pop(id(self), None)
-        return original(self, *arguments, **options)
-
-    replace(owner, name, asked)
 
 
 def replace(owner, name, new):
@@ -272,15 +267,3 @@ def quietly(do, *arguments):
         do(*arguments)
     except Exception:
         pass
-
-
-def wrap(module):
-    """Hear what ``module``, which has just been imported, will be told."""
-    _WRAPS[module.__name__](module)
-
-
-_WRAPS = {
-    "multiprocessing.pool": _wrap_pool,
-    "asyncio.base_events": _wrap_loop,
-    "concurrent.futures._base": _wrap_future,
-}

@@ -1,7 +1,8 @@
 """Writes down how the tests that a framework ran in a process of a job ended, a line of JSON for each run of one.
 
 Run by ``site/sitecustomize.py``, once such a framework is imported; ``ends`` are the names of ``ends.py``. While it
-runs tests the variable is taken away, so that what these start says nothing: the framework judges it.
+runs tests the variable is taken away, so that what these start says nothing: the framework judges it. What becomes
+of threads and the like in its own process it does not hear of: that is written down where the test has passed.
 """
 
 import os
@@ -21,17 +22,22 @@ class _Within:
         ends["quietly"](ends["append"], {"by": "begun", "framework": self.by, "pid": os.getpid()})
         ends["state"]["framework"] = True
         self.told = os.environ.pop(ends["VARIABLE"], None)
+        ends["judged"].update(pid=os.getpid(), by=self.by, stderr=sys.stderr)
+        ends["state"]["within"] = self
         return self
 
     def __exit__(self, *_):
+        self.say(ends["test_ended"], True)
         if self.told is not None:
             os.environ[ends["VARIABLE"]] = self.told
+        ends["judged"].update(pid=0)
 
     def say(self, end, *arguments):
         """Write down an ``end`` before it is left: what follows may end the process at once."""
-        self.__exit__()
-        ends["quietly"](end, *arguments)
-        os.environ.pop(ends["VARIABLE"], None)
+        if self.told is not None and ends["is_judged"]():
+            os.environ[ends["VARIABLE"]] = self.told
+            ends["quietly"](end, *arguments)
+            os.environ.pop(ends["VARIABLE"], None)
 
 
 def _ended(by, first, failed, passed, said, code=0, root=""):
@@ -64,6 +70,8 @@ class _Session:
         self.root = ""
         self.failed = {}
         self.passed = {}
+        # A plugin repeated them.
+        self.again = set()
         self.within = None
         self.over = False
 
@@ -79,11 +87,19 @@ class _Session:
             self.failed.setdefault(report.nodeid, "failed" if report.when == "call" else "error")
         elif report.when == "call" and report.passed:
             self.passed[report.nodeid] = "passed"
+        if report.outcome == "rerun":
+            self.again.add(report.nodeid)
+            self.within.say(ends["test_ended"], False)
+        elif report.when == "teardown":
+            self.within.say(ends["test_ended"], self.is_good(report.nodeid))
+
+    def is_good(self, name):
+        return name in self.passed and name not in self.failed
 
     def pytest_warning_recorded(self, warning_message, nodeid):
         # Of what nobody could catch pytest makes a warning: an assertion there failed all the same.
         how = _NOBODY_CAUGHT.get(warning_message.category.__name__)
-        if how:
+        if how and (not nodeid or self.is_good(nodeid)) and nodeid not in self.again:
             self.within.say(_nobody_caught, how, str(warning_message.message), nodeid)
 
     def pytest_sessionfinish(self, exitstatus):
@@ -123,7 +139,8 @@ def _wrap_pytest(module):
 
     def main(*arguments, **options):
         if ends["VARIABLE"] not in os.environ:
-            return original(*arguments, **options)
+            with ends["unjudged"]():
+                return original(*arguments, **options)
         plugins = arguments[1] if len(arguments) > 1 else options.get("plugins")
         session = _Session()
         options["plugins"] = [*(plugins or ()), session]
@@ -152,6 +169,29 @@ def _wrap_unittest(kind):
         return result
 
     ends["replace"](kind, "run", run)
+
+
+def _wrap_result(module):
+    """Whether a single test of unittest's has passed; its own functions keep their place in the stack."""
+    start, stop = module.TestResult.startTest, module.TestResult.stopTest
+
+    def startTest(self, test):
+        ends["judged"].update(result=self, bad=_bad(self))
+        return start(self, test)
+
+    def stopTest(self, test):
+        within = ends["state"].get("within")
+        if within and within.by == "unittest":
+            within.say(ends["test_ended"], _bad(self) == ends["judged"].get("bad"))
+        return stop(self, test)
+
+    ends["replace"](module.TestResult, "startTest", startTest)
+    ends["replace"](module.TestResult, "stopTest", stopTest)
+
+
+def _bad(result):
+    kinds = ("failures", "errors", "skipped", "expectedFailures", "unexpectedSuccesses")
+    return [len(getattr(result, kind, ())) for kind in kinds]
 
 
 def _is_result(value):
@@ -203,6 +243,7 @@ def wrap(module):
 
 _WRAPS = {
     "_pytest.config": _wrap_pytest,
+    "unittest.result": _wrap_result,
     "unittest.suite": lambda module: _wrap_unittest(module.TestSuite),
     "unittest.runner": lambda module: _wrap_unittest(module.TextTestRunner),
     "doctest": _wrap_doctest,

@@ -159,7 +159,8 @@ def failures(
                 failure = replace(failure, certain=True)
             if failure and end.how == "child" and (code := left.pop(end.pid, None)):
                 # Why it had that code is said by what it raised.
-                failure = replace(failure, certain=code.certain and end.type not in _OTHER_LEFT)
+                certain = failure.certain or (code.certain and end.type not in _OTHER_LEFT)
+                failure = replace(failure, certain=certain)
         if failure:
             found.append(failure)
     found += reversed(left.values())

@@ -27,6 +27,7 @@ WHERE = {
     "thread": "a thread ended by",
     "task": "a task that nobody waits for ended by",
     "future": "a result that nobody asks for is",
+    "callback": "a callback ended by",
     "unraisable": "nobody could catch",
 }
 

@@ -85,12 +85,12 @@ class _Ends:
         if hasattr(sys, "unraisablehook"):
             sys.unraisablehook = sys.__unraisablehook__ = self.hearing("unraisable", sys, "unraisablehook")
         _follow("threading", self.wrap_threading)
-        for name in ("_pytest.config", "unittest.suite", "unittest.runner", "doctest"):
+        for name in ("_pytest.config", "unittest.result", "unittest.suite", "unittest.runner", "doctest"):
             _follow(name, lambda module: _helper("frameworks")["wrap"](module))
         for name in ("process", "popen_fork", "popen_forkserver"):
             _follow("multiprocessing." + name, lambda module: _helper("children")["wrap"](module))
-        for name in ("multiprocessing.pool", "asyncio.base_events", "concurrent.futures._base"):
-            _follow(name, lambda module: _helper("ends")["wrap"](module))
+        for name in ("multiprocessing.pool", "asyncio.base_events", "concurrent.futures._base", "socketserver"):
+            _follow(name, lambda module: _helper("results")["wrap"](module))
         atexit.register(self.leave)
         leave_at_once = os._exit
 
@@ -118,9 +118,10 @@ class _Ends:
 
     def hear(self, how, told):
         try:
-            if "TRAINCI_ENDS" in os.environ:
-                forked = os.getpid() != self.pid
-                _helper("ends")["raised"]("fork" if forked and how == "process" else how, told)
+            if "TRAINCI_ENDS" in os.environ or "frameworks" in _helpers:
+                how = "fork" if how == "process" and os.getpid() != self.pid else how
+                if _helper("ends")["hears"](how):
+                    _helper("ends")["raised"](how, told)
         except Exception:
             pass
 
