@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import json
 import os
@@ -116,46 +117,26 @@ def test_a_job_whose_beginning_slurm_forgot_was_ended_by_nobody(state, reported)
     ("ended", "ran_for", "by", "cause"),
     [
         ("18:00:01", None, "0", Cause.LOST),
-        ("18:00:01", None, "1000", Cause.LOST),
-        ("18:00:09", None, "0", Cause.CANCELLED),
+        ("18:00:01", None, "1000", Cause.CANCELLED),
+        ("18:00:09", None, "0", Cause.LOST),
+        ("18:00:09", None, "", Cause.LOST),
+        ("18:02:00", None, "0", Cause.CANCELLED),
         ("18:00:01", 4.0, "0", Cause.LOST),
         ("18:00:01", 4.0, "1000", Cause.CANCELLED),
         ("18:00:09", 4.0, "0", Cause.CANCELLED),
         ("18:00:01", -0.5, "0", Cause.CANCELLED),
+        ("18:00:09", -4.0, "0", Cause.CANCELLED),
     ],
 )
 def test_a_job_that_its_node_did_not_launch_was_cancelled_by_nobody(ended, ran_for, by, cause):
-    """The node has a job of that number, and has this one cancelled in the name of root as it begins.
+    """The node has a job of that number, or its controller is away, and has this one cancelled in the name of root.
 
-    Root may do so by hand, to a command that Slurm began before it ran.
+    Root may do so by hand, to a command that runs, or to a job that its node does not begin for minutes.
     """
     at = "2026-11-26T18:00:00"
     started_by = datetime.fromisoformat(at).timestamp() - ran_for if ran_for else 0.0
     seen = Seen("7", "CANCELLED", "now", nodes="n1", ended_by=by, begun=at, ended=f"2026-11-26T{ended}")
     assert ending(seen, None, started_by=started_by).cause is cause
-
-
-@pytest.mark.parametrize(
-    ("submitted", "ended", "ran_for", "by", "cause"),
-    [
-        ("17:00:00", "Unknown", None, "0", Cause.LOST),
-        ("17:00:00", "18:00:05", None, "0", Cause.LOST),
-        ("17:00:00", "17:59:00", None, "0", Cause.CANCELLED),
-        ("17:59:59", "Unknown", None, "0", Cause.CANCELLED),
-        ("17:00:00", "Unknown", None, "1000", Cause.CANCELLED),
-        ("17:00:00", "Unknown", -4.0, "0", Cause.CANCELLED),
-    ],
-)
-def test_a_busy_node_that_does_not_launch_a_job_has_another_one_of_its_number(submitted, ended, ran_for, by, cause):
-    """It takes longer than a second to say so; the database knows two jobs of that number then."""
-    day = "2026-11-26T"
-    begun = f"{day}18:00:00"
-    other = Seen("7", "RUNNING", f"{day}{submitted}", ended=ended if ended == "Unknown" else f"{day}{ended}")
-    seen = Seen("7", "CANCELLED", f"{day}17:59:59", "", "n1", "", by, begun, f"{day}18:00:09")
-    started_by = datetime.fromisoformat(begun).timestamp() - ran_for if ran_for else 0.0
-    another = states.had_another(seen, [other, seen])
-    assert ending(seen, None, started_by=started_by, number_had_another=another).cause is cause
-    assert not states.had_another(seen, [replace(other, job_id="8")])
 
 
 @pytest.mark.parametrize(
@@ -298,6 +279,7 @@ def test_what_slurm_says_counts_before_what_its_database_says_but_for_who_cancel
     program(tmp_path, "sacct", f"echo '12|CANCELLED by 0|now|{before}|None|n3|'")
     executor, told = begun(tmp_path, monkeypatch)
     ended = told.get(timeout=60)
+    assert node.begin(tmp_path / "a.job") is None, "what has a verdict never begins, whenever Slurm begins its job"
     executor.close()
     assert ended.ending == Ending(
         Cause.LOST, detail="Slurm began and did not launch job 12, and ended it as CANCELLED"
@@ -489,6 +471,29 @@ def test_a_report_that_a_slow_file_system_shows_late_is_waited_for(tmp_path, mon
         events.append(told.get(timeout=60))
     executor.close()
     assert events[-1].ending.cause is (Cause.EXITED if taken else Cause.LOST)
+
+
+def test_a_network_file_system_shows_at_once_what_a_node_has_made_and_told(tmp_path, monkeypatch):
+    """Seen on NFS 4.2: a file that was not there stays so for half a minute, unless its folder is opened."""
+    job = Job(Test("a"), 1, tmp_path / "a.log")
+    attempt = Attempt(job, Nobody())
+    attempt.account = Account(job, open_log(job.log), (), lambda event: None, Nobody(), float, print)
+    attempt.directory.mkdir()
+    known, opened = set(), os.open
+
+    def as_nfs(path, flags, *mode):
+        if flags & os.O_DIRECTORY:
+            known.update(attempt.directory.iterdir())
+        elif Path(path).parent == attempt.directory and Path(path) not in known:
+            raise FileNotFoundError
+        return opened(path, flags, *mode)
+
+    attempt.follow()
+    status = node.begin(attempt.directory)
+    assert fcntl.fcntl(status, fcntl.F_GETFL) & os.O_DSYNC, "nor is what it tells kept back by the node"
+    os.write(status, dump(Started(1)))
+    monkeypatch.setattr(os, "open", as_nfs)
+    assert attempt.follow() and attempt.started
 
 
 @pytest.mark.parametrize("comes", [True, False])

@@ -54,7 +54,6 @@ class Attempt:
         self.forgotten = False
         self.stopped = False
         self.told_to_end = False
-        self.number_had_another = False
         self.started_by = 0.0
         self.ended_by = 0.0
         self.ended_from_outside = 0.0
@@ -186,6 +185,7 @@ class Attempt:
         """
         assert self.account is not None
         known = (self.started, self.reported)
+        self._look_anew()
         for path, take in ((self.output, self.account.output), (self._status, self.account.status)):
             while to_the_end or path == self._status or self.show.has_room():
                 if not self._take(path, take):
@@ -196,6 +196,12 @@ class Attempt:
             self.reported_at = time.monotonic()
             self.ended_by = self._told_by()
         return (self.started, self.reported) != known
+
+    def _look_anew(self) -> None:
+        """A network's file system keeps for a while that a file is not there, but not once its folder is opened."""
+        if not self._read[self._status]:
+            with contextlib.suppress(OSError):
+                os.close(os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
 
     def _told_by(self) -> float:
         """When its lease told the last of what was read: we may hear of it late, as after a client was killed."""
@@ -236,6 +242,7 @@ class Attempt:
     @property
     def has_begun(self) -> bool:
         """Whether a node has it."""
+        self._look_anew()
         return self._status.exists()
 
     def report_may_come(self, patience: float) -> bool:

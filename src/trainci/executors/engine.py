@@ -178,6 +178,8 @@ class EngineExecutor(ABC):
                 return
             self._attempts.remove(attempt)
             self._ended.append(attempt)
+        # An engine that was killed may begin a job that it has ended.
+        attempt.withdraw()
         attempt.over = ending
         # A log of any length is judged by whoever is told.
         threading.Thread(target=attempt.finish, name=attempt.job.test.id).start()

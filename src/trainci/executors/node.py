@@ -38,7 +38,9 @@ def main(directory: str, nodes: str = "", parent: str = "") -> int:
 def begin(directory: Path) -> int | None:
     """Where its lease is to report; None for whoever is here a second time (somebody had the job queued again)."""
     try:
-        return os.open(directory / STATUS, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+        # To disk at once: else a network's file system sends half a minute later what it tells (nfs(5), async).
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_DSYNC
+        return os.open(directory / STATUS, flags, 0o600)
     except FileExistsError:
         return None
 

@@ -131,7 +131,6 @@ class SlurmExecutor(SubmittingExecutor):
                 continue
             of_database = [seen for seen in known or () if _is_its(seen, attempt)]
             its = states.together([seen for seen in listed if _is_its(seen, attempt)], of_database)
-            attempt.number_had_another = any(states.had_another(seen, known or ()) for seen in its)
             self._judge(attempt, its, asked_at)
             if attempt.reported or attempt.stopped or attempt.missed or not attempt.submitted:
                 self._ask_soon()
@@ -195,7 +194,6 @@ class SlurmExecutor(SubmittingExecutor):
                 ordered=attempt.ordered,
                 started_by=attempt.started_by,
                 forgotten=attempt.forgotten,
-                number_had_another=attempt.number_had_another,
             )
             self._end(attempt, ending)
         elif seen.state == "RUNNING":

@@ -66,6 +66,8 @@ _LIMITS = (("QOS", "a limit of its quality of service"), ("Assoc", "a limit of i
 _UNKNOWN = ("", "N/A", "Unknown")
 # By how much the clocks of two hosts may differ, in seconds; a controller that was killed is away for longer.
 _CLOCKS_S = 2.0
+# How long a node may try to begin a job, while its controller is away.
+_LAUNCH_S = 60.0
 
 
 def is_over(seen: Seen) -> bool:
@@ -93,13 +95,6 @@ def ended_by_itself(seen: Seen) -> bool:
 def ended_from_outside(seen: Seen) -> float:
     """When Slurm, or somebody, ended a job that did not end by itself, a Unix time; 0 for every other."""
     return _time(seen.ended) if seen.state in _CAUSES else 0.0
-
-
-def had_another(seen: Seen, found: Sequence[Seen]) -> bool:
-    """Whether a job that was not over as this one began has its number: a controller that was killed forgot it."""
-    # Each is in Slurm's own writing: ISO 8601, to the second.
-    same = [other for other in found if other.job_id == seen.job_id and other.submitted < seen.submitted]
-    return any(not 0 < _time(other.ended) < _time(seen.begun) for other in same)
 
 
 def was_queued_again(seen: Seen, submitted: str) -> bool:
@@ -181,19 +176,18 @@ def ending(
     ordered: bool = True,
     started_by: float = 0.0,
     forgotten: bool = False,
-    number_had_another: bool = False,
 ) -> Ending:
     """How a job that is over has ended; ``stopped``: by an order of ours.
 
     ``reported`` is what its lease said, None if it said nothing. What Slurm did to it outweighs that, if the lease
     was ``ordered`` to end: a command may obey SIGTERM and exit with anything. A controller that was killed may have
     ``forgotten`` that it began the job: then it begins it again, and ends for that what runs. ``started_by`` is
-    when its command ran, a Unix time; 0 if it has not. ``number_had_another``: see ``had_another``.
+    when its command ran, a Unix time; 0 if it has not.
     """
     if stopped and seen.state == "CANCELLED":
         return ending_of_stopped(reported)
     if (
-        (forgotten or _was_not_launched(seen, started_by, number_had_another))
+        (forgotten or _was_not_launched(seen, started_by))
         and seen.state in _AGAIN
         and (reported is None or ordered or reported.cause is Cause.SIGNALLED)
     ):
@@ -209,23 +203,20 @@ def ending(
     return reported or Ending(Cause.LOST, detail=f"job {seen.job_id} of Slurm ended as {seen.state} and no report")
 
 
-def _was_not_launched(seen: Seen, started_by: float, number_had_another: bool) -> bool:
-    """Whether it was cancelled in the moment in which it was begun.
+def _was_not_launched(seen: Seen, started_by: float) -> bool:
+    """Whether its node had it cancelled, in the name of root, instead of beginning it.
 
-    No person does that. Its node does, in the name of root, which has a job of that number: the first copy of this
-    one, whose command ran before, or one that a controller which was killed has forgotten with the number that it
-    then used again. A node that is busy takes its time for that.
+    Because it has a job of that number: the first copy of this one, whose command ran before, or one that a
+    controller which was killed has forgotten with the number that it then used again. Or because the controller
+    was killed before it said so again. Of what its node has begun no more than that: root may cancel that by hand.
     """
     # One that waited has no nodes.
-    if seen.state != "CANCELLED" or seen.nodes in ("", "None assigned"):
+    if seen.state != "CANCELLED" or seen.nodes in ("", "None assigned") or seen.ended_by not in ("", "0"):
         return False
-    by_root = seen.ended_by in ("", "0")
-    if started_by and not (by_root and began_after(seen, started_by, slack=0.0)):
-        return False
-    if not started_by and by_root and number_had_another:
-        return True
     begun, ended = _time(seen.begun), _time(seen.ended)
-    return begun > 0 and 0 < ended <= begun + 1
+    if not started_by:
+        return begun > 0 and 0 < ended <= begun + _LAUNCH_S
+    return began_after(seen, started_by, slack=0.0) and 0 < ended <= begun + 1
 
 
 def _stands(seen: Seen, reported: Ending, ordered: bool) -> bool:
