@@ -89,14 +89,6 @@ def is_broken_device(machine: Candidate, code: Candidate) -> bool:
     return after or machine.line < code.line
 
 
-def shows_broken_device(known: Diagnosis, decided: Candidate) -> bool:
-    """Whether what ``decided`` tells is how a device shows that it is broken, as a fact says it is."""
-    return known.rule in _OF_DEVICES and (decided.rule in _ON_BROKEN_DEVICES or decided.rule == "crash")
-
-
-_OF_DEVICES = frozenset({"device-lost", "ecc", "xid"})
-
-
 def _out_of_device_memory(candidate: Candidate, facts: Facts) -> Candidate:
     if candidate.weight is Weight.ASSERTION:
         return candidate

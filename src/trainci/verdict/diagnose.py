@@ -12,6 +12,7 @@ from dataclasses import replace
 from trainci.model.diagnosis import EXIT_CODE, LAST_WORDS, Blame, Diagnosis, Facts, Frame, Kind
 from trainci.model.run import Outcome
 from trainci.verdict import circumstances
+from trainci.verdict.bearing import Bearing, bearing
 from trainci.verdict.last_words import (
     Tail,
     Words,
@@ -45,7 +46,7 @@ def diagnose(reading: Reading, facts: Facts, root: str = "") -> Diagnosis:
     decided = _from_log(found, reading)
     if decided is None and reading.passed and facts == Facts():
         return Diagnosis(Blame.UNSURE, PASSED, "every test passed, as pytest says")
-    diagnosis = _with_facts(decided, facts)
+    diagnosis = _with_facts(decided, facts, reading.tail)
     first = decided[0] if isinstance(decided, tuple) else decided
     if first is None:
         return _in_its_own_words(diagnosis, reading.tail, root)
@@ -212,7 +213,7 @@ def _of_rank(candidate: Candidate, rank: str) -> bool:
     return f"[rank{rank}]" in candidate.stream or f"[default{rank}]" in candidate.stream
 
 
-def _with_facts(decided: Candidate | tuple[Candidate, Candidate] | None, facts: Facts) -> Diagnosis:
+def _with_facts(decided: Candidate | tuple[Candidate, Candidate] | None, facts: Facts, tail: Tail) -> Diagnosis:
     known = circumstances.of_machine(facts)
     if isinstance(decided, tuple):
         first, second = decided
@@ -222,19 +223,22 @@ def _with_facts(decided: Candidate | tuple[Candidate, Candidate] | None, facts: 
     if known is None and facts.timed_out and decided and decided.kind is Kind.CONSEQUENCE and _is_code(decided):
         # What a launcher says of processes that the time limit ended is no reason for it.
         return circumstances.of_ending(facts)
+    alone = _diagnosis(decided) if decided else circumstances.of_ending(facts)
     if known is None:
-        return _diagnosis(decided) if decided else circumstances.of_ending(facts)
-    if decided is None or decided.blame in (Blame.MACHINE, Blame.UNSURE) or decided.kind is Kind.CONSEQUENCE:
+        return alone
+    said = None if facts.signal or facts.timed_out or facts.hung else last_words(_before(tail, decided))
+    found = bearing(known.rule, decided, said)
+    if found is Bearing.EXPLAINS:
         return known
-    if decided.weight is Weight.ANY or circumstances.shows_broken_device(known, decided):
-        return known
-    return Diagnosis(
-        Blame.UNSURE,
-        known.rule,
-        f"two readings stand: {decided.meaning}; or {known.sentence}",
-        decided.evidence,
-        decided.line,
-    )
+    if found is Bearing.NONE:
+        return alone
+    evidence, line = (said.text, said.line) if said and not decided else (alone.evidence, alone.line)
+    sentence = f"two readings stand: {alone.sentence}; or {known.sentence}"
+    return Diagnosis(Blame.UNSURE, known.rule, sentence, evidence, line)
+
+
+def _before(tail: Tail, decided: Candidate | None) -> Tail:
+    return tail.before(decided.line) if decided and decided.kind is Kind.CONSEQUENCE else tail
 
 
 def _both(first: Candidate, second: Candidate) -> Diagnosis:
