@@ -198,7 +198,8 @@ def test_what_the_log_says_is_the_machines_fault_is_tried_again_as_often_as_the_
         (Seen(foreign_memory=True), "torch.OutOfMemoryError: CUDA out of memory.\n", "machine's fault"),
         (Seen(foreign_memory=False), "torch.OutOfMemoryError: CUDA out of memory.\n", "failed"),
         (Seen(clock_jumped=True), "RuntimeError: Socket Timeout\n", "machine's fault"),
-        (Seen(disk_full=True), f"{RAISED}AssertionError: 0.1 < 0.2\n", "unsure"),
+        (Seen(ecc=True), f"{RAISED}AssertionError: 0.1 < 0.2\n", "unsure"),
+        (Seen(disk_full=True), f"{RAISED}AssertionError: 0.1 < 0.2\n", "failed"),
         (Seen(kernel_oom=True), "", "unsure"),
     ],
 )
