@@ -59,7 +59,17 @@ def diagnose(reading: Reading, facts: Facts, root: str = "") -> Diagnosis:
     frames = first.frames or crashed_at(below) or thrown_at(below)
     if not frames and _is_code(first) and not first.exception:
         frames = named_in(first.evidence)
-    return replace(diagnosis, evidence=completed(diagnosis.evidence, below), frame=_deepest(frames, root))
+    frame = _deepest(frames, root) or _deepest(_led_to(first, found), root)
+    evidence = diagnosis.evidence if first.exception else completed(diagnosis.evidence, below)
+    return replace(diagnosis, evidence=evidence, frame=frame)
+
+
+def _led_to(first: Candidate, found: Sequence[Candidate]) -> tuple[Frame, ...]:
+    """Where the last exception was raised after ``first``, which has no place that can be shown."""
+    if not first.exception:
+        return ()
+    later = (one for one in reversed(found) if one.exception and not one.survived and one.line > first.line)
+    return next((one.frames for one in later), ())
 
 
 def _in_its_own_words(diagnosis: Diagnosis, tail: Tail, root: str) -> Diagnosis:

@@ -58,7 +58,7 @@ class Raised:
     ``fits`` holds the rules, each with whether it names the exception's type. ``libraries`` are those that its
     traceback passes through, ``frames`` the last of its other places. ``own``: a line of these, that the log
     shows, raises it, or a library that plays servers did. ``source`` is the last of these that names a host, which
-    says who was spoken to where the exception does not.
+    says who was spoken to where the exception does not. ``asserts`` is the assertion that the log shows.
     """
 
     type: str
@@ -70,6 +70,7 @@ class Raised:
     frames: tuple[Frame, ...] = ()
     own: bool = False
     source: str = ""
+    asserts: str = ""
 
     @property
     def name(self) -> str:
@@ -82,6 +83,15 @@ class Raised:
         if self.text != f"{self.type}:" or self.name == "ChildFailedError":
             return self.text
         return " ".join([self.text, *[text for text in self.message if text][:1]])
+
+    @property
+    def told(self) -> str:
+        """What is said, with the line that it goes on in; of an assertion that says nothing what it asserts."""
+        if self.asserts and self.text == self.type:
+            return f"{self.text}: {self.asserts}"
+        more = next((text for text in self.message if text), "")
+        goes_on = self.said.endswith(":") and self.name != "ChildFailedError" and HEADER not in more
+        return f"{self.said} {more}".rstrip() if goes_on else self.said
 
 
 @dataclass
@@ -124,6 +134,7 @@ class Tracebacks:
         self._raises = False
         self._plays = False
         self._source = ""
+        self._asserts = ""
         self._chain: Chain | None = None
         self._linked = False
         self._listening = 0
@@ -189,7 +200,7 @@ class Tracebacks:
             self._libraries = set()
             self._frames.clear()
             self._in_own = self._raises = self._plays = False
-            self._source = ""
+            self._source = self._asserts = ""
 
     def _wraps(self) -> bool:
         if not self._chain:
@@ -206,13 +217,15 @@ class Tracebacks:
                 libraries = {name for names in _LIBRARY.findall(frame["file"]) for name in names if name}
                 self._libraries |= libraries
                 self._raises = plays(frame["file"]) or self._plays
-                self._plays, self._in_own = self._raises, False
+                self._plays, self._in_own, self._asserts = self._raises, False, ""
                 if not is_library(frame["file"]):
                     self._in_own = True
                     self._frames.append(Frame(frame["file"], int(frame["line"])))
                 self._junk = 0
             elif self._in_own and text.lstrip().startswith("raise "):
                 self._raises = True
+            elif not self._asserts and text.lstrip().startswith("assert "):
+                self._asserts = text.strip()
             elif self._in_own and _NAMES_A_HOST.search(text):
                 self._source = text.strip()
             return True, None
@@ -233,7 +246,16 @@ class Tracebacks:
 
     def _end(self, line: Line, said: str, type_: str) -> Chain:
         libraries, frames = frozenset(self._libraries), tuple(self._frames)
-        raised = Raised(type_, said, line.number, libraries, frames=frames, own=self._raises, source=self._source)
+        raised = Raised(
+            type_,
+            said,
+            line.number,
+            libraries,
+            frames=frames,
+            own=self._raises,
+            source=self._source,
+            asserts=self._asserts if type_ in ASSERTIONS else "",
+        )
         self._open -= 1
         if self._chain is None or not self._linked:
             self._chain = Chain(line.stream)

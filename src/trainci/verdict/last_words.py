@@ -19,14 +19,18 @@ _KINDS = (
     re.compile(
         r"thread '.{1,200}?' .{0,20}panicked at |panic: |Exception in thread |Caused by: |Uncaught "
         r"|.{0,400}\bAssertion\b.{1,400}\bfailed\b|\s*what\(\): |\S+:\d+: Failure$|Failed example:$"
-        r"|.{0,200}\bCheck failed: "
+        r"|.{0,200}\bCheck failed: |.{1,300} at [^\s:]{1,200} line \d+\.$"
     ),
-    re.compile(r"(?i)\S+:\d+(?::\d+)?: (?:fatal |internal compiler )?error\b|error\[\w+\]: "),
+    re.compile(
+        r"(?i)\S+:\d+(?::\d+)?: (?:fatal |internal compiler )?error\b|error\[\w+\]: "
+        r"|(?-i:(?:\S+:\d+:\d+: )?[A-Z]{1,5}\d{3,5}:? (?:\[\*\] )?[A-Za-z`'])|.{1,300}: undefined reference to "
+    ),
     re.compile(
         r"(?i)(?:.{0,80}[\s\]>):*!])??(?:fatal|\w{0,40}error)(?: at \S+)?(?: \S{1,20})?: \S"
         r"|E[A-Z]\d{4}: \S|[\w./-]+: line \d+: \S|CMake Error\b|╭─+ Error ─"
         r"|.{0,400}: (?:unbound variable|not found|command not found|No such file or directory|Permission denied)$"
         r"|[\w./-]+: (?:cannot|can't|couldn't|could not|failed to|unable to|invalid|unknown|unrecognized) "
+        r"|(?-i:.{0,120}?\b(?:ERROR|CRITICAL|FATAL)\b[\]\s:|-]+\S)"
     ),
     re.compile(r"\s*(?:--- FAIL\b|FAIL(?:ED|URE)?\b|not ok \d|✕|✗|\[  FAILED  \])"),
 )
@@ -39,13 +43,12 @@ _BESIDE = re.compile(
 )
 _BOX = "─━═-=_*#+╭╮╰╯│|~^ \t"
 # Where a line ends so, the next one goes on.
-_GOES_ON = re.compile(
-    r"panicked at [^:]+:\d+(?::\d+)?:$|: Failure$|^Failed example:$|─ Error ─|^CMake Error at .*:$"
-)
+_GOES_ON = re.compile(r": Failure$|─ Error ─|:$")
 _THROWN = "terminate called after throwing an instance of"
-_PLACE = re.compile(r"(?P<file>[\w.@+/-]{1,300}\.\w{1,5})(?::|: line |\()(?P<line>\d{1,9})\b")
+_PLACE = re.compile(r"(?:file://)?(?P<file>[\w.@+/-]{1,300}\.\w{1,5})(?::|:? line |\()(?P<line>\d{1,9})\b")
 _ABOVE = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d{1,9}), in ')
 _STACK = re.compile(r'  File "(?P<file>[^"]+)", line (?P<line>\d{1,9}) in ')
+_AT = re.compile(r"\s*at \S")
 # Lines of one kind that are so near to each other tell of one failure, and the first of them of its cause.
 _NEAR = 30
 _LONGEST_PARAGRAPH = 8
@@ -106,8 +109,9 @@ def completed(text: str, below: Sequence[str]) -> str:
     """``text``, and what stands below it where only that tells why."""
     if _THROWN in text and below and below[0].lstrip().startswith("what():"):
         return f"{text.strip()}: {below[0].partition(':')[2].strip()}"
-    if _GOES_ON.search(text) and below:
-        return f"{text.strip(_BOX).rstrip(':')}: {below[0].strip(_BOX)}"
+    more = next((line.strip(_BOX) for line in below[:2] if line.strip()), "")
+    if _GOES_ON.search(text) and more:
+        return f"{text.strip(_BOX).rstrip(':')}: {more}"
     return text
 
 
@@ -125,8 +129,9 @@ def crashed_at(below: Sequence[str]) -> tuple[Frame, ...]:
 
 
 def thrown_at(below: Sequence[str]) -> tuple[Frame, ...]:
-    """Where a program was that is not Python's, the deepest place last, by the stack right below (Node, Java)."""
-    stack = itertools.takewhile(lambda line: line.lstrip().startswith("at "), below)
+    """Where a program was that is not Python's, the deepest place last, by the stack below (Node, Java)."""
+    message = itertools.takewhile(lambda line: not _AT.match(line), below[:_LONGEST_PARAGRAPH])
+    stack = itertools.takewhile(_AT.match, below[len(list(message)) :])
     found = [place for line in stack if (place := _PLACE.search(line)) and "/" in place[1]]
     return tuple(Frame(one["file"], int(one["line"])) for one in reversed(found))
 

@@ -18,6 +18,8 @@ _SUMMARY = re.compile(r"(?:FAILED|ERROR) (?P<name>\S+?\.py(?:\S*\[.*?\]|\S*))(?:
 _PLACE = re.compile(
     r"(?P<file>[^\s:]+\.py):(?P<line>\d{1,9}):(?: (?:in .+|(?P<type>[A-Za-z_][\w.]*)(?P<said>: .*)?))?$"
 )
+# Of a doctest, which has no ``E`` lines, this stands above its place.
+_DOCTEST = ("Expected:", "Expected nothing", "Differences ")
 # Outside of every section, and all that pytest says then.
 _CONFTEST = "ImportError while loading conftest"
 TEARDOWN = "ERROR at teardown of "
@@ -26,6 +28,7 @@ _COUNTS = re.compile(r"={3,}.*\b\d+ (?:failed|passed|error).*={3,}$|^\d+ (?:pass
 _STANDS_IN = re.compile(r"\bmonkeypatch\.setattr\(|\bside_effect\b|\bmocker\.patch|\bmock\.patch|\.throw\(")
 _MOST_TESTS = 1000
 _LONGEST_MESSAGE = 20
+_LONGEST_EXAMPLE = 200
 _MOST_FRAMES = 100
 
 
@@ -41,6 +44,7 @@ class PytestReport:
         self._frames: list[Frame] = []
         self._in_message = False
         self._in_source = False
+        self._example: Raised | None = None
         self._raises = False
         self._in_library = False
         self._plays = False
@@ -90,6 +94,7 @@ class PytestReport:
         if test := _TEST.match(text):
             self._test, self._chain, self._frames = test["name"], None, []
             self._raises = self._in_library = self._plays = False
+            self._example = None
             self._in_message = self.capturing = False
         elif _CAPTURED.match(text):
             self.capturing = True
@@ -102,10 +107,25 @@ class PytestReport:
             self._plays = self._plays or _STANDS_IN.search(text) is not None
             self._raises = text.lstrip("> ").startswith("raise ") or (self._raises and not text.strip())
             if place := _PLACE.match(text):
+                self._end_example(line, progress)
                 self._place(place)
+            elif self._example or text.startswith(_DOCTEST):
+                self._of_example(line)
             else:
                 self._as_python_says(line, progress)
         return True
+
+    def _of_example(self, line: Line) -> None:
+        if self._example is None:
+            self._example = Raised("AssertionError", line.text.strip(), line.number)
+        elif len(self._example.text) < _LONGEST_EXAMPLE:
+            self._example.text = f"{self._example.text} {line.text.strip()}".rstrip()
+
+    def _end_example(self, line: Line, progress: int) -> None:
+        if self._example:
+            self._chain = Chain(line.stream, [self._example], test=self._test, progress=progress)
+            self._add(self._chain)
+        self._example = None
 
     def _as_python_says(self, line: Line, progress: int) -> None:
         """A traceback in Python's own style, as of an exception group."""

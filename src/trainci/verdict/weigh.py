@@ -148,6 +148,8 @@ def _of_chain(chain: Chain, reading: Reading) -> Candidate:
         )
     blame, kind, weight, rule = judged[index]
     raised = chain.raised[index]
+    # Of one that a library raised and caught, the place is that of those which it led to.
+    nearest = (*reversed(chain.raised[: index + 1]), *chain.raised[index + 1 :])
     # torch prints an exception under its rank only when nobody caught it; pytest's have failed their test.
     final = bool(chain.test) or re.match(r".*\brank\d", chain.stream) is not None
     return Candidate(
@@ -155,7 +157,7 @@ def _of_chain(chain: Chain, reading: Reading) -> Candidate:
         kind,
         rule.name if rule else ("assertion" if weight is Weight.ASSERTION else "exception"),
         rule.meaning if rule else _meaning(weight),
-        raised.said,
+        raised.told,
         raised.line,
         chain.stream,
         weight,
@@ -163,7 +165,7 @@ def _of_chain(chain: Chain, reading: Reading) -> Candidate:
         exception=True,
         test=chain.test,
         captured=chain.captured,
-        frames=next((one.frames for one in reversed(chain.raised[: index + 1]) if one.frames), ()),
+        frames=next((one.frames for one in nearest if one.frames), ()),
     )
 
 
