@@ -299,4 +299,4 @@ def test_a_preparation_in_a_folder_that_only_a_run_knows_is_left_out_of_the_set_
     first = "      - run: pip install x\n        working-directory: ${{ github.repository }}\n"
     files = _job(f"{first}      - run: pytest tests/test_a.py\n")
     assert _suites(files)["job"] == {"job": "job", "always": True, "tests": [_A]}
-    assert ("left out, known in a run only: cd '${{ github.repository }}' && pip install x", 6) in _left(files)
+    assert ("left out, known in a run only: (cd '${{ github.repository }}' && pip install x)", 6) in _left(files)

@@ -27,7 +27,7 @@ _SPEAKS_OF_TESTS = re.compile(
     r"(?:^|[\s;&|(\"'`]|--\s)(?:\S*/)?(?:pytest|py\.test|ctest|tox|nox)(?=\s|$|[;&|)\"'`])"
     r"|-m\s+(?:pytest|unittest|(?:\w+\.)*tests?\.(?!(?:ci|tools|utils)\.)\w+)\b"
     r"|\btorch(?:run|\.distributed)\b.*\btests?/"
-    r"|(?:^|[\s;&|(])make\s+(?:-\S+\s+)*(?:[\w.-]*[_.-])?(?:unit)?test"
+    r"|(?:^|[\s;&|(])make\s(?:[^;&|\n]*\s)?(?:[\w.-]*[_.-])?(?:unit|doc)?test"
 )
 _SCRIPT = re.compile(r"\b(?:bash|sh|python[\d.]*)\s+(?:\./)?(\S+\.(?:py|sh))\b")
 _NO_TEST = re.compile(r"^\s*(?:#|echo\b)|\binstall\b|--version\b|\b(?:which|command -v)\s")

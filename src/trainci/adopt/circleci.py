@@ -64,11 +64,13 @@ def _suites(
     executor = _executor(job, document, values)
     machine = Table({**executor, **job}, job.line)
     docker = [one for one in machine.items_of("docker") if isinstance(one, Table)]
+    steps = _steps(job.items_of("steps"), document, 0, [_MOST_STEPS])
+    checkout = machine.text("working_directory") or Text("~/project", job.line)
     made = Table(
         {
-            "steps": Items([*_steps(job.items_of("steps"), document, 0, [_MOST_STEPS])], job.line),
+            "steps": Items([_moved(step, checkout.rstrip("/")) for step in steps], job.line),
             "env": Table({**executor.table("environment"), **job.table("environment")}, job.line),
-            "runs-on": machine.text("resource_class"),
+            "runs-on": machine.text("resource_class") or machine.table("machine").text("resource_class"),
             "container": docker[0].text("image") if docker else Text("", job.line),
         },
         job.line,
@@ -118,6 +120,14 @@ def _steps(steps: Items, document: Table, depth: int, room: list[int]) -> Iterat
             elif command and depth < _MOST_DEPTH:
                 inside = _filled(command, {**_defaults(command.table("parameters")), **_texts(table)})
                 yield from _steps(inside.items_of("steps"), document, depth + 1, room)
+
+
+def _moved(step: Table, checkout: str) -> Table:
+    """The step with its folder below the repository, which is checked out there."""
+    folder = step.text("working-directory")
+    if folder.rstrip("/") != checkout and not folder.startswith(f"{checkout}/"):
+        return step
+    return Table({**step, "working-directory": Text(folder[len(checkout) + 1 :] or ".", folder.line)}, step.line)
 
 
 def _run(value: Value) -> Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from trainci.adopt.called_tests import PREPARES, STARTS_TESTS, in_tests, is_test_file, speaks_of_tests
@@ -20,7 +20,9 @@ from trainci.adopt.launchers import (
 )
 from trainci.adopt.proposal import Entry, Note, Place
 from trainci.adopt.pytest_command import is_there, pytest_entries, without_reports
-from trainci.adopt.shell import Command
+from trainci.adopt.shell import SET_BEFORE, Command
+from trainci.adopt.shell_lines import alone, lead, with_globs
+from trainci.adopt.shell_statements import READS_LINES
 from trainci.adopt.tree import CLONED, Tree
 from trainci.globs import is_glob, matches
 
@@ -33,9 +35,13 @@ _OWN_VARIABLES = {
     ".gitlab": ("CI_", "GitLab"),
     ".circleci/": ("CIRCLE_", "CircleCI"),
 }
-_LOOKS = {"[", "test", "sleep", "ls", "cat", "df", "free", "date", "nvidia-smi", "npu-smi"}
-# Programs whose calls within a block of the shell make the block a preparation.
+# Files by which steps speak to each other.
+_OF_THE_CI = re.compile(r"GITHUB_(OUTPUT|ENV|STEP_SUMMARY|PATH)\b|\$\{?BASH_ENV\b")
 # fmt: off
+_LOOKS = {
+    "[", "cd", "test", "sleep", "ls", "cat", "df", "free", "date", "nvidia-smi", "npu-smi", "echo", "printf",
+}
+# Programs whose calls within a block of the shell make the block a preparation.
 _PREPARING = {
     "pip", "pip3", "uv", "conda", "mamba", "micromamba", "apt", "apt-get", "hf", "huggingface-cli", "git",
     "wget", "curl", "cp", "ln", "sed", "mkdir", "python", "python3", "bash",
@@ -58,12 +64,13 @@ def read_command(
 ) -> Read:
     """What ``command`` of the step named ``step`` is. ``begun`` says that tests came before it."""
     command = without_reports(command)
-    if _is_housekeeping(command) and not (command.trouble and speaks_of_tests(command.raw)):
+    is_named = speaks_of_tests(_said(command))
+    if _is_housekeeping(command) and not (command.trouble and is_named):
         return Read()
     entries = tuple(_entries(command, step, place, tree, testpaths, begun))
     if not entries:
         read = _preparation(command, place, begun)
-        if speaks_of_tests(command.raw):
+        if is_named:
             note = read.note or Note(f"not read as a test: {one_line(command.raw)}", place)
             return replace(read, note=note, is_test=True)
         return read
@@ -81,20 +88,27 @@ def read_command(
     return Read(entries, note=Note(text, place) if first else None, is_test=True)
 
 
+def _said(command: Command) -> str:
+    """The command as written; the lines that it reads from the script are commands for a shell only."""
+    reads_others = command.trouble == READS_LINES and command.words[:1] and command.words[0] not in _SHELLS
+    return command.raw.partition("\n")[0] if reads_others else command.raw
+
+
 def _is_housekeeping(command: Command) -> bool:
     """What no test needs: words for the reader of a log, a look at the machine, outputs for other jobs, the end of
     a ray cluster, which on a shared host would be a neighbour's."""
     words = command.words
-    if not words or words[0] in _LOOKS or words[:2] in (("ray", "stop"), ("pip", "list"), ("pip3", "list")):
+    if not words or words[:2] in (("ray", "stop"), ("pip", "list"), ("pip3", "list")):
         return True
-    if words[0] in ("echo", "printf") and not command.redirected:
+    if words[0] in _LOOKS and not command.redirected:
         return True
-    return re.search(r"GITHUB_(OUTPUT|ENV|STEP_SUMMARY|PATH)\b", command.raw) is not None and not command.trouble
+    is_block = command.trouble and not command.trouble.endswith(SET_BEFORE)
+    return _OF_THE_CI.search(command.raw) is not None and not is_block
 
 
 def _preparation(command: Command, place: Place, begun: bool) -> Read:
     words = command.words
-    if command.trouble and _PREPARING.isdisjoint(words):
+    if command.trouble and not command.redirected and _PREPARING.isdisjoint(words):
         return Read()  # a block that only sets variables or speaks
     if any("${{" in text for text in (command.raw, *words)):
         return Read(note=Note(f"left out, known in a run only: {one_line(command.raw)}", place))
@@ -102,19 +116,9 @@ def _preparation(command: Command, place: Place, begun: bool) -> Read:
         return Read(note=Note(f"installed between tests, for those after it: {one_line(command.raw)}", place))
     if begun and words[0] in ("rm", "pkill", "kill"):
         return Read(note=Note(f"left out between tests: {one_line(command.raw)}", place, left=False))
-
-    return Read(preparation=" && ".join([*_lead(command), command.raw]))
-
-
-def _lead(command: Command) -> Iterator[str]:
-    """The shell commands that make what a command needs around it."""
-    if command.folder:
-        yield f"cd {_quoted(command.folder.removeprefix(CLONED))}"
-    if command.python.endswith("/bin/python"):
-        folder = command.python.removesuffix("/python")
-        yield f'export PATH="{folder if folder.startswith("/") else f"$PWD/{folder}"}:$PATH"'
-    set_here = [f"{name}={_quoted(value)}" for name, value in (*command.env, *command.local)]
-    yield from dict.fromkeys(f"export {text}" for text in (*set_here, *command.shell))
+    unclear = command.trouble.endswith(SET_BEFORE) and not runs_something(command)
+    note = Note(f"{command.trouble}: {one_line(command.raw)}", place) if unclear else None
+    return Read(preparation=alone(command), note=note)
 
 
 def _entries(
@@ -159,7 +163,7 @@ def _entries(
         if (
             script
             and script[0]
-            and not script[0].startswith("-")
+            and not script[0].startswith(("-", "<("))
             and _runs_test(script[0], step, command, tree, begun=begun)
         ):
             path = joined(command.folder, script[0])
@@ -204,10 +208,8 @@ def _closed(entry: Entry, command: Command, step: str, words: tuple[str, ...], t
     has_glob = any(is_glob(text) and tree.globbed(joined(command.folder, text)) for text in texts)
     if not (command.open or needed or moved or has_glob):
         return entry
-    globs = {name: value for name, value in command.local if is_glob(value)}
-    others = tuple(pair for pair in command.local if pair[0] not in globs)
-    lead = _lead(replace(command, env=(), python="", local=others))
-    script = " && ".join([*lead, f"exec {_with_globs(command.raw, globs)}"])
+    before = lead(replace(command, env=(), python=""))
+    script = " && ".join([*before, f"exec {with_globs(command.raw, command.loops)}"])
     started = tuple(command.python.split()[:-1])
     named = entry.path.removeprefix(CLONED) or entry.module or entry.name or "-".join(words[:2])
     return Entry(
@@ -218,13 +220,6 @@ def _closed(entry: Entry, command: Command, step: str, words: tuple[str, ...], t
         python="" if started else command.python,
         place=entry.place,
     )
-
-
-def _with_globs(raw: str, globs: Mapping[str, str]) -> str:
-    """The command with the globs that a loop goes through in the place of its variable, which would be one word."""
-    for name, value in globs.items():
-        raw = re.sub(rf"\"?\$(?:{name}\b|\{{{name}\}})\"?", lambda _: value, raw)  # noqa: B023
-    return raw
 
 
 def python_runner(path: str, tree: Tree) -> str:
@@ -262,10 +257,6 @@ def _test_files(words: Sequence[str], command: Command) -> list[str]:
 def _is_gone(path: str, tree: Tree) -> bool:
     # A private character stands for what only a run knows.
     return bool(path) and "\ue000" not in path and not is_there(path, tree)
-
-
-def _quoted(value: str) -> str:
-    return value if re.fullmatch(r"[\w./:=,@%+-]+", value) else "'" + value.replace("'", "'\\''") + "'"
 
 
 def one_line(text: str) -> str:

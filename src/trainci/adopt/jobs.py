@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from trainci.adopt.entries import one_line
 from trainci.adopt.expressions import Context, substitute
+from trainci.adopt.kept import Kept
 from trainci.adopt.matrix import combinations
 from trainci.adopt.outputs import outputs_of, patterns_of
 from trainci.adopt.placed import Table, Text
@@ -22,7 +23,7 @@ from trainci.text import counted
 
 _VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 _REPOSITORY_INSTALL = re.compile(
-    r"\binstall\b.*(?:\s-e\s|\s['\"]?\.(?:\[|['\"\s]|$))|\b(?:uv|poetry|pdm)\s+(?:sync|install)\b"
+    r"\binstall\b.*(?:\s-e\s|\s['\"]?\.(?:\[|['\"\s)]|$))|\b(?:uv|poetry|pdm)\s+(?:sync|install)\b"
 )
 
 
@@ -63,6 +64,8 @@ def _all_suites(
     for row in rows:
         one = _combination(job, row, workflow, shared)
         machines[one.runs_on, one.image].append(one)
+    if any(one.entries for found in machines.values() for one in found):
+        shared.note_forgiven(job)
     if not any(row_with_file(row) for row in rows) and not shared.detects_changes:
         shared.unread |= dict.fromkeys(shared.unheard())
     if len(rows) > 1:
@@ -97,7 +100,7 @@ def _combination(job: Table, row: Table, workflow: Table, shared: StepReader) ->
     inside = Context({"matrix": row})
     runs_on, open_ = runners(job, inside)
     inside.values["runner"] = Table({"os": Text(_system(runs_on), 0)}, whole=False)
-    reader = replace(shared, entries=[], row=row_with_file(row), written={}, made={}, preparations={}, after={})
+    reader = replace(shared, entries=[], row=row_with_file(row), kept=Kept(), preparations={}, after={})
     reader.python_versions = {}
     env: dict[str, str] = {}
     for table in (workflow.table("env"), job.table("env")):

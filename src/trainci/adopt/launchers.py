@@ -44,6 +44,8 @@ def without_launcher(words: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
     """The command without what starts it, and the launcher of python that this is (``uv run --extra x python``)."""
     python = ""
     while words:
+        if (program := words[0].removeprefix("/usr").removeprefix("/bin/")) in {*_SIMPLE, "timeout"}:
+            words = (program, *words[1:])
         if words[0] in _SIMPLE:
             words = _after_options(words[1:], {"-n", "-c"})
         elif words[0] == "env" and len(words) > 1 and re.match(r"[A-Za-z_]\w*=", words[1]):

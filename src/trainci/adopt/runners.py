@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from trainci.adopt.expressions import Context, Unknown, evaluate, substitute
 from trainci.adopt.placed import Items, Table, Text, Value
 
+_COUNT = "(?:1[0-6]|[1-9])"
 _DEVICES = re.compile(
-    # linux-amd64-gpu-l4-latest-1: amd64, x64 and x86_64 are no numbers of devices, and no machine has more than 16.
-    r"gpu-\w+-latest-(\d{1,2})$|(?<![a-wyz\d])([1-9]|1[0-6])[-_ ]?(?:gpu|npu|tpu)s?\b"
-    r"|(?:gpu|npu)s?[-_ ]?(\d{1,2})(?!\d)|x(\d{1,2})$"
+    # linux-amd64-gpu-l4-latest-1: amd64, X64 and x86_64 are no numbers of devices, and no machine has more than 16.
+    rf"gpu-\w+-latest-({_COUNT})$|(?<![a-wyz\d])({_COUNT})[-_ ]?(?:gpu|npu|tpu)s?\b"
+    rf"|(?:gpu|npu)s?[-_ ]?({_COUNT})(?!\d)|x({_COUNT})$"
     # After the kind of device: l20-8, h100-4, mi350.1, 910b-8, a2-8 (of Ascend).
     r"|(?<![a-z\d])(?:[abhlv]\d{2,3}|a[23]|gb\d{3}|mi\d{3}[a-z]?|gfx\d{3,4}|910[a-c])[-._](1|2|4|8|16)$",
     re.IGNORECASE,

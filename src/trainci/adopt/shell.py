@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
+from trainci.adopt.activations import activated, first_on_path, sourced
 from trainci.adopt.shell_blocks import MOST_TURNS, Branches, Group, Loop, Part
 from trainci.adopt.shell_statements import IN_BLOCK, Statement, read_statements
 from trainci.adopt.tree import CLONED
+from trainci.globs import is_glob
 from trainci.shell_words import MOST_FILLED, PARTED, Token, Unreadable, expand, tokens
 
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)\+?=", re.DOTALL)
@@ -29,16 +31,12 @@ _SETTINGS = {
     "read",
     "mapfile",
 }
-_VENV = re.compile(r"(.*/bin)/activate")
-# A folder of an environment of Python's by its name; of another one first on PATH come compilers and tools.
-_ENVIRONMENT = re.compile(
-    r"(?:^|/)[^/]*(?:venv|env|conda|mamba|miniforge|pyenv|python|uv)[^/]*(?:/|$)", re.IGNORECASE
-)
-_FIRST_ON_PATH = re.compile(r"PATH=[\"']?([^$:\"']+):\$\{?PATH\}?[\"']?")
 # Known wherever a job runs, so a shell may fill it in there.
 _NAMED = re.compile(r"\$\{?([A-Za-z_]\w*)")
 # Each group within groups is read again.
 _MOST_DEPTH = 8
+# Why a command cannot stand alone, behind the names of the variables.
+SET_BEFORE = " is set in a loop, a condition or a function before it"
 _CHECKOUT = ("GITHUB_WORKSPACE", "BUILDKITE_BUILD_CHECKOUT_PATH")
 
 
@@ -47,7 +45,8 @@ class Command:
     """One command. ``raw`` is as written; ``words`` and ``env`` have constants filled in.
 
     ``shell`` are assignments as written that only a shell can make, ``open`` names what ``words`` leave open,
-    ``local`` are constants of the script that ``raw`` names and the environment does not have,
+    ``local`` are constants of the script that ``raw`` names and the environment does not have, ``loops`` those of
+    them that go through the files of a glob, and the folder in which,
     ``trouble`` says why the command cannot stand alone, ``folder`` is where it runs, relative to the root.
     """
 
@@ -62,6 +61,7 @@ class Command:
     trouble: str = ""
     redirected: str = ""
     local: tuple[tuple[str, str], ...] = ()
+    loops: tuple[tuple[str, str, str], ...] = ()
 
 
 @dataclass
@@ -73,11 +73,13 @@ class _State:
     shell: dict[str, str] = field(default_factory=dict)
     exports: set[str] = field(default_factory=set)
     folder: str = ""
+    before: str = ""
     python: str = ""
     turns: int = 0
     depth: int = 0
     hidden: set[str] = field(default_factory=set)
     cloned: set[str] = field(default_factory=set)
+    loops: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def known(self) -> dict[str, str | None]:
@@ -102,9 +104,12 @@ def _followed(statement: Statement, state: _State, script: str) -> Iterator[Comm
     if isinstance(block, Loop) and (turns := block.turns(state.variables)) is not None:
         state.turns += len(turns)
         if state.turns <= MOST_TURNS:
+            outer = state.loops
             for value in turns:
                 state.variables[block.name] = value
+                state.loops = {**outer, block.name: (value, state.folder)} if is_glob(value) else outer
                 yield from _within(block.body, state, script)
+            state.loops = outer
             return
     elif isinstance(block, Group) and state.depth < _MOST_DEPTH:
         inside = copy.deepcopy(state) if block.is_subshell else state
@@ -132,8 +137,21 @@ def _command(statement: Statement, state: _State) -> Iterator[Command]:
     if statement.trouble and len(statement.words) != 1:
         texts = tuple(field for token in statement.words for field in expand(token.text, state.variables).fields)
         # What it sets, if anything, only a run knows.
-        state.hidden |= {match.group(1) for token in statement.words if (match := _ASSIGNMENT.match(token.text))}
-        yield Command(texts, statement.raw, statement.line, trouble=statement.trouble, folder=state.folder)
+        sets = set(_set_by([token.text for token in statement.words]))
+        env = dict(state.exported)
+        named = {name for token in statement.words for name in _NAMED.findall(token.text)}
+        unclear = named & state.hidden - sets
+        yield Command(
+            texts,
+            statement.raw,
+            statement.line,
+            env=tuple(env.items()),
+            shell=_needed(state.exports | named, state.shell),
+            folder=state.folder,
+            trouble=_set_before(unclear) or statement.trouble,
+            local=_local(named - sets - unclear, state, env),
+        )
+        state.hidden |= sets
         return
     rest = list(statement.words)
     env, shell = dict(state.exported), dict(state.shell)
@@ -160,64 +178,66 @@ def _command(statement: Statement, state: _State) -> Iterator[Command]:
             state.exported[token.text] = ""
     elif first == "cd" and len(rest) == 2:
         target = expand(rest[1].text, state.variables)
-        if target.open:
+        if target.text == "-":
+            state.folder, state.before = state.before, state.folder
+        elif target.open:
             yield Command(("cd",), statement.raw, statement.line, open=target.open)
         else:
             cloned = f"{CLONED}{target.text}" if target.text.split("/")[0] in state.cloned else target.text
-            folder = posixpath.normpath(posixpath.join(state.folder, cloned))
-            state.folder = "" if folder == "." else folder
-    elif first in ("source", ".") and len(rest) == 2 and (venv := _VENV.fullmatch(rest[1].text)):
-        state.python = f"{venv.group(1)}/python"
+            folder = posixpath.normpath(posixpath.join("" if cloned[:1] == "~" else state.folder, cloned))
+            state.before, state.folder = state.folder, "" if folder == "." else folder
+    elif (python := sourced([token.text for token in rest])) is not None:
+        state.python = python
     elif first not in _SETTINGS:
-        if (activated := _activated([token.text for token in rest])) is not None:
-            state.python = activated
+        if (python := activated([token.text for token in rest])) is not None:
+            state.python = python
         variables = {**state.known, **made}
         words = [expand(token.text, variables) for token in rest]
         if " ".join(word.text for word in words[:2]) == "git clone":
             state.cloned.add(posixpath.basename(words[-1].text.rstrip("/")).removesuffix(".git"))
         needed = {name for word in words for name in word.open}
         named = {name for token in rest for name in _NAMED.findall(token.text)}
-        wanted = _wanted(made.keys() | state.exports | (needed | named if needed else set()), shell)
-        unclear = ", ".join(sorted(named & state.hidden))
-        trouble = f"{unclear} is set in a loop, a condition or a function before it" if unclear else ""
+        wanted = made.keys() | state.exports | (needed | named if needed else set())
+        trouble = _set_before(named & state.hidden)
         yield Command(
             words=tuple(field for word in words for field in word.fields),
             raw=_from(statement, rest[0]),
             line=statement.line,
             env=tuple(env.items()),
-            shell=tuple(text for name, text in shell.items() if name in wanted),
+            shell=_needed(wanted, shell),
             open=tuple(sorted({*needed, "|"} if statement.is_piped else needed)),
             folder=state.folder,
             python=state.python,
             trouble=statement.trouble or trouble,
             redirected=statement.redirected,
-            local=tuple(_local(rest, state, env)),
+            local=_local(named, state, env),
+            loops=tuple(
+                (name, *loop) for name, loop in state.loops.items() if name in named or loop[0] in state.folder
+            ),
         )
 
 
-def _wanted(names: set[str], shell: Mapping[str, str]) -> set[str]:
-    """The names with those that their assignments name, to the end."""
+def _set_by(words: Sequence[str]) -> Iterator[str]:
+    """The variables that a block sets."""
+    for before, word in zip(("", *words), words, strict=False):
+        if match := _ASSIGNMENT.match(word):
+            yield match.group(1)
+        elif before in ("for", "select", "read"):
+            yield word
+
+
+def _set_before(names: Set[str]) -> str:
+    return f"{', '.join(sorted(names))}{SET_BEFORE}" if names else ""
+
+
+def _needed(names: Set[str], shell: Mapping[str, str]) -> tuple[str, ...]:
+    """The assignments of the names with those that they name, to the end, in their order."""
     waiting, found = list(names), set(names)
     while waiting:
         more = set(_NAMED.findall(shell.get(waiting.pop(), ""))) - found
         found |= more
         waiting += more
-    return found
-
-
-def _activated(words: list[str]) -> str | None:
-    """The python of conda's environment that the command activates, "" for none any more; None for another."""
-    if words[0] in ("conda", "mamba", "micromamba") and words[1:2] == ["deactivate"]:
-        return ""
-    conda = "conda"
-    if words[0] in ("source", ".") and (venv := _VENV.fullmatch(words[1]) if words[1:] else None):
-        conda = f"{venv.group(1)}/conda"
-    elif words[:2] != ["source", "activate"] and words[1:2] != ["activate"]:
-        return None
-    if len(words) != 3 or not re.fullmatch(r"[\w./-]+", words[2]):
-        return None
-    starts = "micromamba run" if words[0] == "micromamba" else f"{conda} run --no-capture-output"
-    return f"{starts} {'-p' if '/' in words[2] else '-n'} {words[2]} python"
+    return tuple(text for name, text in shell.items() if name in found)
 
 
 def _assigned(token: Token, match: re.Match[str], state: _State) -> tuple[str | None, str]:
@@ -239,11 +259,10 @@ def _assigned(token: Token, match: re.Match[str], state: _State) -> tuple[str | 
     return None, raw
 
 
-def _local(words: list[Token], state: _State, env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    for name in dict.fromkeys(name for token in words for name in _NAMED.findall(token.text)):
-        value = state.variables.get(name)
-        if value is not None and name not in env and name not in _CHECKOUT:
-            yield name, value
+def _local(named: Set[str], state: _State, env: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    hidden = {*env, *_CHECKOUT, *state.loops}
+    found = ((name, state.variables.get(name)) for name in sorted(named - hidden))
+    return tuple((name, value) for name, value in found if value is not None)
 
 
 def _from(statement: Statement, first: Token) -> str:
@@ -253,6 +272,7 @@ def _from(statement: Statement, first: Token) -> str:
 
 def _assign(state: _State, name: str, value: str | None, raw: str) -> None:
     state.variables[name] = value
+    state.loops.pop(name, None)
     state.hidden.discard(name)
     if value is None:
         state.shell[name] = raw
@@ -268,9 +288,8 @@ def _export(words: list[Token], state: _State) -> None:
         match = _ASSIGNMENT.match(token.text)
         name = match.group(1) if match else token.text
         if match:
-            path = _FIRST_ON_PATH.fullmatch(token.text)
-            if path and _ENVIRONMENT.search(path.group(1)):
-                state.python = f"{path.group(1).rstrip('/')}/python"
+            if (python := first_on_path(token.text)) is not None:
+                state.python = python
                 continue
             value = expand(token.text[match.end() :], state.known)
             _assign(state, name, None if value.open else value.text, token.text)

@@ -13,6 +13,7 @@ from trainci.shell_words import Token, tokens
 _WAITED_FOR = re.compile(
     r"\s*(?:([A-Za-z_]\w*)=\$!\s*[;\n]\s*wait\s+\"?\$\{?\1\}?\"?|wait\s+\"?\$!\"?)\s*(?:[;\n]|$)"
 )
+READS_LINES = "it reads lines that stand in the script"
 IN_BLOCK = "it stands in a loop, a condition or a function of the shell"
 
 
@@ -20,7 +21,8 @@ IN_BLOCK = "it stands in a loop, a condition or a function of the shell"
 class Statement:
     """A statement as written. ``trouble``: why it cannot stand alone; ``block`` is set for loops and conditions.
 
-    ``is_piped`` says that ``words`` are those of the last command of a pipeline, which ``raw`` is the whole of.
+    ``is_piped`` says that ``words`` are those of the last command of a pipeline, which ``raw`` is the whole of;
+    ``below`` are the lines of its here-document, which end ``raw``.
     """
 
     words: list[Token]
@@ -30,6 +32,7 @@ class Statement:
     redirected: str = ""
     block: Block | None = None
     is_piped: bool = False
+    below: str = ""
 
     def cannot(self, why: str) -> None:
         """Say why it cannot stand alone; of a block nothing within it can, then."""
@@ -71,8 +74,8 @@ def _pipeline(source: str, listed: list[Token], position: int, script: str) -> t
                 statement.cannot(f"its failure leads to `{_short(other.raw)}`")
         elif first == "xargs":
             # Its exit code is the pipeline's, and what it starts is the test.
-            raw = source[start : listed[position - 1].end]
-            statement = Statement(other.words, _one_line(raw), statement.line, other.trouble, is_piped=True)
+            raw = _one_line(source[start : listed[position - 1].end])
+            statement = Statement(other.words, raw, statement.line, other.trouble, is_piped=True)
         elif first != "tee":
             statement.cannot(f"it is piped into `{_short(other.raw)}`")
             statement.words += other.words
@@ -80,7 +83,7 @@ def _pipeline(source: str, listed: list[Token], position: int, script: str) -> t
             statement.redirected = statement.redirected or other.words[-1].text
             continue
         if statement.trouble:
-            statement.raw = _one_line(source[start : listed[position - 1].end])
+            statement.raw = _one_line(source[start : listed[position - 1].end]) + statement.below
     return position, statement
 
 
@@ -104,7 +107,7 @@ def _short(text: str) -> str:
 def _simple(source: str, listed: list[Token], position: int) -> tuple[int, Statement]:
     first = listed[position]
     words: list[Token] = []
-    redirected, trouble, end = "", "", first.end
+    redirected, trouble, end, below = "", "", first.end, ""
     if first.text == "(" or first.text in BLOCKS or _is_function(listed, position):
         start = position
         position, words = _block(listed, position)
@@ -116,7 +119,8 @@ def _simple(source: str, listed: list[Token], position: int) -> tuple[int, State
         if token.kind == "redirection":
             target = listed[position + 1] if position + 1 < len(listed) else token
             if re.fullmatch(r"\d*<<-?", token.text):
-                trouble = "it reads lines that stand in the script"
+                trouble = READS_LINES
+                below = f"\n{token.document}\n{_bare(target.text)}"
             if target.kind == "word":
                 redirected = redirected or ("" if target.text in ("1", "2", "/dev/null") else target.text)
                 position += 1
@@ -124,7 +128,12 @@ def _simple(source: str, listed: list[Token], position: int) -> tuple[int, State
             words.append(token)
         end = listed[position].end
         position += 1
-    return max(position, 1), Statement(words, _one_line(source[first.start : end]), first.line, trouble, redirected)
+    raw = _one_line(source[first.start : end]) + below
+    return max(position, 1), Statement(words, raw, first.line, trouble, redirected, below=below)
+
+
+def _bare(delimiter: str) -> str:
+    return delimiter.strip("\"'")
 
 
 def _is_function(listed: list[Token], position: int) -> bool:

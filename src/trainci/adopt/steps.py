@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,16 +13,16 @@ from trainci.adopt.docker import DockerRun, read_docker_run
 from trainci.adopt.entries import one_line, read_command, runs_something
 from trainci.adopt.expressions import Context, Result, Unknown, bare, evaluate, is_true, substitute
 from trainci.adopt.handed_on import handed_on
+from trainci.adopt.kept import Kept
 from trainci.adopt.placed import Items, Table, Text
 from trainci.adopt.proposal import Entry, Note, Place
 from trainci.adopt.run_values import hidden, is_hidden, is_open, of_any_row, shown
 from trainci.adopt.shell import Command, commands
 from trainci.adopt.tree import Tree
-from trainci.adopt.unfold import is_shell, unfolded
+from trainci.adopt.unfold import unfolded
 
 _SECRET = re.compile(r"\$\{\{\s*secrets\.(\w+)\s*\}\}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_VARIABLE_AT_END = re.compile(r"[A-Za-z_]\w*$")
 _SHELLS = re.compile(r"(?:ba|da|)sh\b|^$")
 # What an action, or a workflow of somebody else, calls the script that it is to run.
 SCRIPT_KEYS = ("script", "execute_command", "command", "run")
@@ -45,7 +44,7 @@ class StepReader:
     testpaths: Sequence[str]
     patterns: Sequence[str] = ()
     entries: list[Entry] = field(default_factory=list)
-    preparations: dict[str, None] = field(default_factory=dict)
+    preparations: dict[str, Place] = field(default_factory=dict)
     notes: dict[Note, None] = field(default_factory=dict)
     secrets: dict[str, None] = field(default_factory=dict)
     image: str = ""
@@ -59,13 +58,19 @@ class StepReader:
     scripts: dict[Place, str] = field(default_factory=dict)
     found: dict[Place, None] = field(default_factory=dict)
     row: Table | None = None
-    written: dict[str, str] = field(default_factory=dict)
-    made: dict[str, Text] = field(default_factory=dict)
+    kept: Kept = field(default_factory=Kept)
     after: dict[str, Place] = field(default_factory=dict)
 
     def note(self, text: str, line: int, *, left: bool = True) -> None:
         """Say something about a line, once."""
         self.notes.setdefault(Note(text, Place(self.file, line), left))
+
+    def note_forgiven(self, of: Table) -> None:
+        """Say of a job or a step, if its failure changes nothing, that here it does."""
+        forgiven = of.text("continue-on-error")
+        if forgiven not in ("", "false"):
+            when = "" if forgiven == "true" else f": {forgiven.strip()}"
+            self.note(f"continue-on-error{when}: here its failure counts", forgiven.line)
 
     def environment(self, table: Table, context: Context) -> dict[str, str]:
         """The constant variables of an ``env:``; its secrets are kept, other expressions noted."""
@@ -114,8 +119,7 @@ class StepReader:
         """The tests of a step with its time limit, and notes of what it says about when they run and count."""
         if not entries:
             return []
-        if step.text("continue-on-error") == "true":
-            self.note("continue-on-error: here its failure counts", step.text("continue-on-error").line)
+        self.note_forgiven(step)
         condition = _condition(step, context)
         if isinstance(condition, Unknown) or not is_true(condition):
             self.note(f"if: {step.text('if').strip()}: the step runs its tests only then", step.text("if").line)
@@ -158,14 +162,13 @@ class StepReader:
             self.detects_changes = True
             return
         script = Text(hidden(script), script.line)
-        before = dict(self.written)
+        before = dict(self.kept.written)
         known = {**known, **before}
         for command in commands(script, run.line, {**self.unknown, **known}, self.tree.within(folder)):
-            if command.redirected.strip("\"'${}") == "GITHUB_ENV":
-                self._write(command)
-            elif command.words[:1] == ("echo",) and "\n" in command.words[-1] and command.redirected:
-                self.made[_file_name(command.redirected)] = Text(command.words[-1], command.line)
-            elif (lines := self._made_by_itself(command)) is not None:
+            if (names := self.kept.keeps(command)) is not None:
+                for name in names:
+                    self.note(f"{name}: known in a run only", command.line)
+            elif (lines := self.kept.script_of(command)) is not None:
                 self.found.setdefault(Place(self.file, lines.line))
                 self._run(Text(lines, command.line), step, known, own, folder, Context())
                 continue
@@ -179,20 +182,6 @@ class StepReader:
                     self._read(self._here(made), step, given)
             gpus = launched.gpus if launched else None
             self.entries[count:] = [_on(entry, gpus) for entry in self.entries[count:]]
-
-    def _made_by_itself(self, command: Command) -> Text | None:
-        """The lines of the script that ``bash FILE`` runs, where a line before it wrote them into that file."""
-        if len(command.words) != 2 or not is_shell(command.words[0]) or command.trouble:
-            return None
-        return self.made.pop(_file_name(command.words[1]), None)
-
-    def _write(self, command: Command) -> None:
-        """Keep what ``echo NAME=VALUE >> $GITHUB_ENV`` gives the steps after this one."""
-        for name, is_set, value in (word.partition("=") for word in command.words[1:]):
-            if is_set and _VARIABLE.fullmatch(name) and not command.open and "${{" not in value:
-                self.written[name] = value
-            elif is_set and (named := _VARIABLE_AT_END.search(name)):
-                self.note(f"{named.group()}: known in a run only", command.line)
 
     def _here(self, command: Command) -> Command:
         """The command with the folder and the files of this repository, however the job's machine calls them."""
@@ -222,12 +211,23 @@ class StepReader:
             self.note(f"container image {docker.image}: known in a run only", line)
         else:
             self.image = self.image or docker.image
+            self._not_built_here(docker.image)
         self.mounts = self.mounts or docker.mounts
         own = {*known, *self.secrets, *self.unknown}
         handed_on = tuple(f"-e {name}" for name in docker.passed if name not in own)
         self.options = self.options or (*docker.options, *handed_on)
         for option in docker.refused:
             self.note(f"{option}: GitHub allows it in no job's container", line, left=False)
+
+    def _not_built_here(self, image: str) -> None:
+        """A job within a container cannot build it: what builds it is none of its set-up."""
+        builds = re.compile(
+            rf"\bdocker\s.*\bbuild\s.*(?:-t|--tag)[= ]['\"]?{re.escape(image)}(?![\w./:@-])", re.DOTALL
+        )
+        for line in [line for line in (*self.preparations, *self.after) if builds.search(line)]:
+            place = self.after.pop(line, None) or self.preparations.pop(line)
+            text = f"{image} is built by the job itself: a job's container is pulled, so push it, and name it here"
+            self.notes.setdefault(Note(text, place))
 
     def _read(self, command: Command, step: str, given: dict[str, str]) -> None:
         place = Place(self.file, command.line)
@@ -238,7 +238,7 @@ class StepReader:
             self._reach_test()
             return
         for text in (text for text in command.shell if "${{" in text):
-            if (name := text.partition("=")[0]) not in command.open:
+            if (name := text.partition("=")[0]) not in command.open and not command.trouble:
                 self.note(f"{name}: known in a run only", command.line)
                 command = replace(command, shell=tuple(one for one in command.shell if one != text))
         read = read_command(command, step, place, self.tree, self.testpaths, bool(self.entries))
@@ -261,7 +261,7 @@ class StepReader:
         elif read.preparation and (self.entries or self.registered):
             self.after.setdefault(read.preparation, place)
         elif read.preparation:
-            self.preparations.setdefault(read.preparation)
+            self.preparations.setdefault(read.preparation, place)
         if read.note:
             note = replace(read.note, text=shown(read.note.text))
             (self.unread if read.is_test else self.notes).setdefault(note)
@@ -279,13 +279,9 @@ class StepReader:
 
     def _reach_test(self) -> None:
         """What stands between two tests prepares the later one; what no test follows is none of their set-up."""
-        self.preparations |= dict.fromkeys(self.after)
+        for line, place in self.after.items():
+            self.preparations.setdefault(line, place)
         self.after.clear()
-
-
-def _file_name(word: str) -> str:
-    """How a file is called whose folder only a run knows."""
-    return posixpath.basename(word.strip("\"'"))
 
 
 def _on(entry: Entry, gpus: int | None) -> Entry:

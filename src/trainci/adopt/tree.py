@@ -13,7 +13,7 @@ from trainci.host.files import open_plain
 # What a hand-written file of a CI may have; a larger one is data, and is not read.
 _LARGEST = 1 << 20
 _MOST_FILES = 100_000
-_HIDDEN = {".github", ".buildkite", ".circleci", ".gitlab", ".ci", ".jenkins"}
+_HIDDEN = {".github", ".buildkite", ".circleci", ".gitlab", ".ci", ".jenkins", ".azure", ".azure-pipelines"}
 # Begins a path in a repository that a script has cloned, with a character of nobody's.
 CLONED = "/\ue002/"
 # Folders in which a job's machine keeps the repository.
@@ -54,7 +54,8 @@ class Tree:
         ``/opt/NAME/tests`` and, after ``git clone …/NAME``, ``NAME/tests`` are ``tests``, where NAME is a package
         of this repository; so is ``/workspace/tests``, where that is here. Any other path is itself.
         """
-        if path in (".", "./"):
+        path = path.removeprefix("./")
+        if path in (".", ""):
             return ""
         if self.is_file(path) or self.is_folder(path):
             return path

@@ -9,19 +9,25 @@ from dataclasses import dataclass, replace
 from trainci.adopt import nox, tox
 from trainci.adopt.filling import TooLong
 from trainci.adopt.launchers import without_launcher
-from trainci.adopt.makefile import recipe
+from trainci.adopt.makefile import made_by
 from trainci.adopt.project_scripts import hatch_test, project_script
 from trainci.adopt.shell import Command, commands
 from trainci.adopt.tree import Tree
 
 _SHELLS = {"bash", "sh"}
-_EXEC_VALUES = {"-e", "--env", "-u", "--user", "-w", "--workdir", "--env-file", "-f", "--file", "-p", "--profile"}
+# fmt: off
+_EXEC_VALUES = {
+    "-e", "--env", "-u", "--user", "-w", "--workdir", "--env-file", "-f", "--file", "-p", "--profile",
+    "-v", "--volume", "--name", "--entrypoint", "--publish", "-l", "--label",
+}
+# fmt: on
 _MOST_DEPTH = 3
 
 
 def unfolded(command: Command, known: Mapping[str, str], tree: Tree, depth: int = 0) -> Iterator[Command]:
     """The commands of it, where they can be told, else itself. ``known`` is the environment that it gets."""
-    inner = None if command.trouble or depth == _MOST_DEPTH else _inner(command.words, tree)
+    is_read = command.words and not command.trouble and depth < _MOST_DEPTH
+    inner = _inner(command, tree) if is_read else None
     if inner is None:
         yield command
         return
@@ -58,13 +64,17 @@ class _Inner:
     python: str = ""
 
 
-def _inner(words: tuple[str, ...], tree: Tree) -> _Inner | None:
-    if script := shell_script(words):
+def _inner(command: Command, tree: Tree) -> _Inner | None:
+    words = command.words
+    rest, python = without_launcher(words)
+    if script := shell_script(words if python else rest):
         return _Inner(script)
     if words[:2] == ("docker", "exec") or words[:1] == ("docker-compose",) or words[:2] == ("docker", "compose"):
         return _in_container(words)
-    rest, python = without_launcher(words)
     try:
+        if rest[:1] == ("make",):
+            folder, script = made_by(tree, command.folder, rest[1:])
+            return _Inner(script, folder, python) if script else None
         script = _named_script(words, rest, tree)
     except TooLong:
         return None  # left to its tool
@@ -78,8 +88,6 @@ def _named_script(words: tuple[str, ...], rest: tuple[str, ...], tree: Tree) -> 
         return hatch_test(tree, words[2:])
     if tool in ("pdm", "rye", "pixi", "hatch") and (script := project_script(tree, tool, rest)):
         return script
-    if program == "make":
-        return recipe(tree.read("Makefile"), arguments)
     if program == "tox":
         return tox.script(tree, arguments)
     if program == "nox":

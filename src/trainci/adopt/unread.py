@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import posixpath
+import re
 
 from trainci.adopt.proposal import Found, Note, Place
 from trainci.adopt.tree import Tree
 
-# By the beginning of the file's name.
 _FILES = {
-    ".travis.yml": "Travis CI",
-    "azure-pipelines": "Azure Pipelines",
-    "bitbucket-pipelines.yml": "Bitbucket Pipelines",
-    "appveyor.yml": "AppVeyor",
-    "Jenkinsfile": "Jenkins",
+    r"\.travis\.yml": "Travis CI",
+    r"azure-pipelines[^/]*|\.azure[\w-]*/[^/]+\.ya?ml": "Azure Pipelines",
+    r"bitbucket-pipelines\.yml": "Bitbucket Pipelines",
+    r"appveyor\.yml": "AppVeyor",
+    r"Jenkinsfile[^/]*": "Jenkins",
 }
 
 
 def read(tree: Tree) -> Found:
     """A note for each such file."""
-    kinds = ((path, posixpath.basename(path)) for path in tree.files)
-    here = ((path, kind) for path, name in kinds for start, kind in _FILES.items() if name.startswith(start))
+    named = ((path, kind) for path in tree.files for name, kind in _FILES.items() if _is(name, path))
     text = "what {} runs is not read: an entry with its `path` or `command` carries a test over"
-    return Found(notes=tuple(Note(text.format(kind), Place(path, 1)) for path, kind in here))
+    return Found(notes=tuple(Note(text.format(kind), Place(path, 1)) for path, kind in named))
+
+
+def _is(name: str, path: str) -> bool:
+    return re.fullmatch(rf"(?:.*/)?(?:{name})", path) is not None
