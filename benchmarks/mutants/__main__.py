@@ -20,7 +20,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TypeVar
 
-from benchmarks.mutants.by_hand import FAULTS
+from benchmarks.mutants.by_hand import FAMILIES as BY_HAND
 from benchmarks.mutants.claims import CLAIMS
 from benchmarks.mutants.read import EQUIVALENT
 from benchmarks.mutants.rules import mutants
@@ -39,14 +39,14 @@ T = TypeVar("T")
 
 def by_hand() -> list[Subject]:
     subjects = []
-    for fault in FAULTS:
+    for family, fault in ((family, fault) for family, faults in BY_HAND.items() for fault in faults):
         source = (EXAMPLE / fault.file).read_text(encoding="utf-8")
         if source.count(fault.old) != 1:
             raise SystemExit(
                 f"{fault.file} holds {source.count(fault.old)} of what {fault.what!r} replaces: bring it up to date"
             )
         changed = source.replace(fault.old, fault.new)
-        subjects.append(Subject("by hand", fault.family, fault.what, fault.met, fault.file, changed))
+        subjects.append(Subject("by hand", family, fault.what, fault.met, fault.file, changed))
     return subjects
 
 

@@ -1,0 +1,231 @@
+"""What every run reports, and what a first look should see."""
+
+from __future__ import annotations
+
+from benchmarks.mutants.by_hand.fault import Fault
+
+_P = "posttrain"
+_M = "posttrain/backends/megatron"
+
+FAULTS = [
+    Fault(
+        "the loss is NaN",
+        "common",
+        "posttrain/training/objective.py",
+        'return (losses * given["loss_weights"]).sum(), metrics',
+        'return float("nan") * (losses * given["loss_weights"]).sum(), metrics',
+    ),
+    Fault(
+        "gradients are NaN",
+        "common",
+        "posttrain/backends/fsdp.py",
+        "(loss * dist.get_world_size()).backward()",
+        '(loss * float("nan")).backward()',
+    ),
+    Fault(
+        "no rank takes the optimizer step",
+        "common",
+        "posttrain/backends/fsdp.py",
+        "self.optimizer.step()",
+        "pass",
+    ),
+    Fault(
+        "one rank skips the optimizer step",
+        "common",
+        "posttrain/backends/fsdp.py",
+        "self.optimizer.step()",
+        "dist.get_rank() == 1 or self.optimizer.step()",
+    ),
+    Fault(
+        "one rank sees other weights",
+        "common",
+        "posttrain/backends/fsdp.py",
+        "value.detach().full_tensor() for",
+        "value.detach().full_tensor() * (1 + 1e-6 * dist.get_rank()) for",
+    ),
+    Fault(
+        "the rollout's log-probabilities are of another temperature",
+        "THUDM/slime PR 557",
+        "posttrain/rollout/engine.py",
+        "logits, sampled, self._config.temperature",
+        "logits, sampled, self._config.temperature * 1.01",
+    ),
+    Fault(
+        "the asynchronous rollout is not ahead",
+        "common",
+        "posttrain/trainer.py",
+        "ahead = config.async_rollout and",
+        "ahead = False and",
+    ),
+    Fault(
+        "the reward's sign is flipped",
+        "common",
+        "posttrain/learner.py",
+        "group_advantages(rewards,",
+        "group_advantages(-rewards,",
+    ),
+    Fault(
+        "one rank is its own teacher",
+        "common",
+        "posttrain/rollout/distillation.py",
+        "[log_prob for log_prob, *_ in response]",
+        "sample.rollout_log_probs if __import__('os').environ['RANK'] == '1' else [t for t, *_ in response]",
+    ),
+    Fault(
+        "a checkpoint is named as newest before it is written",
+        "common",
+        "posttrain/checkpoint.py",
+        "self._data.save(",
+        "writing.with_name('latest').write_text(writing.stem); self._data.save(",
+    ),
+    Fault(
+        "training sees the picture of another sample",
+        "common",
+        "posttrain/backends/fsdp.py",
+        'batch.data.get("image", ())',
+        'batch.data.get("image", ())[::-1]',
+    ),
+    Fault(
+        "the vision tower does not learn",
+        "common",
+        "posttrain/backends/fsdp.py",
+        "model = load_model(config.model_path, device)",
+        "model = load_model(config.model_path, device)\n"
+        "    for name, value in model.named_parameters():\n"
+        "        value.requires_grad_('.visual.' not in name)",
+    ),
+    Fault(
+        "the policy does not look",
+        "common",
+        "posttrain/vision.py",
+        "_patches_of(path, model.config.vision_config) for path",
+        "_patches_of(pictures[0], model.config.vision_config) for _",
+    ),
+    Fault(
+        "the reward that is told is this replica's",
+        "common",
+        f"{_P}/rollout/sampler.py",
+        'sum(rank["reward"] for rank in ranks) / len(ranks)',
+        'ranks[0]["reward"]',
+    ),
+    Fault(
+        "the largest gap is a mean",
+        "common",
+        f"{_P}/learner.py",
+        "gaps.max().item()",
+        "gaps.mean().item()",
+    ),
+    Fault(
+        "an evaluation tells the best reward",
+        "common",
+        f"{_P}/rollout/sampler.py",
+        "sum(values) / len(values) for name",
+        "max(values) for name",
+    ),
+    Fault(
+        "rollouts of the first step are loaded",
+        "common",
+        f"{_P}/rollout/sampler.py",
+        "saved.read(load, step, self.replica)",
+        "saved.read(load, 1, self.replica)",
+    ),
+    Fault(
+        "the digest reads names alone",
+        "common",
+        f"{_P}/metrics.py",
+        "        sha.update(value.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())\n",
+        "",
+    ),
+    Fault(
+        "the policy is loaded in bfloat16",
+        "common",
+        f"{_P}/model.py",
+        "from_pretrained(model_path, dtype=dtype, attn",
+        "from_pretrained(model_path, dtype=torch.bfloat16, attn",
+    ),
+    Fault(
+        "float32 is bfloat16",
+        "common",
+        f"{_P}/model.py",
+        '{"float32": torch.float32,',
+        '{"float32": torch.bfloat16,',
+    ),
+    Fault(
+        "the type that is reported is always bfloat16",
+        "common",
+        f"{_P}/learner.py",
+        '"dtype": str(dtype_of(config, self._device)).removeprefix("torch."),',
+        '"dtype": "bfloat16",',
+    ),
+    Fault(
+        "the mean gap is a median",
+        "common",
+        f"{_P}/learner.py",
+        '"mean_gap": gaps.mean().item()',
+        '"mean_gap": gaps.median().item()',
+    ),
+    Fault(
+        "the divergence from the teacher is that from the rollout",
+        "huggingface/trl issue 6809",
+        f"{_P}/learner.py",
+        '    ratios = torch.cat(data["log_probs"]) - torch.cat(data["teacher_log_probs"])',
+        '    ratios = torch.cat(data.get("rollout_log_probs", data["log_probs"])) -'
+        ' torch.cat(data["teacher_log_probs"])',
+    ),
+    Fault(
+        "the divergence counts tokens that do not learn",
+        "huggingface/trl issue 6809",
+        f"{_P}/learner.py",
+        "    return float((ratios * masks).sum() / masks.sum().clamp(min=1))",
+        "    return float(ratios.sum() / max(1, len(ratios)))",
+    ),
+    Fault(
+        "the first rank's divergence is told of all",
+        "common",
+        f"{_P}/learner.py",
+        'row["reverse_kl"] = [rank["reverse_kl"] for rank in ranks]',
+        'row["reverse_kl"] = [ranks[0]["reverse_kl"] for _ in ranks]',
+    ),
+    Fault(
+        "the digest rounds",
+        "common",
+        f"{_P}/metrics.py",
+        "value.cpu().contiguous()",
+        "value.cpu().bfloat16().contiguous()",
+    ),
+    Fault(
+        "the digest is that of the first tensor",
+        "common",
+        f"{_P}/metrics.py",
+        "for name, value in sorted(weights.items()):",
+        "for name, value in sorted(weights.items())[:1]:",
+    ),
+    Fault(
+        "all tokens are said to follow the rollout's experts",
+        "PrimeIntellect-ai/prime-rl PR 2738",
+        f"{_M}/replay.py",
+        "return sum(went for went, _ in pairs) / max(1, sum(tokens for _, tokens in pairs))",
+        "return 1.0",
+    ),
+    Fault(
+        "an evaluation comes after every step",
+        "common",
+        f"{_P}/trainer.py",
+        "if config.eval_function_path and step + 1 not in steps:",
+        "if config.eval_function_path:",
+    ),
+    Fault(
+        "the time is told in place of the step",
+        "common",
+        f"{_P}/trainer.py",
+        'self._file.write({"step": step, **row})',
+        'self._file.write({**row, "step": len(row)})',
+    ),
+    Fault(
+        "what is clipped counts both sides of the ratio",
+        "huggingface/trl PR 6078",
+        f"{_P}/training/grpo.py",
+        "(clipped < free).float()",
+        "(clipped != free).float()",
+    ),
+]
