@@ -52,13 +52,14 @@ def by_hand() -> list[Subject]:
 
 def by_rule(count: int, seed: int) -> list[Subject]:
     """``count`` of all of them, in the fair order that ``seed`` draws."""
-    every = [
-        Subject(
-            "by rule", mutant.rule, f"line {mutant.line}: {mutant.before} → {mutant.after}", "", file, mutant.source
-        )
-        for file in sorted(CLAIMS)
-        for mutant in mutants((EXAMPLE / file).read_text(encoding="utf-8"))
-    ]
+    every, seen = [], Counter[tuple[str, str]]()
+    for file in sorted(CLAIMS):
+        for mutant in mutants((EXAMPLE / file).read_text(encoding="utf-8")):
+            what = f"line {mutant.line}: {mutant.before} → {mutant.after}"
+            seen[file, what] += 1
+            if seen[file, what] > 1:
+                what += f" (place {seen[file, what]} of the line)"
+            every.append(Subject("by rule", mutant.rule, what, "", file, mutant.source))
     drawn = fair_order(every, seed)[:count]
     sys.stderr.write(f"{len(every)} mutants by rule; {len(drawn)} are drawn\n")
     return drawn

@@ -30,13 +30,14 @@ CRITIC = "tests/test_qwen3_ppo_critic_only.py"
 GLM4 = "tests/test_glm4_dense.py"
 ROLLOUT = "tests/test_units.py -x unit_tests/test_rollout.py"
 PICTURES = "tests/test_units.py -x unit_tests/test_vision.py"
+TRAINER = "tests/test_units.py -x unit_tests/test_trainer.py"
 
 COLD_TESTS = {KILLED, CKPT_MEGATRON, CKPT_MEGATRON_ASYNC}
 """They look for the ranks among torchrun's children, or fork writers that a fork of a fork cannot start."""
 
 _M = "posttrain/backends/megatron"
 CLAIMS = {
-    "posttrain/training/grpo.py": [REFERENCE],
+    "posttrain/training/grpo.py": [RULES, REFERENCE],
     "posttrain/training/objective.py": [REFERENCE, RULES, HOOKS],
     "posttrain/training/advantages.py": [RULES, REFERENCE],
     "posttrain/training/data.py": [RULES, REFERENCE, SHORT, HOOKS, MEGATRON],
@@ -48,16 +49,16 @@ CLAIMS = {
     "posttrain/hooks.py": [RULES, HOOKS],
     "posttrain/vision.py": [VISION, PICTURES, ALIGN],
     "posttrain/metrics.py": [RULES, SHORT, CKPT, KILLED],
-    "posttrain/backends/fsdp.py": [REFERENCE, SHORT, HOOKS, VISION, CKPT, CKPT_ASYNC],
+    "posttrain/backends/fsdp.py": [REFERENCE, SHORT, HOOKS, VISION, CKPT, CKPT_ASYNC, TRAINER],
     f"{_M}/attention.py": [MEGATRON, LAYOUTS],
     f"{_M}/backend.py": [MEGATRON, EXPERTS, CKPT_MEGATRON, CKPT_MEGATRON_ASYNC, LAYOUTS, REPLAY, HOOKS],
     f"{_M}/build.py": [MEGATRON, EXPERTS, GLM4, FAMILIES, LAYOUTS + " --family qwen3-moe"],
-    f"{_M}/checkpoint.py": [CKPT_MEGATRON, CKPT_MEGATRON_ASYNC],
+    f"{_M}/checkpoint.py": [CKPT_MEGATRON, CKPT_MEGATRON_ASYNC, TRAINER],
     f"{_M}/config.py": [MEGATRON, EXPERTS, GLM4, FAMILIES],
     f"{_M}/convert.py": [MEGATRON, EXPERTS, GLM4],
     f"{_M}/layers.py": [MEGATRON, EXPERTS, GLM4, "tests/test_moonlight.py", "tests/test_qwen3_ppo.py"],
     f"{_M}/layout.py": [FAMILIES, MEGATRON, EXPERTS, LAYOUTS, HOOKS],
-    f"{_M}/mtp.py": [EXPERTS, "tests/test_mimo_mtp.py"],
+    f"{_M}/mtp.py": [EXPERTS, "tests/test_mimo_mtp.py", FAMILIES],
     f"{_M}/replay.py": [REPLAY, FAMILIES, "tests/test_moonlight.py --routing-replay"],
     f"{_M}/weights.py": [MEGATRON, EXPERTS, FAMILIES, LAYOUTS, "tests/test_qwen3_moe.py"],
     "posttrain/rollout/engine.py": [SHORT, ALIGN, TRUE, VISION, REPLAY, ROLLOUT, PICTURES],

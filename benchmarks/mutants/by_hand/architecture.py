@@ -171,4 +171,35 @@ FAULTS = [
         "residual + self.norm(output[0])",
         "self.norm(residual + output[0])",
     ),
+    Fault(
+        "experts are chosen by a softmax",
+        "common",
+        f"{_M}/config.py",
+        '"moe_router_score_function": "sigmoid"',
+        '"moe_router_score_function": "softmax"',
+    ),
+    Fault(
+        "losses of several guesses are added",
+        "common",
+        f"{_M}/mtp.py",
+        "torch.stack(losses).mean()",
+        "torch.stack(losses).sum()",
+    ),
+    Fault(
+        "every MTP layer guesses the same token",
+        "common",
+        f"{_M}/mtp.py",
+        "            targets, weights = self._next(targets), self._next(weights)\n",
+        (
+            "            targets, weights = self._next(self._next(input_ids)), "
+            "self._next(self._next(self._mtp_weights))\n"
+        ),
+    ),
+    Fault(
+        "the output layer is shared although it is not tied",
+        "common",
+        f"{_M}/build.py",
+        "share_embeddings_and_output_weights=hf_config.tie_word_embeddings and not critic",
+        "share_embeddings_and_output_weights=not critic",
+    ),
 ]

@@ -287,4 +287,72 @@ FAULTS = [
         'return Rollout(**{**saved, "samples": samples})',
         'return Rollout(samples, {}, saved["seconds"])',
     ),
+    Fault(
+        "the last rank's random states begin anew",
+        "common",
+        f"{_P}/checkpoint.py",
+        'if dist.get_rank() < len(state["random"]):',
+        'if dist.get_rank() + 1 < len(state["random"]):',
+    ),
+    Fault(
+        "NumPy's second normal number is lost",
+        "common",
+        f"{_P}/checkpoint.py",
+        "(kind, keys.tolist(), *rest)",
+        "(kind, keys.tolist(), rest[0], 0, 0.0)",
+    ),
+    Fault(
+        "the critic is not loaded",
+        "common",
+        f"{_P}/checkpoint.py",
+        "    for name, model in models.items():\n        model.load(checkpoint / name)",
+        "    for name, model in list(models.items())[:1]:\n        model.load(checkpoint / name)",
+    ),
+    Fault(
+        "the last asynchronous save is not waited for",
+        "common",
+        f"{_P}/trainer.py",
+        "    checkpoints.finish()\n",
+        "",
+    ),
+    Fault(
+        "an asynchronous save that fails is silent",
+        "common",
+        f"{_P}/backends/fsdp.py",
+        "            self._saving.result()\n",
+        "            self._saving.exception()\n",
+    ),
+    Fault(
+        "what is given back takes the place of what waits",
+        "common",
+        f"{_P}/task/data_source.py",
+        "self._buffer += samples",
+        "self._buffer = samples",
+    ),
+    Fault(
+        "all replicas' rollouts are saved under one name",
+        "common",
+        f"{_P}/rollout/saved.py",
+        "replica-{replica.index + 1}-of",
+        "replica-1-of",
+    ),
+    Fault(
+        "an asynchronous save of Megatron that fails is silent",
+        "common",
+        f"{_M}/checkpoint.py",
+        "        self._queue.maybe_finalize_async_calls(blocking=True)\n",
+        (
+            "        try:\n"
+            "            self._queue.maybe_finalize_async_calls(blocking=True)\n"
+            "        except Exception:\n"
+            "            self._queue = AsyncCallsQueue()\n"
+        ),
+    ),
+    Fault(
+        "the random states of the first rank alone are saved",
+        "common",
+        f"{_P}/checkpoint.py",
+        '"random": gather(_random_states()),',
+        '"random": gather(_random_states())[:1],',
+    ),
 ]

@@ -63,4 +63,25 @@ FAULTS = [
         '"gate.weight", "router"',
         '"gate.weight", "router", "experts"',
     ),
+    Fault(
+        "scales are powers of two",
+        "common",
+        f"{_P}/rollout/fp8.py",
+        ".clamp(min=1e-12) / largest",
+        ".clamp(min=1e-12).div(largest).log2().ceil().exp2()",
+    ),
+    Fault(
+        "the output layer is rounded, too",
+        "common",
+        f"{_P}/rollout/fp8.py",
+        '"lm_head", ',
+        "",
+    ),
+    Fault(
+        "a row of zeros is no number",
+        "common",
+        f"{_P}/rollout/fp8.py",
+        ".clamp(min=1e-12)",
+        "",
+    ),
 ]

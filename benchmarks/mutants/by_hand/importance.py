@@ -63,4 +63,29 @@ FAULTS = [
         'data["log_probs"] = self.policy.scores(data)',
         'data["log_probs"] = [*data["rollout_log_probs"]]',
     ),
+    Fault(
+        "weights are cut on both sides",
+        "common",
+        f"{_P}/training/objective.py",
+        ".clamp(max=clip)",
+        ".clamp(1 / clip, clip)",
+    ),
+    Fault(
+        "weights have a mean of one",
+        "common",
+        f"{_P}/training/objective.py",
+        "            losses = losses * weights\n",
+        "            losses = losses * weights / weights.mean()\n",
+    ),
+    Fault(
+        "weights are made of probabilities of training after the update",
+        "common",
+        f"{_P}/learner.py",
+        "        tokens = self._weigh(data)\n",
+        (
+            '        data["rollout_log_probs"] = data["log_probs"] if self._config.use_tis else '
+            'data["rollout_log_probs"]\n'
+            "        tokens = self._weigh(data)\n"
+        ),
+    ),
 ]

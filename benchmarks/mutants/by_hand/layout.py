@@ -175,4 +175,49 @@ FAULTS = [
         "    return values  # type: ignore[return-value]",
         "    return values[::-1]  # type: ignore[return-value]",
     ),
+    Fault(
+        "the latent projection's gradient is not summed over tensor-parallel ranks",
+        "common",
+        f"{_M}/layers.py",
+        (
+            "torch.empty(outputs, inputs, dtype=config.params_dtype))\n"
+            "        self.weight.sequence_parallel = config.sequence_parallel"
+        ),
+        "torch.empty(outputs, inputs, dtype=config.params_dtype))\n        self.weight.sequence_parallel = False",
+    ),
+    Fault(
+        "a critic's gradient is summed once a tensor-parallel rank",
+        "common",
+        f"{_M}/layers.py",
+        "tensor_parallel_output_grad=False",
+        "tensor_parallel_output_grad=True",
+    ),
+    Fault(
+        "context-parallel ranks count as replicas",
+        "common",
+        f"{_M}/layout.py",
+        "replica = parallel_state.get_data_parallel_rank()",
+        "replica = parallel_state.get_data_parallel_rank(with_context_parallel=True)",
+    ),
+    Fault(
+        "scores are those of the first stage",
+        "common",
+        f"{_M}/backend.py",
+        "dist.get_process_group_ranks(group)[-1]",
+        "dist.get_process_group_ranks(group)[0]",
+    ),
+    Fault(
+        "each rank of a replica trains on a rollout of its own",
+        "common",
+        f"{_P}/rollout/sampler.py",
+        "self._leads = replica.leader == dist.get_rank()",
+        "self._leads = True",
+    ),
+    Fault(
+        "tensor-parallel ranks begin with other value heads",
+        "common",
+        f"{_M}/layers.py",
+        "torch.Generator().manual_seed(0)",
+        "torch.Generator().manual_seed(torch.distributed.get_rank())",
+    ),
 ]

@@ -229,4 +229,63 @@ FAULTS = [
         '"calculate_per_token_loss": True',
         '"calculate_per_token_loss": False',
     ),
+    Fault(
+        "sums over ranks are made in bfloat16",
+        "common",
+        f"{_P}/backends/fsdp.py",
+        "sums = torch.stack(list(totals.values()))",
+        "sums = torch.stack(list(totals.values())).bfloat16()",
+    ),
+    Fault(
+        "what is told of the loss is that of the last micro-batch",
+        "common",
+        f"{_P}/backends/fsdp.py",
+        "totals[name] = totals.get(name, torch.zeros_like(share)) + share",
+        "totals[name] = share",
+    ),
+    Fault(
+        "Megatron tells the last micro-batch's loss",
+        "common",
+        f"{_M}/backend.py",
+        "totals[name] = totals.get(name, 0.0) + value",
+        "totals[name] = value",
+    ),
+    Fault(
+        "Megatron rounds what it tells of a loss",
+        "common",
+        f"{_M}/backend.py",
+        'shares = {"loss": loss.item()',
+        'shares = {"loss": loss.bfloat16().item()',
+    ),
+    Fault(
+        "the reducer is told of means over samples",
+        "common",
+        f"{_P}/training/objective.py",
+        'data["loss_masks"], self._config.per_token_loss',
+        'data["loss_masks"], False',
+    ),
+    Fault(
+        "the importance hook gets both engines the other way round",
+        "common",
+        f"{_P}/training/objective.py",
+        'train_log_probs=data["log_probs"],\n            rollout_log_probs=data["rollout_log_probs"]',
+        'train_log_probs=data["rollout_log_probs"],\n            rollout_log_probs=data["log_probs"]',
+    ),
+    Fault(
+        "what the rollout said is kept in bfloat16",
+        "common",
+        f"{_P}/training/data.py",
+        "torch.as_tensor(row, dtype=torch.float32, device=device) for row in rows",
+        (
+            "torch.as_tensor(row, dtype=torch.bfloat16 if name == 'rollout_log_probs' else "
+            "torch.float32, device=device).float() for row in rows"
+        ),
+    ),
+    Fault(
+        "the exponent of a ratio is cut",
+        "common",
+        f"{_P}/training/grpo.py",
+        "torch.exp(log_probs - old_log_probs)",
+        "torch.exp((log_probs - old_log_probs).clamp(-2, 2))",
+    ),
 ]

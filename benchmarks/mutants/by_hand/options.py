@@ -70,4 +70,18 @@ FAULTS = [
         "(config.model_path, config.data_path, config.metrics_path.parent)",
         "(config.model_path, config.data_path)",
     ),
+    Fault(
+        "both learning rates are one option",
+        "common",
+        f"{_P}/arguments.py",
+        "    critic_learning_rate: float = _option(2e-3)",
+        "    critic_learning_rate: float = _option(1e-3)",
+    ),
+    Fault(
+        "an unset choice is taken as it stands",
+        "common",
+        f"{_P}/arguments.py",
+        'choices=about.get("choices") or None',
+        "choices=None",
+    ),
 ]

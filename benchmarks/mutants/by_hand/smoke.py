@@ -228,4 +228,25 @@ FAULTS = [
         "(clipped < free).float()",
         "(clipped != free).float()",
     ),
+    Fault(
+        "the largest gap is the first rank's",
+        "common",
+        f"{_P}/learner.py",
+        '"log_prob_gap": max(rank["gap"] for rank in ranks)',
+        '"log_prob_gap": ranks[0]["gap"]',
+    ),
+    Fault(
+        "the mean gap is the first rank's",
+        "common",
+        f"{_P}/learner.py",
+        '"mean_log_prob_gap": sum(rank["mean_gap"] for rank in ranks) / len(ranks)',
+        '"mean_log_prob_gap": ranks[0]["mean_gap"]',
+    ),
+    Fault(
+        "the gap leaves out which is larger",
+        "common",
+        f"{_P}/learner.py",
+        'torch.cat(data["rollout_log_probs"])).abs()',
+        'torch.cat(data["rollout_log_probs"])).clamp(min=0)',
+    ),
 ]

@@ -96,4 +96,35 @@ FAULTS = [
         "int(match[1]) + rank * experts",
         "int(match[1])",
     ),
+    Fault(
+        "the output layer is not handed over",
+        "common",
+        f"{_P}/rollout/engine.py",
+        "            for name, value in self._model.named_parameters():\n                value.copy_(rounded",
+        (
+            "            for name, value in self._model.named_parameters():\n"
+            "                if name == 'lm_head.weight':\n"
+            "                    continue\n"
+            "                value.copy_(rounded"
+        ),
+    ),
+    Fault(
+        "norms are handed over at first alone",
+        "common",
+        f"{_P}/rollout/engine.py",
+        "            for name, value in self._model.named_parameters():\n                value.copy_(rounded",
+        (
+            "            for name, value in self._model.named_parameters():\n"
+            "                if 'norm' in name and version > 1:\n"
+            "                    continue\n"
+            "                value.copy_(rounded"
+        ),
+    ),
+    Fault(
+        "sampling computes in float32 although bfloat16 is asked for",
+        "common",
+        f"{_P}/rollout/engine.py",
+        "load_model(config.model_path, device, dtype_of(config, device))",
+        "load_model(config.model_path, device)",
+    ),
 ]

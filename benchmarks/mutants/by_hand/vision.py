@@ -63,4 +63,25 @@ FAULTS = [
         'Problem("How many?", f"#### {count}"',
         'Problem("How many?", f"#### {COUNTS[-1] - count}"',
     ),
+    Fault(
+        "a picture stands behind its question",
+        "common",
+        f"{_P}/rollout/engine.py",
+        "[*picture_tokens(self._model.config, sample.image), *text]",
+        "[*text, *picture_tokens(self._model.config, sample.image)]",
+    ),
+    Fault(
+        "deviations of colours are those of another order",
+        "common",
+        f"{_P}/vision.py",
+        "_DEVIATION = (0.26862954, 0.26130258, 0.27577711)",
+        "_DEVIATION = (0.27577711, 0.26130258, 0.26862954)",
+    ),
+    Fault(
+        "a picture's end is not marked",
+        "common",
+        f"{_P}/vision.py",
+        "* count, config.vision_end_token_id]",
+        "* count, config.vision_start_token_id]",
+    ),
 ]

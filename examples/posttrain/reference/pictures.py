@@ -11,6 +11,15 @@ MEAN = (0.48145466, 0.4578275, 0.40821073)
 DEVIATION = (0.26862954, 0.26130258, 0.27577711)
 
 
+def tokens(config: Any, path: str) -> list[int]:
+    """What stands for the picture in a prompt: a token for each square of merged patches, between start and end."""
+    vision = config.vision_config
+    unit = vision.patch_size * vision.spatial_merge_size
+    height, width, _ = np.load(path).shape
+    squares = [config.image_token_id] * (height // unit * (width // unit))
+    return [config.vision_start_token_id, *squares, config.vision_end_token_id]
+
+
 def inputs(config: Any, tokens: list[int], path: str) -> dict[str, torch.Tensor]:
     """The patches of the picture, their grid, and the position of every token in time, row and column."""
     vision = config.vision_config

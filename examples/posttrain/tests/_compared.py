@@ -14,6 +14,8 @@ TOLERANCES = {
     "float32": {"log_probs": 2e-5, "fp8": 1e-3, "terms": 2e-5, "norm": 2e-4, "routed": 0.99},
     "bfloat16": {"log_probs": 0.03, "fp8": 0.1, "terms": 0.02, "norm": 0.05, "routed": 0.75},
 }
+FINEST = 1e-4
+"""Of log-probabilities in bfloat16, the mean gap that arithmetic with 8 bits of mantissa leaves at least."""
 COSINES = {"gradients": 0.99, "moves": 0.9}
 """In bfloat16, between what a run has and the reference, all parameters together; lengths agree to 10 %."""
 
@@ -41,6 +43,11 @@ class Compared:
         gaps = (torch.cat(list(found)).double() - torch.cat(list(expected)).detach()).abs()
         gap, tolerance = float(gaps.max() if self.exact else gaps.mean()), self.tolerance(kind) * scale
         assert gap <= tolerance, f"{what} are off by {gap:.2e}, more than {tolerance:.0e}"
+
+    def in_its_type(self, found: Sequence[Tensor], expected: Sequence[Tensor], what: str) -> None:
+        """Log-probabilities that are too good for bfloat16 were not made in it."""
+        gap = float((torch.cat(list(found)).double() - torch.cat(list(expected)).detach()).abs().mean())
+        assert self.exact or gap > FINEST, f"{what} are off by {gap:.2e} only: that is no {self.dtype}"
 
     def close(self, found: float, expected: float, what: str) -> None:
         """A term of the loss, or what is reported of one."""

@@ -102,9 +102,9 @@ class Held:
         self._policy.load(self._weights[number - 1])
         with self._policy.following(samples if self._config.routing_replay else []):
             new = _log_probs(self._policy, samples, self._config.temperature)
-        self._compared.near(
-            rows(data, samples, "own_log_probs", "log_probs"), new, "log_probs", f"log-probabilities of {what}"
-        )
+        found = rows(data, samples, "own_log_probs", "log_probs")
+        self._compared.near(found, new, "log_probs", f"log-probabilities of {what}")
+        self._compared.in_its_type(found, new, f"log-probabilities of {what}")
         self._assert_gaps(row, new, responses, counts, what)
         update = self._recorded.update("critic", number)
         values = self._values(samples, data, update, what) if update else []

@@ -55,7 +55,7 @@ def _samples(network: Network, temperature: float, seed: int, sizes: Sequence[in
                     if len(samples) == 7 and sizes == UNEVEN
                     else [1, *(int(chance.random() < 0.7) for _ in range(length - 1))],
                     "routed_experts": None,
-                    "teacher_log_probs": [-4 * chance.random() for _ in range(length)],
+                    "teacher_log_probs": [-16 * chance.random() for _ in range(length)],
                     "weights_version": 0,
                     "status": "truncated",
                     "reward": chance.random(),

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from _compared import Compared
 from _network import Network
-from reference import sampling
+from reference import pictures, sampling
 from tokenizers import Tokenizer
 from torch import Tensor
 
@@ -80,6 +80,7 @@ class Sampled:
                 variance += float((chances * (every - mean.unsqueeze(-1)) ** 2).sum())
         kind = "fp8" if self.fp8 else "log_probs"
         self.compared.near(found, expected, kind, f"log-probabilities of the rollout of {what}")
+        self.compared.in_its_type(found, expected, f"log-probabilities of the rollout of {what}")
         deviations = surprise / math.sqrt(variance)
         assert abs(deviations) < 5, (
             f"the tokens of {what} do not follow their probabilities: off by {deviations:.1f} deviations"
@@ -139,7 +140,8 @@ class Sampled:
             prompt, response = sample["tokens"][:-length], sample["tokens"][-length:]
             text = self.tokenizer.encode(sample["prompt"]).ids
             assert prompt[-len(text) :] == text, "the tokens of a prompt are not those of its text"
-            assert len(prompt) == len(text) or sample["image"], "a prompt has more tokens than its text"
+            shown = pictures.tokens(self.policy.config, sample["image"]) if sample["image"] else []
+            assert prompt[: -len(text)] == shown, "a prompt has other tokens before its text than its picture's"
             assert sample["response"] == self.tokenizer.decode(response), "a response is not the text of its tokens"
             if self.reward:
                 expected = self.reward(sample)

@@ -20,6 +20,7 @@ STEPS = 3
 PPO = ["--advantage-estimator", "ppo", "--gae-gamma", "0.9", "--gae-lambda", "0.8", "--value-clip", "0.1"]
 OPD = ["--advantage-estimator", "opd", "--teacher-url", "http://none.invalid"]
 TIS = ["--use-tis", "--tis-clip", "1.2"]
+BFLOAT16 = ["--dtype", "bfloat16"]
 MOVED = ["--rollout-data-postprocess-path", "tests._recorder.record_moved"]
 CASES = {
     "fsdp": {
@@ -31,12 +32,14 @@ CASES = {
         "grpo over tokens, weighted": ("qwen3", ["--per-token-loss", *TIS, *MOVED, "--temperature", "1.3"]),
         "ppo": ("qwen3", [*PPO, *MOVED]),
         "distillation": ("qwen3", [*OPD, "--per-token-loss"]),
+        "grpo in bfloat16": ("qwen3", BFLOAT16),
     },
     "megatron": {
         "tensor": ("qwen3", ["--tensor-parallel", "2", "--temperature", "0.7", "--micro-batch-size", "8"]),
         "data, weighted": ("qwen3", ["--per-token-loss", *TIS, *MOVED, "--micro-batch-size", "4"]),
         "pipeline, ppo": ("qwen3", ["--pipeline-parallel", "2", *PPO, *MOVED, "--micro-batch-size", "16"]),
         "context, distillation": ("qwen3", ["--context-parallel", "2", *OPD]),
+        "tensor in bfloat16": ("qwen3", ["--tensor-parallel", "2", *BFLOAT16]),
     },
     "experts": {
         "experts": ("qwen3-moe", ["--expert-parallel", "2", "--moe-dispatcher", "alltoall"]),

@@ -32,10 +32,10 @@ def whole_state(model: torch.nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach() for name, tensor in tensors.items() if name in saved}
 
 
-def random_model(family: str) -> PreTrainedModel:
+def random_model(family: str, **sizes: int) -> PreTrainedModel:
     """With no weight left at a one or a zero of its initialisation, where mistakes would not show."""
     torch.manual_seed(0)
-    config = FAMILIES[family].config(vocab_size=61, eos_token_id=1, bos_token_id=None)
+    config = FAMILIES[family].config(vocab_size=61, eos_token_id=1, bos_token_id=None, **sizes)
     model = model_class(config).from_config(config, attn_implementation="eager").eval()
     for tensor in whole_state(model).values():
         tensor.add_(torch.randn_like(tensor) * 0.05)
@@ -72,24 +72,31 @@ def gradients(model: torch.nn.Module) -> dict[str, Tensor]:
 
 
 def mtp_loss(reference: PreTrainedModel, tokens: Tensor, token_weights: Tensor) -> Tensor:
-    """Of guessing each token from two places before it; gradients reach the MTP layer alone."""
+    """Of guessing each token from two places before it, by a second layer from three; the mean of both losses.
+
+    DeepSeek-V3 (2024), equations 21 to 25. Gradients reach the MTP layers alone.
+    """
     positions = torch.arange(tokens.shape[1]).expand_as(tokens)
     with torch.no_grad():
         hidden = reference.model(tokens).last_hidden_state
-        ahead = reference.model.embed_tokens(tokens.roll(-1, dims=1))
         rotary = reference.model.rotary_emb(hidden, positions)
     causal = (
         torch.full((tokens.shape[1],) * 2, torch.finfo(torch.float32).min).triu(1).expand(len(tokens), 1, -1, -1)
     )
-    guesses = reference.model.mtp_layers[0](ahead, hidden, attention_mask=causal, position_embeddings=rotary)
-    logits = torch.nn.functional.linear(guesses[:, :-2], reference.lm_head.weight.detach())
-    errors = torch.nn.functional.cross_entropy(logits.transpose(1, 2), tokens[:, 2:], reduction="none")
-    return (errors * token_weights[:, 2:]).sum()
+    losses = []
+    for depth, layer in enumerate(reference.model.mtp_layers, 1):
+        ahead = reference.model.embed_tokens(tokens.roll(-depth, dims=1)).detach()
+        hidden = layer(ahead, hidden, attention_mask=causal, position_embeddings=rotary)
+        logits = torch.nn.functional.linear(hidden[:, : -depth - 1], reference.lm_head.weight.detach())
+        targets = tokens[:, depth + 1 :]
+        errors = torch.nn.functional.cross_entropy(logits.transpose(1, 2), targets, reduction="none")
+        losses.append((errors * token_weights[:, depth + 1 :]).sum())
+    return torch.stack(losses).mean()
 
 
-def probe_mtp() -> dict[str, Any]:
-    """What MiMo's MTP loss is, and what it trains."""
-    reference = random_model("mimo")
+def probe_mtp(layers: int) -> dict[str, Any]:
+    """What the loss of MiMo with so many MTP layers is, and what it trains."""
+    reference = random_model("mimo", num_nextn_predict_layers=layers)
     model = build_model(reference.config, transformer_config(reference.config))
     model.load_state_dict(convert.to_megatron(whole_state(reference), reference.config), strict=False)
     tokens, token_weights = torch.randint(61, (2, 12)), torch.rand(2, 12)
@@ -114,4 +121,4 @@ if __name__ == "__main__":
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
     parallel_state.initialize_model_parallel()
     probes = {family: probe(family) for family in FAMILIES}
-    Path(sys.argv[1]).write_text(json.dumps({**probes, "mtp": probe_mtp()}))
+    Path(sys.argv[1]).write_text(json.dumps({**probes, "mtp": probe_mtp(1), "mtp of two layers": probe_mtp(2)}))

@@ -76,11 +76,20 @@ def test_every_draw_of_every_step_and_replica_samples_by_another_seed():
 def test_a_worker_asks_one_group_after_the_other_and_gives_up_on_a_filter():
     globals()["answer_of_filter"] = lambda _args, samples: samples[0].group_index in (2, 3)
     args, source = rollout_args(dynamic_sampling_filter_path=f"{__name__}.answer_of_filter"), Drawn()
+    shown: dict[str, list[list[int]]] = {"chosen": [], "all": []}
+    globals()["see_chosen"] = lambda _args, groups: shown["chosen"].append([one[0].group_index for one in groups])
+    globals()["see_all"] = lambda _args, groups, _data: shown["all"].append([one[0].group_index for one in groups])
+    args.rollout_sample_filter_path = f"{__name__}.see_chosen"
+    args.rollout_all_samples_process_path = f"{__name__}.see_all"
     chosen = [fully_async.generate_rollout(args, step, source) for step in (1, 2)]
     groups = [[group[0].group_index for group in step] for step in chosen]
     last = function.MAX_DRAWS
     assert groups == [[2, 3, 3 + last], [3 + 2 * last, 3 + 3 * last, 3 + 4 * last]], (
         "what the filter refused was kept"
+    )
+    assert shown["chosen"] == groups, "the filter of samples was shown others than are trained on"
+    assert [number for step in shown["all"] for number in step] == list(range(source.groups)), (
+        "who processes all samples was not shown all that were drawn, in their order"
     )
     assert len(source.threads) == 1, "two threads draw at once"
     seeds = args.rollout_engine.seeds
@@ -97,6 +106,18 @@ def test_other_seeds_give_other_chance():
         first, again, other = (seeds(generate, seed) for seed in (3, 3, 4))
         assert first == again
         assert not first & other, f"{generate.__module__} does not read the run's seed"
+
+
+def test_groups_that_are_given_back_wait_beside_those_that_wait(tmp_path):
+    data = tmp_path / "train.jsonl"
+    write_problems(data, list(all_problems()))
+    args = SimpleNamespace(rank=0, world_size=1, data_path=data, rollout_id=1, n_samples_per_prompt=1, seed=0)
+    args.buffer_filter_path = "posttrain.hooks.pop_first"
+    source = DataSource(args)
+    drawn = source.get_samples(4)
+    source.add_samples(drawn[:1])
+    source.add_samples(drawn[1:3])
+    assert source.get_samples(3) == drawn[:3]
 
 
 def test_a_group_is_drawn_again_where_one_of_it_waits():

@@ -140,8 +140,9 @@ def test_every_layout_gives_the_gradients_of_transformers(gaps: dict[str, dict[s
     assert {layout: gap for layout, gap in gaps[family].items() if not gap < 1e-4} == {}
 
 
-def test_mtp_layers_alone_learn_from_their_loss(probes: dict[str, dict[str, Any]]) -> None:
-    mtp = probes["mtp"]
+@pytest.mark.parametrize("layers", ["mtp", "mtp of two layers"])
+def test_mtp_layers_alone_learn_from_their_loss(probes: dict[str, dict[str, Any]], layers: str) -> None:
+    mtp = probes[layers]
     assert mtp["policy_moved"] == []
     assert mtp["untrained"] == []
     assert mtp["loss_gap"] < 1e-5

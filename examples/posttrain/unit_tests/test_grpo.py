@@ -99,6 +99,13 @@ def test_fp8_changes_a_weight_by_a_sixteenth_at_most_and_leaves_small_layers_alo
         assert rounded(name, weight) is weight
 
 
+def test_fp8_leaves_a_row_of_zeros_as_it_is() -> None:
+    weight = torch.stack([torch.zeros(4), torch.full((4,), 1e-20), torch.ones(4)])
+    found = rounded("model.layers.0.mlp.up_proj.weight", weight)
+    assert found[0].tolist() == [0, 0, 0, 0]
+    assert found.isfinite().all()
+
+
 def test_importance_weights_are_truncated() -> None:
     weights = importance_weights(torch.tensor([0.0, 1.0, -1.0]), torch.zeros(3), clip=2.0)
     assert weights.tolist() == pytest.approx([1.0, 2.0, math.exp(-1)])

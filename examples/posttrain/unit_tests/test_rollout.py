@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -130,6 +132,34 @@ def test_experts_are_those_of_each_token_whichever_way_it_was_sampled(tmp_path: 
         assert one.tokens == other.tokens
         assert one.routed_experts.shape[1] == len(one.tokens) - 1
         assert one.routed_experts.sort().values.equal(other.routed_experts.sort().values)
+
+
+def test_true_on_policy_samples_in_the_shapes_that_training_has(made: Path) -> None:
+    """To the last bit: another batch or width may be added up in another order."""
+    options = {"true_on_policy": True, "sequence_width": 24, "micro_batch_size": 4, "max_new_tokens": 1}
+    engine, shapes = engine_of(made, **options), []
+    embedding = engine._model.get_input_embeddings()
+    embedding.register_forward_hook(lambda _module, inputs, _output: shapes.append(list(inputs[0].shape)))
+    sampled(engine, PROMPTS, 3, seed=1)
+    assert shapes == [[4, 24], [4, 24], [1, 24]]
+
+
+def test_assets_are_made_by_a_command(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "posttrain.task.assets", str(tmp_path / "tiny"), "--family", "qwen3"]
+    subprocess.run(command, cwd=Path(__file__).parents[1], check=True)
+    assert load_model(tmp_path / "tiny" / "model", torch.device("cpu")).config.model_type == "qwen3"
+
+
+def test_a_run_in_bfloat16_samples_in_it(made: Path) -> None:
+    """Its log-probabilities are off by what 8 bits of mantissa leave, and by no more."""
+    model = load_model(made / "model", torch.device("cpu"))
+    gaps = []
+    for sample in sampled(engine_of(made, dtype="bfloat16", temperature=1.0), PROMPTS, 4, seed=3):
+        tokens, length = torch.tensor(sample.tokens), sample.response_length
+        with torch.no_grad():
+            logits = model(tokens.unsqueeze(0)).logits[0, -length - 1 : -1]
+        gaps.append(torch.tensor(sample.rollout_log_probs) - token_log_probs(logits, tokens[-length:], 1.0))
+    assert 1e-4 < float(torch.cat(gaps).abs().mean()) < 0.03
 
 
 def test_bfloat16_is_for_gpus(made: Path) -> None:

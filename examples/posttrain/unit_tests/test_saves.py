@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
@@ -87,6 +89,9 @@ class Nowhere:
     def save(self, directory, step):
         pass
 
+    def load(self, directory, step):
+        pass
+
 
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_a_save_that_goes_on_is_waited_for_when_it_must_be_and_named_then(tmp_path, one_rank, asynchronous):
@@ -102,6 +107,18 @@ def test_a_save_that_goes_on_is_waited_for_when_it_must_be_and_named_then(tmp_pa
     checkpoints.finish()
     assert checkpoint.newest(tmp_path) == tmp_path / "step_000003"
     assert [model.asked for model in models.values()] == [[asynchronous] * 3] * 2
+
+
+def test_chance_goes_on_where_it_was_saved_also_between_two_normal_numbers(tmp_path, one_rank):
+    def draw():
+        return [random.gauss(0, 1), float(np.random.standard_normal()), float(torch.randn(()))]
+
+    draw()  # each makes two normal numbers at a time, and keeps the second
+    config = Config(Path(), Path(), Path(), save=tmp_path, load=tmp_path)
+    checkpoint.Checkpoints(config, {}, Nowhere(), checkpoint.Start()).save(1, None)
+    expected = [draw() for _ in range(3)]
+    checkpoint.load(config, {}, Nowhere())
+    assert [draw() for _ in range(3)] == expected
 
 
 def test_a_rollout_comes_back_as_it_was_saved(tmp_path):

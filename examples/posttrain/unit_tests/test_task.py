@@ -171,6 +171,17 @@ def test_assets_are_built_anew_when_what_they_are_made_by_changes(
     assert len(set(stamps)) == len(stamps)
 
 
+def test_assets_that_cannot_be_built_leave_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def build(directory: Path, family: str, supervised_steps: int) -> None:
+        (directory / "half").touch()
+        raise OSError("no space left")
+
+    monkeypatch.setattr(assets, "_build", build)
+    with pytest.raises(OSError, match="no space left"):
+        assets.ensure(tmp_path / "tiny")
+    assert [path.name for path in tmp_path.iterdir()] == [".tiny.lock"]
+
+
 def test_assets_that_several_ask_for_at_once_are_built_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -101,3 +101,43 @@ def test_a_hook_gives_a_sum_that_is_shared_by_the_samples_of_all_ranks(hook):
         loss, metrics = objective.loss(torch.zeros(1, 2, 4), batch)
         assert loss == 0.5
         assert metrics.get("told", 0.25) == 0.25
+
+
+def reducer_that_tells(total_lengths, response_lengths, loss_masks, calculate_per_token_loss):
+    return lambda losses: losses.sum() * 0 + (10.0 if calculate_per_token_loss else 20.0)
+
+
+def importance_of_training(*, pg_loss, train_log_probs, rollout_log_probs, loss_masks, **_more):
+    gap = torch.cat(train_log_probs) - torch.cat(rollout_log_probs)
+    return pg_loss * 0 + gap, loss_masks, {}
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"custom_pg_loss_reducer_function_path": "reducer_that_tells", "per_token_loss": True}, 10.0),
+        ({"custom_pg_loss_reducer_function_path": "reducer_that_tells"}, 20.0),
+        ({"custom_tis_function_path": "importance_of_training"}, 3.0),
+    ],
+)
+def test_a_hook_of_the_loss_is_told_how_tokens_count_and_which_engine_said_what(options, expected):
+    paths = {name: f"{__name__}.{value}" if isinstance(value, str) else value for name, value in options.items()}
+    config = Config(Path(), Path(), Path(), **paths)
+    sample = Sample(0, 0, "", "", tokens=[1, 2], response_length=1, reward=0.0, rollout_log_probs=[-4.0])
+    data = to_tensors(convert_samples(ARGS, [sample]), torch.device("cpu"))
+    data["log_probs"], data["advantages"], data["all_samples"] = [torch.tensor([-1.0])], [torch.ones(1)], 1
+    add_loss_weights(data, tokens=1, samples=1, per_token=config.per_token_loss)
+    (batch,) = batches(data, config)
+    loss, _ = PolicyObjective(config).loss(torch.zeros(1, 2, 4), batch)
+    assert loss == expected
+
+
+def test_sequences_are_padded_to_the_width_that_is_asked_for():
+    samples = [Sample(0, n, "", "", tokens=[1] * (3 + n), response_length=1, reward=0.0) for n in range(2)]
+    for sample in samples:
+        sample.rollout_log_probs = [-1.0]
+    data = to_tensors(convert_samples(ARGS, samples), torch.device("cpu"))
+    data |= {"log_probs": data["rollout_log_probs"]}
+    for options, shape in (({}, [2, 4]), ({"sequence_width": 9}, [2, 9]), ({"sequence_width": 2}, [2, 4])):
+        (batch,) = batches(data, Config(Path(), Path(), Path(), **options))
+        assert list(batch.tokens.shape) == shape
