@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 PASSES = "NUM_GPUS = 0\nif __name__ == '__main__':\n    print('fine')\n"
 FAILS = "NUM_GPUS = 1\nif __name__ == '__main__':\n    assert 0, 'no'\n"
@@ -24,6 +26,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         data = self.rfile.read(int(self.headers["Content-Length"]))
+        if answer := self.server.answer:  # type: ignore[attr-defined]
+            answer(self)
+            return
         if self.headers.get("Content-Encoding") == "gzip":
             data = gzip.decompress(data)
         self.server.taken[self.path] = data  # type: ignore[attr-defined]
@@ -34,7 +39,7 @@ class _Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def collector() -> Iterator[Any]:
     with HTTPServer(("127.0.0.1", 0), _Handler) as server:
-        server.taken = {}  # type: ignore[attr-defined]
+        server.taken, server.answer = {}, None  # type: ignore[attr-defined]
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield server
@@ -55,20 +60,32 @@ def words(span: Any) -> dict[str, str]:
 
 
 def test_spans_and_metrics_have_the_names_of_the_conventions(project: Any, collector: Any) -> None:
-    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.server_port}"}
+    job = {"GITHUB_SERVER_URL": "https://github.com", "GITHUB_REPOSITORY": "o/r", "GITHUB_RUN_ID": "7"}
+    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.server_port}", **job}
     said = project.trainci("run", "tests/*.py", "--devices", "cpu:1", environment=environment)
     assert said.code == 1 and "not taken" not in said.err, said.err
     request = ExportTraceServiceRequest.FromString(collector.taken["/v1/traces"])
     spans = {s.name: s for r in request.resource_spans for scope in r.scope_spans for s in scope.spans}
-    run, red = spans["trainci run"], spans["tests/test_b.py"]
-    assert words(run)["cicd.pipeline.result"] == "failure" and words(run)["cicd.pipeline.run.id"]
+    run, red = spans["RUN trainci"], spans["tests/test_b.py"]
+    assert (words(run)["cicd.pipeline.result"], words(run)["error.type"]) == ("failure", "assertion")
+    assert (run.kind, run.status.code) == (Span.SPAN_KIND_SERVER, Status.STATUS_CODE_ERROR)
+    resource = words(request.resource_spans[0].resource)
+    assert resource["cicd.pipeline.name"] == "trainci" and resource["cicd.pipeline.run.id"]
+    assert resource["cicd.pipeline.run.url.full"] == "https://github.com/o/r/actions/runs/7"
+    assert words(red)["cicd.pipeline.task.run.id"] == f"{resource['cicd.pipeline.run.id']}/tests/test_b.py"
+    assert words(red)["cicd.pipeline.task.run.url.full"] == "https://github.com/o/r/actions/runs/7"
+    assert words(red)["error.type"] == "assertion" and "error.type" not in words(spans["tests/test_a.py"])
     assert red.parent_span_id == run.span_id and spans["attempt 1"].parent_span_id
     assert words(red)["test.case.result.status"] == "fail" and red.status.message == "AssertionError: no"
     assert words(spans["tests/test_a.py"])["cicd.pipeline.task.run.result"] == "success"
     assert run.start_time_unix_nano <= red.start_time_unix_nano < red.end_time_unix_nano <= run.end_time_unix_nano
     metrics = ExportMetricsServiceRequest.FromString(collector.taken["/v1/metrics"])
-    (metric,) = (m for r in metrics.resource_metrics for scope in r.scope_metrics for m in scope.metrics)
-    assert (metric.name, metric.unit) == ("cicd.pipeline.run.duration", "s")
+    duration, errors = (m for r in metrics.resource_metrics for scope in r.scope_metrics for m in scope.metrics)
+    assert (duration.name, duration.unit) == ("cicd.pipeline.run.duration", "s")
+    assert (errors.name, errors.unit) == ("cicd.pipeline.run.errors", "{error}")
+    (counted,) = errors.sum.data_points
+    assert (counted.as_int, words(counted)["error.type"]) == (1, "assertion")
+    assert "cicd.pipeline.run.id" not in words(metrics.resource_metrics[0].resource)
 
 
 FLAKES = """import pathlib
@@ -91,7 +108,7 @@ def test_a_flake_that_fails_no_run_is_a_success_and_an_excused_failure_fails_no_
     assert said.code == 0, said
     request = ExportTraceServiceRequest.FromString(collector.taken["/v1/traces"])
     spans = {s.name: s for r in request.resource_spans for scope in r.scope_spans for s in scope.spans}
-    assert words(spans["trainci run"])["cicd.pipeline.result"] == "success"
+    assert words(spans["RUN trainci"])["cicd.pipeline.result"] == "success"
     flake, excused = spans["tests/test_c.py"], spans["tests/test_b.py"]
     assert words(flake)["trainci.verdict"] == "flaky" and flake.status.code == 0
     assert words(flake)["cicd.pipeline.task.run.result"] == "success"
@@ -121,6 +138,65 @@ def test_a_collector_that_is_not_there_costs_a_sentence_and_no_verdict(
         line for line in said.err.splitlines() if line.startswith("trainci: spans and metrics were not taken")
     ]
     assert said.err
+
+
+def status(code: int) -> Any:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(code)
+        handler.send_header("Retry-After", "60")
+        handler.send_header("Location", "/elsewhere")
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    return answer
+
+
+@pytest.mark.parametrize("code", [302, 307, 401, 429, 500, 503])
+def test_a_collector_that_refuses_is_told_and_costs_no_verdict(project: Any, collector: Any, code: int) -> None:
+    collector.answer = status(code)
+    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.server_port}"}
+    said = project.trainci("run", "tests/test_a.py", environment=environment)
+    assert said.code == 0
+    assert said.err.startswith(f"trainci: spans and metrics were not taken: the answer was {code}"), said.err
+    assert said.err.count("\n") == 1
+
+
+def test_an_answer_that_never_ends_is_not_waited_for(
+    project: Any, collector: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each byte of it comes in time."""
+    monkeypatch.setattr("trainci.reports.otel._PATIENCE_S", 1.0)
+    over = threading.Event()
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "100000")
+        handler.end_headers()
+        with contextlib.suppress(OSError):
+            while not over.wait(0.05):
+                handler.wfile.write(b" ")
+
+    collector.answer = answer
+    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.server_port}"}
+    try:
+        said = project.trainci("run", "tests/test_a.py", environment=environment)
+    finally:
+        over.set()
+    assert said.code == 0 and "nobody took all of it within 1 s" in said.err
+
+
+def test_a_collector_that_is_spoken_to_in_grpc_alone_is_told(project: Any, collector: Any) -> None:
+    place = f"http://127.0.0.1:{collector.server_port}"
+    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": place, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
+    said = project.trainci("run", "tests/test_a.py", environment=environment)
+    assert (said.code, collector.taken) == (0, {}) and "http/protobuf" in said.err
+
+
+def test_a_setting_that_is_none_is_told(project: Any, collector: Any) -> None:
+    place = f"http://127.0.0.1:{collector.server_port}"
+    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": place, "OTEL_SPAN_EVENT_COUNT_LIMIT": "many"}
+    said = project.trainci("run", "tests/test_a.py", environment=environment)
+    assert said.code == 0 and "OTEL_SPAN_EVENT_COUNT_LIMIT" in said.err, said.err
 
 
 def test_without_the_extra_it_says_which_to_install(project: Any) -> None:

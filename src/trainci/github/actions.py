@@ -30,6 +30,13 @@ def in_actions(environment: Mapping[str, str]) -> bool:
     return environment.get("GITHUB_ACTIONS") == "true"
 
 
+def job_url(environment: Mapping[str, str]) -> str:
+    """The page of the run of GitHub's that this job is of; empty outside of one."""
+    names = ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID")
+    server, repository, run = (environment.get(name) for name in names)
+    return f"{server}/{repository}/actions/runs/{run}" if server and repository and run else ""
+
+
 def annotation(message: str, file: str = "", line: int = 0, title: str = "", level: str = "error") -> str:
     """An error that GitHub shows at ``file:line`` of the change; no part of it can begin another command.
 
