@@ -20,7 +20,7 @@ from trainci.github import payload
 from trainci.interpreter import default_python
 from trainci.model.project import Project
 from trainci.model.selection import Selection
-from trainci.model.tests import Declarations, Entry
+from trainci.model.tests import Declarations, Entry, as_id
 from trainci.paths import StatePaths, from_here, state_paths
 from trainci.selection.choose import UnknownSelector, choose, is_below, wants_changes
 from trainci.selection.resolve import clashing as clashing_entries
@@ -141,6 +141,14 @@ class Repository:
             else text
             for path, text in zip(placed, selectors, strict=True)
         )
+
+    def ids(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Ids as they are shown, of which each may be told by the name that its file has on the disk."""
+        own = {name: as_id(name) for name in names}
+        if all(name == shown for name, shown in own.items()):
+            return tuple(names)
+        known = set(self.everything())
+        return tuple(own[name] if name not in known and own[name] in known else name for name in names)
 
     def everything(self) -> tuple[str, ...]:
         """The ids of all tests: of the suites in their order, then of the files that no suite names."""

@@ -183,3 +183,31 @@ def test_from_a_subfolder_every_printed_path_leads_there(suites):
     suites.write("trainci.toml", '[project]\nimagee = "../x//y"\n')
     said = suites.trainci("list", directory="tests")
     assert said.err.startswith("../trainci.toml:2: project"), said
+
+
+def test_a_name_with_a_backslash_is_told_as_the_disk_has_it_or_as_the_list_shows_it(repository):
+    """Its id has two, so that no name looks like another's line break."""
+    repository.write("trainci.toml", '[suites.short]\ntests = ["tests/test_*.py"]\n')
+    repository.write("tests/test_a\\new.py", "NUM_GPUS = 0\nif __name__ == '__main__':\n    raise SystemExit(1)\n")
+    repository.write("tests/test_b.py", "NUM_GPUS = 0\nif __name__ == '__main__':\n    print('b')\n")
+    own, shown = "tests/test_a\\new.py", "tests/test_a\\\\new.py"
+    for words in (
+        [own],
+        [shown],
+        ["--id", own],
+        ["--id", shown],
+        ["short", "-k", "a\\new"],
+        ["tests", "-k", "a\\\\n"],
+    ):
+        said = repository.trainci("run", *words, "--dry-run")
+        assert said.out.splitlines()[0] == shown and "1 test selected" in said.out, (words, said)
+    assert repository.trainci("run", "--id", own, "--devices", "cpu:1").code == 1
+    assert repository.trainci("list", own).out.count(shown) == 1
+    for command in ("history", "metrics"):
+        for name in (own, shown):
+            said = repository.trainci(command, name)
+            assert said.code == 0 and shown in said.out and "nothing is known" not in said.err, (
+                command,
+                name,
+                said,
+            )

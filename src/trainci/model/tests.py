@@ -19,6 +19,11 @@ def _word(argument: str) -> str:
     return quoted
 
 
+def as_id(name: str) -> str:
+    """``name`` as an id shows it. The backslash doubles, or a line break and the characters `\\n` look alike."""
+    return printable(name.replace("\\", "\\\\"))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What a project, a suite and an entry may each say of their tests; ``settle`` makes one of several.
@@ -99,8 +104,7 @@ class Entry(Settings):
         variables = (f"{name}={shlex.quote(value)}" for name, value in sorted(self.env))
         devices = (f"num_gpus={self.num_gpus}",) if self.by_num_gpus else ()
         variant = " ".join([*devices, *variables, *map(_word, (*self.command, *self.args))])
-        # The backslash first, or a line break in a name and the two characters `\\n` would look alike.
-        return printable((f"{started}[{variant}]" if variant else started).replace("\\", "\\\\"))
+        return as_id(f"{started}[{variant}]" if variant else started)
 
     @property
     def files(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from trainci.errors import UsageError
 from trainci.model.selection import Selection
+from trainci.model.tests import as_id
 from trainci.text import printable
 
 Keep = Callable[[str], bool]
@@ -91,4 +92,5 @@ class _Reader:
 
 
 def _has(word: str) -> Keep:
-    return lambda test_id: word.casefold() in test_id.casefold()
+    forms = (word.casefold(), as_id(word).casefold())
+    return lambda test_id: any(form in test_id.casefold() for form in forms)

@@ -40,7 +40,7 @@ def select(repository: Repository, options: Options) -> Selection:
 def _select(repository: Repository, options: Options, secrets: Sequence[str]) -> Selection:
     # No id holds a newline, so one value may name several: a matrix has one for each of its jobs.
     ids = tuple(test_id for value in options.ids for test_id in value.split("\n"))
-    ids = real_ids(repository, ids, secrets)
+    ids = repository.ids(real_ids(repository, ids, secrets))
     selectors = repository.from_root(real_ids(repository, options.selectors, secrets))
     narrows = options.keywords is not None or options.last_failed
     if not (selectors or ids or options.changed):
