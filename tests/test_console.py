@@ -458,3 +458,13 @@ def test_only_the_prefix_of_output_is_dim():
     (line,) = console._lines
     assert [(span.start, span.end, span.style) for span in line.spans] == [(0, len("a.py | "), "dim")]
     assert not line.style
+
+
+def test_a_reason_of_pages_is_whole_once_and_short_in_the_list_of_all(tmp_path):
+    stream = io.StringIO()
+    why = "ValueError: " + "y" * 3000
+    run = red_run(tmp_path, Diagnosis(Blame.CODE, "exception", "", why, 1))
+    Console(stream, lambda: 0.0).summary(run, tmp_path)
+    lines = stream.getvalue().splitlines()
+    assert lines.count(f"    {why}") == 1
+    assert [len(line) for line in lines if line.startswith("failed  ")] == [301]

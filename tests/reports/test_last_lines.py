@@ -91,3 +91,12 @@ def test_only_the_items_that_did_not_pass_are_said_to_be_more():
     result = Result("a.py", Verdict(Outcome.FAILED, "exit code 1"), (attempt,))
     assert [item.name for item in items_of(result, 3)[0]] == ["t[0]", "t[10]", "t[20]"]
     assert [items_of(result, most)[1] for most in (3, 10, 50, 200)] == [7, 0, 0, 0]
+
+
+def test_a_line_that_is_data_is_cut_and_says_by_how_much(tmp_path):
+    """10 MB without a line's end would be the whole report."""
+    (tmp_path / "log").write_text("begin\n" + "x" * 5000 + "\nKeyError: 'no'\n")
+    shown = ["begin", "x" * 2000 + "… 3,000 more characters", "KeyError: 'no'"]
+    assert last_lines(tmp_path / "log", 10) == shown
+    diagnosis = Diagnosis(Blame.CODE, "exception", "", "KeyError: 'no'", 3)
+    assert telling_lines(tmp_path / "log", diagnosis, 10) == shown

@@ -14,11 +14,13 @@ from trainci.paths import from_here
 from trainci.reports import items_of, telling_lines
 from trainci.reports.reason import particulars, reason, red
 from trainci.reports.words import accept_commands, clock_time, totals
-from trainci.text import counted, listed, printable
+from trainci.text import counted, listed, printable, shortened
 from trainci.verdict.gates import announced
 
 _SHOWN_LINES = 15
 _SHOWN_ITEMS = 20
+# Of a line that is told whole elsewhere.
+_LONGEST_SHORT = 300
 # The color of each outcome that has one, as a code of ECMA-48's SGR.
 _COLORS = {
     "passed": 32,
@@ -162,7 +164,8 @@ class Console:
     def _verdict_line(self, test_id: str, verdict: Verdict) -> str:
         """``[3/12] passed tests/test_a.py in 1.0 s``; what could not be run does not count."""
         counter = f"[{self._concluded}/{len(self._planned)}] " if test_id in self._planned else ""
-        said = f" {verdict.sentence}" if verdict.outcome is Outcome.PASSED else f": {reason(verdict)}"
+        why = shortened(reason(verdict), _LONGEST_SHORT)
+        said = f" {verdict.sentence}" if verdict.outcome is Outcome.PASSED else f": {why}"
         return printable(f"{counter}{verdict.outcome.value} {test_id}{said}")
 
     def _output(self, test_id: str, data: bytes) -> None:
@@ -182,8 +185,8 @@ class Console:
             self._write(begin + lines[:-1].replace(b"\n", f"\n{begin}".encode()).decode())
 
     def _write_short(self, text: str) -> None:
-        """A line that may be cut to what the reader has room for."""
-        self._write(text)
+        """A line that may be cut: all of it was said before."""
+        self._write(shortened(text, _LONGEST_SHORT))
 
     def _write(self, text: str) -> None:
         color = color_of(text) if self.colors else 0

@@ -18,13 +18,24 @@ _LARGEST_WINDOW = 1 << 22
 _SCREEN_LINES = 50
 _MOST_AFTER = 20_000
 _AFTER_EVIDENCE = 2
+_LONGEST_LINE = 2000
 
 
 def last_lines(log: Path, count: int) -> list[str]:
     """The last ``count`` lines of a log that are not blank, as a terminal would show them in the end, uncoloured.
 
-    Fewer where they are not within its last 4 MiB; none when there is no log.
+    Fewer where they are not within its last 4 MiB; none when there is no log. One of thousands of characters is cut
+    and says so.
     """
+    return list(map(_cut, _last_lines(log, count)))
+
+
+def _cut(line: str) -> str:
+    left = len(line) - _LONGEST_LINE
+    return line if left <= 0 else f"{line[:_LONGEST_LINE]}… {left:,} more characters"
+
+
+def _last_lines(log: Path, count: int) -> list[str]:
     window = _WINDOW
     while True:
         lines, whole = _lines_of_end(log, window)
@@ -40,17 +51,17 @@ def telling_lines(log: Path, diagnosis: Diagnosis | None, count: int) -> list[st
     evidence is above it. A line that begins with ``…`` counts those that are left out below.
     """
     evidence = diagnosis.evidence if diagnosis and diagnosis.line else ""
-    lines = last_lines(log, _MOST_AFTER) if evidence else last_lines(log, count)
+    lines = _last_lines(log, _MOST_AFTER) if evidence else last_lines(log, count)
     # What began in one line and went on in the next is one in the evidence.
     begins = (evidence, evidence.partition(": ")[0]) if evidence else ()
     found = ([place for place, line in enumerate(lines) if begin in line] for begin in begins)
     places = next(filter(None, found), [])
     if not places or len(lines) - places[0] <= count:
-        return lines[-count:]
+        return list(map(_cut, lines[-count:]))
     # Of several ranks that say the same the first counts.
     end = min(len(lines), places[0] + 1 + _AFTER_EVIDENCE)
     left = len(lines) - end
-    return [*lines[max(0, end - count + 1) : end], f"… {left:,} more lines"]
+    return [*map(_cut, lines[max(0, end - count + 1) : end]), f"… {left:,} more lines"]
 
 
 def _lines_of_end(log: Path, window: int) -> tuple[list[str], bool]:
