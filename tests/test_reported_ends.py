@@ -115,7 +115,7 @@ def test_a_class_whose_set_up_failed_is_made_good_by_its_tests() -> None:
         ([raised(), {"by": "well", "who": "python t.py", "after": 0}], RAISED),
         ([raised(), {"by": "well", "who": "python u.py"}], RAISED),
         ([raised(who=""), {"by": "well", "who": ""}], RAISED),
-        ([raised(), {"by": "asked", "pid": 7}], ()),
+        ([raised(how="child"), {"by": "asked", "pid": 7}], ()),
         ([raised(), {"by": "asked", "pid": 8}], RAISED),
         ([raised(pid=0), {"by": "asked", "pid": 0}], RAISED),
         ([raised(frames=[])], ()),
@@ -197,3 +197,16 @@ def test_a_number_that_no_process_has_is_none() -> None:
 
 def test_a_line_that_is_too_deep_is_none() -> None:
     assert read([b"[" * 100_000]) == ()
+
+
+def test_an_exit_code_that_nobody_asks_for_is_no_more_than_what_a_framework_tells() -> None:
+    left = raised(how="left", type="exit code 1", who="command", pid=7)
+    assert [one.certain for one in told(left)] == [True]
+    assert told(left, {"by": "asked", "pid": 7}) == ()
+    good = session([], ["a"])
+    assert [one.certain for one in told(session(["a"]), left, good)] == [False], "it was made good"
+
+
+def test_a_program_that_failed_an_assertion_is_not_made_good_by_who_prints_its_exit_code() -> None:
+    process = raised(how="process", pid=7)
+    assert told(process, {"by": "asked", "pid": 7}) == told(process) != ()

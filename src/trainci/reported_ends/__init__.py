@@ -87,7 +87,8 @@ class _Later:
     def made_good(self, end: Raised, *, again: bool) -> bool:
         """Another try of it ended well, or somebody asked how it ended; ``again``: whatever the arguments."""
         tried = bool(end.who) and self.well.get((end.who, end.env), 0) > end.at
-        same = tried or bool(end.pid and end.pid in self.asked)
+        # Who asks for the exit code of a program may only print it: that an assertion failed says more.
+        same = tried or bool(end.pid and end.how != "process" and end.pid in self.asked)
         return same or bool(again and end.program and self.programs.get(end.program, 0) > end.at)
 
 
@@ -144,26 +145,28 @@ def failures(
     sent = {end.pid for end in ends if isinstance(end, Sent)}
     own = " ".join(command)
     left: dict[int, Failure] = {}
+    # Whose exit code tells of tests that the framework tells of, and that may have been made good.
+    tells_of_tests = any(isinstance(end, Framework) and end.failed for end in ends)
     for end, later in _from_the_last(ends):
         failure = None
         if isinstance(end, Framework):
             failure = _of_framework(end, later)
         elif isinstance(end, Raised) and end.how == "left":
             if end.pid not in sent and (failure := _of_raised(end, later, shows, expects)):
-                left[end.pid] = failure
+                left[end.pid] = replace(failure, certain=failure.certain and not tells_of_tests)
                 continue
         elif isinstance(end, Raised):
             failure = _of_raised(end, later, shows, expects)
             if failure and end.how == "process" and command and end.who.rstrip() == own:
                 # It ended so, and something made a 0 of it.
                 failure = replace(failure, certain=True)
-            if failure and end.how == "child" and (code := left.pop(end.pid, None)):
+            if failure and end.how in ("child", "process") and (code := left.pop(end.pid, None)):
                 # Why it had that code is said by what it raised.
                 certain = failure.certain or (code.certain and end.type not in _OTHER_LEFT)
                 failure = replace(failure, certain=certain)
         if failure:
             found.append(failure)
-    found += reversed(left.values())
+    found += left.values()
     runs = [end for end in ends if isinstance(end, Framework)]
     if runs and all(run.by == "pytest" and run.code == _NOTHING_COLLECTED and not run.good for run in runs):
         found.append(Failure("pytest said: no tests ran"))

@@ -85,6 +85,7 @@ class _Ends:
         if hasattr(sys, "unraisablehook"):
             sys.unraisablehook = sys.__unraisablehook__ = self.hearing("unraisable", sys, "unraisablehook")
         _follow("threading", self.wrap_threading)
+        _follow("subprocess", self.wrap_subprocess)
         for name in ("_pytest.config", "unittest.result", "unittest.suite", "unittest.runner", "doctest"):
             _follow(name, lambda module: _helper("frameworks")["wrap"](module))
         for name in ("process", "popen_fork", "popen_forkserver"):
@@ -92,6 +93,15 @@ class _Ends:
         for name in ("multiprocessing.pool", "asyncio.base_events", "concurrent.futures._base", "socketserver"):
             _follow(name, lambda module: _helper("results")["wrap"](module))
         atexit.register(self.leave)
+        run = os.system
+
+        def system(command):
+            status = run(command)
+            if status and "TRAINCI_ENDS" in os.environ:
+                _quietly(lambda: _helper("commands")["of_system"](command, status))
+            return status
+
+        os.system = _in_place_of(run, system)
         leave_at_once = os._exit
 
         def _exit(status):
@@ -128,6 +138,17 @@ class _Ends:
     def wrap_threading(self, module):
         module.excepthook = module.__excepthook__ = self.hearing("thread", module, "excepthook")
 
+    def wrap_subprocess(self, module):
+        """What hears of them is read once one is started, which takes longer than that."""
+        begin = module.Popen._execute_child
+
+        def _execute_child(popen, *arguments, **options):
+            if "commands" in _helpers or "TRAINCI_ENDS" in os.environ:
+                _quietly(lambda: _helper("commands")["started"](popen, arguments))
+            return begin(popen, *arguments, **options)
+
+        module.Popen._execute_child = _in_place_of(begin, _execute_child)
+
     def leave(self):
         try:
             told = os.environ.get("TRAINCI_ENDS")
@@ -136,6 +157,13 @@ class _Ends:
                 _helper("ends")["leave"](replaced, self.known)
         except Exception:
             pass
+
+
+def _quietly(do):
+    try:
+        do()
+    except Exception:
+        pass
 
 
 def _in_place_of(original, new, module=None, name=None):
