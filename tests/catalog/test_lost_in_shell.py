@@ -18,6 +18,13 @@ from trainci.catalog.styles.shell import Shell
 from trainci.catalog.styles.words import Words
 
 CERTAIN = [
+    "python a.py | tee log\nexit ${PIPESTATUS[1]}",
+    "python a.py | tee log; echo over; exit ${PIPESTATUS[0]}",
+    "python a.py | tee log\n[ ${PIPESTATUS[1]} -eq 0 ] || exit 1",
+    "python a.py || exit 256",
+    "python a.py || exit $((256))",
+    "n=64\npython a.py || exit $((n * 4))",
+    "failed=0\npython a.py || failed=$((failed + 256))\nexit $failed",
     "pytest tests | tee log",
     "python3 train.py 2>&1 | tee train.log",
     "set -ex\npython -m pytest tests | tee log",
@@ -152,6 +159,13 @@ PERHAPS = [
     "ray job submit --no-wait -- python a.py\nray job status x | grep -q SUCCEEDED",
 ]
 SOUND = [
+    "python a.py | tee log; exit $PIPESTATUS",
+    "python a.py | tee log; rc=${PIPESTATUS[0]}; echo over; exit $rc",
+    "python a.py | tee log\n[ ${PIPESTATUS[0]} -eq 0 ] || exit 1",
+    "python a.py | grep -v INFO | tee log; all=(${PIPESTATUS[@]}); exit ${all[0]}",
+    "python a.py || exit $((256 - 1))",
+    "failed=0\npython a.py || failed=$((failed * 2 + 1))\nexit $failed",
+    "python a.py || exit $(($? % 256))",
     "python train.py",
     "set -e\npython a.py\npython b.py",
     "set -euo pipefail\npython a.py | tee log\npython b.py",

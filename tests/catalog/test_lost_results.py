@@ -162,6 +162,10 @@ def test_it_is_found_in_functions_that_the_block_calls(name):
 WENT_WELL = "def went_well():\n    if sys.argv:\n        return False\n    return True\n"
 # It may go nowhere, and something else may decide.
 UNCERTAIN = {
+    "codes of many that are only printed": [
+        "codes = Parallel(n_jobs=2)(delayed(went_well)(file) for file in ('a.py', 'b.py'))",
+        "print(codes)",
+    ],
     "under a condition": ["if len(sys.argv) > 1:", "    pytest.main([__file__])", "else:", "    test()"],
     "a process without a look at its end": ["process = subprocess.Popen(['python'])", "process.wait()"],
     "an unknown process": ["subprocess.Popen(command).wait()"],
@@ -290,6 +294,9 @@ def in_tests(text: str) -> tuple[LostResult, ...]:
     [
         "def test_a():\n    try:\n        assert 0\n    except Exception:\n        print('no')\n",
         "class TestA:\n    def test_a(self):\n        assert (1 == 2, 'no')\n",
+        "class TestA:\n    def test_a(self):\n        try:\n            self.assertTrue(0)\n        except: pass\n",
+        "@pytest.fixture\ndef a():\n    yield\n    try:\n        assert 0\n    except Exception:\n        pass\n",
+        "def test_a():\n    with pytest.raises(Exception):\n        assert loss == 1\n",
         "async def test_a():\n    subprocess.run(['python', 'x.py'])\n",
         "def test_a():\n    return 1 == 2\n",
         "class TestA(unittest.TestCase):\n    async def test_a(self):\n        assert 0\n",
@@ -316,6 +323,7 @@ def test_a_single_test_that_heeds_its_results_is_left_alone():
         in_tests("class A(unittest.IsolatedAsyncioTestCase):\n    async def test_a(self):\n        assert 1\n")
         == ()
     )
+    assert in_tests("def test_a():\n    with pytest.raises(Exception, match='no'):\n        assert 1\n") == ()
     assert in_tests("def helper():\n    try:\n        assert 0\n    except Exception:\n        pass\n") == ()
 
 

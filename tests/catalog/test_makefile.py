@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainci.catalog.makefile import in_makefile
-from trainci.catalog.recipes import of_just, of_tox
+from trainci.catalog.recipes import of_functions, of_just, of_tox
 
 CERTAIN = {
     "ignored": "a:\n\t-python bad.py\n",
@@ -128,6 +128,26 @@ commands =
 [other]
 commands = - python bad.py
 """
+NOXFILE = """import nox
+@nox.session
+def a(session):
+    session.run("python", "bad.py", success_codes=[0, 1])
+@nox.session(python=["3.11"])
+def good(session):
+    session.run("python", "bad.py", success_codes=[0])
+def helper(session):
+    session.run("python", "bad.py", success_codes=[0, 1])
+"""
+TASKS = """from invoke import task
+@task
+def run_a(c):
+    c.run("python bad.py", warn=True)
+@task
+def good(c):
+    done = c.run("python bad.py", warn=True)
+    if done.failed:
+        raise SystemExit(1)
+"""
 
 
 @pytest.mark.parametrize(
@@ -139,6 +159,10 @@ commands = - python bad.py
         (of_tox, TOX, "b", 14),
         (of_tox, TOX, "good", 0),
         (of_tox, TOX, "testenv", 0),
+        (of_functions, NOXFILE, "a", 4),
+        (of_functions, NOXFILE, "good", 0),
+        (of_functions, TASKS, "run-a", 4),
+        (of_functions, TASKS, "good", 0),
     ],
 )
 def test_what_other_task_runners_ignore_is_found(as_make: Any, text: str, goal: str, line: int) -> None:
@@ -147,7 +171,13 @@ def test_what_other_task_runners_ignore_is_found(as_make: Any, text: str, goal: 
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "command"), [("justfile", JUSTFILE, "just a"), ("tox.ini", TOX, "tox -q -e a")]
+    ("name", "text", "command"),
+    [
+        ("justfile", JUSTFILE, "just a"),
+        ("tox.ini", TOX, "tox -q -e a"),
+        ("noxfile.py", NOXFILE, "nox -s a"),
+        ("tasks.py", TASKS, "invoke run-a"),
+    ],
 )
 def test_a_script_that_starts_such_a_recipe_is_refused(name: str, text: str, command: str, repository: Any) -> None:
     repository.write("trainci.toml", '[suites.s]\nnum_gpus = 0\ntests = ["tests/t.sh"]\n')

@@ -47,7 +47,14 @@ def lost_in_tests(tree: ast.Module, file: Names) -> tuple[LostResult, ...]:
     tests = [
         node for body in holders for node in body if isinstance(node, functions) and node.name.startswith("test")
     ]
-    found = {lost for test in tests for lost in _lost_in(Scope(test.body, certain=False), file)}
+    fixtures = [
+        node
+        for body in holders
+        for node in body
+        if isinstance(node, functions)
+        and any(ast.unparse(one).startswith("pytest.fixture") for one in node.decorator_list)
+    ]
+    found = {lost for one in (*tests, *fixtures) for lost in _lost_in(Scope(one.body, certain=False), file)}
     what, mend = "what a test returns counts for nothing", "Assert it."
     found |= {
         LostResult(statement.lineno, what, mend, certain=False)

@@ -1,16 +1,22 @@
-"""Pure: what tells a task runner its recipes, as a Makefile would: a justfile, a tox.ini.
+"""Pure: what tells a task runner its recipes, as a Makefile would: a justfile, a tox.ini, a noxfile.py, a tasks.py.
 
 just(1): a ``-`` before a line ignores its failure, as in make. So does one before a command of tox's
-(https://tox.wiki, commands), and ``ignore_outcome`` for all of an environment's.
+(https://tox.wiki, commands), and ``ignore_outcome`` for all of an environment's. nox counts other exit codes as
+good by ``success_codes`` (https://nox.thea.codes, Session.run), invoke any by ``warn`` (https://docs.pyinvoke.org,
+Runner.run).
 """
 
 from __future__ import annotations
 
+import ast
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Set
 
 JUST = ("justfile", "Justfile", ".justfile")
 TOX = ("tox.ini",)
+NOX = ("noxfile.py",)
+INVOKE = ("tasks.py",)
 _RECIPE = re.compile(r"@?(?P<name>[A-Za-z_][\w-]*)(?: [^:\n]*)?:(?!=)(?P<needs>.*)$")
 _SECTION = re.compile(r"\[([^\]]+)\]")
 _COMMANDS = re.compile(r"commands\s*=(.*)")
@@ -64,3 +70,38 @@ def _lines_of_tox(lines: Iterable[tuple[str, str]], ignored: Set[str]) -> Iterat
             yield f"\t{'-' if target in ignored else ''}{said}"
         else:
             yield ""
+
+
+def of_functions(text: str) -> str:
+    """The functions of a noxfile.py or a tasks.py as targets, with each command that one runs at its place.
+
+    :raises SyntaxError, ValueError, RecursionError, MemoryError: it is no Python.
+    """
+    lines = [""] * (text.count("\n") + 2)
+    for node in ast.parse(text).body:
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) or not node.decorator_list:
+            continue
+        lines[node.lineno] = f"{' '.join(dict.fromkeys((node.name, node.name.replace('_', '-'))))}:"
+        dropped = {id(part.value) for part in ast.walk(node) if isinstance(part, ast.Expr)}
+        for call in ast.walk(node):
+            if isinstance(call, ast.Call) and call.lineno > node.lineno and (words := _run_by(call)):
+                lines[call.lineno] = f"\t{'-' if _ignores(call, id(call) in dropped) else ''}{words}"
+    return "\n".join(lines[1:])
+
+
+def _run_by(call: ast.Call) -> str:
+    """The command of ``session.run("pytest", "x")``, of ``c.run("pytest x")``."""
+    if not isinstance(call.func, ast.Attribute) or call.func.attr != "run":
+        return ""
+    words = [word.value for word in call.args if isinstance(word, ast.Constant) and isinstance(word.value, str)]
+    line = words[0] if len(call.args) == 1 and words else " ".join(map(shlex.quote, words))
+    return line.replace("\n", " ")
+
+
+def _ignores(call: ast.Call, dropped: bool) -> bool:
+    given = {keyword.arg: keyword.value for keyword in call.keywords}
+    codes = given.get("success_codes")
+    if isinstance(codes, (ast.List, ast.Tuple, ast.Set)):
+        return any(not isinstance(code, ast.Constant) or code.value for code in codes.elts)
+    warn = given.get("warn")
+    return dropped and isinstance(warn, ast.Constant) and warn.value is True

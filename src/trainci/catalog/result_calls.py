@@ -40,6 +40,7 @@ _COMMANDS = {
 _CHECKS = ("subprocess.check_call", "subprocess.check_output")
 _ONLY_OUTPUT = ("subprocess.getoutput", "subprocess.getstatusoutput", "os.popen")
 _FUTURES = ("submit", "apply_async", "map_async", "starmap_async")
+_CALLS_IT = (*_FUTURES, "map", "starmap", "imap", "imap_unordered", "apply", "delayed")
 _POOLS = ("concurrent.futures.ThreadPoolExecutor", "concurrent.futures.ProcessPoolExecutor")
 
 _RUNNERS = ("unittest.TextTestRunner", "xmlrunner.XMLTestRunner", "HtmlTestRunner.HTMLTestRunner")
@@ -74,16 +75,24 @@ def lost_by(call: ast.Call, kinds: dict[str, str], file: Names, certain: bool) -
     own = isinstance(made, ast.Call) and file.name(made.func) in file.functions
     if name.rpartition(".")[2] in ("create_task", "ensure_future") and own:
         return _lost(call, "an exception stays in the task that nobody awaits", "Await it.", False)
-    if isinstance(call.func, ast.Attribute):
-        return _result_of_method(call, call.func, kinds, file, certain)
+    if isinstance(call.func, ast.Attribute) and (found := _result_of_method(call, call.func, kinds, file, certain)):
+        return found
     if _returns_result(file.functions.get(name), file):
         return _lost(
             call, f"`{name}()` returns how it went, and that goes nowhere", f"Write `sys.exit({name}())`.", certain
         )
-    if returns_how_it_went(file.functions.get(name)) or _returns_command(file.functions.get(name), file):
-        what = f"`{name}()` returns whether it went well, and that goes nowhere"
-        return _lost(call, what, "Make something of what it returns: an exit code.", False)
+    for one in (name, *map(file.name, handed_on(call))):
+        if returns_how_it_went(file.functions.get(one)) or _returns_command(file.functions.get(one), file):
+            what = f"`{one}()` returns whether it went well, and that goes nowhere"
+            return _lost(call, what, "Make something of what it returns: an exit code.", False)
     return None
+
+
+def handed_on(call: ast.Call) -> Iterator[ast.expr]:
+    """What it is given to call: ``list(pool.map(run, files))``, ``Parallel()(delayed(run)(x) for x in files)``."""
+    for part in ast.walk(call):
+        if isinstance(part, ast.Call) and ast.unparse(part.func).rpartition(".")[2] in _CALLS_IT:
+            yield from part.args[:1]
 
 
 def lost_inside(statement: ast.stmt, kinds: dict[str, str], file: Names, certain: bool) -> Iterator[LostResult]:
@@ -186,7 +195,8 @@ def _result_of_method(
     left = method.attr == "start" and "join" not in file.attributes and not {"terminate", "kill"} & file.attributes
     if (method.attr == "join" or left) and of in _PROCESSES and not file.uses_exit_codes:
         return _lost(call, "the process's exit code goes nowhere", "Assert that its `exitcode` is 0.", False)
-    if method.attr in _FUTURES and call.args and file.own(call.args[0]):
+    hears = keyword_of(call, "error_callback") is not None
+    if method.attr in _FUTURES and call.args and file.own(call.args[0]) and not hears:
         return _lost(call, "an exception stays in the future that nobody asks", "Call its `result()`.", False)
     if method.attr == "map" and of in _POOLS:
         return _lost(
@@ -249,6 +259,7 @@ def _returns_command(function: ast.FunctionDef | ast.AsyncFunctionDef | None, fi
     values = (
         [one.value for one, _ in statements(function.body, True) if isinstance(one, ast.Return)] if function else []
     )
+    values = [one.value if isinstance(one, ast.Attribute) and one.attr == "returncode" else one for one in values]
     return any(
         isinstance(value, ast.Call)
         and file.name(value.func) in _COMMANDS

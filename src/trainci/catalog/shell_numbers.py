@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import ast
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 
+_LONGEST = 60
+_LARGEST = 1 << 32
 _NAME = r"\$?\{?([A-Za-z_]\w*)(?::?[-=](\d+))?\}?"
-_REFERENCE = re.compile(r"\$([A-Za-z_]\w*)|\$\{([A-Za-z_]\w*)(?::?[-=](\d+))?\}")
-_SUM = re.compile(rf"\$\(\(\s*{_NAME}\s*\+\s*(\d+)\s*\)\)")
+_REFERENCE = re.compile(r"\$([A-Za-z_]\w*)|\$\{([A-Za-z_]\w*)(?::?[-=](\d+))?\}|\$\{(?P<part>PIPESTATUS\[\d+\])\}")
+# How each part of the last pipe ended, as a variable of that name and place.
+PIPE = "PIPESTATUS"
+FIRST = f"{PIPE}[0]"
+_COMPUTED = re.compile(r"\$\(\((?P<text>[^()]*)\)\)")
+_IN_COMPUTED = re.compile(rf"\$\?|{_NAME}")
 _COUNTS = re.compile(r"(?:\+\+)?([A-Za-z_]\w*)(?:\+\+|\+=(\d+))?")
 _ASKED = re.compile(r"(\$\?|\$?\{?[A-Za-z_]\w*\}?)(?:(==|!=|>=|<=|>|<)(\d+))?")
+_COMPUTES: dict[type[ast.operator], Callable[[int, int], int]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Mod: operator.mod,
+}
 _COMPARES: dict[str, Callable[[int, int], bool]] = {
     **dict.fromkeys(("-eq", "=", "=="), operator.eq),
     **dict.fromkeys(("-ne", "!="), operator.ne),
@@ -30,11 +43,35 @@ def number(word: str, status: int, variables: Mapping[str, int]) -> int | None:
         return int(text)
     if found := _REFERENCE.fullmatch(text):
         absent = int(found[3]) if found[3] else None
-        return variables.get(found[1] or found[2], absent)
-    if found := _SUM.fullmatch(text):
-        before = variables.get(found[1])
-        return None if before is None else before + int(found[3])
+        name = found[1] or found[2] or found["part"]
+        name = FIRST if name == PIPE else name
+        return variables.get(name, status if name == FIRST else absent)
+    if found := _COMPUTED.fullmatch(text):
+        known = _IN_COMPUTED.sub(lambda one: str(_known(one, status, variables)), found["text"].strip())
+        return _computed(known)
     return None
+
+
+def _known(found: re.Match[str], status: int, variables: Mapping[str, int]) -> int | None:
+    absent = int(found[2]) if found[2] else None
+    return status if found[0] == "$?" else variables.get(found[1], absent)
+
+
+def _computed(text: str) -> int | None:
+    """The value of ``2 * 128``; None for more than a few sums and products, and where something is not known."""
+    try:
+        return _value(ast.parse(text[:_LONGEST], mode="eval").body)
+    except (SyntaxError, ValueError, ZeroDivisionError, RecursionError, MemoryError):
+        return None
+
+
+def _value(node: ast.expr) -> int:
+    match node:
+        case ast.Constant(value=int(value)) if abs(value) < _LARGEST:
+            return value
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in _COMPUTES:
+            return _COMPUTES[type(op)](_value(left), _value(right))
+    raise ValueError
 
 
 def holds(words: Sequence[str], status: int, variables: Mapping[str, int]) -> bool | None:

@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from trainci.catalog.shell_commands import Commands, TooMany
 from trainci.catalog.shell_numbers import number as known_number
 from trainci.catalog.shell_parser import parse
-from trainci.catalog.shell_state import SAYS, State, looks_at, lost, shown, unquoted
+from trainci.catalog.shell_state import SAYS, State, looks_at, lost, not_piped, piped, shown, unquoted
 from trainci.catalog.shell_tree import (
     AndOr,
     Background,
@@ -101,7 +101,7 @@ class Walk(Commands):
         what = ("the script goes on after this command fails", "Write `set -e` above it.")
         state = lost(state, state.failed_at, *what)
         if isinstance(node, Simple):
-            return self._simple(node, state, checked, depth)
+            return {not_piped(end) for end in self._simple(node, state, checked, depth)}
         if isinstance(node, Function):
             return {replace(state, status=0, functions=(*state.functions, (node.name, node)))}
         if isinstance(node, Group):
@@ -160,7 +160,7 @@ class Walk(Commands):
         return found
 
     def _pipeline(self, node: Pipeline, state: State, checked: bool, depth: int) -> set[State]:
-        found = {replace(state, status=0)}
+        found = {replace(not_piped(state), status=0)}
         alone = len(node.parts) == 1
         for number, part in enumerate(node.parts):
             last = number == len(node.parts) - 1
@@ -178,6 +178,7 @@ class Walk(Commands):
                 if number and not asks and not any(map(self._runs, simple_commands([part]))):
                     ends = {end for end in ends if not end.status} or ends
                 for end in ends:
+                    end = end if alone else piped(end, number, end.status)
                     if not last and not state.pipefail:
                         what = (
                             "the exit code of a pipe is that of its last program",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
-from trainci.catalog.shell_numbers import number
+from trainci.catalog.shell_numbers import PIPE, number
 from trainci.catalog.shell_tree import Function, Node, Simple
 
 # Programs to which ``-c`` gives a script.
@@ -151,6 +151,17 @@ def assigned(texts: Sequence[str], state: State) -> State:
         if found is not None:
             variables[name] = found
     return replace(state, variables=tuple(sorted(variables.items())))
+
+
+def piped(state: State, part: int, status: int) -> State:
+    """After one part of a pipe."""
+    return replace(state, variables=(*state.variables, (f"{PIPE}[{part}]", status)))
+
+
+def not_piped(state: State) -> State:
+    """After a command, of which a pipe before it tells nothing."""
+    left = tuple(one for one in state.variables if not one[0].startswith(PIPE))
+    return state if len(left) == len(state.variables) else replace(state, variables=left)
 
 
 def script_of(words: Sequence[str], given: str = "") -> tuple[list[str], str] | None:

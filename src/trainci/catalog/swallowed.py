@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Set
 
 from trainci.catalog.lost import LostResult
 from trainci.catalog.names import Names
-from trainci.catalog.result_calls import ends_as_computed, ends_green, raises_where_tests_fail
+from trainci.catalog.result_calls import ends_as_computed, ends_green, handed_on, raises_where_tests_fail
 from trainci.catalog.says import is_idle
 
 _CATCHES_FAILURES = ("Exception", "BaseException", "AssertionError", "SystemExit", "subprocess.CalledProcessError")
@@ -59,7 +59,7 @@ def swallowed(
 def suppressed(node: ast.With | ast.Expr, file: Names, certain: bool) -> Iterator[LostResult]:
     """``with contextlib.suppress(Exception):``, or a class of the file whose ``__exit__`` returns True.
 
-    An ``ExitStack`` may be given one by ``enter_context``.
+    An ``ExitStack`` may be given one by ``enter_context``. ``pytest.raises(Exception)`` takes any for the expected.
     """
     entered = [item.context_expr for item in node.items] if isinstance(node, ast.With) else _entered(node.value)
     for call in entered:
@@ -69,6 +69,18 @@ def suppressed(node: ast.With | ast.Expr, file: Names, certain: bool) -> Iterato
             )
             what = "failures inside this `with` are suppressed"
             yield LostResult(node.lineno, what, "Let them through.", certain and tests and _is_suppress(call, file))
+        elif isinstance(node, ast.With) and isinstance(call, ast.Call) and _expects_all(call, node, file):
+            what = "an assertion that fails in here is taken for what is expected"
+            yield LostResult(node.lineno, what, "Name the exception that is expected.", certain=False)
+
+
+def _expects_all(call: ast.Call, node: ast.With, file: Names) -> bool:
+    """``pytest.raises(Exception)``, whatever it says, around an assertion."""
+    if not any(isinstance(part, ast.Assert) for inner in node.body for part in ast.walk(inner)):
+        return False
+    last = call.func.attr if isinstance(call.func, ast.Attribute) else file.name(call.func).rpartition(".")[2]
+    kind = file.name(call.args[0]) if call.args and not call.keywords else ""
+    return last in ("raises", "assertRaises") and kind in ("Exception", "BaseException")
 
 
 def _only_tests(node: ast.Try, file: Names) -> bool:
@@ -105,6 +117,10 @@ def _may_fail(part: ast.AST, file: Names) -> bool:
     if not isinstance(part, ast.Call):
         return False
     if file.name(part.func) in ("exec", "runpy.run_path", "runpy.run_module"):
+        return True
+    if isinstance(part.func, ast.Attribute) and part.func.attr.startswith("assert"):
+        return True
+    if any(map(file.own, handed_on(part))):
         return True
     if isinstance(part.func, ast.Name) and part.func.id not in _BUILTINS and part.func.id not in file.imported:
         return True

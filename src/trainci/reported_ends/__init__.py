@@ -168,8 +168,8 @@ def failures(
             found.append(failure)
     found += left.values()
     runs = [end for end in ends if isinstance(end, Framework)]
-    if runs and all(run.by == "pytest" and run.code == _NOTHING_COLLECTED and not run.good for run in runs):
-        found.append(Failure("pytest said: no tests ran"))
+    if runs and all(run.code == _NOTHING_COLLECTED and not run.good and not run.failed for run in runs):
+        found.append(Failure(f"{runs[0].by} said: no tests ran"))
     for by, count in Counter(begun.by for begun in _never_ended(ends)).items():
         # A process that became another program, which knows of nothing, ended there.
         if log.ended(by) < count + sum(run.by == by for run in runs):

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TypeVar
 
+from trainci.catalog.callbacks import lost_by_callbacks
 from trainci.catalog.declarations import constants, parse
 from trainci.catalog.expects import expects
 from trainci.catalog.lost import LostResult
@@ -115,6 +116,7 @@ def lost_in_program(source: bytes) -> tuple[LostResult, ...]:
 def _lost(tree: ast.Module, names: Names) -> list[LostResult]:
     blocks = main_blocks(tree) or [as_block(tree)]
     lost = [lost for block in blocks for lost in lost_results(block, names)]
+    lost += lost_by_callbacks(tree, names)
     if not any(one.certain for one in lost) and (nothing := may_run_nothing(tree, names)):
         lost.append(nothing)
     return lost

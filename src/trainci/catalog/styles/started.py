@@ -10,7 +10,7 @@ from trainci.catalog.command_words import is_python, program, without_launchers
 from trainci.catalog.lost import LostResult
 from trainci.catalog.lost_in_shell import ShellScript, read_shell
 from trainci.catalog.makefile import NAMES, in_makefile
-from trainci.catalog.recipes import JUST, TOX, of_just, of_tox
+from trainci.catalog.recipes import INVOKE, JUST, NOX, TOX, of_functions, of_just, of_tox
 from trainci.catalog.shell_files import named_file, sourced
 from trainci.catalog.shell_state import SHELLS, script_of
 from trainci.catalog.source import read_source
@@ -27,6 +27,9 @@ _RUN_RECIPES: dict[str, tuple[tuple[str, ...], Callable[[str], str]]] = {
     "gmake": (NAMES, str),
     "just": (JUST, of_just),
     "tox": (TOX, of_tox),
+    "nox": (NOX, of_functions),
+    "invoke": (INVOKE, of_functions),
+    "inv": (INVOKE, of_functions),
 }
 
 
@@ -51,10 +54,10 @@ def lost_by_command(
         return
     seen.add(tuple(words))
     name = program(words[0])
-    if name in _RUN_RECIPES:
-        yield from _in_recipes(root, words, depth, seen)
-        return
     try:
+        if name in _RUN_RECIPES:
+            yield from _in_recipes(root, words, depth, seen)
+            return
         if is_python(name) and "-c" in words[1:-1]:
             text = words[list(words).index("-c") + 1]
             yield from (("python -c", lost) for lost in lost_in_program(text.encode()))
