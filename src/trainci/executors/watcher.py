@@ -87,6 +87,10 @@ class Watcher:
             how = "" if code is None else f" with {code}"
             fault = f"the process that held the lease ended{how} and no report{self._account.last_line}"
             return Ending(Cause.LOST, detail=fault)
+        if self._account.ending.passed and code and not self._account.ordered:
+            # A job of the same user can write into the pipe of the reports, and changes no exit code by that.
+            fault = f"the process that held the lease reported an exit code of 0, and ended with {code} itself"
+            return Ending(Cause.LOST, detail=fault)
         return self._account.ending
 
 

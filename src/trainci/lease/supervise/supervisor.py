@@ -87,14 +87,15 @@ class Supervisor:
     """Lives in a child of the wrapper; ``watch`` does not return.
 
     The lease, then perhaps an order to end, or the end of all orders, comes by ``orders``; what happens is told by
-    the pipe ``reports``, as an executor is told. An end that is ``lost`` says that a process of the job cannot be
-    killed: then the supervisor stays until it is gone.
+    the pipe ``reports``, as an executor is told, each line behind ``seal``. An end that is ``lost`` says that a
+    process of the job cannot be killed: then the supervisor stays until it is gone.
     """
 
-    def __init__(self, job: Job, orders: socket.socket, reports: int) -> None:
+    def __init__(self, job: Job, orders: socket.socket, reports: int, seal: bytes) -> None:
         self._job = job
         self._orders = orders
         self._reports = reports
+        self._seal = seal
         self._command = 0
         self._status: int | None = None
         self._group = ""
@@ -191,7 +192,7 @@ class Supervisor:
 
     def _tell(self, report: Report) -> None:
         try:
-            os.write(self._reports, dump(report))
+            os.write(self._reports, self._seal + dump(report))
         except BrokenPipeError:
             return
 

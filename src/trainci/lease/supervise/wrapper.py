@@ -88,6 +88,8 @@ class Wrapper:
         self._status_fd = status_fd
         self._supervisor = 0
         self._text = b""
+        # Begins what the supervisor reports: a job of the same user can write into that pipe by /proc.
+        self._seal = os.urandom(8).hex().encode()
         self._command = 0
         self._ended: Ended | None = None
         self._stopped_by = 0
@@ -120,7 +122,7 @@ class Wrapper:
                 for descriptor in (self._reports, self._status_fd):
                     if descriptor >= 0:
                         os.close(descriptor)
-                Supervisor(self._job, orders, reports).watch(before, lease)
+                Supervisor(self._job, orders, reports, self._seal).watch(before, lease)
             finally:
                 os._exit(EXIT_MACHINE)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -216,7 +218,9 @@ class Wrapper:
         """Take in what the supervisor reports; False when it is gone."""
         more = os.read(self._reports, 4096)
         *lines, self._text = (self._text + more).split(b"\n")
-        for report in map(load, lines):
+        for line in lines:
+            _, sealed, said = line.partition(self._seal)
+            report = load(said) if sealed else None
             if isinstance(report, Started):
                 self._command = report.pid
                 started(report.pid)
