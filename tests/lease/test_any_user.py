@@ -14,7 +14,7 @@ import pytest
 from support import remove_tree, wait_until
 
 from trainci.errors import UsageError
-from trainci.lease.store import trust
+from trainci.host import mounts as host_mounts
 from trainci.lease.store.directory import open_directory
 from trainci.lease.store.trust import refuse_unshared
 
@@ -153,9 +153,9 @@ def test_a_network_file_system_is_refused(kind):
 
 
 def test_the_command_refuses_a_network_file_system(monkeypatch, tmp_path):
-    real = trust.read_text
+    real = host_mounts.read_text
     mounted = mounts("nfs4", point=tmp_path)
-    monkeypatch.setattr(trust, "read_text", lambda path: mounted if "mountinfo" in path else real(path))
+    monkeypatch.setattr(host_mounts, "read_text", lambda path: mounted if "mountinfo" in path else real(path))
     with pytest.raises(UsageError, match=r"is on a network file system \(nfs4\)"):
         open_directory(str(tmp_path / "locks"))
     assert not (tmp_path / "locks").exists()

@@ -19,6 +19,7 @@ from trainci.history.event_log import may_live
 from trainci.history.schema import MIGRATIONS
 from trainci.history.sql import SqlStore, stored
 from trainci.history.store import StoreBroken, StoreBusy, StoreError, StoreReadOnly
+from trainci.host.mounts import mount_of
 from trainci.paths import StatePaths
 
 # How many seconds to wait for another process, which has no business there for longer than a moment.
@@ -88,7 +89,7 @@ class SqliteStore(SqlStore):
         super().__init__(alive)
         self.file = file
         self._db = sqlite3.connect(file, timeout=_PATIENCE, isolation_level=None)
-        self._write_ahead()
+        self._choose_journal()
         self._refuse_programs()
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._migrate()
@@ -136,11 +137,13 @@ class SqliteStore(SqlStore):
         if self._db.execute("SELECT 1 FROM sqlite_master WHERE type IN ('trigger', 'view') LIMIT 1").fetchall():
             raise sqlite3.DatabaseError("malformed: it has a trigger or a view, as no history of trainci's has")
 
-    def _write_ahead(self) -> None:
+    def _choose_journal(self) -> None:
+        # What is written ahead is shared by the memory of one host (sqlite.org/wal.html): others lose each other's.
+        mode = "DELETE" if mount_of(str(self.file)).is_network else "WAL"
         deadline = time.monotonic() + _PATIENCE
         while True:
             try:
-                self._db.execute("PRAGMA journal_mode = WAL")
+                self._db.execute(f"PRAGMA journal_mode = {mode}")
                 return
             except sqlite3.OperationalError as error:
                 # Of all statements, this is the one that SQLite lets fail at once while another process opens.

@@ -6,6 +6,7 @@ import os
 import stat
 
 from trainci.errors import UsageError
+from trainci.host import mounts
 from trainci.host.files import read_text
 from trainci.host.users import group_name, user_name
 
@@ -14,31 +15,6 @@ PREPARED = "/run/trainci"
 DEFAULT = "/dev/shm/trainci"
 # What user_namespaces(7) shows of users that it has no number for (/proc/sys/kernel/overflowuid).
 _OVERFLOW_UID = 65534
-_NETWORK_FILE_SYSTEMS = frozenset(
-    (
-        "nfs",
-        "nfs4",
-        "cifs",
-        "smb3",
-        "smbfs",
-        "lustre",
-        "gpfs",
-        "beegfs",
-        "ceph",
-        "fuse.ceph",
-        "fuse.sshfs",
-        "fuse.glusterfs",
-        "fuse.gcsfuse",
-        "fuse.s3fs",
-        "fuse.juicefs",
-        "9p",
-        "afs",
-        "ocfs2",
-        "gfs2",
-        "wekafs",
-        "virtiofs",
-    )
-)
 
 
 def refuse_strangers(path: str) -> os.stat_result:
@@ -108,17 +84,15 @@ def refuse_unshared(path: str, meant: bool, mountinfo: str | None = None, contai
 
     :raises UsageError: it is such a directory.
     """
-    if mountinfo is None:
-        mountinfo = read_text("/proc/self/mountinfo") or ""
-    file_system, source, point = _mount_of(os.path.realpath(path), mountinfo)
-    if file_system in _NETWORK_FILE_SYSTEMS:
+    mount = mounts.mount_of(path, mountinfo)
+    if mount.is_network:
         raise UsageError(
-            f"the lock directory {path} is on a network file system ({file_system}), where locks are not those of "
+            f"the lock directory {path} is on a network file system ({mount.kind}), where locks are not those of "
             "this host: choose a directory on tmpfs or a local disk with --lock-dir or $TRAINCI_LOCK_DIR."
         )
     if container is None:
         container = _in_container()
-    if container and not meant and (point == "/" or (point == "/dev/shm" and source == "shm")):
+    if container and not meant and (mount.point == "/" or (mount.point == "/dev/shm" and mount.source == "shm")):
         raise UsageError(
             f"this is a container and its lock directory {path} is its own, not the host's: another container "
             f"could be given the same GPUs. Mount the host's directory (docker run -v {DEFAULT}:{DEFAULT}), or "
@@ -133,18 +107,3 @@ def _in_container() -> bool:
         or os.path.exists("/.dockerenv")
         or os.path.exists("/run/.containerenv")
     )
-
-
-def _mount_of(path: str, mountinfo: str) -> tuple[str, str, str]:
-    """File system type, source and mount point of the mount that ``path`` is on."""
-    best = ("", "", "")
-    for line in mountinfo.splitlines():
-        point = line.split(" ", 5)[4]
-        if "\\" in point:
-            # Blanks are written in octal.
-            point = point.encode().decode("unicode_escape")
-        # Of two mounts on one point the later covers the earlier.
-        if len(point) >= len(best[2]) and (path == point or path.startswith(point.rstrip("/") + "/")):
-            kind = line.partition(" - ")[2].split(" ")
-            best = (kind[0], kind[1], point)
-    return best
