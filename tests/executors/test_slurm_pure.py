@@ -533,6 +533,7 @@ def test_a_database_that_is_away_holds_up_no_other_job_and_is_given_up_in_time(t
     program(tmp_path, "sbatch", f"cat >{tmp_path}/script-$$; mkdir {tmp_path}/12 2>/dev/null && echo 12 || echo 13")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setattr("trainci.executors.slurm.executor._PATIENCE_S", 3.0)
+    monkeypatch.setattr("trainci.executors.slurm.executor.LATE_S", 1.0)
     monkeypatch.setattr("trainci.executors.slurm.executor._LATER_S", 0.2)
     program(
         tmp_path, "sacct", "echo 'sacct: error: Problem talking to the database: Connection refused' >&2; exit 1"
@@ -575,6 +576,76 @@ def test_a_job_that_only_the_database_takes_for_alive_is_lost(tmp_path, monkeypa
     ended = told.get(timeout=60)
     executor.close()
     assert ended.ending == Ending(Cause.LOST, detail="Slurm knows no job 12 any more")
+
+
+def test_slurm_whose_answers_are_a_while_behind_has_lost_no_job(tmp_path, monkeypatch):
+    """What lists jobs for many users may keep its answer for a while, or have none yet."""
+    program(tmp_path, "sbatch", f"cat >{tmp_path}/script; echo 12")
+    once = "sed -n 's/#SBATCH --comment=/12|COMPLETED|now|then|later|None|n1|/p' script"
+    program(
+        tmp_path,
+        "squeue",
+        f"cd {tmp_path} && test -e script && echo >>asked && test $(wc -l <asked) -lt 7 || {once}",
+    )
+    program(tmp_path, "sacct", "exit 0")
+    program(tmp_path, "scancel", "exit 0")
+    monkeypatch.setattr("trainci.executors.slurm.executor._SOON_S", 0.05)
+    executor, told = begun(tmp_path, monkeypatch)
+    ended = told.get(timeout=60)
+    executor.close()
+    assert ended.ending.detail == "job 12 of Slurm ended as COMPLETED and no report"
+
+
+def test_a_job_that_was_taken_for_gone_and_shows_up_again_is_cancelled(tmp_path, monkeypatch):
+    """It runs beside another try of its test."""
+    program(tmp_path, "sbatch", f"cat >{tmp_path}/script-$$; mkdir {tmp_path}/12 2>/dev/null && echo 12 || echo 13")
+    program(tmp_path, "scancel", f'echo "$@" >>{tmp_path}/cancelled')
+    program(tmp_path, "sacct", "exit 0")
+    program(tmp_path, "squeue", "exit 0")
+    monkeypatch.setattr("trainci.executors.slurm.executor.LATE_S", 1.0)
+    monkeypatch.setattr("trainci.executors.slurm.executor._LATER_S", 0.2)
+    executor, told = begun(tmp_path, monkeypatch)
+    wait_until(lambda: [attempt.job_id for attempt in executor._under_way()] == ["12"], "it to be submitted")
+    (first,) = executor._under_way()
+    assert told.get(timeout=60).ending.detail == "Slurm knows no job 12 any more"
+    program(tmp_path, "squeue", f"echo '12|RUNNING|now|then|N/A|None|n1|{first.token}'")
+    executor.start(Job(Test("a", command=("true",)), 2, tmp_path / "a-2.log"), told.put, Nobody())
+    wait_until((tmp_path / "cancelled").exists, "it to be cancelled")
+    told.get(timeout=60)
+    executor.close()
+    assert set((tmp_path / "cancelled").read_text().splitlines()) == {"--quiet 12"}
+
+
+@pytest.mark.parametrize(
+    ("ours", "other", "runs"),
+    [
+        ("PENDING", "RUNNING", "13"),
+        ("FAILED", "RUNNING", "13"),
+        ("FAILED", "PENDING", "13"),
+        ("RUNNING", "PENDING", "12"),
+        ("RUNNING", "FAILED", "12"),
+        ("PENDING", "PENDING", "12"),
+        ("RUNNING", "RUNNING", "12"),
+        ("COMPLETED", "FAILED", "12"),
+    ],
+)
+def test_of_two_jobs_of_one_attempt_the_one_that_runs_is_followed_and_the_other_ends(
+    tmp_path, monkeypatch, ours, other, runs
+):
+    """sbatch of a client that was killed, or that was given up, submitted after it had been looked for."""
+    job, cancelled = Job(Test("a"), 1, tmp_path / "a.log"), []
+    monkeypatch.setattr(commands, "cancel", cancelled.extend)
+    executor, attempt = slurm_executor(Wanted(tmp_path, "cpu:4")), Attempt(job, Nobody())
+    attempt.directory.mkdir()
+    attempt.was_submitted("12")
+    attempt.was_seen("at one")
+    found = [Seen("12", ours, "at one", begun="then"), Seen("13", other, "at two", begun="then")]
+    for order in (found, found[::-1]):
+        (kept,) = executor._of_one_job(attempt, order)
+        assert kept.job_id == attempt.job_id == runs
+        assert not states.was_queued_again(kept, attempt.submitted)
+    over = [seen.job_id for seen in found if seen.job_id != runs and not states.is_over(seen)]
+    assert cancelled == [*over, *over]
 
 
 def test_a_job_that_has_ended_and_that_slurm_takes_for_running_is_cancelled_at_the_end(tmp_path, monkeypatch):

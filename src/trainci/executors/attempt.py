@@ -60,7 +60,7 @@ class Attempt:
         self.reported_at = 0.0
         self.submitted_at = 0.0
         self.refused_since = 0.0
-        self.missed = 0
+        self.missed_since = 0.0
         self.over_since = 0.0
         self.suspended = False
         self.hopeless_since = 0.0
@@ -96,9 +96,9 @@ class Attempt:
         return True
 
     def was_submitted(self, job_id: str) -> None:
-        """The engine has it, under this id."""
+        """The engine has it, under this id: another one, where a try that seemed lost was none."""
         self.submitted_at = time.monotonic()
-        self.job_id = job_id
+        self.job_id, self.submitted, self.begun = job_id, "", ""
         self._remember()
 
     def join(self, within: str) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import shutil
 import sys
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 
@@ -32,8 +33,8 @@ _MANY = sys.maxsize
 # How long a file system may take to show what a node wrote: NFS keeps for so long that a file is not there (nfs(5),
 # acdirmax).
 LATE_S = 60.0
-# A job that so many answers in a row do not name is gone.
-_GONE_AFTER = 3
+# A job that answers do not name for so long is gone: what lists jobs may be a while behind.
+GONE_S = 10.0
 
 
 def nodes_pool(wanted: Wanted, engine: str) -> Pool:
@@ -165,10 +166,11 @@ class EngineExecutor(ABC):
         """A job that is only shown."""
         return Job(test, 1, self._root / ".trainci/runs/RUN/TEST-1.log")
 
-    def _miss(self, attempt: Attempt) -> None:
-        """The engine answered, and did not name its job."""
-        attempt.missed += 1
-        if attempt.missed >= _GONE_AFTER:
+    def _miss(self, attempt: Attempt, patience: float = GONE_S) -> None:
+        """The engine answered, and did not name its job: for ``patience`` seconds it may."""
+        now = time.monotonic()
+        attempt.missed_since = attempt.missed_since or now
+        if attempt.reported or now - attempt.missed_since > patience:
             lost = Ending(Cause.LOST, detail=f"{self.pool.engine} knows no job {attempt.job_id} any more")
             self._end(attempt, attempt.reported or lost)
 

@@ -121,7 +121,7 @@ class RayExecutor(EngineExecutor):
             if attempt.job_id:
                 self._miss(attempt)
             return
-        attempt.missed = 0
+        attempt.missed_since = 0.0
         if not attempt.job_id:
             attempt.was_submitted(seen.job_id)
         if states.is_over(seen):

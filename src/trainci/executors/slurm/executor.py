@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from trainci.errors import UsageError
 from trainci.executors.attempt import Attempt, token_of_run
 from trainci.executors.base import Wanted
-from trainci.executors.engine import LATE_S, nodes_pool
+from trainci.executors.engine import GONE_S, LATE_S, nodes_pool
 from trainci.executors.slurm import commands, states
 from trainci.executors.slurm.commands import Seen, SlurmAway
 from trainci.executors.slurm.submitting import SubmittingExecutor, tell_away
@@ -115,6 +115,7 @@ class SlurmExecutor(SubmittingExecutor):
         try:
             self._cancel([attempt for attempt in attempts if attempt.stopped])
             listed = commands.listed()
+            self._cancel(self._left(listed))
         except SlurmAway as error:
             for attempt in attempts:
                 self._take_its_word(attempt)
@@ -131,8 +132,8 @@ class SlurmExecutor(SubmittingExecutor):
                 continue
             of_database = [seen for seen in known or () if _is_its(seen, attempt)]
             its = states.together([seen for seen in listed if _is_its(seen, attempt)], of_database)
-            self._judge(attempt, its, asked_at)
-            if attempt.reported or attempt.stopped or attempt.missed or not attempt.submitted:
+            self._judge(attempt, self._of_one_job(attempt, its), asked_at)
+            if attempt.reported or attempt.stopped or attempt.missed_since or not attempt.submitted:
                 self._ask_soon()
 
     def _accounted(self, unclear: Sequence[Attempt]) -> list[Seen] | None:
@@ -151,11 +152,27 @@ class SlurmExecutor(SubmittingExecutor):
         found = [seen for seen in listed if _is_its(seen, attempt)]
         return not found or (states.latest(found).state == "CANCELLED" and not attempt.stopped)
 
+    def _left(self, listed: list[Seen]) -> list[Seen]:
+        """Jobs of attempts that have ended, which were taken for gone."""
+        ended = {attempt.token for attempt in self._ended}
+        return [seen for seen in listed if seen.comment in ended and not states.is_over(seen)]
+
+    def _of_one_job(self, attempt: Attempt, its: Sequence[Seen]) -> Sequence[Seen]:
+        """What is said of its job, where a try to submit it that seemed lost was none: the others end."""
+        if len({seen.job_id for seen in its}) < 2:
+            return its
+        kept = states.that_runs(its, attempt.job_id)
+        if kept != attempt.job_id:
+            attempt.was_submitted(kept)
+        with contextlib.suppress(SlurmAway):
+            self._cancel([seen for seen in its if seen.job_id != kept and not states.is_over(seen)])
+        return [seen for seen in its if seen.job_id == kept]
+
     def _judge(self, attempt: Attempt, found: Sequence[Seen], asked_at: float) -> None:
         if not found:
-            self._miss(attempt)
+            self._miss(attempt, GONE_S if attempt.submitted else LATE_S)
             return
-        attempt.missed = 0
+        attempt.missed_since = 0.0
         seen = states.latest(found)
         if states.is_elsewhere(seen):
             self._await_other_cluster(attempt)

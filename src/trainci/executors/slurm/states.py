@@ -118,6 +118,11 @@ def latest(found: Sequence[Seen]) -> Seen:
     return max(reversed(found), key=lambda seen: (not is_elsewhere(seen), not waits(seen)))
 
 
+def that_runs(found: Sequence[Seen], job_id: str) -> str:
+    """The id of the one of several jobs with one token that runs; ``job_id`` if none does yet."""
+    return max(found, key=lambda seen: (not is_over(seen), not waits(seen), seen.job_id == job_id)).job_id
+
+
 def began_after(seen: Seen, started_by: float, slack: float = _CLOCKS_S) -> bool:
     """Whether Slurm says that it began a job well after its command ran (a Unix time, 0 if it has not)."""
     return bool(started_by) and not waits(seen) and _time(seen.begun) > started_by + slack
