@@ -555,6 +555,27 @@ def test_a_database_that_is_away_holds_up_no_other_job_and_is_given_up_in_time(t
     assert second.at - first.at > 1
 
 
+def test_a_job_that_was_cancelled_is_told_so_though_no_database_says_by_whom(tmp_path, monkeypatch):
+    """Its lease told of a signal meanwhile."""
+    away = "Problem talking to the database: Connection refused"
+    program(tmp_path, "sbatch", f"cat >{tmp_path}/script; echo 12")
+    program(tmp_path, "sacct", f"echo 'sacct: error: {away}' >&2; exit 1")
+    times = "2026-11-26T18:00:00|2026-11-26T18:02:00"
+    once = f"sed -n 's/#SBATCH --comment=/12|CANCELLED|now|{times}|None|n1|/p' script"
+    program(tmp_path, "squeue", f"cd {tmp_path} && if test -e told; then {once}; fi")
+    monkeypatch.setattr("trainci.executors.slurm.executor._PATIENCE_S", 3.0)
+    monkeypatch.setattr("trainci.executors.slurm.sharing._PATIENCE_S", 0.5)
+    executor, told = begun(tmp_path, monkeypatch)
+    wait_until(lambda: all(attempt.job_id for attempt in executor._under_way()), "it to be submitted")
+    (tmp_path / "a.job/status").write_bytes(dump(Started(1)) + dump(protocol.Ended(signal=15)))
+    wait_until(lambda: all(attempt.reported for attempt in executor._under_way()), "its report")
+    (tmp_path / "told").touch()
+    events = iter(lambda: told.get(timeout=60), None)
+    ended = next(event for event in events if isinstance(event, Ended))
+    executor.close()
+    assert ended.ending.detail == "job 12 of Slurm on n1 was cancelled"
+
+
 @pytest.mark.parametrize("over", [TIMED_OUT, OUT_OF_TIME])
 def test_a_test_whose_time_limit_passed_while_slurm_held_it_still_was_preempted(tmp_path, over):
     told = []

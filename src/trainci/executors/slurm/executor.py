@@ -127,7 +127,8 @@ class SlurmExecutor(SubmittingExecutor):
         known = self._accounted(unclear)
         for attempt in attempts:
             if attempt in unclear and known is None:
-                self._take_its_word(attempt)
+                if not any(_is_its(seen, attempt) for seen in listed):
+                    self._take_its_word(attempt)
                 self._ask_soon()
                 continue
             of_database = [seen for seen in known or () if _is_its(seen, attempt)]
