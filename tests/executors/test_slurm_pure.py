@@ -8,6 +8,7 @@ import json
 import os
 import queue
 import re
+import shutil
 import subprocess
 import time
 from dataclasses import replace
@@ -34,7 +35,7 @@ from trainci.lease.protocol import Started, dump
 from trainci.model.device import Pool
 from trainci.model.events import Ended, Waiting
 from trainci.model.project import Slurm
-from trainci.model.run import Cause, Ending
+from trainci.model.run import Cause, Ending, Phase
 from trainci.model.tests import Test
 
 HOSTILE = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40)
@@ -860,6 +861,50 @@ def test_that_slurm_began_a_job_twice_is_seen_by_the_next_client_too(tmp_path):
         assert second.recall(log)
     second.was_begun("10:09")
     assert second.forgotten
+
+
+@pytest.mark.parametrize("left", ["", '{"token": "trai', "[]", '{"job_id": "7"}'])
+def test_a_job_that_runs_is_gone_on_with_whatever_became_of_what_was_remembered_of_it(tmp_path, left):
+    """As after a host that lost its power; one that no node has begun never will, and is submitted anew."""
+    job = Job(Test("a"), 1, tmp_path / "a.log")
+    for begun in (True, False):
+        first, second = Attempt(job, Nobody()), Attempt(job, Nobody())
+        with open_log(job.log) as log:
+            first.prepare([], tmp_path, log, probed=False)
+            (first.directory / "submission.json").write_text(left)
+            if begun:
+                assert node.begin(first.directory) is not None
+            assert second.recall(log) is begun
+        assert first.directory.exists() is begun
+        assert second.token == first.token, "by which its job is found"
+        shutil.rmtree(first.directory, ignore_errors=True)
+    others = [replace(job, attempt=2, log=tmp_path / "a-2.log"), replace(job, phase=Phase.PREPARE)]
+    assert len({Attempt(other, Nobody()).token for other in [job, *others]}) == 3
+
+
+def test_a_job_of_an_earlier_client_whose_files_are_gone_is_not_submitted_a_second_time(tmp_path, monkeypatch):
+    """It runs on, and tells of nothing."""
+    token = Attempt(Job(Test("a"), 1, tmp_path / "a.log"), Nobody()).token
+    program(tmp_path, "sbatch", f"touch {tmp_path}/submitted; echo 13")
+    program(tmp_path, "squeue", f"echo '12|COMPLETED|now|then|later|None|n1|{token}'")
+    program(tmp_path, "scancel", "exit 0")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    executor, told = slurm_executor(Wanted(tmp_path, "cpu:4")), queue.SimpleQueue()
+    executor.open()
+    executor.start(Job(Test("a", command=("true",)), 1, tmp_path / "a.log"), told.put, Nobody())
+    assert told.get(timeout=60).ending.detail == "job 12 of Slurm ended as COMPLETED and no report"
+    executor.close()
+    assert not (tmp_path / "submitted").exists()
+
+
+@pytest.mark.parametrize(("by", "cause"), [("", Cause.LOST), (" by 0", Cause.CANCELLED)])
+def test_what_slurms_database_alone_calls_cancelled_by_nobody_was_forgotten(by, cause):
+    """It closes so what a controller that was replaced does not know."""
+    said = Seen("7", f"CANCELLED{by}".partition(" by ")[0], "now", ended_by=by.removeprefix(" by "))
+    (seen,) = states.together([], [said])
+    assert ending(seen, None, forgotten=seen.forgotten).cause is cause
+    (seen,) = states.together([said], [said])
+    assert not seen.forgotten
 
 
 def test_packed_tests_share_one_job_which_is_given_back_as_soon_as_the_run_is_over(tmp_path, monkeypatch):

@@ -7,7 +7,6 @@ import io
 import json
 import os
 import re
-import secrets
 import shutil
 import time
 from collections.abc import Callable
@@ -46,7 +45,7 @@ class Attempt:
     def __init__(self, job: Job, show: Show) -> None:
         self.job = job
         self.show = show
-        self.token = f"{token_of_run(job)}{secrets.token_hex(12)}"
+        self.token = token_of_run(job) + _plain(directory(job).stem)
         self.job_id = ""
         self.submitted = ""
         self.within = ""
@@ -88,8 +87,11 @@ class Attempt:
             self.begun, self.within = (str(known.get(name, "")) for name in ("begun", "within"))
             self._log_size = int(known["log_size"])
         except (OSError, ValueError, KeyError, TypeError):
-            shutil.rmtree(self.directory, ignore_errors=True)
-            return False
+            if self.withdraw() or not self.has_begun:
+                shutil.rmtree(self.directory, ignore_errors=True)
+                return False
+            # It runs, and is found by its token: what it printed follows what the log has of it.
+            self._log_size = os.fstat(log.fileno()).st_size
         log.truncate(self._log_size)
         self.submitted_at = time.monotonic()
         self.recalled = True
@@ -298,7 +300,11 @@ def _changed_at(file: Path) -> float:
 
 def token_of_run(job: Job) -> str:
     """What the tokens of all jobs of its run begin with; no line of a script can be made of it."""
-    return f"trainci:{re.sub('[^A-Za-z0-9._-]', '-', job.log.parent.name)}:"
+    return f"trainci:{_plain(job.log.parent.name)}:"
+
+
+def _plain(name: str) -> str:
+    return re.sub("[^A-Za-z0-9._-]", "-", name)
 
 
 def directory(job: Job) -> Path:

@@ -48,6 +48,7 @@ class Seen:
     cancelled it and Slurm says who. ``submitted`` and ``begun`` are times in Slurm's own writing: of two jobs with
     one id, and of a job that was queued again, the first differs; the second is a guess before the job has begun.
     ``ended`` is such a time, too, of a job that is over. ``comment`` may be empty where only the database knows it.
+    ``forgotten``: Slurm itself cancelled what it does not know any more.
     """
 
     job_id: str
@@ -59,6 +60,7 @@ class Seen:
     ended_by: str = ""
     begun: str = ""
     ended: str = ""
+    forgotten: bool = False
 
 
 def submit(script: bytes) -> str:

@@ -52,7 +52,7 @@ class SlurmExecutor(SubmittingExecutor):
         until = time.monotonic() + _PATIENCE_S
         while True:
             try:
-                commands.listed()
+                self._of_earlier = frozenset(seen.comment for seen in commands.listed())
                 return
             except SlurmAway as error:
                 if time.monotonic() > until:
@@ -187,7 +187,7 @@ class SlurmExecutor(SubmittingExecutor):
             return
         attempt.was_seen(seen.submitted)
         attempt.was_begun("" if states.waits(seen) else seen.begun)
-        attempt.forgotten = attempt.forgotten or states.began_after(seen, attempt.started_by)
+        attempt.forgotten |= seen.forgotten or states.began_after(seen, attempt.started_by)
         if states.waits(seen) and (given_up := self._given_up(attempt, seen)):
             with contextlib.suppress(SlurmAway):
                 commands.cancel([attempt.job_id])

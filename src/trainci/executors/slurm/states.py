@@ -82,7 +82,12 @@ def together(listed: Sequence[Seen], accounted: Sequence[Seen]) -> Sequence[Seen
     takes for alive then, a controller that was killed has forgotten.
     """
     if not listed:
-        return [seen for seen in accounted if is_over(seen) or seen.state in _QUEUED_AGAIN]
+        # Its database closes what a controller that was replaced does not know, and names nobody who did that.
+        return [
+            replace(seen, forgotten=seen.state == "CANCELLED" and not seen.ended_by)
+            for seen in accounted
+            if is_over(seen) or seen.state in _QUEUED_AGAIN
+        ]
     by = next((seen.ended_by for seen in reversed(accounted) if seen.ended_by), "")
     return [replace(seen, ended_by=by) if seen.state == "CANCELLED" else seen for seen in listed]
 

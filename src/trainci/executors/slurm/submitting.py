@@ -29,6 +29,8 @@ class SubmittingExecutor(SharingExecutor):
         # With so many jobs submitted Slurm took no more, and until then it is not asked again.
         self._full_with = 0
         self._full_until = 0.0
+        # What Slurm had as this client began: of an earlier one, whose files may be gone.
+        self._of_earlier: frozenset[str] = frozenset()
 
     def _script(self, job: Job, token: str) -> bytes:
         virtual = self.pool.virtual
@@ -61,7 +63,8 @@ class SubmittingExecutor(SharingExecutor):
 
     def _submit(self, attempt: Attempt, submitted: int) -> None:
         """Submit it once, however often that is tried: what became of a try that was cut off is looked up."""
-        if attempt.recalled and self._was_submitted(attempt):
+        known = attempt.recalled or attempt.token in self._of_earlier
+        if known and self._was_submitted(attempt):
             return
         script = self._script(attempt.job, attempt.token)
         while not attempt.stopped:
