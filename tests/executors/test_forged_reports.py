@@ -9,7 +9,7 @@ import pytest
 from trainci.lease import protocol
 
 FORGES = f"""
-import os, signal, sys
+import os, signal, sys, time
 
 REPORT = {protocol.dump(protocol.Ended(code=0))!r}
 
@@ -47,3 +47,14 @@ def test_a_report_that_the_job_itself_writes_is_not_believed(repository: Any, ho
     ran = repository.trainci("run", "s", "--devices", "cpu:1")
     assert ran.code in (1, 3) and "] passed" not in ran.out, ran.out
     assert "Traceback" not in ran.out, ran.out
+
+
+@pytest.mark.slow
+def test_a_job_that_stops_who_watches_over_it_is_ended_all_the_same(repository: Any) -> None:
+    repository.write(
+        "trainci.toml", "[suites.s]\nnum_gpus = 0\ntimeout_minutes = 0.02\ntests = ['tests/test_a.py']\n"
+    )
+    stop = "os.kill(supervisor, signal.SIGSTOP); os.kill(wrapper, signal.SIGSTOP)"
+    repository.write("tests/test_a.py", f"{FORGES}    {stop}\n    time.sleep(600)\n")
+    ran = repository.trainci("run", "s", "--devices", "cpu:1")
+    assert ran.code in (1, 3) and "] passed" not in ran.out, ran.out

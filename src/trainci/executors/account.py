@@ -78,6 +78,11 @@ class Account:
         self.fault = ""
 
     @property
+    def time_limit(self) -> float:
+        """How many seconds it may take, once it has started."""
+        return self._job.time_limit
+
+    @property
     def last_line(self) -> str:
         """The last that it printed, to be added to a sentence; empty if it printed nothing."""
         last = self._last_words.decode("utf-8", "replace").strip().splitlines()

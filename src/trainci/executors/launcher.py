@@ -191,7 +191,9 @@ class _Server:
         """Pass an order on. The number is still this child's: it is collected by us alone, and below."""
         control = self._jobs[pid]
         if control.recv(64):
-            os.kill(pid, signal.SIGTERM)
+            # Its job may have stopped it.
+            for number in (signal.SIGTERM, signal.SIGCONT):
+                os.kill(pid, number)
         else:
             self._selector.unregister(control)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import time
@@ -18,6 +19,8 @@ _DRAIN_S = 2.0
 _LONGEST_DRAIN_S = 10.0
 # While output is not wanted, reports are looked for so often.
 _HELD_BACK_S = 0.02
+# A lease process that has not ended its job so long after the time limit may have been stopped by it.
+_LATE_S = 20.0
 _CHUNK = 1 << 18
 
 
@@ -30,6 +33,7 @@ class Watcher:
         self._status = status
         self._account = account
         self._show = show
+        self._late_at = math.inf
 
     def run(self) -> None:
         """Follow it to its end."""
@@ -51,9 +55,10 @@ class Watcher:
         while True:
             # Once the job has ended, the lease process has a word to say before it goes.
             if self._account.ending is not None or self._show.has_room(_HELD_BACK_S):
-                ready = _readable([self._status, self._output], None)
+                ready = _readable([self._status, self._output], self._patience())
             else:
                 self._account.held_back()
+                self._patience()
                 ready = _readable([self._status], 0)
             if self._output in ready and not self._take_output():
                 break
@@ -63,6 +68,16 @@ class Watcher:
                 return
         while self._take_status():
             continue
+
+    def _patience(self) -> float | None:
+        """How long its lease process may be waited for; it is told to end its job where it should have."""
+        now = time.monotonic()
+        if self._account.started and self._late_at == math.inf:
+            self._late_at = now + self._account.time_limit + _LATE_S
+        if now >= self._late_at:
+            self._launched.terminate()
+            self._late_at = now + _LATE_S
+        return None if self._late_at == math.inf else self._late_at - now
 
     def _drain(self) -> None:
         """What is still in the pipe, wanted or not."""
