@@ -192,7 +192,8 @@ class LiveConsole(Console):
             now, list(self._waiting.values()), running, len(self._pool.devices), self._expected
         )
         if end is not None and running:
-            parts.append(f"ends about {clock_time(end)}")
+            # First, as a narrow terminal cuts the end.
+            parts.insert(0, f"ends about {clock_time(end)}")
         return " · ".join(parts)
 
     def _output_lines(self, test_id: str, lines: bytes) -> None:
