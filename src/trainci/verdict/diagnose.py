@@ -59,17 +59,17 @@ def diagnose(reading: Reading, facts: Facts, root: str = "") -> Diagnosis:
     frames = first.frames or crashed_at(below) or thrown_at(below)
     if not frames and _is_code(first) and not first.exception:
         frames = named_in(first.evidence)
-    frame = _deepest(frames, root) or _deepest(_led_to(first, found), root)
+    frame = _deepest(frames, root) or _led_to(first, found, root)
     evidence = diagnosis.evidence if first.exception else completed(diagnosis.evidence, below)
     return replace(diagnosis, evidence=evidence, frame=frame)
 
 
-def _led_to(first: Candidate, found: Sequence[Candidate]) -> tuple[Frame, ...]:
+def _led_to(first: Candidate, found: Sequence[Candidate], root: str) -> Frame | None:
     """Where the last exception was raised after ``first``, which has no place that can be shown."""
     if not first.exception:
-        return ()
+        return None
     later = (one for one in reversed(found) if one.exception and not one.survived and one.line > first.line)
-    return next((one.frames for one in later), ())
+    return next((frame for one in later if (frame := _deepest(one.frames, root))), None)
 
 
 def _in_its_own_words(diagnosis: Diagnosis, tail: Tail, root: str) -> Diagnosis:
@@ -101,7 +101,7 @@ def _deepest(frames: Sequence[Frame], root: str) -> Frame | None:
     for frame in reversed(frames):
         if root and frame.file.startswith(below):
             return replace(frame, file=frame.file[len(below) :])
-        if not root or not frame.file.startswith("/"):
+        if not root or not frame.file.startswith(("/", "../")):
             return replace(frame, file=frame.file.removeprefix("./"))
     return None
 

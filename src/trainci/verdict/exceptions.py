@@ -279,8 +279,12 @@ class Tracebacks:
 
 
 def is_library(file: str) -> bool:
-    """Whether a traceback's ``file`` is Python's own, or of an installed package."""
-    return _LIBRARY.search(file) is not None or file.startswith(("<", "/usr/lib/python3/"))
+    """Whether a traceback's ``file`` is Python's own, or of an installed package.
+
+    Cython names its sources as they lay where the package was built.
+    """
+    built = file.endswith((".pyx", ".pxd", ".pxi")) and not file.startswith("/")
+    return built or _LIBRARY.search(file) is not None or file.startswith(("<", "/usr/lib/python3/"))
 
 
 _PLAYS = re.compile(

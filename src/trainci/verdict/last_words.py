@@ -30,10 +30,16 @@ _KINDS = (
         r"|E[A-Z]\d{4}: \S|[\w./-]+: line \d+: \S|CMake Error\b|╭─+ Error ─"
         r"|.{0,400}: (?:unbound variable|not found|command not found|No such file or directory|Permission denied)$"
         r"|[\w./-]+: (?:cannot|can't|couldn't|could not|failed to|unable to|invalid|unknown|unrecognized) "
-        r"|(?-i:.{0,120}?\b(?:ERROR|CRITICAL|FATAL)\b[\]\s:|-]+\S)"
+        r"|(?-i:.{0,120}?\b(?:ERROR|CRITICAL|FATAL)\b[\]\s:|-]+\S|\[[EF][ \d][^\]]{4,60}\] \S)"
+        r"|.{0,80}\[(?:error|critical|fatal) *\] "
+        r'|\{.{0,200}"(?:level\w{0,4}|severity)": ?"(?:error|critical|fatal)"'
     ),
-    re.compile(r"\s*(?:--- FAIL\b|FAIL(?:ED|URE)?\b|not ok \d|✕|✗|\[  FAILED  \])"),
+    re.compile(
+        r"\s*(?:--- FAIL\b|FAIL(?:ED|URE)?\b|not ok \d|✕|✗|\[  FAILED  \])"
+        r"|(?!\S+::).{1,300}(?:\*\*\*Failed\b|\bFAIL(?:ED)?\W{0,9}$)"
+    ),
 )
+_BY_LEVEL = _KINDS[2]
 # A shell's trace, what trainci wrote into the log, how something is called, what may be tried, what was a warning.
 _BESIDE = re.compile(
     r"\++ |trainci(?: lease)?: |(?i:.*\b(?:usage: |warn(?:ing)?\b|no errors?\b|0 errors?\b)"
@@ -48,7 +54,7 @@ _THROWN = "terminate called after throwing an instance of"
 _PLACE = re.compile(r"(?:file://)?(?P<file>[\w.@+/-]{1,300}\.\w{1,5})(?::|:? line |\()(?P<line>\d{1,9})\b")
 _ABOVE = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d{1,9}), in ')
 _STACK = re.compile(r'  File "(?P<file>[^"]+)", line (?P<line>\d{1,9}) in ')
-_AT = re.compile(r"\s*at \S")
+_AT = re.compile(r"\s*(?:at |--> |#\d+ 0x)\S")
 # Lines of one kind that are so near to each other tell of one failure, and the first of them of its cause.
 _NEAR = 30
 _LONGEST_PARAGRAPH = 8
@@ -57,10 +63,14 @@ _LONGEST = 400
 
 @dataclass(frozen=True)
 class Tail:
-    """The last lines of a log, of which ``first`` is the number of the first one."""
+    """The last lines of a log, of which ``first`` is the number of the first one.
+
+    ``errors`` are the places among them whose logger put before them that they are errors.
+    """
 
     first: int = 1
     lines: Sequence[str] = ()
+    errors: frozenset[int] = frozenset()
 
     def after(self, number: int) -> Sequence[str]:
         """The lines below that one, none where it is not among them."""
@@ -68,7 +78,7 @@ class Tail:
 
     def before(self, number: int) -> Tail:
         """The lines above that one."""
-        return Tail(self.first, self.lines[: max(0, number - self.first)])
+        return Tail(self.first, self.lines[: max(0, number - self.first)], self.errors)
 
 
 @dataclass(frozen=True)
@@ -83,7 +93,12 @@ class Words:
 def last_words(tail: Tail) -> Words | None:
     """The line by which the program says that it fails."""
     for kind in _KINDS:
-        found = [place for place, line in enumerate(tail.lines) if kind.match(line) and not _BESIDE.match(line)]
+        by_level = tail.errors if kind is _BY_LEVEL else frozenset()
+        found = [
+            place
+            for place, line in enumerate(tail.lines)
+            if (kind.match(line) or place in by_level) and not _BESIDE.match(line)
+        ]
         if found:
             return _words(tail, _first_of_last(found))
     return None
@@ -129,7 +144,10 @@ def crashed_at(below: Sequence[str]) -> tuple[Frame, ...]:
 
 
 def thrown_at(below: Sequence[str]) -> tuple[Frame, ...]:
-    """Where a program was that is not Python's, the deepest place last, by the stack below (Node, Java)."""
+    """Where a program was that is not Python's, the deepest place last.
+
+    By what stands below its words, as Node, Java, Rust's compiler and sanitizers write it.
+    """
     message = itertools.takewhile(lambda line: not _AT.match(line), below[:_LONGEST_PARAGRAPH])
     stack = itertools.takewhile(_AT.match, below[len(list(message)) :])
     found = [place for line in stack if (place := _PLACE.search(line)) and "/" in place[1]]

@@ -196,7 +196,9 @@ class LogReader:
         for chain in chains:
             self._match_raised(chain)
         hits = sorted((hit for kept in self._hits.values() for hit in kept), key=lambda hit: hit.line.number)
-        last = [prefixes.split(0, line[:_LONGEST_LINE], self._name).text for line in self._tail]
+        tail = [line[:_LONGEST_LINE] for line in self._tail]
+        last = [prefixes.split(0, line, self._name) for line in tail]
+        errors = frozenset(place for place, line in enumerate(last) if prefixes.says_error(tail[place], line))
         return Reading(
             chains,
             hits,
@@ -206,7 +208,7 @@ class LogReader:
             self._root,
             self._pytest.passed,
             self._served,
-            Tail(self._number - len(last) + 1, last),
+            Tail(self._number - len(last) + 1, [line.text for line in last], errors),
         )
 
     def _launcher(self, line: Line) -> None:

@@ -90,6 +90,14 @@ def split(number: int, text: str, name: re.Pattern[str] | None = None) -> Line:
     return Line(number, " ".join(streams), text[position:])
 
 
+_LEVEL = re.compile(r"\b(?:ERROR|CRITICAL|FATAL)\b|\b[EF] ?\d{3,4} \d\d:|level=(?:error|fatal)\b")
+
+
+def says_error(text: str, line: Line) -> bool:
+    """Whether what stood before ``line``, which read ``text``, is of a logger's that says that it is an error."""
+    return _LEVEL.search(text[: len(text) - len(line.text)]) is not None
+
+
 def lines_of(number: int, text: str, name: re.Pattern[str] | None = None) -> list[Line]:
     """What was written into line ``number``, which reads ``text``: mostly one line, without its prefixes."""
     return [line for part in _unfolded(text) for line in _apart(split(number, part, name))]
