@@ -12,7 +12,15 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from trainci import __version__
-from trainci.errors import EXIT_INTERRUPTED, EXIT_MACHINE, EXIT_OK, EXIT_USAGE, PlacedFaults, TrainciError
+from trainci.errors import (
+    EXIT_INTERRUPTED,
+    EXIT_MACHINE,
+    EXIT_OK,
+    EXIT_USAGE,
+    PlacedFaults,
+    TrainciError,
+    UsageError,
+)
 from trainci.streams import reliable
 
 if TYPE_CHECKING:
@@ -198,4 +206,13 @@ def _shown(said: str) -> str:
     """An error's text; in a job of GitHub's an annotation for each of its lines, at the place that it names."""
     from trainci.github import actions as github
 
-    return github.annotated(said) if github.in_actions(os.environ) else said
+    if not github.in_actions(os.environ):
+        return said
+    from pathlib import Path
+
+    from trainci.config import find_root
+
+    try:
+        return github.annotated(said, github.folder(find_root(Path.cwd()), os.environ))
+    except UsageError:
+        return github.annotated(said)

@@ -139,3 +139,26 @@ def test_a_file_of_githubs_that_cannot_be_written_is_named(tmp_path, name):
     }
     with pytest.raises(MachineError, match=r"file/below, which GitHub named, cannot be written: Not a directory"):
         write[name]({name: str(path)})
+
+
+def test_a_project_below_the_top_of_the_checkout_is_placed_from_there(repository):
+    """GitHub takes files from the top; a project may be a folder of a larger repository."""
+    config = '[suites.short]\ntests = ["tests/test_*.py"]\n'
+    repository.write("trainer/trainci.toml", config)
+    repository.write(
+        "trainer/tests/test_a.py", "NUM_GPUS = 0\nif __name__ == '__main__':\n    raise ValueError('no')\n"
+    )
+    job = {"GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": str(repository.root)}
+    said = repository.trainci("run", "short", directory="trainer", environment=job)
+    assert "::error file=trainer/tests/test_a.py,line=3," in said.out
+    repository.write("trainer/tests/test_b.py", "if __name__ == '__main__':\n    pass\n")
+    said = repository.trainci("check", "--format", "github", directory="trainer", environment=job)
+    assert "file=trainer/tests/test_b.py,line=" in said.out and "file=tests/" not in said.out
+    repository.write("trainer/trainci.toml", f"{config}x = [\n")
+    for words in (["list"], ["check", "--format", "github"]):
+        said = repository.trainci(*words, directory="trainer", environment=job)
+        assert "file=trainer/trainci.toml,line=" in said.out + said.err, words
+    elsewhere = {**job, "GITHUB_WORKSPACE": str(repository.root / "other")}
+    assert (
+        "::error file=trainci.toml," in repository.trainci("list", directory="trainer", environment=elsewhere).err
+    )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from datetime import datetime, timezone
+from pathlib import Path
 
 import click
 
@@ -14,6 +16,7 @@ from trainci.affected import stale_globs
 from trainci.answers.form import text_of
 from trainci.answers.values import Checked, Found
 from trainci.commands.run.secret_values import secret_values
+from trainci.config import find_root
 from trainci.config.accepting import accept
 from trainci.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, PlacedFaults
 from trainci.github import actions as github
@@ -40,7 +43,7 @@ def command(form: str, as_json: bool, accept_current: bool) -> int:
     except PlacedFaults as error:
         if form == "text":
             raise
-        click.echo(github.annotated(str(error)))
+        click.echo(github.annotated(str(error), github.folder(find_root(Path.cwd()), os.environ)))
         return EXIT_USAGE
     declared = repository.declarations(findings.entries(repository.project, repository.files))
     found = [*repository.misregistered, *findings.find(repository.project, repository.files, declared)]
@@ -66,7 +69,9 @@ def command(form: str, as_json: bool, accept_current: bool) -> int:
         click.echo(text_of(answer))
         return EXIT_FAILED if found else EXIT_OK
     if form == "github":
-        lines = github.first_annotations([*_annotations(found, "error"), *_annotations(notes, "notice")])
+        folder = github.folder(repository.root, os.environ)
+        told = [*_annotations(found, "error", folder), *_annotations(notes, "notice", folder)]
+        lines = github.first_annotations(told)
     else:
         here = [replace(one, file=from_here(repository.root, one.file)) for one in (*found, *notes)]
         lines = findings.in_lines(here)
@@ -87,8 +92,8 @@ def _found(one: findings.Finding) -> Found:
     return Found(one.code, one.file, one.line, one.sentence)
 
 
-def _annotations(found: list[findings.Finding], level: str) -> list[github.Annotation]:
+def _annotations(found: list[findings.Finding], level: str, folder: str) -> list[github.Annotation]:
     return [
-        github.Annotation(f"{one.sentence} [{one.code}]", printable(one.file), one.line, level=level)
+        github.Annotation(f"{one.sentence} [{one.code}]", folder + printable(one.file), one.line, level=level)
         for one in found
     ]

@@ -19,11 +19,15 @@ class GithubConsole(Console):
     """One foldable group for each attempt; nothing that a test prints or is called is taken for a workflow command.
 
     A group's title bears the verdict, and stands before what it folds: so the log of an attempt follows once the
-    attempt has ended. What runs alone streams, for whoever watches the job, and its verdict follows it.
+    attempt has ended. What runs alone streams, for whoever watches the job, and its verdict follows it. ``folder``
+    is what stands before the files of the project in the checkout.
     """
 
-    def __init__(self, stream: TextIO, clock: Callable[[], float], root: Path, token: str) -> None:
+    def __init__(
+        self, stream: TextIO, clock: Callable[[], float], root: Path, token: str, folder: str = ""
+    ) -> None:
         super().__init__(stream, clock)
+        self._folder = folder
         self._root = root
         self._token = token
         self._logs: dict[str, tuple[int, Path]] = {}
@@ -87,10 +91,15 @@ class GithubConsole(Console):
     def _details(self, run: Run, result: Result, root: Path) -> None:
         if self._annotations:
             self._annotations -= 1
-            self._command(_annotation(run, result))
+            self._command(self._annotation(run, result))
         self._stop_commands()
         super()._details(run, result, root)
         self._resume_commands()
+
+    def _annotation(self, run: Run, result: Result) -> str:
+        at = place(run, result)
+        file, line = (f"{self._folder}{at.file}", at.line or 1) if at else ("", 0)
+        return github.annotation(reason(result.verdict), file=file, line=line, title=result.test_id)
 
     def _open_group(self, title: str) -> None:
         self._open = title
@@ -119,9 +128,3 @@ class GithubConsole(Console):
 
 def _attempt(title: str, attempt: int) -> str:
     return title if attempt == 1 else f"{title}, attempt {attempt}"
-
-
-def _annotation(run: Run, result: Result) -> str:
-    at = place(run, result)
-    file, line = (at.file, at.line or 1) if at else ("", 0)
-    return github.annotation(reason(result.verdict), file=file, line=line, title=result.test_id)

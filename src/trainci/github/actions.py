@@ -47,12 +47,26 @@ def annotation(message: str, file: str = "", line: int = 0, title: str = "", lev
     return f"::{level} {properties}::{_data(message)}" if properties else f"::{level}::{_data(message)}"
 
 
-def annotated(text: str) -> str:
-    """Annotations of the lines of ``text``, each at its place where it begins with one (``trainci.toml:14: …``)."""
+def folder(root: Path, environment: Mapping[str, str]) -> str:
+    """What stands before a path below ``root`` where GitHub looks for it: ``trainer/``, and mostly nothing.
+
+    It takes files from the top of the checkout.
+    """
+    top = environment.get("GITHUB_WORKSPACE")
+    if not top or not root.resolve().is_relative_to(Path(top).resolve()):
+        return ""
+    below = root.resolve().relative_to(Path(top).resolve()).as_posix()
+    return "" if below == "." else f"{below}/"
+
+
+def annotated(text: str, folder: str = "") -> str:
+    """Annotations of the lines of ``text``, each at its place where it begins with one (``trainci.toml:14: …``).
+
+    The places are relative to ``folder``.
+    """
     found = (re.fullmatch(r"(?:([^:]+):(\d+): )?(.*)", line) for line in text.splitlines())
-    return "\n".join(
-        first_annotations([Annotation(line[3], line[1] or "", int(line[2] or 0)) for line in found if line])
-    )
+    placed = (line and (line[3], f"{folder}{line[1]}" if line[1] else "", int(line[2] or 0)) for line in found)
+    return "\n".join(first_annotations([Annotation(*one) for one in placed if one]))
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,8 @@ def console(root: Path, plan: Plan, pool: Pool, options: Options) -> Console:
     with contextlib.suppress(OSError):  # where trainci is called by a program, it may be no file
         widen(stream.fileno())
     if github.in_actions(os.environ):
-        job = GithubConsole(stream, steady_time, root, secrets.token_hex(16))
+        folder = github.folder(root, os.environ)
+        job = GithubConsole(stream, steady_time, root, secrets.token_hex(16), folder)
         job.whole = options.verbose
         return job
     if stream.isatty():
