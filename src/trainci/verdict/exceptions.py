@@ -89,7 +89,7 @@ class Raised:
         """What is said, with the line that it goes on in; of an assertion that says nothing what it asserts."""
         if self.asserts and self.text == self.type:
             return f"{self.text}: {self.asserts}"
-        more = next((text for text in self.message if text), "")
+        more = " ".join([text for text in self.message if text][self.said != self.text :][:1])
         goes_on = self.said.endswith(":") and self.name != "ChildFailedError" and HEADER not in more
         return f"{self.said} {more}".rstrip() if goes_on else self.said
 
