@@ -32,8 +32,9 @@ ROLLOUT = "tests/test_units.py -x unit_tests/test_rollout.py"
 PICTURES = "tests/test_units.py -x unit_tests/test_vision.py"
 TRAINER = "tests/test_units.py -x unit_tests/test_trainer.py"
 
-COLD_TESTS = {KILLED, CKPT_MEGATRON, CKPT_MEGATRON_ASYNC}
-"""They look for the ranks among torchrun's children, or fork writers that a fork of a fork cannot start."""
+COLD_TESTS = {KILLED, CKPT_MEGATRON, CKPT_MEGATRON_ASYNC, TRAINER}
+"""They look for the ranks among torchrun's children, set limits to them, or fork writers that a fork of a fork cannot
+start."""
 
 _M = "posttrain/backends/megatron"
 CLAIMS = {
