@@ -33,8 +33,7 @@ PICTURES = "tests/test_units.py -x unit_tests/test_vision.py"
 TRAINER = "tests/test_units.py -x unit_tests/test_trainer.py"
 
 COLD_TESTS = {KILLED, CKPT_MEGATRON, CKPT_MEGATRON_ASYNC, TRAINER}
-"""They look for the ranks among torchrun's children, set limits to them, or fork writers that a fork of a fork cannot
-start."""
+"""They look for the ranks among torchrun's children, limit them, or fork writers that a fork of a fork cannot start."""
 
 _M = "posttrain/backends/megatron"
 CLAIMS = {
@@ -66,7 +65,7 @@ CLAIMS = {
     "posttrain/rollout/sampler.py": [RULES, SHORT, HOOKS, DEBUG, OPD, CKPT, REFERENCE],
     "posttrain/rollout/function.py": [RULES, SHORT, CKPT, HOOKS],
     "posttrain/rollout/fully_async.py": [RULES, HOOKS],
-    "posttrain/rollout/fp8.py": [FP8],
+    "posttrain/rollout/fp8.py": [FP8, RULES],
     "posttrain/rollout/saved.py": [RULES, DEBUG, HOOKS],
     "posttrain/rollout/distillation.py": [OPD, TEACHER],
     "posttrain/rollout/teacher.py": [OPD, TEACHER],

@@ -344,7 +344,7 @@ FAULTS = [
         (
             "        try:\n"
             "            self._queue.maybe_finalize_async_calls(blocking=True)\n"
-            "        except Exception:\n"
+            "        except BaseException:\n"
             "            self._queue = AsyncCallsQueue()\n"
         ),
     ),
