@@ -33,7 +33,7 @@ PICTURES = "tests/test_units.py -x unit_tests/test_vision.py"
 TRAINER = "tests/test_units.py -x unit_tests/test_trainer.py"
 
 COLD_TESTS = {KILLED, CKPT_MEGATRON, CKPT_MEGATRON_ASYNC, TRAINER}
-"""They look for the ranks among torchrun's children, limit them, or fork writers that a fork of a fork cannot start."""
+"""They look for the ranks among torchrun's children, limit them, or fork writers that a fork of a fork cannot."""
 
 _M = "posttrain/backends/megatron"
 CLAIMS = {

@@ -64,11 +64,12 @@ def record_step(args: Any, rollout_id: int, step_id: int, model: Any, optimizer:
             return take_step(*arguments)
         before = whole(args, model[0], gradients=False, critic=critic)
         gradients = whole(args, model[0], gradients=True, critic=critic)
+        bits = _bits_of_gradients(model[0])
         answer = take_step(*arguments)
         after = whole(args, model[0], gradients=False, critic=critic)
         name = "critic" if critic else "policy"
         if args.backend == "fsdp" or dist.get_rank() == 0:
-            update = {"before": before, "gradients": gradients, "after": after}
+            update = {"before": before, "gradients": gradients, "after": after, "bits": bits}
             _write(f"{name}-{step}-rank-{dist.get_rank()}", update)
         return answer
 
@@ -81,6 +82,12 @@ def _last_step() -> int:
 
 def _write(name: str, what: Mapping[str, Any]) -> None:
     torch.save(what, Path(os.environ["RECORD_DIRECTORY"]) / f"{name}.pt")
+
+
+def _bits_of_gradients(model: torch.nn.Module) -> dict[str, Tensor]:
+    """How wide the numbers are that they were summed in; Megatron sums them beside the parameters."""
+    summed = {name: getattr(value, "main_grad", value.grad) for name, value in model.named_parameters()}
+    return {name: torch.tensor([torch.finfo(one.dtype).bits]) for name, one in summed.items() if one is not None}
 
 
 def _fsdp(args: Any, model: torch.nn.Module, *, gradients: bool, critic: bool) -> dict[str, Tensor]:  # noqa: ARG001

@@ -16,6 +16,7 @@ GRADIENTS = 1e-3
 """In float32, of a parameter's largest gradient."""
 WEIGHTS = 0.002
 """In float32: how far a weight may move otherwise than Adam does, in learning rates."""
+_WIDE = 32
 _SHOWN = 64
 """In bfloat16, in learning rates: the steps between larger weights round away what Adam moves them by."""
 _FAR_FROM_NOTHING = 1e-2
@@ -48,6 +49,8 @@ class Updated:
     def assert_step(self, update: Mapping[str, Any], gradients: dict[str, Tensor], norm: float, whose: str) -> None:
         """The gradients one by one, their norm, and the weights after the step; the network goes on from those."""
         exact = self.compared.exact
+        narrow = [name for name, bits in update["bits"].items() if int(bits.min()) < _WIDE]
+        assert not narrow, f"gradients of {whose} are summed in less than {_WIDE} bits: {narrow[:3]}"
         expected = optimizer.norm(gradients)
         assert abs(norm - expected) <= self.compared.tolerance("norm") * expected + 1e-7, (
             f"the gradient norm of {whose} is {norm:.6g}, not {expected:.6g}"

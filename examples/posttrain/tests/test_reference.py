@@ -39,7 +39,7 @@ CASES = {
         "data, weighted": ("qwen3", ["--per-token-loss", *TIS, *MOVED, "--micro-batch-size", "4"]),
         "pipeline, ppo": ("qwen3", ["--pipeline-parallel", "2", *PPO, *MOVED, "--micro-batch-size", "16"]),
         "context, distillation": ("qwen3", ["--context-parallel", "2", *OPD]),
-        "tensor in bfloat16": ("qwen3", ["--tensor-parallel", "2", *BFLOAT16]),
+        "data in bfloat16": ("qwen3", ["--micro-batch-size", "4", *BFLOAT16]),
     },
     "experts": {
         "experts": ("qwen3-moe", ["--expert-parallel", "2", "--moe-dispatcher", "alltoall"]),
