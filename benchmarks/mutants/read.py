@@ -125,10 +125,6 @@ EQUIVALENT = {
     (f"{_M}/backend.py", "line 157: size > 1 → size >= 1"): _ALONE,
     (f"{_M}/layout.py", "line 36: len(members[replica]) > 1 → len(members[replica]) >= 1"): _ALONE,
     (f"{_M}/backend.py", "line 112: 0 → 1"): "all samples lie on one device",
-    (
-        f"{_M}/backend.py",
-        "line 89: True → False",
-    ): "in float32 there is nothing to widen; with the other True it crashes",
     (f"{_M}/backend.py", "line 121: self.optimizer.zero_grad() → pass"): (
         "Megatron moves each gradient into its buffer, which the line before empties"
     ),
@@ -249,10 +245,8 @@ EQUIVALENT = {
     (f"{_T}/task/pictures.py", "line 11: 2 → 3"): _AS_GOOD,
     (f"{_T}/task/pictures.py", "line 14: 1234 → 1235"): _AS_GOOD,
     (f"{_T}/task/pictures.py", "line 27: 192 → 193"): _AS_GOOD,
-    (f"{_T}/task/pictures.py", "line 27: 0 → 1"): _AS_GOOD,
     (f"{_T}/task/pictures.py", "line 28: 0 → 1"): _AS_GOOD,
     (f"{_T}/task/pictures.py", "line 28: 64 → 65"): _AS_GOOD,
-    (f"{_T}/task/tokenizer.py", "line 30: False → True"): "of the second: what is split already is not split again",
     (f"{_T}/task/assets.py", "line 91: 0 → 1"): _AS_GOOD,
     (f"{_T}/task/assets.py", "line 32: 0 → 1"): _AS_GOOD,
     (f"{_T}/task/assets.py", "line 19: 1234 → 1235"): _AS_GOOD,
@@ -280,5 +274,26 @@ EQUIVALENT = {
     (f"{_T}/mimo.py", "line 55: self.post_init() → pass"): "the weights are loaded",
     (f"{_M}/backend.py", "line 214: context > 1 → context >= 1"): _PADDING,
     (f"{_M}/build.py", "line 37: 1 → 2"): "whoever trains says which",
+    (f"{_T}/rollout/sampler.py", "each rank of a replica trains on a rollout of its own"): (
+        "each samples, and what the leader sampled is shared all the same"
+    ),
+    (f"{_T}/rollout/engine.py", "chance is drawn in bfloat16"): (
+        "chance is rounded by 1/512 of itself, up as often as down: no likelier token is drawn"
+    ),
+    (f"{_T}/task/pictures.py", "line 27: 0 → 1 (place 2 of the line)"): _AS_GOOD,
+    (f"{_T}/rollout/distillation.py", "line 30: 0 → 1 (place 2 of the line)"): "the temperature of no token at all",
+    (f"{_T}/task/tokenizer.py", "line 30: False → True (place 2 of the line)"): (
+        "what is split already is not split again"
+    ),
+    (f"{_T}/task/tokenizer.py", "line 35: 1000 → 1001"): "so many words are not there",
+    (f"{_T}/task/tokenizer.py", "line 35: False → True"): _LOG,
+    (
+        f"{_T}/checkpoint.py",
+        (
+            "line 187: 'cuda' in states and torch.cuda.is_available() → "
+            "'cuda' in states or torch.cuda.is_available()"
+        ),
+    ): "of GPUs alone",
+    (f"{_M}/backend.py", "line 214: 1 → 2"): _PADDING,
 }
 """By file and by what was changed."""

@@ -277,16 +277,12 @@ class Touches:
             1,
             "error: cannot load the hook 'no.such.hook'",
         ),
-        (["--data-path", "/no/such/file"], 1, "train.py: error: /no/such/file does not exist"),
         (["--load-rollout", "/no/such/directory"], 1, "train.py: error: --load-rollout: /no/such/directory/step-1"),
-        (["--tensor-parallel", "2"], 2, "error: --tensor-parallel goes with --backend megatron only"),
-        (["--routing-replay"], 1, "--routing-replay and --mtp-loss-weight go with --backend megatron only"),
         (
             ["--backend", "megatron", "--tensor-parallel", "2", "--pipeline-parallel", "2"],
             2,
             "2 ranks do not divide into copies of 2 tensor x 2 pipeline x 1 context parallel ranks",
         ),
-        (["--num-steps", "0"], 1, "train.py: error: argument --num-steps: 0 is less than 1"),
         (
             ["--backend", "megatron", "--micro-batch-size", "3"],
             1,
@@ -297,6 +293,7 @@ class Touches:
 def test_bad_arguments_are_a_sentence_and_exit_2(
     made: Path, tmp_path: Path, arguments: list[str], ranks: int, said: str
 ) -> None:
+    """From wherever they are found out: each case is a launch, and what else is refused is asked where it is."""
     ended = train(made, tmp_path, *arguments, ranks=ranks)
     assert said in ended.stderr
     assert str(POSTTRAIN / "train.py") not in ended.stderr, (

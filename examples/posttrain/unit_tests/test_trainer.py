@@ -9,7 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from posttrain.arguments import BadArguments, Config
 from posttrain.task import assets
+from posttrain.training.objective import PolicyObjective
 
 pytestmark = pytest.mark.slow
 
@@ -31,6 +34,22 @@ def test_a_run_is_deterministic(tmp_path: Path) -> None:
     assert written[0] == written[1]
     rows = [json.loads(line) for line in written[0].splitlines()]
     assert rows[0]["weights"] != rows[-1]["weights"], "nothing was trained, so nothing was tried"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        *((f"{axis}_parallel", 2, f"--{axis}-parallel") for axis in ("tensor", "pipeline", "context", "expert")),
+        ("routing_replay", True, "--routing-replay and --mtp-loss-weight"),
+        ("mtp_loss_weight", 0.5, "--routing-replay and --mtp-loss-weight"),
+    ],
+)
+def test_what_fsdp_cannot_do_is_a_sentence(option: str, value: object, said: str) -> None:
+    from posttrain.backends import fsdp
+
+    config = Config(Path(), Path(), Path(), **{option: value})
+    with pytest.raises(BadArguments, match=f"{said} go(es)? with --backend megatron only"):
+        fsdp.init(config, torch.device("cpu"), PolicyObjective(config))
 
 
 @pytest.mark.parametrize("backend", ["fsdp", "megatron"])
