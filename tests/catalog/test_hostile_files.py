@@ -129,3 +129,11 @@ def test_a_pipe_or_device_in_the_place_of_what_is_read_keeps_nobody_waiting(
     said = repository.trainci(command)
     assert said.code in (2, 3) and Path(name).name in said.err, said
     assert "Traceback" not in said.err and "bug" not in said.err, said.err
+
+
+@pytest.mark.parametrize("name", ["tests/test_a.py", "tests/test_a.sh"])
+def test_a_pointer_of_git_lfs_whose_content_was_not_fetched_says_so(repository: Any, name: str) -> None:
+    repository.write(name, "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
+    repository.write("trainci.toml", f"[suites.s]\ntests = ['{name}']\n")
+    said = repository.trainci("run", "s", "--devices", "cpu:1")
+    assert said.code == 2 and f"{name}:1: cannot be read: a pointer of Git LFS" in said.out + said.err, said

@@ -18,6 +18,8 @@ from trainci.catalog.styles.shell import Shell
 from trainci.catalog.styles.words import Words
 
 CERTAIN = [
+    "python a.py > log\ncp log kept",
+    "python a.py\nmv made kept\necho over",
     "python a.py | tee log\nexit ${PIPESTATUS[1]}",
     "python a.py | tee log; echo over; exit ${PIPESTATUS[0]}",
     "python a.py | tee log\n[ ${PIPESTATUS[1]} -eq 0 ] || exit 1",
@@ -139,6 +141,8 @@ MUST_FAIL = [
     "if python a.py; then exit 1; fi\nif ! python b.py; then echo good; else exit 1; fi",
 ]
 PERHAPS = [
+    "python a.py --out made\nmv made kept",
+    "python a.py\ncp -r made kept",
     "set -e\nif python -c 'print(1)' | grep -q False; then exit; fi\npytest a",
     "python probe.py | grep -q yes && exit 0\npython a.py",
     "python a.py\npython b.py",

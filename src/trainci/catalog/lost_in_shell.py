@@ -45,6 +45,9 @@ _SETS_UP = frozenset({
     "touch", "tput", "tr", "trap", "true", "typeset", "ulimit", "umask", "uname", "unset", "unzip", "uv",
     "wait", "wc", "wget", "yum",
 })  # fmt: skip
+# What fails where a program before it has not made what it is told to move, and what a script writes by itself.
+_MOVES = ("cp", "install", "mv")
+_WRITES = re.compile(r">{1,2} *([^\s;&|<>]+)|\btee +(?:-a +)?([^\s;&|]+)")
 _PYTHON_SETS_UP = ("pip", "venv", "ensurepip", "site", "sysconfig", "uv")
 
 
@@ -90,7 +93,8 @@ def _read(text: str, around: Around) -> ShellScript:
     always = pytests == 1 and all(end.ran for end in Walk(_status, _is_pytest, around).ends(script))
     all_good = Walk(_status, _may_be_test, around).ends(script)
     must_fail = _must_fail(script, commands, around, all_good)
-    lost, reached = _lost(script, commands, around, all_good, must_fail)
+    made = {one or other for one, other in _WRITES.findall(text)}
+    lost, reached = _lost(script, commands, around, all_good, must_fail, made)
     starts = tuple((node.line, tuple(_words(node))) for node in commands if node in reached and _may_be_test(node))
     by_line = tuple(sorted(lost, key=lambda one: one.line))
     expects = shell_expects(script, text, failure=_never_green(all_good))
@@ -141,12 +145,13 @@ def _lost(
     around: Around,
     all_good: Set[State],
     must_fail: tuple[Simple, ...],
+    made: Set[str],
 ) -> tuple[list[LostResult], set[Simple]]:
     """What it throws away, and the commands that it comes to; ``all_good``: its ends where no command fails.
 
-    Those that ``must_fail`` are judged by the script itself.
+    Those that ``must_fail`` are judged by the script itself; ``made`` are the files that it writes by itself.
     """
-    all_fail = Walk(lambda node: 1 if _may_be_test(node) else _status(node), _may_be_test, around)
+    all_fail = Walk(lambda node: 1 if _may_be_test(node) else _after(node, made), _may_be_test, around)
     never_red = all(not end.status and not end.seen for end in all_fail.ends(script)) and not must_fail
     own = {node.name for node in every_node(script) if isinstance(node, Function)}
     is_test = _may_be_test if never_red else _is_test
@@ -156,7 +161,7 @@ def _lost(
     for test in tests:
         if steps > _MOST_STEPS:
             break
-        walk = Walk(partial(_fails, test), _may_be_test, around, once=True, expected=must_fail)
+        walk = Walk(partial(_fails, test, made), _may_be_test, around, once=True, expected=must_fail)
         ends = walk.ends(script)
         steps += walk.steps
         for end in ends:
@@ -175,9 +180,17 @@ def _lost(
     return lost, all_fail.reached
 
 
-def _fails(test: Simple, node: Simple) -> int | None:
-    """The status of ``node`` where ``test`` fails and nothing else does."""
-    return 1 if (node.line, node.words) == (test.line, test.words) else _status(node)
+def _fails(test: Simple, made: Set[str], node: Simple) -> int | None:
+    """The status of ``node`` where ``test`` fails and nothing else does; ``made``: see ``_after``."""
+    if (node.line, node.words) == (test.line, test.words):
+        return 1
+    return _after(node, made) if node.line > test.line else _status(node)
+
+
+def _after(node: Simple, made: Set[str]) -> int | None:
+    """The status of ``node`` behind a test that failed; ``made`` are the files that the script writes by itself."""
+    moved = [word for word in node.words[1:-1] if not word.startswith("-")] if node.words[0] in _MOVES else []
+    return None if moved and not made >= set(moved) else _status(node)
 
 
 def _never_fails(commands: list[Simple], tests: list[Simple], walked: Walk) -> list[LostResult]:

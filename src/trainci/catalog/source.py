@@ -10,6 +10,8 @@ from trainci.host.files import open_plain
 
 # A syntax tree may take nine hundred times the memory of its source.
 _LARGEST_PARSED = 2**19
+# https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 def read_source(root: Path, file: str) -> bytes:
@@ -23,6 +25,8 @@ def read_source(root: Path, file: str) -> bytes:
     # What it leads to: a pipe may be in a file's place, at which an open waits for ever.
     with open_plain(Path(os.path.realpath(path))) as source:
         content = source.read(_LARGEST_PARSED + 1)
+    if content.startswith(_LFS_POINTER):
+        raise OSError(errno.ENODATA, "a pointer of Git LFS, and its content is not here. Fetch it: `git lfs pull`")
     if len(content) > _LARGEST_PARSED:
         raise OSError(errno.EFBIG, "larger than 512 KiB. Move what makes it large into a data file")
     return content

@@ -57,8 +57,11 @@ class Account:
         clock: Callable[[], float],
         lose: Callable[[], object],
         onlooker: Onlooker | None = None,
+        root: Path = Path(),
     ) -> None:
         self._job = job
+        self._root = root
+        self._begun = clock()
         self._of_job = (job.test.id, job.attempt, job.phase)
         self._log = log
         self._secrets = secrets
@@ -138,7 +141,7 @@ class Account:
         left = self._masked(results.collect(self._job))
         failures = tuple(
             replace(failure, sentence=self._redactor.mask(failure.sentence))
-            for failure in ends.collect(self._job, ending)
+            for failure in ends.collect(self._job, ending, self._root, self._begun)
         )
         results.mask_metrics(self._job, self._redactor.mask)
         if self._secrets:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import mmap
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,10 @@ from trainci.reported_ends import End, Log, failures, frameworks, read
 _LARGEST = 40 << 20
 _PIECE = 1 << 20
 _LONGEST_WORD = len(b" error")
+# What may be the name of a file in the text of a test.
+_NAME = re.compile(rb"[\w.+-][\w./+-]{0,300}")
+_MOST_NAMES = 5000
+_LARGEST_TEXT = 1 << 19
 
 
 def variables(job: Job, python_path: str) -> dict[str, str]:
@@ -32,8 +37,11 @@ def variables(job: Job, python_path: str) -> dict[str, str]:
     }
 
 
-def collect(job: Job, ending: Ending) -> tuple[Failure, ...]:
-    """What failed in ``job``, which has ended, though its exit code is 0: by the probe's word, else by its log."""
+def collect(job: Job, ending: Ending, root: Path, begun: float) -> tuple[Failure, ...]:
+    """What failed in ``job``, which has ended, though its exit code is 0: by the probe's word, else by its log.
+
+    ``root`` is the repository's, ``begun`` when the job began, in seconds of the clock of its files.
+    """
     if job.phase is Phase.PREPARE or not ending.passed:
         return ()
     reported = _reported(RunPaths.ends(job.log))
@@ -53,6 +61,7 @@ def collect(job: Job, ending: Ending) -> tuple[Failure, ...]:
                 Failure(f"{said.by} said: {said.counts}{_place(said.line, len(log))}")
                 for said in (_said(log, job, reported) if _speaks_of_failures(log) else ())
                 if not any(text in said.counts for text in job.test.expects.texts)
+                and not _is_of_before(said, log, job, root, begun)
             ),
         ]
     return tuple(replace(one, certain=one.certain and not job.test.expects.failure) for one in found)
@@ -61,6 +70,30 @@ def collect(job: Job, ending: Ending) -> tuple[Failure, ...]:
 def _said(log: mmap.mmap | bytes, job: Job, reported: Sequence[End]) -> tuple[SaidFailure, ...]:
     is_one = job.test.leaves_results or bool(job.test.framework and job.test.file.endswith(".py"))
     return said_failures(_end_of(log), frameworks(reported), is_one=is_one)
+
+
+def _is_of_before(said: SaidFailure, log: mmap.mmap | bytes, job: Job, root: Path, begun: float) -> bool:
+    """A file that the test names holds these lines, and has not changed since it began: they are only shown."""
+    shown = "\n".join(_end_of(log).split("\n")[max(0, said.line - 3) : said.line]).encode()
+    if said.by == "pytest":
+        # It has a time of its own.
+        shown = shown.rpartition(b"\n")[2]
+    for path in _named(job, root):
+        with contextlib.suppress(OSError):
+            if path.stat().st_ctime < begun and shown in files.read_plain(path, _LARGEST):
+                return True
+    return False
+
+
+def _named(job: Job, root: Path) -> Iterator[Path]:
+    """The files of the repository that the test's text, or its command, names."""
+    text = " ".join(job.test.command).encode("utf-8", "replace")
+    with contextlib.suppress(OSError):
+        text += b"\n" + files.read_plain(root / job.test.file, _LARGEST_TEXT) if job.test.file else b""
+    for name in list(dict.fromkeys(_NAME.findall(text)))[:_MOST_NAMES]:
+        path = root / name.decode("utf-8", "replace")
+        if name.decode("utf-8", "replace") != job.test.file and path.is_file():
+            yield path
 
 
 def _reported(path: Path) -> Sequence[End]:

@@ -14,6 +14,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from trainci.errors import UsageError
 from trainci.executors import attempt as jobs
@@ -149,7 +150,8 @@ class EngineExecutor(ABC):
         """
         job = attempt.job
         log = open_log(job.log)
-        attempt.account = Account(job, log, self._secrets, emit, attempt.show, self._clock, lambda: self.stop(job))
+        end = partial(self.stop, job)
+        attempt.account = Account(job, log, self._secrets, emit, attempt.show, self._clock, end, root=self._root)
         if not attempt.recall(log):
             attempt.prepare(self._arguments(job, container), self._root, log, probed=not container)
 

@@ -92,7 +92,8 @@ class LocalExecutor:
             return
         self._launched[job.test.id, job.attempt] = launched
         end = launched.terminate
-        account = Account(job, log, self._secrets, emit, show, self._clock, lose=end, onlooker=Onlooker(job, end))
+        onlooker = Onlooker(job, end)
+        account = Account(job, log, self._secrets, emit, show, self._clock, end, onlooker, self._root)
         watcher = Watcher(launched, output, status, account, show)
         thread = threading.Thread(target=watcher.run, name=job.test.id, daemon=True)
         try:
