@@ -157,6 +157,27 @@ def test_a_container_of_compose_runs_what_stands_behind_its_options() -> None:
     assert _job(run(call))["tests"] == [{"path": "tests", "runner": "pytest", "args": ["-v"]}]
 
 
+@pytest.mark.parametrize("path", ["tests/app_model_download_webdriver.py", "tests/rebuild_index_check.py"])
+def test_a_file_among_tests_whose_name_only_holds_a_preparing_word_is_a_test(path: str) -> None:
+    assert _job({path: "print()\n", **run(f"xvfb-run -a python3 {path}")})["tests"] == [
+        {"path": path, "runner": "python"}
+    ]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "tests/download_model.py",
+        "tests/big_old_model_downloads.py",
+        "tests/L0_setup_data.py",
+        "tests/prepare/all.py",
+    ],
+)
+def test_a_file_among_tests_that_is_called_after_a_preparation_is_none(path: str) -> None:
+    made = _job({path: "print()\n", **run(f"python3 {path}", "pytest tests/test_a.py")})
+    assert (made["setup"], len(made["tests"])) == ([f"python3 {path}"], 1)
+
+
 # --- make
 
 _MAKEFILE = """\

@@ -43,9 +43,14 @@ def is_test_file(path: str) -> bool:
     """Whether the file of that path is called a test."""
     name = posixpath.basename(path)
     is_meant = in_tests(path) or name.endswith(("_tests.py", "_tests.sh"))
-    return path.endswith((".py", ".sh")) and bool(
-        _TEST_NAME.fullmatch(name) or (is_meant and not PREPARES.search(path))
-    )
+    prepares = PREPARES.search(posixpath.dirname(path)) or _is_called_preparation(name)
+    return path.endswith((".py", ".sh")) and bool(_TEST_NAME.fullmatch(name) or (is_meant and not prepares))
+
+
+def _is_called_preparation(name: str) -> bool:
+    """Whether its first two words or its last say so: ``studio_model_download_webdriver`` drives what downloads."""
+    first, second, *others = f"{posixpath.splitext(name)[0]}__".replace("-", "_").split("_")
+    return any(PREPARES.match(word) for word in (first, second, *[word for word in others if word][-1:]))
 
 
 def in_tests(path: str) -> bool:
