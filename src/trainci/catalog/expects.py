@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from trainci.catalog.expects_failure import expects_failure, shell_expects_failure
 from trainci.catalog.shell_state import unquoted
 from trainci.catalog.shell_tree import AndOr, Function, Group, If, Loop, Node, Pipeline, Simple, every_node
+from trainci.catalog.statements import all_parts
 from trainci.model.tests import Expects
 
 _SHORTEST = 5
@@ -20,7 +21,7 @@ _LEAVES = ("break", "exit", "return")
 
 def expects(tree: ast.AST, *, by_framework: bool = False) -> Expects:
     """What a program of Python's says; ``by_framework``: its tests are run by one, which judges them."""
-    again = any(_tries_again(node) for node in ast.walk(tree) if isinstance(node, (ast.For, ast.While)))
+    again = any(_tries_again(node) for node in all_parts(tree) if isinstance(node, (ast.For, ast.While)))
     return Expects(expects_failure(tree, by_framework=by_framework), again, _texts(_looked_for(tree)))
 
 
@@ -40,7 +41,7 @@ def _texts(found: Iterator[str]) -> tuple[str, ...]:
 
 def _tries_again(loop: ast.For | ast.While) -> bool:
     """It starts a process in each round, and leaves by one that is good."""
-    parts = [part for statement in loop.body for part in ast.walk(statement)]
+    parts = [part for statement in loop.body for part in all_parts(statement)]
     leaves = any(isinstance(part, (ast.Break, ast.Return)) for part in parts) or isinstance(loop, ast.While)
     return leaves and any(
         isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr in _STARTS
@@ -49,7 +50,7 @@ def _tries_again(loop: ast.For | ast.While) -> bool:
 
 
 def _looked_for(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
+    for node in all_parts(tree):
         match node:
             case ast.Compare(left=ast.Constant(value=str(text)), ops=[ast.In()]):
                 yield text

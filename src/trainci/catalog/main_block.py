@@ -7,7 +7,7 @@ from typing import TypeGuard
 
 from trainci.catalog.names import Names
 from trainci.catalog.scopes import reached
-from trainci.catalog.statements import own_parts, statements
+from trainci.catalog.statements import all_parts, own_parts, statements
 
 _MAIN = "trainci.testing.main"
 _SOMETHING_ELSE = "?"
@@ -33,7 +33,7 @@ def as_block(tree: ast.Module) -> ast.If:
 
 def framework(tree: ast.Module, names: Names) -> tuple[str, bool]:
     """``pytest`` or ``unittest``, where one call of it is how the file runs its tests; whether it certainly is."""
-    found = [name for part in ast.walk(tree) if (name := _framework(part, names))]
+    found = [name for part in all_parts(tree) if (name := _framework(part, names))]
     if len(found) != 1:
         return "", False
     certain = any(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from typing import TypeGuard
 
+from trainci.catalog.statements import all_parts
+
 
 class Names:
     """The names of a file: what is imported under which, and its functions."""
@@ -30,7 +32,7 @@ class Names:
         calls: list[ast.expr] = []
         self.silent_classes = {node.name for node in classes if _is_silent(node)}
         self.asserting = {*self.functions}
-        for node in ast.walk(tree):
+        for node in all_parts(tree):
             if isinstance(node, ast.Import):
                 for alias in node.names:
                     self.imported[alias.asname or alias.name.partition(".")[0]] = (
@@ -49,7 +51,7 @@ class Names:
             elif isinstance(node, ast.arg):
                 aliases.setdefault(node.arg, []).append(None)
             elif isinstance(node, ast.Assert):
-                self.asserted |= {part.id for part in ast.walk(node.test) if isinstance(part, ast.Name)}
+                self.asserted |= {part.id for part in all_parts(node.test) if isinstance(part, ast.Name)}
             elif _asserts(node):
                 self.asserting.add(node.name)
         # `main = test`: another name for one thing, once and for all.
@@ -89,7 +91,7 @@ class Names:
     def own(self, node: ast.expr | None) -> bool:
         """Whether it is one of the file's functions, or what calls one later: a lambda, a ``partial``."""
         if isinstance(node, ast.Lambda):
-            return any(isinstance(part, ast.Call) and self.own(part.func) for part in ast.walk(node.body))
+            return any(isinstance(part, ast.Call) and self.own(part.func) for part in all_parts(node.body))
         if isinstance(node, ast.Call) and self.name(node.func) == "functools.partial":
             return self.own(node.args[0] if node.args else None)
         return node is not None and self.name(node) in self.functions
@@ -106,7 +108,7 @@ def _is_silent(node: ast.ClassDef) -> bool:
         isinstance(part, ast.Return) and isinstance(part.value, ast.Constant) and part.value.value is True
         for method in node.body
         if isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef)) and method.name in ("__exit__", "__aexit__")
-        for part in ast.walk(method)
+        for part in all_parts(method)
     )
 
 
@@ -123,7 +125,7 @@ def asserts(node: ast.AST) -> bool:
             and isinstance(part.func, ast.Attribute)
             and part.func.attr.startswith("assert")
         )
-        for part in ast.walk(node)
+        for part in all_parts(node)
     )
 
 

@@ -124,9 +124,10 @@ def made_for_nothing(call: ast.Call, file: Names, certain: bool) -> LostResult |
 
 def never_called(body: Sequence[ast.stmt]) -> Iterator[LostResult]:
     """A function inside of a function that asserts something, and that nobody names."""
-    named = {part.id for node in body for part in ast.walk(node) if isinstance(part, ast.Name)}
-    for node, _ in statements(list(body), True):
-        if isinstance(node, _FUNCTIONS) and not node.decorator_list and node.name not in named and asserts(node):
+    inner = [node for node, _ in statements(list(body), True) if isinstance(node, _FUNCTIONS)]
+    named = {part.id for node in body for part in ast.walk(node) if isinstance(part, ast.Name)} if inner else set()
+    for node in inner:
+        if not node.decorator_list and node.name not in named and asserts(node):
             what = f"`{node.name}` is defined here and never called"
             yield LostResult(node.lineno, what, f"Call `{node.name}()`.", certain=False)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from trainci.catalog.shell_tree import AndOr, Background, Case, Function, Group, If, Loop, Node, Pipeline, Simple
 from trainci.shell_words import Token, Unreadable, substitutions, tokens
@@ -16,6 +17,7 @@ _DEEPEST = 60
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*(?:\[[^]]*\])?\+?=")
 
 
+@lru_cache(maxsize=64)  # a walk comes to a function's own script, or a file that it reads, again and again
 def parse(source: str, line: int = 1, depth: int = 0, *, flat: bool = False) -> Sequence[Node]:
     """The commands of ``source``, whose first line is ``line`` of its file; ``flat``: all its lines count as that.
 
@@ -29,7 +31,7 @@ def parse(source: str, line: int = 1, depth: int = 0, *, flat: bool = False) -> 
     body = parser.body(())
     if parser.position < len(listed):
         raise Unreadable(listed[parser.position].line)
-    return body
+    return tuple(body)
 
 
 @dataclass

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+from collections import deque
 from collections.abc import Iterator
+from functools import lru_cache
 
 
 def statements(body: list[ast.stmt], certain: bool) -> Iterator[tuple[ast.stmt, bool]]:
@@ -28,12 +30,32 @@ def _has_a_first(values: ast.expr) -> bool:
     return any(not isinstance(one, ast.Starred) for one in listed)
 
 
-def own_parts(statement: ast.stmt) -> Iterator[ast.AST]:
+@lru_cache(maxsize=4096)  # each rule asks anew for those of every statement of a test
+def own_parts(statement: ast.stmt) -> tuple[ast.AST, ...]:
     """What belongs to this statement itself, not to those inside it."""
     todo: list[ast.AST] = [statement]
+    found: list[ast.AST] = []
     while todo:
         node = todo.pop()
-        yield node
-        todo += [
-            child for child in ast.iter_child_nodes(node) if not isinstance(child, (ast.stmt, ast.ExceptHandler))
-        ]
+        found.append(node)
+        todo += [child for child in children(node) if not isinstance(child, (ast.stmt, ast.ExceptHandler))]
+    return tuple(found)
+
+
+def children(node: ast.AST) -> Iterator[ast.AST]:
+    """What ``ast.iter_child_nodes`` gives, but for the contexts of names, which no rule looks at."""
+    for name in node._fields:
+        value = None if name == "ctx" else getattr(node, name, None)
+        if isinstance(value, ast.AST):
+            yield value
+        elif isinstance(value, list):
+            yield from (one for one in value if isinstance(one, ast.AST))
+
+
+def all_parts(node: ast.AST) -> Iterator[ast.AST]:
+    """The node and everything below it, from the outside in, as ``ast.walk`` gives it."""
+    todo = deque([node])
+    while todo:
+        one = todo.popleft()
+        todo.extend(children(one))
+        yield one

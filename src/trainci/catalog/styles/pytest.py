@@ -40,7 +40,7 @@ class Pytest:
         says = replace(constants(source.tree, source.file), needs_count=False, remarks=remarks)
         if says.fault or says.num_gpus is not None:
             return says
-        markers = list(_markers(source.tree))
+        markers = list(_markers(source.tree)) if b"num_gpus" in source.text else []
         for marker in markers:
             if _number(marker) is None:
                 place = f"{printable(source.file)}:{marker.lineno}"
