@@ -110,7 +110,7 @@ _TEST_LIKE = re.compile(r"(^|/)(test_[^/]*|[^/]*_test)\.py$")
 
 
 def _is_below(file: str, folders: Set[str]) -> bool:
-    return any(file[:at] in folders for at, ch in enumerate(file) if ch == "/")
+    return "." in folders or any(file[:at] in folders for at, ch in enumerate(file) if ch == "/")
 
 
 def entries(project: Project, files: Iterable[str]) -> tuple[Entry, ...]:
@@ -120,9 +120,16 @@ def entries(project: Project, files: Iterable[str]) -> tuple[Entry, ...]:
     return (*registered, *(Entry(file=file) for file in files if file not in started))
 
 
-def find(project: Project, files: Sequence[str], declared: Mapping[Entry, Declarations]) -> list[Finding]:
-    """Everything wrong, sorted by place. ``files`` are all test files, ``declared`` what each of `entries` says."""
-    found = {*_unregistered(project, files), *_in_files(project, declared)}
+def find(
+    project: Project, files: Sequence[str], declared: Mapping[Entry, Declarations], within: Set[str] = frozenset()
+) -> list[Finding]:
+    """Everything wrong, sorted by place.
+
+    ``files`` are all test files, ``declared`` what each of `entries` says, ``within`` the files and folders that
+    registered scripts and commands run.
+    """
+    started = project.started_files | within
+    found = {*_unregistered(project, files, started), *_in_files(project, declared)}
     if not files:
         globs = printable(", ".join(project.test_globs)) or "none"
         found.add(
@@ -136,9 +143,9 @@ def find(project: Project, files: Sequence[str], declared: Mapping[Entry, Declar
     for suite in project.suites:
         found.update(_in_suite(project, suite, declared))
     found.update(_one_id_for_two(project, declared))
-    started = {file for entry in project.registered for file in entry.files}
     for entry, says in declared.items():
-        if not entry.where and entry.file in files and not _is_below(entry.file, started):
+        is_loose = not entry.where and entry.file in files
+        if is_loose and entry.file not in started and not _is_below(entry.file, started):
             found.update(_undeclared(project, None, entry, says))
     return sorted(found, key=lambda finding: (finding.file, finding.line, finding.sentence))
 
@@ -180,8 +187,7 @@ def parse_place(text: str, file: str) -> Finding | None:
     return Finding(file, int(line), sentence) if text.startswith(f"{shown}:") and line.isdecimal() else None
 
 
-def _unregistered(project: Project, files: Sequence[str]) -> Iterator[Finding]:
-    started = project.started_files
+def _unregistered(project: Project, files: Sequence[str], started: Set[str]) -> Iterator[Finding]:
     for file in files:
         if file not in started and not _is_below(file, started):
             sentence = f"not registered: no label runs it. Add it to a suite of {project.config_file}."

@@ -50,13 +50,16 @@ class _Finder:
         altered: Sequence[Altered],
     ) -> None:
         self._project, self._tree, self._changes, self._altered = project, tree, changes, altered
+        test_files = frozenset(test_files)
         # A folder of tests is started by the one entry that names it.
         below: dict[str, list[str]] = {file: [] for file in project.started_files}
         for path in tree.files:
             for folder in folders_above(path):
                 if folder in below:
                     below[folder].append(path)
-        self._tests = frozenset(test_files) | ({*below, *chain.from_iterable(below.values())} & tree.files)
+        # Below the root is everything; what is called a test there is one.
+        below.update({".": sorted(test_files)} if "." in below else {})
+        self._tests = test_files | ({*below, *chain.from_iterable(below.values())} & tree.files)
         self._by_file: dict[str, list[Entry]] = {}
         for entry in project.registered:
             for file in entry.files:

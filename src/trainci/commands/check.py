@@ -11,6 +11,7 @@ import click
 
 from trainci import findings
 from trainci.adopt.differences import missing_of_job_tables, other_rules
+from trainci.adopt.run_within import run_within
 from trainci.adopt.tree import repository_tree
 from trainci.affected import stale_globs
 from trainci.answers.form import text_of
@@ -46,12 +47,13 @@ def command(form: str, as_json: bool, accept_current: bool) -> int:
         click.echo(github.annotated(str(error), github.folder(find_root(Path.cwd()), os.environ)))
         return EXIT_USAGE
     declared = repository.declarations(findings.entries(repository.project, repository.files))
-    found = [*repository.misregistered, *findings.find(repository.project, repository.files, declared)]
+    tree = repository_tree(repository.root)
+    found = [*repository.misregistered]
+    found += findings.find(repository.project, repository.files, declared, run_within(repository.project, tree))
     paths = repository.paths()
     known = (*repository.everything(), *repository.files)
     found += findings.of_quarantine(repository.project, known, datetime.now(timezone.utc).date().isoformat())
     found += stale_globs(repository.project, paths, repository.files)
-    tree = repository_tree(repository.root)
     found += missing_of_job_tables(tree, tree.read(repository.project.config_file))
     found = findings.without_accepted(repository.project, found)
     notes = [*findings.notes(declared), *exposure.notes(repository.project)]
