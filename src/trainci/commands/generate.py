@@ -58,6 +58,11 @@ def render_workflows(root: Path) -> list[render.Rendered]:
     return render.render_all(root, workflow_context)
 
 
+def workflow_parts(root: Path) -> list[tuple[str, str]]:
+    """The templates that the suites of the repository need, for a repository without any."""
+    return render.parts(root, workflow_context())
+
+
 def _requirement(root: Path) -> str:
     """What trainci.toml wants the jobs to install as trainci; nothing where it does not say."""
     try:

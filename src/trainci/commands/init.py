@@ -21,10 +21,10 @@ from trainci.adopt.compare import additions
 from trainci.adopt.proposal import Proposal, Suite
 from trainci.adopt.toml import render
 from trainci.adopt.tree import repository_tree
-from trainci.commands.generate import render_workflows, workflow_context
+from trainci.commands.generate import render_workflows, workflow_parts
 from trainci.config import CONFIG_FILE, faults_in, load
 from trainci.errors import EXIT_OK, UsageError
-from trainci.github.workflows.loader import FOLDER
+from trainci.github.workflows.loader import FOLDER, SUFFIX
 from trainci.github.workflows.render import write
 from trainci.model.project import is_hosted
 from trainci.text import columns, counted, listed, printable
@@ -164,11 +164,14 @@ def _workflow(place: _Place) -> None:
     if not (place.root / CONFIG_FILE).is_file():
         raise UsageError(f"the workflow is made of {CONFIG_FILE}, which is not here. Run `trainci init` first.")
     # What cannot be rendered is told before anything of it is there.
-    workflow_context()
-    starter = resources.files("trainci") / "starter"
-    _write(place.root, _TEMPLATE, starter.joinpath("pr-test.yml.j2").read_text(encoding="utf-8"))
+    templates = workflow_parts(place.root)
+    starter = (resources.files("trainci") / "starter").joinpath("pr-test.yml.j2").read_text(encoding="utf-8")
+    for name, head in templates:
+        text = starter if name == templates[0][0] else starter[starter.index("<% extends") :]
+        _write(place.root, f"{FOLDER}/{name}", text.replace("<% extends", f"{head}<% extends"))
+    ours = {f"{FOLDER}/{name.removesuffix(SUFFIX)}" for name, _ in templates}
     for rendered in render_workflows(place.root):
-        if rendered.path == _GENERATED:
+        if rendered.path in ours:
             write(place.root, rendered)
             click.echo(f"wrote {rendered.path}")
 

@@ -49,8 +49,39 @@ def test_a_workflow_beyond_githubs_size_is_refused_with_the_way_to_two_which_wor
     repository.write(_TEMPLATE, f"{here}\n{_EXTENDS}")
     repository.write(_OTHER, f"{there}\n{_EXTENDS}")
     assert repository.trainci("generate").code == 0
+    assert _concurrency(repository, _TEMPLATE) != _concurrency(repository, _OTHER)
     first, second = _jobs(repository, _TEMPLATE), _jobs(repository, _OTHER)
     assert (len(first), len(second), len(first | second)) == (65, 65, 130)
+
+
+def _concurrency(repository: Any, template: str) -> str:
+    """The group of a pull request's runs, of which the newer one cancels the other."""
+    workflow = yaml.safe_load((repository.root / template.removesuffix(".j2")).read_text())
+    return str(workflow["concurrency"]["group"].replace("${{ github.workflow }}", workflow["name"]))
+
+
+def test_init_parts_what_is_too_large_for_one_workflow_into_several(
+    repository: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _with_suites(repository, 6)
+    monkeypatch.setattr(render, "LARGEST_FILE", 20_000)
+    said = repository.trainci("init", "--only", "workflow")
+    folder = repository.root / ".github/workflows"
+    templates = sorted(f".github/workflows/{path.name}" for path in folder.glob("*.j2"))
+    assert said.code == 0 and len(templates) > 1, said
+    jobs = [name for template in templates for name in _jobs(repository, template)]
+    assert sorted(jobs) == [f"e2e-test-suite-{one}" for one in range(6)]
+    # Of one name, one would cancel the other on every push.
+    assert len({_concurrency(repository, template) for template in templates}) == len(templates)
+    assert repository.trainci("generate", "--check").code == 0
+
+
+def test_a_suite_that_no_workflow_can_hold_is_named(repository: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    _with_suites(repository, 2)
+    monkeypatch.setattr(render, "LARGEST_FILE", 5_000)
+    said = repository.trainci("init", "--only", "workflow")
+    assert said.code == 2 and "[suites.suite-0] gives more than 5,000 bytes" in said.err, said
+    assert not (repository.root / ".github").exists()
 
 
 @pytest.mark.slow
