@@ -99,9 +99,10 @@ class Chain:
     """Exceptions of which each led to the next, the first one first.
 
     ``test`` is the test that failed with it, where pytest says so. ``captured``: it is in the output that pytest
-    kept of a test. ``retried``: what was said before it makes it one of several tries. ``announces``: it is a line
-    that only stands above a traceback, which tells why. ``progress`` and ``told``: how many signs of progress, and
-    lines that are no traceback's, there were before its end.
+    kept of a test. ``retried``: what was said before it makes it one of several tries. ``ignored``: Python says
+    that the program goes on with it (``__del__``). ``announces``: it is a line that only stands above a traceback,
+    which tells why. ``progress`` and ``told``: how many signs of progress, and lines that are no traceback's, there
+    were before its end.
     """
 
     stream: str
@@ -109,6 +110,7 @@ class Chain:
     test: str = ""
     captured: bool = False
     retried: bool = False
+    ignored: bool = False
     announces: bool = False
     progress: int = 0
     told: int = 0
@@ -141,8 +143,8 @@ class Tracebacks:
         self._blank = False
         self._drawn = Drawn()
         self._member = False
-        # Something that was said before it makes it one that is tried again.
-        self.announced = False
+        # Something that was said before it makes it one that is tried again, or that ends nothing.
+        self.announced = self.ignored = False
 
     def feed(self, line: Line) -> tuple[bool, Chain | None]:
         """Take a line: whether it is a traceback's own, and the chain that it adds an exception to."""
@@ -222,12 +224,12 @@ class Tracebacks:
                     self._in_own = True
                     self._frames.append(Frame(frame["file"], int(frame["line"])))
                 self._junk = 0
-            elif self._in_own and text.lstrip().startswith("raise "):
-                self._raises = True
-            elif not self._asserts and text.lstrip().startswith("assert "):
-                self._asserts = text.strip()
+            elif text.lstrip().startswith("raise "):
+                self._raises = self._raises or self._in_own
             elif self._in_own and _NAMES_A_HOST.search(text):
                 self._source = text.strip()
+            if not frame and not self._asserts and not text.lstrip().startswith("raise "):
+                self._asserts = text.strip()
             return True, None
         said = text.strip()
         match = _EXCEPTION.match(said)
@@ -246,16 +248,8 @@ class Tracebacks:
 
     def _end(self, line: Line, said: str, type_: str) -> Chain:
         libraries, frames = frozenset(self._libraries), tuple(self._frames)
-        raised = Raised(
-            type_,
-            said,
-            line.number,
-            libraries,
-            frames=frames,
-            own=self._raises,
-            source=self._source,
-            asserts=self._asserts if type_ in ASSERTIONS else "",
-        )
+        raised = Raised(type_, said, line.number, libraries, frames=frames, own=self._raises, source=self._source)
+        raised.asserts = self._asserts if type_ in ASSERTIONS else ""
         self._open -= 1
         if self._chain is None or not self._linked:
             self._chain = Chain(line.stream)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from trainci.model.diagnosis import Frame
 
 # How programs of any kind say that they fail, the most telling kind first: what a crashing program says (Rust, Go,
-# Java, C and C++, glog, googletest, doctest), what a compiler says of a place, what tools and shells say, which
-# test failed.
+# Java, C and C++, glog, googletest, doctest), what a compiler says of a place, what tools and shells say, what a
+# logger calls an error, which test failed.
 _KINDS = (
     re.compile(
         r"thread '.{1,200}?' .{0,20}panicked at |panic: |Exception in thread |Caused by: |Uncaught "
@@ -24,25 +24,29 @@ _KINDS = (
     re.compile(
         r"(?i)\S+:\d+(?::\d+)?: (?:fatal |internal compiler )?error\b|error\[\w+\]: "
         r"|(?-i:(?:\S+:\d+:\d+: )?[A-Z]{1,5}\d{3,5}:? (?:\[\*\] )?[A-Za-z`'])|.{1,300}: undefined reference to "
+        r"|\s*\d+:\d+\s+error\s+\S|would reformat:? \S"
     ),
     re.compile(
         r"(?i)(?:.{0,80}[\s\]>):*!])??(?:fatal|\w{0,40}error)(?: at \S+)?(?: \S{1,20})?: \S"
         r"|E[A-Z]\d{4}: \S|[\w./-]+: line \d+: \S|CMake Error\b|╭─+ Error ─"
         r"|.{0,400}: (?:unbound variable|not found|command not found|No such file or directory|Permission denied)$"
         r"|[\w./-]+: (?:cannot|can't|couldn't|could not|failed to|unable to|invalid|unknown|unrecognized) "
-        r"|(?-i:.{0,120}?\b(?:ERROR|CRITICAL|FATAL)\b[\]\s:|-]+\S|\[[EF][ \d][^\]]{4,60}\] \S)"
+    ),
+    re.compile(
+        r"(?i)(?-i:.{0,120}?\b(?:ERROR|CRITICAL|FATAL)\b[\]\s:|-]+\S|\[[EF][ \d][^\]]{4,60}\] \S)"
         r"|.{0,80}\[(?:error|critical|fatal) *\] "
         r'|\{.{0,200}"(?:level\w{0,4}|severity)": ?"(?:error|critical|fatal)"'
     ),
     re.compile(
-        r"\s*(?:--- FAIL\b|FAIL(?:ED|URE)?\b|not ok \d|✕|✗|\[  FAILED  \])"
+        r"\s*(?:--- FAIL\b|FAIL(?:ED|URE)?\b|not ok \d|[✕✗✘✖❌]|\[  FAILED  \])"
         r"|(?!\S+::).{1,300}(?:\*\*\*Failed\b|\bFAIL(?:ED)?\W{0,9}$)"
     ),
 )
-_BY_LEVEL = _KINDS[2]
+_BY_LEVEL = _KINDS[3]
 # A shell's trace, what trainci wrote into the log, how something is called, what may be tried, what was a warning.
 _BESIDE = re.compile(
     r"\++ |trainci(?: lease)?: |(?i:.*\b(?:usage: |warn(?:ing)?\b|no errors?\b|0 errors?\b)"
+    r"|.{0,80}\b(?:errors?|fail(?:ed|ures?)?)(?: count| tests?)?\s*[:=]\s*0$"
     r"|.*\b(?:reported|shown|printed) (?:as )?(?:above|below)\b"
     r"|\s*(?:set the environment variable|try |note: |hint: |help: |for more|see |run with"
     r"|make(?:\[\d+\])?: \*\*\*))"
@@ -93,11 +97,13 @@ class Words:
 def last_words(tail: Tail) -> Words | None:
     """The line by which the program says that it fails."""
     for kind in _KINDS:
+        # A logger also calls an error what a program goes on after.
+        start = max(0, len(tail.lines) - _NEAR) if kind is _BY_LEVEL else 0
         by_level = tail.errors if kind is _BY_LEVEL else frozenset()
         found = [
             place
             for place, line in enumerate(tail.lines)
-            if (kind.match(line) or place in by_level) and not _BESIDE.match(line)
+            if place >= start and (kind.match(line) or place in by_level) and not _BESIDE.match(line)
         ]
         if found:
             return _words(tail, _first_of_last(found))

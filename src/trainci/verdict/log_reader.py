@@ -56,6 +56,8 @@ _RETRIED = re.compile(
     r"|\bskip(?:ped|ping)\b|\brecovered\b|\bwill reconnect\b"
     r"|\b(?:is|are|was|as|be) expected\b|\bexpected\W*(?:error|failure|$)|\(expected\b"
 )
+# How Python introduces what ``__del__`` or a callback raised: the program goes on (3.14 says "while calling").
+_IGNORED = "Exception ignored "
 # What is told where the log does not have its traceback.
 _LONE = frozenset({"AssertionError", *PROGRAM})
 _ROOT_RANK = re.compile(r"\s*rank\s*: (\d+) \(local_rank")
@@ -237,8 +239,7 @@ class LogReader:
     def _of_exception(self, line: Line) -> bool:
         stream = self._streams.get(line.stream)
         if stream is None:
-            begins = "Traceback" in line.text or HEADLESS.match(line.text)
-            if not begins or len(self._streams) >= _MOST_STREAMS:
+            if not ("Traceback" in line.text or HEADLESS.match(line.text)) or len(self._streams) >= _MOST_STREAMS:
                 return False
             stream = self._streams.setdefault(line.stream, Tracebacks())
         if (
@@ -247,11 +248,14 @@ class LogReader:
             and (line.stream, line.number - 1) == (self._lone.stream, self._lone.line)
         ):
             self._lone.announces = True
-        before = _RETRIED.search(" ".join(self._recent)) is not None if "Traceback" in line.text else False
+        begins = "Traceback" in line.text
+        before = _RETRIED.search(" ".join(self._recent)) is not None if begins else False
+        stream.ignored = stream.ignored or (begins and any(s.startswith(_IGNORED) for s in [*self._recent][-1:]))
         mine, chain = stream.feed(line)
         stream.announced = stream.announced or before
         if chain and len(chain.raised) == 1:
-            chain.retried, stream.announced = stream.announced, False
+            chain.retried, chain.ignored = stream.announced, stream.ignored
+            stream.announced = stream.ignored = False
             chain.captured = self._pytest.capturing
             self._chains.add(chain)
         if chain:

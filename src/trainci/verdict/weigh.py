@@ -161,7 +161,7 @@ def _of_chain(chain: Chain, reading: Reading) -> Candidate:
         raised.line,
         chain.stream,
         weight,
-        survived=not final and _went_on(chain, reading, weight),
+        survived=chain.ignored or (not final and _went_on(chain, reading, weight)),
         exception=True,
         test=chain.test,
         captured=chain.captured,
