@@ -24,7 +24,7 @@ _KINDS = (
     re.compile(
         r"(?i)\S+:\d+(?::\d+)?: (?:fatal |internal compiler )?error\b|error\[\w+\]: "
         r"|(?-i:(?:\S+:\d+:\d+: )?[A-Z]{1,5}\d{3,5}:? (?:\[\*\] )?[A-Za-z`'])|.{1,300}: undefined reference to "
-        r"|\s*\d+:\d+\s+error\s+\S|would reformat:? \S"
+        r"|\s*\d+:\d+\s+error\s+\S|would reformat \S"
     ),
     re.compile(
         r"(?i)(?:.{0,80}[\s\]>):*!])??(?:fatal|\w{0,40}error)(?: at \S+)?(?: \S{1,20})?: \S"
@@ -42,7 +42,9 @@ _KINDS = (
         r"|(?!\S+::).{1,300}(?:\*\*\*Failed\b|\bFAIL(?:ED)?\W{0,9}$)"
     ),
 )
-_BY_LEVEL = _KINDS[3]
+_OF_A_PLACE, _BY_LEVEL = _KINDS[1], _KINDS[3]
+# Below what compilers and linters say stands where.
+_POINTER = re.compile(r"\s*--> \S+:\d+")
 # A shell's trace, what trainci wrote into the log, how something is called, what may be tried, what was a warning.
 _BESIDE = re.compile(
     r"\++ |trainci(?: lease)?: |(?i:.*\b(?:usage: |warn(?:ing)?\b|no errors?\b|0 errors?\b)"
@@ -96,18 +98,23 @@ class Words:
 
 def last_words(tail: Tail) -> Words | None:
     """The line by which the program says that it fails."""
+    told_beside = {_OF_A_PLACE: _pointed(tail.lines), _BY_LEVEL: tail.errors}
     for kind in _KINDS:
         # A logger also calls an error what a program goes on after.
         start = max(0, len(tail.lines) - _NEAR) if kind is _BY_LEVEL else 0
-        by_level = tail.errors if kind is _BY_LEVEL else frozenset()
+        known = told_beside.get(kind, frozenset())
         found = [
             place
             for place, line in enumerate(tail.lines)
-            if place >= start and (kind.match(line) or place in by_level) and not _BESIDE.match(line)
+            if place >= start and (kind.match(line) or place in known) and not _BESIDE.match(line)
         ]
         if found:
             return _words(tail, _first_of_last(found))
     return None
+
+
+def _pointed(lines: Sequence[str]) -> frozenset[int]:
+    return frozenset(place for place, line in enumerate(lines[1:]) if _POINTER.match(line) and lines[place].strip())
 
 
 def last_line(tail: Tail) -> Words | None:
