@@ -244,6 +244,27 @@ SETS = (
         0,
     ),
     ("blind24", "and from memory: training and its CI, facts, configuration", 46, 42, 19, 21, 20, 1),
+    (
+        "blind25a",
+        "public threads: builders, go, cargo, bazel, mamba, LFS, streams, facts; the half that was mended on",
+        82,
+        61,
+        43,
+        50,
+        46,
+        2,
+    ),
+    ("blind25b", "the other half of it, drawn by a hash, when the first was mended", 96, 72, 53, 63, 59, 1),
+    (
+        "blind26",
+        "and then what runs jobs: Kubeflow, Flyte, SageMaker, Spark; stores, devices",
+        62,
+        41,
+        23,
+        35,
+        24,
+        1,
+    ),
 )
 LAST = (
     "What the code's was taken for: a test's own `raise ConnectionError`, a stand-in for a server (responses, a",
@@ -251,8 +272,10 @@ LAST = (
     "of one to four endings, which older cases of their kind do not have, were set right after it ran.",
     "The sets are among the cases since, what they showed is mended: the table above is no promise about endings",
     "that nobody here has seen; the sets as they were first measured are the nearest to one. Up to `blind17`",
-    "whoever wrote the rules labelled the sets, too; who wrote the next three had read no rule. The last three",
-    "are by who mended them: labels first, before the rules were asked.",
+    "whoever wrote the rules labelled the sets, too; who wrote the next three had read no rule. The last six",
+    "are by who mended them: labels first, before the rules were asked. Nine endings of `blind25`",
+    "and six of `blind26` are called otherwise than their labels still, and are not among the cases (a hung tool",
+    "above a time limit, a stand-in below the error that it raised, a read-only disk that was asked for).",
 )
 
 

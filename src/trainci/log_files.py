@@ -26,6 +26,8 @@ else:
     import tomli as tomllib
 
 _CHUNK = 1 << 18
+# So much at the beginning and at the end of a log is read line by line, in any case.
+_WHOLE = 1 << 23
 # As trainci writes it into the log of a test.
 HUNG = "trainci: hung: "
 
@@ -69,18 +71,29 @@ def reading_of(log: BinaryIO, rules: tuple[LogRule, ...], ended: bool = True) ->
     What is printed after it is printed while its processes are ended, and tells of that.
     """
     reader = LogReader(rules)
-    for lines in _lines(log):
+    for lines, whole in _lines(log):
         last = next((number for number, line in enumerate(lines, 1) if ended and line.startswith(HUNG)), None)
-        reader.feed(lines[:last])
+        reader.feed(lines[:last], whole)
         if last is not None:
             break
     return reader.finish()
 
 
-def _lines(file: BinaryIO) -> Iterator[list[str]]:
-    screen = Screen()
+def _lines(file: BinaryIO) -> Iterator[tuple[list[str], bool]]:
+    """The lines in pieces, each with whether it is at the beginning or the end, of which every line is read."""
+    screen, done, size = Screen(), 0, _size(file)
     while chunk := file.read(_CHUNK):
+        done += len(chunk)
         if lines := screen.feed(chunk):
-            yield lines
+            yield lines, done <= _WHOLE or done > size - _WHOLE
     if lines := screen.finish():
-        yield lines
+        yield lines, True
+
+
+def _size(file: BinaryIO) -> int:
+    """How long it is, 0 where that is not known, as of a pipe."""
+    try:
+        status = os.fstat(file.fileno())
+    except OSError:
+        return 0
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0

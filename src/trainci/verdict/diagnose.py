@@ -38,10 +38,18 @@ _HOST_SAYS = ("host-reports", "remote-not-reached")
 
 
 def diagnose(reading: Reading, facts: Facts, root: str = "") -> Diagnosis:
-    """Whose fault it was that an attempt did not pass.
+    """Whose fault it was that an attempt did not pass, and of which lines nobody knows what they say.
 
     ``root`` is the repository's, where it is known: a place outside of it is none to show.
     """
+    found = _diagnosed(reading, facts, root)
+    if not reading.unread:
+        return found
+    alike = f"{reading.unread} of {reading.lines} lines, each in the words of many before it, were not read"
+    return replace(found, sentence=f"{found.sentence} ({alike})")
+
+
+def _diagnosed(reading: Reading, facts: Facts, root: str) -> Diagnosis:
     found = circumstances.judge(of_reading(reading), facts)
     decided = _from_log(found, reading)
     if decided is None and reading.passed and facts == Facts():

@@ -43,6 +43,11 @@ _LIBRARY = re.compile(
     r"(?:site|dist)-packages/(\w+)|/ray/\w+\.py|/(trainci)/probe/|python3\.\d+/(?!site-packages|dist-packages)(\w+)"
 )
 _NAMES_A_HOST = re.compile(r"""://|localhost|["']\d{1,3}(?:\.\d{1,3}){3}\b""")
+# A test that puts something of its own in a library's place is told of a server's faults by that.
+STAND_INS = (
+    *("monkeypatch.setattr(", "side_effect", "mocker.patch", "mock.patch", ".throw(", "patch.object(", "@patch("),
+    *("respx.", "responses.add", "@responses.", "requests_mock", "httpx_mock", "MockTransport(", "httpretty."),
+)
 _GROUP = re.compile(r"^(?: *(?:\||\+-*) ?)+")
 # What stands before each exception of a group.
 _MEMBER = re.compile(r"[ |]*\+[-+]+ \d{1,4} -+$")
@@ -226,6 +231,8 @@ class Tracebacks:
                 self._junk = 0
             elif text.lstrip().startswith("raise "):
                 self._raises = self._raises or self._in_own
+            elif self._in_own and stands_in(text):
+                self._raises = self._plays = True
             elif self._in_own and _NAMES_A_HOST.search(text):
                 self._source = text.strip()
             if not frame and not self._asserts and not text.lstrip().startswith("raise "):
@@ -289,6 +296,11 @@ _PLAYS = re.compile(
 def plays(file: str) -> bool:
     """Whether a traceback's ``file`` is of a library that plays others to a test."""
     return _PLAYS.search(file) is not None
+
+
+def stands_in(text: str) -> bool:
+    """Whether a line of source puts something of a test's own in a library's place."""
+    return any(word in text for word in STAND_INS)
 
 
 def exception_type(text: str) -> str:

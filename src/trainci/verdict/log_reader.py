@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from trainci.model.diagnosis import Frame, LogRule
 from trainci.verdict import prefixes
-from trainci.verdict.exceptions import FRAME, HEADLESS, PROGRAM, Chain, Raised, Tracebacks, exception_type
+from trainci.verdict.exceptions import (
+    FRAME,
+    HEADLESS,
+    PROGRAM,
+    STAND_INS,
+    Chain,
+    Raised,
+    Tracebacks,
+    exception_type,
+)
 from trainci.verdict.last_words import Tail
 from trainci.verdict.log_rules import matcher_of
 from trainci.verdict.prefixes import Line
 from trainci.verdict.pytest_report import PytestReport
+from trainci.verdict.triage import Triage
 
 T = TypeVar("T")
 
@@ -22,6 +32,8 @@ T = TypeVar("T")
 _LONGEST_LINE = 4000
 _KEPT = 300
 _MOST_STREAMS = 4096
+# So many lines that hold the same words are read where not every line is.
+_MOST_ALIKE = 2000
 _PROGRESS = re.compile(
     r"(?i)\b(?:global_?|train/)?(?:step|iter(?:ation)?|epoch|rollout|episode|batch)s?\b\W{0,4}\d|\d+%\||\bit/s\b|\bs/it\b"
 )
@@ -40,18 +52,24 @@ _BEGINNINGS = (
     " failed",
     " passed",
     "root cause",
+    *STAND_INS,
     *_SERVING,
 )
 _TEST_PASSED = re.compile(r"::\S+.* PASSED\b|^PASSED\b|\bPASSED +\[| \.\.\. ok$")
-# A test's name may hold what it is about, as may a line of its source.
-_OF_A_TEST = re.compile(r"\S+\.py::")
+# A test's name may hold what it is about, as may a line of its source, and what it got and did not want.
+_OF_A_TEST = re.compile(r"\S+\.py::|\s*raise ")
+_GOT, _WANTED = r"\b(?i:got|actual|received|but was|have)\b", r"\b(?i:want(?:ed)?|expected|should be)\b"
+_COMPARES = re.compile(
+    rf"\s+\w+_test\.\w+:\d+: .*(?:{_GOT}|{_WANTED})"
+    rf"|.*{_GOT}\W{{0,3}}[\"'`].*[\"'`].{{0,9}}{_WANTED}|.*{_WANTED}\W{{0,3}}[\"'`].*[\"'`].{{0,9}}{_GOT}"
+)
 # As much as says that what came before it was survived.
 SURVIVED = 3
 # NCCL's WARN and libfabric's <warn> are their levels for errors.
 _RETRIED = re.compile(
     r"(?i)(?<!NCCL )(?<!<)\bwarn(?:ing)?s?\b(?! {2,}\w)"
     r"|(?<!\.)\bretr(?:y|ied|ying)\b(?!\.\w)|(?<!max )(?<!after \d )(?<!after \d\d )\bretries\b"
-    r"|try(?:ing)? again|\battempt \d+ ?(?:/|of) ?\d+"
+    r"|(?<!please )(?<!and )try(?:ing)? again(?! later)|\battempt \d+ ?(?:/|of) ?\d+"
     r"|back(?:ing)?[ -]?off|fall(?:ing)?[ -]?back|\busing (?:the )?cached\b|\bignor(?:e|ed|ing)\b"
     r"|\bskip(?:ped|ping)\b|\brecovered\b|\bwill reconnect\b"
     r"|\b(?:is|are|was|as|be) expected\b|\bexpected\W*(?:error|failure|$)|\(expected\b"
@@ -96,6 +114,7 @@ class Reading:
 
     ``progress`` counts signs that work went on, ``told`` lines that are no traceback's. ``passed``: pytest says
     that every test did. ``served`` maps the ports that somebody said to serve to the first line that says so.
+    ``unread``: how many lines of a log that is very long were passed over as they hold what many before them do.
     """
 
     chains: list[Chain]
@@ -107,6 +126,7 @@ class Reading:
     passed: bool
     served: dict[str, int] = field(default_factory=dict)
     tail: Tail = field(default_factory=Tail)
+    unread: int = 0
 
 
 @dataclass
@@ -129,6 +149,7 @@ class LogReader:
 
     def __init__(self, rules: Sequence[LogRule]) -> None:
         self._matcher = matcher_of(tuple(rules))
+        self._triage = Triage({**dict.fromkeys(_BEGINNINGS, ()), **self._matcher.words})
         self._sample: list[str] | None = []
         self._name: re.Pattern[str] | None = None
         self._pytest = PytestReport()
@@ -145,11 +166,13 @@ class LogReader:
         self._recent: deque[str] = deque(maxlen=3)
         self._served: dict[str, int] = {}
         self._tail: deque[str] = deque(maxlen=_TAIL)
+        self._alike: Counter[tuple[int, ...]] = Counter()
+        self._unread = 0
 
-    def feed(self, batch: Sequence[str]) -> None:
-        """Take the next lines."""
+    def feed(self, batch: Sequence[str], whole: bool = True) -> None:
+        """Take the next lines; not ``whole``: of those that hold the same words, as many as tell something new."""
         if self._sample is None:
-            self._read(batch)
+            self._read(batch, whole)
             return
         self._sample += batch
         if len(self._sample) >= _SAMPLE:
@@ -161,25 +184,24 @@ class LogReader:
         self._name = prefixes.shared([line[:_LONGEST_LINE] for line in sample[:_SAMPLE]])
         self._read(sample)
 
-    def _read(self, batch: Sequence[str]) -> None:
+    def _read(self, batch: Sequence[str], whole: bool = True) -> None:
         self._tail.extend(batch[-_TAIL:])
-        text = "\n".join(batch)
-        candidates = self._matcher.candidates(text)
-        low_text = text.lower()
-        words = [word for word in (*self._matcher.words(candidates), *_BEGINNINGS) if word in low_text]
-        if not words and not self._busy:
-            self._skip(batch)
-            return
-        done = 0
-        for place, line in enumerate(batch):
-            low = line.lower()
-            if self._busy or any(word in low for word in words):
-                self._skip(batch[done:place])
-                self._number += 1
-                for part in prefixes.lines_of(self._number, line[:_LONGEST_LINE], self._name):
-                    self._take(part, candidates)
-                done = place + 1
+        found = self._triage.found(batch)
+        if not whole:
+            found = {place: patterns for place, patterns in found.items() if self._is_new(patterns)}
+        coming, done = iter(found), 0
+        while (place := done if self._busy else next((at for at in coming if at >= done), len(batch))) < len(batch):
+            self._skip(batch[done:place])
+            self._number += 1
+            for part in prefixes.lines_of(self._number, batch[place][:_LONGEST_LINE], self._name):
+                self._take(part, found.get(place, ()))
+            done = place + 1
         self._skip(batch[done:])
+
+    def _is_new(self, patterns: tuple[int, ...]) -> bool:
+        self._alike[patterns] += 1
+        self._unread += self._alike[patterns] > _MOST_ALIKE
+        return self._alike[patterns] <= _MOST_ALIKE
 
     def _skip(self, lines: Sequence[str]) -> None:
         """Pass over lines that say nothing but, perhaps, that work goes on."""
@@ -211,6 +233,7 @@ class LogReader:
             self._pytest.passed,
             self._served,
             Tail(self._number - len(last) + 1, [line.text for line in last], errors),
+            self._unread,
         )
 
     def _launcher(self, line: Line) -> None:
@@ -229,12 +252,12 @@ class LogReader:
             self._in_root = False
 
     def _take(self, line: Line, candidates: Sequence[int]) -> None:
-        if not self._pytest.take(line, self._progress):
+        if not self._pytest.take(line, self._progress, self._recent):
             if not self._of_exception(line):
                 self._outside(line, candidates)
             self._recent.append(line.text)
         # Then the next line counts, whatever it is.
-        self._busy = self._pytest.inside or self._in_root or any(s.active for s in self._streams.values())
+        self._busy = self._pytest.active or self._in_root or any(s.active for s in self._streams.values())
 
     def _of_exception(self, line: Line) -> bool:
         stream = self._streams.get(line.stream)
@@ -270,7 +293,7 @@ class LogReader:
         if (served := _SERVED.search(text)) and len(self._served) < _MOST_STREAMS:
             self._served.setdefault(served[1], line.number)
         type_ = exception_type(text)
-        if _OF_A_TEST.match(text) or text.lstrip().startswith("raise "):
+        if _OF_A_TEST.match(text) or _COMPARES.match(text):
             return
         if type_.rpartition(".")[2] in _LONE:
             # Of a file that is no Python, which has no traceback, the place stands just above.

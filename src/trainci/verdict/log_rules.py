@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from trainci.model.diagnosis import Blame, Kind, LogRule
+from trainci.verdict.triage import Triage
 
 _CLASSES = frozenset("AbBdDsSwWZ0123456789")
 
@@ -38,9 +39,6 @@ def rules_of(document: Mapping[str, Any]) -> tuple[LogRule, ...]:
     )
 
 
-_LETTERS = re.compile("[a-z]+")
-
-
 class Matcher:
     """Finds the rules that a line fits. Most lines are ruled out by words that a pattern cannot be without."""
 
@@ -52,25 +50,17 @@ class Matcher:
             (number, _words_of(needs), re.compile(pattern))
             for (number, pattern), needs in zip(patterns, self._needs, strict=True)
         ]
-        self._piece = {word: _piece(word) for _, words, _ in self._patterns for word in words}
-        self._pieces = sorted(set(self._piece.values()))
+        self.words: dict[str, set[int]] = {}
+        """Texts in lower case of which a line holds one if it fits a pattern, each with the patterns."""
+        for index, (_, words, _) in enumerate(self._patterns):
+            for word in words or ("",):
+                self.words.setdefault(word, set()).add(index)
+        self._triage = Triage(self.words)
         self._unless = {number: re.compile(rule.unless) for number, rule in enumerate(self._rules) if rule.unless}
 
-    def candidates(self, text: str) -> list[int]:
-        """Which patterns some line of ``text`` may fit."""
-        low = text.lower()
-        # A log repeats itself: its different words are far less to look through than its lines.
-        different = "\n".join(set(_LETTERS.findall(low)))
-        held = {piece for piece in self._pieces if piece in (different if piece.isalpha() else low)}
-        return [
-            index
-            for index, (_, words, _) in enumerate(self._patterns)
-            if not words or any(self._piece[word] in held for word in words)
-        ]
-
-    def words(self, among: Sequence[int]) -> tuple[str, ...]:
-        """Texts in lower case of which a line holds one if it fits one of these patterns; "" where any line may."""
-        return tuple({word for index in among for word in self._patterns[index][1] or ("",)})
+    def candidates(self, line: str) -> Sequence[int]:
+        """Which patterns ``line`` may fit."""
+        return self._triage.found([line]).get(0, ())
 
     def matches(
         self, line: str, among: Sequence[int], libraries: Collection[str] = (), source: str = ""
@@ -83,8 +73,8 @@ class Matcher:
         low = line.lower()
         found: dict[int, bool] = {}
         for index in among:
-            number, words, pattern = self._patterns[index]
-            if number in found or (words and not any(word in low for word in words)):
+            number, _, pattern = self._patterns[index]
+            if number in found:
                 continue
             within = self._rules[number].within
             if within and not any(library in libraries for library in within):
@@ -107,12 +97,6 @@ class Matcher:
 def matcher_of(rules: tuple[LogRule, ...]) -> Matcher:
     """The Matcher of ``rules``, which takes longer to make than most logs take to be read."""
     return Matcher(rules)
-
-
-def _piece(word: str) -> str:
-    """The longest run of letters in ``word``, or all of it where that says too little."""
-    longest = max(_LETTERS.findall(word), key=len, default="")
-    return longest if len(longest) > 2 else word
 
 
 def needed_words(pattern: str) -> tuple[str, ...]:

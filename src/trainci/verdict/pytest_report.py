@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from trainci.model.diagnosis import Frame
-from trainci.verdict.exceptions import FRAME, Chain, Raised, Tracebacks, exception_type, is_library, plays
+from trainci.verdict.exceptions import (
+    FRAME,
+    Chain,
+    Raised,
+    Tracebacks,
+    exception_type,
+    is_library,
+    plays,
+    stands_in,
+)
 from trainci.verdict.prefixes import Line
 
 _SECTION = re.compile(r"={3,} (?P<title>.+?) ={3,}$")
@@ -24,8 +34,9 @@ _DOCTEST = ("Expected:", "Expected nothing", "Differences ")
 _CONFTEST = "ImportError while loading conftest"
 TEARDOWN = "ERROR at teardown of "
 _COUNTS = re.compile(r"={3,}.*\b\d+ (?:failed|passed|error).*={3,}$|^\d+ (?:passed|failed).* in [\d.]+s")
-# A test that puts something of its own in a library's place is told of a server's faults by that.
-_STANDS_IN = re.compile(r"\bmonkeypatch\.setattr\(|\bside_effect\b|\bmocker\.patch|\bmock\.patch|\.throw\(")
+# So near above an exception is the source of the test that it failed.
+_NEAR = 60
+_RAISES = re.compile(r">?\s+raise ")
 _MOST_TESTS = 1000
 _LONGEST_MESSAGE = 20
 _LONGEST_EXAMPLE = 200
@@ -49,11 +60,13 @@ class PytestReport:
         self._in_library = False
         self._plays = False
         self._native = Tracebacks()
+        self._stood_in = -_NEAR
+        self._awaits = 0
         self.capturing = False
         self.passed = False
 
-    def take(self, line: Line, progress: int) -> bool:
-        """Whether the line was pytest's own."""
+    def take(self, line: Line, progress: int, before: Iterable[str] = ()) -> bool:
+        """Whether the line, which stands right below those ``before``, was pytest's own."""
         text = line.text.rstrip()
         if section := _SECTION.match(text):
             self._begin_section(section["title"], text)
@@ -67,17 +80,32 @@ class PytestReport:
         if not self.inside:
             if _COUNTS.search(text):
                 self.passed = " failed" not in text and " error" not in text
-            return self._cut_off(line, text, progress)
+            return self._cut_off(line, text, progress, before)
         return self._in_section(line, text, progress)
 
     def finish(self) -> list[Chain]:
         """The tests that failed, each with its exceptions."""
         return self._chains or self._summary
 
-    def _cut_off(self, line: Line, text: str, progress: int) -> bool:
+    @property
+    def active(self) -> bool:
+        """Each line counts, whatever it is."""
+        return self.inside or self._awaits > 0
+
+    def _cut_off(self, line: Line, text: str, progress: int, before: Iterable[str]) -> bool:
         """Whether the line is of a section whose beginning the log does not have."""
+        self._awaits -= 1
+        if stands_in(text):
+            self._stood_in = line.number
+        if self._awaits > 0 and (place := _PLACE.match(text)) and place["type"]:
+            self._place(place)
+            self._awaits = 0
+            return True
         if _ERROR.match(text) and (self._in_message or exception_type(text[1:].strip()) or "assert " in text):
             self._test = self._test or "?"
+            self._plays = 0 <= line.number - self._stood_in < _NEAR
+            self._raises = any(_RAISES.match(text) for text in before)
+            self._awaits = _LONGEST_MESSAGE
             self._error(line, text[1:], progress)
             return True
         self._in_message = False
@@ -104,7 +132,7 @@ class PytestReport:
             self._error(line, text[1:], progress)
         else:
             self._in_message = self._in_source = False
-            self._plays = self._plays or _STANDS_IN.search(text) is not None
+            self._plays = self._plays or stands_in(text)
             self._raises = text.lstrip("> ").startswith("raise ") or (self._raises and not text.strip())
             if place := _PLACE.match(text):
                 self._end_example(line, progress)
