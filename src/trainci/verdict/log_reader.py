@@ -25,6 +25,7 @@ from trainci.verdict.log_rules import matcher_of
 from trainci.verdict.prefixes import Line
 from trainci.verdict.pytest_report import PytestReport
 from trainci.verdict.triage import Triage
+from trainci.verdict.went_on import RETRIED, signs_in
 
 T = TypeVar("T")
 
@@ -34,10 +35,6 @@ _KEPT = 300
 _MOST_STREAMS = 4096
 # So many lines that hold the same words are read where not every line is.
 _MOST_ALIKE = 2000
-_PROGRESS = re.compile(
-    r"(?i)\b(?:global_?|train/)?(?:step|iter(?:ation)?|epoch|rollout|episode|batch)s?\b\W{0,4}\d|\d+%\||\bit/s\b|\bs/it\b"
-)
-_NO_PROGRESS = re.compile(r"(?i)errors?\b|exception|fail|warn|retry|nan\b|timed? ?out|traceback|killed")
 # What servers say of themselves (uvicorn's "running on http://0.0.0.0:30000", a test's "started on port 30000").
 _SERVING = ("running on", "listening", "started", "serving")
 _SERVED = re.compile(rf"(?i)\b(?:{'|'.join(_SERVING)})\b.{{0,60}}?(?::|\bport[ =:]+)(\d{{4,5}})\b")
@@ -55,24 +52,12 @@ _BEGINNINGS = (
     *STAND_INS,
     *_SERVING,
 )
-_TEST_PASSED = re.compile(r"::\S+.* PASSED\b|^PASSED\b|\bPASSED +\[| \.\.\. ok$")
 # A test's name may hold what it is about, as may a line of its source, and what it got and did not want.
 _OF_A_TEST = re.compile(r"\S+\.py::|\s*raise ")
 _GOT, _WANTED = r"\b(?i:got|actual|received|but was|have)\b", r"\b(?i:want(?:ed)?|expected|should be)\b"
 _COMPARES = re.compile(
     rf"\s+\w+_test\.\w+:\d+: .*(?:{_GOT}|{_WANTED})"
     rf"|.*{_GOT}\W{{0,3}}[\"'`].*[\"'`].{{0,9}}{_WANTED}|.*{_WANTED}\W{{0,3}}[\"'`].*[\"'`].{{0,9}}{_GOT}"
-)
-# As much as says that what came before it was survived.
-SURVIVED = 3
-# NCCL's WARN and libfabric's <warn> are their levels for errors.
-_RETRIED = re.compile(
-    r"(?i)(?<!NCCL )(?<!<)\bwarn(?:ing)?s?\b(?! {2,}\w)"
-    r"|(?<!\.)\bretr(?:y|ied|ying)\b(?!\.\w)|(?<!max )(?<!after \d )(?<!after \d\d )\bretries\b"
-    r"|(?<!please )(?<!and )try(?:ing)? again(?! later)|\battempt \d+ ?(?:/|of) ?\d+"
-    r"|back(?:ing)?[ -]?off|fall(?:ing)?[ -]?back|\busing (?:the )?cached\b|\bignor(?:e|ed|ing)\b"
-    r"|\bskip(?:ped|ping)\b|\brecovered\b|\bwill reconnect\b"
-    r"|\b(?:is|are|was|as|be) expected\b|\bexpected\W*(?:error|failure|$)|\(expected\b"
 )
 # How Python introduces what ``__del__`` or a callback raised: the program goes on (3.14 says "while calling").
 _IGNORED = "Exception ignored "
@@ -206,7 +191,7 @@ class LogReader:
     def _skip(self, lines: Sequence[str]) -> None:
         """Pass over lines that say nothing but, perhaps, that work goes on."""
         if lines:
-            self._progress += _progress("\n".join(lines))
+            self._progress += signs_in("\n".join(lines))
             self._told += len(lines)
             self._number += len(lines)
             self._recent.extend(lines[-3:])
@@ -272,7 +257,7 @@ class LogReader:
         ):
             self._lone.announces = True
         begins = "Traceback" in line.text
-        before = _RETRIED.search(" ".join(self._recent)) is not None if begins else False
+        before = RETRIED.search(" ".join(self._recent)) is not None if begins else False
         stream.ignored = stream.ignored or (begins and any(s.startswith(_IGNORED) for s in [*self._recent][-1:]))
         mine, chain = stream.feed(line)
         stream.announced = stream.announced or before
@@ -288,7 +273,7 @@ class LogReader:
     def _outside(self, line: Line, candidates: Sequence[int]) -> None:
         text = line.text
         self._told += bool(text.strip())
-        self._progress += _progress(text)
+        self._progress += signs_in(text)
         self._launcher(line)
         if (served := _SERVED.search(text)) and len(self._served) < _MOST_STREAMS:
             self._served.setdefault(served[1], line.number)
@@ -301,7 +286,7 @@ class LogReader:
             frames = tuple(Frame(place["file"], int(place["line"])) for place in places)
             chain = Chain(line.stream, [Raised(type_, text.strip(), line.number, frames=frames)])
             chain.captured, chain.progress, chain.told = self._pytest.capturing, self._progress, self._told
-            chain.retried = _RETRIED.search(text) is not None
+            chain.retried = RETRIED.search(text) is not None
             self._chains.add(chain)
             self._lone = chain
         elif candidates:
@@ -312,7 +297,7 @@ class LogReader:
         text = line.text.lstrip(" │")
         for rule, _ in self._matcher.matches(text, candidates):
             if not rule.within:
-                hit = Hit(rule, line, _RETRIED.search(text) is not None, self._pytest.capturing, self._progress)
+                hit = Hit(rule, line, RETRIED.search(text) is not None, self._pytest.capturing, self._progress)
                 self._hits.setdefault(rule.name, _Ends()).add(hit)
                 return
 
@@ -322,15 +307,3 @@ class LogReader:
                 candidates = self._matcher.candidates(text)
                 found = self._matcher.matches(text, candidates, raised.libraries, raised.source)
                 raised.fits += [(rule, starts and not number) for rule, starts in found]
-
-
-def _progress(text: str) -> int:
-    """How much in ``text`` says that work goes on."""
-    found = 0
-    for match in _PROGRESS.finditer(text):
-        start = text.rfind("\n", 0, match.start()) + 1
-        end = text.find("\n", match.end())
-        found += not _NO_PROGRESS.search(text, start, end if end >= 0 else len(text))
-        if found >= SURVIVED:
-            return found
-    return SURVIVED if _TEST_PASSED.search(text) else found

@@ -10,7 +10,8 @@ from typing import TypeAlias
 
 from trainci.model.diagnosis import Blame, Frame, Kind, LogRule
 from trainci.verdict.exceptions import ASSERTIONS, PROGRAM, Chain, Raised
-from trainci.verdict.log_reader import SURVIVED, Hit, Reading
+from trainci.verdict.log_reader import Hit, Reading
+from trainci.verdict.went_on import SURVIVED
 
 
 class Weight(enum.IntEnum):

@@ -1,0 +1,34 @@
+"""Pure: what in a log says that work went on, or that something is tried again."""
+
+from __future__ import annotations
+
+import re
+
+_PROGRESS = re.compile(
+    r"(?i)\b(?:global_?|train/)?(?:step|iter(?:ation)?|epoch|rollout|episode|batch)s?\b\W{0,4}\d|\d+%\||\bit/s\b|\bs/it\b"
+)
+_NO_PROGRESS = re.compile(r"(?i)errors?\b|exception|fail|warn|retry|nan\b|timed? ?out|traceback|killed")
+_TEST_PASSED = re.compile(r"::\S+.* PASSED\b|^PASSED\b|\bPASSED +\[| \.\.\. ok$")
+# As much as says that what came before it was survived.
+SURVIVED = 3
+# NCCL's WARN and libfabric's <warn> are their levels for errors.
+RETRIED = re.compile(
+    r"(?i)(?<!NCCL )(?<!<)\bwarn(?:ing)?s?\b(?! {2,}\w)"
+    r"|(?<!\.)\bretr(?:y|ied|ying)\b(?!\.\w)|(?<!max )(?<!after \d )(?<!after \d\d )\bretries\b"
+    r"|(?<!please )(?<!and )try(?:ing)? again(?! later)|\battempt \d+ ?(?:/|of) ?\d+"
+    r"|back(?:ing)?[ -]?off|fall(?:ing)?[ -]?back|\busing (?:the )?cached\b|\bignor(?:e|ed|ing)\b"
+    r"|\bskip(?:ped|ping)\b|\brecovered\b|\bwill reconnect\b"
+    r"|\b(?:is|are|was|as|be) expected\b|\bexpected\W*(?:error|failure|$)|\(expected\b"
+)
+
+
+def signs_in(text: str) -> int:
+    """How much in ``text`` says that work goes on."""
+    found = 0
+    for match in _PROGRESS.finditer(text):
+        start = text.rfind("\n", 0, match.start()) + 1
+        end = text.find("\n", match.end())
+        found += not _NO_PROGRESS.search(text, start, end if end >= 0 else len(text))
+        if found >= SURVIVED:
+            return found
+    return SURVIVED if _TEST_PASSED.search(text) else found
