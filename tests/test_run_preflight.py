@@ -103,6 +103,19 @@ def test_a_report_takes_the_place_of_no_device_or_pipe_and_nothing_is_started(pr
     assert (project.root / "pipe").is_fifo() and (project.root / "link").is_symlink()
 
 
+def test_a_report_takes_the_place_of_no_other_file(project: Any) -> None:
+    project.write("trainci.toml", '[suites.s]\nnum_gpus = 0\ntests = ["a.py"]\n')
+    before = (project.root / "a.py").read_text()
+    said = project.trainci("run", "s", "--devices", "cpu:1", "--junit", "a.py")
+    assert said.code == 2 and "ran" not in said.out, said
+    assert said.err == "trainci: --junit a.py: what is there cannot be replaced: it is no report.\n"
+    assert (project.root / "a.py").read_text() == before
+    for earlier in ("", "<?xml version='1.0'?><testsuites/>", "\ufeff<testsuite/>", "\0\0"):
+        project.write("j.xml", earlier)
+        assert project.trainci("run", "s", "--devices", "cpu:1", "--junit", "j.xml").code == 0
+        assert "tests=" in (project.root / "j.xml").read_text()
+
+
 @pytest.mark.parametrize("in_job", [False, True])
 def test_what_only_jobs_install_is_said_where_nothing_is_installed(project: Any, in_job: bool) -> None:
     line = "uv sync --all-extras"

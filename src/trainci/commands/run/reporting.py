@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -70,6 +71,9 @@ def remove_earlier(junit: Path) -> None:
     """
     try:
         files.refuse_special(junit)
+        begin = b"" if junit.is_symlink() else files.read_plain(junit, 256).lstrip(b"\xef\xbb\xbf\0 \t\r\n")
+        if begin and not begin.startswith(b"<"):
+            raise OSError(errno.EEXIST, "it is no report", str(junit))
         junit.unlink()
     except (FileNotFoundError, NotADirectoryError):
         return
