@@ -295,5 +295,8 @@ EQUIVALENT = {
         ),
     ): "of GPUs alone",
     (f"{_M}/backend.py", "line 214: 1 → 2"): _PADDING,
+    (f"{_M}/attention.py", "attention's softmax is asked for in bfloat16"): (
+        "torch computes it in float32 and rounds what comes out, as is done here otherwise"
+    ),
 }
 """By file and by what was changed."""

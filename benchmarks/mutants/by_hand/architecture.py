@@ -202,4 +202,18 @@ FAULTS = [
         "share_embeddings_and_output_weights=hf_config.tie_word_embeddings and not critic",
         "share_embeddings_and_output_weights=not critic",
     ),
+    Fault(
+        "norms are computed in bfloat16",
+        "common",
+        f"{_M}/layers.py",
+        "wide = hidden.float()",
+        "wide = hidden",
+    ),
+    Fault(
+        "attention's softmax is asked for in bfloat16",
+        "common",
+        f"{_M}/attention.py",
+        "torch.softmax(scores, dim=-1, dtype=torch.float32)",
+        "torch.softmax(scores, dim=-1)",
+    ),
 ]

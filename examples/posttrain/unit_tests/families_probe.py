@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -17,12 +18,15 @@ from posttrain.families import FAMILIES
 from posttrain.model import model_class
 from torch import Tensor
 from transformers import PreTrainedModel
+from transformers.models.qwen3.modeling_qwen3 import eager_attention_forward
 
 cpu.install()
 
 from megatron.core import parallel_state  # noqa: E402
 from posttrain.backends.megatron import convert  # noqa: E402
+from posttrain.backends.megatron.attention import CoreAttention  # noqa: E402
 from posttrain.backends.megatron.build import build_model, transformer_config  # noqa: E402
+from posttrain.backends.megatron.layers import RMSNorm  # noqa: E402
 
 
 def whole_state(model: torch.nn.Module) -> dict[str, Tensor]:
@@ -117,8 +121,36 @@ def probe_mtp(layers: int) -> dict[str, Any]:
     }
 
 
+@torch.no_grad()
+def probe_bfloat16() -> dict[str, bool]:
+    """Whether this package's modules give the numbers of transformers' to the last bit, in bfloat16."""
+    reference = random_model("qwen3").bfloat16()
+    config = transformer_config(reference.config, dtype=torch.bfloat16)
+    theirs = reference.model.norm
+    ours = RMSNorm(config, config.hidden_size, config.layernorm_epsilon)
+    ours.load_state_dict(theirs.state_dict())
+    hidden = (torch.randn(12, 2, config.hidden_size) * 3).bfloat16()
+    layer = reference.model.layers[0].self_attn
+    heads, groups, size = config.num_attention_heads, config.num_query_groups, config.kv_channels
+    query, key, value = (torch.randn(12, 2, some, size).bfloat16() for some in (heads, groups, groups))
+    core = CoreAttention(
+        config, 1, None, "self", pg_collection=SimpleNamespace(cp=parallel_state.get_context_parallel_group())
+    )
+    causal = (
+        torch.full((12, 12), torch.finfo(torch.bfloat16).min, dtype=torch.bfloat16).triu(1).expand(2, 1, -1, -1)
+    )
+    parts = (tensor.permute(1, 2, 0, 3) for tensor in (query, key, value))
+    expected, _ = eager_attention_forward(layer, *parts, causal, scaling=layer.scaling)
+    return {
+        "norm": torch.equal(ours(hidden), theirs(hidden)),
+        "attention": torch.equal(core(query, key, value, None).transpose(0, 1), expected.flatten(2)),
+    }
+
+
 if __name__ == "__main__":
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
     parallel_state.initialize_model_parallel()
     probes = {family: probe(family) for family in FAMILIES}
-    Path(sys.argv[1]).write_text(json.dumps({**probes, "mtp": probe_mtp(1), "mtp of two layers": probe_mtp(2)}))
+    Path(sys.argv[1]).write_text(
+        json.dumps({**probes, "mtp": probe_mtp(1), "mtp of two layers": probe_mtp(2), "bfloat16": probe_bfloat16()})
+    )

@@ -148,6 +148,14 @@ def test_mtp_layers_alone_learn_from_their_loss(probes: dict[str, dict[str, Any]
     assert mtp["loss_gap"] < 1e-5
 
 
+@pytest.mark.parametrize("module", ["norm", "attention"])
+def test_a_module_computes_as_transformers_does_to_the_last_bit(
+    probes: dict[str, dict[str, Any]], module: str
+) -> None:
+    """In bfloat16, where other arithmetic shows at once."""
+    assert probes["bfloat16"][module]
+
+
 def test_without_weights_there_is_no_mtp_loss(probes: dict[str, dict[str, Any]]) -> None:
     assert probes["mtp"]["loss_without_weights"] is None
     assert probes["mtp"]["trained_without_weights"] == []
