@@ -67,6 +67,7 @@ def _said_by(lines: list[str], where: Path) -> str:
             ["export A=1", "if [ -e env.sh ]; then", "  cp /dev/null n && printf $A > n && cp n /dev/stdout", "fi"],
             "1",
         ),
+        (["D=$(echo docs)", "cd $D", "stat -c %n x.txt", "cd ..", "stat -c %n docs"], "x.txt\ndocs\n"),
         (["cd docs", "cd -", "stat -c %n docs/x.txt"], "docs/x.txt\n"),
         (["cd docs", ". ../env.sh", "cd ..", "basename docs/$B"], "2\n"),
         (["cd docs", "cat > n <<END", "one", "END", "cp n /dev/stdout"], "one\n"),
@@ -89,6 +90,8 @@ def test_a_folder_of_one_step_is_not_that_of_the_next(tmp_path: Path) -> None:
 def test_the_home_folder_of_a_step_stays_one() -> None:
     made = _job(job("      - run: make tools\n        working-directory: ~/own\n      - run: pytest tests\n"))
     assert made["setup"] == ["(cd ~/own && make tools)"]
+    steps = "      - run: |\n          cd docs\n          cd ~/own && make tools\n      - run: pytest tests\n"
+    assert _job(job(steps))["setup"] == ["(cd docs && cd ~/own && make tools)"]
 
 
 def test_a_script_that_comes_from_elsewhere_is_no_test() -> None:
@@ -139,6 +142,11 @@ def test_a_number_of_devices_in_a_label_is_one(label: str, count: int) -> None:
 def test_a_set_up_line_that_needs_what_a_condition_sets_is_said_to(head: str) -> None:
     (text,) = _left(run(*head.splitlines(), "pytest tests"))
     assert text.startswith(("MORE", "B")) and "is set in a loop, a condition or a function before it: " in text
+
+
+def test_a_variable_that_a_loop_fills_is_not_given_its_first_value() -> None:
+    lines = ["pins=", 'for x in $(ls); do pins+=" $x"; done', "for pin in $pins; do pip install $pin; done"]
+    assert _job(run(*lines, "pytest tests"))["setup"][-1] == lines[-1]
 
 
 def test_a_loop_that_names_its_own_variable_needs_no_other() -> None:

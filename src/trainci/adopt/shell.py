@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import posixpath
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
@@ -46,7 +47,8 @@ class Command:
 
     ``shell`` are assignments as written that only a shell can make, ``open`` names what ``words`` leave open,
     ``local`` are constants of the script that ``raw`` names and the environment does not have, ``loops`` those of
-    them that go through the files of a glob, and the folder in which,
+    them that go through the files of a glob, and the folder in which, ``within`` what changes to a folder that only
+    a run knows,
     ``trouble`` says why the command cannot stand alone, ``folder`` is where it runs, relative to the root.
     """
 
@@ -62,6 +64,7 @@ class Command:
     redirected: str = ""
     local: tuple[tuple[str, str], ...] = ()
     loops: tuple[tuple[str, str, str], ...] = ()
+    within: str = ""
 
 
 @dataclass
@@ -74,6 +77,7 @@ class _State:
     exports: set[str] = field(default_factory=set)
     folder: str = ""
     before: str = ""
+    within: str = ""
     python: str = ""
     turns: int = 0
     depth: int = 0
@@ -148,10 +152,12 @@ def _command(statement: Statement, state: _State) -> Iterator[Command]:
             env=tuple(env.items()),
             shell=_needed(state.exports | named, state.shell),
             folder=state.folder,
+            within=state.within,
             trouble=_set_before(unclear) or statement.trouble,
             local=_local(named - sets - unclear, state, env),
         )
         state.hidden |= sets
+        state.variables.update(dict.fromkeys(sets))
         return
     rest = list(statement.words)
     env, shell = dict(state.exported), dict(state.shell)
@@ -179,12 +185,16 @@ def _command(statement: Statement, state: _State) -> Iterator[Command]:
     elif first == "cd" and len(rest) == 2:
         target = expand(rest[1].text, state.variables)
         if target.text == "-":
-            state.folder, state.before = state.before, state.folder
-        elif target.open:
-            yield Command(("cd",), statement.raw, statement.line, open=target.open)
+            state.folder, state.before, state.within = state.before, state.folder, ""
+        elif target.open or (state.within and not target.text.startswith("/")):
+            names = {*_NAMED.findall(statement.raw)}
+            made_before = [f"export {text}" for text in _needed(names, state.shell)]
+            constants = [f"export {name}={shlex.quote(value)}" for name, value in _local(names, state, {})]
+            state.within = " && ".join(filter(None, (state.within, *made_before, *constants, statement.raw)))
         else:
+            state.within = ""
             cloned = f"{CLONED}{target.text}" if target.text.split("/")[0] in state.cloned else target.text
-            folder = posixpath.normpath(posixpath.join("" if cloned[:1] == "~" else state.folder, cloned))
+            folder = posixpath.normpath(posixpath.join(state.folder, cloned))
             state.before, state.folder = state.folder, "" if folder == "." else folder
     elif (python := sourced([token.text for token in rest])) is not None:
         state.python = python
@@ -205,6 +215,7 @@ def _command(statement: Statement, state: _State) -> Iterator[Command]:
             line=statement.line,
             env=tuple(env.items()),
             shell=_needed(wanted, shell),
+            within=state.within,
             open=tuple(sorted({*needed, "|"} if statement.is_piped else needed)),
             folder=state.folder,
             python=state.python,

@@ -18,8 +18,8 @@ def alone(command: Command) -> str:
     here = [loop for loop in command.loops if loop[2] == command.folder]
     for name, glob, _ in reversed(here):
         line = f"for {name} in {glob}; do {_ended(line, ';')} done"
-    line = " && ".join([*lead(command), line])
-    if command.folder:
+    line = " && ".join([*lead(command), *filter(None, [command.within]), line])
+    if command.folder or command.within:
         keeps = command.words[0] in _IN_THIS_SHELL
         line = f"{line} && cd - > /dev/null" if keeps else f"({_ended(line, '')})"
     for name, glob, _ in reversed([loop for loop in command.loops if loop not in here]):
