@@ -298,5 +298,10 @@ EQUIVALENT = {
     (f"{_M}/attention.py", "attention's softmax is asked for in bfloat16"): (
         "torch computes it in float32 and rounds what comes out, as is done here otherwise"
     ),
+    (f"{_T}/rollout/engine.py", "line 60: 32 → 33"): _SEED,
+    (f"{_T}/rollout/engine.py", "line 60: 2 → 3 (place 2 of the line)"): _SEED,
+    (f"{_T}/rollout/engine.py", "line 60: 2654435761 → 2654435762"): _SEED,
+    (f"{_T}/rollout/engine.py", "line 60: 2 → 3"): _SEED,
+    (f"{_T}/rollout/engine.py", "line 60: 32 → 33 (place 2 of the line)"): _SEED,
 }
 """By file and by what was changed."""

@@ -88,7 +88,7 @@ FAULTS = [
         "every step samples with one seed",
         "common",
         f"{_P}/rollout/engine.py",
-        ".manual_seed(seed)",
+        ".manual_seed(seed % 2**32 ^ (seed >> 32) * 2_654_435_761 % 2**32)",
         ".manual_seed(self._config.seed)",
     ),
     Fault(
@@ -365,5 +365,26 @@ FAULTS = [
         f"{_P}/trainer.py",
         "pool.submit(sampler.rollout, step + 1) if ahead",
         "pool.submit(sampler.rollout, step) if ahead",
+    ),
+    Fault(
+        "a CPU's generator reads 32 bits of a seed",
+        "common",
+        f"{_P}/rollout/engine.py",
+        "(seed % 2**32 ^ (seed >> 32) * 2_654_435_761 % 2**32)",
+        "(seed)",
+    ),
+    Fault(
+        "the chance of another seed is that of a later step",
+        "common",
+        f"{_P}/rollout/function.py",
+        "(args.seed * 1_000_003 + rollout_id) * args.world_size",
+        "(args.seed + rollout_id) * args.world_size",
+    ),
+    Fault(
+        "the prompts of another seed are those of a later step",
+        "common",
+        f"{_P}/task/data_source.py",
+        'random.Random(f"{seed} {step}")',
+        "random.Random(seed + step)",
     ),
 ]

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 from posttrain.rollout import fully_async, function
 from posttrain.sample import Sample
-from posttrain.task.data_source import DataSource
+from posttrain.task.data_source import DataSource, batch
 from posttrain.task.problems import all_problems, write_problems
 
 
@@ -106,6 +106,19 @@ def test_other_seeds_give_other_chance():
         first, again, other = (seeds(generate, seed) for seed in (3, 3, 4))
         assert first == again
         assert not first & other, f"{generate.__module__} does not read the run's seed"
+
+
+def test_another_seed_is_not_this_one_some_steps_later():
+    """Seeds and steps that are added up meet again."""
+    args = [rollout_args(seed=seed) for seed in (3, 4, 5)]
+    for one in args:
+        for step in (1, 2, 3):
+            function.generate_rollout(one, step, Drawn())
+    seeds = [seed for one in args for seed in one.rollout_engine.seeds]
+    assert len(set(seeds)) == len(seeds)
+    problems = list(all_problems())
+    batches = [tuple(batch(problems, 16, seed=seed, step=step)) for seed in (3, 4, 5) for step in (1, 2, 3)]
+    assert len(set(batches)) == len(batches)
 
 
 def test_groups_that_are_given_back_wait_beside_those_that_wait(tmp_path):

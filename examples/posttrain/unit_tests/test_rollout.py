@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import subprocess
 import sys
@@ -96,6 +97,13 @@ def test_the_same_seed_gives_the_same_samples(made: Path, options: dict[str, Any
     assert tokens_of(first) == tokens_of(again)
     assert log_probs_of(first) == log_probs_of(again)
     assert tokens_of(first) != tokens_of(other)
+
+
+def test_every_bit_of_a_seed_counts(made: Path) -> None:
+    """Later draws of a step differ by 2**40, the samples of a generate hook by 2**20."""
+    engine = engine_of(made)
+    found = [tokens_of(sampled(engine, PROMPTS, 8, seed=7 + more)) for more in (0, 1, 2**20, 2**31, 2**32, 2**40)]
+    assert all(one != other for one, other in itertools.combinations(found, 2))
 
 
 @pytest.mark.parametrize("options", [{}, {"true_on_policy": True, "sequence_width": 24}])

@@ -47,7 +47,7 @@ class RolloutEngine:
 
     @torch.no_grad()
     def generate(self, samples: list[Sample], *, seed: int) -> None:
-        """Sample a response to each prompt, in place; the same seed gives the same responses."""
+        """Sample a response to each prompt, in place. All of ``seed`` counts: CPU generators read 32 bits."""
         with self._lock:
             self._generate(samples, seed)
 
@@ -57,7 +57,7 @@ class RolloutEngine:
         if pictures and len(pictures) < len(samples):
             raise BadArguments("some samples have a picture, some have none: they cannot be sampled together")
         decoding = (_WholeSequences if self._config.true_on_policy else _Cached)(self, prompts, pictures)
-        generator = torch.Generator(self._device).manual_seed(seed)
+        generator = torch.Generator(self._device).manual_seed(seed % 2**32 ^ (seed >> 32) * 2_654_435_761 % 2**32)
         alive = torch.ones(len(samples), dtype=torch.long, device=self._device)
         responses, log_probs, lengths = [], [], torch.zeros_like(alive)
         for _ in range(self._config.max_new_tokens):
