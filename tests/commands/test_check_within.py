@@ -58,6 +58,7 @@ def test_what_a_registered_script_or_command_runs_is_registered(repository: Any,
         (_command("make", "lint"), {"Makefile": "lint:\n\truff check tests\ntest:\n\tpytest tests\n"}),
         (_command("bash", "-c", "echo tests/test_a.py && cp tests/unit/test_b.py x.py"), {}),
         ("'run.sh'", {"run.sh": "set -e\n# pytest tests\ngit add tests/test_a.py\n"}),
+        ("'run.sh'", {"run.sh": "set -e\ncase $1 in\n  a) python -m own;;\n  *) exit 1;;\nesac\n"}),
     ],
 )
 def test_what_a_script_only_names_is_not(repository: Any, entry: str, files: Any) -> None:

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from trainci.adopt.called_tests import speaks_of_tests
+from trainci.adopt.called_tests import is_test_file, speaks_of_tests
 from trainci.adopt.entries import read_command
 from trainci.adopt.proposal import Place
 from trainci.adopt.pytest_config import test_paths
@@ -47,11 +47,11 @@ def _commands(script: str, tree: Tree) -> Iterator[Command]:
 def _paths(command: Command, tree: Tree, defaults: Sequence[str]) -> Iterator[str]:
     if not command.trouble:
         for entry in read_command(command, "", Place("", 1), tree, defaults, begun=False).entries:
-            yield from tree.globbed(entry.path) if is_glob(entry.path) else (entry.path,)
+            yield from tree.globbed(entry.path) if is_glob(entry.path) else filter(None, (entry.path,))
     runs_tests = speaks_of_tests(command.raw)
     for word in command.words if command.words[:1] and command.words[0] not in _RUNS_NOTHING else ():
         path = posixpath.normpath(posixpath.join(command.folder, word.partition("::")[0]))
-        if is_glob(path):
-            yield from tree.globbed(path)
+        if is_glob(path):  # a pattern of `case` is one, too: `*`
+            yield from filter(is_test_file, tree.globbed(path))
         elif tree.is_file(path) or (runs_tests and tree.is_folder(path)):
             yield path
