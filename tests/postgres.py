@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -131,6 +133,43 @@ def pooler(server: Server) -> Iterator[str]:
         process.kill()
         process.wait()
         shutil.rmtree(directory, ignore_errors=True)
+
+
+class Network:
+    """Between clients and the server, by ``url``; while it is ``stalled`` it passes nothing on."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._flows = threading.Event()
+        self._flows.set()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"postgresql://{_USER}@127.0.0.1:{self._listener.getsockname()[1]}/postgres"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    @contextlib.contextmanager
+    def stalled(self) -> Iterator[None]:
+        """For as long as the block runs."""
+        self._flows.clear()
+        try:
+            yield
+        finally:
+            self._flows.set()
+
+    def _serve(self) -> None:
+        while True:
+            client, _ = self._listener.accept()
+            server = socket.socket(socket.AF_UNIX)
+            server.connect(f"{self._server.directory}/.s.PGSQL.5432")
+            for ends in ((client, server), (server, client)):
+                threading.Thread(target=self._pass_on, args=ends, daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 16):
+                self._flows.wait()
+                target.sendall(data)
+        with contextlib.suppress(OSError):
+            target.shutdown(socket.SHUT_RDWR)
 
 
 @contextlib.contextmanager

@@ -337,6 +337,8 @@ def test_a_command_of_slurms_that_says_nothing_is_given_up_in_time(tmp_path, mon
         ("sbatch: error: QOSMaxSubmitJobPerUserLimit\nsbatch: error: Batch job submission failed: Job", SlurmFull),
         ("sbatch: error: AssocGrpSubmitJobsLimit\nsbatch: error: Batch job submission failed: Job", SlurmFull),
         ("sbatch: error: QOSMaxWallDurationPerJobLimit\nsbatch: error: Batch job submission failed", SlurmRefused),
+        ("sbatch: error: Required partition not available (inactive or drain)", SlurmFull),
+        ("sbatch: error: Batch job submission failed: Resource temporarily unavailable", SlurmFull),
     ],
 )
 def test_slurm_that_is_away_is_told_from_slurm_that_refuses(tmp_path, monkeypatch, said, kind):

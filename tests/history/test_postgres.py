@@ -12,10 +12,10 @@ import pytest
 import run_events as story
 from support import wait_until
 
-from trainci.history import open_store, transfer
+from trainci.history import open_store, past, transfer
 from trainci.history.keeper import Keeper
 from trainci.history.schema import MIGRATIONS, in_postgres
-from trainci.history.store import AttemptKey, StoreError
+from trainci.history.store import AttemptKey, StoreBusy, StoreError
 from trainci.model.run import Metric, Outcome, Verdict
 from trainci.paths import StatePaths
 from trainci.testing.ray_ports import free_ports
@@ -113,6 +113,22 @@ def test_a_database_that_is_away_delays_nothing_and_what_it_missed_is_entered_la
     with closing(open_store(shared)) as store:
         assert store.unended_runs() == []
         assert store.tests()
+
+
+@pytest.mark.slow
+def test_a_network_that_stalls_is_given_up_in_time(shared, postgres_server, tmp_path, monkeypatch):
+    """It was reached, and answers nothing from then on: that ends no connection by itself."""
+    network = postgres.Network(postgres_server)
+    state = StatePaths(tmp_path / "stalled", url=network.url)
+    monkeypatch.setattr("trainci.history.postgres._ANSWER_S", 1.0)
+    with closing(open_store(state)) as store:
+        assert store.tests() == []
+        with network.stalled(), pytest.raises(StoreBusy):
+            store.past(["a"])
+    with network.stalled():
+        assert past(state, ["a"], print) == {}
+    with closing(open_store(state)) as store:
+        assert store.past(["a"]).keys() <= {"a"}
 
 
 @pytest.mark.slow

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -21,7 +24,9 @@ except ModuleNotFoundError:
     raise UsageError("a history in PostgreSQL needs psycopg: pip install 'trainci[postgres]'") from None
 
 # No run waits for a database: what it cannot take now stays in the run's event log until it can.
-_CONNECT_S = 5
+_CONNECT_S = 3
+# A network that stalls ends no answer; the database itself ends what takes it 10 s.
+_ANSWER_S = 20.0
 # Of each transaction alone: a pooler such as PgBouncer gives the session away with it, and knows no options.
 _SETTINGS = b"SELECT set_config('search_path', 'trainci', true), set_config('statement_timeout', '10s', true)"
 # A standby takes no word until it is promoted, which may be amid a run.
@@ -49,6 +54,24 @@ def _error(place: str, error: Exception) -> StoreError:
     return (StoreBusy if away else StoreError)(place, reason)
 
 
+class _Connection(psycopg.Connection[tuple[Any, ...]]):
+    """One that ends where an answer does not come."""
+
+    def wait(self, *waited: Any, **options: Any) -> Any:
+        """See psycopg.Connection."""
+        timer = threading.Timer(_ANSWER_S, self._hang_up)
+        timer.daemon = True
+        timer.start()
+        try:
+            return super().wait(*waited, **options)
+        finally:
+            timer.cancel()
+
+    def _hang_up(self) -> None:
+        with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self.fileno())) as ours:
+            ours.shutdown(socket.SHUT_RDWR)
+
+
 class PostgresStore(SqlStore):
     """A Store in a database that several hosts share, see there. ``shown`` is its URL without who asks.
 
@@ -60,7 +83,7 @@ class PostgresStore(SqlStore):
     def __init__(self, url: str, shown: str, alive: Callable[[str], bool]) -> None:
         super().__init__(alive)
         self._shown = shown
-        self._db = psycopg.connect(
+        self._db = _Connection.connect(
             url,
             autocommit=True,
             connect_timeout=_CONNECT_S,

@@ -17,8 +17,9 @@ _AWAY = re.compile(
     # Of munge, or another plugin that says who asks, on either side.
     r"[Mm]unge|authentication"
 )
-# Of an account, a quality of service or a user: QOSMaxSubmitJobPerUserLimit, AssocGrpSubmitJobsLimit, ….
-_FULL = re.compile("(Max|Grp)SubmitJob")
+# Of an account, a quality of service or a user (QOSMaxSubmitJobPerUserLimit, AssocGrpSubmitJobsLimit, …), of Slurm
+# (MaxJobCount), or of a partition that an administrator has closed for a while (slurm_errno.c).
+_FULL = re.compile("(Max|Grp)SubmitJob|Resource temporarily unavailable|Required partition not available")
 _NO_DATABASE = re.compile("accounting storage is disabled|cannot be started")
 # What these commands need; SBATCH_… and SQUEUE_… of the user's would change what they do and how they say it.
 _INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "SLURM_CONF", "SLURM_JWT", "LD_LIBRARY_PATH", "TZ")
