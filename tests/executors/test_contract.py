@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import resource
+import secrets
 import subprocess
 import sys
 import threading
@@ -96,9 +97,11 @@ class Attempt:
         timeout: float = DEADLINE,
         wanted: bool = True,
         nodes: int = 1,
+        run: str = "",
     ) -> None:
         test = Test(name, name, (sys.executable, name), num_gpus=gpus, num_nodes=nodes, timeout=timeout)
-        self.job = Job(test, 1, tmp_path / "logs" / f"{name}.log", phase)
+        # Each is of a run of its own: by that an engine which all tests share knows it.
+        self.job = Job(test, 1, tmp_path / (run or secrets.token_hex(6)) / f"{name}.log", phase)
         self.executor = executor
         self.told: list[events.Event] = []
         self._queue: queue.SimpleQueue[events.Event] = queue.SimpleQueue()
@@ -355,7 +358,7 @@ def test_what_a_test_put_in_the_place_of_a_log_is_not_opened(tmp_path, monkeypat
         os.mkfifo(log)
     else:
         log.symlink_to(tmp_path / "elsewhere")
-    attempt = Attempt(local(tmp_path, monkeypatch), tmp_path, "passes")
+    attempt = Attempt(local(tmp_path, monkeypatch), tmp_path, "passes", run="logs")
     assert attempt.end().cause is Cause.NEVER_STARTED
     assert not (tmp_path / "elsewhere").exists()
 
