@@ -97,11 +97,11 @@ class Attempt:
         timeout: float = DEADLINE,
         wanted: bool = True,
         nodes: int = 1,
-        run: str = "",
     ) -> None:
         test = Test(name, name, (sys.executable, name), num_gpus=gpus, num_nodes=nodes, timeout=timeout)
-        # Each is of a run of its own: by that an engine which all tests share knows it.
-        self.job = Job(test, 1, tmp_path / (run or secrets.token_hex(6)) / f"{name}.log", phase)
+        # Each test is a run of its own: by that an engine which all of them share knows its jobs.
+        run = next((path.name for path in tmp_path.glob("run-*")), f"run-{secrets.token_hex(6)}")
+        self.job = Job(test, 1, tmp_path / run / f"{name}.log", phase)
         self.executor = executor
         self.told: list[events.Event] = []
         self._queue: queue.SimpleQueue[events.Event] = queue.SimpleQueue()
@@ -352,13 +352,13 @@ def test_a_secret_is_masked_before_it_reaches_the_log_or_anybody(tmp_path, monke
 
 @pytest.mark.parametrize("what", ["a pipe", "a link"])
 def test_what_a_test_put_in_the_place_of_a_log_is_not_opened(tmp_path, monkeypatch, what):
-    (tmp_path / "logs").mkdir()
-    log = tmp_path / "logs/passes.log"
+    (tmp_path / "run-1").mkdir()
+    log = tmp_path / "run-1/passes.log"
     if what == "a pipe":
         os.mkfifo(log)
     else:
         log.symlink_to(tmp_path / "elsewhere")
-    attempt = Attempt(local(tmp_path, monkeypatch), tmp_path, "passes", run="logs")
+    attempt = Attempt(local(tmp_path, monkeypatch), tmp_path, "passes")
     assert attempt.end().cause is Cause.NEVER_STARTED
     assert not (tmp_path / "elsewhere").exists()
 
@@ -373,7 +373,7 @@ def test_a_lock_directory_of_another_format_is_told_when_the_executor_opens(tmp_
 
 
 def test_an_attempt_that_cannot_be_started_has_ended_and_is_lost(tmp_path, monkeypatch):
-    (tmp_path / "logs").write_text("a file where the logs should go")
+    (tmp_path / "run-1").write_text("a file where the logs should go")
     attempt = Attempt(local(tmp_path, monkeypatch), tmp_path, "passes")
     assert attempt.end() == Ending(Cause.NEVER_STARTED, detail="it could not be started: File exists")
 
