@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -53,10 +54,20 @@ def test_of_lines_in_the_same_words_only_so_many_are_taken(tmp_path: Path, monke
 
 
 @pytest.mark.usefixtures("_short")
-def test_the_end_of_a_long_log_is_read_line_by_line(tmp_path: Path) -> None:
-    ended = [f"DEBUG rank 1 waits, connection to 10.0.0.2 up; heartbeat {n}" for n in range(9)]
-    found = explained(tmp_path, 10, ended, 900)
-    assert (found.rule, found.line) == ("nccl-peer-gone", 920)
+def test_both_ends_of_a_long_log_are_read_line_by_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fed: list[bool] = []
+    feed = LogReader.feed
+
+    def counted(self: LogReader, batch: Sequence[str], whole: bool = True) -> None:
+        fed.extend([whole] * sum(len(line) + 1 for line in batch))
+        feed(self, batch, whole)
+
+    monkeypatch.setattr(LogReader, "feed", counted)
+    explained(tmp_path, 1000, CAUSE, 1000)
+    # A piece ends within a line, which is of the next one.
+    ends = log_files._WHOLE - len(PEER)
+    assert all(fed[:ends]) and all(fed[-ends:])
+    assert not any(fed[2 * log_files._WHOLE : -2 * log_files._WHOLE])
 
 
 def test_of_a_log_of_usual_length_every_line_is_read(tmp_path: Path) -> None:

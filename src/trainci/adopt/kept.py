@@ -37,7 +37,7 @@ class Kept:
         return None
 
     def _keep(self, words: Sequence[str], command: Command) -> list[str]:
-        unknown = [""][:0]
+        unknown: list[str] = []
         for name, is_set, value in (word.partition("=") for word in words):
             if is_set and _VARIABLE.fullmatch(name) and not command.open and "$" not in value:
                 self.written[name] = value
