@@ -60,7 +60,8 @@ def tokens(source: str, line: int) -> Iterator[Token]:
 
     :raises Unreadable: at a quote or bracket that is never closed.
     """
-    position, heredocs = 0, [""][:0]
+    position = 0
+    heredocs: list[str] = []
     while position < len(source):
         ch = source[position]
         if source.startswith("\\\n", position):
@@ -230,7 +231,9 @@ def expand(raw: str, variables: Mapping[str, str | None]) -> Expanded:
 
     So does one that fills in more than anybody's list is long (``MOST_FILLED`` characters in all).
     """
-    fields, current, begun, unknown, position = [""][:0], "", False, [""][:0], 0
+    fields: list[str] = []
+    unknown: list[str] = []
+    current, begun, position = "", False, 0
     quoted, filled = False, 0
     while position < len(raw):
         ch = raw[position]

@@ -47,7 +47,10 @@ class DockerRun:
 
 def read_docker_run(words: Sequence[str]) -> DockerRun:
     """``words`` are those after ``docker run``."""
-    mounts, options, passed, refused = [""][:0], [""][:0], [""][:0], [""][:0]
+    mounts: list[str] = []
+    options: list[str] = []
+    passed: list[str] = []
+    refused: list[str] = []
     env: dict[str, str] = {}
     position, folder = 0, ""
     while position < len(words) and words[position].startswith("-"):

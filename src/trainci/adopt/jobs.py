@@ -145,7 +145,8 @@ def _prepared_alike(found: list[_Combination], shared: StepReader, job: Table) -
     first, *others = groups.values()
     first += [one for one in found if not one.entries]
     known = [(entry, one.env) for one in first for entry in one.entries]
-    made, again = [first], [""][:0]
+    made = [first]
+    again: list[str] = []
     for group in others:
         new = [one for one in group if any((entry, one.env) not in known for entry in one.entries)]
         if len(new) < len(group):

@@ -139,7 +139,8 @@ def runs_test_task(words: tuple[str, ...]) -> bool:
 
 def torchrun(base: Entry, rest: tuple[str, ...], command: Command) -> Entry:
     """The entry of a command of torchrun, whose arguments are ``rest``."""
-    gpus, position, other = None, 0, [""][:0]
+    gpus, position = None, 0
+    other: list[str] = []
     while position < len(rest) and rest[position].startswith("-") and rest[position] not in ("-m", "--module"):
         word = rest[position]
         if match := _PROCESSES.fullmatch(word):

@@ -28,7 +28,8 @@ def made_by(tree: Tree, folder: str, arguments: Sequence[str]) -> tuple[str, str
 
     :raises TooLong: the variables that it names grow.
     """
-    goals, file, rest = [""][:0], "Makefile", list(arguments)
+    goals: list[str] = []
+    file, rest = "Makefile", list(arguments)
     while rest:
         word = rest.pop(0)
         if (option := re.fullmatch(r"(-C|--directory=|-f|--file=|--makefile=)(.*)", word)) is not None:

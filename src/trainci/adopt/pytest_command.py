@@ -57,7 +57,9 @@ def pytest_entries(
     base: Entry, rest: tuple[str, ...], command: Command, tree: Tree, testpaths: Sequence[str]
 ) -> Iterator[Entry]:
     """``base`` for each path among ``rest``, the words behind ``pytest``; for what it collects where none is."""
-    paths, args, position = [""][:0], [""][:0], 0
+    paths: list[str] = []
+    args: list[str] = []
+    position = 0
     while position < len(rest):
         word = rest[position]
         file = joined(command.folder, word.partition("::")[0])

@@ -28,7 +28,8 @@ def run_within(project: Project, tree: Tree) -> frozenset[str]:
     parts = [part for entry in project.registered_entries for part in (entry, *entry.steps)]
     waiting = [shlex.join(part.command) for part in parts if part.command]
     waiting += [tree.read(part.file) for part in parts if part.file.endswith(".sh")]
-    defaults, seen, found = test_paths(tree), set(waiting), set([""][:0])
+    defaults, seen = test_paths(tree), set(waiting)
+    found: set[str] = set()
     while waiting and len(seen) < _MOST_SCRIPTS:
         for command in islice(_commands(waiting.pop(), tree), _MOST_COMMANDS):
             paths = set(_paths(command, tree, defaults))

@@ -50,7 +50,8 @@ def runners(job: Table, context: Context) -> tuple[tuple[str, ...], tuple[str, .
         value = Items([*value.items_of("labels"), *value.items_of("group")], value.line)
     if isinstance(value, Text):
         value = Items([value], value.line)
-    known, unknown = [""][:0], [""][:0]
+    known: list[str] = []
+    unknown: list[str] = []
     for label in value:
         if isinstance(label, Text) and label:
             text, open_ = substitute(label, context)

@@ -152,7 +152,8 @@ class _Parser:
         return made[text](line) if text in made else None
 
     def _arithmetic(self, line: int) -> Node:
-        depth, texts = 0, [""][:0]
+        depth = 0
+        texts: list[str] = []
         while self.position < len(self.listed):
             depth += (self._text() == "(") - (self._text() == ")")
             texts += [self._text()] if self._text() not in ("(", ")") else []
