@@ -233,8 +233,7 @@ def expand(raw: str, variables: Mapping[str, str | None]) -> Expanded:
     """
     fields: list[str] = []
     unknown: list[str] = []
-    current, begun, position = "", False, 0
-    quoted, filled = False, 0
+    current, begun, quoted, position, filled = "", False, False, 0, 0
     while position < len(raw):
         ch = raw[position]
         if ch == "\\" and position + 1 < len(raw):

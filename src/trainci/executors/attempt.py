@@ -6,26 +6,22 @@ import contextlib
 import io
 import json
 import os
-import re
 import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from trainci.executors import ends, words
+from trainci.executors import ends, job_files, words
 from trainci.executors.account import Account
 from trainci.executors.base import Job, Show
 from trainci.executors.inherited import inherited
-from trainci.executors.isolated import isolated_main
-from trainci.executors.node import FAULT, OUTPUT, STATUS, TOLD
+from trainci.executors.node import FAULT, STATUS, TOLD
 from trainci.host.clock import steady_time
 from trainci.host.files import open_plain
-from trainci.model.run import Cause, Ending, Phase
+from trainci.model.run import Cause, Ending
 
-SUFFIX = ".job"
 _SUBMISSION = "submission.json"
-_BEGUN = "begun"
 _CHUNK = 1 << 20
 # A job's environment begins as its node makes it, whatever this host is a part of.
 _OF_THIS_HOST = ("SLURM_", "SBATCH_", "CUDA_VISIBLE", "HIP_VISIBLE", "ROCR_VISIBLE")
@@ -45,7 +41,7 @@ class Attempt:
     def __init__(self, job: Job, show: Show) -> None:
         self.job = job
         self.show = show
-        self.token = token_of_run(job) + _plain(directory(job).stem)
+        self.token = job_files.token(job)
         self.job_id = ""
         self.submitted = ""
         self.within = ""
@@ -66,8 +62,8 @@ class Attempt:
         self._waits_for = ("", False)
         self.recalled = False
         self.over: Ending | None = None
-        self.directory = directory(job)
-        self.output = output(job)
+        self.directory = job_files.directory(job)
+        self.output = job_files.output(job)
         self._status = self.directory / STATUS
         self._log_size = 0
         self._read = dict.fromkeys((self.output, self._status), 0)
@@ -193,7 +189,7 @@ class Attempt:
                 if not self._take(path, take):
                     break
         if not self.started_by:
-            self.started_by = _changed_at(begun(self.job)) or (self._told_by() if self.started else 0.0)
+            self.started_by = _changed_at(job_files.begun(self.job)) or (self._told_by() if self.started else 0.0)
         if self.reported is not None and not self.reported_at:
             self.reported_at = time.monotonic()
             self.ended_by = self._told_by()
@@ -296,32 +292,3 @@ def _changed_at(file: Path) -> float:
         return min(steady_time(), file.stat().st_mtime)
     except OSError:
         return 0.0
-
-
-def token_of_run(job: Job) -> str:
-    """What the tokens of all jobs of its run begin with; no line of a script can be made of it."""
-    return f"trainci:{_plain(job.log.parent.name)}:"
-
-
-def _plain(name: str) -> str:
-    return re.sub("[^A-Za-z0-9._-]", "-", name)
-
-
-def directory(job: Job) -> Path:
-    """Where the files of a job are."""
-    return job.log.with_suffix(f".prepare{SUFFIX}" if job.phase is Phase.PREPARE else SUFFIX)
-
-
-def output(job: Job) -> Path:
-    """What the engine is to append all to that a job prints."""
-    return directory(job) / OUTPUT
-
-
-def begun(job: Job) -> Path:
-    """What the engine is to make as it begins the job, before any program of ours."""
-    return directory(job) / _BEGUN
-
-
-def entrypoint(job: Job) -> list[str]:
-    """What the engine is to start on a node."""
-    return [*isolated_main("trainci.executors.node"), str(directory(job))]

@@ -17,11 +17,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from trainci.errors import UsageError
-from trainci.executors import attempt as jobs
 from trainci.executors import words
 from trainci.executors.account import Account, open_log
 from trainci.executors.attempt import Attempt
 from trainci.executors.base import Emit, Job, Show, Wanted
+from trainci.executors.job_files import SUFFIX
 from trainci.host import devices
 from trainci.host.clock import steady_time
 from trainci.lease import protocol
@@ -104,7 +104,7 @@ class EngineExecutor(ABC):
             thread.join()
         # Not before what they tell is in the events of the run.
         for run in {attempt.directory.parent for attempt in self._ended}:
-            for left in run.glob(f"*{jobs.SUFFIX}"):
+            for left in run.glob(f"*{SUFFIX}"):
                 shutil.rmtree(left, ignore_errors=True)
 
     def command(self, test: Test) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from trainci.model.diagnosis import Frame, LogRule
 from trainci.verdict.drawn import HEADER, Drawn
 from trainci.verdict.prefixes import Line
+from trainci.verdict.stand_ins import plays, stands_in
 
 _LINKS = (
     "During handling of the above exception, another exception occurred:",
@@ -43,11 +44,6 @@ _LIBRARY = re.compile(
     r"(?:site|dist)-packages/(\w+)|/ray/\w+\.py|/(trainci)/probe/|python3\.\d+/(?!site-packages|dist-packages)(\w+)"
 )
 _NAMES_A_HOST = re.compile(r"""://|localhost|["']\d{1,3}(?:\.\d{1,3}){3}\b""")
-# A test that puts something of its own in a library's place is told of a server's faults by that.
-STAND_INS = (
-    *("monkeypatch.setattr(", "side_effect", "mocker.patch", "mock.patch", ".throw(", "patch.object(", "@patch("),
-    *("respx.", "responses.add", "@responses.", "requests_mock", "httpx_mock", "MockTransport(", "httpretty."),
-)
 _GROUP = re.compile(r"^(?: *(?:\||\+-*) ?)+")
 # What stands before each exception of a group.
 _MEMBER = re.compile(r"[ |]*\+[-+]+ \d{1,4} -+$")
@@ -286,21 +282,6 @@ def is_library(file: str) -> bool:
     """
     built = file.endswith((".pyx", ".pxd", ".pxi")) and not file.startswith("/")
     return built or _LIBRARY.search(file) is not None or file.startswith(("<", "/usr/lib/python3/"))
-
-
-_PLAYS = re.compile(
-    r"unittest/mock\.py$|/(?:responses|requests_mock|respx|httpretty|vcr|pytest_httpx|pytest_socket|aioresponses|moto)/"
-)
-
-
-def plays(file: str) -> bool:
-    """Whether a traceback's ``file`` is of a library that plays others to a test."""
-    return _PLAYS.search(file) is not None
-
-
-def stands_in(text: str) -> bool:
-    """Whether a line of source puts something of a test's own in a library's place."""
-    return any(word in text for word in STAND_INS)
 
 
 def exception_type(text: str) -> str:

@@ -10,20 +10,12 @@ from typing import Generic, TypeVar
 
 from trainci.model.diagnosis import Frame, LogRule
 from trainci.verdict import prefixes
-from trainci.verdict.exceptions import (
-    FRAME,
-    HEADLESS,
-    PROGRAM,
-    STAND_INS,
-    Chain,
-    Raised,
-    Tracebacks,
-    exception_type,
-)
+from trainci.verdict.exceptions import FRAME, HEADLESS, PROGRAM, Chain, Raised, Tracebacks, exception_type
 from trainci.verdict.last_words import Tail
 from trainci.verdict.log_rules import matcher_of
 from trainci.verdict.prefixes import Line
 from trainci.verdict.pytest_report import PytestReport
+from trainci.verdict.stand_ins import STAND_INS
 from trainci.verdict.triage import Triage
 from trainci.verdict.went_on import RETRIED, signs_in
 
@@ -40,15 +32,7 @@ _SERVING = ("running on", "listening", "started", "serving")
 _SERVED = re.compile(rf"(?i)\b(?:{'|'.join(_SERVING)})\b.{{0,60}}?(?::|\bport[ =:]+)(\d{{4,5}})\b")
 # What a traceback, a section of pytest's and a launcher's report begin with.
 _BEGINNINGS = (
-    "traceback",
-    '  file "',
-    "assertionerror",
-    "====",
-    "failed ",
-    "error ",
-    " failed",
-    " passed",
-    "root cause",
+    *("traceback", '  file "', "assertionerror", "====", "failed ", "error ", " failed", " passed", "root cause"),
     *STAND_INS,
     *_SERVING,
 )

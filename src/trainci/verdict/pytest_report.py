@@ -6,17 +6,9 @@ import re
 from collections.abc import Iterable
 
 from trainci.model.diagnosis import Frame
-from trainci.verdict.exceptions import (
-    FRAME,
-    Chain,
-    Raised,
-    Tracebacks,
-    exception_type,
-    is_library,
-    plays,
-    stands_in,
-)
+from trainci.verdict.exceptions import FRAME, Chain, Raised, Tracebacks, exception_type, is_library
 from trainci.verdict.prefixes import Line
+from trainci.verdict.stand_ins import plays, stands_in
 
 _SECTION = re.compile(r"={3,} (?P<title>.+?) ={3,}$")
 _TEST = re.compile(r"_{3,} (?P<name>.+?) _{3,}$")

@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from trainci.errors import MachineError, UsageError
-from trainci.executors.attempt import Attempt, directory, entrypoint, output
+from trainci.executors.attempt import Attempt
 from trainci.executors.base import STOPPED, Job, Wanted
 from trainci.executors.engine import LATE_S, EngineExecutor, nodes_pool
 from trainci.executors.isolated import isolated_main
+from trainci.executors.job_files import directory, entrypoint, output
 from trainci.executors.ray import states
 from trainci.executors.ray.states import Seen
 from trainci.model.device import Pool

@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable, Sequence
 
 from trainci.errors import UsageError
-from trainci.executors.attempt import Attempt, token_of_run
+from trainci.executors.attempt import Attempt
 from trainci.executors.base import Wanted
 from trainci.executors.engine import GONE_S, LATE_S, nodes_pool
+from trainci.executors.job_files import token_of_run
 from trainci.executors.slurm import commands, states
 from trainci.executors.slurm.commands import Seen, SlurmAway
 from trainci.executors.slurm.submitting import SubmittingExecutor, tell_away

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from trainci.executors.attempt import SUFFIX
 from trainci.executors.base import Job, ending_of_stopped
 from trainci.executors.isolated import isolated_main
+from trainci.executors.job_files import SUFFIX
 from trainci.model.run import Cause, Ending
 from trainci.model.tests import Test
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 
 from trainci.executors import words
-from trainci.executors.attempt import Attempt, begun, entrypoint, output
+from trainci.executors.attempt import Attempt
 from trainci.executors.base import STOPPED, Job, Wanted
+from trainci.executors.job_files import begun, entrypoint, output
 from trainci.executors.slurm import commands, states
 from trainci.executors.slurm.commands import SlurmAway, SlurmFull, SlurmRefused
 from trainci.executors.slurm.script import Asked, batch_script
