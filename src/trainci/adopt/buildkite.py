@@ -20,7 +20,7 @@ from trainci.adopt.pytest_config import test_paths
 from trainci.adopt.runners import gpus_of
 from trainci.adopt.sequences import sequences
 from trainci.adopt.shell import commands
-from trainci.adopt.steps import minutes
+from trainci.adopt.step_fields import minutes
 from trainci.adopt.tree import Tree
 
 _MOST_DEPTH = 4

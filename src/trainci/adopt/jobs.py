@@ -17,7 +17,8 @@ from trainci.adopt.proposal import Entry, Note, Place, Suite
 from trainci.adopt.rows import row_entry, row_gpus
 from trainci.adopt.runners import gpus_of, runners
 from trainci.adopt.sequences import sequences
-from trainci.adopt.steps import StepReader, minutes
+from trainci.adopt.step_fields import minutes
+from trainci.adopt.steps import StepReader
 from trainci.adopt.tree import Tree
 from trainci.text import counted
 

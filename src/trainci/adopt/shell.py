@@ -17,21 +17,9 @@ from trainci.globs import is_glob
 from trainci.shell_words import MOST_FILLED, PARTED, Token, Unreadable, expand, tokens
 
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)\+?=", re.DOTALL)
-_SETTINGS = {
-    "set",
-    "shopt",
-    "trap",
-    "true",
-    ":",
-    "pwd",
-    "exit",
-    "wait",
-    "local",
-    "ulimit",
-    "umask",
-    "read",
-    "mapfile",
-}
+_SETTINGS = frozenset(
+    ("set", "shopt", "trap", "true", ":", "pwd", "exit", "wait", "local", "ulimit", "umask", "read", "mapfile")
+)
 # Known wherever a job runs, so a shell may fill it in there.
 _NAMED = re.compile(r"\$\{?([A-Za-z_]\w*)")
 # Each group within groups is read again.
@@ -47,9 +35,9 @@ class Command:
 
     ``shell`` are assignments as written that only a shell can make, ``open`` names what ``words`` leave open,
     ``local`` are constants of the script that ``raw`` names and the environment does not have, ``loops`` those of
-    them that go through the files of a glob, and the folder in which, ``within`` what changes to a folder that only
-    a run knows,
-    ``trouble`` says why the command cannot stand alone, ``folder`` is where it runs, relative to the root.
+    them that go through the files of a glob, each with the folder that it is in. ``folder`` is where the command
+    runs, relative to the root, ``within`` what changes to a folder that only a run knows. ``trouble`` says why it
+    cannot stand alone.
     """
 
     words: tuple[str, ...]

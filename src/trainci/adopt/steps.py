@@ -11,13 +11,14 @@ from trainci.adopt.called_tests import speaks_of_tests
 from trainci.adopt.composite import action_file, composite_action, in_full, inputs
 from trainci.adopt.docker import DockerRun, read_docker_run
 from trainci.adopt.entries import one_line, read_command, runs_something
-from trainci.adopt.expressions import Context, Result, Unknown, bare, evaluate, is_true, substitute
+from trainci.adopt.expressions import Context, Unknown, is_true, substitute
 from trainci.adopt.handed_on import handed_on
 from trainci.adopt.kept import Kept
 from trainci.adopt.placed import Items, Table, Text
 from trainci.adopt.proposal import Entry, Note, Place
 from trainci.adopt.run_values import hidden, is_hidden, is_open, of_any_row, shown
 from trainci.adopt.shell import Command, commands
+from trainci.adopt.step_fields import condition_of, is_off, minutes, name_of
 from trainci.adopt.tree import Tree
 from trainci.adopt.unfold import unfolded
 
@@ -99,7 +100,7 @@ class StepReader:
     def steps(self, steps: Items, env: dict[str, str], folder: str, context: Context, depth: int = 0) -> None:
         """Read the steps; those of this repository's own composite actions, too."""
         for step in steps:
-            if not isinstance(step, Table) or _is_off(step, context):
+            if not isinstance(step, Table) or is_off(step, context):
                 continue
             before = len(self.entries)
             if run := step.text("run"):
@@ -109,7 +110,7 @@ class StepReader:
                     known = {**env, **(own := self.environment(step.table("env"), context))}
                     where, _ = substitute(step.text("working-directory"), context)
                     self._run(
-                        run, _name(step, context), known, own, "" if where == "." else where or folder, context
+                        run, name_of(step, context), known, own, "" if where == "." else where or folder, context
                     )
             elif uses := step.text("uses"):
                 self._uses(uses, step, env, folder, context, depth)
@@ -120,7 +121,7 @@ class StepReader:
         if not entries:
             return []
         self.note_forgiven(step)
-        condition = _condition(step, context)
+        condition = condition_of(step, context)
         if isinstance(condition, Unknown) or not is_true(condition):
             self.note(f"if: {step.text('if').strip()}: the step runs its tests only then", step.text("if").line)
         limit = minutes(step.text("timeout-minutes"))
@@ -147,7 +148,7 @@ class StepReader:
         elif "github-script" not in uses:
             scripts = [given.text(key) for key in SCRIPT_KEYS if given.text(key)]
             for script in scripts:
-                self._run(script, _name(step, context), env, {}, folder, context)
+                self._run(script, name_of(step, context), env, {}, folder, context)
             for text in scripts or (value for value in given.values() if isinstance(value, Text)):
                 self.scripts.setdefault(Place(self.file, text.line), substitute(text, context)[0])
 
@@ -286,23 +287,3 @@ class StepReader:
 
 def _on(entry: Entry, gpus: int | None) -> Entry:
     return entry if entry.num_gpus is not None else replace(entry, num_gpus=gpus)
-
-
-def minutes(text: str) -> float | None:
-    """A time limit that is a constant."""
-    return float(text) if re.fullmatch(r"\d{1,4}(\.\d+)?", text) and float(text) else None
-
-
-def _condition(step: Table, context: Context) -> Result:
-    condition = bare(step.text("if"))
-    return evaluate(condition, context) if condition else Text("true", 0)
-
-
-def _is_off(step: Table, context: Context) -> bool:
-    """Whether the step is for another combination of the matrix, or cleans up after a failure."""
-    value = _condition(step, context)
-    return isinstance(value, Text) and not is_true(value) and "github." not in step.text("if")
-
-
-def _name(step: Table, context: Context) -> str:
-    return str(substitute(step.text("name"), context)[0])
