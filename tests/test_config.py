@@ -341,6 +341,8 @@ def test_the_schema_takes_what_is_right_and_refuses_what_is_wrong() -> None:
         ('schedule = "1,,2 2 * * *"', "schedule: 1,,2 is no minute"),
         ('schedule = "0 2 * *"', "schedule: is no cron line of five fields"),
         ('schedule = "0  2 * * *"', "schedule: is no cron line of five fields"),
+        ('schedule = "0 2 30 2 *"', "schedule: is a day that none of its months has, so it would never run"),
+        ('schedule = "0 2 31 FEB-APR/2,6,SEP,11 *"', "schedule: is a day that none of its months has"),
         ('schedule = "@daily"', "schedule: is no cron line of five fields"),
         (f'label = "{"x" * 51}"', "label: has 51 characters, and GitHub allows 50 in a label"),
         ('label = " run"', "label: begins or ends in a space, which no label does"),
@@ -421,7 +423,16 @@ def test_a_suites_name_leaves_room_for_the_ids_of_its_jobs(repository: Any) -> N
 
 @pytest.mark.parametrize(
     "line",
-    ["30 2 * * *", "*/15 0-6,12-23/2 1,15 JAN-mar,12 MON-FRI", "0 4 * * sun", "59 23 31 12 6", "5-59/10 * * * *"],
+    [
+        *(
+            "30 2 * * *",
+            "*/15 0-6,12-23/2 1,15 JAN-mar,12 MON-FRI",
+            "0 4 * * sun",
+            "59 23 31 12 6",
+            "5-59/10 * * * *",
+        ),
+        *("0 2 29 2 *", "0 2 30/1 2-3 *", "0 2 31 */2 *", "0 2 30 feb mon"),
+    ],
 )
 def test_a_schedule_that_github_takes_is_taken(repository: Any, line: str) -> None:
     assert _load(repository, f'[suites.a]\nschedule = "{line}"\n').suites[0].schedule == line

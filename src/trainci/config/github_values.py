@@ -18,6 +18,7 @@ _TAKEN = (
 )  # fmt: skip
 _TAKEN_PREFIXES = ("ACTIONS_", "BASH", "LD_", "PYTHON", "RUNNER_", "TRAINCI")
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_LONGEST_MONTHS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 # https://docs.github.com/actions/reference/workflows-and-actions/events-that-trigger-workflows#schedule
 _CRON_FIELDS: tuple[tuple[str, int, int, tuple[str, ...]], ...] = (
@@ -123,7 +124,22 @@ def cron(line: str) -> str:
             raise ValueError(
                 f"{printable(text) or 'nothing'} is no {name} that GitHub takes: {known}, *, ranges, steps"
             )
+    _, _, days, months, weekdays = fields
+    lengths = [_LONGEST_MONTHS[month - 1] for month in _cron_values(months, 1, 12, _MONTHS)]
+    if weekdays == "*" and min(_cron_values(days, 1, 31)) > max(lengths):
+        raise ValueError("is a day that none of its months has, so it would never run")
     return line
+
+
+def _cron_values(text: str, least: int, most: int, words: tuple[str, ...] = ()) -> set[int]:
+    """The numbers that a field which is right stands for."""
+    values: set[int] = set()
+    for part in text.split(","):
+        span, _, step = part.partition("/")
+        ends = [least, most] if span == "*" else [_cron_number(end, least, words) for end in span.split("-")]
+        last = most if step and len(ends) == 1 else ends[-1]
+        values |= set(range(ends[0], last + 1, int(step or 1)))
+    return values
 
 
 def _cron_part(text: str, least: int, most: int, words: tuple[str, ...]) -> bool:
