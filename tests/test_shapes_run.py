@@ -462,11 +462,13 @@ def test_two_torchruns_at_once_meet_on_the_ports_of_their_leases(project: Projec
     project.write(
         "tests/dist.py",
         """
-        import os
+        import os, sys
         import torch.distributed as dist
         dist.init_process_group("gloo")
-        print("rank", dist.get_rank(), "of", dist.get_world_size(), "leased", os.environ["TRAINCI_PORT_BASE"],
-              "meets at", os.environ["MASTER_PORT"])
+        rank, size = dist.get_rank(), dist.get_world_size()
+        leased, port = os.environ["TRAINCI_PORT_BASE"], os.environ["MASTER_PORT"]
+        # Whole, as two ranks write into one pipe, and print writes word for word.
+        sys.stdout.write(f"rank {rank} of {size} leased {leased} meets at {port}\\n")
         dist.destroy_process_group()
         """,
     )

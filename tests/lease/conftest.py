@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -104,7 +105,9 @@ class Job:
     def kill(self) -> None:
         """All of them at once, the wrapper first."""
         for pid in self.processes():
-            os.kill(pid, signal.SIGKILL)
+            # The others may have ended by its end.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def wait(self) -> int:
         return self.process.wait(PATIENCE_S)
