@@ -78,9 +78,7 @@ def _raised(process, error, who):
     if not file:
         ends["raised"]("child", (error,), who)
     elif isinstance(error, AssertionError):
-        os.environ[ends["VARIABLE"]] = file
-        ends["append"](ends["line_of"]("child", error, who, told=kept))
-        del os.environ[ends["VARIABLE"]]
+        ends["append"](ends["line_of"]("child", error, who, told=kept), file)
 
 
 def _who(process):
@@ -165,6 +163,9 @@ def _sends(module, pid, number):
     ends["append"]({"by": "sent", "pid": pid})
 
 
-def wrap(module):
-    """Hear of the children of ``module``, which has just been imported."""
-    _wrap_process(module) if module.__name__ == "multiprocessing.process" else _wrap_popen(module.Popen)
+# Each hears of the children of the module of that name, which has just been imported.
+WRAPS = {
+    "multiprocessing.process": _wrap_process,
+    "multiprocessing.popen_fork": lambda module: _wrap_popen(module.Popen),
+    "multiprocessing.popen_forkserver": lambda module: _wrap_popen(module.Popen),
+}

@@ -53,8 +53,8 @@ def unjudged():
         judged["pid"] = pid
 
 
-def append(line):
-    told = os.environ.get(VARIABLE)
+def append(line, told=None):
+    told = told or os.environ.get(VARIABLE)
     if told:
         state["badly"] |= line["by"] == "raised"
         _write(told, line)
@@ -122,6 +122,12 @@ def program():
     """What it runs, whatever the arguments; empty for the text of `python -c`."""
     words = getattr(sys, "argv", [""])
     return " ".join([words[0], os.environ.get("RANK", "")])[:2000] if words[0] not in ("", "-", "-c") else ""
+
+
+def hear(how, told):
+    """See ``raised``, where somebody is to hear of it."""
+    if hears(how):
+        raised(how, told)
 
 
 def raised(how, told, of=None):
@@ -260,10 +266,3 @@ def leave(replaced, known):
 def replace(owner, name, new):
     """Put ``new`` where ``owner`` has its function of that name."""
     setattr(owner, name, in_place_of(getattr(owner, name), new))  # noqa: F821
-
-
-def quietly(do, *arguments):
-    try:
-        do(*arguments)
-    except Exception:
-        pass

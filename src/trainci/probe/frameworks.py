@@ -239,12 +239,8 @@ def _wrap_doctest(module):
     ends["replace"](module.DocTestRunner, "run", run)
 
 
-def wrap(module):
-    """Hear of the runs of ``module``, which has just been imported."""
-    _WRAPS[module.__name__](module)
-
-
-_WRAPS = {
+# Each hears of the runs of the module of that name, which has just been imported.
+WRAPS = {
     "_pytest.config": _wrap_pytest,
     "unittest.result": _wrap_result,
     "unittest.suite": lambda module: _wrap_unittest(module.TestSuite),

@@ -47,8 +47,8 @@ def _wrap_loop(module):
         error = context.get("exception")
         # Within a test, a handler of its own hears of it.
         own = ends["is_judged"]() and getattr(self, "_exception_handler", None) is not None
-        if error is not None and not own and ends["hears"]("task"):
-            ends["quietly"](ends["raised"], "task", (error,))
+        if error is not None and not own:
+            ends["quietly"](ends["hear"], "task", (error,))
         return handle(self, context)
 
     ends["replace"](module.BaseEventLoop, "call_exception_handler", call_exception_handler)
@@ -80,8 +80,7 @@ def _heard(callback):
         try:
             return callback(future)
         except Exception as error:
-            if ends["hears"]("callback"):
-                ends["quietly"](ends["raised"], "callback", (error,))
+            ends["quietly"](ends["hear"], "callback", (error,))
             raise
 
     return called
@@ -125,19 +124,14 @@ def _wrap_server(module):
     handle = module.BaseServer.handle_error
 
     def handle_error(self, request, client_address):
-        if ends["hears"]("callback"):
-            ends["quietly"](ends["raised"], "callback", (sys.exc_info()[1],))
+        ends["quietly"](ends["hear"], "callback", (sys.exc_info()[1],))
         return handle(self, request, client_address)
 
     ends["replace"](module.BaseServer, "handle_error", handle_error)
 
 
-def wrap(module):
-    """Hear what ``module``, which has just been imported, will be told."""
-    _WRAPS[module.__name__](module)
-
-
-_WRAPS = {
+# Each hears what the module of that name, which has just been imported, will be told.
+WRAPS = {
     "multiprocessing.pool": _wrap_pool,
     "asyncio.base_events": _wrap_loop,
     "concurrent.futures._base": _wrap_future,

@@ -12,6 +12,12 @@ import sys
 _SITE = os.path.dirname(__file__)
 # Above what a program opens, so that its own descriptors have the numbers that they always have.
 _HIGH = 500
+# The modules of which the files beside our folder hear.
+_WRAPPED = {
+    "frameworks": ("_pytest.config", "unittest.result", "unittest.suite", "unittest.runner", "doctest"),
+    "children": ("multiprocessing.process", "multiprocessing.popen_fork", "multiprocessing.popen_forkserver"),
+    "results": ("multiprocessing.pool", "asyncio.base_events", "concurrent.futures._base", "socketserver"),
+}
 
 
 class _Probe:
@@ -86,12 +92,8 @@ class _Ends:
             sys.unraisablehook = sys.__unraisablehook__ = self.hearing("unraisable", sys, "unraisablehook")
         _follow("threading", self.wrap_threading)
         _follow("subprocess", self.wrap_subprocess)
-        for name in ("_pytest.config", "unittest.result", "unittest.suite", "unittest.runner", "doctest"):
-            _follow(name, lambda module: _helper("frameworks")["wrap"](module))
-        for name in ("process", "popen_fork", "popen_forkserver"):
-            _follow("multiprocessing." + name, lambda module: _helper("children")["wrap"](module))
-        for name in ("multiprocessing.pool", "asyncio.base_events", "concurrent.futures._base", "socketserver"):
-            _follow(name, lambda module: _helper("results")["wrap"](module))
+        for helper, names in _WRAPPED.items():
+            _follow_all(names, helper)
         atexit.register(self.leave)
         run = os.system
 
@@ -129,9 +131,8 @@ class _Ends:
     def hear(self, how, told):
         try:
             if "TRAINCI_ENDS" in os.environ or "frameworks" in _helpers:
-                how = "fork" if how == "process" and os.getpid() != self.pid else how
-                if _helper("ends")["hears"](how):
-                    _helper("ends")["raised"](how, told)
+                forked = how == "process" and os.getpid() != self.pid
+                _helper("ends")["hear"]("fork" if forked else how, told)
         except Exception:
             pass
 
@@ -159,9 +160,9 @@ class _Ends:
             pass
 
 
-def _quietly(do):
+def _quietly(do, *arguments):
     try:
-        do()
+        do(*arguments)
     except Exception:
         pass
 
@@ -199,10 +200,7 @@ class _Follower:
         def exec_module(module):
             del loader.exec_module
             run(module)
-            try:
-                then(module)
-            except Exception:
-                pass
+            _quietly(then, module)
 
         loader.exec_module = exec_module
 
@@ -218,30 +216,31 @@ def _follow(name, then):
         _follower.then[name] = then
 
 
+def _follow_all(names, helper):
+    """The file beside our folder that is called ``helper`` hears of each of these modules."""
+    for name in names:
+        _follow(name, lambda module: _helper(helper)["WRAPS"][module.__name__](module))
+
+
 def _helper(name):
     """The names of the file beside our folder that is called so."""
     if name not in _helpers:
         path = os.path.join(os.path.dirname(_SITE), name + ".py")
         with open(path) as file:
             code = compile(file.read(), path, "exec")
-        names = {"__name__": "trainci_" + name, "__unittest": True, "helper": _helper, "in_place_of": _in_place_of}
+        names = {"__name__": "trainci_" + name, "__unittest": True}
+        names.update(helper=_helper, in_place_of=_in_place_of, quietly=_quietly)
         exec(code, names)
         _helpers[name] = names
     return _helpers[name]
 
 
 def _begin():
-    try:
-        told = os.environ.get("TRAINCI_PROBE")
-        if told:
-            _Probe(told).begin()
-    except Exception:
-        pass
-    try:
-        if os.environ.get("TRAINCI_ENDS"):
-            _Ends().begin()
-    except Exception:
-        pass
+    told = os.environ.get("TRAINCI_PROBE")
+    if told:
+        _quietly(lambda: _Probe(told).begin())
+    if os.environ.get("TRAINCI_ENDS"):
+        _quietly(_Ends().begin)
     if _follower.then:
         sys.meta_path.insert(0, _follower)
 
