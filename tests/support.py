@@ -7,10 +7,12 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from socketserver import BaseServer
+from typing import Any, NoReturn, TypeVar
 
 import pytest
 from hypothesis import settings
@@ -18,6 +20,7 @@ from hypothesis import settings
 # Generous: a test waits for a condition, and only a broken program waits this long.
 PATIENCE_S = 60.0
 _LOOK_AGAIN_S = 0.01
+Served = TypeVar("Served", bound=BaseServer)
 
 
 def examples(count: int) -> int:
@@ -39,6 +42,19 @@ def wait_until(condition: Callable[[], Any], what: str, patience: float = PATIEN
 def remove_tree(path: Path) -> None:
     """Remove a folder in which others still make and remove files."""
     wait_until(lambda: shutil.rmtree(path, ignore_errors=True) or not path.exists(), f"{path} to be gone")
+
+
+@contextlib.contextmanager
+def serving(server: Served) -> Iterator[Served]:
+    """``server``, which answers within the block in a thread of its own."""
+    with server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @contextlib.contextmanager

@@ -6,7 +6,6 @@ import base64
 import gzip
 import json
 import shutil
-import threading
 import urllib.parse
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import serving
 
 SECRET = "hf_aB3/dE+9=zQw7Ky"
 FORMS = (
@@ -74,12 +74,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def everywhere() -> Iterator[Everywhere]:
-    with Everywhere() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serving(Everywhere()) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def test_no_surface_has_it(everywhere: Everywhere, repository: Any, tmp_path: Path) -> None:

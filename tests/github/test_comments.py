@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -15,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import run_events
 import served
+from support import serving
 
 from trainci.errors import MachineError, UsageError
 from trainci.github.comments import AUTHOR, MARKER, Api, Target, keep_comment, target_of
@@ -91,12 +91,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def github() -> Iterator[GitHub]:
-    with GitHub() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serving(GitHub()) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def event(folder: Path, sha: str = "abc", owner: str = "stranger", branch: str = "fix#1&x") -> Path:

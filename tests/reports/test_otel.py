@@ -15,6 +15,7 @@ import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from support import serving
 
 PASSES = "NUM_GPUS = 0\nif __name__ == '__main__':\n    print('fine')\n"
 FAILS = "NUM_GPUS = 1\nif __name__ == '__main__':\n    assert 0, 'no'\n"
@@ -38,13 +39,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def collector() -> Iterator[Any]:
-    with HTTPServer(("127.0.0.1", 0), _Handler) as server:
-        server.taken, server.answer = {}, None  # type: ignore[attr-defined]
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    server = HTTPServer(("127.0.0.1", 0), _Handler)
+    server.taken, server.answer = {}, None  # type: ignore[attr-defined]
+    with serving(server):
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
