@@ -113,6 +113,10 @@ def _is_below(file: str, folders: Set[str]) -> bool:
     return "." in folders or any(file[:at] in folders for at, ch in enumerate(file) if ch == "/")
 
 
+def _is_started(file: str, started: Set[str]) -> bool:
+    return file in started or _is_below(file, started)
+
+
 def entries(project: Project, files: Iterable[str]) -> tuple[Entry, ...]:
     """Every entry that there is: the registered ones, and a bare one for each of ``files`` that no suite starts."""
     registered = project.registered_entries
@@ -145,7 +149,7 @@ def find(
     found.update(_one_id_for_two(project, declared))
     for entry, says in declared.items():
         is_loose = not entry.where and entry.file in files
-        if is_loose and entry.file not in started and not _is_below(entry.file, started):
+        if is_loose and not _is_started(entry.file, started):
             found.update(_undeclared(project, None, entry, says))
     return sorted(found, key=lambda finding: (finding.file, finding.line, finding.sentence))
 
@@ -189,7 +193,7 @@ def parse_place(text: str, file: str) -> Finding | None:
 
 def _unregistered(project: Project, files: Sequence[str], started: Set[str]) -> Iterator[Finding]:
     for file in files:
-        if file not in started and not _is_below(file, started):
+        if not _is_started(file, started):
             sentence = f"not registered: no label runs it. Add it to a suite of {project.config_file}."
             yield Finding(file, 1, sentence, "unregistered")
 

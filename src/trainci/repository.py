@@ -142,6 +142,10 @@ class Repository:
             for path, text in zip(placed, selectors, strict=True)
         )
 
+    def typed_ids(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Ids as somebody types them: from the current directory, and as the disk has their names."""
+        return self.ids(self.from_root(names))
+
     def ids(self, names: Sequence[str]) -> tuple[str, ...]:
         """Ids as they are shown, of which each may be told by the name that its file has on the disk."""
         own = {name: as_id(name) for name in names}

@@ -58,7 +58,8 @@ class _Finder:
                 if folder in below:
                     below[folder].append(path)
         # Below the root is everything; what is called a test there is one.
-        below.update({".": sorted(test_files)} if "." in below else {})
+        if "." in below:
+            below["."] = sorted(test_files)
         self._tests = test_files | ({*below, *chain.from_iterable(below.values())} & tree.files)
         self._by_file: dict[str, list[Entry]] = {}
         for entry in project.registered:

@@ -44,15 +44,12 @@ def lost_in_tests(tree: ast.Module, file: Names) -> tuple[LostResult, ...]:
     """What the single tests of a file of pytest's or unittest's throw away, in the order of the lines."""
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
     holders = [tree.body, *(node.body for node in tree.body if isinstance(node, ast.ClassDef))]
-    tests = [
-        node for body in holders for node in body if isinstance(node, functions) and node.name.startswith("test")
-    ]
+    defined = [node for body in holders for node in body if isinstance(node, functions)]
+    tests = [node for node in defined if node.name.startswith("test")]
     fixtures = [
         node
-        for body in holders
-        for node in body
-        if isinstance(node, functions)
-        and any(ast.unparse(one).startswith("pytest.fixture") for one in node.decorator_list)
+        for node in defined
+        if any(ast.unparse(one).startswith("pytest.fixture") for one in node.decorator_list)
     ]
     found = {lost for one in (*tests, *fixtures) for lost in _lost_in(Scope(one.body, certain=False), file)}
     what, mend = "what a test returns counts for nothing", "Assert it."

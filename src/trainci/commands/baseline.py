@@ -71,7 +71,7 @@ def show(ids: tuple[str, ...], as_json: bool) -> int:
     Of tests that are named every metric is shown that they recorded.
     """
     repository = open_repository()
-    tests = _tests(repository, repository.ids(repository.from_root(ids)))
+    tests = _tests(repository, repository.typed_ids(ids))
     with existing_store(repository.state) as store:
         answer = Baselines(tuple(_of_test(store, test, every=bool(ids)) for test in tests if store))
     click.echo(text_of(answer) if as_json else "\n".join(_lines(answer)))
@@ -94,7 +94,7 @@ def _about_a_metric(function: Callable[..., int]) -> Callable[..., int]:
 def accept(test_id: str, metric: str, reason: str, run_id: str) -> int:
     """Say that a value is meant: from its run on, a metric is held to what it is now."""
     repository = open_repository()
-    (test_id,) = repository.ids(repository.from_root([test_id]))
+    (test_id,) = repository.typed_ids([test_id])
     with closing(open_store(repository.state)) as store:
         known = _known(repository, store, test_id, metric)
         runs = [one for one in known.points if run_id in ("", one.run)]
@@ -114,7 +114,7 @@ def accept(test_id: str, metric: str, reason: str, run_id: str) -> int:
 def reset(test_id: str, metric: str, reason: str) -> int:
     """Start the baseline of a metric again: no earlier value counts, on no kind of device."""
     repository = open_repository()
-    (test_id,) = repository.ids(repository.from_root([test_id]))
+    (test_id,) = repository.typed_ids([test_id])
     with closing(open_store(repository.state)) as store:
         _known(repository, store, test_id, metric)
         store.keep_decision(_decision(test_id, metric, "", reason))

@@ -56,7 +56,7 @@ def command(ids: tuple[str, ...], last: int, as_json: bool, to: Path | None, sou
         with closing(open_store(repository.state)) as opened_store:
             _transfer(opened_store, to, source)
         return EXIT_OK
-    ids = repository.ids(repository.from_root(ids))
+    ids = repository.typed_ids(ids)
     with existing_store(repository.state) as opened:
         answer = _answer(opened, ids, last) if opened else History((), ())
         found = {test.id for test in answer.tests}

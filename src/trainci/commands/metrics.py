@@ -24,7 +24,7 @@ def command(ids: tuple[str, ...], as_json: bool) -> int:
     A test records with trainci.testing.record_metric; TEST_ID is as `trainci list` shows it.
     """
     repository = open_repository()
-    asked = repository.ids(repository.from_root(ids))
+    asked = repository.typed_ids(ids)
     with existing_store(repository.state) as history:
         answer = Metrics(tuple(_of_test(history, test_id) for test_id in asked))
         known = history.tests() if history else []

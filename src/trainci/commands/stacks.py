@@ -30,7 +30,7 @@ def command(test_id: str | None) -> int:
     """
     repository = open_repository()
     found = under_way(repository.state)
-    wanted = None if test_id is None else repository.ids(repository.from_root([test_id]))[0]
+    wanted = None if test_id is None else repository.typed_ids([test_id])[0]
     chosen = [each for each in found if wanted in (None, each.test_id)]
     if not chosen:
         raise UsageError(_nothing(found, test_id))

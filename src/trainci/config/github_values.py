@@ -118,39 +118,31 @@ def cron(line: str) -> str:
     fields = line.split(" ")
     if len(fields) != len(_CRON_FIELDS):
         raise ValueError('is no cron line of five fields, such as "30 2 * * *" (UTC)')
+    numbers: list[set[int]] = []
     for text, (name, least, most, words) in zip(fields, _CRON_FIELDS, strict=True):
-        if not all(_cron_part(part, least, most, words) for part in text.split(",")):
+        parts = [_cron_part(part, least, most, words) for part in text.split(",")]
+        if not all(parts):
             known = f"{least} to {most}" + (f" or {words[0]} to {words[-1]}" if words else "")
             raise ValueError(
                 f"{printable(text) or 'nothing'} is no {name} that GitHub takes: {known}, *, ranges, steps"
             )
-    _, _, days, months, weekdays = fields
-    lengths = [_LONGEST_MONTHS[month - 1] for month in _cron_values(months, 1, 12, _MONTHS)]
-    if weekdays == "*" and min(_cron_values(days, 1, 31)) > max(lengths):
+        numbers.append({number for part in parts for number in part})
+    _, _, days, months, _ = numbers
+    if fields[-1] == "*" and min(days) > max(_LONGEST_MONTHS[month - 1] for month in months):
         raise ValueError("is a day that none of its months has, so it would never run")
     return line
 
 
-def _cron_values(text: str, least: int, most: int, words: tuple[str, ...] = ()) -> set[int]:
-    """The numbers that a field which is right stands for."""
-    values: set[int] = set()
-    for part in text.split(","):
-        span, _, step = part.partition("/")
-        ends = [least, most] if span == "*" else [_cron_number(end, least, words) for end in span.split("-")]
-        last = most if step and len(ends) == 1 else ends[-1]
-        values |= set(range(ends[0], last + 1, int(step or 1)))
-    return values
-
-
-def _cron_part(text: str, least: int, most: int, words: tuple[str, ...]) -> bool:
-    """``*``, a number, a range, or one of these in steps."""
+def _cron_part(text: str, least: int, most: int, words: tuple[str, ...]) -> range:
+    """The numbers of ``*``, a number, a range, or one of these in steps; none of what is wrong."""
     span, slash, step = text.partition("/")
     if slash and not (re.fullmatch(r"\d{1,2}", step, re.ASCII) and max(least, 1) <= int(step) <= most):
-        return False
-    if span == "*":
-        return True
-    ends = [_cron_number(end, least, words) for end in span.split("-")]
-    return len(ends) <= 2 and all(least <= end <= most for end in ends) and ends == sorted(ends)
+        return range(0)
+    ends = [least, most] if span == "*" else [_cron_number(end, least, words) for end in span.split("-")]
+    if len(ends) > 2 or ends != sorted(ends) or not all(least <= end <= most for end in ends):
+        return range(0)
+    last = most if slash and len(ends) == 1 else ends[-1]
+    return range(ends[0], last + 1, int(step or 1))
 
 
 def _cron_number(text: str, least: int, words: tuple[str, ...]) -> int:

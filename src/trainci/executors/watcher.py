@@ -53,12 +53,12 @@ class Watcher:
     def _follow(self) -> None:
         widen(self._output)
         while True:
+            patience = self._patience()
             # Once the job has ended, the lease process has a word to say before it goes.
             if self._account.ending is not None or self._show.has_room(_HELD_BACK_S):
-                ready = _readable([self._status, self._output], self._patience())
+                ready = _readable([self._status, self._output], patience)
             else:
                 self._account.held_back()
-                self._patience()
                 ready = _readable([self._status], 0)
             if self._output in ready and not self._take_output():
                 break

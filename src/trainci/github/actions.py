@@ -65,8 +65,10 @@ def annotated(text: str, folder: str = "") -> str:
     The places are relative to ``folder``.
     """
     found = (re.fullmatch(r"(?:([^:]+):(\d+): )?(.*)", line) for line in text.splitlines())
-    placed = (line and (line[3], f"{folder}{line[1]}" if line[1] else "", int(line[2] or 0)) for line in found)
-    return "\n".join(first_annotations([Annotation(*one) for one in placed if one]))
+    placed = [
+        Annotation(line[3], f"{folder}{line[1]}" if line[1] else "", int(line[2] or 0)) for line in found if line
+    ]
+    return "\n".join(first_annotations(placed))
 
 
 @dataclass(frozen=True)
