@@ -16,8 +16,8 @@ from support import examples
 
 from trainci.adopt.placed import NotYaml, load_yaml
 from trainci.adopt.proposal import Entry, Note, Place, Project, Proposal, Suite
-from trainci.adopt.shell import commands
-from trainci.adopt.template import NotConstant, Template
+from trainci.adopt.shell.script import commands
+from trainci.adopt.sources.template import NotConstant, Template
 from trainci.adopt.toml import render
 from trainci.adopt.tree import repository_tree
 

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from proposals import proposed, suites, written
 
-from trainci.adopt.conditions import Condition, read_condition
-from trainci.adopt.expressions import Context, Unknown, evaluate, substitute
-from trainci.adopt.makefile import recipe
+from trainci.adopt.github.conditions import Condition, read_condition
+from trainci.adopt.github.expressions import Context, Unknown, evaluate, substitute
 from trainci.adopt.placed import Items, Table, Text, load_yaml
-from trainci.adopt.shell import commands
-from trainci.adopt.template import Template
+from trainci.adopt.shell.script import commands
+from trainci.adopt.sources.template import Template
 from trainci.adopt.toml import render
+from trainci.adopt.tools.makefile import recipe
 
 if sys.version_info >= (3, 11):
     import tomllib

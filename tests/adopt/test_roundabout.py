@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from proposals import job, proposed, run, suites
 
-from trainci.adopt.expressions import Context, Unknown, evaluate
+from trainci.adopt.github.expressions import Context, Unknown, evaluate
+from trainci.adopt.github.runners import gpus_of
 from trainci.adopt.placed import Items, Table, Text
 from trainci.adopt.proposal import Proposal
-from trainci.adopt.runners import gpus_of
-from trainci.adopt.shell import commands
+from trainci.adopt.shell.script import commands
 from trainci.adopt.toml import render
 
 _FILES = {

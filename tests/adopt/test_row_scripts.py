@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from trainci.adopt.entries import runs_something
-from trainci.adopt.shell import commands
+from trainci.adopt.commands.entries import runs_something
+from trainci.adopt.shell.script import commands
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import ast
 
 import pytest
 
-from trainci.catalog.callbacks import lost_by_callbacks
 from trainci.catalog.names import Names
+from trainci.catalog.python.callbacks import lost_by_callbacks
 
 HEAD = """import signal, atexit, sys, click
 from absl import app

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from trainci.catalog.inverted_exits import inverted_exit
 from trainci.catalog.names import Names
+from trainci.catalog.python.inverted_exits import inverted_exit
 
 CAUGHT = "try:\n        assert 0\n    except AssertionError:\n        return {}\n    return {}"
 # What the program exits with, and the body of `main`; the names are those of what went wrong.

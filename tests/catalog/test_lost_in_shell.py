@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainci.catalog.lost_in_shell import read_shell
+from trainci.catalog.shell.lost import read_shell
 from trainci.catalog.styles.base import Source
 from trainci.catalog.styles.shell import Shell
 from trainci.catalog.styles.words import Words

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainci.catalog.lost import LostResult
-from trainci.catalog.lost_results import lost_in_tests, lost_results
 from trainci.catalog.main_block import main_blocks
 from trainci.catalog.names import Names
+from trainci.catalog.python.lost import lost_in_tests, lost_results
 from trainci.catalog.styles.base import Source
 from trainci.catalog.styles.python import PythonFile
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainci.catalog.makefile import in_makefile
-from trainci.catalog.recipes import of_functions, of_just, of_tox
+from trainci.catalog.shell.makefile import in_makefile
+from trainci.catalog.shell.recipes import of_functions, of_just, of_tox
 
 CERTAIN = {
     "ignored": "a:\n\t-python bad.py\n",

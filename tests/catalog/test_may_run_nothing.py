@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainci.catalog.lost import LostResult
-from trainci.catalog.may_run_nothing import may_run_nothing
 from trainci.catalog.names import Names
+from trainci.catalog.python.may_run_nothing import may_run_nothing
 
 HEAD = "import os, sys\ndef test():\n    assert False\n"
 MAIN = 'if __name__ == "__main__":\n'

@@ -1,28 +1,28 @@
 """What ``trainci init`` reads of a repository, and what it makes of that. Texts in, a proposal out; nothing is run.
 
-A new source is a file here with a ``read`` and a line in ``_SOURCES``.
+A new source is a file in ``sources`` with a ``read`` and a line in ``_SOURCES``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from trainci.adopt import (
+from trainci.adopt import pytest_config
+from trainci.adopt.github import workflows
+from trainci.adopt.merge import merge
+from trainci.adopt.proposal import Found, Proposal
+from trainci.adopt.sources import (
     buildkite,
     circleci,
     file_globs,
     gitlab,
     job_table,
-    pytest_config,
     recipes,
     registrations,
     suite_tables,
     task_runners,
     unread,
-    workflows,
 )
-from trainci.adopt.merge import merge
-from trainci.adopt.proposal import Found, Proposal
 from trainci.adopt.tree import Tree
 
 _SOURCES: dict[str, Callable[[Tree], Found]] = {

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from trainci.adopt import CI_FILES, job_table, propose
+from trainci.adopt import CI_FILES, propose
 from trainci.adopt.compare import additions
 from trainci.adopt.proposal import Place, Suite
+from trainci.adopt.sources import job_table
 from trainci.adopt.tree import Tree
 from trainci.findings import Finding
 from trainci.text import counted, listed, printable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Callable
 
-from trainci.adopt.entries import python_runner
+from trainci.adopt.commands.entries import python_runner
 from trainci.adopt.placed import Table, Text
 from trainci.adopt.proposal import Entry, Place
 from trainci.adopt.tree import Tree

@@ -11,7 +11,7 @@ import click
 
 from trainci import findings
 from trainci.adopt.differences import missing_of_job_tables, other_rules
-from trainci.adopt.run_within import run_within
+from trainci.adopt.sources.run_within import run_within
 from trainci.adopt.tree import repository_tree
 from trainci.affected import stale_globs
 from trainci.answers.form import text_of

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from trainci.catalog.always_green import pytest_runs_nothing
 from trainci.catalog.declarations import constants
-from trainci.catalog.lost_results import lost_in_tests
 from trainci.catalog.names import Names
+from trainci.catalog.python.lost import lost_in_tests
 from trainci.catalog.styles.base import Source
 from trainci.model.tests import Declarations, Entry
 from trainci.text import printable

@@ -8,14 +8,14 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TypeVar
 
-from trainci.catalog.callbacks import lost_by_callbacks
 from trainci.catalog.declarations import constants, parse
-from trainci.catalog.expects import expects
 from trainci.catalog.lost import LostResult
-from trainci.catalog.lost_results import lost_in_tests, lost_results
 from trainci.catalog.main_block import as_block, framework, is_phased, main_blocks
-from trainci.catalog.may_run_nothing import may_run_nothing
 from trainci.catalog.names import Names
+from trainci.catalog.python.callbacks import lost_by_callbacks
+from trainci.catalog.python.lost import lost_in_tests, lost_results
+from trainci.catalog.python.may_run_nothing import may_run_nothing
+from trainci.catalog.shell.expects import expects
 from trainci.catalog.styles.base import Source
 from trainci.catalog.styles.pytest import holds_tests
 from trainci.model.tests import Declarations, Entry

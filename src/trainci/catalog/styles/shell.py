@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from trainci.catalog.lost_in_shell import ShellScript, read_shell
-from trainci.catalog.shell_files import sourced
+from trainci.catalog.shell.files import sourced
+from trainci.catalog.shell.lost import ShellScript, read_shell
 from trainci.catalog.styles.base import Source
 from trainci.catalog.styles.started import lost_by_starts
 from trainci.model.tests import Declarations, Entry

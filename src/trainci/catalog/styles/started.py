@@ -8,11 +8,11 @@ from pathlib import Path
 
 from trainci.catalog.command_words import is_python, program, without_launchers
 from trainci.catalog.lost import LostResult
-from trainci.catalog.lost_in_shell import ShellScript, read_shell
-from trainci.catalog.makefile import NAMES, in_makefile
-from trainci.catalog.recipes import INVOKE, JUST, NOX, TOX, of_functions, of_just, of_tox
-from trainci.catalog.shell_files import named_file, sourced
-from trainci.catalog.shell_state import SHELLS, script_of
+from trainci.catalog.shell.files import named_file, sourced
+from trainci.catalog.shell.lost import ShellScript, read_shell
+from trainci.catalog.shell.makefile import NAMES, in_makefile
+from trainci.catalog.shell.recipes import INVOKE, JUST, NOX, TOX, of_functions, of_just, of_tox
+from trainci.catalog.shell.state import SHELLS, script_of
 from trainci.catalog.source import read_source
 from trainci.catalog.styles.python import lost_in_program
 from trainci.text import printable

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from trainci.catalog.always_green import always_green
 from trainci.catalog.command_words import arguments_of_pytest, program, starts_unittest
-from trainci.catalog.lost_in_shell import read_shell
-from trainci.catalog.shell_files import sourced
-from trainci.catalog.shell_state import script_of
+from trainci.catalog.shell.files import sourced
+from trainci.catalog.shell.lost import read_shell
+from trainci.catalog.shell.state import script_of
 from trainci.catalog.styles.base import Source
 from trainci.catalog.styles.python import PythonFile
 from trainci.catalog.styles.started import lost_by_command, lost_by_starts

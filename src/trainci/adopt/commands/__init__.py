@@ -1,0 +1,1 @@
+"""Which commands of a CI are tests, and what they stand for."""

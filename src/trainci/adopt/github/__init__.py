@@ -1,0 +1,1 @@
+"""Workflows of GitHub, and jobs of other CIs that are written out as theirs."""

@@ -1,0 +1,1 @@
+"""Scripts of a shell as the commands that they run."""

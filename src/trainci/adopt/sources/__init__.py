@@ -1,0 +1,1 @@
+"""What else is read: one file a source."""

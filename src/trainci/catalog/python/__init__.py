@@ -1,0 +1,1 @@
+"""What a Python program throws away of how its tests went."""

@@ -1,0 +1,110 @@
+"""Pure: what runs elsewhere and is never asked how it went: a process, a future, a task of ray's."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from trainci.catalog.lost import LostResult
+from trainci.catalog.names import Names
+from trainci.catalog.python.call_words import runs_tests
+from trainci.catalog.scopes import Scope
+from trainci.catalog.statements import own_parts, statements
+
+_PROCESSES = ("subprocess.Popen", "asyncio.create_subprocess_exec", "asyncio.create_subprocess_shell")
+_SPAWNS = ("torch.multiprocessing.spawn", "torch.multiprocessing.start_processes")
+_FUTURES = {"result", "exception", "add_done_callback", "as_completed"}
+_MOST_PROCESSES = 20
+_ENDS = ("terminate", "kill", "send_signal")
+
+
+def never_asked(scope: Scope, file: Names) -> Iterator[LostResult]:
+    """What is started in ``scope``, given a name, and asked by nobody."""
+    for statement, _ in statements(scope.body, True):
+        if isinstance(statement, ast.Return):
+            continue
+        for part in own_parts(statement):
+            if isinstance(part, ast.Call) and (found := _never(part, statement, file)):
+                yield LostResult(part.lineno, *found, certain=False)
+    for name, line in list(dict(_processes(scope, file)).items())[:_MOST_PROCESSES]:
+        if not _is_asked(name, scope):
+            what = "the exit code of the process goes nowhere"
+            yield LostResult(line, what, "Use `subprocess.run(…, check=True)`.", certain=False)
+
+
+def _never(call: ast.Call, statement: ast.stmt, file: Names) -> tuple[str, str] | None:
+    name = file.name(call.func)
+    last = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+    first = call.args[0] if call.args else None
+    if last == "submit" and file.own(first) and not _FUTURES - {"as_completed"} & file.attributes:
+        return "an exception stays in the future that nobody asks", "Call its `result()`."
+    if last in ("imap", "imap_unordered") and file.own(first) and isinstance(statement, ast.Expr):
+        return "an exception stays in the results that nobody asks", "Write `list(…)` around it."
+    asked = {"result", "exception"} & file.attributes or (isinstance(statement, ast.Assign) and file.counts_pending)
+    if name == "asyncio.wait" and not asked:
+        return "`asyncio.wait` raises nothing", "Use `asyncio.gather(…)`."
+    leaves = name in _SPAWNS and any(one.arg == "join" and _is_false(one.value) for one in call.keywords)
+    # `join()` of a single process tells nothing, and that of the whole does.
+    if leaves and ("processes" in file.attributes or "join" not in file.attributes):
+        return "`spawn(…, join=False)` raises nothing", "Call `join()` of what it returns, or leave it out."
+    of = call.func.value if isinstance(call.func, ast.Attribute) else None
+    if last == "remote" and of is not None and "ray.get" not in file.called and _is_task(of, file):
+        return "an exception stays in the object that nobody gets", "Write `ray.get(…)`."
+    return None
+
+
+def _is_task(of: ast.expr, file: Names) -> bool:
+    """A function of the file, or a method of an actor: those that ray starts, and not what makes an actor."""
+    if isinstance(of, ast.Name):
+        return file.name(of) in file.functions
+    actors = [
+        node for node in file.classes.values() if any("remote" in ast.unparse(one) for one in node.decorator_list)
+    ]
+    return isinstance(of, ast.Attribute) and any(
+        isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef)) and method.name == of.attr
+        for node in actors
+        for method in node.body
+    )
+
+
+def _processes(scope: Scope, file: Names) -> Iterator[tuple[str, int]]:
+    for statement, _ in statements(scope.body, True):
+        bound: list[tuple[ast.expr | None, ast.expr]] = []
+        if isinstance(statement, ast.Assign):
+            bound = [(target, statement.value) for target in statement.targets]
+        elif isinstance(statement, (ast.With, ast.AsyncWith)):
+            bound = [(item.optional_vars, item.context_expr) for item in statement.items]
+        for target, value in bound:
+            made = value.value if isinstance(value, ast.Await) else value
+            if not isinstance(target, ast.Name) or not isinstance(made, ast.Call):
+                continue
+            if file.name(made.func) in _PROCESSES and runs_tests(made, file):
+                yield target.id, made.lineno
+
+
+def _is_asked(name: str, scope: Scope) -> bool:
+    """Whether somebody looks at how the process of this name ended, ends it, or may do so elsewhere."""
+    bases: set[int] = set()
+    asked: set[int] = set()
+    for part in (part for node in scope.body for part in ast.walk(node)):
+        if isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name) and part.value.id == name:
+            if part.attr == "returncode" or part.attr in _ENDS:
+                return True
+            bases.add(id(part.value))
+            asked |= {id(part)} if part.attr in ("wait", "poll") else set()
+    for statement, _ in statements(scope.body, True):
+        # A loop that waits for the end, and what stands alone, make nothing of it.
+        alone = statement.value if isinstance(statement, ast.Expr) else None
+        alone = alone.value if isinstance(alone, ast.Await) else alone
+        for part in own_parts(statement):
+            loaded = isinstance(part, ast.Name) and part.id == name and isinstance(part.ctx, ast.Load)
+            if loaded and id(part) not in bases:
+                return True
+            answers = isinstance(part, ast.Call) and id(part.func) in asked and part is not alone
+            if answers and not isinstance(statement, ast.While):
+                return True
+    return False
+
+
+def _is_false(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is False

@@ -1,0 +1,144 @@
+"""Pure: failures that a piece of Python catches and makes nothing of."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Iterable, Iterator, Set
+
+from trainci.catalog.lost import LostResult
+from trainci.catalog.names import Names
+from trainci.catalog.python.result_calls import ends_as_computed, ends_green, handed_on, raises_where_tests_fail
+from trainci.catalog.python.says import is_idle
+
+_CATCHES_FAILURES = ("Exception", "BaseException", "AssertionError", "SystemExit", "subprocess.CalledProcessError")
+_BUILTINS = frozenset(dir(builtins))
+_NAMES_OF_TESTS = ("test", "check", "verify", "run", "main")
+_RAISE = "Raise it again, or exit with 1."
+
+
+def swallowed(
+    node: ast.Try, file: Names, unused: Set[str], certain: bool, *, is_block: bool
+) -> Iterator[LostResult]:
+    """Handlers of ``node`` that only print the failure of the tests that it is around."""
+    if not any(_may_fail(part, file) for inner in node.body for part in ast.walk(inner)):
+        return
+    if any(ends_as_computed(inner, file) for inner in node.finalbody):
+        return
+    if node.orelse and (isinstance(node.orelse[-1], ast.Raise) or ends_as_computed(node.orelse[-1], file)):
+        return  # it must fail
+    # What is made in a `try` and missed later is no test that failed.
+    runs = any(isinstance(inner, (ast.Expr, ast.Assert)) for inner in node.body)
+    flags = any(isinstance(inner, ast.Assign) for inner in node.body)
+    certain = certain and (_only_tests(node, file) or (is_block and not node.orelse and not flags))
+    for handler in node.handlers:
+        *before, last = handler.body
+        if not _catches_failures(handler, file) or not all(is_idle(inner, file, unused) for inner in before):
+            continue
+        if is_idle(last, file) or (runs and (is_idle(last, file, unused) or isinstance(last, ast.Continue))):
+            what = "an `except` catches the failure and only prints it"
+            # What counts failures, or goes on with the next test, may still be looked at in another way.
+            yield LostResult(handler.lineno, what, _RAISE, certain and is_idle(last, file))
+        elif ends_green(last, file):
+            yield LostResult(last.lineno, "an `except` catches the failure and exits with 0", _RAISE, certain)
+        elif runs and isinstance(last, ast.Return) and (last.value is None or _is_none(last.value)):
+            yield LostResult(
+                last.lineno, "an `except` catches the failure and returns nothing", _RAISE, certain=False
+            )
+    for inner in node.finalbody:
+        if ends_green(inner, file):
+            what = "a `finally` exits with 0 whatever failed"
+            yield LostResult(inner.lineno, what, "Take the exit out of the `finally`.", certain)
+        elif isinstance(inner, (ast.Return, ast.Break, ast.Continue)):
+            what = "a `finally` that leaves drops the failure"
+            told = isinstance(inner, ast.Return) and inner.value and not isinstance(inner.value, ast.Constant)
+            sure = certain and runs and isinstance(inner, ast.Return) and not told
+            yield LostResult(inner.lineno, what, "Take it out of the `finally`.", sure)
+
+
+def suppressed(node: ast.With | ast.Expr, file: Names, certain: bool) -> Iterator[LostResult]:
+    """``with contextlib.suppress(Exception):``, or a class of the file whose ``__exit__`` returns True.
+
+    An ``ExitStack`` may be given one by ``enter_context``. ``pytest.raises(Exception)`` takes any for the expected.
+    """
+    entered = [item.context_expr for item in node.items] if isinstance(node, ast.With) else _entered(node.value)
+    for call in entered:
+        if isinstance(call, ast.Call) and (_is_suppress(call, file) or file.name(call.func) in file.silent_classes):
+            tests = isinstance(node, ast.With) and any(
+                _may_fail(part, file) for inner in node.body for part in ast.walk(inner)
+            )
+            what = "failures inside this `with` are suppressed"
+            yield LostResult(node.lineno, what, "Let them through.", certain and tests and _is_suppress(call, file))
+        elif isinstance(node, ast.With) and isinstance(call, ast.Call) and _expects_all(call, node, file):
+            what = "an assertion that fails in here is taken for what is expected"
+            yield LostResult(node.lineno, what, "Name the exception that is expected.", certain=False)
+
+
+def _expects_all(call: ast.Call, node: ast.With, file: Names) -> bool:
+    """``pytest.raises(Exception)``, whatever it says, around an assertion."""
+    if not any(isinstance(part, ast.Assert) for inner in node.body for part in ast.walk(inner)):
+        return False
+    last = call.func.attr if isinstance(call.func, ast.Attribute) else file.name(call.func).rpartition(".")[2]
+    kind = file.name(call.args[0]) if call.args and not call.keywords else ""
+    return last in ("raises", "assertRaises") and kind in ("Exception", "BaseException")
+
+
+def _only_tests(node: ast.Try, file: Names) -> bool:
+    """Nothing else is in its body, so that nobody can look later at what came of it."""
+
+    def is_test(inner: ast.stmt) -> bool:
+        match inner:
+            case ast.Assert():
+                return True
+            case ast.Expr(value=ast.Call(func=ast.Name(id=name))):
+                # What a loop goes through has a name of its own.
+                return name.startswith(_NAMES_OF_TESTS) or not {name} & {
+                    *file.functions,
+                    *file.imported,
+                    *_BUILTINS,
+                }
+        return False
+
+    return not node.orelse and all(map(is_test, node.body))
+
+
+def _entered(value: ast.expr) -> list[ast.expr]:
+    match value:
+        case ast.Call(func=ast.Attribute(attr="enter_context" | "push"), args=args):
+            return args
+    return []
+
+
+def _may_fail(part: ast.AST, file: Names) -> bool:
+    """An assertion, or a call that runs tests: of the file's own function, or of a name that holds one."""
+    # What a `with` around a generator's `yield` fails of is raised there.
+    if isinstance(part, (ast.Assert, ast.Yield)):
+        return True
+    if not isinstance(part, ast.Call):
+        return False
+    if file.name(part.func) in ("exec", "runpy.run_path", "runpy.run_module"):
+        return True
+    if isinstance(part.func, ast.Attribute) and part.func.attr.startswith("assert"):
+        return True
+    if any(map(file.own, handed_on(part))):
+        return True
+    if isinstance(part.func, ast.Name) and part.func.id not in _BUILTINS and part.func.id not in file.imported:
+        return True
+    return raises_where_tests_fail(part, file)
+
+
+def _catches_failures(handler: ast.ExceptHandler, file: Names) -> bool:
+    if handler.type is None:
+        return True
+    kinds: Iterable[ast.expr] = handler.type.elts if isinstance(handler.type, ast.Tuple) else (handler.type,)
+    return any(file.name(kind) in _CATCHES_FAILURES for kind in kinds)
+
+
+def _is_none(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
+
+
+def _is_suppress(call: ast.Call, file: Names) -> bool:
+    return file.name(call.func) == "contextlib.suppress" and any(
+        file.name(argument) in _CATCHES_FAILURES for argument in call.args
+    )
