@@ -446,6 +446,7 @@ WANT = "the kernel ended it for want of memory (oom_kill of its cgroup)"
     [
         (protocol.Ended(signal=9, seen=Seen(kernel_oom=True)), WANT),
         (protocol.Ended(137, seen=Seen(kernel_oom=True)), WANT),
+        (protocol.Ended(signal=9, seen=Seen(seccomp=True)), "it made a system call that its own seccomp forbids"),
         (protocol.Ended(signal=9), ""),
         (protocol.Ended(1, seen=Seen(kernel_oom=True)), ""),
     ],

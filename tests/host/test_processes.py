@@ -222,3 +222,16 @@ def until_none(pid):
 
 def refuse(*_):
     raise OSError(errno.EMFILE, "no descriptor is left")
+
+
+@pytest.mark.parametrize(
+    ("ends", "expected"), [("ctypes.CDLL(None).prctl(22, 1, 0, 0, 0); os.getppid()", True), ("os.abort()", False)]
+)
+def test_an_end_by_seccomp_is_known_before_it_is_collected(ends, expected):
+    child = os.spawnv(os.P_NOWAIT, sys.executable, [sys.executable, "-c", f"import ctypes, os; {ends}"])
+    try:
+        os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+        assert processes.ended_by_seccomp(child) is expected
+    finally:
+        os.waitpid(child, 0)
+    assert processes.ended_by_seccomp(child) is None, "it is no child any more"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from trainci.log_files import packaged_rules
@@ -334,3 +336,9 @@ def test_a_test_that_stands_in_for_a_library_raises_its_faults_itself() -> None:
     ]
     assert judged(*shown).blame is Blame.MACHINE
     assert judged(*shown[:2], stand_in, *shown[2:]).blame is Blame.CODE
+
+
+def test_a_call_that_its_own_seccomp_forbids_is_the_codes_whatever_signal_tells_of_it() -> None:
+    killed = Facts(signal=9, kernel_oom=False)
+    assert judged(facts=killed).blame is Blame.MACHINE
+    assert judged(facts=replace(killed, seccomp=True)).blame is Blame.CODE

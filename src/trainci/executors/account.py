@@ -240,11 +240,13 @@ def ending_of(report: protocol.Ended) -> Ending:
         cause = Cause.LOST
     else:
         cause = Cause.SIGNALLED if report.signal else Cause.EXITED
-    return Ending(cause, report.code, report.signal, report.lost or _want_of_memory(report), report.seen)
+    return Ending(cause, report.code, report.signal, report.lost or _word_of_the_kernel(report), report.seen)
 
 
-def _want_of_memory(report: protocol.Ended) -> str:
+def _word_of_the_kernel(report: protocol.Ended) -> str:
     """What the kernel says of a SIGKILL, which a shell tells as 137."""
+    if report.seen.seccomp:
+        return "it made a system call that its own seccomp forbids"
     if not report.seen.kernel_oom or (report.signal, report.code) not in ((signal.SIGKILL, None), (None, 137)):
         return ""
     return "the kernel ended it for want of memory (oom_kill of its cgroup)"

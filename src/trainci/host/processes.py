@@ -170,6 +170,19 @@ def reap(on_exit: Callable[[int, int], None]) -> bool:
         on_exit(pid, status)
 
 
+def ended_by_seccomp(child: int) -> bool | None:
+    """Whether seccomp ended ``child``, which nobody has collected yet; None while it runs.
+
+    In strict mode that is a SIGKILL like any other; the mode is then DEAD (linux/seccomp.h, seccomp(2)).
+    """
+    try:
+        if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            return None
+        return "\nSeccomp:\t3\n" in (read_text(f"/proc/{child}/status") or "")
+    except OSError:
+        return None
+
+
 def process(pid: int) -> Process | None:
     """The process that has this number now; None when there is none, or a zombie without a thread."""
     try:

@@ -213,6 +213,9 @@ _CRASHES = (signals.SIGSEGV, signals.SIGFPE, signals.SIGABRT, signals.SIGSYS, si
 def _of_signal(number: int, facts: Facts) -> Diagnosis:
     name = signals.Signals(number).name if number in set(signals.Signals) else f"signal {number}"
     evidence = f"fact: {name}"
+    if facts.seccomp:
+        sentence = "it made a system call that its own seccomp forbids"
+        return Diagnosis(Blame.CODE, "crash", sentence, "fact: seccomp")
     if number in _CRASHES:
         return Diagnosis(Blame.CODE, "crash", f"native code of the program crashed ({name})", evidence)
     if number == signals.SIGILL:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from trainci.errors import MachineError
 from trainci.host import cgroup
-from trainci.host.processes import SignalPipe, become_subreaper, own_memory, poll_timeout, reap
+from trainci.host.processes import SignalPipe, become_subreaper, ended_by_seccomp, own_memory, poll_timeout, reap
 from trainci.lease.protocol import Ended, Report, Started, dump
 from trainci.lease.queue.hold import Lease
 from trainci.lease.store.directory import Directory
@@ -98,6 +98,7 @@ class Supervisor:
         self._seal = seal
         self._command = 0
         self._status: int | None = None
+        self._by_seccomp: bool | None = None
         self._group = ""
 
     def watch(self, mask: set[int], lease: Lease | None) -> None:
@@ -163,7 +164,8 @@ class Supervisor:
             lease.give_claims_away()
         kills = None if kills_before is None else cgroup.oom_kills()
         killed = None if kills is None or kills_before is None else kills > kills_before
-        self._tell(replace(ending(self._status or 0, limited, lost), seen=Seen(kernel_oom=killed)))
+        seen = Seen(kernel_oom=killed, seccomp=self._by_seccomp)
+        self._tell(replace(ending(self._status or 0, limited, lost), seen=seen))
         while left and reap(self._note):
             pipe.wait()
         while not cgroup.end(self._group):
@@ -175,6 +177,8 @@ class Supervisor:
         poller.register(pipe.fd, select.POLLIN)
         poller.register(self._orders.fileno(), select.POLLIN)
         while True:
+            if self._by_seccomp is None:
+                self._by_seccomp = ended_by_seccomp(self._command)
             reap(self._note)
             if self._status is not None:
                 return True

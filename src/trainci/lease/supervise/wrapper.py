@@ -69,6 +69,7 @@ def _seen(lease: Lease, by_supervisor: Seen, drift_before: tuple[float, float]) 
     return replace(
         lease.seen(),
         kernel_oom=by_supervisor.kernel_oom,
+        seccomp=by_supervisor.seccomp,
         clock_jumped=jumped,
         disk_full=full or None,
         shm_full=is_full("/dev/shm") or None,
