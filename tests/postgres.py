@@ -136,12 +136,17 @@ def pooler(server: Server) -> Iterator[str]:
 
 
 class Network:
-    """Between clients and the server, by ``url``; while it is ``stalled`` it passes nothing on."""
+    """Between clients and the server, by ``url``; while it is ``stalled`` it passes nothing on.
+
+    ``turns`` counts how often a server's answer was followed by a client's words.
+    """
 
     def __init__(self, server: Server) -> None:
         self._server = server
         self._flows = threading.Event()
         self._flows.set()
+        self.turns = 0
+        self._last: socket.socket | None = None
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"postgresql://{_USER}@127.0.0.1:{self._listener.getsockname()[1]}/postgres"
         threading.Thread(target=self._serve, daemon=True).start()
@@ -167,6 +172,8 @@ class Network:
         with contextlib.suppress(OSError):
             while data := source.recv(1 << 16):
                 self._flows.wait()
+                self.turns += source.family == socket.AF_INET and self._last is not source
+                self._last = source
                 target.sendall(data)
         with contextlib.suppress(OSError):
             target.shutdown(socket.SHUT_RDWR)

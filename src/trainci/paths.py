@@ -29,6 +29,11 @@ class StatePaths:
         self.history = self.directory / "history.db"
         self.runs = self.directory / "runs"
 
+    @property
+    def place(self) -> str:
+        """Where the history is, as it is shown: without who asks, and what else its URL holds."""
+        return re.sub(r"//[^/@]*@", "//", self.url.partition("?")[0]) or str(self.history)
+
     def check(self) -> None:
         """Refuse what somebody committed in its place: nothing is written where a link leads.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from contextlib import closing
@@ -10,9 +11,9 @@ from pathlib import Path
 import postgres
 import pytest
 import run_events as story
-from support import wait_until
+from support import PATIENCE_S, wait_until
 
-from trainci.history import open_store, past, transfer
+from trainci.history import open_store, transfer
 from trainci.history.keeper import Keeper
 from trainci.history.schema import MIGRATIONS, in_postgres
 from trainci.history.store import AttemptKey, StoreBusy, StoreError
@@ -125,10 +126,40 @@ def test_a_network_that_stalls_is_given_up_in_time(shared, postgres_server, tmp_
         assert store.tests() == []
         with network.stalled(), pytest.raises(StoreBusy):
             store.past(["a"])
-    with network.stalled():
-        assert past(state, ["a"], print) == {}
     with closing(open_store(state)) as store:
         assert store.past(["a"]).keys() <= {"a"}
+
+
+def test_a_database_that_takes_connections_and_says_nothing_holds_up_no_run(tmp_path, monkeypatch):
+    """It is waited for once, a moment, as the run begins: no connection would give up before the test does."""
+    monkeypatch.setattr("trainci.history.postgres._CONNECT_S", 10 * PATIENCE_S)
+    monkeypatch.setattr("trainci.history.keeper._ORDER_S", 0.2)
+    said = []
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://someone@127.0.0.1:{silent.getsockname()[1]}/history"
+        keeper = Keeper(StatePaths(tmp_path, url=url), "run-1", said.append)
+        assert keeper.past(["a"]) == {}
+        for event in story.run("run-1", [1.0]):
+            keeper(event)
+        assert keeper.suspects("here", {}) == ([], [])
+        keeper.close()
+    place = url.replace("someone@", "")
+    assert said == [
+        f"{place}: the history is held, or away (it said nothing for 0.2 s); a later run enters this one."
+    ]
+
+
+@pytest.mark.slow
+def test_a_network_that_is_slow_answers_of_a_thousand_tests_as_of_one(shared, postgres_server):
+    """What a run asks before it begins goes there and back a few times, however many tests it has."""
+    network = postgres.Network(postgres_server)
+    with closing(open_store(StatePaths(shared.root, url=network.url))) as store:
+        asked = []
+        for count in (1, 1000):
+            before = network.turns
+            assert store.past([f"tests/test_{number}.py" for number in range(count)]) == {}
+            asked.append(network.turns - before)
+    assert asked[1] < 10 * asked[0], asked
 
 
 @pytest.mark.slow

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 
 from trainci.history import sqlite
-from trainci.history.store import Past, Store, StoreBroken, StoreError
+from trainci.history.store import Past, Store, StoreBroken
 from trainci.paths import StatePaths
-from trainci.verdict.suspects import Suspect, Used, since, suspects
+from trainci.verdict.suspects import Suspect, since, suspects
 
 # As many attempts say what devices are like now; what was long ago, another driver may have done.
 _LOOKED_BACK = 500
@@ -60,42 +60,14 @@ def known_past(state: StatePaths, test_ids: Iterable[str]) -> dict[str, Past]:
         return store.past(test_ids) if store else {}
 
 
-def past(state: StatePaths, test_ids: Iterable[str], say: Callable[[str], object]) -> dict[str, Past]:
-    """What is known of each of ``test_ids``: nothing where the history does not answer.
-
-    A broken one is set aside, which ``say`` is told.
-    """
-    try:
-        with closing(open_store(state)) as store:
-            return store.past(test_ids)
-    except StoreBroken as error:
-        try:
-            say(set_aside(state, error))
-        except OSError:
-            return {}
-    except StoreError:
-        # Who wants to write there says so.
-        return {}
-    return {}
-
-
-def suspected_devices(state: StatePaths, host: str, known: Mapping[str, float]) -> list[Suspect]:
+def suspected_devices(store: Store, host: str, known: Mapping[str, float]) -> list[Suspect]:
     """The devices of ``host`` whose failures since somebody has ``known`` of each (Unix times) cannot be chance."""
-    return _suspects(state, lambda store: since(store.used_devices(host, _LOOKED_BACK), known))
+    return suspects(since(store.used_devices(host, _LOOKED_BACK), known))
 
 
-def suspected_hosts(state: StatePaths) -> list[Suspect]:
+def suspected_hosts(store: Store) -> list[Suspect]:
     """The hosts that share a history and whose failures cannot be chance, in the place of devices."""
-    return _suspects(state, lambda store: store.used_hosts(_LOOKED_BACK))
-
-
-def _suspects(state: StatePaths, used: Callable[[Store], list[Used]]) -> list[Suspect]:
-    try:
-        with closing(open_store(state)) as store:
-            return suspects(used(store))
-    except StoreError:
-        # Who wants to write there says so.
-        return []
+    return suspects(store.used_hosts(_LOOKED_BACK))
 
 
 def set_aside(state: StatePaths, error: StoreBroken) -> str:

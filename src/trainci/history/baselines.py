@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
-from trainci.history import existing_store
+from trainci.history.keeper import Keeper
 from trainci.history.store import Recorded, Store, StoreError
 from trainci.model.gates import Baseline, Gate
 from trainci.model.tests import Test
-from trainci.paths import StatePaths
 from trainci.verdict.baselines import Series, series
 
 # Enough to find as many trusted ones among, and a plot that can be read.
 _MOST = 500
+# How long a run waits for them, which decide of verdicts.
+_GATES_S = 5.0
 
 
-def known_baselines(
-    state: StatePaths, tests: Iterable[Test], base: str, say: Callable[[str], object]
-) -> dict[str, Baseline]:
+def known_baselines(keeper: Keeper, tests: Iterable[Test], base: str) -> dict[str, Baseline]:
     """What the metrics of ``tests`` are held to that their history gates; ``base`` is the base branch.
 
-    Where the history does not answer it gates nothing, which ``say`` is told.
+    Where the history does not answer it gates nothing, which is said.
     """
     gated = [test for test in tests if any(gate.by_history for gate in test.metrics)]
     if not gated:
         return {}
     try:
-        with existing_store(state) as store:
-            return {test.id: _baseline(store, test.id, test.metrics, base) for test in gated}
+        return keeper.ask(
+            lambda store: {test.id: _baseline(store, test.id, test.metrics, base) for test in gated}, _GATES_S
+        )
     except StoreError as error:
-        say(f"{error} In this run, no metric is gated by its history.")
+        keeper.say(f"{error} In this run, no metric is gated by its history.")
         return {}
 
 
@@ -58,9 +58,7 @@ def series_of(store: Store, test_id: str, gates: Iterable[Gate]) -> tuple[Series
     )
 
 
-def _baseline(store: Store | None, test_id: str, gates: Iterable[Gate], base: str) -> Baseline:
-    if store is None:
-        return Baseline(base)
+def _baseline(store: Store, test_id: str, gates: Iterable[Gate], base: str) -> Baseline:
     steps = {gate.metric: gate.step for gate in gates if gate.by_history}
     measured = {metric: tuple(store.measurements(test_id, metric, step, _MOST)) for metric, step in steps.items()}
     return Baseline(base, measured, tuple(store.decisions(test_id)))

@@ -38,6 +38,10 @@ class Database(ABC):
         """The rows of one statement, its parameters marked with ``?``."""
 
     @abstractmethod
+    def execute_all(self, statement: str, rows: Iterable[Sequence[object]]) -> list[list[tuple[Any, ...]]]:
+        """The same with the parameters of each of ``rows``, in one way there and back where there is a way."""
+
+    @abstractmethod
     def execute_each(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
         """One statement that answers nothing, with the parameters of each row."""
 

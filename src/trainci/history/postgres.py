@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -40,11 +39,10 @@ def postgres_store(state: StatePaths) -> PostgresStore:
 
     :raises StoreError: the database does not answer, or a newer trainci wrote there.
     """
-    shown = re.sub(r"//[^/@]*@", "//", state.url.partition("?")[0])
     try:
-        return PostgresStore(state.url, shown, partial(may_live, state))
+        return PostgresStore(state.url, state.place, partial(may_live, state))
     except psycopg.Error as error:
-        raise _error(shown, error) from None
+        raise _error(state.place, error) from None
 
 
 def _error(place: str, error: Exception) -> StoreError:
@@ -103,6 +101,13 @@ class PostgresStore(SqlStore):
             done = self._db.execute(_in_its_words(statement), [stored(value) for value in parameters])
             return done.fetchall() if done.description else []
 
+    def execute_all(self, statement: str, rows: Iterable[Sequence[object]]) -> list[list[tuple[Any, ...]]]:
+        """See SqlStore. All are sent before an answer is waited for."""
+        with self.all_or_nothing(), self._db.cursor() as cursor:
+            given = [[stored(value) for value in row] for row in rows]
+            cursor.executemany(_in_its_words(statement), given, returning=True)
+            return [answer.fetchall() for answer in cursor.results()] if given else []
+
     def execute_each(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
         """See SqlStore. All are sent before an answer is waited for."""
         with self.all_or_nothing(), self._db.cursor() as cursor:
@@ -133,9 +138,9 @@ class PostgresStore(SqlStore):
 
     def _migrate(self) -> None:
         # Who may only read makes nothing, and need not.
-        if self.execute("SELECT to_regclass('trainci.version')")[0][0] and self._is_current():
-            return
         with self.all_or_nothing():
+            if self.execute("SELECT to_regclass('trainci.version')")[0][0] and self._is_current():
+                return
             self._db.execute("SELECT pg_advisory_xact_lock(%s)", (_MIGRATING,))
             self._db.execute("CREATE SCHEMA IF NOT EXISTS trainci")
             self._db.execute("CREATE TABLE IF NOT EXISTS version (number BIGINT NOT NULL)")

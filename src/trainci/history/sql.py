@@ -119,15 +119,16 @@ class SqlStore(SqlBaselines, SqlResults):
     @answered
     def past(self, test_ids: Iterable[str]) -> dict[str, Past]:
         """See Store."""
+        test_ids = list(test_ids)
+        durations = self.execute_all(
+            "SELECT ended - started FROM attempts WHERE test_id = ? AND cause = ? AND exit_code = 0"
+            " AND started IS NOT NULL ORDER BY ended DESC LIMIT ?",
+            ((test_id, Cause.EXITED.value, _REMEMBERED) for test_id in test_ids),
+        )
+        outcomes = self._last_outcomes(test_ids)
         found: dict[str, Past] = {}
-        for test_id in test_ids:
-            rows = self.execute(
-                "SELECT ended - started FROM attempts WHERE test_id = ? AND cause = ? AND exit_code = 0"
-                " AND started IS NOT NULL ORDER BY ended DESC LIMIT ?",
-                (test_id, Cause.EXITED.value, _REMEMBERED),
-            )
+        for test_id, rows, outcome in zip(test_ids, durations, outcomes, strict=True):
             seconds = [float(row[0]) for row in rows]
-            outcome = self._last_outcome(test_id)
             if seconds or outcome:
                 last = seconds[0] if seconds else None
                 found[test_id] = Past(last, statistics.median(seconds) if seconds else None, outcome)
@@ -183,19 +184,19 @@ class SqlStore(SqlBaselines, SqlResults):
         """See Store."""
         self.execute("UPDATE runs SET cut_off = 1 WHERE id = ?", (run_id,))
 
-    def _last_outcome(self, test_id: str) -> str:
-        rows = self.execute(
+    def _last_outcomes(self, test_ids: Iterable[str]) -> list[str]:
+        answers = self.execute_all(
             # A test that was skipped or refused has a verdict and no attempt; of one that was not reached it counts
             # what it was before.
             "SELECT run_id, outcome FROM (SELECT run_id, test_id, outcome, at FROM verdicts"
             " WHERE NOT (outcome = ? AND sentence IN (?, ?))"
             " UNION ALL SELECT run_id, test_id, NULL, queued FROM attempts) AS told"
             " WHERE test_id = ? ORDER BY at DESC LIMIT 1",
-            (Outcome.SKIPPED.value, *NOT_REACHED, test_id),
+            ((Outcome.SKIPPED.value, *NOT_REACHED, test_id) for test_id in test_ids),
         )
-        if not rows:
-            return ""
-        run_id, outcome = rows[0]
+        return [self._outcome(*rows[0]) if rows else "" for rows in answers]
+
+    def _outcome(self, run_id: str, outcome: str | None) -> str:
         return outcome or ("running" if self._alive(run_id) else "cut off")
 
     @answered

@@ -103,6 +103,10 @@ class SqliteStore(SqlStore):
         """See SqlStore."""
         return self._db.execute(statement, tuple(map(stored, parameters))).fetchall()
 
+    def execute_all(self, statement: str, rows: Iterable[Sequence[object]]) -> list[list[tuple[Any, ...]]]:
+        """See SqlStore."""
+        return [self.execute(statement, row) for row in rows]
+
     def execute_each(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
         """See SqlStore."""
         self._db.executemany(statement, (tuple(map(stored, row)) for row in rows))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing, suppress
 from datetime import datetime, timezone
 from typing import Any
@@ -25,15 +25,15 @@ from trainci.errors import EXIT_OK, MachineError, UsageError
 from trainci.executors.base import Executor, Wanted
 from trainci.executors.by_name import DEFAULT, EXECUTORS
 from trainci.github import actions as github
-from trainci.history import past
 from trainci.history.baselines import known_baselines
+from trainci.history.keeper import Keeper
 from trainci.history.places import Place
 from trainci.history.store import Past
 from trainci.interpreter import is_missing
 from trainci.model.gates import Baseline
 from trainci.model.run import Run
 from trainci.model.selection import Selection
-from trainci.paths import RunPaths, StatePaths
+from trainci.paths import RunPaths
 from trainci.plan import ANY_NUMBER, Plan
 from trainci.reports import otel
 from trainci.repository import Repository, open_repository
@@ -127,10 +127,11 @@ def _run(
         executor.open()
         state, run_id = make_room(repository.state, notes.append)
         kept = _kept(repository, feasible, name, executor, run_id, options)
-        plan = _plan(repository, kept, executor, state, notes.append)
+        keeper = Keeper(state, run_id, notes.append)
+        plan = _plan(repository, kept, executor, keeper)
         if executor.outlives:
             keep(kept, RunPaths(state, run_id))
-        return go(repository.root, plan, executor, state, options, place, notes)
+        return go(repository.root, plan, executor, state, options, place, keeper, notes)
 
 
 def _attach(repository: Repository, options: Options) -> tuple[Run, Exception | None]:
@@ -140,8 +141,9 @@ def _attach(repository: Repository, options: Options) -> tuple[Run, Exception | 
     kept = read_kept(state, options.attach)
     with closing(_executor(repository, kept.executor, kept.devices, 1, kept.fitting.selection)) as executor:
         executor.open()
-        plan = _plan(repository, kept, executor, state, click.echo)
-        return go(repository.root, plan, executor, state, options, _place(repository))
+        keeper = Keeper(state, kept.run_id, click.echo)
+        plan = _plan(repository, kept, executor, keeper)
+        return go(repository.root, plan, executor, state, options, _place(repository), keeper)
 
 
 def _place(repository: Repository) -> Place | None:
@@ -198,9 +200,7 @@ def _look_for_pythons(repository: Repository, feasible: Fitting) -> None:
             )
 
 
-def _plan(
-    repository: Repository, kept: Kept, executor: Executor, state: StatePaths, say: Callable[[str], object]
-) -> Plan:
+def _plan(repository: Repository, kept: Kept, executor: Executor, keeper: Keeper) -> Plan:
     """The run as it was asked for, with what is known by now."""
     ids = [item.test.id for item in kept.fitting.selection.tests]
     return Plan(
@@ -208,9 +208,9 @@ def _plan(
         commit=kept.commit,
         on_base=git.is_on(repository.root, kept.commit, repository.project.base),
         images=_images(repository, kept.fitting, executor),
-        baselines=_baselines(repository, kept.fitting, state, say),
+        baselines=_baselines(repository, kept.fitting, keeper),
         fitting=kept.fitting,
-        expected=_expected(kept.fitting, past(state, ids, say)),
+        expected=_expected(kept.fitting, keeper.past(ids)),
         replay=dict(kept.replay),
         fail_fast=kept.fail_fast,
         jobs=kept.jobs,
@@ -226,11 +226,9 @@ def _images(repository: Repository, feasible: Fitting, executor: Executor) -> di
     return {item.test.id: item.test.image for item in feasible.selection.tests if contained}
 
 
-def _baselines(
-    repository: Repository, feasible: Fitting, state: StatePaths, say: Callable[[str], object]
-) -> dict[str, Baseline]:
+def _baselines(repository: Repository, feasible: Fitting, keeper: Keeper) -> dict[str, Baseline]:
     tests = [item.test for item in feasible.selection.tests]
-    return known_baselines(state, tests, repository.project.base, say)
+    return known_baselines(keeper, tests, repository.project.base)
 
 
 def _excuses(repository: Repository, ids: Iterable[str]) -> dict[str, str]:

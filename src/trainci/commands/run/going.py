@@ -12,7 +12,6 @@ from trainci.commands.run.screen import console, interrupting
 from trainci.console.painter import Painter
 from trainci.errors import UsageError
 from trainci.executors.base import Executor
-from trainci.history import suspected_devices, suspected_hosts
 from trainci.history.artifacts import Sender
 from trainci.history.event_log import EventLog, read_events
 from trainci.history.keeper import Keeper
@@ -34,6 +33,7 @@ def go(
     state: StatePaths,
     options: Options,
     place: Place | None,
+    keeper: Keeper,
     notes: Iterable[str] = (),
 ) -> tuple[Run, Exception | None]:
     """The finished run, and what went wrong where it was painted, which ends no run.
@@ -49,7 +49,7 @@ def go(
         told = list(read_events(paths.events))
         if told and isinstance(told[-1], events.RunEnded):
             raise UsageError(f"run {plan.run_id} has ended with exit code {told[-1].exit_code}.")
-        keeper = Keeper(state, plan.run_id, painter.note)
+        keeper.say = painter.note
         sampler = Sampler(paths.directory, usage, steady_time)
         sender = Sender(place, state, plan.run_id, reports, painter.note) if place else None
         listeners = (log, keeper, painter, sampler)
@@ -65,10 +65,11 @@ def go(
             # Last: what the others write is sent, too.
             with closing(sender) if sender else nullcontext(), closing(keeper), closing(sampler):
                 run = runner.run()
-            for suspect in suspected_devices(state, plan.host, executor.known_since()):
+                devices, hosts = keeper.suspects(plan.host, executor.known_since())
+            for suspect in devices:
                 executor.suspect([suspect.device], suspect.sentence, broken=True)
                 painter.note(f"quarantined {suspect.sentence}; `trainci gpus` shows it")
-            for suspect in suspected_hosts(state):
+            for suspect in hosts:
                 painter.note(f"host {suspect.sentence}; `trainci host check` there says what is wrong with it")
             painter.summary(run, root)
     return run, painter.error
