@@ -13,12 +13,14 @@ from trainci.console.actions import GithubConsole
 from trainci.console.live import LiveConsole
 from trainci.console.painter import Painter
 from trainci.console.plain import Console
+from trainci.log_files import diagnosed, packaged_rules
 from trainci.model import events
 from trainci.model.device import Device, Pool
-from trainci.model.diagnosis import Blame, Diagnosis, Frame
+from trainci.model.diagnosis import Blame, Diagnosis, Facts, Frame
 from trainci.model.run import Attempt, Cause, Ending, Outcome, Phase, Result, Run, Verdict
 from trainci.model.selection import Selected, Selection
 from trainci.model.tests import Test
+from trainci.reports.reason import place
 
 BOTH = Phase.BOTH
 PASSED = Ending(Cause.EXITED, 0)
@@ -179,7 +181,9 @@ def test_under_actions_a_failure_is_an_annotation_and_its_lines_are_no_commands(
     [
         ("**b** 6", "exit code 1", "file=tests/b.sh,line=1,"),
         ("tests/c.py", "tests/c.py:4: does not parse", "file=tests/c.py,line=4,"),
+        ("tests/c d.py", "tests/c d.py:4: does not parse", "file=tests/c d.py,line=4,"),
         ("no file of ours", "exit code 1", ""),
+        ("no file of ours", "it said at 12:30: no", ""),
     ],
 )
 def test_under_actions_an_annotation_is_at_the_tests_file_whatever_it_is_called(tmp_path, test_id, sentence, place):
@@ -188,6 +192,17 @@ def test_under_actions_an_annotation_is_at_the_tests_file_whatever_it_is_called(
     run = Run("1", "", 0, 1, (result,), "no GPU", 1, files={"**b** 6": "tests/b.sh"})
     GithubConsole(stream, lambda: 0.0, tmp_path, "token").summary(run, tmp_path)
     assert f"::error {place}title={test_id}::{sentence}" in stream.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("name", ["tests/\x1b[31mred.py", "tests/two\nlines.py", "tests/a\tb.py"])
+def test_under_actions_an_annotation_is_at_its_line_of_a_file_whose_name_no_log_shows_as_it_is(tmp_path, name):
+    log = tmp_path / "log"
+    frame = f'  File "{tmp_path}/{name}", line 3, in <module>\n    run()\n'
+    log.write_text(f"Traceback (most recent call last):\n{frame}ValueError: no\n")
+    diagnosis = diagnosed(log, packaged_rules(), Facts(exit_code=1), tmp_path)
+    result = Result(name, Verdict(Outcome.FAILED, "exit code 1", diagnosis))
+    found = place(Run("1", "", 0, 1, (result,), "no GPU", 1, files={name: name}), result)
+    assert found == Frame(name, 3)
 
 
 @pytest.mark.parametrize(("count", "shown"), [(10, 10), (11, 9), (40, 9)])

@@ -309,6 +309,32 @@ def test_an_interrupt_ends_everything_and_still_concludes_every_test(tmp_path):
     assert run.exit_code == 130
 
 
+def test_an_interrupt_waits_for_no_log_that_is_being_read(tmp_path):
+    class Judged(FakeExecutor):
+        def start(self, job: Job, emit: Emit, show: Show) -> None:
+            judges = threading.Event()
+
+            def ended(event: events.Control) -> None:
+                if isinstance(event, events.Ended):
+                    judges.set()
+                emit(event)
+
+            threading.Thread(target=super().start, args=(job, ended, show)).start()
+            judges.wait(60)
+
+    said = "".join(f"{number:x} waits for {number}\n" for number in range(1 << 16))
+    bench = Bench(
+        tmp_path,
+        [make_test("a.py")],
+        {"a.py": [Scripted(Ending(Cause.EXITED, 1), f"{said}{RAISED}ValueError: last\n")]},
+    )
+    bench.executor.__class__ = Judged
+    bench.runner.interrupt()
+    (result,) = bench.run().results
+    diagnosis = result.attempts[0].diagnosis
+    assert diagnosis is None or diagnosis.line < 1 << 16
+
+
 def test_a_test_that_passed_before_the_stop_reached_it_has_passed(tmp_path):
     bench = Bench(tmp_path, [make_test("a.py")], {"a.py": [HANGS]})
     bench.executor.__class__ = PassesWhenStopped

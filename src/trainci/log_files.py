@@ -7,7 +7,7 @@ import functools
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
 from typing import BinaryIO
@@ -44,11 +44,20 @@ def rules_for(verdicts: Verdicts) -> tuple[LogRule, ...]:
     return (*verdicts.rules, *(rule for rule in packaged_rules() if rule.name not in verdicts.off))
 
 
-def diagnosed(log: Path, rules: tuple[LogRule, ...], facts: Facts, root: Path) -> Diagnosis:
-    """Whose fault an ending was in the repository ``root``, by its log, which may not be there, and ``facts``."""
+def _never() -> bool:
+    return False
+
+
+def diagnosed(
+    log: Path, rules: tuple[LogRule, ...], facts: Facts, root: Path, enough: Callable[[], bool] = _never
+) -> Diagnosis:
+    """Whose fault an ending was in the repository ``root``, by its log, which may not be there, and ``facts``.
+
+    Once it is ``enough``, what was read until then decides.
+    """
     try:
         with open_plain(log) as file:
-            reading = reading_of(file, rules, ended=facts.hung is not False)
+            reading = reading_of(file, rules, facts.hung is not False, enough)
     except OSError:
         reading = LogReader(()).finish()
     return diagnose(reading, facts, str(root))
@@ -65,7 +74,9 @@ def read_log(log: Path, rules: tuple[LogRule, ...]) -> Reading:
         return reading_of(file, rules)
 
 
-def reading_of(log: BinaryIO, rules: tuple[LogRule, ...], ended: bool = True) -> Reading:
+def reading_of(
+    log: BinaryIO, rules: tuple[LogRule, ...], ended: bool = True, enough: Callable[[], bool] = _never
+) -> Reading:
     """What ``log`` says by ``rules``. With ``ended``, a line that says that it hung is the last.
 
     What is printed after it is printed while its processes are ended, and tells of that.
@@ -74,7 +85,7 @@ def reading_of(log: BinaryIO, rules: tuple[LogRule, ...], ended: bool = True) ->
     for lines, whole in _lines(log):
         last = next((number for number, line in enumerate(lines, 1) if ended and line.startswith(HUNG)), None)
         reader.feed(lines[:last], whole)
-        if last is not None:
+        if last is not None or enough():
             break
     return reader.finish()
 

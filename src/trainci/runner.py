@@ -210,9 +210,8 @@ class Runner:
         if isinstance(event, events.Ended) and event.final and not self._stopping and _says_something(event.ending):
             # A test writes its log: one that cannot be judged must not keep the loop from hearing of the end.
             with contextlib.suppress(Exception):
-                diagnosis = diagnosed(
-                    job.log, self._rules, facts_of_attempt(event.ending, phased=job.test.phased), self._paths.root
-                )
+                facts = facts_of_attempt(event.ending, phased=job.test.phased)
+                diagnosis = diagnosed(job.log, self._rules, facts, self._paths.root, lambda: self._stopping)
                 event = replace(event, diagnosis=diagnosis)
         if isinstance(event, events.Ended) and event.ending.passed and event.final and job.test.metrics:
             recorded = metric_files.read(RunPaths.metrics(job.log))

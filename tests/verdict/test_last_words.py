@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainci.log_files import packaged_rules
-from trainci.model.diagnosis import Facts
+from trainci.model.diagnosis import Blame, Diagnosis, Facts
 from trainci.model.run import Outcome, Verdict
 from trainci.reports.reason import reason
 from trainci.verdict.diagnose import diagnose
@@ -67,6 +67,15 @@ def test_where_a_program_says_nothing_of_why_it_ends_its_exit_code_comes_first()
     reader = LogReader(packaged_rules())
     diagnosis = diagnose(reader.finish(), Facts(exit_code=7))
     assert reason(Verdict(Outcome.FAILED, "exit code 7", diagnosis)) == "exit code 7"
+
+
+def test_what_pytest_draws_around_a_line_is_no_part_of_the_reason() -> None:
+    for said, wanted in (
+        ("!!!!! _pytest.outcomes.Exit: no GPU !!!!!!", "_pytest.outcomes.Exit: no GPU"),
+        ("=" * 9,) * 2,
+    ):
+        diagnosis = Diagnosis(Blame.CODE, "last-words", "", said, 1)
+        assert reason(Verdict(Outcome.FAILED, "exit code 7", diagnosis)) == wanted
 
 
 def test_what_trainci_wrote_into_a_log_is_nothing_that_the_program_said() -> None:

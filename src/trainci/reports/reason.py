@@ -6,10 +6,13 @@ import re
 
 from trainci.model.diagnosis import EXIT_CODE, Frame
 from trainci.model.run import Outcome, Result, Run, Verdict
+from trainci.output.screen import Screen
 from trainci.text import printable
 
 # How a refusal begins: tests/test_a.py:3: ….
-_PLACE = re.compile(r"([^:\s]+):(\d{1,9}): ")
+_PLACE = re.compile(r"(.+?):(\d{1,9}): ", re.DOTALL)
+# What is drawn around a line of pytest's.
+_RULER = re.compile(r"(\S+ )?([!+=])\2{4,} (?P<said>.+?) \2{5,}$")
 _FINE = (Outcome.PASSED, Outcome.SKIPPED)
 # Who hung, and where, tells more than what was printed before; so does what became of a test when tried again.
 _SENTENCE_FIRST = (Outcome.HUNG, Outcome.FLAKY)
@@ -46,20 +49,26 @@ def reason(verdict: Verdict) -> str:
     )
     if diagnosis is None or not told:
         return printable(verdict.sentence)
-    if diagnosis.rule == EXIT_CODE:
-        return printable(f"{verdict.sentence}, after: {diagnosis.evidence}")
-    return printable(diagnosis.evidence)
+    ruled = _RULER.match(diagnosis.evidence)
+    evidence = ruled["said"] if ruled else diagnosis.evidence
+    return printable(f"{verdict.sentence}, after: {evidence}" if diagnosis.rule == EXIT_CODE else evidence)
 
 
 def place(run: Run, result: Result) -> Frame | None:
     """Where to look first: where it failed, or what its sentence names, else its file; that has no line (0)."""
     verdict = result.verdict
-    if verdict.diagnosis and verdict.diagnosis.frame:
-        return verdict.diagnosis.frame
-    if named := _PLACE.match(verdict.sentence):
-        return Frame(named[1], int(named[2]))
-    file = run.files.get(result.test_id)
+    file = run.files.get(result.test_id, "")
+    # What a log and a sentence show of a name is not all of it.
+    names = {shown: name for name in (result.test_id, file) for shown in (printable(name), _on_screen(name))}
+    if verdict.diagnosis and (frame := verdict.diagnosis.frame):
+        return Frame(names.get(frame.file, frame.file), frame.line)
+    if (named := _PLACE.match(verdict.sentence)) and (named[1] in names or not re.search(r"\s", named[1])):
+        return Frame(names.get(named[1], named[1]), int(named[2]))
     return Frame(file, 0) if file else None
+
+
+def _on_screen(name: str) -> str:
+    return "\n".join(Screen().feed(f"{name}\n".encode("utf-8", "replace")))
 
 
 def particulars(verdict: Verdict) -> list[tuple[str, str]]:

@@ -74,10 +74,13 @@ def _diagnosed(reading: Reading, facts: Facts, root: str) -> Diagnosis:
 
 def _led_to(first: Candidate, found: Sequence[Candidate], root: str) -> Frame | None:
     """Where the last exception was raised after ``first``, which has no place that can be shown."""
+    raised = [one for one in reversed(found) if one.exception and not one.survived]
+    later = [one for one in raised if one.line > first.line]
     if not first.exception:
-        return None
-    later = (one for one in reversed(found) if one.exception and not one.survived and one.line > first.line)
-    return next((frame for one in later if (frame := _deepest(one.frames, root))), None)
+        later = [one for one in later if one.line - first.line <= _NEAR and one.stream in (first.stream, "")]
+    # What pytest kept of a test's output stands below what failed in it.
+    near = [one for one in raised if one.line < first.line and one.test] if first.captured else later
+    return next((frame for one in near if (frame := _deepest(one.frames, root))), None)
 
 
 def _in_its_own_words(diagnosis: Diagnosis, tail: Tail, root: str) -> Diagnosis:

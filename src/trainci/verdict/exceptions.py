@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from dataclasses import dataclass, field
 
-from trainci.model.diagnosis import Frame, LogRule
+from trainci.model.diagnosis import Frame
 from trainci.verdict.drawn import HEADER, Drawn
 from trainci.verdict.prefixes import Line
+from trainci.verdict.raised import FIGURES, Chain, Raised
 from trainci.verdict.stand_ins import plays, stands_in
 
 _LINKS = (
@@ -38,6 +38,7 @@ PROGRAM = frozenset(
     }
 )
 FRAME = re.compile(r'\s*File "(?P<file>[^"]+)", line (?P<line>\d{1,9})')
+_CUT = re.compile(r'\s*File "[^"\n]+$')
 # Where a log begins within a traceback, or a launcher has put a title of its own in place of Python's.
 HEADLESS = re.compile(r'  (?:  )?File "[^"]+", line \d{1,9}, in ')
 _LIBRARY = re.compile(
@@ -45,81 +46,12 @@ _LIBRARY = re.compile(
 )
 _NAMES_A_HOST = re.compile(r"""://|localhost|["']\d{1,3}(?:\.\d{1,3}){3}\b""")
 _GROUP = re.compile(r"^(?: *(?:\||\+-*) ?)+")
+_USER_CODE = "from user code:"
 # What stands before each exception of a group.
 _MEMBER = re.compile(r"[ |]*\+[-+]+ \d{1,4} -+$")
 _LONGEST_MESSAGE = 8
 _MOST_JUNK = 60
 _MOST_FRAMES = 100
-
-
-@dataclass
-class Raised:
-    """One exception: its last line as it stands in the log, where, and which rules its message fits.
-
-    ``fits`` holds the rules, each with whether it names the exception's type. ``libraries`` are those that its
-    traceback passes through, ``frames`` the last of its other places. ``own``: a line of these, that the log
-    shows, raises it, or a library that plays servers did. ``source`` is the last of these that names a host, which
-    says who was spoken to where the exception does not. ``asserts`` is the assertion that the log shows.
-    """
-
-    type: str
-    text: str
-    line: int
-    libraries: frozenset[str] = frozenset()
-    fits: list[tuple[LogRule, bool]] = field(default_factory=list)
-    message: list[str] = field(default_factory=list)
-    frames: tuple[Frame, ...] = ()
-    own: bool = False
-    source: str = ""
-    asserts: str = ""
-
-    @property
-    def name(self) -> str:
-        """The type without its module."""
-        return self.type.rpartition(".")[2]
-
-    @property
-    def said(self) -> str:
-        """Its line, with the first of its message where that begins below it, as numpy's does."""
-        if self.text != f"{self.type}:" or self.name == "ChildFailedError":
-            return self.text
-        return " ".join([self.text, *[text for text in self.message if text][:1]])
-
-    @property
-    def told(self) -> str:
-        """What is said, with the line that it goes on in; of an assertion that says nothing what it asserts."""
-        if self.asserts and self.text == self.type:
-            return f"{self.text}: {self.asserts}"
-        more = " ".join([text for text in self.message if text][self.said != self.text :][:1])
-        goes_on = self.said.endswith(":") and self.name != "ChildFailedError" and HEADER not in more
-        return f"{self.said} {more}".rstrip() if goes_on else self.said
-
-
-@dataclass
-class Chain:
-    """Exceptions of which each led to the next, the first one first.
-
-    ``test`` is the test that failed with it, where pytest says so. ``captured``: it is in the output that pytest
-    kept of a test. ``retried``: what was said before it makes it one of several tries. ``ignored``: Python says
-    that the program goes on with it (``__del__``). ``announces``: it is a line that only stands above a traceback,
-    which tells why. ``progress`` and ``told``: how many signs of progress, and lines that are no traceback's, there
-    were before its end.
-    """
-
-    stream: str
-    raised: list[Raised] = field(default_factory=list)
-    test: str = ""
-    captured: bool = False
-    retried: bool = False
-    ignored: bool = False
-    announces: bool = False
-    progress: int = 0
-    told: int = 0
-
-    @property
-    def line(self) -> int:
-        """Where it begins."""
-        return self.raised[0].line
 
 
 class Tracebacks:
@@ -138,6 +70,13 @@ class Tracebacks:
         self._plays = False
         self._source = ""
         self._asserts = ""
+        # In a traceback that an exception's message shows.
+        self._shown = False
+        # It began within a line, whose indentation is not its own.
+        self._floats = False
+        self._in_user_code = False
+        # A place in a file whose name holds a line break.
+        self._cut = ""
         self._chain: Chain | None = None
         self._linked = False
         self._listening = 0
@@ -161,6 +100,10 @@ class Tracebacks:
         if place >= 0:
             self._begin(text, place)
             return True, None
+        if self._listening and _USER_CODE in text:
+            self._in_user_code = True
+        elif self._in_user_code:
+            return self._of_user_code(text), None
         if not self._open and HEADLESS.match(text):
             self._begin(text, len(text) - len(text.lstrip()) - 2)
             self._headless = True
@@ -178,7 +121,16 @@ class Tracebacks:
     @property
     def active(self) -> bool:
         """The next line may be a traceback's."""
-        return bool(self._open or self._listening or self._linked or self._member)
+        return bool(self._open or self._listening or self._linked or self._member or self._in_user_code)
+
+    def _of_user_code(self, text: str) -> bool:
+        """The places in what torch compiles: of its own, which raises, they are none."""
+        self._in_user_code = text[:1] == " "
+        if self._chain and (place := FRAME.match(text)) and not is_library(place["file"]):
+            raised = self._chain.raised[-1]
+            raised.inner = raised.inner or Raised("", "", raised.line)
+            raised.inner.frames += (Frame(place["file"], int(place["line"])),)
+        return self._in_user_code
 
     def _of_group(self, line: Line, said: str) -> tuple[bool, Chain | None]:
         """An exception of a group that was never raised by itself has no traceback."""
@@ -194,8 +146,10 @@ class Tracebacks:
         self._indent = place if not before.strip() else len(before) - len(before.lstrip())
         # Of another process, and within the message of the exception that brought it here.
         inner = before.strip().endswith("Original") or (self._listening > 2 and self._wraps())
+        self._shown = self._linked if self._shown else not inner and self._introduced(before)
         self._linked = self._linked or inner
         self._headless = False
+        self._floats = bool(before.strip())
         self._open += 1
         self._junk = 0
         self._listening = 0
@@ -213,7 +167,18 @@ class Tracebacks:
             ("RemoteTraceback", "ProcessRaisedException", "RayTaskError", "_RemoteTraceback")
         ) or ("Caught" in self._chain.raised[-1].text)
 
+    def _introduced(self, before: str) -> bool:
+        """Whether the last exception's message says that what it shows comes now."""
+        if self._open or self._linked or not self._listening or self._chain is None or before.strip():
+            return False
+        said = [self._chain.raised[-1].text, *filter(None, self._chain.raised[-1].message)]
+        return said[-1].endswith(":")
+
     def _within(self, line: Line, text: str) -> tuple[bool, Chain | None]:
+        text, self._cut = f"{self._cut}{text}", ""
+        if _CUT.match(text):
+            self._cut = f"{text}\n"
+            return True, None
         indent = len(text) - len(text.lstrip())
         if not text.strip() or indent > self._indent:
             if frame := FRAME.match(text):
@@ -225,6 +190,8 @@ class Tracebacks:
                     self._in_own = True
                     self._frames.append(Frame(frame["file"], int(frame["line"])))
                 self._junk = 0
+                if self._floats:
+                    self._indent, self._floats = indent - 2, False
             elif text.lstrip().startswith("raise "):
                 self._raises = self._raises or self._in_own
             elif self._in_own and stands_in(text):
@@ -254,9 +221,12 @@ class Tracebacks:
         raised = Raised(type_, said, line.number, libraries, frames=frames, own=self._raises, source=self._source)
         raised.asserts = self._asserts if type_ in ASSERTIONS else ""
         self._open -= 1
-        if self._chain is None or not self._linked:
-            self._chain = Chain(line.stream)
-        self._chain.raised.append(raised)
+        if self._chain and self._shown:
+            self._chain.led_here(raised)
+        else:
+            if self._chain is None or not self._linked:
+                self._chain = Chain(line.stream)
+            self._chain.raised.append(raised)
         self._linked = False
         self._listening = _LONGEST_MESSAGE
         self._blank = False
@@ -271,7 +241,7 @@ class Tracebacks:
         """The message of the last exception may go on with this line, up to an empty one."""
         self._listening -= 1
         self._blank = self._blank or not stripped
-        if self._chain and not self._blank:
+        if self._chain and (not self._blank or FIGURES.match(stripped)):
             self._chain.raised[-1].message.append(stripped)
 
 

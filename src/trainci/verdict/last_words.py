@@ -14,12 +14,14 @@ from trainci.model.diagnosis import Frame
 
 # How programs of any kind say that they fail, the most telling kind first: what a crashing program says (Rust, Go,
 # Java, C and C++, glog, googletest, doctest), what a compiler says of a place, what tools and shells say, what a
-# logger calls an error, which test failed.
+# logger calls an error, which test failed, what a program compared.
 _KINDS = (
     re.compile(
         r"thread '.{1,200}?' .{0,20}panicked at |panic: |Exception in thread |Caused by: |Uncaught "
         r"|.{0,400}\bAssertion\b.{1,400}\bfailed\b|\s*what\(\): |\S+:\d+: Failure$|Failed example:$"
-        r"|.{0,200}\bCheck failed: |.{1,300} at [^\s:]{1,200} line \d+\.$"
+        r"|.{0,200}\bCheck failed: |!{3,} (?:(?:\w+\.)*Exit: |KeyboardInterrupt)"
+        r"|\s+\w+_test\.go:\d+: |\s*● .{1,200} › |(?:[a-z]\w*\.){2,}[A-Z]\w*(?:Error|Exception): "
+        r"|.{1,300} at [^\s:]{1,200} line \d+\.$"
     ),
     re.compile(
         r"(?i)\S+:\d+(?::\d+)?: (?:fatal |internal compiler )?error\b|error\[\w+\]: "
@@ -41,6 +43,7 @@ _KINDS = (
         r"\s*(?:--- FAIL\b|FAIL(?:ED|URE)?\b|not ok \d|[✕✗✘✖❌]|\[  FAILED  \])"
         r"|(?!\S+::).{1,300}(?:\*\*\*Failed\b|\bFAIL(?:ED)?\W{0,9}$)"
     ),
+    re.compile(r"(?i).{0,120}?\b(?:mismatch\b.{0,200}?\d|expected\b.{1,200}\b(?:got|but was)\b)"),
 )
 _OF_A_PLACE, _BY_LEVEL = _KINDS[1], _KINDS[3]
 # Below what compilers and linters say stands where.
@@ -48,18 +51,23 @@ _POINTER = re.compile(r"\s*--> \S+:\d+")
 # A shell's trace, what trainci wrote into the log, how something is called, what may be tried, what was a warning.
 _BESIDE = re.compile(
     r"\++ |trainci(?: lease)?: |(?i:.*\b(?:usage: |warn(?:ing)?\b|no errors?\b|0 errors?\b)"
-    r"|.{0,80}\b(?:errors?|fail(?:ed|ures?)?)(?: count| tests?)?\s*[:=]\s*0$"
+    r"|.{0,80}\b(?:errors?|mismatch|fail(?:ed|ures?)?)(?: count| tests?)?\s*[:=]\s*0$"
     r"|.*\b(?:reported|shown|printed) (?:as )?(?:above|below)\b"
+    r"|error executing job with overrides"
     r"|\s*(?:set the environment variable|try |note: |hint: |help: |for more|see |run with"
     r"|make(?:\[\d+\])?: \*\*\*))"
 )
+_TRACED = re.compile(r"\++ \S")
+# What a trace ends with that tells nothing, as does an empty line.
+_EXITS = re.compile(r"\++ (?:exit|return)\b|\s*$")
 _BOX = "─━═-=_*#+╭╮╰╯│|~^ \t"
 # Where a line ends so, the next one goes on.
-_GOES_ON = re.compile(r": Failure$|─ Error ─|:$")
+_GOES_ON = re.compile(r": Failure$|─ Error ─|: [|>]-?$|:$")
 _THROWN = "terminate called after throwing an instance of"
 _PLACE = re.compile(r"(?:file://)?(?P<file>[\w.@+/-]{1,300}\.\w{1,5})(?::|:? line |\()(?P<line>\d{1,9})\b")
 _ABOVE = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d{1,9}), in ')
 _STACK = re.compile(r'  File "(?P<file>[^"]+)", line (?P<line>\d{1,9}) in ')
+_MAIN_THREAD = re.compile(r"~+ Stack of MainThread .{0,40}~+$")
 _AT = re.compile(r"\s*(?:at |--> |#\d+ 0x)\S")
 # Lines of one kind that are so near to each other tell of one failure, and the first of them of its cause.
 _NEAR = 30
@@ -118,8 +126,11 @@ def _pointed(lines: Sequence[str]) -> frozenset[int]:
 
 
 def last_line(tail: Tail) -> Words | None:
-    """The last that it said, whatever that was."""
+    """The last that it said, whatever that was; the command of a shell's trace that ended it and said nothing."""
     end = len(tail.lines)
+    ran = next((place for place in reversed(range(end)) if not _EXITS.match(tail.lines[place])), -1)
+    if _TRACED.match(tail.lines[ran] if end else ""):
+        return _words(tail, ran)
     while end:
         start = end
         while start and tail.lines[start - 1].strip(_BOX):
@@ -137,14 +148,19 @@ def completed(text: str, below: Sequence[str]) -> str:
     """``text``, and what stands below it where only that tells why."""
     if _THROWN in text and below and below[0].lstrip().startswith("what():"):
         return f"{text.strip()}: {below[0].partition(':')[2].strip()}"
-    more = next((line.strip(_BOX) for line in below[:2] if line.strip()), "")
-    if _GOES_ON.search(text) and more:
-        return f"{text.strip(_BOX).rstrip(':')}: {more}"
-    return text
+    blank = len(list(itertools.takewhile(lambda line: not line.strip(), below[:2])))
+    if not _GOES_ON.search(text) or not below[blank : blank + 1]:
+        return text
+    # What is said there may be but a beginning, too.
+    return completed(f"{text.strip(_BOX).rstrip(':|> ')}: {below[blank].strip(_BOX)}", below[blank + 1 :])
 
 
 def crashed_at(below: Sequence[str]) -> tuple[Frame, ...]:
-    """Where a program was, the deepest place last, by what faulthandler says below its first line."""
+    """Where a program was, the deepest place last, by what faulthandler or pytest-timeout says below its words."""
+    for number, line in enumerate(below, start=1):
+        if _MAIN_THREAD.match(line):
+            stack = itertools.takewhile(lambda line: line[:1] == " ", below[number:])
+            return tuple(Frame(one["file"], int(one["line"])) for one in map(_ABOVE.search, stack) if one)
     heads = ("Current thread", "Thread 0x")
     found_at = (place for head in heads for place, line in enumerate(below) if line.startswith(head))
     current = next(found_at, len(below))
@@ -190,5 +206,7 @@ def _words(tail: Tail, at: int) -> Words:
     ]
     if above := _ABOVE.match(tail.lines[at - 1] if at else ""):
         stack.append(above)
+    if below and _POINTER.match(below[0]) and (pointed := _PLACE.search(below[0])):
+        stack.append(pointed)
     frames = (*(Frame(one["file"], int(one["line"])) for one in reversed(stack)), *named_in(text))
     return Words(text.strip()[:_LONGEST], tail.first + at, frames)

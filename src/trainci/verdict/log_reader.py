@@ -10,11 +10,12 @@ from typing import Generic, TypeVar
 
 from trainci.model.diagnosis import Frame, LogRule
 from trainci.verdict import prefixes
-from trainci.verdict.exceptions import FRAME, HEADLESS, PROGRAM, Chain, Raised, Tracebacks, exception_type
+from trainci.verdict.exceptions import FRAME, HEADLESS, PROGRAM, Tracebacks, exception_type
 from trainci.verdict.last_words import Tail
 from trainci.verdict.log_rules import matcher_of
 from trainci.verdict.prefixes import Line
 from trainci.verdict.pytest_report import PytestReport
+from trainci.verdict.raised import Chain, Raised
 from trainci.verdict.stand_ins import STAND_INS
 from trainci.verdict.triage import Triage
 from trainci.verdict.went_on import RETRIED, signs_in

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable
 
 from trainci.model.diagnosis import Frame
-from trainci.verdict.exceptions import FRAME, Chain, Raised, Tracebacks, exception_type, is_library
+from trainci.verdict.exceptions import FRAME, Tracebacks, exception_type, is_library
 from trainci.verdict.prefixes import Line
+from trainci.verdict.raised import FIGURES, Chain, Raised
 from trainci.verdict.stand_ins import plays, stands_in
 
 _SECTION = re.compile(r"={3,} (?P<title>.+?) ={3,}$")
@@ -45,6 +46,8 @@ class PytestReport:
         self._test = ""
         self._chain: Chain | None = None
         self._frames: list[Frame] = []
+        # The first lines of tests that failed with no exception.
+        self._told: list[str] = []
         self._in_message = False
         self._in_source = False
         self._example: Raised | None = None
@@ -52,6 +55,8 @@ class PytestReport:
         self._in_library = False
         self._plays = False
         self._native = Tracebacks()
+        # Those within an exception's message.
+        self._shown = Tracebacks()
         self._stood_in = -_NEAR
         self._awaits = 0
         self.capturing = False
@@ -112,6 +117,7 @@ class PytestReport:
 
     def _in_section(self, line: Line, text: str, progress: int) -> bool:
         if test := _TEST.match(text):
+            self._shown = Tracebacks()
             self._test, self._chain, self._frames = test["name"], None, []
             self._raises = self._in_library = self._plays = False
             self._example = None
@@ -133,6 +139,8 @@ class PytestReport:
                 self._of_example(line)
             else:
                 self._as_python_says(line, progress)
+                if text and len(self._told) < _MOST_TESTS and not self._chain:
+                    self._told.append(text)
         return True
 
     def _of_example(self, line: Line) -> None:
@@ -178,10 +186,13 @@ class PytestReport:
 
     def _error(self, line: Line, said: str, progress: int) -> None:
         text = said.strip()
+        _, shown = self._shown.feed(line._replace(text=said))
         if self._in_message and self._chain:
-            message = self._chain.raised[-1].message
-            if len(message) < _LONGEST_MESSAGE:
-                message.append(text)
+            raised = self._chain.raised[-1]
+            if len(raised.message) < _LONGEST_MESSAGE or FIGURES.match(text):
+                raised.message.append(text)
+            if shown:
+                self._chain.led_here(shown.raised[0])
             return
         if place := FRAME.match(text):
             # A file that is no Python: its place and its text come before what is wrong with it.
@@ -196,8 +207,15 @@ class PytestReport:
         own = (self._raises and not self._in_library) or self._plays
         self._chain.raised.append(Raised(type_, text, line.number, frames=self._taken(), own=own))
 
+    def _whole(self, reason: str) -> str:
+        """``reason``, which the summary cuts at the width of a terminal."""
+        if not reason.endswith("..."):
+            return reason
+        type_, mark, said = reason[:-3].rpartition("Failed: ")
+        return next((f"{type_}{mark}{text}" for text in self._told if text.startswith(said)), reason)
+
     def _summarize(self, line: Line, summary: re.Match[str], progress: int) -> None:
-        reason = summary["reason"] or ""
+        reason = self._whole(summary["reason"] or "")
         type_ = "AssertionError" if reason.startswith("assert ") else exception_type(reason)
         if len(self._summary) < _MOST_TESTS:
             chain = Chain(line.stream, test=summary["name"], progress=progress)

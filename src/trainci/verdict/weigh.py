@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from trainci.model.diagnosis import Blame, Frame, Kind, LogRule
-from trainci.verdict.exceptions import ASSERTIONS, PROGRAM, Chain, Raised
+from trainci.verdict.exceptions import ASSERTIONS, PROGRAM
 from trainci.verdict.log_reader import Hit, Reading
+from trainci.verdict.raised import Chain, Raised
 from trainci.verdict.went_on import SURVIVED
 
 
@@ -128,11 +129,16 @@ def _made_instead(rule: LogRule | None, later: Sequence[_Judged]) -> bool:
     )
 
 
+# How a task is told that nobody waits for it any more: why, what it led to says.
+_CANCELLED = "CancelledError"
+
+
 def _of_chain(chain: Chain, reading: Reading) -> Candidate:
     judged = [_of_raised(raised) for raised in chain.raised]
     last = judged[-1]
     if last[2] is Weight.ASSERTION and last[1] is Kind.CAUSE:
-        index = len(judged) - 1
+        # Of one that another process brought here, as it was raised there.
+        index = next(i for i, one in enumerate(chain.raised) if one.text == chain.raised[-1].text)
     else:
         # What a rule knows tells more than what none does, a cause more than a consequence, and of these one that
         # says whose it is more than one that does not.
@@ -140,6 +146,7 @@ def _of_chain(chain: Chain, reading: Reading) -> Candidate:
         index = min(
             (i for i, one in enumerate(judged) if not _made_instead(one[3], judged[i + 1 :])),
             key=lambda i: (
+                chain.raised[i].name == _CANCELLED,
                 judged[i][1] is not Kind.CAUSE,
                 judged[i][3] is None,
                 judged[i][1] is not Kind.CAUSE and judged[i][0] is Blame.UNSURE,
@@ -159,14 +166,17 @@ def _of_chain(chain: Chain, reading: Reading) -> Candidate:
         rule.name if rule else ("assertion" if weight is Weight.ASSERTION else "exception"),
         rule.meaning if rule else _meaning(weight),
         raised.told,
-        raised.line,
+        raised.told_at,
         chain.stream,
         weight,
         survived=chain.ignored or (not final and _went_on(chain, reading, weight)),
         exception=True,
         test=chain.test,
         captured=chain.captured,
-        frames=next((one.frames for one in nearest if one.frames), ()),
+        frames=(
+            *next((one.frames for one in nearest if one.frames), ()),
+            *(raised.inner.frames if raised.inner else ()),
+        ),
     )
 
 
