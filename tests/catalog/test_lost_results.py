@@ -16,6 +16,7 @@ from trainci.catalog.main_block import main_blocks
 from trainci.catalog.names import Names
 from trainci.catalog.python.lost import lost_in_tests, lost_results
 from trainci.catalog.styles.base import Source
+from trainci.catalog.styles.pytest import Pytest
 from trainci.catalog.styles.python import PythonFile
 
 HEAD = "import pytest, subprocess, sys, os, unittest\n"
@@ -299,6 +300,13 @@ def in_tests(text: str) -> tuple[LostResult, ...]:
         "def test_a():\n    with pytest.raises(Exception):\n        assert loss == 1\n",
         "async def test_a():\n    subprocess.run(['python', 'x.py'])\n",
         "def test_a():\n    return 1 == 2\n",
+        "def test_a():\n    mock.assert_called_once\n",
+        "def test_a():\n    mock.called_once_with(1)\n",
+        "def test_a():\n    self.assertTrue(loss, 2)\n",
+        "def test_a():\n    assert [x == 1 for x in found]\n",
+        "def test_a():\n    if loss != loss:\n        warnings.warn('the loss is nan')\n",
+        "def test_a():\n    try:\n        assert 0\n    except Exception as e:\n        pytest.skip(str(e))\n",
+        "def test_a():\n    try:\n        go()\n    except TimeoutError:\n        print('too long')\n",
         "class TestA(unittest.TestCase):\n    async def test_a(self):\n        assert 0\n",
         "def test_a():\n    def go():\n        assert 0\n" + THREAD,
     ],
@@ -324,6 +332,8 @@ def test_a_single_test_that_heeds_its_results_is_left_alone():
         == ()
     )
     assert in_tests("def test_a():\n    with pytest.raises(Exception, match='no'):\n        assert 1\n") == ()
+    assert in_tests("def test_a():\n    mock.assert_called_once()\n    assert [x for x in found if x]\n") == ()
+    assert in_tests("def test_a():\n    self.assertTrue(loss, 'it is 2')\n") == ()
     assert in_tests("def helper():\n    try:\n        assert 0\n    except Exception:\n        pass\n") == ()
 
 
@@ -331,6 +341,45 @@ def test_a_single_test_that_heeds_its_results_is_left_alone():
 def test_what_may_go_nowhere_is_told_and_not_refused(name):
     lost = block(*UNCERTAIN[name], before=TEST + WENT_WELL + "command = []\nCOMMAND = [sys.executable, 'x.py']\n")
     assert lost and not any(one.certain for one in lost)
+
+
+TOLD = "if bad:\n        print('FAILED: 1 test')\n"
+COLLECTED = "class Plain:\n    def __init__(self): pass\n    def run(self): assert 1\ndef test_a():\n    assert 1\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"def test_a():\n    bad = go()\n    {TOLD}", 1),
+        (f"def test_a():\n    bad = go()\n    {TOLD}    assert not bad\n", 0),
+        (f"def test_a():\n    bad = go()\n    {TOLD}        raise ValueError\n", 0),
+        ("def test_a():\n    if slow:\n        print('this takes long')\n    assert go()\n", 0),
+    ],
+)
+def test_a_failure_of_which_nothing_comes_but_a_line_is_told(text, expected):
+    assert len(in_tests(text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("class TestA:\n    def __init__(self): pass\n    def test_a(self): assert 1\n", "with an `__init__`"),
+        ("class LossTest:\n    def test_a(self): assert 1\n", "no class that is called `LossTest`"),
+        ("class TestA:\n    __test__ = False\n    def test_a(self): assert 1\n", "`__test__` leaves"),
+        ("def check_a():\n    assert 1\n", "`check_a` is called like no test"),
+        ("class Mixin:\n    def test_a(self): assert 1\nclass TestA(Mixin):\n    x = 1\n", ""),
+        ("class Base:\n    __test__ = False\n    def test_a(self): assert 1\nclass TestA(Base): pass\n", ""),
+        ("def check_a():\n    assert 1\ndef test_a():\n    check_a()\n", ""),
+        ("def check_a(x):\n    assert x\n@pytest.fixture\ndef a():\n    assert 1\n", ""),
+        (COLLECTED, ""),
+    ],
+)
+def test_what_looks_like_a_test_and_is_never_collected_is_told(tmp_path, text, expected):
+    (tmp_path / "test_a.py").write_text(text)
+    said = [sentence for _, sentence in Pytest().read(Source(tmp_path, "test_a.py")).remarks]
+    assert [expected in sentence for sentence in said] == [True] * bool(expected)
+    (tmp_path / "pytest.ini").write_text("[pytest]\npython_classes = *Test\npython_functions = check_*\n")
+    assert not Pytest().read(Source(tmp_path, "test_a.py")).remarks, "it has names of its own for tests"
 
 
 COROUTINES = "async def awaited():\n    assert False\nasync def outer():\n    await awaited()\n"
@@ -346,6 +395,8 @@ SOUND = {
     "a runner": ["result = unittest.TextTestRunner().run(suite)", "sys.exit(not result.wasSuccessful())"],
     "a command that is checked": ["subprocess.run(['python', 'x.py'], check=True)"],
     "a command that checks itself": ["subprocess.check_call(['python', 'x.py'])"],
+    "a status that is looked at": ["c, o = subprocess.getstatusoutput('python x.py')", "assert c == 0"],
+    "a pipe that is closed": ["f = os.popen('python x.py')", "assert f.close() is None"],
     "a command whose code is looked at": ["done = subprocess.run(['python'])", "assert done.returncode == 0"],
     "a cleaning up": ["subprocess.run(['pkill', '-9', 'sglang'])", "test()"],
     "a cleaning up by the system": ["os.system('rm -rf /tmp/x')", "test()"],

@@ -34,6 +34,9 @@ PERHAPS = [
     f"{MAIN}    for one in tests():\n        pass\n    if sys.argv:\n        test()\ndef tests():\n    return []\n",
     f"{MAIN}    try:\n        if os.getenv('RUN_IT'):\n            test()\n    finally:\n        print('end')\n",
     f"{MAIN}    if a:\n        test()\n    elif b:\n        test()\n",
+    f"try:\n    import jax\nexcept ImportError:\n    sys.exit(0)\n{MAIN}    test()\n",
+    f"{MAIN}    if not sys.argv:\n        sys.exit(2)\n    if os.environ.get('RUN_IT'):\n        test()\n",
+    f"{MAIN}    for one in list(globals()):\n        if one.startswith('no_'):\n            globals()[one]()\n",
 ]
 CERTAIN = [
     f"{MAIN}    if False:\n        test()\n",
@@ -50,6 +53,8 @@ CERTAIN = [
 ]
 SOUND = [
     f"{MAIN}    test()\n",
+    f"def main():\n    loss = 1\n    if loss != loss:\n        print()\n        sys.exit(1)\n{MAIN}    main()\n",
+    f"{MAIN}    for one in list(globals()):\n        if one.startswith('test'):\n            globals()[one]()\n",
     f"{MAIN}    if len(sys.argv) > 1:\n        test()\n    else:\n        other()\n",
     f"{MAIN}    if os.environ.get('MORE'):\n        test()\n    test()\n",
     f"{MAIN}    if not sys.argv:\n        sys.exit(1)\n    test()\n",

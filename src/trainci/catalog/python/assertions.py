@@ -13,6 +13,8 @@ _COMPARES = (
     *("torch.allclose", "torch.equal", "torch.isclose", "math.isclose", "jax.numpy.allclose"),
     *("numpy.allclose", "numpy.isclose", "numpy.array_equal", "numpy.array_equiv"),
 )
+# What a mock takes for one more of its attributes.
+_NO_ASSERTIONS = ("called_once", "called_once_with", "called_with", "not_called", "has_calls")
 _MACHINE = re.compile(
     r"environ|getenv|is_available|device_count|find_spec|exists\(|platform|_AVAILABLE|^HAS_|^HAVE_"
 )
@@ -30,6 +32,8 @@ def assert_nothing(statement: ast.stmt, file: Names, certain: bool) -> Iterator[
             yield LostResult(line, f"`assert` of {_kind(test)} is always true", "Assert what it is about.", False)
         elif isinstance(test, ast.Name) and file.name(test) in file.functions:
             yield LostResult(line, f"`assert {test.id}` is always true", f"Write `assert {test.id}()`.", False)
+        elif isinstance(test, ast.ListComp) and isinstance(test.elt, (ast.Compare, ast.BoolOp)):
+            yield LostResult(line, "`assert` of a list is true where it has an element", "Write `all(…)`.", False)
     elif isinstance(statement, ast.Expr):
         value = statement.value
         if isinstance(value, ast.Compare):
@@ -37,6 +41,17 @@ def assert_nothing(statement: ast.stmt, file: Names, certain: bool) -> Iterator[
         elif isinstance(value, ast.Call) and file.name(value.func) in _COMPARES:
             name = file.name(value.func)
             yield LostResult(line, f"what `{name}` finds goes nowhere", _ASSERT_IT, False)
+        elif isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute):
+            yield from _of_method(value, value.func.attr)
+
+
+def _of_method(call: ast.Call, name: str) -> Iterator[LostResult]:
+    if name in _NO_ASSERTIONS:
+        yield LostResult(call.lineno, f"`{name}` asserts nothing of a mock", f"Write `assert_{name}`.", False)
+    text = call.args[1] if name in ("assertTrue", "assertFalse") and call.args[1:] else None
+    if isinstance(text, ast.Constant) and not isinstance(text.value, (str, type(None))):
+        what = f"the second argument of `{name}` is only what it says"
+        yield LostResult(call.lineno, what, "Write `assertEqual`.", False)
 
 
 def _is_text(test: ast.expr) -> bool:

@@ -21,6 +21,7 @@ from trainci.catalog.python.never_run import (
     shadowed,
     whole_block,
 )
+from trainci.catalog.python.only_told import only_told
 from trainci.catalog.python.result_calls import kind_of, lost_by, lost_inside
 from trainci.catalog.python.says import is_idle, kept_by, kept_in, only_says
 from trainci.catalog.python.swallowed import suppressed, swallowed
@@ -85,6 +86,7 @@ def _lost_in(scope: Scope, file: Names) -> Iterator[LostResult]:
     yield from ends_before_the_rest(scope, file)
     yield from never_called(scope.body)
     yield from never_asked(scope, file)
+    yield from only_told(scope.body, used, file)
     for statement, certain in statements(scope.body, scope.certain):
         yield from never_run(statement, file, certain)
         yield from assert_nothing(statement, file, certain)
@@ -186,6 +188,8 @@ def _dropped_calls(statement: ast.stmt, used: set[str], file: Names) -> Iterator
         yield from _outermost(statement.value, file)
     elif isinstance(statement, (ast.Assign, ast.AnnAssign)) and statement.value is not None:
         targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+        # `status, text = subprocess.getstatusoutput(…)`
+        targets = [one.elts[0] if isinstance(one, ast.Tuple) and one.elts else one for one in targets]
         if all(isinstance(target, ast.Name) and target.id not in used for target in targets):
             yield from _outermost(statement.value, file)
     elif isinstance(statement, ast.If) and _only_tells(statement, file):

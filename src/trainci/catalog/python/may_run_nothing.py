@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 from trainci.catalog.lost import LostResult
 from trainci.catalog.names import Names
-from trainci.catalog.python.result_calls import ends_green
-from trainci.catalog.python.says import only_says
+from trainci.catalog.python.result_calls import ends_as_computed, ends_green
+from trainci.catalog.python.says import is_idle, only_says
 from trainci.catalog.statements import own_parts
 
 _MEND = "Let it run, or fail, where the condition does not hold."
@@ -93,14 +93,27 @@ class _Reader:
             inner = self.way(node.body, depth)
             return inner if inner.does or inner.line else self._called(node, depth)
         if isinstance(node, ast.Try):
-            return self.way([*node.body, *node.orelse, *node.finalbody], depth)
+            return self._tried(node, depth)
         return self._called(node, depth)
+
+    def _tried(self, node: ast.Try, depth: int) -> _Way:
+        way = self.way([*node.body, *node.orelse, *node.finalbody], depth)
+        leaves = next((one for one in node.handlers if ends_green(one.body[-1], self._file)), None)
+        return way if way.does or leaves is None else _Way(line=leaves.lineno, certain=False, leaves=True)
+
+    def _refuses(self, body: Sequence[ast.stmt]) -> bool:
+        """An assertion in other words: it raises, or exits with another code than 0."""
+        *before, last = body
+        ends = isinstance(last, ast.Raise) or ends_as_computed(last, self._file)
+        return ends and not ends_green(last, self._file) and all(is_idle(one, self._file) for one in before)
 
     def _branches(self, node: ast.If, depth: int) -> _Way:
         asked = self._called(node, depth, own_functions=True)
         if asked.does:
             return asked
-        holds = _holds(node.test)
+        if not node.orelse and self._refuses(node.body):
+            return _Way()
+        holds = _holds(node.test, self._file)
         if holds is not None:
             taken, missed = (node.body, node.orelse) if holds else (node.orelse, node.body)
             way, other = self.way(taken, depth), self.way(missed, depth)
@@ -140,17 +153,24 @@ class _Reader:
         return best
 
 
-def _holds(test: ast.expr) -> bool | None:
+def _holds(test: ast.expr, file: Names) -> bool | None:
     """Whether a condition certainly holds, or certainly does not, in a file that runs as a program."""
     if isinstance(test, ast.BoolOp):
-        parts = [_holds(part) for part in test.values]
+        parts = [_holds(part, file) for part in test.values]
         decides = isinstance(test.op, ast.Or)
         if decides in parts:
             return decides
         return None if None in parts else not decides
     if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-        inner = _holds(test.operand)
+        inner = _holds(test.operand, file)
         return None if inner is None else not inner
+    if isinstance(test, ast.Call):
+        # `for name in globals(): if name.startswith("test")`: somebody's own way to run what is here.
+        match test:
+            case ast.Call(func=ast.Attribute(attr="startswith"), args=[ast.Constant(value=str(begin))]):
+                return any(name.startswith(begin) for name in file.functions) or None
+            case ast.Call(func=ast.Name(id="callable")):
+                return True
     if isinstance(test, ast.Compare) and len(test.ops) == 1:
         sides = (test.left, test.comparators[0])
         values = [side.value for side in sides if isinstance(side, ast.Constant)]

@@ -78,7 +78,8 @@ def never_run(statement: ast.stmt, file: Names, certain: bool) -> Iterator[LostR
     if isinstance(value, (ast.Lambda, ast.GeneratorExp)):
         what = "a lambda that nobody calls" if isinstance(value, ast.Lambda) else "a generator that nobody runs"
         yield LostResult(statement.lineno, f"this is {what}", "Call it, or write a loop.", certain)
-    if _is_own(value, file):
+    # `mock.assert_called_once`, which is not called.
+    if _is_own(value, file) or (isinstance(value, ast.Attribute) and value.attr.startswith("assert")):
         yield _not_called(statement, certain)
     if not isinstance(value, ast.Call):
         return

@@ -38,7 +38,7 @@ _COMMANDS = {
 }
 # What raises where its command fails, and what only hands on what it printed.
 _CHECKS = ("subprocess.check_call", "subprocess.check_output")
-_ONLY_OUTPUT = ("subprocess.getoutput", "subprocess.getstatusoutput", "os.popen")
+_ONLY_OUTPUT = ("subprocess.getoutput", "os.popen")
 _FUTURES = ("submit", "apply_async", "map_async", "starmap_async")
 _CALLS_IT = (*_FUTURES, "map", "starmap", "imap", "imap_unordered", "apply", "delayed")
 _POOLS = ("concurrent.futures.ThreadPoolExecutor", "concurrent.futures.ProcessPoolExecutor")
@@ -64,6 +64,8 @@ def lost_by(call: ast.Call, kinds: dict[str, str], file: Names, certain: bool) -
             return None
         mend = f"Use `{_COMMANDS[name]}`."
         return _lost(call, f"the exit code of `{name}` goes nowhere", mend, certain and first in RUNS_TESTS)
+    if name == "subprocess.getstatusoutput" and first_word(call, file) in RUNS_TESTS:
+        return _lost(call, f"the exit code of `{name}` goes nowhere", "Use `subprocess.run(…, check=True)`.", False)
     if name == "subprocess.Popen" and first_word(call, file) in RUNS_TESTS:
         mend = "Use `subprocess.run(…, check=True)`."
         return _lost(call, "a process that nobody waits for ends unseen", mend, False)
@@ -126,7 +128,9 @@ def _by_arguments(call: ast.Call, kinds: dict[str, str], file: Names, certain: b
             yield _lost(call, f"`pytest {flag}` runs no test", "Take it out.", certain)
     if any(file.name(argument) == "os._exit" for argument in call.args):
         yield _lost(call, "`os._exit` ends the program whatever failed", "Let it end by itself.", False)
-    if name in _ONLY_OUTPUT and first_word(call, file) in RUNS_TESTS:
+    # What `close` of such a pipe gives is how its command ended.
+    asked = name == "os.popen" and "close" in file.attributes
+    if name in _ONLY_OUTPUT and not asked and first_word(call, file) in RUNS_TESTS:
         mend = "Use `subprocess.run(…, check=True)`."
         yield _lost(call, f"the exit code of `{name}` goes nowhere", mend, False)
     if name in _COMMANDS or name in _CHECKS:

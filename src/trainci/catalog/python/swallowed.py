@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Collection, Iterable, Iterator, Set
 
 from trainci.catalog.lost import LostResult
 from trainci.catalog.names import Names
@@ -12,6 +12,8 @@ from trainci.catalog.python.result_calls import ends_as_computed, ends_green, ha
 from trainci.catalog.python.says import is_idle
 
 _CATCHES_FAILURES = ("Exception", "BaseException", "AssertionError", "SystemExit", "subprocess.CalledProcessError")
+_TIMES_OUT = ("TimeoutError", "asyncio.TimeoutError", "subprocess.TimeoutExpired")
+_SKIPS = ("skip", "xfail", "skipTest")
 _BUILTINS = frozenset(dir(builtins))
 _NAMES_OF_TESTS = ("test", "check", "verify", "run", "main")
 _RAISE = "Raise it again, or exit with 1."
@@ -33,14 +35,19 @@ def swallowed(
     certain = certain and (_only_tests(node, file) or (is_block and not node.orelse and not flags))
     for handler in node.handlers:
         *before, last = handler.body
-        if not _catches_failures(handler, file) or not all(is_idle(inner, file, unused) for inner in before):
+        late = _catches(handler, file, _TIMES_OUT)
+        if not (late or _catches(handler, file, _CATCHES_FAILURES)):
+            continue
+        if not all(is_idle(inner, file, unused) for inner in before):
             continue
         if is_idle(last, file) or (runs and (is_idle(last, file, unused) or isinstance(last, ast.Continue))):
             what = "an `except` catches the failure and only prints it"
             # What counts failures, or goes on with the next test, may still be looked at in another way.
-            yield LostResult(handler.lineno, what, _RAISE, certain and is_idle(last, file))
+            yield LostResult(handler.lineno, what, _RAISE, certain and is_idle(last, file) and not late)
         elif ends_green(last, file):
             yield LostResult(last.lineno, "an `except` catches the failure and exits with 0", _RAISE, certain)
+        elif runs and _skips(last):
+            yield LostResult(last.lineno, "an `except` makes a skipped test of the failure", _RAISE, certain=False)
         elif runs and isinstance(last, ast.Return) and (last.value is None or _is_none(last.value)):
             yield LostResult(
                 last.lineno, "an `except` catches the failure and returns nothing", _RAISE, certain=False
@@ -127,11 +134,16 @@ def _may_fail(part: ast.AST, file: Names) -> bool:
     return raises_where_tests_fail(part, file)
 
 
-def _catches_failures(handler: ast.ExceptHandler, file: Names) -> bool:
+def _skips(last: ast.stmt) -> bool:
+    call = last.value if isinstance(last, ast.Expr) else None
+    return isinstance(call, ast.Call) and ast.unparse(call.func).rpartition(".")[2] in _SKIPS
+
+
+def _catches(handler: ast.ExceptHandler, file: Names, wanted: Collection[str]) -> bool:
     if handler.type is None:
-        return True
+        return wanted is _CATCHES_FAILURES
     kinds: Iterable[ast.expr] = handler.type.elts if isinstance(handler.type, ast.Tuple) else (handler.type,)
-    return any(file.name(kind) in _CATCHES_FAILURES for kind in kinds)
+    return any(file.name(kind) in wanted for kind in kinds)
 
 
 def _is_none(node: ast.expr) -> bool:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
 from trainci.catalog.always_green import pytest_runs_nothing
 from trainci.catalog.declarations import constants
+from trainci.catalog.lost import LostResult
 from trainci.catalog.names import Names
 from trainci.catalog.python.lost import lost_in_tests
+from trainci.catalog.python.not_collected import not_collected
+from trainci.catalog.source import read_source
 from trainci.catalog.styles.base import Source
 from trainci.model.tests import Declarations, Entry
 from trainci.text import printable
 
 _MARKER = "mark.num_gpus"
+_CONFIGURES = ("pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
+_OWN_NAMES = re.compile(rb"python_(?:classes|functions)")
 
 
 class Pytest:
@@ -35,7 +42,7 @@ class Pytest:
         # Most such files need no device, and say nothing about it; a plugin runs a README or a notebook.
         if source.is_folder or not source.file.endswith(".py"):
             return Declarations(needs_count=False)
-        lost = lost_in_tests(source.tree, Names(source.tree))
+        lost = (*lost_in_tests(source.tree, Names(source.tree)), *_not_collected(source))
         remarks = tuple((one.line, f"perhaps {one}") for one in lost)
         says = replace(constants(source.tree, source.file), needs_count=False, remarks=remarks)
         if says.fault or says.num_gpus is not None:
@@ -51,6 +58,15 @@ class Pytest:
     def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:
         """See Commands."""
         return (*python, "-m", "pytest", f"{entry.file}{entry.node}", *entry.args)
+
+
+def _not_collected(source: Source) -> Iterator[LostResult]:
+    """See ``not_collected``, where the repository has no names of its own for tests."""
+    for name in _CONFIGURES:
+        with contextlib.suppress(OSError):
+            if _OWN_NAMES.search(read_source(source.root, name)):
+                return
+    yield from not_collected(source.tree)
 
 
 def holds_tests(tree: ast.Module) -> bool:
