@@ -140,6 +140,27 @@ def test_a_job_that_its_node_did_not_launch_was_cancelled_by_nobody(ended, ran_f
     assert ending(seen, None, started_by=started_by).cause is cause
 
 
+@pytest.mark.parametrize(("reason", "cause"), [("Prolog", Cause.CANCELLED), ("None", Cause.LOST)])
+def test_a_job_that_root_cancels_while_its_node_prepares_it_was_cancelled(tmp_path, monkeypatch, reason, cause):
+    """As Slurm 22.05 says it with PrologFlags=Alloc, before the prolog is over; then as of one not launched."""
+    program(tmp_path, "sbatch", f"cat >{tmp_path}/script; echo 12")
+    program(tmp_path, "sacct", "echo '12|CANCELLED by 0|now|2026-11-26T18:00:00|2026-11-26T18:00:04|None|n1|'")
+    line = "12|%s|now|2026-11-26T18:00:00|2026-11-26T18:00:04|%s|n1|"
+    program(
+        tmp_path,
+        "squeue",
+        f"cd {tmp_path} && if test -e script; then n=$(cat asked 2>/dev/null || echo 0); echo $((n + 1)) >asked\n"
+        f"if [ $n = 0 ]; then set COMPLETING {reason}; else set CANCELLED None; fi\n"
+        f"token=$(sed -n 's/#SBATCH --comment=//p' script); printf '{line}%s\\n' $1 $2 $token; fi",
+    )
+    monkeypatch.setattr("trainci.executors.slurm.executor._LATER_S", 0.2)
+    executor, told = begun(tmp_path, monkeypatch)
+    ended = next(event for event in iter(lambda: told.get(timeout=60), None) if isinstance(event, Ended))
+    executor.close()
+    assert ended.ending.cause is cause
+    assert cause is Cause.LOST or ended.ending.detail == "job 12 of Slurm on n1 was cancelled by the user with id 0"
+
+
 @pytest.mark.parametrize(
     ("begun", "nodes"), [("Unknown", "n1"), ("", ""), ("18:00", ""), ("18:00", "None assigned")]
 )

@@ -32,7 +32,8 @@ class Attempt:
 
     ``token`` is what the engine keeps of ours: by it a job is found whose id never reached us. ``job_id`` and
     ``submitted`` are empty before the engine has said them, as ``begun`` is, when it says that it began the job.
-    ``forgotten``: the engine does not know any more that it did. ``suspended``: it has held it still. ``within``
+    ``forgotten``: the engine does not know any more that it did. ``suspended``: it has held it still.
+    ``amid_prolog``: it was ended while its node prepared it. ``within``
     names the folder of the job whose allocation it shares, which has these in its place. ``started_by`` is when a
     node had begun it at the latest, ``ended_by`` when its command had ended, ``ended_from_outside`` when the engine
     did that to its job: Unix times, 0 if it has not.
@@ -58,6 +59,7 @@ class Attempt:
         self.missed_since = 0.0
         self.over_since = 0.0
         self.suspended = False
+        self.amid_prolog = False
         self.hopeless_since = 0.0
         self._waits_for = ("", False)
         self.recalled = False

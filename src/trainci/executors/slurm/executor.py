@@ -188,6 +188,7 @@ class SlurmExecutor(SubmittingExecutor):
             return
         attempt.was_seen(seen.submitted)
         attempt.was_begun("" if states.waits(seen) else seen.begun)
+        attempt.amid_prolog |= states.ends_amid_prolog(seen)
         attempt.forgotten |= seen.forgotten or states.began_after(seen, attempt.started_by)
         if states.waits(seen) and (given_up := self._given_up(attempt, seen)):
             with contextlib.suppress(SlurmAway):
@@ -213,6 +214,7 @@ class SlurmExecutor(SubmittingExecutor):
                 ordered=attempt.ordered,
                 started_by=attempt.started_by,
                 forgotten=attempt.forgotten,
+                amid_prolog=attempt.amid_prolog,
             )
             self._end(attempt, ending)
         elif seen.state == "RUNNING":

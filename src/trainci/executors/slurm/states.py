@@ -102,6 +102,11 @@ def ended_from_outside(seen: Seen) -> float:
     return _time(seen.ended) if seen.state in _CAUSES else 0.0
 
 
+def ends_amid_prolog(seen: Seen) -> bool:
+    """Whether somebody ended it while its node prepared it: what the node itself ends, it does so after that."""
+    return seen.reason == "Prolog" and seen.state in ("COMPLETING", "CANCELLED")
+
+
 def was_queued_again(seen: Seen, submitted: str) -> bool:
     """Whether it is to begin a second time, which is known by another submit time, too."""
     another = submitted and seen.submitted != submitted and not is_of_federation(seen.job_id)
@@ -186,18 +191,19 @@ def ending(
     ordered: bool = True,
     started_by: float = 0.0,
     forgotten: bool = False,
+    amid_prolog: bool = False,
 ) -> Ending:
     """How a job that is over has ended; ``stopped``: by an order of ours.
 
     ``reported`` is what its lease said, None if it said nothing. What Slurm did to it outweighs that, if the lease
     was ``ordered`` to end: a command may obey SIGTERM and exit with anything. A controller that was killed may have
     ``forgotten`` that it began the job: then it begins it again, and ends for that what runs. ``started_by`` is
-    when its command ran, a Unix time; 0 if it has not.
+    when its command ran, a Unix time; 0 if it has not. ``amid_prolog``: see ``ends_amid_prolog``.
     """
     if stopped and seen.state == "CANCELLED":
         return ending_of_stopped(reported)
     if (
-        (forgotten or _was_not_launched(seen, started_by))
+        (forgotten or (not amid_prolog and _was_not_launched(seen, started_by)))
         and seen.state in _AGAIN
         and (reported is None or ordered or reported.cause is Cause.SIGNALLED)
     ):
