@@ -140,6 +140,49 @@ def test_a_job_that_its_node_did_not_launch_was_cancelled_by_nobody(ended, ran_f
     assert ending(seen, None, started_by=started_by).cause is cause
 
 
+@pytest.mark.parametrize(
+    ("submitted", "ahead"), [(100, 0), (98, -1), (101, 0), (99, 0), (141, 42), (60, -39), (None, 0)]
+)
+def test_a_clock_of_slurms_that_goes_otherwise_is_known_by_when_it_says_a_job_was_submitted(submitted, ahead):
+    """That was between two times of ours, and Slurm writes whole seconds."""
+    begin = 1_790_000_000.0
+    written = "N/A" if submitted is None else datetime.fromtimestamp(begin + submitted).isoformat()
+    seen = Seen("7", "CANCELLED", written, ended=written)
+    assert states.clock_ahead(seen, begin + 100, begin + 101.5) == pytest.approx(ahead)
+    assert states.clock_ahead(seen, 0.0, begin + 101.5) == 0, "nobody knows when it was submitted"
+    assert submitted is None or states.ended_from_outside(seen, ahead) == pytest.approx(begin + submitted - ahead)
+
+
+@pytest.mark.parametrize("ahead", [0, 40, -40])
+@pytest.mark.parametrize("comment", ["the token", "of a site's own"])
+def test_neither_slurms_clock_nor_a_comment_of_the_sites_changes_what_is_told(
+    tmp_path, monkeypatch, ahead, comment
+):
+    """What a signal ended was not forgotten by Slurm; and a submit filter may write what it likes."""
+    program(tmp_path, "sbatch", f"cat >{tmp_path}/script; echo 12")
+    program(tmp_path, "sacct", "true")
+    token = "$(sed -n 's/#SBATCH --comment=//p' script)" if comment == "the token" else comment
+    at = f"$(date -d @$(($(date +%s) + {ahead})) +%FT%T)"
+    program(
+        tmp_path,
+        "squeue",
+        f'cd {tmp_path} && test -e script || exit 0\ntest -e at || echo "{at}" >at\n'
+        "state=RUNNING; test -e over && state=FAILED\n"
+        f'echo "12|$state|$(cat at)|$(cat at)|{at}|None|n1|{token}"',
+    )
+    monkeypatch.setattr("trainci.executors.slurm.executor._LATER_S", 0.1)
+    monkeypatch.setattr("trainci.executors.slurm.executor.LATE_S", 0.5)
+    executor, told = begun(tmp_path, monkeypatch)
+    wait_until(lambda: any(attempt.submitted for attempt in executor._under_way()), "Slurm to have named it")
+    (tmp_path / "a.job/begun").touch()
+    (tmp_path / "a.job/status").write_bytes(dump(Started(1)) + dump(protocol.Ended(signal=11)))
+    wait_until(lambda: all(attempt.reported for attempt in executor._under_way()), "its report")
+    (tmp_path / "over").touch()
+    ended = next(event for event in iter(lambda: told.get(timeout=60), None) if isinstance(event, Ended))
+    executor.close()
+    assert ended.ending == Ending(Cause.SIGNALLED, signal=11)
+
+
 @pytest.mark.parametrize(("reason", "cause"), [("Prolog", Cause.CANCELLED), ("None", Cause.LOST)])
 def test_a_job_that_root_cancels_while_its_node_prepares_it_was_cancelled(tmp_path, monkeypatch, reason, cause):
     """As Slurm 22.05 says it with PrologFlags=Alloc, before the prolog is over; then as of one not launched."""
@@ -261,9 +304,9 @@ def test_a_pass_that_came_after_slurm_ended_the_job_is_none(tmp_path, ended, tol
     assert attempt.started_by == 5.0, "when its lease said so, though we may have heard of it late"
     when = datetime.fromtimestamp(ended).isoformat()
     seen = Seen("7", "BOOT_FAIL", "now", ended=when)
-    attempt.ended_from_outside = states.ended_from_outside(seen)
+    attempt.ended_from_outside = states.ended_from_outside(seen, 0.0)
     assert ending(seen, attempt.reported, ordered=attempt.ordered).cause is cause
-    assert states.ended_from_outside(replace(seen, state="COMPLETED")) == 0
+    assert states.ended_from_outside(replace(seen, state="COMPLETED"), 5.0) == 0
 
 
 def test_when_a_node_began_a_job_is_known_before_any_program_of_ours_runs(tmp_path):
@@ -683,7 +726,7 @@ def test_of_two_jobs_of_one_attempt_the_one_that_runs_is_followed_and_the_other_
     executor, attempt = slurm_executor(Wanted(tmp_path, "cpu:4")), Attempt(job, Nobody())
     attempt.directory.mkdir()
     attempt.was_submitted("12")
-    attempt.was_seen("at one")
+    attempt.was_seen("at one", 0.0)
     found = [Seen("12", ours, "at one", begun="then"), Seen("13", other, "at two", begun="then")]
     for order in (found, found[::-1]):
         (kept,) = executor._of_one_job(attempt, order)

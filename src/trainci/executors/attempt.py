@@ -36,7 +36,8 @@ class Attempt:
     ``amid_prolog``: it was ended while its node prepared it. ``within``
     names the folder of the job whose allocation it shares, which has these in its place. ``started_by`` is when a
     node had begun it at the latest, ``ended_by`` when its command had ended, ``ended_from_outside`` when the engine
-    did that to its job: Unix times, 0 if it has not.
+    did that to its job, ``asked_at`` when it was first asked to take it: Unix times of this host's clock, 0 if it
+    has not. The engine's own clock is ``clock_ahead`` seconds ahead of that.
     """
 
     def __init__(self, job: Job, show: Show) -> None:
@@ -54,6 +55,8 @@ class Attempt:
         self.ended_by = 0.0
         self.ended_from_outside = 0.0
         self.reported_at = 0.0
+        self.asked_at = 0.0
+        self.clock_ahead = 0.0
         self.submitted_at = 0.0
         self.refused_since = 0.0
         self.missed_since = 0.0
@@ -83,6 +86,7 @@ class Attempt:
             )
             # An older trainci did not write these.
             self.begun, self.within = (str(known.get(name, "")) for name in ("begun", "within"))
+            self.clock_ahead = float(known.get("clock_ahead", 0.0))
             self._log_size = int(known["log_size"])
         except (OSError, ValueError, KeyError, TypeError):
             if self.withdraw() or not self.has_begun:
@@ -106,10 +110,10 @@ class Attempt:
         self.within = within
         self._remember()
 
-    def was_seen(self, submitted: str) -> None:
-        """The engine says when it was submitted, in its own writing."""
+    def was_seen(self, submitted: str, clock_ahead: float) -> None:
+        """The engine says when it was submitted, in its own writing, by which its clock is this much ahead."""
         if not self.submitted:
-            self.submitted = submitted
+            self.submitted, self.clock_ahead = submitted, clock_ahead
             self._remember()
 
     def was_begun(self, begun: str) -> None:
@@ -135,6 +139,7 @@ class Attempt:
             "job_id": self.job_id,
             "submitted": self.submitted,
             "begun": self.begun,
+            "clock_ahead": self.clock_ahead,
             "within": self.within,
             "log_size": self._log_size,
         }
@@ -238,6 +243,11 @@ class Attempt:
     def started(self) -> bool:
         """Whether its lease has said that its command runs."""
         return self.account is not None and self.account.started
+
+    @property
+    def started_there(self) -> float:
+        """``started_by`` by the engine's clock."""
+        return self.started_by and self.started_by + self.clock_ahead
 
     @property
     def has_begun(self) -> bool:

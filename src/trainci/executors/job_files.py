@@ -12,6 +12,7 @@ from trainci.model.run import Phase
 
 SUFFIX = ".job"
 _BEGUN = "begun"
+_OURS = "trainci:"
 
 
 def token(job: Job) -> str:
@@ -21,7 +22,12 @@ def token(job: Job) -> str:
 
 def token_of_run(job: Job) -> str:
     """What the tokens of all jobs of its run begin with."""
-    return f"trainci:{_plain(job.log.parent.name)}:"
+    return f"{_OURS}{_plain(job.log.parent.name)}:"
+
+
+def is_token(comment: str) -> bool:
+    """Whether that is a token of ours, of any job."""
+    return comment.startswith(_OURS)
 
 
 def _plain(name: str) -> str:

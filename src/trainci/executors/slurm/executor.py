@@ -11,10 +11,11 @@ from trainci.errors import UsageError
 from trainci.executors.attempt import Attempt
 from trainci.executors.base import Wanted
 from trainci.executors.engine import GONE_S, LATE_S, nodes_pool
-from trainci.executors.job_files import token_of_run
+from trainci.executors.job_files import is_token, token_of_run
 from trainci.executors.slurm import commands, states
 from trainci.executors.slurm.commands import Seen, SlurmAway
 from trainci.executors.slurm.submitting import SubmittingExecutor, tell_away
+from trainci.host.clock import steady_time
 from trainci.model.device import Pool
 from trainci.model.run import Cause, Ending
 from trainci.model.tests import Test
@@ -128,12 +129,12 @@ class SlurmExecutor(SubmittingExecutor):
         known = self._accounted(unclear)
         for attempt in attempts:
             if attempt in unclear and known is None:
-                if not any(_is_its(seen, attempt) for seen in listed):
+                if not any(_is_listed_as(seen, attempt) for seen in listed):
                     self._take_its_word(attempt)
                 self._ask_soon()
                 continue
             of_database = [seen for seen in known or () if _is_its(seen, attempt)]
-            its = states.together([seen for seen in listed if _is_its(seen, attempt)], of_database)
+            its = states.together([seen for seen in listed if _is_listed_as(seen, attempt)], of_database)
             self._judge(attempt, self._of_one_job(attempt, its), asked_at)
             if attempt.reported or attempt.stopped or attempt.missed_since or not attempt.submitted:
                 self._ask_soon()
@@ -151,7 +152,7 @@ class SlurmExecutor(SubmittingExecutor):
 
     def _is_unclear(self, attempt: Attempt, listed: list[Seen]) -> bool:
         """Whether only the database can tell: of a job that is gone, and by whom one was cancelled."""
-        found = [seen for seen in listed if _is_its(seen, attempt)]
+        found = [seen for seen in listed if _is_listed_as(seen, attempt)]
         return not found or (states.latest(found).state == "CANCELLED" and not attempt.stopped)
 
     def _left(self, listed: list[Seen]) -> list[Seen]:
@@ -186,10 +187,10 @@ class SlurmExecutor(SubmittingExecutor):
             detail = f"job {attempt.job_id} of Slurm was queued again"
             self._end(attempt, Ending(Cause.REQUEUED, detail=detail))
             return
-        attempt.was_seen(seen.submitted)
+        attempt.was_seen(seen.submitted, states.clock_ahead(seen, attempt.asked_at, steady_time()))
         attempt.was_begun("" if states.waits(seen) else seen.begun)
         attempt.amid_prolog |= states.ends_amid_prolog(seen)
-        attempt.forgotten |= seen.forgotten or states.began_after(seen, attempt.started_by)
+        attempt.forgotten |= seen.forgotten or states.began_after(seen, attempt.started_there)
         if states.waits(seen) and (given_up := self._given_up(attempt, seen)):
             with contextlib.suppress(SlurmAway):
                 commands.cancel([attempt.job_id])
@@ -206,13 +207,13 @@ class SlurmExecutor(SubmittingExecutor):
                 return
             attempt.follow(to_the_end=True)
             for one in (*self._members(attempt), attempt):
-                one.ended_from_outside = states.ended_from_outside(seen)
+                one.ended_from_outside = states.ended_from_outside(seen, attempt.clock_ahead)
             ending = states.ending(
                 seen,
                 attempt.reported,
                 stopped=attempt.stopped,
                 ordered=attempt.ordered,
-                started_by=attempt.started_by,
+                started_by=attempt.started_there,
                 forgotten=attempt.forgotten,
                 amid_prolog=attempt.amid_prolog,
             )
@@ -259,6 +260,12 @@ def _is_its(seen: Seen, attempt: Attempt) -> bool:
     # The clusters of a federation each have a time of their own, and numbers that no other has.
     same = seen.submitted == attempt.submitted or states.is_of_federation(seen.job_id)
     return seen.job_id == attempt.job_id and same
+
+
+def _is_listed_as(seen: Seen, attempt: Attempt) -> bool:
+    """The same of what the controller lists, which is of late: a site may write another comment there."""
+    new = not attempt.submitted and not is_token(seen.comment)
+    return _is_its(seen, attempt) or (seen.job_id == attempt.job_id and new)
 
 
 def slurm_executor(wanted: Wanted) -> SlurmExecutor:

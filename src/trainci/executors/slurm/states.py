@@ -97,9 +97,21 @@ def ended_by_itself(seen: Seen) -> bool:
     return seen.state in ("COMPLETED", "FAILED")
 
 
-def ended_from_outside(seen: Seen) -> float:
-    """When Slurm, or somebody, ended a job that did not end by itself, a Unix time; 0 for every other."""
-    return _time(seen.ended) if seen.state in _CAUSES else 0.0
+def ended_from_outside(seen: Seen, clock_ahead: float) -> float:
+    """When Slurm, or somebody, ended a job that did not end by itself, by our clock; 0 for every other."""
+    at = _time(seen.ended) if seen.state in _CAUSES else 0.0
+    return at and at - clock_ahead
+
+
+def clock_ahead(seen: Seen, asked_at: float, submitted_by: float) -> float:
+    """By how much the controller's clock is ahead of ours at most; 0 if they may be the same.
+
+    It says that the job was submitted at another time than between these two of our clock.
+    """
+    at = _time(seen.submitted)
+    # It writes whole seconds.
+    same = asked_at - 1 <= at <= submitted_by
+    return 0.0 if same or not (at and asked_at) else at + 1 - asked_at
 
 
 def ends_amid_prolog(seen: Seen) -> bool:

@@ -12,6 +12,7 @@ from trainci.executors.slurm import commands, states
 from trainci.executors.slurm.commands import SlurmAway, SlurmFull, SlurmRefused
 from trainci.executors.slurm.script import Asked, batch_script
 from trainci.executors.slurm.sharing import SharingExecutor
+from trainci.host.clock import steady_time
 from trainci.model.device import Pool
 from trainci.model.run import Cause, Ending
 
@@ -68,6 +69,7 @@ class SubmittingExecutor(SharingExecutor):
         if known and self._was_submitted(attempt):
             return
         script = self._script(attempt.job, attempt.token)
+        attempt.asked_at = attempt.asked_at or steady_time()
         while not attempt.stopped:
             try:
                 job_id = commands.submit(script)
