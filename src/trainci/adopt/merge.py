@@ -14,6 +14,9 @@ from trainci.adopt.tree import Tree
 from trainci.text import counted
 
 _HOSTED = ("ubuntu-", "macos-", "windows-")
+# A machine without any, by its label; a test that wants one, by its marker.
+_NO_DEVICES = re.compile(r"(?:^|[-_. ])cpu\b|\b\d+-?cores?\b", re.IGNORECASE)
+_ASKS = re.compile(r"-m ['\"]?(?:(?!not )[^-'\"])*?(?<!not )\b(?:gpu|cuda)\b")
 # Where a test says itself how many devices it needs.
 _DECLARES = re.compile(r"^#?\s*NUM_GPUS\b", re.MULTILINE)
 
@@ -148,7 +151,8 @@ def _with_gpu_notes(suites: Sequence[Suite], tree: Tree) -> list[Suite]:
     notes: dict[str, Note] = {}
     for runs_on, listed in silent.items():
         first, tests = listed[0][0], counted(sum(count for _, count in listed), "test")
-        of = first.name if len(listed) == 1 else f"{len(listed)} suites on {', '.join(runs_on)}"
+        on = f" on {', '.join(runs_on)}" if runs_on else ""
+        of = first.name if len(listed) == 1 else f"{len(listed)} suites{on}"
         text = f"{tests} of {of}: how many devices is said nowhere; num_gpus says it"
         notes[first.name] = Note(text, first.place)
     return [
@@ -159,9 +163,16 @@ def _with_gpu_notes(suites: Sequence[Suite], tree: Tree) -> list[Suite]:
 
 def _silent(suite: Suite, tree: Tree) -> int:
     """The tests of a suite of which nothing says how many devices they need."""
-    if suite.num_gpus is not None or suite.select or _is_hosted(suite) or not suite.runs_on:
+    if suite.num_gpus is not None or suite.select:
         return 0
-    return sum(entry.num_gpus is None and not _declares(entry, tree) for entry in suite.tests)
+    of_devices = "--gpus" in " ".join(suite.container_options)
+    on_own = bool(suite.runs_on) and not _is_hosted(suite) and not _NO_DEVICES.search(" ".join(suite.runs_on))
+    return sum(
+        entry.num_gpus is None
+        and not _declares(entry, tree)
+        and (of_devices or on_own or _ASKS.search(" ".join((*entry.args, *entry.command))) is not None)
+        for entry in suite.tests
+    )
 
 
 def _declares(entry: Entry, tree: Tree) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from collections.abc import Callable, Iterable, Iterator
+import posixpath
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from trainci.globs import matches
@@ -60,7 +61,7 @@ class Tree:
         if self.is_file(path) or self.is_folder(path):
             return path
         is_cloned = path.startswith(CLONED)
-        parts = path.removeprefix(CLONED).split("/")
+        parts = path.removeprefix(CLONED).removeprefix("../").split("/")
         for position, part in enumerate(parts):
             if _plain(part) in self._names and (position == 0 if is_cloned else path.startswith("/")):
                 return "/".join(parts[position + 1 :])
@@ -74,6 +75,11 @@ class Tree:
     def matching(self, pattern: str) -> list[str]:
         """The files whose whole path matches the pattern of ``fnmatch``, whose ``*`` crosses ``/``."""
         return fnmatch.filter(self.files, pattern)
+
+
+def cloned_name(words: Sequence[str]) -> str:
+    """The folder that ``git clone … words`` makes."""
+    return posixpath.basename(words[-1].rstrip("/")).removesuffix(".git")
 
 
 def _plain(name: str) -> str:

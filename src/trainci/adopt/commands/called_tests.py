@@ -30,12 +30,16 @@ _SPEAKS_OF_TESTS = re.compile(
     r"|(?:^|[\s;&|(])make\s(?:[^;&|\n]*\s)?(?:[\w.-]*[_.-])?(?:unit|doc)?test"
 )
 _SCRIPT = re.compile(r"\b(?:bash|sh|python[\d.]*)\s+(?:\./)?(\S+\.(?:py|sh))\b")
-_NO_TEST = re.compile(r"^\s*(?:#|echo\b)|\binstall\b|--version\b|\b(?:which|command -v)\s")
+_NO_TEST = re.compile(
+    r"^\s*(?:#|echo\b|(?:sudo\s+)?(?:rm|mkdir|ls|cp|mv|ln|chmod|chown)\s[^;&|]*$)"
+    r"|\binstall\b|--version\b|\b(?:which|command -v)\s"
+)
 
 
 def speaks_of_tests(script: str) -> bool:
     """Whether a line of the script runs tests, by whatever means."""
-    lines = (line for line in script.splitlines() if not _NO_TEST.search(line))
+    parts = re.split(r"\n|&&", re.sub(r"\\\n\s*", " ", script))
+    lines = [line for line in parts if not _NO_TEST.search(line)]
     return any(_SPEAKS_OF_TESTS.search(line) or any(map(is_test_file, _SCRIPT.findall(line))) for line in lines)
 
 

@@ -37,6 +37,7 @@ _OWN_VARIABLES = {
 }
 # Files by which steps speak to each other.
 _OF_THE_CI = re.compile(r"GITHUB_(OUTPUT|ENV|STEP_SUMMARY|PATH)\b|\$\{?BASH_ENV\b")
+_LISTS = re.compile(r"(?:(?:\S+ -m|uv) )?pip3? (?:list|freeze)|\S+ --version|(?:which|printenv|env)(?: \S+)?")
 # fmt: off
 _LOOKS = {
     "[", "cd", "test", "sleep", "ls", "cat", "df", "free", "date", "nvidia-smi", "npu-smi", "echo", "printf",
@@ -98,9 +99,13 @@ def _is_housekeeping(command: Command) -> bool:
     """What no test needs: words for the reader of a log, a look at the machine, outputs for other jobs, the end of
     a ray cluster, which on a shared host would be a neighbour's."""
     words = command.words
-    if not words or words[:2] in (("ray", "stop"), ("pip", "list"), ("pip3", "list")):
+    if not words or words[:2] == ("ray", "stop"):
         return True
-    if words[0] in _LOOKS and not command.redirected:
+    if _LISTS.fullmatch(" ".join(words)) and not command.redirected and not command.trouble:
+        return True
+    if words[0] in _LOOKS and (not command.redirected or _OF_THE_CI.search(command.redirected)):
+        return True
+    if command.trouble and _OF_THE_CI.search(command.redirected):
         return True
     is_block = command.trouble and not command.trouble.endswith(SET_BEFORE)
     return _OF_THE_CI.search(command.raw) is not None and not is_block

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from trainci.adopt.commands.entries import one_line
@@ -19,6 +19,7 @@ from trainci.adopt.placed import Table, Text
 from trainci.adopt.proposal import Entry, Note, Place, Suite
 from trainci.adopt.rows import row_entry, row_gpus
 from trainci.adopt.sequences import sequences
+from trainci.adopt.shell.lines import exported
 from trainci.adopt.tree import Tree
 from trainci.text import counted
 
@@ -101,7 +102,9 @@ def _combination(job: Table, row: Table, workflow: Table, shared: StepReader) ->
     inside = Context({"matrix": row})
     runs_on, open_ = runners(job, inside)
     inside.values["runner"] = Table({"os": Text(_system(runs_on), 0)}, whole=False)
-    reader = replace(shared, entries=[], row=row_with_file(row), kept=Kept(), preparations={}, after={})
+    reader = replace(
+        shared, entries=[], registering=[], row=row_with_file(row), kept=Kept(), preparations={}, after={}
+    )
     reader.python_versions = {}
     env: dict[str, str] = {}
     for table in (workflow.table("env"), job.table("env")):
@@ -111,8 +114,6 @@ def _combination(job: Table, row: Table, workflow: Table, shared: StepReader) ->
     reader.steps(job.items_of("steps"), env, "" if where == "." else where or _folder(workflow), inside)
     if reader.row is not None and not reader.entries:
         reader.entries += row_entry(reader.row, Place(shared.file, reader.row.line), shared.tree, reader.note)
-    for line, place in reader.after.items():
-        shared.notes.setdefault(Note(f"left out, after the last test: {one_line(line)}", place, left=False))
     for label in open_:
         shared.note(f"runs-on {label}: known in a run only", job.text("runs-on").line or job.line)
     image, open_image = substitute(container_image(job), inside)
@@ -123,6 +124,10 @@ def _combination(job: Table, row: Table, workflow: Table, shared: StepReader) ->
     visible, env = _visible(env)
     gpus = visible if visible is not None else row_gpus(row)
     reader.entries[:] = [_on_devices(entry, gpus) for entry in reader.entries]
+    env |= _shared_env(reader)
+    for line, place in reader.after.items():
+        text = f"left out, after the last test: {one_line(_without(line, env))}"
+        shared.notes.setdefault(Note(text, place, left=False))
     shown = reader.image if open_image or not image else str(image)
     if "${{" in shown:
         shared.note(f"container image {shown}: known in a run only", job.line)
@@ -160,6 +165,25 @@ def _prepared_alike(found: list[_Combination], shared: StepReader, job: Table) -
         more = f", and in {counted(len(again) - 1, 'other way')}" if again[1:] else ""
         shared.note(f"the same tests, prepared {again[0]}{more}: a suite has one set-up, here the first", job.line)
     return made
+
+
+def _shared_env(reader: StepReader) -> dict[str, str]:
+    """What the steps give every test of a job; its tests do not have it of their own, then."""
+    given = [dict(entry.env) for entry in reader.entries] + reader.registering
+    if len(given) < 2:
+        return given[0] if reader.registering else {}
+    made = {name: value for name, value in given[0].items() if all(env.get(name) == value for env in given)}
+    reader.entries[:] = [
+        replace(entry, env=tuple(pair for pair in entry.env if pair[0] not in made)) for entry in reader.entries
+    ]
+    return made
+
+
+def _without(line: str, env: Mapping[str, str]) -> str:
+    """A line of a script without the ``export`` of what its environment has already."""
+    for name, value in env.items():
+        line = line.replace(f"{exported(name, value)} && ", "")
+    return line
 
 
 def _system(runs_on: Sequence[str]) -> str:
@@ -231,7 +255,7 @@ def _suite(
                 shared.note("the same test as before, once more", entry.place.line, left=False)
             listed.setdefault(made)
     entries = list(listed)
-    setup, install = split_installation(found[0].preparations)
+    setup, install = split_installation([_without(line, always) for line in found[0].preparations])
     testing = [one for one in found if one.entries]
     versions = list(dict.fromkeys(version for one in testing or found for version in one.python_versions))
     if len(versions) > 1:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from trainci.adopt.commands.unfold import is_shell
 from trainci.adopt.placed import Text
 from trainci.adopt.shell.script import Command
+from trainci.adopt.tree import CLONED
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _VARIABLE_AT_END = re.compile(r"[A-Za-z_]\w*$")
@@ -19,10 +20,23 @@ _VARIABLES, _SCRIPT = "GITHUB_ENV", "BASH_ENV"
 
 @dataclass
 class Kept:
-    """``written`` are variables, ``made`` scripts by the names of their files."""
+    """``written`` are variables, ``made`` scripts by the names of their files.
+
+    ``cloned`` are folders of other repositories, ``own`` those in which this one was taken.
+    """
 
     written: dict[str, str] = field(default_factory=dict)
     made: dict[str, Text] = field(default_factory=dict)
+    cloned: set[str] = field(default_factory=set)
+    own: set[str] = field(default_factory=set)
+
+    def inside(self, path: str) -> str:
+        """The path as it is below the root of the repository that it is in; that of another one is marked."""
+        plain = path.removeprefix("./")
+        for folder in self.own:
+            if f"{plain}/".startswith(f"{folder}/"):
+                return plain[len(folder) + 1 :]
+        return f"{CLONED}{plain}" if plain.split("/")[0] in self.cloned else path
 
     def keeps(self, command: Command) -> list[str] | None:
         """Whether it only keeps something, and the variables whose values only a run knows; else None."""

@@ -13,6 +13,8 @@ _DEVICES = re.compile(
     # linux-amd64-gpu-l4-latest-1: amd64, X64 and x86_64 are no numbers of devices, and no machine has more than 16.
     rf"gpu-\w+-latest-({_COUNT})$|(?<![a-wyz\d])({_COUNT})[-_ ]?(?:gpu|npu|tpu)s?\b"
     rf"|(?:gpu|npu)s?[-_ ]?({_COUNT})(?!\d)|x({_COUNT})$"
+    # 4xa6000; a 12xlarge has no number behind its letters.
+    rf"|(?<![a-z\d.])({_COUNT})x[a-z]{{1,3}}\d{{2,4}}"
     # After the kind of device: l20-8, h100-4, mi350.1, 910b-8, a2-8 (of Ascend).
     r"|(?<![a-z\d])(?:[abhlv]\d{2,3}|a[23]|gb\d{3}|mi\d{3}[a-z]?|gfx\d{3,4}|910[a-c])[-._](1|2|4|8|16)$",
     re.IGNORECASE,

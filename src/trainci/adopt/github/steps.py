@@ -12,6 +12,7 @@ from trainci.adopt.commands.docker import DockerRun, read_docker_run
 from trainci.adopt.commands.entries import one_line, read_command, runs_something
 from trainci.adopt.commands.handed_on import handed_on
 from trainci.adopt.commands.unfold import unfolded
+from trainci.adopt.github.checkouts import Checkout, is_checkout, read_checkout
 from trainci.adopt.github.composite import action_file, composite_action, in_full, inputs
 from trainci.adopt.github.expressions import Context, Unknown, is_true, substitute
 from trainci.adopt.github.kept import Kept
@@ -20,7 +21,7 @@ from trainci.adopt.github.step_fields import condition_of, is_off, minutes, name
 from trainci.adopt.placed import Items, Table, Text
 from trainci.adopt.proposal import Entry, Note, Place
 from trainci.adopt.shell.script import Command, commands
-from trainci.adopt.tree import Tree
+from trainci.adopt.tree import CLONED, Tree
 
 _SECRET = re.compile(r"\$\{\{\s*secrets\.(\w+)\s*\}\}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -53,6 +54,7 @@ class StepReader:
     options: tuple[str, ...] = ()
     detects_changes: bool = False
     registered: dict[str, int | None] = field(default_factory=dict)
+    registering: list[dict[str, str]] = field(default_factory=list)
     python_versions: dict[str, None] = field(default_factory=dict)
     unknown: dict[str, str] = field(default_factory=dict)
     unread: dict[Note, None] = field(default_factory=dict)
@@ -145,12 +147,23 @@ class StepReader:
             reader, self.file = self.file, action_file(self.tree, uses)
             self.steps(action.table("runs").items_of("steps"), env, folder, inside, depth + 1)
             self.file = reader
+        elif checkout := read_checkout(step, self.tree, context):
+            self._checked_out(checkout, uses.line)
         elif "github-script" not in uses:
             scripts = [given.text(key) for key in SCRIPT_KEYS if given.text(key)]
             for script in scripts:
                 self._run(script, name_of(step, context), env, {}, folder, context)
             for text in scripts or (value for value in given.values() if isinstance(value, Text)):
                 self.scripts.setdefault(Place(self.file, text.line), substitute(text, context)[0])
+
+    def _checked_out(self, checkout: Checkout, line: int) -> None:
+        if not checkout.line:
+            self.kept.own.add(checkout.folder)
+            return
+        self.kept.cloned.add(checkout.folder)
+        self._prepare(checkout.line, Place(self.file, line))
+        if ref := checkout.open_ref:
+            self.note(f"{checkout.folder} is cloned at {ref.strip()}: known in a run only", ref.line)
 
     def _run(
         self, run: Text, step: str, known: dict[str, str], own: dict[str, str], folder: str, context: Context
@@ -165,7 +178,10 @@ class StepReader:
         script = Text(hidden(script), script.line)
         before = dict(self.kept.written)
         known = {**known, **before}
-        for command in commands(script, run.line, {**self.unknown, **known}, self.tree.within(folder)):
+        where = self.tree.within(self.kept.inside(folder))
+        for command in commands(script, run.line, {**self.unknown, **known}, where, self.kept.cloned):
+            if is_checkout(command.words, shown(command.raw), self.tree):
+                continue
             if (names := self.kept.keeps(command)) is not None:
                 for name in names:
                     self.note(f"{name}: known in a run only", command.line)
@@ -186,8 +202,11 @@ class StepReader:
 
     def _here(self, command: Command) -> Command:
         """The command with the folder and the files of this repository, however the job's machine calls them."""
-        words = tuple(self.tree.within(word) if word.startswith("/") else word for word in command.words)
-        return replace(command, folder=self.tree.within(command.folder), words=words)
+        own = tuple(f"{folder}/" for folder in self.kept.own)
+        words = tuple(self.kept.inside(word) if own and word.startswith(own) else word for word in command.words)
+        words = tuple(self.tree.within(word) if word.startswith("/") else word for word in words)
+        folder = command.folder if command.folder.startswith(CLONED) else self.kept.inside(command.folder)
+        return replace(command, folder=self.tree.within(folder), words=words)
 
     def _uncontained(
         self, command: Command, script: str, line: int, known: dict[str, str]
@@ -236,6 +255,7 @@ class StepReader:
             self.found.setdefault(place)
             parts = _PARTS.search(" ".join(command.words))
             self.registered[suite.group(1)] = int(parts.group(1)) if parts else None
+            self.registering.append({**given, **dict(command.env)})
             self._reach_test()
             return
         for text in (text for text in command.shell if "${{" in text):
@@ -259,24 +279,29 @@ class StepReader:
         if is_hidden(read.preparation):
             text = f"left out, known in a run only: {shown(read.preparation)}"
             self.notes.setdefault(Note(text, place))
-        elif read.preparation and (self.entries or self.registered):
-            self.after.setdefault(read.preparation, place)
         elif read.preparation:
-            self.preparations.setdefault(read.preparation, place)
+            self._prepare(read.preparation, place)
         if read.note:
             note = replace(read.note, text=shown(read.note.text))
             (self.unread if read.is_test else self.notes).setdefault(note)
+
+    def _prepare(self, line: str, place: Place) -> None:
+        (self.after if self.entries or self.registered else self.preparations).setdefault(line, place)
 
     def unheard(self) -> Iterator[Note]:
         """A note for each line that speaks of tests in a script of which no test was read, nor any left."""
         places = {*self.found, *(note.place for note in self.unread)}
         for start, script in self.scripts.items():
-            lines = script.splitlines()
-            end = start.line + len(lines)
+            number = start.line
+            end = start.line + len(script.splitlines())
             if not any(place.file == start.file and start.line <= place.line < end for place in places):
-                for number, line in enumerate(lines, start.line):
-                    if speaks_of_tests(line):
-                        yield Note(f"not read as a test: {one_line(line)}", Place(start.file, number))
+                for command in re.split(r"(?<!\\)\n", script):
+                    written = command.split("\n")
+                    if speaks_of_tests(command):
+                        at = next((at for at, line in enumerate(written) if speaks_of_tests(line)), 0)
+                        text = f"not read as a test: {one_line(written[at])}"
+                        yield Note(text, Place(start.file, number + at))
+                    number += len(written)
 
     def _reach_test(self) -> None:
         """What stands between two tests prepares the later one; what no test follows is none of their set-up."""

@@ -52,7 +52,8 @@ def read(tree: Tree) -> Found:
 def read_workflow(workflow: Table, file: str, tree: Tree, testpaths: Sequence[str]) -> Iterator[Suite]:
     """The suites of one workflow, in its order."""
     triggers = _triggers(workflow.get("on"))
-    if triggers.keys() == {"workflow_call"}:
+    by_hand = triggers.keys() == {"workflow_call", "workflow_dispatch"}
+    if triggers.keys() == {"workflow_call"} or (by_hand and _is_called(file, tree)):
         return  # its callers are read with it
     jobs = {str(name): job for name, job in workflow.table("jobs").items() if isinstance(job, Table)}
     running = {need: job for job in jobs.values() if _made_in_run(job) for need in map(str, job.texts("needs"))}
@@ -82,6 +83,12 @@ def read_workflow(workflow: Table, file: str, tree: Tree, testpaths: Sequence[st
             why = _why_nothing(job, file, workflow, tree, testpaths)
             note = Note(f"the job {name} runs no test that could be read{why}", Place(file, job.line))
             yield Suite(name=name, notes=(note,))
+
+
+def _is_called(file: str, tree: Tree) -> bool:
+    """Whether another workflow calls this one."""
+    uses = re.compile(rf"\buses:\s*['\"]?\./{re.escape(file)}(?=['\"\s,}}]|$)")
+    return any(uses.search(tree.read(other)) for other in tree.matching(f"{FOLDER}/*.y*ml") if other != file)
 
 
 def _scripts(value: Value, tree: Tree, depth: int = 0) -> Iterator[str]:

@@ -42,8 +42,13 @@ def lead(command: Command) -> Iterator[str]:
     if command.python.endswith("/bin/python"):
         folder = command.python.removesuffix("/python")
         yield f'export PATH="{folder if folder.startswith("/") else f"$PWD/{folder}"}:$PATH"'
-    set_here = [f"{name}={_quoted(value)}" for name, value in (*command.env, *command.local)]
-    yield from dict.fromkeys(f"export {text}" for text in (*set_here, *command.shell))
+    set_here = (exported(name, value) for name, value in (*command.env, *command.local))
+    yield from dict.fromkeys((*set_here, *(f"export {text}" for text in command.shell)))
+
+
+def exported(name: str, value: str) -> str:
+    """The command that gives a variable its value."""
+    return f"export {name}={_quoted(value)}"
 
 
 def with_globs(raw: str, loops: Iterable[tuple[str, str, str]]) -> str:

@@ -7,12 +7,12 @@ import posixpath
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from trainci.adopt.shell.activations import activated, first_on_path, sourced
 from trainci.adopt.shell.blocks import MOST_TURNS, Branches, Group, Loop, Part
 from trainci.adopt.shell.statements import IN_BLOCK, Statement, read_statements
-from trainci.adopt.tree import CLONED
+from trainci.adopt.tree import CLONED, cloned_name
 from trainci.globs import is_glob
 from trainci.shell_words import MOST_FILLED, PARTED, Token, Unreadable, expand, tokens
 
@@ -24,6 +24,7 @@ _SETTINGS = frozenset(
 _NAMED = re.compile(r"\$\{?([A-Za-z_]\w*)")
 # Each group within groups is read again.
 _MOST_DEPTH = 8
+_SAYS_TEST = re.compile(r"\b(?:pytest|unittest|torchrun|tests?/)")
 # Why a command cannot stand alone, behind the names of the variables.
 SET_BEFORE = " is set in a loop, a condition or a function before it"
 _CHECKOUT = ("GITHUB_WORKSPACE", "BUILDKITE_BUILD_CHECKOUT_PATH")
@@ -79,9 +80,19 @@ class _State:
         return {**({} if self.folder else {"PWD": "."}), **self.variables}
 
 
-def commands(source: str, line: int, known: Mapping[str, str] | None = None, folder: str = "") -> list[Command]:
-    """The commands of a script that starts at ``line`` of its file. ``known`` is the environment that it gets."""
+def commands(
+    source: str,
+    line: int,
+    known: Mapping[str, str] | None = None,
+    folder: str = "",
+    cloned: set[str] | None = None,
+) -> list[Command]:
+    """The commands of a script that starts at ``line`` of its file. ``known`` is the environment that it gets.
+
+    ``cloned`` are the folders of other repositories before it, to which its own are added.
+    """
     state = _State({**dict.fromkeys(_CHECKOUT, "."), **(known or {})}, folder=folder)
+    state.cloned = set() if cloned is None else cloned
     try:
         return [one for statement in read_statements(source, line) for one in _followed(statement, state, source)]
     except Unreadable as error:
@@ -103,16 +114,24 @@ def _followed(statement: Statement, state: _State, script: str) -> Iterator[Comm
                 yield from _within(block.body, state, script)
             state.loops = outer
             return
-    elif isinstance(block, Group) and state.depth < _MOST_DEPTH:
+    elif isinstance(block, Group) and state.depth < _MOST_DEPTH and _is_open(statement):
         inside = copy.deepcopy(state) if block.is_subshell else state
+        inside.cloned = state.cloned
         inside.depth += 1
-        yield from _within(block.body, inside, script)
+        for command in _within(block.body, inside, script):
+            yield replace(command, redirected=command.redirected or statement.redirected)
         inside.depth -= 1
         return
     elif isinstance(block, Branches) and (part := block.taken(state.variables)) is not None:
         yield from _within(part, state, script)
         return
     yield from _command(statement, state)
+
+
+def _is_open(group: Statement) -> bool:
+    """Whether its commands can stand alone: what all of them write into one file is of one piece."""
+    file = group.redirected
+    return not file or "GITHUB_" in file or "BASH_ENV" in file or _SAYS_TEST.search(group.raw) is not None
 
 
 def _within(part: Part, state: _State, script: str) -> Iterator[Command]:
@@ -142,6 +161,7 @@ def _command(statement: Statement, state: _State) -> Iterator[Command]:
             folder=state.folder,
             within=state.within,
             trouble=_set_before(unclear) or statement.trouble,
+            redirected=statement.redirected,
             local=_local(named - sets - unclear, state, env),
         )
         state.hidden |= sets
@@ -181,8 +201,9 @@ def _command(statement: Statement, state: _State) -> Iterator[Command]:
             state.within = " && ".join(filter(None, (state.within, *made_before, *constants, statement.raw)))
         else:
             state.within = ""
-            cloned = f"{CLONED}{target.text}" if target.text.split("/")[0] in state.cloned else target.text
-            folder = posixpath.normpath(posixpath.join(state.folder, cloned))
+            folder = posixpath.normpath(posixpath.join(state.folder.removeprefix(CLONED), target.text))
+            in_cloned = not folder.startswith("/") and not state.cloned.isdisjoint(folder.split("/"))
+            folder = f"{CLONED}{folder}" if in_cloned else folder
             state.before, state.folder = state.folder, "" if folder == "." else folder
     elif (python := sourced([token.text for token in rest])) is not None:
         state.python = python
@@ -192,7 +213,7 @@ def _command(statement: Statement, state: _State) -> Iterator[Command]:
         variables = {**state.known, **made}
         words = [expand(token.text, variables) for token in rest]
         if " ".join(word.text for word in words[:2]) == "git clone":
-            state.cloned.add(posixpath.basename(words[-1].text.rstrip("/")).removesuffix(".git"))
+            state.cloned.add(cloned_name([word.text for word in words]))
         needed = {name for word in words for name in word.open}
         named = {name for token in rest for name in _NAMED.findall(token.text)}
         wanted = made.keys() | state.exports | (needed | named if needed else set())

@@ -108,18 +108,19 @@ def _simple(source: str, listed: list[Token], position: int) -> tuple[int, State
     first = listed[position]
     words: list[Token] = []
     redirected, trouble, end, below = "", "", first.end, ""
+    block: Block | None = None
     if first.text == "(" or first.text in BLOCKS or _is_function(listed, position):
         start = position
         position, words = _block(listed, position)
         end = listed[position - 1].end
         block = read_block(source, listed[start:position])
-        return position, Statement(words, source[first.start : end], first.line, IN_BLOCK, block=block)
+        trouble = IN_BLOCK
     while position < len(listed) and listed[position].kind != "operator":
         token = listed[position]
         if token.kind == "redirection":
             target = listed[position + 1] if position + 1 < len(listed) else token
             if re.fullmatch(r"\d*<<-?", token.text):
-                trouble = READS_LINES
+                trouble = trouble or READS_LINES
                 below = f"\n{token.document}\n{_bare(target.text)}"
             if target.kind == "word":
                 redirected = redirected or ("" if target.text in ("1", "2", "/dev/null") else target.text)
@@ -128,8 +129,9 @@ def _simple(source: str, listed: list[Token], position: int) -> tuple[int, State
             words.append(token)
         end = listed[position].end
         position += 1
-    raw = _one_line(source[first.start : end]) + below
-    return max(position, 1), Statement(words, raw, first.line, trouble, redirected, below=below)
+    written = source[first.start : end]
+    raw = (written if trouble == IN_BLOCK else _one_line(written)) + below
+    return max(position, 1), Statement(words, raw, first.line, trouble, redirected, block, below=below)
 
 
 def _bare(delimiter: str) -> str:
