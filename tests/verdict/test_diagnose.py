@@ -342,3 +342,29 @@ def test_a_call_that_its_own_seccomp_forbids_is_the_codes_whatever_signal_tells_
     killed = Facts(signal=9, kernel_oom=False)
     assert judged(facts=killed).blame is Blame.MACHINE
     assert judged(facts=replace(killed, seccomp=True)).blame is Blame.CODE
+
+
+LOOKED_AT = "process 71 ({} -L) is in the kernel's hrtimer_nanosleep since 10 min"
+
+
+@pytest.mark.parametrize("last", ["+ nvidia-smi -L", "running: timeout 60 /usr/bin/rocm-smi --showid"])
+def test_a_tool_that_asks_the_driver_and_gets_no_answer_until_the_time_limit_is_the_machines(last: str) -> None:
+    known = Facts(timed_out=True)
+    assert judged("starting", last, facts=known).rule == "driver-gone"
+    assert judged("starting", last, facts=Facts(exit_code=124)).blame is Blame.MACHINE
+    assert judged("starting", last, "+ python train.py", facts=known).blame is Blame.UNSURE
+    assert judged("starting", last).blame is Blame.CODE
+
+
+@pytest.mark.parametrize(("word", "fact"), [("timed out", "timed_out"), ("hung", "hung")])
+def test_so_it_is_where_a_look_at_the_processes_says_so(word: str, fact: str) -> None:
+    for command, blame in (("/usr/bin/nvidia-smi", Blame.MACHINE), ("/repo/bin/serve", Blame.UNSURE)):
+        line = f"trainci: {word}: {LOOKED_AT.format(command)}"
+        assert judged("starting", line, facts=Facts(**{fact: True})).blame is blame
+
+
+def test_the_message_of_an_exception_ends_where_another_begins() -> None:
+    gone = "openai.InternalServerError: Error code: 500 - {'detail': 'Internal Server Error'}"
+    assert judged(*raised("jinja2.exceptions.UndefinedError: 'tools' is undefined"), gone).blame is Blame.CODE
+    full = "OSError: [Errno 28] No space left on device"
+    assert judged(*raised("trainer.SaveError: cannot save:"), full).rule == "disk-full"

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from trainci.model.diagnosis import Blame, Kind
+from trainci.verdict.circumstances import ON_BROKEN_DEVICES
 from trainci.verdict.last_words import Words
 from trainci.verdict.weigh import Candidate, Weight
 
@@ -37,7 +38,7 @@ class _Reach:
 
 _DEVICE = _Reach(
     re.compile(r"(?i)cuda|nccl|cublas|cudnn|\bhip\b|rccl|nvml|gpu|device|driver|collective|\brank\b|engine|kernel"),
-    frozenset({"illegal-memory-access", "cuda-launch-failure", "cuda-out-of-memory", "crash"}),
+    ON_BROKEN_DEVICES | {"crash"},
     doubts=True,
 )
 _FILES = re.compile(

@@ -11,6 +11,7 @@ from dataclasses import replace
 from trainci.errors import EXIT_MACHINE
 from trainci.model.diagnosis import EXIT_CODE, Blame, Diagnosis, Facts
 from trainci.model.run import Cause, Ending
+from trainci.verdict.last_words import Words
 from trainci.verdict.weigh import NAMES_A_HOST, Candidate, Weight
 
 # Xid errors that a program brings about (NVIDIA, "XID Errors"): a wrong access, its own end, a stopped kernel.
@@ -76,13 +77,15 @@ def _judged(candidate: Candidate, facts: Facts) -> Candidate:
 
 
 _HARDWARE = frozenset({"gpu-lost", "gpu-ecc"})
-# What follows on a device that is broken, and what may itself be all that such a device shows.
-_ON_BROKEN_DEVICES = frozenset({"illegal-memory-access", "cuda-launch-failure", "cuda-out-of-memory"})
+ON_BROKEN_DEVICES = frozenset(
+    {"illegal-memory-access", "cuda-launch-failure", "cuda-out-of-memory", "cuda-bad-launch"}
+)
+"""The rules of what follows on a device that is broken, and may itself be all that such a device shows."""
 
 
 def is_broken_device(machine: Candidate, code: Candidate) -> bool:
     """Whether ``code``, for all that it says of the program, comes of the device's fault that ``machine`` tells."""
-    if machine.rule not in _HARDWARE or code.rule not in _ON_BROKEN_DEVICES:
+    if machine.rule not in _HARDWARE or code.rule not in ON_BROKEN_DEVICES:
         return False
     # What the kernel says is often put behind the rest when all is over.
     after = code.rule == "cuda-launch-failure" or "NVRM: " in machine.evidence
@@ -180,8 +183,19 @@ _JUDGES: Mapping[str, Callable[[Candidate, Facts], Candidate]] = {
 }
 
 
-def of_ending(facts: Facts) -> Diagnosis:
-    """What the ending says where the log says nothing."""
+# How a shell's trace, or a program that tells what it runs, names a tool that asks the driver for its devices.
+_ASKS_DRIVER = re.compile(
+    r"(?:.{0,60}\b(?i:run|running|calling|executing|exec|command)\W{1,3}|[+$>]+ )?(?:timeout \S+ |sudo )*"
+    r"(?:\S*/)?(?:nvidia|rocm|amd|npu|xpu|hl)-smi\b(?!.*\|.*\|)"
+)
+
+
+def of_ending(facts: Facts, last: Words | None = None) -> Diagnosis:
+    """What the ending says where the log says nothing; ``last`` is what was printed last."""
+    in_vain = facts.timed_out or facts.hung or facts.exit_code == _TIMEOUT_OF_COREUTILS
+    if in_vain and last and _ASKS_DRIVER.match(last.text):
+        sentence = "the driver was asked for its devices, and gave no answer"
+        return Diagnosis(Blame.MACHINE, "driver-gone", sentence, last.text, last.line)
     number = facts.signal
     if number is None and facts.exit_code is not None and 128 < facts.exit_code < 128 + 65:
         number = facts.exit_code - 128

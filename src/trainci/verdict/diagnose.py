@@ -21,6 +21,7 @@ from trainci.verdict.last_words import (
     last_line,
     last_words,
     named_in,
+    printed_last,
     thrown_at,
 )
 from trainci.verdict.log_reader import Reading
@@ -32,6 +33,9 @@ _NEAR = 60
 # Rules for an ending that is the program's own, of which no line that a rule knows tells more.
 _ENDED_BY_ITSELF = (EXIT_CODE, "crash")
 PASSED = "passed"
+# What was to be got, of which the lines right below may say why it was not.
+_FETCHES = frozenset({"package-index", "git-fetch", "container-engine", "hub-error", "network"})
+_BELOW = 4
 # What says no more than that a process ended, and what the host, or a server that is none of the job's, says.
 _ENDED = ("rank-ended", "process-ended")
 _HOST_SAYS = ("host-reports", "remote-not-reached")
@@ -143,9 +147,17 @@ def _from_log(found: Sequence[Candidate], reading: Reading) -> Candidate | tuple
     machine = _first(causes, lambda candidate: candidate.blame in (Blame.MACHINE, Blame.CONFIG))
     if code and machine:
         return _of_root(causes, reading) or _between(code, machine)
-    if decided := code or machine or _first(causes):
+    if decided := code or (machine and _why(machine, causes)) or _first(causes):
         return decided
     return _without_cause(found, live, reading)
+
+
+def _why(machine: Candidate, causes: Sequence[Candidate]) -> Candidate:
+    """What stands right below a line that only says what was not got, and says that it was asked for wrongly."""
+    if machine.exception or machine.rule not in _FETCHES:
+        return machine
+    below = (one for one in causes if machine.line < one.line <= machine.line + _BELOW and not one.exception)
+    return next((one for one in below if one.blame is Blame.CONFIG and one.stream == machine.stream), machine)
 
 
 def _of_root(causes: Sequence[Candidate], reading: Reading) -> Candidate | None:
@@ -195,7 +207,7 @@ def _without_cause(
     consequence = _first(live, lambda candidate: candidate.rule != "tracker")
     if consequence and (consequence.blame is Blame.UNSURE or consequence.rule in _ENDED):
         # Why it ended, or who went away, is not said there; the host may say it of itself.
-        consequence = _first(live, _host_says) or consequence
+        consequence = _first(live, _host_says) or _told_below(consequence, live)
     end = consequence.line if consequence else reading.lines
     warned = [
         candidate
@@ -208,6 +220,12 @@ def _without_cause(
     if warned:
         return warned[-1]
     return consequence or _first(live)
+
+
+def _told_below(ended: Candidate, live: Sequence[Candidate]) -> Candidate:
+    """What an exception that nobody caught says, where C++ first tells its type; else ``ended`` itself."""
+    below = (one for one in live if one.line == ended.line + 1 and ended.rule in _ENDED and one.rule not in _ENDED)
+    return next(below, ended)
 
 
 def _ended_silently(live: Sequence[Candidate], reading: Reading) -> Candidate | None:
@@ -244,7 +262,7 @@ def _with_facts(decided: Candidate | tuple[Candidate, Candidate] | None, facts: 
     if known is None and facts.timed_out and decided and decided.kind is Kind.CONSEQUENCE and _is_code(decided):
         # What a launcher says of processes that the time limit ended is no reason for it.
         return circumstances.of_ending(facts)
-    alone = _diagnosis(decided) if decided else circumstances.of_ending(facts)
+    alone = _diagnosis(decided) if decided else circumstances.of_ending(facts, printed_last(tail))
     if known is None:
         return alone
     said = None if facts.signal or facts.timed_out or facts.hung else last_words(_before(tail, decided))

@@ -114,6 +114,10 @@ class Tracebacks:
             self._linked = self._chain is not None
             self._listening = 0
             return True, None
+        if self._linked and (type_ := exception_type(stripped)):
+            # Shortened, or never raised by itself: it has no traceback of its own.
+            self._open += 1
+            return True, self._end(line, stripped, type_)
         if self._listening:
             self._go_on(stripped)
         return False, None
@@ -238,11 +242,15 @@ class Tracebacks:
         return self._chain
 
     def _go_on(self, stripped: str) -> None:
-        """The message of the last exception may go on with this line, up to an empty one."""
+        """The message of the last exception may go on with this line, up to an empty one or another exception."""
         self._listening -= 1
-        self._blank = self._blank or not stripped
-        if self._chain and (not self._blank or FIGURES.match(stripped)):
-            self._chain.raised[-1].message.append(stripped)
+        if self._chain is None:
+            return
+        last = self._chain.raised[-1]
+        announced = [last.text, *last.message][-1].endswith(":")
+        self._blank = self._blank or not stripped or (bool(exception_type(stripped)) and not announced)
+        if not self._blank or FIGURES.match(stripped):
+            last.message.append(stripped)
 
 
 def is_library(file: str) -> bool:

@@ -125,6 +125,13 @@ def _pointed(lines: Sequence[str]) -> frozenset[int]:
     return frozenset(place for place, line in enumerate(lines[1:]) if _POINTER.match(line) and lines[place].strip())
 
 
+def printed_last(tail: Tail) -> Words | None:
+    """The last line that the program, or the shell that ran it, printed itself."""
+    places = range(len(tail.lines) - 1, -1, -1)
+    own = (at for at in places if tail.lines[at].strip() and not tail.lines[at].startswith("trainci"))
+    return next((Words(tail.lines[at].strip(), tail.first + at) for at in own), None)
+
+
 def last_line(tail: Tail) -> Words | None:
     """The last that it said, whatever that was; the command of a shell's trace that ended it and said nothing."""
     end = len(tail.lines)

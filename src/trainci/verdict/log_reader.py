@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
@@ -12,11 +13,11 @@ from trainci.model.diagnosis import Frame, LogRule
 from trainci.verdict import prefixes
 from trainci.verdict.exceptions import FRAME, HEADLESS, PROGRAM, Tracebacks, exception_type
 from trainci.verdict.last_words import Tail
-from trainci.verdict.log_rules import matcher_of
+from trainci.verdict.log_rules import Matcher, matcher_of
 from trainci.verdict.prefixes import Line
 from trainci.verdict.pytest_report import PytestReport
 from trainci.verdict.raised import Chain, Raised
-from trainci.verdict.stand_ins import STAND_INS
+from trainci.verdict.stand_ins import STAND_INS, quotes, without_name
 from trainci.verdict.triage import Triage
 from trainci.verdict.went_on import RETRIED, signs_in
 
@@ -36,13 +37,6 @@ _BEGINNINGS = (
     *("traceback", '  file "', "assertionerror", "====", "failed ", "error ", " failed", " passed", "root cause"),
     *STAND_INS,
     *_SERVING,
-)
-# A test's name may hold what it is about, as may a line of its source, and what it got and did not want.
-_OF_A_TEST = re.compile(r"\S+\.py::|\s*raise ")
-_GOT, _WANTED = r"\b(?i:got|actual|received|but was|have)\b", r"\b(?i:want(?:ed)?|expected|should be)\b"
-_COMPARES = re.compile(
-    rf"\s+\w+_test\.\w+:\d+: .*(?:{_GOT}|{_WANTED})"
-    rf"|.*{_GOT}\W{{0,3}}[\"'`].*[\"'`].{{0,9}}{_WANTED}|.*{_WANTED}\W{{0,3}}[\"'`].*[\"'`].{{0,9}}{_GOT}"
 )
 # How Python introduces what ``__del__`` or a callback raised: the program goes on (3.14 says "while calling").
 _IGNORED = "Exception ignored "
@@ -114,12 +108,18 @@ class _Ends(Generic[T]):
         yield from self.rest
 
 
+@functools.lru_cache(maxsize=4)
+def _triage_of(matcher: Matcher) -> Triage:
+    """What finds the lines that ``matcher`` is asked about; to make it takes longer than to read a short log."""
+    return Triage({**dict.fromkeys(_BEGINNINGS, ()), **matcher.words})
+
+
 class LogReader:
     """Takes the lines of a log in batches of any size, as a terminal would show them."""
 
     def __init__(self, rules: Sequence[LogRule]) -> None:
         self._matcher = matcher_of(tuple(rules))
-        self._triage = Triage({**dict.fromkeys(_BEGINNINGS, ()), **self._matcher.words})
+        self._triage = _triage_of(self._matcher).anew()
         self._sample: list[str] | None = []
         self._name: re.Pattern[str] | None = None
         self._pytest = PytestReport()
@@ -263,7 +263,7 @@ class LogReader:
         if (served := _SERVED.search(text)) and len(self._served) < _MOST_STREAMS:
             self._served.setdefault(served[1], line.number)
         type_ = exception_type(text)
-        if _OF_A_TEST.match(text) or _COMPARES.match(text):
+        if quotes(text):
             return
         if type_.rpartition(".")[2] in _LONE:
             # Of a file that is no Python, which has no traceback, the place stands just above.
@@ -278,8 +278,8 @@ class LogReader:
             self._hit(line, candidates)
 
     def _hit(self, line: Line, candidates: Sequence[int]) -> None:
-        # pip shows what a build said further in.
-        text = line.text.lstrip(" │")
+        # pip shows what a build said further in, pytest what a test printed behind its name.
+        text = without_name(line.text).lstrip(" │")
         for rule, _ in self._matcher.matches(text, candidates):
             if not rule.within:
                 hit = Hit(rule, line, RETRIED.search(text) is not None, self._pytest.capturing, self._progress)

@@ -176,6 +176,7 @@ class PytestReport:
             raised.type = raised.type or place["type"]
             raised.frames += self._taken()
             raised.own = (raised.own and not self._in_library) or self._plays
+            raised.played = self._plays
             self._in_library = False
             if place["said"]:
                 self._chain = None
@@ -205,7 +206,8 @@ class PytestReport:
             self._chain = Chain(line.stream, test=self._test, progress=progress)
             self._add(self._chain)
         own = (self._raises and not self._in_library) or self._plays
-        self._chain.raised.append(Raised(type_, text, line.number, frames=self._taken(), own=own))
+        raised = Raised(type_, text, line.number, frames=self._taken(), own=own, played=self._plays)
+        self._chain.raised.append(raised)
 
     def _whole(self, reason: str) -> str:
         """``reason``, which the summary cuts at the width of a terminal."""

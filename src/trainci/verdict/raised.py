@@ -21,7 +21,8 @@ class Raised:
 
     ``fits`` holds the rules, each with whether it names the exception's type. ``libraries`` are those that its
     traceback passes through, ``frames`` the last of its other places. ``own``: a line of these, that the log
-    shows, raises it, or a library that plays servers did. ``source`` is the last of these that names a host, which
+    shows, raises it, or a library that plays servers did. ``played``: a test put something in a library's place,
+    near where it failed. ``source`` is the last of these that names a host, which
     says who was spoken to where the exception does not. ``asserts`` is the assertion that the log shows. ``inner``
     is the exception that its message shows, of a program that was run, or the place in code that was compiled.
     """
@@ -34,6 +35,7 @@ class Raised:
     message: list[str] = field(default_factory=list)
     frames: tuple[Frame, ...] = ()
     own: bool = False
+    played: bool = False
     source: str = ""
     asserts: str = ""
     inner: Raised | None = None

@@ -1,4 +1,4 @@
-"""Pure: what a test puts in the place of a library or a server, whose faults are then of its own making."""
+"""Pure: what is of a test's own making: what it puts in others' place, and what it quotes of them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ import re
 # A test that puts something of its own in a library's place is told of a server's faults by that.
 STAND_INS = (
     *("monkeypatch.setattr(", "side_effect", "mocker.patch", "mock.patch", ".throw(", "patch.object(", "@patch("),
+    *("patch.setenv(", "patch.delenv(", "patch.dict("),
     *("respx.", "responses.add", "@responses.", "requests_mock", "httpx_mock", "MockTransport(", "httpretty."),
 )
+# Of what a test sets in its environment this says which devices and servers there are for it.
+_SETS = re.compile(r"patch\.(?:setenv|delenv|dict)\(")
+_PLACES = re.compile(r"(?i)VISIBLE_DEVICES|_PROXY\b|OFFLINE|ENDPOINT|_URL\b")
 _PLAYS = re.compile(
     r"unittest/mock\.py$|/(?:responses|requests_mock|respx|httpretty|vcr|pytest_httpx|pytest_socket|aioresponses|moto)/"
 )
@@ -21,4 +25,29 @@ def plays(file: str) -> bool:
 
 def stands_in(text: str) -> bool:
     """Whether a line of source puts something of a test's own in a library's place."""
+    if _SETS.search(text):
+        return _PLACES.search(text) is not None
     return any(word in text for word in STAND_INS)
+
+
+# A test's name may hold what it is about, as may what tells how it ended, a line of its source, and what it got and
+# did not want.
+_NAME = re.compile(r"\S+\.py::[^\s\[]*(?:\[.*?\])?(?=\s|$)")
+_RAISES = re.compile(r"\s*raise ")
+_GOT, _WANTED = r"\b(?i:got|actual|received|but was|have)\b", r"\b(?i:want(?:ed)?|expected|should be)\b"
+_COMPARES = re.compile(
+    rf"\s+\w+_test\.\w+:\d+: .*(?:{_GOT}|{_WANTED})"
+    r"|.*\((?:want|wanted|expected) [\"'`]"
+    r"|\s*(?:ok|not ok|PASS(?:ED)?|[✓✔✗✕]|--- (?:PASS|FAIL):|\[ +(?:OK|RUN|FAILED) +\]|test \S+ \.\.\.)\s"
+    rf"|.*{_GOT}\W{{0,3}}[\"'`].*[\"'`].{{0,9}}{_WANTED}|.*{_WANTED}\W{{0,3}}[\"'`].*[\"'`].{{0,9}}{_GOT}"
+)
+
+
+def quotes(text: str) -> bool:
+    """Whether a line tells what a test got and did not want, how one ended, or is one of its source that raises."""
+    return _RAISES.match(text) is not None or _COMPARES.match(text) is not None
+
+
+def without_name(text: str) -> str:
+    """``text`` without the name of a test of pytest's that it begins with."""
+    return _NAME.sub("", text, count=1)

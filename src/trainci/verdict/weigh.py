@@ -212,8 +212,19 @@ def _raised_by_test(raised: Raised) -> bool:
     return bool(_SYSTEMS.match(raised.text) and _TESTS_FILE.search(file))
 
 
+# What is looked for by its name in the environment, where a test may have put another.
+_LOOKED_FOR = re.compile(r"No (?:CUDA|HIP) GPUs are available|no CUDA-capable device")
+
+
+def _plays(raised: Raised) -> bool:
+    """Whether a test brought it about itself: by a stand-in, or by raising what others do."""
+    if raised.played and ("." in raised.type or _LOOKED_FOR.search(raised.text)):
+        return True
+    return raised.own and (_OF_OTHERS.match(raised.text) is not None or _raised_by_test(raised))
+
+
 def _of_raised(raised: Raised) -> _Judged:
-    if raised.own and (_OF_OTHERS.match(raised.text) or _raised_by_test(raised)):
+    if _plays(raised):
         return Blame.CODE, Kind.CAUSE, Weight.PROGRAM, None
     weight = _weight(raised)
     if weight is Weight.PROGRAM and (quotes := _QUOTES.get(raised.name)) and quotes.search(raised.text):
