@@ -214,7 +214,7 @@ def _without_cause(
         for candidate in found
         if candidate.tried_again
         and candidate.kind is Kind.CAUSE
-        and candidate.blame is Blame.MACHINE
+        and candidate.blame in (Blame.MACHINE, Blame.CONFIG)
         and end - candidate.line <= _NEAR
     ]
     if warned:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
-# A test that puts something of its own in a library's place is told of a server's faults by that.
+# A test that puts something of its own in a library's place, or ends what it speaks to, is told of faults by that.
 STAND_INS = (
     *("monkeypatch.setattr(", "side_effect", "mocker.patch", "mock.patch", ".throw(", "patch.object(", "@patch("),
+    *("os.kill(", "ray.kill(", "remove_node(", ".send_signal("),
     *("patch.setenv(", "patch.delenv(", "patch.dict("),
     *("respx.", "responses.add", "@responses.", "requests_mock", "httpx_mock", "MockTransport(", "httpretty."),
 )
