@@ -26,6 +26,7 @@ def shown(data: bytes, **options: object) -> list[str]:
         (b"one\r\ntwo\r\n", ["one", "two"]),
         (b"no end", ["no end"]),
         (b"\n\n", ["", ""]),
+        (b"a\0b\x1b[\x003mc\x7f\n" + b"\0" * 9, ["abc"]),
         (b" 10%|#  |\r 50%|## |\r100%|###|\n", ["100%|###|"]),
         (b"long line\rshort\n", ["shortline"]),
         (b"long line\r\x1b[Kshort\n", ["short"]),

@@ -229,6 +229,54 @@ def test_a_conftest_that_calls_failures_good_is_heard_before(tmp_path: Path) -> 
     assert (end["failed"], end["code"]) == (["test_a.py::test_a"], 1)
 
 
+SWALLOWS = {
+    "pytest_runtest_makereport(item, call)": "(yield).get_result().outcome = 'passed'",
+    "pytest_pyfunc_call(pyfuncitem)": "(yield).force_result(True)",
+}
+REPEATS = """
+import pytest
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call(item):
+    if (yield).excinfo and not getattr(item, "again", False):
+        item.again = True
+        item.ihook.pytest_runtest_call(item=item)
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    report.outcome = "passed" if getattr(item, "again", False) else report.outcome
+"""
+
+
+@pytest.mark.parametrize("hook", SWALLOWS)
+def test_what_a_test_raised_is_heard_though_a_plugin_makes_a_pass_of_it(tmp_path: Path, hook: str) -> None:
+    text = f"import pytest\n@pytest.hookimpl(hookwrapper=True)\ndef {hook}: {SWALLOWS[hook]}\n"
+    (tmp_path / "conftest.py").write_text(text)
+    (tmp_path / "test_a.py").write_text(FAILS)
+    raised, end = pytests(tmp_path, "test_a.py")
+    assert (raised["how"], raised["type"], raised["frames"][0][1]) == ("test", "AssertionError", 1)
+    assert end["good"] == 2
+
+
+def test_a_plugin_that_calls_a_test_again_has_its_last_call_judged(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(REPEATS)
+    (tmp_path / "test_a.py").write_text("n = []\ndef test_a():\n    n.append(1)\n    assert len(n) > 1\n")
+    (end,) = pytests(tmp_path, "test_a.py")
+    assert end["good"] == 1
+
+
+def test_what_a_test_of_unittest_raised_is_heard_though_its_result_drops_it(tmp_path: Path) -> None:
+    text = (
+        "import unittest\nclass R(unittest.TextTestResult):\n    def addFailure(self, test, error): pass\n"
+        "class T(unittest.TestCase):\n    def test_a(self): self.fail()\n"
+        "    @unittest.expectedFailure\n    def test_b(self): self.fail()\n    def test_c(self): pass\n"
+        "unittest.main(testRunner=unittest.TextTestRunner(resultclass=R))\n"
+    )
+    (tmp_path / "a.py").write_text(text)
+    assert run(tmp_path, "a.py").returncode == 0
+    (end,) = said(tmp_path)
+    assert (end["failed"], end["said"]) == (["__main__.T.test_a"], "1 failed, 1 passed")
+
+
 def test_a_conftest_that_ends_the_process_after_the_tests_has_an_end(tmp_path: Path) -> None:
     """So that nothing which tests left, as a process group, keeps it from that."""
     (tmp_path / "conftest.py").write_text("import os\ndef pytest_sessionfinish(session): os._exit(0)\n")

@@ -100,3 +100,12 @@ def test_a_line_that_is_data_is_cut_and_says_by_how_much(tmp_path):
     assert last_lines(tmp_path / "log", 10) == shown
     diagnosis = Diagnosis(Blame.CODE, "exception", "", "KeyError: 'no'", 3)
     assert telling_lines(tmp_path / "log", diagnosis, 10) == shown
+
+
+@pytest.mark.parametrize("unseen", [b"\0", b"\x1b[A\x1b[B", b"\x1b[31m\x1b[0m", b"\x1b]0;x\x07", b"\xc2\x90"])
+def test_lines_are_looked_for_behind_so_much_of_which_nothing_is_left_to_see_and_no_more(tmp_path: Path, unseen):
+    log = tmp_path / "log"
+    log.write_bytes(b"KeyError: 1\n" + unseen * (100_000 // len(unseen)) + b"\n")
+    assert last_lines(log, 3) == ["KeyError: 1"]
+    log.write_bytes(b"KeyError: 1\n" + unseen * ((1 << 22) // len(unseen)) + b"\n")
+    assert last_lines(log, 3) == [], "a flood is not read for the sake of what no terminal shows any more"

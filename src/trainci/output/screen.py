@@ -16,6 +16,8 @@ from trainci.output.line import STYLE, Line
 LONGEST_LINE = 1 << 14
 _LONGEST_SEQUENCE = 1 << 12
 _PLAIN = bytes({*range(0x20, 0x100)} - {0x7F}) + b"\t\n\r"
+# What a terminal passes over, wherever it stands.
+_IGNORED = bytes({*range(0x07), *range(0x0E, 0x18), 0x19, *range(0x1C, 0x20), 0x7F})
 # What makes a terminal show a line's characters in another order than they have (Unicode's bidi controls).
 _ORDER = re.compile(rb"\xe2(?:\x80[\xaa-\xae]|\x81[\xa6-\xa9])")
 _C1 = re.compile(rb"\xc2[\x80-\x9f]")
@@ -23,14 +25,14 @@ _COLOR = re.compile(STYLE.pattern.encode())
 # CSI with its parameters; a string that BEL or ST ends (OSC, DCS, SOS, PM, APC); any other escape; a character.
 _TOKEN = re.compile(
     "(?:\x1b\\[|\x9b)(?P<parameters>[0-?]*)[ -/]*(?P<final>[@-~])"
-    f"|(?:\x1b[\\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]{{0,{_LONGEST_SEQUENCE}}}(?:\x07|\x1b\\\\|\x9c)"
+    f"|(?:\x1b[\\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x80-\x9f]{{0,{_LONGEST_SEQUENCE}}}(?:\x07|\x1b\\\\|\x9c)"
     "|\x1b[ -/]*[0-~]"
     "|(?P<control>[\x00-\x08\x0a-\x1f\x7f-\x9f])"
 )
 # The beginning of a sequence whose end has not come yet.
 _UNFINISHED = re.compile(
     "(?:\x1b|(?:\x1b\\[|\x9b)[0-?]*[ -/]*|\x1b[ -/]+"
-    f"|(?:\x1b[\\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]{{0,{_LONGEST_SEQUENCE}}}\x1b?)\\Z"
+    f"|(?:\x1b[\\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x80-\x9f]{{0,{_LONGEST_SEQUENCE}}}\x1b?)\\Z"
 )
 
 
@@ -80,6 +82,7 @@ class Screen:
 
     def _feed(self, data: bytes) -> list[str]:
         found: list[str] = []
+        data = data.translate(None, _IGNORED)
         if not data:
             return found
         text, self._unread = self._unread + self._decoder.decode(data), ""

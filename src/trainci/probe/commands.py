@@ -123,9 +123,10 @@ def _is_dropped(frame):
     import dis
 
     left = [one for one in dis.get_instructions(frame.f_code) if one.offset > frame.f_lasti]
-    first, second = [one for one in left if one.opname not in _OF_AWAIT][:2]
+    # What returns it has nothing behind that.
+    first, *then = [one for one in left if one.opname not in _OF_AWAIT][:2]
     if first.opname == "LOAD_CONST":
-        return first.argval is None and second.opname in ("IS_OP", "COMPARE_OP")
+        return first.argval is None and bool(then) and then[0].opname in ("IS_OP", "COMPARE_OP")
     return first.opname == "POP_TOP" or (first.opname.startswith("POP_JUMP") and "NONE" in first.opname)
 
 

@@ -165,6 +165,14 @@ def line_of(how, value, of=None, told=False):
     )
 
 
+def exits(status, frame):
+    """The process ends in ``frame`` with the exit code ``status``, of which others see 0."""
+    if hears("process"):
+        place = [frame.f_code.co_filename[:1000], frame.f_lineno]
+        what = "exit code %d, of which others see 0," % status
+        tell("process", what, [place], who(), env=environment(), program=program())
+
+
 def tell(how, what, frames, of, **more):
     """Write down that ``of`` ended by ``what``, at the last of these ``frames``."""
     append(_line(how, what, frames, of, **more))

@@ -21,6 +21,8 @@ class _Within:
         self.first = not ends["is_begun"]()
         ends["quietly"](ends["append"], {"by": "begun", "framework": self.by, "pid": os.getpid()})
         ends["state"]["framework"] = True
+        # What unittest's tests raised, whatever their result makes of it.
+        self.wrong = {}
         self.told = os.environ.pop(ends["VARIABLE"], None)
         ends["judged"].update(pid=os.getpid(), by=self.by, stderr=sys.stderr)
         ends["state"]["within"] = self
@@ -70,6 +72,8 @@ class _Session:
         self.root = ""
         self.failed = {}
         self.passed = {}
+        # What the last call of each raised, whatever plugins make of it.
+        self.raised = {}
         # A plugin repeated them.
         self.again = set()
         self.within = None
@@ -77,6 +81,24 @@ class _Session:
 
     def pytest_configure(self, config):
         self.root = str(getattr(config, "rootpath", "") or getattr(config, "rootdir", ""))
+
+    def pytest_runtest_call(self, item):
+        ends["quietly"](self.raised.pop, item.nodeid, None)
+        yield from self.hear(item)
+
+    def pytest_pyfunc_call(self, pyfuncitem):
+        ends["quietly"](self.raised.pop, pyfuncitem.nodeid, None)
+        yield from self.hear(pyfuncitem)
+
+    def hear(self, item):
+        outcome = yield
+        ends["quietly"](self.keep, item.nodeid, outcome)
+
+    def keep(self, name, outcome):
+        error = (outcome.excinfo or (None, None))[1]
+        # What skips a test or stops pytest is no Exception, but for a failure that is called so.
+        if isinstance(error, Exception) or type(error).__name__ == "Failed":
+            self.raised[name] = {**ends["line_of"]("test", error, name, told=True), "assertion": True}
 
     def pytest_collectreport(self, report):
         if report.failed:
@@ -87,6 +109,8 @@ class _Session:
             self.failed.setdefault(report.nodeid, "failed" if report.when == "call" else "error")
         elif report.when == "call" and report.passed:
             self.passed[report.nodeid] = "passed"
+            if report.nodeid in self.raised and not hasattr(report, "wasxfail"):
+                self.within.say(ends["append"], self.raised[report.nodeid])
         if report.outcome == "rerun":
             self.again.add(report.nodeid)
             self.within.say(ends["test_ended"], False)
@@ -135,6 +159,9 @@ def _nobody_caught(how, text, test):
 def _wrap_pytest(module):
     name = "_main" if hasattr(module, "_main") else "main"
     _Session.pytest_sessionfinish = module.hookimpl(tryfirst=True)(_Session.pytest_sessionfinish)
+    for hook in ("pytest_runtest_call", "pytest_pyfunc_call"):
+        # As near to the test as plugins come.
+        setattr(_Session, hook, module.hookimpl(hookwrapper=True, trylast=True)(getattr(_Session, hook)))
     original = getattr(module, name)
 
     def main(*arguments, **options):
@@ -165,7 +192,7 @@ def _wrap_unittest(kind):
         )
         with _Within("unittest") as within:
             result = original(self, *arguments, **options)
-        ends["quietly"](_end_of_unittest, within.first, result, names)
+        ends["quietly"](_end_of_unittest, within, result, names)
         return result
 
     ends["replace"](kind, "run", run)
@@ -177,6 +204,7 @@ def _wrap_result(module):
 
     def startTest(self, test):
         ends["judged"].update(result=self, bad=_bad(self))
+        ends["quietly"](lambda: ends["state"]["within"].wrong.pop((id(self), test.id()), None))
         return start(self, test)
 
     def stopTest(self, test):
@@ -187,6 +215,16 @@ def _wrap_result(module):
 
     ends["replace"](module.TestResult, "startTest", startTest)
     ends["replace"](module.TestResult, "stopTest", stopTest)
+
+
+def _wrap_case(module):
+    tell = module._addError
+
+    def _addError(result, test, error):
+        ends["quietly"](lambda: error and ends["state"]["within"].wrong.update({(id(result), test.id()): test}))
+        return tell(result, test, error)
+
+    ends["replace"](module, "_addError", _addError)
 
 
 def _bad(result):
@@ -204,9 +242,13 @@ def _names_of(tests):
     return [name for test in tests if test is not None for name in _names_of(test)]
 
 
-def _end_of_unittest(first, result, names):
+def _end_of_unittest(within, result, names):
     wrong = {"failed": list(result.failures), "error": list(result.errors)}
     wrong["failed"] += [(test, "") for test in getattr(result, "unexpectedSuccesses", ())]
+    known = {test.id() for tests in wrong.values() for test, _ in tests if hasattr(test, "id")}
+    # A result of another one's is a part of some test.
+    dropped = [test for (of, name), test in within.wrong.items() if of == id(result) and name not in known]
+    wrong["failed"] += [(test, "") for test in dropped]
     # A subtest is a part of the test whose id comes first in its own.
     failed = [_name_of(test) for tests in wrong.values() for test, _ in tests]
     other = [_name_of(test) for test, _ in (*result.skipped, *result.expectedFailures)]
@@ -215,7 +257,7 @@ def _end_of_unittest(first, result, names):
     # As pytest and, from 3.12 on, unittest itself say that there is no test.
     code = 0 if names or failed or other else 5
     root = getattr(sys.modules["__main__"], "__file__", None) or ""
-    _ended("unittest", first, failed, passed, said, code, root)
+    _ended("unittest", within.first, failed, passed, said, code, root)
 
 
 def _name_of(test):
@@ -244,6 +286,7 @@ WRAPS = {
     "_pytest.config": _wrap_pytest,
     "unittest.result": _wrap_result,
     "unittest.suite": lambda module: _wrap_unittest(module.TestSuite),
+    "unittest.case": _wrap_case,
     "unittest.runner": lambda module: _wrap_unittest(module.TextTestRunner),
     "doctest": _wrap_doctest,
 }

@@ -29,6 +29,7 @@ WHERE = {
     "future": "a result that nobody asks for is",
     "callback": "a callback ended by",
     "unraisable": "nobody could catch",
+    "test": "a test that a plugin calls passed ended by",
 }
 
 

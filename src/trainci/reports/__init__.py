@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,14 @@ _WINDOW = 1 << 14
 _LARGEST_WINDOW = 1 << 22
 # A program repaints no more lines than a terminal has.
 _SCREEN_LINES = 50
+# Each thing of which nothing is left to see: blanks, controls and escapes.
+_UNSEEN = re.compile(
+    rb"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\n\x07\x1b]{0,4096}\x07?|\x1b[ -/]*[0-Z\\^-~]"
+    rb"|\xc2[\x80-\x9f]|[\x00-\x20\x7f]+"
+)
+# Behind so much of that nobody looks for lines. The first of it may be the end of an escape.
+_MOST_UNSEEN = 1 << 18
+_CUT_ESCAPE = 8
 _MOST_AFTER = 20_000
 _AFTER_EVIDENCE = 2
 _LONGEST_LINE = 2000
@@ -65,13 +74,15 @@ def telling_lines(log: Path, diagnosis: Diagnosis | None, count: int) -> list[st
 
 
 def _lines_of_end(log: Path, window: int) -> tuple[list[str], bool]:
-    """The lines of the last ``window`` bytes of a log, and whether it has no more than that."""
+    """The lines of the last ``window`` bytes of a log, and whether no more are to be looked for before them."""
     size = _size(log)
     data = b"".join(read_log(log, max(0, size - window)))[:window]
+    whole = size <= window
+    if window <= _MOST_UNSEEN and len(_UNSEEN.sub(b"", data)) <= _CUT_ESCAPE:
+        return [], whole or window == _MOST_UNSEEN
     # To move up takes an escape; where there is none, nothing need be held back, which is a lot faster.
     screen = Screen(held=_SCREEN_LINES if b"\x1b" in data or b"\xc2\x9b" in data else 0)
     lines = screen.feed(data) + screen.finish()
-    whole = size <= window
     # The first may have begun before the window.
     return [line for line in (lines if whole or len(lines) < 2 else lines[1:]) if line.strip()], whole
 

@@ -101,7 +101,8 @@ def _is_asked(name: str, scope: Scope) -> bool:
             if loaded and id(part) not in bases:
                 return True
             answers = isinstance(part, ast.Call) and id(part.func) in asked and part is not alone
-            if answers and not isinstance(statement, ast.While):
+            kept = any(isinstance(one, ast.NamedExpr) and one.value is part for one in own_parts(statement))
+            if answers and (kept or not isinstance(statement, ast.While)):
                 return True
     return False
 

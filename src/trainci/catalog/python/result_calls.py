@@ -126,7 +126,8 @@ def _by_arguments(call: ast.Call, kinds: dict[str, str], file: Names, certain: b
         flag = pytest_runs_nothing([text for item in first.elts if (text := text_of(item))])
         if flag:
             yield _lost(call, f"`pytest {flag}` runs no test", "Take it out.", certain)
-    if any(file.name(argument) == "os._exit" for argument in call.args):
+    green = not any(isinstance(code, ast.Constant) and code.value for code in call.args)
+    if green and any(file.name(argument) == "os._exit" for argument in call.args):
         yield _lost(call, "`os._exit` ends the program whatever failed", "Let it end by itself.", False)
     # What `close` of such a pipe gives is how its command ended.
     asked = name == "os.popen" and "close" in file.attributes
@@ -190,7 +191,8 @@ def _result_of_method(
         mend = "Write `sys.exit(not runner.run(suite).wasSuccessful())`."
         return _lost(call, "the result of the test runner goes nowhere", mend, certain)
     if method.attr in ("wait", "communicate") and (of == "subprocess.Popen" or of in _ASYNC_PROCESSES):
-        if "returncode" in file.attributes and not isinstance(method.value, ast.Call):
+        asked = {"returncode", "terminate", "kill", "send_signal", "killpg"} & file.attributes
+        if asked and not isinstance(method.value, ast.Call):
             return None
         # Of a process without a name, nobody can ask later how it ended.
         runs_tests = isinstance(method.value, ast.Call) and first_word(method.value, file) in RUNS_TESTS

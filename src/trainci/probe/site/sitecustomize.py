@@ -14,7 +14,14 @@ _SITE = os.path.dirname(__file__)
 _HIGH = 500
 # The modules of which the files beside our folder hear.
 _WRAPPED = {
-    "frameworks": ("_pytest.config", "unittest.result", "unittest.suite", "unittest.runner", "doctest"),
+    "frameworks": (
+        "_pytest.config",
+        "unittest.result",
+        "unittest.case",
+        "unittest.suite",
+        "unittest.runner",
+        "doctest",
+    ),
     "children": ("multiprocessing.process", "multiprocessing.popen_fork", "multiprocessing.popen_forkserver"),
     "results": ("multiprocessing.pool", "asyncio.base_events", "concurrent.futures._base", "socketserver"),
 }
@@ -107,10 +114,18 @@ class _Ends:
         leave_at_once = os._exit
 
         def _exit(status):
+            _quietly(_exits, status, sys._getframe(1))
             self.leave()
             leave_at_once(status)
 
         os._exit = _in_place_of(leave_at_once, _exit, "os", "_exit")
+        leave = sys.exit
+
+        def exit(status=None, /):
+            _quietly(_exits, status, sys._getframe(1))
+            leave(status)
+
+        sys.exit = _in_place_of(leave, exit, "sys", "exit")
 
     def size(self):
         try:
@@ -165,6 +180,12 @@ def _quietly(do, *arguments):
         do(*arguments)
     except Exception:
         pass
+
+
+def _exits(status, frame):
+    """Of an exit code others see the last byte alone."""
+    if type(status) is int and status and not status & 0xFF:
+        _helper("ends")["exits"](status, frame)
 
 
 def _in_place_of(original, new, module=None, name=None):
@@ -241,6 +262,9 @@ def _begin():
         _quietly(lambda: _Probe(told).begin())
     if os.environ.get("TRAINCI_ENDS"):
         _quietly(_Ends().begin)
+    elif told and any("multiprocessing" in word for word in getattr(sys, "orig_argv", ())):
+        # What a framework's test spawned is told there where to write.
+        _follow_all(_WRAPPED["children"], "children")
     if _follower.then:
         sys.meta_path.insert(0, _follower)
 

@@ -31,6 +31,12 @@ def test_process():
     process.join()
 
 
+def test_spawned():
+    process = multiprocessing.get_context("spawn").Process(target=work, args=("spawned",))
+    process.start()
+    process.join()
+
+
 def test_task():
     async def job():
         work("task")

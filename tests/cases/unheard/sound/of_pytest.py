@@ -1,6 +1,7 @@
 import asyncio
 import concurrent.futures
 import multiprocessing
+import sys
 import threading
 
 import pytest
@@ -28,6 +29,18 @@ def test_a_callback_that_asks():
     with concurrent.futures.ThreadPoolExecutor() as pool:
         pool.submit(work, "a").add_done_callback(lambda future: failed.append(future.exception()))
     assert len(failed) == 1
+
+
+def test_an_exit_is_looked_at():
+    with pytest.raises(SystemExit):
+        sys.exit(256)
+
+
+def test_a_spawned_process_is_asked():
+    process = multiprocessing.get_context("spawn").Process(target=work, args=("process",))
+    process.start()
+    process.join()
+    assert process.exitcode == 1
 
 
 def test_a_process_is_asked():

@@ -17,7 +17,16 @@ def asks():
     with subprocess.Popen(P) as process:
         pass
     codes.append(process.returncode)
-    print(max(codes))
+    give = lambda: subprocess.call(P)
+    print(max(*codes, gives(), give()))
+
+
+def gives():
+    return subprocess.call(P)
+
+
+async def gives_later(process):
+    return await process.wait()
 
 
 def checks():
@@ -39,6 +48,7 @@ async def awaits():
     process = await asyncio.create_subprocess_exec(*P)
     await process.communicate()
     codes.append(process.returncode)
+    codes += await asyncio.gather(gives_later(await asyncio.create_subprocess_exec(*P)))
     print(max(codes))
 
 
