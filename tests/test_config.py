@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from support import examples
 
 from trainci import config
+from trainci.config import github_values
 from trainci.errors import UsageError
 from trainci.model.project import Project
 from trainci.model.tests import Entry
@@ -346,6 +347,11 @@ def test_the_schema_takes_what_is_right_and_refuses_what_is_wrong() -> None:
         ('schedule = "@daily"', "schedule: is no cron line of five fields"),
         (f'label = "{"x" * 51}"', "label: has 51 characters, and GitHub allows 50 in a label"),
         ('label = " run"', "label: begins or ends in a space, which no label does"),
+        ('image = "You/Train"', "image: You/Train is no name of an image"),
+        ('image = "a b"', "image: a b is no name of an image"),
+        ('image = "x:${{ github.token }}"', "image: x:${{ github.token }} is no name of an image"),
+        ('image = "nvcr.io#nvidia/pytorch:25.01-py3"', "image: nvcr.io#nvidia/pytorch:25.01-py3 is no name"),
+        ('image = "a@sha256:12"', "image: a@sha256:12 is no name of an image"),
         ('runs_on = ""', "runs_on[0]: an empty string is no label of a runner"),
         ('runs_on = ["gpu", "  "]', "runs_on[1]:    is no label of a runner"),
         (
@@ -459,3 +465,20 @@ def test_a_key_of_slurms_that_is_unknown_is_told_with_those_that_are_known(repos
     repository.write("trainci.toml", '[executors.slurm]\nqueue = "a"\n')
     with pytest.raises(UsageError, match=r"executors → slurm → queue: unknown key; known are partition, account"):
         config.load(repository.root)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "ubuntu",
+        "nvcr.io/nvidia/pytorch:25.01-py3",
+        f"ghcr.io/you/train__x@sha256:{'a' * 64}",
+        "Registry.example.com:5000/a/b",
+        "localhost:5000/a",
+        "docker://a/b:C",
+        "/shared/x.sif",
+    ],
+)
+def test_an_image_is_one_that_docker_reads_or_a_file(name: str) -> None:
+    assert github_values.image(name) == name

@@ -56,6 +56,8 @@ CERTAIN = [
     "if ! pytest a; then echo bad; fi",
     "if pytest a; then\n  echo good\nelse\n  echo bad\nfi",
     "python a.py &\nwait",
+    "cat << END | bash\npython a.py\necho done\nEND",
+    "echo 'python a.py; true' | bash",
     "nohup python a.py > log 2>&1 &\nsleep 1",
     "(python a.py; echo done)",
     "{ python a.py; true; }",
@@ -141,6 +143,7 @@ MUST_FAIL = [
     "if python a.py; then exit 1; fi\nif ! python b.py; then echo good; else exit 1; fi",
 ]
 PERHAPS = [
+    "python a.py &\na=$!\npython b.py &\nwait $a $!",
     "python a.py --out made\nmv made kept",
     "python a.py\ncp -r made kept",
     "set -e\nif python -c 'print(1)' | grep -q False; then exit; fi\npytest a",
@@ -163,6 +166,8 @@ PERHAPS = [
     "ray job submit --no-wait -- python a.py\nray job status x | grep -q SUCCEEDED",
 ]
 SOUND = [
+    "cat << END | bash -e\npython a.py\necho done\nEND",
+    "echo 'python a.py' | bash",
     "python a.py | tee log; exit $PIPESTATUS",
     "python a.py | tee log; rc=${PIPESTATUS[0]}; echo over; exit $rc",
     "python a.py | tee log\n[ ${PIPESTATUS[0]} -eq 0 ] || exit 1",
@@ -404,6 +409,14 @@ def test_a_makefile_that_calls_itself_is_read_in_time(repository: Any) -> None:
     began = time.process_time()
     Words().read(Source(repository.root, "", ("make", "a")))
     assert time.process_time() - began < 10
+
+
+def test_a_program_that_python_is_given_to_read_is_one_that_a_script_starts(repository: Any) -> None:
+    repository.write("trainci.toml", '[suites.s]\nnum_gpus = 0\ntests = ["tests/a.sh"]\n')
+    program = "import subprocess\nsubprocess.run(['python', 'a.py'])\n"
+    repository.write("tests/a.sh", f"python - << 'END'\n{program}END\n")
+    said = repository.trainci("check").out
+    assert "tests/a.sh:1: python -c: the exit code of `subprocess.run` goes nowhere" in said
 
 
 def test_a_script_that_runs_nothing_is_idle() -> None:

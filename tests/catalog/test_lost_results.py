@@ -396,6 +396,7 @@ SOUND = {
     "a command that is checked": ["subprocess.run(['python', 'x.py'], check=True)"],
     "a command that checks itself": ["subprocess.check_call(['python', 'x.py'])"],
     "a status that is looked at": ["c, o = subprocess.getstatusoutput('python x.py')", "assert c == 0"],
+    "a status beside a name that is not used": ["_, status = os.waitpid(os.fork(), 0)", "assert status == 0"],
     "a pipe that is closed": ["f = os.popen('python x.py')", "assert f.close() is None"],
     "a command whose code is looked at": ["done = subprocess.run(['python'])", "assert done.returncode == 0"],
     "a cleaning up": ["subprocess.run(['pkill', '-9', 'sglang'])", "test()"],

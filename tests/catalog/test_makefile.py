@@ -69,6 +69,18 @@ def test_any_text_is_read(text: str) -> None:
     in_makefile(text, ["a"])
 
 
+def test_a_goal_of_which_there_is_a_folder_runs_nothing(repository: Any) -> None:
+    repository.write(
+        "trainci.toml", '[suites.s]\nnum_gpus = 0\ntests = [{ name = "m", command = ["make", "a"] }]\n'
+    )
+    repository.write("a/x", "")
+    said = "trainci.toml:3: Makefile:2: `make a` runs nothing, as there is a file or folder `a`"
+    for text, expected in (("a:\n\tpython bad.py\n", True), (".PHONY: a\na:\n\tpython bad.py\n", False)):
+        repository.write("Makefile", text)
+        assert (said in repository.trainci("check").out) is expected
+        assert (_make(repository.root, text) == 0) is expected
+
+
 @pytest.mark.parametrize(
     ("words", "place"),
     [

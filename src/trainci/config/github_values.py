@@ -10,6 +10,14 @@ from trainci.text import printable
 _LONGEST_SUITE = 80
 _LONGEST_LABEL = 50
 _LONGEST_JOB = 90
+_LONGEST_IMAGE = 255
+# https://pkg.go.dev/github.com/distribution/reference, as docker reads it.
+_COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+_IMAGE = re.compile(
+    rf"(?:docker://)?(?:(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|[A-Za-z0-9.-]+(?=:\d))(?::\d{{1,5}})?/)?"
+    rf"{_COMPONENT}(?:/{_COMPONENT})*(?::\w[\w.-]{{0,127}})?(?:@[A-Za-z][\w+.-]*:[0-9a-fA-F]{{32,}})?",
+    re.ASCII,
+)
 # The jobs of the template that belong to no suite.
 RESERVED_JOBS = ("commit", "plan", "summary")
 # What the steps of a job read themselves, and what makes a program run something else.
@@ -149,6 +157,16 @@ def _cron_number(text: str, least: int, words: tuple[str, ...]) -> int:
     if text.upper() in words:
         return words.index(text.upper()) + least
     return int(text) if re.fullmatch(r"\d{1,2}", text, re.ASCII) else -1
+
+
+def image(name: str) -> str:
+    """An image of a registry, or the file of one, which no job of GitHub's has; empty for none."""
+    if name and not name.startswith(("/", "./")) and not (_IMAGE.fullmatch(name) and len(name) <= _LONGEST_IMAGE):
+        raise ValueError(
+            f"{printable(name)} is no name of an image: small letters, digits and '/', such as "
+            "ghcr.io/you/train:1.2, with a tag or a digest at its end"
+        )
+    return name
 
 
 def container_options(text: str) -> str:

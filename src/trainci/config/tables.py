@@ -151,7 +151,9 @@ class SuiteTable(SettingsTable):
     )
     select: Literal["changed"] | None = Field(None, description="Take the tests that a change touches.")
     always: StrictBool = Field(False, description="Run on every push and pull request, with no label.")
-    image: StrictStr = Field("", description="Container image of this suite, instead of the project's.")
+    image: Annotated[StrictStr, AfterValidator(github.image)] = Field(
+        "", description="Container image of this suite, instead of the project's."
+    )
     runs_on: RunsOn | None = Field(
         None, description="Labels of the runner, instead of the workflow's; ubuntu-latest when `always`."
     )
@@ -191,7 +193,9 @@ class ProjectTable(SettingsTable):
     )
     default_gpus: Gpus | None = Field(None, description="Older name of this table's `num_gpus`.")
     max_gpus: Gpus = Field(8, description="Devices of the largest host that runs the tests.")
-    image: StrictStr = Field("", description="Container image of the jobs.")
+    image: Annotated[StrictStr, AfterValidator(github.image)] = Field(
+        "", description="Container image of the jobs."
+    )
     timeout_minutes: Minutes = Field(60, description="Time limit of a test that sets none.")
     history: Annotated[StrictStr, AfterValidator(allowed.history_url)] = Field(
         "", description="History that several hosts share: postgresql://HOST/DATABASE; a file here when left out."

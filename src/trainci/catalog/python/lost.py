@@ -189,7 +189,9 @@ def _dropped_calls(statement: ast.stmt, used: set[str], file: Names) -> Iterator
     elif isinstance(statement, (ast.Assign, ast.AnnAssign)) and statement.value is not None:
         targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
         # `status, text = subprocess.getstatusoutput(…)`
-        targets = [one.elts[0] if isinstance(one, ast.Tuple) and one.elts else one for one in targets]
+        targets = [
+            one for target in targets for one in (target.elts if isinstance(target, ast.Tuple) else [target])
+        ]
         if all(isinstance(target, ast.Name) and target.id not in used for target in targets):
             yield from _outermost(statement.value, file)
     elif isinstance(statement, ast.If) and _only_tells(statement, file):

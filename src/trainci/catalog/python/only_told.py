@@ -12,7 +12,7 @@ from trainci.catalog.python.says import is_idle
 from trainci.catalog.statements import all_parts, statements
 
 _FAILURE = re.compile(
-    r"\b(?:FAIL(?:ED|URE|S)?|fail(?:ed|ure|s)?|Failed|FAILURE|mis-?match(?:ed|es)?|diverge[sd]?|wrong|incorrect|NaN)\b"
+    r"\b(?:FAIL(?:ED|URE|S)?|fail(?:ed|ure|s)?|Failed|FAILURE|mis-?match(?:ed|es)?|diverge[sd]?|wrong|incorrect|[Nn]a[Nn])\b"
     r"|\b(?:is|are|was|not) (?:nan|inf|equal|close|finite|correct)\b|[\u274c\u2717\u2718]"
 )
 _ASKS = (

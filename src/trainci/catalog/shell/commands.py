@@ -110,7 +110,7 @@ class Commands(ABC):
         if known is not None:
             return {replace(state, status=int(not known))}
         if name == "wait":
-            return {waits(node, state)}
+            return waits(node, state)
         told = (
             name in ("exit", "return") and number(node.words[-1], state.status, dict(state.variables)) is not None
         )

@@ -95,7 +95,7 @@ def _read(text: str, around: Around) -> ShellScript:
     must_fail = _must_fail(script, commands, around, all_good)
     made = {one or other for one, other in _WRITES.findall(text)}
     lost, reached = _lost(script, commands, around, all_good, must_fail, made)
-    starts = tuple((node.line, tuple(_words(node))) for node in commands if node in reached and _may_be_test(node))
+    starts = tuple((node.line, _started(node)) for node in commands if node in reached and _may_be_test(node))
     by_line = tuple(sorted(lost, key=lambda one: one.line))
     expects = shell_expects(script, text, failure=_never_green(all_good))
     return ShellScript(by_line, not reached and not lost, pytests, always, starts, expects)
@@ -219,6 +219,14 @@ def _under_a_condition(script: Sequence[Node], ends: Set[State]) -> list[LostRes
 
 def _words(node: Simple) -> list[str]:
     return [_unescaped(word) for word in node.words]
+
+
+def _started(node: Simple) -> tuple[str, ...]:
+    """Its words; a program of Python's that it is given to read is one of them."""
+    words = _words(node)
+    if node.given and is_python(program(words[0])) and words[1:] in ([], ["-"]):
+        return (words[0], "-c", node.given)
+    return tuple(words)
 
 
 def _unescaped(word: str) -> str:

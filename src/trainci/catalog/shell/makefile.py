@@ -6,7 +6,7 @@ Each line of a recipe is a script of its own, and a ``-`` before it ignores its 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from trainci.catalog.lost import LostResult
@@ -32,8 +32,11 @@ class Recipes:
     commands: tuple[tuple[str, ...], ...]
 
 
-def in_makefile(text: str, goals: Sequence[str]) -> Recipes:
-    """What the way to ``goals`` (the first target, where there are none) throws away."""
+def in_makefile(text: str, goals: Sequence[str], exists: Callable[[str], bool] = lambda _: False) -> Recipes:
+    """What the way to ``goals`` (the first target, where there are none) throws away.
+
+    ``exists``: there is a file or a folder of that name, of which make says that it is up to date.
+    """
     rules, first = _rules(text)
     ignores_all = ".IGNORE" in rules and not rules[".IGNORE"].needs
     wanted = list(goals) or [first]
@@ -46,8 +49,13 @@ def in_makefile(text: str, goals: Sequence[str]) -> Recipes:
         if name in seen or name not in rules:
             continue
         seen.add(name)
-        wanted += rules[name].needs
-        for number, line in rules[name].lines:
+        rule, phony = rules[name], rules.get(".PHONY", _Rule()).needs
+        if target in goals and target not in phony and not rule.needs and rule.lines and exists(target):
+            what = f"`make {target}` runs nothing, as there is a file or folder `{target}`"
+            certain = any(_runs_tests(line) for _, line in rule.lines)
+            found.append(LostResult(rule.lines[0][0], what, f"Write `.PHONY: {target}`.", certain))
+        wanted += rule.needs
+        for number, line in rule.lines:
             found += _lost(number, line, ignores_all or name in rules.get(".IGNORE", _Rule()).needs)
             for _, words in read_shell(_command(line)).starts:
                 if words[0] in ("make", "gmake", "${MAKE}") and not {"-C", "-f"} & set(words):

@@ -99,7 +99,7 @@ class _Parser:
         while self._text() in ("|", "|&") and self.listed[self.position].kind == "operator":
             self.position += 1
             self._blank()
-            parts.append(self._command())
+            parts.append(_that_reads(parts[-1], self._command()))
         return parts[0] if len(parts) == 1 and not negated else Pipeline(line, parts, negated)
 
     def _command(self) -> Node:
@@ -258,3 +258,13 @@ class _Parser:
         ):
             raise Unreadable(line)
         return Simple(line, tuple(words), tuple(assigned), tuple(inner), given)
+
+
+def _that_reads(before: Node, node: Node) -> Node:
+    """A command behind a pipe: what `cat << END` or `echo TEXT` hands it is as good as its own."""
+    if not isinstance(before, Simple) or not isinstance(node, Simple) or node.given:
+        return node
+    text = before.given if before.words == ("cat",) else ""
+    if before.words[:1] == ("echo",) and len(before.words) == 2:
+        text = before.words[1]
+    return replace(node, given=text)

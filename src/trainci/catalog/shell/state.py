@@ -132,11 +132,16 @@ def scripts_in(node: Simple) -> list[str]:
     return [unquoted(inner[1])] if inner else []
 
 
-def waits(node: Simple, state: State) -> State:
-    """After ``wait``: the status of what it is told to wait for, 0 where that is nothing in particular."""
-    if state.behind and len(node.words) > 1:
-        return replace(state, status=1, lost=None, behind=False)
-    return replace(state, status=0)
+def waits(node: Simple, state: State) -> set[State]:
+    """After ``wait``: the status of the last that it is told to wait for, 0 where that is nothing in particular."""
+    told = [word for word in node.words[1:] if not word.startswith("-")]
+    if not state.behind or len(node.words) == 1:
+        return {replace(state, status=0)}
+    failed = replace(state, status=1, lost=None, behind=False)
+    if len(told) < 2:
+        return {failed}
+    what = ("`wait` for several tells how the last of them ended", "Wait for each by itself.")
+    return {failed, lost(failed, node.line, *what, now=0)}
 
 
 def assigned(texts: Sequence[str], state: State) -> State:

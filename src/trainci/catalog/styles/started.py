@@ -109,11 +109,12 @@ def _in_recipes(
             next(options, "")
         elif not word.startswith("-") and "=" not in word:
             goals.append(word)
+    remade = as_make is not str or bool({"-B", "--always-make"} & set(words))
     for name in (file,) if file else names:
         path = posixpath.normpath(posixpath.join(folder, name))
         if (root / path).is_file():
             text = read_source(root, path).decode("utf-8", "replace")
-            recipes = in_makefile(as_make(text), goals)
+            recipes = in_makefile(as_make(text), goals, lambda goal: not remade and (root / folder / goal).exists())
             for lost in recipes.lost:
                 yield f"{printable(path)}:{lost.line}", lost
             yield from (
