@@ -284,6 +284,13 @@ def test_a_summary_of_a_folder_that_is_not_there_is_told(repository: Any) -> Non
     assert said.code == 2 and "nowhere: there is no such folder" in said.err
 
 
+def test_a_summary_takes_a_run_by_the_beginning_of_its_id(repository: Any) -> None:
+    with_a_past(repository)
+    run = sorted((repository.root / ".trainci/runs").iterdir())[-1].name
+    said = repository.trainci("summary", run[:-1])
+    assert said.code == 0 and "GPU-hours" in said.out, said.err
+
+
 def test_a_summary_of_nothing_says_so(repository: Any, tmp_path: Path) -> None:
     said = repository.trainci("summary", str(tmp_path), environment={"GITHUB_STEP_SUMMARY": str(tmp_path / "page")})
     assert said.code == 0 and "no run was found" in (tmp_path / "page").read_text()

@@ -20,6 +20,7 @@ from trainci.history.recorder import Recorder
 from trainci.history.recovery import take_cut_off
 from trainci.history.store import Past, Recorded
 from trainci.model import events
+from trainci.model.diagnosis import Blame, Diagnosis
 from trainci.model.event_lines import read_event
 from trainci.model.run import Cause, Ending, Metric, Outcome, Phase, Verdict
 from trainci.paths import RunPaths, StatePaths
@@ -112,6 +113,20 @@ def test_an_attempt_that_fails_to_prepare_has_ended(tell, store):
     ]
     tell("run-1", told)
     assert store.unended_attempts("run-1") == []
+
+
+def test_of_a_red_test_the_line_that_tells_why_is_kept(tell, store):
+    why = Diagnosis(Blame.CODE, "nan", "a number is none", "ValueError: the loss is nan", 7)
+    verdict = Verdict(Outcome.FAILED, "exit code 1", why)
+    told = [
+        events.RunStarted(0.0, "run-1", "c", "no GPU", ()),
+        events.Queued(1.0, "a.py", 1, "a.log", 1),
+        events.Ended(2.0, "a.py", 1, Phase.BOTH, Ending(Cause.EXITED, 1)),
+        events.Concluded(3.0, "a.py", 1, verdict),
+    ]
+    tell("run-1", told)
+    (result,) = store.results("a.py", 9)
+    assert result.sentence == "ValueError: the loss is nan"
 
 
 def test_a_killed_runner_leaves_a_history_that_opens_and_says_what_was_cut_off(state):

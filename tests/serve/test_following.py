@@ -13,7 +13,7 @@ from trainci.errors import UsageError
 from trainci.history.event_log import EventLog
 from trainci.history.runs import read_run, run_of
 from trainci.model import events
-from trainci.model.run import Metric, Phase
+from trainci.model.run import Metric, Outcome, Phase, Verdict
 from trainci.paths import RunPaths, StatePaths
 from trainci.reports.timeline import slices
 from trainci.serve.following import Followed, Following
@@ -50,6 +50,16 @@ def test_read_on_after_every_event_it_is_what_it_is_when_all_of_it_is_read(tmp_p
     log.close()
     assert followed.look().run == run_of(every) == read_run(RunPaths(state, RUN).directory).run
     assert not followed.look().alive and not followed.going().running
+
+
+def test_of_what_is_planned_it_is_told_what_is_done_and_by_its_name_what_waits(tmp_path: Path) -> None:
+    state = StatePaths(tmp_path)
+    every, log = told(state, 3), log_of(state)
+    log(every[0])
+    log(events.Concluded(1.8e9, "tests/test_refused.py", 0, Verdict(Outcome.REFUSED, "it cannot be read")))
+    going = Following(RunPaths(state, RUN).directory).going()
+    assert (going.done, going.planned) == (0, 3), "a test that was refused is none of them"
+    assert going.waiting == tuple(test.test_id for test in every[0].tests)
 
 
 def test_what_was_read_is_not_read_again(tmp_path: Path) -> None:

@@ -144,25 +144,22 @@ class LiveConsole(Console):
         held_up = held_up if len(held_up) <= room else []
         most = min(_MOST_TAIL_LINES, (room - len(held_up)) // max(1, len(shown)))
         parts: list[Table | Text] = []
-        for row in shown:
-            parts.append(self._row(row, now))
+        told = [self._told(row, now) for row in shown]
+        # Below each other, where there is room for that.
+        ids, devices, states = (max((len(one[cell]) for one in told), default=0) for cell in range(3))
+        ids = min(ids, self._rich.size.width - len("▶   ") - devices - states)
+        for row, (test_id, count, state) in zip(shown, told, strict=True):
+            parts.append(_line("▶", test_id.ljust(ids), count.ljust(devices), state))
             lines = [printable(row.why)] if row.why else _last_lines(row.tail, most)
             parts += [_cut(Text(f"   {line}", style="dim")) for line in lines[:most]]
         return Group(*parts, *(_cut(Text(line)) for line in [*more, *held_up, self._footer(now)]))
 
-    def _row(self, row: _Row, now: float) -> Table:
-        table = Table.grid(padding=(0, 1), expand=False)
-        # What does not fit is cut off: a second line would scroll with every repaint.
-        # Of the columns, rich narrows first those that might wrap: the ids.
-        for is_id in (False, True, False, False):
-            table.add_column(no_wrap=not is_id)
+    def _told(self, row: _Row, now: float) -> tuple[str, str, str]:
+        """What is said of a test that was started: its id, how many devices, what it does."""
         expected = self._expected.get(row.test.id)
         against = f" of about {duration(expected)}" if expected else ""
         state = row.state or duration(now - row.since) + against
-        cells = ("▶", row.test.id, counted(row.test.num_gpus, "device"), state)
-        # As Text: rich would take the brackets of an id for its markup.
-        table.add_row(*(_cut(Text(cell)) for cell in cells))
-        return table
+        return printable(row.test.id), counted(row.test.num_gpus, "device"), state
 
     def _held_up(self, rows: list[_Row]) -> list[str]:
         """What was not started yet, and why."""
@@ -207,6 +204,17 @@ class LiveConsole(Console):
     def _write(self, text: str) -> None:
         color = color_of(text)
         self._lines.append(Text(text, style=f"color({color - 30})" if color else ""))
+
+
+def _line(*cells: str) -> Table:
+    """What does not fit is cut off: a second line would scroll with every repaint."""
+    table = Table.grid(padding=(0, 1), expand=False)
+    # Of the columns, rich narrows first those that might wrap: the ids.
+    for is_id in (False, True, False, False):
+        table.add_column(no_wrap=not is_id)
+    # As Text: rich would take the brackets of an id for its markup.
+    table.add_row(*(_cut(Text(cell)) for cell in cells))
+    return table
 
 
 def _cut(text: Text) -> Text:

@@ -165,8 +165,9 @@ class Console:
         """``[3/12] passed tests/test_a.py in 1.0 s``; what could not be run does not count."""
         counter = f"[{self._concluded}/{len(self._planned)}] " if test_id in self._planned else ""
         why = shortened(reason(verdict), _LONGEST_SHORT)
-        said = f" {verdict.sentence}" if verdict.outcome is Outcome.PASSED else f": {why}"
-        return printable(f"{counter}{verdict.outcome.value} {test_id}{said}")
+        passed = verdict.outcome is Outcome.PASSED
+        told = f"{test_id} {verdict.sentence}" if passed else _named(printable(test_id), why)
+        return printable(f"{counter}{verdict.outcome.value} {told}")
 
     def _output(self, test_id: str, data: bytes) -> None:
         screen = self._screens.get(test_id)
@@ -230,4 +231,9 @@ def _is_told_by_its_line(run: Run, result: Result) -> bool:
 
 
 def _line_of(outcome: Outcome, said: str, ids: Sequence[str]) -> str:
-    return f"{outcome.value:<15} {listed(ids, len(ids))}: {said}"
+    return f"{outcome.value:<15} {_named(listed(ids, len(ids)), said)}"
+
+
+def _named(name: str, said: str) -> str:
+    """What is said of ``name``, which may itself begin with it as a place."""
+    return said if said.startswith(f"{name}:") else f"{name}: {said}"

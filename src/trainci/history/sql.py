@@ -113,7 +113,7 @@ class SqlStore(SqlBaselines, SqlResults):
             "INSERT INTO verdicts (run_id, test_id, outcome, sentence, at) VALUES (?, ?, ?, ?, ?)"
             " ON CONFLICT (run_id, test_id) DO UPDATE"
             " SET outcome = excluded.outcome, sentence = excluded.sentence, at = excluded.at",
-            (run_id, test_id, verdict.outcome.value, verdict.sentence, at),
+            (run_id, test_id, verdict.outcome.value, verdict.reason, at),
         )
 
     @answered

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from trainci.model.diagnosis import Diagnosis
+from trainci.model.diagnosis import EXIT_CODE, Diagnosis
 from trainci.model.gates import Judgement, Measured
 from trainci.model.seen import NOTHING_SEEN, Seen
 from trainci.model.tests import Test
@@ -141,6 +142,12 @@ class Attempt:
         return 0.0 if self.started_at is None else self.ended_at - self.started_at
 
 
+# Who hung, and where, tells more than what was printed before; so does what became of a test when tried again.
+_SENTENCE_FIRST = (Outcome.HUNG, Outcome.FLAKY)
+# What is drawn around a line of pytest's.
+_RULER = re.compile(r"(\S+ )?([!+=])\2{4,} (?P<said>.+?) \2{5,}$")
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What the attempts of a test mean, and one sentence that says why; ``diagnosis`` is that of the last one.
@@ -154,6 +161,16 @@ class Verdict:
     diagnosis: Diagnosis | None = None
     excused: str = ""
     judgements: tuple[Judgement, ...] = ()
+
+    @property
+    def reason(self) -> str:
+        """Why, in the first line to read: the exception's own, or another of the log; else the sentence."""
+        told = self.diagnosis
+        if told is None or not (told.line and told.evidence) or self.outcome in _SENTENCE_FIRST:
+            return self.sentence
+        ruled = _RULER.match(told.evidence)
+        evidence = ruled["said"] if ruled else told.evidence
+        return f"{self.sentence}, after: {evidence}" if told.rule == EXIT_CODE else evidence
 
 
 @dataclass(frozen=True)

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import re
 
-from trainci.model.diagnosis import EXIT_CODE, Frame
+from trainci.model.diagnosis import Frame
 from trainci.model.run import Outcome, Result, Run, Verdict
 from trainci.output.screen import Screen
 from trainci.text import printable
 
 # How a refusal begins: tests/test_a.py:3: ….
 _PLACE = re.compile(r"(.+?):(\d{1,9}): ", re.DOTALL)
-# What is drawn around a line of pytest's.
-_RULER = re.compile(r"(\S+ )?([!+=])\2{4,} (?P<said>.+?) \2{5,}$")
 _FINE = (Outcome.PASSED, Outcome.SKIPPED)
-# Who hung, and where, tells more than what was printed before; so does what became of a test when tried again.
-_SENTENCE_FIRST = (Outcome.HUNG, Outcome.FLAKY)
 # A job is red for these; what the machine did comes after what the code did.
 _IMPORTANCE = (
     Outcome.FAILED,
@@ -42,16 +38,8 @@ def red(run: Run) -> list[Result]:
 
 
 def reason(verdict: Verdict) -> str:
-    """Why, in the first line to read: the exception's own, or another of the log; else what the verdict says."""
-    diagnosis = verdict.diagnosis
-    told = (
-        diagnosis is not None and diagnosis.line and diagnosis.evidence and verdict.outcome not in _SENTENCE_FIRST
-    )
-    if diagnosis is None or not told:
-        return printable(verdict.sentence)
-    ruled = _RULER.match(diagnosis.evidence)
-    evidence = ruled["said"] if ruled else diagnosis.evidence
-    return printable(f"{verdict.sentence}, after: {evidence}" if diagnosis.rule == EXIT_CODE else evidence)
+    """Why, in the first line to read."""
+    return printable(verdict.reason)
 
 
 def place(run: Run, result: Result) -> Frame | None:

@@ -27,12 +27,12 @@ _MOST_METRICS = 500
 
 @dataclass(frozen=True)
 class Going:
-    """What goes on in a run: what each test does that has begun, with the name of its log, and how many wait."""
+    """What goes on in a run: what each test does that has begun, with the name of its log, and which ones wait."""
 
     done: int
     planned: int
     running: tuple[tuple[Slice, str], ...]
-    waiting: int
+    waiting: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -128,8 +128,9 @@ class Following:
     def _going(self) -> Going:
         found = self._drawing.going_on()
         running = [(one, self._log_names.get(one.test_id, "")) for one in found if one.doing is not Doing.WAITING]
-        planned = len(self._reading.start.tests) if self._reading.start else 0
-        return Going(len(self._reading.verdicts), planned, tuple(running), len(found) - len(running))
+        planned = {test.test_id for test in self._reading.start.tests} if self._reading.start else set()
+        waiting = tuple(one.test_id for one in found if one.doing is Doing.WAITING)
+        return Going(len(planned & self._reading.verdicts.keys()), len(planned), tuple(running), waiting)
 
     def _metrics_of(self, run: Run) -> dict[str, list[Metric]]:
         """What the last attempt of each test recorded last of each metric."""

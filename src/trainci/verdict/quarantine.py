@@ -35,7 +35,7 @@ def entry(test_id: str, verdict: Verdict, until: str) -> str:
             "[[quarantine]]",
             f"test = {quoted(printable(test_id))}",
             'owner = ""',
-            f"reason = {quoted(printable(verdict.sentence))}",
+            f"reason = {quoted(printable(verdict.reason))}",
             'ticket = ""',
             f"until = {until}",
         ]

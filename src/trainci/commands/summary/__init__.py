@@ -10,26 +10,29 @@ from pathlib import Path
 import click
 
 from trainci.commands.summary.known import base_of, costs, event_of, repository_here
+from trainci.config import find_root, load
 from trainci.errors import EXIT_OK, UsageError
 from trainci.github import actions as github
 from trainci.github import comments
 from trainci.history.places import fetched
-from trainci.history.runs import read_run, runs_below
+from trainci.history.runs import find_run, read_run, runs_below
 from trainci.model.run import Run
+from trainci.paths import state_paths
 from trainci.reports.merged import Merged, markdown, merge, one_line, suite_of
 from trainci.text import printable
 
 
 @click.command("summary")
-@click.argument("folders", nargs=-1, required=True, metavar="DIR...")
+@click.argument("folders", nargs=-1, required=True, metavar="RUN...|DIR...")
 @click.option("--suite", "suites", multiple=True, metavar="NAME", help="Only this suite (or several).")
 @click.option("--comment", is_flag=True, help="Keep the pull request's comment current (docs/security.md).")
 def command(folders: tuple[str, ...], suites: tuple[str, ...], comment: bool) -> int:
     """Merge the runs of several jobs, such as those of a matrix, into one summary.
 
-    DIR is a run's folder, or one that holds the artifacts of jobs, each in a folder of its own name, or where a run
-    was sent (s3://…/RUN). In a job of GitHub's the summary is added to the job's page. The history tells which red
-    tests are new against the branch that the change is for, and what the labels that it does not have would cost.
+    RUN is the id of a run of this repository, or the beginning of it. DIR is a run's folder, or one that holds the
+    artifacts of jobs, each in a folder of its own name, or where a run was sent (s3://…/RUN). In a job of GitHub's
+    the summary is added to the job's page. The history tells which red tests are new against the branch that the
+    change is for, and what the labels that it does not have would cost.
     """
     found, unread = _merged(folders, suites)
     repository = repository_here()
@@ -56,15 +59,24 @@ def _merged(folders: Sequence[str], suites: tuple[str, ...]) -> tuple[list[Merge
     runs: list[tuple[str, Run]] = []
     unread: list[str] = []
     with ExitStack() as fetching:
-        places = [fetching.enter_context(fetched(name)) if "://" in name else Path(name) for name in folders]
+        places = [fetching.enter_context(fetched(name)) if "://" in name else _place(name) for name in folders]
         for folder in places:
             _read(folder, suites, runs, unread)
     return merge(runs), list(dict.fromkeys(unread))
 
 
+def _place(name: str) -> Path:
+    """The folder of that name, or of the run whose id it begins."""
+    if Path(name).is_dir():
+        return Path(name)
+    try:
+        root = find_root(Path.cwd())
+        return find_run(state_paths(root, load(root).state_dir, os.environ), name)
+    except UsageError as error:
+        raise UsageError(f"{printable(name)}: there is no such folder, and no such run: {error}") from None
+
+
 def _read(folder: Path, suites: tuple[str, ...], runs: list[tuple[str, Run]], unread: list[str]) -> None:
-    if not folder.is_dir():
-        raise UsageError(f"{printable(str(folder))}: there is no such folder.")
     for one in runs_below(folder):
         inner = one.relative_to(folder).parts
         # Who fills an artifact decides how deep in it a run lies.
