@@ -53,6 +53,16 @@ def test_where_the_repositorys_own_line_raises_pytests_last_place_counts(root: P
     assert frame_of(root, log) == Frame("helper.py", 2), log.decode()
 
 
+@pytest.mark.parametrize(
+    "below", ["ValueError: no\n", '  File "{root}/b.py", line 2, in g\n    g()\nValueError: no\n']
+)
+def test_of_a_place_that_was_cut_off_what_stands_below_is_read(root: Path, below: str):
+    log = f'Traceback (most recent call last):\n  File "{root}/a.\n{below.format(root=root)}'
+    (root / "log").write_text(log)
+    found = diagnosed(root / "log", packaged_rules(), Facts(exit_code=1), root)
+    assert (found.evidence, found.frame) == ("ValueError: no", Frame("b.py", 2) if "b.py" in below else None)
+
+
 def test_a_place_outside_of_the_repository_is_none(root: Path):
     log = b'Traceback (most recent call last):\n  File "/elsewhere/x.py", line 3, in f\n    f()\nKeyError: 1\n'
     assert frame_of(root, log) is None

@@ -39,6 +39,7 @@ PROGRAM = frozenset(
 )
 FRAME = re.compile(r'\s*File "(?P<file>[^"]+)", line (?P<line>\d{1,9})')
 _CUT = re.compile(r'\s*File "[^"\n]+$')
+_REST = re.compile(r'[^"]*", line \d')
 # Where a log begins within a traceback, or a launcher has put a title of its own in place of Python's.
 HEADLESS = re.compile(r'  (?:  )?File "[^"]+", line \d{1,9}, in ')
 _LIBRARY = re.compile(
@@ -179,7 +180,9 @@ class Tracebacks:
         return said[-1].endswith(":")
 
     def _within(self, line: Line, text: str) -> tuple[bool, Chain | None]:
-        text, self._cut = f"{self._cut}{text}", ""
+        if self._cut and _REST.match(text):
+            text = f"{self._cut}{text}"
+        self._cut = ""
         if _CUT.match(text):
             self._cut = f"{text}\n"
             return True, None

@@ -99,6 +99,7 @@ def matcher_of(rules: tuple[LogRule, ...]) -> Matcher:
     return Matcher(rules)
 
 
+@functools.cache
 def needed_words(pattern: str) -> tuple[str, ...]:
     """Texts in lower case of which a line that ``pattern`` fits holds one; none where nothing can be promised."""
     return _words_of(_needs(pattern))
