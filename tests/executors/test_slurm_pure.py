@@ -153,6 +153,15 @@ def test_a_clock_of_slurms_that_goes_otherwise_is_known_by_when_it_says_a_job_wa
     assert submitted is None or states.ended_from_outside(seen, ahead) == pytest.approx(begin + submitted - ahead)
 
 
+def test_a_job_that_a_clock_ahead_of_ours_says_will_begin_is_known_to_the_database(tmp_path, monkeypatch):
+    """sacct names none that begins after the end that it is asked for, which is our now if nothing is said."""
+    program(
+        tmp_path, "sacct", 'case "$*" in *--endtime=now+*) echo "12|CANCELLED by 7|at|then|later|None|n1|";; esac'
+    )
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert [seen.ended_by for seen in commands.accounted(["12"])] == ["7"]
+
+
 @pytest.mark.parametrize("ahead", [0, 40, -40])
 @pytest.mark.parametrize("comment", ["the token", "of a site's own"])
 def test_neither_slurms_clock_nor_a_comment_of_the_sites_changes_what_is_told(

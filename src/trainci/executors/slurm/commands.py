@@ -100,6 +100,8 @@ def accounted(job_ids: Iterable[str]) -> list[Seen]:
     :raises SlurmAway: the database does not answer.
     """
     command = ["sacct", "--noheader", "--federation", "--parsable2", "--allocations", "--duplicates"]
+    # By our clock, which may be behind, a job that has just begun would begin later than now.
+    command.append("--endtime=now+1days")
     try:
         said = _run([*command, f"--jobs={','.join(job_ids)}", f"--format={_ACCOUNTED}"])
     except SlurmRefused as error:
