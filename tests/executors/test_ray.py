@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import queue
 import signal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
 
 import pytest
-from support import running, wait_until
+from support import Nobody, running, serving, wait_until
 
 from trainci.executors.base import Job, Wanted
 from trainci.executors.ray import executor as ray
@@ -91,6 +94,50 @@ def test_jobs_of_a_cluster_that_stays_away_are_given_up(tmp_path, monkeypatch):
     executor.close()
     assert ending.cause is Cause.NEVER_STARTED
     assert f"no Ray answers at {NOWHERE}" in ending.detail
+
+
+class NoAgentYet(BaseHTTPRequestHandler):
+    """A head that has just begun: twice it takes no job, in Ray 2.60's words; then somebody stops what it took."""
+
+    posts: ClassVar[list[str]] = []
+
+    def do_GET(self):
+        """Its version, and its jobs."""
+        job = {"type": "SUBMISSION", "status": "STOPPED", "entrypoint": ""}
+        taken = [{**job, "submission_id": self.posts[-1]}] if len(self.posts) > 2 else []
+        version = {"version": "4", "ray_version": importlib.metadata.version("ray"), "ray_commit": ""}
+        self._answer(200, json.dumps(version if self.path == "/api/version" else taken))
+
+    def do_POST(self):
+        """A job is submitted."""
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.posts.append(asked["submission_id"])
+        if len(self.posts) < 3:
+            self._answer(500, "No available agent to submit job, please try again later.")
+        else:
+            self._answer(200, json.dumps({"job_id": "1", "submission_id": self.posts[-1]}))
+
+    def _answer(self, status, text):
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, *_):
+        """Nothing."""
+
+
+@pytest.mark.slow
+def test_a_cluster_that_takes_no_job_now_is_waited_for(tmp_path):
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), NoAgentYet)) as server:
+        address = f"http://127.0.0.1:{server.server_port}"
+        executor = ray.ray_executor(Wanted(tmp_path, "cpu:4", ray_address=address))
+        told = queue.SimpleQueue()
+        executor.start(Job(Test("a", command=("true",)), 1, tmp_path / "a.log"), told.put, Nobody())
+        waiting, ended = told.get(timeout=60), told.get(timeout=60)
+        executor.close()
+    assert waiting.why.startswith("Ray takes no job for now: ") and "try again later" in waiting.why
+    assert ended.ending.cause is Cause.CANCELLED
+    assert len(NoAgentYet.posts) == 3
 
 
 @pytest.mark.slow

@@ -29,8 +29,10 @@ _PATIENCE_S = 60.0
 _MOST_PENDING = 8
 # What a lease that is ordered to end may take, in seconds.
 _STOP_WAIT_S = 30
-# How long several nodes at once are waited for: as long as Ray itself waits for one.
+# How long several nodes at once, or a cluster that takes no job now, are waited for: as long as Ray waits for one.
 _PLACE_S = 900
+# In what it says while no node of it is ready, as when it has just begun (seen of Ray 2.60).
+_LATER = "try again later"
 
 
 class RayAway(MachineError):
@@ -167,10 +169,17 @@ class RayExecutor(EngineExecutor):
         except RayRefused as error:
             # It refuses what it has, too.
             if _id(attempt) not in self._listed():
-                detail = f"Ray does not take its job: {str(error).splitlines()[-1]}"
-                self._end(attempt, Ending(Cause.NEVER_STARTED, detail=detail))
+                self._was_refused(attempt, str(error).splitlines()[-1])
             return
         attempt.was_submitted(_id(attempt))
+
+    def _was_refused(self, attempt: Attempt, why: str) -> None:
+        now = time.monotonic()
+        attempt.refused_since = attempt.refused_since or now
+        if _LATER in why and now - attempt.refused_since < _PLACE_S:
+            attempt.waits("later", "", f"Ray takes no job for now: {why}")
+        else:
+            self._end(attempt, Ending(Cause.NEVER_STARTED, detail=f"Ray does not take its job: {why}"))
 
     def _give_up(self, why: str) -> None:
         for attempt in self._under_way():
