@@ -1,4 +1,7 @@
-"""Which suites claim the ground of a file: their tests, the likeliest to notice first."""
+"""Which suites claim the ground of a file: their tests, the likeliest to notice first.
+
+Unit tests stand behind all others: what is noticed by one of them, nothing but unit tests notices.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,14 @@ HOOKS = "tests/test_units.py -x unit_tests/test_hooks.py"
 TEACHER = "tests/test_units.py -x unit_tests/test_teacher.py"
 FAMILIES = "tests/test_units.py -x unit_tests/test_families.py"
 CRITIC = "tests/test_qwen3_ppo_critic_only.py"
+MOONLIGHT_REPLAY = "tests/test_moonlight.py --routing-replay"
+PPO = "tests/test_qwen3_ppo.py"
+MIMO = "tests/test_mimo_mtp.py"
+_CONTRACTS = "tests/plugin_contracts/test_plugin"
+GENERATE_CONTRACTS = f"{_CONTRACTS}_generate_contracts.py"
+PATH_CONTRACTS = f"{_CONTRACTS}_path_loading_contracts.py"
+ROLLOUT_CONTRACTS = f"{_CONTRACTS}_rollout_contracts.py"
+HOOK_CONTRACTS = f"{_CONTRACTS}_runtime_hook_contracts.py"
 GLM4 = "tests/test_glm4_dense.py"
 ROLLOUT = "tests/test_units.py -x unit_tests/test_rollout.py"
 PICTURES = "tests/test_units.py -x unit_tests/test_vision.py"
@@ -37,49 +48,59 @@ COLD_TESTS = {KILLED, CKPT_MEGATRON, CKPT_MEGATRON_ASYNC, TRAINER}
 
 _M = "posttrain/backends/megatron"
 CLAIMS = {
-    "posttrain/training/grpo.py": [RULES, REFERENCE],
-    "posttrain/training/objective.py": [REFERENCE, RULES, HOOKS],
-    "posttrain/training/advantages.py": [RULES, REFERENCE],
-    "posttrain/training/data.py": [RULES, REFERENCE, SHORT, HOOKS, MEGATRON],
-    "posttrain/training/losses.py": [RULES, HOOKS],
+    "posttrain/training/grpo.py": [REFERENCE, ASYNC, RULES],
+    "posttrain/training/objective.py": [REFERENCE, CRITIC, HOOKS, RULES],
+    "posttrain/training/advantages.py": [REFERENCE, CRITIC, PPO, RULES],
+    "posttrain/training/data.py": [REFERENCE, SHORT, MEGATRON, ALIGN, VISION, HOOKS, RULES],
+    "posttrain/training/losses.py": [HOOK_CONTRACTS, HOOKS, RULES],
     "posttrain/training/adam_state.py": [REFERENCE, CKPT_CRITIC],
-    "posttrain/learner.py": [RULES, REFERENCE, MEGATRON, HOOKS, SHORT, OPD, CRITIC],
-    "posttrain/trainer.py": [SHORT, ASYNC, HOOKS, CKPT, CKPT_CRITIC, CKPT_ASYNC],
-    "posttrain/checkpoint.py": [RULES, POINTER, CKPT, CKPT_CRITIC, CKPT_ASYNC, KILLED],
-    "posttrain/hooks.py": [RULES, HOOKS],
-    "posttrain/vision.py": [VISION, PICTURES, ALIGN],
-    "posttrain/metrics.py": [RULES, SHORT, CKPT, KILLED],
-    "posttrain/backends/fsdp.py": [REFERENCE, SHORT, HOOKS, VISION, CKPT, CKPT_ASYNC, TRAINER],
+    "posttrain/learner.py": [REFERENCE, MEGATRON, SHORT, OPD, CRITIC, ALIGN, MIMO, HOOKS, RULES],
+    "posttrain/trainer.py": [SHORT, ASYNC, CKPT, CKPT_CRITIC, CKPT_ASYNC, HOOKS],
+    "posttrain/checkpoint.py": [POINTER, CKPT, CKPT_CRITIC, CKPT_ASYNC, KILLED, RULES],
+    "posttrain/hooks.py": [
+        PATH_CONTRACTS,
+        GENERATE_CONTRACTS,
+        ROLLOUT_CONTRACTS,
+        HOOK_CONTRACTS,
+        TRUE,
+        SHORT,
+        CKPT,
+        HOOKS,
+        RULES,
+    ],
+    "posttrain/vision.py": [VISION, ALIGN, PICTURES],
+    "posttrain/metrics.py": [SHORT, CKPT, KILLED, RULES],
+    "posttrain/backends/fsdp.py": [REFERENCE, SHORT, VISION, CKPT, CKPT_ASYNC, HOOKS, TRAINER],
     f"{_M}/attention.py": [MEGATRON, LAYOUTS, FAMILIES],
     f"{_M}/backend.py": [MEGATRON, EXPERTS, CKPT_MEGATRON, CKPT_MEGATRON_ASYNC, LAYOUTS, REPLAY, HOOKS],
-    f"{_M}/build.py": [MEGATRON, EXPERTS, GLM4, FAMILIES, LAYOUTS + " --family qwen3-moe"],
+    f"{_M}/build.py": [MEGATRON, EXPERTS, GLM4, LAYOUTS + " --family qwen3-moe", FAMILIES],
     f"{_M}/checkpoint.py": [CKPT_MEGATRON, CKPT_MEGATRON_ASYNC, TRAINER],
     f"{_M}/config.py": [MEGATRON, EXPERTS, GLM4, FAMILIES],
     f"{_M}/convert.py": [MEGATRON, EXPERTS, GLM4],
-    f"{_M}/layers.py": [MEGATRON, EXPERTS, GLM4, FAMILIES, "tests/test_moonlight.py", "tests/test_qwen3_ppo.py"],
-    f"{_M}/layout.py": [FAMILIES, MEGATRON, EXPERTS, LAYOUTS, HOOKS],
-    f"{_M}/mtp.py": [EXPERTS, "tests/test_mimo_mtp.py", FAMILIES],
-    f"{_M}/replay.py": [REPLAY, FAMILIES, "tests/test_moonlight.py --routing-replay"],
-    f"{_M}/weights.py": [MEGATRON, EXPERTS, FAMILIES, LAYOUTS, "tests/test_qwen3_moe.py"],
-    "posttrain/rollout/engine.py": [SHORT, ALIGN, TRUE, VISION, REPLAY, ROLLOUT, PICTURES],
-    "posttrain/rollout/sampler.py": [RULES, SHORT, HOOKS, DEBUG, OPD, CKPT, REFERENCE],
-    "posttrain/rollout/function.py": [RULES, SHORT, CKPT, HOOKS],
-    "posttrain/rollout/fully_async.py": [RULES, HOOKS],
+    f"{_M}/layers.py": [MEGATRON, EXPERTS, GLM4, "tests/test_moonlight.py", PPO, FAMILIES],
+    f"{_M}/layout.py": [MEGATRON, EXPERTS, LAYOUTS, HOOKS, FAMILIES],
+    f"{_M}/mtp.py": [EXPERTS, MIMO, FAMILIES],
+    f"{_M}/replay.py": [REPLAY, MOONLIGHT_REPLAY, FAMILIES],
+    f"{_M}/weights.py": [MEGATRON, EXPERTS, LAYOUTS, "tests/test_qwen3_moe.py", FAMILIES],
+    "posttrain/rollout/engine.py": [SHORT, ALIGN, TRUE, VISION, REPLAY, MOONLIGHT_REPLAY, ROLLOUT, PICTURES],
+    "posttrain/rollout/sampler.py": [ROLLOUT_CONTRACTS, SHORT, DEBUG, OPD, CKPT, REFERENCE, HOOKS, RULES],
+    "posttrain/rollout/function.py": [ROLLOUT_CONTRACTS, SHORT, CKPT, HOOKS, RULES],
+    "posttrain/rollout/fully_async.py": [ROLLOUT_CONTRACTS, HOOKS, RULES],
     "posttrain/rollout/fp8.py": [FP8, RULES],
-    "posttrain/rollout/saved.py": [RULES, DEBUG, HOOKS],
+    "posttrain/rollout/saved.py": [DEBUG, HOOKS, RULES],
     "posttrain/rollout/distillation.py": [OPD, TEACHER],
     "posttrain/rollout/teacher.py": [OPD, TEACHER],
-    "posttrain/task/reward.py": [RULES],
-    "posttrain/task/problems.py": [RULES, SHORT],
-    "posttrain/sample.py": [RULES, HOOKS],
-    "posttrain/arguments.py": [RULES, SHORT, HOOKS],
-    "posttrain/model.py": [ROLLOUT, FAMILIES, SHORT, REFERENCE],
+    "posttrain/task/reward.py": [PATH_CONTRACTS, SHORT, RULES],
+    "posttrain/task/problems.py": [SHORT, ALIGN, RULES],
+    "posttrain/sample.py": [SHORT, ROLLOUT_CONTRACTS, HOOKS, RULES],
+    "posttrain/arguments.py": [SHORT, CKPT, CKPT_MEGATRON_ASYNC, OPD, CRITIC, MIMO, TRUE, HOOKS, RULES],
+    "posttrain/model.py": [SHORT, REFERENCE, ROLLOUT, FAMILIES],
     "posttrain/distributed.py": [REFERENCE, LAYOUTS, MEGATRON],
     "posttrain/backends/base.py": [MEGATRON, LAYOUTS],
-    "posttrain/mimo.py": [FAMILIES, EXPERTS],
-    "posttrain/task/data_source.py": [RULES, SHORT, CKPT, HOOKS],
-    "posttrain/task/assets.py": [RULES, ROLLOUT, VISION],
-    "posttrain/task/pictures.py": [RULES, VISION],
-    "posttrain/task/supervised.py": [RULES, OPD],
-    "posttrain/task/tokenizer.py": [RULES, ROLLOUT, SHORT],
+    "posttrain/mimo.py": [EXPERTS, MIMO, FAMILIES],
+    "posttrain/task/data_source.py": [PATH_CONTRACTS, ROLLOUT_CONTRACTS, SHORT, CKPT, CKPT_ASYNC, HOOKS, RULES],
+    "posttrain/task/assets.py": [SHORT, VISION, OPD, RULES, ROLLOUT],
+    "posttrain/task/pictures.py": [VISION, RULES],
+    "posttrain/task/supervised.py": [OPD, RULES],
+    "posttrain/task/tokenizer.py": [SHORT, ALIGN, RULES, ROLLOUT],
 }
