@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from benchmarks.mutants import run
 from benchmarks.mutants.__main__ import EXAMPLE, UNCHANGED, Rows, by_hand, fair_order, patience
-from benchmarks.mutants.claims import CLAIMS
+from benchmarks.mutants.claims import CLAIMS, UNIT
 from benchmarks.mutants.rules import mutants
 from benchmarks.mutants.run import Subject
 from benchmarks.mutants.table import table
@@ -169,9 +169,12 @@ def test_a_survivor_that_changes_nothing_is_not_counted() -> None:
         "said": "",
         "outcome": "survived",
     }
-    rows = [{**row, "what": "a hole"}, {**row, "what": "nothing"}, {**row, "what": "seen", "outcome": "assertion"}]
+    rows = [{**row, "what": "a hole"}, {**row, "what": "nothing"}]
+    rows += [
+        {**row, "what": by, "outcome": "assertion", "by": by} for by in (f"{UNIT} -x unit_tests", "tests/a.py")
+    ]
     page = table(rows, {("a.py", "nothing"): "it is the same number"}, "")
-    assert "| loss | 3 | 1 | 0 | 0 | 1 | 1 | 50% |" in page
+    assert "| loss | 4 | 2 | 0 | 0 | 1 | 1 | 66.7% | 33.3% |" in page
     assert "it is the same number" in page
 
 

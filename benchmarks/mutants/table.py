@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from benchmarks.mutants.claims import UNIT
+
 Row = dict[str, Any]
 OUTCOMES = ("assertion", "crash", "hung", "survived", "equivalent")
 
@@ -30,17 +32,20 @@ def _read(row: Row, equivalent: Mapping[tuple[str, str], str]) -> Row:
 
 
 def _rates(rows: list[Row]) -> list[str]:
-    """The rate is of those that change anything."""
-    lines = [
-        "| family | mutants | by an assertion | by a crash | hung | survived | equivalent | noticed |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    """Rates are of those that change anything; the last is of what others than unit tests notice."""
+    columns = ("family", "mutants", "by an assertion", "by a crash", "hung", "survived", "equivalent", "noticed")
+    columns += ("without unit tests",)
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for family in [*sorted({row["family"] for row in rows}), "all"]:
         some = [row for row in rows if family in (row["family"], "all")]
         counts = Counter(row["outcome"] for row in some)
         real = len(some) - counts["equivalent"]
-        share = f"{1 - counts['survived'] / real:.0%}" if real else "–"
-        cells = [family, str(len(some)), *(str(counts[outcome]) for outcome in OUTCOMES), share]
+        unit = sum(row["by"].startswith(UNIT) for row in some)
+        shares = [
+            f"{1 - missed / real:.1%}" if real else "–"
+            for missed in (counts["survived"], counts["survived"] + unit)
+        ]
+        cells = [family, str(len(some)), *(str(counts[outcome]) for outcome in OUTCOMES), *shares]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import torch
 from _compared import Compared
+from _defaults import assert_unsaid
 from _network import Network
 from _recorded import Recorded, assert_apart, response, rows
 from _sampled import Sampled
@@ -34,7 +35,9 @@ def assert_held(
     teacher: Path | None = None,
 ) -> None:
     """Hold a run of ``command`` on so many ranks, recorded in ``directory``, and its ``teacher``, a checkpoint."""
-    held = Held(parse_args(command), directory, metrics, ranks, teacher)
+    config = parse_args(command)
+    assert_unsaid(vars(config), command)
+    held = Held(config, directory, metrics, ranks, teacher)
     for number in range(1, steps + 1):
         held.assert_step(number)
 

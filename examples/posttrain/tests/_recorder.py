@@ -20,7 +20,7 @@ _step_of: dict[int, int] = {}
 """By optimizer: the step that it takes next."""
 
 
-def record_data(args: Any, rollout_id: int, data: dict[str, Any]) -> None:  # noqa: ARG001
+def record_data(args: Any, rollout_id: int, data: dict[str, Any]) -> None:
     """rollout-data-postprocess-path: what each token is credited with, on every rank."""
     if rollout_id <= _last_step():
         kept = {name: [torch.as_tensor(row).cpu() for row in data[name]] for name in _KEYS if name in data}
@@ -45,7 +45,7 @@ def _waves(index: int, row: Tensor) -> Tensor:
     return 0.5 * torch.sin(torch.arange(len(row), device=row.device) * 2.0 + index)
 
 
-def record_step(args: Any, rollout_id: int, step_id: int, model: Any, optimizer: Any, scheduler: Any) -> None:  # noqa: ARG001
+def record_step(args: Any, rollout_id: int, step_id: int, model: Any, optimizer: Any, scheduler: Any) -> None:
     """custom-megatron-before-train-step-hook-path: gradients as the optimizer gets them, weights before and after.
 
     Megatron's are those before clipping, FSDP's those after it.
@@ -90,7 +90,7 @@ def _bits_of_gradients(model: torch.nn.Module) -> dict[str, Tensor]:
     return {name: torch.tensor([torch.finfo(one.dtype).bits]) for name, one in summed.items() if one is not None}
 
 
-def _fsdp(args: Any, model: torch.nn.Module, *, gradients: bool, critic: bool) -> dict[str, Tensor]:  # noqa: ARG001
+def _fsdp(args: Any, model: torch.nn.Module, *, gradients: bool, critic: bool) -> dict[str, Tensor]:
     """This rank's shard: with messages between the ranks, a rank that takes no step would let the others wait."""
     return {
         name: (value.grad if gradients else value).detach().to_local().float().cpu().clone()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -17,8 +16,6 @@ from posttrain.training.objective import PolicyObjective
 pytestmark = pytest.mark.slow
 
 POSTTRAIN = Path(__file__).parents[1]
-LARGEST_FILE = 100_000
-"""Bytes: less than the weights, more than all else that a run writes."""
 
 
 def test_a_run_is_deterministic(tmp_path: Path) -> None:
@@ -50,23 +47,3 @@ def test_what_fsdp_cannot_do_is_a_sentence(option: str, value: object, said: str
     config = Config(Path(), Path(), Path(), **{option: value})
     with pytest.raises(BadArguments, match=f"{said} go(es)? with --backend megatron only"):
         fsdp.init(config, torch.device("cpu"), PolicyObjective(config))
-
-
-@pytest.mark.parametrize("backend", ["fsdp", "megatron"])
-def test_a_save_that_fails_while_training_goes_on_ends_the_run_and_is_not_the_newest(
-    tmp_path: Path, backend: str
-) -> None:
-    """No file may be as large as the weights."""
-    made, saved, metrics = tmp_path / "made", tmp_path / "saved", tmp_path / "metrics.jsonl"
-    assets.ensure(made)
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "1", "train.py"]
-    data = ["--model-path", f"{made}/model", "--data-path", f"{made}/train.jsonl", "--metrics-path", str(metrics)]
-    run = ["--num-steps", "2", "--save", str(saved), "--async-save", "--backend", backend]
-    ended = subprocess.run(
-        [sys.executable, *launch, *data, *run],
-        cwd=POSTTRAIN,
-        check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST_FILE, LARGEST_FILE)),
-    )
-    assert ended.returncode != 0, "a save failed, and the run says that all is well"
-    assert not (saved / "latest").exists(), "a save that failed is named as the newest"

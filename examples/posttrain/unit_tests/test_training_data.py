@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from posttrain import hooks
 from posttrain.arguments import Config
 from posttrain.learner import Learner, _reverse_kl
 from posttrain.sample import Sample
@@ -28,12 +27,6 @@ def test_two_tokens_are_whitened_one_is_not():
 def test_the_mean_of_a_sample_is_over_what_learns():
     data = {"response_lengths": [1, 3], "loss_masks": [torch.ones(1), torch.tensor([1.0, 0.0, 1.0])]}
     assert sum_of_sample_mean(torch.tensor([1.0, 2.0, 3.0, 6.0]), data) == 1 + (2 + 6) / 2
-
-
-def test_responses_that_were_cut_off_do_not_learn():
-    data = {"truncated": [0, 1], "loss_masks": [1, 1]}
-    hooks.mask_truncated(ARGS, 0, data)
-    assert data["loss_masks"] == [1, 0]
 
 
 def test_what_not_every_sample_has_is_left_out():
@@ -141,3 +134,20 @@ def test_sequences_are_padded_to_the_width_that_is_asked_for():
     for options, shape in (({}, [2, 4]), ({"sequence_width": 9}, [2, 9]), ({"sequence_width": 2}, [2, 4])):
         (batch,) = batches(data, Config(Path(), Path(), Path(), **options))
         assert list(batch.tokens.shape) == shape
+
+
+def test_rewards_are_those_of_the_data_within_groups_of_any_size():
+    samples = [Sample(group, index, "", "", reward=9.0) for index, group in enumerate((4, 4, 4, 2, 2))]
+    data = {"rewards": [0.0, 3.0, 0.0, 1.0, 1.0], "sample_indices": [0, 1, 2, 3, 4]}
+    learner = SimpleNamespace(_config=Config(Path(), Path(), Path(), samples_per_prompt=4), _args=ARGS)
+    found = Learner._rewards(learner, data, samples)
+    assert found == pytest.approx([-(0.5**0.5), 2**0.5, -(0.5**0.5), 0.0, 0.0], abs=1e-5)
+
+
+@pytest.mark.parametrize("reward", [1 / 3, 0.1, 0.7])
+@pytest.mark.parametrize("size", range(2, 12))
+def test_a_group_of_equal_rewards_teaches_nothing_whatever_rounding_leaves(reward, size):
+    samples = [Sample(0, index, "", "", reward=reward) for index in range(size)]
+    data = {"rewards": [reward] * size, "sample_indices": list(range(size))}
+    learner = SimpleNamespace(_config=Config(Path(), Path(), Path()), _args=ARGS)
+    assert Learner._rewards(learner, data, samples) == pytest.approx([0.0] * size, abs=1e-9)

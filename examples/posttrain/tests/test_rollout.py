@@ -23,6 +23,7 @@ from tokenizers import Tokenizer
 
 pytestmark = pytest.mark.slow  # transformers takes seconds to import
 
+NUM_GPUS = 0
 # Prompts of three lengths, so that two of them are padded.
 PROMPTS = ["What is 1 + 2?", "1 + 2?", "What is What is 2 + 1?"]
 

@@ -19,6 +19,7 @@ from posttrain.vision import answer_in_text, model_inputs, patchify, picture_tok
 
 pytestmark = pytest.mark.slow  # transformers takes seconds to import
 
+NUM_GPUS = 0
 CPU = torch.device("cpu")
 
 

@@ -1,4 +1,4 @@
-"""Makes the package importable, as its own tests find it: from the root of its repository."""
+"""Makes the package importable for tests that pytest runs: from the root of its repository."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parent))
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # see tests/_shared.py
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from families_probe import mtp_loss, random_model, whole_state
+from _families_probe import mtp_loss, random_model, whole_state
 from posttrain.backends.megatron import cpu
 from torch import Tensor
 from transformers import PreTrainedModel

@@ -16,6 +16,7 @@ from posttrain.task import assets
 
 pytestmark = pytest.mark.slow
 
+NUM_GPUS = 0
 HERE = Path(__file__).parent
 POSTTRAIN = HERE.parent
 
@@ -29,7 +30,7 @@ def written_by(probe: list[str], written: Path, *arguments: str) -> dict[str, di
 
 @pytest.fixture(scope="module")
 def probes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    return written_by([str(HERE / "families_probe.py")], tmp_path_factory.mktemp("families") / "probes.json")
+    return written_by([str(HERE / "_families_probe.py")], tmp_path_factory.mktemp("families") / "probes.json")
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def gaps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, float]
         "--standalone",
         "--nproc-per-node",
         "2",
-        str(HERE / "layouts_probe.py"),
+        str(HERE / "_layouts_probe.py"),
     ]
     return written_by(launch, tmp_path_factory.mktemp("layouts") / "gaps.json", *FAMILIES)
 

@@ -8,6 +8,8 @@ from posttrain.arguments import BadArguments
 from posttrain.metrics import MetricsFile, digest
 from posttrain.rollout.sampler import over_ranks
 
+NUM_GPUS = 0
+
 
 def test_what_is_reported_is_of_all_ranks():
     told = {"logged": False, "reward": 1.0, "oldest": 3, "newest": 4, "count": 8}

@@ -11,6 +11,8 @@ from posttrain.sample import Sample
 from posttrain.task.data_source import DataSource, batch
 from posttrain.task.problems import all_problems, write_problems
 
+NUM_GPUS = 0
+
 
 def sample(group, reward, response=""):
     return Sample(group, 0, "", "", response=response, reward=reward)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random
+import resource
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,8 +18,14 @@ from posttrain.arguments import BadArguments, Config
 from posttrain.backends.base import Replica
 from posttrain.rollout import saved
 from posttrain.sample import Rollout, Sample
+from posttrain.task import assets
 from posttrain.task.data_source import DataSource
 from posttrain.task.problems import all_problems, write_problems
+
+NUM_GPUS = 0
+POSTTRAIN = Path(__file__).parents[1]
+LARGEST_FILE = 100_000
+"""Bytes: less than the weights, more than all else that a run writes."""
 
 
 def test_a_place_that_other_replicas_load_is_that_of_the_furthest(tmp_path):
@@ -151,3 +160,23 @@ def test_a_rollout_comes_back_as_it_was_saved(tmp_path):
     assert torch.equal(found.samples[0].routed_experts, samples[0].routed_experts)
     found.samples[0].routed_experts = samples[0].routed_experts
     assert found == rollout
+
+
+@pytest.mark.parametrize("backend", ["fsdp", "megatron"])
+def test_a_save_that_fails_while_training_goes_on_ends_the_run_and_is_not_the_newest(
+    tmp_path: Path, backend: str
+) -> None:
+    """No file may be as large as the weights."""
+    made, saved, metrics = tmp_path / "made", tmp_path / "saved", tmp_path / "metrics.jsonl"
+    assets.ensure(made)
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "1", "train.py"]
+    data = ["--model-path", f"{made}/model", "--data-path", f"{made}/train.jsonl", "--metrics-path", str(metrics)]
+    run = ["--num-steps", "2", "--save", str(saved), "--async-save", "--backend", backend]
+    ended = subprocess.run(
+        [sys.executable, *launch, *data, *run],
+        cwd=POSTTRAIN,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST_FILE, LARGEST_FILE)),
+    )
+    assert ended.returncode != 0, "a save failed, and the run says that all is well"
+    assert not (saved / "latest").exists(), "a save that failed is named as the newest"

@@ -1,4 +1,4 @@
-"""Rewards, filters and groups against tables that were written by hand."""
+"""What the hooks of the package answer, against tables that were written by hand; without torch."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from types import SimpleNamespace
 import pytest
 from posttrain import hooks
 from posttrain.arguments import Config
-from posttrain.learner import Learner
 from posttrain.rollout import function
 from posttrain.sample import Sample, members
+from posttrain.task.reward import final_answer
 
+NUM_GPUS = 0
 ARGS = SimpleNamespace(rollout_max_response_len=4)
 REWARDS = [
     # A response, the answer of the data, what it earns.
@@ -29,6 +30,7 @@ REWARDS = [
     ("### 3", "#### 3", 0.0),
     ("#### 33", "#### 3", 0.1),
     ("####02", "#### 2", 1.0),
+    ("1 #### 3 ####", "#### 3", 1.0),
     ("#### 20", "#### 2", 0.1),
 ]
 SHARES = [("1234", 1.0), ("12", 0.5), ("1a2b", 0.5), ("abc", 0.0), ("", 0.0)]
@@ -76,23 +78,6 @@ def test_rewards_are_centred_within_their_group():
     assert centred == pytest.approx([0.5, 0.0, -0.5, 0.0])
 
 
-def test_rewards_are_those_of_the_data_within_groups_of_any_size():
-    samples = [Sample(group, index, "", "", reward=9.0) for index, group in enumerate((4, 4, 4, 2, 2))]
-    data = {"rewards": [0.0, 3.0, 0.0, 1.0, 1.0], "sample_indices": [0, 1, 2, 3, 4]}
-    learner = SimpleNamespace(_config=Config(Path(), Path(), Path(), samples_per_prompt=4), _args=ARGS)
-    found = Learner._rewards(learner, data, samples)
-    assert found == pytest.approx([-(0.5**0.5), 2**0.5, -(0.5**0.5), 0.0, 0.0], abs=1e-5)
-
-
-@pytest.mark.parametrize("reward", [1 / 3, 0.1, 0.7])
-@pytest.mark.parametrize("size", range(2, 12))
-def test_a_group_of_equal_rewards_teaches_nothing_whatever_rounding_leaves(reward, size):
-    samples = [Sample(0, index, "", "", reward=reward) for index in range(size)]
-    data = {"rewards": [reward] * size, "sample_indices": list(range(size))}
-    learner = SimpleNamespace(_config=Config(Path(), Path(), Path()), _args=ARGS)
-    assert Learner._rewards(learner, data, samples) == pytest.approx([0.0] * size, abs=1e-9)
-
-
 def test_a_second_try_is_made_where_there_is_no_answer():
     for responses, kept in ((["#### 1"], 1), (["1", "#### 2"], 2), (["1", "2"], 2)):
         seeds = []
@@ -109,3 +94,36 @@ def test_a_second_try_is_made_where_there_is_no_answer():
 
 def test_a_group_may_hold_several_samples_of_one():
     assert members([1, [2, 3], 4]) == [1, 2, 3, 4]
+
+
+def test_responses_that_were_cut_off_do_not_learn():
+    data = {"truncated": [0, 1], "loss_masks": [1, 1]}
+    hooks.mask_truncated(ARGS, 0, data)
+    assert data["loss_masks"] == [1, 0]
+
+
+def test_hooks_read_the_names_of_other_trainers():
+    config = Config(
+        Path(), Path(), Path(), samples_per_prompt=5, temperature=0.5, max_new_tokens=9, per_token_loss=True
+    )
+    args = hooks.hook_args(config, rank=3)
+    assert (args.n_samples_per_prompt, args.rollout_temperature, args.rollout_max_response_len) == (5, 0.5, 9)
+    assert (args.calculate_per_token_loss, args.rank, args.seed) == (True, 3, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("3 + 4 = 7\n#### 7", "7"),
+        ("####7", "7"),
+        ("#### 1,234", "1234"),
+        ("#### -5", "-5"),
+        ("#### 1 #### 2", "2"),
+        ("7", None),
+        ("#### seven", None),
+        ("### 7", None),
+        ("", None),
+    ],
+)
+def test_the_final_answer_is_the_number_after_the_last_hashes(text: str, answer: str | None) -> None:
+    assert final_answer(text) == answer

@@ -20,6 +20,7 @@ from trainci.contracts import TABLES
 
 pytestmark = pytest.mark.slow
 
+NUM_GPUS = 0
 POSTTRAIN = Path(__file__).parents[1]
 # Both runs together name every hook of trainci's table; custom-loss-function-path leaves no room for the others.
 ALL_BUT_LOSSES = {
@@ -93,7 +94,7 @@ def trained(made: Path, tmp_path: Path, *arguments: str, **run: Any) -> list[Row
 
 
 def options(paths: dict[str, str]) -> list[str]:
-    return [word for option, name in paths.items() for word in (f"--{option}", f"own_hooks.{name}")]
+    return [word for option, name in paths.items() for word in (f"--{option}", f"_own_hooks.{name}")]
 
 
 def calls_of(tmp_path: Path) -> dict[str, list[Row]]:
@@ -204,7 +205,7 @@ def test_a_fully_asynchronous_run_is_repeated_from_its_saved_rollouts(made: Path
     for directory in (first, again):
         directory.mkdir()
     fully_async = ["--rollout-function-path", "posttrain.rollout.fully_async.generate_rollout"]
-    save = ["--custom-rm-path", "own_hooks.reward", "--save-rollout", f"{tmp_path}/saved/rollouts"]
+    save = ["--custom-rm-path", "_own_hooks.reward", "--save-rollout", f"{tmp_path}/saved/rollouts"]
     save += options({"rollout-all-samples-process-path": "process_all"})
     save += ["--eval-function-path", fully_async[1]]
     rows = trained(made, first, *fully_async, *save, "--num-steps", "4", ranks=2)
@@ -226,7 +227,7 @@ def test_a_fully_asynchronous_run_is_repeated_from_its_saved_rollouts(made: Path
 
 def test_samples_that_take_long_are_of_one_version(made: Path, tmp_path: Path) -> None:
     """The update of a step is done long before the samples of the next one are."""
-    slow = ["--custom-generate-function-path", "own_hooks.generate_late", "--custom-rm-path", "own_hooks.reward"]
+    slow = ["--custom-generate-function-path", "_own_hooks.generate_late", "--custom-rm-path", "_own_hooks.reward"]
     rows = trained(made, tmp_path, "--async-rollout", "--num-steps", "2", *slow)
     assert [(row["rollout_version"], row["rollout_version_max"]) for row in rows[1:]] == [(0, 0), (0, 0)]
 

@@ -1,4 +1,4 @@
-"""The example's task, tokenizer and reward."""
+"""The task and what is made for it: problems, pictures, the tokenizer, the teacher, the assets on the disk."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from posttrain.task import assets
 from posttrain.task.data_source import batch
 from posttrain.task.pictures import COUNTS, draw_problems
 from posttrain.task.problems import LARGEST, Problem, all_problems, read_problems, write_problems
-from posttrain.task.reward import final_answer, reward
 from posttrain.task.supervised import teach
 from posttrain.task.tokenizer import EOS, PAD, build_tokenizer
+
+NUM_GPUS = 0
 
 
 def test_problems_are_right_and_in_the_format_of_gsm8k(tmp_path: Path) -> None:
@@ -63,31 +64,6 @@ def test_every_word_of_the_task_is_one_token() -> None:
         answer = problem.answer.partition("\n")[2]
         assert tokenizer.encode(answer).tokens == ["####", "Ġ", answer[-1]]
         assert tokenizer.decode(tokenizer.encode(answer + EOS + PAD).ids) == answer
-
-
-@pytest.mark.parametrize(
-    ("text", "answer"),
-    [
-        ("3 + 4 = 7\n#### 7", "7"),
-        ("####7", "7"),
-        ("#### 1,234", "1234"),
-        ("#### -5", "-5"),
-        ("#### 1 #### 2", "2"),
-        ("7", None),
-        ("#### seven", None),
-        ("### 7", None),
-        ("", None),
-    ],
-)
-def test_the_final_answer_is_the_number_after_the_last_hashes(text: str, answer: str | None) -> None:
-    assert final_answer(text) == answer
-
-
-@pytest.mark.parametrize(
-    ("completion", "expected"), [("#### 3", 1.0), ("1 #### 3 ####", 1.0), ("#### 4", 0.1), ("3", 0.0), ("", 0.0)]
-)
-def test_reward(completion: str, expected: float) -> None:
-    assert reward(completion, Problem("What is 1 + 2?", "1 + 2 = 3\n#### 3").answer) == expected
 
 
 def test_problems_come_back_as_they_were_written(tmp_path):
