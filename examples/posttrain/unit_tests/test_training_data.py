@@ -11,9 +11,8 @@ from posttrain.arguments import Config
 from posttrain.learner import Learner, _reverse_kl
 from posttrain.sample import Sample
 from posttrain.training.advantages import whitened
-from posttrain.training.data import add_loss_weights, batches, convert_samples, sum_of_sample_mean, to_tensors
+from posttrain.training.data import batches, convert_samples, sum_of_sample_mean, to_tensors
 from posttrain.training.losses import reinforce_loss
-from posttrain.training.objective import PolicyObjective
 
 ARGS = SimpleNamespace(rollout_max_response_len=4)
 
@@ -66,63 +65,6 @@ def test_the_loss_without_a_ratio_is_made_of_the_tokens_of_responses():
     scores = [torch.log_softmax(row / 0.5, dim=-1) for row in logits]
     expected = -(scores[0][1, 3] + 2 * scores[0][2, 0] - 3 * scores[1][1, 2])
     assert found == pytest.approx(float(expected), abs=1e-5)
-
-
-def loss_of_four(args, batch, logits, sum_of_sample_mean):
-    return logits.sum() * 0 + 4.0, {"told": 2.0}
-
-
-def reducer_to_four(total_lengths, response_lengths, loss_masks, calculate_per_token_loss):
-    return lambda losses: losses.sum() * 0 + 4.0
-
-
-@pytest.mark.parametrize(
-    "hook", ["custom_loss_function_path=loss_of_four", "custom_pg_loss_reducer_function_path=reducer_to_four"]
-)
-def test_a_hook_gives_a_sum_that_is_shared_by_the_samples_of_all_ranks(hook):
-    option, _, name = hook.partition("=")
-    config = Config(Path(), Path(), Path(), micro_batch_size=1, **{option: f"{__name__}.{name}"})
-    samples = [Sample(0, n, "", "", tokens=[1, 2], response_length=1, reward=0.0) for n in range(2)]
-    for sample in samples:
-        sample.rollout_log_probs = [-1.0]
-    data = to_tensors(convert_samples(ARGS, samples), torch.device("cpu"))
-    data["log_probs"] = data["advantages"] = data["rollout_log_probs"]
-    data["all_samples"] = 8  # of four ranks
-    add_loss_weights(data, tokens=8, samples=8, per_token=False)
-    objective = PolicyObjective(config)
-    for batch in batches(data, config):
-        loss, metrics = objective.loss(torch.zeros(1, 2, 4), batch)
-        assert loss == 0.5
-        assert metrics.get("told", 0.25) == 0.25
-
-
-def reducer_that_tells(total_lengths, response_lengths, loss_masks, calculate_per_token_loss):
-    return lambda losses: losses.sum() * 0 + (10.0 if calculate_per_token_loss else 20.0)
-
-
-def importance_of_training(*, pg_loss, train_log_probs, rollout_log_probs, loss_masks, **_more):
-    gap = torch.cat(train_log_probs) - torch.cat(rollout_log_probs)
-    return pg_loss * 0 + gap, loss_masks, {}
-
-
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        ({"custom_pg_loss_reducer_function_path": "reducer_that_tells", "per_token_loss": True}, 10.0),
-        ({"custom_pg_loss_reducer_function_path": "reducer_that_tells"}, 20.0),
-        ({"custom_tis_function_path": "importance_of_training"}, 3.0),
-    ],
-)
-def test_a_hook_of_the_loss_is_told_how_tokens_count_and_which_engine_said_what(options, expected):
-    paths = {name: f"{__name__}.{value}" if isinstance(value, str) else value for name, value in options.items()}
-    config = Config(Path(), Path(), Path(), **paths)
-    sample = Sample(0, 0, "", "", tokens=[1, 2], response_length=1, reward=0.0, rollout_log_probs=[-4.0])
-    data = to_tensors(convert_samples(ARGS, [sample]), torch.device("cpu"))
-    data["log_probs"], data["advantages"], data["all_samples"] = [torch.tensor([-1.0])], [torch.ones(1)], 1
-    add_loss_weights(data, tokens=1, samples=1, per_token=config.per_token_loss)
-    (batch,) = batches(data, config)
-    loss, _ = PolicyObjective(config).loss(torch.zeros(1, 2, 4), batch)
-    assert loss == expected
 
 
 def test_sequences_are_padded_to_the_width_that_is_asked_for():
