@@ -40,6 +40,7 @@ _PYTEST = "-m pytest -q -x -p no:cacheprovider tests"
 ANSWERS = f"{_PYTEST}/plugin_contracts/test_answers.py"
 DRAWS = f"{_PYTEST}/plugin_contracts/test_draws.py"
 HOOKS = f"{_PYTEST}/test_hooks.py"
+OPTIONS = f"{_PYTEST}/test_options.py"
 SAVES = f"{_PYTEST}/test_ckpt_saves.py"
 TASK = f"{_PYTEST}/test_task.py"
 ENGINE = f"{_PYTEST}/test_rollout.py"
@@ -53,7 +54,7 @@ COLD_TESTS = {KILLED, CKPT_MEGATRON, CKPT_MEGATRON_ASYNC, SAVES}
 _M = "posttrain/backends/megatron"
 CLAIMS = {
     "posttrain/training/grpo.py": [REFERENCE, ASYNC, UNITS],
-    "posttrain/training/objective.py": [REFERENCE, HOOKS, UNITS],
+    "posttrain/training/objective.py": [REFERENCE, OPTIONS, HOOKS, UNITS],
     "posttrain/training/advantages.py": [REFERENCE, CRITIC, UNITS],
     "posttrain/training/data.py": [REFERENCE, SHORT, MEGATRON, HOOKS, UNITS],
     "posttrain/training/losses.py": [HOOK_CONTRACTS, HOOKS, UNITS],
@@ -87,7 +88,7 @@ CLAIMS = {
     "posttrain/task/reward.py": [PATH_CONTRACTS, ANSWERS],
     "posttrain/task/problems.py": [TASK, SHORT],
     "posttrain/sample.py": [ANSWERS, SHORT, HOOKS],
-    "posttrain/arguments.py": [SHORT, HOOKS, UNITS],
+    "posttrain/arguments.py": [OPTIONS, SHORT, HOOKS],
     "posttrain/model.py": [ENGINE, FAMILIES, SHORT, REFERENCE],
     "posttrain/distributed.py": [REFERENCE, LAYOUTS, MEGATRON],
     "posttrain/backends/base.py": [MEGATRON, LAYOUTS],

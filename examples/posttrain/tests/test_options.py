@@ -8,6 +8,7 @@ import pytest
 from posttrain.arguments import BadArguments, Config, parse_args
 from posttrain.training.objective import PolicyObjective
 
+NUM_GPUS = 0
 LEAST = {
     **dict.fromkeys(("tensor_parallel", "pipeline_parallel", "context_parallel", "expert_parallel"), 1),
     **dict.fromkeys(("num_steps", "prompts_per_step", "samples_per_prompt", "max_new_tokens", "save_interval"), 1),
