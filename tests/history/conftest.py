@@ -26,7 +26,7 @@ def open_store(request: pytest.FixtureRequest, state: StatePaths) -> Callable[[]
         server = request.getfixturevalue("postgres_server")
         server.empty()
         state.url = server.url
-    return lambda: STORES[request.param](state)
+    return lambda: STORES[request.param]()(state)
 
 
 @pytest.fixture

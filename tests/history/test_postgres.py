@@ -13,6 +13,7 @@ import pytest
 import run_events as story
 from support import PATIENCE_S, wait_until
 
+from trainci.errors import UsageError
 from trainci.history import open_store, transfer
 from trainci.history.keeper import Keeper
 from trainci.history.schema import MIGRATIONS, in_postgres
@@ -325,6 +326,14 @@ def test_a_url_that_is_none_or_tells_a_password_is_refused(repository, url):
     repository.write("trainci.toml", f'[project]\nhistory = "{url}"\n')
     said = repository.trainci("list")
     assert said.code == 2 and "trainci.toml:2: project → history" in said.err
+
+
+def test_a_run_whose_history_needs_what_is_not_installed_says_how_to_install_it(tmp_path, monkeypatch):
+    """Before anything is started, and not in the thread that the history has of its own."""
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    monkeypatch.delitem(sys.modules, "trainci.history.postgres", raising=False)
+    with pytest.raises(UsageError, match=r"needs psycopg: pip install 'trainci\[postgres\]'"):
+        Keeper(StatePaths(tmp_path, url="postgresql://h/d"), "run-1", print)
 
 
 @pytest.mark.slow

@@ -15,25 +15,38 @@ from trainci.verdict.suspects import Suspect, since, suspects
 _LOOKED_BACK = 500
 
 
-def _postgres_store(state: StatePaths) -> Store:
+def _sqlite_store() -> Callable[[StatePaths], Store]:
+    return sqlite.sqlite_store
+
+
+def _postgres_store() -> Callable[[StatePaths], Store]:
     from trainci.history.postgres import postgres_store
 
-    return postgres_store(state)
+    return postgres_store
 
 
 # By the scheme of a history's URL; the first is in a file of the repository's own state, and has none.
-STORES: Mapping[str, Callable[[StatePaths], Store]] = {
-    "": sqlite.sqlite_store,
+STORES: Mapping[str, Callable[[], Callable[[StatePaths], Store]]] = {
+    "": _sqlite_store,
     "postgresql": _postgres_store,
 }
+
+
+def load_store(state: StatePaths) -> Callable[[StatePaths], Store]:
+    """What opens the history of a repository.
+
+    :raises UsageError: what that needs is not installed.
+    """
+    return STORES[state.url.partition(":")[0]]()
 
 
 def open_store(state: StatePaths) -> Store:
     """The history of a repository, which is made if there is none yet.
 
+    :raises UsageError: as ``load_store``.
     :raises StoreError: it cannot be opened, or a newer trainci wrote it.
     """
-    return STORES[state.url.partition(":")[0]](state)
+    return load_store(state)(state)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from concurrent.futures import TimeoutError as NotInTime
 from contextlib import closing
 from typing import Any, TypeVar
 
-from trainci.history import open_store, set_aside, suspected_devices, suspected_hosts
+from trainci.history import load_store, set_aside, suspected_devices, suspected_hosts
 from trainci.history.recorder import Recorder
 from trainci.history.recovery import take_cut_off
 from trainci.history.store import Past, Store, StoreBroken, StoreBusy, StoreError
@@ -36,11 +36,15 @@ class Keeper:
 
     What cannot be entered stays in the run's event log, from which a later run enters it. ``say`` is told what
     there is to know: such a failure, a broken history that was set aside, the attempts that were cut off.
+
+    :raises UsageError: what the history needs is not installed.
     """
 
     def __init__(self, state: StatePaths, run_id: str, say: Callable[[str], object]) -> None:
         self.say = say
         self._state = state
+        # Before its time counts.
+        self._open = load_store(state)
         self._run_id = run_id
         self._coming: queue.SimpleQueue[events.Control | Callable[[Store], object] | None] = queue.SimpleQueue()
         self._told: list[events.Control] = []
@@ -120,7 +124,7 @@ class Keeper:
         while True:
             self._silent_since = time.monotonic()
             try:
-                with closing(open_store(self._state)) as store:
+                with closing(self._open(self._state)) as store:
                     self._enter_all(store)
                 return
             except StoreBroken as error:
