@@ -279,6 +279,7 @@ SETS = (
     ("blind28", "after that, from memory: longer ends, whole families, look-alikes", 86, 77, 35, 40, 37, 1),
     ("blind29", "and again: trainers, engines, Kubernetes, batch systems, facts", 81, 70, 35, 40, 36, 0),
     ("blind30", "and again: environments, tools, ray, registries, look-alikes", 60, 47, 21, 24, 23, 2),
+    ("blind31", "and a small one of each family that the issue names", 30, 27, 15, 16, 17, 1),
 )
 LAST = (
     "What the code's was taken for: a test's own `raise ConnectionError`, a stand-in for a server (responses, a",
@@ -288,11 +289,11 @@ LAST = (
     "endings that nobody here has seen; the sets as they were first measured are the nearest to one. Up to",
     "`blind17` whoever wrote the rules labelled the sets, too; who wrote the next three had read no rule. Those",
     "from `blind22` on are by who mended them: labels first, before the rules were asked. Nine endings of",
-    "`blind25`, six of `blind26`, four of `blind27` and five of `blind30` are called otherwise than their",
-    "labels still, and are not among the cases (a stand-in below the error that it raised, a read-only disk",
-    "that was asked for, a time-out that names nobody). When its first half was mended, the second half of",
-    "`blind27` was asked again: 96 were right, as before; what one half shows seldom mends anything of the",
-    "other.",
+    "`blind25`, six of `blind26`, four of `blind27`, five of `blind30` and three of `blind31` are called",
+    "otherwise than their labels still, and are not among the cases (a stand-in below the error that it raised,",
+    "a read-only disk that was asked for, a time-out that names nobody). When its first half was mended, the",
+    "second half of `blind27` was asked again: 96 were right, as before; what one half shows seldom mends",
+    "anything of the other.",
 )
 
 
