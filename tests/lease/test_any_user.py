@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from support import remove_tree, wait_until
+from support import remove_tree, unavailable, wait_until
 
 from trainci.errors import UsageError
 from trainci.host import mounts as host_mounts
@@ -182,3 +182,17 @@ def test_a_foreign_lock_file_that_may_not_be_opened_is_named(host, users):
     done = users(65534, "--lock-path-pattern", f"{folder}/gpu_{{gpu_id}}", "--devices", "0", "--", "true")
     assert done.returncode == 3
     assert f"the lock file {folder}/gpu_0 may not be opened by this user" in done.stderr
+
+
+def test_a_directory_that_is_mounted_read_only_is_told_so(tmp_path):
+    mount = f"mount --bind {tmp_path} {tmp_path} && mount -o remount,ro,bind {tmp_path}"
+    look = f"from trainci.lease.store.trust import refuse_strangers; refuse_strangers({str(tmp_path)!r})"
+    words = ["unshare", "--mount", "sh", "-c", f'{mount} || exit 77; exec "$0" -c "$1"', sys.executable, look]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True)
+    except FileNotFoundError:
+        unavailable("there is no unshare here")
+    if done.returncode == 77 or "unshare failed" in done.stderr:
+        unavailable("nothing can be mounted here")
+    assert f"the lock directory {tmp_path} is mounted read-only: have it" in done.stderr, done.stderr
+    assert "chmod" not in done.stderr

@@ -33,6 +33,10 @@ def refuse_strangers(path: str) -> os.stat_result:
                 "others ended: remove it and let root make it "
                 f"(`install -d -m 2770 -g GROUP {path}`; docs/lease.md), or use another --lock-dir."
             )
+    if os.statvfs(path).f_flag & os.ST_RDONLY:
+        raise UsageError(
+            f"the lock directory {path} is mounted read-only: have it mounted writable, or use another --lock-dir."
+        )
     if not os.access(path, os.W_OK | os.X_OK):
         group = group_of(path)
         if group is not None:
