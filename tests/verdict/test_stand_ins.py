@@ -75,3 +75,14 @@ def test_whom_a_line_names_counts_less_than_the_programs_mistake_that_it_names()
     assert judged("build node 3 failed to start: KeyError('actor')").blame is Blame.CODE
     assert judged("Failed to download https://data.example.org: checksum was 1 but wanted 2").blame is Blame.UNSURE
     assert judged("Failed to download https://data.example.org/x: permission denied").blame is not Blame.MACHINE
+
+
+@pytest.mark.parametrize(("name", "blame"), [("SEED", Blame.MACHINE), ("HF_ENDPOINT", Blame.CODE)])
+def test_a_variable_that_a_test_sets_stands_in_where_it_says_who_is_asked(name: str, blame: Blame) -> None:
+    sets = f'    monkeypatch.setenv("{name}", "1")'
+    assert judged("    def test_load(monkeypatch):", sets, '>       load("gpt2")', f"E       {BUSY}").blame is blame
+
+
+def test_a_tests_name_is_no_fault_and_what_is_printed_behind_it_is_one() -> None:
+    assert judged("tests/test_disk.py::test_no_space_left_on_device[Errno 28] FAILED").blame is Blame.CODE
+    assert judged("tests/test_a.py::test_b[x-1] HW Exception by GPU node-3 reason :GPU Hang").blame is Blame.MACHINE
