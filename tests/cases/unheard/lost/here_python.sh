@@ -1,5 +1,5 @@
 set -e
-cat <<END | bash
+cat <<END | tee /dev/null | bash
 python - <<PYTHON
 assert 1 == 2
 PYTHON

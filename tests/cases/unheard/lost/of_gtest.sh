@@ -1,4 +1,4 @@
-cat <<END | bash
+cat <<END | tee /dev/null | bash
 cat <<SAID
 [==========] Running 1 test from 1 test suite.
 [ RUN      ] Loss.falls

@@ -1,4 +1,4 @@
-cat <<END | bash
+cat <<END | tee /dev/null | bash
 MODE=a python helpers/of_mode.py
 MODE=b python helpers/of_mode.py
 END
