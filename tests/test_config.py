@@ -350,7 +350,6 @@ def test_the_schema_takes_what_is_right_and_refuses_what_is_wrong() -> None:
         ('image = "You/Train"', "image: You/Train is no name of an image"),
         ('image = "a b"', "image: a b is no name of an image"),
         ('image = "x:${{ github.token }}"', "image: x:${{ github.token }} is no name of an image"),
-        ('image = "nvcr.io#nvidia/pytorch:25.01-py3"', "image: nvcr.io#nvidia/pytorch:25.01-py3 is no name"),
         ('image = "a@sha256:12"', "image: a@sha256:12 is no name of an image"),
         ('runs_on = ""', "runs_on[0]: an empty string is no label of a runner"),
         ('runs_on = ["gpu", "  "]', "runs_on[1]:    is no label of a runner"),
@@ -477,8 +476,10 @@ def test_a_key_of_slurms_that_is_unknown_is_told_with_those_that_are_known(repos
         "Registry.example.com:5000/a/b",
         "localhost:5000/a",
         "docker://a/b:C",
+        "nvcr.io#nvidia/pytorch:25.01-py3",
+        "oras://ghcr.io/you/train:1",
         "/shared/x.sif",
     ],
 )
-def test_an_image_is_one_that_docker_reads_or_a_file(name: str) -> None:
+def test_an_image_is_one_that_docker_enroot_or_apptainer_reads_or_a_file(name: str) -> None:
     assert github_values.image(name) == name

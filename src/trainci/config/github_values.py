@@ -11,10 +11,11 @@ _LONGEST_SUITE = 80
 _LONGEST_LABEL = 50
 _LONGEST_JOB = 90
 _LONGEST_IMAGE = 255
-# https://pkg.go.dev/github.com/distribution/reference, as docker reads it.
+# https://pkg.go.dev/github.com/distribution/reference, as docker reads it; Enroot parts the registry off by a '#'
+# (https://github.com/NVIDIA/enroot, doc/cmd/import.md), and Apptainer reads other places, such as oras://.
 _COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _IMAGE = re.compile(
-    rf"(?:docker://)?(?:(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|[A-Za-z0-9.-]+(?=:\d))(?::\d{{1,5}})?/)?"
+    rf"(?:[a-z][a-z+-]*://)?(?:(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|[A-Za-z0-9.-]+(?=:\d))(?::\d{{1,5}})?[/#])?"
     rf"{_COMPONENT}(?:/{_COMPONENT})*(?::\w[\w.-]{{0,127}})?(?:@[A-Za-z][\w+.-]*:[0-9a-fA-F]{{32,}})?",
     re.ASCII,
 )

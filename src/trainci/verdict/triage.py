@@ -36,7 +36,7 @@ class Triage:
         self._shapes: dict[str, tuple[int, ...] | None] = {}
         self._characters = 0
 
-    def anew(self) -> Triage:
+    def fresh(self) -> Triage:
         """One for the same texts, which has seen no line yet."""
         other = copy.copy(self)
         other._shapes, other._characters = {}, 0
