@@ -138,6 +138,11 @@ def test_a_tool_of_its_own_runs_a_projects_tests_on_the_projects_own_python(dist
     said = run(tmp_path / "bin/trainci", "run", "tests/test_a.py", "-v", cwd=repository.root, env=places)
     assert f"ran on {repository.root}/.venv" in said
     assert "1 passed" in said
+    # As in a training image, which has no environment but its own.
+    image = (repository.root / ".venv").rename(tmp_path / "image")
+    places["PATH"] = f"{image}/bin:{places['PATH']}"
+    said = run(tmp_path / "bin/trainci", "run", "tests/test_a.py", "-v", cwd=repository.root, env=places)
+    assert f"ran on {image}" in said
 
 
 WAITS = """NUM_GPUS = 1
