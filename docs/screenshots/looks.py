@@ -94,6 +94,8 @@ def shape(look: str) -> list[str]:
     for found, put in (
         (r"\d{8}-\d{6}-[0-9a-f]{6}|\b[0-9a-f]{12}\b", "ID"),
         (r"tests/[\w./-]+?\.py", "TEST"),
+        # A time of another day has that before it, as what ends after midnight.
+        (r"\d{4}-\d\d-\d\d (?=\d\d:\d\d)", ""),
         (r"\d+ min \d+ s|[\d.]+ s\b", "TIME"),
         (r"-?\d[\d.e:+-]*", "N"),
         (r"[ …]+", " "),
