@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 # The others are where a test that runs as a program finds what tests share: pytest imports each to look for tests.
-sys.path[:0] = [str(Path(__file__).parent / folder) for folder in ("", "tests", "tests/plugin_contracts")]
+sys.path += [str(Path(__file__).parent / folder) for folder in ("", "tests", "tests/plugin_contracts")]
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # see tests/_shared.py
 
 
