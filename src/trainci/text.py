@@ -55,7 +55,9 @@ def guess(word: str, known: Iterable[str]) -> str:
 
 def nothing_known(test_id: str, known: Iterable[str]) -> str:
     """What is said of a test that the history does not have, with those ``known`` that are like it."""
-    return f"trainci: nothing is known of {printable(test_id)} yet.{guess(test_id, known)}"
+    others = list(known)
+    meant = "" if test_id in others else guess(test_id, others)
+    return f"trainci: nothing is known of {printable(test_id)} yet.{meant}"
 
 
 def width(text: str) -> int:
