@@ -480,7 +480,5 @@ def test_such_a_script_is_refused_with_its_line_and_a_sound_one_is_run(repositor
     locks = {"TRAINCI_LOCK_DIR": str(repository.root / "locks")}
     said = repository.trainci("run", "s", "--devices", "cpu:1", environment=locks)
     assert said.code == 2
-    assert (
-        "refused         tests/a.sh: tests/a.sh:2: the exit code of a pipe is that of its last program" in said.out
-    )
+    assert "refused         tests/a.sh:2: the exit code of a pipe is that of its last program" in said.out
     assert "passed tests/b.sh" in said.out

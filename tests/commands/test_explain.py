@@ -114,7 +114,7 @@ def test_another_ci_and_any_rank_may_stand_before_a_line(repository: Any, prefix
         (["a.log", "--facts", "{"], "--facts: "),
         (["a.log", "--facts", "[1]"], "--facts: facts are an object"),
         (["a.log", "--facts", "gone.json"], "--facts gone.json: neither JSON nor a file"),
-        (["a.log", "--facts", '{"oom": true}'], "'oom' is no fact; known are kernel_oom, device_lost"),
+        (["a.log", "--facts", '{"oom": true}'], "'oom' is no fact; known are kernel_oom, seccomp, device_lost"),
         (["a.log", "--facts", '{"kernel_oom": 1}'], "kernel_oom is true or false"),
         (["a.log", "--facts", '{"signal": "SIGNONE"}'], "'SIGNONE' is no signal; write 9 or SIGKILL"),
         (["a.log", "--facts", '{"xid": ["x"]}'], "xid is a number, or a list of numbers"),

@@ -244,14 +244,14 @@ def test_hostile_texts_stay_texts(case, tmp_path):
     text, label = (each.replace("\\", "\\\\").replace('"', '\\"') for each in (HOSTILE, HOSTILE_LABEL))
     case.write(
         "trainci.toml",
-        f'[project]\ninstall = "{text}"\nimage = "{text}"\n'
+        f'[project]\ninstall = "{text}"\nimage = "you/train"\n'
         f'[suites.a]\nlabel = "{label}"\ndescription = "{text}"\n'.replace("\u2028", "")
         + f'tests = [{{ path = "tests/test_first.py", args = ["{text}"] }}]\n',
     )
     workflow = parsed(generated(case))
     job = workflow["jobs"]["e2e-test-a"]
     plain = HOSTILE.replace("\u2028", "")
-    assert job["container"]["image"] == plain
+    assert job["container"]["image"] == "you/train"
     assert [step["run"] for step in job["steps"] if step["name"] == "Install the repository"] == [plain]
     (entry,) = job["strategy"]["matrix"]["include"]
     assert entry["test_id"].startswith("tests/test_first.py[")
