@@ -86,8 +86,9 @@ def reading_of(
     reader = LogReader(rules)
     for lines, whole in _lines(log):
         last = next((number for number, line in enumerate(lines, 1) if ended and line.startswith(HUNG)), None)
-        for start in range(0, len(lines[:last]), _AT_A_TIME):
-            reader.feed(lines[:last][start : start + _AT_A_TIME], whole)
+        told = lines[:last]
+        for start in range(0, len(told), _AT_A_TIME):
+            reader.feed(told[start : start + _AT_A_TIME], whole)
             if enough():
                 return reader.finish()
         if last is not None:

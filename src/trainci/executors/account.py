@@ -17,6 +17,7 @@ from trainci.executors.onlooker import Onlooker
 from trainci.lease import protocol
 from trainci.model import events
 from trainci.model.run import Cause, Ending, Results
+from trainci.model.seen import OF_SECCOMP
 from trainci.output.redaction import Redactor
 
 _LAST_WORDS = 4096
@@ -246,7 +247,7 @@ def ending_of(report: protocol.Ended) -> Ending:
 def _word_of_the_kernel(report: protocol.Ended) -> str:
     """What the kernel says of a SIGKILL, which a shell tells as 137."""
     if report.seen.seccomp:
-        return "it made a system call that its own seccomp forbids"
+        return OF_SECCOMP
     if not report.seen.kernel_oom or (report.signal, report.code) not in ((signal.SIGKILL, None), (None, 137)):
         return ""
     return "the kernel ended it for want of memory (oom_kill of its cgroup)"

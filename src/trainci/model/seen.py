@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+OF_SECCOMP = "it made a system call that its own seccomp forbids"
+"""What is said of ``Seen.seccomp``."""
+
 
 @dataclass(frozen=True)
 class Seen:

@@ -34,6 +34,17 @@ _UNFINISHED = re.compile(
     "(?:\x1b|(?:\x1b\\[|\x9b)[0-?]*[ -/]*|\x1b[ -/]+"
     f"|(?:\x1b[\\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x80-\x9f]{{0,{_LONGEST_SEQUENCE}}}\x1b?)\\Z"
 )
+# Each thing of which nothing is left to see: blanks, controls and escapes.
+_UNSEEN = re.compile(
+    rb"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\n\x07\x1b]{0,4096}\x07?|\x1b[ -/]*[0-Z\\^-~]"
+    rb"|\xc2[\x80-\x9f]|[\x00-\x20\x7f]+"
+)
+_CUT_ESCAPE = 8
+
+
+def is_unseen(data: bytes) -> bool:
+    """Whether nothing of ``data`` is left to see; what it begins with may be the end of an escape."""
+    return len(_UNSEEN.sub(b"", data)) <= _CUT_ESCAPE
 
 
 class Screen:

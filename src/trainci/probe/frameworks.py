@@ -83,14 +83,13 @@ class _Session:
         self.root = str(getattr(config, "rootpath", "") or getattr(config, "rootdir", ""))
 
     def pytest_runtest_call(self, item):
-        ends["quietly"](self.raised.pop, item.nodeid, None)
         yield from self.hear(item)
 
     def pytest_pyfunc_call(self, pyfuncitem):
-        ends["quietly"](self.raised.pop, pyfuncitem.nodeid, None)
         yield from self.hear(pyfuncitem)
 
     def hear(self, item):
+        ends["quietly"](self.raised.pop, item.nodeid, None)
         outcome = yield
         ends["quietly"](self.keep, item.nodeid, outcome)
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from trainci.host.files import open_plain
 from trainci.model.diagnosis import Diagnosis
 from trainci.model.run import Item, Result
-from trainci.output.screen import Screen
+from trainci.output.screen import Screen, is_unseen
 
 _CHUNK = 1 << 16
 # What is read of the end of a log at first, and at most, to find lines in it.
@@ -17,14 +16,8 @@ _WINDOW = 1 << 14
 _LARGEST_WINDOW = 1 << 22
 # A program repaints no more lines than a terminal has.
 _SCREEN_LINES = 50
-# Each thing of which nothing is left to see: blanks, controls and escapes.
-_UNSEEN = re.compile(
-    rb"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\n\x07\x1b]{0,4096}\x07?|\x1b[ -/]*[0-Z\\^-~]"
-    rb"|\xc2[\x80-\x9f]|[\x00-\x20\x7f]+"
-)
-# Behind so much of that nobody looks for lines. The first of it may be the end of an escape.
+# Behind so much of which nothing is left to see nobody looks for lines.
 _MOST_UNSEEN = 1 << 18
-_CUT_ESCAPE = 8
 _MOST_AFTER = 20_000
 _AFTER_EVIDENCE = 2
 _LONGEST_LINE = 2000
@@ -78,7 +71,7 @@ def _lines_of_end(log: Path, window: int) -> tuple[list[str], bool]:
     size = _size(log)
     data = b"".join(read_log(log, max(0, size - window)))[:window]
     whole = size <= window
-    if window <= _MOST_UNSEEN and len(_UNSEEN.sub(b"", data)) <= _CUT_ESCAPE:
+    if window <= _MOST_UNSEEN and is_unseen(data):
         return [], whole or window == _MOST_UNSEEN
     # To move up takes an escape; where there is none, nothing need be held back, which is a lot faster.
     screen = Screen(held=_SCREEN_LINES if b"\x1b" in data or b"\xc2\x9b" in data else 0)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from trainci.errors import EXIT_MACHINE
 from trainci.model.diagnosis import EXIT_CODE, Blame, Diagnosis, Facts
 from trainci.model.run import Cause, Ending
+from trainci.model.seen import OF_SECCOMP
 from trainci.verdict.last_words import Words
 from trainci.verdict.weigh import NAMES_A_HOST, Candidate, Weight
 
@@ -228,8 +229,7 @@ def _of_signal(number: int, facts: Facts) -> Diagnosis:
     name = signals.Signals(number).name if number in set(signals.Signals) else f"signal {number}"
     evidence = f"fact: {name}"
     if facts.seccomp:
-        sentence = "it made a system call that its own seccomp forbids"
-        return Diagnosis(Blame.CODE, "crash", sentence, "fact: seccomp")
+        return Diagnosis(Blame.CODE, "crash", OF_SECCOMP, "fact: seccomp")
     if number in _CRASHES:
         return Diagnosis(Blame.CODE, "crash", f"native code of the program crashed ({name})", evidence)
     if number == signals.SIGILL:

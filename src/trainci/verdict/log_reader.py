@@ -119,7 +119,7 @@ class LogReader:
 
     def __init__(self, rules: Sequence[LogRule]) -> None:
         self._matcher = matcher_of(tuple(rules))
-        self._triage = _triage_of(self._matcher).fresh()
+        self._triage = _triage_of(self._matcher)
         self._sample: list[str] | None = []
         self._name: re.Pattern[str] | None = None
         self._pytest = PytestReport()

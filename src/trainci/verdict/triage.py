@@ -7,7 +7,6 @@ which is all but their digits, and each shape once.
 from __future__ import annotations
 
 import bisect
-import copy
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -35,12 +34,6 @@ class Triage:
         self._pieces = {word: _piece(word) for word in self._words}
         self._shapes: dict[str, tuple[int, ...] | None] = {}
         self._characters = 0
-
-    def fresh(self) -> Triage:
-        """One for the same texts, which has seen no line yet."""
-        other = copy.copy(self)
-        other._shapes, other._characters = {}, 0
-        return other
 
     def found(self, lines: Sequence[str]) -> dict[int, tuple[int, ...]]:
         """The places of those ``lines`` that hold a text, in order, each with its patterns."""

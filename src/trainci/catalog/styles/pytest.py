@@ -62,11 +62,12 @@ class Pytest:
 
 def _not_collected(source: Source) -> Iterator[LostResult]:
     """See ``not_collected``, where the repository has no names of its own for tests."""
-    for name in _CONFIGURES:
+    found = tuple(not_collected(source.tree))
+    for name in _CONFIGURES if found else ():
         with contextlib.suppress(OSError):
             if _OWN_NAMES.search(read_source(source.root, name)):
                 return
-    yield from not_collected(source.tree)
+    yield from found
 
 
 def holds_tests(tree: ast.Module) -> bool:
