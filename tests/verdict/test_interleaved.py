@@ -104,10 +104,6 @@ def _interleaved(case: Case, launcher: str, chance: random.Random) -> str:
     return "\n".join([*lines, *report(failed), ""])
 
 
-# A worker's traceback within a rank's, whose lines mpirun's marks part: unsure, where it is the code's.
-_NOT_TOLD_APART = "blind2_dataloader_worker_exc"
-
-
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_of_ranks_that_write_into_one_log_the_one_that_failed_by_itself_is_judged(launcher: str) -> None:
     chance = random.Random(launcher)
@@ -115,7 +111,7 @@ def test_of_ranks_that_write_into_one_log_the_one_that_failed_by_itself_is_judge
     for case in CASES[::8]:
         log = _interleaved(case, launcher, chance)
         said = diagnose(reading_of(io.BytesIO(log.encode()), packaged_rules()), case.facts)
-        if said.blame.value != case.expected["blame"] and case.name != _NOT_TOLD_APART:
+        if said.blame.value != case.expected["blame"]:
             wrong.append(f"{case.name}: {said.blame.value} by {said.rule}, {said.evidence}")
     assert not wrong
 

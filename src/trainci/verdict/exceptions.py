@@ -198,7 +198,7 @@ class Tracebacks:
                     self._frames.append(Frame(frame["file"], int(frame["line"])))
                 self._junk = 0
                 if self._floats:
-                    self._indent, self._floats = indent - 2, False
+                    self._indent, self._floats = max(indent - 2, 0), False
             elif text.lstrip().startswith("raise "):
                 self._raises = self._raises or self._in_own
             elif self._in_own and stands_in(text):
