@@ -1,4 +1,4 @@
-"""Collects fast: each worker of `make check` collects every test before it runs its share of them."""
+"""How tests are collected and shared out: fast, as each worker collects every test before it runs its share."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 # What is imported and collected stays. To look for garbage in it took a fifth of the time.
 gc.disable()
@@ -22,3 +24,29 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if config.option.markexpr != "not slow" or collection_path.suffix != ".py":
         return None
     return bool(re.search(r"^pytestmark = .*\bmark\.slow\b", collection_path.read_text(), re.MULTILINE)) or None
+
+
+# A test of an engine, by the value that it is tried with or by its file.
+_ENGINE = re.compile(r".*[\[-](ray|slurm)[\]-]|.*/test_(ray|slurm)_?\w*\.py")
+
+
+def _engine(nodeid: str) -> str:
+    found = _ENGINE.match(nodeid)
+    return (found[1] or found[2]) if found else ""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Engines come last: they take a part of the machine for as long as they are up, to the end of all tests."""
+    items.sort(key=lambda item: _engine(item.nodeid))
+
+
+class _ByFileAndEngine(LoadFileScheduling):
+    """Tests of one file share a worker, and all those of one engine, which is started once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _engine(nodeid) or super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
+    """For `make test`; the fast tests need no engine."""
+    return _ByFileAndEngine(config, log) if config.option.dist == "loadfile" else None
