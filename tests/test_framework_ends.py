@@ -13,6 +13,9 @@ from hypothesis import strategies as st
 
 from trainci.framework_ends import ended, pytest_end, said_failures, unittest_end
 
+pytestmark = pytest.mark.slow
+
+
 PASSES = "import os, pytest, sys\ndef test_a(): pass\n"
 BAD = "def test_z(): assert 0\n"
 
@@ -26,10 +29,7 @@ def said(tmp_path: Path, body: str, *options: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize(
     "options",
-    [
-        ("-q",),
-        *(pytest.param(words, marks=pytest.mark.slow) for words in ((), ("--color=yes",), ("-v", "-s"))),
-    ],
+    [("-q",), (), ("--color=yes",), ("-v", "-s")],
 )
 def test_what_pytest_says_is_read_as_it_says_it(tmp_path: Path, options: tuple[str, ...]) -> None:
     code, text = said(tmp_path, PASSES, *options)
@@ -80,13 +80,7 @@ def texts(tmp_path: Path, *options: str) -> tuple[str, str, str]:
 
 @pytest.mark.parametrize(
     "options",
-    [
-        (),
-        *(
-            pytest.param(words, marks=pytest.mark.slow)
-            for words in (("-q",), ("--color=yes",), ("-v", "--tb=no"), ("-rA",))
-        ),
-    ],
+    [(), ("-q",), ("--color=yes",), ("-v", "--tb=no"), ("-rA",)],
 )
 def test_pytests_that_failed_are_read_wherever_they_stand(tmp_path: Path, options: tuple[str, ...]) -> None:
     bad, good, inner = texts(tmp_path, *options)

@@ -21,6 +21,9 @@ from trainci.adopt.sources.template import NotConstant, Template
 from trainci.adopt.toml import render
 from trainci.adopt.tree import repository_tree
 
+pytestmark = pytest.mark.slow
+
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -293,7 +296,7 @@ def test_yaml_takes_no_more_than_its_bounds(text: str) -> None:
             "pytest tests || true",
             "A{}=$HOME",
             "export A{}=1",
-            pytest.param("make test", marks=pytest.mark.slow),
+            "make test",
         ),
         *("echo $(((((((", "if true; then", "bash -c '$(", "$(", "${{", "{", "a() {"),
     ],

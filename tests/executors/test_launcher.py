@@ -16,6 +16,9 @@ import pytest
 import trainci
 from trainci.executors.launcher import Launcher
 
+pytestmark = pytest.mark.slow
+
+
 LOUD = "import sys\nsys.stderr.write('the repository runs inside trainci\\n')\nraise SystemExit(9)\n"
 TEST = "NUM_GPUS = 1\nif __name__ == '__main__':\n    print('hello from the test')\n"
 # As a console script does: nothing of the current directory is on the path of `trainci run` itself.
@@ -45,13 +48,7 @@ def repository(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     "name",
-    [
-        "types.py",
-        *(
-            pytest.param(name, marks=pytest.mark.slow)
-            for name in ("select.py", "json.py", "trainci.py", "trainci/__init__.py", "pynvml.py")
-        ),
-    ],
+    ["types.py", "select.py", "json.py", "trainci.py", "trainci/__init__.py", "pynvml.py"],
 )
 def test_a_file_of_the_repository_that_is_named_as_a_library_is_not_imported(repository, name):
     (repository / name).parent.mkdir(exist_ok=True)

@@ -24,6 +24,9 @@ from trainci.lease.store.records import Request
 from trainci.lease.view import status
 from trainci.model.device import Device
 
+pytestmark = pytest.mark.slow
+
+
 NOBODY = 65534
 
 
@@ -134,10 +137,10 @@ def test_a_gpu_that_a_lease_of_another_lock_directory_holds_is_not_given_out(sha
     [
         "queue/lock.1",
         "devices/cpu-0.lock",
-        *(
-            pytest.param(name, marks=pytest.mark.slow)
-            for name in ("queue/watcher.fifo", "health/cpu-0", "drained/cpu-0", "ledger")
-        ),
+        "queue/watcher.fifo",
+        "health/cpu-0",
+        "drained/cpu-0",
+        "ledger",
     ],
 )
 def test_nothing_is_written_or_copied_through_a_link_of_another_user(shared, name):
@@ -629,7 +632,6 @@ def test_a_gpu_of_a_job_in_another_network_is_not_given_out_when_all_files_are_l
     assert subprocess.run([*base, "--timeout", "30", "--", "true"], env=shared.environment).returncode == 0
 
 
-@pytest.mark.slow
 def test_a_mutex_that_is_signed_again_and_again_is_taken_away(shared):
     with stranger(SIGN, shared.path):
         assert bounded(shared, "--timeout", "30", limit=60).stdout == "got it\n"

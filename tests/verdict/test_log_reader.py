@@ -25,14 +25,12 @@ def _read(lines: list[str], size: int = 1000) -> Reading:
     return reader.finish()
 
 
-@pytest.mark.slow  # over all logs; a tenth of the processor time of `make check`
-@pytest.mark.parametrize(
-    "case", [case for case in cases() if "injected" not in case.name], ids=lambda case: case.name
-)
-def test_how_a_log_is_cut_into_pieces_changes_nothing(case) -> None:
-    lines = case.log.decode("utf-8", "replace").split("\n")
-    whole, by_line = (diagnose(_read(lines, size), case.facts) for size in (1 << 30, 1))
-    assert whole == by_line
+@pytest.mark.slow  # over a quarter of all logs
+def test_how_a_log_is_cut_into_pieces_changes_nothing() -> None:
+    for case in [case for case in cases() if "injected" not in case.name][::4]:
+        lines = case.log.decode("utf-8", "replace").split("\n")
+        whole, by_line = (diagnose(_read(lines, size), case.facts) for size in (1 << 30, 1))
+        assert whole == by_line, case.name
 
 
 @given(
@@ -47,7 +45,7 @@ def test_no_text_breaks_it(lines: list[str]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("streams", "counts"), [(64, (6_000, 12_000)), (4096, (20_000, 80_000))])
+@pytest.mark.parametrize(("streams", "counts"), [(64, (3_000, 6_000)), (4096, (6_000, 12_000))])
 def test_memory_does_not_grow_with_the_log(tmp_path, monkeypatch, streams, counts) -> None:
     monkeypatch.setattr(log_reader, "_MOST_STREAMS", streams)
     line = "[rank{}]: OSError: [Errno 28] No space left on device; Traceback (most recent call last):\n"

@@ -131,7 +131,7 @@ class Queue(RuleBasedStateMachine):
         assert not self.waiting
 
 
-Queue.TestCase.settings = settings(max_examples=2000, stateful_step_count=25, deadline=None)
+Queue.TestCase.settings = settings(max_examples=600, stateful_step_count=25, deadline=None)
 TestQueue = pytest.mark.slow(Queue.TestCase)
 
 
