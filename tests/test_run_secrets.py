@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
-
-from trainci.model.given_secrets import secrets_in_json
 
 
 @pytest.mark.parametrize(
@@ -90,14 +87,3 @@ def test_a_secret_in_the_arguments_of_a_test_is_masked_in_its_name(repository: A
     for text in (shown, _everything_written(repository)):
         assert "12345" not in text and "67890" not in text
     assert "a.py[--token ***]" in said.out and "a.py[--token ***]#2" in said.out
-
-
-def test_the_secrets_in_a_secret_that_is_json_are_masked_by_their_names():
-    account = {
-        "type": "service_account",
-        "private_key": "-----BEGIN-----\nMIIEvQIBADAN\n",
-        "more": [{"token": "tok-99887766"}],
-    }
-    assert secrets_in_json(json.dumps(account)) == {"-----BEGIN-----\nMIIEvQIBADAN\n", "tok-99887766"}
-    for text in ("no JSON", "[" * 100_000, "5", "null", '"a"', ""):
-        assert secrets_in_json(text) == set()

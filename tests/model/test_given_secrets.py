@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainci.model.given_secrets import given_secrets, is_secret_name
+from trainci.model.given_secrets import given_secrets, is_secret_name, secrets_inside
 from trainci.model.tests import Entry
 
 SECRET = {
@@ -113,3 +114,29 @@ select = "changed"
     assert "changed tests/test_a.py" in repository.trainci("plan", "--changed", "--base", "HEAD").out
     files = [path for path in (repository.root / ".trainci").rglob("*") if path.is_file()]
     assert files and not any(b"7Qp21aa" in path.read_bytes() for path in files)
+
+
+def test_the_secrets_in_a_secret_that_is_json_are_masked_by_their_names():
+    account = {
+        "type": "service_account",
+        "private_key": "-----BEGIN-----\nMIIEvQIBADAN\n",
+        "more": [{"token": "tok-99887766"}],
+    }
+    assert secrets_inside(json.dumps(account)) == {"-----BEGIN-----\nMIIEvQIBADAN\n", "tok-99887766"}
+    for text in ("no JSON", "[" * 100_000, "5", "null", '"a"', "", "a word", "https://host:80/x@y"):
+        assert secrets_inside(text) == set()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "postgres://me:x7Qp21aa@db.host:5432/base",
+        "[default]\naws_access_key_id = AKIA\naws_secret_access_key = x7Qp21aa\n",
+        "machine api.wandb.ai\n  login user\n  password x7Qp21aa\n",
+        "users:\n- name: ci\n  user:\n    token: 'x7Qp21aa'\n",
+        'export HF_TOKEN="x7Qp21aa"\nMODE=offline\n',
+        "Server=db;User=ci;Password=x7Qp21aa;",
+    ],
+)
+def test_the_secret_in_a_secret_of_names_and_values_is_known(text: str) -> None:
+    assert secrets_inside(text) == {"x7Qp21aa"}

@@ -95,6 +95,9 @@ FORMS = {
     "as C has bytes": lambda s: "".join(f"\\x{byte:02x}" for byte in s.encode()),
     "as a list of C": lambda s: ", ".join(f"0x{byte:02x}" for byte in s.encode()),
     "in quoted-printable": lambda s: quopri.encodestring(s.encode()).decode(),
+    "in an address in an address": lambda s: urllib.parse.quote(urllib.parse.quote(s, safe=""), safe=""),
+    "shown but for its end": lambda s: f"{s[:-4]}\N{HORIZONTAL ELLIPSIS}",
+    "shown but for its beginning": lambda s: f"...{s[4:]}",
     "in base64 for a URL": lambda s: base64.urlsafe_b64encode(f"us:{s}".encode()).decode(),
 }
 
@@ -119,6 +122,21 @@ def test_no_form_of_a_secret_is_left_wherever_the_stream_is_cut(form, secret, cu
 def test_each_line_of_a_secret_of_several_lines_is_masked():
     key = "-----BEGIN KEY-----\nabcdefghij\nklmnopqrst\n-----END KEY-----"
     assert redact("x abcdefghij y", [key]) == "x *** y"
+
+
+@pytest.mark.parametrize("secret", ["  x7Qp21aa \n", '"x7Qp21aa"', "x7Qp21aa\r\n", "first of it\\nx7Qp21aa\\n"])
+def test_what_programs_read_of_a_secret_is_masked(secret: str) -> None:
+    assert redact(f"got x7Qp21aa, {secret}", [secret]).count("x7Qp21aa") == 0
+    assert redact("a is no secret", [" a "]) == "a is no secret"
+
+
+def test_the_ends_of_a_secret_whose_middle_is_left_out_are_masked() -> None:
+    """As pytest shows the two sides of an assertion, wherever a read ends."""
+    text = b"assert 'hf_Ab3xQ9zLw7...mNv8Rt5Yc1Je' == 'x' ..."
+    for cut in range(len(text)):
+        redactor = Redactor(["hf_Ab3xQ9zLw7Kp2mNv8Rt5Yc1Je"])
+        shown = redactor.feed(text[:cut]) + redactor.feed(text[cut:]) + redactor.flush()
+        assert shown == b"assert '***' == 'x' ...", cut
 
 
 LONG = "".join(chr(33 + 7 * number % 90) for number in range(150))

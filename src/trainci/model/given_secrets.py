@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import urllib.parse
 from collections.abc import Iterable, Iterator, Sequence
 
 from trainci.model.tests import Entry, Settings
@@ -20,6 +21,8 @@ _OF_A_MODEL = frozenset({
 })  # fmt: skip
 _NO_SECRET = frozenset({"disabled", "offline", "false", "empty", "dummy"})
 _NAMED = re.compile(r"[-+]*([A-Za-z_][\w.-]*)[=:](.+)", re.DOTALL)
+# `name = value`, `name: value` or `name value`.
+_SET = re.compile(r"""(?<![\w.-])(?=([\w.-]+)["']?(?:[ \t]*[=:][ \t]*|[ \t]+)["']?([^\s"',;]+))""")
 _OPTION = re.compile(r"--?([A-Za-z_][\w.-]*)")
 _IN_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/:@]*:([^\s/@]+)@", re.IGNORECASE)
 _BEARER = re.compile(r"\b(?:bearer|basic|token)\s+([\w.~+/=-]{8,})", re.IGNORECASE)
@@ -41,12 +44,23 @@ def given_secrets(settings: Iterable[Settings]) -> set[str]:
     return found
 
 
-def secrets_in_json(text: str) -> set[str]:
-    """The secrets in a secret that is a JSON document, as the key of a service account is: by their names."""
+def secrets_inside(text: str) -> set[str]:
+    """The secrets in a secret that is more than one, by their names and places.
+
+    It may be a JSON document (the key of a service account), lines of names and values (.env, INI, YAML, netrc), or
+    the URL of a database.
+    """
     try:
-        said = json.loads(text)
+        return _in_json(json.loads(text))
     except (ValueError, RecursionError):
-        return set()
+        pass
+    passwords = set(_IN_URL.findall(text))
+    found = passwords | {urllib.parse.unquote(one) for one in passwords}
+    found |= {value for name, value in _SET.findall(text) if is_secret_name(name)}
+    return {value for value in found if _is_value(value)}
+
+
+def _in_json(said: object) -> set[str]:
     found: set[str] = set()
     left: list[tuple[str, object]] = [("", said)]
     while left:

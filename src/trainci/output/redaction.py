@@ -35,20 +35,44 @@ class Redactor:
 
     What a program makes of a secret is replaced, too: quoted for a URL or a shell, in JSON, HTML or XML, as Python
     shows it, in hexadecimal digits, in base64 and base32 (wherever in the encoded text it stands), each line of
-    several, reversed; and whatever stands between its characters that no terminal shows. Empty secrets are ignored:
-    an unset variable read with a default of ``""`` must not mask everything.
+    several, reversed; and whatever stands between its characters that no terminal shows. So are the two ends of one
+    that is shown as ``'hf_Ab3xQ9...Rt5Yc1Je'``. Empty secrets are ignored: an unset variable read with a default of
+    ``""`` must not mask everything.
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
+        secrets = list(secrets)
         # The longest first, so that a secret that begins with another one is replaced whole.
         found = {_UNSHOWN.sub(b"", form) for secret in secrets for form in _forms(secret)} - {b""}
         self._secrets = sorted(found, key=lambda form: (-len(form), form))
-        self._first = re.compile(b"|".join(re.escape(byte) for byte in {form[:1] for form in found}))
+        self._cut = [form for secret in secrets for form in _cut_forms(secret)]
+        first = {form[:1] for form in found} | ({sign[:1] for sign in _LEFT_OUT} if self._cut else set())
+        self._first = re.compile(b"|".join(map(re.escape, first)))
+        self._part_starts = (*_LEFT_OUT, *(form[:_SHORTEST_ENCODED] for form in self._cut))
+        self._near_parts = {
+            end for form in self._cut for end in (form[:_SHORTEST_ENCODED], form[-_SHORTEST_ENCODED:])
+        }
+        self._longest = max([len(self._secrets[0]) if self._secrets else 0, *(2 * len(form) for form in self._cut)])
         self._pending = b""
 
     @cached_property
     def _any(self) -> re.Pattern[bytes]:
         return re.compile(b"|".join(map(re.escape, self._secrets)))
+
+    @cached_property
+    def _any_or_part(self) -> re.Pattern[bytes]:
+        return re.compile(self._any.pattern + b"|" + self._parts.pattern)
+
+    @cached_property
+    def _parts(self) -> re.Pattern[bytes]:
+        """The beginning or the end of a secret beside the sign for what is left out, or both."""
+        lengths = [
+            (form, range(min(_LONGEST_PART, len(form) - 1), _SHORTEST_ENCODED - 1, -1)) for form in self._cut
+        ]
+        begun = b"|".join(re.escape(form[:length]) for form, each in lengths for length in each)
+        ended = b"|".join(re.escape(form[-length:]) for form, each in lengths for length in each)
+        signs = b"|".join(map(re.escape, _LEFT_OUT))
+        return re.compile(rb"(?:%s)(?:%s)(?:%s)?|(?:%s)(?:%s)" % (begun, signs, ended, signs, ended))
 
     def feed(self, data: bytes) -> bytes:
         """What can be shown so far: all but an end that may turn out to begin a secret."""
@@ -58,7 +82,7 @@ class Redactor:
         undecided = self._undecided_from(seen.text)
         shown, position = self._masked(seen, undecided)
         held = max(position, seen.open_from(undecided))
-        if len(seen.raw) - held > _MOST_HELD + 4 * len(self._secrets[0]):
+        if len(seen.raw) - held > _MOST_HELD + 4 * self._longest:
             held = len(seen.raw)
         self._pending = seen.raw[held:]
         return shown + seen.raw[position:held]
@@ -80,10 +104,11 @@ class Redactor:
     def _masked(self, seen: _Seen, end: int) -> tuple[bytes, int]:
         """What is shown up to behind the last secret that begins before ``end`` of the text, and where that is."""
         # Nearly always it holds none, which is far cheaper to see than with the pattern.
-        if not any(secret in seen.text for secret in self._secrets):
+        part = self._holds_part(seen.text)
+        if not part and not any(secret in seen.text for secret in self._secrets):
             return b"", 0
         shown, position = [], 0
-        for match in self._any.finditer(seen.text):
+        for match in (self._any_or_part if part else self._any).finditer(seen.text):
             if match.start() >= end:
                 break
             shown += [seen.raw[position : seen.place(match.start())], MASK]
@@ -92,11 +117,29 @@ class Redactor:
 
     def _undecided_from(self, text: bytes) -> int:
         """Where the longest end of ``text`` that is the beginning of a secret starts."""
-        for first in self._first.finditer(text, max(0, len(text) - len(self._secrets[0]) + 1)):
+        for first in self._first.finditer(text, max(0, len(text) - self._longest + 1)):
             end = text[first.start() :]
-            if any(secret.startswith(end) for secret in self._secrets):
+            if any(secret.startswith(end) for secret in self._secrets) or (self._cut and self._begins_part(end)):
                 return first.start()
         return len(text)
+
+    def _holds_part(self, text: bytes) -> bool:
+        ends = (
+            form[side] for form in self._cut for side in (slice(_SHORTEST_ENCODED), slice(-_SHORTEST_ENCODED, None))
+        )
+        near = any(end in text for end in ends) and any(sign in text for sign in _LEFT_OUT)
+        return near and self._parts.search(text) is not None
+
+    def _begins_part(self, end: bytes) -> bool:
+        """Whether ``end`` may go on as the beginning of a secret, the sign for what is left out, and its end."""
+        if not end.startswith(self._part_starts):
+            return any(sign.startswith(end) for sign in _LEFT_OUT)
+        for sign in _LEFT_OUT:
+            begun, said, rest = end.partition(sign)
+            begun = begun if said else begun.rstrip(sign)
+            if any(form.startswith(begun) and rest in form for form in self._cut):
+                return True
+        return False
 
 
 def _uncoloured(raw: bytes) -> bytes:
@@ -155,13 +198,18 @@ class _Seen:
 
 # Of less, base64 leaves too little that is the secret's alone.
 _SHORTEST_ENCODED = 6
+# What pytest, reprlib and others write for the middle of a long text, and how much they show of it beside that at
+# the most (`saferepr`: 240 characters in all). What is shorter than the least is shown whole.
+_LEFT_OUT = (b"...", "\N{HORIZONTAL ELLIPSIS}".encode())
+_LONGEST_PART = 120
+_SHORTEST_CUT = 16
 # How many characters of base64 programs write in one line: PEM's (RFC 7468), MIME's (RFC 2045).
 _LINES = (64, 76)
 
 
 def _forms(secret: str) -> Iterator[bytes]:
     """The ways in which a program may write ``secret``, as GitHub's runner masks them, and some more."""
-    for text in {secret, *(line for line in secret.splitlines() if len(line) >= _SHORTEST_ENCODED)} - {""}:
+    for text in _texts(secret):
         plain = text.encode("utf-8", "surrogateescape")
         yield plain
         for form in {*_quoted(text, plain), *_in_json(text)}:
@@ -176,11 +224,26 @@ def _forms(secret: str) -> Iterator[bytes]:
             yield from _in_base64(next(_in_base64(plain)))
 
 
+def _texts(secret: str) -> set[str]:
+    """It, and what programs make of it as they read it: nothing around it, line breaks in it, its lines alone."""
+    read = secret.replace("\\n", "\n")
+    parts = {part.strip().strip("\"'") for part in (secret, read, *read.splitlines())}
+    return {secret, *(part for part in parts if len(part) >= _SHORTEST_ENCODED)} - {""}
+
+
+def _cut_forms(secret: str) -> Iterator[bytes]:
+    """What may be shown without its middle: it, and as Python shows it."""
+    if len(secret) >= _SHORTEST_CUT:
+        yield from {text.encode("utf-8", "surrogateescape") for text in (secret, repr(secret)[1:-1])}
+
+
 def _quoted(text: str, plain: bytes) -> Iterator[str]:
     """For a URL, HTML or XML, a shell, and as Python shows it."""
     for url in (urllib.parse.quote(plain, safe=""), urllib.parse.quote(plain), urllib.parse.quote_plus(plain)):
         yield url
         yield re.sub("%..", lambda code: code[0].lower(), url)
+        # An address in an address.
+        yield urllib.parse.quote(url, safe="")
     yield html.escape(text)
     for escaped in (saxutils.escape(text), html.escape(text).replace("&#x27;", "'")):
         yield escaped

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 
-from trainci.model.given_secrets import given_secrets, secrets_in_json
+from trainci.model.given_secrets import given_secrets, secrets_inside
 from trainci.model.project import Project
 from trainci.model.selection import Selection
 from trainci.model.tests import Settings
@@ -20,7 +20,7 @@ def secret_values(repository: Repository) -> list[str]:
     """The values of what is named as a secret anywhere, as far as this job has them, and of what looks like one."""
     names = _secret_names(repository.project)
     known = {value for name in names if len(value := os.environ.get(name, "")) >= _SHORTEST_SECRET}
-    inside = {part for value in known for part in secrets_in_json(value)}
+    inside = {part for value in known for part in secrets_inside(value)}
     return sorted(known | inside | given_secrets(_all_settings(repository.project)))
 
 
