@@ -312,12 +312,18 @@ def test_a_summary_that_cannot_be_written_leaves_the_other_reports_and_the_exit_
     assert JUnitXml.fromfile(str(repository.path("report.xml"))).tests == 1
 
 
-@pytest.mark.parametrize("arguments", [["run", "nothing"], ["run", "tests/test_a.py", "--devices", "cuda"]])
-def test_a_report_of_an_earlier_run_does_not_stand_for_one_that_fails_early(repository, arguments):
+def test_a_report_of_an_earlier_run_does_not_stand_for_one_that_fails_early(repository):
     repository.test("a", "pass")
-    assert repository.run("run", "tests/test_a.py", "--junit", "report.xml")[0] == 0
-    assert repository.run(*arguments, "--junit", "report.xml")[0] == 2
-    assert not repository.path("report.xml").exists()
+    for arguments in (
+        ["nothing", "--junit", "report.xml"],
+        ["tests/test_a.py", "--devices", "cuda", "--junit", "report.xml"],
+        ["tests/test_a.py", "--junit", "report.xml", "--jobs", "0"],
+        ["tests/test_a.py", "--no-such-option", "--junit=report.xml"],
+        ["--junit", "report.xml", "--timeout"],
+    ):
+        repository.path("report.xml").write_text("<testsuites/>")
+        assert repository.run("run", *arguments)[0] == 2
+        assert not repository.path("report.xml").exists(), arguments
 
 
 def test_a_run_of_nothing_has_an_empty_report(repository):

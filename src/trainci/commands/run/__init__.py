@@ -16,7 +16,7 @@ from trainci import git, schedule
 from trainci.commands.run.dry_run import print_plan
 from trainci.commands.run.going import go
 from trainci.commands.run.kept import Kept, keep, read_kept
-from trainci.commands.run.options import Options, flags
+from trainci.commands.run.options import Options, flags, named_report
 from trainci.commands.run.reporting import remove_earlier, report, report_nothing
 from trainci.commands.run.secret_values import secret_values, short_secrets
 from trainci.commands.run.selecting import select
@@ -42,7 +42,20 @@ from trainci.text import counted, printable, shortened
 from trainci.verdict.quarantine import excuses
 
 
-@click.command("run")
+class _Command(click.Command):
+    """Also a command line that cannot be read leaves no report of an earlier run."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError:
+            if junit := named_report(given):
+                remove_earlier(junit)
+            raise
+
+
+@click.command("run", cls=_Command)
 @flags
 def command(**given: Any) -> int:
     """Run tests.
