@@ -69,6 +69,26 @@ def test_streams_that_cannot_be_written_change_no_exit_code(tmp_path, streams, c
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("line", "code", "said"),
+    [
+        ("$trainci --lock-dir $'locks\\xff' --count 1 -- sh -c 'exit 5'", 5, ""),
+        ("ln -s nowhere locks; $trainci --lock-dir locks --count 1 -- true", 3, "locks: No such file"),
+        (
+            "mkdir a; cd a; rmdir ../a; $trainci --lock-dir $OLDPWD/locks -- true",
+            3,
+            "the current directory: No such",
+        ),
+    ],
+)
+def test_a_strange_place_is_used_or_named(tmp_path, line, code, said):
+    trainci = f"{shlex.quote(sys.executable)} -m trainci.lease --virtual 2"
+    script = line.replace("$trainci", trainci)
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
+    assert said in done.stderr
+
+
 def test_the_job_sees_when_its_time_limit_is_over(host):
     before = time.monotonic()
     seen = variables(host.run("--time-limit", "500", "--", "env").stdout)

@@ -44,4 +44,4 @@ def _name(directory: Directory, uuid: str) -> str:
     """A GPU is the same one for every lock directory; the rest are those of theirs."""
     if uuid.startswith(("GPU-", "MIG-")) and not directory.nested:
         return f"{_PREFIX}{uuid}"
-    return f"{_PREFIX}{crc32(os.path.realpath(directory.path).encode()):08x}-{uuid}"
+    return f"{_PREFIX}{crc32(os.fsencode(os.path.realpath(directory.path))):08x}-{uuid}"
