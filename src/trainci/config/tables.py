@@ -50,7 +50,7 @@ class SettingsTable(Table):
     """What project, suite and entry may each say; the inner one wins."""
 
     env: Env = Field({}, description="Environment variables of the tests.")
-    install: StrictStr = Field("", description="Shell command that installs the repository in a job.")
+    install: Argument = Field("", description="Shell command that installs the repository in a job.")
     setup: list[Argument] = Field([], description="Shell lines of a job before `install`.")
     python: Interpreter | None = Field(
         None, description='The interpreter of the tests, or what launches it: "uv run --extra vllm python".'
