@@ -28,6 +28,8 @@ _HERE_DOCUMENT = re.compile(
     rf"\$\(\s*cat\s+<<(-?)[ \t]*(['\"]?)(\w+)\2[ \t]*\n(.{{0,{MOST_FILLED}}}?)\n[ \t]*\3\s*\)", re.DOTALL
 )
 _ENDS_WORD = set(" \t\n;|&()<>")
+# Characters that stand for themselves, wherever they are: what most of a script is, taken at once.
+_PLAIN = re.compile(r"[^ \t\n;|&()<>{}\\'\"`$~]+")
 # An array: ``name=(a b)``, ``name+=(c)``.
 _ARRAY = re.compile(r"[A-Za-z_]\w*\+?=\(")
 
@@ -147,7 +149,9 @@ def _word_end(source: str, position: int, line: int) -> int:
 
 
 def _part_end(source: str, position: int, line: int) -> int:
-    """The end of one character, quotation or expansion."""
+    """The end of plain characters, of one that is not, of a quotation or an expansion."""
+    if plain := _PLAIN.match(source, position):
+        return plain.end()
     ch = source[position]
     if ch == "\\":
         return min(position + 2, len(source))
@@ -156,7 +160,10 @@ def _part_end(source: str, position: int, line: int) -> int:
     if ch == '"':
         position += 1
         while position < len(source) and source[position] != '"':
-            position = position + 2 if source[position] == "\\" else _expansion_end(source, position, line)
+            if plain := _PLAIN.match(source, position):
+                position = plain.end()
+            else:
+                position = position + 2 if source[position] == "\\" else _expansion_end(source, position, line)
         if position >= len(source):
             raise Unreadable(line)
         return position + 1
@@ -236,7 +243,9 @@ def expand(raw: str, variables: Mapping[str, str | None]) -> Expanded:
     current, begun, quoted, position, filled = "", False, False, 0, 0
     while position < len(raw):
         ch = raw[position]
-        if ch == "\\" and position + 1 < len(raw):
+        if plain := _PLAIN.match(raw, position):
+            current, begun, position = current + plain.group(), True, plain.end()
+        elif ch == "\\" and position + 1 < len(raw):
             following = raw[position + 1]
             if following != "\n":
                 current += following if not quoted or following in '"\\$`' else ch + following

@@ -5,7 +5,10 @@ from __future__ import annotations
 import ast
 from collections import deque
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
+
+# Names and the contexts of names.
+_PLAIN_FIELDS = frozenset(("ctx", "id", "attr", "kind", "type_comment"))
 
 
 def statements(body: list[ast.stmt], certain: bool) -> Iterator[tuple[ast.stmt, bool]]:
@@ -44,12 +47,17 @@ def own_parts(statement: ast.stmt) -> tuple[ast.AST, ...]:
 
 def children(node: ast.AST) -> Iterator[ast.AST]:
     """What ``ast.iter_child_nodes`` gives, but for the contexts of names, which no rule looks at."""
-    for name in node._fields:
-        value = None if name == "ctx" else getattr(node, name, None)
+    for name in _with_nodes(node._fields):
+        value = getattr(node, name, None)
         if isinstance(value, ast.AST):
             yield value
         elif isinstance(value, list):
             yield from (one for one in value if isinstance(one, ast.AST))
+
+
+@cache
+def _with_nodes(fields: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in fields if name not in _PLAIN_FIELDS)
 
 
 def all_parts(node: ast.AST) -> Iterator[ast.AST]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 from trainci.adopt.github.expressions import Context, substitute
 from trainci.adopt.placed import Table, Text, Value, load_table
@@ -80,7 +81,7 @@ def _outputs(job: Table, inputs: Table, tree: Tree, depth: int) -> Table:
                     if isinstance(text, Text) and "${{" not in substitute(text, context)[0]
                 }
                 script, _ = substitute(step.text("run"), context)
-                made[name] = Text(_constant(script, match.group(2), env), step.line)
+                made[name] = Text(_constant(script, match.group(2), tuple(env.items())), step.line)
     return made
 
 
@@ -99,10 +100,12 @@ def _defaults(workflow: Table) -> dict[str, Value]:
     return {name: value.text("default") for name, value in declared if isinstance(value, Table)}
 
 
-def _constant(script: str, name: str, env: Mapping[str, str]) -> str:
-    """The JSON of the output ``name``, "" where the script writes none."""
+@lru_cache(maxsize=256)  # each job that needs it asks
+def _constant(script: str, name: str, given: tuple[tuple[str, str], ...]) -> str:
+    """The JSON of the output ``name``, "" where the script writes none. ``given`` is the environment it gets."""
     if len(script) > _LONGEST_SCRIPT:
         return ""
+    env = dict(given)
     said = _json_values(_written(script, name, env))
     if not said:
         rows = [one for one in _json_values(_heredocs(script, env)) if isinstance(one, dict)]
@@ -121,7 +124,8 @@ def _constant(script: str, name: str, env: Mapping[str, str]) -> str:
 
 def _written(script: str, name: str, env: Mapping[str, str]) -> Iterator[str]:
     """What the words ``name=…`` and ``::set-output name=name::…`` stand for, where they are constants."""
-    for command in commands(script, 1, env):
+    said = name in script or any(name in value for value in env.values())
+    for command in commands(script, 1, env) if said else ():
         for word in command.words:
             for mark in (f"{name}=", f"::set-output name={name}::"):
                 if word.startswith(mark):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from collections import Counter
 from collections.abc import Iterator
 
 from trainci.catalog.lost import LostResult
@@ -16,21 +15,20 @@ _OF_PYTEST = ("test", "pytest_", "setup", "teardown", "_")
 
 def not_collected(tree: ast.Module) -> Iterator[LostResult]:
     """Classes and functions that look like tests, and are none by pytest's own names for them."""
-    named = Counter(
-        name
-        for part in all_parts(tree)
-        for name in (
-            getattr(part, "id", None),
-            getattr(part, "attr", None),
-            getattr(part, "value", None) if isinstance(part, ast.Constant) else None,
-        )
-        if isinstance(name, str)
-    )
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef) and not named[node.name]:
-            yield from _class(node)
-        elif isinstance(node, _FUNCTIONS) and not named[node.name]:
-            yield from _function(node)
+    found = [
+        (node.name, lost)
+        for node in tree.body
+        if isinstance(node, (ast.ClassDef, *_FUNCTIONS))
+        for lost in (_class(node) if isinstance(node, ast.ClassDef) else _function(node))
+    ]
+    named = _named(tree) if found else ()  # of a whole file, which few need
+    yield from (lost for name, lost in found if name not in named)
+
+
+def _named(tree: ast.Module) -> set[object]:
+    """What the file names anywhere: a name, an attribute, a text."""
+    kept = {ast.Name: "id", ast.Attribute: "attr", ast.Constant: "value"}
+    return {getattr(part, kept[type(part)]) for part in all_parts(tree) if type(part) in kept}
 
 
 def _class(node: ast.ClassDef) -> Iterator[LostResult]:
