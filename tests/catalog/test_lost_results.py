@@ -401,6 +401,11 @@ SOUND = {
     "a command whose code is looked at": ["done = subprocess.run(['python'])", "assert done.returncode == 0"],
     "a cleaning up": ["subprocess.run(['pkill', '-9', 'sglang'])", "test()"],
     "a cleaning up by the system": ["os.system('rm -rf /tmp/x')", "test()"],
+    "a cleaning up that is put together": [
+        "os.system('rm -rf {}'.format(__file__ + 'x'))",
+        "os.system(' '.join(['mkdir', '-p', __file__ + 'x']))",
+        "test()",
+    ],
     "a test called": ["test()"],
     "a failure that is raised again": ["try:", "    test()", "except Exception:", "    print('no')", "    raise"],
     "a failure that exits": ["try:", "    test()", "except Exception:", "    sys.exit(1)"],

@@ -33,6 +33,7 @@ def _command(*words: str) -> str:
         ("{ path = '.', runner = 'pytest' }", {}),
         (_command("make", "test"), {"Makefile": "test:\n\tpytest tests\n"}),
         (_command("bash", "-c", "cd tests && exec pytest"), {}),
+        (_command("bash", "-c", "export LIB=$(find / -name x.so) && exec pytest --device cpu $more -v"), {}),
         (_command("pytest", "tests/test_a.py", "tests/unit", "tests/more/test_c.py::test_it"), {}),
         (
             "'run.sh'",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 
 from trainci.adopt.commands.called_tests import is_test_file, speaks_of_tests
@@ -47,7 +48,10 @@ def _commands(script: str, tree: Tree) -> Iterator[Command]:
 
 def _paths(command: Command, tree: Tree, defaults: Sequence[str]) -> Iterator[str]:
     if not command.trouble:
-        for entry in read_command(command, "", Place("", 1), tree, defaults, begun=False).entries:
+        # What only a run knows may be an option: without it, the command is known to run what it runs by default.
+        known = tuple(word for word in command.words if "$" not in word)
+        plain = replace(command, words=known[known[:1] == ("exec",) :], open=(), shell=())
+        for entry in read_command(plain, "", Place("", 1), tree, defaults, begun=False).entries:
             yield from tree.globbed(entry.path) if is_glob(entry.path) else filter(None, (entry.path,))
     runs_tests = speaks_of_tests(command.raw)
     for word in command.words if command.words[:1] and command.words[0] not in _RUNS_NOTHING else ():

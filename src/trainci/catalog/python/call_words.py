@@ -72,17 +72,25 @@ def first_word(call: ast.Call, file: Names) -> str:
     node: ast.expr | None = call.args[0] if call.args else None
     if isinstance(node, ast.Name):
         node = file.constants.get(node.id, node)
-    while isinstance(node, (ast.List, ast.Tuple, ast.BinOp, ast.JoinedStr)):
-        if isinstance(node, ast.BinOp):
-            node = node.left
-        else:
-            parts = node.values if isinstance(node, ast.JoinedStr) else node.elts
-            node = parts[0] if parts else None
+    while (inner := _begins_with(node)) is not None:
+        node = inner
     if node is not None and file.name(node) == "sys.executable":
         return "python"
     if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.split():
         return node.value.split()[0].rpartition("/")[2]
     return ""
+
+
+def _begins_with(node: ast.expr | None) -> ast.expr | None:
+    """The first part of a text or list that is put together; None for what is in one piece."""
+    match node:
+        case ast.BinOp(left=first) | ast.List(elts=[first, *_]) | ast.Tuple(elts=[first, *_]):
+            return first
+        case ast.JoinedStr(values=[first, *_]) | ast.Call(func=ast.Attribute(attr="join"), args=[first]):
+            return first
+        case ast.Call(func=ast.Attribute(attr="format", value=first)):
+            return first
+    return None
 
 
 def runs_tests(call: ast.Call, file: Names) -> bool:
