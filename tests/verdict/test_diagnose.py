@@ -47,6 +47,44 @@ def test_a_port_that_the_log_says_was_served_before_may_be_the_tests_own(served:
     assert judged(served, *raised(taken)).blame is blame
 
 
+TAKEN = "OSError: [Errno 98] Address already in use"
+
+
+@pytest.mark.parametrize(
+    ("source", "printed", "blame"),
+    [
+        (("    a = Server(port=6123)", ">   b = Server(port=6123).start()"), "", Blame.CODE),
+        (("    port = 6123", ">   b = Server(port=6123).start()"), "", Blame.MACHINE),
+        (('    a.bind(("127.0.0.1", 6123))', '>   b.bind(("127.0.0.1", 6123))'), "", Blame.CODE),
+        (('>   b.bind(("127.0.0.1", 6123))',), "INFO: bound to 127.0.0.1:6123", Blame.UNSURE),
+        (('>   b.bind(("127.0.0.1", 6123))',), "INFO: bound to 127.0.0.1:6124", Blame.MACHINE),
+    ],
+)
+def test_a_port_that_a_test_takes_twice_by_itself_is_not_the_machines(
+    source: tuple[str, ...], printed: str, blame: Blame
+) -> None:
+    failed = ("=== FAILURES ===", "___ test_pair ___", *source, "tests/test_a.py:9: in test_pair", f"E   {TAKEN}")
+    assert judged(*failed, "--- Captured stdout call ---", printed).blame is blame
+
+
+def test_a_line_that_names_nobody_is_about_whom_the_command_above_it_names() -> None:
+    refused = "curl: (22) The requested URL returned error: "
+    for url, status, machine in (
+        ("http://127.0.0.1:30000/health", 503, False),
+        ("https://data.example.org/a", 503, True),
+        ("http://localhost:8123/a", 404, False),
+    ):
+        said = judged(f"+ curl -sf {url}", f"{refused}{status}").blame
+        assert (said is Blame.MACHINE) is machine, url
+        assert said is not Blame.CONFIG, url
+    named = "curl: (7) Failed to connect to data.example.org port 443 after 130001 ms"
+    assert judged("+ curl -sf http://127.0.0.1/a || curl -sf $URL", named).blame is Blame.MACHINE
+    sources = ("tests/test_a.py:9: in test_health", '    urlopen("http://localhost:8123/health")')
+    gone = "E   urllib.error.URLError: <urlopen error [Errno 111] Connection refused>"
+    for place in (sources, ("=== FAILURES ===", "___ test_a ___", *sources)):
+        assert judged(*place, gone).blame is not Blame.MACHINE
+
+
 def test_a_bus_error_is_the_machines_where_anything_says_that_a_disk_is_full() -> None:
     warning = "UserWarning: [Errno 28] No space left on device.  It will go on without a cache"
     assert judged("Fatal Python error: Bus error").blame is Blame.UNSURE

@@ -86,3 +86,24 @@ def test_a_variable_that_a_test_sets_stands_in_where_it_says_who_is_asked(name: 
 def test_a_tests_name_is_no_fault_and_what_is_printed_behind_it_is_one() -> None:
     assert judged("tests/test_disk.py::test_no_space_left_on_device[Errno 28] FAILED").blame is Blame.CODE
     assert judged("tests/test_a.py::test_b[x-1] HW Exception by GPU node-3 reason :GPU Hang").blame is Blame.MACHINE
+
+
+QUOTED = "RuntimeError: worker ended: NCCL error: unhandled system error"
+
+
+@pytest.mark.parametrize(
+    ("line", "said", "own"),
+    [
+        ('raise RuntimeError("NCCL error: unhandled system error")', QUOTED.replace("worker ended: ", ""), True),
+        ('raise torch.OutOfMemoryError("CUDA out of memory")', "torch.OutOfMemoryError: CUDA out of memory", True),
+        ('raise RuntimeError(f"worker ended: {said}")', QUOTED, False),
+        ("raise last", QUOTED, False),
+        ('raise RuntimeError("No CUDA GPUs are available")', "RuntimeError: No CUDA GPUs are available", False),
+    ],
+)
+@pytest.mark.parametrize("file", ["tests/test_fit.py", "src/fit.py"])
+def test_what_a_line_of_a_test_says_in_its_own_words_is_its_own(line: str, said: str, own: bool, file: str) -> None:
+    pytests = judged("=== FAILURES ===", "___ test_fit ___", f"{file}:9: in step", f"    {line}", f"E   {said}")
+    pythons = judged(HEADER, f'  File "/repo/{file}", line 9, in step', f"    {line}", said)
+    for found in (pytests, pythons):
+        assert (found.blame is Blame.CODE) is (own and file.startswith("tests"))

@@ -13,7 +13,8 @@ from trainci.model.diagnosis import EXIT_CODE, Blame, Diagnosis, Facts
 from trainci.model.run import Cause, Ending
 from trainci.model.seen import OF_SECCOMP
 from trainci.verdict.last_words import Words
-from trainci.verdict.weigh import NAMES_A_HOST, Candidate, Weight
+from trainci.verdict.log_reader import NAMES_A_HOST
+from trainci.verdict.weigh import Candidate, Weight
 
 # Xid errors that a program brings about (NVIDIA, "XID Errors"): a wrong access, its own end, a stopped kernel.
 _OF_PROGRAMS = frozenset({8, 13, 31, 43, 45, 68, 69})

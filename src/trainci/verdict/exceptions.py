@@ -45,7 +45,7 @@ HEADLESS = re.compile(r'  (?:  )?File "[^"]+", line \d{1,9}, in ')
 _LIBRARY = re.compile(
     r"(?:site|dist)-packages/(\w+)|/ray/\w+\.py|/(trainci)/probe/|python3\.\d+/(?!site-packages|dist-packages)(\w+)"
 )
-_NAMES_A_HOST = re.compile(r"""://|localhost|["']\d{1,3}(?:\.\d{1,3}){3}\b""")
+_NAMES_A_PLACE = re.compile(r"""://|localhost|["']\d{1,3}(?:\.\d{1,3}){3}\b|\bport\w*\b.{0,12}\b\d{4,5}\b""")
 _GROUP = re.compile(r"^(?: *(?:\||\+-*) ?)+")
 _USER_CODE = "from user code:"
 # What stands before each exception of a group.
@@ -53,6 +53,7 @@ _MEMBER = re.compile(r"[ |]*\+[-+]+ \d{1,4} -+$")
 _LONGEST_MESSAGE = 8
 _MOST_JUNK = 60
 _MOST_FRAMES = 100
+MOST_SOURCES = 8
 
 
 class Tracebacks:
@@ -69,7 +70,8 @@ class Tracebacks:
         self._in_own = False
         self._raises = False
         self._plays = False
-        self._source = ""
+        self._raising = ""
+        self._sources: deque[str] = deque(maxlen=MOST_SOURCES)
         self._asserts = ""
         # In a traceback that an exception's message shows.
         self._shown = False
@@ -162,7 +164,8 @@ class Tracebacks:
             self._libraries = set()
             self._frames.clear()
             self._in_own = self._raises = self._plays = False
-            self._source = self._asserts = ""
+            self._asserts = self._raising = ""
+            self._sources.clear()
 
     def _wraps(self) -> bool:
         if not self._chain:
@@ -193,6 +196,7 @@ class Tracebacks:
                 self._libraries |= libraries
                 self._raises = plays(frame["file"]) or self._plays
                 self._plays, self._in_own, self._asserts = self._raises, False, ""
+                self._raising = ""
                 if not is_library(frame["file"]):
                     self._in_own = True
                     self._frames.append(Frame(frame["file"], int(frame["line"])))
@@ -201,10 +205,11 @@ class Tracebacks:
                     self._indent, self._floats = max(indent - 2, 0), False
             elif text.lstrip().startswith("raise "):
                 self._raises = self._raises or self._in_own
+                self._raising = text.strip() if self._in_own else ""
             elif self._in_own and stands_in(text):
                 self._raises = self._plays = True
-            elif self._in_own and _NAMES_A_HOST.search(text):
-                self._source = text.strip()
+            elif self._in_own and names_a_place(text):
+                self._sources.append(text.strip())
             if not frame and not self._asserts and not text.lstrip().startswith("raise "):
                 self._asserts = text.strip()
             return True, None
@@ -225,7 +230,8 @@ class Tracebacks:
 
     def _end(self, line: Line, said: str, type_: str) -> Chain:
         libraries, frames = frozenset(self._libraries), tuple(self._frames)
-        raised = Raised(type_, said, line.number, libraries, frames=frames, own=self._raises, source=self._source)
+        raised = Raised(type_, said, line.number, libraries, frames=frames, own=self._raises)
+        raised.raising, raised.sources = self._raising, tuple(self._sources)
         raised.asserts = self._asserts if type_ in ASSERTIONS else ""
         self._open -= 1
         if self._chain and self._shown:
@@ -263,6 +269,11 @@ def is_library(file: str) -> bool:
     """
     built = file.endswith((".pyx", ".pxd", ".pxi")) and not file.startswith("/")
     return built or _LIBRARY.search(file) is not None or file.startswith(("<", "/usr/lib/python3/"))
+
+
+def names_a_place(text: str) -> bool:
+    """Whether a line of source names a host or a port."""
+    return _NAMES_A_PLACE.search(text) is not None
 
 
 def exception_type(text: str) -> str:

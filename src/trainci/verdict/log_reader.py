@@ -30,8 +30,11 @@ _MOST_STREAMS = 4096
 # So many lines that hold the same words are read where not every line is.
 _MOST_ALIKE = 2000
 # What servers say of themselves (uvicorn's "running on http://0.0.0.0:30000", a test's "started on port 30000").
-_SERVING = ("running on", "listening", "started", "serving")
+_SERVING = ("running on", "listening", "started", "serving", "bound")
 _SERVED = re.compile(rf"(?i)\b(?:{'|'.join(_SERVING)})\b.{{0,60}}?(?::|\bport[ =:]+)(\d{{4,5}})\b")
+NAMES_A_HOST = re.compile(r"https?://|host='|\b[\w-]+(?:\.[\w-]+)+:\d+|\bto \S+ port \d+|(?:resolve|lookup) ")
+# Whom a program speaks to, as a command or a log names it.
+_SOMEBODY = re.compile(r"\w+://[^\s'\"<>)\]]+|\blocalhost\b|(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}\b")
 # What a traceback, a section of pytest's and a launcher's report begin with.
 _BEGINNINGS = (
     *("traceback", '  file "', "assertionerror", "====", "failed ", "error ", " failed", " passed", "root cause"),
@@ -280,11 +283,22 @@ class LogReader:
     def _hit(self, line: Line, candidates: Sequence[int]) -> None:
         # pip shows what a build said further in, pytest what a test printed behind its name.
         text = without_name(line.text).lstrip(" │")
-        for rule, _ in self._matcher.matches(text, candidates):
-            if not rule.within:
-                hit = Hit(rule, line, RETRIED.search(text) is not None, self._pytest.capturing, self._progress)
-                self._hits.setdefault(rule.name, _Ends()).add(hit)
-                return
+        rule = self._fit(text, candidates)
+        if rule and rule.unless and (whom := self._spoken_to(text)) and self._matcher.refuses(rule, whom):
+            more = f"{text} {whom}"
+            rule = self._fit(more, self._matcher.candidates(more))
+        if rule:
+            hit = Hit(rule, line, RETRIED.search(text) is not None, self._pytest.capturing, self._progress)
+            self._hits.setdefault(rule.name, _Ends()).add(hit)
+
+    def _fit(self, text: str, candidates: Sequence[int]) -> LogRule | None:
+        return next((rule for rule, _ in self._matcher.matches(text, candidates) if not rule.within), None)
+
+    def _spoken_to(self, text: str) -> str:
+        """Whom a line that names nobody is about: who is named right above, as in the command that is shown."""
+        if NAMES_A_HOST.search(text) or _SOMEBODY.search(text):
+            return ""
+        return next((match[0] for said in reversed(self._recent) if (match := _SOMEBODY.search(said))), "")
 
     def _match_raised(self, chain: Chain) -> None:
         for raised in chain.raised:

@@ -56,6 +56,7 @@ class Matcher:
             for word in words or ("",):
                 self.words.setdefault(word, set()).add(index)
         self._triage = Triage(self.words)
+        self._numbers = {rule: number for number, rule in enumerate(self._rules)}
         self._unless = {number: re.compile(rule.unless) for number, rule in enumerate(self._rules) if rule.unless}
 
     def candidates(self, line: str) -> Sequence[int]:
@@ -87,6 +88,10 @@ class Matcher:
 
     def _may_fit(self, index: int, low: str) -> bool:
         return any(all(any(word in low for word in words) for words in needed) for needed in self._needs[index])
+
+    def refuses(self, rule: LogRule, text: str) -> bool:
+        """Whether ``text``, which says more of a line that fits ``rule``, rules it out."""
+        return self._refuses(self._numbers[rule], text)
 
     def _refuses(self, number: int, line: str) -> bool:
         unless = self._unless.get(number)

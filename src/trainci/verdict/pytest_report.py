@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterable
 
 from trainci.model.diagnosis import Frame
-from trainci.verdict.exceptions import FRAME, Tracebacks, exception_type, is_library
+from trainci.verdict.exceptions import (
+    FRAME,
+    MOST_SOURCES,
+    Tracebacks,
+    exception_type,
+    is_library,
+    names_a_place,
+)
 from trainci.verdict.prefixes import Line
 from trainci.verdict.raised import FIGURES, Chain, Raised
 from trainci.verdict.stand_ins import plays, stands_in
@@ -51,9 +59,11 @@ class PytestReport:
         self._in_message = False
         self._in_source = False
         self._example: Raised | None = None
-        self._raises = False
+        self._raising = ""
         self._in_library = False
         self._plays = False
+        # Lines of source that name a host or a port, which say who was spoken to.
+        self._sources: deque[str] = deque(maxlen=MOST_SOURCES)
         self._native = Tracebacks()
         # Those within an exception's message.
         self._shown = Tracebacks()
@@ -101,7 +111,10 @@ class PytestReport:
         if _ERROR.match(text) and (self._in_message or exception_type(text[1:].strip()) or "assert " in text):
             self._test = self._test or "?"
             self._plays = 0 <= line.number - self._stood_in < _NEAR
-            self._raises = any(_RAISES.match(text) for text in before)
+            self._raising = next((said for said in before if _RAISES.match(said)), "")
+            self._sources = deque((said.strip() for said in before if names_a_place(said)), MOST_SOURCES)
+            for place in filter(None, map(_PLACE.match, before)):
+                self._place(place)
             self._awaits = _LONGEST_MESSAGE
             self._error(line, text[1:], progress)
             return True
@@ -119,7 +132,8 @@ class PytestReport:
         if test := _TEST.match(text):
             self._shown = Tracebacks()
             self._test, self._chain, self._frames = test["name"], None, []
-            self._raises = self._in_library = self._plays = False
+            self._raising, self._in_library, self._plays = "", False, False
+            self._sources.clear()
             self._example = None
             self._in_message = self.capturing = False
         elif _CAPTURED.match(text):
@@ -131,7 +145,10 @@ class PytestReport:
         else:
             self._in_message = self._in_source = False
             self._plays = self._plays or stands_in(text)
-            self._raises = text.lstrip("> ").startswith("raise ") or (self._raises and not text.strip())
+            if text.strip():
+                self._raising = text if _RAISES.match(text) else ""
+            if not self._in_library and names_a_place(text):
+                self._sources.append(text.strip())
             if place := _PLACE.match(text):
                 self._end_example(line, progress)
                 self._place(place)
@@ -205,8 +222,9 @@ class PytestReport:
         if self._chain is None:
             self._chain = Chain(line.stream, test=self._test, progress=progress)
             self._add(self._chain)
-        own = (self._raises and not self._in_library) or self._plays
+        own = (bool(self._raising) and not self._in_library) or self._plays
         raised = Raised(type_, text, line.number, frames=self._taken(), own=own, played=self._plays)
+        raised.raising, raised.sources = self._raising, tuple(self._sources)
         self._chain.raised.append(raised)
 
     def _whole(self, reason: str) -> str:

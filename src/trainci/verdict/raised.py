@@ -22,9 +22,10 @@ class Raised:
     ``fits`` holds the rules, each with whether it names the exception's type. ``libraries`` are those that its
     traceback passes through, ``frames`` the last of its other places. ``own``: a line of these, that the log
     shows, raises it, or a library that plays servers did. ``played``: a test put something in a library's place,
-    near where it failed. ``source`` is the last of these that names a host, which
-    says who was spoken to where the exception does not. ``asserts`` is the assertion that the log shows. ``inner``
-    is the exception that its message shows, of a program that was run, or the place in code that was compiled.
+    near where it failed. ``raising`` is the line of these that raises it. ``sources`` are those that name a host or
+    a port: the last says who was spoken to where the exception does not. ``asserts`` is the assertion that the log
+    shows. ``inner`` is the exception that its message shows, of a program that was run, or the place in code that
+    was compiled.
     """
 
     type: str
@@ -36,7 +37,8 @@ class Raised:
     frames: tuple[Frame, ...] = ()
     own: bool = False
     played: bool = False
-    source: str = ""
+    raising: str = ""
+    sources: tuple[str, ...] = ()
     asserts: str = ""
     inner: Raised | None = None
 
@@ -44,6 +46,11 @@ class Raised:
     def name(self) -> str:
         """The type without its module."""
         return self.type.rpartition(".")[2]
+
+    @property
+    def source(self) -> str:
+        """The last line of source that names a host or a port."""
+        return self.sources[-1] if self.sources else ""
 
     @property
     def said(self) -> str:

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from trainci.model.diagnosis import Blame, Frame, Kind, LogRule
 from trainci.verdict.exceptions import ASSERTIONS, PROGRAM
-from trainci.verdict.log_reader import Hit, Reading
+from trainci.verdict.log_reader import NAMES_A_HOST, Hit, Reading
 from trainci.verdict.raised import Chain, Raised
 from trainci.verdict.went_on import SURVIVED
 
@@ -44,6 +44,7 @@ class Candidate:
     test: str = ""
     captured: bool = False
     frames: tuple[Frame, ...] = ()
+    sources: tuple[str, ...] = ()
 
 
 _Judged: TypeAlias = tuple[Blame, Kind, Weight, LogRule | None]
@@ -69,7 +70,6 @@ def of_reading(reading: Reading) -> list[Candidate]:
 
 # Who has a port may be named beside it (psutil's cmdline, lsof).
 _HOLDER = re.compile(r"(?i)cmdline|used by (?:pid|process) ?\W?\d+")
-NAMES_A_HOST = re.compile(r"https?://|host='|\b[\w-]+(?:\.[\w-]+)+:\d+|\bto \S+ port \d+|(?:resolve|lookup) ")
 _PORT = re.compile(r"\b\d{4,5}\b")
 
 
@@ -79,12 +79,23 @@ def _owned(candidate: Candidate, reading: Reading) -> Candidate:
         return _of_own_server(candidate, reading)
     if candidate.rule != "port-in-use":
         return candidate
-    ports = _PORT.findall(candidate.evidence)
-    served = any(reading.served.get(port, candidate.line) < candidate.line for port in ports)
+    ports = _PORT.findall(candidate.evidence) or _PORT.findall(" ".join(candidate.sources))
+    if any(_taken_twice(port, candidate.sources) for port in ports):
+        return replace(candidate, blame=Blame.CODE, meaning="the test takes the same port twice")
+    # What a test printed stands below how it failed.
+    served = any(reading.served.get(port, candidate.line) < candidate.line for port in ports) or (
+        bool(candidate.test) and any(port in reading.served for port in ports)
+    )
     if not served and not _HOLDER.search(candidate.evidence):
         return candidate
     meaning = "a process has the port, and by the log it may be one that the test itself started"
     return replace(candidate, blame=Blame.UNSURE, meaning=meaning)
+
+
+def _taken_twice(port: str, sources: Sequence[str]) -> bool:
+    """Whether the source of a test hands the same port to the same function more than once."""
+    calls = re.findall(rf"(\w+)\(+(?:[^()]*?\W)?{port}\b", "; ".join(dict.fromkeys(sources)))
+    return len(calls) != len(set(calls))
 
 
 def _of_own_server(candidate: Candidate, reading: Reading) -> Candidate:
@@ -177,6 +188,7 @@ def _of_chain(chain: Chain, reading: Reading) -> Candidate:
             *next((one.frames for one in nearest if one.frames), ()),
             *(raised.inner.frames if raised.inner else ()),
         ),
+        sources=raised.sources,
     )
 
 
@@ -212,6 +224,19 @@ def _raised_by_test(raised: Raised) -> bool:
     return bool(_SYSTEMS.match(raised.text) and _TESTS_FILE.search(file))
 
 
+_LITERAL = re.compile(r"\"([^\"]{12,})|'([^']{12,})")
+
+
+def _says_itself(raised: Raised) -> bool:
+    """Whether a line of a test's own file makes what else a library does, or says it in its own words."""
+    made = re.search(r"\braise ([\w.]+)\(", raised.raising)
+    file = raised.frames[-1].file if raised.frames else ""
+    if not raised.own or made is None or not _TESTS_FILE.search(file) or _LOOKED_FOR.search(raised.text):
+        return False
+    literals = (double or single for double, single in _LITERAL.findall(raised.raising))
+    return "." in made[1] or any(literal in raised.text for literal in literals)
+
+
 # What is looked for by its name in the environment, where a test may have put another.
 _LOOKED_FOR = re.compile(r"No (?:CUDA|HIP) GPUs are available|no CUDA-capable device")
 
@@ -230,6 +255,8 @@ def _of_raised(raised: Raised) -> _Judged:
     if weight is Weight.PROGRAM and (quotes := _QUOTES.get(raised.name)) and quotes.search(raised.text):
         weight = Weight.ANY
     rule = next((rule for rule, names_type in raised.fits if _speaks(rule, weight, names_type)), None)
+    if rule and rule.kind is Kind.CAUSE and _says_itself(raised):
+        return Blame.CODE, Kind.CAUSE, Weight.PROGRAM, None
     if rule is None and not raised.type and raised.text.startswith(("FAILED ", "ERROR ")):
         return Blame.CODE, Kind.CONSEQUENCE, weight, None  # pytest's summary names a test, and no reason
     if rule is None:
