@@ -406,3 +406,40 @@ def test_the_message_of_an_exception_ends_where_another_begins() -> None:
     assert judged(*raised("jinja2.exceptions.UndefinedError: 'tools' is undefined"), gone).blame is Blame.CODE
     full = "OSError: [Errno 28] No space left on device"
     assert judged(*raised("trainer.SaveError: cannot save:"), full).rule == "disk-full"
+
+
+@pytest.mark.parametrize("number", [5, 6, 19, 67, 74, 108, 112, 121, 123])
+def test_an_error_of_a_file_system_is_one_however_a_language_numbers_it(number: int) -> None:
+    for said in (
+        f"OSError: [Errno {number}] x: '/data/a'",
+        f"Error: x (os error {number})",
+        f"Os {{ code: {number},",
+    ):
+        assert judged(said).rule == "file-system-broken", said
+
+
+@pytest.mark.parametrize(
+    ("status", "camel", "blame"),
+    [
+        ("UNAVAILABLE", "Unavailable", Blame.UNSURE),
+        ("DEADLINE_EXCEEDED", "DeadlineExceeded", Blame.UNSURE),
+        ("UNAUTHENTICATED", "Unauthenticated", Blame.CONFIG),
+        ("PERMISSION_DENIED", "PermissionDenied", Blame.CONFIG),
+        ("INVALID_ARGUMENT", "InvalidArgument", Blame.CODE),
+    ],
+)
+def test_a_status_of_grpc_is_one_in_every_language_and_about_whom_it_names(
+    status: str, camel: str, blame: Blame
+) -> None:
+    header = "grpc._channel._InactiveRpcError: <_InactiveRpcError of RPC that terminated with:"
+    for host in ("10.0.0.4:50051", "api.example.org:443"):
+        away = Blame.MACHINE if blame is Blame.UNSURE and "example" in host else blame
+        below = (f"\tstatus = StatusCode.{status}", f'\tdetails = "call to {host} ended"', ">")
+        assert judged(*raised(header), *below).blame is away
+        assert judged(f"Error: rpc error: code = {camel} desc = call to {host} ended").blame is away
+
+
+def test_a_container_that_was_asked_for_a_file_that_is_not_there_is_not_the_engines_fault() -> None:
+    engine = "docker: Error response from daemon: failed to create shim task: OCI runtime create failed: "
+    assert judged(f"{engine}mount /x: device or resource busy").blame is Blame.MACHINE
+    assert judged(f'{engine}exec: "/ci/run.sh": stat /ci/run.sh: no such file').blame is Blame.CODE

@@ -23,6 +23,8 @@ THROWS = (
             Blame.MACHINE,
         ),
         ((THROWS, *("    x = 1",) * 80, f"E       {BUSY}"), Blame.MACHINE),
+        (('    respx_mock.get("m").respond(503)', f"E       {BUSY}"), Blame.CODE),
+        (("    mock_data ............ True", f"E       {BUSY}"), Blame.MACHINE),
         (
             (">       raise OSError(errno.EIO, message)", "E       OSError: [Errno 5] Input/output error"),
             Blame.CODE,

@@ -11,6 +11,8 @@ from trainci.verdict.drawn import HEADER
 
 # How numpy and torch say, below the first line of a message, how much differs and where, or what does not compile.
 FIGURES = re.compile(r"Mismatched \w+: \d|The failure occurred for item |Explanation: ")
+# Below this gRPC tells the status, and who was called.
+_STATUS_BELOW = "of RPC that terminated with:"
 # Below this a compiler says what is wrong with a place of its source (Triton).
 _POINTS = re.compile(r"\s*\^~*$")
 
@@ -55,6 +57,8 @@ class Raised:
     @property
     def said(self) -> str:
         """Its line, with the first of its message where that begins below it, as numpy's does."""
+        if self.text.endswith(_STATUS_BELOW):
+            return " ".join([self.text, *self.message[:3]])
         if self.text != f"{self.type}:" or self.name == "ChildFailedError":
             return self.text
         return " ".join([self.text, *[text for text in self.message if text][:1]])

@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 
 # A test that puts something of its own in a library's place, or ends what it speaks to, is told of faults by that.
-STAND_INS = (
-    *("monkeypatch.setattr(", "side_effect", "mocker.patch", "mock.patch", ".throw(", "patch.object(", "@patch("),
+_WORDS = (
+    *("monkeypatch.setattr(", "side_effect", ".throw(", "patch.object(", "@patch("),
     *("os.kill(", "ray.kill(", "remove_node(", ".send_signal("),
     *("patch.setenv(", "patch.delenv(", "patch.dict("),
-    *("respx.", "responses.add", "@responses.", "requests_mock", "httpx_mock", "MockTransport(", "httpretty."),
+    *("respx.", "responses.add", "@responses.", "httpretty."),
 )
+# What is named after mocks (``mock.patch``, ``respx_mock.get``, ``MockTransport``) is one where it is used.
+_MOCK = re.compile(r"(?i)mock\w*(?:\.\w|\()|def \w+\(.*mock")
+STAND_INS = (*_WORDS, "mock")
+"""Texts of which a line that puts something in a library's place holds one."""
 # Of what a test sets in its environment this says which devices and servers there are for it.
 _SETS = re.compile(r"patch\.(?:setenv|delenv|dict)\(")
 _PLACES = re.compile(r"(?i)VISIBLE_DEVICES|_PROXY\b|OFFLINE|ENDPOINT|_URL\b")
@@ -28,7 +32,7 @@ def stands_in(text: str) -> bool:
     """Whether a line of source puts something of a test's own in a library's place."""
     if _SETS.search(text):
         return _PLACES.search(text) is not None
-    return any(word in text for word in STAND_INS)
+    return any(word in text for word in _WORDS) or _MOCK.search(text) is not None
 
 
 # A test's name may hold what it is about, as may what tells how it ended, a line of its source, and what it got and
