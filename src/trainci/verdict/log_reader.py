@@ -236,7 +236,7 @@ class LogReader:
             self._in_root = False
 
     def _take(self, line: Line, candidates: Sequence[int]) -> None:
-        if not self._pytest.take(line, self._progress, self._recent):
+        if not self._pytest.take(line, self._progress, self._before):
             if not self._of_exception(line):
                 self._outside(line, candidates)
             self._recent.append(line.text)
@@ -304,6 +304,10 @@ class LogReader:
 
     def _fit(self, text: str, candidates: Sequence[int]) -> LogRule | None:
         return next((rule for rule, _ in self._matcher.matches(text, candidates) if not rule.within), None)
+
+    def _before(self) -> list[str]:
+        """The lines right above, without what stands before each."""
+        return [prefixes.split(0, said[:_LONGEST_LINE], self._name).text for said in self._recent]
 
     def _spoken_to(self, text: str) -> str:
         """Whom a line that names nobody is about: who is named right above, as in the command that is shown."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 
 from trainci.model.diagnosis import Frame
 from trainci.verdict.exceptions import (
@@ -72,8 +72,8 @@ class PytestReport:
         self.capturing = False
         self.passed = False
 
-    def take(self, line: Line, progress: int, before: Iterable[str] = ()) -> bool:
-        """Whether the line, which stands right below those ``before``, was pytest's own."""
+    def take(self, line: Line, progress: int, before: Callable[[], Sequence[str]] = list) -> bool:
+        """Whether the line, which stands right below those that ``before`` gives, was pytest's own."""
         text = line.text.rstrip()
         if section := _SECTION.match(text):
             self._begin_section(section["title"], text)
@@ -99,7 +99,7 @@ class PytestReport:
         """Each line counts, whatever it is."""
         return self.inside or self._awaits > 0
 
-    def _cut_off(self, line: Line, text: str, progress: int, before: Iterable[str]) -> bool:
+    def _cut_off(self, line: Line, text: str, progress: int, before: Callable[[], Sequence[str]]) -> bool:
         """Whether the line is of a section whose beginning the log does not have."""
         self._awaits -= 1
         if stands_in(text):
@@ -111,9 +111,10 @@ class PytestReport:
         if _ERROR.match(text) and (self._in_message or exception_type(text[1:].strip()) or "assert " in text):
             self._test = self._test or "?"
             self._plays = 0 <= line.number - self._stood_in < _NEAR
-            self._raising = next((said for said in before if _RAISES.match(said)), "")
-            self._sources = deque((said.strip() for said in before if names_a_place(said)), MOST_SOURCES)
-            for place in filter(None, map(_PLACE.match, before)):
+            above = before()
+            self._raising = next((said for said in above if _RAISES.match(said)), "")
+            self._sources = deque((said.strip() for said in above if names_a_place(said)), MOST_SOURCES)
+            for place in filter(None, map(_PLACE.match, above)):
                 self._place(place)
             self._awaits = _LONGEST_MESSAGE
             self._error(line, text[1:], progress)
