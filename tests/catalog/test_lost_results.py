@@ -300,6 +300,9 @@ def in_tests(text: str) -> tuple[LostResult, ...]:
         "def test_a():\n    with pytest.raises(Exception):\n        assert loss == 1\n",
         "async def test_a():\n    subprocess.run(['python', 'x.py'])\n",
         "def test_a():\n    return 1 == 2\n",
+        "def test_a():\n    return all(good)\n",
+        "def test_a():\n    if bad:\n        return False\n    assert good\n",
+        "def go():\n    assert 0\ndef test_a():\n    with pytest.raises(Exception):\n        go()\n",
         "def test_a():\n    mock.assert_called_once\n",
         "def test_a():\n    mock.called_once_with(1)\n",
         "def test_a():\n    self.assertTrue(loss, 2)\n",
@@ -332,6 +335,9 @@ def test_a_single_test_that_heeds_its_results_is_left_alone():
         == ()
     )
     assert in_tests("def test_a():\n    with pytest.raises(Exception, match='no'):\n        assert 1\n") == ()
+    raises = "def test_a():\n    with pytest.raises(Exception):\n        go()\n"
+    assert in_tests("def go():\n    raise ValueError\n" + raises) == ()
+    assert in_tests("def test_a():\n    return None\ndef test_b():\n    return make(loss)\n") == ()
     assert in_tests("def test_a():\n    mock.assert_called_once()\n    assert [x for x in found if x]\n") == ()
     assert in_tests("def test_a():\n    self.assertTrue(loss, 'it is 2')\n") == ()
     assert in_tests("def helper():\n    try:\n        assert 0\n    except Exception:\n        pass\n") == ()

@@ -45,6 +45,15 @@ def assert_nothing(statement: ast.stmt, file: Names, certain: bool) -> Iterator[
             yield from _of_method(value, value.func.attr)
 
 
+def says_how_it_went(value: ast.expr | None, file: Names) -> bool:
+    """``a == b``, ``all(…)``, ``torch.allclose(…)``; or False, which no test returns where all is well."""
+    if isinstance(value, ast.Call):
+        return file.name(value.func) in ("all", "any", *_COMPARES)
+    return isinstance(value, (ast.Compare, ast.BoolOp)) or (
+        isinstance(value, ast.Constant) and value.value is False
+    )
+
+
 def _of_method(call: ast.Call, name: str) -> Iterator[LostResult]:
     if name in _NO_ASSERTIONS:
         yield LostResult(call.lineno, f"`{name}` asserts nothing of a mock", f"Write `assert_{name}`.", False)

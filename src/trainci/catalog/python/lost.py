@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from trainci.catalog.lost import LostResult
 from trainci.catalog.names import Names
-from trainci.catalog.python.assertions import assert_nothing, turns_away
+from trainci.catalog.python.assertions import assert_nothing, says_how_it_went, turns_away
 from trainci.catalog.python.never_asked import never_asked
 from trainci.catalog.python.never_run import (
     ends_before_the_rest,
@@ -58,7 +58,7 @@ def lost_in_tests(tree: ast.Module, file: Names) -> tuple[LostResult, ...]:
         LostResult(statement.lineno, what, mend, certain=False)
         for test in tests
         for statement, _ in statements(test.body, True)
-        if isinstance(statement, ast.Return) and isinstance(statement.value, (ast.Compare, ast.BoolOp))
+        if isinstance(statement, ast.Return) and says_how_it_went(statement.value, file)
     }
     found |= set(_never_awaited(tree, file))
     found |= {lost for body in holders for lost in shadowed(body)}

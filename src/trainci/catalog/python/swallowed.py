@@ -7,7 +7,7 @@ import builtins
 from collections.abc import Collection, Iterable, Iterator, Set
 
 from trainci.catalog.lost import LostResult
-from trainci.catalog.names import Names
+from trainci.catalog.names import Names, asserts
 from trainci.catalog.python.result_calls import ends_as_computed, ends_green, handed_on, raises_where_tests_fail
 from trainci.catalog.python.says import is_idle
 
@@ -82,8 +82,10 @@ def suppressed(node: ast.With | ast.Expr, file: Names, certain: bool) -> Iterato
 
 
 def _expects_all(call: ast.Call, node: ast.With, file: Names) -> bool:
-    """``pytest.raises(Exception)``, whatever it says, around an assertion."""
-    if not any(isinstance(part, ast.Assert) for inner in node.body for part in ast.walk(inner)):
+    """``pytest.raises(Exception)``, whatever it says, around an assertion or a function that makes one."""
+    parts = [part for inner in node.body for part in ast.walk(inner)]
+    called = [file.functions.get(file.name(part.func)) for part in parts if isinstance(part, ast.Call)]
+    if not any(isinstance(part, ast.Assert) for part in parts) and not any(map(asserts, filter(None, called))):
         return False
     last = call.func.attr if isinstance(call.func, ast.Attribute) else file.name(call.func).rpartition(".")[2]
     kind = file.name(call.args[0]) if call.args and not call.keywords else ""
