@@ -12,7 +12,7 @@ import urllib.parse
 from xml.sax import saxutils
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainci.output.redaction import MASK, Redactor, redact
@@ -103,6 +103,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
+@settings(max_examples=25)  # for each of the forms
 @given(
     secret=st.text(
         st.characters(min_codepoint=33, max_codepoint=0x2FF, exclude_categories=["Cc"]), min_size=16, max_size=40
