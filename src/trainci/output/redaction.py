@@ -124,10 +124,7 @@ class Redactor:
         return len(text)
 
     def _holds_part(self, text: bytes) -> bool:
-        ends = (
-            form[side] for form in self._cut for side in (slice(_SHORTEST_ENCODED), slice(-_SHORTEST_ENCODED, None))
-        )
-        near = any(end in text for end in ends) and any(sign in text for sign in _LEFT_OUT)
+        near = any(sign in text for sign in _LEFT_OUT) and any(end in text for end in self._near_parts)
         return near and self._parts.search(text) is not None
 
     def _begins_part(self, end: bytes) -> bool:

@@ -34,7 +34,7 @@ _SERVING = ("running on", "listening", "started", "serving", "bound")
 _SERVED = re.compile(rf"(?i)\b(?:{'|'.join(_SERVING)})\b.{{0,60}}?(?::|\bport[ =:]+)(\d{{4,5}})\b")
 NAMES_A_HOST = re.compile(r"https?://|host='|\b[\w-]+(?:\.[\w-]+)+:\d+|\bto \S+ port \d+|(?:resolve|lookup) ")
 # Whom a program speaks to, as a command or a log names it.
-_SOMEBODY = re.compile(r"\w+://[^\s'\"<>)\]]+|\blocalhost\b|(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}\b")
+_SOMEBODY = re.compile(r"\w{1,20}://[^\s'\"<>)\]]+|\blocalhost\b|(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}\b")
 # What a traceback, a section of pytest's and a launcher's report begin with.
 _BEGINNINGS = (
     *(

@@ -12,7 +12,7 @@ _WORDS = (
     *("respx.", "responses.add", "@responses.", "httpretty."),
 )
 # What is named after mocks (``mock.patch``, ``respx_mock.get``, ``MockTransport``) is one where it is used.
-_MOCK = re.compile(r"(?i)mock\w*(?:\.\w|\()|def \w+\(.*mock")
+_MOCK = re.compile(r"(?i)mock\w{0,40}(?:\.\w|\()|def \w+\(.*mock")
 STAND_INS = (*_WORDS, "mock")
 """Texts of which a line that puts something in a library's place holds one."""
 # Of what a test sets in its environment this says which devices and servers there are for it.

@@ -94,7 +94,7 @@ def _owned(candidate: Candidate, reading: Reading) -> Candidate:
 
 def _taken_twice(port: str, sources: Sequence[str]) -> bool:
     """Whether the source of a test hands the same port to the same function more than once."""
-    calls = re.findall(rf"(\w+)\(+(?:[^()]*?\W)?{port}\b", "; ".join(dict.fromkeys(sources)))
+    calls = re.findall(rf"(\b\w+)\(+(?:[^()]*?\W)?{port}\b", "; ".join(dict.fromkeys(sources)))
     return len(calls) != len(set(calls))
 
 
