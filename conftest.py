@@ -5,10 +5,9 @@ from __future__ import annotations
 import gc
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
-from xdist.remote import Producer
-from xdist.scheduler import LoadFileScheduling
 
 # What is imported and collected stays. To look for garbage in it took a fifth of the time.
 gc.disable()
@@ -40,13 +39,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: _engine(item.nodeid))
 
 
-class _ByFileAndEngine(LoadFileScheduling):
-    """Tests of one file share a worker, and all those of one engine, which is started once."""
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object | None:
+    """For `make test`; the fast tests need no engine. Not everywhere where tests run xdist is installed."""
+    if config.option.dist != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
 
-    def _split_scope(self, nodeid: str) -> str:
-        return _engine(nodeid) or super()._split_scope(nodeid)
+    class ByFileAndEngine(LoadFileScheduling):
+        """Tests of one file share a worker, and all those of one engine, which is started once."""
 
+        def _split_scope(self, nodeid: str) -> str:
+            return _engine(nodeid) or super()._split_scope(nodeid)
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
-    """For `make test`; the fast tests need no engine."""
-    return _ByFileAndEngine(config, log) if config.option.dist == "loadfile" else None
+    return ByFileAndEngine(config, log)
