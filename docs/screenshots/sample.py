@@ -15,6 +15,11 @@ def policy_loss(step):
     if loss != loss:
         raise ValueError(f"the loss is {loss} at step {step}")
 """
+# A test that says this in its own words plays it.
+DEVICE = """
+def to_device():
+    raise RuntimeError("CUDA error: uncorrectable ECC error encountered")
+"""
 TESTS = {
     "tests/test_grpo_short.py": """
 from trainci.testing import record_metric
@@ -42,7 +47,8 @@ print("waits for a server", flush=True)
 time.sleep(60)
 """,
     "tests/test_host.py": """
-raise RuntimeError("CUDA error: uncorrectable ECC error encountered")
+from lib.device import to_device
+to_device()
 """,
     "tests/test_flaky.py": """
 p = pathlib.Path("x")
@@ -72,6 +78,7 @@ def made(root: Path) -> Path:
     (root / "tests").mkdir(parents=True)
     (root / "lib").mkdir()
     (root / "lib/loss.py").write_text(LOSS)
+    (root / "lib/device.py").write_text(DEVICE)
     (root / "trainci.toml").write_text(CONFIG)
     for name, body in TESTS.items():
         lines = textwrap.indent(body.strip("\n"), "    ")
