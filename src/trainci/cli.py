@@ -158,7 +158,9 @@ def _guarded(work: Callable[[], int], stdout: TextIO, stderr: TextIO) -> int:
             stderr.write("trainci: interrupted\n")
             return EXIT_INTERRUPTED
         except Exception as error:
-            if _is_nowhere():
+            from trainci.paths import is_nowhere
+
+            if is_nowhere():
                 stderr.write("trainci: the current directory was removed. Go to one that is there.\n")
                 return EXIT_USAGE
             if refusal := _refused_by_host(error):
@@ -191,15 +193,6 @@ def _is_limit(error: Exception) -> bool:
     if isinstance(error, OSError):
         return error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOSPC)
     return isinstance(error, MemoryError) or "can't start new thread" in str(error)
-
-
-def _is_nowhere() -> bool:
-    """Whether the directory that we were started in is gone."""
-    try:
-        os.getcwd()  # noqa: PTH109
-    except FileNotFoundError:
-        return True
-    return False
 
 
 def _shown(said: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from trainci.config import values
+from trainci.config.values import taken_in
 from trainci.text import printable
 
 # Less the rest of the longest id that `job_ids` makes of it.
@@ -87,7 +87,7 @@ def branch(name: str) -> str:
 def branch_pattern(name: str) -> str:
     """The name of a branch, in which ``*`` stands for any part of a component and ``**`` for several."""
     branch(name.replace("*", "x"))
-    values.taken_in(name)
+    taken_in(name)
     return name
 
 

@@ -78,16 +78,11 @@ def _guarded(
         way = (
             " It needs a file system of this host: use another --lock-dir for all." if error.errno in UNFIT else ""
         )
-        what = error.filename or ("the lock directory" if _is_somewhere() else "the current directory")
+        from trainci.paths import is_nowhere
+
+        what = error.filename or ("the current directory" if is_nowhere() else "the lock directory")
         sys.stderr.write(f"{program}: {printable(str(what))}: {error.strerror}.{way}\n")
         return EXIT_MACHINE
-
-
-def _is_somewhere() -> bool:
-    try:
-        return bool(os.getcwd())
-    except OSError:
-        return False
 
 
 def _lease(program: str, options: Options, least: int, variables: Mapping[str, str]) -> int:

@@ -37,18 +37,8 @@ NAMES_A_HOST = re.compile(r"https?://|host='|\b[\w-]+(?:\.[\w-]+)+:\d+|\bto \S+ 
 _SOMEBODY = re.compile(r"\w{1,20}://[^\s'\"<>)\]]+|\blocalhost\b|(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}\b")
 # What a traceback, a section of pytest's and a launcher's report begin with.
 _BEGINNINGS = (
-    *(
-        "traceback",
-        '  file "',
-        "assertionerror",
-        "assert ",
-        "====",
-        "failed ",
-        "error ",
-        " failed",
-        " passed",
-        "root cause",
-    ),
+    *("traceback", '  file "', "assertionerror", "assert ", "===="),
+    *("failed ", "error ", " failed", " passed", "root cause"),
     *STAND_INS,
     *_SERVING,
 )

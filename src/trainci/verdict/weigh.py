@@ -218,27 +218,28 @@ _SYSTEMS = re.compile(r"(?:Connection\w*|Timeout|OS|IO|BrokenPipe|Permission|Fil
 _TESTS_FILE = re.compile(r"(?:^|/)(?:conftest|test_\w+|\w+_test)\.py$")
 
 
+# What is looked for by its name in the environment, where a test may have put another.
+_LOOKED_FOR = re.compile(r"No (?:CUDA|HIP) GPUs are available|no CUDA-capable device")
+_MAKES = re.compile(r"\braise ([\w.]+)\(")
+_LITERAL = re.compile(r"\"([^\"]{12,})|'([^']{12,})")
+
+
+def _in_a_tests_file(raised: Raised) -> bool:
+    return bool(raised.frames and _TESTS_FILE.search(raised.frames[-1].file))
+
+
 def _raised_by_test(raised: Raised) -> bool:
     """Whether a line of a test's own file raises what else the system does."""
-    file = raised.frames[-1].file if raised.frames else ""
-    return bool(_SYSTEMS.match(raised.text) and _TESTS_FILE.search(file))
-
-
-_LITERAL = re.compile(r"\"([^\"]{12,})|'([^']{12,})")
+    return bool(_SYSTEMS.match(raised.text)) and _in_a_tests_file(raised)
 
 
 def _says_itself(raised: Raised) -> bool:
     """Whether a line of a test's own file makes what else a library does, or says it in its own words."""
-    made = re.search(r"\braise ([\w.]+)\(", raised.raising)
-    file = raised.frames[-1].file if raised.frames else ""
-    if not raised.own or made is None or not _TESTS_FILE.search(file) or _LOOKED_FOR.search(raised.text):
+    made = _MAKES.search(raised.raising)
+    if not raised.own or made is None or not _in_a_tests_file(raised) or _LOOKED_FOR.search(raised.text):
         return False
     literals = (double or single for double, single in _LITERAL.findall(raised.raising))
     return "." in made[1] or any(literal in raised.text for literal in literals)
-
-
-# What is looked for by its name in the environment, where a test may have put another.
-_LOOKED_FOR = re.compile(r"No (?:CUDA|HIP) GPUs are available|no CUDA-capable device")
 
 
 def _plays(raised: Raised) -> bool:

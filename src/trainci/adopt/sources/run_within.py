@@ -13,6 +13,7 @@ from trainci.adopt.commands.entries import read_command
 from trainci.adopt.commands.unfold import unfolded
 from trainci.adopt.proposal import Place
 from trainci.adopt.pytest_config import test_paths
+from trainci.adopt.shell.launchers import without_launcher
 from trainci.adopt.shell.script import Command, commands
 from trainci.adopt.tree import Tree
 from trainci.globs import is_glob
@@ -50,7 +51,7 @@ def _paths(command: Command, tree: Tree, defaults: Sequence[str]) -> Iterator[st
     if not command.trouble:
         # What only a run knows may be an option: without it, the command is known to run what it runs by default.
         known = tuple(word for word in command.words if "$" not in word)
-        plain = replace(command, words=known[known[:1] == ("exec",) :], open=(), shell=())
+        plain = replace(command, words=without_launcher(known)[0], open=(), shell=())
         for entry in read_command(plain, "", Place("", 1), tree, defaults, begun=False).entries:
             yield from tree.globbed(entry.path) if is_glob(entry.path) else filter(None, (entry.path,))
     runs_tests = speaks_of_tests(command.raw)
