@@ -162,6 +162,7 @@ def test_all_faults_are_reported_at_once_each_with_its_line_and_sorted_by_it(rep
         ('[suites.a]\nbranches = ["a b"]', "trainci.toml:2: suites.a → branches[0]: "),
         ('[suites.a]\nbranches = ["!main"]', "trainci.toml:2: suites.a → branches[0]: !main leaves out"),
         ('[suites.a]\npaths = ["**", "!docs/**"]', "trainci.toml:2: suites.a → paths[1]: !docs/** leaves out"),
+        ('[suites.a]\nexclude = ["!tests/b*"]', "trainci.toml:2: suites.a → exclude[0]: !tests/b* leaves out"),
         ('[suites.a]\ninstall = "a\\u0000"', "trainci.toml:2: suites.a → install: "),
         ('[suites.a]\npaths = ["/x"]', "trainci.toml:2: suites.a → paths[0]: "),
         ('[suites.a]\ninclude = ["b"]', "trainci.toml:2: suites.a → include[0]: b is no suite; there are: a"),

@@ -546,8 +546,11 @@ def test_a_job_of_tests_that_gives_none_is_named_with_the_reason(job: str, why: 
     assert note.place.file == WORKFLOW
 
 
-def test_a_job_whose_own_action_has_a_step_that_is_called_tests_is_named() -> None:
-    step = "- name: Compile and run tests\n      shell: bash\n      run: python3 tools/ci/fa4.py --workers 64\n"
+@pytest.mark.parametrize(
+    "name", ["Compile and run tests", "Execute integration tests on H100", "Run the tests (8 GPUs)"]
+)
+def test_a_job_whose_own_action_has_a_step_that_is_called_tests_is_named(name: str) -> None:
+    step = f"- name: {name}\n      shell: bash\n      run: python3 tools/ci/fa4.py --workers 64\n"
     files = {
         WORKFLOW: "on: push\njobs:\n  correctness:\n    steps: [{uses: ./.github/actions/gpu}]\n",
         ".github/actions/gpu/action.yml": f"runs:\n  using: composite\n  steps:\n    {step}",

@@ -301,6 +301,7 @@ def in_tests(text: str) -> tuple[LostResult, ...]:
         "async def test_a():\n    subprocess.run(['python', 'x.py'])\n",
         "def test_a():\n    return 1 == 2\n",
         "def test_a():\n    return all(good)\n",
+        "def test_a():\n    return not bad\n",
         "def test_a():\n    if bad:\n        return False\n    assert good\n",
         "def go():\n    assert 0\ndef test_a():\n    with pytest.raises(Exception):\n        go()\n",
         "def test_a():\n    mock.assert_called_once\n",

@@ -87,8 +87,7 @@ def branch(name: str) -> str:
 def branch_pattern(name: str) -> str:
     """The name of a branch, in which ``*`` stands for any part of a component and ``**`` for several."""
     branch(name.replace("*", "x"))
-    taken_in(name)
-    return name
+    return taken_in(name)
 
 
 def job_id(name: str) -> str:

@@ -30,6 +30,7 @@ from trainci.config.fields import (
     Secret,
     SuiteName,
     Table,
+    TakenIn,
     Target,
 )
 from trainci.config.metric_tables import Metrics
@@ -165,7 +166,7 @@ class SuiteTable(SettingsTable):
         "", description="Id of its job, so that a required check keeps its name; e2e-test-<name> when left out."
     )
     include: list[StrictStr] = Field([], description="Suites, by name, whose tests are tests of this one, too.")
-    exclude: list[Argument] = Field([], description="Files (globs) and ids of tests that are left out.")
+    exclude: list[TakenIn] = Field([], description="Files (globs) and ids of tests that are left out.")
     paths: list[Glob] = Field([], description="Pushes start it only when they touch one of these (globs).")
     paths_ignore: list[Glob] = Field([], description="Changes of these files alone do not start it (globs).")
     branches: list[Annotated[StrictStr, AfterValidator(github.branch_pattern)]] = Field(

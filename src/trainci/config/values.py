@@ -89,14 +89,14 @@ def glob_inside(pattern: str) -> str:
     """A glob of paths below the root."""
     if not inside(pattern):
         raise ValueError(f"{printable(pattern) or 'an empty string'} is no glob relative to the repository's root")
-    taken_in(pattern)
-    return posixpath.normpath(pattern)
+    return posixpath.normpath(taken_in(pattern))
 
 
-def taken_in(pattern: str) -> None:
-    """See that ``pattern`` is not one of GitHub's that leaves out: here it would be a name that nothing has."""
+def taken_in(pattern: str) -> str:
+    """A pattern that is not one of GitHub's that leaves out: here that would be a name that nothing has."""
     if pattern.startswith("!"):
         raise ValueError(f"{printable(pattern)} leaves out, which no list of this file does: name what is meant")
+    return pattern
 
 
 def history_url(url: str) -> str:

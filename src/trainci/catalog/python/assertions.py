@@ -46,9 +46,11 @@ def assert_nothing(statement: ast.stmt, file: Names, certain: bool) -> Iterator[
 
 
 def says_how_it_went(value: ast.expr | None, file: Names) -> bool:
-    """``a == b``, ``all(…)``, ``torch.allclose(…)``; or False, which no test returns where all is well."""
+    """``a == b``, ``not a``, ``all(…)``, ``torch.allclose(…)``; or False, which no good test returns."""
     if isinstance(value, ast.Call):
         return file.name(value.func) in ("all", "any", *_COMPARES)
+    if isinstance(value, ast.UnaryOp):
+        return isinstance(value.op, ast.Not)
     return isinstance(value, (ast.Compare, ast.BoolOp)) or (
         isinstance(value, ast.Constant) and value.value is False
     )
