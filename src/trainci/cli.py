@@ -158,7 +158,7 @@ def _guarded(work: Callable[[], int], stdout: TextIO, stderr: TextIO) -> int:
             stderr.write("trainci: interrupted\n")
             return EXIT_INTERRUPTED
         except Exception as error:
-            from trainci.paths import is_nowhere
+            from trainci.host.files import is_nowhere
 
             if is_nowhere():
                 stderr.write("trainci: the current directory was removed. Go to one that is there.\n")

@@ -16,15 +16,6 @@ EVENTS = "events.jsonl"
 """The file of a run's events, in the run's own folder."""
 
 
-def is_nowhere() -> bool:
-    """Whether the directory that this process was started in is gone."""
-    try:
-        os.getcwd()  # noqa: PTH109
-    except FileNotFoundError:
-        return True
-    return False
-
-
 class StatePaths:
     """What trainci keeps of a repository between runs: ``.trainci/``, which git is told to ignore.
 

@@ -137,3 +137,12 @@ def replace(target: Path, content: bytes) -> None:
     except BaseException:
         remove(str(temporary))
         raise
+
+
+def is_nowhere() -> bool:
+    """Whether the directory that this process was started in is gone."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False

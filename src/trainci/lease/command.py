@@ -11,6 +11,7 @@ from functools import partial
 from types import MappingProxyType
 
 from trainci.errors import EXIT_MACHINE, EXIT_OK, MachineError, TrainciError, UsageError
+from trainci.host.files import is_nowhere
 from trainci.host.processes import SignalPipe
 from trainci.host.virtual import virtual_devices
 from trainci.host.visible import inherited, refuse_contradiction, visible
@@ -78,8 +79,6 @@ def _guarded(
         way = (
             " It needs a file system of this host: use another --lock-dir for all." if error.errno in UNFIT else ""
         )
-        from trainci.paths import is_nowhere
-
         what = error.filename or ("the current directory" if is_nowhere() else "the lock directory")
         sys.stderr.write(f"{program}: {printable(str(what))}: {error.strerror}.{way}\n")
         return EXIT_MACHINE
