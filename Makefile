@@ -52,7 +52,7 @@ dist: $(STAMP)
 # Many tests wait for others, so there are more workers than cores. Not those of the example: each worker would
 # import torch and transformers to collect them.
 unit: $(STAMP)
-	$(BIN)/python -m pytest tests -m "not slow" -q -n $$(($$(nproc) + 3)) --dist worksteal --hypothesis-profile few
+	$(BIN)/python -m pytest tests -m "not slow" -q -n $$(($$(nproc) + 1)) --dist worksteal --hypothesis-profile few
 
 benchmarks: $(STAMP)
 	$(BIN)/python -m benchmarks.startup

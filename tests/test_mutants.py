@@ -18,6 +18,8 @@ from benchmarks.mutants.run import Subject
 from benchmarks.mutants.table import table
 from benchmarks.mutants.warm import COLD, Warm
 
+pytestmark = pytest.mark.slow
+
 
 def test_faults_by_hand_are_one_change_of_a_claimed_file_each() -> None:
     """More than 60, most of them met in a trainer; ``by_hand`` fails where the source has moved on."""
@@ -219,7 +221,6 @@ def test_a_signal_reaches_a_warm_child(python: Warm, tmp_path: Path) -> None:
     assert ended(python, tmp_path, code)[0] == 7
 
 
-@pytest.mark.slow
 def test_nothing_of_a_run_lives_on(python: Warm, tmp_path: Path) -> None:
     """Neither after its end nor after its time, in whatever session."""
     (tmp_path / "child.py").write_text(

@@ -152,6 +152,7 @@ def test_any_text_is_read(text: str) -> None:
     said_failures(text)
 
 
+@pytest.mark.slow
 def test_a_long_log_costs_no_time() -> None:
     began = time.process_time()
     said_failures(

@@ -21,6 +21,8 @@ from trainci.console.plain import Console
 from trainci.model import events
 from trainci.model.run import Cause, Ending, Phase, Run
 
+pytestmark = pytest.mark.slow
+
 BOTH = Phase.BOTH
 PASSED = Ending(Cause.EXITED, 0)
 FINISHED = Run("run-1", "c", 0.0, 1.0, (), "no GPU", 0)

@@ -46,6 +46,7 @@ def run(small_disk: Path, tmp_path: Path) -> Any:
     return repository.trainci("run", "s", "--devices", "cpu:1", "--jobs", "1", "--junit", junit, environment=locks)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts")
 def test_a_disk_that_fills_ends_no_sound_test(run: Any) -> None:
     assert "passed loud.py" in run.out and "passed late.sh" in run.out, run.out[-3000:]

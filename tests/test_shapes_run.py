@@ -22,6 +22,8 @@ from trainci.model.run import Cause, Ending, Phase
 from trainci.paths import StatePaths
 from trainci.probe import steps as probe
 
+pytestmark = pytest.mark.slow
+
 
 class Project:
     """A repository with one suite, ``short``, and a way to run it."""
@@ -341,7 +343,6 @@ echo 'exitcode  : 1 (pid: 4711)'; exit 1""",
     assert "[default1]:OSError: [Errno 116] Stale file handle: '/data/***" in said.out and "hunter2" not in said.out
 
 
-@pytest.mark.slow
 def test_the_first_cause_is_found_where_torchrun_redirects_what_ranks_print(project: Project) -> None:
     pytest.importorskip("torch")
     launch = [
@@ -453,7 +454,6 @@ def test_torchrun_is_refused_without_a_device_and_gets_its_ranks(project: Projec
     assert said.code == 2 and "refused: trainci.toml:3: torchrun starts one process a device" in said.out
 
 
-@pytest.mark.slow
 def test_two_torchruns_at_once_meet_on_the_ports_of_their_leases(project: Project) -> None:
     pytest.importorskip("torch")
     entry = '{ path = "tests/dist.py", runner = "torchrun", num_gpus = 2, timeout_minutes = 3, args = ["%s"] }'

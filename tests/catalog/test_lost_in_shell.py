@@ -402,6 +402,7 @@ def test_a_file_that_starts_itself_is_read_in_time(repository: Any) -> None:
     assert time.process_time() - began < 5
 
 
+@pytest.mark.slow
 def test_a_makefile_that_calls_itself_is_read_in_time(repository: Any) -> None:
     rules = "".join(f"a{at}: a{at + 1}\n\tmake a{at + 1} && $(MAKE) a{at}\n" for at in range(2000))
     repository.write("Makefile", f"a: a0\n\tmake -f Makefile a\n\tbash r.sh\n{rules}")

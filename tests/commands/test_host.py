@@ -14,6 +14,8 @@ from trainci.commands.host.checks import State, beside, check_host
 from trainci.lease.store import settings
 from trainci.lease.store.directory import FORMAT, open_directory
 
+pytestmark = pytest.mark.slow
+
 TRAINCI = str(Path(sys.executable).with_name("trainci"))
 ROOT_ONLY = pytest.mark.skipif(os.getuid() != 0, reason="only root may mount")
 # A place of its own for each that `host setup` writes to.

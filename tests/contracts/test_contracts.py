@@ -14,6 +14,8 @@ import pytest
 from trainci import contracts
 from trainci.errors import UsageError
 
+pytestmark = pytest.mark.slow
+
 SLIME = contracts.TABLES["slime"]
 
 try:

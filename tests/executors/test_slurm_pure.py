@@ -662,6 +662,7 @@ def test_a_test_whose_time_limit_passed_while_slurm_held_it_still_was_preempted(
     assert (told[-1].ending.cause, told[-1].ending.detail[:16]) == (Cause.PREEMPTED, "it was suspended")
 
 
+@pytest.mark.slow
 def test_a_job_that_only_the_database_takes_for_alive_is_lost(tmp_path, monkeypatch):
     """A controller that was killed has forgotten it; sacct says PENDING for ever."""
     program(tmp_path, "sbatch", f"cat >{tmp_path}/script; echo 12")
@@ -693,6 +694,7 @@ def test_slurm_whose_answers_are_a_while_behind_has_lost_no_job(tmp_path, monkey
     assert ended.ending.detail == "job 12 of Slurm ended as COMPLETED and no report"
 
 
+@pytest.mark.slow
 def test_a_job_that_was_taken_for_gone_and_shows_up_again_is_cancelled(tmp_path, monkeypatch):
     """It runs beside another try of its test."""
     program(tmp_path, "sbatch", f"cat >{tmp_path}/script-$$; mkdir {tmp_path}/12 2>/dev/null && echo 12 || echo 13")

@@ -18,6 +18,8 @@ from trainci.host import mounts as host_mounts
 from trainci.lease.store.directory import open_directory
 from trainci.lease.store.trust import refuse_unshared
 
+pytestmark = pytest.mark.slow
+
 LINE = "36 35 98:0 {root} {point} rw,noatime master:1 - {kind} {source} rw"
 ROOT = LINE.format(root="/", point="/", kind="overlay", source="overlay")
 

@@ -25,6 +25,8 @@ from trainci.lease.store.ports import BLOCK, FIRST, take_block
 from trainci.lease.supervise.environment import pick
 from trainci.model.device import Device
 
+pytestmark = pytest.mark.slow
+
 GPUS = (
     Device(0, "GPU-8a56aaaa"),
     Device(1, "GPU-8a56bbbb"),

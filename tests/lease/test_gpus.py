@@ -22,6 +22,8 @@ from trainci.lease.store import ledger
 from trainci.lease.store.directory import open_directory
 from trainci.lease.store.marks import quarantine
 
+pytestmark = pytest.mark.slow
+
 ME = pwd.getpwuid(os.getuid()).pw_name
 TRAINCI = str(Path(sys.executable).with_name("trainci"))
 

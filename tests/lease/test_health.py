@@ -18,6 +18,8 @@ from trainci.lease.store.directory import open_directory
 from trainci.lease.view import status
 from trainci.model.device import Device
 
+pytestmark = pytest.mark.slow
+
 # A lease whose devices are asked by files: DIR/<uuid> holds the bytes in use, DIR/<uuid>.fault a sentence,
 # DIR/<uuid>.xid the number of an Xid that came, DIR/<uuid>.users the
 # ids of processes.

@@ -14,6 +14,8 @@ from jobs import ENDS_SLOWLY
 from trainci.host import cgroup, processes
 from trainci.host.processes import Process
 
+pytestmark = pytest.mark.slow
+
 needs_cgroup = pytest.mark.skipif(
     not cgroup.path_for("0"), reason="no cgroup can be made here: that takes cgroup v2 and root, or a delegated one"
 )

@@ -14,6 +14,8 @@ import pytest
 
 from trainci import probe
 
+pytestmark = pytest.mark.slow
+
 ASSERTS = "def check():\n    assert 0, 'no'\n"
 FAILS = "def test_a(): assert 0\ndef test_b(): pass\n"
 
@@ -50,7 +52,7 @@ def _link(path: Path) -> None:
     "code",
     [
         f"{ASSERTS}check()",
-        pytest.param("import pytest\npytest.main(['none.py', '-q'])", marks=pytest.mark.slow),
+        "import pytest\npytest.main(['none.py', '-q'])",
         "print(1)",
     ],
 )
@@ -96,7 +98,6 @@ def test_a_hook_of_the_programs_own_that_calls_the_original_is_told_once(tmp_pat
     assert (end["how"], end["told"]) == ("process", True)
 
 
-@pytest.mark.slow
 def test_the_runs_of_ranks_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "test_a.py").write_text(FAILS)
     for rank in ("0", "1"):
@@ -152,7 +153,6 @@ def test_what_stands_in_the_place_of_a_function_is_pickled_and_looked_at_as_that
     assert with_probe.endswith("\n3\n") and with_probe == run(tmp_path, "a.py", ends=None).stdout
 
 
-@pytest.mark.slow
 def test_a_run_of_pytest_says_what_failed_and_the_next_one_what_passed(tmp_path: Path) -> None:
     (tmp_path / "test_a.py").write_text(FAILS)
     (end,) = pytests(tmp_path, "test_a.py")
@@ -163,7 +163,6 @@ def test_a_run_of_pytest_says_what_failed_and_the_next_one_what_passed(tmp_path:
     assert len(said(tmp_path)) == 2, "the workers of xdist say nothing"
 
 
-@pytest.mark.slow
 def test_a_run_within_a_test_says_nothing(tmp_path: Path) -> None:
     (tmp_path / "bad.py").write_text(FAILS)
     (tmp_path / "test_a.py").write_text(

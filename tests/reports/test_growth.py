@@ -24,6 +24,8 @@ from trainci.reports.page import page
 from trainci.reports.timeline import slices
 from trainci.reports.trace import trace
 
+pytestmark = pytest.mark.slow
+
 Told = list[Control]
 REPORTS: dict[str, Callable[[Run, Told, Path], object]] = {
     "page": lambda run, told, root: page(run, slices(told), root, {}, root),

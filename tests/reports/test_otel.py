@@ -17,6 +17,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from support import serving
 
+pytestmark = pytest.mark.slow
+
 PASSES = "NUM_GPUS = 0\nif __name__ == '__main__':\n    print('fine')\n"
 FAILS = "NUM_GPUS = 1\nif __name__ == '__main__':\n    assert 0, 'no'\n"
 

@@ -58,6 +58,7 @@ def test_a_template_with_its_own_job_table_renders_byte_for_byte(repository):
     assert rest == plain.from_string(source.decode()).render().encode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("template", "said"),
     [

@@ -309,6 +309,7 @@ def test_reports_are_kept_even_when_a_job_fails_or_is_cancelled(full):
             assert last["with"]["path"].split() == [".trainci/junit.xml", ".trainci/runs"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "largest"), [(256, 1), (257, 2), (700, 3)])
 def test_more_than_256_entries_are_packed(full, count, largest):
     names = [f"tests/test_{number:03}.py" for number in range(count)]
