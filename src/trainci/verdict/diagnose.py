@@ -223,9 +223,10 @@ def _without_cause(
 
 
 def _told_below(ended: Candidate, live: Sequence[Candidate]) -> Candidate:
-    """What an exception that nobody caught says, where C++ first tells its type; else ``ended`` itself."""
-    below = (one for one in live if one.line == ended.line + 1 and ended.rule in _ENDED and one.rule not in _ENDED)
-    return next(below, ended)
+    """What an exception says whose first line tells only that something ended, as C++'s does; else ``ended`` itself."""
+    reach = 1 if ended.rule in _ENDED else _BELOW if ended.exception else 0
+    below = (one for one in live if ended.line < one.line <= ended.line + reach and one.rule not in _ENDED)
+    return next((one for one in below if reach == 1 or not (one.exception or one.blame is Blame.UNSURE)), ended)
 
 
 def _ended_silently(live: Sequence[Candidate], reading: Reading) -> Candidate | None:

@@ -172,7 +172,7 @@ class Tracebacks:
             return False
         last = self._chain.raised[-1].name
         return last.startswith(
-            ("RemoteTraceback", "ProcessRaisedException", "RayTaskError", "_RemoteTraceback")
+            ("RemoteTraceback", "ProcessRaisedException", "RayTaskError", "_RemoteTraceback", "CheckpointException")
         ) or ("Caught" in self._chain.raised[-1].text)
 
     def _introduced(self, before: str) -> bool:
