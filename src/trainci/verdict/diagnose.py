@@ -223,7 +223,7 @@ def _without_cause(
 
 
 def _told_below(ended: Candidate, live: Sequence[Candidate]) -> Candidate:
-    """What an exception says whose first line tells only that something ended, as C++'s does; else ``ended`` itself."""
+    """What an exception says whose first line tells only that something ended, as C++'s does; else ``ended``."""
     reach = 1 if ended.rule in _ENDED else _BELOW if ended.exception else 0
     below = (one for one in live if ended.line < one.line <= ended.line + reach and one.rule not in _ENDED)
     return next((one for one in below if reach == 1 or not (one.exception or one.blame is Blame.UNSURE)), ended)
