@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 
 import yaml
 
@@ -78,7 +79,9 @@ class NotYaml(Exception):
         self.line = line
 
 
-def load_yaml(text: str, lines: Sequence[int] = ()) -> Value:
+# Several sources read one workflow, and each job that calls one reads it again.
+@lru_cache(maxsize=256)
+def load_yaml(text: str, lines: tuple[int, ...] = ()) -> Value:
     """The first document. ``lines`` gives, for each line of ``text``, the line of the file that it came from.
 
     :raises NotYaml: it does not parse, is nested too deeply, or its aliases make too much of it.

@@ -7,6 +7,9 @@ from typing import TypeGuard
 
 from trainci.catalog.statements import all_parts
 
+# Most of a tree, of which no name is learned.
+_TELL_NOTHING = (ast.Name, ast.Constant, ast.Expr, ast.keyword)
+
 
 class Names:
     """The names of a file: what is imported under which, and its functions."""
@@ -33,6 +36,8 @@ class Names:
         self.silent_classes = {node.name for node in classes if _is_silent(node)}
         self.asserting = {*self.functions}
         for node in all_parts(tree):
+            if isinstance(node, _TELL_NOTHING):
+                continue
             if isinstance(node, ast.Import):
                 for alias in node.names:
                     self.imported[alias.asname or alias.name.partition(".")[0]] = (

@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import ast
-from collections import deque
 from collections.abc import Iterator
-from functools import cache, lru_cache
+from functools import cache
 
 # Names and the contexts of names.
 _PLAIN_FIELDS = frozenset(("ctx", "id", "attr", "kind", "type_comment"))
+# Most statements, in which no other stands.
+_SIMPLE = (ast.Expr, ast.Assign, ast.Assert)
 
 
-def statements(body: list[ast.stmt], certain: bool) -> Iterator[tuple[ast.stmt, bool]]:
+def statements(body: list[ast.stmt], certain: bool) -> list[tuple[ast.stmt, bool]]:
     """Every statement below ``body`` but those of inner functions; with whether it certainly runs."""
+    found: list[tuple[ast.stmt, bool]] = []
     for node in body:
-        yield node, certain
+        found.append((node, certain))
+        if isinstance(node, _SIMPLE):
+            continue
         if isinstance(node, (ast.With, ast.AsyncWith)):
-            yield from statements(node.body, certain)
+            found += statements(node.body, certain)
         elif isinstance(node, ast.Try):
-            yield from statements([*node.body, *node.orelse, *node.finalbody], certain)
+            found += statements([*node.body, *node.orelse, *node.finalbody], certain)
             for handler in node.handlers:
-                yield from statements(handler.body, False)
+                found += statements(handler.body, False)
         elif isinstance(node, (ast.If, ast.For, ast.AsyncFor, ast.While)):
             once = certain and isinstance(node, ast.For) and _has_a_first(node.iter)
-            yield from statements(node.body, once)
-            yield from statements(node.orelse, False)
+            found += statements(node.body, once)
+            found += statements(node.orelse, False)
+    return found
 
 
 def _has_a_first(values: ast.expr) -> bool:
@@ -33,26 +38,36 @@ def _has_a_first(values: ast.expr) -> bool:
     return any(not isinstance(one, ast.Starred) for one in listed)
 
 
-@lru_cache(maxsize=4096)  # each rule asks anew for those of every statement of a test
 def own_parts(statement: ast.stmt) -> tuple[ast.AST, ...]:
     """What belongs to this statement itself, not to those inside it."""
-    todo: list[ast.AST] = [statement]
-    found: list[ast.AST] = []
-    while todo:
-        node = todo.pop()
-        found.append(node)
-        todo += [child for child in children(node) if not isinstance(child, (ast.stmt, ast.ExceptHandler))]
-    return tuple(found)
+    # Each rule asks anew for those of every statement of a test: all but itself are kept with it.
+    kept: list[ast.AST] | None = statement.__dict__.get("own_parts")
+    if kept is None:
+        kept = []
+        todo: list[ast.AST] = [statement]
+        while todo:
+            node = todo.pop()
+            kept.append(node)
+            todo += [child for child in children(node) if not isinstance(child, (ast.stmt, ast.ExceptHandler))]
+        del kept[0]
+        statement.__dict__["own_parts"] = kept
+    return (statement, *kept)
 
 
-def children(node: ast.AST) -> Iterator[ast.AST]:
+def children(node: ast.AST) -> list[ast.AST]:
     """What ``ast.iter_child_nodes`` gives, but for the contexts of names, which no rule looks at."""
-    for name in _with_nodes(node._fields):
-        value = getattr(node, name, None)
-        if isinstance(value, ast.AST):
-            yield value
-        elif isinstance(value, list):
-            yield from (one for one in value if isinstance(one, ast.AST))
+    kept = node.__dict__
+    known: list[ast.AST] | None = kept.get("children")
+    if known is None:
+        known = []
+        for name in _with_nodes(node._fields):
+            value = kept.get(name)
+            if isinstance(value, ast.AST):
+                known.append(value)
+            elif isinstance(value, list):
+                known += [one for one in value if isinstance(one, ast.AST)]
+        kept["children"] = known
+    return known
 
 
 @cache
@@ -62,8 +77,7 @@ def _with_nodes(fields: tuple[str, ...]) -> tuple[str, ...]:
 
 def all_parts(node: ast.AST) -> Iterator[ast.AST]:
     """The node and everything below it, from the outside in, as ``ast.walk`` gives it."""
-    todo = deque([node])
-    while todo:
-        one = todo.popleft()
-        todo.extend(children(one))
+    found = [node]
+    for one in found:
+        found += children(one)
         yield one

@@ -40,7 +40,7 @@ def read(tree: Tree) -> Found:
 
 
 def _suites(template: Template, file: str, tree: Tree) -> Iterator[Suite]:
-    workflow = load_yaml(template.text, template.lines)
+    workflow = load_yaml(template.text, tuple(template.lines))
     if not isinstance(workflow, Table):
         return
     table = {name: job for value in template.values.values() for name, job in _jobs(value)}

@@ -26,7 +26,7 @@ from trainci.catalog.python.result_calls import kind_of, lost_by, lost_inside
 from trainci.catalog.python.says import is_idle, kept_by, kept_in, only_says
 from trainci.catalog.python.swallowed import suppressed, swallowed
 from trainci.catalog.scopes import Scope, reached
-from trainci.catalog.statements import own_parts, statements
+from trainci.catalog.statements import all_parts, own_parts, statements
 
 
 def lost_results(block: ast.If, file: Names) -> tuple[LostResult, ...]:
@@ -155,7 +155,7 @@ def _used_names(scope: Scope, file: Names) -> set[str]:
         if isinstance(statement, (ast.If, ast.For)) and _only_tells(statement, file):
             continue
         if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            inner = (part for part in ast.walk(statement) if isinstance(part, ast.Name))
+            inner = (part for part in all_parts(statement) if isinstance(part, ast.Name))
             used |= {part.id for part in inner if isinstance(part.ctx, ast.Load)}
         kept = kept_by(statement.value) if isinstance(statement, ast.Expr) else None
         said = {id(kept)} | {
@@ -167,7 +167,7 @@ def _used_names(scope: Scope, file: Names) -> set[str]:
             id(inner)
             for part in own_parts(statement)
             if isinstance(part, ast.Call) and only_says(part, file)
-            for inner in ast.walk(part)
+            for inner in all_parts(part)
         }
         used |= {
             part.id

@@ -9,7 +9,7 @@ from trainci.catalog.lost import LostResult
 from trainci.catalog.names import Names
 from trainci.catalog.python.call_words import runs_tests
 from trainci.catalog.scopes import Scope
-from trainci.catalog.statements import own_parts, statements
+from trainci.catalog.statements import all_parts, own_parts, statements
 
 _PROCESSES = ("subprocess.Popen", "asyncio.create_subprocess_exec", "asyncio.create_subprocess_shell")
 _SPAWNS = ("torch.multiprocessing.spawn", "torch.multiprocessing.start_processes")
@@ -86,7 +86,7 @@ def _is_asked(name: str, scope: Scope) -> bool:
     """Whether somebody looks at how the process of this name ended, ends it, or may do so elsewhere."""
     bases: set[int] = set()
     asked: set[int] = set()
-    for part in (part for node in scope.body for part in ast.walk(node)):
+    for part in (part for node in scope.body for part in all_parts(node)):
         if isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name) and part.value.id == name:
             if part.attr == "returncode" or part.attr in _ENDS:
                 return True

@@ -10,7 +10,7 @@ from trainci.catalog.names import Names, asserts, is_generator
 from trainci.catalog.python.result_calls import ends_green
 from trainci.catalog.python.says import is_idle
 from trainci.catalog.scopes import Scope
-from trainci.catalog.statements import statements
+from trainci.catalog.statements import all_parts, statements
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _LOADS = ("loadTestsFromTestCase", "loadTestsFromModule", "loadTestsFromName", "loadTestsFromNames", "discover")
@@ -42,7 +42,7 @@ def _does_nothing(block: ast.If) -> LostResult | None:
     """A block that calls nothing, or that names a function and does not call it."""
     if isinstance(block.test, ast.Constant):
         return None  # a whole program
-    calls = any(isinstance(part, (ast.Call, ast.Await)) for node in block.body for part in ast.walk(node))
+    calls = any(isinstance(part, (ast.Call, ast.Await)) for node in block.body for part in all_parts(node))
     if calls or any(isinstance(node, (ast.Raise, ast.Assert, ast.For, ast.While, ast.With)) for node in block.body):
         return None
     for node in block.body:
@@ -126,7 +126,7 @@ def made_for_nothing(call: ast.Call, file: Names, certain: bool) -> LostResult |
 def never_called(body: Sequence[ast.stmt]) -> Iterator[LostResult]:
     """A function inside of a function that asserts something, and that nobody names."""
     inner = [node for node, _ in statements(list(body), True) if isinstance(node, _FUNCTIONS)]
-    named = {part.id for node in body for part in ast.walk(node) if isinstance(part, ast.Name)} if inner else set()
+    named = {part.id for node in body for part in all_parts(node) if isinstance(part, ast.Name)} if inner else set()
     for node in inner:
         if not node.decorator_list and node.name not in named and asserts(node):
             what = f"`{node.name}` is defined here and never called"

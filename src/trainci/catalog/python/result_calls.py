@@ -12,7 +12,7 @@ from trainci.catalog.python.call_words import CLEANS_UP, RUNS_TESTS, first_word,
 from trainci.catalog.python.inverted_exits import inverted_exit
 from trainci.catalog.python.returned import returns_how_it_went
 from trainci.catalog.shell.lost import read_shell
-from trainci.catalog.statements import own_parts, statements
+from trainci.catalog.statements import all_parts, own_parts, statements
 
 # What returns how it went instead of raising, and what would make it count.
 _EXIT_CODES = {
@@ -92,7 +92,7 @@ def lost_by(call: ast.Call, kinds: dict[str, str], file: Names, certain: bool) -
 
 def handed_on(call: ast.Call) -> Iterator[ast.expr]:
     """What it is given to call: ``list(pool.map(run, files))``, ``Parallel()(delayed(run)(x) for x in files)``."""
-    for part in ast.walk(call):
+    for part in all_parts(call):
         if isinstance(part, ast.Call) and ast.unparse(part.func).rpartition(".")[2] in _CALLS_IT:
             yield from part.args[:1]
 

@@ -10,6 +10,7 @@ from trainci.catalog.lost import LostResult
 from trainci.catalog.names import Names, asserts
 from trainci.catalog.python.result_calls import ends_as_computed, ends_green, handed_on, raises_where_tests_fail
 from trainci.catalog.python.says import is_idle
+from trainci.catalog.statements import all_parts
 
 _CATCHES_FAILURES = ("Exception", "BaseException", "AssertionError", "SystemExit", "subprocess.CalledProcessError")
 _TIMES_OUT = ("TimeoutError", "asyncio.TimeoutError", "subprocess.TimeoutExpired")
@@ -23,7 +24,7 @@ def swallowed(
     node: ast.Try, file: Names, unused: Set[str], certain: bool, *, is_block: bool
 ) -> Iterator[LostResult]:
     """Handlers of ``node`` that only print the failure of the tests that it is around."""
-    if not any(_may_fail(part, file) for inner in node.body for part in ast.walk(inner)):
+    if not any(_may_fail(part, file) for inner in node.body for part in all_parts(inner)):
         return
     if any(ends_as_computed(inner, file) for inner in node.finalbody):
         return
@@ -72,7 +73,7 @@ def suppressed(node: ast.With | ast.Expr, file: Names, certain: bool) -> Iterato
     for call in entered:
         if isinstance(call, ast.Call) and (_is_suppress(call, file) or file.name(call.func) in file.silent_classes):
             tests = isinstance(node, ast.With) and any(
-                _may_fail(part, file) for inner in node.body for part in ast.walk(inner)
+                _may_fail(part, file) for inner in node.body for part in all_parts(inner)
             )
             what = "failures inside this `with` are suppressed"
             yield LostResult(node.lineno, what, "Let them through.", certain and tests and _is_suppress(call, file))
@@ -83,7 +84,7 @@ def suppressed(node: ast.With | ast.Expr, file: Names, certain: bool) -> Iterato
 
 def _expects_all(call: ast.Call, node: ast.With, file: Names) -> bool:
     """``pytest.raises(Exception)``, whatever it says, around an assertion or a function that makes one."""
-    parts = [part for inner in node.body for part in ast.walk(inner)]
+    parts = [part for inner in node.body for part in all_parts(inner)]
     called = [file.functions.get(file.name(part.func)) for part in parts if isinstance(part, ast.Call)]
     if not any(isinstance(part, ast.Assert) for part in parts) and not any(map(asserts, filter(None, called))):
         return False

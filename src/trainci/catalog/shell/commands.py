@@ -94,7 +94,7 @@ class Commands(ABC):
         if not node.words:
             own = bool(node.substituted)
             return {
-                replace(self._assigned(node.assigned, _noted(node, one)), status=one.status if own else 0)
+                self._assigned(node.assigned, _noted(node, one))._replace(status=one.status if own else 0)
                 for one in states
             }
         what = ("the exit code of what stands in `$(…)` goes nowhere", "Assign it to a variable first.")
@@ -108,14 +108,14 @@ class Commands(ABC):
         name = node.words[0]
         known = holds(node.words, state.status, dict(state.variables)) if self._around.counts else None
         if known is not None:
-            return {replace(state, status=int(not known))}
+            return {state._replace(status=int(not known))}
         if name == "wait":
             return waits(node, state)
         told = (
             name in ("exit", "return") and number(node.words[-1], state.status, dict(state.variables)) is not None
         )
         if state.failed_at and name not in SAYS and not told and looks_at(node.words, state.noted):
-            state = replace(state, seen=True)
+            state = state._replace(seen=True)
         called = dict(state.functions).get(name)
         if called is not None:
             return self._until_return([called.body], state, checked, depth)
@@ -125,18 +125,18 @@ class Commands(ABC):
             try:
                 return self._until_return(parse(sourced, node.line, flat=True), state, checked, depth)
             except Unreadable:
-                return {replace(state, status=0)}
+                return {state._replace(status=0)}
         if name in ("exit", "return"):
             return {exits(name, node, state)}
         if name in ("break", "continue"):
-            return {replace(state, status=0, ended=name)}
+            return {state._replace(status=0, ended=name)}
         if name == "set":
             return {set_options(node.words[1:], state)}
         if name == "trap" and len(node.words) > 2:
             return {trapped(node, state)}
         if name == "exec" and len(node.words) > 1:
             inner = replace(node, words=node.words[1:])
-            return {replace(end, ended="exit") for end in self._command(inner, state, True, depth)}
+            return {end._replace(ended="exit") for end in self._command(inner, state, True, depth)}
         if name == "eval":
             return self._text(" ".join(map(unquoted, node.words[1:])), {state}, depth + 1)
         if script := script_of(node.words, node.given):
@@ -144,11 +144,10 @@ class Commands(ABC):
             try:
                 inside = parse(unquoted(given), node.line)
             except Unreadable:
-                return {replace(state, status=0)}
-            own = set_options(options, replace(state, errexit=False, pipefail=False, on_error=None, functions=()))
+                return {state._replace(status=0)}
+            own = set_options(options, state._replace(errexit=False, pipefail=False, on_error=None, functions=()))
             return {
-                replace(
-                    end,
+                end._replace(
                     errexit=state.errexit,
                     pipefail=state.pipefail,
                     on_error=state.on_error,
@@ -160,7 +159,7 @@ class Commands(ABC):
 
     def _until_return(self, body: Sequence[Node], state: State, checked: bool, depth: int) -> set[State]:
         ends = self._body(body, {state}, checked=checked, depth=depth + 1)
-        return {replace(end, ended="") if end.ended == "return" else end for end in ends}
+        return {end._replace(ended="") if end.ended == "return" else end for end in ends}
 
     def _external(self, node: Simple, state: State) -> set[State]:
         name = node.words[0]
@@ -170,25 +169,25 @@ class Commands(ABC):
         else:
             self.reached.add(node)
         if name in ARITHMETIC and state.variables:
-            state = replace(state, variables=tuple(sorted(counted_up(node.words, dict(state.variables)).items())))
+            state = state._replace(variables=tuple(sorted(counted_up(node.words, dict(state.variables)).items())))
         elif name in (*SOURCES, "read", "mapfile", "eval", "printf"):
-            state = replace(state, variables=())
+            state = state._replace(variables=())
         if (node.line, node.words) in self._expected:
-            return {replace(state, status=1, ran=True)}
+            return {state._replace(status=1, ran=True)}
         status = self._status(node)
         if status and self._once and state.failed_at:
             status = 0
         ran = state.ran or self._runs(node)
         if status is None:
-            doubting = replace(state, doubt=state.doubt or node.line, ran=ran)
-            return {replace(doubting, status=0), replace(doubting, status=1)}
+            doubting = state._replace(doubt=state.doubt or node.line, ran=ran)
+            return {doubting._replace(status=0), doubting._replace(status=1)}
         failed_at = node.line if status else state.failed_at
         if name in SOURCES and not _MAKES_ENVIRONMENT.search(" ".join(node.words)):
             # What a file of the repository sets is not read here, and may well be these.
-            state = replace(state, errexit=True, pipefail=True)
-        return {replace(state, status=status, failed_at=failed_at, ran=ran)}
+            state = state._replace(errexit=True, pipefail=True)
+        return {state._replace(status=status, failed_at=failed_at, ran=ran)}
 
 
 def _noted(node: Simple, state: State) -> State:
     """``state``, in which what a command sets may say of a failure."""
-    return replace(state, noted=state.noted | names_set(node)) if state.failed_at else state
+    return state._replace(noted=state.noted | names_set(node)) if state.failed_at else state

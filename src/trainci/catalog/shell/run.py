@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence, Set
-from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from trainci.catalog.shell.commands import Commands, TooMany
@@ -49,12 +48,12 @@ class Walk(Commands):
     def _at_exit(self, state: State) -> Iterable[State]:
         if state.on_exit is None:
             return [state]
-        quiet = replace(state, ended="", on_exit=None, errexit=False, trapped=state.status)
+        quiet = state._replace(ended="", on_exit=None, errexit=False, trapped=state.status)
         what = ("this trap exits with 0 whatever failed", "Leave its `exit 0` out.")
         return [
             lost(state, state.on_exit[0], *what, now=end.status)
             if end.ended == "exit"
-            else replace(end, status=state.status)
+            else end._replace(status=state.status)
             for end in self._text(state.on_exit[1], {quiet}, 1)
         ]
 
@@ -90,11 +89,11 @@ class Walk(Commands):
             return state
         if state.on_error is not None:
             line, text = state.on_error
-            end = next(iter(self._text(text, {replace(state, on_error=None, status=0)}, 1)))
+            end = next(iter(self._text(text, {state._replace(on_error=None, status=0)}, 1)))
             what = ("this trap exits with 0 whatever failed", "Leave its `exit 0` out.")
             if end.ended:
-                return lost(replace(end, status=state.status), line, *what, now=end.status)
-        return replace(state, ended="exit") if state.errexit else state
+                return lost(end._replace(status=state.status), line, *what, now=end.status)
+        return state._replace(ended="exit") if state.errexit else state
 
     def _one(self, node: Node, state: State, checked: bool, depth: int) -> set[State]:
         """What may be after one command that begins in ``state``."""
@@ -103,7 +102,7 @@ class Walk(Commands):
         if isinstance(node, Simple):
             return {not_piped(end) for end in self._simple(node, state, checked, depth)}
         if isinstance(node, Function):
-            return {replace(state, status=0, functions=(*state.functions, (node.name, node)))}
+            return {state._replace(status=0, functions=(*state.functions, (node.name, node)))}
         if isinstance(node, Group):
             return self._group(node, state, checked, depth)
         if isinstance(node, AndOr):
@@ -114,7 +113,7 @@ class Walk(Commands):
             ends = self._subshell([node.body], state, True, depth)
             what = ("what runs in the background ends unseen", "`wait` for it by its number.")
             return {
-                replace(lost(end, node.line, *what, now=0), behind=state.behind or end.status > 0) for end in ends
+                lost(end, node.line, *what, now=0)._replace(behind=state.behind or end.status > 0) for end in ends
             }
         if isinstance(node, If):
             return self._if(node, state, checked, depth)
@@ -124,10 +123,9 @@ class Walk(Commands):
 
     def _subshell(self, body: Sequence[Node], state: State, checked: bool, depth: int) -> set[State]:
         """A shell of its own: how it ended and what became of the failure is all that it leaves."""
-        ends = self._body(body, {replace(state, on_exit=None, status=0)}, checked=checked, depth=depth + 1)
+        ends = self._body(body, {state._replace(on_exit=None, status=0)}, checked=checked, depth=depth + 1)
         return {
-            replace(
-                state,
+            state._replace(
                 status=end.status,
                 failed_at=end.failed_at,
                 lost=end.lost,
@@ -155,19 +153,19 @@ class Walk(Commands):
                 left = lost(left, node.line, *what)
             rights = self._body([node.right], {left}, checked=checked, depth=depth + 1)
             if node.operator == "||" and any(map(self._runs, simple_commands([node.right]))):
-                rights = {replace(right, seen=right.seen or left.failed_at > 0) for right in rights}  # another try
+                rights = {right._replace(seen=right.seen or left.failed_at > 0) for right in rights}  # another try
             found |= rights
         return found
 
     def _pipeline(self, node: Pipeline, state: State, checked: bool, depth: int) -> set[State]:
-        found = {replace(not_piped(state), status=0)}
+        found = {not_piped(state)._replace(status=0)}
         alone = len(node.parts) == 1
         for number, part in enumerate(node.parts):
             last = number == len(node.parts) - 1
             after: set[State] = set()
             for before in found:
                 if not last and before.failed_at and self._tells(part, before.noted):
-                    before = replace(before, seen=True)
+                    before = before._replace(seen=True)
                 ends = (
                     self._one(part, before, True, depth + 1)
                     if alone
@@ -185,12 +183,12 @@ class Walk(Commands):
                             "Write `set -o pipefail` above it.",
                         )
                         end = lost(end, node.line, *what, now=0)
-                    after.add(replace(end, status=before.status) if before.status and not end.status else end)
+                    after.add(end._replace(status=before.status) if before.status and not end.status else end)
             found = after
         if not node.negated:
             return found
         if checked:
-            return {end if end.ended else replace(end, status=int(not end.status)) for end in found}
+            return {end if end.ended else end._replace(status=int(not end.status)) for end in found}
         what = ("`!` turns good and bad round", "Leave it out, or write `exit 1` where it must not succeed.")
         return {end if end.ended else lost(end, node.line, *what, now=int(not end.status)) for end in found}
 
@@ -212,7 +210,7 @@ class Walk(Commands):
             what = ("the `if` around it goes on where it fails", "Write `else exit 1`.")
             asked = {lost(end, node.line, *what) for end in live - good}
         if not node.otherwise:
-            return found | {replace(end, status=0) for end in asked}
+            return found | {end._replace(status=0) for end in asked}
         return found | (self._body(node.otherwise, asked, checked=checked, depth=depth + 1) if asked else set())
 
     def _case(self, node: Case, state: State, checked: bool, depth: int) -> set[State]:
@@ -221,14 +219,14 @@ class Walk(Commands):
         bodies = bodies[: 1 if word is not None else None]
         covers = any("*" in patterns for patterns, _ in node.branches)
         nothing: list[Sequence[Node]] = [] if covers or (bodies and word is not None) else [()]
-        begin = replace(state, status=0, doubt=state.doubt or (node.line if word is None else 0))
+        begin = state._replace(status=0, doubt=state.doubt or (node.line if word is None else 0))
         found = (self._body(body, {begin}, checked=checked, depth=depth + 1) for body in [*bodies, *nothing])
         return {end for ends in found for end in ends}
 
     def _loop(self, node: Loop, state: State, checked: bool, depth: int) -> set[State]:
         if node.words == ():
-            return {replace(state, status=0)}
-        found = {replace(state, status=0)}
+            return {state._replace(status=0)}
+        found = {state._replace(status=0)}
         rounds = 1 if node.words and len(node.words) == 1 and not re.search(r"[*?\[$`{]", node.words[0]) else 2
         for _ in range(rounds):
             after: set[State] = set()
@@ -237,18 +235,18 @@ class Walk(Commands):
                 if node.condition:
                     # A command that is asked again and again until it succeeds is not lost.
                     asked = {
-                        replace(one, status=0)
+                        one._replace(status=0)
                         for one in self._body(node.condition, asked, checked=True, depth=depth + 1)
                     }
                     # One that gives up in the end may be.
                     if not any(isinstance(one, AndOr) for one in node.condition):
                         asked = {
-                            one if not one.failed_at or before.failed_at else replace(one, seen=True)
+                            one if not one.failed_at or before.failed_at else one._replace(seen=True)
                             for one in asked
                         }
                 after |= self._body(node.body, asked, checked=checked, depth=depth + 1)
             found = {one for one in found if one.ended} | after
-        return {replace(one, ended="") if one.ended in ("break", "continue") else one for one in found}
+        return {one._replace(ended="") if one.ended in ("break", "continue") else one for one in found}
 
 
 def _takes(patterns: Sequence[str], word: int) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence, Set
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from trainci.catalog.shell.numbers import PIPE, number
 from trainci.catalog.shell.tree import Function, Node, Simple
@@ -13,8 +13,7 @@ from trainci.catalog.shell.tree import Function, Node, Simple
 SHELLS = ("bash", "sh", "dash", "zsh")
 
 
-@dataclass(frozen=True)
-class State:
+class State(NamedTuple):
     """One way through the script so far.
 
     ``status`` is that of the last command; ``ended`` the word that ends what it stands in (``exit``, ``return``,
@@ -46,8 +45,8 @@ class State:
 def lost(state: State, line: int, what: str, mend: str, now: int | None = None) -> State:
     """``state`` whose failure is dropped here, if there is one; its status is ``now``."""
     dropped = state.failed_at and state.status and not state.lost
-    after = replace(state, lost=(line, what, mend)) if dropped else state
-    return after if now is None else replace(after, status=now)
+    after = state._replace(lost=(line, what, mend)) if dropped else state
+    return after if now is None else after._replace(status=now)
 
 
 def trapped(node: Simple, state: State) -> State:
@@ -55,10 +54,10 @@ def trapped(node: Simple, state: State) -> State:
     text, signals = unquoted(node.words[1]), {word.removeprefix("SIG") for word in node.words[2:]}
     text = "" if text == "-" else text
     if signals & {"EXIT", "0"}:
-        state = replace(state, on_exit=(node.line, text) if text else None)
+        state = state._replace(on_exit=(node.line, text) if text else None)
     if "ERR" in signals:
-        state = replace(state, on_error=(node.line, text) if text else None)
-    return replace(state, status=0)
+        state = state._replace(on_error=(node.line, text) if text else None)
+    return state._replace(status=0)
 
 
 def shown(node: Node) -> str:
@@ -100,12 +99,12 @@ def exits(name: str, node: Simple, state: State) -> State:
     """After ``exit`` or ``return``."""
     said = node.words[1] if len(node.words) > 1 else ""
     if not said:
-        return replace(state, ended=name, status=state.status if state.trapped is None else state.trapped)
+        return state._replace(ended=name, status=state.status if state.trapped is None else state.trapped)
     known = number(said, state.status, dict(state.variables))
     if known is not None:
-        return replace(state, status=known % 256, ended=name)
+        return state._replace(status=known % 256, ended=name)
     # Whatever it computes, it computed from what it saw.
-    return replace(state, status=int(state.failed_at > 0), ended=name)
+    return state._replace(status=int(state.failed_at > 0), ended=name)
 
 
 def set_options(words: Sequence[str], state: State) -> State:
@@ -115,13 +114,13 @@ def set_options(words: Sequence[str], state: State) -> State:
         if not word.startswith(("-", "+")) or word.startswith("--"):
             continue
         if "e" in word[1:]:
-            state = replace(state, errexit=on)
+            state = state._replace(errexit=on)
         if "o" in word[1:] and at + 1 < len(words):
             if words[at + 1] == "errexit":
-                state = replace(state, errexit=on)
+                state = state._replace(errexit=on)
             elif words[at + 1] == "pipefail":
-                state = replace(state, pipefail=on)
-    return replace(state, status=0)
+                state = state._replace(pipefail=on)
+    return state._replace(status=0)
 
 
 def scripts_in(node: Simple) -> list[str]:
@@ -136,8 +135,8 @@ def waits(node: Simple, state: State) -> set[State]:
     """After ``wait``: the status of the last that it is told to wait for, 0 where that is nothing in particular."""
     told = [word for word in node.words[1:] if not word.startswith("-")]
     if not state.behind or len(node.words) == 1:
-        return {replace(state, status=0)}
-    failed = replace(state, status=1, lost=None, behind=False)
+        return {state._replace(status=0)}
+    failed = state._replace(status=1, lost=None, behind=False)
     if len(told) < 2:
         return {failed}
     what = ("`wait` for several tells how the last of them ended", "Wait for each by itself.")
@@ -155,18 +154,18 @@ def assigned(texts: Sequence[str], state: State) -> State:
         variables.pop(name.rstrip("+"), None)
         if found is not None:
             variables[name] = found
-    return replace(state, variables=tuple(sorted(variables.items())))
+    return state._replace(variables=tuple(sorted(variables.items())))
 
 
 def piped(state: State, part: int, status: int) -> State:
     """After one part of a pipe."""
-    return replace(state, variables=(*state.variables, (f"{PIPE}[{part}]", status)))
+    return state._replace(variables=(*state.variables, (f"{PIPE}[{part}]", status)))
 
 
 def not_piped(state: State) -> State:
     """After a command, of which a pipe before it tells nothing."""
     left = tuple(one for one in state.variables if not one[0].startswith(PIPE))
-    return state if len(left) == len(state.variables) else replace(state, variables=left)
+    return state if len(left) == len(state.variables) else state._replace(variables=left)
 
 
 def script_of(words: Sequence[str], given: str = "") -> tuple[list[str], str] | None:
