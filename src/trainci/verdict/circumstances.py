@@ -101,8 +101,9 @@ def _out_of_device_memory(candidate: Candidate, facts: Facts) -> Candidate:
         return replace(candidate, blame=Blame.MACHINE, meaning="somebody else's process had memory on the device")
     if facts.foreign_memory is False:
         return replace(candidate, meaning="the program asked for more memory than the device has")
-    own, capacity = _OWN.search(candidate.evidence), _CAPACITY.search(candidate.evidence)
-    if own and capacity and float(own[1]) >= 0.85 * float(capacity[1]):
+    own, capacity, tried = (said.search(candidate.evidence) for said in (_OWN, _CAPACITY, _TRIED))
+    most = max((float(share[1]) / part for share, part in ((own, 0.85), (tried, 1)) if share), default=0)
+    if _TOO_MUCH.search(candidate.evidence) or (capacity and most >= float(capacity[1])):
         return replace(candidate, meaning="the program asked for more memory than the device has")
     meaning = "the program asked for more memory than the device has; or somebody else's process had memory on it"
     return replace(candidate, blame=Blame.UNSURE, meaning=meaning)
@@ -113,6 +114,9 @@ _OWN = re.compile(
     r"(?:this process has |total capacity; |Of the allocated memory )([\d.]+) GiB "
     r"(?:memory in use|already allocated|is)"
 )
+# More than any device has by itself; a TPU is nobody else's.
+_TOO_MUCH = re.compile(r"allocat(?:e|ing) (?:\d{12,}|\d+(?:,\d{3}){4,}) bytes|That was not possible\.")
+_TRIED = re.compile(r"Tried to allocate ([\d.]+) GiB")
 _CAPACITY = re.compile(r"(?:total capacity of |[GNX]PU \d+; )([\d.]+) GiB")
 
 

@@ -307,7 +307,8 @@ class LogReader:
 
     def _match_raised(self, chain: Chain) -> None:
         for raised in chain.raised:
-            for number, text in enumerate((raised.said, *raised.message)):
+            said = raised.said
+            for text in raised.texts:
                 candidates = self._matcher.candidates(text)
                 found = self._matcher.matches(text, candidates, raised.libraries, raised.source)
-                raised.fits += [(rule, starts and not number) for rule, starts in found]
+                raised.fits += [(rule, starts and text == said) for rule, starts in found]

@@ -13,6 +13,7 @@ from trainci.verdict.drawn import HEADER
 FIGURES = re.compile(r"Mismatched \w+: \d|The failure occurred for item |Explanation: ")
 # Below this gRPC tells the status, and who was called.
 _STATUS_BELOW = "of RPC that terminated with:"
+_LAST_ERROR = "Last error:"
 # Below this a compiler says what is wrong with a place of its source (Triton).
 _POINTS = re.compile(r"\s*\^~*$")
 
@@ -62,6 +63,13 @@ class Raised:
         if self.text != f"{self.type}:" or self.name == "ChildFailedError":
             return self.text
         return " ".join([self.text, *[text for text in self.message if text][:1]])
+
+    @property
+    def texts(self) -> Sequence[str]:
+        """What it says, line by line, the most telling first: below NCCL's last error stands what led to it."""
+        texts = [self.said, *self.message]
+        last = next((place for place, text in enumerate(texts) if text.startswith(_LAST_ERROR)), 0)
+        return [*texts[last:], *texts[:last]]
 
     @property
     def told(self) -> str:
