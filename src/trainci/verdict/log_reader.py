@@ -19,7 +19,7 @@ from trainci.verdict.pytest_report import PytestReport
 from trainci.verdict.raised import Chain, Raised
 from trainci.verdict.stand_ins import STAND_INS, quotes, without_name
 from trainci.verdict.triage import Triage
-from trainci.verdict.went_on import RETRIED, signs_in
+from trainci.verdict.went_on import RETRIED, announces, signs_in
 
 T = TypeVar("T")
 
@@ -246,7 +246,7 @@ class LogReader:
         ):
             self._lone.announces = True
         begins = "Traceback" in line.text
-        before = RETRIED.search(" ".join(self._recent)) is not None if begins else False
+        before = begins and announces(self._recent)
         stream.ignored = stream.ignored or (begins and any(s.startswith(_IGNORED) for s in [*self._recent][-1:]))
         mine, chain = stream.feed(line)
         stream.announced = stream.announced or before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _PROGRESS = re.compile(
     r"(?i)\b(?:global_?|train/)?(?:step|iter(?:ation)?|epoch|rollout|episode|batch)s?\b\W{0,4}\d|\d+%\||\bit/s\b|\bs/it\b"
@@ -20,6 +21,16 @@ RETRIED = re.compile(
     r"|\bskip(?:ped|ping)\b|\brecovered\b|\bwill reconnect\b"
     r"|\b(?:is|are|was|as|be) expected\b|\bexpected\W*(?:error|failure|$)|\(expected\b"
 )
+
+
+def announces(lines: Sequence[str]) -> bool:
+    """Whether the last of ``lines`` say that what comes next is tried again, and not of what work went on after."""
+    for line in reversed(lines):
+        if RETRIED.search(line):
+            return True
+        if signs_in(line):
+            return False
+    return False
 
 
 def signs_in(text: str) -> int:
