@@ -56,6 +56,8 @@ CERTAIN = [
     "if ! pytest a; then echo bad; fi",
     "if pytest a; then\n  echo good\nelse\n  echo bad\nfi",
     "python a.py &\nwait",
+    "if python -c 'import own'; then echo good; fi",
+    "set -euo pipefail\nif python a.py | grep -q OK; then echo good; fi",
     "cat << END | bash\npython a.py\necho done\nEND",
     "echo 'python a.py; true' | bash",
     "nohup python a.py > log 2>&1 &\nsleep 1",
@@ -143,6 +145,9 @@ MUST_FAIL = [
     "if python a.py; then exit 1; fi\nif ! python b.py; then echo good; else exit 1; fi",
 ]
 PERHAPS = [
+    "set -e\nif python -c 'import own.tests'; then A=1; fi\npython b.py",
+    "set -e\nif pytest a | grep -q passed; then echo good; fi\npython b.py",
+    "set -e\npython -c 'import own' || echo bad\npytest a",
     "python a.py &\na=$!\npython b.py &\nwait $a $!",
     "python a.py --out made\nmv made kept",
     "python a.py\ncp -r made kept",
@@ -166,6 +171,11 @@ PERHAPS = [
     "ray job submit --no-wait -- python a.py\nray job status x | grep -q SUCCEEDED",
 ]
 SOUND = [
+    "set -e\nif python -c 'import torch'; then echo there; else pip install torch; fi\npytest a",
+    "set -e\npython -c 'import torch' || pip install torch\npytest a",
+    "set -e\nif python probe.py 2>&1 | grep -qi cuda; then A=1; fi\npytest a",
+    "if python a.py | grep -q OK; then echo good; else exit 1; fi",
+    "set -e\nV=$(python -c 'print(1)' | head -1)\npytest a",
     "cat << END | bash -e\npython a.py\necho done\nEND",
     "echo 'python a.py' | bash",
     "python a.py | tee log; exit $PIPESTATUS",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
@@ -91,10 +91,12 @@ def _read(text: str, around: Around) -> ShellScript:
     commands = list(_commands(script, dict(around.sourced)))
     pytests = sum(_is_pytest(node) for node in commands)
     always = pytests == 1 and all(end.ran for end in Walk(_status, _is_pytest, around).ends(script))
-    all_good = Walk(_status, _may_be_test, around).ends(script)
-    must_fail = _must_fail(script, commands, around, all_good)
+    # A script that only asks is a test by its questions.
+    runs = _may_be_test if any(map(_may_be_test, commands)) else _asks
+    all_good = Walk(_status, runs, around).ends(script)
+    must_fail = _must_fail(script, commands, around, runs, all_good)
     made = {one or other for one, other in _WRITES.findall(text)}
-    lost, reached = _lost(script, commands, around, all_good, must_fail, made)
+    lost, reached = _lost(script, commands, around, runs, all_good, must_fail, made)
     starts = tuple((node.line, _started(node)) for node in commands if node in reached and _may_be_test(node))
     by_line = tuple(sorted(lost, key=lambda one: one.line))
     expects = shell_expects(script, text, failure=_never_green(all_good))
@@ -117,16 +119,20 @@ def _never_green(ends: Set[State]) -> bool:
 
 
 def _must_fail(
-    script: Sequence[Node], commands: list[Simple], around: Around, all_good: Set[State]
+    script: Sequence[Node],
+    commands: list[Simple],
+    around: Around,
+    runs: Callable[[Simple], bool],
+    all_good: Set[State],
 ) -> tuple[Simple, ...]:
-    """The commands without whose failure it fails itself: `! python bad.py`; ``all_good``: see ``_lost``."""
-    tests = [node for node in commands if _may_be_test(node)]
+    """The commands without whose failure it fails itself: `! python bad.py`; for the rest see ``_lost``."""
+    tests = [node for node in commands if runs(node)]
     found: tuple[Simple, ...] = ()
     ends, reached = all_good, set[Simple]()
     steps = 0
     while _never_green(ends) and len(found) < _MOST_THAT_FAIL:
         for test in tests:
-            walk = Walk(_status, _may_be_test, around, expected=(*found, test))
+            walk = Walk(_status, runs, around, expected=(*found, test))
             ends = walk.ends(script)
             steps += walk.steps
             if steps > _MOST_STEPS:
@@ -143,25 +149,27 @@ def _lost(
     script: Sequence[Node],
     commands: list[Simple],
     around: Around,
+    runs: Callable[[Simple], bool],
     all_good: Set[State],
     must_fail: tuple[Simple, ...],
     made: Set[str],
 ) -> tuple[list[LostResult], set[Simple]]:
     """What it throws away, and the commands that it comes to; ``all_good``: its ends where no command fails.
 
-    Those that ``must_fail`` are judged by the script itself; ``made`` are the files that it writes by itself.
+    ``runs`` tells which of them may be tests. Those that ``must_fail`` are judged by the script itself; ``made``
+    are the files that it writes by itself.
     """
-    all_fail = Walk(lambda node: 1 if _may_be_test(node) else _after(node, made), _may_be_test, around)
+    all_fail = Walk(lambda node: 1 if runs(node) else _after(node, made), runs, around)
     never_red = all(not end.status and not end.seen for end in all_fail.ends(script)) and not must_fail
     own = {node.name for node in every_node(script) if isinstance(node, Function)}
-    is_test = _may_be_test if never_red else _is_test
+    is_test = runs if never_red else _is_test
     tests = [node for node in commands if is_test(node) and node.words[0] not in own and node not in must_fail]
     found: dict[tuple[int, str], LostResult] = {}
     steps = 0
     for test in tests:
         if steps > _MOST_STEPS:
             break
-        walk = Walk(partial(_fails, test, made), _may_be_test, around, once=True, expected=must_fail)
+        walk = Walk(partial(_fails, test, made), runs, around, once=True, expected=must_fail)
         ends = walk.ends(script)
         steps += walk.steps
         for end in ends:
@@ -236,16 +244,20 @@ def _unescaped(word: str) -> str:
 def _status(node: Simple) -> int | None:
     """How a command ends that is no test; None where that decides what comes next."""
     name = node.words[0]
-    return None if name in _CONDITIONS else int(name == "false")
+    return None if name in _CONDITIONS or node.asks else int(name == "false")
 
 
 def _is_pytest(node: Simple) -> bool:
     return arguments_of_pytest(_words(node)) is not None
 
 
+def _asks(node: Simple) -> bool:
+    return node.asks
+
+
 def _may_be_test(node: Simple) -> bool:
     words = without_launchers(_words(node))
-    if not words or words[0] in _CONDITIONS or _always_green(node):
+    if not words or words[0] in _CONDITIONS or node.asks or _always_green(node):
         return False
     name, rest = program(words[0]), list(words[1:])
     if is_python(name) and rest[:1] == ["-m"] and rest[1:2] and rest[1] in _PYTHON_SETS_UP:

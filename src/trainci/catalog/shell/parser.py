@@ -9,11 +9,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import TypeGuard
 
+from trainci.catalog.command_words import is_python, program
 from trainci.catalog.shell.tree import AndOr, Background, Case, Function, Group, If, Loop, Node, Pipeline, Simple
 from trainci.shell_words import Token, Unreadable, substitutions, tokens
 
 _DEEPEST = 60
+_ONLY_SAY = ((), ("true",), (":",), ("echo",), ("printf",))
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*(?:\[[^]]*\])?\+?=")
 
 
@@ -87,7 +90,9 @@ class _Parser:
             line, operator = self._line(), self._text()
             self.position += 1
             self._blank()
-            left = AndOr(line, left, operator, self._pipeline())
+            right = self._pipeline()
+            is_dealt_with = operator == "||" and isinstance(right, Simple) and right.words[:1] not in _ONLY_SAY
+            left = AndOr(line, _asking(left) if is_dealt_with else left, operator, right)
         return left
 
     def _pipeline(self) -> Node:
@@ -175,7 +180,7 @@ class _Parser:
         otherwise: Sequence[Node] = ()
         while self._text() in ("if", "elif"):
             self.position += 1
-            condition = self.body(("then",))
+            condition = [_asking(node) for node in self.body(("then",))]
             self._expect("then")
             branches.append((condition, self.body(("elif", "else", "fi"))))
         if self._text() == "else":
@@ -243,7 +248,8 @@ class _Parser:
                 given = token.document or given
                 self.position += self.position < len(self.listed) and self.listed[self.position].kind == "word"
                 continue
-            inner += [parse(text, token.line, self.depth + 1) for text in substitutions(token.text)]
+            scripts = (parse(text, token.line, self.depth + 1) for text in substitutions(token.text))
+            inner += [tuple(map(_asking, script)) for script in scripts]
             if not words and _ASSIGNMENT.match(token.text):
                 assigned.append(token.text)
                 if token.text.endswith("=") and self._text() == "(":  # an array
@@ -268,3 +274,26 @@ def _that_reads(before: Node, node: Node) -> Node:
     if before.words[:1] == ("echo",) and len(before.words) == 2:
         text = before.words[1]
     return replace(node, given=text)
+
+
+def _asking(node: Node) -> Node:
+    """A command of a condition: a program of Python's that is asked about the machine is marked as that.
+
+    It is a text of its own, or ``grep`` looks for the answer; one that speaks of tests may be one.
+    """
+    if isinstance(node, Simple):
+        return replace(node, asks=True) if "-c" in node.words and _is_plain_python(node) else node
+    if not isinstance(node, Pipeline):
+        return node
+    last = node.parts[-1]
+    is_looked_at = isinstance(last, Simple) and last.words[:1] == ("grep",)
+    parts = [
+        replace(part, asks=True) if is_looked_at and _is_plain_python(part) else _asking(part)
+        for part in node.parts
+    ]
+    return replace(node, parts=parts)
+
+
+def _is_plain_python(node: Node) -> TypeGuard[Simple]:
+    words = node.words if isinstance(node, Simple) else ()
+    return bool(words) and is_python(program(words[0])) and "test" not in " ".join(words)

@@ -8,13 +8,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, eq=False)
 class Simple:
-    """One command: its words as written, without assignments before it and redirections; ``given`` it to read."""
+    """One command: its words as written, without assignments before it and redirections; ``given`` it to read.
+
+    ``asks``: a condition asks it about the machine, as ``if python -c 'import torch'`` does; it is no test.
+    """
 
     line: int
     words: tuple[str, ...]
     assigned: tuple[str, ...] = ()
     substituted: tuple[Sequence[Node], ...] = ()
     given: str = ""
+    asks: bool = False
 
 
 @dataclass(frozen=True, eq=False)
