@@ -396,3 +396,14 @@ def test_without_a_ci_the_tests_of_pytest_or_the_files_are_proposed() -> None:
     assert _suites({})["tests"]["tests"] == ["tests/test_a.py", "tests/unit/test_b.py"]
     config = {"pytest.ini": "[pytest]\ntestpaths = tests\n"}
     assert _suites(config)["pytest"]["tests"] == [{"path": "tests", "runner": "pytest"}]
+
+
+def test_a_glob_of_init_takes_in_no_folder_of_data_that_is_called_as_tests_are() -> None:
+    test, data = "def test_it(): pass\n", "x = 1\n"
+    alike = {"tests/test_a/test_one.py": test, "tests/data/test_config.py": data}
+    listed = {"tests/a/test_one.py": test, "tests/test_top.py": test, "tests/data/test_config.py": data}
+    assert proposed({**alike, "own/hooks/test_hook.py": data}).project.tests == ("tests/test_*/**/test_*.py",)
+    assert proposed(listed).project.tests == ("tests/test_*.py", "tests/a/**/test_*.py")
+    assert proposed({"tests/a/test_one.py": test, "tests/a/test_data.py": data}).project.tests == (
+        "tests/**/test_*.py",
+    )

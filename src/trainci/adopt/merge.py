@@ -10,6 +10,7 @@ from dataclasses import replace
 from itertools import chain
 
 from trainci.adopt.proposal import Entry, Found, Note, Project, Proposal, Suite, Workflow
+from trainci.adopt.sources.file_globs import where_tests_are
 from trainci.adopt.tree import Tree
 from trainci.text import counted
 
@@ -38,7 +39,7 @@ def merge(found: Mapping[str, Found], fallbacks: Sequence[Sequence[str]], tree: 
     project, suites = _project(suites)
     globs = dict.fromkeys(chain.from_iterable(one.globs for one in found.values()))
     registers = dict.fromkeys(chain.from_iterable(one.registers for one in found.values()))
-    project = replace(project, tests=tuple(globs), base=base, max_gpus=_most_gpus(suites))
+    project = replace(project, tests=where_tests_are([*globs], tree), base=base, max_gpus=_most_gpus(suites))
     return Proposal(project, tuple(suites), tuple(registers), workflow, tuple(notes))
 
 

@@ -85,10 +85,10 @@ def _line(name: str, value: Any) -> str:
 
 
 def _comments(notes: Iterable[Note], said: dict[str, list[Place]], indent: str = "") -> Iterator[str]:
-    """Each of the notes that ``said`` still has, and out of it; what is left with every place that says it."""
+    """Each of the notes that ``said`` still has, and out of it, with every place that says it."""
     for note in notes:
         if places := said.pop(note.text, []):
-            others = [str(place) for place in places[1:]] if note.left else []
+            others = [str(place) for place in places[1:]]
             also = f", also {listed(others, most=_PLACES)}" if others else ""
             left = "Left to you " if note.left else ""
             yield f"{indent}# {left}({_shown(places[0])}{also}) {printable(note.text)}"
