@@ -404,6 +404,19 @@ def test_a_file_that_a_command_starts_is_read(command: str, as_entry: bool, repo
     assert done.returncode == 0, done
 
 
+def test_a_file_that_a_command_hands_to_a_module_is_not_the_program(repository: Any) -> None:
+    repository.write("x/test_c.py", "import pytest\nif __name__ == '__main__':\n    pytest.main([__file__])\n")
+    for starts, refused in (
+        ("torchrun --nproc_per_node=8 -m pytest", False),
+        ("accelerate launch --module pytest", False),
+        ("python -m pytest", False),
+        ("torchrun --nproc_per_node=8", True),
+        ("python", True),
+    ):
+        says = Words().read(Source(repository.root, "", (*starts.split(), "x/test_c.py", "-m", "slow")))
+        assert bool(says.refusal) is refused, (starts, says)
+
+
 def test_a_file_that_starts_itself_is_read_in_time(repository: Any) -> None:
     repository.write("a.sh", "source a.sh\nbash a.sh\n./a.sh\nmake a\npython a.py\n")
     repository.write("Makefile", "a: a\n\tbash a.sh\n\tmake a\n")

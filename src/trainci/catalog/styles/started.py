@@ -82,12 +82,15 @@ def _started_file(root: Path, name: str, words: Sequence[str]) -> str:
     """The file of the repository that a command starts; empty for none."""
     if name in SHELLS or is_python(name):
         given = [word for word in words[1:] if not word.startswith(("-", "+"))][:1]
-        if {"-c", "-m"} & set(words) or script_of(words):
+        if script_of(words):
             return ""
     elif name in _LAUNCHES_PYTHON:
         given = [word for word in words[1:] if word.endswith(".py")][:1]
     else:
         given = [words[0]] if "/" in words[0] else []
+    # What `python -m pytest FILE` and `torchrun -m pytest FILE` start is the module.
+    if not given or {"-c", "-m", "--module"} & {*words[: words.index(given[0])]}:
+        return ""
     ends = (".py",) if is_python(name) or name in _LAUNCHES_PYTHON else (".sh", ".bash", ".py")
     paths = (named_file(word, "", {}) for word in given)
     return next((path for path in paths if path.endswith(ends) and (root / path).is_file()), "")
