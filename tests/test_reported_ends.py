@@ -73,6 +73,7 @@ RAISED = (Failure("a process ended by AssertionError at tests/t.py:3: no"),)
         ([session([], code=5)], (Failure("pytest said: no tests ran"),)),
         ([session([], code=5), session([], good=1)], ()),
         ([session([], code=0)], ()),
+        ([session([], left_out=2)], (Failure("its configuration or a plugin left 2 tests out", certain=False),)),
     ],
 )
 def test_tests_that_failed_are_a_failure_until_the_same_ones_pass(ends: Any, expected: Any) -> None:

@@ -171,6 +171,13 @@ UNCERTAIN = {
     "a process without a look at its end": ["process = subprocess.Popen(['python'])", "process.wait()"],
     "an unknown process": ["subprocess.Popen(command).wait()"],
     "an unknown command": ["subprocess.run(command)"],
+    "tries of which nobody asks whether one was good": [
+        *("for one in range(3):", "    try:", "        test()", "        break"),
+        *("    except Exception as error:", "        print(error)", "        time.sleep(1)"),
+    ],
+    "futures whose failures are only printed": [
+        *("for one in futures:", "    try:", "        one.result()", "    except Exception as error: print(error)"),
+    ],
     "a flag that says that it went well": [
         "good = False",
         "for one in [test]:",
@@ -308,6 +315,10 @@ def in_tests(text: str) -> tuple[LostResult, ...]:
         "def test_a():\n    mock.called_once_with(1)\n",
         "def test_a():\n    self.assertTrue(loss, 2)\n",
         "def test_a():\n    assert [x == 1 for x in found]\n",
+        "def test_a():\n    assert torch.isfinite(loss).all\n",
+        "async def go():\n    assert 0\ndef test_a():\n    go()\n",
+        "def test_a():\n    async def go():\n        assert 0\n    go()\n",
+        "class TestA:\n    async def go(self):\n        assert 0\n    def test_a(self):\n        self.go()\n",
         "def test_a():\n    if loss != loss:\n        warnings.warn('the loss is nan')\n",
         "def test_a():\n    try:\n        assert 0\n    except Exception as e:\n        pytest.skip(str(e))\n",
         "def test_a():\n    try:\n        go()\n    except TimeoutError:\n        print('too long')\n",
@@ -351,6 +362,7 @@ def test_what_may_go_nowhere_is_told_and_not_refused(name):
 
 
 TOLD = "if bad:\n        print('FAILED: 1 test')\n"
+EACH = "found = go()\n    for name, good in found.items():\n        print(name, 'PASS' if good else 'FAIL')\n"
 COLLECTED = "class Plain:\n    def __init__(self): pass\n    def run(self): assert 1\ndef test_a():\n    assert 1\n"
 
 
@@ -360,6 +372,9 @@ COLLECTED = "class Plain:\n    def __init__(self): pass\n    def run(self): asse
         (f"def test_a():\n    bad = go()\n    {TOLD}", 1),
         (f"def test_a():\n    bad = go()\n    {TOLD}    assert not bad\n", 0),
         (f"def test_a():\n    bad = go()\n    {TOLD}        raise ValueError\n", 0),
+        (f"def test_a():\n    bad = go()\n    {TOLD}    else:\n        print('all is well')\n", 1),
+        (f"def test_a():\n    {EACH}", 1),
+        (f"def test_a():\n    {EACH}    assert all(found.values())\n", 0),
         ("def test_a():\n    if slow:\n        print('this takes long')\n    assert go()\n", 0),
     ],
 )
@@ -492,6 +507,21 @@ SOUND = {
         "        sys.exit(1)",
     ],
     "nothing to go through": ["for one in sys.argv[1:]:", "    assert one"],
+    "tries after which it raises": [
+        *("for one in range(3):", "    try:", "        test()", "        break"),
+        *("    except Exception as error: print(error)", "else:", "    raise RuntimeError"),
+    ],
+    "tries after which a flag is asked for": [
+        *(
+            "good = False",
+            "for one in range(3):",
+            "    try:",
+            "        test()",
+            "        good = True",
+            "        break",
+        ),
+        *("    except Exception as error: print(error)", "assert good"),
+    ],
     "an expected failure": ["try:", "    int('x')", "except ValueError:", "    pass", "test()"],
 }
 

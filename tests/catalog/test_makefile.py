@@ -26,6 +26,7 @@ CERTAIN = {
     "behind the target": "a: ; -python bad.py\n",
     "all ignored": ".IGNORE:\na:\n\tpython bad.py\n",
     "this one ignored": ".IGNORE: a\na:\n\tpython bad.py\n",
+    "in one shell": ".ONESHELL:\na:\n\tpython bad.py\n\techo done\n",
     "of two targets": "x a:\n\t-python bad.py\n",
 }
 SOUND = {
@@ -35,6 +36,8 @@ SOUND = {
     "a cleaning up": "a:\n\t-rm -rf build\n\tpython bad.py\n",
     "several lines": "a:\n\techo begin\n\tpython bad.py\n\techo done\n",
     "variables": "X := 1\nY ?= -a\na: export Z = 1\na:\n\tpython bad.py $(X) $$HOME\n",
+    "a pipe that is asked": "SHELL = /bin/bash\n.SHELLFLAGS = -o pipefail -c\na:\n\tpython bad.py | tee log\n",
+    "in one strict shell": ".ONESHELL:\n.SHELLFLAGS := -euc\na:\n\t@python bad.py\n\techo done\n",
     "another ignored": ".IGNORE: b\na:\n\tpython bad.py\n",
 }
 

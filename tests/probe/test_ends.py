@@ -276,6 +276,42 @@ def test_what_a_test_of_unittest_raised_is_heard_though_its_result_drops_it(tmp_
     assert (end["failed"], end["said"]) == (["__main__.T.test_a"], "1 failed, 1 passed")
 
 
+def test_what_a_class_of_tests_catches_itself_is_heard_unless_another_try_is_good(tmp_path: Path) -> None:
+    text = (
+        "import unittest\nn = []\nclass Case(unittest.TestCase):\n    def _callTestMethod(self, method):\n"
+        "        for _ in range(2):\n            try:\n                return super()._callTestMethod(method)\n"
+        "            except AssertionError: pass\nclass T(Case):\n    def test_a(self): self.fail()\n"
+        "    def test_b(self):\n        n.append(1)\n        self.assertGreater(len(n), 1)\n"
+        "    @unittest.expectedFailure\n    def test_c(self): raise ValueError\nunittest.main()\n"
+    )
+    (tmp_path / "a.py").write_text(text)
+    assert run(tmp_path, "a.py").returncode == 0
+    raised, end = said(tmp_path)
+    assert (raised["how"], raised["who"], raised["frames"][0][1]) == ("test", "__main__.T.test_a", 10)
+    assert end["failed"] == []
+
+
+def test_a_coroutine_that_nobody_awaits_is_heard_of_where_the_test_passed(tmp_path: Path) -> None:
+    checks = "async def check(): assert 0\n"
+    (tmp_path / "a.py").write_text(f"{checks}check()\n")
+    run(tmp_path, "a.py")
+    (tmp_path / "test_a.py").write_text(
+        f"{checks}def test_a(): check()\ndef test_b():\n    check()\n    assert 0\n"
+    )
+    one, other, _ = pytests(tmp_path, "test_a.py")
+    assert [(line["how"], line["type"], line["assertion"]) for line in (one, other)] == [
+        ("coroutine", "check()", False)
+    ] * 2
+
+
+def test_what_a_configuration_leaves_out_is_counted_and_what_is_asked_for_is_not(tmp_path: Path) -> None:
+    (tmp_path / "test_a.py").write_text("def test_a(): pass\ndef test_b(): pass\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --deselect test_a.py::test_a\n")
+    assert [end["left_out"] for end in (*pytests(tmp_path, "test_a.py"), *pytests(tmp_path, "-k", "test_b"))][
+        ::2
+    ] == [1, 0]
+
+
 def test_a_conftest_that_ends_the_process_after_the_tests_has_an_end(tmp_path: Path) -> None:
     """So that nothing which tests left, as a process group, keeps it from that."""
     (tmp_path / "conftest.py").write_text("import os\ndef pytest_sessionfinish(session): os._exit(0)\n")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import builtins
 from typing import TypeGuard
 
 from trainci.catalog.statements import all_parts
 
 # Most of a tree, of which no name is learned.
 _TELL_NOTHING = (ast.Name, ast.Constant, ast.Expr, ast.keyword)
+_BUILTINS = frozenset(dir(builtins))
 
 
 class Names:
@@ -100,6 +102,11 @@ class Names:
         if isinstance(node, ast.Call) and self.name(node.func) == "functools.partial":
             return self.own(node.args[0] if node.args else None)
         return node is not None and self.name(node) in self.functions
+
+    def may_hold_function(self, node: ast.expr) -> bool:
+        """Whether it is a local name, such as that of what a loop goes through, which may hold a function."""
+        known = (self.functions, self.imported, _BUILTINS)
+        return isinstance(node, ast.Name) and not any(node.id in names for names in known)
 
 
 def _is_log(node: ast.Attribute) -> bool:

@@ -173,6 +173,15 @@ def exits(status, frame):
         tell("process", what, [place], who(), env=environment(), program=program())
 
 
+def never_awaited(coroutine):
+    """Nothing of the function ``coroutine`` has run."""
+    code = coroutine.cr_code
+    if hears("coroutine") and not is_of_library(code.co_filename):
+        place = [code.co_filename[:1000], code.co_firstlineno]
+        line = _line("coroutine", "%s()" % coroutine.__qualname__, [place], who(), assertion=False)
+        append({**line, "by": "noted"})
+
+
 def tell(how, what, frames, of, **more):
     """Write down that ``of`` ended by ``what``, at the last of these ``frames``."""
     append(_line(how, what, frames, of, **more))

@@ -42,7 +42,7 @@ class _Within:
             os.environ.pop(ends["VARIABLE"], None)
 
 
-def _ended(by, first, failed, passed, said, code=0, root=""):
+def _ended(by, first, failed, passed, said, code=0, root="", **more):
     line = {
         "by": by,
         "pid": os.getpid(),
@@ -52,6 +52,7 @@ def _ended(by, first, failed, passed, said, code=0, root=""):
         # Each of torchrun's ranks runs them all.
         "root": ("%s %s" % (root, os.environ.get("RANK", "")))[:1000].strip(),
         "failed": [name[: ends["LONGEST"]] for name in failed[: ends["MOST_NAMES"]]],
+        **more,
     }
     line["more"] = max(0, len(failed) - ends["MOST_NAMES"])
     # What an earlier run may have failed.
@@ -70,6 +71,7 @@ class _Session:
 
     def __init__(self):
         self.root = ""
+        self.chooses, self.left_out = False, 0
         self.failed = {}
         self.passed = {}
         # What the last call of each raised, whatever plugins make of it.
@@ -81,6 +83,13 @@ class _Session:
 
     def pytest_configure(self, config):
         self.root = str(getattr(config, "rootpath", "") or getattr(config, "rootdir", ""))
+        self.chooses = any(str(word).startswith(_CHOOSE) for word in config.invocation_params.args)
+
+    def pytest_collection_modifyitems(self, items):
+        found = len(items)
+        yield
+        # Whatever left them out, but for who started it.
+        self.left_out = 0 if self.chooses else found - len(items)
 
     def pytest_runtest_call(self, item):
         yield from self.hear(item)
@@ -97,7 +106,7 @@ class _Session:
         error = (outcome.excinfo or (None, None))[1]
         # What skips a test or stops pytest is no Exception, but for a failure that is called so.
         if isinstance(error, Exception) or type(error).__name__ == "Failed":
-            self.raised[name] = {**ends["line_of"]("test", error, name, told=True), "assertion": True}
+            self.raised[name] = _of_test(error, name)
 
     def pytest_collectreport(self, report):
         if report.failed:
@@ -136,9 +145,12 @@ class _Session:
         for name in self.failed:
             self.passed.pop(name, None)
         said = _counts([*self.failed.values(), *self.passed.values()])
-        _ended("pytest", self.within.first, list(self.failed), list(self.passed), said, code, self.root)
+        of = list(self.failed), list(self.passed)
+        _ended("pytest", self.within.first, *of, said, code, self.root, left_out=self.left_out)
 
 
+# The options of pytest's by which it runs a part of what it finds.
+_CHOOSE = ("-k", "-m", "--deselect", "--lf", "--last-failed", "--sw", "--stepwise")
 _NOBODY_CAUGHT = {
     "PytestUnhandledThreadExceptionWarning": "thread",
     "PytestUnraisableExceptionWarning": "unraisable",
@@ -158,6 +170,8 @@ def _nobody_caught(how, text, test):
 def _wrap_pytest(module):
     name = "_main" if hasattr(module, "_main") else "main"
     _Session.pytest_sessionfinish = module.hookimpl(tryfirst=True)(_Session.pytest_sessionfinish)
+    modify = module.hookimpl(hookwrapper=True, tryfirst=True)
+    _Session.pytest_collection_modifyitems = modify(_Session.pytest_collection_modifyitems)
     for hook in ("pytest_runtest_call", "pytest_pyfunc_call"):
         # As near to the test as plugins come.
         setattr(_Session, hook, module.hookimpl(hookwrapper=True, trylast=True)(getattr(_Session, hook)))
@@ -217,13 +231,46 @@ def _wrap_result(module):
 
 
 def _wrap_case(module):
+    call = module.TestCase._callTestMethod
+
+    def _callTestMethod(self, method):
+        # Another try of it.
+        ends["quietly"](_forget_raised)
+        try:
+            return call(self, method)
+        except Exception as error:
+            if not isinstance(error, module.SkipTest):
+                ends["quietly"](_keep_raised, error, self.id())
+            raise
+
+    # What a class of the program's own puts around it may drop what it raises.
+    ends["replace"](module.TestCase, "_callTestMethod", _callTestMethod)
+    if hasattr(module, "_addError"):  # Python 3.11
+        _wrap_telling(module)
+
+
+def _wrap_telling(module):
     tell = module._addError
 
     def _addError(result, test, error):
         ends["quietly"](lambda: error and ends["state"]["within"].wrong.update({(id(result), test.id()): test}))
+        ends["quietly"](_forget_raised)
         return tell(result, test, error)
 
     ends["replace"](module, "_addError", _addError)
+
+
+def _keep_raised(error, name):
+    if ends["is_judged"]():
+        ends["append"](_of_test(error, name))
+
+
+def _forget_raised():
+    ends["judged"]["held"] = [line for line in ends["judged"]["held"] if line.get("how") != "test"]
+
+
+def _of_test(error, name):
+    return {**ends["line_of"]("test", error, name, told=True), "assertion": True}
 
 
 def _bad(result):

@@ -170,6 +170,9 @@ def failures(
     runs = [end for end in ends if isinstance(end, Framework)]
     if runs and all(run.code == _NOTHING_COLLECTED and not run.good and not run.failed for run in runs):
         found.append(Failure(f"{runs[0].by} said: no tests ran"))
+    if left_out := sum(run.left_out for run in runs if run.left_out > 0):
+        was = "a test" if left_out == 1 else f"{left_out} tests"
+        found.append(Failure(f"its configuration or a plugin left {was} out", certain=False))
     for by, count in Counter(begun.by for begun in _never_ended(ends)).items():
         # A process that became another program, which knows of nothing, ended there.
         if log.ended(by) < count + sum(run.by == by for run in runs):

@@ -29,7 +29,8 @@ WHERE = {
     "future": "a result that nobody asks for is",
     "callback": "a callback ended by",
     "unraisable": "nobody could catch",
-    "test": "a test that a plugin calls passed ended by",
+    "test": "a test that is called passed ended by",
+    "coroutine": "nobody awaited",
 }
 
 
@@ -37,7 +38,8 @@ WHERE = {
 class Framework:
     """How tests that a framework ran ended.
 
-    ``code`` is its own exit code, ``more`` counts failed ones unnamed, ``good`` those that passed.
+    ``code`` is its own exit code, ``more`` counts failed ones unnamed, ``good`` those that passed, ``left_out``
+    those that its configuration or a plugin took away.
     """
 
     by: str
@@ -48,6 +50,7 @@ class Framework:
     failed: tuple[str, ...]
     more: int
     good: int
+    left_out: int
     passed: frozenset[str]
 
 
@@ -134,9 +137,10 @@ def _read(line: bytes, at: int) -> End | None:
                 failed=tuple(_names(said.get("failed"))),
                 more=max(0, number.get("more", 0)),
                 good=number.get("good", 0),
+                left_out=number.get("left_out", 0),
                 passed=frozenset(_names(said.get("passed"))),
             )
-        case "raised" if text.get("how") in WHERE:
+        case "raised" | "noted" if text.get("how") in WHERE:
             return Raised(
                 how=text["how"],
                 type=_short(text.get("type", "")),

@@ -13,6 +13,8 @@ _COMPARES = (
     *("torch.allclose", "torch.equal", "torch.isclose", "math.isclose", "jax.numpy.allclose"),
     *("numpy.allclose", "numpy.isclose", "numpy.array_equal", "numpy.array_equiv"),
 )
+# What is a method of whatever has one.
+_METHODS = ("all", "any", "allclose", "exists", "is_file", "is_dir", "startswith", "endswith", "wasSuccessful")
 # What a mock takes for one more of its attributes.
 _NO_ASSERTIONS = ("called_once", "called_once_with", "called_with", "not_called", "has_calls")
 _MACHINE = re.compile(
@@ -32,6 +34,9 @@ def assert_nothing(statement: ast.stmt, file: Names, certain: bool) -> Iterator[
             yield LostResult(line, f"`assert` of {_kind(test)} is always true", "Assert what it is about.", False)
         elif isinstance(test, ast.Name) and file.name(test) in file.functions:
             yield LostResult(line, f"`assert {test.id}` is always true", f"Write `assert {test.id}()`.", False)
+        elif isinstance(test, ast.Attribute) and test.attr in _METHODS:
+            shown = ast.unparse(test)
+            yield LostResult(line, f"`assert {shown}` is always true", f"Write `assert {shown}()`.", False)
         elif isinstance(test, ast.ListComp) and isinstance(test.elt, (ast.Compare, ast.BoolOp)):
             yield LostResult(line, "`assert` of a list is true where it has an element", "Write `all(…)`.", False)
     elif isinstance(statement, ast.Expr):

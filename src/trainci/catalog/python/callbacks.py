@@ -24,10 +24,14 @@ def lost_by_callbacks(tree: ast.Module, file: Names) -> Iterator[LostResult]:
         if isinstance(node, ast.Call):
             yield from _by_call(node, file)
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and _is_command(node):
-            for statement, _ in statements(node.body, True):
-                if isinstance(statement, ast.Return) and not _is_nothing(statement.value):
-                    what = "what a command of click's or typer's returns goes nowhere"
-                    yield LostResult(statement.lineno, what, "Write `sys.exit(…)`.", certain=False)
+            yield from _returned_by(node)
+
+
+def _returned_by(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[LostResult]:
+    for statement, _ in statements(node.body, True):
+        if isinstance(statement, ast.Return) and not _is_nothing(statement.value):
+            what = "what a command of click's or typer's returns goes nowhere"
+            yield LostResult(statement.lineno, what, "Write `sys.exit(…)`.", certain=False)
 
 
 def _by_call(call: ast.Call, file: Names) -> Iterator[LostResult]:
@@ -45,6 +49,8 @@ def _by_call(call: ast.Call, file: Names) -> Iterator[LostResult]:
             yield LostResult(keyword.value.lineno, _SAID, "Let it raise, or keep it and look at it.", certain=False)
     if keyword_of(call, "raise_on_giveup") is False:
         yield LostResult(call.lineno, "the failure of the last try is dropped", "Let it raise.", certain=False)
+    if name == "typer.run" and call.args and (function := file.functions.get(file.name(call.args[0]))):
+        yield from _returned_by(function)
     if name == "absl.app.run" and call.args and (inverted := _inverted_main(call, file)):
         yield inverted
 

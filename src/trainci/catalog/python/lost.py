@@ -24,7 +24,7 @@ from trainci.catalog.python.never_run import (
 from trainci.catalog.python.only_told import only_told
 from trainci.catalog.python.result_calls import kind_of, lost_by, lost_inside
 from trainci.catalog.python.says import is_idle, kept_by, kept_in, only_says
-from trainci.catalog.python.swallowed import suppressed, swallowed
+from trainci.catalog.python.swallowed import suppressed, swallowed, tried_again
 from trainci.catalog.scopes import Scope, reached
 from trainci.catalog.statements import all_parts, own_parts, statements
 
@@ -83,19 +83,21 @@ def _lost_in(scope: Scope, file: Names) -> Iterator[LostResult]:
     kinds = _kinds_of_names(scope, file)
     used = _used_names(scope, file)
     unused = _stored_names(scope) - used
+    again = set(map(id, tried_again(scope.body, used, file)))
     yield from ends_before_the_rest(scope, file)
     yield from never_called(scope.body)
+    coroutines = {node.name for node, _ in statements(scope.body, True) if isinstance(node, ast.AsyncFunctionDef)}
     yield from never_asked(scope, file)
     yield from only_told(scope.body, used, file)
     for statement, certain in statements(scope.body, scope.certain):
-        yield from never_run(statement, file, certain)
+        yield from never_run(statement, file, certain, coroutines)
         yield from assert_nothing(statement, file, certain)
         yield from lost_inside(statement, kinds, file, certain)
         for call in _dropped_calls(statement, used, file):
             lost = made_for_nothing(call, file, certain) or lost_by(call, kinds, file, certain)
             if lost is not None:
                 yield lost
-        if isinstance(statement, ast.Try):
+        if isinstance(statement, ast.Try) and id(statement) not in again:
             yield from swallowed(statement, file, unused, certain, is_block=scope.is_block)
         elif isinstance(statement, (ast.With, ast.Expr)):
             yield from suppressed(statement, file, certain and scope.is_block)

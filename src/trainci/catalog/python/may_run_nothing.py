@@ -140,7 +140,7 @@ class _Reader:
             last = name.rpartition(".")[2] or getattr(part.func, "attr", "")
             if _PREPARES.match(last) or ends_green(ast.Expr(part), self._file):
                 continue
-            if function is None and own_functions:
+            if function is None and own_functions and not self._file.may_hold_function(part.func):
                 continue
             if function is None or depth > _DEEPEST or name in self._open or function.decorator_list:
                 return _Way(does=True, has_tests=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 
 from trainci.catalog.lost import LostResult
 from trainci.catalog.names import Names, asserts, is_generator
@@ -70,8 +70,11 @@ def ends_before_the_rest(scope: Scope, file: Names) -> Iterator[LostResult]:
             return
 
 
-def never_run(statement: ast.stmt, file: Names, certain: bool) -> Iterator[LostResult]:
-    """What is made and never run: a coroutine, a generator, a lambda. A decorator may run it."""
+def never_run(statement: ast.stmt, file: Names, certain: bool, inner: Set[str]) -> Iterator[LostResult]:
+    """What is made and never run: a coroutine, a generator, a lambda. A decorator may run it.
+
+    ``inner`` are the coroutines that stand in the same function.
+    """
     if not isinstance(statement, ast.Expr):
         return
     value = statement.value
@@ -87,13 +90,36 @@ def never_run(statement: ast.stmt, file: Names, certain: bool) -> Iterator[LostR
     function = file.functions.get(name)
     if name in ("map", "filter", "functools.partial"):
         yield LostResult(statement.lineno, f"`{name}` alone runs nothing", "Write a loop, or call it.", certain)
+    elif function is None and (name in inner or _is_own_coroutine(value.func, file)):
+        yield _not_awaited(statement, certain and name in inner)
     elif function is None or function.decorator_list:
         return
     elif is_generator(function):
         yield LostResult(statement.lineno, f"`{name}()` is a generator that nobody runs", "Write a loop.", certain)
     elif isinstance(function, ast.AsyncFunctionDef):
-        mend = f"Write `asyncio.run({name}())`."
-        yield LostResult(statement.lineno, f"`{name}()` is a coroutine that nobody awaits", mend, certain)
+        yield _not_awaited(statement, certain)
+
+
+def _not_awaited(statement: ast.Expr, certain: bool) -> LostResult:
+    call = ast.unparse(statement.value)
+    what, mend = f"`{call}` is a coroutine that nobody awaits", f"Write `asyncio.run({call})`, or `await` it."
+    return LostResult(statement.lineno, what, mend, certain)
+
+
+def _is_own_coroutine(called: ast.expr, file: Names) -> bool:
+    """``self.check``, where every class of the file that has such a method makes a coroutine of it."""
+    if not (isinstance(called, ast.Attribute) and isinstance(called.value, ast.Name) and called.value.id == "self"):
+        return False
+    methods = [
+        node
+        for one in file.classes.values()
+        for node in one.body
+        if isinstance(node, _FUNCTIONS) and node.name == called.attr
+    ]
+    return bool(methods) and all(
+        isinstance(node, ast.AsyncFunctionDef) and not node.decorator_list and not is_generator(node)
+        for node in methods
+    )
 
 
 def _is_own(value: ast.expr, file: Names) -> bool:

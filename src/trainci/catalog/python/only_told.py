@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 
 from trainci.catalog.lost import LostResult
 from trainci.catalog.names import Names
@@ -42,20 +42,35 @@ def only_told(body: Sequence[ast.stmt], used: Set[str], file: Names) -> Iterator
         for part in all_parts(handler)
     }
     for statement, _ in statements(list(body), True):
-        if not isinstance(statement, ast.If) or statement.orelse or id(statement) in caught:
+        if isinstance(statement, ast.For) and _tells_of_each(statement, used, file):
+            yield _told(statement)
+        if not isinstance(statement, ast.If) or id(statement) in caught:
             continue
+        inner = (*statement.body, *statement.orelse)
         calls = (part.func for part in all_parts(statement.test) if isinstance(part, ast.Call))
         if not all(file.name(of).rpartition(".")[2] in _ASKS for of in calls):
             continue  # what it runs may be a test, of which another rule speaks
         asked = {part.id for part in all_parts(statement.test) if isinstance(part, ast.Name)}
-        if asked and not asked & used and all(is_idle(one, file) for one in statement.body) and _tells(statement):
-            what = "a failure is only told here"
-            yield LostResult(statement.lineno, what, "Raise, or assert that it is not so.", certain=False)
+        if asked and not asked & used and all(is_idle(one, file) for one in inner) and _tells(inner):
+            yield _told(statement)
 
 
-def _tells(statement: ast.If) -> bool:
+def _told(statement: ast.stmt) -> LostResult:
+    what = "a failure is only told here"
+    return LostResult(statement.lineno, what, "Raise, or assert that it is not so.", certain=False)
+
+
+def _tells_of_each(loop: ast.For, used: Set[str], file: Names) -> bool:
+    """``for name, good in found.items(): print("PASS" if good else "FAIL")``, of what nobody else looks at."""
+    words = [part for inner in loop.body for part in all_parts(inner) if isinstance(part, ast.IfExp)]
+    names = {part.id for part in all_parts(loop.iter) if isinstance(part, ast.Name)}
+    unused = bool(names) and not names & used
+    return unused and all(is_idle(one, file) for one in loop.body) and _tells(words)
+
+
+def _tells(nodes: Iterable[ast.AST]) -> bool:
     return any(
         isinstance(part, ast.Constant) and isinstance(part.value, str) and _FAILURE.search(part.value)
-        for inner in statement.body
-        for part in all_parts(inner)
+        for node in nodes
+        for part in all_parts(node)
     )

@@ -23,6 +23,7 @@ _SAYS = (
     "str",
     "repr",
 )
+_WAITS = ("time.sleep", "gc.collect")
 _LOGS = ("debug", "info", "warning", "warn", "error", "exception", "critical", "print", "log")
 
 
@@ -47,7 +48,8 @@ def is_idle(statement: ast.stmt, file: Names, unused: Set[str] = frozenset()) ->
     value = statement.value
     if (name := kept_by(value)) is not None and name.id in unused:
         return True
-    return isinstance(value, ast.Constant) or (isinstance(value, ast.Call) and only_says(value, file))
+    idle = isinstance(value, ast.Call) and (only_says(value, file) or file.name(value.func) in _WAITS)
+    return idle or isinstance(value, ast.Constant)
 
 
 def kept_in(target: ast.expr) -> ast.Name | None:

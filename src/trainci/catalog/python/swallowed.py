@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import builtins
 from collections.abc import Collection, Iterable, Iterator, Set
 
 from trainci.catalog.lost import LostResult
@@ -15,8 +14,8 @@ from trainci.catalog.statements import all_parts
 _CATCHES_FAILURES = ("Exception", "BaseException", "AssertionError", "SystemExit", "subprocess.CalledProcessError")
 _TIMES_OUT = ("TimeoutError", "asyncio.TimeoutError", "subprocess.TimeoutExpired")
 _SKIPS = ("skip", "xfail", "skipTest")
-_BUILTINS = frozenset(dir(builtins))
 _NAMES_OF_TESTS = ("test", "check", "verify", "run", "main")
+_BLOCKS = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try)
 _RAISE = "Raise it again, or exit with 1."
 
 
@@ -64,6 +63,34 @@ def swallowed(
             yield LostResult(inner.lineno, what, "Take it out of the `finally`.", sure)
 
 
+def tried_again(body: list[ast.stmt], used: Set[str], file: Names) -> Iterator[ast.Try]:
+    """The ``try`` of a loop that fails where no round was good: by its ``else``, by what follows, by a flag."""
+    for number, node in enumerate(body):
+        for name in ("body", "orelse", "finalbody"):
+            yield from tried_again(getattr(node, name, []) if isinstance(node, _BLOCKS) else [], used, file)
+        if not isinstance(node, (ast.For, ast.AsyncFor, ast.While)):
+            continue
+        otherwise, after = (any(_fails(one, file) for one in part) for part in (node.orelse, body[number + 1 :]))
+        for inner in (one for one in node.body if isinstance(one, ast.Try)):
+            last = (inner.orelse or inner.body)[-1]
+            leaves = isinstance(last, ast.Return) and (otherwise or after)
+            if leaves or (isinstance(last, ast.Break) and (otherwise or _sets_flag(inner, used))):
+                yield inner
+
+
+def _fails(node: ast.stmt, file: Names) -> bool:
+    return isinstance(node, (ast.Raise, ast.Assert)) or ends_as_computed(node, file)
+
+
+def _sets_flag(node: ast.Try, used: Set[str]) -> bool:
+    return any(
+        isinstance(one, ast.Assign)
+        and isinstance(one.value, ast.Constant)
+        and any(isinstance(target, ast.Name) and target.id in used for target in one.targets)
+        for one in (*node.body, *node.orelse)
+    )
+
+
 def suppressed(node: ast.With | ast.Expr, file: Names, certain: bool) -> Iterator[LostResult]:
     """``with contextlib.suppress(Exception):``, or a class of the file whose ``__exit__`` returns True.
 
@@ -100,13 +127,8 @@ def _only_tests(node: ast.Try, file: Names) -> bool:
         match inner:
             case ast.Assert():
                 return True
-            case ast.Expr(value=ast.Call(func=ast.Name(id=name))):
-                # What a loop goes through has a name of its own.
-                return name.startswith(_NAMES_OF_TESTS) or not {name} & {
-                    *file.functions,
-                    *file.imported,
-                    *_BUILTINS,
-                }
+            case ast.Expr(value=ast.Call(func=ast.Name(id=name) as function)):
+                return name.startswith(_NAMES_OF_TESTS) or file.may_hold_function(function)
         return False
 
     return not node.orelse and all(map(is_test, node.body))
@@ -132,7 +154,10 @@ def _may_fail(part: ast.AST, file: Names) -> bool:
         return True
     if any(map(file.own, handed_on(part))):
         return True
-    if isinstance(part.func, ast.Name) and part.func.id not in _BUILTINS and part.func.id not in file.imported:
+    if file.name(part.func) in file.functions or file.may_hold_function(part.func):
+        return True
+    # What a future, a task or ray hands on is raised where it is asked for.
+    if isinstance(part.func, ast.Attribute) and (part.func.attr == "result" or file.name(part.func) == "ray.get"):
         return True
     return raises_where_tests_fail(part, file)
 

@@ -18,9 +18,10 @@ from trainci.catalog.expects_failure import shell_expects_failure
 from trainci.catalog.lost import LostResult
 from trainci.catalog.shell.commands import Around, TooMany
 from trainci.catalog.shell.expects import shell_expects
+from trainci.catalog.shell.numbers import PIPE
 from trainci.catalog.shell.parser import parse
 from trainci.catalog.shell.run import Walk
-from trainci.catalog.shell.state import SHELLS, SOURCES, State, scripts_in, unquoted
+from trainci.catalog.shell.state import SHELLS, SOURCES, UNSEEN, State, scripts_in, unquoted
 from trainci.catalog.shell.tree import Function, Node, Simple, every_node, simple_commands
 from trainci.model.tests import Expects
 from trainci.shell_words import Unreadable
@@ -45,6 +46,8 @@ _SETS_UP = frozenset({
     "touch", "tput", "tr", "trap", "true", "typeset", "ulimit", "umask", "uname", "unset", "unzip", "uv",
     "wait", "wc", "wget", "yum",
 })  # fmt: skip
+_KILLS = ("kill", "killall", "pkill")
+_VARIABLE = re.compile(r"\"?\$\{?([A-Za-z_]\w*)\}?\"?")
 # What fails where a program before it has not made what it is told to move, and what a script writes by itself.
 _MOVES = ("cp", "install", "mv")
 _WRITES = re.compile(r">{1,2} *([^\s;&|<>]+)|\btee +(?:-a +)?([^\s;&|]+)")
@@ -98,9 +101,11 @@ def _read(text: str, around: Around) -> ShellScript:
     made = {one or other for one, other in _WRITES.findall(text)}
     lost, reached = _lost(script, commands, around, runs, all_good, must_fail, made)
     starts = tuple((node.line, _started(node)) for node in commands if node in reached and _may_be_test(node))
+    idle = not reached and not lost
+    lost += _exit_of_nothing(text, commands)
     by_line = tuple(sorted(lost, key=lambda one: one.line))
     expects = shell_expects(script, text, failure=_never_green(all_good))
-    return ShellScript(by_line, not reached and not lost, pytests, always, starts, expects)
+    return ShellScript(by_line, idle, pytests, always, starts, expects)
 
 
 def _commands(script: Sequence[Node], sourced: dict[str, str], depth: int = 0) -> Iterator[Simple]:
@@ -179,6 +184,8 @@ def _lost(
                     "its failure goes nowhere",
                     "Let the script end with it.",
                 )
+                if what == UNSEEN[0] and not never_red and _is_ended(commands, line):
+                    continue  # a server
                 found[line, what] = LostResult(line, what, mend, certain=never_red)
     lost = list(found.values())
     if never_red and not lost:
@@ -186,6 +193,29 @@ def _lost(
     elif not never_red:
         lost += _under_a_condition(script, all_good)
     return lost, all_fail.reached
+
+
+def _is_ended(commands: list[Simple], line: int) -> bool:
+    """Whether the script ends by itself what it began in the background of ``line``."""
+    return any(
+        (node.words[0] in _KILLS and node.line > line)
+        or (node.words[0] == "trap" and any(name in " ".join(node.words) for name in _KILLS))
+        for node in commands
+        if node.words
+    )
+
+
+def _exit_of_nothing(text: str, commands: list[Simple]) -> Iterator[LostResult]:
+    """``exit $code`` of a variable that nothing sets, which ends as the command before it did."""
+    if any(node.words[:1] and node.words[0] in SOURCES for node in commands):
+        return
+    for node in commands:
+        given = _VARIABLE.fullmatch(node.words[1]) if len(node.words) == 2 else None
+        if given and node.words[0] in ("exit", "return") and given[1] != PIPE:
+            name = given[1]
+            if not re.search(rf"(?<![$\w{{]){name}\b|\$\{{{name}:?=", text):
+                what = f"nothing sets `{name}`, so that this ends as the command before it did"
+                yield LostResult(node.line, what, "Name the variable that holds the exit code.", certain=False)
 
 
 def _fails(test: Simple, made: Set[str], node: Simple) -> int | None:

@@ -15,6 +15,7 @@ from trainci.catalog.shell.lost import read_shell
 NAMES = ("GNUmakefile", "makefile", "Makefile")
 _RULE = re.compile(r"^(?P<targets>[^\s:=#][^:=#]*?)\s*::?(?![:=])(?P<needs>[^=;#]*?)(?:;(?P<recipe>.*))?(?:#.*)?$")
 _MOST_TARGETS = 300
+_FLAGS = re.compile(r"^\.SHELLFLAGS\s*[:?+]{0,3}=(.*)$", re.MULTILINE)
 _PREFIX = re.compile(r"^[@+\s]*(?P<ignored>-?)[@+\s-]*")
 
 
@@ -39,6 +40,7 @@ def in_makefile(text: str, goals: Sequence[str], exists: Callable[[str], bool] =
     """
     rules, first = _rules(text)
     ignores_all = ".IGNORE" in rules and not rules[".IGNORE"].needs
+    options = _options(text)
     wanted = list(goals) or [first]
     seen: set[str] = set()
     found: list[LostResult] = []
@@ -55,8 +57,9 @@ def in_makefile(text: str, goals: Sequence[str], exists: Callable[[str], bool] =
             certain = any(_runs_tests(line) for _, line in rule.lines)
             found.append(LostResult(rule.lines[0][0], what, f"Write `.PHONY: {target}`.", certain))
         wanted += rule.needs
-        for number, line in rule.lines:
-            found += _lost(number, line, ignores_all or name in rules.get(".IGNORE", _Rule()).needs)
+        ignored = ignores_all or name in rules.get(".IGNORE", _Rule()).needs
+        for number, line in _scripts(rule, ".ONESHELL" in rules):
+            found += _lost(number, line, ignored, options)
             for _, words in read_shell(_command(line)).starts:
                 if words[0] in ("make", "gmake", "${MAKE}") and not {"-C", "-f"} & set(words):
                     wanted += [word for word in words[1:] if not word.startswith("-") and "=" not in word]
@@ -80,7 +83,23 @@ def _command(line: str) -> str:
     return line[prefix.end() if prefix else 0 :].replace("$$", "$").replace("$(MAKE)", "make")
 
 
-def _lost(number: int, line: str, ignored: bool) -> Iterator[LostResult]:
+def _options(text: str) -> str:
+    """What the shell of each line is told by ``.SHELLFLAGS``, as a command of that shell."""
+    told = _FLAGS.findall(text)
+    words = (re.sub(r"^(-[a-z]*)c", r"\1", word) for word in (told[-1].split() if told else ()))
+    options = " ".join(word for word in words if word != "-")
+    return f"set {options}; " if options else ""
+
+
+def _scripts(rule: _Rule, in_one: bool) -> list[tuple[int, str]]:
+    """What each shell of a recipe is given, with its line; by ``.ONESHELL`` that is one for all of it."""
+    if not in_one or not rule.lines:
+        return rule.lines
+    (number, first), *others = rule.lines
+    return [(number, "\n".join([first, *(line.lstrip("@-+ ") for _, line in others)]))]
+
+
+def _lost(number: int, line: str, ignored: bool, options: str) -> Iterator[LostResult]:
     prefix = _PREFIX.match(line)
     command = _command(line)
     if ignored or (prefix and prefix["ignored"]):
@@ -89,8 +108,8 @@ def _lost(number: int, line: str, ignored: bool) -> Iterator[LostResult]:
             what = "the failure of this line is ignored"
             yield LostResult(number, what, "Leave its `-` out, or what ignores all.", certain=_runs_tests(command))
         return
-    for one in read_shell(command).lost:
-        yield LostResult(number, one.what, one.mend, one.certain and _runs_tests(command))
+    for one in read_shell(f"{options}{command}").lost:
+        yield LostResult(number + one.line - 1, one.what, one.mend, one.certain and _runs_tests(command))
 
 
 def _runs_tests(command: str) -> bool:

@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from trainci.catalog.shell.commands import Commands, TooMany
 from trainci.catalog.shell.numbers import number as known_number
 from trainci.catalog.shell.parser import parse
-from trainci.catalog.shell.state import SAYS, State, looks_at, lost, not_piped, piped, shown, unquoted
+from trainci.catalog.shell.state import SAYS, UNSEEN, State, looks_at, lost, not_piped, piped, shown, unquoted
 from trainci.catalog.shell.tree import (
     AndOr,
     Background,
@@ -111,9 +111,8 @@ class Walk(Commands):
             return self._pipeline(node, state, checked, depth)
         if isinstance(node, Background):
             ends = self._subshell([node.body], state, True, depth)
-            what = ("what runs in the background ends unseen", "`wait` for it by its number.")
             return {
-                lost(end, node.line, *what, now=0)._replace(behind=state.behind or end.status > 0) for end in ends
+                lost(end, node.line, *UNSEEN, now=0)._replace(behind=state.behind or end.status > 0) for end in ends
             }
         if isinstance(node, If):
             return self._if(node, state, checked, depth)

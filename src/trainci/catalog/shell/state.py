@@ -131,6 +131,9 @@ def scripts_in(node: Simple) -> list[str]:
     return [unquoted(inner[1])] if inner else []
 
 
+UNSEEN = ("what runs in the background ends unseen", "`wait` for it by its number.")
+
+
 def waits(node: Simple, state: State) -> set[State]:
     """After ``wait``: the status of the last that it is told to wait for, 0 where that is nothing in particular."""
     told = [word for word in node.words[1:] if not word.startswith("-")]

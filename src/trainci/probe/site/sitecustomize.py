@@ -99,6 +99,7 @@ class _Ends:
             sys.unraisablehook = sys.__unraisablehook__ = self.hearing("unraisable", sys, "unraisablehook")
         _follow("threading", self.wrap_threading)
         _follow("subprocess", self.wrap_subprocess)
+        _follow("warnings", self.wrap_warnings)
         for helper, names in _WRAPPED.items():
             _follow_all(names, helper)
         atexit.register(self.leave)
@@ -164,6 +165,15 @@ class _Ends:
             return begin(popen, *arguments, **options)
 
         module.Popen._execute_child = _in_place_of(begin, _execute_child)
+
+    def wrap_warnings(self, module):
+        warn = module._warn_unawaited_coroutine
+
+        def _warn_unawaited_coroutine(coroutine):
+            _quietly(lambda: _helper("ends")["never_awaited"](coroutine))
+            return warn(coroutine)
+
+        module._warn_unawaited_coroutine = _in_place_of(warn, _warn_unawaited_coroutine)
 
     def leave(self):
         try:
