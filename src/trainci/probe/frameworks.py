@@ -11,7 +11,7 @@ import sys
 ends = helper("ends")  # noqa: F821
 
 
-class _Within:
+class Within:
     """While a framework runs tests: what they start says nothing. That it begins is said, as it may never end."""
 
     def __init__(self, by):
@@ -42,7 +42,7 @@ class _Within:
             os.environ.pop(ends["VARIABLE"], None)
 
 
-def _ended(by, first, failed, passed, said, code=0, root="", **more):
+def ended(by, first, failed, passed, said, code=0, root="", **more):
     line = {
         "by": by,
         "pid": os.getpid(),
@@ -61,9 +61,13 @@ def _ended(by, first, failed, passed, said, code=0, root="", **more):
     ends["append"](line)
 
 
-def _counts(outcomes):
+def counts(outcomes):
     found = ((outcomes.count(word), word) for word in ("failed", "passed", "error"))
     return ", ".join("%d %s%s" % (n, word, "s" * (word == "error" and n > 1)) for n, word in found if n)
+
+
+def of_test(error, name):
+    return {**ends["line_of"]("test", error, name, told=True), "assertion": True}
 
 
 class _Session:
@@ -106,7 +110,7 @@ class _Session:
         error = (outcome.excinfo or (None, None))[1]
         # What skips a test or stops pytest is no Exception, but for a failure that is called so.
         if isinstance(error, Exception) or type(error).__name__ == "Failed":
-            self.raised[name] = _of_test(error, name)
+            self.raised[name] = of_test(error, name)
 
     def pytest_collectreport(self, report):
         if report.failed:
@@ -144,9 +148,9 @@ class _Session:
         self.over = True
         for name in self.failed:
             self.passed.pop(name, None)
-        said = _counts([*self.failed.values(), *self.passed.values()])
+        said = counts([*self.failed.values(), *self.passed.values()])
         of = list(self.failed), list(self.passed)
-        _ended("pytest", self.within.first, *of, said, code, self.root, left_out=self.left_out)
+        ended("pytest", self.within.first, *of, said, code, self.root, left_out=self.left_out)
 
 
 # The options of pytest's by which it runs a part of what it finds.
@@ -184,131 +188,12 @@ def _wrap_pytest(module):
         plugins = arguments[1] if len(arguments) > 1 else options.get("plugins")
         session = _Session()
         options["plugins"] = [*(plugins or ()), session]
-        with _Within("pytest") as session.within:
+        with Within("pytest") as session.within:
             code = original(*arguments[:1], **options)
         ends["quietly"](session.end, code)
         return code
 
     ends["replace"](module, name, main)
-
-
-def _wrap_unittest(kind):
-    """``kind.run`` gives, or is given, a result of unittest's."""
-    original = kind.run
-
-    def run(self, *arguments, **options):
-        if ends["VARIABLE"] not in os.environ:
-            return original(self, *arguments, **options)
-        names = []
-        ends["quietly"](
-            lambda: names.extend(_names_of(self if arguments[0:1] and _is_result(arguments[0]) else arguments[0]))
-        )
-        with _Within("unittest") as within:
-            result = original(self, *arguments, **options)
-        ends["quietly"](_end_of_unittest, within, result, names)
-        return result
-
-    ends["replace"](kind, "run", run)
-
-
-def _wrap_result(module):
-    """Whether a single test of unittest's has passed; its own functions keep their place in the stack."""
-    start, stop = module.TestResult.startTest, module.TestResult.stopTest
-
-    def startTest(self, test):
-        ends["judged"].update(result=self, bad=_bad(self))
-        ends["quietly"](lambda: ends["state"]["within"].wrong.pop((id(self), test.id()), None))
-        return start(self, test)
-
-    def stopTest(self, test):
-        within = ends["state"].get("within")
-        if within and within.by == "unittest":
-            within.say(ends["test_ended"], _bad(self) == ends["judged"].get("bad"))
-        return stop(self, test)
-
-    ends["replace"](module.TestResult, "startTest", startTest)
-    ends["replace"](module.TestResult, "stopTest", stopTest)
-
-
-def _wrap_case(module):
-    call = module.TestCase._callTestMethod
-
-    def _callTestMethod(self, method):
-        # Another try of it.
-        ends["quietly"](_forget_raised)
-        try:
-            return call(self, method)
-        except Exception as error:
-            if not isinstance(error, module.SkipTest):
-                ends["quietly"](_keep_raised, error, self.id())
-            raise
-
-    # What a class of the program's own puts around it may drop what it raises.
-    ends["replace"](module.TestCase, "_callTestMethod", _callTestMethod)
-    if hasattr(module, "_addError"):  # Python 3.11
-        _wrap_telling(module)
-
-
-def _wrap_telling(module):
-    tell = module._addError
-
-    def _addError(result, test, error):
-        ends["quietly"](lambda: error and ends["state"]["within"].wrong.update({(id(result), test.id()): test}))
-        ends["quietly"](_forget_raised)
-        return tell(result, test, error)
-
-    ends["replace"](module, "_addError", _addError)
-
-
-def _keep_raised(error, name):
-    if ends["is_judged"]():
-        ends["append"](_of_test(error, name))
-
-
-def _forget_raised():
-    ends["judged"]["held"] = [line for line in ends["judged"]["held"] if line.get("how") != "test"]
-
-
-def _of_test(error, name):
-    return {**ends["line_of"]("test", error, name, told=True), "assertion": True}
-
-
-def _bad(result):
-    kinds = ("failures", "errors", "skipped", "expectedFailures", "unexpectedSuccesses")
-    return [len(getattr(result, kind, ())) for kind in kinds]
-
-
-def _is_result(value):
-    return hasattr(value, "failures") and hasattr(value, "addFailure")
-
-
-def _names_of(tests):
-    if hasattr(tests, "id"):
-        return [tests.id()]
-    return [name for test in tests if test is not None for name in _names_of(test)]
-
-
-def _end_of_unittest(within, result, names):
-    wrong = {"failed": list(result.failures), "error": list(result.errors)}
-    wrong["failed"] += [(test, "") for test in getattr(result, "unexpectedSuccesses", ())]
-    known = {test.id() for tests in wrong.values() for test, _ in tests if hasattr(test, "id")}
-    # A result of another one's is a part of some test.
-    dropped = [test for (of, name), test in within.wrong.items() if of == id(result) and name not in known]
-    wrong["failed"] += [(test, "") for test in dropped]
-    # A subtest is a part of the test whose id comes first in its own.
-    failed = [_name_of(test) for tests in wrong.values() for test, _ in tests]
-    other = [_name_of(test) for test, _ in (*result.skipped, *result.expectedFailures)]
-    passed = [name for name in names if name not in set(failed) | set(other)]
-    said = _counts([word for word, tests in wrong.items() for _ in tests] + ["passed"] * len(passed))
-    # As pytest and, from 3.12 on, unittest itself say that there is no test.
-    code = 0 if names or failed or other else 5
-    root = getattr(sys.modules["__main__"], "__file__", None) or ""
-    _ended("unittest", within.first, failed, passed, said, code, root)
-
-
-def _name_of(test):
-    test = getattr(test, "test_case", test)
-    return test.id() if hasattr(test, "id") else str(test)
 
 
 def _wrap_doctest(module):
@@ -319,20 +204,11 @@ def _wrap_doctest(module):
         if ends["VARIABLE"] in os.environ and (result[0] or ends["is_begun"]()):
             bad = [test.name] if result[0] else []
             good = [] if result[0] or not result[1] else [test.name]
-            ends["quietly"](
-                _ended, "doctest", False, bad, good, "%d of %d examples failed" % (result[0], result[1])
-            )
+            ends["quietly"](ended, "doctest", False, bad, good, "%d of %d examples failed" % (result[0], result[1]))
         return result
 
     ends["replace"](module.DocTestRunner, "run", run)
 
 
 # Each hears of the runs of the module of that name, which has just been imported.
-WRAPS = {
-    "_pytest.config": _wrap_pytest,
-    "unittest.result": _wrap_result,
-    "unittest.suite": lambda module: _wrap_unittest(module.TestSuite),
-    "unittest.case": _wrap_case,
-    "unittest.runner": lambda module: _wrap_unittest(module.TextTestRunner),
-    "doctest": _wrap_doctest,
-}
+WRAPS = {"_pytest.config": _wrap_pytest, "doctest": _wrap_doctest}

@@ -3,7 +3,8 @@
 A signal makes the process write the stacks of its threads to ``PID.stacks``: Python's own handler does that in C,
 whatever holds the interpreter. What no test framework hears of and ends a process or a thread is written to another
 file, as is how frameworks ended. It is short, as it may be compiled at each start; what only torch needs is in
-``ranks.py``, what is needed once something has ended badly in ``ends.py``, what of frameworks in ``frameworks.py``.
+``ranks.py``, what is needed once something has ended badly in ``ends.py``, what of frameworks in ``frameworks.py``
+and ``unittests.py``.
 """
 
 import os
@@ -14,14 +15,8 @@ _SITE = os.path.dirname(__file__)
 _HIGH = 500
 # The modules of which the files beside our folder hear.
 _WRAPPED = {
-    "frameworks": (
-        "_pytest.config",
-        "unittest.result",
-        "unittest.case",
-        "unittest.suite",
-        "unittest.runner",
-        "doctest",
-    ),
+    "frameworks": ("_pytest.config", "doctest"),
+    "unittests": ("unittest.result", "unittest.case", "unittest.suite", "unittest.runner"),
     "children": ("multiprocessing.process", "multiprocessing.popen_fork", "multiprocessing.popen_forkserver"),
     "results": ("multiprocessing.pool", "asyncio.base_events", "concurrent.futures._base", "socketserver"),
 }
