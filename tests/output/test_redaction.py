@@ -5,15 +5,22 @@ from __future__ import annotations
 import base64
 import html
 import json
+import pprint
 import quopri
 import re
+import reprlib
 import shlex
+import textwrap
 import urllib.parse
+from io import StringIO
+from typing import cast
 from xml.sax import saxutils
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from rich.console import Console
+from rich.panel import Panel
 
 from trainci.output.redaction import MASK, Redactor, redact
 from trainci.output.screen import Screen
@@ -30,6 +37,7 @@ def test_no_secret_is_shown_however_the_stream_is_cut(secrets: list[str], chunks
 
 
 @given(secrets=st.lists(words, max_size=3), chunks=st.lists(st.text("abc", max_size=6), max_size=8))
+@example(secrets=["ab", "bb"], chunks=["ab", "bb"])
 def test_the_cuts_make_no_difference(secrets: list[str], chunks: list[str]) -> None:
     redactor = Redactor(secrets)
     shown = b"".join(redactor.feed(chunk.encode()) for chunk in chunks) + redactor.flush()
@@ -110,6 +118,7 @@ FORMS = {
     ),
     cut=st.integers(0, 90),
 )
+@example(secret="0000000000001000", cut=2)
 def test_no_form_of_a_secret_is_left_wherever_the_stream_is_cut(form, secret, cut):
     text = FORMS[form](secret).encode()
     redactor = Redactor([secret])
@@ -131,13 +140,103 @@ def test_what_programs_read_of_a_secret_is_masked(secret: str) -> None:
     assert redact("a is no secret", [" a "]) == "a is no secret"
 
 
-def test_the_ends_of_a_secret_whose_middle_is_left_out_are_masked() -> None:
-    """As pytest shows the two sides of an assertion, wherever a read ends."""
-    text = b"assert 'hf_Ab3xQ9zLw7...mNv8Rt5Yc1Je' == 'x' ..."
-    for cut in range(len(text)):
-        redactor = Redactor(["hf_Ab3xQ9zLw7Kp2mNv8Rt5Yc1Je"])
-        shown = redactor.feed(text[:cut]) + redactor.feed(text[cut:]) + redactor.flush()
-        assert shown == b"assert '***' == 'x' ...", cut
+TOKEN = "hf_Ab3xQ9zLw7Kp2mNv8Rt5Yc1JeUd0oPqSgX"
+SIGNS = (
+    "...",
+    "..",
+    "[...]",
+    " [...] ",
+    " ... ",
+    "\N{HORIZONTAL ELLIPSIS}",
+    "<snip>",
+    "[cut off]",
+    "'...'",
+    "****",
+)
+
+
+@pytest.mark.parametrize("sign", [*SIGNS, "****", "(12 more characters)"])
+def test_the_ends_of_a_secret_whose_middle_is_left_out_are_masked(sign: str) -> None:
+    """As pytest, reprlib and textwrap show it, wherever a read ends."""
+    redactor = Redactor([TOKEN])
+    for begun, ended in ((13, 13), (6, 6), (20, ""), (6, ""), ("", 12)):
+        cut = TOKEN[: begun or 0] + sign + TOKEN[-(ended or len(TOKEN)) :][: ended or 0]
+        text = f"assert '{cut}' == 'x' ...".encode()
+        for place in range(8, len(text)):
+            shown = redactor.feed(text[:place]) + redactor.feed(text[place:]) + redactor.flush()
+            assert TOKEN[:6].encode() not in shown and TOKEN[-6:].encode() not in shown, (place, shown)
+
+
+LONG_TOKEN = "github_pat_11ABCDE7Q0Lw7Kp2mNv8Rt_5Yc1JeUd0oPqSgXhB2nM4vC6xZ8aS0dF1gH3jK5lP7oI9uY2tR4eW6qAzX"
+
+
+def _as_rich_shows(secret: str) -> str:
+    console = Console(file=StringIO(), width=40)
+    console.print({"token": secret}, Panel(f"the token is {secret}"))
+    try:
+        raise ValueError(secret)
+    except ValueError:
+        console.print_exception(show_locals=True)
+    return cast(StringIO, console.file).getvalue()
+
+
+def _as_hexdump_shows(secret: str) -> str:
+    data = f"Authorization: Bearer {secret}\n".encode()
+    lines = [data[at : at + 16] for at in range(0, len(data), 16)]
+    text = [re.sub(rb"[^ -~]", b".", line).decode() for line in lines]
+    return "".join(
+        f"{16 * row:08x}  {line[:8].hex(' '):<23}  {line[8:].hex(' '):<23}  |{text[row]}|\n"
+        for row, line in enumerate(lines)
+    )
+
+
+def _as_xxd_shows(secret: str) -> str:
+    data = f"the token = {secret}\n".encode()
+    lines = [data[at : at + 16] for at in range(0, len(data), 16)]
+    text = [re.sub(rb"[^ -~]", b".", line).decode() for line in lines]
+    return "".join(f"{16 * row:08x}: {line.hex(' ', -2):<39}  {text[row]}\n" for row, line in enumerate(lines))
+
+
+PROGRAMS = {
+    "rich": _as_rich_shows,
+    "rich, a text cut": lambda secret: f"token = {secret[:80]!r}+{len(secret) - 80}",
+    "pprint": lambda secret: pprint.pformat({"raw": secret.encode(), "x": "x" * 40}, width=50),
+    "reprlib": reprlib.repr,
+    "textwrap": lambda secret: textwrap.indent(textwrap.fill(f"the token is {secret}", 25), "    | "),
+    "hexdump -C": _as_hexdump_shows,
+    "xxd": _as_xxd_shows,
+    "base64 -w 48": lambda secret: "\n".join(textwrap.wrap(base64.b64encode(f"u:{secret}".encode()).decode(), 48)),
+    "base85": lambda secret: base64.b85encode(secret.encode()).decode(),
+    "entities": lambda secret: "".join(f"&#{ord(one)};" for one in secret),
+    "a list of bytes": lambda secret: str(list(secret.encode())),
+    "a trace of bash": lambda secret: f"+ printf $'{secret}\\n'",
+}
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("secret", [LONG_TOKEN, "3f2a9c81d7e4b6053f1e8d2c7a9b40e15c6d7f83" * 3])
+def test_a_long_secret_is_masked_as_programs_wrap_cut_and_dump_it(program: str, secret: str) -> None:
+    text = PROGRAMS[program](secret).encode()
+    pieces = {secret[at : at + 8] for at in range(len(secret) - 7)}
+    redactor = Redactor([secret])
+    for reads in ([text], text.splitlines(keepends=True), [text[at : at + 300] for at in range(0, len(text), 300)]):
+        shown = (b"".join(map(redactor.feed, reads)) + redactor.flush()).decode()
+        assert MASK.decode() in shown
+        digits = re.sub(r"(?m)^[0-9a-f]{8}:? |[^0-9a-f]", "", shown)
+        assert not [piece for piece in pieces if piece in shown or piece.encode().hex() in digits], shown
+
+
+def test_words_that_a_secret_shares_with_other_texts_are_not_masked() -> None:
+    """A piece of a secret is masked where it can be no other text's."""
+    secrets = [
+        "https://hooks.slack.com/services/T0AB/B0CD/x7Qp21aaZ9",
+        "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADAN\n",
+    ]
+    text = "see https://hooks.slack.com/docs, -----BEGIN PRIVATE KEY----- and https: ..."
+    assert redact(text, secrets[:1]).startswith(
+        "see https://hooks.slack.com/docs, -----BEGIN PRIVATE KEY----- and "
+    )
+    assert redact("a [x] b", secrets) == "a [x] b"
 
 
 LONG = "".join(chr(33 + 7 * number % 90) for number in range(150))
