@@ -28,9 +28,9 @@ demo: $(STAMP)
 examples: $(STAMP)
 	cd examples/posttrain && ../../$(BIN)/trainci check && ../../$(BIN)/trainci run 'tests/**/test_*.py' --devices cpu:8
 
-# As many workers as cores; a file's tests share one, and engines come last (conftest.py).
+# A worker more than cores, as many tests wait; a file's tests share one, and engines come late (conftest.py).
 test: $(STAMP) $(NODE_STAMPS)
-	$(BIN)/python -m pytest -n $$(nproc) --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n $$(($$(nproc) + 1)) --dist loadfile --no-loadscope-reorder
 
 check: lint unit
 

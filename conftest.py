@@ -35,8 +35,15 @@ def _engine(nodeid: str) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Engines come last: they take a part of the machine for as long as they are up, to the end of all tests."""
-    items.sort(key=lambda item: _engine(item.nodeid))
+    """Engines come late: they take a part of the machine for as long as they are up, to the end of all tests. After
+    them the tests of the example: those of an engine are long, and share a worker, so that others need some, too.
+    """
+
+    def turn(item: pytest.Item) -> tuple[int, str]:
+        engine = _engine(item.nodeid)
+        return (1 if engine else 2 if item.nodeid.startswith("examples/") else 0), engine
+
+    items.sort(key=turn)
 
 
 @pytest.hookimpl(optionalhook=True)
