@@ -146,7 +146,7 @@ def _from_log(found: Sequence[Candidate], reading: Reading) -> Candidate | tuple
     code = _first(causes, _is_code)
     machine = _first(causes, lambda candidate: candidate.blame in (Blame.MACHINE, Blame.CONFIG))
     if code and machine:
-        return _of_root(causes, reading) or _between(code, machine)
+        return _broken_below(code, causes) or _of_root(causes, reading) or _between(code, machine)
     if decided := code or (machine and _why(machine, causes)) or _first(causes):
         return decided
     return _without_cause(found, live, reading)
@@ -173,7 +173,8 @@ def _of_tests(tests: Sequence[Candidate], found: Sequence[Candidate]) -> Candida
     tests = [candidate for candidate in tests if not candidate.test.startswith(TEARDOWN)] or tests
     causes = [candidate for candidate in tests if candidate.kind is Kind.CAUSE]
     if code := _first(causes, _is_code):
-        return code
+        sound = _first(causes, lambda one: _is_code(one) and not _broken_below(one, found))
+        return sound or _broken_below(code, found)
     unsure = _first(causes, lambda candidate: candidate.blame is Blame.UNSURE)
     if causes and len(causes) == len(tests):
         return unsure or causes[0]
@@ -184,10 +185,13 @@ def _of_tests(tests: Sequence[Candidate], found: Sequence[Candidate]) -> Candida
     return decided or _first(beside, lambda candidate: candidate.rule == "test-worker-ended") or tests[0]
 
 
+def _broken_below(code: Candidate, found: Sequence[Candidate]) -> Candidate | None:
+    """The fault of a device of which ``code`` comes, for all that it says of the program."""
+    return _first(found, lambda one: circumstances.is_broken_device(one, code))
+
+
 def _between(code: Candidate, machine: Candidate) -> Candidate | tuple[Candidate, Candidate]:
     """Which of two causes counts, or both."""
-    if circumstances.is_broken_device(machine, code):
-        return machine
     if code.line < machine.line:
         handled = machine.exception and code.exception and code.stream == machine.stream
         return (code, machine) if handled and code.weight is Weight.ANY else code
@@ -213,7 +217,7 @@ def _without_cause(
         candidate
         for candidate in found
         if candidate.tried_again
-        and candidate.kind is Kind.CAUSE
+        and (candidate.kind is Kind.CAUSE or candidate.exception)
         and candidate.blame in (Blame.MACHINE, Blame.CONFIG)
         and end - candidate.line <= _NEAR
     ]

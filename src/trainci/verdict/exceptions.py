@@ -48,6 +48,11 @@ _LIBRARY = re.compile(
 _NAMES_A_PLACE = re.compile(r"""://|localhost|["']\d{1,3}(?:\.\d{1,3}){3}\b|\bport\w*\b.{0,12}\b\d{4,5}\b""")
 _GROUP = re.compile(r"^(?: *(?:\||\+-*) ?)+")
 _USER_CODE = "from user code:"
+# What is said next by somebody else: a logger, a shell that shows what it runs, GitHub's runner.
+_NEXT = re.compile(
+    r"\[?\d{4}-\d\d-\d\d[ T]\d\d:\d\d|\[?[EWIF]\d{4} \d\d:\d\d|(?:ERROR|WARN(?:ING)?|INFO|CRITICAL|DEBUG)\b[ :]"
+    r"|\++ [\w./]|Process completed with exit code \d"
+)
 # What stands before each exception of a group.
 _MEMBER = re.compile(r"[ |]*\+[-+]+ \d{1,4} -+$")
 _LONGEST_MESSAGE = 8
@@ -257,7 +262,8 @@ class Tracebacks:
             return
         last = self._chain.raised[-1]
         announced = [last.text, *last.message][-1].endswith(":")
-        self._blank = self._blank or not stripped or (bool(exception_type(stripped)) and not announced)
+        ends = not stripped or _NEXT.match(stripped) or (exception_type(stripped) and not announced)
+        self._blank = self._blank or bool(ends)
         if not self._blank or FIGURES.match(stripped):
             last.message.append(stripped)
 

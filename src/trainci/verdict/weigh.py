@@ -171,6 +171,8 @@ def _of_chain(chain: Chain, reading: Reading) -> Candidate:
     nearest = (*reversed(chain.raised[: index + 1]), *chain.raised[index + 1 :])
     # torch prints an exception under its rank only when nobody caught it; pytest's have failed their test.
     final = bool(chain.test) or re.match(r".*\brank\d", chain.stream) is not None
+    went_on = not final and reading.progress - chain.progress >= SURVIVED
+    tried_again = not final and _is_tried_again(chain, reading, weight)
     return Candidate(
         blame,
         kind,
@@ -180,7 +182,8 @@ def _of_chain(chain: Chain, reading: Reading) -> Candidate:
         raised.told_at,
         chain.stream,
         weight,
-        survived=chain.ignored or (not final and _went_on(chain, reading, weight)),
+        survived=chain.ignored or went_on or tried_again,
+        tried_again=tried_again and not went_on,
         exception=True,
         test=chain.test,
         captured=chain.captured,
@@ -192,13 +195,12 @@ def _of_chain(chain: Chain, reading: Reading) -> Candidate:
     )
 
 
-def _went_on(chain: Chain, reading: Reading, weight: Weight) -> bool:
-    """Whether the log says that the exception was not the end: work went on, or it was one of several tries.
+def _is_tried_again(chain: Chain, reading: Reading, weight: Weight) -> bool:
+    """Whether the log says that the exception was one of several tries.
 
     Nobody tries a program's mistake again: what said so before it was about something else.
     """
-    tried_again = chain.retried and weight is Weight.ANY and reading.told - chain.told >= SURVIVED
-    return tried_again or reading.progress - chain.progress >= SURVIVED
+    return chain.retried and weight is Weight.ANY and reading.told - chain.told >= SURVIVED
 
 
 def _meaning(weight: Weight) -> str:
