@@ -401,10 +401,20 @@ def test_a_base_that_is_no_name_of_a_branch_is_refused(repository: Any, name: st
     assert fault.startswith("trainci.toml:2: project → base: ") and "is no name of a branch" in fault
 
 
-@pytest.mark.parametrize("option", ["--network host", "--entrypoint=/bin/sh", "--gpus all --net none"])
-def test_options_that_github_refuses_for_a_container_are_refused(repository: Any, option: str) -> None:
-    (fault,) = _faults(repository, f'[workflow]\ncontainer_options = "{option}"\n')
-    assert fault.startswith("trainci.toml:2: workflow → container_options: holds --")
+@pytest.mark.parametrize(
+    ("option", "fault"),
+    [
+        ("--network host", "holds --network"),
+        ("--entrypoint=/bin/sh", "holds --entrypoint"),
+        ("--gpus all --net none", "holds --net,"),
+        ("'--network' host", "holds --network"),
+        ("-e 'A", "opens a quote that it does not close"),
+        ("-e\\nA", "-e\\nA is more than one line"),
+    ],
+)
+def test_options_that_github_refuses_for_a_container_are_refused(repository: Any, option: str, fault: str) -> None:
+    (said,) = _faults(repository, f'[workflow]\ncontainer_options = "{option}"\n')
+    assert said.startswith(f"trainci.toml:2: workflow → container_options: {fault}")
 
 
 @pytest.mark.parametrize(

@@ -111,19 +111,27 @@ class RunPaths:
         return log.with_suffix(".metrics.jsonl")
 
     @staticmethod
+    def raw(log: Path, suffix: str) -> Path:
+        """What a test leaves beside its log itself, secrets in it: who keeps a run's folder leaves out ``*.raw.*``.
+
+        It is gone, or masked and called otherwise, once the attempt has ended.
+        """
+        return log.with_suffix(f".raw{suffix}")
+
+    @staticmethod
     def results(log: Path, step: int = 0) -> Path:
         """What pytest writes of the attempt with this log, or of one step of it (from 1)."""
-        return log.with_suffix(f".{step}.xml" if step else ".xml")
+        return RunPaths.raw(log, f".{step}.xml" if step else ".xml")
 
     @staticmethod
     def steps(log: Path) -> Path:
         """What became of each step of the attempt with this log."""
-        return log.with_suffix(".steps.jsonl")
+        return RunPaths.raw(log, ".steps.jsonl")
 
     @staticmethod
     def ends(log: Path) -> Path:
         """What the processes of the attempt with this log say of how they ended, and the tests in them."""
-        return log.with_suffix(".ends.jsonl")
+        return RunPaths.raw(log, ".ends.jsonl")
 
     @staticmethod
     def probe(log: Path) -> Path:
@@ -133,6 +141,11 @@ class RunPaths:
     @staticmethod
     def ranks(log: Path) -> Path:
         """The folder in which torchrun keeps apart what ranks of the attempt with this log print, if it is to."""
+        return RunPaths.raw(log, ".ranks")
+
+    @staticmethod
+    def kept_ranks(log: Path) -> Path:
+        """The same once the attempt has ended, masked."""
         return log.with_suffix(".ranks")
 
     def shown(self, path: Path) -> str:

@@ -13,7 +13,6 @@ import pytest
 from trainci.executors import rank_logs
 from trainci.executors.base import Job
 from trainci.model.tests import Test
-from trainci.output.redaction import Redactor
 from trainci.paths import RunPaths
 
 HEADER = "Traceback (most recent call last):"
@@ -136,7 +135,9 @@ def test_no_secret_stays_in_what_ranks_printed_past_us(job: Job, tmp_path: Path)
     other.write_text("hf_secret-1")
     (kept.parent / "link").symlink_to(other)
     os.mkfifo(kept.parent / "pipe")
-    rank_logs.mask(job, lambda: Redactor(["hf_secret-1"]))
+    rank_logs.keep(job, ["hf_secret-1"])
+    assert not RunPaths.ranks(job.log).exists(), "what bears that name is not masked, and no workflow uploads it"
+    kept = RunPaths.kept_ranks(job.log) / kept.relative_to(RunPaths.ranks(job.log))
     assert kept.read_text() == "x" * ((1 << 20) - 5) + "*** and on\n"
     assert other.read_text() == "hf_secret-1"
     assert sorted(path.name for path in kept.parent.iterdir()) == ["link", "pipe", "stderr.log"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 
 from trainci.config.values import taken_in
 from trainci.text import printable
@@ -173,9 +174,15 @@ def image(name: str) -> str:
 
 def container_options(text: str) -> str:
     """Options of `docker create` that GitHub passes on."""
-    for option in ("--network", "--net", "--entrypoint"):
-        if re.search(rf"(^|\s){option}(\s|=|$)", text):
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        raise ValueError("opens a quote that it does not close, so no job's container would start") from None
+    for word in words:
+        if (option := word.partition("=")[0]) in ("--network", "--net", "--entrypoint"):
             raise ValueError(f"holds {option}, which GitHub does not allow for a job's container")
+    if not text.isprintable():
+        raise ValueError(f"{printable(text)} is more than one line")
     return text
 
 

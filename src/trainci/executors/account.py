@@ -145,8 +145,7 @@ class Account:
             for failure in ends.collect(self._job, ending, self._root, self._begun)
         )
         results.mask_metrics(self._job, self._redactor.mask)
-        if self._secrets:
-            rank_logs.mask(self._job, lambda: Redactor(self._secrets))
+        rank_logs.keep(self._job, self._secrets)
         # Its exit code may be no more than what pytest says of the same full disk.
         if self._cut and ending.cause is Cause.EXITED and left is not None and left.fault:
             ending = Ending(Cause.LOST, detail=f"neither its log nor its results could be written: {self._cut}")

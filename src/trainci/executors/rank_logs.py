@@ -11,7 +11,7 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -52,18 +52,18 @@ def tracebacks(job: Job) -> str:
     return "".join(line for _, _, lines in sorted(found) for line in lines)
 
 
-def mask(job: Job, redactor: Callable[[], Redactor]) -> None:
-    """Take secrets out of what torchrun kept, past us, of each rank: it stays beside the log.
-
-    ``redactor`` makes one for a file.
-    """
-    for path in islice(_files(RunPaths.ranks(job.log)), _MOST_ENTRIES):
+def keep(job: Job, secrets: Sequence[str]) -> None:
+    """Leave what torchrun kept, past us, of each rank beside the log, without ``secrets``."""
+    folder = RunPaths.ranks(job.log)
+    for path in islice(_files(folder), _MOST_ENTRIES) if secrets else ():
         try:
-            _mask_file(path, redactor())
+            _mask_file(path, Redactor(secrets))
         except OSError:
             # There is no room for another: then none stays.
             with contextlib.suppress(OSError):
                 path.unlink()
+    with contextlib.suppress(OSError):  # there is none
+        folder.rename(RunPaths.kept_ranks(job.log))
 
 
 def _mask_file(path: Path, redactor: Redactor) -> None:

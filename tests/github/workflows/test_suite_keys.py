@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 
 import pytest
@@ -113,8 +114,16 @@ def test_the_changed_suite_installs_what_each_of_its_tests_needs(text):
     assert steps(text, "e2e-test-changed")["Install the repository"]["if"] == "matrix.install"
 
 
-@pytest.mark.parametrize("line", ['env = { A = "${{ secrets.X }}" }', 'setup = ["echo ${{ github.token }}"]'])
-@pytest.mark.parametrize("where", ["[project]", "[suites.a]"])
+EXPRESSIONS = ('env = { A = "${{ secrets.X }}" }', 'setup = ["echo ${{ github.token }}"]')
+
+
+@pytest.mark.parametrize(
+    ("where", "line"),
+    [
+        *itertools.product(["[project]", "[suites.a]"], EXPRESSIONS),
+        ("[suites.a]", 'always = true\nbranches = ["a${{github.token}}"]'),
+    ],
+)
 def test_nothing_that_github_would_evaluate_comes_from_trainci_toml(repository, where, line):
     repository.write("tests/test_a.py", "NUM_GPUS = 0\n\n\nif __name__ == '__main__':\n    print(1)\n")
     repository.write(".github/workflows/pr-test.yml.j2", '<% extends "trainci/pr-test.yml.j2" %>\n')

@@ -20,6 +20,8 @@ from github.workflows.conftest import (
     pull_request,
 )
 
+from trainci.paths import RunPaths
+
 TRAIN, NEXT = (f"ghcr.io/lab/train@sha256:{digit * 64}" for digit in "12")
 FULL = f"""\
 [project]
@@ -306,7 +308,13 @@ def test_reports_are_kept_even_when_a_job_fails_or_is_cancelled(full):
             assert last["if"] == "always()"
             assert last["uses"].startswith("actions/upload-artifact@")
             assert last["with"]["include-hidden-files"] is True
-            assert last["with"]["path"].split() == [".trainci/junit.xml", ".trainci/runs"]
+            *kept, left_out = last["with"]["path"].split()
+            assert kept == [".trainci/junit.xml", ".trainci/runs"]
+            # What a test leaves itself is masked at its end, which a killed trainci never sees.
+            log = Path(".trainci/runs/20260102-030405-abcdef/001-a.py-1.log")
+            unmasked = [RunPaths.results(log), RunPaths.results(log, 1), RunPaths.steps(log), RunPaths.ends(log)]
+            assert all(path.match(left_out.removeprefix("!")) for path in [*unmasked, RunPaths.ranks(log)])
+            assert not RunPaths.kept_ranks(log).match(left_out.removeprefix("!")) and left_out.startswith("!")
 
 
 @pytest.mark.slow

@@ -198,7 +198,8 @@ def _expressions(project: Project) -> Iterable[str]:
         for value in _shell(suite):
             if "${{" in value:
                 yield f"{suite.where}: suites.{suite.name}: {_evaluated(value)}"
-        for value in (suite.label, suite.description, suite.image, suite.devices, suite.schedule, *suite.runs_on):
+        named = (suite.label, suite.description, suite.image, suite.devices, suite.schedule)
+        for value in (*named, *suite.runs_on, *suite.branches):
             if "${{" in value:
                 yield f"{suite.where}: suites.{suite.name}: {_evaluated(value)}"
             elif not value.isprintable():
