@@ -352,6 +352,9 @@ def test_a_single_test_that_heeds_its_results_is_left_alone():
     assert in_tests("def test_a():\n    return None\ndef test_b():\n    return make(loss)\n") == ()
     assert in_tests("def test_a():\n    mock.assert_called_once()\n    assert [x for x in found if x]\n") == ()
     assert in_tests("def test_a():\n    self.assertTrue(loss, 'it is 2')\n") == ()
+    keeps = "def go():\n    try:\n        assert 0\n    except Exception as error:\n        raised.append(error)\n"
+    assert in_tests(f"{keeps}def test_a():\n{THREAD}    assert not raised\n") == ()
+    assert in_tests(f"{keeps.replace('raised.append', 'print')}def test_a():\n{THREAD}    assert not raised\n")
     assert in_tests("def helper():\n    try:\n        assert 0\n    except Exception:\n        pass\n") == ()
 
 

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 from trainci.catalog.always_green import pytest_runs_nothing
 from trainci.catalog.lost import LostResult
-from trainci.catalog.names import Names
+from trainci.catalog.names import Names, asserts
 from trainci.catalog.python.call_words import CLEANS_UP, RUNS_TESTS, first_word, keyword_of, shell_text, text_of
 from trainci.catalog.python.inverted_exits import inverted_exit
 from trainci.catalog.python.returned import returns_how_it_went
+from trainci.catalog.python.says import is_idle
 from trainci.catalog.shell.lost import read_shell
 from trainci.catalog.statements import all_parts, own_parts, statements
 
@@ -238,9 +239,25 @@ def kind_of(call: ast.Call, file: Names, kinds: dict[str, str] | None = None) ->
     targets = [keyword.value for keyword in call.keywords if keyword.arg in ("target", "function")]
     targets += call.args[1:2]
     runs = any(
-        file.own(one) or file.name(one) in file.asserting or file.name(one) in _EXIT_CODES for one in targets
+        (file.own(one) or file.name(one) in file.asserting or file.name(one) in _EXIT_CODES)
+        and not _keeps_failures(file.functions.get(file.name(one)), file)
+        for one in targets
     )
     return name if runs else ""
+
+
+def _keeps_failures(function: ast.FunctionDef | ast.AsyncFunctionDef | None, file: Names) -> bool:
+    """Whether it catches whatever its tests raise, and does something with it, such as to keep it."""
+    *before, last = function.body if function else [ast.Pass()]
+    return (
+        isinstance(last, ast.Try)
+        and not any(map(asserts, before))
+        and any(
+            (handler.type is None or file.name(handler.type) in ("Exception", "BaseException"))
+            and not all(is_idle(one, file) for one in handler.body)
+            for handler in last.handlers
+        )
+    )
 
 
 def _lost(call: ast.Call, what: str, mend: str, certain: bool) -> LostResult:
