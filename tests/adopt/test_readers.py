@@ -286,6 +286,11 @@ def test_a_rule_of_make_is_read_only_when_it_is_plain() -> None:
     assert recipe(makefile, ("test",)) == "pytest tests\necho $HOME"
     assert recipe(makefile, ("other",)) == recipe(makefile, ("gone",)) == ""
     assert recipe(f"FLAGS ?= -x # said\n{makefile}", ("other",)) == "pytest -x tests"
+    chosen = 'all:\n\t$(MAKE) a\na:\n\tpytest a $(if $(CI),--log "$(NAME).log",-q)\n'
+    assert recipe(chosen, ("all",)) == "make a"
+    assert recipe(chosen, ("a",)) == "pytest a -q"
+    assert recipe(chosen, ("a",), (("CI", "1"), ("NAME", "b"))) == 'pytest a --log "b.log"'
+    assert recipe(chosen, ("a",), (("CI", "1"),)) == ""
 
 
 def test_a_command_knows_its_line_and_its_folder() -> None:

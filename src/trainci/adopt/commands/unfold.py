@@ -27,7 +27,7 @@ _MOST_DEPTH = 3
 def unfolded(command: Command, known: Mapping[str, str], tree: Tree, depth: int = 0) -> Iterator[Command]:
     """The commands of it, where they can be told, else itself. ``known`` is the environment that it gets."""
     is_read = command.words and not command.trouble and depth < _MOST_DEPTH
-    inner = _inner(command, tree) if is_read else None
+    inner = _inner(command, {**known, **dict(command.env)}, tree) if is_read else None
     if inner is None:
         yield command
         return
@@ -64,7 +64,7 @@ class _Inner:
     python: str = ""
 
 
-def _inner(command: Command, tree: Tree) -> _Inner | None:
+def _inner(command: Command, environment: Mapping[str, str], tree: Tree) -> _Inner | None:
     words = command.words
     rest, python = without_launcher(words)
     if script := shell_script(words if python else rest):
@@ -73,7 +73,7 @@ def _inner(command: Command, tree: Tree) -> _Inner | None:
         return _in_container(words)
     try:
         if rest[:1] == ("make",):
-            folder, script = made_by(tree, command.folder, rest[1:])
+            folder, script = made_by(tree, command.folder, rest[1:], environment)
             return _Inner(script, folder, python) if script else None
         script = _named_script(words, rest, tree)
     except TooLong:

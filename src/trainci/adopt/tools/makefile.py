@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from trainci.adopt.tools.filling import filled
@@ -13,6 +13,9 @@ from trainci.adopt.tree import Tree
 _MOST = 20
 _SET = re.compile(r"^([A-Za-z_]\w*)[ \t]*(\?=|::?=|=)[ \t]*([^\n#]*)", re.MULTILINE)
 _USED = re.compile(r"(?<!\$)\$(?:\((\w+)\)|\{(\w+)\})")
+# ``$(if $(CI),THEN,ELSE)``, in whose branches variables may stand.
+_BRANCH = r"((?:[^,()]|\([^()]*\))*)"
+_IF = re.compile(rf"(?<!\$)\$\(if \$[({{](\w+)[)}}],{_BRANCH}(?:,{_BRANCH})?\)")
 # A rule's prerequisites, its lines, and the word that follows them. One of make's assignments is none.
 _RULE = r"^{}\s*:(?!=)([^\n=]*)((?:\n\t[^\n]*)*)(?:\n(\w*))?"
 # What stands before the goals: ``make -j 4 -C docs test``.
@@ -23,7 +26,7 @@ class _Unclear(Exception):
     """Only make works out what the goal runs."""
 
 
-def made_by(tree: Tree, folder: str, arguments: Sequence[str]) -> tuple[str, str]:
+def made_by(tree: Tree, folder: str, arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[str, str]:
     """Where ``make ARGUMENTS`` runs that is called in ``folder``, and its script, "" where only make knows it.
 
     :raises TooLong: the variables that it names grow.
@@ -42,23 +45,26 @@ def made_by(tree: Tree, folder: str, arguments: Sequence[str]) -> tuple[str, str
             rest.pop(0)
         elif not word.startswith("-"):
             goals.append(word)
-    return folder, recipe(tree.read(posixpath.normpath(posixpath.join(folder, file))), tuple(goals))
+    makefile = tree.read(posixpath.normpath(posixpath.join(folder, file)))
+    return folder, recipe(makefile, tuple(goals), tuple(environment.items()))
 
 
 @lru_cache(maxsize=256)
-def recipe(makefile: str, goals: tuple[str, ...]) -> str:
+def recipe(makefile: str, goals: tuple[str, ...], environment: tuple[tuple[str, str], ...] = ()) -> str:
     """The shell lines of the goals and of what they need before, "" where they are no plain rules.
 
     :raises TooLong: the variables that they name grow.
     """
     given = dict(goal.split("=", 1) for goal in goals if "=" in goal)
-    known = {name: value.strip() for name, _, value in _SET.findall(makefile)} | given
+    own = {name: value.strip() for name, _, value in _SET.findall(makefile)}
+    known = {"MAKE": "make", **dict(environment), **own, **given}
     seen: set[str] = set()
     try:
         named = [goal for goal in goals if "=" not in goal][:_MOST]
         text = "\n".join(line for goal in named for line in _lines(makefile, goal, seen, is_asked=True))
     except _Unclear:
         return ""
+    text = filled(_IF, lambda match: match.group(2 if known.get(match.group(1)) else 3) or "", text)
     for _ in range(3):  # a variable may name another
         text = filled(_USED, lambda match: known.get(match.group(1) or match.group(2), match.group()), text)
     return "" if re.search(r"(?<!\$)\$[({]", text) else text.replace("$$", "$")
