@@ -17,6 +17,7 @@ from trainci.adopt.shell.script import commands
 from trainci.adopt.sources.template import Template
 from trainci.adopt.toml import render
 from trainci.adopt.tools.makefile import recipe
+from trainci.config import tables
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -147,6 +148,14 @@ def test_a_row_of_the_page_about_adopting_is_what_init_makes_of_the_command(comm
     text = f"on: push\njobs:\n  job:\n    steps:\n      - run: |\n          pytest tests\n          {command}\n"
     tests = _suites({**files, ".github/workflows/ci.yml": text})["job"]["tests"]
     assert tests[1:] == tomllib.loads(f"entry = [{entry}]")["entry"]
+
+
+def test_the_page_about_adopting_says_of_each_key_which_repository_needs_it() -> None:
+    section = _PAGE.partition("## Which repository needs which key")[2]
+    named = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]+)`", section))))
+    own = (tables.ProjectTable, tables.SuiteTable, tables.EntryTable, tables.WorkflowTable, tables.CatalogTable)
+    keys = {key for table in own for key in table.model_fields} | {"affected", "accept"}
+    assert keys <= named | {"path"}, sorted(keys - named)
 
 
 def test_lines_before_the_tests_prepare_them_in_their_order() -> None:
