@@ -322,6 +322,10 @@ def test_ranks_that_nobody_joins_are_told(line: str, lost: bool) -> None:
         ("def test_a():\n    def inner():\n        assert 0\n    run(inner)\n", ""),
         ("import pytest\ndef test_a():\n    pytest.skip('x')\n    assert 0\n", ""),
         (
+            "def test_a():\n    if 'X' not in os.environ:\n        skip()\n        return\n    assert 0\n",
+            "",
+        ),
+        (
             "def test_a(x):\n    assert x\n    if not torch.cuda.is_available():\n        return\n    assert 0\n",
             "",
         ),

@@ -37,6 +37,7 @@ def _says(repository: Any, name: str, text: str, **entry: Any) -> Declarations:
             "pytest",
         ),
         ("tests/a.py", "from shared import TestEverything", "pytest"),
+        ("tests/a.py", "if HAS_IT:\n    from other.tests.test_b import *", "pytest"),
         ("tests/a.sh", "set -e\npython train.py", "shell"),
     ],
 )

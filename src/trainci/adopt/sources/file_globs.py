@@ -17,7 +17,9 @@ _MOST = 12
 # As many files as somebody would list one by one.
 _FEW = 20
 # By a test's usual names, its own or another file's, or as a program.
-_HOLDS_A_TEST = re.compile(r"(?m)^\s*(?:async +)?def +test|^\s*class +\w*Test|__main__|\bimport\b.*\b_?[tT]est")
+_HOLDS_A_TEST = re.compile(
+    r"(?m)^\s*(?:async +)?def +test|^\s*class +\w*Test|__main__|\bimport\b.*\b_?[tT]est|\btest_\w* +import\b"
+)
 _NAMED = re.compile("test_")
 # One or two scripts in a folder of tests are helpers.
 _FEWEST_SCRIPTS = 3

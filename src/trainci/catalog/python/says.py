@@ -26,6 +26,14 @@ _SAYS = (
 _WAITS = ("time.sleep", "gc.collect")
 _LOGS = ("debug", "info", "warning", "warn", "error", "exception", "critical", "print", "log")
 
+_SKIPS = ("skip", "xfail", "skipTest")
+
+
+def skips(statement: ast.stmt) -> bool:
+    """``pytest.skip(…)``, which leaves the test and says so."""
+    call = statement.value if isinstance(statement, ast.Expr) else None
+    return isinstance(call, ast.Call) and ast.unparse(call.func).rpartition(".")[2] in _SKIPS
+
 
 def only_says(call: ast.Call, file: Names) -> bool:
     """``print(…)``, ``logger.error(…)``."""

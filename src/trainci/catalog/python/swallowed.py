@@ -8,12 +8,11 @@ from collections.abc import Collection, Iterable, Iterator, Set
 from trainci.catalog.lost import LostResult
 from trainci.catalog.names import Names, asserts
 from trainci.catalog.python.result_calls import ends_as_computed, ends_green, handed_on, raises_where_tests_fail
-from trainci.catalog.python.says import is_idle
+from trainci.catalog.python.says import is_idle, skips
 from trainci.catalog.statements import all_parts
 
 _CATCHES_FAILURES = ("Exception", "BaseException", "AssertionError", "SystemExit", "subprocess.CalledProcessError")
 _TIMES_OUT = ("TimeoutError", "asyncio.TimeoutError", "subprocess.TimeoutExpired")
-_SKIPS = ("skip", "xfail", "skipTest")
 _NAMES_OF_TESTS = ("test", "check", "verify", "run", "main")
 _BLOCKS = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try)
 _RAISE = "Raise it again, or exit with 1."
@@ -46,7 +45,7 @@ def swallowed(
             yield LostResult(handler.lineno, what, _RAISE, certain and is_idle(last, file) and not late)
         elif ends_green(last, file):
             yield LostResult(last.lineno, "an `except` catches the failure and exits with 0", _RAISE, certain)
-        elif runs and _skips(last):
+        elif runs and skips(last):
             yield LostResult(last.lineno, "an `except` makes a skipped test of the failure", _RAISE, certain=False)
         elif runs and isinstance(last, ast.Return) and (last.value is None or _is_none(last.value)):
             yield LostResult(
@@ -160,11 +159,6 @@ def _may_fail(part: ast.AST, file: Names) -> bool:
     if isinstance(part.func, ast.Attribute) and (part.func.attr == "result" or file.name(part.func) == "ray.get"):
         return True
     return raises_where_tests_fail(part, file)
-
-
-def _skips(last: ast.stmt) -> bool:
-    call = last.value if isinstance(last, ast.Expr) else None
-    return isinstance(call, ast.Call) and ast.unparse(call.func).rpartition(".")[2] in _SKIPS
 
 
 def _catches(handler: ast.ExceptHandler, file: Names, wanted: Collection[str]) -> bool:

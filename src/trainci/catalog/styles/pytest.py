@@ -92,7 +92,9 @@ def _is_test(node: ast.stmt) -> bool:
         return inherited or (node.name.startswith("Test") and (bool(node.bases) or _has_test(node)))
     if isinstance(node, ast.ImportFrom):
         # Tests that another file holds are run wherever their names are.
-        return any((alias.asname or alias.name).startswith(("test_", "Test")) for alias in node.names)
+        names = [alias.asname or alias.name for alias in node.names]
+        of_tests = (node.module or "").rpartition(".")[2].startswith("test_")
+        return any(name.startswith(("test_", "Test")) or (name == "*" and of_tests) for name in names)
     return False
 
 
