@@ -255,7 +255,12 @@ def _of_raised(raised: Raised) -> _Judged:
     if _plays(raised):
         return Blame.CODE, Kind.CAUSE, Weight.PROGRAM, None
     weight = _weight(raised)
-    if weight is Weight.PROGRAM and (quotes := _QUOTES.get(raised.name)) and quotes.search(raised.text):
+    if (
+        not raised.own
+        and weight is Weight.PROGRAM
+        and (quotes := _QUOTES.get(raised.name))
+        and quotes.search(raised.text)
+    ):
         weight = Weight.ANY
     rule = next((rule for rule, names_type in raised.fits if _speaks(rule, weight, names_type)), None)
     if rule and rule.kind is Kind.CAUSE and _says_itself(raised):
