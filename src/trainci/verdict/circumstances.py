@@ -64,6 +64,9 @@ def judge(candidates: Sequence[Candidate], facts: Facts) -> list[Candidate]:
     full = facts.disk_full is None and any(candidate.rule == "disk-full" for candidate in candidates)
     of_memory = replace(facts, disk_full=True) if full else facts
     judged = [_judged(each, of_memory if each.rule == "rank-bus-error" else facts) for each in candidates]
+    if any(candidate.rule == "device-occupied" for candidate in candidates):
+        of_others = replace(facts, foreign_memory=True)
+        judged = [_judged(each, of_others) if _is_unsure_of_memory(each) else each for each in judged]
     if any(candidate.rule == "inference-server" for candidate in candidates):
         # One that fails ends its own processes by SIGKILL, which did not come from outside.
         judged = [replace(each, blame=Blame.UNSURE) if each.rule == "rank-sigkill" else each for each in judged]
@@ -71,6 +74,10 @@ def judge(candidates: Sequence[Candidate], facts: Facts) -> list[Candidate]:
         # An error that names no host is then about the server that another line names.
         return [each for each in judged if each.rule != "network" or NAMES_A_HOST.search(each.evidence)]
     return judged
+
+
+def _is_unsure_of_memory(candidate: Candidate) -> bool:
+    return candidate.rule == "cuda-out-of-memory" and candidate.blame is Blame.UNSURE
 
 
 def _judged(candidate: Candidate, facts: Facts) -> Candidate:

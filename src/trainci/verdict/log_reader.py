@@ -31,7 +31,10 @@ _MOST_STREAMS = 4096
 _MOST_ALIKE = 2000
 # What servers say of themselves (uvicorn's "running on http://0.0.0.0:30000", a test's "started on port 30000").
 _SERVING = ("running on", "listening", "started", "serving", "bound")
-_SERVED = re.compile(rf"(?i)\b(?:{'|'.join(_SERVING)})\b.{{0,60}}?(?::|\bport[ =:]+)(\d{{4,5}})\b")
+_SERVED = re.compile(
+    rf"(?i)\b(?:{'|'.join(_SERVING)})\b.{{0,60}}?(?::|\bport[ =:]+)(\d{{4,5}})\b"
+    r"|\bport[ =:]+(\d{4,5})\b.{0,40}\bready\b"
+)
 NAMES_A_HOST = re.compile(r"https?://|host='|\b[\w-]+(?:\.[\w-]+)+:\d+|\bto \S+ port \d+|(?:resolve|lookup) ")
 # Whom a program speaks to, as a command or a log names it.
 _SOMEBODY = re.compile(r"\w{1,20}://[^\s'\"<>)\]]+|\blocalhost\b|(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}\b")
@@ -265,7 +268,7 @@ class LogReader:
         self._progress += signs_in(text)
         self._launcher(line)
         if (served := _SERVED.search(text)) and len(self._served) < _MOST_STREAMS:
-            self._served.setdefault(served[1], line.number)
+            self._served.setdefault(served[1] or served[2], line.number)
         type_ = exception_type(text)
         if quotes(text):
             return

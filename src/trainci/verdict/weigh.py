@@ -55,10 +55,16 @@ _QUOTES = {
     "ImportError": re.compile(r"(?i)stale file handle|input/output error"),
 }
 # What is said of how another process ended says no more than that it did.
+# What tells that something else ended, or was not got for all that was tried: why, stands before it.
 _OF_A_PROCESS = re.compile(
-    r"(?i)return ?code|exit[ _]?(?:code|status)|\bexited\b|process (?:died|ended|is not alive)|\.poll\(\)"
-    r"|is_alive\(\)|CompletedProcess|server (?:did not|didn't|failed to|never) (?:start|come up|become)"
+    r"(?i)return ?code|exit[ _]?(?:code|status)|\bexited\b|\.poll\(\)|is_alive\(\)|CompletedProcess"
+    r"|(?:process(?: group)?|communicator|worker|rank|peer) (?:was |is |has )?"
+    r"(?:aborted|died|dead|ended|gone|lost|not alive)"
+    r"|server (?:did not|didn't|failed to|never) (?:start|come up|become)"
+    r"|\b(?:after|in) \d+ (?:attempts|tries|retries)\b|\bg[ia]v(?:e|ing) up\b"
 )
+# An assertion that asks whether there is a device.
+_ASKS_FOR_DEVICE = re.compile(r"\b(?:is_available|device_count)\(\)")
 
 
 def of_reading(reading: Reading) -> list[Candidate]:
@@ -269,7 +275,9 @@ def _of_raised(raised: Raised) -> _Judged:
         return Blame.CODE, Kind.CONSEQUENCE, weight, None  # pytest's summary names a test, and no reason
     if rule is None:
         said = " ".join([raised.text, *raised.message])
-        of_a_process = weight is not Weight.PROGRAM and _OF_A_PROCESS.search(said)
+        of_a_process = weight is not Weight.PROGRAM and (
+            _OF_A_PROCESS.search(said) or _ASKS_FOR_DEVICE.search(raised.asserts)
+        )
         return Blame.CODE, Kind.CONSEQUENCE if of_a_process else Kind.CAUSE, weight, None
     if rule.blame is Blame.CODE and rule.kind is Kind.CAUSE:
         weight = max(weight, Weight.PROGRAM)
