@@ -306,16 +306,27 @@ def test_a_bare_repository_that_is_committed_runs_nothing_and_hides_nothing(repo
 
 @pytest.mark.parametrize(
     "setting",
-    ["core.fsmonitor", "core.hooksPath", "diff.external", "diff.trap.textconv", "diff.trap.command", "core.pager"],
+    [
+        "core.fsmonitor",
+        "core.hooksPath",
+        "diff.external",
+        "diff.trap.textconv",
+        "diff.trap.command",
+        "core.pager",
+        "filter.trap.clean",
+        "filter.trap.process",
+    ],
 )
 def test_looking_runs_no_command_that_the_repository_names(repository: Any, setting: str) -> None:
     command, trace = _trap(repository)
-    repository.write(".gitattributes", "* diff=trap\n")
+    repository.write(".gitattributes", "* diff=trap filter=trap\n")
     repository.write("a.py", "1\n")
     repository.init()
     repository.write("hooks/post-index-change", f"#!/bin/sh\nexec {command}\n").chmod(0o755)
     repository.write("a.py", "2\n")
     repository.git("config", setting, str(repository.root / "hooks") if setting == "core.hooksPath" else command)
+    if setting.startswith("filter"):
+        repository.git("config", "filter.trap.required", "true")
     _look(repository.root)
     assert not trace.exists()
 

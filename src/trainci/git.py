@@ -30,6 +30,10 @@ _SETTINGS = {
     "protocol.ext.allow": "never",
     "safe.bareRepository": "explicit",
 }
+_PLAIN_DIFF = ("--no-ext-diff", "--no-textconv")
+# The scopes of a repository's own settings. `git lfs install --local` writes some, and so does actions/checkout.
+_OWN = ("local", "worktree")
+_OF_LFS = re.compile(r"git-lfs (?:(?:clean|smudge)(?: --skip)? -- %f|filter-process(?: --skip)?)")
 _LINK, _SUBMODULE = "120000", "160000"
 
 
@@ -189,7 +193,7 @@ def head(root: Path) -> str:
     commit = _run(root, "rev-parse", "--verify", "--quiet", "HEAD")
     if commit.returncode != 0:
         return ""
-    dirty = _run(root, "diff", "--no-ext-diff", "--no-textconv", "--quiet", "HEAD").returncode == 1
+    dirty = _run(root, *_no_filters(root), "diff", *_PLAIN_DIFF, "--quiet", "HEAD").returncode == 1
     return commit.stdout.decode().strip() + ("+" if dirty else "")
 
 
@@ -262,8 +266,24 @@ def _merge_base(root: Path, base: str) -> str:
 
 
 def _diff(root: Path, *arguments: str) -> bytes:
-    fixed = ("--no-ext-diff", "--no-textconv", "--ignore-submodules=none", "-z")
-    return _git(root, "diff", *fixed, *arguments)
+    return _git(root, *_no_filters(root), "diff", *_PLAIN_DIFF, "--ignore-submodules=none", "-z", *arguments)
+
+
+def _no_filters(root: Path) -> list[str]:
+    """Settings that turn the filters off that the repository itself has git start: all but those of git-lfs.
+
+    :raises UsageError: no setting can turn one off.
+    """
+    said = _run(root, "config", "-z", "--show-scope", "--get-regexp", r"^filter\..*\.(clean|smudge|process)$")
+    words = said.stdout.decode("utf-8", "surrogateescape").split("\0")
+    found = [entry.partition("\n") for scope, entry in zip(words[::2], words[1::2], strict=False) if scope in _OWN]
+    filters = dict.fromkeys(key.rpartition(".")[0] for key, _, value in found if not _OF_LFS.fullmatch(value))
+    if strange := [name for name in filters if "=" in name]:
+        raise UsageError(
+            f"the settings of {root} have a {printable(strange[0])}, which nothing turns off. Remove it."
+        )
+    off = ("clean=", "smudge=", "process=", "required=false")
+    return [word for name in filters for setting in off for word in ("-c", f"{name}.{setting}")]
 
 
 def _paths(output: bytes) -> list[str]:
