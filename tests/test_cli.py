@@ -128,3 +128,13 @@ def test_an_environment_that_has_python_read_on_at_its_end_changes_no_exit_code(
     command = [sys.executable, "-m", "trainci", "--version"]
     done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_report_of_an_earlier_run_is_gone_before_the_command_is_imported(tmp_path, monkeypatch):
+    """An interrupt may come meanwhile."""
+    monkeypatch.setitem(sys.modules, "trainci.commands.run", None)
+    report = tmp_path / "report.xml"
+    for words, stays in (([], False), (["--dry-run"], True), (["--help"], True)):
+        report.write_text("<testsuites/>")
+        assert run("run", f"--junit={report}", *words)[0] == 3
+        assert report.exists() is stays

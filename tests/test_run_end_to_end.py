@@ -320,6 +320,7 @@ def test_a_report_of_an_earlier_run_does_not_stand_for_one_that_fails_early(repo
         ["tests/test_a.py", "--junit", "report.xml", "--jobs", "0"],
         ["tests/test_a.py", "--no-such-option", "--junit=report.xml"],
         ["--junit", "report.xml", "--timeout"],
+        ["--junit", "report.xml", "-q", "-v"],
     ):
         repository.path("report.xml").write_text("<testsuites/>")
         assert repository.run("run", *arguments)[0] == 2

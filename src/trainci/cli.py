@@ -115,6 +115,10 @@ def _command(name: str) -> click.Command:
 
 
 def _run_command(name: str, arguments: list[str]) -> int:
+    if name == "run":
+        from trainci.commands.earlier_report import remove_earlier
+
+        remove_earlier(arguments)
     command = _command(name)
     # Not command.main, which has an error door of its own.
     with command.make_context(f"trainci {name}", arguments) as context:

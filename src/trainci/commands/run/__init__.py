@@ -16,8 +16,8 @@ from trainci import git, schedule
 from trainci.commands.run.dry_run import print_plan
 from trainci.commands.run.going import go
 from trainci.commands.run.kept import Kept, keep, read_kept
-from trainci.commands.run.options import Options, flags, named_report
-from trainci.commands.run.reporting import remove_earlier, report, report_nothing
+from trainci.commands.run.options import Options, flags
+from trainci.commands.run.reporting import report, report_nothing
 from trainci.commands.run.secret_values import secret_values, short_secrets
 from trainci.commands.run.selecting import select
 from trainci.commands.run.state import make_room, tidy
@@ -42,20 +42,7 @@ from trainci.text import counted, printable, shortened
 from trainci.verdict.quarantine import excuses
 
 
-class _Command(click.Command):
-    """Also a command line that cannot be read leaves no report of an earlier run."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        given = list(args)
-        try:
-            return super().parse_args(ctx, args)
-        except click.UsageError:
-            if junit := named_report(given):
-                remove_earlier(junit)
-            raise
-
-
-@click.command("run", cls=_Command)
+@click.command("run")
 @flags
 def command(**given: Any) -> int:
     """Run tests.
@@ -65,8 +52,6 @@ def command(**given: Any) -> int:
     options = Options(**given)
     if options.quiet and options.verbose:
         raise UsageError("-q and -v exclude each other.")
-    if options.junit is not None and not options.dry_run:
-        remove_earlier(options.junit)
     repository = open_repository()
     if options.attach:
         if options.selectors or options.ids or options.changed or options.dry_run:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -119,11 +118,3 @@ _FLAGS: tuple[Callable[[Any], Any], ...] = (
 def flags(command: Callable[..., int]) -> Callable[..., int]:
     """The flags, on the function of the command, which is called with the fields of ``Options``."""
     return reduce(lambda flagged, flag: flag(flagged), reversed(_FLAGS), command)
-
-
-def named_report(words: Sequence[str]) -> Path | None:
-    """The file of ``--junit`` in a command line that cannot be read."""
-    following = dict(pairwise(words))
-    said = [word.removeprefix("--junit=") for word in words if word.startswith("--junit=")]
-    named = said[-1] if said else following.get("--junit", "")
-    return Path(named) if named and "--dry-run" not in words else None

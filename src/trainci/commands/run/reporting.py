@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,11 +12,10 @@ from trainci import git
 from trainci.answers.form import text_of
 from trainci.commands.report import page_of
 from trainci.commands.run.options import Options
-from trainci.errors import EXIT_OK, MachineError, UsageError
+from trainci.errors import EXIT_OK, MachineError
 from trainci.executors.base import Executor
 from trainci.github import actions as github
 from trainci.history.runs import read_run
-from trainci.host import files
 from trainci.host.clock import steady_time
 from trainci.model.run import Run
 from trainci.reports import otel, summary
@@ -62,22 +60,3 @@ def report_nothing(repository: Repository, executor: Executor, options: Options)
     now = steady_time()
     commit = git.head(repository.root)
     report(Run("", commit, now, now, (), executor.pool.sentence, EXIT_OK), repository.root, options)
-
-
-def remove_earlier(junit: Path) -> None:
-    """A report of an earlier run must not stand for this one, however this one ends.
-
-    :raises UsageError: something is there that is no file of ours to remove.
-    """
-    try:
-        files.refuse_special(junit)
-        begin = b"" if junit.is_symlink() else files.read_plain(junit, 256).lstrip(b"\xef\xbb\xbf\0 \t\r\n")
-        if begin and not begin.startswith(b"<"):
-            raise OSError(errno.EEXIST, "it is no report", str(junit))
-        junit.unlink()
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    except OSError as error:
-        raise UsageError(
-            f"--junit {printable(str(junit))}: what is there cannot be replaced: {error.strerror}."
-        ) from None
