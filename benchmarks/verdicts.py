@@ -280,6 +280,16 @@ SETS = (
     ("blind29", "and again: trainers, engines, Kubernetes, batch systems, facts", 81, 70, 35, 40, 36, 0),
     ("blind30", "and again: environments, tools, ray, registries, look-alikes", 60, 47, 21, 24, 23, 2),
     ("blind31", "and a small one of each family that the issue names", 30, 27, 15, 16, 17, 1),
+    (
+        "-",
+        "of kinds in none of the lists below, when these were mended; not among the cases",
+        60,
+        49,
+        32,
+        34,
+        32,
+        0,
+    ),
 )
 LAST = (
     "What the code's was taken for: a test's own `raise ConnectionError`, a stand-in for a server (responses, a",
@@ -294,6 +304,16 @@ LAST = (
     "a read-only disk that was asked for, a time-out that names nobody). When its first half was mended, the",
     "second half of `blind27` was asked again: 96 were right, as before; what one half shows seldom mends",
     "anything of the other.",
+    "",
+    "Then whole lists in place of threads: what Python's clients, the hub, clouds, curl and wget, git and ssh,",
+    "installers, container engines, files and disks, databases, runners, and certificates, resolvers and proxies",
+    "print when they fail, 1,555 messages from memory of their sources, labelled before they were read (what",
+    "depends on who was asked has several labels), each in two endings: of a script and a test, or of a step as",
+    "two CI systems show it. Of those that are the machine's alone 1,155 of 1,336 were found before (recall 0.865;",
+    "34 said wrongly, 12 of them the code's), 1,313 after (0.983; none wrongly). The same messages as the code's",
+    "(in an assertion, in a ValueError or a `raise` of a test's own, printed and passed by) were called the",
+    "machine's 15 times in 8,850 endings before, and never after. Of twins that name this host 66 of 296 still",
+    "are: a proxy, a resolver, a container engine. 96 of these endings are cases since (`lists`).",
 )
 
 
