@@ -6,7 +6,7 @@ import ast
 import builtins
 from typing import TypeGuard
 
-from trainci.catalog.statements import all_parts
+from trainci.catalog.statements import all_parts, children
 
 # Most of a tree, of which no name is learned.
 _TELL_NOTHING = (ast.Name, ast.Constant, ast.Expr, ast.keyword)
@@ -149,5 +149,5 @@ def is_generator(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
         if isinstance(node, (ast.Yield, ast.YieldFrom)):
             return True
         if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
-            todo += ast.iter_child_nodes(node)
+            todo += children(node)
     return False
