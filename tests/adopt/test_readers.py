@@ -300,6 +300,9 @@ def test_a_rule_of_make_is_read_only_when_it_is_plain() -> None:
     assert recipe(chosen, ("a",)) == "pytest a -q"
     assert recipe(chosen, ("a",), (("CI", "1"), ("NAME", "b"))) == 'pytest a --log "b.log"'
     assert recipe(chosen, ("a",), (("CI", "1"),)) == ""
+    looked_for = 'RUN := $(shell command -v uv && echo "uv run" || echo)\nall:\n\tA=1 $(RUN) pytest a\n'
+    assert recipe(looked_for, ("all",)) == ""
+    assert recipe(looked_for, ("all",), roughly=True) == "A=1  pytest a"
 
 
 def test_a_command_knows_its_line_and_its_folder() -> None:

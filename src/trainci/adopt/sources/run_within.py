@@ -15,6 +15,8 @@ from trainci.adopt.proposal import Place
 from trainci.adopt.pytest_config import test_paths
 from trainci.adopt.shell.launchers import without_launcher
 from trainci.adopt.shell.script import Command, commands
+from trainci.adopt.tools.filling import TooLong
+from trainci.adopt.tools.makefile import made_by
 from trainci.adopt.tree import Tree
 from trainci.globs import is_glob
 from trainci.model.project import Project
@@ -44,7 +46,19 @@ def run_within(project: Project, tree: Tree) -> frozenset[str]:
 
 def _commands(script: str, tree: Tree) -> Iterator[Command]:
     for command in commands(script, 1):
-        yield from unfolded(command, {}, tree)
+        for one in unfolded(command, {}, tree):
+            yield one
+            if one.words[:1] == ("make",) and (made := _made_roughly(one, tree)):
+                yield from (inner for line in commands(made, 1) for inner in unfolded(line, {}, tree))
+
+
+def _made_roughly(command: Command, tree: Tree) -> str:
+    """What ``make`` runs, as far as it can be told; not in a folder of its own."""
+    try:
+        folder, script = made_by(tree, command.folder, command.words[1:], {}, roughly=True)
+    except TooLong:
+        return ""
+    return script if folder == command.folder else ""
 
 
 def _paths(command: Command, tree: Tree, defaults: Sequence[str]) -> Iterator[str]:

@@ -16,6 +16,7 @@ _USED = re.compile(r"(?<!\$)\$(?:\((\w+)\)|\{(\w+)\})")
 # ``$(if $(CI),THEN,ELSE)``, in whose branches variables may stand.
 _BRANCH = r"((?:[^,()]|\([^()]*\))*)"
 _IF = re.compile(rf"(?<!\$)\$\(if \$[({{](\w+)[)}}],{_BRANCH}(?:,{_BRANCH})?\)")
+_UNKNOWN = re.compile(r"(?<!\$)\$(?:\([^(){}]*\)|\{[^(){}]*\})")
 # A rule's prerequisites, its lines, and the word that follows them. One of make's assignments is none.
 _RULE = r"^{}\s*:(?!=)([^\n=]*)((?:\n\t[^\n]*)*)(?:\n(\w*))?"
 # What stands before the goals: ``make -j 4 -C docs test``.
@@ -26,8 +27,12 @@ class _Unclear(Exception):
     """Only make works out what the goal runs."""
 
 
-def made_by(tree: Tree, folder: str, arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[str, str]:
+def made_by(
+    tree: Tree, folder: str, arguments: Sequence[str], environment: Mapping[str, str], *, roughly: bool = False
+) -> tuple[str, str]:
     """Where ``make ARGUMENTS`` runs that is called in ``folder``, and its script, "" where only make knows it.
+
+    ``roughly``: without what only make knows, such as a launcher that it looks for.
 
     :raises TooLong: the variables that it names grow.
     """
@@ -46,11 +51,13 @@ def made_by(tree: Tree, folder: str, arguments: Sequence[str], environment: Mapp
         elif not word.startswith("-"):
             goals.append(word)
     makefile = tree.read(posixpath.normpath(posixpath.join(folder, file)))
-    return folder, recipe(makefile, tuple(goals), tuple(environment.items()))
+    return folder, recipe(makefile, tuple(goals), tuple(environment.items()), roughly=roughly)
 
 
 @lru_cache(maxsize=256)
-def recipe(makefile: str, goals: tuple[str, ...], environment: tuple[tuple[str, str], ...] = ()) -> str:
+def recipe(
+    makefile: str, goals: tuple[str, ...], environment: tuple[tuple[str, str], ...] = (), *, roughly: bool = False
+) -> str:
     """The shell lines of the goals and of what they need before, "" where they are no plain rules.
 
     :raises TooLong: the variables that they name grow.
@@ -67,6 +74,8 @@ def recipe(makefile: str, goals: tuple[str, ...], environment: tuple[tuple[str, 
     text = filled(_IF, lambda match: match.group(2 if known.get(match.group(1)) else 3) or "", text)
     for _ in range(3):  # a variable may name another
         text = filled(_USED, lambda match: known.get(match.group(1) or match.group(2), match.group()), text)
+    while roughly and (shorter := _UNKNOWN.sub("", text)) != text:
+        text = shorter
     return "" if re.search(r"(?<!\$)\$[({]", text) else text.replace("$$", "$")
 
 
