@@ -127,3 +127,9 @@ def test_what_was_not_there_counts_no_more_than_what_was_made_instead() -> None:
     facts = Facts(exit_code=1)
     assert diagnose(_read(absent), facts).blame.value == "config"
     assert diagnose(_read([*absent, *link, *built]), facts).blame.value == "code"
+
+
+def test_what_is_said_to_be_tried_again_is_over_once_work_went_on() -> None:
+    said = "Network error (ConnectTimeout), entering retry loop."
+    tries, over = _read([said, *ASSERTION]), _read([said, "step 3 loss 2.0", *ASSERTION])
+    assert (tries.chains[0].retried, over.chains[0].retried) == (True, False)
