@@ -65,7 +65,7 @@ for step in range(3):
     if rank == 0:
         print(f"step {step} loss {1 / (step + 1):.3f}", flush=True)
 """
-_NO_INDEX = "https://index.invalid/simple"
+_NO_INDEX = "https://index.example/simple"
 _HUB = """
 import os
 from huggingface_hub import snapshot_download
@@ -365,10 +365,10 @@ ray.get(Trainer.remote().step.remote())
         facts={"timed_out": True},
     ),
     "name_is_not_resolved": Injection(
-        expect("machine", "dns"), 'import urllib.request\nurllib.request.urlopen("https://data.invalid/x")\n'
+        expect("machine", "dns"), 'import urllib.request\nurllib.request.urlopen("https://data.example/x")\n'
     ),
     "clone_of_no_host": Injection(
-        expect("machine", "git-fetch"), "", ("git", "clone", "https://git.invalid/you/repo.git", "repo")
+        expect("machine", "git-fetch"), "", ("git", "clone", "https://git.example/you/repo.git", "repo")
     ),
     "index_is_not_there": Injection(
         expect("machine"),
@@ -377,7 +377,7 @@ ray.get(Trainer.remote().step.remote())
     ),
     "proxy_is_not_there": Injection(
         expect("machine", "proxy"),
-        'import requests\nrequests.get("https://data.invalid/x", proxies={"https": "http://127.0.0.1:9"})\n',
+        'import requests\nrequests.get("https://data.example/x", proxies={"https": "http://127.0.0.1:9"})\n',
     ),
     "pytest_assertion_prints_429": Injection(
         expect("code", "assertion"),
