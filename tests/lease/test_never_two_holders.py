@@ -47,6 +47,20 @@ def test_sigkill_of_the_wrapper_never_frees_a_device_that_is_still_used(host, tm
     assert not is_alive(child)
 
 
+def test_a_lock_directory_that_is_moved_and_copied_back_ends_no_job(host, is_alive):
+    first = host.holder("--devices", "3")
+    moved = host.path.rename(host.path.parent / "moved")
+    subprocess.run(["cp", "-a", moved, host.path], check=True)
+    second = host.waiter("--devices", "3", "--timeout", "3")
+    assert second.wait() == 75
+    assert not second.has("granted")
+    assert is_alive(first.event("started")["pid"])
+    third = host.waiter("--devices", "3")
+    os.kill(first.event("started")["pid"], signal.SIGTERM)
+    third.event("granted")
+    assert third.wait() == 0
+
+
 def test_sigkill_of_the_supervisor_ends_the_job_and_is_the_machines_fault(host, tmp_path, until, is_alive):
     job, born, gone = slow_job(host, tmp_path)
     child = int(until(lambda: born.exists() and born.read_text(), "the child"))

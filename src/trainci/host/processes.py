@@ -241,6 +241,16 @@ def owner(pid: int) -> int | None:
     return int(uid) if uid else None
 
 
+def has_open(pid: int, end: str) -> bool:
+    """Whether a process has a file open whose path ends so, wherever that lies now; as far as we may see."""
+    with contextlib.suppress(OSError):
+        for link in os.scandir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):  # it was closed meanwhile
+                if os.readlink(link.path).removesuffix(" (deleted)").endswith(end):
+                    return True
+    return False
+
+
 def status(pid: int, name: str) -> str:
     """The first word that /proc/PID/status says of ``name``; empty where there is none to be read."""
     lines = (read_text(f"/proc/{pid}/status") or "").splitlines()

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Mapping
 
-from trainci.host.processes import SignalPipe, die_with_parent, hold_signals, poll_timeout
+from trainci.host.processes import SignalPipe, die_with_parent, hold_signals, poll_timeout, process, wait_for_exit
 from trainci.lease.queue.cycle import (
     GRANT_LASTS_S,
     Decision,
@@ -30,7 +30,7 @@ from trainci.lease.queue.hold import end_survivors
 from trainci.lease.queue.tickets import Ticket, ring, waiting
 from trainci.lease.store.directory import Directory
 from trainci.lease.store.files import open_pipe, open_regular
-from trainci.lease.store.leases import running
+from trainci.lease.store.leases import find, running
 from trainci.lease.store.locks import is_current
 from trainci.lease.store.mutex import Mutex
 from trainci.lease.store.records import Reservation
@@ -40,6 +40,8 @@ _CHANGED, _CLEAN_END = b"!", b"."
 _MOST_WATCHED = 512
 # A process that acts rings more than once, and is in more of a hurry than one that only watches.
 _LET_ACT_S = 0.01
+# Who waits longer looks again.
+_LONG_S = 86_400.0
 
 
 class Candidate:
@@ -195,12 +197,19 @@ class _Watcher:
             if lease and not os.path.lexists(path):
                 news = _CLEAN_END
             elif lease:
+                self._outlive(lease)
                 end_survivors(self._directory, lease, self._grace)
         except OSError:
             pass
         finally:
             self._watched.discard(path)
             os.write(self._report, news)
+
+    def _outlive(self, id: str) -> None:
+        """Wait for the end of who watches over a lease whose record here is a copy."""
+        lease = find(self._directory, id)
+        if lease is not None and lease.moved and (holder := process(lease.record.pid)):
+            wait_for_exit([holder], _LONG_S)
 
     def _sleep(self, reservations: Mapping[str, Reservation]) -> bool:
         """Until something happens; False where it is only that leases have ended cleanly."""

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from trainci.host.processes import has_open, owner
 from trainci.lease.store.directory import Directory
 from trainci.lease.store.files import open_regular, read
 from trainci.lease.store.locks import is_locked
@@ -16,13 +17,15 @@ from trainci.lease.store.records import Record, load_record
 class Running:
     """A lease's record. ``owner`` is whose file it is, whatever it says of itself.
 
-    ``watched``: its wrapper or its supervisor lives; else something of its job may be left. ``file`` tells it from
-    another at its path.
+    ``watched``: its wrapper or its supervisor lives; else something of its job may be left. ``moved``: the wrapper
+    lives, and has not this file open but that of a directory that was moved away. ``file`` tells it from another at
+    its path.
     """
 
     record: Record
     owner: int
     watched: bool
+    moved: bool
     file: tuple[int, int]
 
 
@@ -44,7 +47,9 @@ def find(directory: Directory, id: str) -> Running | None:
         record = load_record(read(descriptor))
         if record is None or record.id != id:
             return None
-        return Running(record, os.fstat(descriptor).st_uid, is_locked(descriptor), identity(descriptor))
+        by, locked = os.fstat(descriptor).st_uid, is_locked(descriptor)
+        moved = not locked and owner(record.pid) == by and has_open(record.pid, f"/leases/{id}")
+        return Running(record, by, locked or moved, moved, identity(descriptor))
     finally:
         os.close(descriptor)
 
