@@ -214,7 +214,8 @@ def cancelled(act: Act, root: Path, payload: dict[str, Any], seen: Path) -> None
         try:
             wait_for(lambda: (seen / "started").exists() or process.poll() is not None, 120)
             assert process.poll() is None, (seen / "output").read_text()
-            assert len(processes_with(mark)) == 1
+            # A program that is just begun has no command line yet.
+            wait_for(lambda: len(processes_with(mark)) == 1, 10)
             process.send_signal(signal.SIGINT)
             process.wait(60)
         finally:
