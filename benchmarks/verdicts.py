@@ -280,26 +280,8 @@ SETS = (
     ("blind29", "and again: trainers, engines, Kubernetes, batch systems, facts", 81, 70, 35, 40, 36, 0),
     ("blind30", "and again: environments, tools, ray, registries, look-alikes", 60, 47, 21, 24, 23, 2),
     ("blind31", "and a small one of each family that the issue names", 30, 27, 15, 16, 17, 1),
-    (
-        "-",
-        "of kinds in none of the lists below, when these were mended; not among the cases",
-        60,
-        49,
-        32,
-        34,
-        32,
-        0,
-    ),
-    (
-        "unseen1",
-        "by who had read no rule: the issue's families, public threads",
-        160,
-        130,
-        54,
-        60,
-        62,
-        3,
-    ),
+    ("-", "of kinds in none of the lists below; not among the cases", 60, 49, 32, 34, 32, 0),
+    ("unseen1", "by who had read no rule: the issue's families, public threads", 160, 130, 54, 60, 62, 3),
     ("unseen1", "the same hand's second, when the first was mended; 17 of both are cases", 140, 115, 49, 54, 54, 3),
     ("-", "the same hand's third, when the second was mended", 130, 112, 48, 51, 50, 1),
 )
@@ -325,8 +307,8 @@ LAST = (
     "34 said wrongly, 12 of them the code's), 1,313 after (0.983; none wrongly). The same messages as the code's",
     "(in an assertion, in a ValueError or a `raise` of a test's own, printed and passed by) were called the",
     "machine's 15 times in 8,850 endings before, and not after in the ten lists that were asked again. Of",
-    "twins that name this host 66 of 296 still",
-    "are: a proxy, a resolver, a container engine. 96 of these endings are cases since (`lists`).",
+    "twins that name this host 66 of 296 still are: a proxy, a resolver, a container engine. 96 of these endings",
+    "are cases since (`lists`).",
 )
 
 

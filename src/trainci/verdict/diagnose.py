@@ -188,8 +188,8 @@ def _of_tests(tests: Sequence[Candidate], found: Sequence[Candidate]) -> Candida
 
 
 def _broken_below(code: Candidate, found: Sequence[Candidate]) -> Candidate | None:
-    """The fault of a device of which ``code`` comes, for all that it says of the program."""
-    return _first(found, lambda one: circumstances.is_broken_device(one, code))
+    """The fault of a device of which ``code`` comes, for all that it says of the program; not one of long ago."""
+    return _first(found, lambda one: not one.survived and circumstances.is_broken_device(one, code))
 
 
 def _between(code: Candidate, machine: Candidate) -> Candidate | tuple[Candidate, Candidate]:

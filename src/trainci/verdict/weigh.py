@@ -54,8 +54,7 @@ _QUOTES = {
     "ValueError": re.compile(r"\b\w+(?:Error|Timeout)\(['\"(]|We couldn't connect to"),
     "ImportError": re.compile(r"(?i)stale file handle|input/output error"),
 }
-# What is said of how another process ended says no more than that it did.
-# What tells that something else ended, or was not got for all that was tried: why, stands before it.
+# What tells no more than that something else ended, or was not got for all that was tried.
 _OF_A_PROCESS = re.compile(
     r"(?i)return ?code|exit[ _]?(?:code|status)|\bexited\b|\.poll\(\)|is_alive\(\)|CompletedProcess"
     r"|(?:process(?: group)?|communicator|worker|rank|peer) (?:was |is |has )?"
