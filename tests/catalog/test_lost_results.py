@@ -330,6 +330,31 @@ def test_what_a_single_test_throws_away_is_told(text):
     assert [one.certain for one in in_tests(text)] == [False]
 
 
+CAUGHT = "    except AssertionError:\n        pass\n"
+
+
+@pytest.mark.parametrize(
+    ("inside", "after", "told"),
+    [
+        ("        go()\n        good = True\n", "    assert good\n", False),
+        ("        good = True\n        go()\n", "    assert good\n", True),
+        ("        go()\n        good = True\n", "    print(good)\n", True),
+        ("        with pytest.warns(W):\n            go()\n        bad = True\n", "    assert not bad\n", False),
+        ("        with self.assertLogs():\n            go()\n            bad = 1\n", "    assert not bad\n", False),
+        ("        with pytest.warns(W):\n            assert go()\n            bad = 1\n", "    assert bad\n", True),
+        ("        with pytest.warns(W):\n            go()\n", "", True),
+        ("        go()\n        pytest.fail('no error')\n", "", False),
+        ("        go()\n        raise ValueError\n", "", False),
+        ("        go()\n        self.fail('no error')\n", "", True),
+        ("        go()\n        assert False\n", "", True),
+        ("        go()\n", "    else:\n        self.fail('no error')\n", False),
+        ("        go()\n", "    else:\n        print('no error')\n", True),
+    ],
+)
+def test_a_failure_that_must_come_or_of_which_something_else_is_made_is_none(inside, after, told):
+    assert len(in_tests(f"def test_a(self):\n    try:\n{inside}{CAUGHT}{after}")) == told
+
+
 def test_what_a_single_test_throws_away_is_told_of_a_program_that_runs_a_framework_too(tmp_path):
     text = "class TestA(unittest.TestCase):\n    async def test_a(self):\n        assert 0\n"
     (tmp_path / "test_a.py").write_text(HEAD + text + 'if __name__ == "__main__":\n    unittest.main()\n')

@@ -22,6 +22,12 @@ def found(text: str) -> LostResult | None:
     return may_run_nothing(tree, Names(tree))
 
 
+ONE_OF_TWO = "    if args.a: test()\n    elif args.b: other()\n"
+MODES = f"{MAIN}    p.add_argument('--run-mode', default='a', choices=['a', 'b'])\n    args = p.parse_args()\n"
+THREE = MODES.replace("'b'", "'b', 'c'")
+GROUP = f"{MAIN}    p = p.add_mutually_exclusive_group(required=True)\n"
+OPTIONS = "    p.add_argument('-a', '--a')\n    p.add_argument('--b')\n"
+RAN = f"{MAIN}    if args.a:\n        test()\n        ran = True\n"
 PERHAPS = [
     f"{MAIN}    if os.environ.get('RUN_IT'):\n        test()\n",
     f"{MAIN}    import time\n    print('begin')\n    if os.getenv('RUN_IT') == '1':\n        test()\n",
@@ -37,6 +43,12 @@ PERHAPS = [
     f"try:\n    import jax\nexcept ImportError:\n    sys.exit(0)\n{MAIN}    test()\n",
     f"{MAIN}    if not sys.argv:\n        sys.exit(2)\n    if os.environ.get('RUN_IT'):\n        test()\n",
     f"{MAIN}    for one in list(globals()):\n        if one.startswith('no_'):\n            globals()[one]()\n",
+    f"{MAIN}    if not args.a and not args.c: raise ValueError\n{ONE_OF_TWO}",
+    f"{MAIN}    if not (args.a or args.b): sys.exit(0)\n{ONE_OF_TWO}",
+    f"{MAIN}    if not (args.a or args.b): sys.exit(1)\n    args.a = args.b = 0\n{ONE_OF_TWO}",
+    f"{THREE}    if args.run_mode == 'a': test()\n    elif args.run_mode == 'b': other()\n",
+    f"{GROUP}    p.add_argument('--c')\n{OPTIONS}{ONE_OF_TWO}",
+    f"{RAN}    if args.b:\n        sys.exit(1)\n",
 ]
 CERTAIN = [
     f"{MAIN}    if False:\n        test()\n",
@@ -71,6 +83,15 @@ SOUND = [
     "if __name__ is '__main__':\n    test()\n",
     'if not __name__ != "__main__":\n    test()\n',
     f"def prepare():\n    if os.path.exists('x'):\n        return\n    fetch()\n{MAIN}    prepare()\n    test()\n",
+    f"{MAIN}    if not args.a and not args.b: raise ValueError\n{ONE_OF_TWO}",
+    f"{MAIN}    if not (args.a or args.b):\n        p.print_help()\n        sys.exit(1)\n{ONE_OF_TWO}",
+    f"{MAIN}    if not any([args.a, args.b]): p.error('one of both')\n{ONE_OF_TWO}",
+    f"{MAIN}    if args.a is None and args.b is None: raise ValueError\n{ONE_OF_TWO}",
+    f"{MODES}    if args.run_mode == 'a': test()\n    if args.run_mode != 'a': other()\n",
+    f"{THREE}    if args.run_mode in ('a', 'c'): test()\n    elif args.run_mode == 'b': other()\n",
+    f"{GROUP}{OPTIONS}{ONE_OF_TWO}",
+    f"{RAN}    if not ran: sys.exit(1)\n",
+    f"{MAIN}    if not torch.cuda.is_available(): other()\n    if torch.cuda.is_available(): test()\n",
 ]
 
 

@@ -81,6 +81,16 @@ PERHAPS = {
         "while p.poll() is None:",
         "    time.sleep(0.1)",
     ],
+    "a process whose number is printed": [f"p = subprocess.Popen({CHILD})", "print(p.pid)", "p.wait()"],
+    "exceptions beside a task that is cancelled": [
+        *(
+            "async def go():",
+            "    test()",
+            "async def main():",
+            "    other = asyncio.create_task(asyncio.sleep(1))",
+        ),
+        *("    other.cancel()", "    await asyncio.gather(go(), return_exceptions=True)", "asyncio.run(main())"),
+    ],
     "processes in a list": [
         "some = []",
         "for _ in range(2):",
@@ -219,6 +229,17 @@ SOUND = {
     "a process whose wait counts": [f"p = subprocess.Popen({CHILD})", "sys.exit(p.wait())"],
     "a server that is ended": [f"p = subprocess.Popen({CHILD})", "test()", "p.terminate()"],
     "a process that is handed on": [f"p = subprocess.Popen({CHILD})", "check(p)"],
+    "a process whose number is handed on": [f"p = subprocess.Popen({CHILD})", "end(p.pid)", "p.wait()"],
+    "tasks that are cancelled": [
+        *("async def main():", "    some = {1: asyncio.create_task(go())}", "    for one in some.values():"),
+        *("        one.cancel()", "    await asyncio.gather(*some.values(), return_exceptions=True)"),
+        *("    last.cancel()", "    await asyncio.wait([last])", "asyncio.run(main())"),
+    ],
+    "what is closed": [
+        "async def main():",
+        "    await asyncio.gather(*(one.aclose() for one in some), return_exceptions=True)",
+        "asyncio.run(main())",
+    ],
     "futures that are asked": [
         "with ThreadPoolExecutor() as pool:",
         "    futures = [pool.submit(test) for _ in range(2)]",

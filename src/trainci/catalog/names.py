@@ -141,6 +141,11 @@ def asserts(node: ast.AST) -> bool:
     )
 
 
+def names_in(node: ast.AST) -> set[str]:
+    """The names in it, each with its attributes: ``tasks``, ``self.tasks``."""
+    return {ast.unparse(part) for part in all_parts(node) if isinstance(part, (ast.Name, ast.Attribute))}
+
+
 def is_generator(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     """Whether a call of it runs nothing by itself."""
     todo: list[ast.AST] = list(function.body)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from trainci.catalog.lost import LostResult
 from trainci.catalog.names import Names
 from trainci.catalog.python.assertions import assert_nothing, says_how_it_went, turns_away
-from trainci.catalog.python.never_asked import never_asked
+from trainci.catalog.python.never_asked import cancelled, handed_out, never_asked
 from trainci.catalog.python.never_run import (
     ends_before_the_rest,
     made_for_nothing,
@@ -22,9 +22,9 @@ from trainci.catalog.python.never_run import (
     whole_block,
 )
 from trainci.catalog.python.only_told import only_told
-from trainci.catalog.python.result_calls import kind_of, lost_by, lost_inside
+from trainci.catalog.python.result_calls import CANCELLED, kind_of, lost_by, lost_inside
 from trainci.catalog.python.says import is_idle, kept_by, kept_in, only_says
-from trainci.catalog.python.swallowed import suppressed, swallowed, tried_again
+from trainci.catalog.python.swallowed import decided, suppressed, swallowed
 from trainci.catalog.scopes import Scope, reached
 from trainci.catalog.statements import all_parts, own_parts, statements
 
@@ -83,7 +83,7 @@ def _lost_in(scope: Scope, file: Names) -> Iterator[LostResult]:
     kinds = _kinds_of_names(scope, file)
     used = _used_names(scope, file)
     unused = _stored_names(scope) - used
-    again = set(map(id, tried_again(scope.body, used, file)))
+    elsewhere = set(map(id, decided(scope.body, used, file)))
     yield from ends_before_the_rest(scope, file)
     yield from never_called(scope.body)
     coroutines = {node.name for node, _ in statements(scope.body, True) if isinstance(node, ast.AsyncFunctionDef)}
@@ -97,7 +97,7 @@ def _lost_in(scope: Scope, file: Names) -> Iterator[LostResult]:
             lost = made_for_nothing(call, file, certain) or lost_by(call, kinds, file, certain)
             if lost is not None:
                 yield lost
-        if isinstance(statement, ast.Try) and id(statement) not in again:
+        if isinstance(statement, ast.Try) and id(statement) not in elsewhere:
             yield from swallowed(statement, file, unused, certain, is_block=scope.is_block)
         elif isinstance(statement, (ast.With, ast.Expr)):
             yield from suppressed(statement, file, certain and scope.is_block)
@@ -125,7 +125,9 @@ def _kinds_of_names(scope: Scope, file: Names) -> dict[str, str]:
         for part in own_parts(statement):
             if isinstance(part, ast.comprehension):
                 add(part.target, kinds.get(file.name(part.iter), ""))
-    return kinds
+    for name in handed_out(scope, file) if kinds else ():
+        kinds.pop(name, None)
+    return kinds | dict.fromkeys(cancelled(scope, file), CANCELLED)
 
 
 def _kind(value: ast.expr, kinds: dict[str, str], file: Names) -> str:

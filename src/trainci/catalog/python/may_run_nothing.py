@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
 from trainci.catalog.lost import LostResult
 from trainci.catalog.names import Names
+from trainci.catalog.python.conditions import covers, options_given, when_fails, when_holds
 from trainci.catalog.python.result_calls import ends_as_computed, ends_green
 from trainci.catalog.python.says import is_idle, only_says
 from trainci.catalog.statements import own_parts
@@ -20,6 +21,7 @@ _PREPARES = re.compile(
     r"insert|append|pop|update|Argument_?Parser|manual_seed|getenv|exists|is_available|device_count|dirname|abspath)",
     re.IGNORECASE,
 )
+_USAGE = re.compile(r"(?:\w+\.)*(?:print_)?(?:help|usage)\(")
 _DEEPEST = 8
 
 
@@ -28,7 +30,7 @@ class _Way:
     """``does``: it comes to a test whatever happens. ``line`` is where it turns away, ``certain``: it always does.
 
     ``ends``: nothing after it runs; ``leaves``: that may be so, and no test ran. ``has_tests``: in some way it
-    comes to a test.
+    comes to a test, and certainly where one of ``when`` holds.
     """
 
     does: bool = False
@@ -37,12 +39,13 @@ class _Way:
     ends: bool = False
     leaves: bool = False
     has_tests: bool = False
+    when: frozenset[str] = frozenset()
 
 
 def may_run_nothing(tree: ast.Module, file: Names) -> LostResult | None:
     """The condition under which the program ``tree`` runs no test, if there is one."""
     body = [node for node in tree.body if not isinstance(node, (ast.Import, ast.ImportFrom, ast.ClassDef))]
-    way = _Reader(file).way(body, 0)
+    way = _Reader(file, options_given(tree)).way(body, 0)
     if way.does or not way.line or not way.has_tests:
         return None
     if way.certain:
@@ -51,26 +54,34 @@ def may_run_nothing(tree: ast.Module, file: Names) -> LostResult | None:
 
 
 class _Reader:
-    def __init__(self, file: Names) -> None:
+    def __init__(self, file: Names, options: Sequence[Set[str]]) -> None:
         self._file = file
+        self._options = options
         self._open: set[str] = set()
 
     def way(self, body: Sequence[ast.stmt], depth: int) -> _Way:
         """What the statements of ``body`` come to, one after another."""
         line, left, certain, has_tests = 0, 0, True, False
+        when, one_of = frozenset[str](), [*self._options]
         for number, node in enumerate(body):
             way = self._one(node, depth)
             has_tests |= way.has_tests
-            if way.does and left:
+            when |= way.when
+            if isinstance(node, ast.Assign):
+                one_of = [one for one in one_of if not _is_set_by(node, one)]
+            elif isinstance(node, ast.If) and not node.orelse and self._refuses(node.body):
+                one_of.append(when_fails(node.test))
+            does = way.does or covers(when, one_of)
+            if does and left:
                 return _Way(line=left, certain=False, leaves=True, has_tests=True)
-            if way.does:
+            if does:
                 return _Way(does=True, has_tests=True)
             left = left or (way.line if way.leaves else 0)
             line, certain = line or way.line, certain and way.certain
             if way.ends:
                 rest = self.way(body[number + 1 :], depth)
                 return replace(way, line=line, certain=certain, has_tests=has_tests or rest.has_tests)
-        return _Way(line=line, certain=certain, leaves=left > 0, has_tests=has_tests)
+        return _Way(line=line, certain=certain, leaves=left > 0, has_tests=has_tests, when=when)
 
     def _one(self, node: ast.stmt, depth: int) -> _Way:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)):
@@ -104,8 +115,9 @@ class _Reader:
     def _refuses(self, body: Sequence[ast.stmt]) -> bool:
         """An assertion in other words: it raises, or exits with another code than 0."""
         *before, last = body
-        ends = isinstance(last, ast.Raise) or ends_as_computed(last, self._file)
-        return ends and not ends_green(last, self._file) and all(is_idle(one, self._file) for one in before)
+        ends = isinstance(last, ast.Raise) or ends_as_computed(last, self._file) or _is_refused(last, self._file)
+        idle = all(is_idle(one, self._file) or _USAGE.match(ast.unparse(one)) for one in before)
+        return ends and idle and not ends_green(last, self._file)
 
     def _branches(self, node: ast.If, depth: int) -> _Way:
         asked = self._called(node, depth, own_functions=True)
@@ -127,7 +139,12 @@ class _Reader:
         turns = has_tests or one.ends or two.ends
         line = one.line or two.line or (node.lineno if turns else 0)
         ends, leaves = one.ends and two.ends, one.leaves or two.leaves
-        return _Way(line=line, certain=not turns, ends=ends, leaves=leaves, has_tests=has_tests)
+        when = frozenset[str]()
+        if one.does:
+            when |= when_holds(node.test) | two.when | _flags(node.body)
+        if two.does:
+            when |= when_fails(node.test) | one.when | _flags(node.orelse)
+        return _Way(line=line, certain=not turns, ends=ends, leaves=leaves, has_tests=has_tests, when=when)
 
     def _called(self, node: ast.stmt, depth: int, *, own_functions: bool = False) -> _Way:
         """What the calls of one statement come to; or only those of the file's ``own_functions``."""
@@ -149,7 +166,7 @@ class _Reader:
             self._open.discard(name)
             if way.does or not way.line:
                 return _Way(does=True, has_tests=True)
-            best = replace(way, ends=False, leaves=False)
+            best = replace(way, ends=False, leaves=False, when=frozenset())
         return best
 
 
@@ -181,6 +198,32 @@ def _holds(test: ast.expr, file: Names) -> bool | None:
             if isinstance(test.ops[0], (ast.NotEq, ast.IsNot)):
                 return not same
     return _constant(test)
+
+
+def _is_refused(statement: ast.stmt, file: Names) -> bool:
+    """``parser.error("…")``, which exits with 2."""
+    match statement:
+        case ast.Expr(value=ast.Call(func=ast.Attribute(attr="error")) as call):
+            return not only_says(call, file)
+    return False
+
+
+def _is_set_by(node: ast.Assign, conditions: Set[str]) -> bool:
+    """Whether what one of ``conditions`` asks for gets another value here."""
+    names = {ast.unparse(target).rpartition(".")[2] for target in node.targets}
+    return any(names & set(re.findall(r"\w+", condition)) for condition in conditions)
+
+
+def _flags(body: Sequence[ast.stmt]) -> frozenset[str]:
+    """The names that say that the program came here: ``ran = True``, ``ran += 1``."""
+    found = set()
+    for node in body:
+        match node:
+            case ast.Assign(targets=[target], value=ast.Constant(value=value)) if value:
+                found.add(ast.unparse(target))
+            case ast.AugAssign(target=target):
+                found.add(ast.unparse(target))
+    return frozenset(found)
 
 
 def _constant(test: ast.expr) -> bool | None:

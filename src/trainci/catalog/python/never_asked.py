@@ -6,8 +6,9 @@ import ast
 from collections.abc import Iterator
 
 from trainci.catalog.lost import LostResult
-from trainci.catalog.names import Names
+from trainci.catalog.names import Names, names_in
 from trainci.catalog.python.call_words import runs_tests
+from trainci.catalog.python.says import only_says
 from trainci.catalog.scopes import Scope
 from trainci.catalog.statements import all_parts, own_parts, statements
 
@@ -20,14 +21,19 @@ _ENDS = ("terminate", "kill", "send_signal")
 
 def never_asked(scope: Scope, file: Names) -> Iterator[LostResult]:
     """What is started in ``scope``, given a name, and asked by nobody."""
+    over = {*cancelled(scope, file)}
     for statement, _ in statements(scope.body, True):
         if isinstance(statement, ast.Return):
             continue
         for part in own_parts(statement):
-            if isinstance(part, ast.Call) and (found := _never(part, statement, file)):
+            if not isinstance(part, ast.Call) or (over and over & names_in(part)):
+                continue
+            if found := _never(part, statement, file):
                 yield LostResult(part.lineno, *found, certain=False)
-    for name, line in list(dict(_processes(scope, file)).items())[:_MOST_PROCESSES]:
-        if not _is_asked(name, scope):
+    processes = list(dict(_processes(scope, file)).items())[:_MOST_PROCESSES]
+    elsewhere = {*handed_out(scope, file)} if processes else set[str]()
+    for name, line in processes:
+        if name not in elsewhere and not _is_asked(name, scope):
             what = "the exit code of the process goes nowhere"
             yield LostResult(line, what, "Use `subprocess.run(…, check=True)`.", certain=False)
 
@@ -105,6 +111,36 @@ def _is_asked(name: str, scope: Scope) -> bool:
             if answers and (kept or not isinstance(statement, ast.While)):
                 return True
     return False
+
+
+def handed_out(scope: Scope, file: Names) -> Iterator[str]:
+    """The names of which others get the process, or its number, and may end it or ask it: ``end(server.pid)``."""
+    for statement, _ in statements(scope.body, True):
+        parts = own_parts(statement)
+        said = {
+            id(inner)
+            for part in parts
+            if isinstance(part, ast.Call) and only_says(part, file)
+            for inner in all_parts(part)
+        }
+        for part in parts:
+            match part:
+                case ast.Attribute(attr="pid", value=ast.Name(id=of)) | ast.Yield(value=ast.Name(id=of)):
+                    yield from () if id(part) in said else (of,)
+
+
+def cancelled(scope: Scope, file: Names) -> Iterator[str]:
+    """What is cancelled in ``scope``, by its own name or by that of what a loop goes through."""
+    parts = [part for node in scope.body for part in all_parts(node)] if "cancel" in file.attributes else []
+    loops: dict[str, set[str]] = {}
+    for part in parts:
+        if isinstance(part, (ast.For, ast.AsyncFor, ast.comprehension)):
+            for name in names_in(part.target):
+                loops.setdefault(name, set()).update(names_in(part.iter))
+    for part in parts:
+        if isinstance(part, ast.Attribute) and part.attr == "cancel":
+            of = ast.unparse(part.value)
+            yield from (of, *loops.get(of, ()))
 
 
 def _is_false(node: ast.expr) -> bool:

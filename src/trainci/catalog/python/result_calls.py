@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from trainci.catalog.always_green import pytest_runs_nothing
 from trainci.catalog.lost import LostResult
-from trainci.catalog.names import Names, asserts
+from trainci.catalog.names import Names, asserts, names_in
 from trainci.catalog.python.call_words import CLEANS_UP, RUNS_TESTS, first_word, keyword_of, shell_text, text_of
 from trainci.catalog.python.inverted_exits import inverted_exit
 from trainci.catalog.python.returned import returns_how_it_went
@@ -49,6 +50,9 @@ _UNITTEST_MAINS = ("unittest.main", "unittest.TestProgram", "unittest.main.main"
 _EXITS = ("sys.exit", "exit", "quit", "os._exit", "SystemExit")
 _PROCESSES = ("multiprocessing.Process", "torch.multiprocessing.Process")
 _ASYNC_PROCESSES = ("asyncio.create_subprocess_exec", "asyncio.create_subprocess_shell")
+# What is done with that which is needed no more.
+_ENDS = re.compile(r"\.(?:a?close|stop|shut_?down|terminate|kill|cancel|disconnect|clean_?up|tear_?down)\b")
+CANCELLED = "cancelled"
 _THREADS = ("threading.Thread", "threading.Timer")
 
 
@@ -70,6 +74,8 @@ def lost_by(call: ast.Call, kinds: dict[str, str], file: Names, certain: bool) -
     if name == "subprocess.Popen" and first_word(call, file) in RUNS_TESTS:
         mend = "Use `subprocess.run(…, check=True)`."
         return _lost(call, "a process that nobody waits for ends unseen", mend, False)
+    if name in ("asyncio.gather", "asyncio.wait") and _is_over(call, kinds):
+        return None
     if name == "asyncio.gather" and keyword_of(call, "return_exceptions", absent=False) is not False:
         return _lost(call, "`return_exceptions` hands failures to nobody", "Leave it out.", certain)
     if name == "asyncio.wait":
@@ -89,6 +95,12 @@ def lost_by(call: ast.Call, kinds: dict[str, str], file: Names, certain: bool) -
             what = f"`{one}()` returns whether it went well, and that goes nowhere"
             return _lost(call, what, "Make something of what it returns: an exit code.", False)
     return None
+
+
+def _is_over(call: ast.Call, kinds: dict[str, str]) -> bool:
+    """Whether what it waits for was cancelled before, or is closed by it: ``(one.close() for one in all)``."""
+    ended = (ast.unparse(part.func) for part in all_parts(call) if isinstance(part, ast.Call) and part is not call)
+    return any(kinds.get(one) == CANCELLED for one in names_in(call)) or any(map(_ENDS.search, ended))
 
 
 def handed_on(call: ast.Call) -> Iterator[ast.expr]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Iterable, Iterator, Set
+from collections.abc import Collection, Iterator, Sequence, Set
 
 from trainci.catalog.lost import LostResult
 from trainci.catalog.names import Names, asserts
@@ -13,6 +13,18 @@ from trainci.catalog.statements import all_parts
 
 _CATCHES_FAILURES = ("Exception", "BaseException", "AssertionError", "SystemExit", "subprocess.CalledProcessError")
 _TIMES_OUT = ("TimeoutError", "asyncio.TimeoutError", "subprocess.TimeoutExpired")
+_EXPECTS = (
+    "raises",
+    "warns",
+    "deprecated_call",
+    "assertRaises",
+    "assertWarns",
+    "assertLogs",
+    "assertRaisesRegex",
+    "assertWarnsRegex",
+)
+_FAILS = ("raise", "assert False", "self.fail(", "pytest.fail(")
+_FAILED = {"AssertionError", "pytest.fail.Exception", "(AssertionError, pytest.fail.Exception)"}
 _NAMES_OF_TESTS = ("test", "check", "verify", "run", "main")
 _BLOCKS = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try)
 _RAISE = "Raise it again, or exit with 1."
@@ -26,8 +38,8 @@ def swallowed(
         return
     if any(ends_as_computed(inner, file) for inner in node.finalbody):
         return
-    if node.orelse and (isinstance(node.orelse[-1], ast.Raise) or ends_as_computed(node.orelse[-1], file)):
-        return  # it must fail
+    if _must_fail(node, file):
+        return
     # What is made in a `try` and missed later is no test that failed.
     runs = any(isinstance(inner, (ast.Expr, ast.Assert)) for inner in node.body)
     flags = any(isinstance(inner, ast.Assign) for inner in node.body)
@@ -62,18 +74,27 @@ def swallowed(
             yield LostResult(inner.lineno, what, "Take it out of the `finally`.", sure)
 
 
-def tried_again(body: list[ast.stmt], used: Set[str], file: Names) -> Iterator[ast.Try]:
-    """The ``try`` of a loop that fails where no round was good: by its ``else``, by what follows, by a flag."""
+def decided(body: list[ast.stmt], used: Set[str], file: Names, *, in_loop: bool = False) -> Iterator[ast.Try]:
+    """The ``try`` of which something else makes a failure: by a flag that is among ``used``, or by where it stands.
+
+    That of a loop fails where no round was good, by the loop's ``else``, by what follows, by a flag.
+    """
     for number, node in enumerate(body):
+        is_loop = isinstance(node, (ast.For, ast.AsyncFor, ast.While))
         for name in ("body", "orelse", "finalbody"):
-            yield from tried_again(getattr(node, name, []) if isinstance(node, _BLOCKS) else [], used, file)
+            inner_body = getattr(node, name, []) if isinstance(node, _BLOCKS) else []
+            yield from decided(inner_body, used, file, in_loop=in_loop or is_loop)
+        if isinstance(node, ast.Try) and not in_loop and _tells_how_it_went(node, used):
+            yield node
         if not isinstance(node, (ast.For, ast.AsyncFor, ast.While)):
             continue
         otherwise, after = (any(_fails(one, file) for one in part) for part in (node.orelse, body[number + 1 :]))
         for inner in (one for one in node.body if isinstance(one, ast.Try)):
             last = (inner.orelse or inner.body)[-1]
             leaves = isinstance(last, ast.Return) and (otherwise or after)
-            if leaves or (isinstance(last, ast.Break) and (otherwise or _sets_flag(inner, used))):
+            if leaves or (
+                isinstance(last, ast.Break) and (otherwise or _sets_flag([*inner.body, *inner.orelse], used))
+            ):
                 yield inner
 
 
@@ -81,12 +102,44 @@ def _fails(node: ast.stmt, file: Names) -> bool:
     return isinstance(node, (ast.Raise, ast.Assert)) or ends_as_computed(node, file)
 
 
-def _sets_flag(node: ast.Try, used: Set[str]) -> bool:
+def _must_fail(node: ast.Try, file: Names) -> bool:
+    """Whether what succeeds in it is the failure: something fails behind it that its handlers do not catch."""
+    if node.orelse:
+        return ast.unparse(node.orelse[-1]).startswith(_FAILS) or ends_as_computed(node.orelse[-1], file)
+    kinds = {file.name(kind) for handler in node.handlers for kind in _kinds(handler)}
+    if not all(handler.type for handler in node.handlers) or "BaseException" in kinds:
+        return False
+    last = node.body[-1]
+    raised = last.exc if isinstance(last, ast.Raise) else None
+    if raised is not None:
+        return not {"Exception", file.name(raised.func if isinstance(raised, ast.Call) else raised)} & kinds
+    # What pytest raises is no `Exception`.
+    return ast.unparse(last).startswith("pytest.fail(")
+
+
+def _tells_how_it_went(node: ast.Try, used: Set[str]) -> bool:
+    """``good = True`` behind its tests, or ``bad = True`` where something is met that must not be."""
+    return (bool(node.orelse or node.body[1:]) and _sets_flag((node.orelse or node.body)[-1:], used)) or (
+        _only_expects(node) and _sets_flag([part for part in all_parts(node) if isinstance(part, ast.Assign)], used)
+    )
+
+
+def _only_expects(node: ast.Try) -> bool:
+    """``with pytest.warns(…)`` with no assertion, so that one fails only where what is expected does not come."""
+    match node:
+        case ast.Try(body=[ast.With(items=[ast.withitem(context_expr=ast.Call(func=of))], body=body), *rest]):
+            expects = ast.unparse(of).rpartition(".")[2] in _EXPECTS
+            kinds = [ast.unparse(handler.type or handler) for handler in node.handlers]
+            return expects and {*kinds} <= _FAILED and not any(map(asserts, [*body, *rest]))
+    return False
+
+
+def _sets_flag(body: Sequence[ast.stmt], used: Set[str]) -> bool:
     return any(
         isinstance(one, ast.Assign)
         and isinstance(one.value, ast.Constant)
         and any(isinstance(target, ast.Name) and target.id in used for target in one.targets)
-        for one in (*node.body, *node.orelse)
+        for one in body
     )
 
 
@@ -164,8 +217,13 @@ def _may_fail(part: ast.AST, file: Names) -> bool:
 def _catches(handler: ast.ExceptHandler, file: Names, wanted: Collection[str]) -> bool:
     if handler.type is None:
         return wanted is _CATCHES_FAILURES
-    kinds: Iterable[ast.expr] = handler.type.elts if isinstance(handler.type, ast.Tuple) else (handler.type,)
-    return any(file.name(kind) in wanted for kind in kinds)
+    return any(file.name(kind) in wanted for kind in _kinds(handler))
+
+
+def _kinds(handler: ast.ExceptHandler) -> Sequence[ast.expr]:
+    if isinstance(handler.type, ast.Tuple):
+        return handler.type.elts
+    return [handler.type] if handler.type else []
 
 
 def _is_none(node: ast.expr) -> bool:
