@@ -44,8 +44,8 @@ def with_ci(repository: Any) -> Any:
 
 
 def test_init_touches_nothing_that_is_there(with_ci: Any) -> None:
-    for name in ("trainci.toml", ".github/workflows/pr-test.yml.j2"):
-        with_ci.write(name, "# mine\n")
+    with_ci.write("trainci.toml", "# mine\n")
+    with_ci.write(".github/workflows/own.yml.j2", '<% extends "trainci/pr-test.yml.j2" %>')
     before = _files(with_ci)
     for arguments in ([], ["--only", "config"], ["--only", "workflow"]):
         assert with_ci.trainci("init", *arguments).code == 0
@@ -258,6 +258,22 @@ def test_trainci_knows_its_own_workflow_from_others(repository: Any) -> None:
         ".github/workflows/pr-test.yml.j2 and .github/workflows/pr-test.yml are here and stay as they are"
         in said.out
     )
+
+
+def test_a_workflow_comes_beside_another_ci_that_has_the_usual_name(repository: Any) -> None:
+    own = f"# Rendered by make_workflows.py\n{_WORKFLOW}"
+    folder = ".github/workflows"
+    repository.write("tests/test_a.py", _TEST)
+    repository.write(f"{folder}/pr-test.yml.j2", _WORKFLOW)
+    repository.write(f"{folder}/pr-test.yml", own)
+    repository.init()
+    assert "`trainci init --only workflow` adds trainci's beside it" in repository.trainci("init").out
+    assert f"wrote {folder}/trainci.yml\n" in repository.trainci("init", "--only", "workflow").out
+    again = repository.trainci("init", "--only", "workflow").out
+    assert f"{folder}/trainci.yml are here and stay as they are" in again
+    # What another generator wrote differs in the comment that begins it alone.
+    assert f"unchanged {folder}/pr-test.yml\n" in repository.trainci("generate").out
+    assert (repository.root / folder / "pr-test.yml").read_text() == own
 
 
 @pytest.mark.parametrize(

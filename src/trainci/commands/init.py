@@ -25,13 +25,11 @@ from trainci.commands.generate import render_workflows, workflow_parts
 from trainci.config import CONFIG_FILE, faults_in, load
 from trainci.errors import EXIT_OK, UsageError
 from trainci.github.workflows.loader import FOLDER, SUFFIX
-from trainci.github.workflows.render import write
+from trainci.github.workflows.render import ours, write
 from trainci.model.project import is_hosted
 from trainci.text import columns, counted, listed, printable
 
 _FIRST_TEST = "tests/test_first.py"
-_TEMPLATE = f"{FOLDER}/pr-test.yml.j2"
-_GENERATED = f"{FOLDER}/pr-test.yml"
 # A folder with one of these is a project of its own within a repository.
 _PROJECT_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
 
@@ -87,7 +85,7 @@ def _next_steps(place: _Place) -> list[str]:
     steps += [(f"gh label create {shlex.quote(label)}", "once: it starts its suite") for label in labels]
     lines = columns([(line, f"# {why}") for line, why in steps])
     runners = [name for suite in project.suites if not is_hosted(suite.runs_on) for name in suite.runs_on]
-    if runners and (place.repository / _GENERATED).is_file():
+    if runners and _files_of_ours(place.repository):
         wanted = listed(list(dict.fromkeys(runners)))
         lines.append(
             f"and a runner with the labels {wanted}: Settings → Actions → Runners → New self-hosted runner"
@@ -155,8 +153,7 @@ def _workflow(place: _Place) -> None:
     if place.root != place.repository:
         click.echo(f"no workflow was written: GitHub reads them from {place.repository} only")
         return
-    here = [name for name in (_TEMPLATE, _GENERATED) if os.path.lexists(place.root / name)]
-    if here:
+    if here := _files_of_ours(place.root):
         click.echo(
             f"{' and '.join(here)} {'are here and stay as they are' if here[1:] else 'is here and stays as it is'}"
         )
@@ -169,11 +166,17 @@ def _workflow(place: _Place) -> None:
     for name, head in templates:
         text = starter if name == templates[0][0] else starter[starter.index("<% extends") :]
         _write(place.root, f"{FOLDER}/{name}", text.replace("<% extends", f"{head}<% extends"))
-    ours = {f"{FOLDER}/{name.removesuffix(SUFFIX)}" for name, _ in templates}
+    wanted = {f"{FOLDER}/{name.removesuffix(SUFFIX)}" for name, _ in templates}
     for rendered in render_workflows(place.root):
-        if rendered.path in ours:
+        if rendered.path in wanted:
             write(place.root, rendered)
             click.echo(f"wrote {rendered.path}")
+
+
+def _files_of_ours(root: Path) -> list[str]:
+    """The templates of trainci's that are there, and what they gave."""
+    names = [name for template in ours(root) for name in (template, template.removesuffix(SUFFIX))]
+    return [f"{FOLDER}/{name}" for name in names if os.path.lexists(root / FOLDER / name)]
 
 
 def _ci_of(proposal: Proposal) -> tuple[str, ...]:
