@@ -509,3 +509,32 @@ def test_such_a_script_is_refused_with_its_line_and_a_sound_one_is_run(repositor
     assert said.code == 2
     assert "refused         tests/a.sh:2: the exit code of a pipe is that of its last program" in said.out
     assert "passed tests/b.sh" in said.out
+
+
+def test_a_program_that_only_defines_its_tests_runs_nothing(repository: Any) -> None:
+    """`python test_x.py` where pytest is meant: it ends with 0."""
+    tests = "import pytest\nNUM_GPUS = 2\n\n@pytest.mark.slow\ndef test_a():\n    assert 0\n"
+    repository.write("x/test_a.py", tests)
+    repository.write("x/main.py", f"{tests}test_a()\n")
+    repository.write("x/names.py", "from x.main import test_a\n")
+    for words, refused in (
+        ("python3 x/test_a.py", True),
+        ("python3 -u -m x.test_a", True),
+        ("taskset -c 0-3 nice -n 5 python3 x/test_a.py", True),
+        ("coverage run --branch x/test_a.py", True),
+        ("mpirun -n 2 python3 x/test_a.py", True),
+        ("torchrun --nproc-per-node 2 x/test_a.py", True),
+        ("numactl -N 0 python3 -m pytest x/test_a.py", False),
+        ("python3 -m torch.distributed.run x/test_a.py", False),
+        ("python3 x/main.py", False),
+        ("python3 x/names.py", False),
+    ):
+        said = "x/test_a.py:5: as a program it defines and runs nothing"
+        says = Words().read(Source(repository.root, "", tuple(words.split())))
+        assert says.refusal.startswith(said) is refused, words
+        for text in (f"{words}\n", f"set -e\n{words}\n", f"set -e\n{words}\n{words} --again\n"):
+            repository.write("a.sh", text)
+            assert (said in Shell().read(Source(repository.root, "a.sh")).refusal) is refused, text
+        repository.write("a.sh", f"set -e\n{words}\npython3 x/main.py\n")
+        says = Shell().read(Source(repository.root, "a.sh"))
+        assert not says.refusal and any(said in remark for _, remark in says.remarks) is refused, words

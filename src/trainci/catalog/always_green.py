@@ -159,11 +159,16 @@ def hidden_by(name: str, value: str) -> str:
     return ""
 
 
+def module_of(words: Sequence[str]) -> str:
+    """``a.b`` of ``python -u -m a.b``; empty for another command of Python's."""
+    options = _options(words[1:], _PYTHON_VALUES)
+    return words[len(options) + 1] if options[-1:] == ["-m"] and len(options) + 1 < len(words) else ""
+
+
 def _of_python(name: str, rest: Sequence[str]) -> str:
-    options = _options(rest, _PYTHON_VALUES)
-    module = rest[len(options)] if options[-1:] == ["-m"] and len(options) < len(rest) else ""
+    module = module_of([name, *rest])
     why = _PYTHON_MODULES.get(module, "")
-    return f"`{name} -m {module}` {why}" if why else _of_letters(name, options, *_PYTHON)
+    return f"`{name} -m {module}` {why}" if why else _of_letters(name, _options(rest, _PYTHON_VALUES), *_PYTHON)
 
 
 def _of_letters(name: str, words: Sequence[str], letters: dict[str, str], long: dict[str, str], values: str) -> str:

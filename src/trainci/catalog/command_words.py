@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
+from itertools import dropwhile
 
 
 def split(text: str) -> list[str]:
@@ -52,6 +53,9 @@ def program(word: str) -> str:
 
 
 _LAUNCHERS = {"env", "exec", "nice", "nohup", "sudo", "time", "command", "setsid", "stdbuf", "unbuffer", "xvfb-run"}
+# Their options are many: what they launch begins with a program that is known.
+_BINDS = {"chronic", "chrt", "flock", "ionice", "ncu", "nsys", "numactl", "perf", "strace", "taskset"}
+_PROGRAMS = {"bash", "sh", "pytest", "py.test", "torchrun", "accelerate", "deepspeed", "make", "coverage"}
 _RUNS_PROGRAM = {"uv", "poetry", "pdm", "hatch", "rye", "pixi", "conda", "micromamba"}
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL)
 _TAKE_A_VALUE = {"-n", "-u", "-k", "-s", "-p", "--extra", "--group", "--with", "--project", "--python", "--signal"}
@@ -67,11 +71,17 @@ def without_launchers(words: Sequence[str]) -> Sequence[str]:
             words = _without_options(words[1:])
         elif name == "timeout":
             words = _without_options(words[1:])[1:]
+        elif name in _BINDS and (rest := list(dropwhile(lambda word: not _is_program(program(word)), words[1:]))):
+            words = rest
         elif name in _RUNS_PROGRAM and "run" in words[1:3]:
             words = _without_options(words[list(words).index("run") + 1 :])
         else:
             break
     return words
+
+
+def _is_program(name: str) -> bool:
+    return is_python(name) or name in _PROGRAMS | _LAUNCHERS | _RUNS_PROGRAM
 
 
 def _without_options(words: Sequence[str]) -> Sequence[str]:

@@ -96,11 +96,13 @@ def _read(text: str, around: Around) -> ShellScript:
     always = pytests == 1 and all(end.ran for end in Walk(_status, _is_pytest, around).ends(script))
     # A script that only asks is a test by its questions.
     runs = _may_be_test if any(map(_may_be_test, commands)) else _asks
-    all_good = Walk(_status, runs, around).ends(script)
+    good = Walk(_status, runs, around)
+    all_good = good.ends(script)
     must_fail = _must_fail(script, commands, around, runs, all_good)
     made = {one or other for one, other in _WRITES.findall(text)}
     lost, reached = _lost(script, commands, around, runs, all_good, must_fail, made)
-    starts = tuple((node.line, _started(node)) for node in commands if node in reached and _may_be_test(node))
+    come_to = reached | good.reached
+    starts = tuple((node.line, _started(node)) for node in commands if node in come_to and _may_be_test(node))
     idle = not reached and not lost
     lost += _exit_of_nothing(text, commands)
     by_line = tuple(sorted(lost, key=lambda one: one.line))

@@ -11,6 +11,7 @@ from trainci.catalog.styles.base import Source, Style
 from trainci.catalog.styles.pytest import Pytest
 from trainci.catalog.styles.python import PythonFile, nothing_would_run
 from trainci.catalog.styles.shell import Shell
+from trainci.catalog.styles.started import file_of_module
 from trainci.catalog.styles.torchrun import Torchrun
 from trainci.catalog.styles.words import Module, Words
 from trainci.model.tests import Declarations, Entry
@@ -31,7 +32,7 @@ def declarations(root: Path, entry: Entry) -> Declarations:
     """What the file of ``entry`` declares. One that cannot be read or parsed gives a ``fault``."""
     shown = printable(entry.file)
     started = ("python3", "-m", entry.module) if entry.module else entry.command
-    source = Source(root, entry.file or _file_of(root, entry.module), (*started, *entry.args))
+    source = Source(root, entry.file or file_of_module(root, entry.module), (*started, *entry.args))
     try:
         name = _named(entry) or next((name for name, style in STYLES.items() if style.recognises(source)), "")
         if name:
@@ -64,13 +65,6 @@ def in_steps(steps: Sequence[Declarations]) -> Declarations:
         style="steps",
         needs_count=False,
     )
-
-
-def _file_of(root: Path, module: str) -> str:
-    """The file that ``python -m`` starts, where the repository itself holds it."""
-    path = module.replace(".", "/")
-    found = (file for file in (f"{path}.py", f"{path}/__main__.py") if module and (root / file).is_file())
-    return next(found, "")
 
 
 def _named(entry: Entry) -> str:

@@ -22,6 +22,7 @@ from trainci.model.tests import Declarations, Entry
 from trainci.text import printable
 
 _T = TypeVar("_T")
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 class PythonFile:
@@ -110,7 +111,7 @@ def lost_in_program(source: bytes) -> tuple[LostResult, ...]:
     :raises SyntaxError, ValueError, RecursionError, MemoryError: it is no Python.
     """
     tree = parse(source)
-    return tuple(_lost(tree, Names(tree)))
+    return tuple(_lost(tree, Names(tree))) or _only_defines(tree)
 
 
 def _lost(tree: ast.Module, names: Names) -> list[LostResult]:
@@ -120,6 +121,15 @@ def _lost(tree: ast.Module, names: Names) -> list[LostResult]:
     if not any(one.certain for one in lost) and (nothing := may_run_nothing(tree, names)):
         lost.append(nothing)
     return lost
+
+
+def _only_defines(tree: ast.Module) -> tuple[LostResult, ...]:
+    """A program that defines functions, tests perhaps, and calls none."""
+    defined = next((node for node in tree.body if isinstance(node, (*_FUNCTIONS, ast.ClassDef))), None)
+    if defined is None or main_blocks(tree) or _does_something(tree):
+        return ()
+    mend = "Start its tests with pytest." if holds_tests(tree) else "Call what it defines."
+    return (LostResult(defined.lineno, "as a program it defines and runs nothing", mend, certain=True),)
 
 
 def nothing_would_run(file: str) -> str:
@@ -133,10 +143,9 @@ def nothing_would_run(file: str) -> str:
 def _does_something(tree: ast.Module) -> bool:
     """Its top level calls or asserts something."""
     bodies = [node for node in tree.body if not isinstance(node, (ast.Import, ast.ImportFrom, ast.ClassDef))]
-    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
     return any(
         isinstance(part, (ast.Call, ast.Assert))
         for node in bodies
-        if not isinstance(node, functions)
+        if not isinstance(node, _FUNCTIONS)
         for part in ast.walk(node)
     )

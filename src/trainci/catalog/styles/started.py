@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from trainci.catalog.always_green import module_of
 from trainci.catalog.command_words import is_python, program, without_launchers
 from trainci.catalog.lost import LostResult
 from trainci.catalog.shell.files import named_file, sourced
@@ -20,7 +21,7 @@ from trainci.text import printable
 _MOST_STARTS = 20
 _MOST_FILES = 60
 _DEEPEST = 4
-_LAUNCHES_PYTHON = ("torchrun", "accelerate", "deepspeed")
+_LAUNCHES_PYTHON = ("torchrun", "accelerate", "deepspeed", "coverage", "mpirun", "mpiexec", "srun")
 # Which files tell a task runner its recipes, and how a Makefile would say the same.
 _RUN_RECIPES: dict[str, tuple[tuple[str, ...], Callable[[str], str]]] = {
     "make": (NAMES, str),
@@ -36,12 +37,16 @@ _RUN_RECIPES: dict[str, tuple[tuple[str, ...], Callable[[str], str]]] = {
 def lost_by_starts(
     root: Path, script: ShellScript, depth: int = 0, seen: set[tuple[str, ...]] | None = None
 ) -> Iterator[LostResult]:
-    """What the files that ``script`` starts throw away for certain; certain where it starts nothing else."""
-    alone, seen = len(script.starts) == 1, set() if seen is None else seen
-    for line, words in script.starts[:_MOST_STARTS]:
-        for place, lost in lost_by_command(root, words, depth, seen):
-            if lost.certain:
-                yield LostResult(line, f"{place}: {lost.what}", lost.mend, certain=alone)
+    """What the files that ``script`` starts throw away for certain; certain where all that it starts does."""
+    seen = set() if seen is None else seen
+    found = [
+        (line, [one for one in lost_by_command(root, words, depth, seen) if one[1].certain])
+        for line, words in script.starts[:_MOST_STARTS]
+    ]
+    certain = len(found) == len(script.starts) and all(lost for _, lost in found)
+    for line, places in found:
+        for place, lost in places:
+            yield LostResult(line, f"{place}: {lost.what}", lost.mend, certain)
 
 
 def lost_by_command(
@@ -78,8 +83,17 @@ def lost_by_command(
         yield f"{printable(file)}:{lost.line}", lost
 
 
+def file_of_module(root: Path, module: str) -> str:
+    """The file that ``python -m`` starts, where the repository itself holds it."""
+    path = module.replace(".", "/")
+    found = (file for file in (f"{path}.py", f"{path}/__main__.py") if module and (root / file).is_file())
+    return next(found, "")
+
+
 def _started_file(root: Path, name: str, words: Sequence[str]) -> str:
     """The file of the repository that a command starts; empty for none."""
+    if is_python(name) and (module := module_of(words)):
+        return file_of_module(root, module)
     if name in SHELLS or is_python(name):
         given = [word for word in words[1:] if not word.startswith(("-", "+"))][:1]
         if script_of(words):
