@@ -30,7 +30,7 @@ def _says(repository: Any, name: str, text: str, **entry: Any) -> Declarations:
         ("tests/a.py", "class TestIt(Base):\n    pass", "pytest"),
         ("tests/a.py", "import unittest\nclass It(unittest.TestCase):\n    def test_a(self): pass", "pytest"),
         ("tests/a.py", "class It(MultiProcessTestCase):\n    def test_a(self): pass", "pytest"),
-        ("tests/a.py", "from unittest import IsolatedAsyncioTestCase as B\nclass It(B):\n  def test_a(_): 0", "pytest"),
+        ("tests/a.py", "from unittest import TestCase as Base\nclass It(Base):\n  def test_a(_): 0", "pytest"),
         ("tests/a.py", f"if HAS_CUDA:\n{textwrap.indent(_TEST, '    ')}", "pytest"),
         (
             "tests/a.py",

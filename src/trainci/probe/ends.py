@@ -14,6 +14,8 @@ MOST_NAMES = 1000
 LONGEST = 400
 _MOST_FRAMES = 2000
 RAISED = b'"by": "raised"'
+# CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR of inspect, which takes long to import.
+_RUN_LATER = 0x20 | 0x80 | 0x200
 # What a shell and torchrun set for each program, and what scripts give another value for another try.
 _OF_A_TRY = (
     rb"(?:_|SHLVL|PWD|OLDPWD|(?:TORCHELASTIC|GROUP|ROLE|LOCAL|WORLD|MASTER)_\w+"
@@ -22,7 +24,7 @@ _OF_A_TRY = (
 # A process that ends well afterwards has made good what it is the same as.
 state = {"badly": False, "framework": False}
 # The framework that runs tests in the process `pid`: what is `held` of a test counts once that has passed.
-judged = {"pid": 0, "by": "", "stderr": None, "result": None, "test": 0, "held": [], "children": []}
+judged = {"pid": 0, "by": "", "stderr": None, "result": None, "test": 0, "body": None, "held": [], "children": []}
 # What results that nobody has asked for yet hold, with the number of the test in which they came.
 unasked = {}
 
@@ -176,10 +178,20 @@ def exits(status, frame):
 def never_awaited(coroutine):
     """Nothing of the function ``coroutine`` has run."""
     code = coroutine.cr_code
-    if hears("coroutine") and not is_of_library(code.co_filename):
-        place = [code.co_filename[:1000], code.co_firstlineno]
-        line = _line("coroutine", "%s()" % coroutine.__qualname__, [place], who(), assertion=False)
-        append({**line, "by": "noted"})
+    if hears("coroutine") and code is not judged["body"] and not is_of_library(code.co_filename):
+        append({**_line_of_function("coroutine", code, coroutine, assertion=False), "by": "noted"})
+
+
+def called(method):
+    """A framework calls the test ``method`` and no more: of a coroutine or a generator nothing runs."""
+    code = judged["body"] = getattr(method, "__code__", None)
+    if code is not None and code.co_flags & _RUN_LATER:
+        append(_line_of_function("body", code, method))
+
+
+def _line_of_function(how, code, function, **more):
+    place = [code.co_filename[:1000], code.co_firstlineno]
+    return _line(how, "%s()" % function.__qualname__, [place], who(), **more)
 
 
 def tell(how, what, frames, of, **more):

@@ -31,6 +31,7 @@ WHERE = {
     "unraisable": "nobody could catch",
     "test": "a test that is called passed ended by",
     "coroutine": "nobody awaited",
+    "body": "nothing ran of the test",
 }
 
 
