@@ -7,6 +7,19 @@ import shlex
 from collections.abc import Sequence
 from itertools import dropwhile
 
+# What prepares, says or cleans up, and is no test.
+SETS_UP = frozenset({
+    ".", ":", "[", "alias", "apk", "apt", "apt-get", "awk", "basename", "break", "brew", "cat", "cd", "chmod",
+    "chown", "cmake", "conda", "continue", "cp", "curl", "cut", "date", "declare", "df", "dirname", "disown",
+    "du", "echo", "env", "eval", "exit", "export", "fuser", "git", "head", "hf", "hostname",
+    "huggingface-cli", "id", "ip", "jobs", "jq", "kill", "killall", "ln", "local", "ls", "lscpu", "lsof",
+    "mamba", "mapfile", "mkdir", "mktemp", "modelscope", "mv", "nproc", "nvidia-smi", "pip", "pip3", "pkill",
+    "popd", "printf", "ps", "pushd", "pwd", "readonly", "realpath", "return", "rm", "rmdir", "rsync", "sed",
+    "seq", "set", "shift", "shopt", "sleep", "sort", "source", "stty", "sudo", "sync", "tail", "tar", "tee",
+    "touch", "tput", "tr", "trap", "true", "typeset", "ulimit", "umask", "uname", "unset", "unzip", "uv",
+    "wait", "wc", "wget", "yum",
+})  # fmt: skip
+
 
 def split(text: str) -> list[str]:
     """The words of ``text`` as a shell reads them, or as spaces part them where no shell would."""

@@ -53,6 +53,10 @@ class Names:
                 self.attributes |= set() if _is_log(node) else {node.attr}
             elif isinstance(node, ast.Call):
                 calls.append(node.func)
+                if isinstance(node.func, ast.Attribute) and node.func.attr.startswith("assert"):
+                    self.asserted |= {
+                        part.id for one in node.args for part in all_parts(one) if isinstance(part, ast.Name)
+                    }
             elif isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
                 aliases.setdefault(node.targets[0].id, []).append(node.value)
             elif isinstance(node, ast.arg):

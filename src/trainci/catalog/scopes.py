@@ -12,11 +12,12 @@ from trainci.catalog.statements import own_parts, statements
 
 @dataclass
 class Scope:
-    """Statements that run one after another, and whether they certainly do."""
+    """Statements that run one after another, and whether they certainly do; ``prepares``: they are a fixture's."""
 
     body: list[ast.stmt]
     certain: bool
     is_block: bool = False
+    prepares: bool = False
 
 
 def reached(block: ast.If, file: Names) -> Iterator[Scope]:

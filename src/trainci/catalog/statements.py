@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 
 # Names and the contexts of names.
 _PLAIN_FIELDS = frozenset(("ctx", "id", "attr", "kind", "type_comment"))
+_NOTEBOOK = re.compile(r"ipython|colab|jupyter|notebook", re.IGNORECASE)
 # Most statements, in which no other stands.
 _SIMPLE = (ast.Expr, ast.Assign, ast.Assert)
 
@@ -15,7 +17,7 @@ _SIMPLE = (ast.Expr, ast.Assign, ast.Assert)
 def statements(body: list[ast.stmt], certain: bool) -> list[tuple[ast.stmt, bool]]:
     """Every statement below ``body`` but those of inner functions; with whether it certainly runs."""
     found: list[tuple[ast.stmt, bool]] = []
-    for node in body:
+    for node in _outside_notebooks(body):
         found.append((node, certain))
         if isinstance(node, _SIMPLE):
             continue
@@ -30,6 +32,24 @@ def statements(body: list[ast.stmt], certain: bool) -> list[tuple[ast.stmt, bool
             found += statements(node.body, once)
             found += statements(node.orelse, False)
     return found
+
+
+def _outside_notebooks(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """``body``, of which only the other branch stands for ``if is_running_in_colab(): …``."""
+    for node in body:
+        if isinstance(node, ast.If) and _is_notebook(node.test):
+            yield from _outside_notebooks(node.orelse)
+        elif isinstance(node, ast.Try) and any(
+            isinstance(one, ast.Expr) and _is_notebook(one) for one in node.body
+        ):
+            yield from (inner for handler in node.handlers for inner in _outside_notebooks(handler.body))
+        else:
+            yield node
+
+
+def _is_notebook(node: ast.AST) -> bool:
+    names = (part.id if isinstance(part, ast.Name) else getattr(part, "attr", "") for part in all_parts(node))
+    return any(_NOTEBOOK.search(name) for name in names if name)
 
 
 def _has_a_first(values: ast.expr) -> bool:

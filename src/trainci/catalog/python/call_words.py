@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 
+from trainci.catalog.command_words import SETS_UP
 from trainci.catalog.names import Names
 
-# Words that begin a command which runs tests or training, and those of a cleaning up that may fail as it likes.
+# Words that begin a command which runs tests or training, and those of what only prepares or cleans up.
 RUNS_TESTS = (
     "python",
     "python3",
@@ -20,20 +21,7 @@ RUNS_TESTS = (
     "mpirun",
     "srun",
 )
-CLEANS_UP = (
-    "pkill",
-    "kill",
-    "killall",
-    "rm",
-    "ray",
-    "mkdir",
-    "sleep",
-    "nvidia-smi",
-    "git",
-    "which",
-    "docker",
-    "fuser",
-)
+CLEANS_UP = (SETS_UP | {"docker", "ray", "which"}) - {"conda", "env", "eval", "mamba", "sudo", "uv"}
 _SHELLS = ("bash", "sh")
 
 

@@ -10,7 +10,7 @@ import ast
 from collections.abc import Iterator
 
 from trainci.catalog.lost import LostResult
-from trainci.catalog.names import Names
+from trainci.catalog.names import Names, asserts
 from trainci.catalog.python.assertions import assert_nothing, says_how_it_went, turns_away
 from trainci.catalog.python.never_asked import cancelled, handed_out, never_asked
 from trainci.catalog.python.never_run import (
@@ -24,7 +24,7 @@ from trainci.catalog.python.never_run import (
 from trainci.catalog.python.only_told import only_told
 from trainci.catalog.python.result_calls import CANCELLED, kind_of, lost_by, lost_inside
 from trainci.catalog.python.says import is_idle, kept_by, kept_in, only_says
-from trainci.catalog.python.swallowed import decided, suppressed, swallowed
+from trainci.catalog.python.swallowed import decided, expects_failure_in, suppressed, swallowed
 from trainci.catalog.scopes import Scope, reached
 from trainci.catalog.statements import all_parts, own_parts, statements
 
@@ -52,7 +52,8 @@ def lost_in_tests(tree: ast.Module, file: Names) -> tuple[LostResult, ...]:
         for node in defined
         if any(ast.unparse(one).startswith("pytest.fixture") for one in node.decorator_list)
     ]
-    found = {lost for one in (*tests, *fixtures) for lost in _lost_in(Scope(one.body, certain=False), file)}
+    found = {lost for one in tests for lost in _lost_in(Scope(one.body, certain=False), file)}
+    found |= {lost for one in fixtures for lost in _lost_in(Scope(one.body, certain=False, prepares=True), file)}
     what, mend = "what a test returns counts for nothing", "Assert it."
     found |= {
         LostResult(statement.lineno, what, mend, certain=False)
@@ -86,18 +87,31 @@ def _lost_in(scope: Scope, file: Names) -> Iterator[LostResult]:
     elsewhere = set(map(id, decided(scope.body, used, file)))
     yield from ends_before_the_rest(scope, file)
     yield from never_called(scope.body)
-    coroutines = {node.name for node, _ in statements(scope.body, True) if isinstance(node, ast.AsyncFunctionDef)}
+    coroutines = {
+        node.name
+        for node, _ in statements(scope.body, True)
+        if isinstance(node, ast.AsyncFunctionDef) and not node.decorator_list
+    }
     yield from never_asked(scope, file)
     yield from only_told(scope.body, used, file)
+    raising = {
+        id(inner)
+        for statement, _ in statements(scope.body, True)
+        if isinstance(statement, ast.With) and expects_failure_in(statement)
+        for inner, _ in statements(statement.body, True)
+    }
     for statement, certain in statements(scope.body, scope.certain):
         yield from never_run(statement, file, certain, coroutines)
-        yield from assert_nothing(statement, file, certain)
+        if id(statement) not in raising:
+            yield from assert_nothing(statement, file, certain)
         yield from lost_inside(statement, kinds, file, certain)
         for call in _dropped_calls(statement, used, file):
             lost = made_for_nothing(call, file, certain) or lost_by(call, kinds, file, certain)
             if lost is not None:
                 yield lost
         if isinstance(statement, ast.Try) and id(statement) not in elsewhere:
+            if scope.prepares and not any(map(asserts, statement.body)):
+                continue
             yield from swallowed(statement, file, unused, certain, is_block=scope.is_block)
         elif isinstance(statement, (ast.With, ast.Expr)):
             yield from suppressed(statement, file, certain and scope.is_block)

@@ -21,7 +21,7 @@ _ENDS = ("terminate", "kill", "send_signal")
 
 def never_asked(scope: Scope, file: Names) -> Iterator[LostResult]:
     """What is started in ``scope``, given a name, and asked by nobody."""
-    over = {*cancelled(scope, file)}
+    over = {*cancelled(scope, file), *_awaited(scope)}
     for statement, _ in statements(scope.body, True):
         if isinstance(statement, ast.Return):
             continue
@@ -33,7 +33,7 @@ def never_asked(scope: Scope, file: Names) -> Iterator[LostResult]:
     processes = list(dict(_processes(scope, file)).items())[:_MOST_PROCESSES]
     elsewhere = {*handed_out(scope, file)} if processes else set[str]()
     for name, line in processes:
-        if name not in elsewhere and not _is_asked(name, scope):
+        if name not in elsewhere and not _is_asked(name, scope, file):
             what = "the exit code of the process goes nowhere"
             yield LostResult(line, what, "Use `subprocess.run(…, check=True)`.", certain=False)
 
@@ -88,7 +88,14 @@ def _processes(scope: Scope, file: Names) -> Iterator[tuple[str, int]]:
                 yield target.id, made.lineno
 
 
-def _is_asked(name: str, scope: Scope) -> bool:
+def _awaited(scope: Scope) -> Iterator[str]:
+    """What is awaited by its own name, and raises there what it raised."""
+    for part in (part for node in scope.body for part in all_parts(node)):
+        if isinstance(part, ast.Await) and isinstance(part.value, (ast.Name, ast.Attribute)):
+            yield ast.unparse(part.value)
+
+
+def _is_asked(name: str, scope: Scope, file: Names) -> bool:
     """Whether somebody looks at how the process of this name ended, ends it, or may do so elsewhere."""
     bases: set[int] = set()
     asked: set[int] = set()
@@ -99,6 +106,8 @@ def _is_asked(name: str, scope: Scope) -> bool:
             bases.add(id(part.value))
             asked |= {id(part)} if part.attr in ("wait", "poll") else set()
     for statement, _ in statements(scope.body, True):
+        if _asserts_output(statement, name, file):
+            return True
         # A loop that waits for the end, and what stands alone, make nothing of it.
         alone = statement.value if isinstance(statement, ast.Expr) else None
         alone = alone.value if isinstance(alone, ast.Await) else alone
@@ -110,6 +119,15 @@ def _is_asked(name: str, scope: Scope) -> bool:
             kept = any(isinstance(one, ast.NamedExpr) and one.value is part for one in own_parts(statement))
             if answers and (kept or not isinstance(statement, ast.While)):
                 return True
+    return False
+
+
+def _asserts_output(statement: ast.stmt, name: str, file: Names) -> bool:
+    """``out, _ = process.communicate()``, where an assertion is about ``out``."""
+    value = statement.value if isinstance(statement, ast.Assign) else None
+    match value.value if isinstance(value, ast.Await) else value:
+        case ast.Call(func=ast.Attribute(attr="communicate", value=ast.Name(id=of))) if of == name:
+            return bool(names_in(statement) & file.asserted)
     return False
 
 

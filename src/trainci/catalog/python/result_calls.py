@@ -74,15 +74,12 @@ def lost_by(call: ast.Call, kinds: dict[str, str], file: Names, certain: bool) -
     if name == "subprocess.Popen" and first_word(call, file) in RUNS_TESTS:
         mend = "Use `subprocess.run(…, check=True)`."
         return _lost(call, "a process that nobody waits for ends unseen", mend, False)
-    if name in ("asyncio.gather", "asyncio.wait") and _is_over(call, kinds):
-        return None
-    if name == "asyncio.gather" and keyword_of(call, "return_exceptions", absent=False) is not False:
+    gathers = name == "asyncio.gather" and not _is_over(call, kinds)
+    if gathers and keyword_of(call, "return_exceptions", absent=False) is not False:
         return _lost(call, "`return_exceptions` hands failures to nobody", "Leave it out.", certain)
-    if name == "asyncio.wait":
-        return _lost(call, "`asyncio.wait` raises nothing", "Use `asyncio.gather(…)`.", certain)
     made = call.args[0] if call.args else None
     own = isinstance(made, ast.Call) and file.name(made.func) in file.functions
-    if name.rpartition(".")[2] in ("create_task", "ensure_future") and own:
+    if name.rpartition(".")[2] in ("create_task", "ensure_future") and own and not _is_in_group(call, kinds):
         return _lost(call, "an exception stays in the task that nobody awaits", "Await it.", False)
     if isinstance(call.func, ast.Attribute) and (found := _result_of_method(call, call.func, kinds, file, certain)):
         return found
@@ -95,6 +92,12 @@ def lost_by(call: ast.Call, kinds: dict[str, str], file: Names, certain: bool) -
             what = f"`{one}()` returns whether it went well, and that goes nowhere"
             return _lost(call, what, "Make something of what it returns: an exit code.", False)
     return None
+
+
+def _is_in_group(call: ast.Call, kinds: dict[str, str]) -> bool:
+    """Whether it starts a task of a group, which waits for all of its tasks and raises what they raise."""
+    of = call.func.value if isinstance(call.func, ast.Attribute) else None
+    return isinstance(of, ast.Name) and kinds.get(of.id, "").endswith("TaskGroup")
 
 
 def _is_over(call: ast.Call, kinds: dict[str, str]) -> bool:

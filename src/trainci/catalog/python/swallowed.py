@@ -9,7 +9,7 @@ from trainci.catalog.lost import LostResult
 from trainci.catalog.names import Names, asserts
 from trainci.catalog.python.result_calls import ends_as_computed, ends_green, handed_on, raises_where_tests_fail
 from trainci.catalog.python.says import is_idle, skips
-from trainci.catalog.statements import all_parts
+from trainci.catalog.statements import all_parts, own_parts, statements
 
 _CATCHES_FAILURES = ("Exception", "BaseException", "AssertionError", "SystemExit", "subprocess.CalledProcessError")
 _TIMES_OUT = ("TimeoutError", "asyncio.TimeoutError", "subprocess.TimeoutExpired")
@@ -34,9 +34,9 @@ def swallowed(
     node: ast.Try, file: Names, unused: Set[str], certain: bool, *, is_block: bool
 ) -> Iterator[LostResult]:
     """Handlers of ``node`` that only print the failure of the tests that it is around."""
-    if not any(_may_fail(part, file) for inner in node.body for part in all_parts(inner)):
+    if not any(_may_fail(part, file) for inner, _ in statements(node.body, True) for part in own_parts(inner)):
         return
-    if any(ends_as_computed(inner, file) for inner in node.finalbody):
+    if any(ends_as_computed(inner, file) or _returns_call(inner) for inner in node.finalbody):
         return
     if _must_fail(node, file):
         return
@@ -98,6 +98,11 @@ def decided(body: list[ast.stmt], used: Set[str], file: Names, *, in_loop: bool 
                 yield inner
 
 
+def _returns_call(node: ast.stmt) -> bool:
+    """``return worst_of(processes)``, which is how it went."""
+    return isinstance(node, ast.Return) and isinstance(node.value, ast.Call)
+
+
 def _fails(node: ast.stmt, file: Names) -> bool:
     return isinstance(node, (ast.Raise, ast.Assert)) or ends_as_computed(node, file)
 
@@ -127,11 +132,16 @@ def _tells_how_it_went(node: ast.Try, used: Set[str]) -> bool:
 def _only_expects(node: ast.Try) -> bool:
     """``with pytest.warns(…)`` with no assertion, so that one fails only where what is expected does not come."""
     match node:
-        case ast.Try(body=[ast.With(items=[ast.withitem(context_expr=ast.Call(func=of))], body=body), *rest]):
-            expects = ast.unparse(of).rpartition(".")[2] in _EXPECTS
+        case ast.Try(body=[ast.With(body=body) as first, *rest]) if expects_failure_in(first):
             kinds = [ast.unparse(handler.type or handler) for handler in node.handlers]
-            return expects and {*kinds} <= _FAILED and not any(map(asserts, [*body, *rest]))
+            return {*kinds} <= _FAILED and not any(map(asserts, [*body, *rest]))
     return False
+
+
+def expects_failure_in(node: ast.With) -> bool:
+    """``with pytest.raises(…):``, ``with self.assertLogs():``."""
+    of = (item.context_expr.func for item in node.items if isinstance(item.context_expr, ast.Call))
+    return any(ast.unparse(one).rpartition(".")[2] in _EXPECTS for one in of)
 
 
 def _sets_flag(body: Sequence[ast.stmt], used: Set[str]) -> bool:
@@ -155,7 +165,9 @@ def suppressed(node: ast.With | ast.Expr, file: Names, certain: bool) -> Iterato
                 _may_fail(part, file) for inner in node.body for part in all_parts(inner)
             )
             what = "failures inside this `with` are suppressed"
-            yield LostResult(node.lineno, what, "Let them through.", certain and tests and _is_suppress(call, file))
+            if tests or isinstance(node, ast.Expr):
+                sure = certain and tests and _is_suppress(call, file)
+                yield LostResult(node.lineno, what, "Let them through.", sure)
         elif isinstance(node, ast.With) and isinstance(call, ast.Call) and _expects_all(call, node, file):
             what = "an assertion that fails in here is taken for what is expected"
             yield LostResult(node.lineno, what, "Name the exception that is expected.", certain=False)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 
 from trainci.catalog.always_green import always_green, hidden_by, is_asked_later
-from trainci.catalog.command_words import arguments_of_pytest, is_python, program, without_launchers
+from trainci.catalog.command_words import SETS_UP, arguments_of_pytest, is_python, program, without_launchers
 from trainci.catalog.expects_failure import shell_expects_failure
 from trainci.catalog.lost import LostResult
 from trainci.catalog.shell.commands import Around, TooMany
@@ -34,18 +34,6 @@ _MOST_THAT_FAIL = 20
 _TESTS = ("pytest", "py.test", "torchrun", "accelerate", "deepspeed", "mpirun", "srun", "make")
 # What decides by itself where a script goes on.
 _CONDITIONS = frozenset("[ [[ (( test grep egrep which hash type pgrep cmp diff read let".split())  # noqa: SIM905
-# What prepares, says or cleans up, and is no test.
-_SETS_UP = frozenset({
-    ".", ":", "[", "alias", "apk", "apt", "apt-get", "awk", "basename", "break", "brew", "cat", "cd", "chmod",
-    "chown", "cmake", "conda", "continue", "cp", "curl", "cut", "date", "declare", "df", "dirname", "disown",
-    "du", "echo", "env", "eval", "exit", "export", "fuser", "git", "head", "hf", "hostname",
-    "huggingface-cli", "id", "ip", "jobs", "jq", "kill", "killall", "ln", "local", "ls", "lscpu", "lsof",
-    "mamba", "mapfile", "mkdir", "mktemp", "modelscope", "mv", "nproc", "nvidia-smi", "pip", "pip3", "pkill",
-    "popd", "printf", "ps", "pushd", "pwd", "readonly", "realpath", "return", "rm", "rmdir", "rsync", "sed",
-    "seq", "set", "shift", "shopt", "sleep", "sort", "source", "stty", "sudo", "sync", "tail", "tar", "tee",
-    "touch", "tput", "tr", "trap", "true", "typeset", "ulimit", "umask", "uname", "unset", "unzip", "uv",
-    "wait", "wc", "wget", "yum",
-})  # fmt: skip
 _KILLS = ("kill", "killall", "pkill")
 _VARIABLE = re.compile(r"\"?\$\{?([A-Za-z_]\w*)\}?\"?")
 # What fails where a program before it has not made what it is told to move, and what a script writes by itself.
@@ -300,7 +288,7 @@ def _may_be_test(node: Simple) -> bool:
         return rest[:2] == ["job", "submit"]
     if name in SOURCES:
         return bool(rest) and rest[0].endswith(".sh")
-    return name not in _SETS_UP
+    return name not in SETS_UP
 
 
 def _always_green(node: Simple) -> str:
