@@ -65,28 +65,40 @@ class Repository:
         return state_paths(self.root, self.project.state_dir, os.environ, self.project.history)
 
     def declarations(self, entries: Iterable[Entry]) -> dict[Entry, Declarations]:
-        """What the file of each of ``entries`` and of their steps declares; what is started alike is read once."""
+        """What the file of each of ``entries`` and of their steps declares; what is started alike is read once.
+
+        A file that no suite names is pytest's, if it can be, where pytest runs the folder around it.
+        """
         parts = [part for each in entries for part in (*each.steps, each)]
         # Of what is started alike nothing else differs; those of a file one after another, as its style wants them.
+        folders = self._pytest_folders()
         alike = {
-            part: Entry(
-                file=part.file,
-                node=part.node,
-                runner=part.runner,
-                module=part.module,
-                command=part.command,
-                args=part.args,
+            part: (
+                Entry(
+                    file=part.file,
+                    node=part.node,
+                    runner=part.runner,
+                    module=part.module,
+                    command=part.command,
+                    args=part.args,
+                ),
+                "pytest" if not part.where and any(is_below(part.file, folder) for folder in folders) else "",
             )
             for part in parts
             if not part.steps
         }
-        started = sorted(set(alike.values()), key=lambda entry: entry.file)
+        started = sorted(set(alike.values()), key=lambda one: one[0].file)
         with _no_search_for_cycles():
-            read = {entry: declarations(self.root, entry) for entry in started}
+            read = {(entry, first): declarations(self.root, entry, first) for entry, first in started}
         found: dict[Entry, Declarations] = {}
         for part in parts:
             found[part] = in_steps([found[step] for step in part.steps]) if part.steps else read[alike[part]]
         return found
+
+    def _pytest_folders(self) -> frozenset[str]:
+        parts = [part for entry in self.project.registered_entries for part in (entry, *entry.steps)]
+        files = {part.file for part in parts if part.file and part.runner in ("", "pytest")}
+        return frozenset(file for file in files if (self.root / file).is_dir())
 
     def select(self, request: Request) -> Selection:
         """The tests that ``request`` asks for, each with its reason and its command.

@@ -16,6 +16,7 @@ from trainci.adopt.tree import repository_tree
 from trainci.affected import stale_globs
 from trainci.answers.form import text_of
 from trainci.answers.values import Checked, Found
+from trainci.catalog.helpers import helpers
 from trainci.commands.run.secret_values import secret_values
 from trainci.config import find_root
 from trainci.config.accepting import accept
@@ -49,8 +50,11 @@ def command(form: str, as_json: bool, accept_current: bool) -> int:
     declared = repository.declarations(findings.entries(repository.project, repository.files))
     tree = repository_tree(repository.root)
     found = [*repository.misregistered]
-    found += findings.find(repository.project, repository.files, declared, run_within(repository.project, tree))
     paths = repository.paths()
+    left_out = helpers(repository.root, declared, repository.files, paths)
+    tests = [file for file in repository.files if file not in left_out]
+    declared = {entry: says for entry, says in declared.items() if entry.where or entry.file not in left_out}
+    found += findings.find(repository.project, tests, declared, run_within(repository.project, tree))
     known = (*repository.everything(), *repository.files)
     found += findings.of_quarantine(repository.project, known, datetime.now(timezone.utc).date().isoformat())
     found += stale_globs(repository.project, paths, repository.files)

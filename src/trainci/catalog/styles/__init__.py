@@ -28,13 +28,17 @@ STYLES: dict[str, Style] = {
 }
 
 
-def declarations(root: Path, entry: Entry) -> Declarations:
-    """What the file of ``entry`` declares. One that cannot be read or parsed gives a ``fault``."""
+def declarations(root: Path, entry: Entry, first: str = "") -> Declarations:
+    """What the file of ``entry`` declares. One that cannot be read or parsed gives a ``fault``.
+
+    Of the styles that recognise the file, ``first`` has it before the others.
+    """
     shown = printable(entry.file)
     started = ("python3", "-m", entry.module) if entry.module else entry.command
     source = Source(root, entry.file or file_of_module(root, entry.module), (*started, *entry.args))
+    names = sorted(STYLES, key=lambda name: name != first)
     try:
-        name = _named(entry) or next((name for name, style in STYLES.items() if style.recognises(source)), "")
+        name = _named(entry) or next((one for one in names if STYLES[one].recognises(source)), "")
         if name:
             return replace(STYLES[name].read(source), style=name)
         if entry.file.endswith(".py"):
