@@ -300,3 +300,24 @@ def test_a_preparation_in_a_folder_that_only_a_run_knows_is_left_out_of_the_set_
     files = _job(f"{first}      - run: pytest tests/test_a.py\n")
     assert _suites(files)["job"] == {"job": "job", "always": True, "tests": [_A]}
     assert ("left out, known in a run only: (cd '${{ github.repository }}' && pip install x)", 6) in _left(files)
+
+
+# --- functions of a file that a script sources
+
+
+def test_a_function_of_a_sourced_file_that_runs_tests_is_a_test() -> None:
+    common = "inner() {\n  pytest tests/unit -q\n}\nrun_all() {\n  set +e\n  inner\n}\nmake_ready() {\n  echo\n}\n"
+    lines = ("source ci/common.sh", "make_ready", "export A=1", "run_all --fast", "rc=$?", "exit $rc")
+    files = {**_run(*lines), "ci/common.sh": common}
+    (suite,) = (suite for suite in _suites(files).values() if suite.get("tests"))
+    command = ["bash", "-c", "source ci/common.sh && run_all --fast"]
+    assert suite["tests"] == [{"command": command, "name": "run_all", "env": {"A": "1"}}]
+    assert "source ci/common.sh && make_ready" in suite["setup"]
+    assert _left({**_run("source ci/common.sh", "run_all || rc=$?"), "ci/common.sh": common}), "left, with a word"
+
+
+def test_tests_in_other_languages_are_left_with_a_word_and_what_fetches_a_list_of_tests_is_none() -> None:
+    lines = ("python3 ci/fetch_disabled_tests.py", "cargo nextest run --workspace", "pytest tests/unit")
+    files = {**_run(*lines), "ci/fetch_disabled_tests.py": ""}
+    assert _tests(files) == [{"path": "tests/unit", "runner": "pytest"}]
+    assert [text for text, _ in _left(files)] == ["not read as a test: cargo nextest run --workspace"]

@@ -15,6 +15,8 @@ _TEST_NAME = re.compile(
     r"|(?:unit)?tests?-.+\.sh|.+-(?:unit)?tests?\.sh"
 )
 PREPARES = re.compile(r"prepar|preprocess|download|install|set ?up|convert|build|dataset|check out|checkout", re.I)
+# What the name of a script begins with that makes something for tests, and is none.
+_MAKES = re.compile(r"(?:fetch|upload|select)[_.-]", re.I)
 # A line of a script that starts tests.
 STARTS_TESTS = re.compile(
     r"^\s*(?:[A-Z_]+=\S+\s+)*(?:(?:uv|poetry|coverage) run\s+)?(?:torchrun\s+(?:-\S+\s+)*)?"
@@ -27,6 +29,7 @@ _SPEAKS_OF_TESTS = re.compile(
     r"(?:^|[\s;&|(\"'`]|--\s)(?:\S*/)?(?:pytest|py\.test|ctest|tox|nox)(?=\s|$|[;&|)\"'`])"
     r"|-m\s+(?:pytest|unittest|(?:\w+\.)*tests?\.(?!(?:ci|tools|utils)\.)\w+)\b"
     r"|\btorch(?:run|\.distributed)\b.*\btests?/"
+    r"|(?:^|[\s;&|(])(?:cargo(?: \+\S+)? (?:nextest run|test)|go test|(?:npm|pnpm|yarn)(?: run)? test|bazel test)\b"
     r"|(?:^|[\s;&|(])make\s(?:[^;&|\n]*\s)?(?:[\w.-]*[_.-])?(?:unit|doc)?test"
 )
 _SCRIPT = re.compile(r"\b(?:bash|sh|python[\d.]*)\s+(?:\./)?(\S+\.(?:py|sh))\b")
@@ -47,12 +50,14 @@ def is_test_file(path: str) -> bool:
     """Whether the file of that path is called a test."""
     name = posixpath.basename(path)
     is_meant = in_tests(path) or name.endswith(("_tests.py", "_tests.sh"))
-    prepares = PREPARES.search(posixpath.dirname(path)) or _is_called_preparation(name)
+    prepares = PREPARES.search(posixpath.dirname(path)) or is_called_preparation(name)
     return path.endswith((".py", ".sh")) and bool(_TEST_NAME.fullmatch(name) or (is_meant and not prepares))
 
 
-def _is_called_preparation(name: str) -> bool:
+def is_called_preparation(name: str) -> bool:
     """Whether its first two words or its last say so: ``studio_model_download_webdriver`` drives what downloads."""
+    if _MAKES.match(name):
+        return True
     first, second, *others = f"{posixpath.splitext(name)[0]}__".replace("-", "_").split("_")
     return any(PREPARES.match(word) for word in (first, second, *[word for word in others if word][-1:]))
 

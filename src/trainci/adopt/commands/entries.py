@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from trainci.adopt.commands.called_tests import PREPARES, STARTS_TESTS, in_tests, is_test_file, speaks_of_tests
+from trainci.adopt.commands.called_tests import (
+    PREPARES,
+    STARTS_TESTS,
+    in_tests,
+    is_called_preparation,
+    is_test_file,
+    speaks_of_tests,
+)
 from trainci.adopt.commands.pytest_command import is_there, pytest_entries, without_reports
+from trainci.adopt.commands.sourced import runs_tests, with_source
 from trainci.adopt.proposal import Entry, Note, Place
 from trainci.adopt.shell.launchers import (
     PYTHON,
@@ -70,7 +79,7 @@ def read_command(
         return Read()
     entries = tuple(_entries(command, step, place, tree, testpaths, begun))
     if not entries:
-        read = _preparation(command, place, begun)
+        read = _preparation(command, place, tree, begun)
         if is_named:
             note = read.note or Note(f"not read as a test: {one_line(command.raw)}", place)
             return replace(read, note=note, is_test=True)
@@ -111,7 +120,7 @@ def _is_housekeeping(command: Command) -> bool:
     return _OF_THE_CI.search(command.raw) is not None and not is_block
 
 
-def _preparation(command: Command, place: Place, begun: bool) -> Read:
+def _preparation(command: Command, place: Place, tree: Tree, begun: bool) -> Read:
     words = command.words
     if command.trouble and not command.redirected and _PREPARING.isdisjoint(words):
         return Read()  # a block that only sets variables or speaks
@@ -123,7 +132,7 @@ def _preparation(command: Command, place: Place, begun: bool) -> Read:
         return Read(note=Note(f"left out between tests: {one_line(command.raw)}", place, left=False))
     unclear = command.trouble.endswith(SET_BEFORE) and not runs_something(command)
     note = Note(f"{command.trouble}: {one_line(command.raw)}", place) if unclear else None
-    return Read(preparation=alone(command), note=note)
+    return Read(preparation=with_source(command, tree) or alone(command), note=note)
 
 
 def _entries(
@@ -131,8 +140,12 @@ def _entries(
 ) -> Iterator[Entry]:
     if command.trouble:
         # Its words are those of a whole block; whether a test stands among them is all that is asked.
-        if any(is_test_file(word) or word == "pytest" for word in command.words):
+        if any(is_test_file(word) or word == "pytest" for word in command.words) or runs_tests(command, tree):
             yield Entry(place=place)
+        return
+    if runs_tests(command, tree):
+        started = ("bash", "-c", with_source(replace(command, env=(), python=""), tree))
+        yield Entry(command=started, name=slug(step or command.words[0]), env=command.env, place=place)
         return
     base = Entry(env=command.env, python=command.python, place=place)
     words, python = without_launcher(command.words)
@@ -248,7 +261,8 @@ def _runs_test(script: str, step: str, command: Command, tree: Tree, *, begun: b
     ):
         return True
     is_meant = begun or _says_test(step)
-    return is_meant and not PREPARES.search(f"{step} {script}")
+    prepares = PREPARES.search(f"{step} {script}") or is_called_preparation(posixpath.basename(script))
+    return is_meant and not prepares
 
 
 def _says_test(step: str) -> bool:

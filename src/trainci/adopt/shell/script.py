@@ -37,8 +37,8 @@ class Command:
     ``shell`` are assignments as written that only a shell can make, ``open`` names what ``words`` leave open,
     ``local`` are constants of the script that ``raw`` names and the environment does not have, ``loops`` those of
     them that go through the files of a glob, each with the folder that it is in. ``folder`` is where the command
-    runs, relative to the root, ``within`` what changes to a folder that only a run knows. ``trouble`` says why it
-    cannot stand alone.
+    runs, relative to the root, ``within`` what changes to a folder that only a run knows; ``sourced`` are the files
+    whose functions it may call. ``trouble`` says why it cannot stand alone.
     """
 
     words: tuple[str, ...]
@@ -54,6 +54,7 @@ class Command:
     local: tuple[tuple[str, str], ...] = ()
     loops: tuple[tuple[str, str, str], ...] = ()
     within: str = ""
+    sourced: tuple[str, ...] = ()
 
 
 @dataclass
@@ -73,6 +74,7 @@ class _State:
     hidden: set[str] = field(default_factory=set)
     cloned: set[str] = field(default_factory=set)
     loops: dict[str, tuple[str, str]] = field(default_factory=dict)
+    sourced: tuple[str, ...] = ()
 
     @property
     def known(self) -> dict[str, str | None]:
@@ -160,6 +162,7 @@ def _command(statement: Statement, state: _State) -> Iterator[Command]:
             shell=_needed(state.exports | named, state.shell),
             folder=state.folder,
             within=state.within,
+            sourced=state.sourced,
             trouble=_set_before(unclear) or statement.trouble,
             redirected=statement.redirected,
             local=_local(named - sets - unclear, state, env),
@@ -212,6 +215,8 @@ def _command(statement: Statement, state: _State) -> Iterator[Command]:
             state.python = python
         variables = {**state.known, **made}
         words = [expand(token.text, variables) for token in rest]
+        if first in ("source", ".") and len(words) == 2 and not words[1].open:
+            state.sourced += (posixpath.normpath(posixpath.join(state.folder, words[1].text)),)
         if " ".join(word.text for word in words[:2]) == "git clone":
             state.cloned.add(cloned_name([word.text for word in words]))
         needed = {name for word in words for name in word.open}
@@ -225,6 +230,7 @@ def _command(statement: Statement, state: _State) -> Iterator[Command]:
             env=tuple(env.items()),
             shell=_needed(wanted, shell),
             within=state.within,
+            sourced=state.sourced,
             open=tuple(sorted({*needed, "|"} if statement.is_piped else needed)),
             folder=state.folder,
             python=state.python,
