@@ -78,6 +78,14 @@ def test_a_test_depends_on_what_it_names(test: str, line: str, helper: str) -> N
     assert reached({test: line, "tests/other/test_other.py": other}, helper) == {test}
 
 
+@pytest.mark.parametrize("named", ["{'impl': ['Thing']}", "dict(Thing='.deep.impl:Thing')", "['deep.impl']"])
+def test_a_package_uses_what_it_imports_once_that_is_asked_for(named: str) -> None:
+    helper = "lib/deep/impl.py" if "deep" in named else "lib/impl.py"
+    files = {"tests/test_x.py": "from lib import Thing", "lib/__init__.py": f"LAZY = {named}", helper: ""}
+    other = {"tests/test_other.py": "x = 'impl', 'deep'", "other/__init__.py": "x = 'impl', 'deep'"}
+    assert reached({**files, **other}, helper) == {"tests/test_x.py"}
+
+
 def test_a_conftest_reaches_the_tests_below_it() -> None:
     files = dict.fromkeys(("tests/test_a.py", "tests/sub/test_b.py", "tests/sub2/test_c.py"), "")
     assert reached(files, "tests/sub/conftest.py") == {"tests/sub/test_b.py"}

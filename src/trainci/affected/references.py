@@ -26,6 +26,8 @@ _IMPORT_LINE = re.compile(
     r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import[ \t]*(?:\(([^)]{0,2000})|([\w, \t]+))|import[ \t]+([\w., \t]+))",
     re.MULTILINE,
 )
+# What a package imports once it is asked for: {"impl": ["Thing"]}, {"Thing": ".models.impl:Thing"}.
+_SUBMODULE = re.compile(r"\.?((?:[^\W\d]\w*\.)*([^\W\d]\w*))(?::\w+)?")
 _RUN_MODULE = re.compile(r"(?<!\S)-m[\s=]+([\w.]+)")
 _COMMENT_LINE = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
 # Functions whose argument is a module, even where it is a single word.
@@ -114,7 +116,7 @@ def of_python(source: bytes, file: str, known: Set[str]) -> References:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return of_text(decoded(source), known)
     found = References()
-    folder = posixpath.dirname(file)
+    folder, is_package = posixpath.dirname(file), posixpath.basename(file) == "__init__.py"
     # Docstrings, and what is divided once more: parents come before their children.
     skipped: set[int] = set()
     for node in _nodes(tree):
@@ -127,6 +129,8 @@ def of_python(source: bytes, file: str, known: Set[str]) -> References:
                 _add_import(found, f"{'.' * node.level}{module}{alias.name}", folder)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in skipped:
             found.add_text(node.value, known)
+            if is_package and (named := _SUBMODULE.fullmatch(node.value)) and named[2] in known:
+                _add_import(found, f".{named[1]}", folder)
         elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
             skipped.add(id(node.left))
             if id(node) not in skipped:
