@@ -83,6 +83,29 @@ def test_an_id_after_a_suite_is_that_test_as_this_suite_has_it(shared: Any) -> N
     assert "tests/test_b.py[--x] is none of the tests that were named" in said.err
 
 
+def test_an_included_test_that_starts_in_another_way_is_called_by_the_suite_where_both_run(repository: Any) -> None:
+    for name in "ab":
+        repository.write(f"tests/test_{name}.py", _TEST)
+    repository.write(
+        "trainci.toml",
+        '[suites.one]\nlabel = "gpu"\ntests = ["tests/test_a.py", "tests/test_b.py"]\n'
+        '[suites.two]\nlabel = "gpu"\ninclude = ["one"]\nenv = { HOST = "h200" }\n'
+        '[suites.same]\nlabel = "gpu"\ninclude = ["one"]\nnum_gpus = 4\nruns_on = ["large"]\n',
+    )
+    own = ["tests/test_a.py", "tests/test_b.py"]
+    called = ["tests/test_a.py in two", "tests/test_b.py in two"]
+
+    def ids(*arguments: str) -> list[str]:
+        return [line for line in _dry_run(repository, *arguments).splitlines() if line.startswith("tests/")]
+
+    assert ids("gpu") == ids("one", "two") == [*own, *called]
+    assert ids("two", "one") == [*called, *own], "an id does not hang on what is asked for first"
+    assert ids("two") == own
+    said = _dry_run(repository, "--id", called[1])
+    assert said.startswith(called[1]) and "HOST=h200" in said
+    assert repository.trainci("run", "--id", "tests/test_a.py in three", "--dry-run").code == 2
+
+
 def test_diamonds_of_includes_take_no_longer_than_their_tests(repository: Any) -> None:
     repository.write("tests/test_a.py", _TEST)
     levels = ['[suites.a0]\ntests = ["tests/test_a.py"]\n[suites.b0]\ninclude = ["a0"]\n']

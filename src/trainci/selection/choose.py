@@ -16,11 +16,15 @@ from trainci.text import guess, printable
 
 @dataclass(frozen=True)
 class Choice:
-    """An entry that was chosen, the suite that it was chosen from (if any), and why."""
+    """An entry that was chosen, the suite that it was chosen from (if any), and why.
+
+    ``taken``: that suite has it from another one.
+    """
 
     entry: Entry
     suite: Suite | None
     reason: str
+    taken: bool = False
 
 
 class UnknownSelector(UsageError):
@@ -187,13 +191,24 @@ def _choose_ids(project: Project, registered: _Registered, ids: Iterable[str], f
     by_id = registered.by_id
     loose: dict[str, str] = {}
     for test_id in ids:
-        if test_id not in by_id:
+        if test_id not in by_id and (taken := _as_of_suite(project, test_id)):
+            yield taken
+        elif test_id not in by_id:
             loose = loose or {Entry(file).id: file for file in files}
             if test_id not in loose:
                 raise UsageError(_unknown(project, test_id, files, "test's id"))
             yield Choice(Entry(loose[test_id]), None, "test id, not registered")
         for choice in by_id.get(test_id, ()):
             yield replace(choice, reason="test id")
+
+
+def _as_of_suite(project: Project, test_id: str) -> Choice | None:
+    """The test that is called ``tests/test_a.py in SUITE``, as that suite has it from another one."""
+    own_id, _, name = test_id.rpartition(" in ")
+    suites = (suite for suite in project.suites if suite.name == name)
+    choices = (choice for suite in suites for choice in suite_choices(project, suite, "test id"))
+    found = next((choice for choice in choices if choice.taken and choice.entry.id == own_id), None)
+    return found and replace(found, entry=replace(found.entry, name=test_id))
 
 
 def is_below(file: str, folder: str) -> bool:
@@ -222,7 +237,7 @@ def _taken_over(choice: Choice, suite: Suite, reason: str) -> Choice:
     """``choice`` as a test of ``suite``, with the settings of its own suite where the new one says nothing."""
     if choice.suite is not None:
         suite = replace(suite, **vars(settle([suite, choice.suite])))
-    return replace(choice, suite=suite, reason=reason)
+    return replace(choice, suite=suite, reason=reason, taken=choice.suite is not None)
 
 
 def _unknown(project: Project, selector: str, files: Iterable[str], expected: str) -> str:

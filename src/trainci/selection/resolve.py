@@ -54,11 +54,13 @@ def resolve(
 
     ``styles`` give each test its command, by the style that read its file; ``python`` are the words of the
     interpreter where nobody names one. A test that several choices name appears once, with the longest of its
-    timeouts and all reasons. ``timeout`` (seconds) overrides every other.
+    timeouts and all reasons; what a suite has from another one and starts in another way is called by that suite.
+    ``timeout`` (seconds) overrides every other.
     """
     tests: dict[str, Selected] = {}
     refused: dict[str, Refused] = {}
-    for choice in choices:
+    places: dict[str, int] = {}
+    for number, choice in sorted(enumerate(choices), key=lambda one: one[1].taken):
         entry, says = choice.entry, declared[choice.entry]
         parts = [declared[part] for part in (entry, *entry.steps)]
         fault = next((part.fault for part in parts if part.fault), "")
@@ -79,18 +81,23 @@ def resolve(
             continue
         if timeout is not None:
             test = replace(test, timeout=timeout)
-        if (known := tests.get(entry.id)) and _started(known.test) != _started(test):
+        known = tests.get(test.id)
+        if known and choice.taken and not entry.name and _started(known.test) != _started(test):
+            test = replace(test, id=f"{test.id} in {choice.suite.name if choice.suite else ''}")
+            known = tests.get(test.id)
+        places[test.id] = min(number, places.get(test.id, number))
+        if known and _started(known.test) != _started(test):
             sentence = "is registered twice, with other settings. Give one of the two a `name`."
             refused[entry.id] = Refused(entry.id, f"{_place(entry)}{sentence}")
         elif known:
             longest = max(known.test.timeout, test.timeout)
             stall = max(known.test.stall, test.stall)
-            tests[entry.id] = Selected(
+            tests[test.id] = Selected(
                 replace(known.test, timeout=longest, stall=stall), _both(known.reason, reason)
             )
         else:
-            tests[entry.id] = Selected(test, reason)
-    sound = (selected for test_id, selected in tests.items() if test_id not in refused)
+            tests[test.id] = Selected(test, reason)
+    sound = (tests[test_id] for test_id in sorted(tests, key=places.__getitem__) if test_id not in refused)
     return Selection(tuple(sound), tuple(refused.values()), note)
 
 
