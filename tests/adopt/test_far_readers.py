@@ -535,6 +535,7 @@ steps:
   commands: [pytest test_a.py]
 - label: No folder
   agent_pool: mi325_4
+  if: build.pull_request.labels includes "ready"
   commands: [pytest test_a.py]
 - label: Kubernetes
   commands: [pytest test_a.py]
@@ -562,5 +563,16 @@ def test_a_step_of_buildkite_says_its_devices_its_machine_and_its_image() -> Non
     assert any("mirror amd: the same tests on mi300_2" in text for text in _left(files))
     assert (suites["no-folder"]["tests"], suites["no-folder"]["num_gpus"]) == ([_A], 4)
     assert suites["no-folder"]["runs_on"] == ["mi325_4"]
+    assert suites["no-folder"]["label"] == "ready" and "always" not in suites["no-folder"]
     last = suites["kubernetes"]
     assert (last["num_gpus"], last["image"], last["env"]) == (8, "lab/train:1", {"HF_HOME": "/cache"})
+
+
+def test_a_folder_that_few_steps_of_buildkite_say_is_theirs_alone() -> None:
+    steps = ["{label: root, command: pytest tests/test_a.py, if: build.branch == 'main'}"]
+    steps += ["{label: in, command: pytest test_a.py, working_dir: /w/tests}", "{label: last, command: bash x.sh}"]
+    files = {".buildkite/a.yml": f"steps: [{', '.join(steps)}]", "x.sh": "pytest\n"}
+    suites = _suites(files)
+    assert suites["root"]["tests"] == suites["in"]["tests"] == [_A]
+    assert suites["last"]["tests"] == ["x.sh"]
+    assert "what starts it: if: build.branch == 'main'" in _left(files)

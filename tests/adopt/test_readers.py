@@ -215,6 +215,9 @@ jobs:
         {"path": "tests/unit/test_b.py", "args": ["--a", "'b", "c'"]},
         {"path": "tests/test_a.py", "num_gpus": 2},
     ]
+    by_name = text.replace('"$(./where ${{ matrix.info.file }})"', "tests/${{ matrix.info.file }}")
+    (job, _) = _suites({".github/workflows/ci.yml": by_name}).values()
+    assert job["tests"][-1] == {"path": "tests/test_a.py", "num_gpus": 2}
 
 
 @pytest.mark.parametrize(

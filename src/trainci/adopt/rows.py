@@ -29,9 +29,10 @@ def row_entry(row: Table, place: Place, tree: Tree, note: Callable[[str, int], N
 
 
 def row_gpus(row: Table) -> int | None:
-    """The devices that a row asks for, None where it says nothing of them."""
-    said = (row.text(key) for key in _GPUS if row.text(key).isdigit())
-    return next(map(int, said), None)
+    """The devices that a row asks for, by itself or in a table of its own; None where it says nothing of them."""
+    tables = (table for table in (row, *row.values()) if isinstance(table, Table))
+    said = (table.text(key) for table in tables for key in _GPUS)
+    return next((int(text) for text in said if text.isdigit()), None)
 
 
 def _path(file: str, tree: Tree) -> str:

@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from trainci.adopt.commands.entries import read_command
+from trainci.adopt.commands.entries import one_line, read_command
 from trainci.adopt.github.jobs import split_installation
 from trainci.adopt.github.runners import gpus_of
 from trainci.adopt.github.step_fields import minutes
@@ -24,6 +24,7 @@ from trainci.adopt.shell.script import commands
 from trainci.adopt.tree import Tree
 
 _MOST_DEPTH = 4
+_LABEL = re.compile(r"pull_request\.labels\s+includes\s+[\"']([^\"']+)[\"']")
 
 
 def read(tree: Tree) -> Found:
@@ -39,9 +40,9 @@ def read(tree: Tree) -> Found:
             continue
         steps = pipeline.items_of("steps") if isinstance(pipeline, Table) else pipeline
         found += ((file, step) for step in _steps(steps))
-    folders = Counter(str(step.text("working_dir")) for _, step in found if step.text("working_dir"))
-    # The generator of vLLM's starts a step that says no folder in the one that nearly all of them say.
-    usual = folders.most_common(1)[0][0] if folders else ""
+    folders = Counter(str(step.text("working_dir")) for _, step in found if _lines(step))
+    # The generator of vLLM's starts a step that says no folder in the one that most of them say.
+    usual = next((folder for folder, count in folders.items() if folder and 2 * count >= folders.total()), "")
     paths = test_paths(tree)
     suites += (made for file, step in found if (made := _suite(step, file, tree, paths, usual)))
     return Found(tuple(suites), tuple(notes))
@@ -55,7 +56,7 @@ def _steps(value: Value, depth: int = 0) -> Iterator[Table]:
 
 
 def _suite(step: Table, file: str, tree: Tree, testpaths: Sequence[str], usual: str) -> Suite | None:
-    lines = step.texts("commands") or step.texts("command")
+    lines = _lines(step)
     label = str(step.text("label") or step.text("name") or step.text("key"))
     env = {name: str(value) for name, value in step.table("env").items() if isinstance(value, Text)}
     env |= _plugged_env(step)
@@ -75,6 +76,10 @@ def _suite(step: Table, file: str, tree: Tree, testpaths: Sequence[str], usual: 
         return Suite(name=slug(label), notes=unread) if unread else None
     agents = [str(value) for value in step.table("agents").values() if isinstance(value, Text)]
     agents += [str(step.text(key)) for key in ("device", "agent_pool", "gpu") if step.text(key)]
+    labels = _LABEL.findall(step.text("if"))
+    for key in ("if", "branches") if not labels else ():
+        if said := step.text(key):
+            notes.append(Note(f"what starts it: {key}: {one_line(said)}", Place(file, said.line)))
     parallel = step.text("parallelism")
     if parallel.isdigit() and int(parallel) > 1:
         about = f"parallelism {parallel}: `jobs` shards a suite's tests, not what is in one of them"
@@ -89,7 +94,8 @@ def _suite(step: Table, file: str, tree: Tree, testpaths: Sequence[str], usual: 
     return Suite(
         name=slug(label),
         description=label,
-        always=step.text("optional") != "true",
+        label=labels[0] if labels else "",
+        always=step.text("optional") != "true" and not labels,
         paths=tuple(_glob(path, tree) for path in paths if not path.startswith("!")),
         paths_ignore=tuple(_glob(path[1:], tree) for path in paths if path.startswith("!")),
         image=image,
@@ -103,6 +109,10 @@ def _suite(step: Table, file: str, tree: Tree, testpaths: Sequence[str], usual: 
         place=Place(file, step.line),
         notes=tuple(notes),
     )
+
+
+def _lines(step: Table) -> tuple[Text, ...]:
+    return step.texts("commands") or step.texts("command")
 
 
 def _gpus(step: Table, agents: Sequence[str]) -> int | None:
