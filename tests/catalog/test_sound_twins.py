@@ -28,6 +28,10 @@ TWINS = {
         "def test_a():\n    with contextlib.suppress(Exception): disk.unmount()\n",
         "def test_a():\n    with contextlib.suppress(Exception): check()\n",
     ),
+    "what is made is no test": (
+        "def test_a():\n    with contextlib.suppress(Exception): trainer.fit(Model())\n",
+        "def test_a():\n    with contextlib.suppress(Exception): trainer.fit(model())\n",
+    ),
     "what a finally returns is computed": (
         f"def main():\n    try: check()\n    finally: return worst(all)\n{MAIN}    exit(main())\n",
         f"def main():\n    try: check()\n    finally: return 0\n{MAIN}    exit(main())\n",

@@ -108,9 +108,14 @@ class Names:
         return node is not None and self.name(node) in self.functions
 
     def may_hold_function(self, node: ast.expr) -> bool:
-        """Whether it is a local name, such as that of what a loop goes through, which may hold a function."""
-        known = (self.functions, self.imported, _BUILTINS)
-        return isinstance(node, ast.Name) and not any(node.id in names for names in known)
+        """Whether it is a local name, such as that of what a loop goes through, which may hold a function.
+
+        What is called like a class, and is none of the file's, is made and not run.
+        """
+        if not isinstance(node, ast.Name):
+            return False
+        is_class = node.id[:1].isupper() and node.id[1:2].islower() and node.id not in self.classes
+        return not is_class and not any(node.id in names for names in (self.functions, self.imported, _BUILTINS))
 
 
 def _is_log(node: ast.Attribute) -> bool:

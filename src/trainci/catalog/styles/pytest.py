@@ -11,8 +11,9 @@ from dataclasses import replace
 from trainci.catalog.always_green import pytest_runs_nothing
 from trainci.catalog.declarations import constants
 from trainci.catalog.lost import LostResult
+from trainci.catalog.main_block import main_blocks
 from trainci.catalog.names import Names
-from trainci.catalog.python.lost import lost_in_tests
+from trainci.catalog.python.lost import lost_in_tests, lost_results
 from trainci.catalog.python.not_collected import not_collected
 from trainci.catalog.source import read_source
 from trainci.catalog.styles.base import Source
@@ -42,8 +43,9 @@ class Pytest:
         # Most such files need no device, and say nothing about it; a plugin runs a README or a notebook.
         if source.is_folder or not source.file.endswith(".py"):
             return Declarations(needs_count=False)
-        lost = (*lost_in_tests(source.tree, Names(source.tree)), *_not_collected(source))
-        remarks = tuple((one.line, f"perhaps {one}") for one in lost)
+        names = Names(source.tree)
+        lost = (*lost_in_tests(source.tree, names), *_in_functions(source.tree, names), *_not_collected(source))
+        remarks = tuple(dict.fromkeys((one.line, f"perhaps {one}") for one in lost))
         says = replace(constants(source.tree, source.file), needs_count=False, remarks=remarks)
         if says.fault or says.num_gpus is not None:
             return says
@@ -58,6 +60,13 @@ class Pytest:
     def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:
         """See Commands."""
         return (*python, "-m", "pytest", f"{entry.file}{entry.node}", *entry.args)
+
+
+def _in_functions(tree: ast.Module, names: Names) -> Iterator[LostResult]:
+    """What functions of the file throw away that a ``__main__`` block calls, as the tests may; not the block."""
+    for block in main_blocks(tree):
+        own = range(block.lineno, (block.end_lineno or block.lineno) + 1)
+        yield from (one for one in lost_results(block, names) if one.line not in own)
 
 
 def _not_collected(source: Source) -> Iterator[LostResult]:
