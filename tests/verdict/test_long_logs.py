@@ -76,7 +76,8 @@ def test_of_a_log_of_usual_length_every_line_is_read(tmp_path: Path) -> None:
 
 
 def test_lines_that_differ_in_their_numbers_alone_are_looked_through_once_and_told_apart_by_them() -> None:
-    triage = Triage({"errno 28": [1], "404": [2], "reset": [3], "": []})
+    numbers = {"errno 0": 1, "404": 2, "reset": 3}
+    triage = Triage(["errno 28", "404", "reset"], lambda _, words: tuple(sorted(numbers[word] for word in words)))
     lines = [
         "status 200",
         "status 404",
@@ -101,7 +102,7 @@ def test_lines_that_differ_in_their_numbers_alone_are_looked_through_once_and_to
 
 def test_what_is_remembered_of_lines_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trainci.verdict.triage._MOST_SHAPES", 50)
-    triage = Triage({"reset": [3]})
+    triage = Triage(["reset"], lambda *_: (3,))
     for n in range(100):
         lines = [f"line {chr(97 + n % 26)} {k * 'q'} reset" for k in range(40)]
         assert list(triage.found(lines)) == list(range(40))

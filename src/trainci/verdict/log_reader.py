@@ -18,7 +18,7 @@ from trainci.verdict.prefixes import Line
 from trainci.verdict.pytest_report import PytestReport
 from trainci.verdict.raised import Chain, Raised
 from trainci.verdict.stand_ins import STAND_INS, quotes, without_name
-from trainci.verdict.triage import Triage
+from trainci.verdict.triage import Patterns, Triage
 from trainci.verdict.went_on import RETRIED, announces, signs_in
 
 T = TypeVar("T")
@@ -45,6 +45,10 @@ _BEGINNINGS = (
     *STAND_INS,
     *_SERVING,
 )
+# Lines that are not read as they stand: of JSON, with a traceback in a string, with a test's name.
+_UNFOLDED = frozenset({'{"', "traceback", ".py::"})
+# What counts in a line that no pattern fits.
+_TELLING = frozenset({*_BEGINNINGS, "error", "stopiteration", "===", "e   ", "ready"})
 # How Python introduces what ``__del__`` or a callback raised: the program goes on (3.14 says "while calling").
 _IGNORED = "Exception ignored "
 # What is told where the log does not have its traceback.
@@ -116,9 +120,14 @@ class _Ends(Generic[T]):
 
 
 @functools.lru_cache(maxsize=4)
-def _triage_of(matcher: Matcher) -> Triage:
+def triage_of(matcher: Matcher) -> Triage:
     """What finds the lines that ``matcher`` is asked about; to make it takes longer than to read a short log."""
-    return Triage({**dict.fromkeys(_BEGINNINGS, ()), **matcher.words})
+
+    def says(shape: str, words: frozenset[str]) -> Patterns | None:
+        fits = matcher.begun(words) if words & _UNFOLDED else matcher.fitting(shape, words)
+        return fits if fits or words & _TELLING else None
+
+    return Triage({*_UNFOLDED, *_TELLING, *matcher.words}, says)
 
 
 class LogReader:
@@ -126,7 +135,7 @@ class LogReader:
 
     def __init__(self, rules: Sequence[LogRule]) -> None:
         self._matcher = matcher_of(tuple(rules))
-        self._triage = _triage_of(self._matcher)
+        self._triage = triage_of(self._matcher)
         self._sample: list[str] | None = []
         self._name: re.Pattern[str] | None = None
         self._pytest = PytestReport()
@@ -148,6 +157,7 @@ class LogReader:
 
     def feed(self, batch: Sequence[str], whole: bool = True) -> None:
         """Take the next lines; not ``whole``: of those that hold the same words, as many as tell something new."""
+        batch = [line[:_LONGEST_LINE] for line in batch]
         if self._sample is None:
             self._read(batch, whole)
             return
@@ -158,7 +168,7 @@ class LogReader:
     def _begin(self, sample: Sequence[str]) -> None:
         """Read the first lines, by which is known what stands before each."""
         self._sample = None
-        self._name = prefixes.shared([line[:_LONGEST_LINE] for line in sample[:_SAMPLE]])
+        self._name = prefixes.shared(sample[:_SAMPLE])
         self._read(sample)
 
     def _read(self, batch: Sequence[str], whole: bool = True) -> None:
@@ -170,7 +180,7 @@ class LogReader:
         while (place := done if self._busy else next((at for at in coming if at >= done), len(batch))) < len(batch):
             self._skip(batch[done:place])
             self._number += 1
-            for part in prefixes.lines_of(self._number, batch[place][:_LONGEST_LINE], self._name):
+            for part in prefixes.lines_of(self._number, batch[place], self._name):
                 self._take(part, found.get(place, ()))
             done = place + 1
         self._skip(batch[done:])
@@ -197,7 +207,7 @@ class LogReader:
         for chain in chains:
             self._match_raised(chain)
         hits = sorted((hit for kept in self._hits.values() for hit in kept), key=lambda hit: hit.line.number)
-        tail = [line[:_LONGEST_LINE] for line in self._tail]
+        tail = list(self._tail)
         last = [prefixes.split(0, line, self._name) for line in tail]
         errors = frozenset(place for place, line in enumerate(last) if prefixes.says_error(tail[place], line))
         return Reading(
@@ -300,7 +310,7 @@ class LogReader:
 
     def _before(self) -> list[str]:
         """The lines right above, without what stands before each."""
-        return [prefixes.split(0, said[:_LONGEST_LINE], self._name).text for said in self._recent]
+        return [prefixes.split(0, said, self._name).text for said in self._recent]
 
     def _spoken_to(self, text: str) -> str:
         """Whom a line that names nobody is about: who is named right above, as in the command that is shown."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+# Each begins with a letter of its own, in lower case, so that a search for it passes over most of a text at once.
 _PROGRESS = re.compile(
-    r"(?i)\b(?:global_?|train/)?(?:step|iter(?:ation)?|epoch|rollout|episode|batch)s?\b\W{0,4}\d|\d+%\||\bit/s\b|\bs/it\b"
+    r"(?:steps?|iter(?:ation)?s?|epochs?|rollouts?|episodes?|batchs?)\b\W{0,4}\d|it/s\b|s/it\b|%\|"
 )
+_BEGINS = re.compile(r"(?:\A|\W)(?:global_?)?\Z")
+_LONGEST_BEGINNING = 9
 _NO_PROGRESS = re.compile(r"(?i)errors?\b|exception|fail|warn|retry|nan\b|timed? ?out|traceback|killed")
-_TEST_PASSED = re.compile(r"::\S+.* PASSED\b|^PASSED\b|\bPASSED +\[| \.\.\. ok$")
+_TEST_PASSED = re.compile(r"(?m)::\S+.* PASSED\b|^PASSED\b|\bPASSED +\[| \.\.\. ok$")
 # As much as says that what came before it was survived.
 SURVIVED = 3
 # NCCL's WARN and libfabric's <warn> are their levels for errors.
@@ -35,11 +38,15 @@ def announces(lines: Sequence[str]) -> bool:
 
 def signs_in(text: str) -> int:
     """How much in ``text`` says that work goes on."""
-    found = 0
-    for match in _PROGRESS.finditer(text):
-        start = text.rfind("\n", 0, match.start()) + 1
-        end = text.find("\n", match.end())
-        found += not _NO_PROGRESS.search(text, start, end if end >= 0 else len(text))
+    found, low = 0, text.lower()
+    for match in _PROGRESS.finditer(low):
+        before = low[max(match.start() - _LONGEST_BEGINNING, 0) : match.start()]
+        if not (before[-1:].isdecimal() if match[0][0] == "%" else _BEGINS.search(before)):
+            continue
+        start = low.rfind("\n", 0, match.start()) + 1
+        end = low.find("\n", match.end())
+        found += not _NO_PROGRESS.search(low, start, end if end >= 0 else len(low))
         if found >= SURVIVED:
             return found
-    return SURVIVED if _TEST_PASSED.search(text) else found
+    passed = ("PASSED" in text or "... ok" in text) and _TEST_PASSED.search(text)
+    return SURVIVED if passed else found
