@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from trainci.catalog.main_block import framework
 from trainci.catalog.names import Names
+from trainci.catalog.styles.base import Source
+from trainci.catalog.styles.python import PythonFile
 
 SKIPPED = "import pytest\n@pytest.mark.skip(reason='no GPU')\ndef test_x(): pass\n"
 PASSED = "def test_y(): pass\n"
@@ -91,3 +94,30 @@ def test_the_options_that_the_user_gives_pytest_are_kept(repository: Any, monkey
 def test_one_call_of_a_framework_is_how_a_file_runs_its_tests(text: str, expected: str) -> None:
     tree = ast.parse(text)
     assert framework(tree, Names(tree))[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("imports", "call", "framework"),
+    [
+        ("from shared import run", "run(__file__)", "pytest"),
+        ("from tests import shared as own", "own.run(__file__)", "pytest"),
+        ("from tests.shared import unit", "unit()", "unittest"),
+        ("from shared import both", "both()", ""),
+        ("from shared import neither", "neither()", ""),
+        ("from gone import run", "run(__file__)", ""),
+    ],
+)
+def test_a_helper_of_the_repository_may_hand_the_tests_over(
+    tmp_path: Path, imports: str, call: str, framework: str
+) -> None:
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests/shared.py").write_text(
+        "import pytest, sys, unittest\n"
+        "def neither(): sys.exit(0)\n"
+        "def run(file): sys.exit(pytest.main([file]))\n"
+        "def unit(): unittest.main(module='__main__')\n"
+        "def both(): run(''); unit()\n"
+    )
+    of_own = f"def main():\n    {call}\nif __name__ == '__main__':\n    main()\n"
+    (tmp_path / "tests/test_a.py").write_text(f"{imports}\n{PASSED}{of_own}")
+    assert PythonFile().read(Source(tmp_path, "tests/test_a.py")).framework == framework

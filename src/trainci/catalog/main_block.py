@@ -47,6 +47,17 @@ def framework(tree: ast.Module, names: Names) -> tuple[str, bool]:
     return found[0], certain
 
 
+def called_frameworks(block: ast.If, names: Names) -> list[str]:
+    """The framework of each call of one that ``block`` reaches."""
+    return [
+        name
+        for scope in reached(block, names)
+        for statement, _ in statements(scope.body, scope.certain)
+        for part in own_parts(statement)
+        if (name := _framework(part, names))
+    ]
+
+
 def _framework(part: ast.AST, names: Names) -> str:
     return _FRAMEWORKS.get(names.name(part.func), "") if isinstance(part, ast.Call) else ""
 

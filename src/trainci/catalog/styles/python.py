@@ -17,6 +17,7 @@ from trainci.catalog.python.lost import lost_in_tests, lost_results
 from trainci.catalog.python.may_run_nothing import may_run_nothing
 from trainci.catalog.shell.expects import expects
 from trainci.catalog.styles.base import Source
+from trainci.catalog.styles.helpers import framework_of_helpers
 from trainci.catalog.styles.pytest import holds_tests
 from trainci.model.tests import Declarations, Entry
 from trainci.text import printable
@@ -87,6 +88,8 @@ def _of_program(source: Source) -> Declarations:
     elif not blocks and not _does_something(tree):
         says = replace(says, refusal=nothing_would_run(file))
     name, always = framework(tree, names)
+    if not name and holds_tests(tree):
+        name = framework_of_helpers(source.root, file, tree, names)
     if name:
         lost += lost_in_tests(tree, names)
     return replace(
