@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from proposals import WORKFLOW, parsed, proposed, suites, written
 from trainci.adopt.accepted import accepted
 from trainci.adopt.proposal import Note, Proposal
 from trainci.adopt.toml import render
+from trainci.adopt.tree import repository_tree
 from trainci.config import faults_in
 
 _FILES = {
@@ -698,10 +700,13 @@ def test_circleci_jobs_are_suites_with_their_commands_and_their_matrix() -> None
 
 @pytest.mark.parametrize(
     ("file", "kind"),
-    [("ci/Jenkinsfile", "Jenkins"), (".ci/azure-pipelines-gpu.yml", "Azure"), (".travis.yml", "Travis")],
+    [
+        *(("ci/Jenkinsfile", "Jenkins"), (".ci/azure-pipelines-gpu.yml", "Azure"), (".travis.yml", "Travis")),
+        (".own-ci/flows/gpu.yml", "this file"),
+    ],
 )
 def test_a_ci_that_nobody_here_reads_is_named_where_it_is(file: str, kind: str) -> None:
-    (note,) = _left({file: "sh 'pytest tests'"})
+    (note,) = _left({file: "sh 'pytest tests'", ".own-ci/other.yml": "on: push", ".pre-commit.yml": "pytest tests"})
     assert (note.place.file, f"what {kind}" in note.text) == (file, True)
 
 
@@ -817,3 +822,10 @@ def test_a_default_that_names_another_variable_is_read(said: str, gpus: int) -> 
     job = "    strategy: {matrix: '${{ fromJSON(needs.a.outputs.m) }}'}\n    runs-on: ${{ matrix.runner }}\n"
     second = f"  job:\n    needs: a\n{job}    steps: [{{run: pytest tests}}]\n"
     assert _suites({WORKFLOW: f"on: push\njobs:\n{first}{second}"})["job"].get("num_gpus") == gpus
+
+
+def test_of_hidden_folders_only_what_may_be_a_cis_is_looked_at(tmp_path: Path) -> None:
+    for name in (".own-ci/flows/gpu.yml", ".own-ci/notes.md", ".venv/a.yml", ".github/b.txt", "tests/.x/c.yml"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    assert repository_tree(tmp_path).files == (".github/b.txt", ".own-ci/flows/gpu.yml")

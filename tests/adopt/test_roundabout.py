@@ -317,7 +317,7 @@ def test_a_function_of_a_sourced_file_that_runs_tests_is_a_test() -> None:
 
 
 def test_tests_in_other_languages_are_left_with_a_word_and_what_fetches_a_list_of_tests_is_none() -> None:
-    lines = ("python3 ci/fetch_disabled_tests.py", "cargo nextest run --workspace", "pytest tests/unit")
-    files = {**_run(*lines), "ci/fetch_disabled_tests.py": ""}
-    assert _tests(files) == [{"path": "tests/unit", "runner": "pytest"}]
+    lines = ("python3 ci/fetch_disabled_tests.py", "cargo nextest run --workspace", "bash qa/L0/test.sh")
+    files = {**_run(*lines), "ci/fetch_disabled_tests.py": "", "qa/L0/test.sh": ""}
+    assert _tests(files) == ["qa/L0/test.sh"]
     assert [text for text, _ in _left(files)] == ["not read as a test: cargo nextest run --workspace"]

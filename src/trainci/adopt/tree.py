@@ -15,6 +15,7 @@ from trainci.host.files import open_plain
 _LARGEST = 1 << 20
 _MOST_FILES = 100_000
 _HIDDEN = {".github", ".buildkite", ".circleci", ".gitlab", ".ci", ".jenkins", ".azure", ".azure-pipelines"}
+_NO_CI = {".git", ".venv", ".tox", ".nox", ".cache", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".trainci"}
 # Begins a path in a repository that a script has cloned, with a character of nobody's.
 CLONED = "/\ue002/"
 # Folders in which a job's machine keeps the repository.
@@ -97,7 +98,10 @@ _DEEPEST = 100
 
 
 def repository_tree(root: Path) -> Tree:
-    """The files below ``root``. Links are not followed, hidden folders but those of a CI are left out."""
+    """The files below ``root``. Links are not followed.
+
+    Of hidden folders that are no known CI's, only YAML right below the root's, one folder deep, may be a CI's.
+    """
     found: list[str] = []
     for path in _walk(root, ""):
         found.append(path)
@@ -118,10 +122,18 @@ def _walk(root: Path, top: str) -> Iterator[str]:
         path = f"{top}/{entry.name}" if top else entry.name
         if entry.is_dir(follow_symlinks=False):
             hidden = entry.name.startswith(".") and entry.name not in _HIDDEN
-            if entry.name not in _FOREIGN and not hidden and path.count("/") < _DEEPEST:
+            if hidden and not top and entry.name not in _NO_CI:
+                yield from _of_hidden(root, entry.name)
+            elif entry.name not in _FOREIGN and not hidden and path.count("/") < _DEEPEST:
                 yield from _walk(root, path)
         elif entry.is_file(follow_symlinks=False):
             yield path
+
+
+def _of_hidden(root: Path, name: str) -> Iterator[str]:
+    folder = root / name
+    found = sorted(path for glob in ("*.y*ml", "*/*.y*ml") for path in folder.glob(glob))
+    yield from (path.relative_to(root).as_posix() for path in found if path.is_file() and not path.is_symlink())
 
 
 def _text(path: Path) -> str:

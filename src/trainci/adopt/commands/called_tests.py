@@ -12,7 +12,7 @@ _TOOL_FOLDERS = {"ci", "test_utils", "tools", "utils"}
 _CHECKS = re.compile(r"(?:check|validate|verify)[_-]")
 _TEST_NAME = re.compile(
     r"(?:unit)?test_.+\.(?:py|sh)|.+_test\.(?:py|sh)|run[_-](?:\w+[_-])?tests?\.(?:py|sh)"
-    r"|(?:unit)?tests?-.+\.sh|.+-(?:unit)?tests?\.sh"
+    r"|(?:unit)?tests?(?:-.+)?\.sh|.+-(?:unit)?tests?\.sh"
 )
 PREPARES = re.compile(r"prepar|preprocess|download|install|set ?up|convert|build|dataset|check out|checkout", re.I)
 # What the name of a script begins with that makes something for tests, and is none.
