@@ -454,6 +454,7 @@ def test_a_script_that_runs_nothing_is_idle() -> None:
 def test_a_pytest_that_always_runs_is_told_from_one_that_may_not() -> None:
     assert read_shell("set -e\ncd x\npytest a").always_pytest
     assert read_shell("run() { pytest a; }\nrun").always_pytest
+    assert read_shell("find a -name 'test_*.py' | xargs -r -n1 python -m pytest").always_pytest
     assert not read_shell("if [ -d x ]; then pytest a; fi").always_pytest
     assert not read_shell("[ -d x ] && pytest a").always_pytest
 

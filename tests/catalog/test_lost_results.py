@@ -59,6 +59,7 @@ CERTAIN = {
     "nothing": ["pass"],
     "an ellipsis": ["..."],
     "a text": ["'run me'"],
+    "a line of output": ["import logging", "print('run me with pytest')"],
     "a name that is not called": ["pytest.main"],
     "a failure that is only printed": ["try:", "    test()", "except Exception as error:", "    print(error)"],
     "an exit before the tests": ["sys.exit(0)", "test()"],
@@ -125,6 +126,7 @@ GREEN = [
     "a runner",
     "a failure that is only printed",
     "nothing",
+    "a line of output",
     "an assertion that is caught",
 ]
 GREEN += ["the system's status as an exit code", "success that nobody asks", "pytest that runs nothing", "a lambda"]
@@ -563,6 +565,13 @@ def test_a_block_that_heeds_its_results_is_left_alone(name):
 def test_a_function_that_passes_a_failure_over_is_found_for_certain(last):
     main = f"{TEST}def main():\n    try:\n        test()\n    {last}\n"
     assert [lost.certain for lost in block("main()", before=main)] == [True]
+
+
+def test_a_block_that_only_says_something_may_follow_tests_that_ran():
+    said = 'if __name__ == "__main__":\n    print("all passed")\n'
+    assert found(f"def test():\n    pass\ntest()\n{said}") == found(said) == ()
+    (lost,) = found(f"class It(unittest.TestCase):\n    def test_a(self):\n        pass\n{said}")
+    assert lost.certain
 
 
 def test_a_block_that_never_runs_is_found():

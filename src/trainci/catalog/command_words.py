@@ -67,7 +67,7 @@ def program(word: str) -> str:
 
 _LAUNCHERS = {"env", "exec", "nice", "nohup", "sudo", "time", "command", "setsid", "stdbuf", "unbuffer", "xvfb-run"}
 # Their options are many: what they launch begins with a program that is known.
-_BINDS = {"chronic", "chrt", "flock", "ionice", "ncu", "nsys", "numactl", "perf", "strace", "taskset"}
+_BINDS = {"chronic", "chrt", "flock", "ionice", "ncu", "nsys", "numactl", "perf", "strace", "taskset", "xargs"}
 _PROGRAMS = {"bash", "sh", "pytest", "py.test", "torchrun", "accelerate", "deepspeed", "make", "coverage"}
 _RUNS_PROGRAM = {"uv", "poetry", "pdm", "hatch", "rye", "pixi", "conda", "micromamba"}
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence, Set
 from trainci.catalog.lost import LostResult
 from trainci.catalog.names import Names, asserts, is_generator
 from trainci.catalog.python.result_calls import ends_green
-from trainci.catalog.python.says import is_idle
+from trainci.catalog.python.says import is_idle, only_says
 from trainci.catalog.scopes import Scope
 from trainci.catalog.statements import all_parts, statements
 
@@ -19,7 +19,7 @@ _SUITES = ("unittest.TestSuite", "unittest.makeSuite")
 
 def whole_block(block: ast.If, file: Names) -> LostResult | None:
     """Why nothing of a ``__main__`` block that could be a test ever runs, if that is so."""
-    return _is_false(block) or _does_nothing(block) or _ends_at_once(block, file)
+    return _is_false(block) or _does_nothing(block) or _ends_at_once(block, file) or _only_says(block, file)
 
 
 def _is_false(block: ast.If) -> LostResult | None:
@@ -51,6 +51,21 @@ def _does_nothing(block: ast.If) -> LostResult | None:
     if any(isinstance(node, (ast.Import, ast.ImportFrom, ast.Assign)) for node in block.body):
         return None
     return LostResult(block.lineno, "the `__main__` block does nothing", "Call what runs the tests.", certain=True)
+
+
+def _only_says(block: ast.If, file: Names) -> LostResult | None:
+    """A block that prints something, in a file of tests that nothing calls."""
+    tests = {name for name in file.functions if name.startswith("test")}
+    tests |= {
+        name for name in file.classes if name.startswith("Test") or file.bases.get(name, "").endswith("TestCase")
+    }
+    idle = all(isinstance(node, (ast.Import, ast.ImportFrom)) or is_idle(node, file) for node in block.body)
+    calls = [part for node in block.body for part in all_parts(node) if isinstance(part, ast.Call)]
+    idle = idle and all(only_says(call, file) for call in calls)
+    if isinstance(block.test, ast.Constant) or not idle or not tests or tests & file.called:
+        return None
+    what, mend = "the `__main__` block runs none of the file's tests", "Write `sys.exit(pytest.main([__file__]))`."
+    return LostResult(block.lineno, what, mend, certain=True)
 
 
 def _not_called(statement: ast.Expr, certain: bool) -> LostResult:
