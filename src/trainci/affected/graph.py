@@ -198,14 +198,18 @@ class Graph:
                     return Hop("imports")
                 for base, dotted in names:
                     package = dotted.rpartition(".")[0] + "."
-                    if not self._is_import_root(base, file, dotted):
-                        continue
-                    if dotted in found.imports or package in found.imports:
-                        return Hop("imports")
+                    is_imported = dotted in found.imports or package in found.imports
                     is_named = dotted in found.names or package in found.names
+                    is_whole = is_package and dotted in found.packages
+                    # Most files say none of these, and where one is looked up takes longest to tell.
+                    says_it = is_imported or is_named or is_whole
+                    if not says_it or not self._is_import_root(base, file, dotted):
+                        continue
+                    if is_imported:
+                        return Hop("imports")
                     # "model.weight" in a package's file means no module beside it.
                     is_beside = base in self._packages and base not in self._roots and file not in self._tests
-                    if (is_named and not is_beside) or (is_package and dotted in found.packages):
+                    if (is_named and not is_beside) or is_whole:
                         return Hop("name", dotted, place)
             for target in targets:
                 for path in sorted(found.paths.get(posixpath.basename(target), ())):
@@ -262,10 +266,11 @@ class Graph:
         return "/" in named or is_only_one or target.startswith(f"{folder}/")
 
 
-def folders_above(path: str) -> list[str]:
+@lru_cache(maxsize=65536)
+def folders_above(path: str) -> tuple[str, ...]:
     """``a`` and ``a/b`` of ``a/b/c.py``; none for a file of the root."""
     parts = path.split("/")[:-1]
-    return ["/".join(parts[: length + 1]) for length in range(len(parts))]
+    return tuple("/".join(parts[: length + 1]) for length in range(len(parts)))
 
 
 def _is_readable(file: str) -> bool:
