@@ -161,6 +161,19 @@ def test_a_pipe_in_the_place_of_a_log_of_pytest_keeps_no_run_from_its_end(projec
     assert said.code == 0 and "1 passed in" in said.out, said.out
 
 
+def test_a_script_that_ends_before_its_pytest_is_skipped(project: Project) -> None:
+    script = "[ $HAS_IT ] || exit 0\npython -m pytest -q test_a.py"
+    project.write("a.sh", f"# NUM_GPUS = 0\n{script}\n")
+    project.write("test_a.py", "def test_a(): pass")
+    project.suite(
+        f'"a.sh", {{ name = "ran", path = "a.sh", env = {{ HAS_IT = "1" }} }}, {{ name = "s", steps = ["a.sh"] }},'
+        f'{{ name = "c", command = ["bash", "-c", {json.dumps(script)}] }}'
+    )
+    said = project.run()
+    assert said.code == 0 and "1 passed, 3 skipped" in _last(said), said.out
+    assert [project.cases()[name] for name in ("a.sh", "s", "c", "ran")] == ["skipped"] * 3 + ["passed"]
+
+
 def test_folders_single_tests_scripts_modules_and_commands_run(project: Project) -> None:
     project.suite(
         '"tests/utils", "tests/test_b.py::test_one", "run.sh", { module = "pack.age", args = ["x=1"] }, '

@@ -456,6 +456,9 @@ def test_a_pytest_that_always_runs_is_told_from_one_that_may_not() -> None:
     assert read_shell("run() { pytest a; }\nrun").always_pytest
     assert read_shell("find a -name 'test_*.py' | xargs -r -n1 python -m pytest").always_pytest
     assert not read_shell("if [ -d x ]; then pytest a; fi").always_pytest
+    assert read_shell("[ -d x ] || exit 0\nuv run pytest a").may_turn_away
+    for other in ("pytest a", "python b.py; [ -d x ] || exit 0\npytest a", "[ -d x ] && pytest a\nbash b.sh"):
+        assert not read_shell(f"set -e\n{other}").may_turn_away, other
     assert not read_shell("[ -d x ] && pytest a").always_pytest
 
 

@@ -94,6 +94,8 @@ def _left(what: Test | Step, path: Path, end: Callable[[], str]) -> Results | No
     if what.framework == "pytest":
         said = pytest_end(end())
         fault = said.fault or ("pytest left no results" if what.hands_over and not said.summary else "")
+        if what.may_turn_away and not (fault or said.summary):
+            return Results((Item("pytest", "skipped", message="the script ended before it"),))
         return Results(fault=fault) if fault else None
     return None
 

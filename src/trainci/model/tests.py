@@ -139,7 +139,8 @@ class Declarations:
     cannot be read or declares something that is no constant; ``refusal`` is one when it must not be run, as its
     result would mean nothing. ``style`` names the test style that reads and starts it; ``needs_count``: tests of
     this style say how many devices they need. ``framework`` is ``pytest`` or ``unittest`` where the file, as a
-    program, hands its tests to one of them; ``hands_over``: it does so whatever happens. ``expects`` says
+    program, hands its tests to one of them; ``hands_over``: it does so whatever happens. ``may_turn_away``: that is
+    all that it runs, and it may end without. ``expects`` says
     which failures inside of it it deals with. ``metrics`` are gated.
     """
 
@@ -156,13 +157,14 @@ class Declarations:
     needs_count: bool = True
     framework: str = ""
     hands_over: bool = False
+    may_turn_away: bool = False
     expects: Expects = Expects()
     metrics: tuple[Gate, ...] = ()
 
 
 @dataclass(frozen=True)
 class Step:
-    """One of the commands that a test runs one after another. For the last three see Test."""
+    """One of the commands that a test runs one after another. For the last four see Test."""
 
     name: str
     command: tuple[str, ...]
@@ -170,6 +172,7 @@ class Step:
     leaves_results: bool = False
     framework: str = ""
     hands_over: bool = False
+    may_turn_away: bool = False
 
 
 @dataclass(frozen=True)
@@ -179,8 +182,8 @@ class Test(Settings):
 
     ``command`` are the words that start it from the repository's root; no shell reads them. A test of several
     ``steps`` has none. ``leaves_results``: it is started by pytest, which can write what became of each item.
-    ``phased``, ``requires_gpu``, ``framework``, ``hands_over`` and ``expects`` are those of its file's
-    Declarations (of a step of it),
+    ``phased``, ``requires_gpu``, ``framework``, ``hands_over``, ``may_turn_away`` and ``expects`` are
+    those of its file's Declarations (of a step of it),
     ``disabled`` and ``expected`` those of its Entry. ``pack`` names the suite with whose other tests it shares what
     an engine allocates, empty for a test that has a job of its own.
     """
@@ -196,6 +199,7 @@ class Test(Settings):
     leaves_results: bool = False
     framework: str = ""
     hands_over: bool = False
+    may_turn_away: bool = False
     expects: Expects = Expects()
     disabled: str = ""
     expected: float | None = None

@@ -157,6 +157,7 @@ def _test(project: Project, choice: Choice, says: Declarations, settings: Settin
         where=entry.where,
         phased=says.phased,
         hands_over=says.hands_over,
+        may_turn_away=says.may_turn_away,
         expects=says.expects,
         requires_gpu=says.requires_gpu,
         disabled=entry.disabled,
@@ -188,8 +189,9 @@ def _with_commands(
     for step in entry.steps:
         style = styles[declared[step].style]
         command = style.command(step, test.num_gpus, step.python or python)
-        framework = _framework(declared[step], command)
-        steps.append(Step(step.id, command, step.env, style.leaves_results, framework, declared[step].hands_over))
+        says = declared[step]
+        framework, ways = _framework(says, command), (says.hands_over, says.may_turn_away)
+        steps.append(Step(step.id, command, step.env, style.leaves_results, framework, *ways))
     expects = reduce(or_, (declared[one].expects for one in entry.steps))
     return replace(test, steps=tuple(steps), expects=expects)
 

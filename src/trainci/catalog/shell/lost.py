@@ -59,6 +59,11 @@ class ShellScript:
     starts: tuple[tuple[int, tuple[str, ...]], ...] = ()
     expects: Expects = _NOTHING
 
+    @property
+    def may_turn_away(self) -> bool:
+        """One pytest is all that it runs, and it may end with 0 before that."""
+        return self.pytest_calls == len(self.starts) == 1 and not self.always_pytest
+
 
 # A script that many entries start with arguments of their own is walked through once.
 @lru_cache(maxsize=32)

@@ -63,6 +63,7 @@ class Shell:
             remarks=tuple((one.line, f"perhaps {one}") for one in script.lost if not one.certain),
             framework="pytest" if script.pytest_calls == 1 else "",
             hands_over=script.always_pytest,
+            may_turn_away=script.may_turn_away,
             expects=script.expects,
         )
 

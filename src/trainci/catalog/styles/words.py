@@ -78,6 +78,7 @@ class Words:
             remarks=tuple((1, f"perhaps {sentence}") for lost, sentence in found if not lost.certain),
             framework=by_words or ("pytest" if script.pytest_calls == 1 else ""),
             hands_over=bool(by_words) or script.always_pytest,
+            may_turn_away=script.may_turn_away,
             expects=script.expects,
         )
 
