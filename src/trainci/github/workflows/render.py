@@ -72,7 +72,8 @@ def render_all(root: Path, context: Callable[[], Context]) -> list[Rendered]:
     names = _names(root)
     if not names:
         raise UsageError(
-            f"no template: {FOLDER}/*.yml{SUFFIX} matches nothing in {root}. `trainci init` writes one."
+            f"no template: {FOLDER}/*.yml{SUFFIX} matches nothing in {root}. "
+            "`trainci init --only workflow` writes one."
         )
     environment = _environment(root)
     known: dict[str, Any] = {}
