@@ -10,6 +10,7 @@ from trainci.log_files import packaged_rules
 from trainci.model.diagnosis import Blame, Diagnosis, Facts
 from trainci.verdict.diagnose import diagnose
 from trainci.verdict.log_reader import LogReader
+from trainci.verdict.went_on import announces
 
 ILLEGAL = "RuntimeError: CUDA error: an illegal memory access was encountered"
 GLOO = "/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:553"
@@ -443,3 +444,8 @@ def test_a_container_that_was_asked_for_a_file_that_is_not_there_is_not_the_engi
     engine = "docker: Error response from daemon: failed to create shim task: OCI runtime create failed: "
     assert judged(f"{engine}mount /x: device or resource busy").blame is Blame.MACHINE
     assert judged(f'{engine}exec: "/ci/run.sh": stat /ci/run.sh: no such file').blame is Blame.CODE
+
+
+def test_a_warning_is_of_what_stands_right_below_it_and_another_try_of_what_stands_near() -> None:
+    assert announces(["WARNING: out of range"]) and announces(["retrying", "loading"])
+    assert not announces(["WARNING: end of life", "loading"])

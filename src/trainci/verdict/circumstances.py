@@ -110,7 +110,9 @@ def _out_of_device_memory(candidate: Candidate, facts: Facts) -> Candidate:
         return replace(candidate, meaning="the program asked for more memory than the device has")
     own, capacity, tried = (said.search(candidate.evidence) for said in (_OWN, _CAPACITY, _TRIED))
     most = max((float(share[1]) / part for share, part in ((own, 0.85), (tried, 1)) if share), default=0)
-    if _TOO_MUCH.search(candidate.evidence) or (capacity and most >= float(capacity[1])):
+    free = _FREE.search(candidate.evidence)
+    alone = own and free and capacity and float(own[1]) + float(free[1]) >= _ALL * float(capacity[1])
+    if alone or _TOO_MUCH.search(candidate.evidence) or (capacity and most >= float(capacity[1])):
         return replace(candidate, meaning="the program asked for more memory than the device has")
     meaning = "the program asked for more memory than the device has; or somebody else's process had memory on it"
     return replace(candidate, blame=Blame.UNSURE, meaning=meaning)
@@ -124,6 +126,9 @@ _OWN = re.compile(
 # More than any device has by itself; a TPU is nobody else's.
 _TOO_MUCH = re.compile(r"allocat(?:e|ing) (?:\d{12,}|\d+(?:,\d{3}){4,}) bytes|That was not possible\.")
 _TRIED = re.compile(r"Tried to allocate ([\d.]+) GiB")
+_FREE = re.compile(r"of which ([\d.]+) GiB is free")
+# What a device has to itself is no program's.
+_ALL = 0.97
 _CAPACITY = re.compile(r"(?:total capacity of |[GNX]PU \d+; )([\d.]+) GiB")
 
 

@@ -6,10 +6,10 @@ import functools
 import re
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from trainci.model.diagnosis import Frame, LogRule
+from trainci.model.diagnosis import Blame, Frame, LogRule
 from trainci.verdict import prefixes
 from trainci.verdict.exceptions import FRAME, HEADLESS, PROGRAM, Tracebacks, exception_type
 from trainci.verdict.last_words import Tail
@@ -17,9 +17,10 @@ from trainci.verdict.log_rules import Matcher, matcher_of
 from trainci.verdict.prefixes import Line
 from trainci.verdict.pytest_report import PytestReport
 from trainci.verdict.raised import Chain, Raised
+from trainci.verdict.root_report import Root, RootReport
 from trainci.verdict.stand_ins import STAND_INS, quotes, without_name
 from trainci.verdict.triage import Patterns, Triage
-from trainci.verdict.went_on import RETRIED, announces, signs_in
+from trainci.verdict.went_on import RETRIED, announces, signs_in, tries_again
 
 T = TypeVar("T")
 
@@ -53,9 +54,6 @@ _TELLING = frozenset({*_BEGINNINGS, "error", "stopiteration", "===", "e   ", "re
 _IGNORED = "Exception ignored "
 # What is told where the log does not have its traceback.
 _LONE = frozenset({"AssertionError", *PROGRAM})
-_ROOT_RANK = re.compile(r"\s*rank\s*: (\d+) \(local_rank")
-_ROOT_CODE = re.compile(r"\s*exitcode\s*: (-?\d+) \(pid")
-_ROOT_SIGNAL = re.compile(r"\s*traceback\s*: (Signal \d+ .*)")
 # So many lines at the end are looked through for what a program says of itself.
 _TAIL = 400
 # So many at the beginning say what stands before each.
@@ -71,16 +69,6 @@ class Hit:
     retried: bool
     captured: bool
     progress: int
-
-
-@dataclass(frozen=True)
-class Root:
-    """The rank that a launcher saw fail first, how it ended, and where that stands; its ``signal`` in words."""
-
-    rank: str
-    exit_code: int
-    line: Line
-    signal: Line | None = None
 
 
 @dataclass
@@ -145,8 +133,7 @@ class LogReader:
         self._hits: dict[str, _Ends[Hit]] = {}
         self._progress = 0
         self._told = 0
-        self._root: Root | None = None
-        self._in_root = False
+        self._report = RootReport()
         self._busy = False
         self._number = 0
         self._recent: deque[str] = deque(maxlen=3)
@@ -154,6 +141,7 @@ class LogReader:
         self._tail: deque[str] = deque(maxlen=_TAIL)
         self._alike: Counter[tuple[int, ...]] = Counter()
         self._unread = 0
+        self._last: Hit | None = None
 
     def feed(self, batch: Sequence[str], whole: bool = True) -> None:
         """Take the next lines; not ``whole``: of those that hold the same words, as many as tell something new."""
@@ -179,6 +167,7 @@ class LogReader:
         coming, done = iter(found), 0
         while (place := done if self._busy else next((at for at in coming if at >= done), len(batch))) < len(batch):
             self._skip(batch[done:place])
+            self._hear_of_another_try(batch[place])
             self._number += 1
             for part in prefixes.lines_of(self._number, batch[place], self._name):
                 self._take(part, found.get(place, ()))
@@ -193,10 +182,15 @@ class LogReader:
     def _skip(self, lines: Sequence[str]) -> None:
         """Pass over lines that say nothing but, perhaps, that work goes on."""
         if lines:
+            self._hear_of_another_try(lines[0])
             self._progress += signs_in("\n".join(lines))
             self._told += len(lines)
             self._number += len(lines)
             self._recent.extend(lines[-3:])
+
+    def _hear_of_another_try(self, below: str) -> None:
+        if self._last and self._last.line.number == self._number:
+            self._last.retried = self._last.retried or tries_again(below)
 
     def finish(self) -> Reading:
         """What was found."""
@@ -216,27 +210,12 @@ class LogReader:
             self._progress,
             self._told,
             self._number,
-            self._root,
+            self._report.root,
             self._pytest.passed,
             self._served,
             Tail(self._number - len(last) + 1, [line.text for line in last], errors),
             self._unread,
         )
-
-    def _launcher(self, line: Line) -> None:
-        """Which rank torchrun saw fail first (torch 2.6, "Root Cause (first observed failure)")."""
-        if line.text.startswith("Root Cause (first observed failure)"):
-            self._in_root = True
-        elif self._in_root and (match := _ROOT_RANK.match(line.text)):
-            self._root = Root(match[1], 0, line)
-        elif self._in_root and self._root and (match := _ROOT_CODE.match(line.text)):
-            self._root = Root(self._root.rank, int(match[1]), line)
-            self._in_root = self._root.exit_code < 0
-        elif self._in_root and self._root and (match := _ROOT_SIGNAL.match(line.text)):
-            self._root = replace(self._root, signal=line._replace(text=match[1]))
-            self._in_root = False
-        elif line.text.startswith("===="):
-            self._in_root = False
 
     def _take(self, line: Line, candidates: Sequence[int]) -> None:
         if not self._pytest.take(line, self._progress, self._before):
@@ -244,7 +223,7 @@ class LogReader:
                 self._outside(line, candidates)
             self._recent.append(line.text)
         # Then the next line counts, whatever it is.
-        self._busy = self._pytest.active or self._in_root or any(s.active for s in self._streams.values())
+        self._busy = self._pytest.active or self._report.active or any(s.active for s in self._streams.values())
 
     def _of_exception(self, line: Line) -> bool:
         stream = self._streams.get(line.stream)
@@ -260,7 +239,7 @@ class LogReader:
             self._lone.announces = True
         begins = "Traceback" in line.text
         before = begins and announces(self._recent)
-        stream.ignored = stream.ignored or (begins and any(s.startswith(_IGNORED) for s in [*self._recent][-1:]))
+        stream.ignored = stream.ignored or (begins and any(s.startswith(_IGNORED) for s in self._before()[-1:]))
         mine, chain = stream.feed(line)
         stream.announced = stream.announced or before
         if chain and len(chain.raised) == 1:
@@ -276,7 +255,7 @@ class LogReader:
         text = line.text
         self._told += bool(text.strip())
         self._progress += signs_in(text)
-        self._launcher(line)
+        self._report.take(line)
         if (served := _SERVED.search(text)) and len(self._served) < _MOST_STREAMS:
             self._served.setdefault(served[1] or served[2], line.number)
         type_ = exception_type(text)
@@ -298,11 +277,17 @@ class LogReader:
         # pip shows what a build said further in, pytest what a test printed behind its name.
         text = without_name(line.text).lstrip(" │")
         rule = self._fit(text, candidates)
-        if rule and rule.unless and (whom := self._spoken_to(text)) and self._matcher.refuses(rule, whom):
+        if (
+            rule
+            and (whom := self._spoken_to(text))
+            and (rule.blame is Blame.UNSURE or self._matcher.refuses(rule, whom))
+        ):
             more = f"{text} {whom}"
             rule = self._fit(more, self._matcher.candidates(more))
         if rule:
-            hit = Hit(rule, line, RETRIED.search(text) is not None, self._pytest.capturing, self._progress)
+            hit = self._last = Hit(
+                rule, line, RETRIED.search(text) is not None, self._pytest.capturing, self._progress
+            )
             self._hits.setdefault(rule.name, _Ends()).add(hit)
 
     def _fit(self, text: str, candidates: Sequence[int]) -> LogRule | None:

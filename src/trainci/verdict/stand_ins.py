@@ -6,14 +6,17 @@ import re
 
 # A test that puts something of its own in a library's place, or ends what it speaks to, is told of faults by that.
 _WORDS = (
-    *("monkeypatch.setattr(", "side_effect", ".throw(", "patch.object(", "@patch("),
+    *("monkeypatch.setattr(", "side_effect", "patch.object(", "@patch("),
     *("os.kill(", "ray.kill(", "remove_node(", ".send_signal("),
     *("patch.setenv(", "patch.delenv(", "patch.dict("),
     *("respx.", "responses.add", "@responses.", "httpretty."),
 )
-# What is named after mocks (``mock.patch``, ``respx_mock.get``, ``MockTransport``) is one where it is used.
-_MOCK = re.compile(r"(?i)mock\w{0,40}(?:\.\w|\()|def \w+\(.*mock")
-STAND_INS = (*_WORDS, "mock")
+# What is named after mocks (``mock.patch``, ``respx_mock.get``, ``MockTransport``), or is a server's fake, is one
+# where it is used; so is what throws, but contextlib.
+_SERVERS = "hub|server|http|client|api|registry|store|s3|backend|service|endpoint|session"
+_FAKE = rf"(?:mock|(?:fake|stub|dummy)_?(?:{_SERVERS}))"
+_MOCK = re.compile(rf"(?i){_FAKE}\w{{0,40}}(?:\.\w|\()|def \w+\(.*{_FAKE}|(?<!self\.gen)\.throw\(")
+STAND_INS = (*_WORDS, "mock", "fake", "stub", "dummy", ".throw(")
 """Texts of which a line that puts something in a library's place holds one."""
 # Of what a test sets in its environment this says which devices and servers there are for it.
 _SETS = re.compile(r"patch\.(?:setenv|delenv|dict)\(")

@@ -216,7 +216,7 @@ def _meaning(weight: Weight) -> str:
 
 # Libraries that raise their exceptions themselves, and the system's errors: a program that does so plays them.
 _OF_OTHERS = re.compile(
-    r"(?:requests|httpx|httpcore|urllib3|urllib|aiohttp|botocore|huggingface_hub)\.|\w*Error: \[Errno "
+    r"(?:requests|httpx2?|httpcore2?|urllib3|urllib|aiohttp|botocore|huggingface_hub)\.|\w*Error: \[Errno "
 )
 
 
@@ -293,4 +293,8 @@ def _speaks(rule: LogRule, weight: Weight, names_type: bool) -> bool:
 def _weight(raised: Raised) -> Weight:
     if raised.name in ASSERTIONS:
         return Weight.ASSERTION
-    return Weight.PROGRAM if raised.name in PROGRAM else Weight.ANY
+    return Weight.PROGRAM if raised.name in PROGRAM or raised.name.endswith(_MISTAKES) else Weight.ANY
+
+
+# A type of a library's own is named after the one that it is of; what looks names up in a network is none.
+_MISTAKES = tuple(PROGRAM - {"LookupError"})

@@ -15,21 +15,24 @@ _NO_PROGRESS = re.compile(r"(?i)errors?\b|exception|fail|warn|retry|nan\b|timed?
 _TEST_PASSED = re.compile(r"(?m)::\S+.* PASSED\b|^PASSED\b|\bPASSED +\[| \.\.\. ok$")
 # As much as says that what came before it was survived.
 SURVIVED = 3
+_AGAIN = re.compile(r"(?i)^\W*(?:\S+ ){0,9}?retry(?:ing)? (?:in|after|attempt|\d)|\[Retry \d+/\d+\]")
 # NCCL's WARN and libfabric's <warn> are their levels for errors.
-RETRIED = re.compile(
-    r"(?i)(?<!NCCL )(?<!<)\bwarn(?:ing)?s?\b(?! {2,}\w)"
-    r"|(?<!\.)\bretr(?:y|ied|ying)\b(?!\.\w)|(?<!max )(?<!after \d )(?<!after \d\d )\bretries\b"
+_WARNS = r"(?i:(?<!NCCL )(?<!<)\bwarn(?:ing)?s?\b(?! {2,}\w))"
+_TRIES = re.compile(
+    r"(?i)(?<!\.)\bretr(?:y|ied|ying)\b(?!\.\w)|(?<!max )(?<!after \d )(?<!after \d\d )\bretries\b"
     r"|(?<!please )(?<!and )try(?:ing)? again(?! later)|\battempt \d+ ?(?:/|of) ?\d+"
     r"|back(?:ing)?[ -]?off|fall(?:ing)?[ -]?back|\busing (?:the )?cached\b|\bignor(?:e|ed|ing)\b"
     r"|\bskip(?:ped|ping)\b|\brecovered\b|\bwill reconnect\b"
     r"|\b(?:is|are|was|as|be) expected\b|\bexpected\W*(?:error|failure|$)|\(expected\b"
 )
+RETRIED = re.compile(f"{_WARNS}|(?:{_TRIES.pattern[4:]})", re.IGNORECASE)
 
 
 def announces(lines: Sequence[str]) -> bool:
     """Whether the last of ``lines`` say that what comes next is tried again, and not of what work went on after."""
-    for line in reversed(lines):
-        if RETRIED.search(line):
+    for place, line in enumerate(reversed(lines)):
+        # A warning may be of anything; right above it is of what it stands above.
+        if (_TRIES if place else RETRIED).search(line):
             return True
         if signs_in(line):
             return False
@@ -50,3 +53,8 @@ def signs_in(text: str) -> int:
             return found
     passed = ("PASSED" in text or "... ok" in text) and _TEST_PASSED.search(text)
     return SURVIVED if passed else found
+
+
+def tries_again(line: str) -> bool:
+    """Whether ``line`` says that what stands right above it is tried again."""
+    return _AGAIN.search(line) is not None
