@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import functools
 import re
-import string
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 from trainci.model.diagnosis import Blame, Kind, LogRule
+from trainci.verdict.pattern_needs import every_word, holds, holds_in_shape, loosened, needs_of, shaped, words_of
 from trainci.verdict.triage import Patterns, Triage, is_number, shape_of
-
-_CLASSES = frozenset("AbBdDsSwWZ0123456789")
-
 
 _WORD = re.compile(r"@(\w+)@")
 
@@ -46,14 +43,14 @@ class Matcher:
     def __init__(self, rules: Iterable[LogRule]) -> None:
         self._rules = tuple(rules)
         patterns = [(number, pattern) for number, rule in enumerate(self._rules) for pattern in rule.patterns]
-        self._needs = [_needs(pattern) for _, pattern in patterns]
+        self._needs = [needs_of(pattern) for _, pattern in patterns]
         self._patterns = patterns
-        self._shaped = [_shaped(needs) for needs in self._needs]
+        self._shaped = [shaped(needs) for needs in self._needs]
         self._first: dict[str, set[int]] = {}
         for index, needs in enumerate(self._needs):
-            for word in _words_of(needs) or ("",):
+            for word in words_of(needs) or ("",):
                 self._first.setdefault(word if is_number(word) else shape_of(word), set()).add(index)
-        self.words = {*self._first, *(shape_of(word) for needs in self._needs for word in _every_word(needs))}
+        self.words = {*self._first, *(shape_of(word) for needs in self._needs for word in every_word(needs))}
         """Texts in lower case; what a line holds of them says which patterns it may fit."""
         self._triage = Triage(self._first, lambda _, words: self.begun(words))
         self._numbers = {rule: number for number, rule in enumerate(self._rules)}
@@ -80,13 +77,14 @@ class Matcher:
             if within and not any(library in libraries for library in within):
                 continue
             needs = self._needs[index]
-            if (needs and not _holds(needs, low)) or not (match := _compiled(pattern).search(line)):
+            if (needs and not holds(needs, low)) or not (match := _compiled(pattern).search(line)):
                 continue
             if not self._refuses(number, line) and not (source and self._refuses(number, source)):
                 found[number] = match.start() == 0
         return [(self._rules[number], found[number]) for number in sorted(found)]
 
     def begun(self, words: frozenset[str]) -> Patterns:
+        """The patterns that are to be asked of a line which holds these ``words``."""
         nothing: set[int] = set()
         return tuple(sorted(nothing.union(*(self._first.get(word, nothing) for word in words))))
 
@@ -95,7 +93,7 @@ class Matcher:
         return tuple(index for index in self.begun(words) if self._may_fit(index, shape, words))
 
     def _may_fit(self, index: int, shape: str, words: frozenset[str]) -> bool:
-        if self._needs[index] and not _among(self._shaped[index], words, shape):
+        if self._needs[index] and not holds_in_shape(self._shaped[index], words, shape):
             return False
         loose = loosened(self._patterns[index][1])
         return loose is None or loose.search(shape) is not None
@@ -117,207 +115,3 @@ _compiled = functools.cache(re.compile)
 def matcher_of(rules: tuple[LogRule, ...]) -> Matcher:
     """The Matcher of ``rules``, which takes longer to make than most logs take to be read."""
     return Matcher(rules)
-
-
-# Alternatives: a text, all of what is needed together, or what a line's shape must fit where no text is needed.
-_Need: TypeAlias = "tuple[str | tuple[_Need, ...] | re.Pattern[str], ...]"
-# A group as long as this takes longer to search for twice than once by itself.
-_LONG_GROUP = 60
-
-
-@functools.cache
-def needed_words(pattern: str) -> tuple[str, ...]:
-    """Texts in lower case of which a line that ``pattern`` fits holds one; none where nothing can be promised."""
-    return _words_of(_needs(pattern))
-
-
-def _words_of(need: _Need) -> tuple[str, ...]:
-    words = [
-        (each,) if isinstance(each, str) else _words_of(each[0])
-        for each in need
-        if not isinstance(each, re.Pattern)
-    ]
-    return tuple(word for some in words for word in some)
-
-
-def _holds(need: _Need, text: str) -> bool:
-    """Whether ``text``, in lower case, holds one of the alternatives; what it was found by comes first."""
-    for each in need:
-        if isinstance(each, str):
-            if each in text:
-                return True
-        elif isinstance(each, re.Pattern) or all(_holds(more, text) for more in reversed(each)):
-            return True
-    return False
-
-
-def _every_word(need: _Need) -> Iterator[str]:
-    for each in need:
-        if isinstance(each, str):
-            yield each
-        elif isinstance(each, tuple):
-            for more in each:
-                yield from _every_word(more)
-
-
-_Shaped: TypeAlias = "tuple[frozenset[str], tuple[tuple[_Shaped, ...] | re.Pattern[str], ...]]"
-
-
-def _shaped(need: _Need) -> _Shaped:
-    """``need`` of a shape: words, one of which will do, and other alternatives."""
-    words = frozenset(shape_of(each) for each in need if isinstance(each, str))
-    others = [
-        each if isinstance(each, re.Pattern) else tuple(map(_shaped, each))
-        for each in need
-        if not isinstance(each, str)
-    ]
-    return words, tuple(others)
-
-
-def _among(needed: _Shaped, words: frozenset[str], shape: str) -> bool:
-    """Whether ``words`` and their ``shape`` are enough."""
-    if not words.isdisjoint(needed[0]):
-        return True
-    for each in needed[1]:
-        if isinstance(each, re.Pattern):
-            if _found(each, shape):
-                return True
-        elif all(_among(more, words, shape) for more in each):
-            return True
-    return False
-
-
-@functools.lru_cache(maxsize=64)
-def _found(pattern: re.Pattern[str], shape: str) -> bool:
-    """Many patterns have such a part in common."""
-    return pattern.search(shape) is not None
-
-
-@functools.cache
-def _needs(pattern: str) -> _Need:
-    """The texts in lower case that a line which ``pattern`` fits cannot be without; empty for no promise."""
-    branches = [_needed_of_branch(branch) for branch in _split(pattern)]
-    if not all(branch and _words_of(branch[0]) for branch in branches):
-        return ()
-    return tuple(each for branch in branches for each in (branch[0] if len(branch) == 1 else (branch,)))
-
-
-# A character (of a class, escaped, or itself), a set, a group's beginning or end, a repetition, an alternative.
-_TOKEN = re.compile(
-    r"\\(.)|\[\^?\]?(?:\\.|[^\]])*\]|\((?:\?(?:[a-zA-Z]*:|[a-zA-Z]+\)|<?[=!]|P<\w+>))?|([?*+]|\{\d*,?\d*\})\??|(.)",
-    re.S,
-)
-_MEMBER = re.compile("([A-Za-z0-9])(?:-([A-Za-z0-9]))?")
-_SET = re.compile(rf"\[(?:{_MEMBER.pattern})+\]")
-_MOST_TEXTS = 12
-_OPTIONAL = ("?", "*", "{0", "{,")
-
-
-def _split(pattern: str) -> list[list[re.Match[str]]]:
-    """The alternatives of ``pattern``, as tokens."""
-    branches: list[list[re.Match[str]]] = [[]]
-    depth = 0
-    for token in _TOKEN.finditer(pattern):
-        depth += _opens(token)
-        if token[0] == "|" and not depth:
-            branches.append([])
-        else:
-            branches[-1].append(token)
-    return branches
-
-
-def _opens(token: re.Match[str]) -> int:
-    if token[0].startswith("("):
-        return 0 if token[0].endswith(")") else 1
-    return -1 if token[0] == ")" else 0
-
-
-def _needed_of_branch(tokens: Sequence[re.Match[str]]) -> tuple[_Need, ...]:
-    """The longest texts outside every group, then the words of each group, then texts with a set; none optional."""
-    literals, depth, start = [[""]], 0, 0
-    groups: list[_Need] = []
-    for place, token in enumerate(tokens):
-        depth += (opened := _opens(token))
-        optional = place + 1 < len(tokens) and tokens[place + 1][0].startswith(_OPTIONAL)
-        if opened == 1 and depth == 1:
-            start = place
-        elif opened == -1 and not depth and not optional and not tokens[start][0].startswith(("(?=", "(?!", "(?<")):
-            inside = "".join(token[0] for token in tokens[start + 1 : place])
-            groups.append(_needs(inside))
-            if not groups[-1] and len(inside) > _LONG_GROUP and (loose := loosened(inside)):
-                groups[-1] = (loose,)
-        ends = [] if depth or opened or optional else _texts_of(token)
-        if 0 < len(ends) * len(literals[-1]) <= _MOST_TEXTS:
-            literals[-1] = [text + end for text in literals[-1] for end in ends]
-        else:
-            literals.append([""])
-    by_length = sorted(literals, key=lambda texts: len(texts[0]), reverse=True)
-    longest: list[_Need] = [tuple(text.lower() for text in texts if len(text) > 2) for texts in by_length]
-    plain = [words for words in longest if len(words) == 1]
-    groups.sort(key=lambda need: -min(map(len, _words_of(need)), default=0))
-    # Numbers are in many a line that is about nothing.
-    needs = (need for need in dict.fromkeys((*plain, *groups, *longest)) if need)
-    return tuple(sorted(needs, key=lambda need: (not (words := _words_of(need)), any(map(is_number, words)))))
-
-
-def _texts_of(token: re.Match[str]) -> list[str]:
-    """What ``token`` fits, if that is one of a few characters."""
-    if _SET.fullmatch(token[0]):
-        bounds = [(ord(member[1]), ord(member[2] or member[1])) for member in _MEMBER.finditer(token[0])]
-        return [chr(code) for first, last in bounds for code in range(first, last + 1)]
-    if token[1] is not None:
-        return [] if token[1] in _CLASSES else [token[1]]
-    return [] if token[3] is None or token[3] in ".^$)|" else [token[3]]
-
-
-# Of these groups nothing is asked of a shape, in which a number is another.
-_AROUND = ("(?!", "(?<!", "(?<=")
-_PLAIN_ESCAPES = frozenset("bdDsSwW")
-_COUNT = re.compile(r"\{(\d*)(,?)(\d*)\}")
-
-
-@functools.cache
-def loosened(pattern: str) -> re.Pattern[str] | None:
-    """What fits the shapes of all lines that ``pattern`` fits; None where nothing can be promised."""
-    parts, hidden, tokens = [], 0, list(_TOKEN.finditer(pattern))
-    for place, token in enumerate(tokens):
-        if hidden or token[0] in _AROUND:
-            hidden += _opens(token)
-        elif token[2] is None:
-            repeated = tokens[place + 1][2] if place + 1 < len(tokens) else None
-            if (loose := _loosened(token, repeated or "")) is None:
-                return None
-            parts.append(loose)
-    return re.compile("".join(parts), re.IGNORECASE)
-
-
-def _loosened(token: re.Match[str], repeated: str) -> str | None:
-    """``token``, repeated so, as it fits a shape, where its number may be before it; None if it is unknown."""
-    text = token[0]
-    if text.startswith("("):
-        return "" if text.endswith(")") else text if text == "(?=" else "(?:"
-    if text == "^":
-        return ""  # A shape is of a line with its prefixes.
-    if text in ("$", "|", ")", "\\b"):
-        return text + repeated
-    if token[1] and token[1].isalnum() and token[1] not in _PLAIN_ESCAPES:
-        return None
-    if text.startswith("[^"):
-        text = "."  # Which letters it leaves out depends on their case.
-    digits, others = _kinds(text)
-    if not digits:
-        return text + repeated
-    if not others:
-        return r"\d?" if repeated.startswith(_OPTIONAL) else r"(?:\d|(?<=\d))"
-    if count := _COUNT.match(repeated):
-        return f"{text}{{0,{count[3] if count[2] else count[1]}}}"
-    return text + ("*" if repeated[:1] in ("+", "*") and repeated else "?")
-
-
-@functools.cache
-def _kinds(text: str) -> tuple[bool, bool]:
-    """Whether the pattern of one character ``text`` fits a digit, and whether anything else."""
-    fits = re.compile(text, re.IGNORECASE)
-    return any(map(fits.match, string.digits)), any(
-        fits.match(each) for each in map(chr, range(0x250)) if not each.isdigit()
-    )
