@@ -27,7 +27,8 @@ class Weight(enum.IntEnum):
 class Candidate:
     """What may have decided an ending.
 
-    ``survived``: work went on after it, or it was announced as tried again; ``tried_again`` is the latter alone.
+    ``survived``: work went on after it, or it was announced as tried again; ``tried_again`` is the latter alone,
+    where nothing says that it came to a good end.
     """
 
     blame: Blame
@@ -127,7 +128,7 @@ def _of_hit(hit: Hit, reading: Reading) -> Candidate:
         hit.line.stream,
         Weight.PROGRAM if rule.blame is Blame.CODE else Weight.ANY,
         survived=hit.retried or went_on,
-        tried_again=hit.retried and not went_on,
+        tried_again=hit.retried and not went_on and reading.arrived < hit.line.number,
         captured=hit.captured,
     )
 
@@ -174,10 +175,11 @@ def _of_chain(chain: Chain, reading: Reading) -> Candidate:
     raised = chain.raised[index]
     # Of one that a library raised and caught, the place is that of those which it led to.
     nearest = (*reversed(chain.raised[: index + 1]), *chain.raised[index + 1 :])
-    # torch prints an exception under its rank only when nobody caught it; pytest's have failed their test.
-    final = bool(chain.test) or re.match(r".*\brank\d", chain.stream) is not None
-    went_on = not final and reading.progress - chain.progress >= SURVIVED
-    tried_again = not final and _is_tried_again(chain, reading, weight)
+    # pytest's have failed their test. torch prints what nobody caught under its rank, and a launcher everything.
+    uncaught = bool(chain.test) or re.match(r".*\brank\d", chain.stream) is not None
+    may_go_on = not uncaught or (chain.retried and not chain.test)
+    went_on = may_go_on and reading.progress - chain.progress >= SURVIVED
+    tried_again = not uncaught and _is_tried_again(chain, reading, weight)
     return Candidate(
         blame,
         kind,
@@ -188,7 +190,7 @@ def _of_chain(chain: Chain, reading: Reading) -> Candidate:
         chain.stream,
         weight,
         survived=chain.ignored or went_on or tried_again,
-        tried_again=tried_again and not went_on,
+        tried_again=tried_again and not went_on and reading.arrived < chain.line,
         exception=True,
         test=chain.test,
         captured=chain.captured,
