@@ -287,6 +287,10 @@ SETS = (
     ("blind33", "by three more who had read no rule, each half of a set: the first", 60, 54, 24, 24, 25, 0),
     ("blind33", "the second's, partly of real processes", 69, 60, 23, 27, 23, 0),
     ("blind33", "the third's; 11 of the three are cases, with 16 of their kinds", 60, 53, 23, 24, 24, 1),
+    ("-", "the other half of the first's, when these were mended", 60, 56, 22, 24, 22, 0),
+    ("-", "the other half of the second's", 68, 55, 22, 25, 24, 0),
+    ("-", "the other half of the third's", 60, 52, 22, 24, 23, 1),
+    ("-", "by a fourth who had read no rule, on the same code", 100, 90, 40, 41, 41, 0),
 )
 LAST = (
     "What the code's was taken for: a test's own `raise ConnectionError`, a stand-in for a server (responses, a",
@@ -319,6 +323,9 @@ LAST = (
     "Eleven are called otherwise still: four requirements and a flag that the repository itself asks for wrongly",
     "(*code* here, *config* there), four deadlocks that a time-out's stacks show and a port that the test's own",
     "server has (*unsure* here), and a runner that may not ask Docker (*machine* here).",
+    "Of the other halves and the fourth's set together, which nobody had mended by, 253 of 288 were right; found",
+    "106 of 114 (recall 0.930), said 110 times (precision 0.964), once of the code's: the second of two ray",
+    "clusters that a script starts on one port. Seven of the other 34 are requirements and flags, as above.",
 )
 
 

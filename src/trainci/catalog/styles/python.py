@@ -17,7 +17,7 @@ from trainci.catalog.python.lost import lost_in_tests, lost_results
 from trainci.catalog.python.may_run_nothing import may_run_nothing
 from trainci.catalog.shell.expects import expects
 from trainci.catalog.styles.base import Source
-from trainci.catalog.styles.helpers import framework_of_helpers
+from trainci.catalog.styles.handed_over import framework_of_helpers
 from trainci.catalog.styles.pytest import holds_tests
 from trainci.model.tests import Declarations, Entry
 from trainci.text import printable
