@@ -291,6 +291,7 @@ SETS = (
     ("-", "the other half of the second's", 68, 55, 22, 25, 24, 0),
     ("-", "the other half of the third's", 60, 52, 22, 24, 23, 1),
     ("-", "by a fourth who had read no rule, on the same code", 100, 90, 40, 41, 41, 0),
+    ("-", "by a fifth, when some of that was mended", 90, 82, 34, 36, 35, 0),
 )
 LAST = (
     "What the code's was taken for: a test's own `raise ConnectionError`, a stand-in for a server (responses, a",
@@ -326,6 +327,8 @@ LAST = (
     "Of the other halves and the fourth's set together, which nobody had mended by, 253 of 288 were right; found",
     "106 of 114 (recall 0.930), said 110 times (precision 0.964), once of the code's: the second of two ray",
     "clusters that a script starts on one port. Seven of the other 34 are requirements and flags, as above.",
+    "Of the fourth's and the fifth's, both of the issue's families, 74 of 77 were found (0.961), and said 76 times",
+    "(0.974). The fifth's showed that ray's actors that name themselves (`Worker[rank=0] pid=7`) were not known.",
 )
 
 

@@ -49,6 +49,10 @@ WRITINGS: dict[str, Callable[[int, str], str]] = {
     "mpirun": lambda number, line: f"[1,3]<stderr>:{line}",
     "torchrun": lambda number, line: f"[default0]:{line}",
     "ray": lambda number, line: f"(Trainer pid=77, ip=10.0.0.7) {line}",
+    "ray, an actor's own name": lambda number, line: f"[36m(Trainer[rank=0] pid=77)[0m {line}",
+    "accelerate": lambda number, line: f"stderr: {line}",
+    "horovod": lambda number, line: f"[1]<stderr>:{line}",
+    "sglang": lambda number, line: f"[2026-11-20 {_clock(number)} DP0 ATTN_TP1] {line}",
 }
 
 

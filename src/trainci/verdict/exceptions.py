@@ -37,6 +37,8 @@ PROGRAM = frozenset(
         *("TOMLDecodeError", "ScannerError", "ParserError"),
     }
 )
+WITHOUT_HEADER = "RayTaskError"
+"""Ray goes on with the frames of the worker and its exception, with no header."""
 FRAME = re.compile(r'\s*File "(?P<file>[^"]+)", line (?P<line>\d{1,9})')
 _CUT = re.compile(r'\s*File "[^"\n]+$')
 _REST = re.compile(r'[^"]*", line \d')
@@ -177,7 +179,7 @@ class Tracebacks:
             return False
         last = self._chain.raised[-1].name
         return last.startswith(
-            ("RemoteTraceback", "ProcessRaisedException", "RayTaskError", "_RemoteTraceback", "CheckpointException")
+            ("RemoteTraceback", "ProcessRaisedException", WITHOUT_HEADER, "_RemoteTraceback", "CheckpointException")
         ) or ("Caught" in self._chain.raised[-1].text)
 
     def _introduced(self, before: str) -> bool:
@@ -222,7 +224,7 @@ class Tracebacks:
         match = _EXCEPTION.match(said)
         # Right after the frames any name of a class will do; later it must look like an exception's.
         sure = match and (_PLAIN.fullmatch(match["type"]) or (self._class_will_do() and match["type"][0].isupper()))
-        if indent != self._indent or not match or not sure:
+        if indent != self._indent or not match or not sure or _NEXT.match(said):
             self._junk += 1
             if self._junk > _MOST_JUNK:
                 self._open = 0
@@ -248,8 +250,7 @@ class Tracebacks:
         self._linked = False
         self._listening = _LONGEST_MESSAGE
         self._blank = False
-        if raised.name == "RayTaskError":
-            # Ray goes on with the frames of the worker and its exception, with no header.
+        if raised.name == WITHOUT_HEADER:
             self._open += 1
             self._linked = True
             self._junk = 0

@@ -1,8 +1,9 @@
 """Pure: what CI systems, launchers and loggers put before a line, and whose line it is by that.
 
 Which rank or worker a line comes from is told by torch (``[rank3]:``), torchrun and Megatron-LM (``[default3]:``),
-ray (``(Trainer pid=7, ip=10.0.0.1)``), vLLM (``(EngineCore_0 pid=7)``), Open MPI (``[1,3]<stderr>:``), Slurm
-(``3: ``), docker compose and trainci itself (``tests/test_x.py | ``).
+ray (``(Trainer pid=7, ip=10.0.0.1)``, with whatever an actor is called by its own ``__repr__``), vLLM
+(``(EngineCore_0 pid=7)``), Open MPI (``[1,3]<stderr>:``), Horovod (``[1]<stderr>:``), Slurm (``3: ``), docker
+compose and trainci itself (``tests/test_x.py | ``).
 """
 
 from __future__ import annotations
@@ -37,15 +38,16 @@ _PREFIX = re.compile(
     r"|##\[(?:error|warning|debug|group|command)\]|::(?:error|warning)[^:]*::"
     r"|time=\"?[\dT:.,+Z-]+\"? level=\w+ msg=\"?"
     r"|(?P<rank>\[(?:rank|default)?\d+\]:) ?"
-    r"|(?P<mpi>\[\d+,\d+\]<std(?:out|err)>:) ?"
+    r"|(?P<mpi>\[\d+(?:,\d+)?\]<std(?:out|err)>:) ?|(?:stdout|stderr): "
     r"|(?P<task> {0,3}\d{1,5}: )(?=\s|Traceback|[A-Za-z_][\w.]*(?:Error|Exception)|\[)"
-    r"|(?P<worker>\((?:[\w.:<>/ -]+ )?pid=\d+(?:, ip=[\w.:]+)?\)|\(raylet(?:, ip=[\w.:]+)?\)) ?"
+    r"|(?:\[\d\dm)?(?P<worker>\((?:[^()\n]{1,120} |[\w.]+\([^()\n]{1,80}\) )?pid=\d+(?:, ip=[\w.:]+)?\)"
+    r"|\(raylet(?:, ip=[\w.:]+)?\))(?:\[0m)? ?"
     r"|(?P<tag>\([A-Za-z][\w.-]{1,30}\)) (?=\s|Traceback|[A-Za-z_][\w.]*(?:Error|Exception))"
     r"|(?P<service>[\w./-]+(?:\[[^\]]*\])? +\| )"
     r"|\[[A-Z] ?\d{3,4} \d\d:\d\d:\d\d[.\d]* [\w./]+:\d+\] ?"
     r"|[IWEF]\d{4} \d\d:\d\d:\d\d[.\d]* +(?:\d+ )?[\w./]+:\d+\] ?"
     r"|(?:DEBUG|INFO|WARNING|ERROR|CRITICAL) \d\d-\d\d \d\d:\d\d:\d\d (?:\[[\w./]+:\d+\]|[\w./]+:\d+\]) ?"
-    r"|\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:[.,]\d+)?(?P<part>(?: (?:DP|TP|PP|EP)\d+)+)?\] "
+    r"|\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:[.,]\d+)?(?P<part>(?: (?:ATTN_)?(?:DP|TP|PP|EP|CP)\d+)+)?\] "
     r")"
 )
 _LONGEST_PREFIXES = 6

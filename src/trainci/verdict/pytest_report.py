@@ -10,6 +10,7 @@ from trainci.model.diagnosis import Frame
 from trainci.verdict.exceptions import (
     FRAME,
     MOST_SOURCES,
+    WITHOUT_HEADER,
     Tracebacks,
     exception_type,
     is_library,
@@ -212,6 +213,8 @@ class PytestReport:
                 raised.message.append(text)
             if shown:
                 self._chain.led_here(shown.raised[0])
+            elif raised.name == WITHOUT_HEADER and (type_ := exception_type(text)):
+                self._chain.led_here(Raised(type_, text, line.number, frames=_frames_in(raised.message)))
             return
         if place := FRAME.match(text):
             # A file that is no Python: its place and its text come before what is wrong with it.
@@ -242,3 +245,9 @@ class PytestReport:
             chain = Chain(line.stream, test=summary["name"], progress=progress)
             chain.raised.append(Raised(type_, reason or summary[0], line.number))
             self._summary.append(chain)
+
+
+def _frames_in(message: Sequence[str]) -> tuple[Frame, ...]:
+    """The repository's own frames that a message shows."""
+    places = [place for said in message if (place := FRAME.match(said))]
+    return tuple(Frame(one["file"], int(one["line"])) for one in places if not is_library(one["file"]))
