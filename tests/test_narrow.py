@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,6 +39,7 @@ def test_an_expression_keeps_what_it_says(expression, kept):
     ("expression", "why"),
     [
         ("", "it is empty"),
+        ("()", "a part of an id is missing before"),
         ("(", "a part of an id is missing at its end"),
         ("a and", "a part of an id is missing at its end"),
         ("or a", "a part of an id is missing before 'or'"),
@@ -63,10 +66,12 @@ def test_any_words_are_an_expression_as_python_has_it_or_an_error(words, test_id
         said = None
     names = [w if w in ("and", "or", "not", "(", ")") else repr(w.casefold() in test_id.casefold()) for w in words]
     try:
-        expected = bool(eval(" ".join(names)))
-    except (SyntaxError, TypeError):
-        expected = None
-    assert said == expected
+        tree = ast.parse(" ".join(names), mode="eval")
+    except SyntaxError:
+        tree = None
+    # To Python `()` is a tuple, and `a (b)` a call.
+    is_one = tree and not any(isinstance(node, (ast.Tuple, ast.Call)) for node in ast.walk(tree))
+    assert said == (bool(eval(compile(tree, "words", "eval"))) if is_one else None)
 
 
 def test_a_very_long_expression_is_no_deep_one():
