@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from trainci.model.diagnosis import Blame, Frame, Kind, LogRule
-from trainci.verdict.exceptions import ASSERTIONS, PROGRAM
+from trainci.verdict.exceptions import ASSERTIONS, PROGRAM, WITHOUT_HEADER
 from trainci.verdict.log_reader import NAMES_A_HOST, Hit, Reading
 from trainci.verdict.raised import Chain, Raised
 from trainci.verdict.went_on import SURVIVED
@@ -159,7 +159,7 @@ def _of_chain(chain: Chain, reading: Reading) -> Candidate:
     else:
         # What a rule knows tells more than what none does, a cause more than a consequence, and of these one that
         # says whose it is more than one that does not.
-        # A group says how many others there are.
+        # A group says how many others there are, ray where it was.
         index = min(
             (i for i, one in enumerate(judged) if not _made_instead(one[3], judged[i + 1 :])),
             key=lambda i: (
@@ -167,7 +167,7 @@ def _of_chain(chain: Chain, reading: Reading) -> Candidate:
                 judged[i][1] is not Kind.CAUSE,
                 judged[i][3] is None,
                 judged[i][1] is not Kind.CAUSE and judged[i][0] is Blame.UNSURE,
-                chain.raised[i].name.endswith("ExceptionGroup"),
+                chain.raised[i].name.endswith(("ExceptionGroup", WITHOUT_HEADER)),
                 i,
             ),
         )
