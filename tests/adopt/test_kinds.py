@@ -825,7 +825,11 @@ def test_a_default_that_names_another_variable_is_read(said: str, gpus: int) -> 
 
 
 def test_of_hidden_folders_only_what_may_be_a_cis_is_looked_at(tmp_path: Path) -> None:
-    for name in (".own-ci/flows/gpu.yml", ".own-ci/notes.md", ".venv/a.yml", ".github/b.txt", "tests/.x/c.yml"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text("")
-    assert repository_tree(tmp_path).files == (".github/b.txt", ".own-ci/flows/gpu.yml")
+    root, away = tmp_path / "repository", tmp_path / "away"
+    names = [".own-ci/flows/gpu.yml", ".own-ci/flows/deep/d.yml", ".own-ci/notes.md", ".venv/a.yml"]
+    for path in (*(root / name for name in [*names, ".github/b.txt", "tests/.x/c.yml"]), away / "secret.yml"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    (root / ".own-ci/linked").symlink_to(away)
+    (root / ".own-ci/link.yml").symlink_to(away / "secret.yml")
+    assert repository_tree(root).files == (".github/b.txt", ".own-ci/flows/gpu.yml")

@@ -110,7 +110,7 @@ def repository_tree(root: Path) -> Tree:
     return Tree(found, lambda path: _text(root / path))
 
 
-def _walk(root: Path, top: str) -> Iterator[str]:
+def _walk(root: Path, top: str, deepest: int = _DEEPEST) -> Iterator[str]:
     try:
         with os.scandir(root / top) as entries:
             listed = sorted(entries, key=lambda entry: entry.name)
@@ -123,17 +123,11 @@ def _walk(root: Path, top: str) -> Iterator[str]:
         if entry.is_dir(follow_symlinks=False):
             hidden = entry.name.startswith(".") and entry.name not in _HIDDEN
             if hidden and not top and entry.name not in _NO_CI:
-                yield from _of_hidden(root, entry.name)
-            elif entry.name not in _FOREIGN and not hidden and path.count("/") < _DEEPEST:
-                yield from _walk(root, path)
+                yield from (found for found in _walk(root, path, deepest=2) if found.endswith((".yml", ".yaml")))
+            elif entry.name not in _FOREIGN and not hidden and path.count("/") < deepest:
+                yield from _walk(root, path, deepest)
         elif entry.is_file(follow_symlinks=False):
             yield path
-
-
-def _of_hidden(root: Path, name: str) -> Iterator[str]:
-    folder = root / name
-    found = sorted(path for glob in ("*.y*ml", "*/*.y*ml") for path in folder.glob(glob))
-    yield from (path.relative_to(root).as_posix() for path in found if path.is_file() and not path.is_symlink())
 
 
 def _text(path: Path) -> str:

@@ -9,7 +9,6 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from trainci.catalog.source import read_source
-from trainci.catalog.styles.python import nothing_would_run
 from trainci.model.tests import Declarations, Entry
 
 
@@ -20,7 +19,7 @@ def helpers(
     idle = {
         entry.file
         for entry, says in declared.items()
-        if not entry.where and entry.file.endswith(".py") and says.refusal == nothing_would_run(entry.file)
+        if not entry.where and entry.file.endswith(".py") and says.runs_nothing
     }
     if not idle:
         return frozenset()

@@ -137,11 +137,11 @@ class Declarations:
     ``trainci.testing.main``, so that its phases can be run one at a time. ``remarks`` say what is wrong though
     it can be run, each a line and a sentence. ``fault`` is one sentence (``tests/test_x.py:3: …``) when the file
     cannot be read or declares something that is no constant; ``refusal`` is one when it must not be run, as its
-    result would mean nothing. ``style`` names the test style that reads and starts it; ``needs_count``: tests of
-    this style say how many devices they need. ``framework`` is ``pytest`` or ``unittest`` where the file, as a
-    program, hands its tests to one of them; ``hands_over``: it does so whatever happens. ``may_turn_away``: that is
-    all that it runs, and it may end without. ``expects`` says
-    which failures inside of it it deals with. ``metrics`` are gated.
+    result would mean nothing; ``runs_nothing``: that is so as it holds no test and is no program. ``style`` names
+    the test style that reads and starts it; ``needs_count``: tests of this style say how many devices they need.
+    ``framework`` is ``pytest`` or ``unittest`` where the file, as a program, hands its tests to one of them;
+    ``hands_over``: it does so whatever happens. ``may_turn_away``: that is all that it runs, and it may end without
+    it. ``expects`` says which failures inside of it it deals with. ``metrics`` are gated.
     """
 
     num_gpus: int | None = None
@@ -153,6 +153,7 @@ class Declarations:
     remarks: tuple[tuple[int, str], ...] = ()
     fault: str = ""
     refusal: str = ""
+    runs_nothing: bool = False
     style: str = "python"
     needs_count: bool = True
     framework: str = ""

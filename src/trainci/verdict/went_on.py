@@ -17,15 +17,16 @@ _TEST_PASSED = re.compile(r"(?m)::\S+.* PASSED\b|^PASSED\b|\bPASSED +\[| \.\.\. 
 SURVIVED = 3
 _AGAIN = re.compile(r"(?i)^\W*(?:\S+ ){0,9}?retry(?:ing)? (?:in|after|attempt|\d)|\[Retry \d+/\d+\]")
 # NCCL's WARN and libfabric's <warn> are their levels for errors.
-_WARNS = r"(?i:(?<!NCCL )(?<!<)\bwarn(?:ing)?s?\b(?! {2,}\w))"
-_TRIES = re.compile(
-    r"(?i)(?<!\.)\bretr(?:y|ied|ying)\b(?!\.\w)|(?<!max )(?<!after \d )(?<!after \d\d )\bretries\b"
+_WARNS = r"(?<!NCCL )(?<!<)\bwarn(?:ing)?s?\b(?! {2,}\w)"
+_ANOTHER_TRY = (
+    r"(?<!\.)\bretr(?:y|ied|ying)\b(?!\.\w)|(?<!max )(?<!after \d )(?<!after \d\d )\bretries\b"
     r"|(?<!please )(?<!and )try(?:ing)? again(?! later)|\battempt \d+ ?(?:/|of) ?\d+"
     r"|back(?:ing)?[ -]?off|fall(?:ing)?[ -]?back|\busing (?:the )?cached\b|\bignor(?:e|ed|ing)\b"
     r"|\bskip(?:ped|ping)\b|\brecovered\b|\bwill reconnect\b"
     r"|\b(?:is|are|was|as|be) expected\b|\bexpected\W*(?:error|failure|$)|\(expected\b"
 )
-RETRIED = re.compile(f"{_WARNS}|(?:{_TRIES.pattern[4:]})", re.IGNORECASE)
+_TRIES = re.compile(_ANOTHER_TRY, re.IGNORECASE)
+RETRIED = re.compile(f"{_WARNS}|{_ANOTHER_TRY}", re.IGNORECASE)
 
 
 def announces(lines: Sequence[str]) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Mapping
+from functools import lru_cache
 
 from trainci.adopt.commands.called_tests import speaks_of_tests
 from trainci.adopt.shell.lines import lead
@@ -23,7 +25,7 @@ def with_source(command: Command, tree: Tree) -> str:
 def runs_tests(command: Command, tree: Tree) -> bool:
     """Whether it calls a function that runs tests, directly or by others of its file."""
     file, name = _called(command, tree)
-    functions = dict(_FUNCTION.findall(tree.read(file))) if file else {}
+    functions = _functions(tree.read(file)) if file else {}
     seen, waiting = set[str](), [name]
     while waiting:
         body = functions.get(called := waiting.pop(), "")
@@ -38,8 +40,15 @@ def _called(command: Command, tree: Tree) -> tuple[str, str]:
     """The file, and the function of it that one of the words of a command calls."""
     words = command.words if command.trouble else command.words[:1]
     for file in reversed(command.sourced if words else ()):
-        names = {name for name, _ in _FUNCTION.findall(tree.read(file))} if tree.is_file(file) else set()
+        functions = _functions(tree.read(file)) if tree.is_file(file) else {}
         for word in words:
-            if word in names:
+            if word in functions:
                 return file, word
     return "", ""
+
+
+# A file is asked for each command that comes after it.
+@lru_cache(maxsize=32)
+def _functions(text: str) -> Mapping[str, str]:
+    """The body of each function of a file."""
+    return dict(_FUNCTION.findall(text))

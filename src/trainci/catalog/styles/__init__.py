@@ -42,7 +42,7 @@ def declarations(root: Path, entry: Entry, first: str = "") -> Declarations:
         if name:
             return replace(STYLES[name].read(source), style=name)
         if entry.file.endswith(".py"):
-            return Declarations(refusal=nothing_would_run(entry.file))
+            return Declarations(refusal=nothing_would_run(entry.file), runs_nothing=True)
         return Declarations(
             refusal=f'{shown}:1: no test of a kind that is known. Say how it runs: command = ["…"].'
         )

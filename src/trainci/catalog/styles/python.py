@@ -86,7 +86,7 @@ def _of_program(source: Source) -> Declarations:
         way_out = ' Or leave the file as it is: runner = "pytest" in its entry.' if holds_tests(tree) else ""
         says = replace(says, refusal=f"{printable(file)}:{certain.line}: {certain}{way_out}")
     elif not blocks and not _does_something(tree):
-        says = replace(says, refusal=nothing_would_run(file))
+        says = replace(says, refusal=nothing_would_run(file), runs_nothing=True)
     name, always = framework(tree, names)
     if not name and holds_tests(tree):
         name = framework_of_helpers(source.root, file, tree, names)
