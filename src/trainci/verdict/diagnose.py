@@ -30,6 +30,8 @@ from trainci.verdict.weigh import Candidate, Weight, of_reading
 
 # A warning this near to the end may be what ended it.
 _NEAR = 60
+# Where nothing says more than that it ended, a lone line of another try did not end what printed more below it.
+_LAST_LINES = 3
 # Rules for an ending that is the program's own, of which no line that a rule knows tells more.
 _ENDED_BY_ITSELF = (EXIT_CODE, "crash")
 PASSED = "passed"
@@ -215,13 +217,14 @@ def _without_cause(
         # Why it ended, or who went away, is not said there; the host may say it of itself.
         consequence = _first(live, _host_says) or _told_below(consequence, live)
     end = consequence.line if consequence else reading.lines
+    tells = consequence is not None and consequence.rule not in _ENDED
     warned = [
         candidate
         for candidate in found
         if candidate.tried_again
         and (candidate.kind is Kind.CAUSE or candidate.exception)
         and candidate.blame in (Blame.MACHINE, Blame.CONFIG)
-        and end - candidate.line <= _NEAR
+        and end - candidate.line <= (_NEAR if tells or candidate.exception else _LAST_LINES)
     ]
     if warned:
         return warned[-1]

@@ -20,7 +20,7 @@ from trainci.verdict.raised import Chain, Raised
 from trainci.verdict.root_report import Root, RootReport
 from trainci.verdict.stand_ins import STAND_INS, quotes, without_name
 from trainci.verdict.triage import Patterns, Triage
-from trainci.verdict.went_on import ARRIVED, RETRIED, announces, signs_in, tries_again
+from trainci.verdict.went_on import RETRIED, announces, signs_in, tries_again
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ _BEGINNINGS = (
 # Lines that are not read as they stand: of JSON, with a traceback in a string, with a test's name.
 _UNFOLDED = frozenset({'{"', "traceback", ".py::"})
 # What counts in a line that no pattern fits.
-_TELLING = frozenset({*_BEGINNINGS, *ARRIVED, "error", "stopiteration", "===", "e   ", "ready"})
+_TELLING = frozenset({*_BEGINNINGS, "error", "stopiteration", "===", "e   ", "ready"})
 # How Python introduces what ``__del__`` or a callback raised: the program goes on (3.14 says "while calling").
 _IGNORED = "Exception ignored "
 # What is told where the log does not have its traceback.
@@ -76,9 +76,8 @@ class Reading:
     """What a log says.
 
     ``progress`` counts signs that work went on, ``told`` lines that are no traceback's. ``passed``: pytest says
-    that every test did. ``arrived`` is the last line that says that something was got. ``served`` maps the ports
-    that somebody said to serve to the first line that says so. ``unread``: how many lines of a log that is very
-    long were passed over as they hold what many before them do.
+    that every test did. ``served`` maps the ports that somebody said to serve to the first line that says so.
+    ``unread``: how many lines of a log that is very long were passed over as they hold what many before them do.
     """
 
     chains: list[Chain]
@@ -88,7 +87,6 @@ class Reading:
     lines: int
     root: Root | None
     passed: bool
-    arrived: int = 0
     served: dict[str, int] = field(default_factory=dict)
     tail: Tail = field(default_factory=Tail)
     unread: int = 0
@@ -144,7 +142,6 @@ class LogReader:
         self._alike: Counter[tuple[int, ...]] = Counter()
         self._unread = 0
         self._last: Hit | None = None
-        self._arrived = 0
 
     def feed(self, batch: Sequence[str], whole: bool = True) -> None:
         """Take the next lines; not ``whole``: of those that hold the same words, as many as tell something new."""
@@ -215,7 +212,6 @@ class LogReader:
             self._number,
             self._report.root,
             self._pytest.passed,
-            self._arrived,
             self._served,
             Tail(self._number - len(last) + 1, [line.text for line in last], errors),
             self._unread,
@@ -260,9 +256,6 @@ class LogReader:
         self._told += bool(text.strip())
         self._progress += signs_in(text)
         self._report.take(line)
-        low = text.lower()
-        if any(said in low for said in ARRIVED):
-            self._arrived = line.number
         if (served := _SERVED.search(text)) and len(self._served) < _MOST_STREAMS:
             self._served.setdefault(served[1] or served[2], line.number)
         type_ = exception_type(text)

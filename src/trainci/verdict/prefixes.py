@@ -40,7 +40,7 @@ _PREFIX = re.compile(
     r"|(?P<rank>\[(?:rank|default)?\d+\]:) ?"
     r"|(?P<mpi>\[\d+(?:,\d+)?\]<std(?:out|err)>:) ?|(?:stdout|stderr): "
     r"|(?P<task> {0,3}\d{1,5}: )(?=\s|Traceback|[A-Za-z_][\w.]*(?:Error|Exception)|\[)"
-    r"|(?:\[\d\dm)?(?P<worker>\((?:[^()\n]{1,120} |[\w.]+\([^()\n]{1,80}\) )?pid=\d+(?:, ip=[\w.:]+)?\)"
+    r"|(?:\[\d\dm)?(?P<worker>\((?:[^\n]{1,160}? )?pid=\d+(?:, ip=[\w.:]+)?\)"
     r"|\(raylet(?:, ip=[\w.:]+)?\))(?:\[0m)? ?"
     r"|(?P<tag>\([A-Za-z][\w.-]{1,30}\)) (?=\s|Traceback|[A-Za-z_][\w.]*(?:Error|Exception))"
     r"|(?P<service>[\w./-]+(?:\[[^\]]*\])? +\| )"

@@ -27,8 +27,7 @@ class Weight(enum.IntEnum):
 class Candidate:
     """What may have decided an ending.
 
-    ``survived``: work went on after it, or it was announced as tried again; ``tried_again`` is the latter alone,
-    where nothing says that it came to a good end.
+    ``survived``: work went on after it, or it was announced as tried again; ``tried_again`` is the latter alone.
     """
 
     blame: Blame
@@ -128,7 +127,7 @@ def _of_hit(hit: Hit, reading: Reading) -> Candidate:
         hit.line.stream,
         Weight.PROGRAM if rule.blame is Blame.CODE else Weight.ANY,
         survived=hit.retried or went_on,
-        tried_again=hit.retried and not went_on and reading.arrived < hit.line.number,
+        tried_again=hit.retried and not went_on,
         captured=hit.captured,
     )
 
@@ -190,7 +189,7 @@ def _of_chain(chain: Chain, reading: Reading) -> Candidate:
         chain.stream,
         weight,
         survived=chain.ignored or went_on or tried_again,
-        tried_again=tried_again and not went_on and reading.arrived < chain.line,
+        tried_again=tried_again and not went_on,
         exception=True,
         test=chain.test,
         captured=chain.captured,

@@ -56,13 +56,6 @@ def signs_in(text: str) -> int:
     return SURVIVED if passed else found
 
 
-ARRIVED = (
-    *("successfully installed ", "packages in ", "downloaded newer image", "pull complete"),
-    *("head is now at ", "download complete", "response... 200 ok", " saved ["),
-)
-"""Texts in lower case of which a line holds one that says that what was to be got is there."""
-
-
 def tries_again(line: str) -> bool:
     """Whether ``line`` says that what stands right above it is tried again."""
     return _AGAIN.search(line) is not None
