@@ -79,6 +79,14 @@ def test_all_logs_say_the_same_whatever_writes_them_down(number: int) -> None:
     assert not _unlike([*WRITINGS][number], CASES[number % 3 :: 3])
 
 
+@pytest.mark.slow
+def test_empty_lines_behind_a_log_change_nothing() -> None:
+    packaged = packaged_rules()
+    for case in CASES:
+        said = diagnose(reading_of(io.BytesIO(case.log.rstrip(b"\n") + b"\n\n\n\n\n"), packaged), case.facts)
+        assert said.blame.value == case.expected["blame"], case.name
+
+
 def test_what_only_some_lines_have_and_what_names_a_kind_of_lines_is_no_prefix() -> None:
     assert shared(["gpu-9: a", "gpu-9: b", "gpu-10: c", "gpu-9: d"])
     assert not shared(["gpu-9: a", "gpu-9: b", "gpu-9: c"]), "too few"

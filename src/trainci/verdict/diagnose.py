@@ -216,7 +216,7 @@ def _without_cause(
     if consequence and (consequence.blame is Blame.UNSURE or consequence.rule in _ENDED):
         # Why it ended, or who went away, is not said there; the host may say it of itself.
         consequence = _first(live, _host_says) or _told_below(consequence, live)
-    end = consequence.line if consequence else reading.lines
+    end = consequence.line if consequence else reading.end
     tells = consequence is not None and consequence.rule not in _ENDED
     warned = [
         candidate

@@ -76,8 +76,9 @@ class Reading:
     """What a log says.
 
     ``progress`` counts signs that work went on, ``told`` lines that are no traceback's. ``passed``: pytest says
-    that every test did. ``served`` maps the ports that somebody said to serve to the first line that says so.
-    ``unread``: how many lines of a log that is very long were passed over as they hold what many before them do.
+    that every test did. ``end`` is the number of the last line that says anything. ``served`` maps the ports that
+    somebody said to serve to the first line that says so. ``unread``: how many lines of a very long log were passed
+    over as they hold what many before them do.
     """
 
     chains: list[Chain]
@@ -85,6 +86,7 @@ class Reading:
     progress: int
     told: int
     lines: int
+    end: int
     root: Root | None
     passed: bool
     served: dict[str, int] = field(default_factory=dict)
@@ -210,12 +212,20 @@ class LogReader:
             self._progress,
             self._told,
             self._number,
+            self._end(tail),
             self._report.root,
             self._pytest.passed,
             self._served,
             Tail(self._number - len(last) + 1, [line.text for line in last], errors),
             self._unread,
         )
+
+    def _end(self, tail: Sequence[str]) -> int:
+        """The number of the last line of ``tail`` that says anything; a prefix of an empty line does not."""
+        for below, line in enumerate(reversed(tail)):
+            if any(part.text.strip() for part in prefixes.lines_of(0, line, self._name)):
+                return self._number - below
+        return self._number - len(tail)
 
     def _take(self, line: Line, candidates: Sequence[int]) -> None:
         if not self._pytest.take(line, self._progress, self._before):

@@ -28,8 +28,8 @@ _TIME = (
     r"(?:[^\t]+\t[^\t]+\t)?\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)"
     r"(?: (?:stdout|stderr) [FP]| \d\d[OE])?[ +]?"
     r"|\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z?\] ?"
-    r"|\d\d:\d\d:\d\d(?:\.\d+)? {1,2}|\[\d\d:\d\d:\d\d(?:\.\d+)?\][ :]{0,2}"
-    r"|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:[.,]\d+)? (?!- |\| )|#\d+ \d+\.\d+ "
+    r"|\d\d:\d\d:\d\d(?:\.\d+)?(?: {1,2}|$)|\[\d\d:\d\d:\d\d(?:\.\d+)?\][ :]{0,2}"
+    r"|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:[.,]\d+)?(?: (?!- |\| )|$)|#\d+ \d+\.\d+(?: |$)"
 )
 # Each ends where the line's own text, with its indentation, begins.
 _PREFIX = re.compile(
@@ -38,16 +38,16 @@ _PREFIX = re.compile(
     r"|##\[(?:error|warning|debug|group|command)\]|::(?:error|warning)[^:]*::"
     r"|time=\"?[\dT:.,+Z-]+\"? level=\w+ msg=\"?"
     r"|(?P<rank>\[(?:rank|default)?\d+\]:) ?"
-    r"|(?P<mpi>\[\d+(?:,\d+)?\]<std(?:out|err)>:) ?|(?:stdout|stderr): "
+    r"|(?P<mpi>\[\d+(?:,\d+)?\]<std(?:out|err)>:) ?|(?:stdout|stderr):(?: |$)"
     r"|(?P<task> {0,3}\d{1,5}: )(?=\s|Traceback|[A-Za-z_][\w.]*(?:Error|Exception)|\[)"
     r"|(?:\[\d\dm)?(?P<worker>\((?:[^\n]{1,160}? )?pid=\d+(?:, ip=[\w.:]+)?\)"
     r"|\(raylet(?:, ip=[\w.:]+)?\))(?:\[0m)? ?"
     r"|(?P<tag>\([A-Za-z][\w.-]{1,30}\)) (?=\s|Traceback|[A-Za-z_][\w.]*(?:Error|Exception))"
-    r"|(?P<service>[\w./-]+(?:\[[^\]]*\])? +\| )"
+    r"|(?P<service>[\w./-]+(?:\[[^\]]*\])? +\|(?: |$))"
     r"|\[[A-Z] ?\d{3,4} \d\d:\d\d:\d\d[.\d]* [\w./]+:\d+\] ?"
     r"|[IWEF]\d{4} \d\d:\d\d:\d\d[.\d]* +(?:\d+ )?[\w./]+:\d+\] ?"
     r"|(?:DEBUG|INFO|WARNING|ERROR|CRITICAL) \d\d-\d\d \d\d:\d\d:\d\d (?:\[[\w./]+:\d+\]|[\w./]+:\d+\]) ?"
-    r"|\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:[.,]\d+)?(?P<part>(?: (?:ATTN_)?(?:DP|TP|PP|EP|CP)\d+)+)?\] "
+    r"|\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:[.,]\d+)?(?P<part>(?: (?:ATTN_)?(?:DP|TP|PP|EP|CP)\d+)+)?\](?: |$)"
     r")"
 )
 _LONGEST_PREFIXES = 6
