@@ -576,3 +576,100 @@ def test_a_folder_that_few_steps_of_buildkite_say_is_theirs_alone() -> None:
     assert suites["root"]["tests"] == suites["in"]["tests"] == [_A]
     assert suites["last"]["tests"] == ["x.sh"]
     assert "what starts it: if: build.branch == 'main'" in _left(files)
+
+
+_TESTS = {"tests/test_a.py": "", "tests/test_b.py": ""}
+_STEP = "- label: one\n  command: pytest tests/test_a.py\n"
+
+
+def test_what_a_pipeline_or_a_group_of_buildkite_says_holds_for_its_steps() -> None:
+    steps = "steps:\n- group: G\n  if: build.tag == null\n  if_changed: [own/**]\n  steps:\n"
+    steps += "  - command: pytest tests/test_a.py\n"
+    files = {**_TESTS, ".buildkite/a.yml": f"env: {{A: x}}\nagents: {{queue: gpu-4}}\n{steps}    env: {{B: z}}\n"}
+    suite = _suites(files)["command"]
+    assert (suite["env"], suite["runs_on"], suite["num_gpus"]) == ({"A": "x", "B": "z"}, ["gpu-4"], 4)
+    assert suite["paths"] == ["own/**"]
+    assert "what starts it: if: build.tag == null" in _left(files)
+
+
+def test_a_matrix_of_buildkite_is_a_test_for_each_row() -> None:
+    matrix = "{setup: {k: [a, b], m: [x, z]}, adjustments: [{with: {k: a, m: z}, skip: true}]}"
+    command = "pytest tests/test_{{matrix.k}}.py -k {{matrix.m}}"
+    step = f"{{label: 'T {{{{matrix.k}}}}', command: '{command}', matrix: {matrix}}}"
+    listed = "{command: 'pytest tests/test_{{ matrix }}.py', label: L, matrix: [a]}"
+    suites = _suites({**_TESTS, "buildkite.yml": f"steps: [{step}, {listed}]"})
+    rows = [(test["path"], test["args"][1]) for test in suites["t"]["tests"]]
+    assert rows == [("tests/test_a.py", "x"), ("tests/test_b.py", "x"), ("tests/test_b.py", "z")]
+    assert suites["l"]["tests"] == [_A]
+
+
+def test_plugins_of_buildkite_say_the_container_or_are_named() -> None:
+    docker = "{docker#v5: {image: lab/a, environment: [A=x, TOKEN], volumes: [/d:/d]}}"
+    composed = "{docker-compose#v4: {run: app}}"
+    steps = [
+        f"{{label: {label}, command: pytest tests/test_a.py, plugins: [{plugin}]}}"
+        for label, plugin in (("one", docker), ("two", composed), ("three", "own/thing#v1"))
+    ]
+    steps.append("{plugins: [{monorepo-diff#v1: {watch: [{config: {command: pytest tests/test_b.py}}]}}]}")
+    compose = "services: {app: {image: lab/b, environment: {Z: w}}, db: {image: redis}}"
+    files = {**_TESTS, ".buildkite/a.json": f"{{steps: [{', '.join(steps)}]}}", "docker-compose.yml": compose}
+    suites = _suites(files)
+    assert [suites[name].get("image") for name in ("one", "two", "three")] == ["lab/a", "lab/b", None]
+    assert [suites[name].get("env") for name in ("one", "two")] == [{"A": "x"}, {"Z": "w"}]
+    said = " ".join(_left(files))
+    for part in (
+        "TOKEN is handed on",
+        "volume /d:/d",
+        "services db",
+        "the plugin own/thing",
+        "pytest tests/test_b.py",
+    ):
+        assert part in said, part
+
+
+def test_steps_that_buildkite_uploads_are_read_or_named() -> None:
+    uploads = ["pipeline upload ci/more.yml", "python gen.py | buildkite-agent pipeline upload", "bash ci/up.sh"]
+    steps = [f"{{command: '{line}'}}" for line in (*uploads, "buildkite-agent pipeline upload")]
+    files = {
+        **_TESTS,
+        ".buildkite/a.yml": f"steps: [{', '.join(steps)}, {{trigger: other}}]",
+        "ci/more.yml": f"steps:\n{_STEP}",
+        "ci/up.sh": "make_steps | buildkite-agent pipeline upload\n",
+        ".buildkite/go.sh": "pytest tests/test_b.py\n",
+        ".buildkite/b.yml": "steps: [{label: go, command: bash .buildkite/go.sh}]",
+    }
+    suites = _suites(files)
+    assert (suites["one"]["tests"], suites["go"]["tests"]) == ([_A], [".buildkite/go.sh"])
+    said = [text for text in _left(files) if "known in a run only" in text]
+    assert [text.partition("only: ")[2] for text in said] == uploads[1:]
+    assert "starts the pipeline other, which is not read" in _left(files)
+
+
+def test_no_key_of_a_step_of_buildkite_is_lost_in_silence() -> None:
+    said = {
+        "soft_fail": "true",
+        "retry": "{automatic: true}",
+        "num_nodes": "2",
+        "cache": "x",
+        "if": "a",
+        "branches": "b",
+    }
+    said |= {"parallelism": "4", "matrix": "{setup: [y], adjustments: [{with: y, soft_fail: true}]}"}
+    for key, value in said.items():
+        files = {**_TESTS, ".buildkite/a.yml": f"steps:\n{_STEP}  {key}: {value}\n"}
+        word = "soft_fail" if key == "matrix" else key
+        assert any(word in text for text in _left(files)), key
+    skipped = {**_TESTS, ".buildkite/a.yml": f"steps:\n{_STEP}  skip: broken\n"}
+    assert _suites(skipped)["one"]["tests"] == [{**_A, "disabled": "broken"}]
+    nodes = "steps: [{label: one, commands: [[pytest tests/test_a.py], [pytest tests/test_b.py]]}]"
+    assert len(_suites({**_TESTS, ".buildkite/a.yml": nodes})["one"]["tests"]) == 2
+
+
+def test_commands_in_a_list_of_one_line_are_each_a_command() -> None:
+    lines = "[export A=x, pytest tests/test_a.py, bash tests/run.sh]"
+    files = {**_TESTS, "tests/run.sh": "pytest\n"}
+    for file, text in (
+        (".buildkite/a.yml", f"steps: [{{label: one, commands: {lines}}}]"),
+        (".gitlab-ci.yml", f"one: {{script: {lines}}}"),
+    ):
+        assert _suites({**files, file: text})["one"]["tests"] == [_A, "tests/run.sh"], file

@@ -131,7 +131,7 @@ def joined_lines(lines: Sequence[Text]) -> Iterator[Text]:
     start = end = 0
     for line in lines:
         if script and line.line >= end:
-            script += "\n" * (line.line - end) + line
+            script += ("\n" * (line.line - end) or "; ") + line  # those of `[a, b]` stand on one line
         elif script:
             yield Text(script, start)
             script = ""

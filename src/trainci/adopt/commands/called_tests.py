@@ -14,7 +14,9 @@ _TEST_NAME = re.compile(
     r"(?:unit)?test_.+\.(?:py|sh)|.+_test\.(?:py|sh)|run[_-](?:\w+[_-])?tests?\.(?:py|sh)"
     r"|(?:unit)?tests?(?:-.+)?\.sh|.+-(?:unit)?tests?\.sh"
 )
-PREPARES = re.compile(r"prepar|preprocess|download|install|set ?up|convert|build|dataset|check out|checkout", re.I)
+PREPARES = re.compile(
+    r"prepar|preprocess|download|install|set ?up|convert|build(?!kite)|dataset|check out|checkout", re.I
+)
 # What the name of a script begins with that makes something for tests, and is none.
 _MAKES = re.compile(r"(?:fetch|upload|select)[_.-]", re.I)
 # A line of a script that starts tests.
