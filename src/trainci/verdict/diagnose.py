@@ -13,11 +13,11 @@ from trainci.model.diagnosis import EXIT_CODE, LAST_WORDS, Blame, Diagnosis, Fac
 from trainci.model.run import Outcome
 from trainci.verdict import circumstances
 from trainci.verdict.bearing import Bearing, bearing
+from trainci.verdict.dumps import STOOD, crashed_at, stood
 from trainci.verdict.last_words import (
     Tail,
     Words,
     completed,
-    crashed_at,
     last_line,
     last_words,
     named_in,
@@ -34,6 +34,8 @@ _NEAR = 60
 _LAST_LINES = 3
 # Rules for an ending that is the program's own, of which no line that a rule knows tells more.
 _ENDED_BY_ITSELF = (EXIT_CODE, "crash")
+# What says no more than that it did not end in time, or that somebody waited in vain.
+_TIME_OVER = ("pytest-timeout", "time-limit", "slurm-time-limit", "waited-in-vain", "nccl-watchdog", "hung")
 PASSED = "passed"
 # What was to be got, of which the lines right below may say why it was not.
 _FETCHES = frozenset({"package-index", "git-fetch", "container-engine", "hub-error", "network"})
@@ -48,7 +50,7 @@ def diagnose(reading: Reading, facts: Facts, root: str = "") -> Diagnosis:
 
     ``root`` is the repository's, where it is known: a place outside of it is none to show.
     """
-    found = _diagnosed(reading, facts, root)
+    found = _with_stacks(_diagnosed(reading, facts, root), reading.tail, root)
     if not reading.unread:
         return found
     alike = f"{reading.unread} of {reading.lines} lines, each in the words of many before it, were not read"
@@ -76,6 +78,18 @@ def _diagnosed(reading: Reading, facts: Facts, root: str) -> Diagnosis:
     frame = _deepest(frames, root) or _led_to(first, found, root)
     evidence = diagnosis.evidence if first.exception else completed(diagnosis.evidence, below)
     return replace(diagnosis, evidence=evidence, frame=frame)
+
+
+def _with_stacks(diagnosis: Diagnosis, tail: Tail, root: str) -> Diagnosis:
+    """With what the stacks that the log shows say of a program whose time was over, and where it stood."""
+    if diagnosis.rule not in _TIME_OVER or diagnosis.blame is not Blame.UNSURE or not (at := stood(tail)):
+        return diagnosis
+    place = Frame(at.place.file, at.place.line)
+    frame = _deepest((place,), root)
+    so_far = "its time was over, and" if at.meaning != STOOD else f"{diagnosis.sentence};"
+    sentence = f"{so_far} it {at.meaning} in `{at.place.function}` ({frame or place})"
+    evidence = tail.lines[at.line - tail.first].strip()
+    return Diagnosis(at.blame or Blame.UNSURE, diagnosis.rule, sentence, evidence, at.line, frame)
 
 
 def _led_to(first: Candidate, found: Sequence[Candidate], root: str) -> Frame | None:

@@ -66,8 +66,6 @@ _GOES_ON = re.compile(r": Failure$|─ Error ─|: [|>]-?$|:$")
 _THROWN = "terminate called after throwing an instance of"
 _PLACE = re.compile(r"(?:file://)?(?P<file>[\w.@+/-]{1,300}\.\w{1,5})(?::|:? line |\()(?P<line>\d{1,9})\b")
 _ABOVE = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d{1,9}), in ')
-_STACK = re.compile(r'  File "(?P<file>[^"]+)", line (?P<line>\d{1,9}) in ')
-_MAIN_THREAD = re.compile(r"~+ Stack of MainThread .{0,40}~+$")
 _AT = re.compile(r"\s*(?:at |--> |#\d+ 0x)\S")
 # Lines of one kind that are so near to each other tell of one failure, and the first of them of its cause.
 _NEAR = 30
@@ -160,23 +158,6 @@ def completed(text: str, below: Sequence[str]) -> str:
         return text
     # What is said there may be but a beginning, too.
     return completed(f"{text.strip(_BOX).rstrip(':|> ')}: {below[blank].strip(_BOX)}", below[blank + 1 :])
-
-
-def crashed_at(below: Sequence[str]) -> tuple[Frame, ...]:
-    """Where a program was, the deepest place last, by what faulthandler or pytest-timeout says below its words."""
-    for number, line in enumerate(below, start=1):
-        if _MAIN_THREAD.match(line):
-            stack = itertools.takewhile(lambda line: line[:1] == " ", below[number:])
-            return tuple(Frame(one["file"], int(one["line"])) for one in map(_ABOVE.search, stack) if one)
-    heads = ("Current thread", "Thread 0x")
-    found_at = (place for head in heads for place, line in enumerate(below) if line.startswith(head))
-    current = next(found_at, len(below))
-    found = []
-    for line in below[current + 1 :]:
-        if not (place := _STACK.match(line)):
-            break
-        found.append(Frame(place["file"], int(place["line"])))
-    return tuple(reversed(found))
 
 
 def thrown_at(below: Sequence[str]) -> tuple[Frame, ...]:
