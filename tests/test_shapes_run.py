@@ -243,7 +243,7 @@ def test_nothing_of_the_repository_gets_into_the_process_that_runs_the_steps(tmp
     environment = {"PYTHONPATH": str(tmp_path), "PATH": os.environ["PATH"]}
     done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "") and f"ran in {tmp_path}\n" in done.stdout
-    assert json.loads((tmp_path / "report").read_text())["exit_code"] == 0
+    assert json.loads((tmp_path / "report").read_text().splitlines()[-1])["exit_code"] == 0
 
 
 def test_the_first_step_that_fails_ends_the_test_and_the_rest_is_told(project: Project) -> None:
@@ -254,6 +254,17 @@ def test_the_first_step_that_fails_ends_the_test_and_the_rest_is_told(project: P
     assert said.code == 1
     assert "failed save-then-resume: exit code 7: 1 passed, 1 skipped, 1 failed\n" in said.out
     assert "    failed  step 2 of 3: run.sh[resume]: exit code 7\n" in said.out
+    assert "    skipped step 3 of 3: tests/test_a.py: not started\n" in said.out
+
+
+def test_the_step_that_ran_when_the_test_was_ended_is_not_told_as_one_that_was_not_started(
+    project: Project,
+) -> None:
+    project.suite(_SAVE_AND_RESUME)
+    project.write("run.sh", 'test "$1" = save || kill -9 $PPID')
+    project.write("tests/test_a.py", "def test_a(): pass")
+    said = project.run()
+    assert "    error   step 2 of 3: run.sh[resume]: had begun when the test was ended\n" in said.out, said.out
     assert "    skipped step 3 of 3: tests/test_a.py: not started\n" in said.out
 
 

@@ -142,17 +142,18 @@ def _junit(path: Path) -> Results:
 
 def _steps(job: Job) -> Results:
     """One item for each step, and below it those of its tests."""
-    told = _ended_steps(RunPaths.steps(job.log))
-    if not told:
-        return Results(fault="no step ended")
+    told = _told_steps(RunPaths.steps(job.log))
     items: list[Item] = []
-    faults: list[str] = []
+    faults = [] if any(told.values()) else ["no step ended"]
     for number, step in enumerate(job.test.steps, start=1):
         name = f"step {number} of {len(job.test.steps)}: {step.name}"
         if number not in told:
             items.append(Item(name, "skipped", message="not started"))
             continue
-        code, seconds = told[number]
+        if (ended := told[number]) is None:
+            items.append(Item(name, "error", message="had begun when the test was ended"))
+            continue
+        code, seconds = ended
         results = _left(
             step, RunPaths.results(job.log, number), partial(_end_of, job.log, number, len(job.test.steps))
         )
@@ -175,16 +176,16 @@ def _step_item(name: str, code: int, seconds: float, results: Results | None) ->
     return Item(name, "skipped" if skipped else "passed", seconds, said)
 
 
-def _ended_steps(path: Path) -> dict[int, tuple[int, float]]:
-    """The exit code and the seconds of each step that ended, by its number."""
+def _told_steps(path: Path) -> dict[int, tuple[int, float] | None]:
+    """Each step that began, by its number; with its exit code and its seconds, once it ended."""
     try:
         lines = files.read_plain(path, _LARGEST_REPORT).splitlines()
     except OSError:
         return {}
-    return {number: (code, seconds) for line in lines for number, code, seconds in _ended(line)}
+    return dict(told for line in lines for told in _told_step(line))
 
 
-def _ended(line: bytes) -> Iterator[tuple[int, int, float]]:
+def _told_step(line: bytes) -> Iterator[tuple[int, tuple[int, float] | None]]:
     try:
         said = json.loads(line)
     except (ValueError, RecursionError):
@@ -192,8 +193,9 @@ def _ended(line: bytes) -> Iterator[tuple[int, int, float]]:
     if not isinstance(said, dict):
         return
     number, code, seconds = (said.get(key) for key in ("step", "exit_code", "seconds"))
-    if type(number) is int and type(code) is int and isinstance(seconds, float) and math.isfinite(seconds):
-        yield number, code, seconds
+    if type(number) is int:
+        is_ended = type(code) is int and isinstance(seconds, float) and math.isfinite(seconds)
+        yield number, (code, seconds) if is_ended else None  # type: ignore[misc]
 
 
 def mask_metrics(job: Job, mask: Callable[[str], str]) -> None:

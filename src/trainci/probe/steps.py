@@ -1,7 +1,7 @@
 """Runs the steps of a test one after another, in its lease: ``python -I steps.py REPORT STEPS``.
 
-STEPS is a JSON list of objects with ``name``, ``command`` and ``env``; a line of JSON about each that ended is
-appended to REPORT. The first failure ends the test, with the exit code of that step.
+STEPS is a JSON list of objects with ``name``, ``command`` and ``env``; a line of JSON about each that begins, and one
+about each that ended, is appended to REPORT. The first failure ends the test, with the exit code of that step.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ def run(report: str, steps: list[dict[str, Any]]) -> int:
         at = place(number, len(steps))
         sys.stdout.write(f"{at} begins: {step['name']}\n")
         sys.stdout.flush()
+        _tell(report, step=number)
         began = time.monotonic()
         code = _start(step)
         seconds = time.monotonic() - began
-        with Path(report).open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": number, "exit_code": code, "seconds": seconds}) + "\n")
+        _tell(report, step=number, exit_code=code, seconds=seconds)
         sys.stdout.write(f"{at} ended with exit code {code}, in {seconds:.1f} s\n")
         if code:
             return code
@@ -35,6 +35,11 @@ def run(report: str, steps: list[dict[str, Any]]) -> int:
 def place(number: int, count: int) -> str:
     """How the lines begin that tell of a step."""
     return f"trainci: step {number} of {count}"
+
+
+def _tell(report: str, **said: float) -> None:
+    with Path(report).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(said) + "\n")
 
 
 def _start(step: dict[str, Any]) -> int:
