@@ -83,7 +83,7 @@ def test_an_id_after_a_suite_is_that_test_as_this_suite_has_it(shared: Any) -> N
     assert "tests/test_b.py[--x] is none of the tests that were named" in said.err
 
 
-def test_an_included_test_that_starts_in_another_way_is_called_by_the_suite_where_both_run(repository: Any) -> None:
+def test_an_included_test_that_starts_in_another_way_is_called_by_the_suite(repository: Any) -> None:
     for name in "ab":
         repository.write(f"tests/test_{name}.py", _TEST)
     repository.write(
@@ -100,7 +100,9 @@ def test_an_included_test_that_starts_in_another_way_is_called_by_the_suite_wher
 
     assert ids("gpu") == ids("one", "two") == [*own, *called]
     assert ids("two", "one") == [*called, *own], "an id does not hang on what is asked for first"
-    assert ids("two") == own
+    assert ids("two") == called, "nor on what else is asked for"
+    assert ids("same") == own
+    assert ids("two", "--id", called[1]) == ids("two", "--id", own[1]) == called[1:]
     said = _dry_run(repository, "--id", called[1])
     assert said.startswith(called[1]) and "HOST=h200" in said
     assert repository.trainci("run", "--id", "tests/test_a.py in three", "--dry-run").code == 2
@@ -157,4 +159,4 @@ def test_a_failed_test_of_a_suite_is_run_again_as_that_suite_has_it(shared: Any,
     command = ("run", "largest", "--id", "tests/test_a.py", "--devices", "cpu:1")
     said = shared.trainci(*command, environment={"TRAINCI_LOCK_DIR": str(tmp_path / "leases")})
     assert said.code == 1, said.out
-    assert "replay: trainci run largest --id tests/test_a.py --devices cpu:1" in said.out
+    assert "replay: trainci run largest --id 'tests/test_a.py in largest' --devices cpu:1" in said.out

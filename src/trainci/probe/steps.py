@@ -1,7 +1,7 @@
 """Runs the steps of a test one after another, in its lease: ``python -I steps.py REPORT STEPS``.
 
-STEPS is a JSON list of objects with ``name``, ``command`` and ``env``; a line of JSON about each that begins, and one
-about each that ended, is appended to REPORT. The first failure ends the test, with the exit code of that step.
+STEPS is a JSON list of objects with ``name``, ``command`` and ``env``; a line of JSON about each that begins, and
+one about each that ended, is appended to REPORT. The first failure ends the test, with the exit code of that step.
 """
 
 from __future__ import annotations

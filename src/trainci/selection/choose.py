@@ -18,13 +18,19 @@ from trainci.text import guess, printable
 class Choice:
     """An entry that was chosen, the suite that it was chosen from (if any), and why.
 
-    ``taken``: that suite has it from another one.
+    ``taken_from`` is the suite that registers it, where ``suite`` has it from another one.
     """
 
     entry: Entry
     suite: Suite | None
     reason: str
-    taken: bool = False
+    taken_from: Suite | None = None
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """What it may be called: by its suite, too, where that may start it in another way."""
+        by_suite = f"{self.entry.id} in {self.suite.name}" if self.suite and self.taken_from else ""
+        return (self.entry.id, by_suite) if by_suite else (self.entry.id,)
 
 
 class UnknownSelector(UsageError):
@@ -78,11 +84,11 @@ def _narrowed(chosen: Sequence[Choice], ids: Sequence[str]) -> list[Choice]:
 
     :raises UsageError: an id names none of them.
     """
-    there = {choice.entry.id for choice in chosen}
+    there = {one for choice in chosen for one in choice.ids}
     if missing := [test_id for test_id in ids if test_id not in there]:
         raise UsageError(f"{printable(missing[0])} is none of the tests that were named. See `trainci list`.")
     wanted = set(ids)
-    return [choice for choice in chosen if choice.entry.id in wanted]
+    return [choice for choice in chosen if not wanted.isdisjoint(choice.ids)]
 
 
 def wants_changes(project: Project, selectors: Iterable[str]) -> bool:
@@ -204,11 +210,10 @@ def _choose_ids(project: Project, registered: _Registered, ids: Iterable[str], f
 
 def _as_of_suite(project: Project, test_id: str) -> Choice | None:
     """The test that is called ``tests/test_a.py in SUITE``, as that suite has it from another one."""
-    own_id, _, name = test_id.rpartition(" in ")
+    name = test_id.rpartition(" in ")[2]
     suites = (suite for suite in project.suites if suite.name == name)
     choices = (choice for suite in suites for choice in suite_choices(project, suite, "test id"))
-    found = next((choice for choice in choices if choice.taken and choice.entry.id == own_id), None)
-    return found and replace(found, entry=replace(found.entry, name=test_id))
+    return next((choice for choice in choices if test_id in choice.ids), None)
 
 
 def is_below(file: str, folder: str) -> bool:
@@ -237,7 +242,7 @@ def _taken_over(choice: Choice, suite: Suite, reason: str) -> Choice:
     """``choice`` as a test of ``suite``, with the settings of its own suite where the new one says nothing."""
     if choice.suite is not None:
         suite = replace(suite, **vars(settle([suite, choice.suite])))
-    return replace(choice, suite=suite, reason=reason, taken=choice.suite is not None)
+    return replace(choice, suite=suite, reason=reason, taken_from=choice.taken_from or choice.suite)
 
 
 def _unknown(project: Project, selector: str, files: Iterable[str], expected: str) -> str:

@@ -54,13 +54,14 @@ def resolve(
 
     ``styles`` give each test its command, by the style that read its file; ``python`` are the words of the
     interpreter where nobody names one. A test that several choices name appears once, with the longest of its
-    timeouts and all reasons; what a suite has from another one and starts in another way is called by that suite.
+    timeouts and all reasons; what a suite has from another one and starts in another way is called by that suite,
+    whatever else is chosen.
     ``timeout`` (seconds) overrides every other.
     """
     tests: dict[str, Selected] = {}
     refused: dict[str, Refused] = {}
     places: dict[str, int] = {}
-    for number, choice in sorted(enumerate(choices), key=lambda one: one[1].taken):
+    for number, choice in sorted(enumerate(choices), key=lambda one: one[1].taken_from is not None):
         entry, says = choice.entry, declared[choice.entry]
         parts = [declared[part] for part in (entry, *entry.steps)]
         fault = next((part.fault for part in parts if part.fault), "")
@@ -81,10 +82,10 @@ def resolve(
             continue
         if timeout is not None:
             test = replace(test, timeout=timeout)
+        first = choice.taken_from
+        if first and not entry.name and _way(settings) != _way(settings_of(project, first, entry, says, python)):
+            test = replace(test, id=choice.ids[-1])
         known = tests.get(test.id)
-        if known and choice.taken and not entry.name and _started(known.test) != _started(test):
-            test = replace(test, id=f"{test.id} in {choice.suite.name if choice.suite else ''}")
-            known = tests.get(test.id)
         places[test.id] = min(number, places.get(test.id, number))
         if known and _started(known.test) != _started(test):
             sentence = "is registered twice, with other settings. Give one of the two a `name`."
