@@ -49,10 +49,10 @@ dist: $(STAMP)
 	$(BIN)/pyroma --min 9 dist/*.tar.gz
 	@! grep -n 'example\.org' pyproject.toml || echo "Before it is published: addresses of yours in the place of these."
 
-# Many tests wait for others, so there are more workers than cores. Not those of the example: each worker would
-# import torch and transformers to collect them.
+# Many tests wait for others, so there are more workers than cores. Not those of the example nor those with tensors:
+# each worker would import torch to collect them.
 unit: $(STAMP)
-	$(BIN)/python -m pytest tests -m "not slow" -q -n $$(($$(nproc) + 1)) --dist worksteal --hypothesis-profile few
+	$(BIN)/python -m pytest tests --ignore tests/testing/with_torch -m "not slow" -q -n $$(($$(nproc) + 1)) --dist worksteal --hypothesis-profile few
 
 benchmarks: $(STAMP)
 	$(BIN)/python -m benchmarks.startup

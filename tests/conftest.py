@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
@@ -22,12 +23,23 @@ from trainci.cli import main
 # A busy host is slow, and no fault of an example.
 settings.register_profile("busy", settings.default, deadline=None)
 # `make check` tries fewer examples of a property than `make test`.
-settings.register_profile("few", settings.get_profile("busy"), max_examples=20)
+settings.register_profile("few", settings.get_profile("busy"), max_examples=10)
 settings.load_profile("busy")
 # The repositories below are input, not tests of this one.
 collect_ignore = ["cases"]
 # Variables of a job of GitHub, and of a test under trainci.
 _OURS = ("GITHUB_", "TRAINCI_")
+# As `git init` writes it, but that a commit starts no maintenance and waits for no disk.
+_GIT_CONFIG = """\
+[core]
+\trepositoryformatversion = 0
+\tfilemode = true
+\tbare = false
+\tlogallrefupdates = true
+\tfsync = none
+[maintenance]
+\tauto = false
+"""
 # An active environment of whoever runs these tests.
 _AROUND = ("VIRTUAL_ENV", "CONDA_PREFIX")
 
@@ -92,9 +104,12 @@ class Repository:
 
     def init(self) -> None:
         """A repository on branch main; whatever is there already becomes its first commit, and origin/main."""
-        self.git("init", "--quiet", "--initial-branch=main")
+        self.write(".git/HEAD", "ref: refs/heads/main\n")
+        self.write(".git/config", _GIT_CONFIG)
+        for part in ("objects", "refs/remotes/origin", "hooks", "info"):
+            (self.root / ".git" / part).mkdir(parents=True, exist_ok=True)
         self.commit("base")
-        self.git("update-ref", "refs/remotes/origin/main", "HEAD")
+        shutil.copyfile(self.root / ".git/refs/heads/main", self.root / ".git/refs/remotes/origin/main")
 
     def commit(self, message: str = "change") -> None:
         self.git("add", "--all")

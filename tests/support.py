@@ -24,7 +24,7 @@ Served = TypeVar("Served", bound=BaseServer)
 
 
 def examples(count: int) -> int:
-    """``count`` examples of a property, or the part of them that the profile tries: ``few`` tries a fifth."""
+    """``count`` examples of a property, or the part of them that the profile tries: ``few`` tries a tenth."""
     return count * settings.default.max_examples // 100
 
 

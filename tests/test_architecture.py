@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from pathlib import Path
 from typing import get_args
@@ -41,6 +42,7 @@ def arrows() -> set[tuple[str, str]]:
     return {(a, b) for left, right in one for a in members.get(left, [left]) for b in members.get(right, [right])}
 
 
+@functools.cache
 def imports_of(room: str) -> set[str]:
     files = [*PACKAGE.glob(f"{room}.py"), *(PACKAGE / room).rglob("*.py")]
     nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text()))]

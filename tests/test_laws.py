@@ -14,15 +14,9 @@ SOURCES = sorted((ROOT / "src/trainci").rglob("*.py"))
 LONGEST = 330
 
 
-def test_imports_obey_the_contracts():
-    linter = Path(sys.executable).with_name("lint-imports")
-    done = subprocess.run([linter], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "tool", [("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy",)], ids=" ".join
+    "tool", [("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy",), ("lint-imports",)], ids=" ".join
 )
 def test_linters_and_types_are_clean(tool):
     """`make check` runs them first; here they are part of CI, which runs the tests alone."""
@@ -34,15 +28,16 @@ def test_linters_and_types_are_clean(tool):
 
 def test_only_git_runs_git():
     for file in SOURCES:
-        tree = ast.parse(file.read_text())
+        text = file.read_text()
+        tree = ast.parse(text if "git" in text else "")
         lists = [node for node in ast.walk(tree) if isinstance(node, ast.List) and node.elts]
         runs_git = any(isinstance(node.elts[0], ast.Constant) and node.elts[0].value == "git" for node in lists)
         assert not runs_git or file.name == "git.py", file
 
 
-@pytest.mark.parametrize("file", SOURCES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_no_room_is_too_large(file):
-    assert len(file.read_text().splitlines()) <= LONGEST, "a file this long is asking for a second room"
+def test_no_room_is_too_large():
+    large = [str(file.relative_to(ROOT)) for file in SOURCES if len(file.read_text().splitlines()) > LONGEST]
+    assert not large, "a file this long is asking for a second room"
 
 
 def test_help_imports_nothing_heavy():

@@ -21,6 +21,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 from rich.panel import Panel
+from support import examples
 
 from trainci.output.redaction import MASK, Redactor, redact
 from trainci.output.screen import Screen
@@ -111,7 +112,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-@settings(max_examples=25)  # for each of the forms
+@settings(max_examples=examples(25))  # for each of the forms
 @given(
     secret=st.text(
         st.characters(min_codepoint=33, max_codepoint=0x2FF, exclude_categories=["Cc"]), min_size=16, max_size=40

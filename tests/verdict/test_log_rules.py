@@ -25,15 +25,15 @@ def _fitting(line: str) -> list[str]:
     return [rule.name for rule, _ in MATCHER.matches(line, MATCHER.candidates(line), libraries)]
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
-def test_the_first_rule_that_an_example_fits_is_its_own(rule: LogRule) -> None:
-    assert _fitting(rule.example)[0] == rule.name
+def test_the_first_rule_that_an_example_fits_is_its_own() -> None:
+    fitting = {rule.name: _fitting(rule.example) for rule in RULES}
+    assert not {name: found for name, found in fitting.items() if found[:1] != [name]}
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
-def test_every_rule_says_what_it_means_and_what_prints_it(rule: LogRule) -> None:
-    assert rule.meaning and not rule.meaning.endswith(".")
-    assert re.search(r"\d|Linux|gloo|NVML", rule.source), "a library and a version"
+def test_every_rule_says_what_it_means_and_what_prints_it() -> None:
+    assert not [rule.name for rule in RULES if not rule.meaning or rule.meaning.endswith(".")]
+    unknown = [rule.name for rule in RULES if not re.search(r"\d|Linux|gloo|NVML", rule.source)]
+    assert not unknown, "a library and a version"
 
 
 def test_names_are_one_each() -> None:

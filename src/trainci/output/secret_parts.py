@@ -101,9 +101,11 @@ def _sought(forms: Iterable[tuple[bytes, list[bytes]]]) -> dict[bytes, set[tuple
     sought: dict[bytes, set[tuple[bytes, int]]] = {}
     for form, needles in forms:
         for needle in needles:
-            sought.setdefault(needle, set()).update(
-                (form, at.start()) for at in re.finditer(re.escape(needle), form)
-            )
+            places = sought.setdefault(needle, set())
+            at = form.find(needle)
+            while at >= 0:
+                places.add((form, at))
+                at = form.find(needle, at + len(needle))
     return sought
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from types import CodeType, TracebackType
 from typing import Any
 
 import jinja2
 import jinja2.meta
+from jinja2.bccache import Bucket
 from jinja2.sandbox import SandboxedEnvironment
 
 from trainci.errors import UsageError
@@ -93,13 +95,12 @@ def write(root: Path, rendered: Rendered) -> None:
 
 def ours(root: Path) -> list[str]:
     """The names of the templates of ``root`` that are made of trainci.toml."""
-    environment = _environment(root)
-    return [name for name in _names(root) if _is_ours(environment, root, name)]
+    return [name for name in _names(root) if _is_ours(root, name)]
 
 
-def _is_ours(environment: SandboxedEnvironment, root: Path, name: str) -> bool:
+def _is_ours(root: Path, name: str) -> bool:
     try:
-        return _needs_context(environment, root, name, set())
+        return _needs_context(root, name, set())
     # `trainci generate` says what is wrong with it.
     except (UsageError, jinja2.TemplateSyntaxError):
         return False
@@ -150,6 +151,23 @@ class _Missing(jinja2.StrictUndefined):
         return not isinstance(self._undefined_obj, dict) and super().__bool__()
 
 
+class _Compiled(jinja2.BytecodeCache):
+    """What this process has compiled: several commands in one ask for the same templates."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], CodeType] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        bucket.code = self._known.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        if bucket.code:
+            self._known[bucket.key, bucket.checksum] = bucket.code
+
+
+_COMPILED = _Compiled()
+
+
 def _environment(root: Path) -> SandboxedEnvironment:
     # A pull request may bring its own template, and CI renders it: no access to Python behind the values.
     environment = SandboxedEnvironment(
@@ -162,6 +180,7 @@ def _environment(root: Path) -> SandboxedEnvironment:
         undefined=_Missing,
         loader=jinja2.FunctionLoader(lambda name: (*loader.source(root, name), lambda: True)),
         autoescape=False,
+        bytecode_cache=_COMPILED,
     )
     environment.filters["yaml"] = scalar
     return environment
@@ -171,7 +190,7 @@ def _render(
     environment: SandboxedEnvironment, root: Path, name: str, context: Callable[[], Context], known: dict[str, Any]
 ) -> Rendered:
     try:
-        if not known and _needs_context(environment, root, name, set()):
+        if not known and _needs_context(root, name, set()):
             known.update(_known(context()))
         text = environment.get_template(name).render(known, title=_title(name))
     except UsageError:
@@ -219,16 +238,22 @@ def _heads(jobs: int, count: int) -> list[str]:
     return [f"<% set jobs = jobs[{start}:{end}] %>" for start, end in pairs]
 
 
-def _needs_context(environment: SandboxedEnvironment, root: Path, name: str, seen: set[str]) -> bool:
+def _needs_context(root: Path, name: str, seen: set[str]) -> bool:
     """Whether ``name``, or a template that it extends, includes or imports, names something of trainci.toml."""
     seen.add(name)
-    tree = environment.parse(loader.source(root, name)[0], name)
-    if jinja2.meta.find_undeclared_variables(tree) & _CONTEXT:
+    variables, others = _named_in(loader.source(root, name)[0], name)
+    if variables & _CONTEXT:
         return True
-    others = set(jinja2.meta.find_referenced_templates(tree))
     return None in others or any(
-        _needs_context(environment, root, other, seen) for other in others if other and other not in seen
+        _needs_context(root, other, seen) for other in others if other and other not in seen
     )
+
+
+@functools.lru_cache(maxsize=32)
+def _named_in(source: str, name: str) -> tuple[set[str], set[str | None]]:
+    """The variables that a template names and does not set, and the templates."""
+    tree = _environment(Path()).parse(source, name)
+    return jinja2.meta.find_undeclared_variables(tree), set(jinja2.meta.find_referenced_templates(tree))
 
 
 def _fault_place(error: Exception, name: str) -> str:
