@@ -12,6 +12,7 @@ from trainci.errors import EXIT_MACHINE
 from trainci.model.diagnosis import EXIT_CODE, Blame, Diagnosis, Facts
 from trainci.model.run import Cause, Ending
 from trainci.model.seen import OF_SECCOMP
+from trainci.verdict.hits import COMPARED
 from trainci.verdict.last_words import Words
 from trainci.verdict.log_reader import NAMES_A_HOST
 from trainci.verdict.weigh import Candidate, Weight
@@ -94,6 +95,9 @@ ON_BROKEN_DEVICES = frozenset(
 
 def is_broken_device(machine: Candidate, code: Candidate) -> bool:
     """Whether ``code``, for all that it says of the program, comes of the device's fault that ``machine`` tells."""
+    if machine.rule in _HARDWARE and code.rule == COMPARED:
+        # The device of a test before it, in the same process.
+        return machine.told and machine.line < code.line
     if machine.rule not in _HARDWARE or code.rule not in ON_BROKEN_DEVICES:
         return False
     # What the kernel says is often put behind the rest when all is over.

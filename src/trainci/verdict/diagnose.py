@@ -14,6 +14,7 @@ from trainci.model.run import Outcome
 from trainci.verdict import circumstances
 from trainci.verdict.bearing import Bearing, bearing
 from trainci.verdict.dumps import STOOD, crashed_at, stood
+from trainci.verdict.hits import COMPARED
 from trainci.verdict.last_words import (
     Tail,
     Words,
@@ -117,7 +118,9 @@ def _in_its_own_words(diagnosis: Diagnosis, tail: Tail, root: str) -> Diagnosis:
 
 
 def _said_before(first: Candidate, reading: Reading) -> Words | None:
-    """Where a process only tells that one of its own ended: what that one said, or what ended it."""
+    """What tells more: of what only says that a process or a test failed, what that one said, or what ended it."""
+    if first.rule == COMPARED:
+        return last_words(reading.tail)
     signal = reading.root.signal if reading.root else None
     if signal and "exitcode" in first.evidence:
         return Words(signal.text, signal.number)
@@ -156,9 +159,10 @@ def _from_log(found: Sequence[Candidate], reading: Reading) -> Candidate | tuple
     tests = [candidate for candidate in live if candidate.test]
     if tests:
         return _of_tests(tests, found)
-    causes = [candidate for candidate in live if candidate.kind is Kind.CAUSE and not candidate.captured]
+    found, live = ([one for one in each if not one.captured] for each in (found, live))
+    causes = [candidate for candidate in live if candidate.kind is Kind.CAUSE]
     if assertion := _first(causes, lambda candidate: candidate.weight is Weight.ASSERTION and _is_code(candidate)):
-        return assertion
+        return _broken_below(assertion, causes) or assertion
     code = _first(causes, _is_code)
     machine = _first(causes, lambda candidate: candidate.blame in (Blame.MACHINE, Blame.CONFIG))
     if code and machine:

@@ -75,6 +75,7 @@ class Tracebacks:
         self._libraries: set[str] = set()
         self._frames: deque[Frame] = deque(maxlen=_MOST_FRAMES)
         self._in_own = False
+        self._file = ""
         self._raises = False
         self._plays = False
         self._raising = ""
@@ -171,7 +172,7 @@ class Tracebacks:
             self._libraries = set()
             self._frames.clear()
             self._in_own = self._raises = self._plays = False
-            self._asserts = self._raising = ""
+            self._asserts = self._raising = self._file = ""
             self._sources.clear()
 
     def _wraps(self) -> bool:
@@ -203,6 +204,7 @@ class Tracebacks:
                 self._libraries |= libraries
                 self._raises = plays(frame["file"]) or self._plays
                 self._plays, self._in_own, self._asserts = self._raises, False, ""
+                self._file = frame["file"]
                 self._raising = ""
                 if not is_library(frame["file"]):
                     self._in_own = True
@@ -238,7 +240,7 @@ class Tracebacks:
     def _end(self, line: Line, said: str, type_: str) -> Chain:
         libraries, frames = frozenset(self._libraries), tuple(self._frames)
         raised = Raised(type_, said, line.number, libraries, frames=frames, own=self._raises)
-        raised.raising, raised.sources = self._raising, tuple(self._sources)
+        raised.raising, raised.sources, raised.inner_file = self._raising, tuple(self._sources), self._file
         raised.asserts = self._asserts if type_ in ASSERTIONS else ""
         self._open -= 1
         if self._chain and self._shown:

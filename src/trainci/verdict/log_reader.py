@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 from trainci.model.diagnosis import Blame, Frame, LogRule
 from trainci.verdict import prefixes
 from trainci.verdict.exceptions import FRAME, HEADLESS, PROGRAM, Tracebacks, exception_type
+from trainci.verdict.hits import COMPARED, MARKS, Hit, TestOutput
 from trainci.verdict.last_words import Tail
 from trainci.verdict.log_rules import Matcher, matcher_of
 from trainci.verdict.prefixes import Line
@@ -20,7 +21,7 @@ from trainci.verdict.raised import Chain, Raised
 from trainci.verdict.root_report import Root, RootReport
 from trainci.verdict.stand_ins import STAND_INS, quotes, without_name
 from trainci.verdict.triage import Patterns, Triage
-from trainci.verdict.went_on import RETRIED, announces, signs_in, tries_again
+from trainci.verdict.went_on import RETRIED, TRIES, announces, signs_in, tries_again
 
 T = TypeVar("T")
 
@@ -45,30 +46,20 @@ _BEGINNINGS = (
     *("failed ", "error ", " failed", " passed", "root cause"),
     *STAND_INS,
     *_SERVING,
+    *MARKS,
 )
 # Lines that are not read as they stand: of JSON, with a traceback in a string, with a test's name.
 _UNFOLDED = frozenset({'{"', "traceback", ".py::"})
 # What counts in a line that no pattern fits.
 _TELLING = frozenset({*_BEGINNINGS, "error", "stopiteration", "===", "e   ", "ready"})
 # How Python introduces what ``__del__`` or a callback raised: the program goes on (3.14 says "while calling").
-_IGNORED = "Exception ignored "
+_IGNORED = re.compile(r"Exception ignored (?:in\b.*: |in .*:$|on |while )")
 # What is told where the log does not have its traceback.
 _LONE = frozenset({"AssertionError", *PROGRAM})
 # So many lines at the end are looked through for what a program says of itself.
 _TAIL = 400
 # So many at the beginning say what stands before each.
 _SAMPLE = 200
-
-
-@dataclass
-class Hit:
-    """A line outside every exception that fits a rule. ``progress``: how much there was before it."""
-
-    rule: LogRule
-    line: Line
-    retried: bool
-    captured: bool
-    progress: int
 
 
 @dataclass
@@ -129,6 +120,7 @@ class LogReader:
         self._sample: list[str] | None = []
         self._name: re.Pattern[str] | None = None
         self._pytest = PytestReport()
+        self._output = TestOutput()
         self._streams: dict[str, Tracebacks] = {}
         self._chains: _Ends[Chain] = _Ends()
         self._lone: Chain | None = None
@@ -192,7 +184,8 @@ class LogReader:
 
     def _hear_of_another_try(self, below: str) -> None:
         if self._last and self._last.line.number == self._number:
-            self._last.retried = self._last.retried or tries_again(below)
+            self._last.again = self._last.again or tries_again(below)
+            self._last.retried = self._last.retried or self._last.again
 
     def finish(self) -> Reading:
         """What was found."""
@@ -249,7 +242,7 @@ class LogReader:
             self._lone.announces = True
         begins = "Traceback" in line.text
         before = begins and announces(self._recent)
-        stream.ignored = stream.ignored or (begins and any(s.startswith(_IGNORED) for s in self._before()[-1:]))
+        stream.ignored = stream.ignored or (begins and any(map(_IGNORED.match, self._before()[-1:])))
         mine, chain = stream.feed(line)
         stream.announced = stream.announced or before
         if chain and len(chain.raised) == 1:
@@ -266,12 +259,11 @@ class LogReader:
         self._told += bool(text.strip())
         self._progress += signs_in(text)
         self._report.take(line)
+        self._output.take(text)
         if (served := _SERVED.search(text)) and len(self._served) < _MOST_STREAMS:
             self._served.setdefault(served[1] or served[2], line.number)
-        type_ = exception_type(text)
-        if quotes(text):
-            return
-        if type_.rpartition(".")[2] in _LONE:
+        type_, quoted = exception_type(text), quotes(text)
+        if type_.rpartition(".")[2] in _LONE and not quoted:
             # Of a file that is no Python, which has no traceback, the place stands just above.
             places = [place for said in self._recent if (place := FRAME.match(said))]
             frames = tuple(Frame(place["file"], int(place["line"])) for place in places)
@@ -281,11 +273,11 @@ class LogReader:
             self._chains.add(chain)
             self._lone = chain
         elif candidates:
-            self._hit(line, candidates)
+            self._hit(line, candidates, quoted)
 
-    def _hit(self, line: Line, candidates: Sequence[int]) -> None:
+    def _hit(self, line: Line, candidates: Sequence[int], quoted: bool) -> None:
         # pip shows what a build said further in, pytest what a test printed behind its name.
-        text = without_name(line.text).lstrip(" │")
+        text = without_name(line.text).lstrip(" \t│")
         rule = self._fit(text, candidates)
         if (
             rule
@@ -294,10 +286,10 @@ class LogReader:
         ):
             more = f"{text} {whom}"
             rule = self._fit(more, self._matcher.candidates(more))
-        if rule:
-            hit = self._last = Hit(
-                rule, line, RETRIED.search(text) is not None, self._pytest.capturing, self._progress
-            )
+        if rule and (rule.name == COMPARED or not quoted):
+            retried, again = (pattern.search(text) is not None for pattern in (RETRIED, TRIES))
+            hit = self._last = Hit(rule, line, retried, self._pytest.capturing, self._progress, again)
+            self._output.hear(hit)
             self._hits.setdefault(rule.name, _Ends()).add(hit)
 
     def _fit(self, text: str, candidates: Sequence[int]) -> LogRule | None:

@@ -62,6 +62,7 @@ class PytestReport:
         self._example: Raised | None = None
         self._raising = ""
         self._in_library = False
+        self._file = ""
         self._plays = False
         # Lines of source that name a host or a port, which say who was spoken to.
         self._sources: deque[str] = deque(maxlen=MOST_SOURCES)
@@ -134,7 +135,7 @@ class PytestReport:
         if test := _TEST.match(text):
             self._shown = Tracebacks()
             self._test, self._chain, self._frames = test["name"], None, []
-            self._raising, self._in_library, self._plays = "", False, False
+            self._raising, self._in_library, self._plays, self._file = "", False, False, ""
             self._sources.clear()
             self._example = None
             self._in_message = self.capturing = False
@@ -186,7 +187,7 @@ class PytestReport:
             self._chains.append(chain)
 
     def _place(self, place: re.Match[str]) -> None:
-        self._in_library = is_library(place["file"])
+        self._in_library, self._file = is_library(place["file"]), place["file"]
         self._plays = self._plays or plays(place["file"])
         if not self._in_library:
             self._frames = [*self._frames[-_MOST_FRAMES:], Frame(place["file"], int(place["line"]))]
@@ -194,6 +195,7 @@ class PytestReport:
             raised = self._chain.raised[-1]
             raised.type = raised.type or place["type"]
             raised.frames += self._taken()
+            raised.inner_file = self._file
             raised.own = (raised.own and not self._in_library) or self._plays
             raised.played = self._plays
             self._in_library = False
@@ -228,7 +230,7 @@ class PytestReport:
             self._add(self._chain)
         own = (bool(self._raising) and not self._in_library) or self._plays
         raised = Raised(type_, text, line.number, frames=self._taken(), own=own, played=self._plays)
-        raised.raising, raised.sources = self._raising, tuple(self._sources)
+        raised.raising, raised.sources, raised.inner_file = self._raising, tuple(self._sources), self._file
         self._chain.raised.append(raised)
 
     def _whole(self, reason: str) -> str:

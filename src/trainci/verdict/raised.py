@@ -28,7 +28,7 @@ class Raised:
     near where it failed. ``raising`` is the line of these that raises it. ``sources`` are those that name a host or
     a port: the last says who was spoken to where the exception does not. ``asserts`` is the assertion that the log
     shows. ``inner`` is the exception that its message shows, of a program that was run, or the place in code that
-    was compiled.
+    was compiled. ``inner_file`` is the file of the innermost place of its traceback.
     """
 
     type: str
@@ -44,6 +44,7 @@ class Raised:
     sources: tuple[str, ...] = ()
     asserts: str = ""
     inner: Raised | None = None
+    inner_file: str = ""
 
     @property
     def name(self) -> str:

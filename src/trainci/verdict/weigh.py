@@ -9,8 +9,10 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from trainci.model.diagnosis import Blame, Frame, Kind, LogRule
+from trainci.verdict.answers import why_unreadable
 from trainci.verdict.exceptions import ASSERTIONS, PROGRAM, WITHOUT_HEADER
-from trainci.verdict.log_reader import NAMES_A_HOST, Hit, Reading
+from trainci.verdict.hits import COMPARED, Hit, decides, wants_success
+from trainci.verdict.log_reader import NAMES_A_HOST, Reading
 from trainci.verdict.raised import Chain, Raised
 from trainci.verdict.went_on import SURVIVED
 
@@ -28,6 +30,7 @@ class Candidate:
     """What may have decided an ending.
 
     ``survived``: work went on after it, or it was announced as tried again; ``tried_again`` is the latter alone.
+    ``told``: a framework says that a test failed by it.
     """
 
     blame: Blame
@@ -43,6 +46,7 @@ class Candidate:
     exception: bool = False
     test: str = ""
     captured: bool = False
+    told: bool = False
     frames: tuple[Frame, ...] = ()
     sources: tuple[str, ...] = ()
 
@@ -57,19 +61,19 @@ _QUOTES = {
 # What tells no more than that something else ended, or was not got for all that was tried.
 _OF_A_PROCESS = re.compile(
     r"(?i)return ?code|exit[ _]?(?:code|status)|\bexited\b|\.poll\(\)|is_alive\(\)|CompletedProcess"
-    r"|(?:process(?: group)?|communicator|worker|rank|peer) (?:was |is |has )?"
-    r"(?:aborted|died|dead|ended|gone|lost|not alive)"
+    r"|(?:process(?: group)?|communicator|worker|rank|peer|node|actor)s? (?:was |is |has |were |are |have )?"
+    r"(?:aborted|died|dead|ended|gone|lost|not alive)|\blost (?:a |the )?(?:worker|rank|peer|node|actor)"
     r"|server (?:did not|didn't|failed to|never) (?:start|come up|become)"
     r"|\b(?:after|in) \d+ (?:attempts|tries|retries)\b|\bg[ia]v(?:e|ing) up\b"
 )
 # An assertion that asks whether there is a device.
-_ASKS_FOR_DEVICE = re.compile(r"\b(?:is_available|device_count)\(\)")
+_ASKS_FOR_DEVICE = re.compile(r"\b(?:is_available|device_count)(?: at 0x\w+>)?\(\)")
 
 
 def of_reading(reading: Reading) -> list[Candidate]:
     """Everything that may have decided, by its place in the log."""
     found = [_of_chain(chain, reading) for chain in reading.chains]
-    found += [_of_hit(hit, reading) for hit in reading.hits]
+    found += [_of_hit(hit, reading) for hit in reading.hits if decides(hit, reading.tail)]
     return sorted((_owned(candidate, reading) for candidate in found), key=lambda candidate: candidate.line)
 
 
@@ -115,20 +119,23 @@ def _of_own_server(candidate: Candidate, reading: Reading) -> Candidate:
 
 
 def _of_hit(hit: Hit, reading: Reading) -> Candidate:
-    rule = hit.rule
+    rule, compared = hit.rule, hit.rule.name == COMPARED
+    asked = compared and wants_success(hit, reading.tail)
     went_on = reading.progress - hit.progress >= SURVIVED
+    weight = Weight.PROGRAM if rule.blame is Blame.CODE and not asked else Weight.ANY
     return Candidate(
         rule.blame,
-        rule.kind,
+        Kind.CONSEQUENCE if asked else rule.kind,
         rule.name,
         rule.meaning,
         hit.line.text.strip(),
         hit.line.number,
         hit.line.stream,
-        Weight.PROGRAM if rule.blame is Blame.CODE else Weight.ANY,
-        survived=hit.retried or went_on,
+        Weight.ASSERTION if compared and not asked else weight,
+        survived=(hit.retried or went_on) and not compared,
         tried_again=hit.retried and not went_on,
         captured=hit.captured,
+        told=hit.told,
     )
 
 
@@ -145,8 +152,8 @@ def _made_instead(rule: LogRule | None, later: Sequence[_Judged]) -> bool:
     )
 
 
-# How a task is told that nobody waits for it any more: why, what it led to says.
-_CANCELLED = "CancelledError"
+# How a task is told that nobody waits for it any more, and ray that one failed: why, what is beside it says.
+_TELLS_NOTHING = ("CancelledError", WITHOUT_HEADER)
 
 
 def _of_chain(chain: Chain, reading: Reading) -> Candidate:
@@ -162,7 +169,7 @@ def _of_chain(chain: Chain, reading: Reading) -> Candidate:
         index = min(
             (i for i, one in enumerate(judged) if not _made_instead(one[3], judged[i + 1 :])),
             key=lambda i: (
-                chain.raised[i].name == _CANCELLED,
+                chain.raised[i].name in _TELLS_NOTHING,
                 judged[i][1] is not Kind.CAUSE,
                 judged[i][3] is None,
                 judged[i][1] is not Kind.CAUSE and judged[i][0] is Blame.UNSURE,
@@ -172,6 +179,9 @@ def _of_chain(chain: Chain, reading: Reading) -> Candidate:
         )
     blame, kind, weight, rule = judged[index]
     raised = chain.raised[index]
+    answer = None if blame is Blame.MACHINE else why_unreadable(chain, raised, reading.hits, reading.tail)
+    if answer:
+        blame, kind, weight, rule = Blame.MACHINE, Kind.CAUSE, Weight.ANY, answer.rule
     # Of one that a library raised and caught, the place is that of those which it led to.
     nearest = (*reversed(chain.raised[: index + 1]), *chain.raised[index + 1 :])
     # pytest's have failed their test. torch prints what nobody caught under its rank, and a launcher everything.
@@ -184,8 +194,8 @@ def _of_chain(chain: Chain, reading: Reading) -> Candidate:
         kind,
         rule.name if rule else ("assertion" if weight is Weight.ASSERTION else "exception"),
         rule.meaning if rule else _meaning(weight),
-        raised.told,
-        raised.told_at,
+        answer.line.text.strip() if answer else raised.told,
+        answer.line.number if answer else raised.told_at,
         chain.stream,
         weight,
         survived=chain.ignored or went_on or tried_again,
@@ -276,7 +286,7 @@ def _of_raised(raised: Raised) -> _Judged:
     if rule is None:
         said = " ".join([raised.text, *raised.message])
         of_a_process = weight is not Weight.PROGRAM and (
-            _OF_A_PROCESS.search(said) or _ASKS_FOR_DEVICE.search(raised.asserts)
+            _OF_A_PROCESS.search(said) or _ASKS_FOR_DEVICE.search(f"{raised.asserts} {said}")
         )
         return Blame.CODE, Kind.CONSEQUENCE if of_a_process else Kind.CAUSE, weight, None
     if rule.blame is Blame.CODE and rule.kind is Kind.CAUSE:
@@ -291,9 +301,14 @@ def _speaks(rule: LogRule, weight: Weight, names_type: bool) -> bool:
     return weight is Weight.ANY or names_type
 
 
+_LIBRARYS = re.compile(r"/(?:site|dist)-packages/")
+
+
 def _weight(raised: Raised) -> Weight:
     if raised.name in ASSERTIONS:
-        return Weight.ASSERTION
+        # What a library asserts of its own is no test's word, other than of those that compare for tests.
+        asserts = _LIBRARYS.search(raised.inner_file) and "test" not in raised.inner_file
+        return Weight.PROGRAM if asserts else Weight.ASSERTION
     return Weight.PROGRAM if raised.name in PROGRAM or raised.name.endswith(_MISTAKES) else Weight.ANY
 
 

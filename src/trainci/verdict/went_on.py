@@ -25,7 +25,7 @@ _ANOTHER_TRY = (
     r"|\bskip(?:ped|ping)\b|\brecovered\b|\bwill reconnect\b"
     r"|\b(?:is|are|was|as|be) expected\b|\bexpected\W*(?:error|failure|$)|\(expected\b"
 )
-_TRIES = re.compile(_ANOTHER_TRY, re.IGNORECASE)
+TRIES = re.compile(_ANOTHER_TRY, re.IGNORECASE)
 RETRIED = re.compile(f"{_WARNS}|{_ANOTHER_TRY}", re.IGNORECASE)
 
 
@@ -33,7 +33,7 @@ def announces(lines: Sequence[str]) -> bool:
     """Whether the last of ``lines`` say that what comes next is tried again, and not of what work went on after."""
     for place, line in enumerate(reversed(lines)):
         # A warning may be of anything; right above it is of what it stands above.
-        if (_TRIES if place else RETRIED).search(line):
+        if (TRIES if place else RETRIED).search(line):
             return True
         if signs_in(line):
             return False

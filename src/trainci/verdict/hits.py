@@ -1,0 +1,111 @@
+"""Pure: lines outside of every exception that fit a rule, and in the output of which test they stand.
+
+What a test prints says nothing of why it failed, other than its framework's own words for that. Formats: googletest
+1.14, Go 1.22 with and without -v, libtest of Rust 1.80. (pytest's is a room of its own.)
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from trainci.model.diagnosis import LogRule
+from trainci.verdict.last_words import Tail
+from trainci.verdict.prefixes import Line
+
+# Go says without -v in the first line of a test's output that it failed, and with -v in the last.
+_BEGINS = re.compile(r"\[ RUN {6}\] |=== (?:RUN|CONT|NAME) |---- \S+ stdout ----$|\s*--- FAIL: ")
+_PASSED = re.compile(r"\[ {7}OK \] |\[ {2}SKIPPED \] |\s*--- (?:PASS|SKIP): ")
+_ENDS = re.compile(r"\[ {2}FAILED {2}\] |\[-{10}\]|(?:failures|successes):$|test result: |(?:FAIL|ok)\b")
+_SAID_BY_GO = re.compile(r"\s+\w+_test\.go:\d+:(?: |$)")
+_TELLS = re.compile(r"\S.*: Failure$|thread '.+' (?:\(\d+\) )?panicked at ")
+MARKS = (
+    *("[ run ", "=== run", "=== cont", "=== name", "stdout ----", "--- fail", "--- pass", "--- skip", "[  failed"),
+    *(
+        "[  skipped",
+        "[       ok",
+        "_test.go:",
+        ": failure",
+        "panicked at ",
+        "failures:",
+        "successes:",
+        "test result: ",
+    ),
+)
+"""Texts in lower case of which a line that tells something of a test holds one."""
+
+COMPARED = "test-compared"
+"""The rule of a test that says what it wanted and did not get."""
+PAGE = "page-instead"
+"""The rule of a page that a server sent; of which server, it does not say."""
+# How a library's call says that it went well: that a test wanted this tells no more than that the call failed.
+_WENT_WELL = re.compile(r"(?i)\b\w*success\b|\bok\(\)|\bis_ok\b|\bOkStatus\b|\$\{?status\b.*\b(?:-eq|==?) 0\b")
+_GOT = re.compile(r"(?i)\W{0,14}(?:actual|received|got|but was)\b")
+_WANTED = re.compile(r"(?i)\W{0,14}(?:expected|want(?:ed)?)\b(?!.*\b(?:sha\d*|hash|digest|checksum|md5)\b)")
+_NEAR = 4
+
+
+@dataclass
+class Hit:
+    """A line outside every exception that fits a rule. ``progress``: how much there was before it.
+
+    ``again``: it says itself, or the line below does, that another try comes. ``captured``: a test printed it.
+    ``told``: its framework says so of why the test failed.
+    """
+
+    rule: LogRule
+    line: Line
+    retried: bool
+    captured: bool
+    progress: int
+    again: bool = False
+    told: bool = False
+
+
+class TestOutput:
+    """Follows the lines of a log."""
+
+    __test__ = False
+
+    def __init__(self) -> None:
+        self._inside = False
+        self._tells = False
+        self._hits: list[Hit] = []
+
+    def take(self, text: str) -> None:
+        """Take the next line."""
+        if _BEGINS.match(text):
+            self._inside, self._tells, self._hits = True, False, []
+        elif _PASSED.match(text):
+            self._go_on(False)
+        elif _ENDS.match(text):
+            self._inside = False
+        elif self._inside and _SAID_BY_GO.match(text):
+            # It prints what a test only logs in the same way: why it failed stands last.
+            self._go_on(True)
+        elif self._inside and _TELLS.match(text):
+            self._tells = True
+
+    def hear(self, hit: Hit) -> None:
+        """A line of it fits a rule."""
+        if self._inside:
+            hit.told, hit.captured = self._tells, hit.captured or not self._tells
+            self._hits.append(hit)
+
+    def _go_on(self, inside: bool) -> None:
+        for hit in self._hits:
+            hit.told, hit.captured = False, True
+        self._inside, self._tells, self._hits = inside, inside, []
+
+
+def decides(hit: Hit, tail: Tail) -> bool:
+    """Whether a line may be why something ended, and does not only tell with another one."""
+    if hit.rule.name == COMPARED and _GOT.match(hit.line.text):
+        above = tail.before(hit.line.number).lines[-_NEAR:]
+        return any(map(_WANTED.match, (*above, *tail.after(hit.line.number)[:_NEAR])))
+    return hit.rule.name != PAGE
+
+
+def wants_success(hit: Hit, tail: Tail) -> bool:
+    """Whether a test compared with what a call gives that went well."""
+    return any(map(_WENT_WELL.search, (hit.line.text, *tail.after(hit.line.number)[:_NEAR])))
