@@ -673,3 +673,73 @@ def test_commands_in_a_list_of_one_line_are_each_a_command() -> None:
         (".gitlab-ci.yml", f"one: {{script: {lines}}}"),
     ):
         assert _suites({**files, file: text})["one"]["tests"] == [_A, "tests/run.sh"], file
+
+
+_GITLAB = "one: {{script: [pytest tests/test_a.py], {}}}"
+
+
+def _circle(
+    *, images: str = "", steps: str = "", keys: str = "", given: str = "", jobs: str = "", when: str = ""
+) -> str:
+    one = f"{{docker: [{{image: a}}{images}], steps: [{{run: pytest tests/test_a.py}}{steps}]{keys}}}"
+    return f"jobs: {{one: {one}}}\nworkflows: {{w: {{jobs: [{{one: {{{given}}}}}{jobs}]{when}}}}}"
+
+
+_STEP_OF_GITHUB = "      - run: pytest tests/test_a.py\n"
+_WHEN = ", {when: {condition: x, steps: [{run: pytest tests/test_b.py}]}}"
+_UNREAD = [
+    *[(".gitlab-ci.yml", _GITLAB.format(said), word) for said, word in (
+        ("services: [redis]", "services: redis"),
+        ("retry: 2", "retry: 2"),
+        ("after_script: [pytest tests/test_b.py]", "after_script: pytest"),
+        ("except: [tags]", "except: tags"),
+        ("only: {changes: [a]}", "only: changes a"),
+        ("parallel: 4", "parallel 4"),
+        ("rules: [{exists: [a]}]", "exists: a"),
+        ("allow_failure: {exit_codes: 3}", "allow_failure"),
+        ("extends: .gone", "extends .gone"),
+    )],
+    *[(file, text, "what this file runs is not read") for file, text in (
+        ("justfile", "test:\n  pytest tests\n"),
+        ("ci/azure/all.yaml", "steps: [{script: pytest tests}]"),
+        ("jenkins/gpu.groovy", "sh 'pytest tests'"),
+        ("Taskfile.yml", "tasks: {test: {cmds: [pytest tests]}}"),
+        (".buildkite/steps.yml.j2", "- command: pytest tests\n"),
+    )],
+    (".gitlab-ci.yml", "services: [redis]\none: {script: [pytest tests/test_a.py]}", "services: redis"),
+    (".gitlab-ci.yml", "workflow: {rules: [{if: $A}]}", "rules: if $A"),
+    (".gitlab-ci.yml", "include: [{component: a/b@1}]", "include component a/b@1"),
+    (".gitlab-ci.yml", "one: {trigger: other/project}", "starts the pipeline other/project"),
+    (".gitlab-ci.yml", "one: {run: [{script: pytest tests/test_a.py}]}", "not read as a test"),
+    (".circleci/config.yml", _circle(images=", {image: redis}"), "the service redis"),
+    (".circleci/config.yml", _circle(keys=", parallelism: 4"), "parallelism: 4"),
+    (".circleci/config.yml", _circle(steps=_WHEN), "when x"),
+    (".circleci/config.yml", _circle(given="context: hf"), "context: hf"),
+    (".circleci/config.yml", _circle(given="filters: {branches: {ignore: a}}"), "ignore: a"),
+    (".circleci/config.yml", _circle(jobs=", python/test"), "the job python/test of an orb"),
+    (".circleci/config.yml", _circle(when=", when: x"), "when: x"),
+    *[(WORKFLOW, text, word) for texts, word in (
+        (job(_STEP_OF_GITHUB, head="    services: {db: {image: redis}}\n"), "services: db image redis"),
+        (job("      - {uses: actions/github-script@v7, with: {script: exec('pytest tests')}}\n"), "exec('pytest"),
+    ) for text in texts.values()],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("file", "text", "word"), _UNREAD, ids=[word for _, _, word in _UNREAD])
+def test_what_no_reader_of_a_ci_looks_at_is_named(file: str, text: str, word: str) -> None:
+    assert any(word in said for said in _left({file: text})), _left({file: text})
+
+
+def test_pipelines_that_gitlab_starts_and_heads_of_its_files_are_read() -> None:
+    files = {
+        ".gitlab-ci.yml": "spec: {inputs: {a: {}}}\n---\nup: {trigger: {include: ci/child.yml}}\n",
+        "ci/child.yml": "one: {script: [pytest tests/test_a.py], rules: [{exists: [a]}]}",
+    }
+    assert _suites(files)["one"]["tests"] == [_A] and _suites(files)["one"]["always"]
+    steps = "pre-steps: [{run: pip install x}], post-steps: [{run: pytest tests/test_b.py}]"
+    circle = _suites({".circleci/config.yml": _circle(given=steps)})["one"]
+    assert (circle["setup"], circle["tests"]) == (["pip install x"], [_A, _B])
+    action = "      - uses: own/set-up@v1\n" + _STEP_OF_GITHUB
+    assert "not carried over: uses own/set-up@v1" in render(_proposal(job(action)))
+    container = "    container: {image: a, env: {B: x}}\n"
+    assert _suites(job(_STEP_OF_GITHUB, head=container))["job"]["env"] == {"B": "x"}

@@ -125,6 +125,15 @@ def with_texts(table: Table, change: Callable[[Text], Text]) -> Table:
     return made
 
 
+def texts_in(value: Value) -> Iterator[Text]:
+    """The scalars of a value, at any depth."""
+    if isinstance(value, Text):
+        yield value
+    else:
+        for child in value.values() if isinstance(value, Table) else value:
+            yield from texts_in(child)
+
+
 def joined_lines(lines: Sequence[Text]) -> Iterator[Text]:
     """Neighbouring one-line commands as one script, each at its own line."""
     script = ""

@@ -28,7 +28,7 @@ STARTS_TESTS = re.compile(
 )
 # A command that runs tests, wherever it stands: what no reader here knows is said to be left, never lost.
 _SPEAKS_OF_TESTS = re.compile(
-    r"(?:^|[\s;&|(\"'`]|--\s)(?:\S*/)?(?:pytest|py\.test|ctest|tox|nox)(?=\s|$|[;&|)\"'`])"
+    r"(?:^|[\s;&|(\[\"'`]|--\s)(?:\S*/)?(?:pytest|py\.test|ctest|tox|nox)(?=\s|$|[;&|)\"'`])"
     r"|-m\s+(?:pytest|unittest|(?:\w+\.)*tests?\.(?!(?:ci|tools|utils)\.)\w+)\b"
     r"|\btorch(?:run|\.distributed)\b.*\btests?/"
     r"|(?:^|[\s;&|(])(?:cargo(?: \+\S+)? (?:nextest run|test)|go test|(?:npm|pnpm|yarn)(?: run)? test|bazel test)\b"

@@ -21,9 +21,16 @@ from trainci.adopt.rows import row_entry, row_gpus
 from trainci.adopt.sequences import sequences
 from trainci.adopt.shell.lines import exported
 from trainci.adopt.tree import Tree
+from trainci.adopt.unread_keys import unread_keys
 from trainci.text import counted
 
 _VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
+_READ = {
+    *("name", "if", "needs", "runs-on", "container", "env", "defaults", "steps", "strategy", "timeout-minutes"),
+    *("continue-on-error", "uses", "with", "secrets"),
+}
+# What is no matter of how its tests run, nor of whether they do.
+_OF_NO_TEST = {"permissions", "outputs", "concurrency"}
 _REPOSITORY_INSTALL = re.compile(
     r"\binstall\b.*(?:\s-e\s|\s['\"]?\.(?:\[|['\"\s)]|$))|\b(?:uv|poetry|pdm)\s+(?:sync|install)\b"
 )
@@ -68,6 +75,7 @@ def _all_suites(
         machines[one.runs_on, one.image].append(one)
     if any(one.entries for found in machines.values() for one in found):
         shared.note_forgiven(job)
+        shared.notes |= dict.fromkeys(unread_keys(job, _READ | _OF_NO_TEST, file))
     if not any(row_with_file(row) for row in rows) and not shared.detects_changes:
         shared.unread |= dict.fromkeys(shared.unheard())
     if len(rows) > 1:
@@ -107,7 +115,7 @@ def _combination(job: Table, row: Table, workflow: Table, shared: StepReader) ->
     )
     reader.python_versions = {}
     env: dict[str, str] = {}
-    for table in (workflow.table("env"), job.table("env")):
+    for table in (job.table("container").table("env"), workflow.table("env"), job.table("env")):
         env |= reader.environment(table, inside)
         inside.values["env"] = Table({key: Text(value, 0) for key, value in env.items()}, whole=False)
     where, _ = substitute(job.table("defaults").table("run").text("working-directory"), inside)

@@ -25,6 +25,8 @@ from trainci.adopt.tree import CLONED, Tree
 
 _SECRET = re.compile(r"\$\{\{\s*secrets\.(\w+)\s*\}\}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# Actions that are no matter of how tests run.
+_OF_NO_TEST = re.compile(r"actions/(?:checkout|cache|upload-artifact)\b|codecov/|EndBug/|.*report")
 _SHELLS = re.compile(r"(?:ba|da|)sh\b|^$")
 # What an action, or a workflow of somebody else, calls the script that it is to run.
 SCRIPT_KEYS = ("script", "execute_command", "command", "run")
@@ -149,9 +151,12 @@ class StepReader:
             self.file = reader
         elif checkout := read_checkout(step, self.tree, context):
             self._checked_out(checkout, uses.line)
-        elif "github-script" not in uses:
+        else:
+            if not _OF_NO_TEST.match(uses):
+                self.note(f"not carried over: uses {uses}", uses.line, left=False)
+            is_shell = "github-script" not in uses
             scripts = [given.text(key) for key in SCRIPT_KEYS if given.text(key)]
-            for script in scripts:
+            for script in scripts if is_shell else ():
                 self._run(script, name_of(step, context), env, {}, folder, context)
             for text in scripts or (value for value in given.values() if isinstance(value, Text)):
                 self.scripts.setdefault(Place(self.file, text.line), substitute(text, context)[0])

@@ -6,11 +6,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from trainci.adopt.commands.called_tests import speaks_of_tests
-from trainci.adopt.commands.entries import one_line
-from trainci.adopt.placed import Items, Table, Text, Value, load_table
+from trainci.adopt.placed import Table, Text, Value, load_table
 from trainci.adopt.proposal import Note, Place
 from trainci.adopt.tree import Tree
+from trainci.adopt.unread_keys import tests_in
 
 _COMPOSE = ("docker-compose.yml", "docker-compose.yaml", "compose.yml", "compose.yaml")
 
@@ -41,11 +40,7 @@ def read_plugins(step: Table, file: str, tree: Tree) -> Plugged:
             _of_kubernetes(config, found)
         else:
             found.notes.append(Note(f"not carried over: the plugin {plugin}", place))
-        found.unread += (
-            Note(f"not read as a test: {one_line(text)}", Place(file, text.line))
-            for text in _texts(said)
-            if speaks_of_tests(text)
-        )
+        found.unread += tests_in(said, file)
     return found
 
 
@@ -96,12 +91,3 @@ def _of_kubernetes(config: Table, found: Plugged) -> None:
             limits = container.table("resources").table("limits")
             counts = [limits.text(f"{vendor}.com/gpu") for vendor in ("nvidia", "amd")]
             found.gpus = next((int(count) for count in counts if re.fullmatch(r"\d{1,3}", count)), found.gpus)
-
-
-def _texts(value: Value) -> Iterator[Text]:
-    """The scalars in it."""
-    if isinstance(value, Text):
-        yield value
-    else:
-        for child in value.values() if isinstance(value, Table) else value if isinstance(value, Items) else ():
-            yield from _texts(child)

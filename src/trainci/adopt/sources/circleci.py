@@ -15,8 +15,19 @@ from trainci.adopt.placed import Items, NotYaml, Table, Text, Value, load_yaml, 
 from trainci.adopt.proposal import Found, Note, Place, Suite
 from trainci.adopt.pytest_config import test_paths
 from trainci.adopt.tree import Tree
+from trainci.adopt.unread_keys import shown, unread_keys
 
 _PARAMETER = re.compile(r"<<\s*(pipeline\.)?parameters\.([\w-]+)\s*>>")
+_READ = {
+    *("docker", "machine", "executor", "environment", "working_directory", "resource_class", "parameters", "steps"),
+    *("filters", "description", "shell"),
+}
+# What a workflow gives a job.
+_GIVEN = {"name", "matrix", "filters", "type", "requires", "pre-steps", "post-steps"}
+# Steps that are no matter of how tests run.
+_STEPS_OF_NO_TEST = re.compile(
+    r"checkout|(?:save|restore)_cache|store_\w+|persist_to_workspace|attach_workspace|add_ssh_keys"
+)
 _MOST_DEPTH = 4
 _MOST_STEPS = 1_000
 
@@ -34,11 +45,12 @@ def read(tree: Tree) -> Found:
             notes.append(Note(f"is no YAML: {error}", Place(file, error.line)))
             continue
         if isinstance(document, Table):
-            suites += (suite for one in _calls(document) for suite in _suites(*one, document, file, tree, paths))
+            calls = _calls(document, file, notes)
+            suites += (suite for one in calls for suite in _suites(*one, document, file, tree, paths))
     return Found(tuple(suites), tuple(notes))
 
 
-def _calls(document: Table) -> Iterator[tuple[str, Table, Table]]:
+def _calls(document: Table, file: str, notes: list[Note]) -> Iterator[tuple[str, Table, Table]]:
     """Each job with what a workflow gives it, and the workflow."""
     jobs = document.table("jobs")
     called: set[str] = set()
@@ -46,6 +58,8 @@ def _calls(document: Table) -> Iterator[tuple[str, Table, Table]]:
         for one in workflow.items_of("jobs") if isinstance(workflow, Table) else ():
             named = {str(one): Table({}, one.line)} if isinstance(one, Text) else one
             for name, given in named.items() if isinstance(named, dict) else ():
+                if "/" in name:
+                    notes.append(Note(f"the job {name} of an orb is not read", Place(file, one.line)))
                 if name in jobs:
                     called.add(name)
                     yield name, given if isinstance(given, Table) else Table({}, 1), workflow  # type: ignore[misc]
@@ -64,12 +78,15 @@ def _suites(
     executor = _executor(job, document, values)
     machine = Table({**executor, **job}, job.line)
     docker = [one for one in machine.items_of("docker") if isinstance(one, Table)]
-    steps = _steps(job.items_of("steps"), document, 0, [_MOST_STEPS])
+    room = [_MOST_STEPS]
+    parts = (given.items_of("pre-steps"), job.items_of("steps"), given.items_of("post-steps"))
+    steps = [step for part in parts for step in _steps(part, document, 0, room)]
+    environments = [one.table("environment") for one in (*docker[:1], executor, job)]
     checkout = machine.text("working_directory") or Text("~/project", job.line)
     made = Table(
         {
             "steps": Items([_moved(step, checkout.rstrip("/")) for step in steps], job.line),
-            "env": Table({**executor.table("environment"), **job.table("environment")}, job.line),
+            "env": Table({key: value for one in environments for key, value in one.items()}, job.line),
             "runs-on": machine.text("resource_class") or machine.table("machine").text("resource_class"),
             "container": docker[0].text("image") if docker else Text("", job.line),
         },
@@ -77,21 +94,28 @@ def _suites(
     )
     if axes:
         made["strategy"] = Table({"matrix": axes}, given.line)
-    shown = str(given.text("name") or name)
-    suites, reader = read_job(shown, made, Table({}, 1), file, tree, testpaths)
+    called = str(given.text("name") or name)
+    suites, reader = read_job(called, made, Table({}, 1), file, tree, testpaths)
     scheduled = [
         trigger.table("schedule").text("cron")
         for trigger in workflow.items_of("triggers")
         if isinstance(trigger, Table)
     ]
     branches = job.table("filters").table("branches") or given.table("filters").table("branches")
-    for suite in of_job(suites, reader, shown, Place(file, job.line)):
+    place = Place(file, job.line)
+    notes = [Note(f"not carried over: the service {one.text('image')}", place) for one in docker[1:]]
+    notes += unread_keys(job, _READ, file)
+    notes += unread_keys(given, _GIVEN | job.table("parameters").keys(), file)
+    notes += unread_keys(branches, {"only"}, file)
+    notes += unread_keys(workflow, {"jobs", "triggers"}, file)
+    for suite in of_job(suites, reader, called, place):
         only = tuple(str(one) for one in branches.texts("only") if not one.startswith("/"))
         yield replace(
             suite,
             always=bool(suite.tests) and not any(scheduled) and not given.texts("type"),
             schedule=str(next(filter(None, scheduled), "")),
             branches=only,
+            notes=(*suite.notes, *notes) if suite.tests else suite.notes,
         )
 
 
@@ -116,10 +140,15 @@ def _steps(steps: Items, document: Table, depth: int, room: list[int]) -> Iterat
             if name == "run":
                 yield _run(value)
             elif name in ("when", "unless"):
-                yield from _steps(table.items_of("steps"), document, depth + 1, room) if depth < _MOST_DEPTH else ()
+                if depth < _MOST_DEPTH:
+                    condition = Text(f"{name} {shown(table.get('condition') or table)}", table.line)
+                    for inner in _steps(table.items_of("steps"), document, depth + 1, room):
+                        yield Table({**inner, "if": condition}, inner.line)
             elif command and depth < _MOST_DEPTH:
                 inside = _filled(command, {**_defaults(command.table("parameters")), **_texts(table)})
                 yield from _steps(inside.items_of("steps"), document, depth + 1, room)
+            elif not _STEPS_OF_NO_TEST.fullmatch(name):
+                yield Table({"uses": Text(name, table.line), "with": table}, table.line)
 
 
 def _moved(step: Table, checkout: str) -> Table:

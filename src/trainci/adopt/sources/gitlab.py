@@ -10,18 +10,37 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice, product
 
+from trainci.adopt.commands.entries import one_line
 from trainci.adopt.github.jobs import read_job
 from trainci.adopt.github.suites import of_job
 from trainci.adopt.placed import Items, NotYaml, Table, Text, Value, joined_lines, load_yaml
 from trainci.adopt.proposal import Found, Note, Place, Suite
 from trainci.adopt.pytest_config import test_paths
 from trainci.adopt.tree import Tree
+from trainci.adopt.unread_keys import shown, tests_in, unread_keys
 from trainci.globs import matches
 
 _FILE = ".gitlab-ci.yml"
 _NO_JOBS = {
     *("stages", "variables", "default", "workflow", "include", "image", "services", "before_script"),
     *("after_script", "cache", "spec", "pages"),
+}
+# What is said for every job.
+_HANDED_DOWN = {"services", "after_script", "retry", "hooks", "id_tokens"}
+_READ = {
+    *("script", "before_script", "image", "variables", "tags", "parallel", "timeout", "extends", "rules", "when"),
+    "allow_failure",
+}
+# What is no matter of how its tests run, nor of whether they do.
+_OF_NO_TEST = {
+    "stage",
+    "needs",
+    "dependencies",
+    "artifacts",
+    "cache",
+    "interruptible",
+    "resource_group",
+    "coverage",
 }
 _MOST_LINES = 5_000
 _MOST_FILES = 256
@@ -31,29 +50,57 @@ _TIME = re.compile(r"(\d+)\s*(h|m)", re.IGNORECASE)
 
 
 def read(tree: Tree) -> Found:
-    """The suites of ``.gitlab-ci.yml`` and of what it includes of this repository."""
+    """The suites of ``.gitlab-ci.yml``, of what it includes of this repository and of what its jobs start."""
     notes: list[Note] = []
-    documents: dict[str, Table] = {}
-    if tree.is_file(_FILE):
-        _load(_FILE, tree, notes, documents)
-    known = {name: value for document in documents.values() for name, value in document.items()}
-    common = Table({}, 1)
-    for document in documents.values():
-        common |= {**document.table("default"), **{key: document[key] for key in _NO_JOBS & document.keys()}}
     suites: list[Suite] = []
-    done: dict[str, Table] = {}
     paths = test_paths(tree)
-    for file, document in documents.items():
-        for name, job in document.items():
-            if isinstance(job, Table) and name not in _NO_JOBS and not name.startswith("."):
-                suites += _suites(name, _extended(job, known, done), common, known, file, tree, paths)
+    waiting = [_FILE] if tree.is_file(_FILE) else []
+    for first in waiting:  # grows by what a job starts
+        documents: dict[str, Table] = {}
+        _load(first, tree, notes, documents)
+        known = {name: value for document in documents.values() for name, value in document.items()}
+        common = Table({}, 1)
+        for document in documents.values():
+            common |= {**document.table("default"), **{key: document[key] for key in _NO_JOBS & document.keys()}}
+        done: dict[str, Table] = {}
+        for file, document in documents.items():
+            notes += unread_keys(document.table("workflow"), {"name", "auto_cancel"}, file)
+            for name, job in document.items():
+                if isinstance(job, Table) and name not in _NO_JOBS and not name.startswith("."):
+                    whole = _extended(job, known, done)
+                    notes += _gone(name, job, known, file)
+                    for path, note in _started(whole, file, tree):
+                        waiting += [path] if path and path not in waiting and len(waiting) < _MOST_FILES else []
+                        notes += [] if path else [note]
+                    suites += _suites(name, whole, common, known, file, tree, paths)
     return Found(tuple(suites), tuple(notes))
+
+
+def _gone(name: str, job: Table, known: Mapping[str, Value], file: str) -> Iterator[Note]:
+    for base in job.texts("extends"):
+        if base not in known:
+            yield Note(f"{name} extends {base}, which is not in this repository", Place(file, base.line))
+
+
+def _started(job: Table, file: str, tree: Tree) -> Iterator[tuple[str, Note]]:
+    """Each pipeline that the job starts: its file in this repository, else "", and a note of what it is."""
+    trigger = job.get("trigger")
+    included = trigger.get("include") if isinstance(trigger, Table) else None
+    for one in included if isinstance(included, Items) else [included or trigger]:
+        if one is not None:
+            path = (one if isinstance(one, Text) else one.text("local") if isinstance(one, Table) else "").lstrip(
+                "/"
+            )
+            text = f"starts the pipeline {shown(one)}, which is not read"
+            yield path if tree.is_file(path) else "", Note(one_line(text), Place(file, one.line or job.line))
 
 
 def _load(file: str, tree: Tree, notes: list[Note], known: dict[str, Table]) -> None:
     """Add the file, and those of this repository that it includes, each once."""
     try:
-        document = load_yaml(tree.read(file))
+        # Before it may stand what it takes: `spec: {inputs: …}`.
+        head, line, body = tree.read(file).rpartition("\n---\n")
+        document = load_yaml("\n" * (head + line).count("\n") + body)
     except NotYaml as error:
         notes.append(Note(f"is no YAML: {error}", Place(file, error.line)))
         return
@@ -66,7 +113,7 @@ def _load(file: str, tree: Tree, notes: list[Note], known: dict[str, Table]) -> 
         pattern = local.lstrip("/")
         found = [path for path in tree.files if matches(path, pattern)] if pattern and "://" not in pattern else []
         if not found:
-            notes.append(Note(f"include {local or ''}: is not in this repository", Place(file, document.line)))
+            notes.append(Note(f"include {shown(one)}: is not in this repository", Place(file, one.line)))
         for path in found:
             if path not in known:
                 _load(path, tree, notes, known)
@@ -107,6 +154,8 @@ def _suites(
     _add_lines(job.get("before_script", common.get("before_script")), known, lines, [_MOST_LINES])
     _add_lines(job.get("script"), known, lines, [_MOST_LINES])
     if not lines:
+        if notes := tuple(tests_in(job, file)):
+            yield Suite(name=name, notes=notes)
         return
     image = job.get("image", common.get("image"))
     variables = Table({**_values(common.table("variables")), **_values(job.table("variables"))}, job.line)
@@ -128,19 +177,28 @@ def _suites(
     if rows:
         made["strategy"] = Table({"matrix": Table({"include": Items(rows, job.line)}, job.line)}, job.line)
     suites, reader = read_job(name, made, Table({}, 1), file, tree, testpaths)
-    yield from (_when(suite, job, file) for suite in of_job(suites, reader, name, Place(file, job.line)))
+    whole = Table({**{key: common[key] for key in _HANDED_DOWN & common.keys()}, **job}, job.line)
+    yield from (_when(suite, whole, file) for suite in of_job(suites, reader, name, Place(file, job.line)))
 
 
 def _when(suite: Suite, job: Table, file: str) -> Suite:
     """The suite with what starts it; a rule that only GitLab can decide is said."""
     rules = [rule for rule in job.items_of("rules") if isinstance(rule, Table)]
-    said = [rule.text("if") for rule in rules if rule.text("if") and "CI_PIPELINE_SOURCE" not in rule.text("if")]
+    conditions = [rule.text("if") for rule in rules if rule.text("if")]
+    said = [text for text in conditions if "CI_PIPELINE_SOURCE" not in text]
     notes = [Note(f"rules: if: {text}", Place(file, text.line)) for text in said]
-    if job.text("allow_failure") == "true":
-        notes.append(Note("allow_failure: here its failure counts", Place(file, job.text("allow_failure").line)))
+    for rule in rules:
+        notes += unread_keys(rule, {"if", "when", "changes"}, file)
+    if (forgiven := job.get("allow_failure")) and forgiven != "false":
+        notes.append(Note("allow_failure: here its failure counts", Place(file, forgiven.line)))
+    if (parallel := job.text("parallel")) not in ("", "1"):
+        about = f"parallel {parallel}: `jobs` shards a suite's tests, not what is in one of them"
+        notes.append(Note(about, Place(file, parallel.line)))
+    only = {"only"} if job.texts("only") == ("schedules",) else set()
+    notes += unread_keys(job, _READ | _OF_NO_TEST | only, file)
     paths = [path for rule in rules for path in (*rule.texts("changes"), *rule.table("changes").texts("paths"))]
     scheduled = "schedules" in job.texts("only") or (
-        bool(rules) and all("schedule" in rule.text("if") for rule in rules if rule.text("if"))
+        any(conditions) and all("schedule" in text for text in conditions)
     )
     by_hand = job.text("when") == "manual" or (bool(rules) and all(rule.text("when") == "manual" for rule in rules))
     return replace(

@@ -1,4 +1,4 @@
-"""The CI of others that nobody here reads. What it runs is left to the user, and said to be."""
+"""The CI of others that nobody here reads, and what else may run tests: named, and left to the user."""
 
 from __future__ import annotations
 
@@ -14,11 +14,15 @@ _FILES = {
     r"azure-pipelines[^/]*|\.azure[\w-]*/[^/]+\.ya?ml": "Azure Pipelines",
     r"bitbucket-pipelines\.yml": "Bitbucket Pipelines",
     r"appveyor\.yml": "AppVeyor",
-    r"Jenkinsfile[^/]*": "Jenkins",
+    r"Jenkinsfile[^/]*|[^/]*\.jenkinsfile": "Jenkins",
     r"cloudbuild[^/]*\.ya?ml": "Cloud Build",
 }
-# Where a CI that has no reader of its own keeps its files, and what there is none.
-_HIDDEN = re.compile(r"\.(?!github/|buildkite/|circleci/|gitlab|pre-commit|readthedocs|codecov).+\.ya?ml")
+# What may hold a pipeline or the tasks of a repository; those of a CI with a reader are that one's.
+_MAY_RUN = re.compile(
+    r"(?!(?:.*/)?\.(?:pre-commit|readthedocs|codecov)|\.github/|\.circleci/|\.gitlab|\.?buildkite[/.]|.*/recipes/)"
+    r"(?:.+\.(?:ya?ml|groovy|kts|j2)|(?:.*/)?\.?[jJ]ustfile|tasks\.py|dodo\.py|package\.json)"
+    r"|\.(?:buildkite|github/workflows)/.+\.j2"
+)
 _LEFT = "what {} runs is not read: an entry with its `path` or `command` carries a test over"
 
 
@@ -26,7 +30,7 @@ def read(tree: Tree) -> Found:
     """A note for each such file."""
     named = ((path, kind) for path in tree.files for name, kind in _FILES.items() if _is(name, path))
     known = {path: Note(_LEFT.format(kind), Place(path, 1)) for path, kind in named}
-    others = (path for path in tree.files if path not in known and _HIDDEN.fullmatch(path))
+    others = (path for path in tree.files if path not in known and _MAY_RUN.fullmatch(path))
     return Found(notes=(*known.values(), *(note for path in others for note in _of_tests(path, tree.read(path)))))
 
 
