@@ -320,6 +320,7 @@ def test_a_script_that_heeds_its_results_is_left_alone(text: str) -> None:
     assert script.lost == () and not script.idle
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", [*(text for text in CERTAIN if "python a.py" in text)])
 def test_such_a_script_is_green_over_a_failure(text: str, tmp_path: Path) -> None:
     """That these are faults is no opinion: the shell itself exits with 0."""
@@ -334,6 +335,7 @@ def test_such_a_script_is_green_over_a_failure(text: str, tmp_path: Path) -> Non
 RED = [text for text in SOUND if "python a.py" in text and not text.startswith(("until", "ray"))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", RED)
 def test_a_script_that_is_left_alone_is_red_over_a_failure(text: str, tmp_path: Path) -> None:
     (tmp_path / "python").write_text("#!/bin/sh\nexit 1\n")
@@ -386,8 +388,7 @@ STARTED = {
 
 
 @pytest.mark.parametrize("command", STARTED)
-@pytest.mark.parametrize("as_entry", [False, True])
-def test_a_file_that_a_command_starts_is_read(command: str, as_entry: bool, repository: Any) -> None:
+def test_a_file_that_a_command_starts_is_read(command: str, repository: Any) -> None:
     repository.write("x/b.sh", "#!/bin/bash\npython3 x/bad.py || true\n")
     repository.write("x/bad.py", "assert False\n")
     repository.write(
@@ -398,11 +399,12 @@ def test_a_file_that_a_command_starts_is_read(command: str, as_entry: bool, repo
     repository.write("Makefile", recipes)
     (repository.root / "x/b.sh").chmod(0o755)
     repository.write("a.sh", f"{command}\n")
-    if as_entry:
-        says = Words().read(Source(repository.root, "", tuple(command.rpartition("\n")[2].split())))
-    else:
-        says = Shell().read(Source(repository.root, "a.sh"))
-    assert STARTED[command] in says.refusal, says
+    as_entry = tuple(command.rpartition("\n")[2].split())
+    for says in (
+        Words().read(Source(repository.root, "", as_entry)),
+        Shell().read(Source(repository.root, "a.sh")),
+    ):
+        assert STARTED[command] in says.refusal, says
     done = subprocess.run(["bash", "a.sh"], cwd=repository.root, capture_output=True)
     assert done.returncode == 0, done
 

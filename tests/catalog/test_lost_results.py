@@ -134,6 +134,7 @@ GREEN += ["an assertion that is caught"]
 GREEN += ["a pipe in a command", "a code that is only told", "a generator", "a map", "a failure that is written"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GREEN)
 def test_such_a_file_is_green_over_a_failing_test(name, tmp_path):
     """That these are faults is no opinion: Python itself exits with 0."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -46,8 +47,10 @@ def _make(tmp_path: Path, text: str) -> int:
     if shutil.which("make") is None:
         pytest.skip("there is no make here")
     (tmp_path / "Makefile").write_text(text)
-    (tmp_path / "bad.py").write_text("assert False\n")
-    return subprocess.run(["make", "a"], cwd=tmp_path, capture_output=True).returncode
+    (tmp_path / "python").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "python").chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    return subprocess.run(["make", "a"], cwd=tmp_path, capture_output=True, env=environment).returncode
 
 
 @pytest.mark.parametrize("name", CERTAIN)

@@ -16,7 +16,7 @@ from trainci.verdict.prefixes import shared, split
 # Fewer lines do not say what stands before each.
 CASES = [case for case in cases() if sum(map(bool, case.log.split(b"\n"))) >= 4 and len(case.log) < 60_000]
 # Some of all, and some whose header stands behind a word of its own line.
-SOME = one_of(60, CASES) + [case for case in CASES if b"Original Traceback" in case.log][:8]
+SOME = one_of(120, CASES) + [case for case in CASES if b"Original Traceback" in case.log][:6]
 
 
 def _clock(number: int) -> str:
