@@ -38,14 +38,19 @@ def test_it_is_a_helpers_line_and_not_that_of_pythons_library_below_it(root: Pat
     assert frame_of(root, run(root, "-c", program)) == Frame("helper.py", 4)
 
 
-@pytest.mark.parametrize("style", ["auto", "long", "short"])
+every_style = pytest.mark.parametrize(
+    "style", ["auto", *(pytest.param(it, marks=pytest.mark.slow) for it in ("long", "short"))]
+)
+
+
+@every_style
 def test_it_is_found_in_pytests_styles(root: Path, style: str):
     (root / "conftest.py").write_text("import sys\nsys.path.insert(0, '.')\n")
     log = run(root, "-m", "pytest", f"--tb={style}", "-p", "no:cacheprovider", "test_load.py")
     assert frame_of(root, log) == Frame("helper.py", 4), log.decode()
 
 
-@pytest.mark.parametrize("style", ["auto", "long", "short"])
+@every_style
 def test_where_the_repositorys_own_line_raises_pytests_last_place_counts(root: Path, style: str):
     (root / "conftest.py").write_text("import sys\nsys.path.insert(0, '.')\n")
     (root / "helper.py").write_text("def load(text):\n    raise ValueError(text)\n")
