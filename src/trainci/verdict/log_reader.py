@@ -34,8 +34,8 @@ _MOST_ALIKE = 2000
 # What servers say of themselves (uvicorn's "running on http://0.0.0.0:30000", a test's "started on port 30000").
 _SERVING = ("running on", "listening", "started", "serving", "bound")
 _SERVED = re.compile(
-    rf"(?i)\b(?:{'|'.join(_SERVING)})\b.{{0,60}}?(?::|\bport[ =:]+)(\d{{4,5}})\b"
-    r"|\bport[ =:]+(\d{4,5})\b.{0,40}\bready\b"
+    rf"(?i)\b(?:{'|'.join(_SERVING)})\b.{{0,80}}?(?::|\bport[ =:]+)(\d{{4,5}})\b"
+    r"|\bport[ =:]+(\d{4,5})\b.{0,40}\bready\b|\bray start --address=\W?[\w.-]+:(\d{4,5})\b"
 )
 NAMES_A_HOST = re.compile(r"https?://|host='|\b[\w-]+(?:\.[\w-]+)+:\d+|\bto \S+ port \d+|(?:resolve|lookup) ")
 # Whom a program speaks to, as a command or a log names it.
@@ -47,6 +47,7 @@ _BEGINNINGS = (
     *STAND_INS,
     *_SERVING,
     *MARKS,
+    "ray start",
 )
 # Lines that are not read as they stand: of JSON, with a traceback in a string, with a test's name.
 _UNFOLDED = frozenset({'{"', "traceback", ".py::"})
@@ -261,7 +262,7 @@ class LogReader:
         self._report.take(line)
         self._output.take(text)
         if (served := _SERVED.search(text)) and len(self._served) < _MOST_STREAMS:
-            self._served.setdefault(served[1] or served[2], line.number)
+            self._served.setdefault(served[served.lastindex or 0], line.number)
         type_, quoted = exception_type(text), quotes(text)
         if type_.rpartition(".")[2] in _LONE and not quoted:
             # Of a file that is no Python, which has no traceback, the place stands just above.

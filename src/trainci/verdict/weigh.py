@@ -12,6 +12,7 @@ from trainci.model.diagnosis import Blame, Frame, Kind, LogRule
 from trainci.verdict.answers import why_unreadable
 from trainci.verdict.exceptions import ASSERTIONS, PROGRAM, WITHOUT_HEADER
 from trainci.verdict.hits import COMPARED, Hit, decides, wants_success
+from trainci.verdict.last_words import Tail
 from trainci.verdict.log_reader import NAMES_A_HOST, Reading
 from trainci.verdict.raised import Chain, Raised
 from trainci.verdict.went_on import SURVIVED
@@ -92,13 +93,22 @@ def _owned(candidate: Candidate, reading: Reading) -> Candidate:
     if any(_taken_twice(port, candidate.sources) for port in ports):
         return replace(candidate, blame=Blame.CODE, meaning="the test takes the same port twice")
     # What a test printed stands below how it failed.
-    served = any(reading.served.get(port, candidate.line) < candidate.line for port in ports) or (
-        bool(candidate.test) and any(port in reading.served for port in ports)
-    )
-    if not served and not _HOLDER.search(candidate.evidence):
+    said = [line for port, line in reading.served.items() if port in ports or not ports]
+    if ports and any(candidate.test or _said_between(line, candidate.line, reading.tail) for line in said):
+        return replace(candidate, blame=Blame.CODE, meaning="what this run started before, by its log, has the port")
+    if not any(line < candidate.line for line in said) and not _HOLDER.search(candidate.evidence):
         return candidate
     meaning = "a process has the port, and by the log it may be one that the test itself started"
     return replace(candidate, blame=Blame.UNSURE, meaning=meaning)
+
+
+def _said_between(served: int, failed: int, tail: Tail) -> bool:
+    """Whether anything but a traceback stands between who serves a port and who failed to get it.
+
+    Many say that they serve right before they try to.
+    """
+    between = tail.before(failed).after(served) if served >= tail.first else ["said long before"]
+    return served < failed and any(line.strip() and not line.startswith((" ", "Traceback")) for line in between)
 
 
 def _taken_twice(port: str, sources: Sequence[str]) -> bool:
