@@ -6,6 +6,7 @@ was not survived. A test that asserts is the code's, whatever its output says of
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -37,6 +38,9 @@ _LAST_LINES = 3
 _ENDED_BY_ITSELF = (EXIT_CODE, "crash")
 # What says no more than that it did not end in time, or that somebody waited in vain.
 _TIME_OVER = ("pytest-timeout", "time-limit", "slurm-time-limit", "waited-in-vain", "nccl-watchdog", "hung")
+# The page of a package in an index of Python's, and what pip did not find.
+_PAGE = re.compile(r"/simple/([\w.-]+)/")
+_ASKED_FOR = re.compile(r"(?:requirement|distribution found for) ([\w.-]*\w)")
 PASSED = "passed"
 # What was to be got, of which the lines right below may say why it was not.
 _FETCHES = frozenset({"package-index", "git-fetch", "container-engine", "hub-error", "network"})
@@ -240,6 +244,7 @@ def _without_cause(
         candidate
         for candidate in found
         if candidate.tried_again
+        and not _arrived_later(candidate, consequence)
         and (candidate.kind is Kind.CAUSE or candidate.exception)
         and candidate.blame in (Blame.MACHINE, Blame.CONFIG)
         and end - candidate.line <= (_NEAR if tells or candidate.exception else _LAST_LINES)
@@ -247,6 +252,18 @@ def _without_cause(
     if warned:
         return warned[-1]
     return consequence or _first(live)
+
+
+def _arrived_later(tried: Candidate, consequence: Candidate | None) -> bool:
+    """Whether pip asked for a package after another one, whose page of the index it had to try again."""
+    page = _PAGE.search(tried.evidence)
+    asked = _ASKED_FOR.search(consequence.evidence) if consequence and tried.line < consequence.line else None
+    return page is not None and asked is not None and _named(page[1]) != _named(asked[1])
+
+
+def _named(package: str) -> str:
+    """The name of a Python package as an index writes it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", package).lower()
 
 
 def _told_below(ended: Candidate, live: Sequence[Candidate]) -> Candidate:

@@ -19,16 +19,16 @@ from trainci.verdict.last_words import Tail
 _KINDS = (
     (
         re.compile(r"(?:Current thread|Thread) 0x\w+ .*\(most recent call first\):$"),
-        re.compile(r"(?!  File )"),
+        re.compile(r"(?! +File )"),
         True,
     ),
-    (re.compile(r"Thread (?:0x)?\w+ \((?:idle|active)\S*\)"), re.compile(r"(?!    \S)"), True),
+    (re.compile(r"Thread (?:0x)?\w+ \((?:idle|active)\S*\)"), re.compile(r"(?! )"), True),
     (re.compile(r"~{3,} Stack of .+ ~{3,}$"), re.compile(r"(?! )"), False),
     (re.compile(r"_{3,} .+ _{3,}$"), re.compile(r"-{3,} Captured|={3,}|_{3,} "), False),
 )
 _PLACES = (
     re.compile(r'\s+File "(?P<file>[^"]+)", line (?P<line>\d{1,9}),? in (?P<function>\S+)'),
-    re.compile(r"    (?P<function>\S+) \((?P<file>[^()\s]+\.py):(?P<line>\d{1,9})\)$"),
+    re.compile(r" +(?P<function>\S+) \((?P<file>[^()\s]+\.py):(?P<line>\d{1,9})\)$"),
     re.compile(r"(?P<file>[^\s:]+\.py):(?P<line>\d{1,9}):(?: in (?P<function>\S+)| \w*)?$"),
 )
 _DEFINES = re.compile(r">?\s+(?:async )?def (\w+)\(")
@@ -105,7 +105,7 @@ class Stood:
 
 def stood(tail: Tail) -> Stood | None:
     """What the stacks say that a log ends with: of where the program stood, and what it waited for."""
-    stacks = _stacks_in(tail).values()
+    stacks = _stacks_in(tail.unfolded()).values()
     # A library's thread that has nothing to do waits for something to do.
     live = [one for one in stacks if one.is_own or one.is_main or not _BY_THREADS.search(one.frames[0].file)]
     live.sort(key=lambda one: not one.is_main)

@@ -8,9 +8,10 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trainci.model.diagnosis import Frame
+from trainci.verdict.prefixes import lines_of
 
 # How programs of any kind say that they fail, the most telling kind first: what a crashing program says (Rust, Go,
 # Java, C and C++, glog, googletest, doctest), what a compiler says of a place, what tools and shells say, what a
@@ -87,6 +88,11 @@ class Tail:
     def after(self, number: int) -> Sequence[str]:
         """The lines below that one, none where it is not among them."""
         return self.lines[number - self.first + 1 :] if number >= self.first else ()
+
+    def unfolded(self) -> Tail:
+        """The same, with what a logger was told in place of its line of JSON."""
+        lines = [lines_of(0, line)[0].text if line.startswith("{") else line for line in self.lines]
+        return replace(self, lines=lines)
 
     def before(self, number: int) -> Tail:
         """The lines above that one."""

@@ -95,7 +95,9 @@ def _owned(candidate: Candidate, reading: Reading) -> Candidate:
     # What a test printed stands below how it failed.
     said = [line for port, line in reading.served.items() if port in ports or not ports]
     if ports and any(candidate.test or _said_between(line, candidate.line, reading.tail) for line in said):
-        return replace(candidate, blame=Blame.CODE, meaning="what this run started before, by its log, has the port")
+        return replace(
+            candidate, blame=Blame.CODE, meaning="what this run started before, by its log, has the port"
+        )
     if not any(line < candidate.line for line in said) and not _HOLDER.search(candidate.evidence):
         return candidate
     meaning = "a process has the port, and by the log it may be one that the test itself started"
@@ -107,7 +109,7 @@ def _said_between(served: int, failed: int, tail: Tail) -> bool:
 
     Many say that they serve right before they try to.
     """
-    between = tail.before(failed).after(served) if served >= tail.first else ["said long before"]
+    between = tail.unfolded().before(failed).after(served) if served >= tail.first else ["said long before"]
     return served < failed and any(line.strip() and not line.startswith((" ", "Traceback")) for line in between)
 
 

@@ -21,6 +21,7 @@ _WARNS = r"(?<!NCCL )(?<!<)\bwarn(?:ing)?s?\b(?! {2,}\w)"
 _ANOTHER_TRY = (
     r"(?<!\.)\bretr(?:y|ied|ying)\b(?!\.\w)|(?<!max )(?<!after \d )(?<!after \d\d )\bretries\b"
     r"|(?<!please )(?<!and )try(?:ing)? again(?! later)|\battempt \d+ ?(?:/|of) ?\d+"
+    r"|\b(?:tries|attempts) (?:remaining|left)\b"
     r"|back(?:ing)?[ -]?off|fall(?:ing)?[ -]?back|\busing (?:the )?cached\b|\bignor(?:e|ed|ing)\b"
     r"|\bskip(?:ped|ping)\b|\brecovered\b|\bwill reconnect\b"
     r"|\b(?:is|are|was|as|be) expected\b|\bexpected\W*(?:error|failure|$)|\(expected\b"
