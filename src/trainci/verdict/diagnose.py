@@ -6,7 +6,6 @@ was not survived. A test that asserts is the code's, whatever its output says of
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -29,6 +28,7 @@ from trainci.verdict.last_words import (
 from trainci.verdict.log_reader import Reading
 from trainci.verdict.pytest_report import TEARDOWN
 from trainci.verdict.weigh import Candidate, Weight, of_reading
+from trainci.verdict.went_on import of_another_package
 
 # A warning this near to the end may be what ended it.
 _NEAR = 60
@@ -38,9 +38,6 @@ _LAST_LINES = 3
 _ENDED_BY_ITSELF = (EXIT_CODE, "crash")
 # What says no more than that it did not end in time, or that somebody waited in vain.
 _TIME_OVER = ("pytest-timeout", "time-limit", "slurm-time-limit", "waited-in-vain", "nccl-watchdog", "hung")
-# The page of a package in an index of Python's, and what pip did not find.
-_PAGE = re.compile(r"/simple/([\w.-]+)/")
-_ASKED_FOR = re.compile(r"(?:requirement|distribution found for) ([\w.-]*\w)")
 PASSED = "passed"
 # What was to be got, of which the lines right below may say why it was not.
 _FETCHES = frozenset({"package-index", "git-fetch", "container-engine", "hub-error", "network"})
@@ -93,8 +90,7 @@ def _with_stacks(diagnosis: Diagnosis, tail: Tail, root: str) -> Diagnosis:
     frame = _deepest((place,), root)
     so_far = "its time was over, and" if at.meaning != STOOD else f"{diagnosis.sentence};"
     sentence = f"{so_far} it {at.meaning} in `{at.place.function}` ({frame or place})"
-    evidence = tail.lines[at.line - tail.first].strip()
-    return Diagnosis(at.blame or Blame.UNSURE, diagnosis.rule, sentence, evidence, at.line, frame)
+    return Diagnosis(at.blame or Blame.UNSURE, diagnosis.rule, sentence, tail.at(at.line), at.line, frame)
 
 
 def _led_to(first: Candidate, found: Sequence[Candidate], root: str) -> Frame | None:
@@ -238,13 +234,13 @@ def _without_cause(
     if consequence and (consequence.blame is Blame.UNSURE or consequence.rule in _ENDED):
         # Why it ended, or who went away, is not said there; the host may say it of itself.
         consequence = _first(live, _host_says) or _told_below(consequence, live)
-    end = consequence.line if consequence else reading.end
+    end, asked = (consequence.line, consequence.evidence) if consequence else (reading.end, "")
     tells = consequence is not None and consequence.rule not in _ENDED
     warned = [
         candidate
         for candidate in found
         if candidate.tried_again
-        and not _arrived_later(candidate, consequence)
+        and not (candidate.line < end and of_another_package(candidate.evidence, asked))
         and (candidate.kind is Kind.CAUSE or candidate.exception)
         and candidate.blame in (Blame.MACHINE, Blame.CONFIG)
         and end - candidate.line <= (_NEAR if tells or candidate.exception else _LAST_LINES)
@@ -252,18 +248,6 @@ def _without_cause(
     if warned:
         return warned[-1]
     return consequence or _first(live)
-
-
-def _arrived_later(tried: Candidate, consequence: Candidate | None) -> bool:
-    """Whether pip asked for a package after another one, whose page of the index it had to try again."""
-    page = _PAGE.search(tried.evidence)
-    asked = _ASKED_FOR.search(consequence.evidence) if consequence and tried.line < consequence.line else None
-    return page is not None and asked is not None and _named(page[1]) != _named(asked[1])
-
-
-def _named(package: str) -> str:
-    """The name of a Python package as an index writes it (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", package).lower()
 
 
 def _told_below(ended: Candidate, live: Sequence[Candidate]) -> Candidate:

@@ -89,6 +89,10 @@ class Tail:
         """The lines below that one, none where it is not among them."""
         return self.lines[number - self.first + 1 :] if number >= self.first else ()
 
+    def at(self, number: int) -> str:
+        """That line."""
+        return self.lines[number - self.first].strip()
+
     def unfolded(self) -> Tail:
         """The same, with what a logger was told in place of its line of JSON."""
         lines = [lines_of(0, line)[0].text if line.startswith("{") else line for line in self.lines]

@@ -94,11 +94,12 @@ def _owned(candidate: Candidate, reading: Reading) -> Candidate:
         return replace(candidate, blame=Blame.CODE, meaning="the test takes the same port twice")
     # What a test printed stands below how it failed.
     said = [line for port, line in reading.served.items() if port in ports or not ports]
-    if ports and any(candidate.test or _said_between(line, candidate.line, reading.tail) for line in said):
+    if ports and any(_said_between(line, candidate.line, reading.tail) for line in said):
         return replace(
             candidate, blame=Blame.CODE, meaning="what this run started before, by its log, has the port"
         )
-    if not any(line < candidate.line for line in said) and not _HOLDER.search(candidate.evidence):
+    served = any(line < candidate.line for line in said) or bool(candidate.test and ports and said)
+    if not served and not _HOLDER.search(candidate.evidence):
         return candidate
     meaning = "a process has the port, and by the log it may be one that the test itself started"
     return replace(candidate, blame=Blame.UNSURE, meaning=meaning)

@@ -27,6 +27,9 @@ _ANOTHER_TRY = (
     r"|\b(?:is|are|was|as|be) expected\b|\bexpected\W*(?:error|failure|$)|\(expected\b"
 )
 TRIES = re.compile(_ANOTHER_TRY, re.IGNORECASE)
+# The page of a package in an index of Python's, and what pip did not find.
+_PAGE = re.compile(r"/simple/([\w.-]+)/")
+_ASKED_FOR = re.compile(r"(?:requirement|distribution found for) ([\w.-]*\w)")
 RETRIED = re.compile(f"{_WARNS}|{_ANOTHER_TRY}", re.IGNORECASE)
 
 
@@ -60,3 +63,14 @@ def signs_in(text: str) -> int:
 def tries_again(line: str) -> bool:
     """Whether ``line`` says that what stands right above it is tried again."""
     return _AGAIN.search(line) is not None
+
+
+def of_another_package(tried: str, not_found: str) -> bool:
+    """Whether what pip tried again was about another package than the one that it did not find."""
+    page, asked = _PAGE.search(tried), _ASKED_FOR.search(not_found)
+    return page is not None and asked is not None and _named(page[1]) != _named(asked[1])
+
+
+def _named(package: str) -> str:
+    """The name of a Python package as an index writes it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", package).lower()
