@@ -146,6 +146,10 @@ def test_all_faults_are_reported_at_once_each_with_its_line_and_sorted_by_it(rep
         ('[suites.a]\ntests = ["' + "x" * 300 + '"]', "trainci.toml:2: suites.a → tests[0] → path: xxx"),
         ('[suites.a]\ntests = [""]', "trainci.toml:2: suites.a → tests[0] → path: an empty string is not inside"),
         ('[suites.a]\ntests = ["gone"]', "trainci.toml:2: suites.a → tests[0] → path: gone does not exist"),
+        (
+            '[suites.a]\ntests = ["tests/sub/a.py"]',
+            "trainci.toml:2: suites.a → tests[0] → path: tests/sub/a.py does not exist; tests is empty. If",
+        ),
         ('[suites.a]\ntests = ["a\\nb.py"]', "trainci.toml:2: suites.a → tests[0] → path: a\\nb.py does not exist"),
         (
             '[suites.a]\ntests = [{ path = "x", args = [["y"]] }]',

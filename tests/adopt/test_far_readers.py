@@ -743,3 +743,9 @@ def test_pipelines_that_gitlab_starts_and_heads_of_its_files_are_read() -> None:
     assert "not carried over: uses own/set-up@v1" in render(_proposal(job(action)))
     container = "    container: {image: a, env: {B: x}}\n"
     assert _suites(job(_STEP_OF_GITHUB, head=container))["job"]["env"] == {"B": "x"}
+
+
+def test_a_test_in_a_submodule_that_is_not_checked_out_is_left_with_the_way_out() -> None:
+    files = {**run("pytest lib/tests"), ".gitmodules": '[submodule "lib"]\n\tpath = lib\n\turl = ../lib\n'}
+    (left,) = _left(files)
+    assert "the submodule lib is not checked out (`git submodule update --init lib`)" in left

@@ -618,6 +618,16 @@ def test_a_submodule_that_was_bumped_reaches_who_uses_its_files(repository: Any,
     assert found.notes == ()
 
 
+def test_a_submodule_that_was_bumped_reaches_the_tests_that_it_holds(repository: Any, new_repository: Any) -> None:
+    other = new_repository()
+    other.write("checks/test_own.py", "def test_a(): pass")
+    suite = '[suites.s]\ntests = ["tests/sub/checks"]\n'
+    with_submodule(repository, other, {"trainci.toml": suite, "tests/test_b.py": MAIN})
+    found = then(repository)
+    assert found.tests == {"tests/sub/checks": "is in the submodule tests/sub, which changed"}
+    assert found.notes == ()
+
+
 def test_a_submodule_that_is_not_checked_out_is_said_to_be_unseen(repository: Any, new_repository: Any) -> None:
     with_submodule(repository, new_repository(), {"tests/test_a.py": "import sub.pkg.m"})
     then(repository)

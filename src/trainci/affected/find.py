@@ -95,6 +95,7 @@ class _Finder:
         }
         cut = [path for path, nodes in changed.items() if path not in quiet and self._is_too_many(nodes)]
         followed = {path: nodes for path, nodes in changed.items() if path not in quiet and path not in cut}
+        reaching.update(self._within_submodules(followed))
         walked = self._graph.walk(node for nodes in followed.values() for node in nodes)
         for node in sorted(filter(self._graph.is_test, walked), key=_order):
             if walked[node] is not None:
@@ -136,6 +137,15 @@ class _Finder:
             for test_id in self._ids([change.path]):
                 self._add(test_id, word)
         return [change.path for change in changed]
+
+    def _within_submodules(self, followed: Mapping[str, Sequence[str]]) -> list[str]:
+        """Add the tests that a changed submodule holds."""
+        holding = []
+        for path in self._tree.submodules & followed.keys():
+            for test_id in self._ids(node for node in followed[path] if node in self._tests):
+                self._add(test_id, f"is in the submodule {printable(path)}, which changed")
+                holding.append(path)
+        return holding
 
     def _altered_entries(self) -> list[str]:
         by_line = [

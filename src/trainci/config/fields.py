@@ -23,6 +23,15 @@ from trainci.log_files import packaged_rules
 from trainci.text import printable
 
 
+def _of_empty_folder(root: Path, file: str) -> str:
+    """How a file comes to be there whose folder is empty: so does git leave a submodule."""
+    above = next(folder for folder in (root / file).parents if folder.is_dir())
+    if above == root or any(above.iterdir()):
+        return ""
+    folder = printable(above.relative_to(root).as_posix())
+    return f"; {folder} is empty. If it is a submodule: `git submodule update --init {folder}`"
+
+
 def _target(path: str, info: ValidationInfo) -> str:
     """A file, a folder, a test inside a file (``::``), or a glob of files, each below the root."""
     root: Path = (info.context or {})["root"]
@@ -37,7 +46,7 @@ def _target(path: str, info: ValidationInfo) -> str:
     if not is_there and allowed.is_glob(file) and not separator:
         return posixpath.normpath(file)
     if not is_there:
-        raise ValueError(f"{shown} does not exist")
+        raise ValueError(f"{shown} does not exist{_of_empty_folder(root, file)}")
     if not (root / file).resolve().is_relative_to(root.resolve()):
         raise ValueError(f"{shown} is a link that leads outside the repository")
     return posixpath.normpath(file) + separator + node

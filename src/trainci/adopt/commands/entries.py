@@ -92,7 +92,8 @@ def read_command(
         text = f"{command.trouble}: {one_line(command.raw)}"
         return Read(note=Note(text, place), is_test=True)
     if missing := [entry.path for entry in entries if _is_gone(entry.path, tree)]:
-        return Read(note=Note(f"{', '.join(missing)}: no such file: {one_line(command.raw)}", place), is_test=True)
+        why = f"no such file{_not_checked_out(missing, tree)}"
+        return Read(note=Note(f"{', '.join(missing)}: {why}: {one_line(command.raw)}", place), is_test=True)
     first = next((text for text in command.shell if text.startswith("PATH=") and not begun), "")
     text = f"{first}: trainci puts the folder of `python` first on PATH, and no other"
     return Read(entries, note=Note(text, place) if first else None, is_test=True)
@@ -276,6 +277,14 @@ def _test_files(words: Sequence[str], command: Command) -> list[str]:
 def _is_gone(path: str, tree: Tree) -> bool:
     # A private character stands for what only a run knows.
     return bool(path) and "\ue000" not in path and not is_there(path, tree)
+
+
+def _not_checked_out(missing: Sequence[str], tree: Tree) -> str:
+    """The submodule that would hold one of these paths, and how it comes to be there."""
+    for folder in re.findall(r"^\s*path\s*=\s*(\S+)\s*$", tree.read(".gitmodules"), re.MULTILINE):
+        if not tree.is_folder(folder) and any(f"{path}/".startswith(f"{folder}/") for path in missing):
+            return f", and the submodule {folder} is not checked out (`git submodule update --init {folder}`)"
+    return ""
 
 
 def one_line(text: str) -> str:
