@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from itertools import chain
 
 from trainci.affected.entries import Altered
-from trainci.affected.graph import Graph, Node, Start, Step, folders_above
+from trainci.affected.graph import Graph, Node, Start, Step
+from trainci.affected.modules import folders_above
 from trainci.affected.tree import Tree
 from trainci.affected.ways import origin, way
 from trainci.globs import matches

@@ -5,16 +5,16 @@ from __future__ import annotations
 import posixpath
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 
 from trainci.affected import references
+from trainci.affected.modules import Modules, folders_above, module_names
 from trainci.affected.references import References
 from trainci.globs import matches
 
 _TEXT_ENDINGS = (".sh", ".bash", ".yaml", ".yml", ".json", ".toml", ".cfg", ".ini", ".j2")
-_PROJECT_FILES = frozenset({"pyproject.toml", "setup.py", "setup.cfg"})
 _WORD = re.compile(r"\w+")
 
 
@@ -70,25 +70,16 @@ class Graph:
         stdlib: Set[str] = frozenset(),
     ) -> None:
         self._files, self._links, self._tests, self._read = files, links, tests, read
-        self._starts, self._stdlib = tuple(starts), stdlib
+        self._starts = tuple(starts)
         self._aliases: set[str] = set()
         every = files | gone | links.keys()
+        self._modules = Modules(every, tests, stdlib)
         self._copies = Counter(posixpath.basename(path) for path in every)
-        modules = [path for path in every if path.endswith(".py")]
-        with_code = {folder for path in modules for folder in folders_above(path)}
-        self._data_folders = {folder for path in every for folder in folders_above(path)} - with_code
-        self._packages = {posixpath.dirname(path) for path in modules if path.endswith("/__init__.py")}
-        self._roots = {"src"} | {posixpath.dirname(folder) for folder in self._packages} - self._packages
-        for path in every:
-            if posixpath.basename(path) in _PROJECT_FILES:
-                folder = posixpath.dirname(path)
-                self._roots |= {folder, posixpath.join(folder, "src")}
-        self._top_modules: dict[str, set[str]] = defaultdict(set)
-        for path in (*self._packages, *(path[: -len(".py")] for path in modules)):
-            self._top_modules[posixpath.dirname(path)].add(posixpath.basename(path))
-        self._known = {*self._copies, *(posixpath.basename(path)[: -len(".py")] for path in modules)}
-        self._known |= {posixpath.basename(folder) for folder in (*with_code, *self._data_folders)}
-        self._index: dict[str, list[Node]] | None = None
+        folders = {folder for path in every for folder in folders_above(path)}
+        self._data_folders = folders - self._modules.folders
+        self._known = {*self._copies, *(name[: -len(".py")] for name in self._copies if name.endswith(".py"))}
+        self._known |= set(map(posixpath.basename, folders))
+        self._index: dict[str, dict[Node, None]] | None = None
         self._parsed: dict[Node, list[tuple[str, References]]] = {}
         self._dependents: dict[str, list[tuple[Node, Hop]]] = {}
 
@@ -148,13 +139,9 @@ class Graph:
         return self._dependents[used]
 
     def _find_dependents(self, used: str) -> Iterator[tuple[Node, Hop]]:
-        if self._index is None:
-            self._index = self._indexed()
         # A folder without code is named as a whole, by the code that reads all of it.
         targets = (used, *(folder for folder in folders_above(used) if folder in self._data_folders))
-        keys = _keys(used) | {_key(posixpath.basename(target)) for target in targets}
-        candidates = {user: None for key in sorted(keys) for user in self._index.get(key, ())}
-        for user in candidates:
+        for user in dict.fromkeys(self._candidates(used, targets)):
             if user != used and (hop := self._hop(user, used, targets)):
                 yield user, hop
         name, folder = posixpath.basename(used), posixpath.dirname(used)
@@ -162,7 +149,8 @@ class Graph:
             for test in sorted(self._tests):
                 between = [above for above in folders_above(test) if f"{above}/".startswith(f"{folder}/")]
                 # pytest imports both kinds before a test; a package only as far as it reaches down to the test.
-                if (not folder or between) and (name == "conftest.py" or self._packages.issuperset(between)):
+                is_reached = name == "conftest.py" or self._modules.packages.issuperset(between)
+                if is_reached and (between or not folder):
                     yield test, Hop("above", used)
         if used not in self._aliases:
             for link, target in self._links.items():
@@ -174,25 +162,58 @@ class Graph:
             if any(matches(used, pattern) for pattern in start.also):
                 yield start, Hop("also")
 
-    def _indexed(self) -> dict[str, list[Node]]:
-        """Which nodes hold a word that some file can be named by."""
+    def _candidates(self, used: str, targets: Sequence[str]) -> Iterator[Node]:
+        """Who may use ``used``, by the words that it holds."""
+        package, name = posixpath.split(used)
+        is_package = name in ("__init__.py", "__main__.py")
+        meant = {path: _key(posixpath.basename(path)) for path in (*targets, *((package,) if is_package else ()))}
+        whole = f"{_key(posixpath.basename(package))}." if name.endswith(".py") else ""
+        for key in sorted({whole, *meant.values()}):
+            if key == whole:
+                yield from self._holding(key)
+            for path in (path for path in meant if meant[path] == key):
+                yield from self._who_may_mean(path, key)
+
+    def _who_may_mean(self, path: str, key: str) -> Iterator[Node]:
+        """Who holds the word ``key`` of ``path``, and may mean this one of all that are called so.
+
+        That is who holds a word of its folder, too, or lies above or below that one.
+        """
+        folder, name = posixpath.split(path)
+        nodes = self._holding(key)
+        if folder in self._modules.roots or self._copies[name] == 1:
+            yield from nodes
+            return
+        holding, above = self._holding(_key(posixpath.basename(folder))), {"", *folders_above(path)}
+        for node in nodes:
+            file = node.file if isinstance(node, Start) else node
+            if node in holding or file.rpartition("/")[0] in above or file.startswith(f"{folder}/"):
+                yield node
+
+    def _holding(self, word: str) -> Mapping[Node, None]:
+        """Which nodes hold ``word``, one by which some file can be named."""
+        if self._index is None:
+            self._index = self._indexed()
+        return self._index.get(word, {})
+
+    def _indexed(self) -> dict[str, dict[Node, None]]:
         vocabulary = {word for name in self._known for word in (_key(name), f"{_key(name)}.")}
-        index: dict[str, list[Node]] = defaultdict(list)
+        index: dict[str, dict[Node, None]] = defaultdict(dict)
         for file in sorted(self._files | self._links.keys()):
             if _is_readable(file) and (source := self._read(file)) is not None:
                 for word in references.words(source) & vocabulary:
-                    index[word].append(file)
+                    index[word][file] = None
         for start in self._starts:
             text = "\0".join((*start.arguments, *start.environment)).encode("utf-8", "surrogateescape")
             for word in references.words(text) & vocabulary:
-                index[word].append(start)
+                index[word][start] = None
         return index
 
     def _hop(self, user: Node, used: str, targets: Iterable[str]) -> Hop | None:
         file = user.file if isinstance(user, Start) else user
         for place, found in self._references(user):
             if used.endswith(".py"):
-                stem, names = _module_names(used)
+                stem, names = module_names(used)
                 is_package = used.endswith("/__init__.py")
                 if stem in found.relative:
                     return Hop("imports")
@@ -203,13 +224,11 @@ class Graph:
                     is_whole = is_package and dotted in found.packages
                     # Most files say none of these, and where one is looked up takes longest to tell.
                     says_it = is_imported or is_named or is_whole
-                    if not says_it or not self._is_import_root(base, file, dotted):
+                    if not says_it or not self._modules.is_looked_up(base, file, dotted):
                         continue
                     if is_imported:
                         return Hop("imports")
-                    # "model.weight" in a package's file means no module beside it.
-                    is_beside = base in self._packages and base not in self._roots and file not in self._tests
-                    if (is_named and not is_beside) or is_whole:
+                    if (is_named and not self._modules.is_beside(base, file)) or is_whole:
                         return Hop("name", dotted, place)
             for target in targets:
                 for path in sorted(found.paths.get(posixpath.basename(target), ())):
@@ -235,18 +254,6 @@ class Graph:
             return [(user, references.of_text(references.decoded(source), self._known))]
         return []
 
-    def _is_import_root(self, base: str, file: str, dotted: str) -> bool:
-        """Can ``dotted``, used in ``file``, be looked up in ``base``?
-
-        The folders above a file count, because a test that is run as a program has its own first; then those that
-        hold packages, wherever they are, unless something nearer has the name.
-        """
-        first = dotted.partition(".")[0]
-        above = ("", *folders_above(file))
-        if base in above:
-            return not (first in self._stdlib and base in self._packages and file not in self._tests)
-        return base in self._roots and not any(first in self._top_modules.get(folder, ()) for folder in above)
-
     def _is_named(self, target: str, path: str, file: str) -> bool:
         """Does ``path``, as it stands in ``file``, mean ``target``?
 
@@ -266,13 +273,6 @@ class Graph:
         return "/" in named or is_only_one or target.startswith(f"{folder}/")
 
 
-@lru_cache(maxsize=65536)
-def folders_above(path: str) -> tuple[str, ...]:
-    """``a`` and ``a/b`` of ``a/b/c.py``; none for a file of the root."""
-    parts = path.split("/")[:-1]
-    return tuple("/".join(parts[: length + 1]) for length in range(len(parts)))
-
-
 def _is_readable(file: str) -> bool:
     return file.endswith((".py", *_TEXT_ENDINGS)) or "." not in posixpath.basename(file)
 
@@ -282,24 +282,3 @@ def _key(name: str) -> str:
     """The word that every mention of ``name`` holds: its longest, and not its ending."""
     stem, _, ending = name.rpartition(".")
     return max(_WORD.findall(stem or ending), key=len, default="")
-
-
-def _keys(used: str) -> set[str]:
-    """The words of which a source that imports ``used`` holds one."""
-    if not used.endswith(".py"):
-        return set()
-    package = _key(posixpath.basename(posixpath.dirname(used)))
-    is_package = posixpath.basename(used) in ("__init__.py", "__main__.py")
-    return {f"{package}.", package} if is_package else {f"{package}."}
-
-
-@lru_cache(maxsize=65536)
-def _module_names(path: str) -> tuple[str, tuple[tuple[str, str], ...]]:
-    """The path of a module without its ending, and each folder that it can be found from with its name there."""
-    stem = path.removesuffix(".py").removesuffix("/__init__")
-    stem = "" if stem == "__init__" else stem
-    parts = stem.split("/") if stem else []
-    names = [("/".join(parts[:length]), ".".join(parts[length:])) for length in range(len(parts))]
-    if parts[-1:] == ["__main__"]:
-        names += [("/".join(parts[:length]), ".".join(parts[length:-1])) for length in range(len(parts) - 1)]
-    return stem, tuple(names)
