@@ -285,6 +285,28 @@ def way(found: Affected, test_id: str = "tests/test_a.py") -> str:
             "the file name data/my file-1.v2.json in tests/test_a.py",
             id="a file name with a space, after what is put in",
         ),
+        pytest.param(
+            {
+                "tests/test_a.py": "run(['uv', 'run', 'my-tool', 'train'])",
+                "pyproject.toml": "[project.scripts]\nmy-tool = 'pkg.cli:main'\n",
+                "src/pkg/cli.py": "import pkg.loop",
+                "src/pkg/loop.py": "",
+            },
+            "src/pkg/loop.py",
+            "the command my-tool in tests/test_a.py, then imports src/pkg/cli.py → src/pkg/loop.py",
+            id="a command that the project installs",
+        ),
+        pytest.param(
+            {
+                "tests/test_a.py": "run('tests/go.sh')",
+                "tests/go.sh": "set -e\nSTEPS=2 mytool train \\\n  --steps 2\n",
+                "setup.py": "setup(entry_points={'console_scripts': ['mytool=pkg.cli:main']})",
+                "pkg/cli.py": "",
+            },
+            "pkg/cli.py",
+            "the file name tests/go.sh in tests/test_a.py, then the command mytool in tests/go.sh",
+            id="a command of setup.py, in a shell script",
+        ),
     ],
 )
 def test_a_change_reaches_the_test_that_uses_it(repository: Any, files: Files, changed: str, expected: str) -> None:
@@ -323,6 +345,15 @@ def test_what_no_test_uses_reaches_none_and_is_named(repository: Any, files: Fil
     found = affected(repository, {**files}, {changed: files[changed] + "\n# changed\n"})
     assert found.tests == {}
     assert found.notes == (f"1 changed file reaches no test: {changed}.",)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["logging.getLogger('pkg')", "x = {'pkg'}", "'of pkg itself'", "run('pip install pkg')", "import my.pkg"],
+)
+def test_a_word_that_starts_nothing_is_no_command(repository: Any, line: str) -> None:
+    base = {"tests/test_a.py": f"{line}\n{MAIN}", "setup.cfg": "console_scripts =\n  pkg = pkg.cli:main\n"}
+    assert not affected(repository, {**base, "pkg/cli.py": ""}, {"pkg/cli.py": "x = 1"}).tests
 
 
 def test_a_changed_file_has_the_reason_of_its_change_and_a_deleted_one_drops_out(repository: Any) -> None:

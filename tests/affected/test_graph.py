@@ -63,6 +63,7 @@ def reached(files: Files, changed: str) -> set[str]:
         ("tests/test_x.py", "importlib.import_module(name='a')", "a.py"),
         ("tests/test_x.py", "import_module('plugins.' + name)", "plugins/a.py"),
         ("tests/test_x.py", "import_module('plugins.%s' % name)", "plugins/a.py"),
+        ("tests/test_x.py", "import_module('plugins.' + name)", "plugins/a/__init__.py"),
         ("tests/test_x.py", "patch('lib.a.f')", "lib/a.py"),
         ("tests/test_x.py", "run('/srv/code/tools/x.py')", "tools/x.py"),
         ("tests/test_x.py", "run(f'{root}/tools/x.py')", "tools/x.py"),

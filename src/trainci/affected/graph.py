@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from trainci.affected import references
-from trainci.affected.modules import Modules, folders_above, module_names
+from trainci.affected.console_scripts import installed
+from trainci.affected.modules import PROJECT_FILES, Modules, folders_above, module_names
 from trainci.affected.references import References
 from trainci.globs import matches
 
@@ -79,6 +80,11 @@ class Graph:
         self._data_folders = folders - self._modules.folders
         self._known = {*self._copies, *(name[: -len(".py")] for name in self._copies if name.endswith(".py"))}
         self._known |= set(map(posixpath.basename, folders))
+        # The modules that each installed command begins with, and the file that says so.
+        self._commands: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        for path in sorted(path for path in every if posixpath.basename(path) in PROJECT_FILES):
+            for command, module in installed(references.decoded(read(path) or b"")):
+                self._commands[command].append((module, path))
         self._index: dict[str, dict[Node, None]] | None = None
         self._parsed: dict[Node, list[tuple[str, References]]] = {}
         self._dependents: dict[str, list[tuple[Node, Hop]]] = {}
@@ -141,8 +147,9 @@ class Graph:
     def _find_dependents(self, used: str) -> Iterator[tuple[Node, Hop]]:
         # A folder without code is named as a whole, by the code that reads all of it.
         targets = (used, *(folder for folder in folders_above(used) if folder in self._data_folders))
-        for user in dict.fromkeys(self._candidates(used, targets)):
-            if user != used and (hop := self._hop(user, used, targets)):
+        commands = set(self._commands_of(used)) if used.endswith(".py") else set()
+        for user in dict.fromkeys(self._candidates(used, targets, sorted(commands))):
+            if user != used and (hop := self._hop(user, used, targets, commands)):
                 yield user, hop
         name, folder = posixpath.basename(used), posixpath.dirname(used)
         if name in ("conftest.py", "__init__.py"):
@@ -162,17 +169,21 @@ class Graph:
             if any(matches(used, pattern) for pattern in start.also):
                 yield start, Hop("also")
 
-    def _candidates(self, used: str, targets: Sequence[str]) -> Iterator[Node]:
+    def _candidates(self, used: str, targets: Sequence[str], commands: Iterable[str]) -> Iterator[Node]:
         """Who may use ``used``, by the words that it holds."""
         package, name = posixpath.split(used)
         is_package = name in ("__init__.py", "__main__.py")
         meant = {path: _key(posixpath.basename(path)) for path in (*targets, *((package,) if is_package else ()))}
-        whole = f"{_key(posixpath.basename(package))}." if name.endswith(".py") else ""
-        for key in sorted({whole, *meant.values()}):
-            if key == whole:
+        # Of "plugins." each module of that package is meant, and each package in it.
+        around = (package, *((posixpath.dirname(package),) if is_package else ()))
+        wholes = {f"{_key(posixpath.basename(folder))}." for folder in around} if name.endswith(".py") else set()
+        for key in sorted({*wholes, *meant.values()}):
+            if key in wholes:
                 yield from self._holding(key)
             for path in (path for path in meant if meant[path] == key):
                 yield from self._who_may_mean(path, key)
+        for command in commands:
+            yield from self._holding(_key(command))
 
     def _who_may_mean(self, path: str, key: str) -> Iterator[Node]:
         """Who holds the word ``key`` of ``path``, and may mean this one of all that are called so.
@@ -196,8 +207,17 @@ class Graph:
             self._index = self._indexed()
         return self._index.get(word, {})
 
+    def _commands_of(self, used: str) -> Iterator[str]:
+        """The installed commands that import ``used`` as they start."""
+        for command, modules in self._commands.items():
+            for module, file in modules:
+                for base, dotted in module_names(used)[1]:
+                    if f"{module}.".startswith(f"{dotted}.") and self._modules.is_looked_up(base, file, module):
+                        yield command
+
     def _indexed(self) -> dict[str, dict[Node, None]]:
         vocabulary = {word for name in self._known for word in (_key(name), f"{_key(name)}.")}
+        vocabulary |= set(map(_key, self._commands))
         index: dict[str, dict[Node, None]] = defaultdict(dict)
         for file in sorted(self._files | self._links.keys()):
             if _is_readable(file) and (source := self._read(file)) is not None:
@@ -209,7 +229,7 @@ class Graph:
                 index[word][start] = None
         return index
 
-    def _hop(self, user: Node, used: str, targets: Iterable[str]) -> Hop | None:
+    def _hop(self, user: Node, used: str, targets: Iterable[str], commands: Set[str]) -> Hop | None:
         file = user.file if isinstance(user, Start) else user
         for place, found in self._references(user):
             if used.endswith(".py"):
@@ -234,6 +254,8 @@ class Graph:
                 for path in sorted(found.paths.get(posixpath.basename(target), ())):
                     if self._is_named(target, path, file):
                         return Hop("file", path.lstrip("/"), place)
+            if started := found.commands & commands:
+                return Hop("command", min(started), place)
         return None
 
     def _references(self, user: Node) -> list[tuple[str, References]]:
@@ -245,13 +267,15 @@ class Graph:
         if isinstance(user, Start):
             arguments, environment = References(), References()
             arguments.add_words(user.arguments, self._known)
+            arguments.commands.update(set(map(posixpath.basename, user.arguments)) & self._commands.keys())
             environment.add_words(user.environment, self._known)
             return [("its arguments", arguments), ("its environment", environment)]
         source = self._read(user) or b""
         if user.endswith(".py") or (source.startswith(b"#!") and b"python" in source.partition(b"\n")[0]):
-            return [(user, references.of_python(source, user, self._known))]
+            return [(user, references.of_python(source, user, self._known, self._commands.keys()))]
+        text = references.decoded(source)
         if user.endswith(_TEXT_ENDINGS) or source.startswith(b"#!"):
-            return [(user, references.of_text(references.decoded(source), self._known))]
+            return [(user, references.of_text(text, self._known, self._commands.keys()))]
         return []
 
     def _is_named(self, target: str, path: str, file: str) -> bool:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Set
 from functools import lru_cache
 
-_PROJECT_FILES = frozenset({"pyproject.toml", "setup.py", "setup.cfg"})
+PROJECT_FILES = frozenset({"pyproject.toml", "setup.py", "setup.cfg"})
 
 
 class Modules:
@@ -20,7 +20,7 @@ class Modules:
         self.packages = {posixpath.dirname(path) for path in modules if path.endswith("/__init__.py")}
         self.roots = {"src"} | {posixpath.dirname(folder) for folder in self.packages} - self.packages
         for path in paths:
-            if posixpath.basename(path) in _PROJECT_FILES:
+            if posixpath.basename(path) in PROJECT_FILES:
                 folder = posixpath.dirname(path)
                 self.roots |= {folder, posixpath.join(folder, "src")}
         self._top_modules: dict[str, set[str]] = defaultdict(set)

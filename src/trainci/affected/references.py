@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from trainci.affected.console_scripts import started
+
 _WORD = re.compile(r"\\?\w+")
 # What may stand in a path without quotes around it.
 _TOKEN = re.compile(r"[^\s'\"`=,;:(){}\[\]<>|&$*?!]+")
@@ -34,6 +36,8 @@ _COMMENT_LINE = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
 _TAKES_MODULE = frozenset(
     {"import_module", "__import__", "run_module", "find_spec", "importorskip", "resolve_name"}
 )
+# Functions whose first argument is a command, even where it is a single word.
+_STARTS = frozenset({"run", "Popen", "call", "check_call", "check_output", "getoutput", "system", "which"})
 _LONGEST_NAME = 1000
 # A syntax tree may take nine hundred times the memory of its source.
 _LARGEST_PARSED = 2**19
@@ -48,7 +52,8 @@ class References:
     ``imports`` are dotted, each with all that stand before it (``a.b`` has ``a``, too). ``names`` are so as far as
     they may be a module, its class and a method; ``packages`` are what stands before those. A name that ends in a
     dot stands for every module of that package. ``relative`` are paths of modules, without an ending. ``paths``
-    maps the last part of each path that is named to the paths, as they are written.
+    maps the last part of each path that is named to the paths, as they are written. ``commands`` are those of the
+    repository's own that are started by name.
     """
 
     imports: set[str] = field(default_factory=set)
@@ -56,6 +61,7 @@ class References:
     names: set[str] = field(default_factory=set)
     packages: set[str] = field(default_factory=set)
     paths: dict[str, set[str]] = field(default_factory=dict)
+    commands: set[str] = field(default_factory=set)
 
     def add_text(self, text: str, known: Set[str]) -> None:
         """Note what ``text`` names, if ``known`` holds the last part of a path or the first of a dotted name."""
@@ -104,17 +110,17 @@ def decoded(source: bytes) -> str:
     return source.decode("utf-8", "surrogateescape")
 
 
-def of_python(source: bytes, file: str, known: Set[str]) -> References:
+def of_python(source: bytes, file: str, known: Set[str], commands: Set[str] = frozenset()) -> References:
     """What a Python file at ``file`` names. What does not parse, or is large, is read as text: little is lost."""
     if len(source) > _LARGEST_PARSED:
-        return of_text(decoded(source), known)
+        return of_text(decoded(source), known, commands)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             # Bytes, so that Python itself applies the file's coding line and byte-order mark.
             tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return of_text(decoded(source), known)
+        return of_text(decoded(source), known, commands)
     found = References()
     folder, is_package = posixpath.dirname(file), posixpath.basename(file) == "__init__.py"
     # Docstrings, and what is divided once more: parents come before their children.
@@ -129,6 +135,9 @@ def of_python(source: bytes, file: str, known: Set[str]) -> References:
                 _add_import(found, f"{'.' * node.level}{module}{alias.name}", folder)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in skipped:
             found.add_text(node.value, known)
+            # A single word may be anything, but for what stands first in a list of words or is given to run().
+            if len(node.value.split(maxsplit=1)) > 1:
+                found.commands.update(started(node.value, commands))
             if is_package and (named := _SUBMODULE.fullmatch(node.value)) and named[2] in known:
                 _add_import(found, f".{named[1]}", folder)
         elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
@@ -137,21 +146,26 @@ def of_python(source: bytes, file: str, known: Set[str]) -> References:
                 found.add_text("/".join(_strings(_divided(node))), known)
         elif isinstance(node, ast.Call):
             _add_call(found, node, folder, known)
+            if _called(node) in _STARTS:
+                found.commands.update(started(" ".join(_strings(node.args[:1])), commands))
         elif isinstance(node, ast.Expr):
             skipped.add(id(node.value))
         elif isinstance(node, (ast.List, ast.Tuple)):
             found.add_modules(list(_strings(node.elts)))
+            if node.elts and isinstance(node.elts[0], ast.Constant):
+                found.commands.update(started(" ".join(_strings(node.elts)), commands))
         elif isinstance(node, ast.Assign) and any(_is_name(target, "pytest_plugins") for target in node.targets):
             for text in _strings(ast.walk(node.value)):
                 found.imports.update(_prefixes(text))
     return found
 
 
-def of_text(text: str, known: Set[str]) -> References:
+def of_text(text: str, known: Set[str], commands: Set[str] = frozenset()) -> References:
     """What a shell script, or a file of settings, names."""
     found = References()
     text = _COMMENT_LINE.sub("", text)
     found.add_text(text, known)
+    found.commands.update(started(text, commands))
     for module, many, names, modules in _IMPORT_LINE.findall(text):
         for name in re.split(r"[,\s]+", many or names or modules):
             dotted = f"{module}.{name}" if module else name
@@ -198,7 +212,7 @@ def _add_import(found: References, dotted: str, folder: str) -> None:
 
 def _add_call(found: References, node: ast.Call, folder: str, known: Set[str]) -> None:
     """``join(x, "a", "b.json")`` and ``import_module("a")``, under whatever name the function is called."""
-    name = getattr(node.func, "attr", None) or getattr(node.func, "id", "")
+    name = _called(node)
     texts = list(_strings([*node.args, *(keyword.value for keyword in node.keywords)]))
     if name in ("join", "joinpath", "Path"):
         found.add_text("/".join(texts), known)
@@ -210,6 +224,10 @@ def _add_call(found: References, node: ast.Call, folder: str, known: Set[str]) -
             parts = packages[0].split(".")
             dotted = ".".join([*parts[: len(parts) - level + 1], dotted[level:]])
         _add_import(found, dotted, folder)
+
+
+def _called(node: ast.Call) -> str:
+    return str(getattr(node.func, "attr", None) or getattr(node.func, "id", ""))
 
 
 def _divided(node: ast.expr) -> list[ast.expr]:

@@ -46,6 +46,8 @@ def _hop(step: Step) -> str:
         return f"the name {name} in {place}"
     if step.hop.kind == "file":
         return f"the file name {name} in {place}"
+    if step.hop.kind == "command":
+        return f"the command {name} in {place}"
     if step.hop.kind == "above":
         return f"{name} above it"
     if step.hop.kind == "link":
