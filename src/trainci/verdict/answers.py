@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from trainci.verdict.drawn import HEADER
 from trainci.verdict.hits import PAGE, Hit
 from trainci.verdict.last_words import Tail
+from trainci.verdict.pytest_report import CUT_OFF
 from trainci.verdict.raised import Chain, Raised
 
 # Libraries that speak to servers, and those that read what came from one.
@@ -19,11 +21,11 @@ _CLIENTS = re.compile(
     r"|gdown|fsspec|gcsfs|s3fs|google|azure|minio|wandb|mlflow)/"
 )
 _READERS = re.compile(
-    r"(?:^|/)(?:json/|xml/|yaml/|gzip\.py|zipfile|tarfile\.py|lzma\.py|zlib|pickle\.py|pyarrow/|safetensors/|pandas/io/"
+    r"(?:^|/)(?:json/|xml/|gzip\.py|zipfile|tarfile\.py|lzma\.py|zlib|pickle\.py|pyarrow/|safetensors/|pandas/"
     r"|torch/(?:serialization|hub)\.py|numpy/lib/)"
 )
 # What such a library raises itself, of what it was given, is none.
-_MISTAKES = re.compile(r"(?:Key|Type|Attribute|Index|Value)Error\b|\w*(?:Decode|Pars)\w*Error\b")
+_MISTAKES = re.compile(r"(?:Key|Type|Attribute|Index|Value)Error\b|\w*(?:Decode|Pars|ContentType)\w*Error\b")
 _ASKED_WRONGLY = re.compile(r"unexpected keyword|positional argument")
 _OF_SERVERS = frozenset(
     {
@@ -33,22 +35,21 @@ _OF_SERVERS = frozenset(
 )
 _NO_ANSWER = re.compile(r"(?i)\bupload|\bpush(?:ing|ed)?\b|\breport(?:ing)?\b|telemetry")
 _OTHERS = re.compile(r"https?://(?!localhost|127\.|0\.0\.0\.0|\[::1\]|[\w-]+[:/])[\w-]+\.")
+_FILE = re.compile(r"[\w-]{2,}\.[a-z]\w{0,11}(?![\w.-])")
 _NEAR = 40
 _ABOVE = 3
 
 
 def why_unreadable(chain: Chain, raised: Raised, hits: Iterable[Hit], tail: Tail) -> Hit | None:
     """The line by which a server is why ``raised`` was, None where it is not about an answer or none tells."""
-    if raised.own or raised.played or not _reads_an_answer(raised):
+    asks = _CLIENTS.search(raised.inner_file) and _MISTAKES.match(raised.name)
+    if raised.own or raised.played or not (asks or _READERS.search(raised.inner_file)):
         return None
-    return next((hit for hit in hits if _is_of_server(hit, tail) and _is_near(hit, chain)), None)
-
-
-def _reads_an_answer(raised: Raised) -> bool:
-    if _READERS.search(raised.inner_file):
-        return True
-    asks = _CLIENTS.search(raised.inner_file) and not _ASKED_WRONGLY.search(raised.text)
-    return bool(asks) and _MISTAKES.match(raised.name) is not None
+    if _ASKED_WRONGLY.search(raised.text):
+        return None
+    through = asks or any(_CLIENTS.search(f"/{library}/") for library in raised.libraries)
+    near = (hit for hit in hits if _is_of_server(hit, tail) and _is_near(hit, chain))
+    return next((hit for hit in near if through or _is_about(hit, chain, tail)), None)
 
 
 def _is_of_server(hit: Hit, tail: Tail) -> bool:
@@ -61,5 +62,15 @@ def _is_of_server(hit: Hit, tail: Tail) -> bool:
 def _is_near(hit: Hit, chain: Chain) -> bool:
     """Whether a line is of the output of the same test, or right above the traceback, and no work went on since."""
     if chain.test:
-        return hit.captured and 0 < hit.line.number - chain.raised[-1].line <= _NEAR
+        return (hit.captured or chain.test == CUT_OFF) and 0 < hit.line.number - chain.raised[-1].line <= _NEAR
     return hit.progress == chain.progress and -_NEAR <= hit.line.number - chain.line < 0
+
+
+def _is_about(hit: Hit, chain: Chain, tail: Tail) -> bool:
+    """Whether a line is about the file that was read: it names it, as the traceback does, or stands right above."""
+    below = tail.before(chain.line).lines[hit.line.number - chain.line + 1 :]
+    if any(HEADER in said for said in below[:1]):
+        return True
+    shown = " ".join(below)
+    told = (*tail.before(hit.line.number).lines[-_ABOVE:], hit.line.text)
+    return any(name in shown for said in told for name in _FILE.findall(said))

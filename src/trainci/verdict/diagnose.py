@@ -43,7 +43,7 @@ PASSED = "passed"
 _FETCHES = frozenset({"package-index", "git-fetch", "container-engine", "hub-error", "network"})
 _BELOW = 4
 # What says no more than that a process ended, and what the host, or a server that is none of the job's, says.
-_ENDED = ("rank-ended", "process-ended")
+_ENDED = ("rank-ended", "process-ended", COMPARED)
 _HOST_SAYS = ("host-reports", "remote-not-reached")
 
 
@@ -159,7 +159,8 @@ def _from_log(found: Sequence[Candidate], reading: Reading) -> Candidate | tuple
     tests = [candidate for candidate in live if candidate.test]
     if tests:
         return _of_tests(tests, found)
-    found, live = ([one for one in each if not one.captured] for each in (found, live))
+    if not any(one.rule == COMPARED and one.kind is Kind.CONSEQUENCE for one in live):
+        found, live = ([one for one in each if not one.captured] for each in (found, live))
     causes = [candidate for candidate in live if candidate.kind is Kind.CAUSE]
     if assertion := _first(causes, lambda candidate: candidate.weight is Weight.ASSERTION and _is_code(candidate)):
         return _broken_below(assertion, causes) or assertion

@@ -21,16 +21,8 @@ _SAID_BY_GO = re.compile(r"\s+\w+_test\.go:\d+:(?: |$)")
 _TELLS = re.compile(r"\S.*: Failure$|thread '.+' (?:\(\d+\) )?panicked at ")
 MARKS = (
     *("[ run ", "=== run", "=== cont", "=== name", "stdout ----", "--- fail", "--- pass", "--- skip", "[  failed"),
-    *(
-        "[  skipped",
-        "[       ok",
-        "_test.go:",
-        ": failure",
-        "panicked at ",
-        "failures:",
-        "successes:",
-        "test result: ",
-    ),
+    *("[  skipped", "[       ok", "_test.go:", ": failure", "panicked at ", "failures:", "successes:"),
+    "test result: ",
 )
 """Texts in lower case of which a line that tells something of a test holds one."""
 
@@ -39,9 +31,10 @@ COMPARED = "test-compared"
 PAGE = "page-instead"
 """The rule of a page that a server sent; of which server, it does not say."""
 # How a library's call says that it went well: that a test wanted this tells no more than that the call failed.
-_WENT_WELL = re.compile(r"(?i)\b\w*success\b|\bok\(\)|\bis_ok\b|\bOkStatus\b|\$\{?status\b.*\b(?:-eq|==?) 0\b")
+_WENT_WELL = re.compile(r"(?i)\b\w*success\b|\bok\(\)|\bis_ok\b|\bOkStatus\b|\$\{?status\b.*\s(?:-eq|==?) 0\b")
 _GOT = re.compile(r"(?i)\W{0,14}(?:actual|received|got|but was)\b")
 _WANTED = re.compile(r"(?i)\W{0,14}(?:expected|want(?:ed)?)\b(?!.*\b(?:sha\d*|hash|digest|checksum|md5)\b)")
+_FAILED = re.compile(r"(?i)\bnot ok\b|\bfail(?:ed|ures?|ing)?\b|\bassert|[●✗✕×]")
 _NEAR = 4
 
 
@@ -101,11 +94,13 @@ class TestOutput:
 def decides(hit: Hit, tail: Tail) -> bool:
     """Whether a line may be why something ended, and does not only tell with another one."""
     if hit.rule.name == COMPARED and _GOT.match(hit.line.text):
-        above = tail.before(hit.line.number).lines[-_NEAR:]
-        return any(map(_WANTED.match, (*above, *tail.after(hit.line.number)[:_NEAR])))
+        above = tail.before(hit.line.number).lines[-2 * _NEAR :]
+        wanted = any(map(_WANTED.match, (*above[-_NEAR:], *tail.after(hit.line.number)[:_NEAR])))
+        return wanted and any(map(_FAILED.search, above))
     return hit.rule.name != PAGE
 
 
 def wants_success(hit: Hit, tail: Tail) -> bool:
     """Whether a test compared with what a call gives that went well."""
-    return any(map(_WENT_WELL.search, (hit.line.text, *tail.after(hit.line.number)[:_NEAR])))
+    above, below = tail.before(hit.line.number).lines[-2:], tail.after(hit.line.number)[:_NEAR]
+    return any(map(_WENT_WELL.search, (*above, hit.line.text, *below)))

@@ -19,7 +19,7 @@ from trainci.verdict.prefixes import Line
 from trainci.verdict.pytest_report import PytestReport
 from trainci.verdict.raised import Chain, Raised
 from trainci.verdict.root_report import Root, RootReport
-from trainci.verdict.stand_ins import STAND_INS, quotes, without_name
+from trainci.verdict.stand_ins import STAND_INS, brings, quotes, without_name
 from trainci.verdict.triage import Patterns, Triage
 from trainci.verdict.went_on import RETRIED, TRIES, announces, signs_in, tries_again
 
@@ -287,7 +287,8 @@ class LogReader:
         ):
             more = f"{text} {whom}"
             rule = self._fit(more, self._matcher.candidates(more))
-        if rule and (rule.name == COMPARED or not quoted):
+        brought = rule is not None and rule.blame is Blame.MACHINE and brings((text, *self._recent))
+        if rule and not brought and (rule.name == COMPARED or not quoted):
             retried, again = (pattern.search(text) is not None for pattern in (RETRIED, TRIES))
             hit = self._last = Hit(rule, line, retried, self._pytest.capturing, self._progress, again)
             self._output.hear(hit)

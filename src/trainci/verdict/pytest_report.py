@@ -34,6 +34,8 @@ _PLACE = re.compile(
 _DOCTEST = ("Expected:", "Expected nothing", "Differences ")
 # Outside of every section, and all that pytest says then.
 _CONFTEST = "ImportError while loading conftest"
+CUT_OFF = "?"
+"""The name of a test whose beginning the log does not have."""
 TEARDOWN = "ERROR at teardown of "
 _COUNTS = re.compile(r"={3,}.*\b\d+ (?:failed|passed|error).*={3,}$|^\d+ (?:passed|failed).* in [\d.]+s")
 # So near above an exception is the source of the test that it failed.
@@ -111,7 +113,7 @@ class PytestReport:
             self._awaits = 0
             return True
         if _ERROR.match(text) and (self._in_message or exception_type(text[1:].strip()) or "assert " in text):
-            self._test = self._test or "?"
+            self._test = self._test or CUT_OFF
             self._plays = 0 <= line.number - self._stood_in < _NEAR
             above = before()
             self._raising = next((said for said in above if _RAISES.match(said)), "")
@@ -127,7 +129,7 @@ class PytestReport:
     def _begin_section(self, title: str, text: str) -> None:
         self.inside = title in ("FAILURES", "ERRORS")
         self.capturing = False
-        self._test, self._chain, self._frames = "?", None, []
+        self._test, self._chain, self._frames = CUT_OFF, None, []
         if _COUNTS.search(text):
             self.passed = " failed" not in text and " error" not in text
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 # A test that puts something of its own in a library's place, or ends what it speaks to, is told of faults by that.
 _WORDS = (
@@ -41,11 +42,9 @@ def stands_in(text: str) -> bool:
 # A test's name may hold what it is about, as may what tells how it ended, a line of its source, and what it got and
 # did not want.
 _NAME = re.compile(r"\S+\.py::[^\s\[]*(?:\[.*?\])?(?=\s|$)")
-_RAISES = re.compile(r"\s*raise ")
 _GOT, _WANTED = r"\b(?i:got|actual|received|but was|have)\b", r"\b(?i:want(?:ed)?|expected|should be)\b"
-_COMPARES = re.compile(
-    rf"\s+\w+_test\.\w+:\d+: .*(?:{_GOT}|{_WANTED})"
-    r"|.*\((?:want|wanted|expected) [\"'`]"
+_SHOWS = re.compile(
+    r"\s*raise |.*\((?:want|wanted|expected) [\"'`]"
     r"|\s*(?:ok|not ok|PASS(?:ED)?|[✓✔✗✕]|--- (?:PASS|FAIL):|\[ +(?:OK|RUN|FAILED) +\]|test \S+ \.\.\.)\s"
     rf"|.*{_GOT}\W{{0,3}}[\"'`].*[\"'`].{{0,9}}{_WANTED}|.*{_WANTED}\W{{0,3}}[\"'`].*[\"'`].{{0,9}}{_GOT}"
 )
@@ -53,7 +52,18 @@ _COMPARES = re.compile(
 
 def quotes(text: str) -> bool:
     """Whether a line tells what a test got and did not want, how one ended, or is one of its source that raises."""
-    return _RAISES.match(text) is not None or _COMPARES.match(text) is not None
+    return _SHOWS.match(text) is not None
+
+
+# What a test or a tool says of faults that it brings about itself.
+_BRINGS = re.compile(
+    r"(?i)\b(?:injected|injector|fault[ -]?inject\w*|on purpose|deliberate(?:ly)?|chaos|faked)\b|[\[(]fake\b"
+)
+
+
+def brings(lines: Iterable[str]) -> bool:
+    """Whether one of ``lines`` says that a fault is brought about by whoever writes the log."""
+    return any(map(_BRINGS.search, lines))
 
 
 def without_name(text: str) -> str:

@@ -73,6 +73,7 @@ _ASKS_FOR_DEVICE = re.compile(r"\b(?:is_available|device_count)(?: at 0x\w+>)?\(
 
 def of_reading(reading: Reading) -> list[Candidate]:
     """Everything that may have decided, by its place in the log."""
+    reading = replace(reading, tail=reading.tail.unfolded())
     found = [_of_chain(chain, reading) for chain in reading.chains]
     found += [_of_hit(hit, reading) for hit in reading.hits if decides(hit, reading.tail)]
     return sorted((_owned(candidate, reading) for candidate in found), key=lambda candidate: candidate.line)
@@ -110,7 +111,7 @@ def _said_between(served: int, failed: int, tail: Tail) -> bool:
 
     Many say that they serve right before they try to.
     """
-    between = tail.unfolded().before(failed).after(served) if served >= tail.first else ["said long before"]
+    between = tail.before(failed).after(served) if served >= tail.first else ["said long before"]
     return served < failed and any(line.strip() and not line.startswith((" ", "Traceback")) for line in between)
 
 
