@@ -84,13 +84,13 @@ def _diagnosed(reading: Reading, facts: Facts, root: str) -> Diagnosis:
 
 def _with_stacks(diagnosis: Diagnosis, tail: Tail, root: str) -> Diagnosis:
     """With what the stacks that the log shows say of a program whose time was over, and where it stood."""
-    if diagnosis.rule not in _TIME_OVER or diagnosis.blame is not Blame.UNSURE or not (at := stood(tail)):
+    if diagnosis.rule not in _TIME_OVER or diagnosis.blame is not Blame.UNSURE or not (found := stood(tail)):
         return diagnosis
-    place = Frame(at.place.file, at.place.line)
-    frame = _deepest((place,), root)
-    so_far = "its time was over, and" if at.meaning != STOOD else f"{diagnosis.sentence};"
-    sentence = f"{so_far} it {at.meaning} in `{at.place.function}` ({frame or place})"
-    return Diagnosis(at.blame or Blame.UNSURE, diagnosis.rule, sentence, tail.at(at.line), at.line, frame)
+    blame, waited, at = found
+    frame = _deepest((Frame(at.file, at.line),), root)
+    so_far = f"{diagnosis.sentence};" if waited == STOOD else "its time was over, and"
+    sentence = f"{so_far} it {waited} in `{at.function}` ({frame or f'{at.file}:{at.line}'})"
+    return Diagnosis(blame, diagnosis.rule, sentence, tail.at(at.shown), at.shown, frame)
 
 
 def _led_to(first: Candidate, found: Sequence[Candidate], root: str) -> Frame | None:

@@ -7,25 +7,20 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from trainci.model.diagnosis import Blame, Frame
-from trainci.model.look import StackFrame
 from trainci.verdict.exceptions import is_library
 from trainci.verdict.last_words import Tail
 
-# What a stack begins with, where it is over, and whether its innermost frame comes first.
-_KINDS = (
-    (
-        re.compile(r"(?:Current thread|Thread) 0x\w+ .*\(most recent call first\):$"),
-        re.compile(r"(?! +File )"),
-        True,
-    ),
-    (re.compile(r"Thread (?:0x)?\w+ \((?:idle|active)\S*\)"), re.compile(r"(?! )"), True),
-    (re.compile(r"~{3,} Stack of .+ ~{3,}$"), re.compile(r"(?! )"), False),
-    (re.compile(r"_{3,} .+ _{3,}$"), re.compile(r"-{3,} Captured|={3,}|_{3,} "), False),
+# What a stack begins with: faulthandler's and py-spy's have the innermost frame first; and where pytest's is over.
+_HEAD = re.compile(
+    r"(?P<inner>(?:Current thread|Thread) (?:0x)?\w+ .*(?:\(most recent call first\):$|\((?:idle|active)\b))"
+    r"|~{3,} Stack of .+ ~{3,}$|(?P<pytest>_{3,} .+ _{3,}$)"
 )
+_OVER = re.compile(r"-{3,} Captured|={3,}|_{3,} ")
 _PLACES = (
     re.compile(r'\s+File "(?P<file>[^"]+)", line (?P<line>\d{1,9}),? in (?P<function>\S+)'),
     re.compile(r" +(?P<function>\S+) \((?P<file>[^()\s]+\.py):(?P<line>\d{1,9})\)$"),
@@ -54,69 +49,67 @@ STOOD = "stood"
 """What is known of a program of which the stacks say no more than where it was."""
 
 
-@dataclass(frozen=True)
-class Stack:
-    """A thread's ``frames``, the innermost first, whose source is ``source``; each has its line of the log."""
+class Place(NamedTuple):
+    """A frame of a stack, and the line of the log that shows it."""
 
-    frames: tuple[StackFrame, ...]
-    lines: tuple[int, ...]
-    source: str = ""
+    file: str
+    line: int
+    function: str
+    shown: int
+
+
+@dataclass(frozen=True)
+class _Stack:
+    """A thread's ``frames``, the innermost first, and the source of that one."""
+
+    frames: Sequence[Place]
+    source: str
 
     @property
-    def depth(self) -> int:
-        """How many frames of libraries stand within the innermost of the program's own."""
-        return next((depth for depth, one in enumerate(self.frames) if not is_library(one.file)), len(self.frames))
+    def within(self) -> Sequence[Place]:
+        """Those of libraries, up to the innermost that is the program's own."""
+        return list(itertools.takewhile(lambda one: is_library(one.file), self.frames))
 
     @property
     def is_own(self) -> bool:
-        """Whether the program has a frame in it."""
-        return self.depth < len(self.frames)
+        return len(self.within) < len(self.frames)
 
     @property
     def is_main(self) -> bool:
-        """Whether it is of no thread that ``threading`` began."""
         return self.frames[-1].function != "_bootstrap"
 
     def waits_for_others(self) -> bool:
         """Whether it waits for a name, or for an answer of a server that is none of the job's own."""
         by_network = any(_BY_NETWORK.search(one.file) for one in self.frames[:2])
-        of_others = any(_OF_OTHERS.search(one.file) for one in self.frames[: self.depth])
+        of_others = any(_OF_OTHERS.search(one.file) for one in self.within)
         return self.frames[0].function == "getaddrinfo" or (by_network and of_others)
 
     def waits_for_threads(self) -> bool:
         """Whether it waits for a lock, a queue or a thread of its own process."""
-        within = self.frames[: self.depth]
+        within = self.within
         return all(_BY_THREADS.search(one.file) for one in within) if within else bool(_LOCKS.search(self.source))
 
-    def is_in_collective(self) -> bool:
-        """Whether it waits for other ranks."""
-        return any("/torch/distributed/" in one.file for one in self.frames[: self.depth])
+    def waits_for_ranks(self) -> bool:
+        return any("/torch/distributed/" in one.file for one in self.within)
+
+    def place(self) -> Place:
+        return self.frames[len(self.within) if self.is_own else 0]
 
 
-@dataclass(frozen=True)
-class Stood:
-    """Where a program stood by a line of the log, and whose fault that makes it: None where that does not say."""
-
-    blame: Blame | None
-    meaning: str
-    place: StackFrame
-    line: int
-
-
-def stood(tail: Tail) -> Stood | None:
-    """What the stacks say that a log ends with: of where the program stood, and what it waited for."""
+def stood(tail: Tail) -> tuple[Blame, str, Place] | None:
+    """Where a program stood by the stacks that a log ends with, what it waited for, and whose fault that is."""
     stacks = _stacks_in(tail.unfolded()).values()
     # A library's thread that has nothing to do waits for something to do.
     live = [one for one in stacks if one.is_own or one.is_main or not _BY_THREADS.search(one.frames[0].file)]
     live.sort(key=lambda one: not one.is_main)
-    if others := _first(live, Stack.waits_for_others):
-        return _at(others, Blame.MACHINE, "waited for a server that is none of the job's own")
-    waiting = _first(live, Stack.waits_for_threads)
-    if waiting and all(one.waits_for_threads() or not one.depth for one in live):
-        return _at(waiting, Blame.CODE, "waited for a lock, a queue or a thread of its own")
-    own = [one for one in live if one.is_own]
-    where = _first(own, lambda one: not one.is_in_collective()) or _first(own)
-    return _at(where, None, "waited for other ranks" if where.is_in_collective() else STOOD) if where else None
+    if others := next(filter(_Stack.waits_for_others, live), None):
+        return Blame.MACHINE, "waited for a server that is none of the job's own", others.place()
+    waiting = next(filter(_Stack.waits_for_threads, live), None)
+    if waiting and all(one.waits_for_threads() or not one.within for one in live):
+        return Blame.CODE, "waited for a lock, a queue or a thread of its own", waiting.place()
+    own = sorted((one for one in live if one.is_own), key=_Stack.waits_for_ranks)
+    waits = "waited for other ranks" if own and own[0].waits_for_ranks() else STOOD
+    return (Blame.UNSURE, waits, own[0].place()) if own else None
 
 
 def crashed_at(below: Sequence[str]) -> tuple[Frame, ...]:
@@ -127,44 +120,25 @@ def crashed_at(below: Sequence[str]) -> tuple[Frame, ...]:
     return tuple(Frame(one.file, one.line) for one in reversed(stack.frames)) if stack else ()
 
 
-def _stacks_in(tail: Tail) -> dict[str, Stack]:
+def _stacks_in(tail: Tail) -> dict[str, _Stack]:
     """All that ``tail`` shows by what they begin with; of a thread that is shown more than once, the last."""
-    found = {}
-    for place, text in enumerate(tail.lines):
-        kind = next((kind for kind in _KINDS if kind[0].match(text)), None)
-        if kind and (stack := _below(tail, place, kind[1], kind[2])):
-            found[text] = stack
-    return found
+    heads = [(place, head) for place, text in enumerate(tail.lines) if (head := _HEAD.match(text))]
+    return {head.string: stack for place, head in heads if (stack := _below(tail, place, head))}
 
 
-def _below(tail: Tail, head: int, ends: re.Pattern[str], innermost_first: bool) -> Stack | None:
-    frames, lines, source, function, timed_out = [], [], "", "", True
-    for place in range(head + 1, len(tail.lines)):
-        text = tail.lines[place]
-        if ends.match(text):
+def _below(tail: Tail, start: int, head: re.Match[str]) -> _Stack | None:
+    frames, source, function, timed_out = [], "", "", True
+    for shown, text in enumerate(tail.lines[start + 1 :], start=tail.first + start + 1):
+        if _OVER.match(text) if head["pytest"] else text[:1] != " ":
             break
         if at := next((found for each in _PLACES if (found := each.match(text))), None):
             name = at.groupdict().get("function") or function
-            frames.append(StackFrame(_whole(at["file"]), int(at["line"]), name.rpartition(".")[2]))
-            lines.append(tail.first + place)
+            # Of a library py-spy leaves the folder out.
+            file = f"/lib/python3.0/{at['file']}" if _SHORTENED.match(at["file"]) else at["file"]
+            frames.append(Place(file, int(at["line"]), name.rpartition(".")[2], shown))
         elif _FAILED.match(text):
             timed_out = _TIMED_OUT.match(text) is not None
         elif text.strip():
             source = text
             function = defines[1] if (defines := _DEFINES.match(text)) else function
-    order = 1 if innermost_first else -1
-    return Stack(tuple(frames[::order]), tuple(lines[::order]), source) if frames and timed_out else None
-
-
-def _whole(file: str) -> str:
-    """``file`` with a folder of libraries, which py-spy leaves out."""
-    return f"/lib/python3.0/{file}" if _SHORTENED.match(file) else file
-
-
-def _at(stack: Stack, blame: Blame | None, meaning: str) -> Stood:
-    depth = stack.depth if stack.is_own else 0
-    return Stood(blame, meaning, stack.frames[depth], stack.lines[depth])
-
-
-def _first(stacks: Sequence[Stack], fits: Callable[[Stack], bool] = lambda _: True) -> Stack | None:
-    return next((stack for stack in stacks if fits(stack)), None)
+    return _Stack(frames if head["inner"] else frames[::-1], source) if frames and timed_out else None
