@@ -116,10 +116,11 @@ def test_a_report_takes_the_place_of_no_other_file(project: Any) -> None:
         assert "tests=" in (project.root / "j.xml").read_text()
 
 
-@pytest.mark.parametrize("in_job", [False, True])
-def test_what_only_jobs_install_is_said_where_nothing_is_installed(project: Any, in_job: bool) -> None:
-    line = "uv sync --all-extras"
-    project.write("trainci.toml", f'[suites.s]\nnum_gpus = 0\ninstall = "{line}"\ntests = ["a.py", "b.py"]\n')
+@pytest.mark.parametrize(("key", "in_job"), [("install", False), ("install", True), ("setup", False)])
+def test_what_only_jobs_install_is_said_where_nothing_is_installed(project: Any, key: str, in_job: bool) -> None:
+    line = "uv pip install own-kernels"
+    value = f'["echo x", "{line}"]' if key == "setup" else f'"{line}"'
+    project.write("trainci.toml", f'[suites.s]\nnum_gpus = 0\n{key} = {value}\ntests = ["a.py", "b.py"]\n')
     said = run(project, GITHUB_ACTIONS="true" if in_job else "")
     assert said.code == 0
-    assert (f"install: jobs begin with `{line}`; here nothing is installed" in said.out + said.err) is not in_job
+    assert (f"{key}: jobs begin with `{line}`; here nothing is installed" in said.out + said.err) is not in_job

@@ -175,11 +175,16 @@ def _pythons(feasible: Fitting) -> Iterable[tuple[str, ...]]:
 
 def _not_installed(feasible: Fitting) -> list[str]:
     """What jobs install first and a run by hand does not, which a test then misses."""
-    lines = list(dict.fromkeys(item.test.install for item in feasible.selection.tests if item.test.install))
+    tests = [item.test for item in feasible.selection.tests]
+    by_key = {
+        "install": dict.fromkeys(test.install for test in tests if test.install),
+        "setup": dict.fromkeys(line for test in tests for line in test.setup if "install" in line),
+    }
+    key, lines = next(((key, list(found)) for key, found in by_key.items() if found), ("", []))
     if not lines or github.in_actions(os.environ):
         return []
     more = f" and {len(lines) - 1} more" if lines[1:] else ""
-    return [f"install: jobs begin with `{shortened(printable(lines[0]), 100)}`{more}; here nothing is installed"]
+    return [f"{key}: jobs begin with `{shortened(printable(lines[0]), 100)}`{more}; here nothing is installed"]
 
 
 def _look_for_pythons(repository: Repository, feasible: Fitting) -> None:
