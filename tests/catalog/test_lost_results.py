@@ -201,6 +201,12 @@ UNCERTAIN = {
     "a task of ray": ["test.remote()"],
     "whether it went well": ["went_well()"],
     "a worker": ["import multiprocessing as mp", "p = mp.Process(target=test)", "p.start()", "p.join()"],
+    "a worker that asserts, and shares": [
+        "import multiprocessing as mp",
+        "q = mp.Queue()",
+        "p = mp.Process(target=test, args=(q,))",
+        *("p.start()", "p.join()", "assert q.get()"),
+    ],
     "a thread": ["import threading", "threading.Thread(target=test).start()"],
     "threads": [
         "import threading",
@@ -507,6 +513,14 @@ SOUND = {
         "for one in some:",
         "    one.join()",
         "    assert one.exitcode == 0",
+    ],
+    "a worker that answers by what is shared": [
+        "import multiprocessing as mp",
+        "answers = mp.get_context('spawn').Queue()",
+        "p = mp.Process(target=went_well, args=(answers,))",
+        "p.start()",
+        "assert answers.get(timeout=60) == 4",
+        "p.join()",
     ],
     "a thread of somebody else's": ["import threading", "threading.Thread(target=os.getpid).start()", "test()"],
     "a condition that tells": ["if len(sys.argv) > 1:", "    print('more')", "test()"],

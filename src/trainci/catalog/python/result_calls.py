@@ -49,6 +49,7 @@ _RUNNERS = ("unittest.TextTestRunner", "xmlrunner.XMLTestRunner", "HtmlTestRunne
 _UNITTEST_MAINS = ("unittest.main", "unittest.TestProgram", "unittest.main.main", "absl.testing.absltest.main")
 _EXITS = ("sys.exit", "exit", "quit", "os._exit", "SystemExit")
 _PROCESSES = ("multiprocessing.Process", "torch.multiprocessing.Process")
+_SHARED = ("Array", "Event", "JoinableQueue", "Queue", "SimpleQueue", "Value")
 _ASYNC_PROCESSES = ("asyncio.create_subprocess_exec", "asyncio.create_subprocess_shell")
 # What is done with that which is needed no more.
 _ENDS = re.compile(r"\.(?:a?close|stop|shut_?down|terminate|kill|cancel|disconnect|clean_?up|tear_?down)\b")
@@ -245,10 +246,12 @@ def _is_unread_result(call: ast.Call, kinds: dict[str, str], file: Names) -> boo
 def kind_of(call: ast.Call, file: Names, kinds: dict[str, str] | None = None) -> str:
     """By which name a value was made; empty for a thread that runs none of the file's own functions."""
     name = file.name(call.func)
-    if isinstance(call.func, ast.Attribute) and call.func.attr == "Process":
+    if isinstance(call.func, ast.Attribute) and call.func.attr in ("Process", *_SHARED):
         of = call.func.value
         made = file.name(of.func) if isinstance(of, ast.Call) else (kinds or {}).get(file.name(of), "")
-        name = "multiprocessing.Process" if made.endswith("multiprocessing.get_context") else name
+        name = f"multiprocessing.{call.func.attr}" if made.endswith("multiprocessing.get_context") else name
+    if name in _PROCESSES and _answers_otherwise(call, file, kinds or {}):
+        return ""
     if name not in _THREADS:
         return name
     targets = [keyword.value for keyword in call.keywords if keyword.arg in ("target", "function")]
@@ -259,6 +262,14 @@ def kind_of(call: ast.Call, file: Names, kinds: dict[str, str] | None = None) ->
         for one in targets
     )
     return name if runs else ""
+
+
+def _answers_otherwise(process: ast.Call, file: Names, kinds: dict[str, str]) -> bool:
+    """Whether a process asserts nothing itself, and an assertion is about what it shares with who started it."""
+    targets = [file.functions.get(file.name(one.value)) for one in process.keywords if one.arg == "target"]
+    given = names_in(process) & file.asserted
+    shares = any(kinds.get(one, "").rpartition(".")[2] in _SHARED for one in given)
+    return shares and any(one and not any(map(asserts, one.body)) for one in targets)
 
 
 def _keeps_failures(function: ast.FunctionDef | ast.AsyncFunctionDef | None, file: Names) -> bool:
