@@ -48,7 +48,7 @@ def why_unreadable(chain: Chain, raised: Raised, hits: Iterable[Hit], tail: Tail
     if _ASKED_WRONGLY.search(raised.text):
         return None
     through = asks or any(_CLIENTS.search(f"/{library}/") for library in raised.libraries)
-    near = (hit for hit in hits if _is_of_server(hit, tail) and _is_near(hit, chain))
+    near = (hit for hit in hits if _is_near(hit, chain) and _is_of_server(hit, tail))
     return next((hit for hit in near if through or _is_about(hit, chain, tail)), None)
 
 

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from trainci.model.diagnosis import Blame, Frame, Kind, LogRule
 from trainci.verdict.answers import why_unreadable
-from trainci.verdict.exceptions import ASSERTIONS, PROGRAM, WITHOUT_HEADER
+from trainci.verdict.exceptions import ASSERTIONS, PROGRAM, WITHOUT_HEADER, is_library
 from trainci.verdict.hits import COMPARED, Hit, decides, wants_success
 from trainci.verdict.last_words import Tail
 from trainci.verdict.log_reader import NAMES_A_HOST, Reading
@@ -315,13 +315,10 @@ def _speaks(rule: LogRule, weight: Weight, names_type: bool) -> bool:
     return weight is Weight.ANY or names_type
 
 
-_LIBRARYS = re.compile(r"/(?:site|dist)-packages/")
-
-
 def _weight(raised: Raised) -> Weight:
     if raised.name in ASSERTIONS:
         # What a library asserts of its own is no test's word, other than of those that compare for tests.
-        asserts = _LIBRARYS.search(raised.inner_file) and "test" not in raised.inner_file
+        asserts = is_library(raised.inner_file) and "test" not in raised.inner_file
         return Weight.PROGRAM if asserts else Weight.ASSERTION
     return Weight.PROGRAM if raised.name in PROGRAM or raised.name.endswith(_MISTAKES) else Weight.ANY
 
