@@ -39,6 +39,7 @@ def _says(repository: Any, name: str, text: str, **entry: Any) -> Declarations:
         ),
         ("tests/a.py", "from shared import TestEverything", "pytest"),
         ("tests/a.py", "if HAS_IT:\n    from other.tests.test_b import *", "pytest"),
+        ("tests/a.py", "pytest.skip('later', allow_module_level=True)", "pytest"),
         ("tests/a.sh", "set -e\npython train.py", "shell"),
     ],
 )
