@@ -207,6 +207,10 @@ UNCERTAIN = {
         "p = mp.Process(target=test, args=(q,))",
         *("p.start()", "p.join()", "assert q.get()"),
     ],
+    "a thread that asserts, and nobody waits for": [
+        "import threading",
+        "threading.Thread(target=test, daemon=True).start()",
+    ],
     "a thread": ["import threading", "threading.Thread(target=test).start()"],
     "threads": [
         "import threading",
@@ -521,6 +525,10 @@ SOUND = {
         "p.start()",
         "assert answers.get(timeout=60) == 4",
         "p.join()",
+    ],
+    "a thread that serves to the end": [
+        "import threading",
+        "threading.Thread(target=went_well, daemon=True).start()",
     ],
     "a thread of somebody else's": ["import threading", "threading.Thread(target=os.getpid).start()", "test()"],
     "a condition that tells": ["if len(sys.argv) > 1:", "    print('more')", "test()"],

@@ -250,7 +250,7 @@ def kind_of(call: ast.Call, file: Names, kinds: dict[str, str] | None = None) ->
         of = call.func.value
         made = file.name(of.func) if isinstance(of, ast.Call) else (kinds or {}).get(file.name(of), "")
         name = f"multiprocessing.{call.func.attr}" if made.endswith("multiprocessing.get_context") else name
-    if name in _PROCESSES and _answers_otherwise(call, file, kinds or {}):
+    if name in (*_PROCESSES, *_THREADS) and _is_no_test(call, file, kinds or {}):
         return ""
     if name not in _THREADS:
         return name
@@ -264,12 +264,16 @@ def kind_of(call: ast.Call, file: Names, kinds: dict[str, str] | None = None) ->
     return name if runs else ""
 
 
-def _answers_otherwise(process: ast.Call, file: Names, kinds: dict[str, str]) -> bool:
-    """Whether a process asserts nothing itself, and an assertion is about what it shares with who started it."""
-    targets = [file.functions.get(file.name(one.value)) for one in process.keywords if one.arg == "target"]
-    given = names_in(process) & file.asserted
+def _is_no_test(worker: ast.Call, file: Names, kinds: dict[str, str]) -> bool:
+    """Whether it asserts nothing, and serves whom it outlives or answers by what an assertion is about."""
+    targets = [file.functions.get(file.name(one.value)) for one in worker.keywords if one.arg == "target"]
+    body = [node for one in targets if one for node in one.body]
+    calls = [part for node in body for part in all_parts(node) if isinstance(part, ast.Call)]
+    if not body or any(map(asserts, body)) or any(file.own(call.func) for call in calls):
+        return False
+    given = names_in(worker) & file.asserted
     shares = any(kinds.get(one, "").rpartition(".")[2] in _SHARED for one in given)
-    return shares and any(one and not any(map(asserts, one.body)) for one in targets)
+    return shares or (keyword_of(worker, "daemon") is True and "join" not in file.attributes)
 
 
 def _keeps_failures(function: ast.FunctionDef | ast.AsyncFunctionDef | None, file: Names) -> bool:
