@@ -274,9 +274,9 @@ class LogReader:
             self._chains.add(chain)
             self._lone = chain
         elif candidates:
-            self._hit(line, candidates, quoted)
+            self._hit(line, self._matcher.only(COMPARED, candidates) if quoted else candidates)
 
-    def _hit(self, line: Line, candidates: Sequence[int], quoted: bool) -> None:
+    def _hit(self, line: Line, candidates: Sequence[int]) -> None:
         # pip shows what a build said further in, pytest what a test printed behind its name.
         text = without_name(line.text).lstrip(" \t│")
         rule = self._fit(text, candidates)
@@ -288,7 +288,7 @@ class LogReader:
             more = f"{text} {whom}"
             rule = self._fit(more, self._matcher.candidates(more))
         brought = rule is not None and rule.blame is Blame.MACHINE and brings((text, *self._recent))
-        if rule and not brought and (rule.name == COMPARED or not quoted):
+        if rule and not brought:
             retried, again = (pattern.search(text) is not None for pattern in (RETRIED, TRIES))
             hit = self._last = Hit(rule, line, retried, self._pytest.capturing, self._progress, again)
             self._output.hear(hit)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from trainci.model.diagnosis import Blame, Kind, LogRule
@@ -61,17 +61,17 @@ class Matcher:
 
     def matches(
         self, line: str, among: Sequence[int], libraries: Collection[str] = (), source: str = ""
-    ) -> list[tuple[LogRule, bool]]:
+    ) -> Iterator[tuple[LogRule, bool]]:
         """The rules that ``line`` fits, in their order, each with whether its pattern fits from the line's start.
 
         If the line is an exception's, ``libraries`` are those that it passed through, and ``source`` is a line of
         the program that led to it, which may not fit a rule's ``unless`` either.
         """
         low = line.lower()
-        found: dict[int, bool] = {}
+        last = -1
         for index in among:
             number, pattern = self._patterns[index]
-            if number in found:
+            if number == last:
                 continue
             within = self._rules[number].within
             if within and not any(library in libraries for library in within):
@@ -80,8 +80,12 @@ class Matcher:
             if (needs and not holds(needs, low)) or not (match := _compiled(pattern).search(line)):
                 continue
             if not self._refuses(number, line) and not (source and self._refuses(number, source)):
-                found[number] = match.start() == 0
-        return [(self._rules[number], found[number]) for number in sorted(found)]
+                last = number
+                yield self._rules[number], match.start() == 0
+
+    def only(self, name: str, among: Sequence[int]) -> Sequence[int]:
+        """Those patterns that are of the rule ``name``."""
+        return [index for index in among if self._rules[self._patterns[index][0]].name == name]
 
     def begun(self, words: frozenset[str]) -> Patterns:
         """The patterns that are to be asked of a line which holds these ``words``."""
