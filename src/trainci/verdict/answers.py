@@ -17,7 +17,7 @@ from trainci.verdict.raised import Chain, Raised
 
 # Libraries that speak to servers, and those that read what came from one.
 _CLIENTS = re.compile(
-    r"/(?:requests|httpx2?|httpcore2?|urllib3?|aiohttp|botocore|huggingface_hub|modelscope|openai|anthropic|kagglehub"
+    r"-packages/datasets/|/(?:requests|httpx2?|httpcore2?|urllib3?|aiohttp|botocore|huggingface_hub|modelscope|openai|anthropic|kagglehub"
     r"|gdown|fsspec|gcsfs|s3fs|google|azure|minio|wandb|mlflow)/"
 )
 _READERS = re.compile(

@@ -61,6 +61,10 @@ def of_machine(facts: Facts) -> Diagnosis | None:
 
 def judge(candidates: Sequence[Candidate], facts: Facts) -> list[Candidate]:
     """``candidates`` with the blame that the facts, and what else the log says, give them."""
+    stopped = next((each.line for each in candidates if each.rule == "runner-stopped" and not each.survived), None)
+    if stopped and any(each.rule == "ended-from-outside" for each in candidates):
+        # Then comes what its end does to what it ran; what pytest tells of may have been before.
+        candidates = [each for each in candidates if each.line <= stopped or each.test]
     # Whatever became of it: a disk was full when a process touched mapped memory that is not there.
     full = facts.disk_full is None and any(candidate.rule == "disk-full" for candidate in candidates)
     of_memory = replace(facts, disk_full=True) if full else facts
@@ -93,13 +97,29 @@ ON_BROKEN_DEVICES = frozenset(
 """The rules of what follows on a device that is broken, and may itself be all that such a device shows."""
 
 
-def is_broken_device(machine: Candidate, code: Candidate) -> bool:
-    """Whether ``code``, for all that it says of the program, comes of the device's fault that ``machine`` tells."""
-    if machine.rule in _HARDWARE and code.rule == COMPARED:
+# What was not got, and how it is missed.
+_MISSED = frozenset({("package-index", "import-error"), ("git-fetch", "git-not-found")})
+# Of a package that is there, the repository has what is missing.
+_OF_A_PACKAGE = re.compile(r"No module named '\w+\.|cannot import name")
+_DISKS = frozenset({"file-system-broken", "kernel-report", "disk-full"})
+
+
+def leads_to(machine: Candidate, code: Candidate) -> bool:
+    """Whether ``code``, for all that it says of the program, comes of what ``machine`` tells."""
+    if (machine.rule, code.rule) in _MISSED:
+        return machine.line < code.line and not _OF_A_PACKAGE.search(code.evidence)
+    return _is_broken_device(machine, code) or (code.rule == "file-cut-short" and machine.rule in _DISKS)
+
+
+def _is_broken_device(machine: Candidate, code: Candidate) -> bool:
+    if machine.rule not in _HARDWARE:
+        return False
+    if code.rule == COMPARED:
         # The device of a test before it, in the same process.
         return machine.told and machine.line < code.line
-    if machine.rule not in _HARDWARE or code.rule not in ON_BROKEN_DEVICES:
-        return False
+    if code.rule not in ON_BROKEN_DEVICES:
+        # What a device raised, and nothing went on after: no number of it is one.
+        return machine.exception and not (machine.test or machine.captured) and machine.line < code.line
     # What the kernel says is often put behind the rest when all is over.
     after = code.rule == "cuda-launch-failure" or "NVRM: " in machine.evidence
     return after or machine.line < code.line

@@ -41,7 +41,7 @@ _TIME_OVER = ("pytest-timeout", "time-limit", "slurm-time-limit", "waited-in-vai
 PASSED = "passed"
 # What was to be got, of which the lines right below may say why it was not.
 _FETCHES = frozenset({"package-index", "git-fetch", "container-engine", "hub-error", "network"})
-_BELOW = 4
+_LINES_BELOW = 4
 # What says no more than that a process ended, and what the host, or a server that is none of the job's, says.
 _ENDED = ("rank-ended", "process-ended", COMPARED)
 _HOST_SAYS = ("host-reports", "remote-not-reached")
@@ -162,12 +162,12 @@ def _from_log(found: Sequence[Candidate], reading: Reading) -> Candidate | tuple
     if not any(one.rule == COMPARED and one.kind is Kind.CONSEQUENCE for one in live):
         found, live = ([one for one in each if not one.captured] for each in (found, live))
     causes = [candidate for candidate in live if candidate.kind is Kind.CAUSE]
-    if assertion := _first(causes, lambda candidate: candidate.weight is Weight.ASSERTION and _is_code(candidate)):
-        return _broken_below(assertion, causes) or assertion
-    code = _first(causes, _is_code)
+    code = _first(causes, lambda one: one.weight is Weight.ASSERTION and _is_code(one)) or _first(causes, _is_code)
+    if code and code.weight is Weight.ASSERTION:
+        return _below(code, causes) or code
     machine = _first(causes, lambda candidate: candidate.blame in (Blame.MACHINE, Blame.CONFIG))
     if code and machine:
-        return _broken_below(code, causes) or _of_root(causes, reading) or _between(code, machine)
+        return _below(code, causes) or _of_root(causes, reading) or _between(code, machine)
     if decided := code or (machine and _why(machine, causes)) or _first(causes):
         return decided
     return _without_cause(found, live, reading)
@@ -179,7 +179,7 @@ def _why(machine: Candidate, causes: Sequence[Candidate]) -> Candidate:
         return _first(causes, lambda one: one.rule == "shm-small") or machine
     if machine.exception or machine.rule not in _FETCHES:
         return machine
-    below = (one for one in causes if machine.line < one.line <= machine.line + _BELOW and not one.exception)
+    below = (one for one in causes if machine.line < one.line <= machine.line + _LINES_BELOW and not one.exception)
     return next((one for one in below if one.blame is Blame.CONFIG and one.stream == machine.stream), machine)
 
 
@@ -196,11 +196,11 @@ def _of_tests(tests: Sequence[Candidate], found: Sequence[Candidate]) -> Candida
     tests = [candidate for candidate in tests if not candidate.test.startswith(TEARDOWN)] or tests
     causes = [candidate for candidate in tests if candidate.kind is Kind.CAUSE]
     if code := _first(causes, _is_code):
-        sound = _first(causes, lambda one: _is_code(one) and not _broken_below(one, found))
-        return sound or _broken_below(code, found)
+        sound = _first(causes, lambda one: _is_code(one) and not _below(one, found))
+        return sound or _below(code, found)
     unsure = _first(causes, lambda candidate: candidate.blame is Blame.UNSURE)
     if causes and len(causes) == len(tests):
-        return unsure or causes[0]
+        return _below(unsure or causes[0], found) or unsure or causes[0]
     # A test that only reports how a process ended: what that one printed tells why.
     beside = [candidate for candidate in found if not candidate.test and not candidate.survived]
     below = [candidate for candidate in beside if candidate.kind is Kind.CAUSE]
@@ -208,9 +208,10 @@ def _of_tests(tests: Sequence[Candidate], found: Sequence[Candidate]) -> Candida
     return decided or _first(beside, lambda candidate: candidate.rule == "test-worker-ended") or tests[0]
 
 
-def _broken_below(code: Candidate, found: Sequence[Candidate]) -> Candidate | None:
-    """The fault of a device of which ``code`` comes, for all that it says of the program; not one of long ago."""
-    return _first(found, lambda one: not one.survived and circumstances.is_broken_device(one, code))
+def _below(code: Candidate, found: Sequence[Candidate]) -> Candidate | None:
+    """The machine's fault of which ``code`` comes, for all that it says of the program; none of long ago."""
+    live = [one for one in found if not one.survived]
+    return _first(live, lambda one: circumstances.leads_to(one, code))
 
 
 def _between(code: Candidate, machine: Candidate) -> Candidate | tuple[Candidate, Candidate]:
@@ -253,7 +254,7 @@ def _without_cause(
 
 def _told_below(ended: Candidate, live: Sequence[Candidate]) -> Candidate:
     """What an exception says whose first line tells only that something ended, as C++'s does; else ``ended``."""
-    reach = 1 if ended.rule in _ENDED else _BELOW if ended.exception else 0
+    reach = 1 if ended.rule in _ENDED else _LINES_BELOW if ended.exception else 0
     below = (one for one in live if ended.line < one.line <= ended.line + reach and one.rule not in _ENDED)
     return next((one for one in below if reach == 1 or not (one.exception or one.blame is Blame.UNSURE)), ended)
 

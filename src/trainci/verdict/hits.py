@@ -34,6 +34,8 @@ PAGE = "page-instead"
 _WENT_WELL = re.compile(r"(?i)\b\w*success\b|\bok\(\)|\bis_ok\b|\bOkStatus\b|\$\{?status\b.*\s(?:-eq|==?) 0\b")
 _GOT = re.compile(r"(?i)\W{0,14}(?:actual|received|got|but was)\b")
 _WANTED = re.compile(r"(?i)\W{0,14}(?:expected|want(?:ed)?)\b(?!.*\b(?:sha\d*|hash|digest|checksum|md5)\b)")
+# What gtest shows of the values that it compared.
+_SHOWN = re.compile(r"\s+(?:Which is|Expected): ")
 _FAILED = re.compile(r"(?i)\bnot ok\b|\bfail(?:ed|ures?|ing)?\b|\bassert|[●✗✕×]")
 _NEAR = 4
 
@@ -97,10 +99,17 @@ def decides(hit: Hit, tail: Tail) -> bool:
         above = tail.before(hit.line.number).lines[-2 * _NEAR :]
         wanted = any(map(_WANTED.match, (*above[-_NEAR:], *tail.after(hit.line.number)[:_NEAR])))
         return wanted and any(map(_FAILED.search, above))
-    return hit.rule.name != PAGE
+    quoted = hit.told and _SHOWN.match(hit.line.text)
+    return hit.rule.name != PAGE and not quoted
 
 
 def wants_success(hit: Hit, tail: Tail) -> bool:
     """Whether a test compared with what a call gives that went well."""
     above, below = tail.before(hit.line.number).lines[-2:], tail.after(hit.line.number)[:_NEAR]
     return any(map(_WENT_WELL.search, (*above, hit.line.text, *below)))
+
+
+def is_started_again(hit: Hit, tail: Tail) -> bool:
+    """Whether the command above it, as a shell's trace shows it, stands below it once more."""
+    above = tail.before(hit.line.number).lines[-1:]
+    return bool(above) and above[0].startswith("+") and above[0] in tail.after(hit.line.number)

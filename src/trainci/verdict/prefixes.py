@@ -35,7 +35,7 @@ _TIME = (
 _PREFIX = re.compile(
     rf"(?:{_TIME}"
     r"|INTERNALERROR> ?"
-    r"|##\[(?:error|warning|debug|group|command)\]|::(?:error|warning)[^:]*::"
+    r"|##\[(?:error|debug|group|command)\]|::error[^:]*::"
     r"|time=\"?[\dT:.,+Z-]+\"? level=\w+ msg=\"?"
     r"|(?P<rank>\[(?:rank|default)?\d+\]:) ?"
     r"|(?P<mpi>\[\d+(?:,\d+)?\]<std(?:out|err)>:) ?|(?:stdout|stderr):(?: |$)"

@@ -11,7 +11,7 @@ from typing import TypeAlias
 from trainci.model.diagnosis import Blame, Frame, Kind, LogRule
 from trainci.verdict.answers import why_unreadable
 from trainci.verdict.exceptions import ASSERTIONS, PROGRAM, WITHOUT_HEADER, is_library
-from trainci.verdict.hits import COMPARED, Hit, decides, wants_success
+from trainci.verdict.hits import COMPARED, Hit, decides, is_started_again, wants_success
 from trainci.verdict.last_words import Tail
 from trainci.verdict.log_reader import NAMES_A_HOST, Reading
 from trainci.verdict.raised import Chain, Raised
@@ -137,6 +137,7 @@ def _of_hit(hit: Hit, reading: Reading) -> Candidate:
     asked = compared and wants_success(hit, reading.tail)
     went_on = reading.progress - hit.progress >= SURVIVED
     weight = Weight.PROGRAM if rule.blame is Blame.CODE and not asked else Weight.ANY
+    retried = hit.retried or is_started_again(hit, reading.tail)
     return Candidate(
         rule.blame,
         Kind.CONSEQUENCE if asked else rule.kind,
@@ -146,8 +147,8 @@ def _of_hit(hit: Hit, reading: Reading) -> Candidate:
         hit.line.number,
         hit.line.stream,
         Weight.ASSERTION if compared and not asked else weight,
-        survived=(hit.retried or went_on) and not compared,
-        tried_again=hit.retried and not went_on,
+        survived=(retried or went_on) and not compared,
+        tried_again=retried and not went_on,
         captured=hit.captured,
         told=hit.told,
     )

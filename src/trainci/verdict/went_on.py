@@ -26,6 +26,9 @@ _ANOTHER_TRY = (
     r"|\bskip(?:ped|ping)\b|\brecovered\b|\bwill reconnect\b"
     r"|\b(?:is|are|was|as|be) expected\b|\bexpected\W*(?:error|failure|$)|\(expected\b"
 )
+_GAVE_UP = re.compile(
+    r"(?i)\b(?:(?:after|in) \d+ (?:attempts|tries|retries)|g[ia]v(?:e|ing) up|retries exhausted|max retries)\b"
+)
 TRIES = re.compile(_ANOTHER_TRY, re.IGNORECASE)
 # The page of a package in an index of Python's, and what pip did not find.
 _PAGE = re.compile(r"/simple/([\w.-]+)/")
@@ -36,6 +39,8 @@ RETRIED = re.compile(f"{_WARNS}|{_ANOTHER_TRY}", re.IGNORECASE)
 def announces(lines: Sequence[str]) -> bool:
     """Whether the last of ``lines`` say that what comes next is tried again, and not of what work went on after."""
     for place, line in enumerate(reversed(lines)):
+        if _GAVE_UP.search(line):
+            return False
         # A warning may be of anything; right above it is of what it stands above.
         if (TRIES if place else RETRIED).search(line):
             return True
