@@ -107,6 +107,21 @@ def test_a_package_of_a_folder_is_found_unless_something_nearer_has_its_name() -
     assert reached({**files, "tests/pkg/test_b.py": ""}, "python/pkg/m.py") == {"tests/test_a.py"}
 
 
+@pytest.mark.parametrize(
+    ("test", "line"),
+    [
+        ("tests/test_x.py", "import a.utils"),
+        ("a/sub/test_x.py", "import utils"),
+        ("a/sub/test_x.py", "open('../utils.py')"),
+        ("test_x.py", "open('a/utils.py')"),
+    ],
+)
+def test_of_several_files_of_one_name_the_one_that_is_meant_is_used(test: str, line: str) -> None:
+    files = {test: line, **{f"{folder}/utils.py": "" for folder in ("a", "b", "a/sub/deep")}}
+    assert reached(files, "a/utils.py") == {test}
+    assert reached(files, "b/utils.py") == set()
+
+
 def test_a_python_script_without_an_ending_is_read_as_one() -> None:
     files = {"tests/test_a.py": "run('./launch')", "launch": "#!/usr/bin/python3\nimport_module('two')\n"}
     assert reached(files, "two.py") == {"tests/test_a.py"}
