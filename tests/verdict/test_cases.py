@@ -37,7 +37,8 @@ def _fault(case: Case) -> str:
         line = case.log.decode("utf-8", "replace").split("\n")[diagnosis.line - 1]
         # It may go on below, or say what was asserted where the line does not.
         begins = diagnosis.evidence.partition(": ")[0]
-        if diagnosis.evidence[:40].rstrip() not in line and not line.strip().rstrip(":").endswith(begins):
+        goes_on = line.strip().rstrip(":").endswith(begins) or diagnosis.evidence.startswith(line.strip() or ": ")
+        if diagnosis.evidence[:40].rstrip() not in line and not goes_on:
             return f"{said}; and the evidence stands not where it is said to stand"
     return ""
 
