@@ -99,7 +99,7 @@ def _owned(candidate: Candidate, reading: Reading) -> Candidate:
         return replace(
             candidate, blame=Blame.CODE, meaning="what this run started before, by its log, has the port"
         )
-    served = any(line < candidate.line for line in said) or bool(candidate.test and ports and said)
+    served = any(line < candidate.line for line in said) or bool(candidate.test and said)
     if not served and not _HOLDER.search(candidate.evidence):
         return candidate
     meaning = "a process has the port, and by the log it may be one that the test itself started"
