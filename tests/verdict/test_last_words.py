@@ -126,7 +126,7 @@ def told(log: str, **facts: int) -> tuple[str, str, str]:
 
 def test_a_doctest_that_failed_is_told_by_its_example_and_its_place() -> None:
     found = told(DOCTEST, exit_code=1)
-    assert found == ("last-words", "Failed example: add(1, 1)", "tests/test_sums.py:12")
+    assert found == ("test-compared", "Failed example: add(1, 1)", "tests/test_sums.py:12")
 
 
 def test_a_script_that_its_shell_cannot_go_on_with_is_told_with_its_place() -> None:

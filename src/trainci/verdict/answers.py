@@ -27,12 +27,14 @@ _READERS = re.compile(
 # What such a library raises itself, of what it was given, is none.
 _MISTAKES = re.compile(r"(?:Key|Type|Attribute|Index|Value)Error\b|\w*(?:Decode|Pars|ContentType)\w*Error\b")
 _ASKED_WRONGLY = re.compile(r"unexpected keyword|positional argument")
-_OF_SERVERS = frozenset(
+OF_SERVERS = frozenset(
     {
         *("hub-error", "hub-rate-limit", "hub-network", "network", "proxy", "dns", "remote-not-reached"),
         *("container-engine", "git-fetch", "package-index", PAGE),
     }
 )
+"""The rules of lines that say that a server did not give what it was asked for."""
+_PAGES = frozenset({"remote-not-reached", "proxy", PAGE})
 _NO_ANSWER = re.compile(r"(?i)\bupload|\bpush(?:ing|ed)?\b|\breport(?:ing)?\b|telemetry")
 _OTHERS = re.compile(r"https?://(?!localhost|127\.|0\.0\.0\.0|\[::1\]|[\w-]+[:/])[\w-]+\.")
 _FILE = re.compile(r"[\w-]{2,}\.[a-z]\w{0,11}(?![\w.-])")
@@ -53,17 +55,21 @@ def why_unreadable(chain: Chain, raised: Raised, hits: Iterable[Hit], tail: Tail
 
 
 def _is_of_server(hit: Hit, tail: Tail) -> bool:
-    if hit.rule.name not in _OF_SERVERS or hit.again or _NO_ANSWER.search(hit.line.text):
+    if hit.rule.name not in OF_SERVERS or hit.again or _NO_ANSWER.search(hit.line.text):
         return False
     said = (*tail.before(hit.line.number).lines[-_ABOVE:], hit.line.text)
     return hit.rule.name != PAGE or any(map(_OTHERS.search, said))
 
 
 def _is_near(hit: Hit, chain: Chain) -> bool:
-    """Whether a line is of the output of the same test, or right above the traceback, and no work went on since."""
+    """Whether a line is of the output of the same test, or right above the traceback, and no work went on since.
+
+    What was sent may be shown below it, too.
+    """
     if chain.test:
         return (hit.captured or chain.test == CUT_OFF) and 0 < hit.line.number - chain.raised[-1].line <= _NEAR
-    return hit.progress == chain.progress and -_NEAR <= hit.line.number - chain.line < 0
+    shown_after = hit.rule.name in _PAGES and 0 < hit.line.number - chain.raised[-1].line <= _NEAR
+    return shown_after or (hit.progress == chain.progress and -_NEAR <= hit.line.number - chain.line < 0)
 
 
 def _is_about(hit: Hit, chain: Chain, tail: Tail) -> bool:

@@ -12,6 +12,7 @@ from trainci.errors import EXIT_MACHINE
 from trainci.model.diagnosis import EXIT_CODE, Blame, Diagnosis, Facts
 from trainci.model.run import Cause, Ending
 from trainci.model.seen import OF_SECCOMP
+from trainci.verdict.answers import OF_SERVERS
 from trainci.verdict.hits import COMPARED
 from trainci.verdict.last_words import Words
 from trainci.verdict.log_reader import NAMES_A_HOST
@@ -65,6 +66,7 @@ def judge(candidates: Sequence[Candidate], facts: Facts) -> list[Candidate]:
     if stopped and any(each.rule == "ended-from-outside" for each in candidates):
         # Then comes what its end does to what it ran; what pytest tells of may have been before.
         candidates = [each for each in candidates if each.line <= stopped or each.test]
+    candidates = _of_small_memory(candidates, facts)
     # Whatever became of it: a disk was full when a process touched mapped memory that is not there.
     full = facts.disk_full is None and any(candidate.rule == "disk-full" for candidate in candidates)
     of_memory = replace(facts, disk_full=True) if full else facts
@@ -79,6 +81,17 @@ def judge(candidates: Sequence[Candidate], facts: Facts) -> list[Candidate]:
         # An error that names no host is then about the server that another line names.
         return [each for each in judged if each.rule != "network" or NAMES_A_HOST.search(each.evidence)]
     return judged
+
+
+def _of_small_memory(candidates: Sequence[Candidate], facts: Facts) -> Sequence[Candidate]:
+    """With /dev/shm full by whoever made it so small, as the log says; how small it is alone ends nothing."""
+    small = next((each for each in candidates if each.rule == _SMALL), None)
+    full = [each for each in candidates if each.rule == "shm-full"]
+    if small is None or (facts.shm_full and not full):
+        return candidates
+    told = {"blame": small.blame, "rule": small.rule, "meaning": small.meaning}
+    others = (each for each in candidates if each.rule != _SMALL)
+    return [replace(each, **told) if each in full else each for each in others]  # type: ignore[arg-type]
 
 
 def _is_unsure_of_memory(candidate: Candidate) -> bool:
@@ -97,27 +110,39 @@ ON_BROKEN_DEVICES = frozenset(
 """The rules of what follows on a device that is broken, and may itself be all that such a device shows."""
 
 
+_LONGEST_MESSAGE = 20
 # What was not got, and how it is missed.
 _MISSED = frozenset({("package-index", "import-error"), ("git-fetch", "git-not-found")})
 # Of a package that is there, the repository has what is missing.
 _OF_A_PACKAGE = re.compile(r"No module named '\w+\.|cannot import name")
 _DISKS = frozenset({"file-system-broken", "kernel-report", "disk-full"})
+_SMALL = "shm-small"
 
 
 def leads_to(machine: Candidate, code: Candidate) -> bool:
     """Whether ``code``, for all that it says of the program, comes of what ``machine`` tells."""
     if (machine.rule, code.rule) in _MISSED:
         return machine.line < code.line and not _OF_A_PACKAGE.search(code.evidence)
-    return _is_broken_device(machine, code) or (code.rule == "file-cut-short" and machine.rule in _DISKS)
+    if code.rule == "file-cut-short":
+        got_so = machine.rule in OF_SERVERS and (machine.captured or machine.line < code.line)
+        return got_so or machine.rule in _DISKS
+    return _is_broken_device(machine, code) or _is_shown_by_pytest(machine, code)
+
+
+def _is_shown_by_pytest(machine: Candidate, code: Candidate) -> bool:
+    """Whether what ``machine`` tells is in the message of the exception ``code``, below an empty line of it."""
+    below = 0 < machine.line - code.line <= _LONGEST_MESSAGE
+    return below and bool(code.test) and code.weight is Weight.ANY and machine.evidence.startswith("E  ")
 
 
 def _is_broken_device(machine: Candidate, code: Candidate) -> bool:
-    if machine.rule not in _HARDWARE:
+    unknown = machine.rule == "driver-gone" and "unknown error" in machine.evidence
+    if machine.rule not in _HARDWARE and not unknown:
         return False
     if code.rule == COMPARED:
         # The device of a test before it, in the same process.
         return machine.told and machine.line < code.line
-    if code.rule not in ON_BROKEN_DEVICES:
+    if code.rule not in ON_BROKEN_DEVICES or unknown:
         # What a device raised, and nothing went on after: no number of it is one.
         return machine.exception and not (machine.test or machine.captured) and machine.line < code.line
     # What the kernel says is often put behind the rest when all is over.

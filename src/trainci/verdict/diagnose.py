@@ -174,9 +174,7 @@ def _from_log(found: Sequence[Candidate], reading: Reading) -> Candidate | tuple
 
 
 def _why(machine: Candidate, causes: Sequence[Candidate]) -> Candidate:
-    """What tells more: right below a line that only says what was not got, or how small it is what was full."""
-    if machine.rule == "shm-full":
-        return _first(causes, lambda one: one.rule == "shm-small") or machine
+    """What tells more, right below a line that only says what was not got."""
     if machine.exception or machine.rule not in _FETCHES:
         return machine
     below = (one for one in causes if machine.line < one.line <= machine.line + _LINES_BELOW and not one.exception)

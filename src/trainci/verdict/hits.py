@@ -14,7 +14,10 @@ from trainci.verdict.last_words import Tail
 from trainci.verdict.prefixes import Line
 
 # Go says without -v in the first line of a test's output that it failed, and with -v in the last.
-_BEGINS = re.compile(r"\[ RUN {6}\] |=== (?:RUN|CONT|NAME) |---- \S+ stdout ----$|\s*--- FAIL: ")
+_BEGINS = re.compile(
+    r"\[ RUN {6}\] |=== (?:RUN|CONT|NAME) |---- \S+ stdout ----$"
+    r"|\s*--- FAIL: "
+)
 _PASSED = re.compile(r"\s*--- (?:PASS|SKIP): ")
 _ENDS = re.compile(r"\[ {2}FAILED {2}\] |\[-{10}\]|(?:failures|successes):$|test result: |(?:FAIL|ok)\b")
 _SAID_BY_GO = re.compile(r"\s+\w+_test\.go:\d+:(?: |$)")
@@ -37,6 +40,9 @@ _WANTED = re.compile(r"(?i)\W{0,14}(?:expected|want(?:ed)?)\b(?!.*\b(?:sha\d*|ha
 # What gtest shows of the values that it compared.
 _SHOWN = re.compile(r"\s+(?:Which is|Expected): ")
 _FAILED = re.compile(r"(?i)\bnot ok\b|\bfail(?:ed|ures?|ing)?\b|\bassert|[●✗✕×]")
+# An example of doctest gave something else than it shows, or raised what nobody expected.
+_DOCTEST = "Failed example:"
+_OF_DOCTEST = re.compile(r"(?:Expected(?: nothing|:)|Exception raised:)$")
 _NEAR = 4
 
 
@@ -95,6 +101,9 @@ class TestOutput:
 
 def decides(hit: Hit, tail: Tail) -> bool:
     """Whether a line may be why something ended, and does not only tell with another one."""
+    if hit.line.text == _DOCTEST:
+        first = next((line for line in tail.after(hit.line.number) if _OF_DOCTEST.match(line)), "")
+        return first.startswith("Expected")
     if hit.rule.name == COMPARED and _GOT.match(hit.line.text):
         above = tail.before(hit.line.number).lines[-2 * _NEAR :]
         wanted = any(map(_WANTED.match, (*above[-_NEAR:], *tail.after(hit.line.number)[:_NEAR])))

@@ -30,6 +30,7 @@ _TIME = (
     r"|\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z?\] ?"
     r"|\d\d:\d\d:\d\d(?:\.\d+)?(?: {1,2}|$)|\[\d\d:\d\d:\d\d(?:\.\d+)?\][ :]{0,2}"
     r"|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:[.,]\d+)?(?: (?!- |\| )|$)|#\d+ \d+\.\d+(?: |$)"
+    r"|\d{1,4}\.\d{2,3} (?=(?:[EW]|ERROR|error|fatal): |E   |Traceback|  File |[\w.]*(?:Error|Exception): )"
 )
 # Each ends where the line's own text, with its indentation, begins.
 _PREFIX = re.compile(

@@ -44,14 +44,14 @@ def stands_in(text: str) -> bool:
 _NAME = re.compile(r"\S+\.py::[^\s\[]*(?:\[.*?\])?(?=\s|$)")
 _GOT, _WANTED = r"\b(?i:got|actual|received|but was|have)\b", r"\b(?i:want(?:ed)?|expected|should be)\b"
 _SHOWS = re.compile(
-    r"\s*raise |.*\((?:want|wanted|expected) [\"'`]"
+    r"\s*raise |[+\s]*(?:echo|printf) |.*\((?:want|wanted|expected) [\"'`]"
     r"|\s*(?:ok|not ok|PASS(?:ED)?|[✓✔✗✕]|--- (?:PASS|FAIL):|\[ +(?:OK|RUN|FAILED) +\]|test \S+ \.\.\.)\s"
     rf"|.*{_GOT}\W{{0,3}}[\"'`].*[\"'`].{{0,9}}{_WANTED}|.*{_WANTED}\W{{0,3}}[\"'`].*[\"'`].{{0,9}}{_GOT}"
 )
 
 
 def quotes(text: str) -> bool:
-    """Whether a line tells what a test got and did not want, how one ended, or is one of its source that raises."""
+    """Whether a line tells what a test got and did not want, how one ended, or is one of a source that says it."""
     return _SHOWS.match(text) is not None
 
 

@@ -300,7 +300,7 @@ def _of_raised(raised: Raised) -> _Judged:
         return Blame.CODE, Kind.CONSEQUENCE, weight, None  # pytest's summary names a test, and no reason
     if rule is None:
         said = " ".join([raised.text, *raised.message])
-        of_a_process = weight is not Weight.PROGRAM and (
+        of_a_process = (weight is not Weight.PROGRAM or raised.name in ASSERTIONS) and (
             _OF_A_PROCESS.search(said) or _ASKS_FOR_DEVICE.search(f"{raised.asserts} {said}")
         )
         return Blame.CODE, Kind.CONSEQUENCE if of_a_process else Kind.CAUSE, weight, None
