@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from trainci.errors import EXIT_MACHINE
-from trainci.model.diagnosis import EXIT_CODE, Blame, Diagnosis, Facts
+from trainci.model.diagnosis import EXIT_CODE, Blame, Diagnosis, Facts, Kind
 from trainci.model.run import Cause, Ending
 from trainci.model.seen import OF_SECCOMP
 from trainci.verdict.answers import OF_SERVERS
@@ -112,7 +112,10 @@ ON_BROKEN_DEVICES = frozenset(
 
 _LONGEST_MESSAGE = 20
 # What was not got, and how it is missed.
-_MISSED = frozenset({("package-index", "import-error"), ("git-fetch", "git-not-found")})
+_MISSED = frozenset(
+    {("package-index", "import-error"), ("git-fetch", "git-not-found"), ("driver-mismatch", "driver-too-old")}
+)
+_NOT_THERE = re.compile(r"FileNotFoundError|No such file or directory")
 # Of a package that is there, the repository has what is missing.
 _OF_A_PACKAGE = re.compile(r"No module named '\w+\.|cannot import name")
 _DISKS = frozenset({"file-system-broken", "kernel-report", "disk-full"})
@@ -126,13 +129,20 @@ def leads_to(machine: Candidate, code: Candidate) -> bool:
     if code.rule == "file-cut-short":
         got_so = machine.rule in OF_SERVERS and (machine.captured or machine.line < code.line)
         return got_so or machine.rule in _DISKS
-    return _is_broken_device(machine, code) or _is_shown_by_pytest(machine, code)
+    related = (_is_broken_device, _is_shown_by_pytest, _ended_the_ranks)
+    return any(is_so(machine, code) for is_so in related)
 
 
 def _is_shown_by_pytest(machine: Candidate, code: Candidate) -> bool:
     """Whether what ``machine`` tells is in the message of the exception ``code``, below an empty line of it."""
-    below = 0 < machine.line - code.line <= _LONGEST_MESSAGE
+    below = 0 < machine.line - code.line <= _LONGEST_MESSAGE and machine.kind is Kind.CAUSE
     return below and bool(code.test) and code.weight is Weight.ANY and machine.evidence.startswith("E  ")
+
+
+def _ended_the_ranks(machine: Candidate, code: Candidate) -> bool:
+    """Whether ``machine`` ended a rank, and ``code`` looks for what the ranks would have written."""
+    ended = machine.exception and "rank" in machine.stream and machine.line < code.line and not code.stream
+    return ended and code.rule == "exception" and _NOT_THERE.match(code.evidence) is not None
 
 
 def _is_broken_device(machine: Candidate, code: Candidate) -> bool:

@@ -208,7 +208,7 @@ def _of_tests(tests: Sequence[Candidate], found: Sequence[Candidate]) -> Candida
 
 def _below(code: Candidate, found: Sequence[Candidate]) -> Candidate | None:
     """The machine's fault of which ``code`` comes, for all that it says of the program; none of long ago."""
-    live = [one for one in found if not one.survived]
+    live = [one for one in found if one.blame is Blame.MACHINE and not one.survived]
     return _first(live, lambda one: circumstances.leads_to(one, code))
 
 
