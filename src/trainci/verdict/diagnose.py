@@ -202,7 +202,9 @@ def _of_tests(tests: Sequence[Candidate], found: Sequence[Candidate]) -> Candida
     # A test that only reports how a process ended: what that one printed tells why.
     beside = [candidate for candidate in found if not candidate.test and not candidate.survived]
     below = [candidate for candidate in beside if candidate.kind is Kind.CAUSE]
-    decided = _first(below, _is_code) or (causes[0] if causes else None) or _first(below)
+    if code := _first(below, _is_code):
+        return _below(code, found) or code
+    decided = causes[0] if causes else _first(below)
     return decided or _first(beside, lambda candidate: candidate.rule == "test-worker-ended") or tests[0]
 
 
