@@ -115,6 +115,7 @@ _LONGEST_MESSAGE = 20
 _MISSED = frozenset(
     {("package-index", "import-error"), ("git-fetch", "git-not-found"), ("driver-mismatch", "driver-too-old")}
 )
+_OF_A_RANK = re.compile(r"\brank\d")
 _NOT_THERE = re.compile(r"FileNotFoundError|No such file or directory")
 # Of a package that is there, the repository has what is missing.
 _OF_A_PACKAGE = re.compile(r"No module named '\w+\.|cannot import name")
@@ -141,8 +142,9 @@ def _is_shown_by_pytest(machine: Candidate, code: Candidate) -> bool:
 
 def _ended_the_ranks(machine: Candidate, code: Candidate) -> bool:
     """Whether ``machine`` ended a rank, and ``code`` looks for what the ranks would have written."""
-    ended = machine.exception and "rank" in machine.stream and machine.line < code.line and not code.stream
-    return ended and code.rule == "exception" and _NOT_THERE.match(code.evidence) is not None
+    of_rank, of_none = _OF_A_RANK.search(machine.stream), not _OF_A_RANK.search(code.stream)
+    ended = machine.exception and of_rank and of_none and machine.line < code.line
+    return bool(ended) and code.rule == "exception" and _NOT_THERE.match(code.evidence) is not None
 
 
 def _is_broken_device(machine: Candidate, code: Candidate) -> bool:
