@@ -292,6 +292,13 @@ SETS = (
     ("-", "the other half of the third's", 60, 52, 22, 24, 23, 1),
     ("-", "by a fourth who had read no rule, on the same code", 100, 90, 40, 41, 41, 0),
     ("-", "by a fifth, when some of that was mended", 90, 82, 34, 36, 35, 0),
+    ("-", "after public threads, two halves by one hand", 100, 93, 37, 40, 39, 0),
+    ("-", "from an SRE's memory, two halves by one hand", 100, 93, 40, 40, 43, 2),
+    ("blind36", "by an adversary, each ending a trap: two halves", 100, 66, 24, 40, 30, 5),
+    ("-", "what a lab's CI shows, when these were mended", 60, 56, 23, 24, 24, 0),
+    ("blind37", "by another adversary", 60, 45, 14, 24, 16, 2),
+    ("blind37", "by a maintainer of a training framework, when that was mended", 60, 53, 21, 24, 22, 0),
+    ("-", "by a team of reinforcement learning, when that was mended", 60, 52, 23, 24, 23, 0),
 )
 LAST = (
     "What the code's was taken for: a test's own `raise ConnectionError`, a stand-in for a server (responses, a",
@@ -329,6 +336,11 @@ LAST = (
     "clusters that a script starts on one port. Seven of the other 34 are requirements and flags, as above.",
     "Of the fourth's and the fifth's, both of the issue's families, 74 of 77 were found (0.961), and said 76 times",
     "(0.974). The fifth's showed that ray's actors that name themselves (`Worker[rank=0] pid=7`) were not known.",
+    "Of the last seven, the five that are no traps: 347 of 380 right, found 144 of 152 (recall 0.947), said 151",
+    "times (precision 0.954), twice of the code's: a warning of a cache above a linter's findings, and a port that",
+    "the test's own process held. Of the two of traps 38 of 64 were found (0.594), said 46 times (0.826), seven",
+    "times of the code's: what tests of googletest, Go, doctest and a shell quote, a curl that a loop tried again,",
+    "an own port. A part of each is a case.",
 )
 
 
