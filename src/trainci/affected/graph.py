@@ -273,9 +273,8 @@ class Graph:
         source = self._read(user) or b""
         if user.endswith(".py") or (source.startswith(b"#!") and b"python" in source.partition(b"\n")[0]):
             return [(user, references.of_python(source, user, self._known, self._commands.keys()))]
-        text = references.decoded(source)
         if user.endswith(_TEXT_ENDINGS) or source.startswith(b"#!"):
-            return [(user, references.of_text(text, self._known, self._commands.keys()))]
+            return [(user, references.of_text(references.decoded(source), self._known, self._commands.keys()))]
         return []
 
     def _is_named(self, target: str, path: str, file: str) -> bool:

@@ -17,8 +17,8 @@ from trainci.verdict.raised import Chain, Raised
 
 # Libraries that speak to servers, and those that read what came from one.
 _CLIENTS = re.compile(
-    r"-packages/datasets/|/(?:requests|httpx2?|httpcore2?|urllib3?|aiohttp|botocore|huggingface_hub|modelscope|openai|anthropic|kagglehub"
-    r"|gdown|fsspec|gcsfs|s3fs|google|azure|minio|wandb|mlflow)/"
+    r"-packages/datasets/|/(?:requests|httpx2?|httpcore2?|urllib3?|aiohttp|botocore|huggingface_hub|modelscope"
+    r"|openai|anthropic|kagglehub|gdown|fsspec|gcsfs|s3fs|google|azure|minio|wandb|mlflow)/"
 )
 _READERS = re.compile(
     r"(?:^|/)(?:json/|xml/|gzip\.py|zipfile|tarfile\.py|lzma\.py|zlib|pickle\.py|pyarrow/|safetensors/|pandas/"
@@ -66,10 +66,12 @@ def _is_near(hit: Hit, chain: Chain) -> bool:
 
     What was sent may be shown below it, too.
     """
+    is_below = 0 < hit.line.number - chain.raised[-1].line <= _NEAR
     if chain.test:
-        return (hit.captured or chain.test == CUT_OFF) and 0 < hit.line.number - chain.raised[-1].line <= _NEAR
-    shown_after = hit.rule.name in _PAGES and 0 < hit.line.number - chain.raised[-1].line <= _NEAR
-    return shown_after or (hit.progress == chain.progress and -_NEAR <= hit.line.number - chain.line < 0)
+        return is_below and (hit.captured or chain.test == CUT_OFF)
+    return (is_below and hit.rule.name in _PAGES) or (
+        hit.progress == chain.progress and -_NEAR <= hit.line.number - chain.line < 0
+    )
 
 
 def _is_about(hit: Hit, chain: Chain, tail: Tail) -> bool:

@@ -74,15 +74,8 @@ _REACH: Mapping[str, _Reach] = {
 # What was asked for wrongly, or not written rightly, and comes of nothing that happens to a host.
 _ASKED = frozenset(
     {
-        *(
-            "package-not-found",
-            "version-not-found",
-            "hub-unclear",
-            "git-not-found",
-            "wrong-arguments",
-            "import-error",
-        ),
-        *("does-not-compile", "played", "collective-misuse"),
+        *("package-not-found", "version-not-found", "hub-unclear", "git-not-found", "wrong-arguments"),
+        *("import-error", "does-not-compile", "played", "collective-misuse"),
     }
 )
 _NO_INDEX = "from versions: none"

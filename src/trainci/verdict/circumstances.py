@@ -16,6 +16,7 @@ from trainci.verdict.answers import OF_SERVERS
 from trainci.verdict.hits import COMPARED
 from trainci.verdict.last_words import Words
 from trainci.verdict.log_reader import NAMES_A_HOST
+from trainci.verdict.prefixes import is_of_rank
 from trainci.verdict.weigh import Candidate, Weight
 
 # Xid errors that a program brings about (NVIDIA, "XID Errors"): a wrong access, its own end, a stopped kernel.
@@ -86,12 +87,15 @@ def judge(candidates: Sequence[Candidate], facts: Facts) -> list[Candidate]:
 def _of_small_memory(candidates: Sequence[Candidate], facts: Facts) -> Sequence[Candidate]:
     """With /dev/shm full by whoever made it so small, as the log says; how small it is alone ends nothing."""
     small = next((each for each in candidates if each.rule == _SMALL), None)
-    full = [each for each in candidates if each.rule == "shm-full"]
-    if small is None or (facts.shm_full and not full):
+    if small is None or (facts.shm_full and not any(each.rule == "shm-full" for each in candidates)):
         return candidates
-    told = {"blame": small.blame, "rule": small.rule, "meaning": small.meaning}
-    others = (each for each in candidates if each.rule != _SMALL)
-    return [replace(each, **told) if each in full else each for each in others]  # type: ignore[arg-type]
+    return [
+        replace(each, blame=small.blame, rule=small.rule, meaning=small.meaning)
+        if each.rule == "shm-full"
+        else each
+        for each in candidates
+        if each.rule != _SMALL
+    ]
 
 
 def _is_unsure_of_memory(candidate: Candidate) -> bool:
@@ -115,7 +119,6 @@ _LONGEST_MESSAGE = 20
 _MISSED = frozenset(
     {("package-index", "import-error"), ("git-fetch", "git-not-found"), ("driver-mismatch", "driver-too-old")}
 )
-_OF_A_RANK = re.compile(r"\brank\d")
 _NOT_THERE = re.compile(r"FileNotFoundError|No such file or directory")
 # Of a package that is there, the repository has what is missing.
 _OF_A_PACKAGE = re.compile(r"No module named '\w+\.|cannot import name")
@@ -142,9 +145,9 @@ def _is_shown_by_pytest(machine: Candidate, code: Candidate) -> bool:
 
 def _ended_the_ranks(machine: Candidate, code: Candidate) -> bool:
     """Whether ``machine`` ended a rank, and ``code`` looks for what the ranks would have written."""
-    of_rank, of_none = _OF_A_RANK.search(machine.stream), not _OF_A_RANK.search(code.stream)
-    ended = machine.exception and of_rank and of_none and machine.line < code.line
-    return bool(ended) and code.rule == "exception" and _NOT_THERE.match(code.evidence) is not None
+    ended = machine.exception and is_of_rank(machine.stream) and machine.line < code.line
+    looks = code.rule == "exception" and _NOT_THERE.match(code.evidence) is not None
+    return ended and looks and not is_of_rank(code.stream)
 
 
 def _is_broken_device(machine: Candidate, code: Candidate) -> bool:

@@ -93,6 +93,11 @@ def split(number: int, text: str, name: re.Pattern[str] | None = None) -> Line:
     return Line(number, " ".join(streams), text[position:])
 
 
+def is_of_rank(stream: str) -> bool:
+    """Whether what stands before a line says which rank it is of, as torch does."""
+    return re.search(r"\brank\d", stream) is not None
+
+
 _LEVEL = re.compile(r"\b(?:ERROR|CRITICAL|FATAL)\b|\b[EF] ?\d{3,4} \d\d:|level=(?:error|fatal)\b")
 
 

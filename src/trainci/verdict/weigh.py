@@ -14,8 +14,9 @@ from trainci.verdict.exceptions import ASSERTIONS, PROGRAM, WITHOUT_HEADER, is_l
 from trainci.verdict.hits import COMPARED, Hit, decides, is_started_again, wants_success
 from trainci.verdict.last_words import Tail
 from trainci.verdict.log_reader import NAMES_A_HOST, Reading
+from trainci.verdict.prefixes import is_of_rank
 from trainci.verdict.raised import Chain, Raised
-from trainci.verdict.went_on import SURVIVED
+from trainci.verdict.went_on import GAVE_UP, SURVIVED
 
 
 class Weight(enum.IntEnum):
@@ -65,7 +66,7 @@ _OF_A_PROCESS = re.compile(
     r"|(?:process(?: group)?|communicator|worker|rank|peer|node|actor)s? (?:was |is |has |were |are |have )?"
     r"(?:aborted|died|dead|ended|gone|lost|not alive)|\blost (?:a |the )?(?:worker|rank|peer|node|actor)"
     r"|server (?:did not|didn't|failed to|never) (?:start|come up|become)"
-    r"|\b(?:after|in) \d+ (?:attempts|tries|retries)\b|\bg[ia]v(?:e|ing) up\b"
+    rf"|{GAVE_UP}"
 )
 # An assertion that asks whether there is a device.
 _ASKS_FOR_DEVICE = re.compile(r"\b(?:is_available|device_count)(?: at 0x\w+>)?\(\)")
@@ -200,7 +201,7 @@ def _of_chain(chain: Chain, reading: Reading) -> Candidate:
     # Of one that a library raised and caught, the place is that of those which it led to.
     nearest = (*reversed(chain.raised[: index + 1]), *chain.raised[index + 1 :])
     # pytest's have failed their test. torch prints what nobody caught under its rank, and a launcher everything.
-    uncaught = bool(chain.test) or re.match(r".*\brank\d", chain.stream) is not None
+    uncaught = bool(chain.test) or is_of_rank(chain.stream)
     may_go_on = not uncaught or (chain.retried and not chain.test)
     went_on = may_go_on and reading.progress - chain.progress >= SURVIVED
     tried_again = not uncaught and _is_tried_again(chain, reading, weight)

@@ -26,9 +26,9 @@ _ANOTHER_TRY = (
     r"|\bskip(?:ped|ping)\b|\brecovered\b|\bwill reconnect\b"
     r"|\b(?:is|are|was|as|be) expected\b|\bexpected\W*(?:error|failure|$)|\(expected\b"
 )
-_GAVE_UP = re.compile(
-    r"(?i)\b(?:(?:after|in) \d+ (?:attempts|tries|retries)|g[ia]v(?:e|ing) up|retries exhausted|max retries)\b"
-)
+GAVE_UP = r"\b(?:(?:after|in) \d+ (?:attempts|tries|retries)|g[ia]v(?:e|ing) up)\b"
+"""Words by which a program tells, in any case of letters, that no other try comes."""
+_NO_OTHER_TRY = re.compile(rf"(?i){GAVE_UP}|\b(?:retries exhausted|max retries)\b")
 TRIES = re.compile(_ANOTHER_TRY, re.IGNORECASE)
 # The page of a package in an index of Python's, and what pip did not find.
 _PAGE = re.compile(r"/simple/([\w.-]+)/")
@@ -39,7 +39,7 @@ RETRIED = re.compile(f"{_WARNS}|{_ANOTHER_TRY}", re.IGNORECASE)
 def announces(lines: Sequence[str]) -> bool:
     """Whether the last of ``lines`` say that what comes next is tried again, and not of what work went on after."""
     for place, line in enumerate(reversed(lines)):
-        if _GAVE_UP.search(line):
+        if _NO_OTHER_TRY.search(line):
             return False
         # A warning may be of anything; right above it is of what it stands above.
         if (TRIES if place else RETRIED).search(line):
