@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from trainci.catalog.styles import STYLES
@@ -102,9 +102,11 @@ def test_a_selector_that_names_nothing_says_what_it_may_have_meant(selector: str
 
 
 @given(st.text(max_size=12))
+@example("changed")
 def test_any_selector_chooses_tests_or_is_refused_in_one_line(selector: str) -> None:
     try:
-        assert _ids([selector])
+        # With a change, as without one the suite of what changed has no test.
+        assert _ids([selector], changed={"tests/a.py": "modified"})
     except UsageError as error:
         assert str(error).isprintable()
 

@@ -493,6 +493,8 @@ def test_two_torchruns_at_once_meet_on_the_ports_of_their_leases(project: Projec
         leased, port = os.environ["TRAINCI_PORT_BASE"], os.environ["MASTER_PORT"]
         # Whole, as two ranks write into one pipe, and print writes word for word.
         sys.stdout.write(f"rank {rank} of {size} leased {leased} meets at {port}\\n")
+        # Who leaves before the other has connected breaks its connection.
+        dist.barrier()
         dist.destroy_process_group()
         """,
     )
