@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from trainci.catalog.lost import LostResult
 from trainci.catalog.names import Names, asserts
 from trainci.catalog.python.assertions import assert_nothing, says_how_it_went, turns_away
-from trainci.catalog.python.never_asked import cancelled, handed_out, never_asked
+from trainci.catalog.python.never_asked import called_on, handed_out, never_asked
 from trainci.catalog.python.never_run import (
     ends_before_the_rest,
     made_for_nothing,
@@ -22,9 +22,10 @@ from trainci.catalog.python.never_run import (
     whole_block,
 )
 from trainci.catalog.python.only_told import only_told
-from trainci.catalog.python.result_calls import CANCELLED, kind_of, lost_by, lost_inside
+from trainci.catalog.python.result_calls import CANCELLED, lost_by, lost_inside
 from trainci.catalog.python.says import is_idle, kept_by, kept_in, only_says
 from trainci.catalog.python.swallowed import decided, expects_failure_in, suppressed, swallowed
+from trainci.catalog.python.workers import PROCESSES, THREADS, lose_nothing, made_by
 from trainci.catalog.scopes import Scope, reached
 from trainci.catalog.statements import all_parts, own_parts, statements
 
@@ -120,41 +121,43 @@ def _lost_in(scope: Scope, file: Names) -> Iterator[LostResult]:
 def _kinds_of_names(scope: Scope, file: Names) -> dict[str, str]:
     """Local names that hold a test runner, a process or a pool: ``runner = unittest.TextTestRunner()``."""
     kinds: dict[str, str] = {}
+    workers: dict[str, ast.Call] = {}
 
-    def add(target: ast.expr | None, kind: str) -> None:
-        if isinstance(target, ast.Name) and kind:
-            kinds.setdefault(target.id, kind)
+    def add(target: ast.expr | None, value: ast.expr) -> None:
+        made = _first(value)
+        kind = kinds.get(file.name(made), "")
+        if isinstance(made, ast.Call):
+            kind = made_by(made, file, kinds)
+        for one in target.elts if isinstance(target, ast.Tuple) else [target]:
+            if isinstance(one, ast.Name) and kind:
+                kinds.setdefault(one.id, kind)
+                if isinstance(made, ast.Call) and kind in (*PROCESSES, *THREADS):
+                    workers.setdefault(one.id, made)
 
     for statement, _ in statements(scope.body, True):
         if isinstance(statement, ast.Assign):
             for target in statement.targets:
-                add(target, _kind(statement.value, kinds, file))
+                add(target, statement.value)
         elif isinstance(statement, (ast.With, ast.AsyncWith)):
             for item in statement.items:
-                add(item.optional_vars, _kind(item.context_expr, kinds, file))
-        elif isinstance(statement, (ast.For, ast.AsyncFor)):
-            add(statement.target, kinds.get(file.name(statement.iter), ""))
+                add(item.optional_vars, item.context_expr)
         elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call) and statement.value.args:
-            add(kept_by(statement.value), _kind(statement.value.args[0], kinds, file))
+            add(kept_by(statement.value), statement.value.args[0])
         for part in own_parts(statement):
-            if isinstance(part, ast.comprehension):
-                add(part.target, kinds.get(file.name(part.iter), ""))
-    for name in handed_out(scope, file) if kinds else ():
+            if isinstance(part, (ast.For, ast.AsyncFor, ast.comprehension)):
+                add(part.target, part.iter)
+    for name in [*lose_nothing(scope, file, kinds, workers), *handed_out(scope, file)] if kinds else ():
         kinds.pop(name, None)
-    return kinds | dict.fromkeys(cancelled(scope, file), CANCELLED)
+    return kinds | dict.fromkeys(called_on(scope, file, "cancel"), CANCELLED)
 
 
-def _kind(value: ast.expr, kinds: dict[str, str], file: Names) -> str:
-    """What a value is made by; of a list, what its first element is."""
+def _first(value: ast.expr) -> ast.expr:
+    """What a value is; of a list its first element, of what is awaited the call."""
     if isinstance(value, (ast.ListComp, ast.SetComp)):
-        value = value.elt
-    elif isinstance(value, (ast.List, ast.Tuple)) and value.elts:
-        value = value.elts[0]
-    elif isinstance(value, ast.Await):
-        value = value.value
-    if isinstance(value, ast.Name):
-        return kinds.get(value.id, "")
-    return kind_of(value, file, kinds) if isinstance(value, ast.Call) else ""
+        return value.elt
+    if isinstance(value, (ast.List, ast.Tuple)) and value.elts:
+        return value.elts[0]
+    return value.value if isinstance(value, ast.Await) else value
 
 
 def _stored_names(scope: Scope) -> set[str]:

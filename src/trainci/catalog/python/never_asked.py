@@ -21,7 +21,7 @@ _ENDS = ("terminate", "kill", "send_signal")
 
 def never_asked(scope: Scope, file: Names) -> Iterator[LostResult]:
     """What is started in ``scope``, given a name, and asked by nobody."""
-    over = {*cancelled(scope, file), *_awaited(scope)}
+    over = {*called_on(scope, file, "cancel"), *_awaited(scope)}
     for statement, _ in statements(scope.body, True):
         if isinstance(statement, ast.Return):
             continue
@@ -147,16 +147,16 @@ def handed_out(scope: Scope, file: Names) -> Iterator[str]:
                     yield from () if id(part) in said else (of,)
 
 
-def cancelled(scope: Scope, file: Names) -> Iterator[str]:
-    """What is cancelled in ``scope``, by its own name or by that of what a loop goes through."""
-    parts = [part for node in scope.body for part in all_parts(node)] if "cancel" in file.attributes else []
+def called_on(scope: Scope, file: Names, method: str) -> Iterator[str]:
+    """What ``method`` is called on in ``scope``, by its own name or by that of what a loop goes through."""
+    parts = [part for node in scope.body for part in all_parts(node)] if method in file.attributes else []
     loops: dict[str, set[str]] = {}
     for part in parts:
         if isinstance(part, (ast.For, ast.AsyncFor, ast.comprehension)):
             for name in names_in(part.target):
                 loops.setdefault(name, set()).update(names_in(part.iter))
     for part in parts:
-        if isinstance(part, ast.Attribute) and part.attr == "cancel":
+        if isinstance(part, ast.Attribute) and part.attr == method:
             of = ast.unparse(part.value)
             yield from (of, *loops.get(of, ()))
 

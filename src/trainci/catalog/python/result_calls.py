@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 from trainci.catalog.always_green import pytest_runs_nothing
 from trainci.catalog.lost import LostResult
-from trainci.catalog.names import Names, asserts, names_in
+from trainci.catalog.names import Names, names_in
 from trainci.catalog.python.call_words import CLEANS_UP, RUNS_TESTS, first_word, keyword_of, shell_text, text_of
 from trainci.catalog.python.inverted_exits import inverted_exit
 from trainci.catalog.python.returned import returns_how_it_went
-from trainci.catalog.python.says import is_idle
+from trainci.catalog.python.workers import PROCESSES, THREADS, made_by, may_lose, serves
 from trainci.catalog.shell.lost import read_shell
 from trainci.catalog.statements import all_parts, own_parts, statements
 
@@ -48,13 +48,10 @@ _POOLS = ("concurrent.futures.ThreadPoolExecutor", "concurrent.futures.ProcessPo
 _RUNNERS = ("unittest.TextTestRunner", "xmlrunner.XMLTestRunner", "HtmlTestRunner.HTMLTestRunner")
 _UNITTEST_MAINS = ("unittest.main", "unittest.TestProgram", "unittest.main.main", "absl.testing.absltest.main")
 _EXITS = ("sys.exit", "exit", "quit", "os._exit", "SystemExit")
-_PROCESSES = ("multiprocessing.Process", "torch.multiprocessing.Process")
-_SHARED = ("Array", "Event", "JoinableQueue", "Queue", "SimpleQueue", "Value")
 _ASYNC_PROCESSES = ("asyncio.create_subprocess_exec", "asyncio.create_subprocess_shell")
 # What is done with that which is needed no more.
 _ENDS = re.compile(r"\.(?:a?close|stop|shut_?down|terminate|kill|cancel|disconnect|clean_?up|tear_?down)\b")
 CANCELLED = "cancelled"
-_THREADS = ("threading.Thread", "threading.Timer")
 
 
 def lost_by(call: ast.Call, kinds: dict[str, str], file: Names, certain: bool) -> LostResult | None:
@@ -195,11 +192,10 @@ def ends_as_computed(statement: ast.stmt, file: Names) -> bool:
 def _result_of_method(
     call: ast.Call, method: ast.Attribute, kinds: dict[str, str], file: Names, certain: bool
 ) -> LostResult | None:
-    of = (
-        kind_of(method.value, file)
-        if isinstance(method.value, ast.Call)
-        else kinds.get(file.name(method.value), "")
-    )
+    worker = method.value if isinstance(method.value, ast.Call) else None
+    of = made_by(worker, file, kinds) if worker else kinds.get(file.name(method.value), "")
+    if worker and of in (*PROCESSES, *THREADS) and (serves(worker, file, {}) or not may_lose(worker, file, {})):
+        return None
     of = file.bases.get(of, of)
     if method.attr == "run" and (of == "unittest.TestCase" or _is_unread_result(call, kinds, file)):
         mend = "Write `unittest.main()`."
@@ -216,7 +212,7 @@ def _result_of_method(
         mend = "Use `subprocess.run(…, check=True)`."
         return _lost(call, "the exit code of the process goes nowhere", mend, certain and runs_tests)
     left = method.attr == "start" and "join" not in file.attributes and not {"terminate", "kill"} & file.attributes
-    if (method.attr == "join" or left) and of in _PROCESSES and not file.uses_exit_codes:
+    if (method.attr == "join" or left) and of in PROCESSES and not file.uses_exit_codes:
         return _lost(call, "the process's exit code goes nowhere", "Assert that its `exitcode` is 0.", False)
     hears = keyword_of(call, "error_callback") is not None
     if method.attr in _FUTURES and call.args and file.own(call.args[0]) and not hears:
@@ -227,7 +223,7 @@ def _result_of_method(
         )
     if method.attr == "remote" and file.name(method.value) in file.functions:
         return _lost(call, "an exception stays in the object that nobody gets", "Write `ray.get(…)`.", False)
-    if method.attr == "start" and of in _THREADS:
+    if method.attr == "start" and of in THREADS:
         return _lost(
             call, "an exception of a thread ends nothing but the thread", "Use a future's `result()`.", False
         )
@@ -241,53 +237,6 @@ def _is_unread_result(call: ast.Call, kinds: dict[str, str], file: Names) -> boo
     made = file.name(given.func) if isinstance(given, ast.Call) else made
     looked_at = {"wasSuccessful", "failures", "errors"} & file.attributes
     return made in ("unittest.TestResult", "unittest.TextTestResult") and not looked_at
-
-
-def kind_of(call: ast.Call, file: Names, kinds: dict[str, str] | None = None) -> str:
-    """By which name a value was made; empty for a thread that runs none of the file's own functions."""
-    name = file.name(call.func)
-    if isinstance(call.func, ast.Attribute) and call.func.attr in ("Process", *_SHARED):
-        of = call.func.value
-        made = file.name(of.func) if isinstance(of, ast.Call) else (kinds or {}).get(file.name(of), "")
-        name = f"multiprocessing.{call.func.attr}" if made.endswith("multiprocessing.get_context") else name
-    if name in (*_PROCESSES, *_THREADS) and _is_no_test(call, file, kinds or {}):
-        return ""
-    if name not in _THREADS:
-        return name
-    targets = [keyword.value for keyword in call.keywords if keyword.arg in ("target", "function")]
-    targets += call.args[1:2]
-    runs = any(
-        (file.own(one) or file.name(one) in file.asserting or file.name(one) in _EXIT_CODES)
-        and not _keeps_failures(file.functions.get(file.name(one)), file)
-        for one in targets
-    )
-    return name if runs else ""
-
-
-def _is_no_test(worker: ast.Call, file: Names, kinds: dict[str, str]) -> bool:
-    """Whether it asserts nothing, and serves whom it outlives or answers by what an assertion is about."""
-    targets = [file.functions.get(file.name(one.value)) for one in worker.keywords if one.arg == "target"]
-    body = [node for one in targets if one for node in one.body]
-    calls = [part for node in body for part in all_parts(node) if isinstance(part, ast.Call)]
-    if not body or any(map(asserts, body)) or any(file.own(call.func) for call in calls):
-        return False
-    given = names_in(worker) & file.asserted
-    shares = any(kinds.get(one, "").rpartition(".")[2] in _SHARED for one in given)
-    return shares or (keyword_of(worker, "daemon") is True and "join" not in file.attributes)
-
-
-def _keeps_failures(function: ast.FunctionDef | ast.AsyncFunctionDef | None, file: Names) -> bool:
-    """Whether it catches whatever its tests raise, and does something with it, such as to keep it."""
-    *before, last = function.body if function else [ast.Pass()]
-    return (
-        isinstance(last, ast.Try)
-        and not any(map(asserts, before))
-        and any(
-            (handler.type is None or file.name(handler.type) in ("Exception", "BaseException"))
-            and not all(is_idle(one, file) for one in handler.body)
-            for handler in last.handlers
-        )
-    )
 
 
 def _lost(call: ast.Call, what: str, mend: str, certain: bool) -> LostResult:

@@ -26,6 +26,7 @@ _SAYS = (
 _WAITS = ("time.sleep", "gc.collect")
 _LOGS = ("debug", "info", "warning", "warn", "error", "exception", "critical", "print", "log")
 
+_EXITS = ("sys.exit", "exit", "quit", "os._exit", "os.abort", "os.kill")
 _SKIPS = ("skip", "xfail", "skipTest")
 
 
@@ -33,6 +34,12 @@ def skips(statement: ast.stmt) -> bool:
     """``pytest.skip(…)``, which leaves the test and says so."""
     call = statement.value if isinstance(statement, ast.Expr) else None
     return isinstance(call, ast.Call) and ast.unparse(call.func).rpartition(".")[2] in _SKIPS
+
+
+def ends_program(statement: ast.stmt, file: Names) -> bool:
+    """``sys.exit(3)``, ``os.kill(os.getpid(), 9)``."""
+    call = statement.value if isinstance(statement, ast.Expr) else None
+    return isinstance(call, ast.Call) and file.name(call.func) in _EXITS
 
 
 def only_says(call: ast.Call, file: Names) -> bool:
