@@ -83,7 +83,7 @@ def test_an_answer_is_read_up_to_a_bound(tmp_path: Path, monkeypatch: pytest.Mon
     os.mkfifo(tmp_path / f"{own.pid}.ask")
     reader = os.open(tmp_path / f"{own.pid}.ask", os.O_RDONLY | os.O_NONBLOCK)
     asking = Asking(tmp_path)
-    assert asking._ask(own.pid)
+    assert asking._ask(own.pid, room._GROUPS)
     (tmp_path / f"{own.pid}.groups").write_bytes(b"x" * 5000)
     assert len(asking._read(f"{own.pid}.groups")) == 1000
     asking.close()

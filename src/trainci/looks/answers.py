@@ -26,8 +26,12 @@ def threads(data: bytes) -> tuple[Thread, ...]:
             found.append((match[1], []))
         elif found and (match := _FRAME.match(line)):
             found[-1][1].append(StackFrame(_short(match[1]), int(match[2]), _short(match[3])))
+    # Who answered twice, being asked in two ways, answered the first time.
+    first = dict(reversed(found))
     return tuple(
-        Thread(id, tuple(frames)) for id, frames in found if not any(_OWN.search(frame.file) for frame in frames)
+        Thread(id, tuple(frames))
+        for id, frames in reversed(first.items())
+        if not any(_OWN.search(frame.file) for frame in frames)
     )
 
 

@@ -6,18 +6,22 @@ import contextlib
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from trainci.host.processes import Process
 from trainci.looks import tree
-from trainci.probe import SIGNAL
+from trainci.probe import PYTHON_SIGNAL, SIGNAL
 
+# What the probe's own thread can be asked for (see `trainci.probe.ranks`).
+_STACKS, _GROUPS = b"s", b"?"
 _LARGEST = 1 << 20
 _MOST_DESCRIPTORS = 4096
 # A dump has no end that could be told: it is whole once it has not grown for so many looks at it.
 _UNCHANGED = 3
 _LOOK_AGAIN_S = 0.01
+# Who has run for so long since it was asked, and has not answered, is in C.
+_IN_C_S = 0.1
 
 
 class Asking:
@@ -34,8 +38,12 @@ class Asking:
         os.close(self._folder)
 
     def stacks(self, asked: Iterable[Process], patience: float) -> dict[int, bytes]:
-        """What each process that can answer wrote of its threads within ``patience`` seconds, or nothing."""
-        files: dict[int, int] = {}
+        """What each process that can answer wrote of its threads within ``patience`` seconds, or nothing.
+
+        Who runs is asked to answer between two instructions of Python first, for as long: faulthandler may crash a
+        process in which a thread is amid one (Python 3.11 to 3.13), which nobody may do who only looks.
+        """
+        files: dict[Process, int] = {}
         with contextlib.ExitStack() as opened:
             for process in asked:
                 with contextlib.suppress(OSError):
@@ -43,10 +51,34 @@ class Asking:
                     opened.callback(os.close, file)
                     if _answers(process.pid, file):
                         os.ftruncate(file, 0)
-                        self._send(process)
-                        files[process.pid] = file
-            _wait(lambda: [os.fstat(file).st_size for file in files.values()], patience)
-            return {pid: os.pread(file, _LARGEST, 0) for pid, file in files.items()}
+                        files[process] = file
+            amid = self._amid_python(files, patience)
+            for process, file in files.items():
+                if not _size(file) and process not in amid:
+                    self._send(process)
+            _wait(lambda: [_size(file) for process, file in files.items() if process not in amid], patience)
+            return {process.pid: os.pread(file, _LARGEST, 0) for process, file in files.items()}
+
+    def _amid_python(self, files: Mapping[Process, int], patience: float) -> set[Process]:
+        """Ask who runs to answer between two instructions; who has not answered, and may be amid one."""
+        asked = {process: tree.cpu_seconds(process.pid) for process in files if tree.runs(process.pid)}
+        # The probe's own thread answers unless the interpreter is held in C.
+        by_thread = {process for process in asked if self._ask(process.pid, _STACKS)}
+        for process in asked.keys() - by_thread:
+            if tree.handles(process.pid, PYTHON_SIGNAL):
+                process.send(PYTHON_SIGNAL)
+        amid = set(asked)
+        give_up_at = time.monotonic() + patience
+        while asked and time.monotonic() < give_up_at:
+            time.sleep(_LOOK_AGAIN_S)
+            for process, before in list(asked.items()):
+                in_c = tree.cpu_seconds(process.pid) >= before + _IN_C_S
+                if in_c or _size(files[process]) or not tree.runs(process.pid):
+                    del asked[process]
+                    # Its main thread would have answered; where that sleeps in C, another one is what runs.
+                    if not in_c or process in by_thread or tree.runs(process.pid, main=True):
+                        amid.discard(process)
+        return amid
 
     def _send(self, process: Process) -> None:
         """The signal, to the probe's own thread where there is one: any other may break off what it does in C."""
@@ -56,7 +88,7 @@ class Asking:
 
     def groups(self, asked: Iterable[Process], patience: float) -> dict[int, bytes]:
         """What each process that uses torch.distributed wrote of its groups within ``patience`` seconds."""
-        waiting = {process.pid for process in asked if self._ask(process.pid)}
+        waiting = {process.pid for process in asked if self._ask(process.pid, _GROUPS)}
         found: dict[int, bytes] = {}
         give_up_at = time.monotonic() + patience
         while waiting and time.monotonic() < give_up_at:
@@ -68,15 +100,17 @@ class Asking:
                 time.sleep(_LOOK_AGAIN_S)
         return {**dict.fromkeys(waiting, b""), **found}
 
-    def _ask(self, pid: int) -> bool:
+    def _ask(self, pid: int, what: bytes) -> bool:
+        """Whether the probe's own thread, if there is one, was asked."""
         try:
             pipe = self._open(f"{pid}.ask", os.O_WRONLY, stat.S_ISFIFO)
         except OSError:
             return False
         try:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(f"{pid}.groups", dir_fd=self._folder)
-            os.write(pipe, b"?")
+            if what == _GROUPS:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(f"{pid}.groups", dir_fd=self._folder)
+            os.write(pipe, what)
         except OSError:
             return False
         finally:
@@ -122,6 +156,10 @@ def _answers(pid: int, file: int) -> bool:
                     # Once more: it may have become another program meanwhile.
                     return tree.handles(pid, SIGNAL)
     return False
+
+
+def _size(file: int) -> int:
+    return os.fstat(file).st_size
 
 
 def _wait(sizes: Callable[[], list[int]], patience: float) -> None:

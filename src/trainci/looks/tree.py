@@ -82,6 +82,18 @@ def ran(pid: int) -> object:
     return tuple((task, read_text(f"{task}/schedstat") or object()) for task in _tasks(pid)) or object()
 
 
+def runs(pid: int, *, main: bool = False) -> bool:
+    """Whether a thread of the process, or its ``main`` one, runs, or would if a core were free."""
+    tasks = [f"/proc/{pid}/task/{pid}"] if main else _tasks(pid)
+    return any((read_text(f"{task}/stat") or "").rpartition(")")[2].split()[:1] == ["R"] for task in tasks)
+
+
+def cpu_seconds(pid: int) -> float:
+    """The seconds on a core of all its threads so far (proc(5))."""
+    fields = (read_text(f"/proc/{pid}/stat") or "").rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
 def waits_in(pid: int) -> str:
     """The function of the kernel that its main thread waits in; empty where the kernel does not say."""
     text = (read_text(f"/proc/{pid}/wchan") or "").strip()

@@ -10,13 +10,15 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-# `<signal>:<folder>`: what makes a process write its stacks, and where they and the rest are written.
+# `<signal>:<folder>`: what makes a process write its stacks from C, whatever it does, and where they and the rest
+# are written. The signal after it makes it write them between two instructions of Python.
 VARIABLE = "TRAINCI_PROBE"
 # The file to which is added how a process, and the tests that a framework ran in it, ended. Nobody within a
 # framework's own run has it: that judges what it started.
 ENDS_VARIABLE = "TRAINCI_ENDS"
 # A real-time signal (signal(7)): none that Python, torch, NCCL, ray or a shell gives a meaning.
 SIGNAL = 50
+PYTHON_SIGNAL = SIGNAL + 1
 SITE = str(Path(__file__).with_name("site"))
 
 

@@ -1,8 +1,8 @@
 """What a process of torch.distributed answers, run by ``site/sitecustomize.py`` once that is imported.
 
 From the first process group on, a thread waits for a byte in the pipe ``PID.ask`` and writes what torch knows of
-its collectives to ``PID.groups``; its own number is in ``PID.thread``. A program without process groups gets no
-thread, since it may fork.
+its collectives to ``PID.groups``, or where the threads are; its own number is in ``PID.thread``. A program without
+process groups gets no thread, since it may fork.
 """
 
 import os
@@ -50,9 +50,12 @@ def _answer(probe, asked):
         _write(probe, "thread", _native_id())
     except Exception:
         pass
-    while os.read(asked, 64) and os.getpid() == pid:
+    while (said := os.read(asked, 64)) and os.getpid() == pid:
         try:
-            _write(probe, "groups", _groups())
+            if b"s" in said:
+                probe.answer()
+            if b"?" in said:
+                _write(probe, "groups", _groups())
         except Exception:
             pass
 

@@ -1,18 +1,22 @@
 """Runs at the start of each Python process of a job, of whatever version: silent, also where it fails.
 
 A signal makes the process write the stacks of its threads to ``PID.stacks``: Python's own handler does that in C,
-whatever holds the interpreter. What no test framework hears of and ends a process or a thread is written to another
-file, as is how frameworks ended. It is short, as it may be compiled at each start; what only torch needs is in
-``ranks.py``, what is needed once something has ended badly in ``ends.py``, what of frameworks in ``frameworks.py``
-and ``unittests.py``.
+whatever holds the interpreter, and may crash where a thread is amid an instruction of Python. The signal after it
+does the same between two instructions. What no test framework hears of and ends a process or a thread is written to
+another file, as is how frameworks ended. It is short, as it may be compiled at each start; what only torch needs is
+in ``ranks.py``, what is needed once something has ended badly in ``ends.py``, what of frameworks in
+``frameworks.py`` and ``unittests.py``.
 """
 
 import os
 import sys
 
+# The program may put others in their places.
+_current_frames, _write = sys._current_frames, os.write
 _SITE = os.path.dirname(__file__)
 # Above what a program opens, so that its own descriptors have the numbers that they always have.
 _HIGH = 500
+_DEEPEST = 100
 # The modules of which the files beside our folder hear.
 _WRAPPED = {
     "frameworks": ("_pytest.config", "doctest"),
@@ -40,9 +44,30 @@ class _Probe:
         # What faulthandler puts back when the process ends; by default the signal would end it.
         _signal.signal(self.signal, _signal.SIG_IGN)
         faulthandler.register(self.signal, self.descriptor, all_threads=True, chain=False)
+        _signal.signal(self.signal + 1, self.answer)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self.reopen)
         _follow("torch.distributed.distributed_c10d", lambda module: _helper("ranks")["wrap"](self, module))
+
+    def answer(self, number=None, interrupted=None):
+        """What faulthandler writes; while this runs, no other thread is amid an instruction."""
+        try:
+            lines = []
+            for thread, frame in _current_frames().items():
+                if interrupted is not None and frame.f_back is interrupted:
+                    frame = interrupted
+                lines.append("Thread 0x%016x (most recent call first):" % thread)
+                for _ in range(_DEEPEST):
+                    if frame is None:
+                        break
+                    code = frame.f_code
+                    lines.append(
+                        '  File "%s", line %d in %s' % (code.co_filename, frame.f_lineno or 0, code.co_name)
+                    )
+                    frame = frame.f_back
+            _write(self.descriptor, ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace"))
+        except Exception:
+            pass
 
     def path(self, kind):
         return "%s/%d.%s" % (self.folder, os.getpid(), kind)
