@@ -21,6 +21,7 @@ CODES = (
     "lost-result",
     "no-num-gpus",
     "no-test-files",
+    "not-read",
     "quarantine-over",
     "quarantine-unknown",
     "registered-twice",
@@ -103,6 +104,10 @@ def outside_globs(project: Project, files: Sequence[str], paths: Iterable[str]) 
     sentence = f"{counted(len(looks), 'file')} {verb}, and no glob of project → tests finds them: {shown}."
     return [Finding(project.config_file, 1, sentence, "outside-globs")]
 
+
+_UNREAD = (
+    "it runs, and only pytest tells what is wrong in it. Accept that, where it is sound for the tests' own Python."
+)
 
 # So many alike are still read one by one.
 _FEW = 3
@@ -206,6 +211,11 @@ def _in_files(project: Project, declared: Mapping[Entry, Declarations]) -> Itera
             yield replace(found, code="cannot-run")
         if says.fault:
             continue
+        if says.unread:
+            found = parse_place(says.unread, entry.file) or Finding(entry.file, 1, says.unread)
+            yield replace(
+                found, sentence=f"{found.sentence}. It runs by pytest all the same, unread.", code="not-read"
+            )
         for line, sentence in says.remarks:
             # What is no file is found where it is registered; its sentence has the place.
             place = (entry.file, line) if entry.file or not entry.where else place_of(entry.where)

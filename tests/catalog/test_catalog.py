@@ -119,6 +119,37 @@ def test_what_is_no_constant_is_a_fault_with_its_line(repository: Any, source: s
     assert says.fault.startswith(f"tests/test_x.py:{fault}")
 
 
+NEWER = "def test_a[T: (](x): pass\n"  # of no Python yet
+LARGE = "def test_a(): pass\n" + "#" * 2**19
+
+
+def test_a_file_that_only_pytest_can_read_is_pytests_and_one_that_may_say_more_is_a_fault(repository: Any) -> None:
+    block = 'if __name__ == "__main__":\n    '
+    for source in (NEWER, LARGE, f"class TestA(unittest.TestCase):\n  (\n{block}unittest.main()\n"):
+        says = _declared(repository, source, tail="")
+        assert (says.style, says.num_gpus, says.fault) == ("pytest", None, ""), source[:80]
+        assert says.unread.startswith("tests/test_x.py:")
+        assert "tests/test_x.py" in says.unread and ("does not parse" in says.unread or "512 KiB" in says.unread)
+    told = (f"NUM_GPUS = 2\n{NEWER}", f"{LARGE}\nNUM_GPUS = 2", f"{NEWER}{block}main()\n", "x = (", LARGE * 17)
+    for source in (*told, f"@pytest.mark.num_gpus(2)\n{NEWER}"):
+        says = _declared(repository, source, tail="")
+        assert says.fault and not says.unread, source[:80]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("source", "code"), [(NEWER, 1), (LARGE, 0)])
+def test_such_a_file_runs_and_is_red_where_the_tests_own_python_cannot_read_it(
+    repository: Any, source: str, code: int, tmp_path: Any
+) -> None:
+    repository.write("trainci.toml", '[project]\ntests = ["tests/*.py"]\n[suites.a]\ntests = ["tests/*.py"]\n')
+    repository.write("tests/test_x.py", source)
+    repository.init()
+    said = repository.trainci("run", "a", environment={"TRAINCI_LOCK_DIR": str(tmp_path / "lock")})
+    assert said.code == code, said
+    said = repository.trainci("check")
+    assert said.code == 1 and "It runs by pytest all the same, unread. [not-read]" in said.out, said
+
+
 @pytest.mark.parametrize(
     "source",
     [

@@ -135,10 +135,11 @@ class Declarations:
     ``num_gpus`` is None when the file declares none; ``line`` is where it does. ``requires_gpu``: virtual devices
     will not do; ``requires_gpu_line`` is where that stands. ``phased``: its ``__main__`` block is one call of
     ``trainci.testing.main``, so that its phases can be run one at a time. ``remarks`` say what is wrong though
-    it can be run, each a line and a sentence. ``fault`` is one sentence (``tests/test_x.py:3: …``) when the file
-    cannot be read or declares something that is no constant; ``refusal`` is one when it must not be run, as its
-    result would mean nothing; ``runs_nothing``: that is so as it holds no test and is no program. ``style`` names
-    the test style that reads and starts it; ``needs_count``: tests of this style say how many devices they need.
+    it can be run, each a line and a sentence; ``unread`` is the sentence why nobody looked for any. ``fault`` is
+    one (``tests/test_x.py:3: …``) when the file cannot be read or declares something that is no constant;
+    ``refusal`` is one when it must not be run, as its result would mean nothing; ``runs_nothing``: that is so as
+    it holds no test and is no program. ``style`` names the test style that reads and starts it; ``needs_count``:
+    tests of this style say how many devices they need.
     ``framework`` is ``pytest`` or ``unittest`` where the file, as a program, hands its tests to one of them;
     ``hands_over``: it does so whatever happens. ``may_turn_away``: that is all that it runs, and it may end without
     it. ``expects`` says which failures inside of it it deals with. ``metrics`` are gated.
@@ -151,6 +152,7 @@ class Declarations:
     requires_gpu_line: int = 1
     phased: bool = False
     remarks: tuple[tuple[int, str], ...] = ()
+    unread: str = ""
     fault: str = ""
     refusal: str = ""
     runs_nothing: bool = False

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from trainci.catalog.styles.base import Source, Style
-from trainci.catalog.styles.pytest import Pytest
+from trainci.catalog.styles.pytest import Pytest, unread
 from trainci.catalog.styles.python import PythonFile, nothing_would_run
 from trainci.catalog.styles.shell import Shell
 from trainci.catalog.styles.started import file_of_module
@@ -49,13 +49,13 @@ def declarations(root: Path, entry: Entry, first: str = "") -> Declarations:
     except SyntaxError as error:
         # A file of a newer Python is sound there.
         read_as = "as Python {}.{}, on which trainci runs".format(*sys.version_info)
-        return Declarations(
-            fault=f"{shown}:{error.lineno or 1}: does not parse: {printable(error.msg)} ({read_as})"
-        )
+        fault = f"{shown}:{error.lineno or 1}: does not parse: {printable(error.msg)} ({read_as})"
     except (ValueError, RecursionError, MemoryError) as error:
         return Declarations(fault=f"{shown}:1: does not parse: {printable(str(error)) or type(error).__name__}")
     except OSError as error:
-        return Declarations(fault=f"{shown}:1: cannot be read: {error.strerror}")
+        fault = f"{shown}:1: cannot be read: {error.strerror}"
+    seen = unread(source, fault) if _named(entry) in ("", "pytest") else None
+    return seen or Declarations(fault=fault)
 
 
 def in_steps(steps: Sequence[Declarations]) -> Declarations:

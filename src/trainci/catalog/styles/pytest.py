@@ -22,6 +22,11 @@ from trainci.text import printable
 
 _MARKER = "mark.num_gpus"
 _CONFIGURES = ("pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
+_TEST = re.compile(rb"^(?:async )?def test|^class Test|^class \w+\(.*TestCase\):", re.MULTILINE)
+# What only the tree of a file tells: how many devices it takes, and what a program of its own does.
+_SAYS_MORE = re.compile(
+    rb"NUM_GPUS|NUM_NODES|REQUIRES_GPU|METRICS|num_gpus|__main__(?!.{,9}\s+(?:unittest|pytest)\.main)"
+)
 _OWN_NAMES = re.compile(rb"python_(?:classes|functions)")
 
 
@@ -60,6 +65,18 @@ class Pytest:
     def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:
         """See Commands."""
         return (*python, "-m", "pytest", f"{entry.file}{entry.node}", *entry.args)
+
+
+def unread(source: Source, fault: str) -> Declarations | None:
+    """A file of pytest's that has no tree here, for the reason ``fault``; None where it cannot be told how it runs.
+
+    It can be run for all that: pytest is red where it does not parse for the tests' own Python either.
+    """
+    with contextlib.suppress(OSError):
+        text = read_source(source.root, source.file, parsed=False)
+        if _TEST.search(text) and not _SAYS_MORE.search(text):
+            return Declarations(needs_count=False, style="pytest", unread=fault)
+    return None
 
 
 def _in_functions(tree: ast.Module, names: Names) -> Iterator[LostResult]:
