@@ -249,6 +249,29 @@ def test_unittest_and_other_languages_are_tests_too() -> None:
     assert _run("cargo test --release")[0]["command"] == ["cargo", "test", "--release"]
 
 
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("pyproject.toml", '[project.scripts]\nown_test_all = "own.cli:main"\n'),
+        ("pyproject.toml", '[tool.poetry.scripts]\nown_test_all = "own.cli:main"\n'),
+        ("setup.cfg", "[options.entry_points]\nconsole_scripts =\n    own_test_all = own.cli:main\n"),
+        ("setup.py", 'setup(entry_points={"console_scripts": [\n    "own_test_all=own.cli:main",\n]})\n'),
+    ],
+)
+def test_a_program_of_the_project_that_is_called_a_test_is_one(file: str, text: str) -> None:
+    command = {"command": ["own_test_all", "+shard=1"], "name": "own_test_all"}
+    assert _run("own_test_all +shard=1", {file: text}) == [command]
+    assert _run("uv run own_test_all +shard=1", {file: text})[0]["command"][-2:] == command["command"]
+    assert _run("own_test_all +shard=1") == []
+    loop = 'for one in $(git diff); do if own_test_all "$one"; then echo good; else CODE=1; fi; done\nexit $CODE'
+    assert [note.place.line for note in _left({**_workflow(loop), file: text})] == [8]
+
+
+def test_a_tool_of_pythons_own_is_no_test_after_a_test() -> None:
+    tools = "python -m tarfile -l dist/*.tar.gz\npython -m venv a\npython -m json.tool b.json"
+    assert _run(f"pytest tests/test_a.py\n{tools}\npython -m own.more") == [_A, {"module": "own.more"}]
+
+
 # --- devices
 
 
@@ -387,6 +410,20 @@ def test_a_job_of_another_event_than_a_change_is_not_started_by_every_pull_reque
     assert always("github.event_name == 'schedule' || github.repository == 'lab/own'")
     assert always("github.event_name != 'schedule'")
     assert always("github.event_name == 'pull_request' || github.event_name == 'schedule'")
+
+
+@pytest.mark.parametrize(
+    ("on", "always"),
+    [
+        ("{push: {tags: ['v*']}}", False),
+        ("{push: {tags: ['v*'], branches: [main]}}", True),
+        ("{push: {tags: ['v*']}, pull_request: null}", True),
+        ("{push: {tags-ignore: ['v*']}, schedule: [{cron: '0 1 * * *'}]}", False),
+    ],
+)
+def test_what_a_tag_starts_is_not_started_by_every_pull_request(on: str, always: bool) -> None:
+    files = {WORKFLOW: f"on: {on}\njobs:\n  job:\n    runs-on: 8-gpu\n    steps: [{{run: pytest tests}}]\n"}
+    assert next(suite.always for suite in _proposal(files).suites if suite.tests) is always
 
 
 def test_a_step_that_ends_a_job_without_a_label_is_a_label() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -32,6 +33,7 @@ from trainci.adopt.shell.launchers import (
 from trainci.adopt.shell.lines import alone, lead, with_globs
 from trainci.adopt.shell.script import SET_BEFORE, Command
 from trainci.adopt.shell.statements import READS_LINES
+from trainci.adopt.tools.project_scripts import test_programs
 from trainci.adopt.tree import CLONED, Tree
 from trainci.globs import is_glob, matches
 
@@ -74,7 +76,7 @@ def read_command(
 ) -> Read:
     """What ``command`` of the step named ``step`` is. ``begun`` says that tests came before it."""
     command = without_reports(command)
-    is_named = speaks_of_tests(_said(command))
+    is_named = speaks_of_tests(_said(command)) or _calls_own_tests(command, tree)
     if _is_housekeeping(command) and not (command.trouble and is_named):
         return Read()
     entries = tuple(_entries(command, step, place, tree, testpaths, begun))
@@ -97,6 +99,13 @@ def read_command(
     first = next((text for text in command.shell if text.startswith("PATH=") and not begun), "")
     text = f"{first}: trainci puts the folder of `python` first on PATH, and no other"
     return Read(entries, note=Note(text, place) if first else None, is_test=True)
+
+
+def _calls_own_tests(command: Command, tree: Tree) -> bool:
+    """Whether it, or a block of the shell somewhere, calls a program of the project's that is called a test."""
+    own = test_programs(tree)
+    words = command.raw.split() if command.trouble else without_launcher(command.words)[0][:1]
+    return not own.isdisjoint(words)
 
 
 def _said(command: Command) -> str:
@@ -156,9 +165,10 @@ def _entries(
     program, rest = words[:1], words[1:]
     if not program:
         return
+    own = program[0] in test_programs(tree)
     if python and not PYTHON.fullmatch(program[0]) and program[0] not in ("pytest", "py.test"):
         named = _test_files(words, command)
-        if named or launched(base, words, [], is_meant=_says_test(step)) or runs_test_task(command.words):
+        if own or named or launched(base, words, [], is_meant=_says_test(step)) or runs_test_task(command.words):
             name = slug(joined(command.folder, named[0]) if named else "-".join(command.words))
             made_of = replace(base, command=command.words, name=name, python="")
             yield _closed(made_of, command, step, words, tree)
@@ -191,6 +201,8 @@ def _entries(
             elif path.endswith(".py"):
                 base = replace(base, runner=python_runner(path, tree))
             made = [replace(base, path=path, args=script[1:])]
+    elif own:
+        made = [replace(base, command=words, name=slug(program[0]))]
     elif one := launched(base, words, _test_files(words, command), is_meant=_says_test(step)):
         made = [one]
     elif program[0].endswith((".sh", ".py")) and _runs_test(program[0], step, command, tree, begun=begun):
@@ -199,7 +211,8 @@ def _entries(
 
 
 def _is_test_module(module: str, *, begun: bool) -> bool:
-    if module in ("pip", "venv", "build", "ensurepip"):
+    of_python = module.partition(".")[0] in sys.stdlib_module_names
+    if module in ("pip", "build") or (of_python and module not in ("unittest", "doctest")):
         return False
     return begun or module == "unittest" or in_tests(module.replace(".", "/"))
 

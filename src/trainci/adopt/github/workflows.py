@@ -174,7 +174,8 @@ def _when(suite: Suite, triggers: Table, job: Table, jobs: Table, file: str, tre
     filtered, text = by_filters(job.text("if"), jobs, tree)
     condition = starting_condition(text, job, jobs)
     event = triggers.table("pull_request") or triggers.table("pull_request_target") or triggers.table("push")
-    is_started = not condition.labels and condition.by_change and not triggers.keys().isdisjoint(STARTING)
+    of_changes = {name for name in STARTING if name in triggers and not _is_of_tags(triggers.table(name))}
+    is_started = not condition.labels and condition.by_change and bool(of_changes)
     crons = [cron.text("cron") for cron in triggers.items_of("schedule") if isinstance(cron, Table)]
     paths, ignored = _paths(filtered or event.texts("paths"))
     notes = [*suite.notes, *_condition_notes(condition, Place(file, job.text("if").line or job.line))]
@@ -200,6 +201,12 @@ def _when(suite: Suite, triggers: Table, job: Table, jobs: Table, file: str, tre
         schedule=str(crons[0]) if crons else "",
         notes=tuple(notes),
     )
+
+
+def _is_of_tags(event: Table) -> bool:
+    """Whether a push of a tag alone starts it, and none of a branch."""
+    of_branches = any(name.startswith(("branches", "paths")) for name in event)
+    return not of_branches and any(name.startswith("tags") for name in event)
 
 
 def _named_files(suite: Suite, tree: Tree) -> list[str]:

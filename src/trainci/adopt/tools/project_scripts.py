@@ -19,6 +19,8 @@ _PLACEHOLDER = re.compile(r"\{args(?::([^{}]*))?\}|\{posargs(?::([^{}]*))?\}")
 _JUSTFILES = ("justfile", "Justfile", ".justfile")
 _VARIABLE = re.compile(r"""^([A-Za-z_][\w-]*)\s*:=\s*(?:"([^"\n]*)"|'([^'\n]*)')\s*$""", re.MULTILINE)
 _FILLED = re.compile(r"\{\{\s*([A-Za-z_][\w-]*)\s*\}\}")
+_ENTRY_POINT = re.compile(r"""^[\s'"]*([\w.-]+)\s*=\s*[\w.]+:[\w.]+['",\s\]]*$""", re.MULTILINE)
+_TEST_WORDS = {"test", "tests", "unittest", "unittests"}
 # Scripts that one runs: they can name each other, each many times.
 _MOST_WITHIN = 100
 
@@ -37,6 +39,15 @@ def project_script(tree: Tree, tool: str, words: Sequence[str]) -> str:
         return _just(tree, words)
     scripts = dict(_scripts(tree, tool))
     return "\n".join(_lines(scripts, name, given, iter(range(_MOST_WITHIN))))
+
+
+def test_programs(tree: Tree) -> frozenset[str]:
+    """The programs that the project itself installs and calls tests: ``[project.scripts]``, ``console_scripts``."""
+    pyproject = toml(tree, "pyproject.toml")
+    names = {*at(pyproject, "project", "scripts"), *at(pyproject, "tool", "poetry", "scripts")}
+    for file in ("setup.cfg", "setup.py"):
+        names.update(_ENTRY_POINT.findall(tree.read(file)))
+    return frozenset(name for name in names if not _TEST_WORDS.isdisjoint(re.split(r"[-_.]", name)))
 
 
 def hatch_test(tree: Tree, words: Sequence[str]) -> str:
