@@ -246,6 +246,8 @@ def test_unittest_and_other_languages_are_tests_too() -> None:
     assert _run("python -m unittest discover -s tests") == [
         {"module": "unittest", "args": ["discover", "-s", "tests"]}
     ]
+    suite = _suites(_workflow("uv run -m unittest discover -s tests"))["job"]
+    assert (suite["python"], suite["tests"][0]["module"]) == ("uv run python", "unittest")
     assert _run("cargo test --release")[0]["command"] == ["cargo", "test", "--release"]
 
 

@@ -56,6 +56,14 @@ TWINS = {
         "def test_a():\n    try:\n        def f(): return old()\n        x.f = f\n    except Exception: pass\n",
         "def test_a():\n    try:\n        def f(): return old()\n        f()\n    except Exception: pass\n",
     ),
+    "a parameter hides a fixture": (
+        "@pytest.fixture\ndef ids(): return {1}\ndef test_a(ids):\n    assert ids\n",
+        "@pytest.fixture\ndef ids(): return {1}\ndef test_a():\n    assert ids\n",
+    ),
+    "a variable hides a function": (
+        "def went(): return 1 == 2\ndef test_a():\n    went = load()\n    assert went\n",
+        "def went(): return 1 == 2\ndef test_a():\n    gone = load()\n    assert went\n",
+    ),
     "a comparison raises": (
         "def test_a():\n    with pytest.raises(ValueError):\n        lazy == 1\n",
         "def test_a():\n    with torch.no_grad():\n        lazy == 1\n",

@@ -66,6 +66,10 @@ TWINS = {
         f"a, b = mp.Pipe()\n{P}(target=serve, args=(b,))\n{GO}\nassert a.recv()",
         f"a, b = mp.Pipe()\n{P}(target=serve, args=(c,))\n{GO}\nassert a.recv()",
     ),
+    "a worker that is given what it calls": (
+        f"def f(x): compute(x)\nd = mp.Manager().dict()\n{P}(target=f, args=(d,))\n{GO}\nassert d['x']",
+        f"def f(x, fn): fn(x)\nd = mp.Manager().dict()\n{P}(target=f, args=(d, g))\n{GO}\nassert d['x']",
+    ),
     "an answer by a manager": (
         f"with mp.Manager() as m:\n    d = m.dict()\n    {P}(target=serve, args=(d,))\n    {GO}\n    assert d['x']",
         f"d = dict()\n{P}(target=serve, args=(d,))\n{GO}\nassert d['x']",

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ast
 import builtins
-from typing import TypeGuard
+from collections.abc import Mapping, Set
+from copy import copy
+from typing import TypeGuard, TypeVar
 
 from trainci.catalog.statements import all_parts, children
 
+_T = TypeVar("_T")
 # Most of a tree, of which no name is learned.
 _TELL_NOTHING = (ast.Name, ast.Constant, ast.Expr, ast.keyword)
 _BUILTINS = frozenset(dir(builtins))
@@ -89,6 +92,18 @@ class Names:
         first = self._aliases.get(node.id) or self.imported.get(node.id, node.id)
         return ".".join([first, *reversed(parts)])
 
+    def hiding(self, names: Set[str]) -> Names:
+        """Those of a function in which ``names`` are its own: parameters, such as a fixture's value, variables."""
+        names -= self._aliases.keys()
+        if names.isdisjoint({*self.functions, *self.classes, *self.constants, *self.imported}):
+            return self
+        inner = copy(self)
+        inner.functions = _without(self.functions, names)
+        inner.classes = _without(self.classes, names)
+        inner.constants = _without(self.constants, names)
+        inner.imported = _without(self.imported, names)
+        return inner
+
     @property
     def uses_exit_codes(self) -> bool:
         """Whether it looks at how a process of its own ended."""
@@ -116,6 +131,10 @@ class Names:
             return False
         is_class = node.id[:1].isupper() and node.id[1:2].islower() and node.id not in self.classes
         return not is_class and not any(node.id in names for names in (self.functions, self.imported, _BUILTINS))
+
+
+def _without(known: Mapping[str, _T], names: Set[str]) -> dict[str, _T]:
+    return {name: value for name, value in known.items() if name not in names}
 
 
 def _is_log(node: ast.Attribute) -> bool:
@@ -153,6 +172,13 @@ def asserts(node: ast.AST) -> bool:
 def names_in(node: ast.AST) -> set[str]:
     """The names in it, each with its attributes: ``tasks``, ``self.tasks``."""
     return {ast.unparse(part) for part in all_parts(node) if isinstance(part, (ast.Name, ast.Attribute))}
+
+
+def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> frozenset[str]:
+    """The names that it is given values by."""
+    given = function.args
+    every = (*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg)
+    return frozenset(one.arg for one in every if one)
 
 
 def is_generator(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:

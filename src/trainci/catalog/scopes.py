@@ -6,18 +6,27 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from trainci.catalog.names import Names
+from trainci.catalog.names import Names, parameters
 from trainci.catalog.statements import own_parts, statements
 
 
 @dataclass
 class Scope:
-    """Statements that run one after another, and whether they certainly do; ``prepares``: they are a fixture's."""
+    """Statements that run one after another, and whether they certainly do; ``prepares``: they are a fixture's.
+
+    ``own`` are the names that they are given: the parameters of their function.
+    """
 
     body: list[ast.stmt]
     certain: bool
     is_block: bool = False
     prepares: bool = False
+    own: frozenset[str] = frozenset()
+
+
+def scope_of(function: ast.FunctionDef | ast.AsyncFunctionDef, *, certain: bool, prepares: bool = False) -> Scope:
+    """What a call of ``function`` runs."""
+    return Scope(function.body, certain, prepares=prepares, own=parameters(function))
 
 
 def reached(block: ast.If, file: Names) -> Iterator[Scope]:
@@ -29,7 +38,7 @@ def reached(block: ast.If, file: Names) -> Iterator[Scope]:
         yield scope
         for statement, certain in statements(scope.body, scope.certain):
             if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                scopes.append(Scope(statement.body, certain=False))
+                scopes.append(scope_of(statement, certain=False))
             for part in own_parts(statement):
                 called = file.functions.get(file.name(part)) if isinstance(part, ast.Name) else None
                 if isinstance(part, ast.Name) and part.id in file.classes and part.id not in certainly:
@@ -37,7 +46,7 @@ def reached(block: ast.If, file: Names) -> Iterator[Scope]:
                     scopes += _methods(file.classes[part.id])
                 if called is not None and (called.name not in certainly or certain > certainly[called.name]):
                     certainly[called.name] = certain
-                    scopes += [Scope(called.body, certain), *_around(called, file)]
+                    scopes += [scope_of(called, certain=certain), *_around(called, file)]
 
 
 def _methods(node: ast.ClassDef) -> list[Scope]:
@@ -45,7 +54,7 @@ def _methods(node: ast.ClassDef) -> list[Scope]:
     if any(ast.unparse(base).endswith("TestCase") for base in node.bases):
         return []
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
-    return [Scope(method.body, certain=False) for method in node.body if isinstance(method, functions)]
+    return [scope_of(method, certain=False) for method in node.body if isinstance(method, functions)]
 
 
 def _around(called: ast.FunctionDef | ast.AsyncFunctionDef, file: Names) -> list[Scope]:
@@ -53,6 +62,4 @@ def _around(called: ast.FunctionDef | ast.AsyncFunctionDef, file: Names) -> list
     names = (file.name(node.func if isinstance(node, ast.Call) else node) for node in called.decorator_list)
     made = (file.functions[name] for name in names if name in file.functions)
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
-    return [
-        Scope(node.body, certain=False) for one in made for node in ast.walk(one) if isinstance(node, functions)
-    ]
+    return [scope_of(node, certain=False) for one in made for node in ast.walk(one) if isinstance(node, functions)]

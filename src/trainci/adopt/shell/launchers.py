@@ -53,9 +53,11 @@ def without_launcher(words: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
         elif words[0] == "timeout":
             words = _after_options(words[1:])[1:]
         elif words[0] in _PROJECTS and (at := _position_of_run(words)):
-            rest = _after_options(words[at + 1 :], _PROJECT_VALUES)
+            rest = _after_options(words[at + 1 :], _PROJECT_VALUES, stop="-m")
             lead = words[: len(words) - len(rest)]
             python = " ".join((*lead, "python"))
+            if rest[:1] == ("-m",):
+                rest = ("python", *rest)
             if words[0] == "hatch" and (named := re.fullmatch(r"([\w.-]+):([\w.-]+)", "".join(rest[:1]))):
                 python = " ".join((*lead, f"{named.group(1)}:python"))
                 if PYTHON.fullmatch(named.group(2)) or named.group(2) in ("pytest", "torchrun"):

@@ -26,7 +26,7 @@ from trainci.catalog.python.result_calls import CANCELLED, lost_by, lost_inside
 from trainci.catalog.python.says import is_idle, kept_by, kept_in, only_says
 from trainci.catalog.python.swallowed import decided, expects_failure_in, suppressed, swallowed
 from trainci.catalog.python.workers import PROCESSES, THREADS, lose_nothing, made_by
-from trainci.catalog.scopes import Scope, reached
+from trainci.catalog.scopes import Scope, reached, scope_of
 from trainci.catalog.statements import all_parts, own_parts, statements
 
 
@@ -53,8 +53,8 @@ def lost_in_tests(tree: ast.Module, file: Names) -> tuple[LostResult, ...]:
         for node in defined
         if any(ast.unparse(one).startswith("pytest.fixture") for one in node.decorator_list)
     ]
-    found = {lost for one in tests for lost in _lost_in(Scope(one.body, certain=False), file)}
-    found |= {lost for one in fixtures for lost in _lost_in(Scope(one.body, certain=False, prepares=True), file)}
+    found = {lost for one in tests for lost in _lost_in(scope_of(one, certain=False), file)}
+    found |= {lost for one in fixtures for lost in _lost_in(scope_of(one, certain=False, prepares=True), file)}
     what, mend = "what a test returns counts for nothing", "Assert it."
     found |= {
         LostResult(statement.lineno, what, mend, certain=False)
@@ -82,6 +82,7 @@ def _never_awaited(tree: ast.Module, file: Names) -> Iterator[LostResult]:
 
 
 def _lost_in(scope: Scope, file: Names) -> Iterator[LostResult]:
+    file = file.hiding(scope.own | _stored_names(scope))
     kinds = _kinds_of_names(scope, file)
     used = _used_names(scope, file)
     unused = _stored_names(scope) - used

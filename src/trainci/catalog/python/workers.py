@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping, Set
 
-from trainci.catalog.names import Names, asserts, names_in
+from trainci.catalog.names import Names, asserts, names_in, parameters
 from trainci.catalog.python.call_words import keyword_of
 from trainci.catalog.python.never_asked import called_on
 from trainci.catalog.python.says import ends_program, is_idle, kept_by, only_says
@@ -111,8 +111,10 @@ def _is_no_test(worker: ast.Call, file: Names, inner: Mapping[str, _Function]) -
     """Whether nothing of the file's that it runs asserts, or calls what may."""
     targets = _targets(worker)
     run = [function for one in targets for function in _run_by(one, file, inner)]
-    calls = (part for one in run for node in one.body for part in all_parts(node) if isinstance(part, ast.Call))
-    return bool(targets) and not any(map(asserts, run)) and not any(file.own(call.func) for call in calls)
+    calls = ((one, part) for one in run for part in all_parts(one) if isinstance(part, ast.Call))
+    # What it is given to call may be a test.
+    may_test = any(file.own(call.func) or file.name(call.func) in parameters(one) for one, call in calls)
+    return bool(targets) and not any(map(asserts, run)) and not may_test
 
 
 def _daemons(scope: Scope) -> Iterator[str]:
