@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from trainci.model.diagnosis import Blame, Kind
-from trainci.verdict.circumstances import ON_BROKEN_DEVICES
+from trainci.verdict.follows import ON_BROKEN_DEVICES
 from trainci.verdict.last_words import Words
 from trainci.verdict.weigh import Candidate, Weight
 
@@ -74,7 +74,7 @@ _REACH: Mapping[str, _Reach] = {
 # What was asked for wrongly, or not written rightly, and comes of nothing that happens to a host.
 _ASKED = frozenset(
     {
-        *("package-not-found", "version-not-found", "hub-unclear", "git-not-found", "wrong-arguments"),
+        *("package-not-found", "hub-unclear", "git-not-found", "wrong-arguments"),
         *("import-error", "does-not-compile", "played", "collective-misuse"),
     }
 )

@@ -12,16 +12,17 @@ from trainci.errors import EXIT_MACHINE
 from trainci.model.diagnosis import EXIT_CODE, Blame, Diagnosis, Facts, Kind
 from trainci.model.run import Cause, Ending
 from trainci.model.seen import OF_SECCOMP
-from trainci.verdict.answers import OF_SERVERS
-from trainci.verdict.hits import COMPARED
+from trainci.verdict.collectives import mismatched
+from trainci.verdict.follows import without_what_was_missed
 from trainci.verdict.last_words import Words
 from trainci.verdict.log_reader import NAMES_A_HOST
-from trainci.verdict.prefixes import is_of_rank
 from trainci.verdict.weigh import Candidate, Weight
 
 # Xid errors that a program brings about (NVIDIA, "XID Errors"): a wrong access, its own end, a stopped kernel.
 _OF_PROGRAMS = frozenset({8, 13, 31, 43, 45, 68, 69})
 
+_SMALL = "shm-small"
+_WATCHDOG = "nccl-watchdog"
 TOLD = "told"
 """The rule of a test that says itself that the machine is at fault."""
 
@@ -67,7 +68,11 @@ def judge(candidates: Sequence[Candidate], facts: Facts) -> list[Candidate]:
     if stopped and any(each.rule == "ended-from-outside" for each in candidates):
         # Then comes what its end does to what it ran; what pytest tells of may have been before.
         candidates = [each for each in candidates if each.line <= stopped or each.test]
-    candidates = _of_small_memory(candidates, facts)
+    candidates = _of_small_memory(without_what_was_missed(candidates), facts)
+    if mismatched(each.evidence for each in candidates if each.rule == _WATCHDOG):
+        candidates = [_of_mismatch(each) if each.rule == _WATCHDOG else each for each in candidates]
+    if any(each.rule == "slurm-time-limit" for each in candidates):
+        candidates = [each for each in candidates if each.rule != "slurm-cancelled"]
     # Whatever became of it: a disk was full when a process touched mapped memory that is not there.
     full = facts.disk_full is None and any(candidate.rule == "disk-full" for candidate in candidates)
     of_memory = replace(facts, disk_full=True) if full else facts
@@ -82,6 +87,11 @@ def judge(candidates: Sequence[Candidate], facts: Facts) -> list[Candidate]:
         # An error that names no host is then about the server that another line names.
         return [each for each in judged if each.rule != "network" or NAMES_A_HOST.search(each.evidence)]
     return judged
+
+
+def _of_mismatch(candidate: Candidate) -> Candidate:
+    meaning = "ranks take part in different collectives, as their watchdogs say"
+    return replace(candidate, blame=Blame.CODE, kind=Kind.CAUSE, rule="collective-mismatch", meaning=meaning)
 
 
 def _of_small_memory(candidates: Sequence[Candidate], facts: Facts) -> Sequence[Candidate]:
@@ -105,64 +115,6 @@ def _is_unsure_of_memory(candidate: Candidate) -> bool:
 def _judged(candidate: Candidate, facts: Facts) -> Candidate:
     judge = _JUDGES.get(candidate.rule)
     return judge(candidate, facts) if judge else candidate
-
-
-_HARDWARE = frozenset({"gpu-lost", "gpu-ecc"})
-ON_BROKEN_DEVICES = frozenset(
-    {"illegal-memory-access", "cuda-launch-failure", "cuda-out-of-memory", "cuda-bad-launch"}
-)
-"""The rules of what follows on a device that is broken, and may itself be all that such a device shows."""
-
-
-_LONGEST_MESSAGE = 20
-# What was not got, and how it is missed.
-_MISSED = frozenset(
-    {("package-index", "import-error"), ("git-fetch", "git-not-found"), ("driver-mismatch", "driver-too-old")}
-)
-_NOT_THERE = re.compile(r"FileNotFoundError|No such file or directory")
-# Of a package that is there, the repository has what is missing.
-_OF_A_PACKAGE = re.compile(r"No module named '\w+\.|cannot import name")
-_DISKS = frozenset({"file-system-broken", "kernel-report", "disk-full"})
-_SMALL = "shm-small"
-
-
-def leads_to(machine: Candidate, code: Candidate) -> bool:
-    """Whether ``code``, for all that it says of the program, comes of what ``machine`` tells."""
-    if (machine.rule, code.rule) in _MISSED:
-        return machine.line < code.line and not _OF_A_PACKAGE.search(code.evidence)
-    if code.rule == "file-cut-short":
-        got_so = machine.rule in OF_SERVERS and (machine.captured or machine.line < code.line)
-        return got_so or machine.rule in _DISKS
-    related = (_is_broken_device, _is_shown_by_pytest, _ended_the_ranks)
-    return any(is_so(machine, code) for is_so in related)
-
-
-def _is_shown_by_pytest(machine: Candidate, code: Candidate) -> bool:
-    """Whether what ``machine`` tells is in the message of the exception ``code``, below an empty line of it."""
-    below = 0 < machine.line - code.line <= _LONGEST_MESSAGE and machine.kind is Kind.CAUSE
-    return below and bool(code.test) and code.weight is Weight.ANY and machine.evidence.startswith("E  ")
-
-
-def _ended_the_ranks(machine: Candidate, code: Candidate) -> bool:
-    """Whether ``machine`` ended a rank, and ``code`` looks for what the ranks would have written."""
-    ended = machine.exception and is_of_rank(machine.stream) and machine.line < code.line
-    looks = code.rule == "exception" and _NOT_THERE.match(code.evidence) is not None
-    return ended and looks and not is_of_rank(code.stream)
-
-
-def _is_broken_device(machine: Candidate, code: Candidate) -> bool:
-    unknown = machine.rule == "driver-gone" and "unknown error" in machine.evidence
-    if machine.rule not in _HARDWARE and not unknown:
-        return False
-    if code.rule == COMPARED:
-        # The device of a test before it, in the same process.
-        return machine.told and machine.line < code.line
-    if code.rule not in ON_BROKEN_DEVICES or unknown:
-        # What a device raised, and nothing went on after: no number of it is one.
-        return machine.exception and not (machine.test or machine.captured) and machine.line < code.line
-    # What the kernel says is often put behind the rest when all is over.
-    after = code.rule == "cuda-launch-failure" or "NVRM: " in machine.evidence
-    return after or machine.line < code.line
 
 
 def _out_of_device_memory(candidate: Candidate, facts: Facts) -> Candidate:
@@ -194,6 +146,18 @@ _FREE = re.compile(r"of which ([\d.]+) GiB is free")
 # What a device has to itself is no program's.
 _ALL = 0.97
 _CAPACITY = re.compile(r"(?:total capacity of |[GNX]PU \d+; )([\d.]+) GiB")
+
+
+def _older_driver(candidate: Candidate, facts: Facts) -> Candidate:
+    """What the runtime says of an old driver, it says where there is none, too: then a test's own set-up fails."""
+    del facts
+    if not candidate.told or not _NO_DRIVER.search(candidate.evidence):
+        return candidate
+    meaning = "the host has no driver, or an older one than the test was built for"
+    return replace(candidate, blame=Blame.MACHINE, meaning=meaning)
+
+
+_NO_DRIVER = re.compile(r"cudaErrorInsufficientDriver|driver version is insufficient")
 
 
 def _launch_failure(candidate: Candidate, facts: Facts) -> Candidate:
@@ -258,6 +222,7 @@ _JUDGES: Mapping[str, Callable[[Candidate, Facts], Candidate]] = {
     "cuda-launch-failure": _launch_failure,
     "cuda-out-of-memory": _out_of_device_memory,
     "disk-full": _disk_full,
+    "driver-too-old": _older_driver,
     "dns": _not_resolved,
     "rank-sigkill": _killed,
     "rank-bus-error": _bus_error,

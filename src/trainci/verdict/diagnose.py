@@ -13,18 +13,21 @@ from trainci.model.diagnosis import EXIT_CODE, LAST_WORDS, Blame, Diagnosis, Fac
 from trainci.model.run import Outcome
 from trainci.verdict import circumstances
 from trainci.verdict.bearing import Bearing, bearing
-from trainci.verdict.dumps import STOOD, crashed_at, stood
+from trainci.verdict.dumps import crashed_at
+from trainci.verdict.follows import leads_to
 from trainci.verdict.hits import COMPARED
 from trainci.verdict.last_words import (
     Tail,
     Words,
     completed,
+    deepest,
     last_line,
     last_words,
     named_in,
     printed_last,
     thrown_at,
 )
+from trainci.verdict.limits import explained
 from trainci.verdict.log_reader import Reading
 from trainci.verdict.pytest_report import TEARDOWN
 from trainci.verdict.weigh import Candidate, Weight, of_reading
@@ -36,8 +39,6 @@ _NEAR = 60
 _LAST_LINES = 3
 # Rules for an ending that is the program's own, of which no line that a rule knows tells more.
 _ENDED_BY_ITSELF = (EXIT_CODE, "crash")
-# What says no more than that it did not end in time, or that somebody waited in vain.
-_TIME_OVER = ("pytest-timeout", "time-limit", "slurm-time-limit", "waited-in-vain", "nccl-watchdog", "hung")
 PASSED = "passed"
 # What was to be got, of which the lines right below may say why it was not.
 _FETCHES = frozenset({"package-index", "git-fetch", "container-engine", "hub-error", "network"})
@@ -52,7 +53,7 @@ def diagnose(reading: Reading, facts: Facts, root: str = "") -> Diagnosis:
 
     ``root`` is the repository's, where it is known: a place outside of it is none to show.
     """
-    found = _with_stacks(_diagnosed(reading, facts, root), reading.tail, root)
+    found = explained(_diagnosed(reading, facts, root), reading.tail, root)
     if not reading.unread:
         return found
     alike = f"{reading.unread} of {reading.lines} lines, each in the words of many before it, were not read"
@@ -71,26 +72,15 @@ def _diagnosed(reading: Reading, facts: Facts, root: str) -> Diagnosis:
     if diagnosis.line != first.line:
         return diagnosis
     if said := _said_before(first, reading):
-        frame = _deepest(said.frames or first.frames, root)
+        frame = deepest(said.frames or first.frames, root)
         return replace(diagnosis, evidence=said.text, line=said.line, frame=frame)
     below = reading.tail.after(first.line)
     frames = first.frames or crashed_at(below) or thrown_at(below)
     if not frames and _is_code(first) and not first.exception:
         frames = named_in(first.evidence)
-    frame = _deepest(frames, root) or _led_to(first, found, root)
+    frame = deepest(frames, root) or _led_to(first, found, root)
     evidence = diagnosis.evidence if first.exception else completed(diagnosis.evidence, below)
     return replace(diagnosis, evidence=evidence, frame=frame)
-
-
-def _with_stacks(diagnosis: Diagnosis, tail: Tail, root: str) -> Diagnosis:
-    """With what the stacks that the log shows say of a program whose time was over, and where it stood."""
-    if diagnosis.rule not in _TIME_OVER or diagnosis.blame is not Blame.UNSURE or not (found := stood(tail)):
-        return diagnosis
-    blame, waited, at = found
-    frame = _deepest((Frame(at.file, at.line),), root)
-    so_far = f"{diagnosis.sentence};" if waited == STOOD else "its time was over, and"
-    sentence = f"{so_far} it {waited} in `{at.function}` ({frame or f'{at.file}:{at.line}'})"
-    return Diagnosis(blame, diagnosis.rule, sentence, tail.at(at.shown), at.shown, frame)
 
 
 def _led_to(first: Candidate, found: Sequence[Candidate], root: str) -> Frame | None:
@@ -101,7 +91,7 @@ def _led_to(first: Candidate, found: Sequence[Candidate], root: str) -> Frame | 
         later = [one for one in later if one.line - first.line <= _NEAR and one.stream in (first.stream, "")]
     # What pytest kept of a test's output stands below what failed in it.
     near = [one for one in raised if one.line < first.line and one.test] if first.captured else later
-    return next((frame for one in near if (frame := _deepest(one.frames, root))), None)
+    return next((frame for one in near if (frame := deepest(one.frames, root))), None)
 
 
 def _in_its_own_words(diagnosis: Diagnosis, tail: Tail, root: str) -> Diagnosis:
@@ -110,7 +100,7 @@ def _in_its_own_words(diagnosis: Diagnosis, tail: Tail, root: str) -> Diagnosis:
         return diagnosis
     if said := last_words(tail):
         rule = LAST_WORDS if diagnosis.rule == EXIT_CODE else diagnosis.rule
-        frame = _deepest(said.frames, root)
+        frame = deepest(said.frames, root)
         return replace(diagnosis, rule=rule, evidence=said.text, line=said.line, frame=frame)
     if diagnosis.rule == EXIT_CODE and (said := last_line(tail)):
         return replace(diagnosis, evidence=said.text, line=said.line)
@@ -126,17 +116,6 @@ def _said_before(first: Candidate, reading: Reading) -> Words | None:
         return Words(signal.text, signal.number)
     if first.kind is Kind.CONSEQUENCE and _is_code(first) and not first.test:
         return last_words(reading.tail.before(first.line))
-    return None
-
-
-def _deepest(frames: Sequence[Frame], root: str) -> Frame | None:
-    """The last of ``frames`` that is in the repository."""
-    below = f"{root.rstrip('/')}/"
-    for frame in reversed(frames):
-        if root and frame.file.startswith(below):
-            return replace(frame, file=frame.file[len(below) :])
-        if not root or not frame.file.startswith(("/", "../")):
-            return replace(frame, file=frame.file.removeprefix("./"))
     return None
 
 
@@ -209,9 +188,9 @@ def _of_tests(tests: Sequence[Candidate], found: Sequence[Candidate]) -> Candida
 
 
 def _below(code: Candidate, found: Sequence[Candidate]) -> Candidate | None:
-    """The machine's fault of which ``code`` comes, for all that it says of the program; none of long ago."""
-    live = [one for one in found if one.blame is Blame.MACHINE and not one.survived]
-    return _first(live, lambda one: circumstances.leads_to(one, code))
+    """What is not the code's fault and leads to ``code``, for all that it says of the program."""
+    live = [one for one in found if one.blame is not Blame.CODE and not one.survived]
+    return _first(live, lambda one: leads_to(one, code))
 
 
 def _between(code: Candidate, machine: Candidate) -> Candidate | tuple[Candidate, Candidate]:

@@ -14,13 +14,27 @@ from trainci.verdict.last_words import Tail
 from trainci.verdict.prefixes import Line
 
 # Go says without -v in the first line of a test's output that it failed, and with -v in the last.
-_BEGINS = re.compile(r"\[ RUN {6}\] |=== (?:RUN|CONT|NAME) |---- \S+ stdout ----$|\s*--- FAIL: ")
+_BEGINS = re.compile(
+    r"\[ RUN {6}\] |\[-{10}\] Global test environment set-up"
+    r"|=== (?:RUN|CONT|NAME) |---- \S+ stdout ----$|\s*--- FAIL: "
+)
 _PASSED = re.compile(r"\s*--- (?:PASS|SKIP): ")
 _ENDS = re.compile(r"\[ {2}FAILED {2}\] |\[-{10}\]|(?:failures|successes):$|test result: |(?:FAIL|ok)\b")
 _SAID_BY_GO = re.compile(r"\s+\w+_test\.go:\d+:(?: |$)")
 _TELLS = re.compile(r"\S.*: Failure$|thread '.+' (?:\(\d+\) )?panicked at ")
 MARKS = (
-    *("[ run ", "=== run", "=== cont", "=== name", "stdout ----", "--- fail", "--- pass", "--- skip", "[  failed"),
+    *(
+        "[ run ",
+        "environment set-up",
+        "=== run",
+        "=== cont",
+        "=== name",
+        "stdout ----",
+        "--- fail",
+        "--- pass",
+        "--- skip",
+        "[  failed",
+    ),
     *("_test.go:", ": failure", "panicked at ", "failures:", "successes:", "test result: "),
 )
 """Texts in lower case of which a line that tells something of a test holds one."""

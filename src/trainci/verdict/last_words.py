@@ -186,6 +186,17 @@ def named_in(text: str) -> tuple[Frame, ...]:
     return tuple(Frame(one["file"], int(one["line"])) for one in _PLACE.finditer(text))
 
 
+def deepest(frames: Sequence[Frame], root: str) -> Frame | None:
+    """The last of ``frames`` that is in the repository."""
+    below = f"{root.rstrip('/')}/"
+    for frame in reversed(frames):
+        if root and frame.file.startswith(below):
+            return replace(frame, file=frame.file[len(below) :])
+        if not root or not frame.file.startswith(("/", "../")):
+            return replace(frame, file=frame.file.removeprefix("./"))
+    return None
+
+
 def _first_of_last(places: Sequence[int]) -> int:
     first = places[-1]
     for place in reversed(places):
