@@ -114,7 +114,7 @@ def _said_before(first: Candidate, reading: Reading) -> Words | None:
     signal = reading.root.signal if reading.root else None
     if signal and "exitcode" in first.evidence:
         return Words(signal.text, signal.number)
-    if first.kind is Kind.CONSEQUENCE and _is_code(first) and not first.test:
+    if first.kind is Kind.CONSEQUENCE and first.blame in (Blame.CODE, Blame.CONFIG) and not first.test:
         return last_words(reading.tail.before(first.line))
     return None
 
