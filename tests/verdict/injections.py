@@ -84,7 +84,7 @@ def _hub(answer: int, failures: int = 1 << 30) -> Iterator[dict[str, str]]:
         def do_GET(self) -> None:
             left[0] -= 1
             if not answer:
-                gone.wait(60)
+                gone.wait(2)  # its client waits as long as that, and is answered by the end of the connection
                 return
             self.send_response(answer if left[0] >= 0 else 200)
             self.send_header("Content-Length", "2")
@@ -361,7 +361,7 @@ ray.get(Trainer.remote().step.remote())
     "ray_is_not_there": Injection(
         expect("machine", "ray-cluster"),
         'import ray\nray.init(address="127.0.0.1:9")\n',
-        ("timeout", "--signal=TERM", "50", sys.executable, "job.py"),
+        ("timeout", "--kill-after=1", "20", sys.executable, "job.py"),
         facts={"timed_out": True},
     ),
     "name_is_not_resolved": Injection(

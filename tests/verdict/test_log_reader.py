@@ -45,19 +45,19 @@ def test_no_text_breaks_it(lines: list[str]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("streams", "counts"), [(64, (6_000, 12_000)), (4096, (6_000, 12_000))])
+@pytest.mark.parametrize(("streams", "counts"), [(64, (1_500, 3_000)), (4096, (5_000, 7_000))])
 def test_memory_does_not_grow_with_the_log(tmp_path, monkeypatch, streams, counts) -> None:
     monkeypatch.setattr(log_reader, "_MOST_STREAMS", streams)
     line = "[rank{}]: OSError: [Errno 28] No space left on device; Traceback (most recent call last):\n"
     peaks = []
-    for count in counts:
+    for count in (1, *counts):  # the first reading makes the rules ready
         log = tmp_path / "log"
         log.write_text("".join(line.format(number) for number in range(count)))
         tracemalloc.start()
         read_log(log, packaged_rules())
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peaks[1] < 1.3 * peaks[0] and peaks[1] < 30e6
+    assert peaks[2] < 1.3 * peaks[1] and peaks[2] < 30e6
 
 
 @pytest.mark.slow
