@@ -27,7 +27,8 @@ def project(repository: Any) -> Any:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    (tmp_path / "home").mkdir()
+    # A fish that has none of these begins to make them of every manual page of the host.
+    (tmp_path / "home/.local/share/fish/generated_completions").mkdir(parents=True)
     return tmp_path / "home"
 
 
