@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from test_nodes import TRAIN
+from test_nodes import TRAIN, loss, loss_of_one_node
 
 from trainci.config.executor_tables import SlurmTable
 
@@ -22,7 +22,9 @@ def blocks(language: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_every_command_of_the_page_succeeds(repository, slurm_cluster):
+def test_every_command_of_the_page_succeeds_and_two_nodes_train_to_the_same_loss_as_one(
+    repository, slurm_cluster, new_repository
+):
     (test,), (config, packed, _) = blocks("python"), blocks("toml")
     repository.write("tests/test_two_nodes.py", test)
     for name in "ab":
@@ -37,6 +39,8 @@ def test_every_command_of_the_page_succeeds(repository, slurm_cluster):
     assert "| #SBATCH --nodes=2" in said[0].out
     assert "1 passed" in said[1].out and "2 virtual nodes of one host" in said[1].out
     assert "1 passed" in said[2].out and "on each node of Slurm" in said[2].out
+    assert loss(said[1]) == loss(said[2]) == loss_of_one_node(new_repository)
+    assert "2|COMPLETED" in slurm_cluster("sacct", "-X", "-n", "-P", "-o", "NNodes,State").split()
     assert "2 passed" in said[3].out
     assert len(list(repository.root.glob(".trainci/runs/*/pack-quick-*.log"))) == 1
 

@@ -136,27 +136,13 @@ def test_a_job_has_a_cluster_of_its_own_and_a_failed_one_shows_its_exit_code(pro
     assert told(failure.value.output) == expected
 
 
-def none(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (home / ".ray" / "auth_token").unlink()
-
-
-def of_variables(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The user's token, as a pod of KubeRay has it."""
-    monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    monkeypatch.setenv("RAY_AUTH_TOKEN", "the-users-own-token")
-    monkeypatch.setenv("RAY_JOB_HEADERS", '{"Authorization": "Bearer the-users-own-token"}')
-
-
-def switched_off(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_token_of_the_user_makes_a_difference(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of variables, as a pod of KubeRay has it, one that is switched off, and none in the home directory."""
+    (project / "home" / ".ray" / "auth_token").unlink()
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(home / "not-there"))
-
-
-@pytest.mark.parametrize("with_a_token", [none, of_variables, switched_off])
-def test_a_token_of_the_user_makes_no_difference(
-    project: Path, monkeypatch: pytest.MonkeyPatch, with_a_token: Callable[[Path, pytest.MonkeyPatch], None]
-) -> None:
-    with_a_token(project / "home", monkeypatch)
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "the-users-own-token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(project / "not-there"))
+    monkeypatch.setenv("RAY_JOB_HEADERS", '{"Authorization": "Bearer the-users-own-token"}')
     monkeypatch.setattr(ray_cluster, "TRIES", 1)
     printed = execute_train("train.py", [], num_gpus_per_node=1, launcher="ray", env={"ADDED": "yes"})
     assert told(printed)["task"] == "yes"
@@ -184,12 +170,15 @@ def test_a_cluster_answers_only_those_who_know_its_token() -> None:
     assert not token.exists()
 
 
-@pytest.mark.parametrize("nodes", ["", "node-0,node-1"], ids=["one node", "two virtual nodes"])
 def test_two_at_once_do_not_meet_and_the_end_of_one_leaves_the_other_alone(
-    project: Path, alive: Callable[[int], bool], start: Callable[..., subprocess.Popen[bytes]], nodes: str
+    project: Path, alive: Callable[[int], bool], start: Callable[..., subprocess.Popen[bytes]]
 ) -> None:
-    told = {"TRAINCI_NODES": nodes, "MASTER_ADDR": "127.0.0.1"}
-    tests = {name: start(*leased(project), NAME=name, **told) for name in ("one", "other")}
+    """One is of two virtual nodes, the other of one node."""
+    nodes = {"one": "node-0,node-1", "other": ""}
+    tests = {
+        name: start(*leased(project), NAME=name, TRAINCI_NODES=nodes[name], MASTER_ADDR="127.0.0.1")
+        for name in nodes
+    }
     wait_for(lambda: all((project / f"{name}-runs").exists() for name in tests), *tests.values())
     trees = {name: tree(test) for name, test in tests.items()}
     ports = {name: listening(processes) for name, processes in trees.items()}
