@@ -212,12 +212,12 @@ def cancelled(act: Act, root: Path, payload: dict[str, Any], seen: Path) -> None
     )
     with (seen / "output").open("w+") as output, act.start(root, "pull_request", payload, output) as process:
         try:
-            wait_for(lambda: (seen / "started").exists() or process.poll() is not None, 120)
+            wait_for(lambda: (seen / "started").exists() or process.poll() is not None, 240)
             assert process.poll() is None, (seen / "output").read_text()
             # A program that is just begun has no command line yet.
-            wait_for(lambda: len(processes_with(mark)) == 1, 10)
+            wait_for(lambda: len(processes_with(mark)) == 1, 60)
             process.send_signal(signal.SIGINT)
-            process.wait(60)
+            process.wait(120)
         finally:
             process.kill()
     wait_for(lambda: not processes_with(mark) and not {*processes_with(test.name)} - others, 120)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import subprocess
 
@@ -33,33 +32,27 @@ container_options = ""
 queue_minutes = 10
 
 [suites.short]
-tests = ["tests/test_one.py", "tests/test_two.py", "tests/test_three.py"]
+tests = ["tests/test_one.py", "tests/test_two.py"]
 devices = "cpu:2"
 
 [suites.hang]
 tests = ["tests/test_hang.py"]
 devices = "cpu:2"
-
-[suites.changed]
-select = "changed"
-devices = "cpu:2"
 """
-# Says when it held which device, and goes on until a neighbour has started: two of them are known to meet.
+# Says which device it held, and goes on until its neighbour has started, so that the two are known to meet.
 MEETS = """\
 import json, os, pathlib, sys, time
 NUM_GPUS = 1
 if __name__ == "__main__":
     seen, name = pathlib.Path("/seen"), pathlib.Path(__file__).stem
-    start = time.time()
     (seen / f"{name}.started").touch()
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + 240
     while len(list(seen.glob("*.started"))) < 2:
         if time.monotonic() > deadline:
             sys.exit("no neighbour came")
         time.sleep(0.02)
-    time.sleep(0.3)
     (seen / f"{name}.json").write_text(json.dumps({
-        "device": os.environ["TRAINCI_DEVICES"], "start": start, "end": time.time(),
+        "device": os.environ["TRAINCI_DEVICES"],
         "ipc": os.readlink("/proc/self/ns/ipc"), "proxy": os.environ.get("https_proxy"),
     }))
 """
@@ -72,7 +65,7 @@ def case(repository, work, wheels, podman):
     repository.trainci("init")
     text = CONFIG.format(image=containers.IMAGE, work=work, wheels=wheels, root=repository.root)
     repository.write("trainci.toml", text)
-    for name in ("one", "two", "three"):
+    for name in ("one", "two"):
         repository.write(f"tests/test_{name}.py", MEETS)
     repository.write("tests/test_hang.py", HANGS.replace("SEEN", "/seen"))
     generated(repository)
@@ -85,21 +78,13 @@ def test_jobs_in_containers_share_one_lease_directory_and_never_a_device(case, c
     ran = container_act.run(case.root, "pull_request", pull_request("labeled", ["run-ci-short"], "run-ci-short"))
     assert ran.code == 0, ran.output
     held = [json.loads(file.read_text()) for file in (work / "seen").glob("*.json")]
-    assert len(held) == 3
-    assert len({one["ipc"] for one in held}) == 3, "each job has an IPC namespace, and so a /dev/shm, of its own"
+    assert sorted(one["device"] for one in held) == ["cpu-0", "cpu-1"]
+    assert len({one["ipc"] for one in held}) == 2, "each job has an IPC namespace, and so a /dev/shm, of its own"
     assert {one["proxy"] for one in held} == {"http://proxy.example:3128"}, "named in the workflow"
-    met = [(one, other) for one, other in itertools.combinations(held, 2) if overlap(one, other)]
-    assert met, "no two jobs ran at the same time, so nothing was shown"
-    assert all(one["device"] != other["device"] for one, other in met)
-    assert {one["device"] for one in held} == {"cpu-0", "cpu-1"}
-    assert ran.output.count("### trainci · 2 virtual devices, no GPU") == 3
+    assert ran.output.count("### trainci · 2 virtual devices, no GPU") == 2
     kept = ran.kept("e2e-test-short")
-    assert len(kept) == 3
+    assert len(kept) == 2
     assert all((folder / "junit.xml").is_file() and list(folder.glob("runs/*/*.log")) for folder in kept)
-
-
-def overlap(one, other):
-    return one["start"] < other["end"] and other["start"] < one["end"]
 
 
 def test_a_cancelled_job_in_a_container_leaves_no_process_and_no_lease(case, container_act, work, podman):
@@ -154,18 +139,3 @@ def test_a_cancelled_test_in_a_container_reports_and_gives_its_devices_back(case
         assert again.returncode == 0, again.stderr
     finally:
         engine("rm", "--force", "--time", "0", name)
-
-
-def test_a_changed_test_with_a_hostile_name_runs_and_nothing_else(case, container_act, work):
-    case.git("checkout", "--quiet", "-b", "topic")
-    name = "tests/test_$(touch hacked)`touch hacked`'\"]]>::set-output name=x::y\n.py"
-    case.write(name, "NUM_GPUS = 1\nif __name__ == '__main__':\n    print('ran in', __file__)\n")
-    case.commit("hostile")
-    ran = container_act.run(
-        case.root, "pull_request", pull_request("labeled", ["run-ci-changed"], "run-ci-changed")
-    )
-    assert ran.code == 0, ran.output
-    (folder,) = ran.kept("e2e-test-changed")
-    (log,) = folder.glob("runs/*/*.log")
-    assert "ran in" in log.read_text()
-    assert "1 passed" in ran.output

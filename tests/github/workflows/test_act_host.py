@@ -128,24 +128,31 @@ def test_no_changed_tests_is_green_and_says_so(case, host_act):
     assert not list(ran.artifacts.iterdir())
 
 
-def test_changed_tests_become_a_matrix_and_one_that_cannot_be_read_is_red(case, host_act):
+# As a pull request may call a file.
+HOSTILE = "tests/test_$(touch hacked)`touch hacked`'\"]]>::set-output name=x::y\n.py"
+
+
+def test_changed_tests_become_a_matrix_and_one_that_cannot_be_read_is_red(case, host_act, work):
     case.git("checkout", "--quiet", "-b", "topic")
     case.write("tests/test_ok.py", OK + "# changed\n")
     case.write("tests/test_greedy.py", "NUM_GPUS = 10**9\nif __name__ == '__main__':\n    print('greedy ran')\n")
     case.write(
         "tests/test_unread.py", "NUM_GPUS = len('abc')\nif __name__ == '__main__':\n    print('unread ran')\n"
     )
+    case.write(HOSTILE, "NUM_GPUS = 1\nif __name__ == '__main__':\n    print('hostile ran')\n")
     case.commit("change")
     ran = host_act.run(case.root, "pull_request", labeled("run-ci-changed"))
     assert ran.code == 1, ran.output
+    assert "hostile ran" in ran.output
+    assert not [*case.root.rglob("hacked"), *work.rglob("hacked")], "what its name would run"
     assert "greedy ran" not in ran.output
     assert "unread ran" not in ran.output
     assert "1000000000 devices" in ran.output
     assert "tests/test_unread.py:1: NUM_GPUS must be a whole number" in ran.output
-    assert ran.output.count("| ✅ passed |") == 4, (
-        "the two variants of tests/test_ok.py, and both again in the last job"
+    assert ran.output.count("| ✅ passed |") == 6, (
+        "two variants of tests/test_ok.py and the hostile one, and all again in the last job"
     )
-    assert len(ran.kept("e2e-test-changed")) == 4
+    assert len(ran.kept("e2e-test-changed")) == 5
 
 
 def against(branch):
@@ -193,7 +200,7 @@ def test_the_signal_of_a_cancelling_runner_reaches_trainci_which_still_reports(c
         try:
             wait_for(lambda: (work / "seen/started").exists() or process.poll() is not None, 60)
             process.send_signal(signal.SIGINT)
-            assert process.wait(30) == 130
+            assert process.wait(60) == 130
         finally:
             process.kill()
     assert "interrupted" in (case.root / ".trainci/junit.xml").read_text()

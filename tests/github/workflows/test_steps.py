@@ -174,7 +174,7 @@ def running(jobs, tmp_path):
     }
     command = script(jobs["e2e-test-contained"], "Run the test")
     with subprocess.Popen([*SHELL, command], env=environment, cwd=tmp_path) as process:
-        wait_for(lambda: (tmp_path / "started").exists(), 30)
+        wait_for(lambda: (tmp_path / "started").exists(), 60)
         yield process, environment
         process.kill()
 
@@ -194,7 +194,7 @@ def test_the_step_after_a_cancelled_test_ends_no_process_that_came_by_its_number
     assert ended(jobs["e2e-test-contained"], environment).returncode == 0
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    assert process.wait(10) == 130
+    assert process.wait(60) == 130
 
 
 @pytest.mark.parametrize("written", [None, "", "x\n", "1\n"])
