@@ -52,7 +52,7 @@ def test_what_is_no_answer_is_left_alone(
     assert asking.stacks([own], 0.2) == {}
     assert {*asking.groups([own], 0.2).values()} <= {b""}
     assert asking._read(f"{own.pid}.{kind}") == b""
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 50
     asking.close()
     if (tmp_path / "target").exists():
         assert (tmp_path / "target").read_text() == "secret"
