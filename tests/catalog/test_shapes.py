@@ -54,6 +54,13 @@ def test_a_folder_and_a_test_inside_a_file_are_pytests(repository: Any) -> None:
     assert declarations(repository.root, Entry("tests/utils/test_a.py", node="::test_it")).style == "pytest"
 
 
+def test_a_block_of_a_worker_makes_no_program_of_a_file_of_tests(repository: Any) -> None:
+    worker = 'if __name__ == "__main__" and "--worker" in sys.argv:\n    work()\n'
+    for before, style in (("def test_a(): assert 1\n", "pytest"), ("def work(): assert 1\n", "python")):
+        repository.write("tests/test_w.py", f"import sys\n{before}{worker}")
+        assert declarations(repository.root, Entry("tests/test_w.py")).style == style
+
+
 def test_an_entry_says_the_style_where_the_file_does_not(repository: Any) -> None:
     repository.write("tests/a.py", _TEST + _RUNS)
     for runner in ("pytest", "torchrun"):

@@ -69,7 +69,11 @@ def _once(look: Callable[[Source], _T]) -> Callable[[Source], _T]:
 
 @_once
 def _is_program(source: Source) -> bool:
-    return bool(main_blocks(source.tree))
+    """Whether it has a ``__main__`` block; for a worker's, ``… and "--worker" in sys.argv``, its tests go first."""
+    blocks = main_blocks(source.tree)
+    return not all(isinstance(one.test, ast.BoolOp) for one in blocks) or bool(
+        blocks and not holds_tests(source.tree)
+    )
 
 
 @_once
