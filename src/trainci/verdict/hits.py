@@ -57,6 +57,23 @@ _NEAR = 4
 
 
 @dataclass
+class Heard:
+    """A line outside every exception that may fit one of these ``patterns``.
+
+    ``above`` are the lines right above it. ``progress``: how much there was before it. ``again``: the line below it
+    says that another try comes. ``captured``: a test printed it. ``told``: its framework says so of why it failed.
+    """
+
+    line: Line
+    patterns: tuple[int, ...]
+    above: tuple[str, ...]
+    captured: bool
+    progress: int
+    again: bool = False
+    told: bool = False
+
+
+@dataclass(frozen=True)
 class Hit:
     """A line outside every exception that fits a rule. ``progress``: how much there was before it.
 
@@ -81,12 +98,12 @@ class TestOutput:
     def __init__(self) -> None:
         self._inside = False
         self._tells = False
-        self._hits: list[Hit] = []
+        self._heard: list[Heard] = []
 
     def take(self, text: str) -> None:
         """Take the next line."""
         if _BEGINS.match(text):
-            self._inside, self._tells, self._hits = True, False, []
+            self._inside, self._tells, self._heard = True, False, []
         elif _PASSED.match(text):
             self._go_on(False)
         elif _ENDS.match(text):
@@ -97,16 +114,16 @@ class TestOutput:
         elif self._inside and _TELLS.match(text):
             self._tells = True
 
-    def hear(self, hit: Hit) -> None:
-        """A line of it fits a rule."""
+    def hear(self, heard: Heard) -> None:
+        """A line of it may fit a rule."""
         if self._inside:
-            hit.told, hit.captured = self._tells, hit.captured or not self._tells
-            self._hits.append(hit)
+            heard.told, heard.captured = self._tells, heard.captured or not self._tells
+            self._heard.append(heard)
 
     def _go_on(self, inside: bool) -> None:
-        for hit in self._hits:
-            hit.told, hit.captured = False, True
-        self._inside, self._tells, self._hits = inside, inside, []
+        for heard in self._heard:
+            heard.told, heard.captured = False, True
+        self._inside, self._tells, self._heard = inside, inside, []
 
 
 def decides(hit: Hit, tail: Tail) -> bool:

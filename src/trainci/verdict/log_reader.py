@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import re
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from trainci.model.diagnosis import Blame, Frame, LogRule
 from trainci.verdict import prefixes
 from trainci.verdict.exceptions import FRAME, HEADLESS, PROGRAM, Tracebacks, exception_type
-from trainci.verdict.hits import COMPARED, MARKS, Hit, TestOutput
+from trainci.verdict.hits import COMPARED, MARKS, Heard, Hit, TestOutput
 from trainci.verdict.last_words import Tail
 from trainci.verdict.log_rules import Matcher, matcher_of
 from trainci.verdict.prefixes import Line
@@ -32,9 +32,9 @@ _MOST_STREAMS = 4096
 # So many lines that hold the same words are read where not every line is.
 _MOST_ALIKE = 2000
 # What servers say of themselves (uvicorn's "running on http://0.0.0.0:30000", a test's "started on port 30000").
-_SERVING = ("running on", "listening", "started", "serving", "bound")
+_SERVING = ("running on", "listening", "started", "serving", "bound", "ready", "ray start")
 _SERVED = re.compile(
-    rf"(?i)\b(?:{'|'.join(_SERVING)})\b.{{0,80}}?(?::|\bport[ =:]+)(\d{{4,5}})\b"
+    rf"(?i)\b(?:{'|'.join(_SERVING[:5])})\b.{{0,80}}?(?::|\bport[ =:]+)(\d{{4,5}})\b"
     r"|\bport[ =:]+(\d{4,5})\b.{0,40}\bready\b|\bray start --address=\W?[\w.-]+:(\d{4,5})\b"
 )
 NAMES_A_HOST = re.compile(r"https?://|host='|\b[\w-]+(?:\.[\w-]+)+:\d+|\bto \S+ port \d+|(?:resolve|lookup) ")
@@ -47,12 +47,11 @@ _BEGINNINGS = (
     *STAND_INS,
     *_SERVING,
     *MARKS,
-    "ray start",
 )
 # Lines that are not read as they stand: of JSON, with a traceback in a string, with a test's name.
 _UNFOLDED = frozenset({'{"', "traceback", ".py::"})
 # What counts in a line that no pattern fits.
-_TELLING = frozenset({*_BEGINNINGS, "error", "stopiteration", "===", "e   ", "ready"})
+_TELLING = frozenset({*_BEGINNINGS, "error", "stopiteration", "===", "e   "})
 # How Python introduces what ``__del__`` or a callback raised: the program goes on (3.14 says "while calling").
 _IGNORED = re.compile(r"Exception ignored (?:in\b.*: |in .*:$|on |while )")
 # What is told where the log does not have its traceback.
@@ -125,7 +124,8 @@ class LogReader:
         self._streams: dict[str, Tracebacks] = {}
         self._chains: _Ends[Chain] = _Ends()
         self._lone: Chain | None = None
-        self._hits: dict[str, _Ends[Hit]] = {}
+        # By the patterns that a line may fit: which of them it does is only asked of the first and the last ones.
+        self._heard: dict[tuple[int, ...], _Ends[Heard]] = {}
         self._progress = 0
         self._told = 0
         self._report = RootReport()
@@ -136,7 +136,7 @@ class LogReader:
         self._tail: deque[str] = deque(maxlen=_TAIL)
         self._alike: Counter[tuple[int, ...]] = Counter()
         self._unread = 0
-        self._last: Hit | None = None
+        self._last: Heard | None = None
 
     def feed(self, batch: Sequence[str], whole: bool = True) -> None:
         """Take the next lines; not ``whole``: of those that hold the same words, as many as tell something new."""
@@ -186,7 +186,6 @@ class LogReader:
     def _hear_of_another_try(self, below: str) -> None:
         if self._last and self._last.line.number == self._number:
             self._last.again = self._last.again or tries_again(below)
-            self._last.retried = self._last.retried or self._last.again
 
     def finish(self) -> Reading:
         """What was found."""
@@ -196,13 +195,16 @@ class LogReader:
         chains = sorted([*found, *self._pytest.finish()], key=lambda chain: chain.line)
         for chain in chains:
             self._match_raised(chain)
-        hits = sorted((hit for kept in self._hits.values() for hit in kept), key=lambda hit: hit.line.number)
+        hits: dict[str, _Ends[Hit]] = {}
+        every = sorted((one for kept in self._heard.values() for one in kept), key=lambda one: one.line.number)
+        for hit in filter(None, map(self._hit_of, every)):
+            hits.setdefault(hit.rule.name, _Ends()).add(hit)
         tail = list(self._tail)
         last = [prefixes.split(0, line, self._name) for line in tail]
         errors = frozenset(place for place, line in enumerate(last) if prefixes.says_error(tail[place], line))
         return Reading(
             chains,
-            hits,
+            sorted((hit for kept in hits.values() for hit in kept), key=lambda hit: hit.line.number),
             self._progress,
             self._told,
             self._number,
@@ -261,10 +263,12 @@ class LogReader:
         self._progress += signs_in(text)
         self._report.take(line)
         self._output.take(text)
-        if (served := _SERVED.search(text)) and len(self._served) < _MOST_STREAMS:
+        low = text.lower()
+        served = _SERVED.search(text) if any(word in low for word in _SERVING) else None
+        if served and len(self._served) < _MOST_STREAMS:
             self._served.setdefault(served[served.lastindex or 0], line.number)
-        type_, quoted = exception_type(text), quotes(text)
-        if type_.rpartition(".")[2] in _LONE and not quoted:
+        type_ = exception_type(text)
+        if type_.rpartition(".")[2] in _LONE and not quotes(text):
             # Of a file that is no Python, which has no traceback, the place stands just above.
             places = [place for said in self._recent if (place := FRAME.match(said))]
             frames = tuple(Frame(place["file"], int(place["line"])) for place in places)
@@ -274,38 +278,46 @@ class LogReader:
             self._chains.add(chain)
             self._lone = chain
         elif candidates:
-            self._hit(line, self._matcher.only(COMPARED, candidates) if quoted else candidates)
+            capturing, above = self._pytest.capturing, tuple(self._recent)
+            heard = self._last = Heard(line, tuple(candidates), above, capturing, self._progress)
+            self._output.hear(heard)
+            self._heard.setdefault(heard.patterns, _Ends()).add(heard)
 
-    def _hit(self, line: Line, candidates: Sequence[int]) -> None:
+    def _hit_of(self, heard: Heard) -> Hit | None:
+        """The rule that a line fits, if it fits one."""
+        quoted = quotes(heard.line.text)
+        candidates = self._matcher.only(COMPARED, heard.patterns) if quoted else heard.patterns
         # pip shows what a build said further in, pytest what a test printed behind its name.
-        text = without_name(line.text).lstrip(" \t│")
+        text = without_name(heard.line.text).lstrip(" \t│")
         rule = self._fit(text, candidates)
         if (
             rule
-            and (whom := self._spoken_to(text))
+            and (whom := self._spoken_to(text, heard.above))
             and (rule.blame is Blame.UNSURE or self._matcher.refuses(rule, whom))
         ):
             more = f"{text} {whom}"
             rule = self._fit(more, self._matcher.candidates(more))
-        brought = rule is not None and rule.blame is Blame.MACHINE and brings((text, *self._recent))
-        if rule and not brought:
-            retried, again = (pattern.search(text) is not None for pattern in (RETRIED, TRIES))
-            hit = self._last = Hit(rule, line, retried, self._pytest.capturing, self._progress, again)
-            self._output.hear(hit)
-            self._hits.setdefault(rule.name, _Ends()).add(hit)
+        if rule is None or (rule.blame is Blame.MACHINE and brings((text, *heard.above))):
+            return None
+        again = heard.again or TRIES.search(text) is not None
+        retried = again or RETRIED.search(text) is not None
+        return Hit(rule, heard.line, retried, heard.captured, heard.progress, again, heard.told)
 
     def _fit(self, text: str, candidates: Sequence[int]) -> LogRule | None:
         return next((rule for rule, _ in self._matcher.matches(text, candidates) if not rule.within), None)
 
     def _before(self) -> list[str]:
         """The lines right above, without what stands before each."""
-        return [prefixes.split(0, said, self._name).text for said in self._recent]
+        return self._plain(self._recent)
 
-    def _spoken_to(self, text: str) -> str:
+    def _plain(self, lines: Iterable[str]) -> list[str]:
+        return [prefixes.split(0, said, self._name).text for said in lines]
+
+    def _spoken_to(self, text: str, above: Sequence[str]) -> str:
         """Whom a line that names nobody is about: who is named right above, as in the command that is shown."""
         if NAMES_A_HOST.search(text) or _SOMEBODY.search(text):
             return ""
-        return next((match[0] for said in reversed(self._before()) if (match := _SOMEBODY.search(said))), "")
+        return next((match[0] for said in reversed(self._plain(above)) if (match := _SOMEBODY.search(said))), "")
 
     def _match_raised(self, chain: Chain) -> None:
         for raised in chain.raised:

@@ -37,7 +37,7 @@ _CONFTEST = "ImportError while loading conftest"
 CUT_OFF = "?"
 """The name of a test whose beginning the log does not have."""
 TEARDOWN = "ERROR at teardown of "
-_COUNTS = re.compile(r"={3,}.*\b\d+ (?:failed|passed|error).*={3,}$|^\d+ (?:passed|failed).* in [\d.]+s")
+_COUNTS = re.compile(r"={3,}.*\b\d+ (?:failed|passed|error).*={3,}$|\d+ (?:passed|failed).* in [\d.]+s")
 # So near above an exception is the source of the test that it failed.
 _NEAR = 60
 _RAISES = re.compile(r">?\s+raise ")
@@ -89,7 +89,7 @@ class PytestReport:
             self._begin_section("ERRORS", text)
             return True
         if not self.inside:
-            if _COUNTS.search(text):
+            if _COUNTS.match(text):
                 self.passed = " failed" not in text and " error" not in text
             return self._cut_off(line, text, progress, before)
         return self._in_section(line, text, progress)
@@ -130,7 +130,7 @@ class PytestReport:
         self.inside = title in ("FAILURES", "ERRORS")
         self.capturing = False
         self._test, self._chain, self._frames = CUT_OFF, None, []
-        if _COUNTS.search(text):
+        if _COUNTS.match(text):
             self.passed = " failed" not in text and " error" not in text
 
     def _in_section(self, line: Line, text: str, progress: int) -> bool:
