@@ -156,6 +156,7 @@ def test_such_a_test_is_refused_and_reported(repository: Any, entry: str, says: 
         ),
         ('env = { PYTEST_ADDOPTS = "--co" }', "env: PYTEST_ADDOPTS says --co, by which no test runs"),
         ('python = "uv run python -i"', "python: `python -i` ends with 0 after a failure"),
+        ('python = "env true"', "python: env runs nothing and succeeds always"),
     ],
 )
 def test_such_a_setting_is_refused_with_its_line(repository: Any, level: str, line: str, says: str) -> None:

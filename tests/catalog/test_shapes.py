@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -76,6 +77,37 @@ def test_an_entry_says_the_style_where_the_file_does_not(repository: Any) -> Non
 def test_a_file_in_which_nothing_would_run_is_refused(repository: Any, text: str, runner: str) -> None:
     says = _says(repository, "tests/a.py", text, runner=runner)
     assert says.refusal.startswith("tests/a.py:1: nothing would run: it holds no test, and no `if __name__ ==")
+
+
+def test_a_command_that_can_only_succeed_is_refused(tmp_path: Path) -> None:
+    idle = (
+        "env true",
+        "timeout 9 true",
+        "uv run true",
+        "env A=1",
+        "bash",
+        "bash -s",
+        "sh -e",
+        "python -",
+        "python",
+    )
+    texts = (("bash", "-c", ""), ("sh", "-ec", "# pytest a"), ("bash", "-c", "exit 0"))
+    for words in (*map(str.split, idle), *texts):
+        assert declarations(tmp_path, Entry(command=tuple(words))).refusal.startswith("nothing would run: "), words
+    for sound in (
+        "bash a.sh",
+        "python -m a",
+        "python -c assert",
+        "uv run pytest",
+        "nvidia-smi",
+        "bash -c nvidia-smi",
+    ):
+        assert not declarations(tmp_path, Entry(command=tuple(sound.split()))).refusal, sound
+
+
+def test_a_script_whose_lines_end_as_on_windows_is_refused(repository: Any) -> None:
+    refusal = _says(repository, "a.sh", "#!/bin/bash\nset -e\r\npython a.py\r\n").refusal
+    assert refusal.startswith("a.sh:2: the line ends as on Windows") and refusal.endswith("sed -i 's/\\r$//' a.sh")
 
 
 def test_a_program_without_a_main_block_runs_where_its_entry_says_so(repository: Any) -> None:
@@ -168,6 +200,11 @@ def test_a_declaration_that_is_no_constant_is_a_fault(repository: Any, name: str
 )
 def test_each_style_has_its_command(style: str, entry: Entry, words: tuple[str, ...]) -> None:
     assert STYLES[style].command(entry, 2, ("py",)) == words
+
+
+def test_a_file_whose_name_begins_with_a_dash_is_no_option() -> None:
+    for style in ("python", "pytest", "shell", "torchrun"):
+        assert "./-c.py" in STYLES[style].command(Entry("-c.py"), 2, ("py",)), style
 
 
 def test_a_launcher_of_the_interpreter_launches_the_shell_too() -> None:

@@ -70,6 +70,12 @@ def test_any_words_are_read(words: list[str]) -> None:
     given_secrets([Entry(args=tuple(words))])
 
 
+@pytest.mark.timeout(60)
+def test_a_long_word_is_read_in_time() -> None:
+    """What takes quadratic time would take a quarter of an hour; the limit is only there to end it."""
+    assert given_secrets([Entry(args=("a" * 200_000,))]) == set()
+
+
 def test_no_command_shows_such_a_secret_and_what_is_shown_can_be_run_again(repository: Any) -> None:
     repository.write(
         "trainci.toml",

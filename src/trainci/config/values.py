@@ -7,7 +7,7 @@ import re
 import shlex
 from typing import Any
 
-from trainci.catalog.always_green import always_green, hidden_by
+from trainci.catalog.always_green import always_green, does_nothing, hidden_by
 from trainci.globs import is_glob as is_glob
 from trainci.text import printable
 
@@ -68,6 +68,8 @@ def env(variables: dict[str, str]) -> dict[str, str]:
 
 def interpreter(words: list[str]) -> list[str]:
     """The words of an interpreter that tells how a test went."""
+    if does_nothing([*words, "test.py"]):
+        raise ValueError(f"{printable(words[0])} runs nothing and succeeds always. Name an interpreter")
     if why := always_green([*words, "test.py"]):
         raise ValueError(f"{why}, so a failure would be green. Take that out")
     return words

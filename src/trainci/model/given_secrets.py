@@ -24,7 +24,7 @@ _NAMED = re.compile(r"[-+]*([A-Za-z_][\w.-]*)[=:](.+)", re.DOTALL)
 # `name = value`, `name: value` or `name value`.
 _SET = re.compile(r"""(?<![\w.-])(?=([\w.-]+)["']?(?:[ \t]*[=:][ \t]*|[ \t]+)["']?([^\s"',;]+))""")
 _OPTION = re.compile(r"--?([A-Za-z_][\w.-]*)")
-_IN_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/:@]*:([^\s/@]+)@", re.IGNORECASE)
+_IN_URL = re.compile(r"[a-z][a-z0-9+.-]{0,30}://[^\s/:@]*:([^\s/@]+)@", re.IGNORECASE)
 _BEARER = re.compile(r"\b(?:bearer|basic|token)\s+([\w.~+/=-]{8,})", re.IGNORECASE)
 # The tokens of Hugging Face, GitHub, GitLab, OpenAI and AWS.
 _BY_LOOK = re.compile(

@@ -48,6 +48,11 @@ class Source:
         return (self.root / self.file).is_dir()
 
 
+def as_word(file: str) -> str:
+    """``file`` as a word of a command: no program takes it for an option."""
+    return f"./{file}" if file.startswith("-") else file
+
+
 class Style(Commands, Protocol):
     """One way to write and start tests. What Source raises, ``recognises`` and ``read`` may let through."""
 

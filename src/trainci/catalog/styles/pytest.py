@@ -16,7 +16,7 @@ from trainci.catalog.names import Names
 from trainci.catalog.python.lost import lost_in_tests, lost_results
 from trainci.catalog.python.not_collected import not_collected
 from trainci.catalog.source import read_source
-from trainci.catalog.styles.base import Source
+from trainci.catalog.styles.base import Source, as_word
 from trainci.model.tests import Declarations, Entry
 from trainci.text import printable
 
@@ -64,7 +64,7 @@ class Pytest:
 
     def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:
         """See Commands."""
-        return (*python, "-m", "pytest", f"{entry.file}{entry.node}", *entry.args)
+        return (*python, "-m", "pytest", f"{as_word(entry.file)}{entry.node}", *entry.args)
 
 
 def unread(source: Source, fault: str) -> Declarations | None:

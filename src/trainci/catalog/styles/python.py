@@ -16,7 +16,7 @@ from trainci.catalog.python.callbacks import lost_by_callbacks
 from trainci.catalog.python.lost import lost_in_tests, lost_results
 from trainci.catalog.python.may_run_nothing import may_run_nothing
 from trainci.catalog.shell.expects import expects
-from trainci.catalog.styles.base import Source
+from trainci.catalog.styles.base import Source, as_word
 from trainci.catalog.styles.handed_over import framework_of_helpers
 from trainci.catalog.styles.pytest import holds_tests
 from trainci.model.tests import Declarations, Entry
@@ -46,7 +46,7 @@ class PythonFile:
 
     def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:
         """See Commands."""
-        return (*python, entry.file, *entry.args)
+        return (*python, as_word(entry.file), *entry.args)
 
 
 def _once(look: Callable[[Source], _T]) -> Callable[[Source], _T]:

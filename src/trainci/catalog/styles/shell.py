@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 
 from trainci.catalog.shell.files import sourced
 from trainci.catalog.shell.lost import ShellScript, read_shell
-from trainci.catalog.styles.base import Source
+from trainci.catalog.styles.base import Source, as_word
 from trainci.catalog.styles.started import lost_by_starts
 from trainci.model.tests import Declarations, Entry
 from trainci.text import printable
@@ -31,6 +32,13 @@ class Shell:
     def read(self, source: Source) -> Declarations:
         """See Style. The head is what stands before the first command: ``# NUM_GPUS = 8``."""
         content = source.text
+        if b"\r\n" in content:
+            line = content[: content.index(b"\r\n")].count(b"\n") + 1
+            sentence = (
+                "the line ends as on Windows, and bash takes that for a part of its last word, so that `set -e` is"
+            )
+            mend = f"none. Remove it: sed -i 's/\\r$//' {shlex.quote(source.file)}"
+            return Declarations(refusal=f"{printable(source.file)}:{line}: {sentence} {mend}")
         counts: dict[str, tuple[int, int]] = {}
         flag, flag_line = False, 1
         for number, name, value in _declared(content[:_HEAD_BYTES].decode("utf-8", "replace")):
@@ -69,7 +77,7 @@ class Shell:
 
     def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:
         """See Commands. A launcher of the interpreter (``uv run python``) launches the shell instead."""
-        return (*_launcher(python), "bash", entry.file, *entry.args)
+        return (*_launcher(python), "bash", as_word(entry.file), *entry.args)
 
 
 def _refusal(file: str, script: ShellScript) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from trainci.catalog.styles.base import Source
+from trainci.catalog.styles.base import Source, as_word
 from trainci.catalog.styles.python import PythonFile
 from trainci.errors import UsageError
 from trainci.model.tests import Declarations, Entry
@@ -32,4 +32,5 @@ class Torchrun:
                 "torchrun starts one process a device, and this test has none. Write NUM_GPUS = N in the file, or "
                 "num_gpus = N in its entry."
             )
-        return (*python, "-m", "torch.distributed.run", f"--nproc-per-node={num_gpus}", entry.file, *entry.args)
+        torchrun = (*python, "-m", "torch.distributed.run", f"--nproc-per-node={num_gpus}")
+        return (*torchrun, as_word(entry.file), *entry.args)

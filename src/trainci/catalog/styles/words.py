@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from trainci.catalog.always_green import always_green
-from trainci.catalog.command_words import arguments_of_pytest, program, starts_unittest
+from trainci.catalog.always_green import always_green, does_nothing
+from trainci.catalog.command_words import (
+    arguments_of_pytest,
+    is_python,
+    program,
+    starts_unittest,
+    without_launchers,
+)
 from trainci.catalog.shell.files import sourced
 from trainci.catalog.shell.lost import read_shell
 from trainci.catalog.shell.state import script_of
@@ -15,7 +21,9 @@ from trainci.catalog.styles.started import lost_by_command, lost_by_starts
 from trainci.model.tests import Declarations, Entry
 from trainci.text import printable
 
-_DO_NOTHING = ("true", ":", "echo", "printf", "sleep", "exit")
+# What a program reads that is given none: the input of a test, which is empty.
+_INPUT = "\0"
+_NO_COMMAND = "nothing would run: its text holds no command. Write the command of the test."
 
 
 class Module:
@@ -59,13 +67,11 @@ class Words:
     def read(self, source: Source) -> Declarations:
         """See Style: it has no place for a declaration. The text that a shell is given is read like a script."""
         words = source.words
-        if words and program(words[0]) in _DO_NOTHING:
-            sentence = f"nothing would run: `{words[0]}` succeeds always. Write the command of the test."
-            return Declarations(needs_count=False, refusal=sentence)
-        if refusal := _always_green(words):
-            return Declarations(needs_count=False, refusal=refusal)
         text = _script(words)
         script = read_shell(text, sourced(source.root, "", text))
+        refusal = _runs_nothing(words) or _always_green(words) or (_NO_COMMAND if text and script.idle else "")
+        if refusal:
+            return Declarations(needs_count=False, refusal=refusal)
         found = [
             *((lost, str(lost)) for lost in (*script.lost, *lost_by_starts(source.root, script))),
             *((lost, f"{place}: {lost}") for place, lost in lost_by_command(source.root, words)),
@@ -85,6 +91,17 @@ class Words:
     def command(self, entry: Entry, num_gpus: int, python: tuple[str, ...]) -> tuple[str, ...]:
         """See Commands."""
         return (*entry.command, *entry.args)
+
+
+def _runs_nothing(words: Sequence[str]) -> str:
+    """The refusal of a command that starts no test; empty for another."""
+    program_of, *rest = without_launchers(words) or words[:1]
+    if does_nothing(words):
+        return f"nothing would run: `{program_of}` succeeds always. Write the command of the test."
+    given = script_of(words, _INPUT)
+    if (given and given[1] == _INPUT) or (is_python(program(program_of)) and rest in ([], ["-"])):
+        return f"nothing would run: `{program_of}` is given no program. Write which, or `-c` and its text."
+    return ""
 
 
 def _always_green(words: Sequence[str]) -> str:
