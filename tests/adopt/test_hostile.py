@@ -492,8 +492,8 @@ def test_a_toml_file_whose_number_python_refuses_names_no_script(command: str, f
     ],
 )
 def test_what_names_scripts_is_parsed_once_however_often_it_is_asked(command: str, file: str, head: str) -> None:
-    more = "".join(f"k{number} = 'a'\n" for number in range(2000))
-    run = "".join(f"          {command}\n" for _ in range(1500))
+    more = "".join(f"k{number} = 'a'\n" for number in range(4000))
+    run = "".join(f"          {command}\n" for _ in range(200))
     workflow = f"on: push\njobs:\n  t:\n    steps:\n      - run: |\n{run}"
     started = time.process_time()
     made = written({file: head + more, _WORKFLOW: workflow, "tests/test_a.py": ""})

@@ -78,7 +78,6 @@ class Annotation:
     message: str
     file: str = ""
     line: int = 0
-    title: str = ""
     level: str = "error"
 
     def __str__(self) -> str:
@@ -96,7 +95,7 @@ def first_annotations(found: Sequence[Annotation]) -> list[str]:
     for level in dict.fromkeys(one.level for one in found):
         all_of_it = [one for one in found if one.level == level]
         kept = annotations_shown(len(all_of_it))
-        shown += [annotation(one.message, one.file, one.line, one.title, level) for one in all_of_it[:kept]]
+        shown += [annotation(one.message, one.file, one.line, level=level) for one in all_of_it[:kept]]
         if left := all_of_it[kept:]:
             shown.append(annotations_left(len(left), level))
             rest += [inert(str(one)) for one in left]
