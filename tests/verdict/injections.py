@@ -57,7 +57,7 @@ def _torchrun(*, ranks: int = 2, port: str = "") -> tuple[str, ...]:
 _RANKS = """
 import datetime, os, signal, sys, time
 import torch, torch.distributed as dist
-dist.init_process_group("gloo", timeout=datetime.timedelta(seconds=8))
+dist.init_process_group("gloo", timeout=datetime.timedelta(seconds=60))
 rank = dist.get_rank()
 for step in range(3):
     total = torch.ones(4) * rank
@@ -186,7 +186,8 @@ INJECTIONS: dict[str, Injection] = {
     ),
     "rank_never_comes": Injection(
         expect("unsure"),
-        _RANKS + "if rank == 1: time.sleep(30)\nelse: dist.all_reduce(total)\n",
+        # As long as the ranks of a busy host may need to meet, too.
+        _RANKS.replace("=60", "=15") + "if rank == 1: time.sleep(60)\nelse: dist.all_reduce(total)\n",
         _torchrun(),
     ),
     "collectives_of_two_sizes": Injection(

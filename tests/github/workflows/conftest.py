@@ -118,12 +118,8 @@ class Ran:
 class Act:
     """Runs the workflow of a repository with ``act``; its actions are the stand-ins of ``actions/``."""
 
-    def __init__(
-        self, work: Path, platform: str, wheels: Path, environment: dict[str, str], steps: dict[str, str]
-    ) -> None:
+    def __init__(self, work: Path, environment: dict[str, str], steps: dict[str, str]) -> None:
         self._work = work
-        self._wheels = wheels
-        self._platform = platform
         self._environment = environment
         self._steps = steps
         self.artifacts = work / "artifacts"
@@ -138,7 +134,10 @@ class Act:
             for name, commit in pins.items()
             for option in ("--local-repository", f"{name}@{commit}={HERE / name}")
         ]
-        steps = {"SOURCE": str(root), "ARTIFACTS": str(self.artifacts), **self._steps}
+        # Under a name of its own, as act has a volume of its own in a container where the repository is.
+        source = self._work / "source"
+        source.symlink_to(root)
+        steps = {"SOURCE": str(source), "ARTIFACTS": str(self.artifacts), **self._steps}
         return [
             # --rm: a runner of GitHub's, too, removes a job's container, however the job ended.
             *(
@@ -151,16 +150,11 @@ class Act:
                 "host",
                 "--rm",
             ),
-            *("-P", f"self-hosted={self._platform}", "-P", f"ubuntu-latest={self._platform}"),
+            # This machine, but for a job with `container:`.
+            *("-P", "self-hosted=-self-hosted", "-P", "ubuntu-latest=-self-hosted"),
             *stand_ins,
-            # For jobs of a runner image; a job with `container:` has the mounts of the workflow.
-            *("--container-options", " ".join(f"-v {volume}" for volume in self._volumes(root))),
             *(option for name, value in steps.items() for option in ("--env", f"{name}={value}")),
         ]
-
-    def _volumes(self, root: Path) -> list[str]:
-        wheels = self._steps["PIP_FIND_LINKS"]
-        return [f"{root}:/source:ro", f"{self._wheels}:{wheels}:ro", f"{self.artifacts}:{self.artifacts}"]
 
     def start(self, root: Path, event: str, payload: dict[str, Any], output: Any = None) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -289,12 +283,9 @@ def work(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def host_act(work: Path, host_bin: Path, wheels: Path) -> Act:
-    """act with the runner's own machine for every job."""
-    lock_dir = work / "leases"
     path = f"{host_bin}:{os.environ['PATH']}"
-    environment = {"PATH": path, "TMPDIR": str(work)}
-    steps = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels), "PATH": path, "TRAINCI_LOCK_DIR": str(lock_dir)}
-    return Act(work, "-self-hosted", wheels, environment, steps)
+    steps = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels), "PATH": path}
+    return Act(work, {"PATH": path, "TMPDIR": str(work)}, {**steps, "TRAINCI_LOCK_DIR": str(work / "leases")})
 
 
 @pytest.fixture(scope="session")
@@ -309,9 +300,11 @@ def podman() -> Iterator[tuple[containers.Podman, str]]:
 
 
 @pytest.fixture
-def container_act(work: Path, podman: tuple[containers.Podman, str], wheels: Path) -> Act:
-    """act with a container of the tests' image for every job."""
+def container_act(work: Path, podman: tuple[containers.Podman, str], host_bin: Path, wheels: Path) -> Act:
+    """act with a container for each job that asks for one; the paths are those of this machine in it, too."""
     engine, address = podman
-    environment = {**engine.environment, "DOCKER_HOST": address}
-    steps = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/wheels", "SOURCE": "/source"}
-    return Act(work, containers.IMAGE, wheels, environment, steps)
+    path = f"{host_bin}:{os.environ['PATH']}"
+    environment = {**engine.environment, "DOCKER_HOST": address, "PATH": path, "TMPDIR": str(work)}
+    # The first is that of the image's own Python.
+    steps = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels), "PATH": f"/opt/venv/bin:{path}"}
+    return Act(work, environment, steps)

@@ -1,4 +1,4 @@
-"""The generated workflow, run by act with every job in a container of its own."""
+"""The generated workflow, run by act with every job of a test in a container of its own."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ install = "python -c 'import trainci'"
 
 [workflow]
 lock_dir = "{work}/leases"
-mounts = ["{wheels}:/wheels:ro", "{work}/seen:/seen", "{work}/artifacts:{work}/artifacts", "{root}:/source:ro"]
+mounts = [
+  "{wheels}:{wheels}:ro", "{work}/seen:/seen", "{work}/artifacts:{work}/artifacts", "{root}:{work}/source:ro"
+]
 container_options = ""
 queue_minutes = 10
 
@@ -103,7 +105,12 @@ def test_a_cancelled_test_in_a_container_reports_and_gives_its_devices_back(case
     steps = {step["name"]: step for step in job["steps"]}
     assert steps["End a cancelled test"]["if"] == "cancelled()"
     variables = {"TEST_ID": "tests/test_hang.py", "DEVICES": "cpu:2", "TRAINCI_LOCK_DIR": f"{work}/leases"}
-    volumes = [f"{case.root}:/source", f"{work}/leases:{work}/leases", f"{wheels}:/wheels:ro", f"{work}/seen:/seen"]
+    volumes = [
+        f"{case.root}:/source",
+        f"{work}/leases:{work}/leases",
+        f"{wheels}:{wheels}:ro",
+        f"{work}/seen:/seen",
+    ]
     assert job["container"]["volumes"][:2] == volumes[1:3] and f'-v "{volumes[3]}"' in job["container"]["options"]
     name = f"trainci-cancel-{work.name}"
     started = engine(
@@ -115,7 +122,7 @@ def test_a_cancelled_test_in_a_container_reports_and_gives_its_devices_back(case
     assert started.returncode == 0, started.stderr
     try:
         installed = engine(
-            "exec", name, "pip", "install", "--quiet", "--no-index", "--find-links=/wheels", "trainci"
+            "exec", name, "pip", "install", "--quiet", "--no-index", f"--find-links={wheels}", "trainci"
         )
         assert installed.returncode == 0, installed.stderr
         shell = ("exec", "-i", name, "bash", "-e", "-c")
