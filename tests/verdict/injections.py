@@ -155,11 +155,6 @@ INJECTIONS: dict[str, Injection] = {
         _torchrun(),
         facts={"kernel_oom": False, "timed_out": False},
     ),
-    "rank_killed_nobody_knows_why": Injection(
-        expect("unsure", "rank-sigkill"),
-        _RANKS + "if rank == 1: os.kill(os.getpid(), signal.SIGKILL)\ndist.all_reduce(total)\n",
-        _torchrun(),
-    ),
     "rank_raises_others_wait": Injection(
         expect("code", "exception", "no such reward"),
         _RANKS + "if rank == 1: raise LookupError('no such reward')\ndist.all_reduce(total)\n",
