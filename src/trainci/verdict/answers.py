@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from trainci.verdict.clients import EVERY
 from trainci.verdict.drawn import HEADER
 from trainci.verdict.hits import PAGE, Hit
 from trainci.verdict.last_words import Tail
@@ -16,10 +17,7 @@ from trainci.verdict.pytest_report import CUT_OFF
 from trainci.verdict.raised import Chain, Raised
 
 # Libraries that speak to servers, and those that read what came from one.
-_CLIENTS = re.compile(
-    r"-packages/datasets/|/(?:requests|httpx2?|httpcore2?|urllib3?|aiohttp|botocore|huggingface_hub|modelscope"
-    r"|openai|anthropic|kagglehub|gdown|fsspec|gcsfs|s3fs|google|azure|minio|wandb|mlflow)/"
-)
+_CLIENTS = re.compile(rf"-packages/datasets/|/(?:{EVERY})/")
 _READERS = re.compile(
     r"(?:^|/)(?:json/|xml/|gzip\.py|zipfile|tarfile\.py|lzma\.py|zlib|pickle\.py|pyarrow/|safetensors/|pandas/"
     r"|torch/(?:serialization|hub)\.py|numpy/lib/)"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from trainci.model.diagnosis import Blame, Frame
+from trainci.verdict.clients import OTHERS
 from trainci.verdict.exceptions import is_library
 from trainci.verdict.last_words import Tail
 
@@ -37,8 +38,8 @@ _SHORTENED = re.compile(
 )
 # A stack that passes through one of these is about a server of others; in one of those an answer is waited for.
 _OF_OTHERS = re.compile(
-    r"/(?:huggingface_hub|datasets|modelscope|pip|s3transfer|botocore|gcsfs|s3fs|adlfs|kagglehub|gdown|wandb"
-    r"|google/(?:cloud|auth|api_core)|azure|torch/hub\.py|nltk/downloader\.py|tiktoken|torchvision/datasets)\b"
+    rf"/(?:{OTHERS}|google/(?:cloud|auth|api_core)|pip|datasets|torchvision/datasets"
+    r"|torch/hub\.py|nltk/downloader\.py|tiktoken)\b"
 )
 _BY_NETWORK = re.compile(
     r"/(?:ssl|socket|selectors|http/client|fsspec/asyn|huggingface_hub/file_download)\.py$|/(?:urllib3|httpcore)/"

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from trainci.model.diagnosis import Blame, Frame, Kind, LogRule
 from trainci.verdict.answers import why_unreadable
+from trainci.verdict.clients import EVERY
 from trainci.verdict.exceptions import ASSERTIONS, PROGRAM, WITHOUT_HEADER, is_library
 from trainci.verdict.hits import COMPARED, Hit, decides, is_started_again, wants_success
 from trainci.verdict.last_words import Tail
@@ -242,9 +243,7 @@ def _meaning(weight: Weight) -> str:
 
 
 # Libraries that raise their exceptions themselves, and the system's errors: a program that does so plays them.
-_OF_OTHERS = re.compile(
-    r"(?:requests|httpx2?|httpcore2?|urllib3|urllib|aiohttp|botocore|huggingface_hub)\.|\w*Error: \[Errno "
-)
+_OF_OTHERS = re.compile(rf"(?:{EVERY})\.|\w*Error: \[Errno ")
 
 
 # The system's errors, which a test raises itself to see what becomes of them.
