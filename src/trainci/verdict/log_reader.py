@@ -32,9 +32,10 @@ _MOST_STREAMS = 4096
 # So many lines that hold the same words are read where not every line is.
 _MOST_ALIKE = 2000
 # What servers say of themselves (uvicorn's "running on http://0.0.0.0:30000", a test's "started on port 30000").
-_SERVING = ("running on", "listening", "started", "serving", "bound", "ready", "ray start")
+_SERVING = ("running on", "listening", "started", "serving", "bound")
+_SERVES = (*_SERVING, "ready", "ray start")
 _SERVED = re.compile(
-    rf"(?i)\b(?:{'|'.join(_SERVING[:5])})\b.{{0,80}}?(?::|\bport[ =:]+)(\d{{4,5}})\b"
+    rf"(?i)\b(?:{'|'.join(_SERVING)})\b.{{0,80}}?(?::|\bport[ =:]+)(\d{{4,5}})\b"
     r"|\bport[ =:]+(\d{4,5})\b.{0,40}\bready\b|\bray start --address=\W?[\w.-]+:(\d{4,5})\b"
 )
 NAMES_A_HOST = re.compile(r"https?://|host='|\b[\w-]+(?:\.[\w-]+)+:\d+|\bto \S+ port \d+|(?:resolve|lookup) ")
@@ -45,7 +46,7 @@ _BEGINNINGS = (
     *("traceback", '  file "', "assertionerror", "assert ", "===="),
     *("failed ", "error ", " failed", " passed", "root cause"),
     *STAND_INS,
-    *_SERVING,
+    *_SERVES,
     *MARKS,
 )
 # Lines that are not read as they stand: of JSON, with a traceback in a string, with a test's name.
@@ -264,7 +265,7 @@ class LogReader:
         self._report.take(line)
         self._output.take(text)
         low = text.lower()
-        served = _SERVED.search(text) if any(word in low for word in _SERVING) else None
+        served = _SERVED.search(text) if any(word in low for word in _SERVES) else None
         if served and len(self._served) < _MOST_STREAMS:
             self._served.setdefault(served[served.lastindex or 0], line.number)
         type_ = exception_type(text)
