@@ -45,12 +45,12 @@ def test_no_text_breaks_it(lines: list[str]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("streams", "counts"), [(64, (1_500, 3_000)), (4096, (5_000, 7_000))])
-def test_memory_does_not_grow_with_the_log(tmp_path, monkeypatch, streams, counts) -> None:
+@pytest.mark.parametrize("streams", [64, 4096])
+def test_memory_does_not_grow_with_the_log(tmp_path, monkeypatch, streams) -> None:
     monkeypatch.setattr(log_reader, "_MOST_STREAMS", streams)
     line = "[rank{}]: OSError: [Errno 28] No space left on device; Traceback (most recent call last):\n"
     peaks = []
-    for count in (1, *counts):  # the first reading makes the rules ready
+    for count in (1, 6_000, 8_000):  # the first reading makes the rules ready
         log = tmp_path / "log"
         log.write_text("".join(line.format(number) for number in range(count)))
         tracemalloc.start()
