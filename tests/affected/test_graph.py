@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainci.affected import references
-from trainci.affected.graph import Graph
+from trainci.affected.graph import Graph, Start
 
 Files = Mapping[str, str]
 
@@ -72,6 +72,10 @@ def reached(files: Files, changed: str) -> set[str]:
         ("tests/test_x.py", "run('$HERE/x.py')", "tests/sub/x.py"),
         ("tests/sub/test_x.py", "run('cd .. && python ../tools/x.py')", "tools/x.py"),
         ("tests/test_x.py", "open('golden-7.json')", "assets/deep/golden-7.json"),
+        ("tests/test_x.py", "open(f'assets/golden/x_{name}.json')", "assets/golden/x_a.json"),
+        ("tests/test_x.py", "run('cd tools && python x.py')", "tools/x.py"),
+        ("tests/test_x.py", "run(['python', 'x.py'], cwd='tools')", "tools/x.py"),
+        ("tests/test_x.py", "run('DIR=tools/deep; python $DIR/x.py')", "tools/deep/x.py"),
     ],
 )
 def test_a_test_depends_on_what_it_names(test: str, line: str, helper: str) -> None:
@@ -85,6 +89,76 @@ def test_a_package_uses_what_it_imports_once_that_is_asked_for(named: str) -> No
     files = {"tests/test_x.py": "from lib import Thing", "lib/__init__.py": f"LAZY = {named}", helper: ""}
     other = {"tests/test_other.py": "x = 'impl', 'deep'", "other/__init__.py": "x = 'impl', 'deep'"}
     assert reached({**files, **other}, helper) == {"tests/test_x.py"}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "run('pytest -x tests/unit')",
+        "run([sys.executable, '-m', 'pytest', 'tests/unit'])",
+        "pytest.main(['-q', 'tests/unit'])",
+        "run('python -m unittest discover -s tests/unit')",
+        "run('cd tests && pytest unit')",
+    ],
+)
+def test_who_has_a_folder_of_tests_collected_uses_those_tests_and_what_they_use(said: str) -> None:
+    files = {
+        "go.py": said,
+        "tests/unit/deep/test_a.py": "import lib.a",
+        "tests/unit/deep/help.py": "",
+        "lib/a.py": "",
+    }
+
+    def is_used(used: str, **other: str) -> bool:
+        return "go.py" in graph({**files, used: files.get(used, ""), **other}).walk([used])
+
+    for used in ("tests/unit/deep/test_a.py", "tests/unit/conftest.py", "tests/conftest.py", "lib/a.py"):
+        assert is_used(used), used
+    # What is no test, lies elsewhere or is only named is not collected.
+    assert not is_used("tests/unit/deep/help.py") and not is_used("tests/more/test_b.py")
+    assert not is_used("lib/a.py", **{"go.py": "run('ls tests/unit')"})
+
+
+def test_a_program_that_reads_recipes_uses_them_and_what_they_start() -> None:
+    for file, command in (
+        ("Makefile", "make"),
+        ("justfile", "just"),
+        ("tox.ini", "tox -e"),
+        ("noxfile.py", "nox -s"),
+    ):
+        recipe = "s.run('python', 'a.py')" if file == "noxfile.py" else "t:\n\tpython a.py\n"
+        for folder, said in (("", f"run('{command} t')"), ("sub/", f"run('cd sub && {command} t')")):
+            files = {"tests/test_x.py": said, f"{folder}{file}": recipe, f"{folder}a.py": "", "b/a.py": ""}
+            for used in (f"{folder}{file}", f"{folder}a.py"):
+                assert reached(files, used) == {"tests/test_x.py"}, (used, said)
+        assert reached({"tests/test_x.py": f"run('{command} t')", f"sub/{file}": recipe}, f"sub/{file}") == set()
+    assert reached({"tests/test_x.py": "x = 'make sure of it'", "Makefile": ""}, "Makefile") == set()
+
+
+@pytest.mark.parametrize("lists", ["pkgutil.iter_modules(__path__)", "os.listdir(here)", "HERE.glob('*.py')"])
+def test_a_registry_that_imports_its_folder_uses_every_module_of_it(lists: str) -> None:
+    registry = f"for one in {lists}:\n    importlib.import_module(f'{{__name__}}.{{one}}')\n"
+    files = {
+        "tests/test_x.py": "import lib",
+        "lib/__init__.py": registry,
+        "lib/a.py": "",
+        "lib/sub/__init__.py": "",
+    }
+    for used in ("lib/a.py", "lib/sub/__init__.py"):
+        assert reached(files, used) == {"tests/test_x.py"}, used
+    for other in (f"x = {lists}", "importlib.import_module(name)"):
+        assert reached({**files, "lib/__init__.py": other}, "lib/a.py") == set()
+
+
+@pytest.mark.parametrize(
+    "where", ["'tools/lib'", "0, str(ROOT / 'tools' / 'lib')", "join(HERE, '..', 'tools/lib')"]
+)
+def test_a_module_is_found_in_a_folder_that_the_file_adds_to_the_path(where: str) -> None:
+    name = "insert" if where.startswith("0") else "append"
+    files = {"tests/test_x.py": f"sys.path.{name}({where})\nimport helper", "tools/lib/helper.py": ""}
+    assert reached(files, "tools/lib/helper.py") == {"tests/test_x.py"}
+    files["tests/test_x.py"] = f"x.{name}({where})\nimport helper"
+    assert reached(files, "tools/lib/helper.py") == set()
 
 
 def test_a_conftest_reaches_the_tests_below_it() -> None:
@@ -120,6 +194,20 @@ def test_of_several_files_of_one_name_the_one_that_is_meant_is_used(test: str, l
     files = {test: line, **{f"{folder}/utils.py": "" for folder in ("a", "b", "a/sub/deep")}}
     assert reached(files, "a/utils.py") == {test}
     assert reached(files, "b/utils.py") == set()
+
+
+@pytest.mark.parametrize("name", ["go.sbatch", "go.slurm", "args.txt", "run.env", "go.sh.jinja"])
+def test_what_a_file_of_text_names_is_used(name: str) -> None:
+    assert reached({"tests/test_a.py": f"run('x {name}')", name: "--rm lib.two.f"}, "lib/two.py") == {
+        "tests/test_a.py"
+    }
+
+
+def test_a_command_in_the_text_that_an_entry_gives_to_a_shell_is_started() -> None:
+    files = {"Makefile": "t:\n\tpython a.py\n", "a.py": ""}
+    start = Start("x", "", ("bash", "-c", "cd . && make t"))
+    found = Graph(files.keys(), {}, frozenset(), (start,), Counting(files))
+    assert start in found.walk(["a.py"])
 
 
 def test_a_python_script_without_an_ending_is_read_as_one() -> None:

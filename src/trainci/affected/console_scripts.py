@@ -1,4 +1,4 @@
-"""Pure: the commands that a project installs, and which of them a text starts.
+"""Pure: the commands that a project installs or has recipes for, and which of them a text starts.
 
 https://packaging.python.org/en/latest/specifications/entry-points/
 """
@@ -11,6 +11,15 @@ from collections.abc import Iterator, Set
 
 # As pyproject.toml, setup.cfg and setup.py write it: the name of a command, and the function that it calls.
 _ENTRY_POINT = re.compile(r"(?<![\w.-])([\w.-]{1,200})[\"']?[ \t]*=[ \t]*[\"']?([\w.]{1,1000}):[^\W\d]")
+# Which file tells a program what to run, and the names of that program.
+RECIPES = {
+    **dict.fromkeys(("Makefile", "makefile", "GNUmakefile"), ("make", "gmake")),
+    **dict.fromkeys(("justfile", "Justfile"), ("just",)),
+    "tox.ini": ("tox",),
+    "noxfile.py": ("nox",),
+}
+# "make sure that …" is no command, and stands in many a text.
+RUNNERS = frozenset(program for programs in RECIPES.values() for program in programs)
 _SEGMENT = re.compile(r"(?:&&|\|\||[;|&\n`()])+")
 _ASSIGNMENT = re.compile(r"\w+=\S*")
 # What may stand before a command: words of a shell's grammar, and keys of settings.

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
-from functools import lru_cache
 
 from trainci.affected import references
-from trainci.affected.console_scripts import installed
-from trainci.affected.modules import PROJECT_FILES, Modules, folders_above, module_names
-from trainci.affected.references import References
+from trainci.affected.console_scripts import RECIPES, installed, started
+from trainci.affected.modules import PROJECT_FILES, Modules, folders_above, is_collected, module_names
+from trainci.affected.references import References, key_of
 from trainci.globs import matches
-
-_TEXT_ENDINGS = (".sh", ".bash", ".yaml", ".yml", ".json", ".toml", ".cfg", ".ini", ".j2")
-_WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,11 +75,15 @@ class Graph:
         self._data_folders = folders - self._modules.folders
         self._known = {*self._copies, *(name[: -len(".py")] for name in self._copies if name.endswith(".py"))}
         self._known |= set(map(posixpath.basename, folders))
-        # The modules that each installed command begins with, and the file that says so.
+        self._collected = sorted({*tests, *filter(is_collected, every)})
+        # The modules that each command begins with, and the file that says so; none for one that reads that file.
         self._commands: dict[str, list[tuple[str, str]]] = defaultdict(list)
         for path in sorted(path for path in every if posixpath.basename(path) in PROJECT_FILES):
             for command, module in installed(references.decoded(read(path) or b"")):
                 self._commands[command].append((module, path))
+        for path in sorted(path for path in every if posixpath.basename(path) in RECIPES):
+            for command in RECIPES[posixpath.basename(path)]:
+                self._commands[command].append(("", path))
         self._index: dict[str, dict[Node, None]] | None = None
         self._parsed: dict[Node, list[tuple[str, References]]] = {}
         self._dependents: dict[str, list[tuple[Node, Hop]]] = {}
@@ -147,13 +146,15 @@ class Graph:
     def _find_dependents(self, used: str) -> Iterator[tuple[Node, Hop]]:
         # A folder without code is named as a whole, by the code that reads all of it.
         targets = (used, *(folder for folder in folders_above(used) if folder in self._data_folders))
-        commands = set(self._commands_of(used)) if used.endswith(".py") else set()
-        for user in dict.fromkeys(self._candidates(used, targets, sorted(commands))):
-            if user != used and (hop := self._hop(user, used, targets, commands)):
+        commands = set(self._commands_of(used))
+        # Nor is one with code by the code that imports it, but by what has pytest collect the tests in it.
+        collected = folders_above(used) if is_collected(used) else ()
+        for user in dict.fromkeys(self._candidates(used, {*targets, *collected}, sorted(commands))):
+            if user != used and (hop := self._hop(user, used, targets, commands, collected)):
                 yield user, hop
         name, folder = posixpath.basename(used), posixpath.dirname(used)
         if name in ("conftest.py", "__init__.py"):
-            for test in sorted(self._tests):
+            for test in self._collected:
                 between = [above for above in folders_above(test) if f"{above}/".startswith(f"{folder}/")]
                 # pytest imports both kinds before a test; a package only as far as it reaches down to the test.
                 is_reached = name == "conftest.py" or self._modules.packages.issuperset(between)
@@ -169,21 +170,22 @@ class Graph:
             if any(matches(used, pattern) for pattern in start.also):
                 yield start, Hop("also")
 
-    def _candidates(self, used: str, targets: Sequence[str], commands: Iterable[str]) -> Iterator[Node]:
+    def _candidates(self, used: str, targets: Iterable[str], commands: Iterable[str]) -> Iterator[Node]:
         """Who may use ``used``, by the words that it holds."""
         package, name = posixpath.split(used)
         is_package = name in ("__init__.py", "__main__.py")
-        meant = {path: _key(posixpath.basename(path)) for path in (*targets, *((package,) if is_package else ()))}
+        paths = sorted({*targets, *((package,) if is_package else ())})
+        meant = {path: key_of(posixpath.basename(path)) for path in paths}
         # Of "plugins." each module of that package is meant, and each package in it.
         around = (package, *((posixpath.dirname(package),) if is_package else ()))
-        wholes = {f"{_key(posixpath.basename(folder))}." for folder in around} if name.endswith(".py") else set()
+        wholes = {f"{key_of(posixpath.basename(folder))}." for folder in around} if name.endswith(".py") else set()
         for key in sorted({*wholes, *meant.values()}):
             if key in wholes:
                 yield from self._holding(key)
             for path in (path for path in meant if meant[path] == key):
                 yield from self._who_may_mean(path, key)
         for command in commands:
-            yield from self._holding(_key(command))
+            yield from self._holding(key_of(command))
 
     def _who_may_mean(self, path: str, key: str) -> Iterator[Node]:
         """Who holds the word ``key`` of ``path``, and may mean this one of all that are called so.
@@ -195,7 +197,7 @@ class Graph:
         if folder in self._modules.roots or self._copies[name] == 1:
             yield from nodes
             return
-        holding, above = self._holding(_key(posixpath.basename(folder))), {"", *folders_above(path)}
+        holding, above = self._holding(key_of(posixpath.basename(folder))), {"", *folders_above(path)}
         for node in nodes:
             file = node.file if isinstance(node, Start) else node
             if node in holding or file.rpartition("/")[0] in above or file.startswith(f"{folder}/"):
@@ -211,17 +213,22 @@ class Graph:
         """The installed commands that import ``used`` as they start."""
         for command, modules in self._commands.items():
             for module, file in modules:
+                if file == used and not module:
+                    yield command
                 for base, dotted in module_names(used)[1]:
                     if f"{module}.".startswith(f"{dotted}.") and self._modules.is_looked_up(base, file, module):
                         yield command
 
     def _indexed(self) -> dict[str, dict[Node, None]]:
-        vocabulary = {word for name in self._known for word in (_key(name), f"{_key(name)}.")}
-        vocabulary |= set(map(_key, self._commands))
+        vocabulary = {word for name in self._known for word in (key_of(name), f"{key_of(name)}.")}
+        vocabulary |= set(map(key_of, self._commands))
         index: dict[str, dict[Node, None]] = defaultdict(dict)
         for file in sorted(self._files | self._links.keys()):
-            if _is_readable(file) and (source := self._read(file)) is not None:
-                for word in references.words(source) & vocabulary:
+            if references.is_readable(file) and (source := self._read(file)) is not None:
+                words = references.words(source)
+                if file.endswith("/__init__.py") and references.imports_its_folder(words):
+                    words.add(f"{key_of(posixpath.basename(posixpath.dirname(file)))}.")
+                for word in words & vocabulary:
                     index[word][file] = None
         for start in self._starts:
             text = "\0".join((*start.arguments, *start.environment)).encode("utf-8", "surrogateescape")
@@ -229,13 +236,15 @@ class Graph:
                 index[word][start] = None
         return index
 
-    def _hop(self, user: Node, used: str, targets: Iterable[str], commands: Set[str]) -> Hop | None:
+    def _hop(
+        self, user: Node, used: str, targets: Iterable[str], commands: Set[str], collected: Iterable[str]
+    ) -> Hop | None:
         file = user.file if isinstance(user, Start) else user
         for place, found in self._references(user):
             if used.endswith(".py"):
                 stem, names = module_names(used)
                 is_package = used.endswith("/__init__.py")
-                if stem in found.relative:
+                if stem in found.relative or f"{posixpath.dirname(stem)}/" in found.relative:
                     return Hop("imports")
                 for base, dotted in names:
                     package = dotted.rpartition(".")[0] + "."
@@ -244,18 +253,22 @@ class Graph:
                     is_whole = is_package and dotted in found.packages
                     # Most files say none of these, and where one is looked up takes longest to tell.
                     says_it = is_imported or is_named or is_whole
-                    if not says_it or not self._modules.is_looked_up(base, file, dotted):
+                    if not says_it or not (
+                        self._modules.is_looked_up(base, file, dotted)
+                        or any(self._is_named(base, root, file) for root in found.roots)
+                    ):
                         continue
                     if is_imported:
                         return Hop("imports")
                     if (is_named and not self._modules.is_beside(base, file)) or is_whole:
                         return Hop("name", dotted, place)
-            for target in targets:
-                for path in sorted(found.paths.get(posixpath.basename(target), ())):
-                    if self._is_named(target, path, file):
-                        return Hop("file", path.lstrip("/"), place)
-            if started := found.commands & commands:
-                return Hop("command", min(started), place)
+            for paths, group in ((found.paths, targets), (found.collected, collected)):
+                for target in group:
+                    for path in sorted(paths.get(posixpath.basename(target), ())):
+                        if self._means(found, target, path, file):
+                            return Hop("file", path.lstrip("/"), place)
+            if found.commands & commands and self._is_recipe_of(found, used, file):
+                return Hop("command", min(found.commands & commands), place)
         return None
 
     def _references(self, user: Node) -> list[tuple[str, References]]:
@@ -267,15 +280,31 @@ class Graph:
         if isinstance(user, Start):
             arguments, environment = References(), References()
             arguments.add_words(user.arguments, self._known)
-            arguments.commands.update(set(map(posixpath.basename, user.arguments)) & self._commands.keys())
+            for word in user.arguments:
+                arguments.commands.update(started(word, self._commands.keys()))
             environment.add_words(user.environment, self._known)
             return [("its arguments", arguments), ("its environment", environment)]
         source = self._read(user) or b""
         if user.endswith(".py") or (source.startswith(b"#!") and b"python" in source.partition(b"\n")[0]):
             return [(user, references.of_python(source, user, self._known, self._commands.keys()))]
-        if user.endswith(_TEXT_ENDINGS) or source.startswith(b"#!"):
+        is_recipe = posixpath.basename(user) in RECIPES
+        if user.endswith(references.TEXT_ENDINGS) or is_recipe or source.startswith(b"#!"):
             return [(user, references.of_text(references.decoded(source), self._known, self._commands.keys()))]
         return []
+
+    def _means(self, found: References, target: str, path: str, file: str) -> bool:
+        """Does ``path`` in ``file`` mean ``target``, or its name alone where the folder stands in ``file``, too?"""
+        is_alone = "/" not in path.strip("/") and target not in self._data_folders
+        return self._is_named(target, path, file) or (is_alone and self._names_folder(found, target, file))
+
+    def _names_folder(self, found: References, target: str, file: str) -> bool:
+        folder = posixpath.dirname(target)
+        return any(self._is_named(folder, path, file) for path in found.paths.get(posixpath.basename(folder), ()))
+
+    def _is_recipe_of(self, found: References, used: str, file: str) -> bool:
+        """Whether a program that ``file`` starts reads ``used``, where that is a file of recipes: it lies there."""
+        is_there = posixpath.dirname(used) in ("", *folders_above(file))
+        return posixpath.basename(used) not in RECIPES or is_there or self._names_folder(found, used, file)
 
     def _is_named(self, target: str, path: str, file: str) -> bool:
         """Does ``path``, as it stands in ``file``, mean ``target``?
@@ -294,14 +323,3 @@ class Graph:
             return False
         is_only_one = target not in self._data_folders and self._copies[named] == 1
         return "/" in named or is_only_one or target.startswith(f"{folder}/")
-
-
-def _is_readable(file: str) -> bool:
-    return file.endswith((".py", *_TEXT_ENDINGS)) or "." not in posixpath.basename(file)
-
-
-@lru_cache(maxsize=65536)
-def _key(name: str) -> str:
-    """The word that every mention of ``name`` holds: its longest, and not its ending."""
-    stem, _, ending = name.rpartition(".")
-    return max(_WORD.findall(stem or ending), key=len, default="")

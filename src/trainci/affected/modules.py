@@ -61,3 +61,11 @@ def module_names(path: str) -> tuple[str, tuple[tuple[str, str], ...]]:
     if parts[-1:] == ["__main__"]:
         names += [("/".join(parts[:length]), ".".join(parts[length:-1])) for length in range(len(parts) - 1)]
     return stem, tuple(names)
+
+
+def is_collected(file: str) -> bool:
+    """By its name, does pytest read ``file`` below a folder that it is given?"""
+    name = posixpath.basename(file)
+    return name == "conftest.py" or (
+        name.endswith(".py") and (name.startswith("test_") or name.endswith("_test.py"))
+    )

@@ -8,10 +8,15 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
 
-from trainci.affected.console_scripts import started
+from trainci.affected.console_scripts import RUNNERS, started
 
+TEXT_ENDINGS = (
+    *(".sh", ".bash", ".sbatch", ".slurm", ".env", ".yaml", ".yml", ".json", ".toml", ".cfg", ".ini", ".gin"),
+    *(".j2", ".jinja", ".jinja2", ".tmpl", ".txt"),
+)
 _WORD = re.compile(r"\\?\w+")
 # What may stand in a path without quotes around it.
 _TOKEN = re.compile(r"[^\s'\"`=,;:(){}\[\]<>|&$*?!]+")
@@ -31,6 +36,8 @@ _IMPORT_LINE = re.compile(
 # What a package imports once it is asked for: {"impl": ["Thing"]}, {"Thing": ".models.impl:Thing"}.
 _SUBMODULE = re.compile(r"\.?((?:[^\W\d]\w*\.)*([^\W\d]\w*))(?::\w+)?")
 _RUN_MODULE = re.compile(r"(?<!\S)-m[\s=]+([\w.]+)")
+# What stands behind the program that collects the tests of a folder, to the end of the command.
+_COLLECTS = re.compile(r"\b(?:pytest|unittest)\b((?:\\\n|[^;&|\n])*)")
 _COMMENT_LINE = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
 # Functions whose argument is a module, even where it is a single word.
 _TAKES_MODULE = frozenset(
@@ -38,6 +45,9 @@ _TAKES_MODULE = frozenset(
 )
 # Functions whose first argument is a command, even where it is a single word.
 _STARTS = frozenset({"run", "Popen", "call", "check_call", "check_output", "getoutput", "system", "which"})
+# Functions that list the modules of a package, for one that then imports them all.
+_LISTS = frozenset({"iter_modules", "walk_packages", "listdir", "scandir", "iterdir", "glob", "rglob"})
+_IMPORTS = frozenset({"import_module", "__import__"})
 _LONGEST_NAME = 1000
 # A syntax tree may take nine hundred times the memory of its source.
 _LARGEST_PARSED = 2**19
@@ -51,16 +61,20 @@ class References:
 
     ``imports`` are dotted, each with all that stand before it (``a.b`` has ``a``, too). ``names`` are so as far as
     they may be a module, its class and a method; ``packages`` are what stands before those. A name that ends in a
-    dot stands for every module of that package. ``relative`` are paths of modules, without an ending. ``paths``
-    maps the last part of each path that is named to the paths, as they are written. ``commands`` are those of the
-    repository's own that are started by name.
+    dot stands for every module of that package. ``relative`` are paths of modules, without an ending; one that ends
+    in a slash stands for every module of that folder. ``roots`` are folders in which modules are looked up.
+    ``paths`` maps the last part of each path that is named to the paths, as they are written; ``collected`` are
+    those of them that pytest or unittest is given. ``commands`` are those of the repository's own that are started
+    by name.
     """
 
     imports: set[str] = field(default_factory=set)
     relative: set[str] = field(default_factory=set)
     names: set[str] = field(default_factory=set)
     packages: set[str] = field(default_factory=set)
+    roots: set[str] = field(default_factory=set)
     paths: dict[str, set[str]] = field(default_factory=dict)
+    collected: dict[str, set[str]] = field(default_factory=dict)
     commands: set[str] = field(default_factory=set)
 
     def add_text(self, text: str, known: Set[str]) -> None:
@@ -78,18 +92,28 @@ class References:
                 self.names.update(prefixes[-3:])
         for module in _RUN_MODULE.findall(text):
             self.names.update(_prefixes(module))
+        self.add_collected(text, known)
 
     def add_words(self, words: Sequence[str], known: Set[str]) -> None:
         """Note what the words of a command name, each on its own and, after ``-m``, as a module."""
         for word in words:
             self.add_text(word, known)
-        self.add_modules(words)
+        self.add_started(words, known)
 
-    def add_modules(self, words: Sequence[str]) -> None:
-        """Note the modules that follow a ``-m``."""
+    def add_started(self, words: Sequence[str], known: Set[str]) -> None:
+        """Note the modules that follow a ``-m``, and what a program is given that collects tests."""
         for option, module in pairwise(words):
             if option == "-m":
                 self.names.update(_prefixes(module))
+        self.add_collected(" ".join(words), known)
+
+    def add_collected(self, text: str, known: Set[str]) -> None:
+        """Note the paths that ``text`` gives to pytest or unittest."""
+        for given in _COLLECTS.findall(text) if "test" in text else ():
+            for token in _TOKEN.findall(_VARIABLE.sub(" ", given)):
+                path = token.rstrip("/.")
+                if (last := path.rpartition("/")[2]) in known:
+                    self.collected.setdefault(last, set()).add(path)
 
 
 def words(source: bytes) -> set[str]:
@@ -103,6 +127,23 @@ def words(source: bytes) -> set[str]:
         # In "a\nb" the word is b, and in "C:\new" it is new.
         found.update((word[1:], word[2:]) if word[0] == "\\" else (word,))
     return found
+
+
+def imports_its_folder(found: Set[str]) -> bool:
+    """Whether a package whose source holds these words lists its modules and imports them: a registry."""
+    return not found.isdisjoint(_LISTS) and not found.isdisjoint(_IMPORTS)
+
+
+def is_readable(file: str) -> bool:
+    """Whether what ``file`` names is looked for."""
+    return file.endswith((".py", *TEXT_ENDINGS)) or "." not in posixpath.basename(file)
+
+
+@lru_cache(maxsize=65536)
+def key_of(name: str) -> str:
+    """The word that every mention of ``name`` holds: its longest, and not its ending."""
+    stem, _, ending = name.rpartition(".")
+    return max(re.findall(r"\w+", stem or ending), key=len, default="")
 
 
 def decoded(source: bytes) -> str:
@@ -125,6 +166,8 @@ def of_python(source: bytes, file: str, known: Set[str], commands: Set[str] = fr
     folder, is_package = posixpath.dirname(file), posixpath.basename(file) == "__init__.py"
     # Docstrings, and what is divided once more: parents come before their children.
     skipped: set[int] = set()
+    called: set[str] = set()
+    installed = commands - RUNNERS
     for node in _nodes(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -137,26 +180,33 @@ def of_python(source: bytes, file: str, known: Set[str], commands: Set[str] = fr
             found.add_text(node.value, known)
             # A single word may be anything, but for what stands first in a list of words or is given to run().
             if len(node.value.split(maxsplit=1)) > 1:
-                found.commands.update(started(node.value, commands))
+                found.commands.update(started(node.value, installed))
             if is_package and (named := _SUBMODULE.fullmatch(node.value)) and named[2] in known:
                 _add_import(found, f".{named[1]}", folder)
         elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
             skipped.add(id(node.left))
             if id(node) not in skipped:
                 found.add_text("/".join(_strings(_divided(node))), known)
+        elif isinstance(node, ast.JoinedStr):
+            for text in _strings(node.values[:-1]):
+                # Of "golden/x_{name}.json" all of the folder may be meant.
+                found.add_text(text.rpartition("/")[0], known)
         elif isinstance(node, ast.Call):
             _add_call(found, node, folder, known)
+            called.add(_called(node))
             if _called(node) in _STARTS:
                 found.commands.update(started(" ".join(_strings(node.args[:1])), commands))
         elif isinstance(node, ast.Expr):
             skipped.add(id(node.value))
         elif isinstance(node, (ast.List, ast.Tuple)):
-            found.add_modules(list(_strings(node.elts)))
+            found.add_started(list(_strings(node.elts)), known)
             if node.elts and isinstance(node.elts[0], ast.Constant):
                 found.commands.update(started(" ".join(_strings(node.elts)), commands))
         elif isinstance(node, ast.Assign) and any(_is_name(target, "pytest_plugins") for target in node.targets):
             for text in _strings(ast.walk(node.value)):
                 found.imports.update(_prefixes(text))
+    if is_package and imports_its_folder(called):
+        found.relative.add(f"{folder}/")
     return found
 
 
@@ -213,8 +263,14 @@ def _add_import(found: References, dotted: str, folder: str) -> None:
 def _add_call(found: References, node: ast.Call, folder: str, known: Set[str]) -> None:
     """``join(x, "a", "b.json")`` and ``import_module("a")``, under whatever name the function is called."""
     name = _called(node)
+    if name in ("append", "insert") and _is_sys_path(getattr(node.func, "value", None)):
+        constants = [part for part in ast.walk(node) if isinstance(part, ast.Constant)]
+        constants.sort(key=lambda part: (part.lineno, part.col_offset))
+        found.roots.add("/".join(_strings(constants)))
     texts = list(_strings([*node.args, *(keyword.value for keyword in node.keywords)]))
-    if name in ("join", "joinpath", "Path"):
+    if name == "main" and isinstance(node.args[0] if node.args else None, ast.List):
+        found.add_collected(f"pytest {' '.join(_strings(ast.walk(node.args[0])))}", known)
+    elif name in ("join", "joinpath", "Path"):
         found.add_text("/".join(texts), known)
     elif name in _TAKES_MODULE and texts:
         module, *packages = texts
@@ -241,6 +297,10 @@ def _divided(node: ast.expr) -> list[ast.expr]:
 
 def _strings(nodes: Iterable[ast.AST]) -> Iterator[str]:
     return (node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
+
+
+def _is_sys_path(node: ast.AST | None) -> bool:
+    return isinstance(node, ast.Attribute) and node.attr == "path" and _is_name(node.value, "sys")
 
 
 def _is_name(node: ast.expr, name: str) -> bool:
