@@ -148,11 +148,14 @@ def test_no_token_of_the_user_makes_a_difference(project: Path, monkeypatch: pyt
     assert told(printed)["task"] == "yes"
 
 
-def test_a_cluster_answers_only_those_who_know_its_token() -> None:
+def test_a_cluster_answers_only_those_who_know_its_token(monkeypatch: pytest.MonkeyPatch) -> None:
     if tuple(map(int, importlib.metadata.version("ray").split(".")[:2])) < (2, 52):
         pytest.skip("this Ray has no token")
     stranger = "import ray, sys; ray.init(sys.argv[1]); print('let in')"
+    # Who switches tokens off for clusters of his own has not done so for this one.
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     with ray_cluster.ray_cluster(1, {}) as cluster:
+        monkeypatch.delenv("RAY_AUTH_MODE")
         token = Path(cluster.variables["RAY_AUTH_TOKEN_PATH"])
         assert token.parent.stat().st_mode & 0o777 == 0o700
         # Other tests' clusters may run at the same time; the directory is this one's alone.
