@@ -8,20 +8,26 @@ from trainci.findings import Finding, place_of
 from trainci.globs import matches
 from trainci.model.project import Project
 from trainci.model.tests import Entry
-from trainci.text import printable
+from trainci.text import listed, printable
 
 
 def stale_globs(project: Project, paths: Iterable[str], test_files: Sequence[str]) -> Iterator[Finding]:
-    """The globs of ``[[affected]]`` and ``also`` that match nothing of ``paths``, all files of the repository."""
+    """The globs of entries, ``also``, ``[[affected]]`` and suites that match none of ``paths``: all files.
+
+    Of the ``paths`` of a suite one that matches is enough: without any, no push would start it.
+    """
     every = sorted({*paths, *test_files})
-    for entry in project.registered:
-        for pattern in entry.also:
-            if not any(matches(path, pattern) for path in every):
-                yield _finding(entry.where, f"also → {printable(pattern)} matches no file. Change or remove it.")
+    written = [
+        *((where, "path", (glob,)) for suite in project.suites for glob, where in suite.globs),
+        *((entry.where, "also", (glob,)) for entry in project.registered for glob in entry.also),
+        *((suite.where, "paths", suite.paths) for suite in project.suites if suite.paths),
+        *((rule.where, "paths", (glob,)) for rule in project.path_rules for glob in rule.paths),
+    ]
+    for where, key, globs in written:
+        if not any(matches(path, glob) for path in every for glob in globs):
+            verb = "matches" if len(globs) == 1 else "match"
+            yield _finding(where, f"{key} → {listed(globs)} {verb} no file. Change or remove it.")
     for rule in project.path_rules:
-        for pattern in rule.paths:
-            if not any(matches(path, pattern) for path in every):
-                yield _finding(rule.where, f"paths → {printable(pattern)} matches no file. Change or remove it.")
         for test in rule.tests:
             entries = [*project.registered, *map(Entry, test_files)]
             if not any(entry.id == test or matches(entry.file, test) for entry in entries):

@@ -190,6 +190,11 @@ def _suite(name: str, suite: SuiteTable, workflow: WorkflowTable, lines: Lines, 
         comment=suite.comment,
         shards=suite.jobs,
         pack=suite.pack,
+        globs=tuple(
+            (table.path or "", lines.place("suites", name, "tests", index))
+            for index, table in enumerate(written)
+            if _is_glob(table, root)
+        ),
         **_settings(suite),
     )
 

@@ -23,7 +23,8 @@ class Suite(Settings):
     ``paths_ignore``; ``branches`` are globs of the branches that pull requests and pushes are for; without
     ``drafts`` no draft starts it. ``job`` is the id of its job, empty for one made of its name; its tests are
     spread over ``shards`` jobs (None: one each), or with ``pack`` all in one: of GitHub's, or of Slurm's.
-    ``comment``: its verdicts stand in the one comment of the pull request.
+    ``comment``: its verdicts stand in the one comment of the pull request. ``globs`` are those of its entries, each
+    with its place.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Suite(Settings):
     shards: int | None = None
     pack: bool = False
     comment: bool = False
+    globs: tuple[tuple[str, str], ...] = ()
 
 
 # Only these names are certain to be GitHub's own machines, each thrown away after one job.
