@@ -485,6 +485,14 @@ def test_a_filter_of_changed_paths_is_the_paths_of_the_jobs_that_ask_it(
     assert bool([note for note in suite.notes if note.text.startswith("if: ")]) is left
 
 
+def test_a_server_that_a_job_starts_before_its_tests_stays_in_the_background() -> None:
+    run = "python -m http.server 80 &\ncd own\nPORT=9 python serve.py &\ncd ..\npytest tests/test_a.py"
+    suite = _suites(_workflow(run))["job"]
+    first, second = suite["setup"]
+    assert first == "{ python -m http.server 80 & }"
+    assert "cd own" in second and second.rstrip(")").rstrip().endswith("python serve.py & }")
+
+
 def test_what_no_test_follows_is_not_run_before_the_tests() -> None:
     files = _workflow("make prepare\npytest tests/unit\nmerge --parts\npytest tests/nightly\ncoverage report\n")
     assert _suites(files)["job"]["setup"] == ["make prepare", "merge --parts"]

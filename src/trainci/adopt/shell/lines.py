@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from trainci.adopt.shell.script import Command
+from trainci.adopt.shell.statements import IN_BACKGROUND
 from trainci.adopt.tree import CLONED
 
 # What a subshell would forget.
@@ -15,6 +16,8 @@ _IN_THIS_SHELL = {".", "source", "eval"}
 def alone(command: Command) -> str:
     """The command with what it needs around it, as a line of a script: the next line runs at the root again."""
     line = command.raw
+    if command.trouble == IN_BACKGROUND and "\n" not in line:
+        line = f"{{ {line} & }}"  # which an `&&` may follow
     here = [loop for loop in command.loops if loop[2] == command.folder]
     for name, glob, _ in reversed(here):
         line = f"for {name} in {glob}; do {_ended(line, ';')} done"

@@ -14,6 +14,7 @@ _WAITED_FOR = re.compile(
     r"\s*(?:([A-Za-z_]\w*)=\$!\s*[;\n]\s*wait\s+\"?\$\{?\1\}?\"?|wait\s+\"?\$!\"?)\s*(?:[;\n]|$)"
 )
 READS_LINES = "it reads lines that stand in the script"
+IN_BACKGROUND = "it runs in the background"
 IN_BLOCK = "it stands in a loop, a condition or a function of the shell"
 
 
@@ -60,7 +61,7 @@ def _pipeline(source: str, listed: list[Token], position: int, script: str) -> t
         operator = listed[position].text
         if operator == "&":
             if not _WAITED_FOR.match(source, listed[position].end):
-                statement.cannot("it runs in the background")
+                statement.cannot(IN_BACKGROUND)
             return position + 1, statement
         position += 1
         while position < len(listed) and listed[position].text == "\n":
