@@ -33,10 +33,11 @@ _MOST_STREAMS = 4096
 _MOST_ALIKE = 2000
 # What servers say of themselves (uvicorn's "running on http://0.0.0.0:30000", a test's "started on port 30000").
 _SERVING = ("running on", "listening", "started", "serving", "bound")
-_SERVES = (*_SERVING, "ready", "ray start")
+_SERVES = (*_SERVING, "ready", "ray start", "held by")
 _SERVED = re.compile(
     rf"(?i)\b(?:{'|'.join(_SERVING)})\b.{{0,80}}?(?::|\bport[ =:]+)(\d{{4,5}})\b"
     r"|\bport[ =:]+(\d{4,5})\b.{0,40}\bready\b|\bray start --address=\W?[\w.-]+:(\d{4,5})\b"
+    r"|\bport (\d{4,5}) (?:is )?held by\b.{0,40}\b(?:this|own)\b"
 )
 NAMES_A_HOST = re.compile(r"https?://|host='|\b[\w-]+(?:\.[\w-]+)+:\d+|\bto \S+ port \d+|(?:resolve|lookup) ")
 # Whom a program speaks to, as a command or a log names it.
