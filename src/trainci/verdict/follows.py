@@ -28,8 +28,14 @@ _INSTALLS = re.compile(
     r"|\binstall packages\b"
 )
 _NOT_THERE = re.compile(r"FileNotFoundError|No such file or directory")
+# An index of which the signature was not got either.
+_NOT_SIGNED = re.compile(r"^E: The repository '.*' is not signed")
 # Of a package that is there, the repository has what is missing.
 _OF_A_PACKAGE = re.compile(r"No module named '\w+\.|cannot import name")
+_NO_DEVICE = re.compile(
+    r"(?i)\b(?:no|without|not|\w+n't)\b.{0,30}\b(?:gpus?|cuda|accelerators?)\b"
+    r"|\b(?:needs?|requires?) an? (?:\w+ )?(?:gpu|cuda)\b"
+)
 _DISKS = frozenset({"file-system-broken", "kernel-report", "disk-full"})
 
 
@@ -46,7 +52,9 @@ def without_what_was_missed(candidates: Sequence[Candidate]) -> Sequence[Candida
     return [
         each
         for each in candidates
-        if each.line <= since or each.rule not in _OF_INSTALLS or _OF_A_PACKAGE.search(each.evidence)
+        if each.line <= since
+        or not (each.rule in _OF_INSTALLS or _NOT_SIGNED.search(each.evidence))
+        or _OF_A_PACKAGE.search(each.evidence)
     ]
 
 
@@ -61,8 +69,14 @@ def leads_to(machine: Candidate, code: Candidate) -> bool:
     if code.rule == "file-cut-short":
         got_so = machine.rule in OF_SERVERS and (machine.captured or machine.line < code.line)
         return got_so or machine.rule in _DISKS
-    related = (_is_broken_device, _is_shown_by_pytest, _ended_the_ranks)
+    related = (_is_broken_device, _is_missed_device, _is_shown_by_pytest, _ended_the_ranks)
     return any(is_so(machine, code) for is_so in related)
+
+
+def _is_missed_device(machine: Candidate, code: Candidate) -> bool:
+    """Whether ``code`` says that it has no device, after the driver had answered nobody."""
+    said_so = code.rule in ("exception", "assertion") and _NO_DEVICE.search(code.evidence) is not None
+    return said_so and machine.rule in ("driver-mismatch", "driver-gone") and machine.line < code.line
 
 
 def _is_shown_by_pytest(machine: Candidate, code: Candidate) -> bool:
