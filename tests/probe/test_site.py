@@ -69,13 +69,18 @@ def test_a_process_answers_where_it_is_also_while_c_holds_its_interpreter(tmp_pa
         assert started.poll() is None
 
 
-# The handler in C would end the process; `wait_in_c` says so once it waits in C, where it goes on whatever comes.
+# Nothing answers from C any more; Python would end the process.
+REPLACED = f"""
+import os, signal
+signal.signal({probe.SIGNAL}, lambda *_: os._exit(3))
+"""
+# Both say so once they are there; `wait_in_c` goes on whatever comes.
 AMID = """
-import ctypes, os, signal, threading
-signal.signal({signal}, lambda *_: os._exit(3))
+import ctypes, os, threading
 def wait_in_c():
     ctypes.CDLL(None).system(b"echo waits; while kill -0 $PPID; do sleep 0.1; done 2>/dev/null")
 def load_batch():
+    os.write(1, b"runs\\n")
     while True: pass
 def in_another_thread(wait):
     threading.Thread(target=load_batch).start()
@@ -89,20 +94,22 @@ dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
 
 @pytest.mark.parametrize("run", ["load_batch()", "in_another_thread(threading.Event().wait)"])
 def test_a_process_that_runs_python_answers_between_two_instructions(tmp_path: Path, run: str) -> None:
-    with running(AMID.format(signal=probe.SIGNAL) + run, tmp_path) as started:
+    with running(REPLACED + AMID + run, tmp_path) as started:
+        assert started.stdout and started.stdout.readline() == b"runs\n"
         wait_until(waits_in(tmp_path, started.pid, "load_batch"), "its stack")
         assert started.poll() is None
 
 
-@pytest.mark.parametrize(("group", "answers"), [("", False), (GROUP, True)], ids=["alone", "a rank"])
+@pytest.mark.parametrize(("before", "answers"), [("", False), (REPLACED + GROUP, True)], ids=["alone", "a rank"])
 def test_what_runs_python_beside_a_main_thread_that_waits_in_c_answers_by_the_probes_own_thread_or_not(
-    tmp_path: Path, group: str, answers: bool
+    tmp_path: Path, before: str, answers: bool
 ) -> None:
-    if group:
+    if answers:
         pytest.importorskip("torch")
-    code = f"{group}{AMID.format(signal=probe.SIGNAL)}in_another_thread(wait_in_c)"
+    code = f"{before}{AMID}in_another_thread(wait_in_c)"
     with running(code, tmp_path) as started:
-        assert started.stdout and started.stdout.readline() == b"waits\n"
+        assert started.stdout
+        assert {started.stdout.readline(), started.stdout.readline()} == {b"runs\n", b"waits\n"}
         assert waits_in(tmp_path, started.pid, "load_batch")() is answers
         assert started.poll() is None
 

@@ -62,21 +62,21 @@ class Asking:
     def _amid_python(self, files: Mapping[Process, int], patience: float) -> set[Process]:
         """Ask who runs to answer between two instructions; who has not answered, and may be amid one."""
         asked = {process: tree.cpu_seconds(process.pid) for process in files if tree.runs(process.pid)}
-        # The probe's own thread answers unless the interpreter is held in C.
+        # The probe's own thread answers in time unless the interpreter is held in C.
         by_thread = {process for process in asked if self._ask(process.pid, _STACKS)}
         for process in asked.keys() - by_thread:
             if tree.handles(process.pid, PYTHON_SIGNAL):
                 process.send(PYTHON_SIGNAL)
-        amid = set(asked)
+        amid = asked.keys() - by_thread
         give_up_at = time.monotonic() + patience
         while asked and time.monotonic() < give_up_at:
             time.sleep(_LOOK_AGAIN_S)
             for process, before in list(asked.items()):
-                in_c = tree.cpu_seconds(process.pid) >= before + _IN_C_S
+                in_c = process not in by_thread and tree.cpu_seconds(process.pid) >= before + _IN_C_S
                 if in_c or _size(files[process]) or not tree.runs(process.pid):
                     del asked[process]
                     # Its main thread would have answered; where that sleeps in C, another one is what runs.
-                    if not in_c or process in by_thread or tree.runs(process.pid, main=True):
+                    if not in_c or tree.runs(process.pid, main=True):
                         amid.discard(process)
         return amid
 
