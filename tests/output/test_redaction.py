@@ -17,7 +17,7 @@ from typing import cast
 from xml.sax import saxutils
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 from rich.panel import Panel
@@ -120,7 +120,11 @@ FORMS = {
     cut=st.integers(0, 90),
 )
 @example(secret="0000000000001000", cut=2)
+@example(secret="000000000000000(", cut=0)
+@example(secret="0000000000000000", cut=13)
 def test_no_form_of_a_secret_is_left_wherever_the_stream_is_cut(form, secret, cut):
+    # One that is all signs of what is left out has no middle.
+    assume(not re.search(r"[.*]{2}", secret) and len(re.findall(r"[^\"'\\+,|.*()[\]<>]", secret)) > 7)
     text = FORMS[form](secret).encode()
     redactor = Redactor([secret])
     shown = redactor.feed(b"before " + text[:cut]) + redactor.feed(text[cut:] + b" after") + redactor.flush()

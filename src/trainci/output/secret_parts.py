@@ -88,12 +88,23 @@ def _open_from(tail: bytes, form: bytes) -> int:
     start = len(tail) - _length_within(tail, form)
     before = _ended(tail[:start])
     length = _length_within(before, form)
-    if length >= SHORTEST_END and not form.endswith(before[-length:]):
-        return len(before) - length
-    if sign := _SIGN_BEFORE.search(tail, max(0, start - _LONGEST_SIGN), start):
-        return sign.start()
-    goes_on = len(tail) - start >= _CONTINUED and not form.endswith(tail[start:])
+    if length >= SHORTEST_END and _is_unfinished(before[-length:], form):
+        return _with_its_sign(tail, len(before) - length)
+    if (begun := _with_its_sign(tail, start)) < start:
+        return begun
+    goes_on = len(tail) - start >= _CONTINUED and _is_unfinished(tail[start:], form)
     return start if goes_on else len(tail)
+
+
+def _is_unfinished(part: bytes, form: bytes) -> bool:
+    """Whether more, or a sign, may follow a part of the form: where that repeats itself, an end is a beginning."""
+    return form.startswith(part) or not form.endswith(part)
+
+
+def _with_its_sign(text: bytes, start: int) -> int:
+    """Where the sign begins that stands right before ``start``, without which an end is none; else ``start``."""
+    sign = _SIGN_BEFORE.search(text, max(0, start - _LONGEST_SIGN), start)
+    return sign.start() if sign else start
 
 
 def _sought(forms: Iterable[tuple[bytes, list[bytes]]]) -> dict[bytes, set[tuple[bytes, int]]]:
@@ -153,7 +164,7 @@ def _grown(text: bytes, at: int, form: bytes, first: int, last: int) -> _Found |
     length = last - first
     enough = length >= _SHORTEST_PART and (length >= _SHORTEST_OF_WORDS or _is_no_word(form[first:last]))
     begun = first == 0 and _SIGN.match(text, end)
-    ended = last == len(form) and _SIGN_BEFORE.search(text, max(0, parts[0][0] - _LONGEST_SIGN), parts[0][0])
+    ended = last == len(form) and _with_its_sign(text, parts[0][0]) < parts[0][0]
     return (parts, last < len(form)) if enough or begun or ended else None
 
 
