@@ -324,6 +324,7 @@ def test_a_secret_in_a_wide_encoding_is_masked(encoding: str) -> None:
 
 
 @given(chunks=st.lists(st.text("ab\x1b[m\0\x9b]\x07\n1", max_size=6), max_size=8))
+@example(chunks=["ab", "\x1b\x1b", "1ab"])
 def test_no_screen_shows_a_secret_however_it_is_parted(chunks: list[str]) -> None:
     redactor, screen = Redactor(["abab"]), Screen()
     shown = [line for chunk in chunks for line in screen.feed(redactor.feed(chunk.encode()))]

@@ -18,7 +18,7 @@ _STRING = rb"(?:\x1b[\]PX^_]|\xc2[\x90\x98\x9d-\x9f])(?:[^\x07\x1b\xc2]|\xc2(?!\
 _CONTROLS = bytes({*range(0x20), 0x7F} - {*b"\t\n\v\f\r\x1b"})
 _UNSHOWN = re.compile(
     rb"(?:\x1b\[|\xc2\x9b)[0-?]*[ -/]*[@-~]|%s(?:\x07|\x1b\\|\xc2\x9c)|\x1b[ -/]*[0-~]"
-    rb"|\xc2[\x80-\x84\x86-\x9f]|[\x1b%s]+" % (_STRING, re.escape(_CONTROLS))
+    rb"|\xc2[\x80-\x84\x86-\x9f]|\x1b|[%s]+" % (_STRING, re.escape(_CONTROLS))
 )
 _COLOUR = re.compile(rb"\x1b\[[0-9;:]*m")
 _C1 = re.compile(rb"\xc2[\x80-\x9f]")
