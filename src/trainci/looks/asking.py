@@ -76,7 +76,7 @@ class Asking:
                 if in_c or _size(files[process]) or not tree.runs(process.pid):
                     del asked[process]
                     # Its main thread would have answered; where that sleeps in C, another one is what runs.
-                    if not in_c or tree.runs(process.pid, main=True):
+                    if not in_c or tree.main_thread_runs(process.pid):
                         amid.discard(process)
         return amid
 

@@ -82,10 +82,15 @@ def ran(pid: int) -> object:
     return tuple((task, read_text(f"{task}/schedstat") or object()) for task in _tasks(pid)) or object()
 
 
-def runs(pid: int, *, main: bool = False) -> bool:
-    """Whether a thread of the process, or its ``main`` one, runs, or would if a core were free."""
-    tasks = [f"/proc/{pid}/task/{pid}"] if main else _tasks(pid)
-    return any((read_text(f"{task}/stat") or "").rpartition(")")[2].split()[:1] == ["R"] for task in tasks)
+def runs(pid: int) -> bool:
+    """Whether a thread of the process runs, or would if a core were free."""
+    return any((read_text(f"{task}/stat") or "").rpartition(")")[2].split()[:1] == ["R"] for task in _tasks(pid))
+
+
+def main_thread_runs(pid: int) -> bool:
+    """Whether its first thread does."""
+    found = process(pid)
+    return found is not None and found.state == "R"
 
 
 def cpu_seconds(pid: int) -> float:

@@ -33,7 +33,8 @@ _NOT_SIGNED = re.compile(r"^E: The repository '.*' is not signed")
 # Of a package that is there, the repository has what is missing.
 _OF_A_PACKAGE = re.compile(r"No module named '\w+\.|cannot import name")
 _NO_DEVICE = re.compile(
-    r"(?i)\b(?:no|without|not|\w+n't)\b.{0,30}\b(?:gpus?|cuda|accelerators?)\b"
+    r"(?i)\b(?:no|without)(?: an?)?(?: \w+)? (?:gpus?|cuda|accelerators?)\b"
+    r"|(?:\bnot|n't) (?:support|find|have|see|detect)\w*\b.{0,20}\b(?:gpus?|cuda|accelerators?)\b"
     r"|\b(?:needs?|requires?) an? (?:\w+ )?(?:gpu|cuda)\b"
 )
 _DISKS = frozenset({"file-system-broken", "kernel-report", "disk-full"})
@@ -75,7 +76,7 @@ def leads_to(machine: Candidate, code: Candidate) -> bool:
 
 def _is_missed_device(machine: Candidate, code: Candidate) -> bool:
     """Whether ``code`` says that it has no device, after the driver had answered nobody."""
-    said_so = code.rule in ("exception", "assertion") and _NO_DEVICE.search(code.evidence) is not None
+    said_so = code.rule == "exception" and _NO_DEVICE.search(code.evidence) is not None
     return said_so and machine.rule in ("driver-mismatch", "driver-gone") and machine.line < code.line
 
 

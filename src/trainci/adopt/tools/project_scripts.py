@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from trainci.adopt.tools.filling import TooLong, filled
 from trainci.adopt.tools.toml_tables import at, toml
@@ -41,6 +42,7 @@ def project_script(tree: Tree, tool: str, words: Sequence[str]) -> str:
     return "\n".join(_lines(scripts, name, given, iter(range(_MOST_WITHIN))))
 
 
+@lru_cache(maxsize=2)  # each command asks
 def test_programs(tree: Tree) -> frozenset[str]:
     """The programs that the project itself installs and calls tests: ``[project.scripts]``, ``console_scripts``."""
     pyproject = toml(tree, "pyproject.toml")
